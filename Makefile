@@ -1,0 +1,127 @@
+# rotator's development commands; `make help` lists them.
+# The only requirement is Python 3.11 or newer with its venv module.
+
+SUPPORTED := import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))
+PYTHONS := python3.11 python3 python3.13 python3.12
+ifeq ($(origin PYTHON), undefined)
+PYTHON := $(shell for python in $(PYTHONS); do \
+	$$python -c '$(SUPPORTED)' 2>/dev/null && echo $$python && break; done)
+endif
+
+VENV := .venv
+DEMO_VENV := .venv-demo
+BIN := $(VENV)/bin
+JOBS ?= 2
+CHECKED = $(wildcard rotator migrations tests bench)
+CORE := rotator/protocol.py,rotator/record.py,rotator/plan.py,rotator/observer.py,rotator/engine.py
+CORE := $(CORE),rotator/schedule.py,rotator/ledger/*
+PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: demo
+demo: $(DEMO_VENV)/project.stamp ## see a whole rotation on this machine, with nothing else installed
+	@$(DEMO_VENV)/bin/rotator demo
+
+.PHONY: test
+test: $(VENV)/project.stamp ## every suite but the slow ones
+	$(BIN)/pytest -n $(JOBS) -m "not slow"
+
+.PHONY: test-slow
+test-slow: $(VENV)/project.stamp ## the slow suites
+	$(BIN)/pytest -n $(JOBS) -m slow
+
+.PHONY: test-all
+test-all: $(VENV)/project.stamp ## every suite
+	$(BIN)/pytest -n $(JOBS)
+
+.PHONY: coverage
+coverage: $(VENV)/project.stamp ## branches that the in-process tests reach; the core must be at 100 %
+	$(BIN)/pytest -n $(JOBS) -m "not slow" --ignore=tests/acceptance --ignore=tests/crash \
+		--cov --cov-report=
+	$(BIN)/coverage report
+	$(BIN)/coverage report --include='$(CORE)' --fail-under=100
+
+.PHONY: lint
+lint: $(VENV)/project.stamp types ## style, formatting, types and import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: types
+types: $(VENV)/project.stamp ## types alone
+	$(BIN)/mypy $(CHECKED)
+
+.PHONY: format
+format: $(VENV)/project.stamp ## mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: bench
+bench: $(VENV)/project.stamp ## time a rotation
+	$(BIN)/python bench/rotation.py
+
+# Alembic's migrations are found inside the wheel only if it carries them, so a ledger is made
+# where no checkout is near.
+.PHONY: wheel-test
+wheel-test: $(VENV)/project.stamp ## build sdist and wheel, and use the wheel outside the checkout
+	@set -eu; \
+	outside=$$(mktemp -d); trap 'rm -rf "$$outside"' EXIT; \
+	$(BIN)/python -m build --no-isolation --outdir "$$outside/dist" .; \
+	$(BIN)/python -m venv "$$outside/venv"; \
+	"$$outside/venv/bin/python" $(PIP_INSTALL) --require-hashes -r requirements.lock; \
+	"$$outside/venv/bin/python" $(PIP_INSTALL) --no-deps "$$outside"/dist/*.whl; \
+	cd "$$outside"; \
+	venv/bin/python -m pip check; \
+	venv/bin/rotator --version; \
+	venv/bin/rotate-now --help >/dev/null; \
+	printf '%s\n' '[vault]' 'address = "http://127.0.0.1:8200"' \
+		'[ledger]' "url = \"sqlite:///$$outside/ledger.db\"" \
+		'[[accounts]]' 'name = "a"' 'api_key = "abcd1234"' 'vault_path = "a"' >config.toml; \
+	venv/bin/rotator --config config.toml db upgrade; \
+	venv/bin/rotator --config config.toml db current; \
+	test -s ledger.db
+
+# A lock keeps its pins unless told otherwise: make lock UPGRADE=--upgrade
+.PHONY: lock
+lock: export CUSTOM_COMPILE_COMMAND := make lock
+lock: PIP_COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options $(UPGRADE)
+lock: $(VENV)/dependencies.stamp ## resolve the dependencies anew into the lock files
+	$(PIP_COMPILE) --extra postgres --output-file requirements.lock pyproject.toml
+	$(PIP_COMPILE) --only-build-deps --build-deps-for wheel --build-deps-for editable \
+		--output-file requirements-build.lock pyproject.toml
+	$(PIP_COMPILE) --extra postgres --extra dev --constraint requirements.lock \
+		--constraint requirements-build.lock --output-file requirements-dev.lock pyproject.toml
+
+.PHONY: clean
+clean: ## remove the environments and everything built or cached
+	rm -rf $(VENV) $(DEMO_VENV) dist build .coverage .coverage.* htmlcov \
+		.pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find $(CHECKED) -name __pycache__ -prune -exec rm -rf {} +
+
+# An environment is made anew when its locks change; a changed pyproject.toml installs the
+# project again, so that its commands and version are right.
+$(VENV)/dependencies.stamp: LOCKS := requirements-dev.lock
+$(VENV)/dependencies.stamp: requirements-dev.lock
+$(DEMO_VENV)/dependencies.stamp: LOCKS := requirements.lock requirements-build.lock
+$(DEMO_VENV)/dependencies.stamp: requirements.lock requirements-build.lock
+
+%/dependencies.stamp:
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(SUPPORTED)' 2>/dev/null || { \
+		echo "rotator needs Python 3.11 or newer with its venv module; tried: $(or $(PYTHON),$(PYTHONS))" >&2; \
+		echo "hint: on Debian, apt-get install python3 python3-venv; else make PYTHON=/path/to/python3.11" >&2; \
+		exit 1; }
+	@echo "making $* with $(PYTHON), half a minute"
+	@$(PYTHON) -m venv --clear $*
+	@$*/bin/python $(PIP_INSTALL) --require-hashes $(addprefix -r ,$(LOCKS))
+	@touch $@
+
+%/project.stamp: %/dependencies.stamp pyproject.toml
+	@$*/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@

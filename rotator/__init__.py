@@ -1,0 +1,1 @@
+"""rotator keeps Vonage API secrets young."""

@@ -1,0 +1,116 @@
+"""The commands, put together: `rotator` and, for `rotate-now` alone, a program of its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.main import get_command
+
+from rotator.cli import config, db, demo, history, ledger, resume, rotate_now, secrets, sim, status
+from rotator.cli.session import (
+    DEFAULT_LOG_LEVEL,
+    ConfigOption,
+    LogLevelOption,
+    Session,
+    VersionOption,
+)
+
+
+def command_of(program: str) -> Any:  # noqa: ANN401  # typer has no public name for it
+    """Give the command that `program` stands for."""
+    if program != "rotate-now":
+        return get_command(_rotator())
+    app = _group(None)
+    _add(app, "rotate-now", rotate_now.rotate_now, *_ROTATE_NOW, program="rotate-now")
+    return get_command(app)
+
+
+_ROTATE_NOW = ("sms-prod", "sms-prod --dry-run", "--all --json", "sms-prod --compromised")
+
+
+def _rotator() -> typer.Typer:
+    app = _group("Keep Vonage API secrets young: create, store in Vault, verify, wait, delete.")
+    app.callback(
+        epilog=_examples(
+            "rotator",
+            "config check",
+            "rotate-now sms-prod --dry-run",
+            "rotate-now --all",
+            "--config ./rotator.toml status --check",
+        )
+    )(_options)
+    _add(app, "rotate-now", rotate_now.rotate_now, *_ROTATE_NOW)
+    _add(app, "resume", resume.resume, "", "sms-prod", "--json")
+    _add(app, "status", status.status, "", "sms-prod --refresh", "--check", "--json")
+    _add(app, "history", history.history, "", "sms-prod", "--limit 500 --json")
+    app.add_typer(_ledger(), name="ledger")
+    app.add_typer(_secrets(), name="secrets")
+    app.add_typer(_config(), name="config")
+    app.add_typer(_db(), name="db")
+    _add(app, "demo", demo.demo, "")
+    _add(app, "sim", sim.sim, "--accounts 3 --latency 50ms", "--write-config ./sim.toml")
+    return app
+
+
+def _ledger() -> typer.Typer:
+    app = _group("The record of every step: check it, copy it.")
+    _add(app, "ledger verify", ledger.verify, "", "sms-prod --offline", "--json")
+    _add(app, "ledger export", ledger.export, "> ledger.ndjson", "sms-prod")
+    return app
+
+
+def _secrets() -> typer.Typer:
+    app = _group("An account's secrets at Vonage, by hand.")
+    _add(app, "secrets list", secrets.list_, "sms-prod", "sms-prod --json")
+    _add(app, "secrets show", secrets.show, "sms-prod 3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10")
+    _add(app, "secrets create", secrets.create, "sms-prod", "sms-prod --from-file - < value")
+    _add(
+        app,
+        "secrets delete",
+        secrets.delete,
+        "sms-prod 3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10",
+        "sms-prod 3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10 --yes",
+    )
+    return app
+
+
+def _config() -> typer.Typer:
+    app = _group("The configuration: check it, show what is in effect.")
+    _add(app, "config check", config.check, "")
+    _add(app, "config show", config.show, "", "--json")
+    return app
+
+
+def _db() -> typer.Typer:
+    app = _group("The ledger's schema.")
+    _add(app, "db current", db.current, "")
+    _add(app, "db upgrade", db.upgrade, "")
+    return app
+
+
+def _options(
+    context: typer.Context,
+    config: ConfigOption = None,
+    log_level: LogLevelOption = None,
+    _version: VersionOption = False,
+) -> None:
+    context.obj = Session(config=config, log_level=log_level or DEFAULT_LOG_LEVEL)
+
+
+def _group(summary: str | None) -> typer.Typer:
+    return typer.Typer(help=summary, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+
+def _add(
+    app: typer.Typer,
+    path: str,
+    command: Callable[..., None],
+    *examples: str,
+    program: str = "",
+) -> None:
+    program = program or f"rotator {path}"
+    app.command(path.rsplit(maxsplit=1)[-1], epilog=_examples(program, *examples))(command)
+
+
+def _examples(program: str, *arguments: str) -> str:
+    return "\n".join(["Examples:", *(f"$ {program} {each}".rstrip() for each in arguments)])

@@ -1,0 +1,85 @@
+"""The one place where every failure becomes a message and an exit code."""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rotator.cli import output
+from rotator.cli.stop import Stopped
+from rotator.cli.unexpected import described
+from rotator.errors import RotatorError
+
+if TYPE_CHECKING:
+    from typer import TyperException
+
+#: What a shell reports for a process that wrote to a closed pipe.
+BROKEN_PIPE = 141
+_COMPLETION = ("_ROTATOR_COMPLETE", "_ROTATE_NOW_COMPLETE")
+
+
+def run(program: str, arguments: Sequence[str]) -> int:
+    """Run one command; give what the process exits with."""
+    try:
+        return _run(program, arguments)
+    except BrokenPipeError:
+        output.give_up()
+        return BROKEN_PIPE
+    except OSError:
+        # Standard error itself: there is nobody left to tell.
+        output.give_up()
+        return 1
+
+
+def _run(program: str, arguments: Sequence[str]) -> int:
+    try:
+        code = _invoke(program, arguments)
+        output.flush()
+    except Stopped as stopped:
+        output.say("interrupted; nothing is lost, run the command again")
+        return stopped.exit_code
+    except RotatorError as error:
+        output.complain(error.message, error.hint)
+        return error.exit_code
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the process boundary
+        problem = described(error)
+        output.complain(problem.message, problem.hint)
+        return 1
+    return code
+
+
+def _invoke(program: str, arguments: Sequence[str]) -> int:
+    import typer  # noqa: PLC0415  # under the boundary, as it takes a while
+
+    from rotator.cli.app import command_of  # noqa: PLC0415  # likewise
+
+    command = command_of(program)
+    if any(name in os.environ for name in _COMPLETION):
+        command(prog_name=program)
+    try:
+        with command.make_context(program, list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    except (typer.Abort, EOFError):
+        output.say("nothing was done")
+        return 1
+    except typer.TyperException as error:
+        _misused(program, error)
+        return error.exit_code
+    return 0
+
+
+def _misused(program: str, error: "TyperException") -> None:
+    """Say what is wrong with the command line.
+
+    What should not be there is not repeated: it may be a value that belongs in a file.
+    """
+    message = error.format_message()
+    if message.startswith("Got unexpected extra argument"):
+        message = message.partition(" (")[0]
+    message = message.replace("Value error, ", "")
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else program
+    output.complain(message[:1].lower() + message[1:].rstrip("."), f"see `{path} --help`")

@@ -1,0 +1,125 @@
+"""What an operator does to an account's secrets by hand, under the rules of a rotation.
+
+One writer per account, so the lease is taken first and the world is looked at under it. No
+effect without a committed intent, so that the record tells a secret made by hand from one
+that nobody can explain.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from rotator.errors import CredentialRefused, IssuerError, RotatorError
+from rotator.model import Account, Credential, Rotation, Secret
+from rotator.observer import Sight
+from rotator.ports import Draft, Lease
+from rotator.protocol import held_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rotator.wiring import Wiring
+
+Done = TypeVar("Done")
+
+CURRENT, PREDECESSOR, NEW = "current", "predecessor", "new"
+EXPENDABLE, UNKNOWN = "expendable", "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """An account's secrets as Vonage lists them, and what rotator knows of each."""
+
+    account: Account
+    #: The oldest first.
+    secrets: tuple[Secret, ...]
+    credential: Credential
+    #: The one that Vault's value certainly is; None where that is not certain.
+    held_id: str | None
+    #: The open one.
+    rotation: Rotation | None
+    expendable_ids: frozenset[str]
+
+    @classmethod
+    def of(cls, account: Account, sight: Sight) -> "View":
+        """Give what is seen of `account`.
+
+        Raises:
+            CredentialRefused: Vonage accepted no credential, so that nothing is seen.
+        """
+        world = sight.world
+        if sight.credential is None or world.listed is None:
+            raise CredentialRefused(
+                f"Vonage refuses every credential that rotator has for {account.name}",
+                hint="write a working secret to its Vault entry, or set `managed_by`",
+            )
+        return cls(
+            account=account,
+            secrets=tuple(sorted(world.listed, key=lambda secret: (secret.created_at, secret.id))),
+            credential=sight.credential,
+            held_id=held_id(world),
+            rotation=world.rotation,
+            expendable_ids=world.expendable_ids,
+        )
+
+    def role(self, secret_id: str) -> str:
+        """Say what rotator knows a secret as."""
+        if secret_id == self.held_id:
+            return CURRENT
+        if self.rotation and secret_id == self.rotation.predecessor_id:
+            return PREDECESSOR
+        if self.rotation and secret_id == self.rotation.new_id:
+            return NEW
+        return EXPENDABLE if secret_id in self.expendable_ids else UNKNOWN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hand:
+    """The right to change an account's secrets."""
+
+    wiring: "Wiring"
+    account: Account
+    lease: Lease
+
+    def look(self) -> View:
+        """Look at the account as it is now."""
+        sight = self.wiring.engine().observer().look(self.account)
+        return View.of(self.account, sight)
+
+    def perform(
+        self, operation: str, effect: "Callable[[], Done]", secret_id: str | None = None
+    ) -> Done:
+        """Record that `operation` is about to be tried, try it, and record what became of it."""
+        self._record("intent", operation=operation, secret_id=secret_id)
+        try:
+            done = effect()
+        except RotatorError as error:
+            is_definite = isinstance(error, IssuerError) and error.definite
+            event = "rejected" if is_definite else "unknown"
+            self._record(event, operation=operation, secret_id=secret_id, code=error.code)
+            raise
+        made = done.id if isinstance(done, Secret) else secret_id
+        self._record("done", operation=operation, secret_id=made)
+        return done
+
+    def _record(self, event: str, **detail: str | None) -> None:
+        draft = Draft(event=event, step=None, detail={"by": "operator", **detail})
+        self.wiring.book.commit(
+            self.lease, rotation=None, entries=[draft], sighting=None, now=datetime.now(UTC)
+        )
+
+
+@contextmanager
+def hand(wiring: "Wiring", account: Account) -> Iterator[Hand]:
+    """Hold the account's lease for the length of a `with` block.
+
+    Raises:
+        Busy: another process is working on the account.
+    """
+    lease = wiring.book.claim(account.name, datetime.now(UTC))
+    try:
+        yield Hand(wiring=wiring, account=account, lease=lease)
+    finally:
+        wiring.book.release(lease)

@@ -1,0 +1,132 @@
+"""`rotator demo`: the whole thing on one machine, with nothing installed.
+
+Simulated servers on loopback and a ledger in a temporary folder; all else is the product:
+each command shown is run as a process of its own, and the one that is killed is killed.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rotator.cli import output
+
+if TYPE_CHECKING:
+    from rotator.sim import Exchange, Phase, World
+
+#: Enough to see the steps pass by, in seconds.
+LATENCY = 0.05
+
+
+def demo() -> None:
+    """See a whole rotation on this machine: lost answers, a kill -9, and the record of it.
+
+    Needs no configuration: Vonage and Vault are simulated, all else is the product.
+    """
+    from rotator.sim import World  # noqa: PLC0415  # other commands do without
+
+    with (
+        World.build(accounts=2, subaccounts=1, latency=LATENCY, vault_latency=LATENCY) as world,
+        tempfile.TemporaryDirectory(prefix="rotator-demo-") as folder,
+    ):
+        Demo(world, Path(folder)).run()
+
+
+class Demo:
+    """The acts of the demo, over one world."""
+
+    def __init__(self, world: "World", folder: Path) -> None:
+        """Write the configuration for `world` into `folder`."""
+        token_file = folder / "vault.token"
+        token_file.touch(mode=0o600)
+        token_file.write_text(world.vault.token)
+        self._world = world
+        self._config = folder / "config.toml"
+        self._config.write_text(
+            world.config(f"sqlite:///{folder / 'ledger.db'}", token_file, grace="0s")
+        )
+
+    def run(self) -> None:
+        """Play all acts."""
+        self._plain()
+        self._lost_answers()
+        self._killed()
+        self._record()
+        _say(
+            "That was the product itself, on simulated servers. For real: README.md, «From zero "
+            "to a first rotation», five steps from here to your own Vonage and Vault."
+        )
+
+    def _plain(self) -> None:
+        _say(
+            "Two accounts and a subaccount, each with one secret at Vonage and its value in Vault. "
+            "All three are rotated: subaccount before its parent, old secrets deleted at once."
+        )
+        self._rotator("rotate-now", "--all")
+
+    def _lost_answers(self) -> None:
+        from rotator.sim import Fault  # noqa: PLC0415  # other commands do without
+
+        first, second = self._world.accounts[0], self._world.accounts[1]
+        _say(
+            f"Again, and now answers get lost. Vonage makes {first.name}'s secret but the "
+            f"connection drops before it can tell the id; Vault stores {second.name}'s value but "
+            "never says so. rotator does not know, looks, and goes on: no second secret is made."
+        )
+        self._world.vonage.faults.add(
+            Fault("drop-after", method="POST", path=f"/accounts/{first.api_key}/secrets")
+        )
+        self._world.vault.faults.add(
+            Fault("drop-after", method="POST", path=f"/data/{second.vault_path}")
+        )
+        self._rotator("rotate-now", first.name, second.name)
+
+    def _killed(self) -> None:
+        account = self._world.accounts[1]
+        _say(
+            f"Now the worst moment: kill -9 when Vonage has just made {account.name}'s new secret. "
+            "The value exists once in the world, and no one was told its id."
+        )
+        self._kill_after_create(account.name, account.api_key)
+        held = len(self._world.vonage.secrets(account.api_key))
+        _say(f"killed; Vonage now lists {held} secrets, and rotator never got the answer")
+        _say("The value is safe at Vault's pending path, so a new process just goes on:")
+        self._rotator("resume")
+
+    def _record(self) -> None:
+        _say("What the ledger knows, the steps of the rotation that was killed, and its proof:")
+        self._rotator("status")
+        self._rotator("history", self._world.accounts[1].name, "--limit", "20")
+        self._rotator("ledger", "verify")
+        violations = self._world.violations()
+        _say("; ".join(violations) or "seen from outside: every Vault value authenticates")
+
+    def _kill_after_create(self, name: str, api_key: str) -> None:
+        process = subprocess.Popen(self._command("rotate-now", name))
+
+        def kill(phase: "Phase", exchange: "Exchange") -> None:
+            is_create = exchange.method == "POST" and exchange.api_key == api_key
+            if phase == "after" and is_create:
+                os.kill(process.pid, signal.SIGKILL)
+
+        self._world.vonage.observers.append(kill)
+        process.wait()
+        self._world.vonage.observers.remove(kill)
+
+    def _rotator(self, *arguments: str) -> None:
+        output.write(f"$ rotator {' '.join(arguments)}")
+        output.flush()
+        subprocess.run(self._command(*arguments), check=True)
+        output.write("")
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "rotator", "--config", str(self._config), *arguments]
+
+
+def _say(text: str) -> None:
+    output.write(f"{textwrap.fill(text, width=88)}\n")
+    output.flush()

@@ -1,0 +1,67 @@
+"""Progress on a terminal: a line for each account that is worked on, which changes."""
+
+import threading
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from rotator.cli.progress import told
+from rotator.cli.words import moment, printable
+from rotator.ports import Draft
+
+
+class Live:
+    """Shows passes over accounts. Called from every thread."""
+
+    def __init__(self, width: int) -> None:
+        """Leave `width` characters for an account's name."""
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn(f"{{task.fields[account]:{width}}}", markup=False),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            console=Console(stderr=True, markup=False, emoji=False, highlight=False),
+            transient=True,
+            # The table of results goes there, once this is over.
+            redirect_stdout=False,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Take away what was drawn."""
+        self._progress.stop()
+
+    def entry(self, name: str, draft: Draft) -> None:
+        """See `rotator.cli.progress.Progress.entry`."""
+        self._show(name, told(draft))
+
+    def waiting(self, name: str, until: datetime) -> None:
+        """See `rotator.cli.progress.Progress.waiting`."""
+        self._show(name, f"waiting until {moment(until)}")
+
+    def ended(self, name: str) -> None:
+        """See `rotator.cli.progress.Progress.ended`."""
+        with self._lock:
+            task = self._tasks.pop(name, None)
+            if task is not None:
+                self._progress.remove_task(task)
+
+    def _show(self, name: str, text: str) -> None:
+        with self._lock:
+            if name not in self._tasks:
+                self._tasks[name] = self._progress.add_task("", total=None, account=name)
+            self._progress.update(self._tasks[name], description=printable(text))

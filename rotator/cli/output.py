@@ -1,0 +1,117 @@
+"""Standard output for results, standard error for everything else."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rotator.cli.words import NOTHING, printable, short
+from rotator.errors import RotatorError
+
+Row = Sequence[str]
+
+
+def prepare() -> None:
+    """Make both streams fit to be written to, whatever they were started with."""
+    # Where a standard descriptor is closed, the next file opened would take its place.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004  # standard error
+        pass
+    os.close(descriptor)
+    # None where they are closed, whatever their type says.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIOWrapper
+
+
+def write(text: str) -> None:
+    """Write lines to standard output.
+
+    Raises:
+        RotatorError: it does not take them.
+        BrokenPipeError: nobody reads them any more.
+    """
+    with _translated():
+        sys.stdout.write(f"{text}\n")
+
+
+def write_json(document: object) -> None:
+    """Write one JSON document to standard output; raises as `write`."""
+    write(json.dumps(document, indent=2))
+
+
+def write_json_line(document: object) -> None:
+    """Write one JSON document as one line to standard output; raises as `write`."""
+    write(json.dumps(document, separators=(",", ":"), ensure_ascii=False))
+
+
+def table(headers: Row, rows: Sequence[Row]) -> None:
+    """Write a table: drawn on a terminal, in plain columns elsewhere; raises as `write`."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        with _translated():
+            _draw(headers, cells)
+    else:
+        write("\n".join(_columns([headers, *cells])))
+
+
+def brief(identifier: str | None) -> str:
+    """Give an id as a table has it: whole in plain columns, which a program may read."""
+    return short(identifier) if sys.stdout.isatty() else identifier or NOTHING
+
+
+def flush() -> None:
+    """See that everything written has been taken; raises as `write`."""
+    with _translated():
+        sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """Tell people something that is no result, on standard error."""
+    sys.stderr.write(f"{printable(text)}\n")
+    sys.stderr.flush()
+
+
+def complain(message: str, hint: str | None, *, about: str = "") -> None:
+    """Say what is wrong and what can be done about it."""
+    say(f"error: {about}{': ' if about else ''}{message}")
+    if hint:
+        say(f"hint: {hint}")
+
+
+def give_up() -> None:
+    """Write nothing more to standard output, not even what is buffered: nobody reads it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = (error.strerror or "no reason given").lower()
+        raise RotatorError(f"standard output cannot be written: {reason}") from None
+
+
+def _columns(rows: Sequence[Row]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def _draw(headers: Row, rows: Sequence[Row]) -> None:
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415  # only a terminal needs it
+    from rich.console import Console  # noqa: PLC0415  # likewise
+    from rich.table import Table  # noqa: PLC0415  # likewise
+
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for header in headers:
+        drawn.add_column(header, overflow="fold")
+    for row in rows:
+        drawn.add_row(*row)
+    Console(markup=False, emoji=False, highlight=False).print(drawn)

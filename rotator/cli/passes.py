@@ -1,0 +1,93 @@
+"""Passes over some accounts: what `rotate-now` and `resume` have in common."""
+
+import dataclasses
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rotator.cli import fleet, output, progress, results
+from rotator.cli.session import LogLevel, Session
+from rotator.errors import RotatorError
+from rotator.model import Account, Outcome, Report, Request, Step
+from rotator.ports import Draft
+
+if TYPE_CHECKING:
+    from rotator.wiring import Wiring
+
+
+def carry_out(
+    session: Session,
+    wiring: "Wiring",
+    accounts: Sequence[Account],
+    request: Request,
+    *,
+    wait: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Take each account as far as it goes, print what became of it, give the exit code."""
+    unready = preflight(wiring)
+    if unready:
+        return refuse(accounts, unready, as_json=as_json)
+    is_talkative = session.log_level in (LogLevel.DEBUG, LogLevel.INFO)
+    names = [account.name for account in accounts]
+    with progress.shown(names, quietly=as_json, live=not is_talkative) as shown:
+        reports = _attempted(wiring, accounts, request, wait=wait, shown=shown)
+    reports = [report for report in reports if report.outcome is not Outcome.IDLE]
+    results.show(reports, as_json=as_json)
+    return results.exit_code(reports)
+
+
+def preflight(wiring: "Wiring", *, changes_nothing: bool = False) -> RotatorError | None:
+    """See whether ledger and Vault can be used, before anything is begun."""
+    try:
+        _ = wiring.present_book if changes_nothing else wiring.book
+        wiring.store.check()
+    except RotatorError as error:
+        return error
+    return None
+
+
+def refuse(accounts: Sequence[Account], error: RotatorError, *, as_json: bool) -> int:
+    """Report that nothing was begun; give the exit code."""
+    if as_json:
+        reports = [results.unready(account, error) for account in accounts]
+        output.write_json(results.document(reports))
+    output.complain(error.message, error.hint)
+    return results.exit_code_of(error)
+
+
+def _attempted(
+    wiring: "Wiring",
+    accounts: Sequence[Account],
+    request: Request,
+    *,
+    wait: bool,
+    shown: progress.Progress,
+) -> list[Report]:
+    brake = fleet.Brake()
+
+    def listen(name: str, draft: Draft) -> None:
+        shown.entry(name, draft)
+        if draft.event == "done" and draft.step is Step.CLEAR and (until := due(name)):
+            shown.waiting(name, until)
+        brake.check()
+
+    def due(name: str) -> datetime | None:
+        # What is only shown is no reason to end a rotation.
+        with suppress(RotatorError):
+            rotation = wiring.book.recall(name).rotation
+            return rotation.delete_due_at if rotation and rotation.grace else None
+        return None
+
+    engine = dataclasses.replace(wiring.engine(listen), sleep=brake.sleep)
+
+    def attempt(account: Account) -> Report:
+        try:
+            report = engine.attempt(account, request, wait=wait)
+        except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
+            report = results.internal(account, error)
+        shown.ended(account.name)
+        return report
+
+    return fleet.run(accounts, attempt, concurrency=wiring.settings.daemon.concurrency, brake=brake)

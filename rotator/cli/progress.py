@@ -1,0 +1,143 @@
+"""What is being done, while it is done, on standard error.
+
+On a terminal each account that is worked on has a line that shows its present step. Elsewhere
+each step is a line of its own, once it is done.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Protocol
+
+from rotator.cli import output, words
+from rotator.model import Step
+from rotator.ports import Draft
+
+_BEGUN = {
+    Step.EVICT: "freeing a slot",
+    Step.STAGE: "storing a new value in Vault",
+    Step.CREATE: "sending it to Vonage",
+    Step.PUSH: "writing it to the current entry",
+    Step.CLEAR: "removing the pending entry",
+    Step.DELETE: "deleting the old secret",
+}
+_DONE = {
+    Step.EVICT: "secret deleted to free its slot (id {secret_id})",
+    Step.STAGE: "new value stored at the pending path",
+    Step.CREATE: "new secret created (id {secret_id})",
+    Step.PROBE: "new secret authenticates",
+    Step.PUSH: "written to Vault as version {vault_version}",
+    Step.VERIFY: "verified in Vault as version {vault_version}",
+    Step.CLEAR: "pending entry removed",
+    Step.DELETE: "secret deleted (id {secret_id})",
+}
+_LEARNED = {
+    Step.CREATE: "found to be created (id {secret_id})",
+    Step.PUSH: "found in Vault as version {vault_version}",
+}
+
+
+class Progress(Protocol):
+    """Shows passes over accounts. Called from every thread."""
+
+    def entry(self, name: str, draft: Draft) -> None:
+        """Show a ledger entry that was just committed."""
+        ...
+
+    def waiting(self, name: str, until: datetime) -> None:
+        """Show that there is nothing to do before `until`."""
+        ...
+
+    def ended(self, name: str) -> None:
+        """Show that a pass ended."""
+        ...
+
+
+class Silence:
+    """Shows nothing: the result is for a program."""
+
+    def entry(self, name: str, draft: Draft) -> None:
+        """See `Progress.entry`."""
+
+    def waiting(self, name: str, until: datetime) -> None:
+        """See `Progress.waiting`."""
+
+    def ended(self, name: str) -> None:
+        """See `Progress.ended`."""
+
+
+class Lines:
+    """Writes a line for each step."""
+
+    def __init__(self, width: int) -> None:
+        """Leave `width` characters for an account's name."""
+        self._width = width
+
+    def entry(self, name: str, draft: Draft) -> None:
+        """See `Progress.entry`."""
+        if draft.event != "intent":
+            self._line(name, draft.step or "", told(draft))
+
+    def waiting(self, name: str, until: datetime) -> None:
+        """See `Progress.waiting`."""
+        self._line(name, Step.WAIT, f"waiting until {words.moment(until)}")
+
+    def ended(self, name: str) -> None:
+        """See `Progress.ended`."""
+
+    def _line(self, name: str, step: str, text: str) -> None:
+        # Who cannot be told any more does not end a rotation by it.
+        with suppress(OSError):
+            output.say(f"{name:{self._width}}  {step:8}  {text}".rstrip())
+
+
+def told(draft: Draft) -> str:
+    """Say what an entry means. A new kind of entry is no reason to end a rotation."""
+    return _text(draft).format_map(_Facts(draft.detail))
+
+
+def _text(draft: Draft) -> str:
+    step = draft.step or Step.OPEN
+    match draft.event:
+        case "opened":
+            return "rotation opened ({reason})"
+        case "intent":
+            return _BEGUN.get(step, "")
+        case "done":
+            return _DONE.get(step, "done")
+        case "learned":
+            return _LEARNED.get(step, "found to be done")
+        case "rejected":
+            return "not done ({code}); looking again"
+        case "unknown":
+            return "the answer is lost ({code}); looking what became of it"
+        case "aborting":
+            return "undoing the rotation ({code})"
+        case "closed":
+            return "rotation {outcome}"
+        case event:
+            return f"{event} ({{code}})"
+
+
+class _Facts(dict[str, object]):
+    def __missing__(self, _key: str) -> str:
+        return words.NOTHING
+
+
+@contextmanager
+def shown(names: list[str], *, quietly: bool, live: bool) -> Iterator[Progress]:
+    """Give what shows the passes over these accounts for the length of a `with` block.
+
+    `live` allows lines that change; they would garble what else is written meanwhile.
+    """
+    width = max(map(len, names), default=0)
+    if quietly:
+        yield Silence()
+    elif live and sys.stderr.isatty():
+        from rotator.cli.live import Live  # noqa: PLC0415  # only a terminal needs it
+
+        with Live(width) as progress:
+            yield progress
+    else:
+        yield Lines(width)

@@ -1,0 +1,46 @@
+"""`resume`: carry open rotations on."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rotator.cli import output, passes
+from rotator.cli.session import Session, chosen
+from rotator.model import Account, Request
+
+if TYPE_CHECKING:
+    from rotator.wiring import Wiring
+
+
+def resume(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="only these accounts")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print one JSON document instead of a table")
+    ] = False,
+) -> None:
+    """Carry every open rotation as far as it can go now, and start none."""
+    session = Session.of(context)
+    settings = session.settings()
+    wanted = chosen(settings, names) if names else list(settings.accounts)
+    with session.wiring(settings) as wiring:
+        accounts = _opened(wiring, wanted)
+        if accounts:
+            code = passes.carry_out(
+                session, wiring, accounts, Request(reason=None), as_json=as_json
+            )
+            raise typer.Exit(code)
+    if as_json:
+        output.write_json([])
+    else:
+        output.write("nothing to resume")
+
+
+def _opened(wiring: "Wiring", wanted: list[Account]) -> list[Account]:
+    """Give those with an open rotation; mention what is open and no longer configured."""
+    names = wiring.queries.open_accounts()
+    for name in sorted(set(names) - wiring.accounts.keys()):
+        output.say(f"note: {name} has an open rotation and is not configured any more")
+    return [account for account in wanted if account.name in names]

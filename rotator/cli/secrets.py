@@ -1,0 +1,223 @@
+"""`secrets list|show|create|delete`: an account's secrets at Vonage, by hand."""
+
+import sys
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rotator.cli import output, words
+from rotator.cli.session import Session
+from rotator.errors import ConfigError, Refused, SecretNotFound, SlotsFull
+from rotator.model import SecretValue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rotator.cli.by_hand import View
+    from rotator.model import Account, Secret
+    from rotator.wiring import Wiring
+
+_SLOTS = 2
+_LONGEST = 4096
+HEADERS = ("id", "created", "age", "role")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="the account")]
+SecretId = Annotated[str, typer.Argument(metavar="ID", help="the secret's id at Vonage")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document instead of a table")]
+
+
+def list_(context: typer.Context, name: Name, as_json: Json = False) -> None:
+    """List an account's secrets, and what rotator knows of each. No values: Vonage has none."""
+    with _account(context, name) as (wiring, account):
+        view = _look(wiring, account)
+    if as_json:
+        secrets = [_document(view, secret) for secret in view.secrets]
+        output.write_json({"account": name, "api_key": account.api_key, "secrets": secrets})
+    else:
+        output.table(HEADERS, [_row(view, secret) for secret in view.secrets])
+
+
+def show(context: typer.Context, name: Name, secret_id: SecretId, as_json: Json = False) -> None:
+    """Show one secret of an account: when it was made and what rotator knows of it."""
+    with _account(context, name) as (wiring, account):
+        view = _look(wiring, account)
+        secret = wiring.secrets.get_secret(view.credential, account.api_key, secret_id)
+    if as_json:
+        output.write_json(_document(view, secret))
+    else:
+        output.table(HEADERS, [_row(view, secret)])
+
+
+def create(
+    context: typer.Context,
+    name: Name,
+    from_file: Annotated[
+        str | None,
+        typer.Option(
+            "--from-file", metavar="PATH|-", help="read the value there; else it is asked for"
+        ),
+    ] = None,
+) -> None:
+    """Make a value that you bring a secret of an account, in an emergency.
+
+    It is sent once, and kept nowhere: write it to Vault yourself. `rotator rotate-now` does all
+    of that for you.
+    """
+    value = _value(from_file)
+    from rotator.cli.by_hand import hand  # noqa: PLC0415  # the rules, which others do without
+
+    with _account(context, name) as (wiring, account), hand(wiring, account) as by_hand:
+        view = by_hand.look()
+        _require_quiet(view)
+        if len(view.secrets) >= _SLOTS:
+            raise SlotsFull(hint=f"see `rotator secrets list {name}`; one has to be deleted first")
+        secret = by_hand.perform(
+            "create",
+            lambda: wiring.secrets.create_secret(view.credential, account.api_key, value),
+        )
+    output.write(f"created secret {secret.id} of {name}")
+
+
+def delete(
+    context: typer.Context,
+    name: Name,
+    secret_id: SecretId,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="also where it may be in use; consumers may break")
+    ] = False,
+) -> None:
+    """Delete a secret of an account at Vonage. Who uses it stops working."""
+    if not yes and not sys.stdin.isatty():
+        raise ConfigError("there is nobody to ask", hint="give --yes to delete without asking")
+    from rotator.cli.by_hand import hand  # noqa: PLC0415  # the rules, which others do without
+
+    with _account(context, name) as (wiring, account):
+        if not yes:
+            view = _look(wiring, account)
+            _require_deletable(view, secret_id, force=force)
+            question = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
+            typer.confirm(question, abort=True, err=True)
+        with hand(wiring, account) as by_hand:
+            view = by_hand.look()
+            _require_deletable(view, secret_id, force=force)
+            by_hand.perform(
+                "delete",
+                lambda: wiring.secrets.delete_secret(view.credential, account.api_key, secret_id),
+                secret_id,
+            )
+    output.write(f"deleted secret {secret_id} of {name}")
+
+
+@contextmanager
+def _account(context: typer.Context, name: str) -> "Iterator[tuple[Wiring, Account]]":
+    session = Session.of(context)
+    settings = session.settings()
+    account = settings.account(name)
+    with ExitStack() as stack:
+        yield stack.enter_context(session.wiring(settings)), account
+
+
+def _look(wiring: "Wiring", account: "Account") -> "View":
+    from rotator.cli.by_hand import View  # noqa: PLC0415  # the rules, which others do without
+
+    return View.of(account, wiring.engine().observer().look(account))
+
+
+def _value(from_file: str | None) -> SecretValue:
+    """Read a value, never from an argument: those are seen by everyone on the machine.
+
+    Raises:
+        ConfigError: there is none, or it is not one that Vonage takes.
+    """
+    from rotator.composition import is_compliant  # noqa: PLC0415  # nobody else needs it
+
+    text = (_typed() if from_file is None else _read(from_file)).removesuffix("\n")
+    if not (is_compliant(text) and text.isascii() and text.isprintable() and " " not in text):
+        raise ConfigError(
+            "the value is not one that Vonage takes",
+            hint="it has 8 to 25 letters, digits and signs, among them a lower-case letter, "
+            "an upper-case letter and a digit",
+        )
+    return SecretValue(text)
+
+
+def _typed() -> str:
+    from getpass import getpass  # noqa: PLC0415  # nobody else needs it
+
+    if not sys.stdin.isatty():
+        raise ConfigError("there is nobody to ask", hint="give the value with --from-file PATH|-")
+    return getpass("new value: ")
+
+
+def _read(path: str) -> str:
+    try:
+        if path == "-":
+            return sys.stdin.buffer.read(_LONGEST).decode()
+        with open(path, "rb") as file:  # noqa: PTH123  # a name as it was given
+            return file.read(_LONGEST).decode()
+    except OSError as error:
+        reason = (error.strerror or "no reason given").lower()
+    except ValueError:
+        reason = "is not UTF-8"
+    raise ConfigError(f"--from-file: the value cannot be read: {reason}")
+
+
+def _require_quiet(view: "View") -> None:
+    """Refuse to add a secret that an open rotation would take for its own or a stranger's."""
+    if view.rotation and view.rotation.verified_at is None:
+        raise Refused(
+            f"a rotation of {view.account.name} is open, at step {view.rotation.step}",
+            code="rotation-open",
+            hint="`rotator resume` carries it on; try again after that",
+        )
+
+
+def _require_deletable(view: "View", secret_id: str, *, force: bool) -> None:
+    """Refuse to delete what may be in use.
+
+    Raises:
+        SecretNotFound: the account has no such secret.
+        Refused: an operator has to be sure, and say so.
+    """
+    name = view.account.name
+    if secret_id not in {secret.id for secret in view.secrets}:
+        raise SecretNotFound(
+            f"{name} has no secret {secret_id}", hint=f"see `rotator secrets list {name}`"
+        )
+    why = _danger(view, secret_id)
+    if why and not force:
+        raise Refused(why, code="unsafe-delete", hint="--force deletes it all the same")
+
+
+def _danger(view: "View", secret_id: str) -> str | None:
+    """Say why a secret should not be deleted by hand; None if nothing speaks against it."""
+    rotation = view.rotation
+    if len(view.secrets) == 1:
+        return f"secret {secret_id} is the account's only one"
+    if secret_id == view.held_id:
+        return f"secret {secret_id} is the one that Vault holds: consumers use it"
+    if view.held_id is None:
+        return f"which secret Vault holds is not certain, so {secret_id} may be in use"
+    if rotation and secret_id in (rotation.predecessor_id, rotation.new_id):
+        return f"secret {secret_id} belongs to an open rotation, which deletes it when it is time"
+    return None
+
+
+def _document(view: "View", secret: "Secret") -> dict[str, str | None]:
+    return {
+        "id": secret.id,
+        "created_at": words.rfc3339(secret.created_at),
+        "role": view.role(secret.id),
+    }
+
+
+def _row(view: "View", secret: "Secret") -> tuple[str, ...]:
+    return (
+        secret.id,
+        words.moment(secret.created_at),
+        words.age(secret.created_at, datetime.now(UTC)),
+        view.role(secret.id),
+    )

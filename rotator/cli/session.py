@@ -1,0 +1,115 @@
+"""What the global options say, and what a command gets from it."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Self
+
+import typer
+
+from rotator.cli import output
+from rotator.cli.version import version
+
+if TYPE_CHECKING:
+    from rotator.config import Settings
+    from rotator.model import Account
+    from rotator.wiring import Wiring
+
+DEFAULT_CONFIG = Path("/etc/rotator/config.toml")
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+DEFAULT_LOG_LEVEL = LogLevel.WARNING
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="PATH",
+        help=f"the configuration; else $ROTATOR_CONFIG, else {DEFAULT_CONFIG}",
+    ),
+]
+LogLevelOption = Annotated[
+    LogLevel | None,
+    typer.Option("--log-level", help="what to log on standard error; else warning"),
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        output.write(version())
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="print the version"),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One run of the command."""
+
+    #: None: as the environment says.
+    config: Path | None = None
+    log_level: LogLevel = DEFAULT_LOG_LEVEL
+
+    @classmethod
+    def of(
+        cls, context: typer.Context, config: Path | None = None, level: LogLevel | None = None
+    ) -> Self:
+        """Give what the options before the command say, and after it, which count more."""
+        given = context.obj if isinstance(context.obj, cls) else cls()
+        return cls(config=config or given.config, log_level=level or given.log_level)
+
+    def settings(self) -> "Settings":
+        """Load the configuration.
+
+        Raises:
+            ConfigError: it is not usable.
+        """
+        from rotator.config import load  # noqa: PLC0415  # `--help` needs no validator
+
+        path = self.config or Path(os.environ.get("ROTATOR_CONFIG") or DEFAULT_CONFIG)
+        return load(path, os.environ)
+
+    @contextmanager
+    def wiring(self, settings: "Settings", *, offline: bool = False) -> "Iterator[Wiring]":
+        """Give rotator, put together, for the length of a `with` block.
+
+        `offline` is for a command that asks neither Vonage nor Vault: nothing that it loads
+        logs anything.
+        """
+        from rotator.wiring import Wiring  # noqa: PLC0415  # `--help` needs none of it
+
+        if not offline:
+            self.log()
+        with Wiring(settings, os.environ) as wiring:
+            yield wiring
+
+    def log(self) -> None:
+        """Log what is asked for."""
+        from rotator import logs  # noqa: PLC0415  # takes a tenth of a second
+
+        logs.configure(self.log_level)
+
+
+def chosen(settings: "Settings", names: Iterable[str]) -> "list[Account]":
+    """Give the accounts of these names, each once, in the order given.
+
+    Raises:
+        UnknownAccount: one of them is not configured.
+    """
+    return [settings.account(name) for name in dict.fromkeys(names)]

@@ -1,0 +1,148 @@
+"""How an account stands, told from the ledger alone."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from rotator.cli import words
+from rotator.model import Account, Rotation
+
+#: How late a deletion may be before that means that nobody carries the rotation on.
+_LATE = timedelta(days=1)
+
+
+class Phase(StrEnum):
+    """What there is to say of an account in one word."""
+
+    IDLE = "idle"
+    #: A rotation is open and not verified yet.
+    ROTATING = "rotating"
+    #: A rotation waits in its grace.
+    WAITING = "waiting"
+    #: The last rotation failed.
+    FAILED = "failed"
+    HELD = "held"
+    DRIFT = "drift"
+    #: Never seen.
+    NEW = "new"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What the ledger knows of one account, and what that means now."""
+
+    account: Account
+    now: datetime
+    secret_ids: tuple[str, ...]
+    current_id: str | None
+    current_since: datetime | None
+    seen_at: datetime | None
+    next_due_at: datetime | None
+    hold: str | None
+    #: What is wrong, named exactly.
+    drift: str | None
+    #: The newest one, open or closed.
+    rotation: Rotation | None
+
+    @property
+    def opened(self) -> Rotation | None:
+        """The open rotation."""
+        is_open = self.rotation is not None and self.rotation.closed_at is None
+        return self.rotation if is_open else None
+
+    @property
+    def phase(self) -> Phase:
+        """What most needs to be known: what an operator has to do comes first."""
+        if self.hold:
+            return Phase.HELD
+        if self.drift:
+            return Phase.DRIFT
+        if self.opened:
+            return Phase.WAITING if self.opened.verified_at else Phase.ROTATING
+        if self.rotation is None:
+            return Phase.IDLE if self.seen_at else Phase.NEW
+        return Phase.FAILED if self.rotation.outcome == "failed" else Phase.IDLE
+
+    @property
+    def lateness(self) -> str | None:
+        """Say what should have happened by now; None where nothing is late."""
+        now, opened = self.now, self.opened
+        is_rotated = opened is not None and opened.verified_at is not None
+        if self.next_due_at and now > self.next_due_at and not is_rotated:
+            return f"due for {words.age(self.next_due_at, now)}"
+        max_age = self.account.policy.max_age
+        if self.current_since and now - self.current_since > max_age:
+            return f"secret older than {words.span(max_age)}"
+        due = opened.delete_due_at if opened else None
+        if due and now - due > _LATE:
+            return f"old secret to be deleted for {words.age(due, now)}"
+        return None
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether `status --check` fails for this account."""
+        has_failed = self.rotation is not None and self.rotation.outcome == "failed"
+        return has_failed or bool(self.hold or self.drift or self.lateness)
+
+    def document(self) -> dict[str, Any]:
+        """Give the standing as `status --json` prints it."""
+        return {
+            "name": self.account.name,
+            "api_key": self.account.api_key,
+            "phase": self.phase.value,
+            "secret_ids": list(self.secret_ids),
+            "current_secret_id": self.current_id,
+            "current_since": words.rfc3339(self.current_since),
+            "next_due_at": words.rfc3339(self.next_due_at),
+            "overdue": self.lateness is not None,
+            "hold": self.hold,
+            "last_rotation": _rotation_document(self.rotation) if self.rotation else None,
+        }
+
+    def row(self) -> tuple[str, ...]:
+        """Give the standing as a row of the table."""
+        return (
+            self.account.name,
+            self.phase.value,
+            words.short(self.current_id),
+            words.age(self.current_since, self.now),
+            words.moment(self.next_due_at).removesuffix(" UTC"),
+            self._last_rotation(),
+            "; ".join(self._notes()) or words.NOTHING,
+        )
+
+    def _last_rotation(self) -> str:
+        rotation = self.rotation
+        if rotation is None:
+            return words.NOTHING
+        if rotation.closed_at is None:
+            return f"open for {words.age(rotation.opened_at, self.now)}, at {rotation.step}"
+        code = f" ({rotation.error_code})" if rotation.error_code else ""
+        return f"{rotation.outcome} {words.age(rotation.closed_at, self.now)} ago{code}"
+
+    def _notes(self) -> list[str]:
+        waits = self.opened.delete_due_at if self.opened else None
+        notes = {
+            "held: ": self.hold,
+            "drift: ": self.drift,
+            "overdue: ": self.lateness,
+            "waiting until ": words.moment(waits) if waits else None,
+        }
+        return [f"{word}{note}" for word, note in notes.items() if note]
+
+
+def _rotation_document(rotation: Rotation) -> dict[str, Any]:
+    return {
+        "id": rotation.id,
+        "reason": rotation.reason,
+        "step": rotation.step.value,
+        "outcome": rotation.outcome,
+        "opened_at": words.rfc3339(rotation.opened_at),
+        "closed_at": words.rfc3339(rotation.closed_at),
+        "old_secret_id": rotation.predecessor_id,
+        "new_secret_id": rotation.new_id,
+        "vault_version": rotation.vault_version,
+        "delete_due_at": words.rfc3339(rotation.delete_due_at),
+        "error_code": rotation.error_code,
+    }

@@ -1,0 +1,94 @@
+"""`status`: how every account stands."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rotator.cli import fleet, output
+from rotator.cli.session import Session, chosen
+from rotator.cli.standing import Standing
+from rotator.cli.unexpected import described
+from rotator.errors import Busy, RotatorError
+from rotator.model import Account, Problem
+
+if TYPE_CHECKING:
+    from rotator.wiring import Wiring
+
+HEADERS = ("account", "phase", "secret", "age", "next due (UTC)", "last rotation", "notes")
+
+
+def status(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="only these accounts")
+    ] = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="look at Vonage and Vault first")
+    ] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="exit 1 if anything is overdue, failed, held or drifted"),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print one JSON document instead of a table")
+    ] = False,
+) -> None:
+    """Show how accounts stand, as the ledger knows it. Asks nobody else, unless told to."""
+    session = Session.of(context)
+    settings = session.settings()
+    accounts = chosen(settings, names) if names else list(settings.accounts)
+    with session.wiring(settings, offline=not refresh) as wiring:
+        is_complete = not refresh or _refresh(wiring, accounts)
+        standings = _standings(wiring, accounts, datetime.now(UTC))
+    if as_json:
+        output.write_json({"accounts": [standing.document() for standing in standings]})
+    else:
+        output.table(HEADERS, [standing.row() for standing in standings])
+    is_well = not any(standing.needs_attention for standing in standings)
+    raise typer.Exit(0 if is_complete and (is_well or not check) else 1)
+
+
+def _standings(wiring: "Wiring", accounts: Sequence[Account], now: datetime) -> list[Standing]:
+    records = wiring.queries.accounts([account.name for account in accounts])
+    return [
+        Standing(
+            account=account,
+            now=now,
+            secret_ids=record.listed_ids,
+            current_id=record.current_id,
+            current_since=record.current_since,
+            seen_at=record.seen_at,
+            next_due_at=record.next_due_at,
+            hold=record.hold,
+            drift=record.drift,
+            rotation=record.last_rotation,
+        )
+        for account, record in zip(accounts, records, strict=True)
+    ]
+
+
+def _refresh(wiring: "Wiring", accounts: Sequence[Account]) -> bool:
+    """Look at each account; give whether all could be seen, or are being seen elsewhere."""
+    wiring.store.check()
+    engine = wiring.engine()
+
+    def look(account: Account) -> Problem | None:
+        try:
+            engine.refresh(account)
+        except Busy as error:
+            output.say(f"note: {account.name}: shown as recorded: {error.message}")
+        except RotatorError as error:
+            return Problem(code=error.code, message=error.message, hint=error.hint)
+        except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
+            return described(error)
+        return None
+
+    problems = fleet.run(
+        accounts, look, concurrency=wiring.settings.daemon.concurrency, brake=fleet.Brake()
+    )
+    for account, problem in zip(accounts, problems, strict=True):
+        if problem:
+            output.complain(problem.message, problem.hint, about=account.name)
+    return not any(problems)

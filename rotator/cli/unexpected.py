@@ -1,0 +1,25 @@
+"""An exception that nobody foresaw, in words: where, never what, as its text may hold a value."""
+
+import traceback
+
+from rotator.model import Problem
+
+HINT = "this is a bug: please report it, with what `--log-level debug` adds"
+
+
+def described(error: BaseException) -> Problem:
+    """Name the exception's class and rotator's innermost function that it came through."""
+    return Problem(
+        code="internal",
+        message=f"unexpected {type(error).__name__} in {_place(error)}",
+        hint=HINT,
+    )
+
+
+def _place(error: BaseException) -> str:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    places = [
+        (str(frame.f_globals.get("__name__", "?")), frame.f_code.co_qualname) for frame in frames
+    ]
+    ours = [place for place in places if place[0].split(".")[0] == "rotator"]
+    return ":".join((ours or places or [("rotator", "?")])[-1])

@@ -1,0 +1,139 @@
+"""What must hold between an account, the other accounts and the tables beside them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from rotator.config.duration import format_duration
+from rotator.config.problem import Problem, did_you_mean
+from rotator.config.tables import AccountTable, PolicyTable
+from rotator.model import Account, Policy
+
+_UNIQUE = ("name", "api_key", "vault_path")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A table, and how a problem in it is located."""
+
+    #: Its path, as in TABLES.
+    table: str
+    #: With the index, where it is one of several.
+    path: str
+    #: Says which account an index means.
+    note: str = ""
+
+    def key(self, *names: str) -> str:
+        """Locate a key of the table, or the table itself."""
+        return ".".join((self.path, *names)) + self.note
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """A valid account's table and its place."""
+
+    place: Place
+    table: AccountTable
+
+
+def policy_of(table: PolicyTable, default: Policy) -> Policy:
+    """Give a policy: what the table sets, the rest from the default.
+
+    `every` and `cron` take each other's place.
+    """
+    given = table.given()
+    if "every" in given or "cron" in given:
+        default = replace(default, every=None, cron=None)
+    return replace(default, **given)
+
+
+def account_of(table: AccountTable, default: Policy, pending_prefix: str) -> Account:
+    """Give the account that a table describes."""
+    return Account(
+        name=table.name,
+        api_key=table.api_key,
+        vault_path=table.vault_path,
+        pending_path=f"{pending_prefix}/{table.name}",
+        secret_field=table.secret_field,
+        key_field=table.key_field,
+        managed_by=table.managed_by,
+        policy=policy_of(table, default),
+    )
+
+
+def policy_problems(place: Place, table: PolicyTable, policy: Policy) -> Iterator[Problem]:
+    """Find what cannot work in a policy, if this table has a part in it."""
+    given = table.given()
+    if policy.every is None:
+        return
+    every = format_duration(policy.every)
+    if policy.grace >= policy.every and given.keys() & {"every", "grace"}:
+        grace = format_duration(policy.grace)
+        yield Problem(
+            where=place.key("grace" if "grace" in given else "every"),
+            what=f"grace ({grace}) is not less than every ({every}), so rotations would overlap",
+        )
+    if policy.max_age < policy.every and given.keys() & {"every", "max_age"}:
+        max_age = format_duration(policy.max_age)
+        yield Problem(
+            where=place.key("max_age" if "max_age" in given else "every"),
+            what=f"max_age ({max_age}) is less than every ({every}), "
+            "so the account would always be overdue",
+        )
+
+
+def account_problems(
+    accounts: Iterable[Placed], parents: Mapping[str, object], pending_prefix: str | None
+) -> Iterator[Problem]:
+    """Find what is wrong between accounts.
+
+    `parents` has `managed_by` by name for every account of the file, whether valid or not;
+    `pending_prefix` is None where it is not valid.
+    """
+    seen: dict[tuple[str, str], Placed] = {}
+    for account in accounts:
+        yield from _repeated(account, seen)
+        yield from _fields(account)
+        yield from _parent(account, parents)
+        if pending_prefix is not None:
+            yield from _among_pending(account, pending_prefix)
+
+
+def _repeated(account: Placed, seen: dict[tuple[str, str], Placed]) -> Iterator[Problem]:
+    for key in _UNIQUE:
+        value: str = getattr(account.table, key)
+        first = seen.setdefault((key, value), account)
+        if first is not account:
+            what = f"{value!r} is already that of {first.place.key()}"
+            yield Problem(where=account.place.key(key), what=what)
+
+
+def _fields(account: Placed) -> Iterator[Problem]:
+    if account.table.secret_field == account.table.key_field:
+        where = account.place.key("secret_field")
+        yield Problem(where=where, what="is the same field as key_field")
+
+
+def _parent(account: Placed, parents: Mapping[str, object]) -> Iterator[Problem]:
+    name, parent = account.table.name, account.table.managed_by
+    if not parent:
+        return
+    if parent == name:
+        what = f"{parent!r} is the account itself"
+    elif parent not in parents:
+        what = f"{parent!r} is not configured{did_you_mean(parent, parents)}"
+    elif parents[parent]:
+        what = f"{parent!r} is itself managed by another; Vonage has one level of subaccounts"
+    else:
+        return
+    hint = 'name another account of this file that has no parent itself, or "" for none'
+    yield Problem(where=account.place.key("managed_by"), what=what, hint=hint)
+
+
+def _among_pending(account: Placed, prefix: str) -> Iterator[Problem]:
+    path = account.table.vault_path
+    if f"{path}/".startswith(f"{prefix}/"):
+        yield Problem(
+            where=account.place.key("vault_path"),
+            what=f"{path!r} lies within vault.pending_prefix ({prefix!r}), "
+            "where rotator writes and deletes",
+        )

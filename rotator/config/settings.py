@@ -1,0 +1,106 @@
+"""The effective settings, as the rest of rotator reads them."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rotator.config.duration import format_duration
+from rotator.config.problem import closest
+from rotator.config.tables import Daemon, Ledger, Table, Vault, Vonage
+from rotator.errors import UnknownAccount
+from rotator.model import Account, OnForeign, Policy
+
+#: What `[policy]` starts from.
+DEFAULT_POLICY = Policy(
+    every=timedelta(days=30),
+    cron=None,
+    timezone="UTC",
+    jitter=timedelta(hours=1),
+    grace=timedelta(hours=24),
+    max_age=timedelta(days=45),
+    length=25,
+    on_foreign=OnForeign.REFUSE,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that is configured. No secret is in it."""
+
+    vonage: Vonage
+    vault: Vault
+    ledger: Ledger
+    #: The defaults; each account has its own, complete policy.
+    policy: Policy
+    daemon: Daemon
+    #: In the order of the file.
+    accounts: tuple[Account, ...]
+
+    def account(self, name: str) -> Account:
+        """Give the account of that name.
+
+        Raises:
+            UnknownAccount: there is none; the hint names the closest.
+        """
+        known = {account.name: account for account in self.accounts}
+        if name in known:
+            return known[name]
+        meant = closest(name, known)
+        hint = f"did you mean {meant}?" if meant else f"configured are {', '.join(known)}"
+        raise UnknownAccount(f"no account {name!r} is configured", hint=hint)
+
+    def children(self, name: str) -> tuple[Account, ...]:
+        """Give the accounts that the account of that name manages, in the order of the file.
+
+        Raises:
+            UnknownAccount: there is no account of that name.
+        """
+        parent = self.account(name).name
+        return tuple(account for account in self.accounts if account.managed_by == parent)
+
+    def children_first(self) -> tuple[Account, ...]:
+        """Give all accounts, the managed before all others, else in the order of the file.
+
+        A parent's credential is thus still the known one while its children are rotated.
+        """
+        return tuple(sorted(self.accounts, key=lambda account: not account.managed_by))
+
+    def shown(self) -> dict[str, Any]:
+        """Give the settings as JSON can hold them, for `rotator config show`.
+
+        Defaults and the environment are applied and paths resolved. A key that is not set is
+        left out, so that the whole, written as TOML, is a configuration with the same effect.
+        """
+        tables = {name: _shown(getattr(self, name)) for name in _TABLES}
+        return tables | {"accounts": [_account_shown(account) for account in self.accounts]}
+
+
+_TABLES = ("vonage", "vault", "ledger", "policy", "daemon")
+
+
+def _account_shown(account: Account) -> dict[str, Any]:
+    shown = _all_shown(vars(account))
+    policy: dict[str, Any] = shown.pop("policy")
+    del shown["pending_path"]  # follows from the prefix and the name
+    return shown | policy
+
+
+def _shown(value: object) -> Any:  # noqa: ANN401  # whatever JSON has
+    match value:
+        case timedelta():
+            return format_duration(value)
+        case Path():
+            return str(value)
+        case OnForeign():
+            return value.value
+        case Table():
+            return _all_shown(dict(value))
+        case Policy():
+            return _all_shown(vars(value))
+        case _:
+            return value
+
+
+def _all_shown(values: dict[str, object]) -> dict[str, Any]:
+    return {key: _shown(value) for key, value in values.items() if value is not None}

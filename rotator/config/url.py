@@ -1,0 +1,106 @@
+"""The URLs that a configuration may hold: of the servers, and of the ledger."""
+
+import ipaddress
+import re
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from rotator.config.problem import Unfit
+
+_LOOPBACK_4 = ipaddress.ip_network("127.0.0.0/8")
+_LOOPBACK_6 = ipaddress.ip_address("::1")
+_HIGHEST_PORT = 65535
+
+_SQLITE = re.compile(r"sqlite:///(?P<path>[^?#]+)")
+_POSTGRESQL = re.compile(
+    r"postgresql(?:\+psycopg)?://"
+    r"(?:[^:/@]*(?::[^@]*)?@)?"  # user, password: as SQLAlchemy reads them
+    r"(?:\[[0-9A-Fa-f:.]+\]|[^:/@?#\[\]]*)(?::[0-9]{1,5})?"  # host, port; none for a socket
+    r"/[^/?#@]+"  # database
+    r"(?:\?[^#]*)?"
+)
+
+
+def web_url(text: str) -> str:
+    """Give a server's URL without trailing slash, or raise `Unfit`.
+
+    Credentials travel there, so it is https; plain http only where nobody can listen.
+    """
+    _require_visible(text)
+    parts = _split(text)
+    if any(mark in text for mark in "@?#"):
+        raise Unfit("has a user name, query or fragment", hint="give scheme, host and port alone")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]", _host(parts)):
+        raise Unfit("names no host", hint="write https://HOST:PORT")
+    if parts.scheme not in {"http", "https"}:
+        raise Unfit("is not an https URL", hint="write https://HOST:PORT")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise Unfit("is plain http to another machine", hint="use https: credentials travel there")
+    return text.rstrip("/")
+
+
+def listen_address(text: str) -> str:
+    """Give `HOST:PORT` as it is, or nothing for nothing; else raise `Unfit`."""
+    match = re.fullmatch(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", text)
+    if text and (match is None or int(match[2]) > _HIGHEST_PORT):
+        raise Unfit("is not HOST:PORT", hint='write 127.0.0.1:9470, or "" to serve no page')
+    return text
+
+
+def ledger_url(text: str) -> str:
+    """Give a ledger's URL, or raise `Unfit`; it may hold a password.
+
+    `postgresql://` becomes `postgresql+psycopg://`, the only driver there is.
+    """
+    _require_visible(text, spaces=True)
+    if not (_SQLITE.fullmatch(text) or _POSTGRESQL.fullmatch(text)):
+        raise Unfit(
+            "is no ledger's URL",
+            hint="write sqlite:////PATH or postgresql+psycopg://[USER@]HOST[:PORT]/DATABASE",
+        )
+    if sqlite_path(text) == ":memory:":
+        raise Unfit("is a ledger in memory, which forgets every rotation")
+    return re.sub("^postgresql:", "postgresql+psycopg:", text)
+
+
+def sqlite_path(text: str) -> str | None:
+    """Give the file that a ledger's URL names; None where it names a server."""
+    match = _SQLITE.fullmatch(text)
+    return match["path"] if match else None
+
+
+def has_password(text: str) -> bool:
+    """Whether SQLAlchemy or libpq would find a password in this URL."""
+    _, _, rest = text.partition("://")
+    _, _, query = rest.partition("?")
+    keys = (key.lower() for key, _ in parse_qsl(query, keep_blank_values=True))
+    return bool(re.match("[^:/]*:[^@]*@", rest)) or any("passw" in key for key in keys)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is sent to `host` stays on this machine."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return address in _LOOPBACK_4 or address == _LOOPBACK_6
+
+
+def _require_visible(text: str, *, spaces: bool = False) -> None:
+    """Refuse what `urlsplit` would silently drop."""
+    if not text.isprintable() or (" " in text and not spaces):
+        raise Unfit("has spaces or control characters")
+
+
+def _split(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises if it is none
+    except ValueError:
+        parts = None
+    if parts is None or parts.netloc.endswith(":"):
+        raise Unfit("is not a URL", hint="write https://HOST:PORT")
+    return parts
+
+
+def _host(parts: SplitResult) -> str:
+    return re.sub(":[0-9]+$", "", parts.netloc)

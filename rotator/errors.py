@@ -1,0 +1,294 @@
+"""Every error that rotator raises, as one tree.
+
+A class's docstring is its default message; each error may carry a hint that tells the
+operator what to do. Messages never hold a secret value or a response body.
+
+    RotatorError
+    ├── ConfigError              the configuration or the command line is wrong (exit 2)
+    │   ├── UnknownAccount
+    │   └── LedgerUnusable       the file is no ledger, is read-only, or of a newer version
+    ├── Refused                  an operator must decide (exit 3)
+    ├── Busy                     another process works on it (exit 75)
+    │   └── LeaseLost
+    ├── Aborted                  a rotation was undone before its secret was used
+    ├── LedgerError              the ledger cannot be read or written
+    │   └── LedgerFull           its disk is full (exit 3)
+    ├── IssuerError              Vonage
+    │   ├── CredentialRefused    401
+    │   ├── SecretRejected       400 on create
+    │   ├── SlotsFull            the account already has two secrets
+    │   ├── LastSecret           the only secret cannot be deleted
+    │   ├── SecretNotFound       404 for a secret id
+    │   ├── AccountNotFound      404 for an api key
+    │   ├── Forbidden            any other 403
+    │   ├── RequestRefused       any other 4xx
+    │   ├── RateLimited          429
+    │   ├── NotSent              no connection: the request never left
+    │   ├── IssuerUnavailable    timeout, dropped connection, 5xx: outcome unknown
+    │   └── UnexpectedAnswer     not what the API promises: outcome unknown
+    └── StoreError               Vault
+        ├── StoreUnavailable     timeout, dropped connection, 5xx: outcome unknown
+        │   └── StoreSealed
+        ├── StoreForbidden       the token is missing, expired or lacks a capability
+        ├── MountUnusable        no such mount, or not KV version 2
+        ├── CheckAndSetLost      someone else wrote in between
+        ├── VersionMissing       that version is deleted, destroyed or not there yet
+        └── UnexpectedEntry      the entry is not what rotator can work with
+"""
+
+from typing import ClassVar
+
+
+class RotatorError(Exception):
+    """rotator could not do what was asked."""
+
+    #: Stable name for programs: the `code` in JSON output and in the ledger.
+    code: str = "error"
+    #: What the process exits with when this error ends it.
+    exit_code: ClassVar[int] = 1
+    #: What an operator can do about it, when the raiser has nothing better to say.
+    default_hint: ClassVar[str | None] = None
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
+        """Take the class's docstring as message unless one is given."""
+        default = (type(self).__doc__ or "").strip().splitlines()[0].rstrip(".")
+        self.message = message or default
+        self.hint = hint or self.default_hint
+        super().__init__(self.message)
+
+
+class ConfigError(RotatorError):
+    """the configuration is not usable."""
+
+    code = "config"
+    exit_code = 2
+
+
+class UnknownAccount(ConfigError):
+    """no account of that name is configured."""
+
+    code = "unknown-account"
+
+
+class LedgerUnusable(ConfigError):
+    """the ledger cannot be used as it is."""
+
+    code = "ledger-unusable"
+
+
+class Refused(RotatorError):
+    """refused: an operator must decide."""
+
+    code = "refused"
+    exit_code = 3
+
+    def __init__(self, message: str, *, code: str, hint: str | None = None) -> None:
+        """Name the reason by `code`: refusals differ in their cure, not in their handling."""
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class Aborted(RotatorError):
+    """the rotation was undone before its secret was used."""
+
+    code = "aborted"
+    default_hint = "nothing changed for consumers; the next run tries again"
+
+    def __init__(self, message: str, *, code: str) -> None:
+        """Name by `code` why it had to be undone."""
+        super().__init__(message)
+        self.code = code
+
+
+class Busy(RotatorError):
+    """another process is working on this account."""
+
+    code = "busy"
+    exit_code = 75
+    default_hint = "try again in a minute; the other process's lease ends by itself if it died"
+
+
+class LeaseLost(Busy):
+    """the lease on this account went to another process."""
+
+    code = "lease-lost"
+
+
+class LedgerError(RotatorError):
+    """the ledger cannot be read or written."""
+
+    code = "ledger-unavailable"
+    default_hint = "nothing more is done until the ledger is back; `rotator resume` goes on then"
+
+
+class LedgerFull(LedgerError):
+    """the disk that holds the ledger is full."""
+
+    code = "ledger-full"
+    exit_code = 3
+
+
+class IssuerError(RotatorError):
+    """Vonage did not do what was asked."""
+
+    code = "vonage"
+    #: True where the request certainly had no effect, so that it was refused, not lost.
+    definite: ClassVar[bool] = False
+
+    def __init__(
+        self, message: str | None = None, *, hint: str | None = None, request_id: str | None = None
+    ) -> None:
+        """Keep Vonage's request id, which its support asks for."""
+        super().__init__(message, hint=hint)
+        self.request_id = request_id
+
+
+class CredentialRefused(IssuerError):
+    """Vonage refused the credential."""
+
+    code = "credential-refused"
+    definite = True
+
+
+class SecretRejected(IssuerError):
+    """Vonage rejected the new secret."""
+
+    code = "secret-rejected"
+    definite = True
+
+
+class SlotsFull(IssuerError):
+    """the account already has the two secrets that Vonage allows."""
+
+    code = "slots-full"
+    definite = True
+
+
+class LastSecret(IssuerError):
+    """Vonage does not delete an account's only secret."""
+
+    code = "last-secret"
+    definite = True
+
+
+class SecretNotFound(IssuerError):
+    """Vonage knows no secret of that id."""
+
+    code = "secret-not-found"
+    definite = True
+
+
+class AccountNotFound(IssuerError):
+    """Vonage knows no such api key, or this credential may not see it."""
+
+    code = "account-not-found"
+    definite = True
+
+
+class Forbidden(IssuerError):
+    """Vonage forbids this to the account."""
+
+    code = "forbidden"
+    definite = True
+
+
+class RequestRefused(IssuerError):
+    """Vonage refused the request."""
+
+    code = "request-refused"
+    definite = True
+
+
+class RateLimited(IssuerError):
+    """Vonage's rate limit is reached."""
+
+    code = "rate-limited"
+    definite = True
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        hint: str | None = None,
+        request_id: str | None = None,
+        retry_after: float = 1.0,
+    ) -> None:
+        """`retry_after` is how long Vonage asks to wait, in seconds."""
+        super().__init__(message, hint=hint, request_id=request_id)
+        self.retry_after = retry_after
+
+
+class NotSent(IssuerError):
+    """no connection to Vonage could be made."""
+
+    code = "vonage-unreachable"
+    definite = True
+    default_hint = "check the network, proxy settings and vonage.api_url"
+
+
+class IssuerUnavailable(IssuerError):
+    """Vonage did not answer in time or failed inside."""
+
+    code = "vonage-unavailable"
+    default_hint = "nothing is lost; run the command again, or `rotator resume`"
+
+
+class UnexpectedAnswer(IssuerError):
+    """Vonage's answer is not what its API promises."""
+
+    code = "unexpected-answer"
+    default_hint = "check vonage.api_url, vonage.rest_url and any proxy in between"
+
+
+class StoreError(RotatorError):
+    """Vault did not do what was asked."""
+
+    code = "vault"
+
+
+class StoreUnavailable(StoreError):
+    """Vault cannot be reached or failed inside."""
+
+    code = "vault-unavailable"
+    default_hint = "check vault.address and that Vault runs; nothing is lost, run the command again"
+
+
+class StoreSealed(StoreUnavailable):
+    """Vault is sealed."""
+
+    code = "vault-sealed"
+    exit_code = 3
+    default_hint = "unseal Vault, then run the command again"
+
+
+class StoreForbidden(StoreError):
+    """Vault denied permission."""
+
+    code = "vault-forbidden"
+    default_hint = "check that the token is valid and its policy grants what README lists"
+
+
+class MountUnusable(StoreError):
+    """the Vault mount cannot be used."""
+
+    code = "vault-mount"
+    exit_code = 2
+
+
+class CheckAndSetLost(StoreError):
+    """someone else wrote to the Vault entry in between."""
+
+    code = "vault-conflict"
+
+
+class VersionMissing(StoreError):
+    """that version of the Vault entry is not there."""
+
+    code = "vault-version-missing"
+
+
+class UnexpectedEntry(StoreError):
+    """the Vault entry is not what rotator can work with."""
+
+    code = "vault-entry"
+    exit_code = 3

@@ -1,0 +1,308 @@
+"""Writing the ledger: leases, and one commit for each step boundary."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from rotator.errors import Busy, LeaseLost
+from rotator.ledger import chain, process, tables
+from rotator.ledger.database import reading, writing
+from rotator.ledger.rows import from_row, hold_text, to_row
+from rotator.model import Rotation
+from rotator.ports import Draft, Lease, Memory, Sighting
+
+
+class Book:
+    """The ledger that the engine writes (`rotator.ports.Ledger`)."""
+
+    def __init__(self, engine: Engine, *, lease_seconds: float, owner: str | None = None) -> None:
+        """Keep the ledger in `engine`'s database.
+
+        `lease_seconds` is how long a lease lasts from each renewal; it has to exceed the
+        longest single call to Vonage or Vault. `owner` names this process to others.
+        """
+        self._engine = engine
+        self._lease_seconds = lease_seconds
+        self._owner = owner
+
+    @cached_property
+    def owner(self) -> str:
+        """The name this process claims leases under."""
+        return self._owner or process.this_process()
+
+    # -- Leases. ---------------------------------------------------------------------------
+
+    def claim(self, name: str, now: datetime) -> Lease:
+        """See `Ledger.claim`. Each claim takes the next fencing token."""
+        with writing(self._engine) as connection:
+            _ensure_account(connection, name)
+            row = _locked(connection, name)
+            now = _clock(connection, now)
+            if _is_held(row, now):
+                message = f"{name}: process {_readable(row['lease_owner'])} is working on it"
+                raise Busy(message)
+            return self._take(connection, row, now)
+
+    def claim_due(self, names: Collection[str], *, limit: int, now: datetime) -> list[Lease]:
+        """Take the right to work on those of `names` that are due, at most `limit` of them.
+
+        Due is an account whose next due time has come, or that has an open rotation with no
+        grace to wait for. Passed over is one that is held, leased, or just being claimed:
+        many processes may ask at once, and each gets others. A lease of a dead process has to
+        expire first; `claim` need not wait for that.
+        """
+        with writing(self._engine) as connection:
+            clock = _clock(connection, now)
+            query = _due(now, clock).where(tables.account.c.name.in_(names)).limit(limit)
+            rows = connection.execute(query).mappings().all()
+            return [self._take(connection, row, clock) for row in rows]
+
+    def renew(self, lease: Lease, now: datetime) -> None:
+        """See `Ledger.renew`."""
+        with writing(self._engine) as connection:
+            _guarded(connection, lease)
+            expiry = self._expiry(_clock(connection, now))
+            _set(connection, lease.account, lease_expires_at=expiry)
+
+    def release(self, lease: Lease) -> None:
+        """See `Ledger.release`."""
+        with writing(self._engine) as connection:
+            connection.execute(
+                update(tables.account)
+                .where(tables.account.c.name == lease.account)
+                .where(tables.account.c.fencing_token == lease.token)
+                .values(lease_owner=None, lease_expires_at=None)
+            )
+
+    # -- What is known. --------------------------------------------------------------------
+
+    def recall(self, name: str) -> Memory:
+        """See `Ledger.recall`."""
+        known, rotation = tables.account.c, tables.rotation.c
+        with reading(self._engine) as connection:
+            account = _first(connection, select(tables.account).where(known.name == name))
+            opened = _first(connection, _open_rotations().where(rotation.account == name))
+            expendable = connection.execute(_expendable_ids(name)).scalars().all()
+        return Memory(
+            rotation=from_row(opened) if opened else None,
+            expendable_ids=frozenset(expendable),
+            hold=hold_text(dict(account)) if account else None,
+            head=account["chain_head"] if account else chain.GENESIS,
+        )
+
+    def knows_rotation(self, name: str, rotation_id: str) -> bool:
+        """See `Ledger.knows_rotation`."""
+        with reading(self._engine) as connection:
+            found = connection.execute(
+                select(tables.rotation.c.id)
+                .where(tables.rotation.c.account == name)
+                .where(tables.rotation.c.id == rotation_id)
+            ).first()
+        return found is not None
+
+    # -- The one way in. -------------------------------------------------------------------
+
+    def commit(
+        self,
+        lease: Lease,
+        *,
+        rotation: Rotation | None,
+        entries: Sequence[Draft],
+        sighting: Sighting | None,
+        now: datetime,
+    ) -> str:
+        """See `Ledger.commit`."""
+        with writing(self._engine) as connection:
+            row = _guarded(connection, lease)
+            if rotation is not None:
+                _upsert_rotation(connection, rotation)
+            head, seq = _append(connection, row, entries, now)
+            expiry = self._expiry(_clock(connection, now))
+            seen = _seen(sighting, row, now)
+            _set(
+                connection,
+                lease.account,
+                chain_head=head,
+                chain_seq=seq,
+                lease_expires_at=expiry,
+                **seen,
+            )
+        return head
+
+    def _take(self, connection: Connection, row: RowMapping, now: datetime) -> Lease:
+        lease = Lease(
+            account=row["name"],
+            owner=self.owner,
+            token=row["fencing_token"] + 1,
+            seconds=self._lease_seconds,
+        )
+        _set(
+            connection,
+            lease.account,
+            lease_owner=lease.owner,
+            lease_expires_at=self._expiry(now),
+            fencing_token=lease.token,
+        )
+        return lease
+
+    def _expiry(self, now: datetime) -> datetime:
+        return now + timedelta(seconds=self._lease_seconds)
+
+
+def _append(
+    connection: Connection, row: RowMapping, entries: Sequence[Draft], now: datetime
+) -> tuple[str, int]:
+    """Append entries to the account's chain; give its new head and length."""
+    head, seq = row["chain_head"], row["chain_seq"]
+    appended = []
+    for draft in entries:
+        seq += 1
+        entry = chain.linked(draft, account=row["name"], at=now, seq=seq, prev_hash=head)
+        head = entry.hash
+        appended.append(entry._asdict())
+    if appended:
+        connection.execute(insert(tables.entry), appended)
+    return head, seq
+
+
+def _upsert_rotation(connection: Connection, rotation: Rotation) -> None:
+    values, known = to_row(rotation), tables.rotation.c
+    changed = (
+        update(tables.rotation)
+        .where(known.account == rotation.account, known.id == rotation.id)
+        .values(values)
+    )
+    if connection.execute(changed).rowcount == 0:
+        connection.execute(insert(tables.rotation).values(values))
+
+
+def _seen(sighting: Sighting | None, row: RowMapping, now: datetime) -> tables.Row:
+    if sighting is None:
+        return {}
+    values: tables.Row = {
+        "listed_ids": chain.canonical_json(sorted(sighting.listed_ids)),
+        "current_id": sighting.current_id,
+        "current_since": sighting.current_since,
+        "seen_at": now,
+        "drift": sighting.drift,
+    }
+    due_at = sighting.next_due_at or row["next_due_at"] or sighting.first_due_at
+    return values | {"next_due_at": due_at}
+
+
+def _ensure_account(connection: Connection, name: str) -> None:
+    """Add the account's row where it has none; two processes may try at once."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(tables.account).values(name=name).on_conflict_do_nothing())
+
+
+def _locked(connection: Connection, name: str) -> RowMapping:
+    """Read the account's row and keep others from changing it until the transaction ends.
+
+    Waits for one who has it locked, as nobody does for long: skipping a locked row would make
+    an account look busy that is only being released. On SQLite `FOR UPDATE` compiles to
+    nothing; there the transaction itself holds the lock.
+
+    Raises:
+        LeaseLost: there is no such row, so there was a lease in another ledger at most.
+    """
+    query = select(tables.account).where(tables.account.c.name == name).with_for_update()
+    row = _first(connection, query)
+    if row is None:
+        message = f"{name}: the ledger does not have this account any more"
+        raise LeaseLost(message)
+    return row
+
+
+def _guarded(connection: Connection, lease: Lease) -> RowMapping:
+    """Lock the account's row, provided the lease is still ours.
+
+    Raises:
+        LeaseLost: another process has taken the account since, or the ledger was replaced.
+    """
+    row = _locked(connection, lease.account)
+    if row["fencing_token"] != lease.token or row["lease_owner"] != lease.owner:
+        message = f"{lease.account}: the lease went to {_readable(row['lease_owner'])}"
+        raise LeaseLost(message)
+    return row
+
+
+def _due(now: datetime, clock: datetime) -> Select[Any]:
+    """Find and lock the accounts to work on, the longest due first.
+
+    On SQLite `SKIP LOCKED` compiles to nothing; there one transaction waits for the other.
+    """
+    account, rotation = tables.account.c, tables.rotation.c
+    opened = _open_rotations().where(rotation.account == account.name)
+    in_grace = opened.where(rotation.delete_due_at > now).exists()
+    return (
+        select(tables.account)
+        .where(
+            or_(account.next_due_at <= now, opened.exists()),
+            ~in_grace,
+            account.hold_reason.is_(None),
+            or_(account.lease_owner.is_(None), account.lease_expires_at <= clock),
+        )
+        .order_by(account.next_due_at, account.name)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _first(connection: Connection, query: Select[Any]) -> RowMapping | None:
+    return connection.execute(query).mappings().first()
+
+
+def _open_rotations() -> Select[Any]:
+    return select(tables.rotation).where(tables.rotation.c.closed_at.is_(None))
+
+
+def _is_held(row: RowMapping, now: datetime) -> bool:
+    owner, expires_at = row["lease_owner"], row["lease_expires_at"]
+    return bool(owner and expires_at and expires_at > now and not process.is_dead(owner))
+
+
+def _clock(connection: Connection, now: datetime) -> datetime:
+    """Give the clock that leases are measured by: the one all their users share."""
+    if connection.dialect.name == "postgresql":
+        shared: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        return shared
+    return now
+
+
+def _set(connection: Connection, name: str, **values: object) -> None:
+    connection.execute(update(tables.account).where(tables.account.c.name == name).values(values))
+
+
+def _expendable_ids(name: str) -> CompoundSelect[str]:
+    """Find superseded predecessors, and orphans of rotations that were undone."""
+    rotation = tables.rotation
+    superseded = select(rotation.c.predecessor_id).where(
+        rotation.c.account == name,
+        rotation.c.verified_at.is_not(None),
+        rotation.c.predecessor_id.is_not(None),
+    )
+    orphaned = select(rotation.c.new_id).where(
+        rotation.c.account == name, rotation.c.outcome == "failed", rotation.c.new_id.is_not(None)
+    )
+    return superseded.union(orphaned)
+
+
+def _readable(owner: str | None) -> str:
+    """Give host and pid of a lease's owner."""
+    parts = (owner or "").split("/")
+    return f"{parts[-2]} on {parts[0]}" if len(parts) > 1 else owner or "nobody"

@@ -1,0 +1,193 @@
+"""Opening the ledger's database, and turning its failures into `rotator.errors`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from threading import Lock
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from rotator.errors import LedgerError, LedgerFull, LedgerUnusable, RotatorError
+
+#: How long a writer waits for another one, in seconds.
+BUSY_TIMEOUT = 10
+#: What the database says, and what that means. SQLite's texts are from its `sqlite3ErrStr`;
+#: PostgreSQL speaks the server's language, so that its SQLSTATE is looked for.
+_FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ...] = (
+    (
+        ("file is not a database",),
+        LedgerUnusable,
+        "the ledger file is not a SQLite database",
+        "correct ledger.url, or move the file away to start a new ledger",
+    ),
+    (
+        ("database disk image is malformed",),
+        LedgerUnusable,
+        "the ledger file is damaged",
+        "restore it from a backup; `rotator ledger verify` then tells what is missing",
+    ),
+    (
+        ("unable to open database file",),
+        LedgerUnusable,
+        "the ledger file cannot be opened or created",
+        "see that its directory exists and that this user may write there",
+    ),
+    (
+        ("attempt to write a readonly database", "sqlstate 25006"),
+        LedgerUnusable,
+        "the ledger is read-only",
+        "let this user write to the file and its directory; PostgreSQL: use the primary server",
+    ),
+    (
+        ("database or disk is full", "disk i/o error", "sqlstate 53100"),
+        LedgerFull,
+        "the disk that holds the ledger is full or fails",
+        "free some space, then run the command again",
+    ),
+    (
+        ("database is locked", "sqlstate 55p03"),
+        LedgerError,
+        "another process keeps the ledger locked",
+        None,
+    ),
+)
+
+
+def open_database(url: str) -> Engine:
+    """Prepare the database at `url`; nothing is connected to yet.
+
+    Raises:
+        LedgerUnusable: the URL or its driver is not one rotator can use.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite(parsed)
+        if parsed.get_backend_name() == "postgresql":
+            return _postgresql(parsed)
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        message = "ledger.url is no database URL"
+        raise LedgerUnusable(message, hint=_URL_HINT) from None
+    except ModuleNotFoundError:
+        message = "the database driver that ledger.url names is not installed"
+        raise LedgerUnusable(message, hint="PostgreSQL: install `rotator[postgres]`") from None
+    message = f"ledger.url names {parsed.get_backend_name()}, which rotator does not support"
+    raise LedgerUnusable(message, hint=_URL_HINT)
+
+
+_URL_HINT = "use sqlite:////var/lib/rotator/ledger.db or postgresql+psycopg://user@host/database"
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Give a transaction that may write; committed at the end, undone on any error.
+
+    Raises:
+        LedgerError: the database failed. Whether the transaction was committed is then
+            certain only if it failed before its end.
+    """
+    turn = engine.get_execution_options().get("rotator_turn", nullcontext())
+    with turn, translated(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Give a transaction that only reads, of one instant, and that no writer has to wait for.
+
+    Raises:
+        LedgerError: the database failed.
+    """
+    with translated(), engine.connect() as connection:
+        yield connection.execution_options(**_SNAPSHOT[engine.dialect.name])
+
+
+#: What makes a transaction see the ledger as it was when it began, whatever others commit.
+_SNAPSHOT: dict[str, dict[str, Any]] = {
+    "sqlite": {"rotator_reads_only": True},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the database's errors into ours. Statements and their values are not quoted."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _failure(error.orig) from None
+    except SQLAlchemyError as error:
+        message = f"the ledger failed: {type(error).__name__}"
+        raise LedgerError(message) from None
+    except UnicodeEncodeError:
+        message = "the ledger cannot hold a text that is not Unicode"
+        raise LedgerError(message) from None
+
+
+def _failure(error: BaseException | None) -> RotatorError:
+    text = str(error).strip()
+    searched = f"sqlstate {getattr(error, 'sqlstate', None)}: {text}".lower()
+    for fragments, kind, message, hint in _FAILURES:
+        if any(fragment in searched for fragment in fragments):
+            return kind(message, hint=hint)
+    reason = text.partition("\n")[0][:200] or "no reason given"
+    return LedgerError(f"the ledger cannot be read or written: {reason}")
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_TIMEOUT},
+        # SQLite lets waiting writers try again at random and forgets who came first. Threads
+        # take turns, so that only processes meet there.
+        execution_options={"rotator_turn": Lock()},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+        # The driver's own transactions would run a SELECT before BEGIN; ours start below.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        # FULL: a commit is on the disk when it returns, power loss included.
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # IMMEDIATE takes the write lock now: a transaction that has read does not fail when
+        # it comes to write.
+        is_reading = connection.get_execution_options().get("rotator_reads_only", False)
+        connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    # A connection that died while idle is noticed before it is used, not in mid-step.
+    engine = create_engine(url.set(query={**_PATIENCE, **url.query}), pool_pre_ping=True)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET lock_timeout = '{BUSY_TIMEOUT}s'")
+        cursor.close()
+        connection.commit()
+
+    return engine
+
+
+#: After how many seconds without an answer a server is given up as lost (libpq's parameters;
+#: without them, after hours). What the URL says goes before.
+_PATIENCE = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}

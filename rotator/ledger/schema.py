@@ -1,0 +1,108 @@
+"""The schema's revision: checking it at start, and bringing it up to date.
+
+Alembic is imported only when there is something to do: a check is one small query.
+"""
+
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine, func, inspect, select, text
+
+from rotator.errors import LedgerUnusable
+from rotator.ledger.database import reading, writing
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+#: The revision that this version of rotator works with; the newest one in `migrations/`.
+HEAD = "0001"
+#: Any number that nothing else in the database uses as an advisory lock.
+_UPGRADE_LOCK = 7_284_310_559
+
+
+def revision(engine: Engine) -> str | None:
+    """Give the database's revision; None where it has no schema yet.
+
+    Raises:
+        LedgerError: the database cannot be read.
+    """
+    with reading(engine) as connection:
+        return _revision(connection)
+
+
+def ensure(engine: Engine, *, auto_upgrade: bool) -> None:
+    """See that the schema is the one this version works with.
+
+    Raises:
+        LedgerUnusable: it is newer, or older and `auto_upgrade` is off, or none of rotator's.
+        LedgerError: the database cannot be read or written.
+    """
+    if revision(engine) == HEAD:
+        return
+    if auto_upgrade:
+        upgrade(engine)
+        return
+    with reading(engine) as connection:
+        _check_origin(connection)
+    message = "the ledger's schema is not up to date"
+    raise LedgerUnusable(message, hint="run `rotator db upgrade`")
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the schema to `HEAD`, in one transaction that excludes other upgrades.
+
+    Raises:
+        LedgerUnusable: the schema is newer, or none of rotator's; nothing was changed.
+        LedgerError: the database cannot be read or written; nothing was changed.
+    """
+    from alembic import command  # noqa: PLC0415  # a tenth of a second that most runs never need
+
+    config = alembic_config()
+    with writing(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
+        _check_origin(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, HEAD)
+
+
+def migrations() -> Path:
+    """Give the folder of the migrations: inside an installed wheel, else beside the checkout."""
+    installed = Path(str(resources.files("rotator"))) / "migrations"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "migrations"
+
+
+def alembic_config() -> "Config":
+    """Give Alembic's configuration; what runs with it puts its connection into `attributes`."""
+    from alembic.config import Config  # noqa: PLC0415  # as above
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
+    return config
+
+
+def _check_origin(connection: Connection) -> None:
+    """Refuse a schema that no migration here has made."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415  # as above
+
+    present = _revision(connection)
+    known = {script.revision for script in ScriptDirectory(str(migrations())).walk_revisions()}
+    others = set(inspect(connection).get_table_names()) - {"alembic_version"}
+    if present is None and others:
+        message = f"the database holds tables that are not the ledger's: {_some(others)}"
+        raise LedgerUnusable(message, hint="give the ledger a database of its own")
+    if present is not None and present not in known:
+        message = f"the ledger's schema, {present}, comes from a newer version of rotator"
+        raise LedgerUnusable(message, hint="install that version, or use another ledger")
+
+
+def _some(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")  # noqa: PLR2004
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if found is None else str(found)

@@ -1,0 +1,126 @@
+"""The ledger's tables. `migrations/` creates them; a test sees to it that both agree."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A point in time, UTC in and out. SQLite would drop the offset and give it back naive."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC, without the offset where the database has no place for it."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            message = "a time in the ledger needs its zone"
+            raise ValueError(message)
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Give an aware time in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData()
+
+account = Table(
+    "account",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    #: What was seen last, for `status`.
+    Column("listed_ids", Text),
+    Column("current_id", Text),
+    Column("current_since", Instant),
+    Column("seen_at", Instant),
+    Column("drift", Text),
+    #: When the next rotation is due; null until the current secret's age is known.
+    Column("next_due_at", Instant),
+    Column("hold_reason", Text),
+    Column("held_by", Text),
+    Column("held_at", Instant),
+    #: Who may work on the account, until when, and how often that has changed.
+    Column("lease_owner", Text),
+    Column("lease_expires_at", Instant),
+    Column("fencing_token", BigInteger, nullable=False, server_default="0"),
+    #: Sequence number and hash of the account's newest entry.
+    Column("chain_seq", BigInteger, nullable=False, server_default="0"),
+    Column("chain_head", String(64), nullable=False, server_default="0" * 64),
+    Index("account_next_due_at", "next_due_at"),
+)
+
+rotation = Table(
+    "rotation",
+    metadata,
+    #: The id may come from a pending entry in Vault, so another account may have it as well.
+    Column("account", ForeignKey("account.name"), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("predecessor_id", Text),
+    Column("new_id", Text),
+    Column("grace_seconds", Double, nullable=False),
+    Column("draws", Integer, nullable=False),
+    Column("rejected", Integer, nullable=False),
+    Column("sent_at", Instant),
+    Column("vault_version", BigInteger),
+    Column("opened_at", Instant, nullable=False),
+    Column("verified_at", Instant),
+    #: `verified_at` plus the grace; here to be searched for.
+    Column("delete_due_at", Instant),
+    Column("closed_at", Instant),
+    Column("abort_code", Text),
+    Column("outcome", Text),
+    Column("error_code", Text),
+    Index("rotation_account", "account", "opened_at"),
+)
+Index(
+    "rotation_open",
+    rotation.c.account,
+    unique=True,
+    sqlite_where=rotation.c.closed_at.is_(None),
+    postgresql_where=rotation.c.closed_at.is_(None),
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("account", ForeignKey("account.name"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("rotation_id", Text),
+    #: As it was hashed: `2026-11-23T07:28:00.123456Z`.
+    Column("at", String(27), nullable=False),
+    Column("event", Text, nullable=False),
+    Column("step", Text),
+    #: As it was hashed: canonical JSON.
+    Column("detail", Text, nullable=False),
+    Column("prev_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    #: The newest entries of all accounts.
+    Index("entry_at", "at"),
+    # With a rowid, there would be a second key by which REPLACE deletes a row.
+    sqlite_with_rowid=False,
+)
+
+Row = dict[str, Any]

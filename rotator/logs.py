@@ -1,0 +1,108 @@
+"""Logging: every event, of rotator's and of its libraries', as one line on one stream.
+
+JSON where the stream is not a terminal, else for people. The last step before a line is made
+masks what should not have come so far: values of suspicious keys and wrapped secrets. An
+exception is named, never printed: its text and its traceback may hold a value.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from rotator.model import Credential, SecretValue
+
+MASK = "***"
+#: Libraries whose INFO and DEBUG lines name paths and statements, which ours say better.
+_NOISY = ("alembic", "hpack", "httpcore", "httpx", "hvac", "requests", "sqlalchemy", "urllib3")
+_SUSPICIOUS = frozenset({"authorization", "password", "secret", "secrets", "token", "value"})
+#: A key that ends so names a secret and does not hold it: `secret_id`, `token_file`.
+_ABOUT = frozenset({"at", "field", "file", "id", "ids", "path", "version"})
+
+
+def configure(level: str, stream: TextIO | None = None) -> None:
+    """Send all events of at least `level` to `stream`, standard error by default."""
+    stream = stream or sys.stderr
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_shared(),
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                name_exception,
+                mask,
+                _renderer(stream),
+            ],
+        )
+    )
+    logging.basicConfig(level=number, handlers=[handler], force=True)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+def name_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Put an exception's class in the place of the exception."""
+    found = event.pop("exc_info", None)
+    event.pop("exception", None)
+    event.pop("stack_info", None)
+    if found is True:
+        found = sys.exc_info()
+    if isinstance(found, tuple):
+        found = found[1]
+    if isinstance(found, BaseException):
+        event["exception"] = type(found).__name__
+    return event
+
+
+def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Mask what an event must not show."""
+    return {key: _masked(key, value) for key, value in event.items()}
+
+
+def _shared() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+
+
+def _renderer(stream: TextIO) -> Processor:
+    if stream.isatty():
+        return structlog.dev.ConsoleRenderer(colors=True)
+    return structlog.processors.JSONRenderer(default=_of_kind)
+
+
+def _of_kind(value: object) -> str:
+    """Stand in for what JSON cannot hold: its kind, as its text may be anything."""
+    return f"<{type(value).__name__}>"
+
+
+def _masked(key: str, value: object) -> object:
+    if isinstance(value, SecretValue | Credential):
+        return MASK
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if _is_suspicious(key):
+        return MASK
+    if isinstance(value, Mapping):
+        return {str(name): _masked(str(name), part) for name, part in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked("", part) for part in value]
+    return value
+
+
+def _is_suspicious(key: str) -> bool:
+    words = re.split(r"[^a-z0-9]+", key.lower())
+    return words[-1] not in _ABOUT and not _SUSPICIOUS.isdisjoint(words)

@@ -1,0 +1,310 @@
+"""The values that all of rotator speaks of. Frozen, keyword-only, no input or output.
+
+None of the records here holds a secret value. Values travel as `SecretValue`, which
+shows itself only when asked to, beside these records and never inside them.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NoReturn
+
+
+class SecretValue:
+    """A secret's value, masked in every rendering, compared in constant time."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        """Wrap `value`."""
+        self._value = value
+
+    def reveal(self) -> str:
+        """Give the bare value: for a request's body or credential, nothing else."""
+        return self._value
+
+    def digest(self, salt: str) -> str:
+        """Bind the value to `salt`: hex SHA-256 of both, to recognise the value again."""
+        return hashlib.sha256(f"{salt}\0{self._value}".encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        """Compare in constant time."""
+        if not isinstance(other, SecretValue):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    __hash__ = None  # type: ignore[assignment]  # a value is no key
+
+    def __repr__(self) -> str:
+        """Mask the value."""
+        return "SecretValue(***)"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: a value leaves the process only over TLS."""
+        message = "a secret value cannot be pickled"
+        raise TypeError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credential:
+    """What Vonage's Basic authentication takes."""
+
+    api_key: str
+    secret: SecretValue
+
+
+class OnForeign(StrEnum):
+    """What to do with a secret that rotator does not know."""
+
+    REFUSE = "refuse"
+    EVICT_OLDEST = "evict-oldest"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """How an account's secrets are to be rotated."""
+
+    #: Time between two rotations; None where `cron` says when.
+    every: timedelta | None
+    cron: str | None
+    #: IANA name of the zone in which `cron` is meant.
+    timezone: str
+    #: Random delay added to a due time, at most this.
+    jitter: timedelta
+    #: How long the predecessor lives on after the new secret is verified in Vault.
+    grace: timedelta
+    #: A current secret older than this is overdue.
+    max_age: timedelta
+    #: Characters in a new secret, 8 to 25.
+    length: int
+    on_foreign: OnForeign
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """One Vonage account under management, as configured."""
+
+    name: str
+    api_key: str
+    #: Path of the current entry below the Vault mount.
+    vault_path: str
+    #: Path of the pending entry below the Vault mount.
+    pending_path: str
+    #: Field of the current entry that holds the secret.
+    secret_field: str
+    #: Field of the current entry that holds the api key.
+    key_field: str
+    #: Name of the parent account whose credential may manage this one; "" for none.
+    managed_by: str
+    policy: Policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secret:
+    """A secret as Vonage lists it: an id, never a value."""
+
+    id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """What rotator writes beside the value in the current entry (field `rotator`)."""
+
+    #: Vonage's id of the value beside it.
+    secret_id: str
+    rotation_id: str
+    rotated_at: datetime
+    #: Hash of the account's newest ledger entry when this was written.
+    ledger_head: str
+    #: Binds the note to the value: a value changed by hand no longer matches its note.
+    check: str
+
+    @staticmethod
+    def check_of(value: SecretValue, *, secret_id: str, rotation_id: str) -> str:
+        """Give the `check` of a note with these ids beside `value`."""
+        return value.digest(f"{secret_id}\0{rotation_id}")
+
+    def matches(self, value: SecretValue) -> bool:
+        """Whether the value beside this note is the one it was written with."""
+        expected = self.check_of(value, secret_id=self.secret_id, rotation_id=self.rotation_id)
+        return hmac.compare_digest(self.check.encode(), expected.encode())
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurrentEntry:
+    """What consumers read: the account's entry in Vault, without its value."""
+
+    #: KV version, counted from 1.
+    version: int
+    note: Note | None
+    #: Whether the value is the one that the note was written with; False without a note.
+    intact: bool
+    #: The entry has a value in the configured field.
+    has_value: bool
+    #: The api key in the entry; None where it has none.
+    api_key: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingEntry:
+    """The write-ahead copy of a value that Vonage may already know, without the value."""
+
+    rotation_id: str
+    #: Ids that Vonage listed before the value was sent there. Any other is new.
+    listed_ids: frozenset[str]
+
+
+class Step(StrEnum):
+    """The steps of a rotation, in their order; `abort` leads out of it before `push`."""
+
+    OPEN = "open"
+    EVICT = "evict"
+    STAGE = "stage"
+    CREATE = "create"
+    PROBE = "probe"
+    PUSH = "push"
+    VERIFY = "verify"
+    CLEAR = "clear"
+    WAIT = "wait"
+    DELETE = "delete"
+    COMPLETE = "complete"
+    ABORT = "abort"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rotation:
+    """One rotation as the ledger knows it."""
+
+    id: str
+    account: str
+    #: Why it was opened: `asked`, `due`, `compromised` or `recovered`.
+    reason: str
+    #: The last step whose intent or outcome was recorded.
+    step: Step
+    #: Id of the secret to be replaced; None where nothing listed could be it.
+    predecessor_id: str | None
+    #: How long the predecessor outlives `verified_at`. Kept here, so that a rotation that is
+    #: carried on later keeps what was asked.
+    grace: timedelta
+    opened_at: datetime
+    #: When the pending value was last sent to Vonage without a definite refusal, so that
+    #: Vonage may know it; None if it certainly does not.
+    sent_at: datetime | None = None
+    #: Vonage answered 400 to the pending value.
+    rejected: bool = False
+    #: How many values were drawn, the pending one included.
+    draws: int = 0
+    #: Vonage's id of the new secret, once known.
+    new_id: str | None = None
+    #: Version of the current entry that this rotation wrote.
+    vault_version: int | None = None
+    #: When Vault was seen to hold the new value; the grace starts here.
+    verified_at: datetime | None = None
+    #: Error code that made it abort; set before anything is undone.
+    abort_code: str | None = None
+    closed_at: datetime | None = None
+    #: `completed` or `failed`; None while open.
+    outcome: str | None = None
+    error_code: str | None = None
+
+    @property
+    def delete_due_at(self) -> datetime | None:
+        """When the predecessor may be deleted; None before the new value is verified."""
+        return self.verified_at + self.grace if self.verified_at else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """The world as one pass sees it. Facts only: no value is in it."""
+
+    #: When Vonage's list was read.
+    seen_at: datetime
+    #: None where Vonage accepted no credential that rotator has.
+    listed: tuple[Secret, ...] | None
+    current: CurrentEntry | None
+    pending: PendingEntry | None
+    #: The ledger's open rotation.
+    rotation: Rotation | None
+    #: Who holds the account and why; None where nobody does.
+    hold: str | None = None
+    #: Ids that the ledger knows as expendable: superseded predecessors, orphans.
+    expendable_ids: frozenset[str] = frozenset()
+    #: The ledger never had the rotation of the pending entry: it was lost or replaced.
+    pending_is_unrecorded: bool = False
+    #: When Vault's current value last authenticated; None if Vonage refused it.
+    current_live_at: datetime | None = None
+    #: When the pending value last authenticated; None if not tried or refused since.
+    pending_live_at: datetime | None = None
+    #: When the pending value was first refused in this pass; None if it was not.
+    pending_refused_since: datetime | None = None
+    #: Vault's current value and the pending value are the same.
+    current_is_pending: bool = False
+
+    @property
+    def listed_ids(self) -> frozenset[str]:
+        """The ids that Vonage lists."""
+        return frozenset(secret.id for secret in self.listed or ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of one account: carry on what is open, or also open a rotation."""
+
+    #: Reason for a new rotation; None to open none.
+    reason: str | None
+    #: Grace instead of the rotation's own; also ends a wait that has lasted as long.
+    grace: timedelta | None = None
+
+
+class Outcome(StrEnum):
+    """How a pass over one account ended."""
+
+    COMPLETED = "completed"
+    AWAITING_DELETION = "awaiting-deletion"
+    FAILED = "failed"
+    REFUSED = "refused"
+    BUSY = "busy"
+    PLANNED = "planned"
+    #: There was nothing to carry on.
+    IDLE = "idle"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What went wrong, for people and programs."""
+
+    code: str
+    message: str
+    hint: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What `rotate-now` and `resume` say of one account."""
+
+    account: str
+    rotation_id: str | None
+    outcome: Outcome
+    old_secret_id: str | None
+    new_secret_id: str | None
+    vault_version: int | None
+    delete_due_at: datetime | None
+    error: Problem | None = None
+    #: What this account alone would have the process exit with.
+    exit_code: int = 0
+
+    @classmethod
+    def of(cls, account: Account, outcome: Outcome, rotation: Rotation | None) -> "Report":
+        """Report `rotation` as it now is."""
+        return cls(
+            account=account.name,
+            rotation_id=rotation.id if rotation else None,
+            outcome=outcome,
+            old_secret_id=rotation.predecessor_id if rotation else None,
+            new_secret_id=rotation.new_id if rotation else None,
+            vault_version=rotation.vault_version if rotation else None,
+            delete_due_at=rotation.delete_due_at if rotation else None,
+        )

@@ -1,0 +1,118 @@
+"""Looking at the world: Vault's two entries, Vonage's list, the ledger's memory.
+
+Vonage is asked with the account's own value first, as that also shows whether consumers read
+a working secret; then with the parent's, then with the pending value, which may be the only
+one left that works. Credentials are read afresh for each look. A refused one is read and
+tried once more, since it may have been rotated in between.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from rotator.errors import CredentialRefused
+from rotator.model import Account, Credential, Observation, Secret
+from rotator.ports import Issuer, Ledger, Memory, Store, StoredCurrent, StoredPending
+
+
+@dataclass(kw_only=True)
+class Sight:
+    """What was seen: the facts to decide on and, apart from them, the values to act with."""
+
+    world: Observation
+    current: StoredCurrent | None
+    pending: StoredPending
+    #: The credential that Vonage accepted; None if it accepted none.
+    credential: Credential | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observer:
+    """Looks, and changes nothing."""
+
+    issuer: Issuer
+    store: Store
+    ledger: Ledger
+    #: Every configured account by name, to find parents in.
+    accounts: Mapping[str, Account]
+    now: Callable[[], datetime]
+
+    def look(self, account: Account) -> Sight:
+        """Look at everything there is to know about `account`.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+            StoreError: Vault cannot be read.
+            IssuerError: Vonage cannot be asked. A refused credential is no error but a fact.
+        """
+        memory = self.ledger.recall(account.name)
+        current = self.store.read_current(account)
+        pending = self.store.read_pending(account)
+        seen_at = self.now()
+        listed, credential = None, own_credential(account, current)
+        if credential:
+            listed = self._list(account, credential)
+        if credential and listed is None:
+            current = self.store.read_current(account)
+            credential = own_credential(account, current)
+            listed = self._list(account, credential)
+        current_live_at = seen_at if listed is not None else None
+        if listed is None:
+            credential, listed = self._list_as_parent(account)
+        pending_live_at = None
+        if listed is None and pending.value:
+            credential = Credential(api_key=account.api_key, secret=pending.value)
+            listed = self._list(account, credential)
+            pending_live_at = seen_at if listed is not None else None
+        world = Observation(
+            seen_at=seen_at,
+            listed=listed,
+            current=current.entry if current else None,
+            pending=pending.entry,
+            rotation=memory.rotation,
+            hold=memory.hold,
+            expendable_ids=memory.expendable_ids,
+            pending_is_unrecorded=self._is_unrecorded(account, memory, pending),
+            current_live_at=current_live_at,
+            pending_live_at=pending_live_at,
+            current_is_pending=bool(
+                current and current.value and pending.value and current.value == pending.value
+            ),
+        )
+        accepted = credential if listed is not None else None
+        return Sight(world=world, current=current, pending=pending, credential=accepted)
+
+    def _list_as_parent(
+        self, account: Account
+    ) -> tuple[Credential | None, tuple[Secret, ...] | None]:
+        """List with the parent's credential, read anew for the second try."""
+        if not account.managed_by:
+            return None, None
+        parent = self.accounts[account.managed_by]
+        for _ in range(2):
+            credential = own_credential(parent, self.store.read_current(parent))
+            listed = self._list(account, credential)
+            if listed is not None:
+                return credential, listed
+        return None, None
+
+    def _list(self, account: Account, credential: Credential | None) -> tuple[Secret, ...] | None:
+        """List the account's secrets; None where the credential is missing or refused."""
+        if credential is None:
+            return None
+        try:
+            return self.issuer.list_secrets(credential, account.api_key)
+        except CredentialRefused:
+            return None
+
+    def _is_unrecorded(self, account: Account, memory: Memory, pending: StoredPending) -> bool:
+        if memory.rotation or pending.entry is None:
+            return False
+        return not self.ledger.knows_rotation(account.name, pending.entry.rotation_id)
+
+
+def own_credential(account: Account, current: StoredCurrent | None) -> Credential | None:
+    """Give the credential that consumers of `account` use; None where Vault has none."""
+    if current is None or current.value is None:
+        return None
+    return Credential(api_key=account.api_key, secret=current.value)

@@ -1,0 +1,113 @@
+"""What a rotation would do, found by asking the rules themselves with made-up answers."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from rotator import record
+from rotator.model import (
+    Account,
+    Note,
+    Observation,
+    PendingEntry,
+    Request,
+    Rotation,
+    Secret,
+)
+from rotator.protocol import (
+    Abort,
+    Action,
+    Clear,
+    Create,
+    Delete,
+    Evict,
+    Learn,
+    Open,
+    Probe,
+    Push,
+    Stage,
+    Verify,
+    decide,
+)
+
+#: Stands for the id that Vonage would give the new secret.
+NEW_ID = "NEW"
+
+
+def actions(
+    account: Account,
+    world: Observation,
+    request: Request,
+    *,
+    propagation_timeout: timedelta,
+    now: datetime,
+) -> list[Action]:
+    """List the actions from `world` to where the rotation ends, waits or is refused.
+
+    Every effect is taken to succeed. The last action says how it ends.
+    """
+    planned: list[Action] = []
+    while True:
+        action = decide(account, world, request, propagation_timeout=propagation_timeout, now=now)
+        planned.append(action)
+        after = _after(account, world, action, request, now)
+        if after is None:
+            return planned
+        world = after
+
+
+def _after(
+    account: Account, world: Observation, action: Action, request: Request, now: datetime
+) -> Observation | None:
+    """Give the world after `action`; None where the pass would end."""
+    if isinstance(action, Open):
+        rotation, _ = record.opened(account, action, request, rotation_id="planned", now=now)
+        return replace(world, rotation=rotation, pending_is_unrecorded=False)
+    if world.rotation is None:
+        return None
+    return _progress(account, world, world.rotation, action, request, now)
+
+
+def _progress(  # one line for each action
+    account: Account,
+    world: Observation,
+    rotation: Rotation,
+    action: Action,
+    request: Request,
+    now: datetime,
+) -> Observation | None:
+    match action:
+        case Evict(secret_id=secret_id):
+            return record.evicted(world, rotation, secret_id)[0]
+        case Stage(listed_ids=listed_ids):
+            entry = PendingEntry(rotation_id=rotation.id, listed_ids=listed_ids)
+            return record.staged(world, rotation, entry)[0]
+        case Create():
+            return record.created(world, rotation, Secret(id=NEW_ID, created_at=now))[0]
+        case Probe():
+            return record.probed(world, rotation, world.listed or (), now)[0]
+        case Push():
+            return _pushed(account, world, rotation, now)
+        case Verify():
+            return record.verified(world, rotation, request, now)[0]
+        case Clear():
+            return record.cleared(world, rotation)[0]
+        case Delete(secret_id=secret_id):
+            return record.deleted(world, rotation, secret_id)[0]
+        case Learn():
+            return record.learned(world, rotation, action)[0]
+        case Abort():
+            return record.aborting(world, rotation, action)[0]
+        case _:
+            return None
+
+
+def _pushed(account: Account, world: Observation, rotation: Rotation, now: datetime) -> Observation:
+    note = Note(
+        secret_id=rotation.new_id or NEW_ID,
+        rotation_id=rotation.id,
+        rotated_at=now,
+        ledger_head="",
+        check="",
+    )
+    version = world.current.version + 1 if world.current else 1
+    return record.pushed(world, rotation, account, note=note, version=version)[0]

@@ -1,0 +1,256 @@
+"""What the engine asks of an issuer, a store and a ledger, and what they owe it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from rotator.model import (
+    Account,
+    Credential,
+    CurrentEntry,
+    Note,
+    PendingEntry,
+    Rotation,
+    Secret,
+    SecretValue,
+    Step,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredCurrent:
+    """The current entry as read, with the value and all fields a merge has to keep."""
+
+    entry: CurrentEntry
+    #: None where the entry has no usable value in the configured field.
+    value: SecretValue | None
+    #: Every field as read. Holds values: never shown.
+    fields: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPending:
+    """The pending path as read. `version` is there for check-and-set even when empty."""
+
+    #: KV version to give as check-and-set; 0 where the path never existed.
+    version: int
+    #: None where nothing is pending.
+    entry: PendingEntry | None = None
+    value: SecretValue | None = None
+
+
+class Issuer(Protocol):
+    """Who issues secrets: Vonage's Account API.
+
+    Every call blocks until it is answered or its time is up, and may wait for the rate
+    limit. Reads and deletions are repeated inside, as they are idempotent; `create_secret`
+    is sent once. A raised `IssuerError` with `definite` true had no effect at Vonage; any
+    other may have had.
+    """
+
+    def list_secrets(self, credential: Credential, api_key: str) -> tuple[Secret, ...]:
+        """List the live secrets of `api_key`, in no order that means anything.
+
+        Raises:
+            CredentialRefused: Vonage does not accept the credential.
+            IssuerError: any other failure.
+        """
+        ...
+
+    def create_secret(self, credential: Credential, api_key: str, value: SecretValue) -> Secret:
+        """Make `value` a secret of `api_key`. Never repeated inside.
+
+        Raises:
+            SecretRejected: the value does not comply, or is already a secret of the account.
+            SlotsFull: the account has two secrets.
+            IssuerError: any other failure; `definite` tells whether it had no effect.
+        """
+        ...
+
+    def delete_secret(self, credential: Credential, api_key: str, secret_id: str) -> None:
+        """Revoke one secret.
+
+        Raises:
+            SecretNotFound: it is gone already.
+            LastSecret: it is the account's only one.
+            IssuerError: any other failure.
+        """
+        ...
+
+
+class Store(Protocol):
+    """Where consumers read secrets: Vault KV version 2.
+
+    Every call blocks until it is answered or its time is up. A write is durable on return.
+    A write that raises `StoreUnavailable` may have taken effect; any other error means
+    that it did not.
+    """
+
+    def read_current(self, account: Account) -> StoredCurrent | None:
+        """Read the newest version of the current entry; None where there is none.
+
+        Raises:
+            UnexpectedEntry: there is an entry, but not one rotator can read.
+            StoreError: any other failure.
+        """
+        ...
+
+    def read_version(self, account: Account, version: int) -> StoredCurrent:
+        """Read exactly `version` of the current entry, waiting for a standby that lags.
+
+        Raises:
+            VersionMissing: it did not appear within the store's patience.
+            StoreError: any other failure.
+        """
+        ...
+
+    def write_current(
+        self, account: Account, base: StoredCurrent, value: SecretValue, note: Note
+    ) -> int:
+        """Write `value` and `note` over `base`, keeping all its other fields.
+
+        Returns the version written.
+
+        Raises:
+            CheckAndSetLost: the entry is no longer the one in `base`.
+            StoreError: any other failure.
+        """
+        ...
+
+    def read_pending(self, account: Account) -> StoredPending:
+        """Read the account's pending path.
+
+        Raises:
+            StoreError: any failure.
+        """
+        ...
+
+    def write_pending(
+        self, account: Account, base: StoredPending, value: SecretValue, entry: PendingEntry
+    ) -> StoredPending:
+        """Write the pending entry over `base` and return what now stands there.
+
+        Raises:
+            CheckAndSetLost: the path is no longer as in `base`.
+            StoreError: any other failure.
+        """
+        ...
+
+    def clear_pending(self, account: Account) -> None:
+        """Remove the pending entry and all its versions. Idempotent.
+
+        Raises:
+            StoreError: any failure.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sighting:
+    """What `status` shows without asking Vonage or Vault again."""
+
+    listed_ids: tuple[str, ...]
+    #: The id that Vault's value is known to have; None where that is not certain.
+    current_id: str | None
+    #: When Vonage created it; None where unknown.
+    current_since: datetime | None
+    #: What is wrong, named exactly; None where all is as expected.
+    drift: str | None
+    #: The account's next due time, where this sighting settles it; None keeps the old one.
+    next_due_at: datetime | None = None
+    #: The account's due time if none is recorded yet.
+    first_due_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A ledger entry to be written; the ledger adds account, time, sequence and hashes."""
+
+    #: What happened; `record.py` lists the events of a rotation.
+    event: str
+    step: Step | None
+    #: Facts as JSON: ids, versions, codes. Never a value.
+    detail: Mapping[str, str | int | bool | None]
+    rotation_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What the ledger knows of an account."""
+
+    rotation: Rotation | None
+    #: Superseded predecessors and orphans: secrets that rotator may delete.
+    expendable_ids: frozenset[str]
+    #: Who holds the account and why; None where nobody does.
+    hold: str | None
+    #: Hash of the newest entry; 64 zeros before the first.
+    head: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """The right to work on one account until it expires, unless it is renewed."""
+
+    account: str
+    owner: str
+    #: The fencing token: grows by one each time the account changes hands.
+    token: int
+    #: How long the lease lasts from each renewal, in seconds.
+    seconds: float
+
+
+class Ledger(Protocol):
+    """The durable record, and the only arbiter of who works on an account.
+
+    No call keeps a transaction open after it returns. All may raise `LedgerError`, after
+    which nothing of the call has been recorded, or, for a commit whose answer was lost,
+    it may have been.
+    """
+
+    def claim(self, name: str, now: datetime) -> Lease:
+        """Take the right to work on account `name`.
+
+        Raises:
+            Busy: another process has it, and is not known to be dead.
+        """
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease up; one that was lost already is left alone."""
+        ...
+
+    def recall(self, name: str) -> Memory:
+        """Give what is known of account `name`."""
+        ...
+
+    def knows_rotation(self, name: str, rotation_id: str) -> bool:
+        """Whether account `name` ever had this rotation, open or closed."""
+        ...
+
+    def commit(
+        self,
+        lease: Lease,
+        *,
+        rotation: Rotation | None,
+        entries: Sequence[Draft],
+        sighting: Sighting | None,
+        now: datetime,
+    ) -> str:
+        """Record all of this or nothing, durably, and renew the lease with it.
+
+        `rotation` as it is now (None leaves the record of rotations alone), `entries` to
+        append in this order, `sighting` to be kept for `status`. Returns the chain head.
+
+        Raises:
+            LeaseLost: the lease is no longer this owner's; nothing was recorded.
+        """
+        ...
+
+    def renew(self, lease: Lease, now: datetime) -> None:
+        """Prolong the lease.
+
+        Raises:
+            LeaseLost: the lease is no longer this owner's.
+        """
+        ...

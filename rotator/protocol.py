@@ -1,0 +1,532 @@
+"""The rules of a rotation: what to do next, given what the world looks like.
+
+`decide` is pure. It reads no clock, does no input or output and never sees a secret value.
+Whoever calls it performs the one action it returns, records intent and outcome, looks at the
+world again, and asks anew. Nothing in here remembers anything, so a process that was killed
+and started again decides exactly what an uninterrupted one would have.
+
+In what order, and why it is safe to die anywhere in between:
+
+    open     Write down which secret is to be replaced: the one that Vault holds. Where that
+             is not certain, refuse; a guess here is what would later delete a live secret.
+    evict    Both slots taken, and the one Vault does not hold is ours or expendable: free it.
+    stage    Draw a value and make it durable at Vault's pending path, with the ids that
+             Vonage lists now. From here on the value cannot be lost.
+    create   Send that value to Vonage. If the answer is lost: an id beyond those at staging,
+             while the pending value authenticates, is ours. No new id: the value did not
+             arrive, so the same one is sent again. Never a second, different value.
+    probe    See the new value authenticate before anyone depends on it.
+    push     Write it to the current entry, check-and-set. Both secrets are valid now, so it
+             does not matter which of them a consumer has read.
+    verify   Read that version back from Vault and compare.
+    clear    Remove the pending entry: the value is safe in the current one.
+    wait     The predecessor lives on until its grace is over.
+    delete   See Vault's value authenticate, then delete the predecessor.
+
+Before `push` a rotation may abort: what it made is removed again. After `push` it only rolls
+forward.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rotator.model import (
+    Account,
+    Note,
+    Observation,
+    OnForeign,
+    PendingEntry,
+    Request,
+    Rotation,
+    Step,
+)
+
+#: How recent a look at Vonage must be for a decision that cannot be taken back.
+FRESH = timedelta(seconds=60)
+#: How many values are drawn before Vonage's rejection is believed to have another reason.
+MAX_DRAWS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Open:
+    """Open a rotation."""
+
+    predecessor_id: str | None
+    #: Id of a rotation found in Vault that the ledger does not have; None for a new one.
+    recovered_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evict:
+    """Delete a secret that is expendable, to free its slot."""
+
+    secret_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Draw a value and write it to the pending path, with the ids listed now."""
+
+    listed_ids: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Create:
+    """Send the pending value to Vonage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """Authenticate with the pending value, which lists the secrets, too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push:
+    """Write the pending value to the current entry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify:
+    """Read the version that was written and compare it with the pending value."""
+
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clear:
+    """Remove the pending entry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delete:
+    """Delete a secret of this rotation: its predecessor, or its orphan when it aborts."""
+
+    secret_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learn:
+    """Record that an effect whose outcome was unknown is seen to have taken place."""
+
+    new_id: str | None = None
+    vault_version: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abort:
+    """Record that this rotation is to be undone, and why."""
+
+    code: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Close:
+    """Close the rotation: completed, or failed with the code it was aborted for."""
+
+    error_code: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """Observe again: what is known is too old, or not settled yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """Nothing to do before `until`."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idle:
+    """Nothing to do at all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refuse:
+    """Do nothing: an operator must decide."""
+
+    code: str
+    why: str
+    hint: str
+
+
+Effect = Evict | Stage | Create | Push | Clear | Delete
+Action = Effect | Open | Probe | Verify | Learn | Abort | Close | Look | Wait | Idle | Refuse
+
+
+def decide(
+    account: Account,
+    world: Observation,
+    request: Request,
+    *,
+    propagation_timeout: timedelta,
+    now: datetime,
+) -> Action:
+    """Decide the one next action for `account`.
+
+    `propagation_timeout` is how long a secret that was just created may be refused by Vonage
+    before that means anything.
+    """
+    rotation = world.rotation
+    if rotation is None:
+        return _start(account, world, request, now)
+    if _is_pushed(world, rotation):
+        return _after_push(world, rotation, request, now)
+    if world.hold:
+        return _held(world.hold)
+    if refusal := _unusable(account, world):
+        return refusal
+    if rotation.abort_code:
+        return _undo(world, rotation, now)
+    return _before_push(account, world, rotation, propagation_timeout, now)
+
+
+def waits_until(rotation: Rotation, request: Request) -> datetime | None:
+    """Until when a rotation's only business is to wait; None where it has other.
+
+    Told from the ledger alone, so that waiting costs no call to Vonage or Vault.
+    """
+    if rotation.step is not Step.WAIT or rotation.verified_at is None:
+        return None
+    return _due(rotation, rotation.verified_at, request)
+
+
+def held_id(world: Observation) -> str | None:
+    """Give the id of the secret that Vault's value certainly is; None where unsure.
+
+    Certain it is in two cases: the note beside the value names it, the value is still the one
+    that the note was written with, and Vonage lists the id; or there is no note, but just one
+    secret exists and Vault's value authenticates.
+    """
+    current = world.current
+    if current is None or world.listed is None:
+        return None
+    if current.note is not None:
+        is_certain = current.intact and current.note.secret_id in world.listed_ids
+        return current.note.secret_id if is_certain else None
+    if len(world.listed) == 1 and world.current_live_at:
+        return world.listed[0].id
+    return None
+
+
+# -- No rotation is open. ------------------------------------------------------------------
+
+
+def _start(account: Account, world: Observation, request: Request, now: datetime) -> Action:
+    if request.reason is None:
+        return Idle()
+    if world.hold:
+        return _held(world.hold)
+    if refusal := _unusable(account, world):
+        return refusal
+    if world.pending and world.pending_is_unrecorded:
+        return _recover(world, world.pending)
+    predecessor_id = held_id(world)
+    if predecessor_id is None and (refusal := _unknown_current(world)):
+        return refusal
+    blocked = _make_room(account, world, now)
+    return blocked if isinstance(blocked, Refuse | Look) else Open(predecessor_id=predecessor_id)
+
+
+def _recover(world: Observation, pending: PendingEntry) -> Action:
+    """Carry on a rotation that Vault knows and the ledger does not.
+
+    The pending entry names everything: its rotation, and the ids that were listed before its
+    value was sent. If it was pushed already, the predecessor is the one listed then;
+    otherwise it is still what Vault holds.
+    """
+    note = _note(world)
+    if note and note.rotation_id == pending.rotation_id:
+        staged = sorted(pending.listed_ids)
+        predecessor_id = staged[0] if len(staged) == 1 else None
+    else:
+        predecessor_id = held_id(world)
+    return Open(predecessor_id=predecessor_id, recovered_id=pending.rotation_id)
+
+
+def _unknown_current(world: Observation) -> Refuse | None:
+    """Refuse where Vault's value works, but which of the listed secrets it is, is unknown.
+
+    Where the value is dead, no listed secret is the predecessor, and rotating with the
+    parent's credential is the cure: nothing will be deleted in the end.
+    """
+    if world.current_live_at is None:
+        return None
+    if note := _note(world):
+        return Refuse(
+            code="drift",
+            why=f"Vault's note names secret {note.secret_id}, which Vonage does not list",
+            hint="someone revoked or replaced it outside rotator; see `rotator secrets list`, "
+            "then take the `rotator` field out of the Vault entry to start over",
+        )
+    return Refuse(
+        code="unknown-current",
+        why=f"Vonage lists {len(world.listed or ())} secrets, and which of them Vault holds is "
+        "not recorded",
+        hint="delete the one that nothing uses with `rotator secrets delete`, then try again",
+    )
+
+
+# -- Before the push: everything can still be undone. --------------------------------------
+
+
+def _before_push(
+    account: Account,
+    world: Observation,
+    rotation: Rotation,
+    propagation_timeout: timedelta,
+    now: datetime,
+) -> Action:
+    pending = world.pending
+    if pending is None or pending.rotation_id != rotation.id:
+        if rotation.sent_at or rotation.new_id:
+            return _give_up(rotation, "pending-lost")
+        return _make_room(account, world, now) or Stage(listed_ids=world.listed_ids)
+    if rotation.new_id:
+        return _with_new_secret(world, rotation, propagation_timeout, now)
+    if world.listed_ids - pending.listed_ids:
+        return _with_new_id(account, world, rotation, propagation_timeout, now)
+    return _without_new_id(world, rotation, propagation_timeout, now)
+
+
+def _with_new_secret(
+    world: Observation, rotation: Rotation, patience: timedelta, now: datetime
+) -> Action:
+    """The new secret's id is known: probe it, push it."""
+    if rotation.new_id not in world.listed_ids:
+        is_settling = rotation.sent_at and now < rotation.sent_at + patience
+        return Look() if is_settling else _give_up(rotation, "new-secret-revoked")
+    if _is_fresh(world.pending_live_at, now):
+        return Push()
+    if _is_refused_for(patience, world, now):
+        return _give_up(rotation, "new-secret-refused")
+    return Probe()
+
+
+def _with_new_id(
+    account: Account, world: Observation, rotation: Rotation, patience: timedelta, now: datetime
+) -> Action:
+    """An id is listed that was not there at staging, and no answer told whose it is.
+
+    It is ours if the pending value authenticates. If it does not, it may still be ours and
+    not have settled yet: the pending value is kept, and nobody's secret is touched.
+    """
+    new_ids = sorted(world.listed_ids - _staged_ids(world))
+    if rotation.sent_at is None:
+        return _make_room(account, world, now) or _foreign(new_ids)
+    if len(new_ids) == 1 and _is_fresh(world.pending_live_at, now):
+        return Learn(new_id=new_ids[0])
+    if len(new_ids) > 1 or _is_refused_for(patience, world, now):
+        return _unexplained(new_ids)
+    return Probe()
+
+
+def _without_new_id(
+    world: Observation, rotation: Rotation, patience: timedelta, now: datetime
+) -> Action:
+    """Vonage does not have the pending value: send it, or draw another if it was rejected.
+
+    A rejection only counts once no earlier attempt can have taken effect: an active value is
+    rejected, too, when it is sent again.
+    """
+    if not rotation.rejected:
+        return Create()
+    if rotation.sent_at and now < rotation.sent_at + patience:
+        return Look()
+    if rotation.draws < MAX_DRAWS:
+        return Stage(listed_ids=world.listed_ids)
+    return _give_up(rotation, "secret-rejected")
+
+
+def _give_up(rotation: Rotation, code: str) -> Action:
+    """Abort, unless a push was tried: a late one might still land on what was deleted."""
+    if rotation.step is Step.PUSH:
+        return Refuse(
+            code="drift",
+            why=f"secret {rotation.new_id}, about to be pushed to Vault, stopped working",
+            hint="see `rotator secrets list`; the rotation goes on by itself if it works again",
+        )
+    return Abort(code=code)
+
+
+def _undo(world: Observation, rotation: Rotation, now: datetime) -> Action:
+    """Take back what an aborted rotation made, then close it."""
+    is_staged = world.pending is not None and world.pending.rotation_id == rotation.id
+    if rotation.new_id and rotation.new_id in world.listed_ids:
+        current = held_id(world)
+        is_other = current is not None or (is_staged and not world.current_is_pending)
+        if not is_other or current == rotation.new_id or world.current_live_at is None:
+            return _unsafe(rotation.new_id)
+        if not _is_fresh(world.current_live_at, now) or not _is_fresh(world.seen_at, now):
+            return Look()
+        return Delete(secret_id=rotation.new_id)
+    return Clear() if is_staged else Close(error_code=rotation.abort_code)
+
+
+# -- After the push: only forward. ---------------------------------------------------------
+
+
+def _after_push(world: Observation, rotation: Rotation, request: Request, now: datetime) -> Action:
+    current = world.current
+    if current is None or not current.has_value:
+        return _changed("the Vault entry that was written is gone")
+    if current.note is None or current.note.rotation_id != rotation.id or not current.intact:
+        return _changed("someone else changed the value at Vault after it was rotated")
+    if rotation.vault_version is None or rotation.new_id is None:
+        return Learn(new_id=current.note.secret_id, vault_version=current.version)
+    if rotation.verified_at is None:
+        return Verify(version=rotation.vault_version)
+    if world.pending is not None and world.pending.rotation_id == rotation.id:
+        return Clear()
+    due = _due(rotation, rotation.verified_at, request)
+    if now < due:
+        return Wait(until=due)
+    return _delete_predecessor(world, rotation, now)
+
+
+def _delete_predecessor(world: Observation, rotation: Rotation, now: datetime) -> Action:
+    """Delete what was replaced, once Vault's value is seen to work without it."""
+    if world.listed is None or world.current_live_at is None:
+        return _dead()
+    if not _is_fresh(world.seen_at, now) or not _is_fresh(world.current_live_at, now):
+        return Look()
+    if rotation.predecessor_id is None or rotation.predecessor_id not in world.listed_ids:
+        return Close()
+    if held_id(world) != rotation.new_id:
+        return _changed(f"Vonage does not list secret {rotation.new_id}, which Vault holds")
+    return Delete(secret_id=rotation.predecessor_id)
+
+
+def _due(rotation: Rotation, verified_at: datetime, request: Request) -> datetime:
+    """When the predecessor may go: after the rotation's grace, or a shorter one asked for now."""
+    grace = rotation.grace if request.grace is None else min(rotation.grace, request.grace)
+    return verified_at + grace
+
+
+# -- What several of the above need. -------------------------------------------------------
+
+
+def _note(world: Observation) -> Note | None:
+    return world.current.note if world.current else None
+
+
+def _is_pushed(world: Observation, rotation: Rotation) -> bool:
+    """Whether this rotation's value is, or was, the current one."""
+    note = _note(world)
+    return rotation.vault_version is not None or bool(note and note.rotation_id == rotation.id)
+
+
+def _unusable(account: Account, world: Observation) -> Refuse | None:
+    """Refuse to work on an entry that is missing, somebody else's, changed or dead."""
+    current = world.current
+    if current is None:
+        return Refuse(
+            code="entry-missing",
+            why=f"Vault has no entry at {account.vault_path}",
+            hint=f"write the account's present secret there: `vault kv put -mount=MOUNT "
+            f"{account.vault_path} {account.key_field}={account.api_key} "
+            f"{account.secret_field}=-`",
+        )
+    if not current.has_value:
+        return Refuse(
+            code="field-missing",
+            why=f"the Vault entry {account.vault_path} has no text in field {account.secret_field}",
+            hint="set `secret_field` to the field that holds the secret, or write it there",
+        )
+    if current.api_key is not None and current.api_key != account.api_key:
+        return Refuse(
+            code="wrong-entry",
+            why=f"the Vault entry {account.vault_path} belongs to api key {current.api_key}, "
+            f"not {account.api_key}",
+            hint="correct `vault_path` or `api_key` of this account",
+        )
+    if current.note is not None and not current.intact:
+        return _changed("someone else changed the value at Vault")
+    return _dead() if world.listed is None else None
+
+
+def _make_room(account: Account, world: Observation, now: datetime) -> Evict | Look | Refuse | None:
+    """See that a slot is free: None if one is, else free it or refuse."""
+    listed = world.listed or ()
+    if len(listed) < 2:  # noqa: PLR2004  # Vonage's two slots
+        return None
+    current = held_id(world)
+    others = sorted(world.listed_ids - {current})
+    expendable = [secret_id for secret_id in others if secret_id in world.expendable_ids]
+    if not expendable and account.policy.on_foreign is OnForeign.EVICT_OLDEST:
+        expendable = others
+    if not expendable:
+        return _foreign(others)
+    if current is None or world.current_live_at is None:
+        return _unsafe(expendable[0])
+    if not _is_fresh(world.seen_at, now) or not _is_fresh(world.current_live_at, now):
+        return Look()
+    return Evict(secret_id=expendable[0])
+
+
+def _staged_ids(world: Observation) -> frozenset[str]:
+    return world.pending.listed_ids if world.pending else frozenset()
+
+
+def _is_fresh(at: datetime | None, now: datetime) -> bool:
+    return at is not None and now - at <= FRESH
+
+
+def _is_refused_for(patience: timedelta, world: Observation, now: datetime) -> bool:
+    """Whether the pending value has been refused for as long as propagation may take."""
+    since = world.pending_refused_since
+    return since is not None and now - since >= patience
+
+
+def _held(hold: str) -> Refuse:
+    return Refuse(
+        code="held", why=f"the account is held: {hold}", hint="`rotator release` ends the hold"
+    )
+
+
+def _changed(why: str) -> Refuse:
+    return Refuse(
+        code="drift",
+        why=why,
+        hint="nothing was deleted; if the present value is right, take the `rotator` field out "
+        "of the Vault entry; if not, restore the version before with `vault kv rollback`",
+    )
+
+
+def _dead() -> Refuse:
+    return Refuse(
+        code="current-refused",
+        why="Vonage refuses the value that Vault holds",
+        hint="write a working secret to the Vault entry, or set `managed_by` so that the parent "
+        "account can rotate this one",
+    )
+
+
+def _foreign(ids: list[str]) -> Refuse:
+    return Refuse(
+        code="foreign-secret",
+        why=f"both slots are taken, and rotator did not make {' or '.join(ids)}",
+        hint="if nothing uses it, delete it with `rotator secrets delete`, or set "
+        '`on_foreign = "evict-oldest"`',
+    )
+
+
+def _unexplained(ids: list[str]) -> Refuse:
+    return Refuse(
+        code="foreign-secret",
+        why=f"{' and '.join(ids)} appeared while an answer of Vonage was lost, and the value that "
+        "rotator sent does not authenticate, so that it may be someone else's",
+        hint="if nobody made it by hand, run the command again later; if someone did and nothing "
+        "uses it, delete it with `rotator secrets delete`",
+    )
+
+
+def _unsafe(secret_id: str) -> Refuse:
+    return Refuse(
+        code="unsafe-delete",
+        why=f"deleting {secret_id} might take the account down: that Vault holds another, "
+        "working secret is not certain",
+        hint="see `rotator secrets list` and put a working secret at the Vault entry first",
+    )

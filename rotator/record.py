@@ -1,0 +1,248 @@
+"""How the record of a rotation, and what is known of the world, change with each action.
+
+Pure, like `protocol`, and its other half: `decide` says what to do, this says what is then
+written down. The engine commits `intent` before an effect starts and one of `done`,
+`rejected` or `unknown` after it.
+
+Events of a rotation in the ledger: `opened`, `intent`, `done`, `rejected` (the server said
+no: certainly no effect), `unknown` (the answer was lost), `learned` (looking showed that the
+effect took place), `aborting`, `closed`. Events of an account: `refused` (an operator must
+decide), `failed` (a pass ended in an error).
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from rotator.errors import RotatorError, SecretRejected
+from rotator.model import (
+    Account,
+    CurrentEntry,
+    Note,
+    Observation,
+    PendingEntry,
+    Request,
+    Rotation,
+    Secret,
+    Step,
+)
+from rotator.ports import Draft
+from rotator.protocol import (
+    Abort,
+    Clear,
+    Close,
+    Create,
+    Delete,
+    Effect,
+    Evict,
+    Learn,
+    Open,
+    Push,
+    Stage,
+)
+
+
+def step_of(action: Effect) -> Step:
+    """Give the step that an effect belongs to."""
+    match action:
+        case Evict():
+            return Step.EVICT
+        case Stage():
+            return Step.STAGE
+        case Create():
+            return Step.CREATE
+        case Push():
+            return Step.PUSH
+        case Clear():
+            return Step.CLEAR
+        case Delete():
+            return Step.DELETE
+
+
+def target_of(action: Effect) -> dict[str, str | int | bool | None]:
+    """Give what an effect is aimed at, for the ledger."""
+    return {"secret_id": action.secret_id} if isinstance(action, Evict | Delete) else {}
+
+
+def opened(
+    account: Account, action: Open, request: Request, *, rotation_id: str, now: datetime
+) -> tuple[Rotation, Draft]:
+    """Open a rotation. A recovered one may have sent its value already."""
+    recovered = action.recovered_id is not None
+    rotation = Rotation(
+        id=action.recovered_id or rotation_id,
+        account=account.name,
+        reason="recovered" if recovered else request.reason or "asked",
+        step=Step.OPEN,
+        predecessor_id=action.predecessor_id,
+        grace=account.policy.grace if request.grace is None else request.grace,
+        opened_at=now,
+        sent_at=now if recovered else None,
+    )
+    detail = {
+        "reason": rotation.reason,
+        "predecessor_id": rotation.predecessor_id,
+        "grace_seconds": int(rotation.grace.total_seconds()),
+    }
+    return rotation, Draft(event="opened", step=Step.OPEN, detail=detail, rotation_id=rotation.id)
+
+
+def intent(rotation: Rotation, action: Effect, now: datetime) -> tuple[Rotation, Draft]:
+    """Write down that `action` is about to be tried."""
+    step = step_of(action)
+    rotation = replace(rotation, step=step)
+    if isinstance(action, Stage):
+        rotation = replace(rotation, draws=rotation.draws + 1)
+    if isinstance(action, Create):
+        rotation = replace(rotation, sent_at=now)
+    return rotation, _draft("intent", step, rotation, **target_of(action))
+
+
+def evicted(world: Observation, rotation: Rotation, secret_id: str) -> tuple[Observation, Draft]:
+    """A slot was freed."""
+    draft = _draft("done", Step.EVICT, rotation, secret_id=secret_id)
+    return _without(world, secret_id, rotation), draft
+
+
+def staged(
+    world: Observation, rotation: Rotation, entry: PendingEntry
+) -> tuple[Observation, Draft]:
+    """A new value stands at the pending path. Vonage certainly does not know it."""
+    rotation = replace(rotation, rejected=False, sent_at=None)
+    world = replace(
+        world,
+        rotation=rotation,
+        pending=entry,
+        pending_live_at=None,
+        pending_refused_since=None,
+        current_is_pending=False,
+    )
+    return world, _draft("done", Step.STAGE, rotation)
+
+
+def created(world: Observation, rotation: Rotation, secret: Secret) -> tuple[Observation, Draft]:
+    """Vonage made the secret and told its id."""
+    rotation = replace(rotation, new_id=secret.id)
+    world = replace(world, rotation=rotation, listed=(*(world.listed or ()), secret))
+    return world, _draft("done", Step.CREATE, rotation, secret_id=secret.id)
+
+
+def probed(
+    world: Observation, rotation: Rotation, listed: tuple[Secret, ...], now: datetime
+) -> tuple[Observation, Draft]:
+    """The pending value authenticated, and listed the secrets."""
+    world = replace(
+        world, listed=listed, seen_at=now, pending_live_at=now, pending_refused_since=None
+    )
+    return world, _draft("done", Step.PROBE, rotation, secret_id=rotation.new_id)
+
+
+def probe_refused(world: Observation, now: datetime) -> Observation:
+    """The pending value did not authenticate; it may yet."""
+    since = world.pending_refused_since or now
+    return replace(world, pending_live_at=None, pending_refused_since=since)
+
+
+def pushed(
+    world: Observation, rotation: Rotation, account: Account, *, note: Note, version: int
+) -> tuple[Observation, Draft]:
+    """The value that just authenticated is the current one."""
+    rotation = replace(rotation, vault_version=version)
+    current = CurrentEntry(
+        version=version, note=note, intact=True, has_value=True, api_key=account.api_key
+    )
+    world = replace(
+        world,
+        rotation=rotation,
+        current=current,
+        current_live_at=world.pending_live_at,
+        current_is_pending=True,
+    )
+    return world, _draft("done", Step.PUSH, rotation, vault_version=version)
+
+
+def verified(
+    world: Observation, rotation: Rotation, request: Request, now: datetime
+) -> tuple[Observation, Draft]:
+    """Vault was seen to hold the new value. The grace starts now."""
+    grace = rotation.grace if request.grace is None else request.grace
+    rotation = replace(rotation, step=Step.VERIFY, verified_at=now, grace=grace)
+    draft = _draft("done", Step.VERIFY, rotation, vault_version=rotation.vault_version)
+    return replace(world, rotation=rotation), draft
+
+
+def cleared(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]:
+    """The pending entry is gone; a verified rotation has nothing left to do but wait."""
+    if rotation.verified_at:
+        rotation = replace(rotation, step=Step.WAIT)
+    world = replace(world, rotation=rotation, pending=None, current_is_pending=False)
+    return world, _draft("done", Step.CLEAR, rotation)
+
+
+def waiting(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]:
+    """Looking showed that the pending entry is gone: nothing is left to do but wait."""
+    rotation = replace(rotation, step=Step.WAIT)
+    return replace(world, rotation=rotation), _draft("learned", Step.CLEAR, rotation)
+
+
+def deleted(world: Observation, rotation: Rotation, secret_id: str) -> tuple[Observation, Draft]:
+    """A secret of this rotation is gone."""
+    draft = _draft("done", Step.DELETE, rotation, secret_id=secret_id)
+    return _without(world, secret_id, rotation), draft
+
+
+def rejected(
+    before: Rotation, rotation: Rotation, action: Effect, error: RotatorError
+) -> tuple[Rotation, Draft]:
+    """The server refused: certainly no effect, so all is as it was `before` the intent."""
+    step = step_of(action)
+    rotation = replace(
+        before,
+        draws=rotation.draws,
+        rejected=before.rejected or isinstance(error, SecretRejected),
+    )
+    return rotation, _draft("rejected", step, rotation, code=error.code, **target_of(action))
+
+
+def unknown(rotation: Rotation, action: Effect, error: RotatorError) -> Draft:
+    """The answer was lost: the effect may have taken place."""
+    return _draft("unknown", step_of(action), rotation, code=error.code, **target_of(action))
+
+
+def learned(world: Observation, rotation: Rotation, action: Learn) -> tuple[Observation, Draft]:
+    """Looking showed that an effect with unknown outcome did take place."""
+    rotation = replace(
+        rotation,
+        new_id=action.new_id or rotation.new_id,
+        vault_version=action.vault_version or rotation.vault_version,
+    )
+    step = Step.CREATE if action.vault_version is None else Step.PUSH
+    draft = _draft(
+        "learned", step, rotation, secret_id=rotation.new_id, vault_version=rotation.vault_version
+    )
+    return replace(world, rotation=rotation), draft
+
+
+def aborting(world: Observation, rotation: Rotation, action: Abort) -> tuple[Observation, Draft]:
+    """The rotation is to be undone."""
+    rotation = replace(rotation, step=Step.ABORT, abort_code=action.code)
+    draft = _draft("aborting", Step.ABORT, rotation, code=action.code)
+    return replace(world, rotation=rotation), draft
+
+
+def closed(rotation: Rotation, action: Close, now: datetime) -> tuple[Rotation, Draft]:
+    """The rotation is over."""
+    outcome = "failed" if action.error_code else "completed"
+    step = Step.ABORT if action.error_code else Step.COMPLETE
+    rotation = replace(
+        rotation, step=step, closed_at=now, outcome=outcome, error_code=action.error_code
+    )
+    return rotation, _draft("closed", step, rotation, outcome=outcome, code=action.error_code)
+
+
+def _without(world: Observation, secret_id: str, rotation: Rotation) -> Observation:
+    listed = tuple(secret for secret in world.listed or () if secret.id != secret_id)
+    return replace(world, rotation=rotation, listed=listed)
+
+
+def _draft(event: str, step: Step, rotation: Rotation, **detail: str | int | bool | None) -> Draft:
+    return Draft(event=event, step=step, detail=detail, rotation_id=rotation.id)

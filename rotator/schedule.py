@@ -1,0 +1,43 @@
+"""When an account is due. Pure: takes the time, and draws no chance.
+
+Cron expressions are evaluated by cronsim, which follows Debian's cron over changes of daylight
+saving time: an hour that is skipped runs at once, an hour that comes twice runs once.
+"""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+from rotator.model import Account
+
+#: First and longest wait after failures in a row.
+FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(minutes=5), timedelta(hours=6)
+
+
+def next_due(account: Account, after: datetime) -> datetime:
+    """Give the account's next due time, counted from `after`, its jitter included (UTC).
+
+    `after` is when its current secret was made or its last rotation completed. The jitter is
+    spread over accounts and occasions, and the same each time it is asked for.
+    """
+    policy = account.policy
+    if policy.cron is not None:
+        local = after.astimezone(ZoneInfo(policy.timezone))
+        base = next(CronSim(policy.cron, local)).astimezone(UTC)
+    else:
+        base = after.astimezone(UTC) + (policy.every or timedelta())
+    return base + _fraction(f"{account.name} {base.isoformat()}") * policy.jitter
+
+
+def backoff(failures: int) -> timedelta:
+    """Give the wait before the next try after `failures` failures in a row, at least one."""
+    doublings = min(failures - 1, 16)
+    return min(FIRST_BACKOFF * (1 << doublings), LONGEST_BACKOFF)
+
+
+def _fraction(seed: str) -> float:
+    """Spread `seed` evenly over 0 to 1."""
+    digest = hashlib.sha256(seed.encode()).digest()
+    return int.from_bytes(digest[:8]) / 2**64

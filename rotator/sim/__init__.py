@@ -1,0 +1,28 @@
+"""Simulators of Vonage's Account API and of Vault, with faults, on loopback.
+
+They serve rotator's own tests, `rotator demo` and, as `rotator sim`, the tests of whoever
+depends on rotator. They need nothing of the rest of rotator and nothing but the standard
+library.
+"""
+
+from rotator.sim.exchange import Exchange, Observer, Phase
+from rotator.sim.faults import Fault
+from rotator.sim.vault.kv import SimVersion
+from rotator.sim.vault.simulator import VaultSimulator
+from rotator.sim.vonage.accounts import SimSecret, SlotsFull
+from rotator.sim.vonage.simulator import VonageSimulator
+from rotator.sim.world import SimAccount, World
+
+__all__ = [
+    "Exchange",
+    "Fault",
+    "Observer",
+    "Phase",
+    "SimAccount",
+    "SimSecret",
+    "SimVersion",
+    "SlotsFull",
+    "VaultSimulator",
+    "VonageSimulator",
+    "World",
+]

@@ -1,0 +1,29 @@
+"""Points in time: a clock in nanoseconds, and how Go and Python write them."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+NANOSECONDS = 1_000_000_000
+
+#: Nanoseconds since the epoch, as `time.time_ns` gives them.
+Clock = Callable[[], int]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def as_datetime(nanoseconds: int) -> datetime:
+    """Give the instant in UTC, cut to microseconds."""
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+
+
+def rfc3339(nanoseconds: int | None) -> str:
+    """Write an instant as Go's `time.RFC3339Nano` does; None is the empty string.
+
+    Trailing zeros of the fraction are left out, and with them the point.
+    """
+    if nanoseconds is None:
+        return ""
+    seconds, fraction = divmod(nanoseconds, NANOSECONDS)
+    text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    digits = f"{fraction:09d}".rstrip("0")
+    return f"{text}.{digits}Z" if digits else f"{text}Z"

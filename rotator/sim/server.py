@@ -1,0 +1,179 @@
+"""What both simulators share: being a server, faults, latency, observers, the record."""
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Any, Self
+
+from rotator.sim import control
+from rotator.sim.connection import Connection, MalformedRequest
+from rotator.sim.distortion import distorted
+from rotator.sim.exchange import Exchange, Observer, Phase
+from rotator.sim.faults import Fault, FaultBook
+from rotator.sim.instant import Clock, as_datetime
+from rotator.sim.listener import HOST, Listener
+from rotator.sim.message import Refused, Reply, Request
+
+_NOT_HTTP = Request(method="GET", path="/", query={}, headers={}, keep_alive=False)
+
+
+class Simulator(ABC):
+    """A server on loopback whose state lives in memory and outlasts `close`.
+
+    `latency` (seconds, settable) is slept in each request's thread before its effect. All
+    state changes under one lock, which is never held while sleeping, sending or in an observer.
+    """
+
+    def __init__(self, *, latency: float, clock: Clock = time.time_ns) -> None:
+        self.latency = latency
+        self.faults = FaultBook()
+        #: every request except those below /_sim/, in the order of arrival
+        self.exchanges: list[Exchange] = []
+        self.observers: list[Observer] = []
+        #: what observers raised; the answer went out nevertheless
+        self.observer_errors: list[Exception] = []
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._listener: Listener | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """The base URL, without a slash at its end; kept over `close` and another `start`.
+
+        Raises:
+            RuntimeError: the simulator was never started.
+        """
+        if not self._port:
+            raise RuntimeError(f"{type(self).__name__} is not started")
+        return f"http://{HOST}:{self._port}"
+
+    def start(self) -> Self:
+        """Listen; after a `close`, on the same port again. Idempotent.
+
+        Raises:
+            OSError: another process took the port meanwhile.
+        """
+        if self._listener is None:
+            self._listener = Listener(self._converse, self._port)
+            self._port = self._listener.port
+        return self
+
+    def close(self) -> None:
+        """Stop listening and break every connection; idempotent.
+
+        A request that is asleep, in latency or a fault, is not carried out any more.
+        """
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Give everything that the simulator holds, values included, as JSON knows it."""
+
+    @abstractmethod
+    def _answer(self, request: Request) -> Reply:
+        """Apply the request's effect and give its answer; called under the lock.
+
+        Raises:
+            Refused: the answer, from deep within.
+        """
+
+    @abstractmethod
+    def _refusal(self, request: Request, status: int) -> Reply:
+        """Give what the real server says to such a request when it answers `status`."""
+
+    def _common_headers(self) -> dict[str, str]:
+        return {}
+
+    def _caller(self, _request: Request) -> str:
+        return ""
+
+    def _now(self) -> int:
+        return self._clock()
+
+    def _converse(self, connection: Connection) -> None:
+        try:
+            while (request := connection.receive()) is not None:
+                if not self._serve(connection, request):
+                    return
+        except MalformedRequest as error:
+            connection.send(Reply(status=400, body=str(error).encode()), _NOT_HTTP)
+
+    def _serve(self, connection: Connection, request: Request) -> bool:
+        """Serve one request; whether the connection goes on."""
+        if request.path.startswith(control.PREFIX):
+            reply = control.answer(request, self.faults, self.exchanges, self.state)
+            return connection.send(reply, request)
+        exchange = self._recorded(request)
+        self._notify("before", exchange)
+        fault = self.faults.take(request.method, request.path)
+        exchange.fault = fault.kind if fault else None
+        connection.pause(self.latency)
+        if fault is None:
+            return self._finish(connection, request, exchange, self._effect(request))
+        return self._fail(connection, request, exchange, fault)
+
+    def _fail(
+        self, connection: Connection, request: Request, exchange: Exchange, fault: Fault
+    ) -> bool:
+        if fault.kind == "delay":
+            connection.pause(fault.seconds)
+        refusal = self._refusal(request, fault.status)
+        reply = self._effect(request) if fault.takes_effect else refusal
+        answer = distorted(fault, reply, refusal)
+        if answer is not None:
+            return self._finish(connection, request, exchange, answer)
+        self._notify("after", exchange)
+        connection.pause(fault.seconds)
+        if fault.kind == "drop-before":
+            connection.reset()
+        return False
+
+    def _finish(
+        self, connection: Connection, request: Request, exchange: Exchange, reply: Reply
+    ) -> bool:
+        exchange.status = reply.status
+        self._notify("after", exchange)
+        return connection.send(reply.with_defaults(self._common_headers()), request)
+
+    def _effect(self, request: Request) -> Reply:
+        try:
+            with self._lock:
+                return self._answer(request)
+        except Refused as refused:
+            return refused.reply
+
+    def _recorded(self, request: Request) -> Exchange:
+        with self._lock:
+            exchange = Exchange(
+                number=len(self.exchanges) + 1,
+                at=as_datetime(self._now()),
+                method=request.method,
+                path=request.path,
+                query=request.query,
+                request_headers=request.headers,
+                api_key=self._caller(request),
+            )
+            self.exchanges.append(exchange)
+        return exchange
+
+    def _notify(self, phase: Phase, exchange: Exchange) -> None:
+        for observer in tuple(self.observers):
+            try:
+                observer(phase, exchange)
+            except Exception as error:  # noqa: BLE001 - an observer's failure is its test's matter
+                self.observer_errors.append(error)

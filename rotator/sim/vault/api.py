@@ -1,0 +1,120 @@
+"""Vault's HTTP API: which call a path is, and whether the token may make it."""
+
+from dataclasses import dataclass, field
+
+from rotator.sim.message import Reply, Request
+from rotator.sim.vault import responses, sys_calls
+from rotator.sim.vault.kv import PlainMount
+from rotator.sim.vault.kv_v1_calls import PlainCalls
+from rotator.sim.vault.kv_v2_calls import VersionedCalls
+from rotator.sim.vault.mounts import Mounts
+from rotator.sim.vault.standby import Standby
+from rotator.sim.vault.token_method import TokenMethod
+from rotator.sim.vault.tokens import Token, Tokens
+
+#: What a mount answers while it is new, unsealed or has just failed over (OpenBao's kv/upgrade.go);
+#: it passes by itself.
+INITIALISING = (
+    "Upgrading from non-versioned to versioned data. This backend will be unavailable for a "
+    "brief period and will resume service shortly."
+)
+
+_OPERATIONS = {"GET": "read", "POST": "write", "PUT": "write", "DELETE": "delete", "LIST": "list"}
+
+
+@dataclass(kw_only=True)
+class VaultApi:
+    """Answers every request below /v1/."""
+
+    mounts: Mounts
+    tokens: Tokens
+    standby: Standby = field(default_factory=Standby)
+    #: the one namespace there is; empty: the header is ignored
+    namespace: str = ""
+    sealed: bool = False
+    #: so many of the next calls on a version 2 mount meet `INITIALISING`
+    initialising: int = 0
+
+    def __post_init__(self) -> None:
+        # A further auth method is a class with the same `answer` and its entry here, by the
+        # name it is mounted at; the method itself decides which of its calls need a token.
+        self._methods = {"token": TokenMethod(self.tokens)}
+        self._calls = {name: self._calls_of(name) for name in self.mounts}
+
+    def answer(self, request: Request, now: int) -> Reply:
+        """Carry out one request.
+
+        Raises:
+            Refused: its body does not fit.
+        """
+        prefix, _, path = request.path.lstrip("/").partition("/")
+        if prefix != "v1":
+            return responses.error(404)
+        if path == "sys/health":
+            return sys_calls.health(request, sealed=self.sealed, now=now)
+        if path == "sys/seal-status":
+            return sys_calls.seal_status(request, sealed=self.sealed)
+        if not self._is_namespace(request):
+            return responses.no_namespace()
+        if self.sealed:
+            return responses.error(503, "Vault is sealed")
+        return self._unsealed(path, request, now)
+
+    def _unsealed(self, path: str, request: Request, now: int) -> Reply:
+        root, _, rest = path.partition("/")
+        name, _, call = rest.partition("/")
+        if root == "auth" and name in self._methods:
+            return self._methods[name].answer(call, request, now)
+        token = self.tokens.find(request.headers, now)
+        if token is None:
+            return responses.bad_token()
+        if path == "sys/capabilities-self":
+            return sys_calls.capabilities_self(request, token)
+        if path.startswith(sys_calls.UI_MOUNTS):
+            return sys_calls.ui_mount(request, path, self.mounts, token)
+        return self._on_mount(path, request, token, now)
+
+    def _on_mount(self, path: str, request: Request, token: Token, now: int) -> Reply:
+        operation = _operation(request)
+        if operation is None:
+            return responses.unsupported()
+        if operation == "write" and path.endswith("/"):
+            return responses.error(400, "cannot write to a path ending in '/'")
+        if operation == "list":
+            path = path.rstrip("/") + "/"
+        name = self.mounts.of(path)
+        # The ACL is checked first, so an ordinary token cannot tell what is mounted.
+        if not token.allows(self._capability(operation, path, name), path):
+            return responses.denied()
+        if name is None:
+            return responses.no_handler(path)
+        if self.initialising > 0 and self.mounts.version(name) != 1:
+            self.initialising -= 1
+            return responses.error(400, INITIALISING)
+        return self._calls[name].answer(operation, _within(path, name), request, now)
+
+    def _capability(self, operation: str, path: str, name: str | None) -> str:
+        if operation != "write":
+            return operation
+        exists = name is not None and self._calls[name].exists(_within(path, name))
+        return "update" if exists else "create"
+
+    def _is_namespace(self, request: Request) -> bool:
+        given = request.headers.get("x-vault-namespace", "").strip("/")
+        return not self.namespace or given == self.namespace.strip("/")
+
+    def _calls_of(self, name: str) -> PlainCalls | VersionedCalls:
+        mount = self.mounts[name]
+        if isinstance(mount, PlainMount):
+            return PlainCalls(mount)
+        return VersionedCalls(mount, self.standby)
+
+
+def _within(path: str, mount: str) -> str:
+    return path.removeprefix(mount).removeprefix("/")
+
+
+def _operation(request: Request) -> str | None:
+    if request.method == "GET" and request.query.get("list", "").lower() in ("true", "1", "t"):
+        return "list"
+    return _OPERATIONS.get(request.method)

@@ -1,0 +1,237 @@
+"""A Vault of one's own: KV, tokens and policies on loopback."""
+
+import copy
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rotator.sim.instant import Clock
+from rotator.sim.message import Reply, Request
+from rotator.sim.server import Simulator
+from rotator.sim.vault import responses
+from rotator.sim.vault.api import VaultApi
+from rotator.sim.vault.kv import Key, PlainMount, SimVersion
+from rotator.sim.vault.mounts import Mounts
+from rotator.sim.vault.policy import Policy
+from rotator.sim.vault.tokens import Tokens
+
+_EVERYTHING = ("create", "read", "update", "delete", "list")
+
+
+class VaultSimulator(Simulator):
+    """Plays a Vault or OpenBao server that is initialised, unsealed and active.
+
+    Args:
+        latency: seconds that every request takes before its effect.
+        root_token: may do everything; it is `token`.
+        mounts: KV mounts, their path to their version, 1 or 2.
+        namespace: the only namespace there is, others are 404; without it the header
+            `X-Vault-Namespace` is ignored.
+        clock: nanoseconds since the epoch.
+
+    Raises:
+        ValueError: a KV version that does not exist.
+    """
+
+    def __init__(
+        self,
+        latency: float = 0.0,
+        root_token: str = "root",
+        mounts: Mapping[str, int] | None = None,
+        *,
+        namespace: str = "",
+        clock: Clock = time.time_ns,
+    ) -> None:
+        super().__init__(latency=latency, clock=clock)
+        self.token = root_token
+        self._tokens = Tokens()
+        self._tokens.add_root(root_token, self._now())
+        self._mounts = Mounts({"secret": 2} if mounts is None else mounts)
+        self._api = VaultApi(mounts=self._mounts, tokens=self._tokens, namespace=namespace)
+
+    @property
+    def sealed(self) -> bool:
+        """Whether everything but health and seal status is answered 503."""
+        return self._api.sealed
+
+    @sealed.setter
+    def sealed(self, sealed: bool) -> None:
+        self._api.sealed = sealed
+
+    @property
+    def stale_reads(self) -> int:
+        """So many of the next reads of `data/` are answered one version behind.
+
+        A read of a key that has one version only, or of just the newest version, is 404 then.
+        """
+        return self._api.standby.stale_reads
+
+    @stale_reads.setter
+    def stale_reads(self, number: int) -> None:
+        self._api.standby.stale_reads = number
+
+    @property
+    def initialising(self) -> int:
+        """So many of the next calls on a version 2 mount get the 400 of a mount that starts."""
+        return self._api.initialising
+
+    @initialising.setter
+    def initialising(self, number: int) -> None:
+        self._api.initialising = number
+
+    def write(self, path: str, data: Mapping[str, Any], mount: str = "secret") -> int:
+        """Write as an outsider, without check-and-set and faults; give the version.
+
+        On a version 1 mount it is 0.
+
+        Raises:
+            KeyError: nothing is mounted there.
+        """
+        copied = copy.deepcopy(dict(data))
+        with self._lock:
+            engine = self._mounts[mount]
+            if isinstance(engine, PlainMount):
+                engine.entries[path] = copied
+                return 0
+            now = self._now()
+            return engine.key(path, now).write(copied, engine.rules, now).version
+
+    def read(
+        self, path: str, mount: str = "secret", version: int | None = None
+    ) -> dict[str, Any] | None:
+        """Give a path's data (its current version by default); None if a read were 404.
+
+        Raises:
+            KeyError: nothing is mounted there.
+        """
+        with self._lock:
+            engine = self._mounts[mount]
+            if isinstance(engine, PlainMount):
+                return copy.deepcopy(engine.entries.get(path))
+            key = engine.keys.get(path)
+            return copy.deepcopy(key.readable(version or 0, self._now())) if key else None
+
+    def versions(self, path: str, mount: str = "secret") -> list[SimVersion]:
+        """Give every version that is kept, the oldest first, also deleted ones.
+
+        Raises:
+            KeyError: nothing is mounted there.
+            TypeError: the mount is of version 1.
+        """
+        with self._lock:
+            key = self._mounts.versioned(mount).keys.get(path)
+            return copy.deepcopy(list(key.versions.values())) if key else []
+
+    def current_version(self, path: str, mount: str = "secret") -> int:
+        """Give the number that check-and-set must match; 0 if there is no such key.
+
+        Raises:
+            KeyError: nothing is mounted there.
+            TypeError: the mount is of version 1.
+        """
+        with self._lock:
+            key = self._mounts.versioned(mount).keys.get(path)
+            return key.current if key else 0
+
+    def delete_latest(self, path: str, mount: str = "secret") -> None:
+        """Soft-delete the current version as an outsider.
+
+        Raises:
+            KeyError: there is no such mount or key.
+            TypeError: the mount is of version 1.
+        """
+        with self._lock:
+            key = self._key(path, mount)
+            key.delete([key.current], self._now())
+
+    def destroy(self, path: str, versions: Iterable[int], mount: str = "secret") -> None:
+        """Destroy versions as an outsider.
+
+        Raises:
+            KeyError: there is no such mount or key.
+            TypeError: the mount is of version 1.
+        """
+        with self._lock:
+            self._key(path, mount).destroy(versions)
+
+    def issue_token(
+        self,
+        ttl: float | None = None,
+        policies: Mapping[str, Iterable[str]] | None = None,
+        *,
+        renewable: bool = True,
+        type: str = "service",  # noqa: A002 - Vault's own word
+        max_ttl: float | None = None,
+    ) -> str:
+        """Issue a token that is not root; give it.
+
+        Args:
+            ttl: seconds until it expires; None for never.
+            policies: path patterns (`secret/data/vonage/*`) to capabilities (`read`, …);
+                None for everything on the mounts there are. Every token may look itself up,
+                renew and revoke itself, ask for its capabilities and for mounts.
+            renewable: whether `renew-self` works.
+            type: service or batch; a batch token cannot be renewed.
+            max_ttl: seconds beyond which no renewal reaches; None for 32 days.
+
+        Raises:
+            ValueError: an unknown capability or type.
+        """
+        if type not in ("service", "batch"):
+            raise ValueError(f"a token is of type service or batch, not {type}")
+        rules = (
+            {f"{name}/*": _EVERYTHING for name in self._mounts} if policies is None else policies
+        )
+        with self._lock:
+            token = self._tokens.issue(
+                Policy.of(rules),
+                self._now(),
+                ttl=ttl,
+                max_ttl=max_ttl,
+                renewable=renewable,
+                kind=type,
+            )
+            return token.id
+
+    def revoke_token(self, token: str) -> None:
+        """Revoke a token.
+
+        Raises:
+            KeyError: there is no such token.
+        """
+        with self._lock:
+            self._tokens.revoke(token)
+
+    def state(self) -> dict[str, Any]:
+        """Give every mount with its keys, values included, and every token."""
+        with self._lock:
+            return {
+                "sealed": self.sealed,
+                "mounts": {name: self._mount_state(name) for name in self._mounts},
+                "tokens": self._tokens.shown(self._now()),
+            }
+
+    def _answer(self, request: Request) -> Reply:
+        return self._api.answer(request, self._now())
+
+    def _refusal(self, _request: Request, status: int) -> Reply:
+        return responses.fault(status)
+
+    def _common_headers(self) -> dict[str, str]:
+        return {"Cache-Control": "no-store"}
+
+    def _key(self, path: str, mount: str) -> Key:
+        return self._mounts.versioned(mount).keys[path]
+
+    def _mount_state(self, name: str) -> dict[str, Any]:
+        engine = self._mounts[name]
+        if isinstance(engine, PlainMount):
+            return {"version": 1, "keys": engine.entries}
+        keys = {path: _as_json(key) for path, key in engine.keys.items()}
+        return {"version": 2, "keys": keys}
+
+
+def _as_json(key: Key) -> dict[str, Any]:
+    versions = [asdict(version) | version.times() for version in key.versions.values()]
+    return {**key.metadata(), "versions": versions}

@@ -1,0 +1,172 @@
+"""Vault's tokens: issue, look up, renew, revoke."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rotator.sim.instant import NANOSECONDS, rfc3339
+from rotator.sim.vault.policy import Policy
+
+#: the system's longest life of a token, 32 days
+SYSTEM_MAX_TTL = 2764800
+
+
+class NotRenewable(ValueError):
+    """The token cannot be renewed; the text is Vault's."""
+
+
+@dataclass(kw_only=True)
+class Token:
+    """One token. Times are nanoseconds since the epoch, spans are seconds."""
+
+    id: str = field(repr=False)
+    #: None for the root token, which may do everything
+    policy: Policy | None
+    issued: int
+    #: None: it never expires
+    expires: int | None = None
+    ttl: int = 0
+    max_ttl: int = 0
+    renewable: bool = False
+    #: service or batch
+    type: str = "service"
+    accessor: str = field(default_factory=lambda: secrets.token_urlsafe(18))
+
+    @property
+    def policies(self) -> list[str]:
+        """The names that a look-up shows."""
+        return ["root"] if self.policy is None else ["default", "simulated"]
+
+    def works(self, now: int) -> bool:
+        """Whether the token has not expired."""
+        return self.expires is None or now < self.expires
+
+    def remaining(self, now: int) -> int:
+        """Give the seconds that it still has, rounded; 0 for one that never expires."""
+        return 0 if self.expires is None else round((self.expires - now) / NANOSECONDS)
+
+    def renew(self, increment: int, now: int) -> None:
+        """Start its life anew, up to the longest that it may have.
+
+        `increment` is in seconds; 0 for the span that it was issued with.
+
+        Raises:
+            NotRenewable: it is a batch token, was issued so, or never expires.
+        """
+        if self.type == "batch":
+            raise NotRenewable("batch tokens cannot be renewed")
+        if self.expires is None or not self.renewable:
+            raise NotRenewable("lease is not renewable")
+        longest = self.issued + (self.max_ttl or SYSTEM_MAX_TTL) * NANOSECONDS
+        self.expires = min(now + (increment or self.ttl) * NANOSECONDS, longest)
+
+    def allows(self, capability: str, path: str) -> bool:
+        """Whether the token may do so on a path."""
+        return self.policy is None or self.policy.allows(capability, path)
+
+    def touches(self, mount_path: str) -> bool:
+        """Whether the token may do anything below a mount, whose path ends in a slash."""
+        return self.policy is None or self.policy.touches(mount_path)
+
+    def capabilities(self, path: str) -> list[str]:
+        """Give what `sys/capabilities-self` answers for a path."""
+        if self.policy is None:
+            return ["root"]
+        return sorted(self.policy.capabilities(path)) or ["deny"]
+
+    def shown(self, now: int) -> dict[str, Any]:
+        """Give what `auth/token/lookup-self` answers as `data`."""
+        return {
+            "id": self.id,
+            "accessor": self.accessor,
+            "policies": self.policies,
+            "path": "auth/token/root" if self.policy is None else "auth/token/create",
+            "meta": None,
+            "display_name": "root" if self.policy is None else "token",
+            "num_uses": 0,
+            "orphan": True,
+            "creation_time": self.issued // NANOSECONDS,
+            "creation_ttl": self.ttl,
+            "issue_time": rfc3339(self.issued),
+            "expire_time": None if self.expires is None else rfc3339(self.expires),
+            "ttl": self.remaining(now),
+            "explicit_max_ttl": self.max_ttl,
+            "renewable": self.renewable and self.expires is not None,
+            "entity_id": "",
+            "type": self.type,
+        }
+
+    def granted(self, now: int) -> dict[str, Any]:
+        """Give what a renewal (or a login) answers as `auth`."""
+        return {
+            "client_token": self.id,
+            "accessor": self.accessor,
+            "policies": self.policies,
+            "token_policies": self.policies,
+            "metadata": None,
+            "lease_duration": self.remaining(now),
+            "renewable": self.renewable,
+            "entity_id": "",
+            "token_type": self.type,
+            "orphan": True,
+            "mfa_requirement": None,
+            "num_uses": 0,
+        }
+
+
+@dataclass
+class Tokens:
+    """All tokens, by their id."""
+
+    _tokens: dict[str, Token] = field(default_factory=dict)
+
+    def add_root(self, token_id: str, now: int) -> None:
+        """Add a token that may do everything for ever."""
+        self._tokens[token_id] = Token(id=token_id, policy=None, issued=now)
+
+    def issue(  # noqa: PLR0913 - each one names what it sets
+        self,
+        policy: Policy,
+        now: int,
+        *,
+        ttl: float | None,
+        max_ttl: float | None,
+        renewable: bool,
+        kind: str,
+    ) -> Token:
+        """Add a token; spans in seconds, without `ttl` it never expires."""
+        prefix = "hvb." if kind == "batch" else "hvs."
+        if ttl is not None and max_ttl is not None:
+            ttl = min(ttl, max_ttl)
+        token = Token(
+            id=prefix + secrets.token_urlsafe(24),
+            policy=policy,
+            issued=now,
+            expires=None if ttl is None else now + int(ttl * NANOSECONDS),
+            ttl=int(ttl or 0),
+            max_ttl=int(max_ttl or 0),
+            renewable=renewable and kind != "batch",
+            type=kind,
+        )
+        self._tokens[token.id] = token
+        return token
+
+    def find(self, headers: Mapping[str, str], now: int) -> Token | None:
+        """Give the token that a request carries, if it works."""
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        given = headers.get("x-vault-token") or (bearer if scheme.lower() == "bearer" else "")
+        token = self._tokens.get(given)
+        return token if token is not None and token.works(now) else None
+
+    def revoke(self, token_id: str) -> None:
+        """Revoke a token.
+
+        Raises:
+            KeyError: there is none of that id.
+        """
+        del self._tokens[token_id]
+
+    def shown(self, now: int) -> list[dict[str, Any]]:
+        """Give every token as a look-up of itself shows it."""
+        return [token.shown(now) for token in self._tokens.values()]

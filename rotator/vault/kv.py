@@ -1,0 +1,152 @@
+"""The calls to a KV version 2 mount that rotator makes, and what their answers mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from rotator.errors import MountUnusable, StoreUnavailable, UnexpectedEntry
+from rotator.vault.connection import Call, Connection
+from rotator.vault.patience import Patience
+from rotator.vault.transport import Answer
+
+#: What a standby says that knows it lags.
+_LAGGING = frozenset({HTTPStatus.PRECONDITION_FAILED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One version of an entry."""
+
+    #: Counted from 1; 0 for an entry that never was.
+    number: int
+    #: None where nothing is in it: it was deleted, destroyed, or never was.
+    fields: Mapping[str, Any] | None = field(repr=False)
+
+
+_NOTHING = Version(number=0, fields=None)
+
+
+class KvMount:
+    """A KV version 2 mount."""
+
+    def __init__(self, connection: Connection, mount: str) -> None:
+        """Use the mount named `mount`, without a slash at its end."""
+        self._connection = connection
+        self._mount = mount
+
+    def shown(self, path: str) -> str:
+        """Name an entry as operators and the vault command do."""
+        return f"{self._mount}/{path}"
+
+    def newest(self, operation: str, path: str) -> Version:
+        """Read the newest version, or what the node that is asked takes for it.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        return self._version_of(self._read(operation, path), path)
+
+    def exactly(self, operation: str, path: str, number: int, patience: Patience) -> Version | None:
+        """Read version `number`; None where the node that is asked does not have it yet.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        answer = self._read(operation, path, number, patience)
+        if answer.status in _LAGGING:
+            return None
+        found = self._version_of(answer, path)
+        return found if found.number == number else None
+
+    def write(self, operation: str, path: str, fields: Mapping[str, Any], cas: int) -> int:
+        """Write a version if `cas` is the newest, and give its number.
+
+        Raises:
+            CheckAndSetLost: `cas` is not the newest.
+            StoreError: any other failure; after `StoreUnavailable` it may be written.
+        """
+        call = Call(
+            operation=operation,
+            path=f"{self._mount}/data/{path}",
+            send=lambda client: client.secrets.kv.v2.create_or_update_secret(
+                path, dict(fields), cas=cas, mount_point=self._mount
+            ),
+            repeatable=False,
+        )
+        answer = self._connection.call(call)
+        if answer.status == HTTPStatus.NO_CONTENT:
+            raise _not_version_2(self._mount)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            raise UnexpectedEntry(f"Vault takes no entry at {self.shown(path)}")
+        number = _number(answer.part("data", dict))
+        if number is None:
+            raise StoreUnavailable(f"Vault does not say what it wrote: {call}")
+        return number
+
+    def remove(self, operation: str, path: str) -> None:
+        """Remove an entry with all its versions; there may be none.
+
+        Raises:
+            StoreError: it may still be there.
+        """
+        call = Call(
+            operation=operation,
+            path=f"{self._mount}/metadata/{path}",
+            send=lambda client: client.secrets.kv.v2.delete_metadata_and_all_versions(
+                path, mount_point=self._mount
+            ),
+            repeatable=False,
+        )
+        self._connection.call(call)
+
+    def _read(
+        self,
+        operation: str,
+        path: str,
+        number: int | None = None,
+        patience: Patience | None = None,
+    ) -> Answer:
+        call = Call(
+            operation=operation,
+            path=f"{self._mount}/data/{path}",
+            send=lambda client: client.secrets.kv.v2.read_secret_version(
+                path,
+                version=number,
+                mount_point=self._mount,
+                # Given, as hvac warns of its default. Nothing is raised in either case.
+                raise_on_deleted_version=False,
+            ),
+            repeatable=True,
+            welcome=frozenset() if number is None else _LAGGING,
+        )
+        return self._connection.call(call, patience)
+
+    def _version_of(self, answer: Answer, path: str) -> Version:
+        data = answer.part("data", dict)
+        if data is None and answer.status == HTTPStatus.NOT_FOUND:
+            return _NOTHING
+        number = _number((data or {}).get("metadata"))
+        if data is None or number is None:
+            raise _not_version_2(self._mount)
+        fields = data.get("data")
+        # With a 404 even where destroyed, which hvac tells apart from deleted.
+        if fields is None or answer.status == HTTPStatus.NOT_FOUND:
+            return Version(number=number, fields=None)
+        if not isinstance(fields, dict):
+            raise UnexpectedEntry(f"the entry at {self.shown(path)} is not an object")
+        return Version(number=number, fields=fields)
+
+
+def _number(metadata: object) -> int | None:
+    number = metadata.get("version") if isinstance(metadata, dict) else None
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        return None
+    return number
+
+
+def _not_version_2(mount: str) -> MountUnusable:
+    return MountUnusable(
+        f"mount {mount} does not answer as KV version 2 does",
+        hint="point vault.mount at a KV version 2 mount; `vault secrets list -detailed` shows them",
+    )

@@ -1,0 +1,77 @@
+"""The store that the engine asks: the current and the pending entries in Vault."""
+
+from rotator.errors import VersionMissing
+from rotator.model import Account, Note, PendingEntry, SecretValue
+from rotator.ports import Store, StoredCurrent, StoredPending
+from rotator.vault.connection import Connection
+from rotator.vault.entry import current_fields, current_of, pending_fields, pending_of
+from rotator.vault.kv import KvMount
+from rotator.vault.mount import check_mount
+
+
+class KvStore(Store):
+    """A KV version 2 mount as `Store`.
+
+    A standby may answer reads from the past. No read is trusted for more than it says: writes
+    go through check-and-set, and a version is waited for until it is there.
+    """
+
+    def __init__(self, connection: Connection, mount: str) -> None:
+        """Keep the entries in the mount named `mount`."""
+        self._connection = connection
+        self._mount = mount
+        self._kv = KvMount(connection, mount)
+
+    def check(self) -> None:
+        """See whether Vault can be reached, is unsealed, and has the mount as KV version 2.
+
+        Raises:
+            StoreError: it cannot be used, and why.
+        """
+        check_mount(self._connection, self._mount)
+
+    def read_current(self, account: Account) -> StoredCurrent | None:
+        """Read the newest version of the current entry; None where nothing is in it."""
+        found = self._kv.newest("read-current", account.vault_path)
+        return None if found.fields is None else current_of(account, found.number, found.fields)
+
+    def read_version(self, account: Account, version: int) -> StoredCurrent:
+        """Read exactly `version`, asking again until it is there or the time is up."""
+        patience = self._connection.patience()
+        while True:
+            found = self._kv.exactly("read-version", account.vault_path, version, patience)
+            if found is None and patience.pause():
+                continue
+            if found is None or found.fields is None:
+                raise self._missing(account, version, gone=found is not None)
+            return current_of(account, version, found.fields)
+
+    def write_current(
+        self, account: Account, base: StoredCurrent, value: SecretValue, note: Note
+    ) -> int:
+        """Write `value` and `note` over `base`, keeping all its other fields."""
+        fields = current_fields(account, base.fields, value, note)
+        return self._kv.write("write-current", account.vault_path, fields, base.entry.version)
+
+    def read_pending(self, account: Account) -> StoredPending:
+        """Read the pending entry."""
+        found = self._kv.newest("read-pending", account.pending_path)
+        if found.fields is None:
+            return StoredPending(version=found.number)
+        return pending_of(self._kv.shown(account.pending_path), found.number, found.fields)
+
+    def write_pending(
+        self, account: Account, base: StoredPending, value: SecretValue, entry: PendingEntry
+    ) -> StoredPending:
+        """Write the pending entry over `base`."""
+        fields = pending_fields(value, entry)
+        version = self._kv.write("write-pending", account.pending_path, fields, base.version)
+        return StoredPending(version=version, entry=entry, value=value)
+
+    def clear_pending(self, account: Account) -> None:
+        """Remove the pending entry and all its versions."""
+        self._kv.remove("clear-pending", account.pending_path)
+
+    def _missing(self, account: Account, version: int, *, gone: bool) -> VersionMissing:
+        why = "was deleted or destroyed" if gone else "did not appear in time"
+        return VersionMissing(f"version {version} of {self._kv.shown(account.vault_path)} {why}")

@@ -1,0 +1,178 @@
+"""Balance, top-up and settings: the part of the Account API on the rest host."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from rotator.errors import ConfigError
+from rotator.model import Credential
+from rotator.vonage.answer import Answer, amount, flag, optional_count, optional_text, strange
+from rotator.vonage.call import FORM, Call, Host
+from rotator.vonage.transport import Transport
+
+T = TypeVar("T")
+
+_TRANSACTION = re.compile(r"[!-~]{1,128}")
+_CALLBACK = re.compile(r"(https?://[!-~]{1,2000})?")
+
+#: Names in answers. Requests spell them differently.
+_SETTINGS = frozenset(
+    {
+        "mo-callback-url",
+        "dr-callback-url",
+        "max-outbound-request",
+        "max-inbound-request",
+        "max-calls-per-second",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balance:
+    """What an account has left."""
+
+    #: Euros.
+    value: Decimal
+    #: Whether Vonage charges the payment method when the balance runs low.
+    auto_reload: bool
+
+
+class ForwardMethod(StrEnum):
+    """How Vonage calls the callback for inbound SMS."""
+
+    GET_QUERY_PARAMS = "GET_QUERY_PARAMS"
+    POST_QUERY_PARAMS = "POST_QUERY_PARAMS"
+    POST_JSON = "POST_JSON"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """An account's settings. None where the answer has none."""
+
+    inbound_sms_url: str | None
+    delivery_receipt_url: str | None
+    #: Messages per second.
+    max_outbound_request: int | None
+    #: Messages per second.
+    max_inbound_request: int | None
+    max_calls_per_second: int | None
+
+
+class Accounts:
+    """An account's balance and settings, by its own credential."""
+
+    def __init__(self, transport: Transport) -> None:
+        """Call through `transport`."""
+        self._transport = transport
+
+    def balance(self, credential: Credential) -> Balance:
+        """Read the balance.
+
+        Raises:
+            CredentialRefused: Vonage does not accept the credential.
+            IssuerError: any other failure.
+        """
+        return self._send("account.balance", "/account/get-balance", credential, None, _balance)
+
+    def top_up(self, credential: Credential, transaction: str) -> None:
+        """Charge the account's payment method now. Spends money; sent once.
+
+        The amount is that of the payment `transaction`, which enabled auto-reload.
+
+        Raises:
+            ConfigError: `transaction` cannot be a reference.
+            RequestRefused: auto-reload is not enabled, or the reference is not known.
+            IssuerError: any other failure; `definite` tells whether it had no effect.
+        """
+        if not _TRANSACTION.fullmatch(transaction):
+            raise ConfigError("a transaction reference has 1 to 128 characters and no spaces")
+        form = {"trx": transaction}
+        self._send("account.top-up", "/account/top-up", credential, form, _done)
+
+    def settings(self, credential: Credential) -> Settings:
+        """Read the settings, by a change that changes nothing. Sent once, as it is a POST.
+
+        Raises:
+            CredentialRefused: Vonage does not accept the credential.
+            IssuerError: any other failure.
+        """
+        return self._send("account.settings", "/account/settings", credential, {}, _settings)
+
+    def update_callbacks(
+        self,
+        credential: Credential,
+        *,
+        inbound_sms_url: str | None = None,
+        delivery_receipt_url: str | None = None,
+        forward_method: ForwardMethod | None = None,
+    ) -> Settings:
+        """Change callbacks: "" unsets one, None leaves it. Sent once.
+
+        Vonage calls each URL and wants a 200 from it before it saves anything.
+
+        Raises:
+            ConfigError: a URL is not one of http or https.
+            RequestRefused: Vonage did not take a URL.
+            IssuerError: any other failure; `definite` tells whether it had no effect.
+        """
+        for url in filter(None, (inbound_sms_url, delivery_receipt_url)):
+            if not _CALLBACK.fullmatch(url):
+                raise ConfigError("a callback is a URL of http or https in plain ASCII")
+        wanted = {
+            # The SDKs disagree on the case of the B; this is the API document's.
+            "moCallBackUrl": inbound_sms_url,
+            "drCallBackUrl": delivery_receipt_url,
+            "httpForwardMethod": forward_method,
+        }
+        form = {name: str(value) for name, value in wanted.items() if value is not None}
+        return self._send("account.update", "/account/settings", credential, form, _settings)
+
+    def _send(
+        self,
+        operation: str,
+        path: str,
+        credential: Credential,
+        form: Mapping[str, str] | None,
+        read: Callable[[Answer], T],
+    ) -> T:
+        """Read with GET where `form` is None, else POST it."""
+        call = Call(
+            operation=operation,
+            method="GET" if form is None else "POST",
+            host=Host.REST,
+            path=path,
+            credential=credential,
+            api_key=credential.api_key,
+            success=frozenset({200}),
+            body=urlencode(form or {}).encode(),
+            content_type="" if form is None else FORM,
+        )
+        return self._transport.send(call, read)
+
+
+def _balance(answer: Answer) -> Balance:
+    document = answer.document()
+    return Balance(value=amount(document, "value"), auto_reload=flag(document, "autoReload"))
+
+
+def _done(answer: Answer) -> None:
+    # The older API sends errors with 200; which of them had an effect is not said.
+    if str(answer.document().get("error-code")) != "200":
+        raise strange("not the code of success")
+
+
+def _settings(answer: Answer) -> Settings:
+    document = answer.document()
+    if not _SETTINGS & document.keys():
+        raise strange("no settings")
+    return Settings(
+        inbound_sms_url=optional_text(document, "mo-callback-url"),
+        delivery_receipt_url=optional_text(document, "dr-callback-url"),
+        max_outbound_request=optional_count(document, "max-outbound-request"),
+        max_inbound_request=optional_count(document, "max-inbound-request"),
+        max_calls_per_second=optional_count(document, "max-calls-per-second"),
+    )

@@ -1,0 +1,186 @@
+"""An answer as it came, and reading from it only what the API promises.
+
+Every reader gives a value of the promised type or raises `UnexpectedAnswer`. Its message
+names what is missing and never quotes what was there.
+"""
+
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from rotator.errors import UnexpectedAnswer
+from rotator.vonage.call import is_identifier
+
+#: Bytes of a body, as sent and unpacked. A full list of secrets is a hundredth of it.
+LIMIT = 1_000_000
+
+#: Balances are euros with a few decimals; a number beyond this is no balance, and could not be
+#: formatted in bounded time either.
+_MOST_EUROS = Decimal(10) ** 12
+_MOST_DECIMALS = 30
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)
+
+Document = Mapping[str, Any]
+
+
+def strange(what: str) -> UnexpectedAnswer:
+    """Say that an answer is not what the API promises, and how."""
+    return UnexpectedAnswer(f"{UnexpectedAnswer().message}: {what}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Status, headers and body of one HTTP answer."""
+
+    status: int
+    #: Found by any spelling of the name.
+    headers: Mapping[str, str] = field(repr=False)
+    #: As sent; None where it is longer than `LIMIT`.
+    body: bytes | None = field(repr=False)
+
+    def content(self) -> bytes:
+        """Give the body, unpacked."""
+        if self.body is None:
+            raise strange("longer than 1 MB")
+        encoding = self.headers.get("content-encoding", "").strip().lower()
+        if encoding in ("", "identity"):
+            return self.body
+        # None was asked for. Some proxies pack all the same.
+        if encoding in ("gzip", "x-gzip", "deflate"):
+            return _unpacked(self.body)
+        raise strange("packed in a way that was not asked for")
+
+    def document(self) -> Document:
+        """Give the body as a JSON object, whatever its media type says."""
+        content = self.content()
+        try:
+            document = json.loads(
+                content.decode(),
+                parse_float=Decimal,
+                parse_constant=_refuse_constant,
+                object_pairs_hook=_unambiguous,
+            )
+        except (ValueError, ArithmeticError, RecursionError):
+            raise strange("not JSON") from None
+        if not isinstance(document, dict):
+            raise strange("not a JSON object")
+        return document
+
+
+def _unpacked(packed: bytes) -> bytes:
+    # Recognises gzip and zlib by their headers.
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    try:
+        content = inflater.decompress(packed, LIMIT + 1)
+    except zlib.error:
+        raise strange("badly packed") from None
+    if len(content) > LIMIT:
+        raise strange("longer than 1 MB")
+    if not inflater.eof:
+        raise strange("cut off")
+    return content
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that names a key twice: which of the two was meant, nobody knows."""
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError
+    return document
+
+
+def part(document: Document, key: str) -> Document:
+    """Give the object at `key`."""
+    value = document.get(key)
+    if not isinstance(value, dict):
+        raise strange(f"no object {key}")
+    return value
+
+
+def parts(document: Document, key: str) -> list[Document]:
+    """Give the list of objects at `key`."""
+    value = document.get(key)
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise strange(f"no list of objects {key}")
+    return value
+
+
+def identifier(document: Document, key: str) -> str:
+    """Give the api key or secret id at `key`."""
+    value = document.get(key)
+    if not isinstance(value, str) or not is_identifier(value):
+        raise strange(f"no usable {key}")
+    return value
+
+
+def text(document: Document, key: str) -> str:
+    """Give the text at `key`, safe to show on a terminal."""
+    value = document.get(key)
+    if not isinstance(value, str):
+        raise strange(f"no text {key}")
+    return "".join(character if character.isprintable() else "\ufffd" for character in value)
+
+
+def optional_text(document: Document, key: str) -> str | None:
+    """Give the text at `key`; None where there is none or it is empty."""
+    return (text(document, key) or None) if document.get(key) is not None else None
+
+
+def flag(document: Document, key: str) -> bool:
+    """Give the truth value at `key`."""
+    value = document.get(key)
+    if not isinstance(value, bool):
+        raise strange(f"no true or false {key}")
+    return value
+
+
+def optional_count(document: Document, key: str) -> int | None:
+    """Give the whole number at `key`, none negative; None where there is none."""
+    value = document.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST_EUROS:
+        raise strange(f"no count {key}")
+    return value
+
+
+def amount(document: Document, key: str) -> Decimal:
+    """Give the amount of money at `key`, in euros."""
+    value = document.get(key)
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        euros = Decimal(value)
+        exponent = euros.as_tuple().exponent
+        if abs(euros) < _MOST_EUROS and abs(int(exponent)) <= _MOST_DECIMALS:
+            return euros
+    raise strange(f"no amount {key}")
+
+
+def optional_amount(document: Document, key: str) -> Decimal | None:
+    """Give the amount of money at `key`, in euros; None where there is none."""
+    return amount(document, key) if document.get(key) is not None else None
+
+
+def moment(document: Document, key: str) -> datetime:
+    """Give the time at `key`, in UTC.
+
+    Secrets have been seen with `Z`, subaccounts with milliseconds, and Vonage's own standard
+    prescribes `+00:00`. A time without an offset is taken for UTC.
+    """
+    value = document.get(key)
+    if isinstance(value, str) and _MOMENT.match(value):
+        # OverflowError: the first day of year 1, east of Greenwich.
+        with suppress(ValueError, OverflowError):
+            parsed = datetime.fromisoformat(value)
+            return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+    raise strange(f"no time {key}")

@@ -1,0 +1,126 @@
+"""One call of the API as data, before anything is sent."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from urllib.parse import quote, quote_plus
+
+from rotator.errors import ConfigError, CredentialRefused
+from rotator.model import Credential, SecretValue
+
+#: Api keys and secret ids. Vonage documents no alphabet; its examples are hexadecimal and UUIDs.
+#: Nothing here changes its meaning in a path, in a Basic user name or on a terminal.
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+
+class Host(Enum):
+    """Which of Vonage's two hosts answers a call."""
+
+    #: Secrets and subaccounts.
+    API = "api"
+    #: Balance, top-up and settings.
+    REST = "rest"
+
+
+class RestAuth(StrEnum):
+    """How calls to the rest host authenticate. The api host takes Basic only."""
+
+    BASIC = "basic"
+    #: `api_key` and `api_secret` in the URL, as the older API document asks. URLs end up in
+    #: the access logs of proxies, so this is for those whom Basic does not serve.
+    QUERY = "query"
+
+
+def is_identifier(text: str) -> bool:
+    """Whether `text` can be an api key or a secret id."""
+    return _IDENTIFIER.fullmatch(text) is not None
+
+
+def segment(text: str, meaning: str) -> str:
+    """Give `text` as one segment of a path.
+
+    Raises:
+        ConfigError: it cannot be an id. It is not repeated, as it may be a value put in the
+            wrong place.
+    """
+    if not is_identifier(text):
+        raise ConfigError(
+            f"not {meaning}: letters, digits, '.', '_' and '-', at most 128 of them, are",
+        )
+    return quote(text, safe="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """What to send, as whom, and which status means that it was done."""
+
+    #: Its name in metrics and logs: `secrets.list`.
+    operation: str
+    method: str
+    host: Host
+    #: Percent-encoded, from the root, without a query.
+    path: str
+    credential: Credential
+    #: The account that the call is about.
+    api_key: str
+    success: frozenset[int]
+    body: bytes = field(default=b"", repr=False)
+    content_type: str = ""
+    #: The new secret that the body carries, if it carries one.
+    value: SecretValue | None = None
+    #: Whether the path names one secret, so that "no such id" means that one.
+    names_secret: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a credential that no header could carry."""
+        segment(self.credential.api_key, "an api key")
+        # Half a surrogate pair, which JSON can spell and UTF-8 cannot: no account has that secret.
+        if any("\ud800" <= character <= "\udfff" for character in self.credential.secret.reveal()):
+            raise CredentialRefused("the credential is not text that Vonage could have issued")
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing at Vonage."""
+        return self.method == "GET"
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether doing it twice comes to the same. Of Vonage's POSTs none is."""
+        return self.method in ("GET", "DELETE")
+
+    def basic(self) -> str:
+        """Give the Authorization header."""
+        return f"Basic {_base64(f'{self.credential.api_key}:{self.credential.secret.reveal()}')}"
+
+    def is_value(self, text: str) -> bool:
+        """Whether `text` is one of the values that this call sends."""
+        return text in (value.reveal() for value in self._values())
+
+    def mask(self, text: str) -> str:
+        """Replace the values that this call sends, in any form they are sent in."""
+        for form in sorted(self._secret_forms(), key=len, reverse=True):
+            text = text.replace(form, "***")
+        return text
+
+    def _values(self) -> list[SecretValue]:
+        return [self.credential.secret, *([self.value] if self.value else [])]
+
+    def _secret_forms(self) -> Iterator[str]:
+        pair = f"{self.credential.api_key}:{self.credential.secret.reveal()}"
+        yield _base64(pair).rstrip("=")
+        for value in filter(None, (value.reveal() for value in self._values())):
+            yield value
+            yield _base64(value).rstrip("=")
+            yield quote(value, safe="", errors="replace")
+            yield quote_plus(value, errors="replace")
+            yield json.dumps(value)[1:-1]
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode(errors="replace")).decode("ascii")

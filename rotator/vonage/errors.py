@@ -1,0 +1,229 @@
+"""From what went wrong on the wire to an exception of `rotator.errors`.
+
+Vonage complains in two shapes. The api host sends problem documents (RFC 7807) whose `type`
+is a URL; its host and path have changed over the years, its fragment has not, so only the
+fragment counts. The rest host sends `error-code` and `error-code-label`. Either is known by
+its shape, as the media type is not reliable.
+
+A status alone is believed only where a wrong guess does no harm. In particular a 404 that does
+not say in Vonage's words that the id is unknown may be a proxy's, and "unknown id" would mean
+that a deletion is done.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from rotator.errors import (
+    AccountNotFound,
+    CredentialRefused,
+    Forbidden,
+    IssuerError,
+    IssuerUnavailable,
+    LastSecret,
+    NotSent,
+    RateLimited,
+    RequestRefused,
+    SecretNotFound,
+    SecretRejected,
+    SlotsFull,
+    UnexpectedAnswer,
+)
+from rotator.vonage.answer import Answer, Document
+from rotator.vonage.call import Call
+
+#: Characters of an error's message.
+_LONGEST_MESSAGE = 200
+#: Seconds. A limit that lasts longer than a day is a broken header.
+_LONGEST_WAIT = 86_400.0
+#: From here on a number of seconds since 1970 is one of milliseconds.
+_MILLISECONDS = 1e11
+
+_REQUEST_ID = re.compile(r"[!-~]{1,100}")
+_SECONDS = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
+
+#: 403 in practice; the OpenAPI document speaks of 400. The second is the older name.
+_FULL = frozenset({"add-excess-secret", "maximum-secrets-allowed"})
+#: "Account reached maximum number [2] of allowed secrets", "Maxmimum number of secrets …".
+_FULL_TEXT = re.compile(r"\bmax\w* number\b.*\bsecrets\b", re.IGNORECASE)
+
+#: What a 401 may complain of that another credential would not cure.
+_NOT_THE_CREDENTIAL = {
+    "unprovisioned": "ask Vonage to enable this API for the account",
+    "invalid-ip": "add this machine's address to the account's allowed addresses at Vonage",
+    "account-suspended": "see the account's standing in the Vonage dashboard",
+    "multiple-auth-methods": None,
+}
+_NO_AUTO_RELOAD = "not auto-reload enabled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complaint:
+    """What an answer says is wrong."""
+
+    #: The end of a problem's `type`, in lower case; "" in the rest host's shape.
+    fragment: str
+    text: str
+    instance: str
+
+    @classmethod
+    def of(cls, answer: Answer) -> "Complaint | None":
+        """Recognise either shape; None where it is neither."""
+        try:
+            document = answer.document()
+        except UnexpectedAnswer:
+            return None
+        label = document.get("error-code-label")
+        if "error-code" in document and isinstance(label, str):
+            return cls(fragment="", text=label, instance="")
+        kind, title = document.get("type"), document.get("title")
+        if not isinstance(kind, str) and not isinstance(title, str):
+            return None
+        return cls(
+            fragment=_text_of(document, "type").rpartition("#")[2].strip().lower(),
+            text=_problem_text(document),
+            instance=_text_of(document, "instance"),
+        )
+
+
+def refusal(call: Call, answer: Answer, *, now: float) -> IssuerError:
+    """Give the error that `answer` means, whose status is not one of success.
+
+    `now` is the time of day in seconds since 1970.
+    """
+    complaint = Complaint.of(answer)
+    kind = _kind(call, answer.status, complaint)
+    message = _message(call, kind, answer.status, complaint)
+    request_id = request_id_of(call, answer, complaint)
+    if kind is RateLimited:
+        wait = _wait(answer, now)
+        return RateLimited(message, request_id=request_id, retry_after=wait)
+    hint = _NOT_THE_CREDENTIAL.get(complaint.fragment) if complaint and kind is Forbidden else None
+    return kind(message, request_id=request_id, hint=hint)
+
+
+def _kind(call: Call, status: int, complaint: Complaint | None) -> type[IssuerError]:
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return RateLimited
+    # 408: someone lost patience with us; how far the request came is not said.
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR or status == httpx.codes.REQUEST_TIMEOUT:
+        return IssuerUnavailable
+    if status == httpx.codes.UNAUTHORIZED:
+        return _unauthorized(complaint)
+    if complaint is None or status < httpx.codes.BAD_REQUEST:
+        return UnexpectedAnswer
+    if status == httpx.codes.NOT_FOUND:
+        return _not_found(call, complaint)
+    if status in (httpx.codes.BAD_REQUEST, httpx.codes.FORBIDDEN):
+        return _refused(call, status, complaint)
+    return RequestRefused
+
+
+def _unauthorized(complaint: Complaint | None) -> type[IssuerError]:
+    if complaint and complaint.text.strip().lower() == _NO_AUTO_RELOAD:
+        return RequestRefused
+    if complaint and complaint.fragment in _NOT_THE_CREDENTIAL:
+        return Forbidden
+    return CredentialRefused
+
+
+def _not_found(call: Call, complaint: Complaint) -> type[IssuerError]:
+    if complaint.fragment == "invalid-api-key":
+        return AccountNotFound
+    if complaint.fragment == "invalid-id" and call.names_secret:
+        return SecretNotFound
+    return UnexpectedAnswer
+
+
+def _refused(call: Call, status: int, complaint: Complaint) -> type[IssuerError]:
+    """Tell apart the 400s and 403s."""
+    if call.value:
+        if complaint.fragment in _FULL or _FULL_TEXT.search(complaint.text):
+            return SlotsFull
+        if status == httpx.codes.BAD_REQUEST:
+            return SecretRejected
+    if status == httpx.codes.BAD_REQUEST:
+        return RequestRefused
+    if complaint.fragment == "delete-last-secret" and call.names_secret:
+        return LastSecret
+    return Forbidden
+
+
+def failure(call: Call, error: httpx.HTTPError) -> tuple[str, IssuerError]:
+    """Give a word for metrics and the error that a failed exchange means."""
+    match error:
+        case httpx.ConnectTimeout() | httpx.PoolTimeout():
+            return "timeout", NotSent(f"{NotSent().message} in time")
+        # Proxies refuse a tunnel before anything goes through it.
+        case httpx.ConnectError() | httpx.ProxyError() | httpx.UnsupportedProtocol():
+            reason = one_line(call, str(error)) or "refused"
+            return "unreachable", NotSent(f"{NotSent().message}: {reason}"[:_LONGEST_MESSAGE])
+        case httpx.TimeoutException():
+            return "timeout", IssuerUnavailable("Vonage did not answer in time")
+        case _:
+            message = "the connection to Vonage was lost before the answer was complete"
+            return "dropped", IssuerUnavailable(message)
+
+
+def request_id_of(call: Call, answer: Answer, complaint: Complaint | None = None) -> str | None:
+    """Give the id under which Vonage's support finds the request; None where there is none."""
+    for candidate in (answer.headers.get("x-request-id"), complaint and complaint.instance):
+        if candidate and _REQUEST_ID.fullmatch(candidate):
+            return call.mask(candidate)
+    return None
+
+
+def one_line(call: Call, text: str) -> str:
+    """Give foreign text fit for a message: no value in it, nothing a terminal obeys."""
+    printable = "".join(c if c.isprintable() else " " for c in call.mask(text))
+    return call.mask(" ".join(printable.split())).rstrip(".")
+
+
+def _message(call: Call, kind: type[IssuerError], status: int, complaint: Complaint | None) -> str:
+    said = f": {one_line(call, complaint.text)}" if complaint and complaint.text else ""
+    whole = f"{kind().message} (HTTP {status}{said})"
+    return whole if len(whole) <= _LONGEST_MESSAGE else f"{whole[: _LONGEST_MESSAGE - 2]}…)"
+
+
+def _problem_text(document: Document) -> str:
+    invalid = document.get("invalid_parameters")
+    parameters = invalid if isinstance(invalid, list) else []
+    reasons = [_text_of(item, "reason") for item in parameters if isinstance(item, dict)]
+    said = (_text_of(document, "title"), _text_of(document, "detail"), *reasons)
+    return ": ".join(filter(None, said))
+
+
+def _text_of(document: Document, key: str) -> str:
+    value = document.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _wait(answer: Answer, now: float) -> float:
+    """Give how long a 429 asks to wait, in seconds: as `Retry-After` says, else the reset.
+
+    `X-RateLimit-Reset` is documented as a unix timestamp; the example beside it counts
+    milliseconds.
+    """
+    wait = _after(answer.headers.get("retry-after", "").strip(), now)
+    reset = answer.headers.get("x-ratelimit-reset", "").strip()
+    remaining = answer.headers.get("x-ratelimit-remaining", "0").strip()
+    if wait is None and remaining == "0" and _SECONDS.fullmatch(reset):
+        at = float(reset)
+        wait = (at / 1000 if at >= _MILLISECONDS else at) - now
+    if wait is None or wait < 0:
+        return RateLimited().retry_after
+    return min(wait, _LONGEST_WAIT)
+
+
+def _after(value: str, now: float) -> float | None:
+    """Read `Retry-After`: seconds, or a date."""
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    try:
+        date = parsedate_to_datetime(value)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

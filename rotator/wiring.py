@@ -1,0 +1,214 @@
+"""Builds rotator's objects from its settings. The only module that knows every adapter.
+
+Everything is built on first use, so that a command imports no more than it needs: `status`
+reads the ledger and never loads the clients of Vonage and Vault.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rotator.config import Settings
+from rotator.config.url import sqlite_path
+from rotator.model import Account
+from rotator.ports import Draft
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+    from rotator.engine import Engine
+    from rotator.ledger.book import Book
+    from rotator.ledger.queries import Queries
+    from rotator.vault import KvStore
+    from rotator.vonage import Accounts, Secrets, Subaccounts, Transport
+
+
+class Wiring:
+    """rotator, put together. Close it at the end, or use it in a `with` statement."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        """Build from `settings`; `environ` is where VAULT_TOKEN may stand."""
+        self.settings = settings
+        self._environ = environ
+        self._cleanup = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Close all that was opened."""
+        self.close()
+
+    def close(self) -> None:
+        """Close all that was opened. Idempotent."""
+        self._cleanup.close()
+
+    # -- The ledger. -----------------------------------------------------------------------
+
+    @cached_property
+    def database(self) -> "sqlalchemy.Engine":
+        """The ledger's database, whatever its schema."""
+        from rotator.ledger.database import open_database  # noqa: PLC0415  # see above
+
+        database = open_database(self.settings.ledger.read_url())
+        self._cleanup.callback(database.dispose)
+        return database
+
+    @cached_property
+    def _ready_database(self) -> "sqlalchemy.Engine":
+        """The ledger's database with the schema of this version."""
+        from rotator.ledger import schema  # noqa: PLC0415  # see above
+
+        schema.ensure(self.database, auto_upgrade=self.settings.ledger.auto_upgrade)
+        return self.database
+
+    @cached_property
+    def queries(self) -> "Queries":
+        """What reads the ledger."""
+        from rotator.ledger.queries import Queries  # noqa: PLC0415  # see above
+
+        return Queries(self._ready_database)
+
+    @cached_property
+    def book(self) -> "Book":
+        """What writes the ledger."""
+        from rotator.ledger.book import Book  # noqa: PLC0415  # see above
+
+        return Book(self._ready_database, lease_seconds=self._lease_seconds())
+
+    @cached_property
+    def present_book(self) -> "Book":
+        """What reads the ledger as it is: a ledger that is not there is blank, and not made.
+
+        Raises:
+            LedgerUnusable: the ledger has not the schema of this version.
+        """
+        from rotator.ledger import schema  # noqa: PLC0415  # see above
+        from rotator.ledger.book import Book  # noqa: PLC0415  # see above
+
+        is_there = self.revision() is not None
+        database = self.database if is_there else self._blank_database()
+        schema.ensure(database, auto_upgrade=not is_there)
+        return Book(database, lease_seconds=self._lease_seconds())
+
+    def _blank_database(self) -> "sqlalchemy.Engine":
+        from tempfile import TemporaryDirectory  # noqa: PLC0415  # few need it
+
+        from rotator.ledger.database import open_database  # noqa: PLC0415  # see above
+
+        folder = self._cleanup.enter_context(TemporaryDirectory(prefix="rotator-"))
+        database = open_database(f"sqlite:///{folder}/blank.db")
+        self._cleanup.callback(database.dispose)
+        return database
+
+    def revision(self) -> str | None:
+        """Give the revision of the ledger's schema; None where there is no ledger yet."""
+        from rotator.ledger import schema  # noqa: PLC0415  # see above
+
+        file = sqlite_path(self.settings.ledger.read_url())
+        # To connect to a file makes it.
+        is_there = file is None or Path(file).exists()
+        return schema.revision(self.database) if is_there else None
+
+    def upgrade(self) -> None:
+        """Bring the ledger's schema up to date."""
+        from rotator.ledger import schema  # noqa: PLC0415  # see above
+
+        schema.upgrade(self.database)
+
+    def _lease_seconds(self) -> float:
+        """Outlast the longest single call: three timeouts of Vonage's, and as many of Vault's."""
+        vonage, vault = self.settings.vonage.timeout, self.settings.vault.timeout
+        return 60 + 2 * 3 * (vonage + vault).total_seconds()
+
+    # -- Vonage. ---------------------------------------------------------------------------
+
+    @cached_property
+    def _transport(self) -> "Transport":
+        from rotator.vonage import Transport  # noqa: PLC0415  # see above
+
+        settings = self.settings.vonage
+        transport = Transport(
+            api_url=settings.api_url,
+            rest_url=settings.rest_url,
+            timeout=settings.timeout.total_seconds(),
+            max_requests_per_second=settings.max_requests_per_second,
+        )
+        self._cleanup.callback(transport.close)
+        return transport
+
+    @cached_property
+    def secrets(self) -> "Secrets":
+        """The Account API's secrets; the engine's issuer."""
+        from rotator.vonage import Secrets  # noqa: PLC0415  # see above
+
+        return Secrets(self._transport)
+
+    @cached_property
+    def accounts_api(self) -> "Accounts":
+        """The Account API's balance, top-up and settings."""
+        from rotator.vonage import Accounts  # noqa: PLC0415  # see above
+
+        return Accounts(self._transport)
+
+    @cached_property
+    def subaccounts_api(self) -> "Subaccounts":
+        """The Account API's subaccounts."""
+        from rotator.vonage import Subaccounts  # noqa: PLC0415  # see above
+
+        return Subaccounts(self._transport)
+
+    # -- Vault. ----------------------------------------------------------------------------
+
+    @cached_property
+    def store(self) -> "KvStore":
+        """Vault's KV engine; the engine's store."""
+        from rotator.vault import Connection, KvStore, token_source  # noqa: PLC0415  # see above
+
+        settings = self.settings.vault
+        token_file = str(settings.auth.token_file) if settings.auth.token_file else ""
+        connection = Connection(
+            settings.address,
+            token_source=token_source(token_file, self._environ.get("VAULT_TOKEN", "")),
+            namespace=settings.namespace,
+            ca_file=str(settings.ca_file) if settings.ca_file else "",
+            timeout=settings.timeout.total_seconds(),
+        )
+        return KvStore(connection, settings.mount)
+
+    # -- The engine. -----------------------------------------------------------------------
+
+    @cached_property
+    def accounts(self) -> dict[str, Account]:
+        """Every configured account by name."""
+        return {account.name: account for account in self.settings.accounts}
+
+    def engine(
+        self,
+        listener: Callable[[str, Draft], None] = lambda _name, _draft: None,
+        *,
+        ledger: "Book | None" = None,
+    ) -> "Engine":
+        """Give an engine that tells `listener` each ledger entry once it is committed.
+
+        `ledger` is kept instead of `book`: an engine on `present_book` is for plans.
+        """
+        from rotator.engine import Engine  # noqa: PLC0415  # see above
+
+        return Engine(
+            issuer=self.secrets,
+            store=self.store,
+            ledger=ledger or self.book,
+            accounts=self.accounts,
+            propagation_timeout=self.settings.vonage.propagation_timeout,
+            listener=listener,
+        )

@@ -1,0 +1,247 @@
+"""What the command is given that it cannot work with: named, explained, and nothing changed."""
+
+import ctypes
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rotator.sim import VaultSimulator
+from tests.acceptance.desk import Desk, Done
+
+
+@pytest.fixture
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+    """One account with an empty ledger; at the end nothing has been changed at either server."""
+    with Desk(tmp_path, ledger=sqlite_template) as desk:
+        before = desk.snapshot()
+        yield desk
+        assert desk.snapshot() == before
+
+
+def refused(done: Done, code: int, message: str, hint: str) -> None:
+    """See that a command ended with `code`, and says why and what to do."""
+    errors = done.err.splitlines()
+
+    assert done.code == code, done
+    assert message in errors[0], done
+    assert errors[0].startswith("error: ")
+    assert any(line.startswith("hint: ") and hint in line for line in errors), done
+
+
+# -- The configuration. --------------------------------------------------------------------
+
+VAULT = '[vault]\naddress = "http://127.0.0.1:1"\n'
+
+
+def accounts(*rows: str) -> str:
+    """Give a configuration with accounts of these names, with the parent behind a slash."""
+    texts = [VAULT]
+    for number, row in enumerate(rows):
+        name, _, parent = row.partition("/")
+        texts.append(f'[[accounts]]\nname = "{name}"\nmanaged_by = "{parent}"\n')
+        texts.append(f'api_key = "k{number}"\nvault_path = "p{number}"\n')
+    return "".join(texts)
+
+
+CONFIGURATIONS = {
+    "malformed": ("[vault\n", "line 1", "TOML"),
+    "unknown key": (f'{accounts("a")}\nvault_pth = "x"\n', "did you mean vault_path?", ""),
+    "inline secret": (
+        f'{accounts("a")}\n[vault.auth]\ntoken = "hvs.inline"\n',
+        "a secret is never written into the configuration",
+        "use token_file",
+    ),
+    "duplicate name": (accounts("a", "a"), "'a' is already that of accounts[0]", ""),
+    "cyclic managed_by": (accounts("a/b", "b/a"), "is itself managed by another", ""),
+    "no accounts": (VAULT, "accounts: none is configured", "add an [[accounts]] table"),
+}
+
+
+@pytest.mark.parametrize("kind", CONFIGURATIONS)
+def test_a_bad_configuration_is_named(desk: Desk, kind: str) -> None:
+    """Whatever is wrong in the file is said in one go, exit 2, before anything is begun."""
+    text, message, hint = CONFIGURATIONS[kind]
+    desk.config.write_text(text)
+    done = desk.run("rotate-now", "--all")
+
+    assert done.code == 2, done
+    assert done.err.startswith(f"error: {desk.config}:")
+    assert message in done.err
+    assert hint in done.err
+    assert "hvs.inline" not in done.err
+
+
+def test_a_configuration_that_is_not_there(desk: Desk) -> None:
+    """The missing file is named, and how to name another."""
+    done = desk.run("--config", "/nowhere/config.toml", "rotate-now", "--all")
+
+    refused(done, 2, "/nowhere/config.toml: there is no such file", "--config PATH")
+
+
+def test_an_unknown_account(desk: Desk) -> None:
+    """The nearest name is suggested, and the accounts named beside it are not begun with."""
+    done = desk.run("rotate-now", "account-1", "acount-1")
+
+    refused(done, 2, "no account 'acount-1' is configured", "did you mean account-1?")
+
+
+# -- Vault. --------------------------------------------------------------------------------
+
+
+def test_vault_is_unreachable(desk: Desk) -> None:
+    """Before anything was begun an unreachable Vault is bad input, for each account."""
+    desk.world.vault.close()
+    done = desk.run("rotate-now", "account-1", "--json")
+
+    refused(done, 2, "Vault refuses connections", "vault.address")
+    (report,) = done.json()
+    assert (report["outcome"], report["error"]["code"]) == ("failed", "vault-unavailable")
+
+
+def test_vault_is_sealed(desk: Desk) -> None:
+    """A sealed Vault is for an operator to unseal."""
+    desk.world.vault.sealed = True
+    done = desk.run("rotate-now", "account-1", "--json")
+
+    refused(done, 3, "Vault is sealed", "unseal Vault")
+    assert done.json()[0]["outcome"] == "refused"
+
+
+def test_the_token_is_not_accepted(desk: Desk) -> None:
+    """A token that Vault does not know is a failure."""
+    desk.token_file.write_text("hvs.unknown")
+    done = desk.run("rotate-now", "account-1")
+
+    refused(done, 1, "Vault does not accept the token", "issue a new one")
+
+
+def test_the_mount_is_not_there(desk: Desk) -> None:
+    """A mount that Vault does not have is bad configuration."""
+    desk.token_file.write_text(desk.world.vault.token)
+    desk.config.write_text(desk.text.replace("[vault]\n", '[vault]\nmount = "kv"\n'))
+    done = desk.run("rotate-now", "account-1")
+
+    refused(done, 2, "no KV version 2 mount", "vault.mount")
+
+
+def test_the_mount_is_version_1(desk: Desk) -> None:
+    """A KV version 1 mount would take writes and keep no versions: refused before any."""
+    with VaultSimulator(mounts={"secret": 1}) as old:
+        desk.token_file.write_text(old.token)
+        desk.config.write_text(desk.text.replace(desk.world.vault.url, old.url))
+        done = desk.run("rotate-now", "account-1")
+
+    refused(done, 2, "KV version 1", "enable-versioning")
+
+
+ENTRIES: dict[str, tuple[Callable[[Desk], object], str, str]] = {
+    "missing": (
+        lambda desk: desk.world.vault.delete_latest("vonage/account-1"),
+        "Vault has no entry at vonage/account-1",
+        "vault kv put",
+    ),
+    "without the field": (
+        lambda desk: desk.entry(api_secret=None, password="x"),
+        "no text in field api_secret",
+        "secret_field",
+    ),
+    "of another api key": (
+        lambda desk: desk.entry(api_key="ffff0000"),
+        "belongs to api key ffff0000",
+        "vault_path",
+    ),
+    "with a dead value": (
+        lambda desk: desk.entry(api_secret="NotTheSecret1"),
+        "Vonage refuses the value that Vault holds",
+        "managed_by",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ENTRIES)
+def test_the_entry_is_unusable(tmp_path: Path, sqlite_template: Path, kind: str) -> None:
+    """An entry that rotator cannot vouch for is refused, and left as it is."""
+    change, message, hint = ENTRIES[kind]
+    with Desk(tmp_path, ledger=sqlite_template) as desk:
+        change(desk)
+        before = desk.snapshot()
+        done = desk.run("rotate-now", "account-1", "--json")
+
+        (report,) = done.json()
+        assert done.code == 3
+        assert report["outcome"] == "refused"
+        assert message in report["error"]["message"]
+        assert hint in report["error"]["hint"]
+        assert desk.snapshot() == before
+
+
+# -- The ledger. ---------------------------------------------------------------------------
+
+
+def is_text(desk: Desk) -> None:
+    """Put something else in the ledger's place."""
+    desk.ledger.write_text("this is no database, but long enough to be read as one" * 100)
+
+
+def is_folder(desk: Desk) -> None:
+    """Put a folder in the ledger's place."""
+    desk.ledger.unlink()
+    desk.ledger.mkdir()
+
+
+def is_newer(desk: Desk) -> None:
+    """Let the ledger come from a version to come."""
+    desk.sql("UPDATE alembic_version SET version_num = '9999'")
+
+
+LEDGERS: dict[str, tuple[Callable[[Desk], None], str, str]] = {
+    "no database": (is_text, "not a SQLite database", "ledger.url"),
+    "a folder": (is_folder, "cannot be opened", "directory"),
+    "newer": (is_newer, "9999, comes from a newer version", "install that version"),
+}
+
+
+@pytest.mark.parametrize("kind", LEDGERS)
+def test_the_ledger_is_unusable(desk: Desk, kind: str) -> None:
+    """Without a ledger nothing is begun: rotator would not know what it did."""
+    change, message, hint = LEDGERS[kind]
+    change(desk)
+    done = desk.run("rotate-now", "account-1", "--json")
+
+    refused(done, 2, message, hint)
+    assert done.json()[0]["error"]["code"] == "ledger-unusable"
+
+
+def without_privileges() -> None:
+    """Let even root be bound by a file's mode, from the next program on (prctl(2))."""
+    for override in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        ctypes.CDLL(None).prctl(24, override, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
+def test_the_ledger_is_read_only(desk: Desk) -> None:
+    """A ledger that this user may not write to is named as that."""
+    desk.ledger.chmod(0o400)
+    done = desk.run("rotate-now", "account-1", "--json", preexec_fn=without_privileges)
+
+    refused(done, 2, "the ledger file is read-only", "write to the file")
+
+
+def test_the_disk_is_full(desk: Desk) -> None:
+    """Where the ledger cannot grow, nothing is begun, and an operator has to make room."""
+
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+
+    done = desk.run("rotate-now", "account-1", preexec_fn=no_room)
+
+    refused(done, 3, "full", "")
+
+
+def test_the_newer_ledger_is_not_planned_with(desk: Desk) -> None:
+    """A dry run does not read what it may not understand."""
+    is_newer(desk)
+    done = desk.run("rotate-now", "account-1", "--dry-run")
+
+    refused(done, 2, "comes from a newer version", "install that version")

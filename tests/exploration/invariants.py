@@ -1,0 +1,126 @@
+"""What must never be false, whatever fails, dies or interferes.
+
+`before_effect` judges each request as it leaves rotator, `always` judges every state of the
+world. The numbers are those of the product's proof; a violation's message says what it found.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rotator.model import Rotation
+from tests.exploration.world import (
+    SLOTS,
+    ClearPending,
+    CreateSecret,
+    DeleteSecret,
+    Effect,
+    World,
+    WriteCurrent,
+    WritePending,
+    when,
+)
+
+#: The steps whose intent covers each kind of effect.
+COVERS: dict[type[Effect], frozenset[str]] = {
+    CreateSecret: frozenset({"create"}),
+    DeleteSecret: frozenset({"evict", "delete"}),
+    WriteCurrent: frozenset({"push"}),
+    WritePending: frozenset({"stage"}),
+    ClearPending: frozenset({"clear"}),
+}
+
+
+class Violation(Exception):
+    """An invariant does not hold."""
+
+    def __init__(self, invariant: str, found: str) -> None:
+        """Name the invariant and say what was found."""
+        self.invariant = invariant
+        super().__init__(f"{invariant}: {found}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sender:
+    """What a process may do."""
+
+    #: The fencing token of its lease.
+    token: int
+    #: An outsider has acted since it looked. No client can see that in time, so what Vault
+    #: holds by now is not held against it.
+    raced: bool
+    may_evict_foreign: bool
+    #: The grace that its request asks for.
+    grace: timedelta | None
+
+
+def before_effect(world: World, effect: Effect, sender: Sender) -> None:
+    """Judge a request that is about to leave."""
+    _is_intended(world, effect, sender.token)
+    if isinstance(effect, DeleteSecret):
+        _may_delete(world, effect.id, sender)
+        if not sender.raced:
+            _keeps_consumers(world, effect.id)
+
+
+def always(world: World) -> None:
+    """Judge a state of the world."""
+    kept = world.consumed
+    if kept and not world.works(kept.value) and kept.value not in world.harmed:
+        raise Violation("I1", "the value that consumers read does not authenticate")
+    if not 1 <= len(world.live) <= SLOTS:
+        raise Violation("I2", f"there are {len(world.live)} secrets")
+    for secret in world.live:
+        if secret.maker == "rotator" and not _is_accounted_for(world, secret.id, secret.value):
+            raise Violation("I4", f"the value of {secret.id} is lost, and nobody knows the id")
+    rotation = world.rotation
+    if rotation and rotation.abort_code and world.pushed == rotation.id:
+        raise Violation("I6", f"a rotation that was pushed aborts: {rotation.abort_code}")
+
+
+def _is_intended(world: World, effect: Effect, token: int) -> None:
+    intent = world.intent
+    if token != world.token:
+        raise Violation("I5", f"{effect} is sent by a process that has lost its lease")
+    if intent is None or intent.token != token or intent.step not in COVERS[type(effect)]:
+        raise Violation("I5", f"{effect} was not preceded by its intent: {intent}")
+    if isinstance(effect, DeleteSecret) and intent.secret_id != effect.id:
+        raise Violation("I5", f"{effect} is not the intended one: {intent}")
+
+
+def _may_delete(world: World, secret_id: str, sender: Sender) -> None:
+    step = world.intent.step if world.intent else None
+    secret, rotation = world.find(secret_id), world.rotation
+    is_foreign = bool(secret and secret.maker == "outsider" and secret_id not in world.held)
+    if is_foreign and not (sender.may_evict_foreign and step == "evict"):
+        raise Violation("I3", f"{secret_id} is foreign, and about to be deleted")
+    if rotation is None:
+        raise Violation("I5", f"{secret_id} is about to be deleted without an open rotation")
+    if world.pushed == rotation.id and secret_id == rotation.new_id:
+        raise Violation("I6", f"{secret_id} was pushed, and its own rotation deletes it")
+    if step == "delete" and secret_id == rotation.predecessor_id:
+        _is_out_of_grace(world, rotation, sender.grace)
+
+
+def _is_out_of_grace(world: World, rotation: Rotation, asked: timedelta | None) -> None:
+    grace = rotation.grace if asked is None else min(asked, rotation.grace)
+    if rotation.verified_at is None or when(world.now) < rotation.verified_at + grace:
+        raise Violation("I7", "the predecessor is about to be deleted before its grace is over")
+
+
+def _keeps_consumers(world: World, secret_id: str) -> None:
+    kept, secret = world.consumed, world.find(secret_id)
+    if kept is None or not world.works(kept.value):
+        raise Violation("I3", f"{secret_id} is about to be deleted while Vault's value is dead")
+    if secret and secret.value == kept.value:
+        raise Violation("I3", f"{secret_id} is about to be deleted, and Vault holds it")
+
+
+def _is_accounted_for(world: World, secret_id: str, value: str) -> bool:
+    rotation = world.rotation
+    known = set(world.expendable)
+    if rotation:
+        known.add(rotation.predecessor_id or "")
+        known.add(rotation.new_id or "" if rotation.abort_code else "")
+    stored = {staged.value for staged in world.pending if staged}
+    stored.add(world.consumed.value if world.consumed else "")
+    return value in stored or secret_id in known or value in world.harmed

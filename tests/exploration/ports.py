@@ -1,0 +1,306 @@
+"""An issuer, a store and a ledger in memory, each call of which may go any way it can go.
+
+They stand in for the adapters and keep to the contracts in `rotator.ports`: which errors mean
+that nothing happened, and which that it may have.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rotator.errors import (
+    Busy,
+    CredentialRefused,
+    IssuerUnavailable,
+    LeaseLost,
+    LedgerError,
+    NotSent,
+    StoreForbidden,
+    StoreUnavailable,
+    VersionMissing,
+)
+from rotator.model import (
+    Account,
+    Credential,
+    CurrentEntry,
+    Note,
+    PendingEntry,
+    Rotation,
+    Secret,
+    SecretValue,
+)
+from rotator.ports import (
+    Draft,
+    Issuer,
+    Lease,
+    Ledger,
+    Memory,
+    Sighting,
+    Store,
+    StoredCurrent,
+    StoredPending,
+)
+from tests.exploration.world import (
+    PARENT,
+    ClearPending,
+    CreateSecret,
+    DeleteSecret,
+    Intent,
+    Kept,
+    Staged,
+    WriteCurrent,
+    WritePending,
+    when,
+)
+
+if TYPE_CHECKING:
+    from tests.exploration.process import Process
+
+#: How long a lease lasts, in seconds.
+LEASE = 600.0
+
+
+class MemoryIssuer(Issuer):
+    """Vonage."""
+
+    def __init__(self, process: "Process") -> None:
+        """Answer `process`."""
+        self._process, self._world = process, process.world
+
+    def list_secrets(self, credential: Credential, api_key: str) -> tuple[Secret, ...]:
+        """List what is live, if the credential is accepted."""
+        del api_key
+        value = credential.secret.reveal()
+        newest = self._world.live[-1]
+        answers = self._answers(value)
+        if newest.refusals:
+            answers.append("done, without the newest")
+        answers += self._process.faults("unanswered")
+        answer = self._process.at("list", answers, value)
+        if answer == "unanswered":
+            raise IssuerUnavailable
+        self._world.heard(value, accepted=answer != "401")
+        if answer == "401":
+            raise CredentialRefused
+        listed = self._world.live
+        if answer == "done, without the newest":
+            listed = listed[:-1]
+            self._world.heard(newest.value, accepted=False)
+        return tuple(Secret(id=secret.id, created_at=when(0)) for secret in listed)
+
+    def create_secret(self, credential: Credential, api_key: str, value: SecretValue) -> Secret:
+        """Make a secret."""
+        del api_key
+        effect = CreateSecret(credential=credential.secret.reveal(), value=value.reveal())
+        self._send(effect)
+        made = self._world.issued(value.reveal())
+        if made is None:
+            raise AssertionError
+        return Secret(id=made.id, created_at=when(0))
+
+    def delete_secret(self, credential: Credential, api_key: str, secret_id: str) -> None:
+        """Revoke a secret."""
+        del api_key
+        self._send(DeleteSecret(credential=credential.secret.reveal(), id=secret_id))
+
+    def _send(self, effect: CreateSecret | DeleteSecret) -> None:
+        self._process.send(
+            effect,
+            self._answers(effect.credential),
+            refused=NotSent,
+            lost=IssuerUnavailable,
+        )
+
+    def _answers(self, value: str) -> list[str]:
+        """Give the ways in which Vonage may take a credential, the likeliest first."""
+        world = self._world
+        if value == world.lingering:
+            return ["401", "done"]
+        secret = world.issued(value)
+        if secret and secret.refusals:
+            return ["done", "401"]
+        return ["done"] if secret or value == PARENT else ["401"]
+
+
+class MemoryStore(Store):
+    """Vault."""
+
+    def __init__(self, process: "Process") -> None:
+        """Answer `process`."""
+        self._process, self._world = process, process.world
+
+    def read_current(self, account: Account) -> StoredCurrent | None:
+        """Read the newest version."""
+        if account.name == "parent":
+            return _stored(1, Kept(value=PARENT, note=None, noted=None))
+        self._read("read current")
+        version = len(self._world.current)
+        kept = self._world.consumed
+        return _stored(version, kept) if kept else None
+
+    def read_version(self, account: Account, version: int) -> StoredCurrent:
+        """Read a certain version."""
+        del account
+        self._read("read version")
+        versions = self._world.current
+        kept = versions[version - 1] if version <= len(versions) else None
+        if kept is None:
+            raise VersionMissing
+        return _stored(version, kept)
+
+    def write_current(
+        self, account: Account, base: StoredCurrent, value: SecretValue, note: Note
+    ) -> int:
+        """Write over `base`."""
+        del account
+        kept = Kept(value=value.reveal(), note=note, noted=value.reveal())
+        self._write(WriteCurrent(base=base.entry.version, kept=kept))
+        return base.entry.version + 1
+
+    def read_pending(self, account: Account) -> StoredPending:
+        """Read what is pending."""
+        del account
+        self._read("read pending")
+        return self._pending()
+
+    def write_pending(
+        self, account: Account, base: StoredPending, value: SecretValue, entry: PendingEntry
+    ) -> StoredPending:
+        """Write over `base`."""
+        del account
+        staged = Staged(value=value.reveal(), entry=entry)
+        self._write(WritePending(base=base.version, staged=staged))
+        return StoredPending(version=base.version + 1, entry=entry, value=value)
+
+    def clear_pending(self, account: Account) -> None:
+        """Remove what is pending."""
+        del account
+        self._write(ClearPending())
+
+    def _read(self, what: str) -> None:
+        if self._process.at(what, ["done", *self._process.faults("unavailable")]) != "done":
+            raise StoreUnavailable
+
+    def _write(self, effect: WriteCurrent | WritePending | ClearPending) -> None:
+        answers = ["done"]
+        if isinstance(effect, WritePending) and self._world.rejections:
+            answers.append("done, but unfit")
+        self._process.send(effect, answers, refused=StoreForbidden, lost=StoreUnavailable)
+
+    def _pending(self) -> StoredPending:
+        version, staged = len(self._world.pending), self._world.staged
+        if staged is None:
+            return StoredPending(version=version)
+        value = SecretValue(staged.value)
+        return StoredPending(version=version, entry=staged.entry, value=value)
+
+
+class MemoryLedger(Ledger):
+    """The ledger; its rules are those of `rotator.ledger.book`."""
+
+    def __init__(self, process: "Process") -> None:
+        """Answer `process`."""
+        self._process, self._world = process, process.world
+
+    def claim(self, name: str, now: datetime) -> Lease:
+        """Take the lease."""
+        del now
+        self._call("claim")
+        world = self._world
+        if world.owner and world.expires > world.now:
+            raise Busy
+        world.token += 1
+        world.owner = self._process.name
+        self._process.token = world.token
+        self._prolong()
+        return Lease(account=name, owner=self._process.name, token=world.token, seconds=LEASE)
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease up."""
+        if not self._process.is_over and lease.token == self._world.token:
+            self._world.owner = None
+
+    def recall(self, name: str) -> Memory:
+        """Give what is known."""
+        del name
+        self._process.raced = False
+        self._call("recall")
+        world = self._world
+        return Memory(
+            rotation=world.rotation, expendable_ids=world.expendable, hold=None, head="head"
+        )
+
+    def knows_rotation(self, name: str, rotation_id: str) -> bool:
+        """Whether there ever was that rotation."""
+        del name
+        self._call("knows rotation")
+        return self._world.knows(rotation_id)
+
+    def commit(
+        self,
+        lease: Lease,
+        *,
+        rotation: Rotation | None,
+        entries: Sequence[Draft],
+        sighting: Sighting | None,
+        now: datetime,
+    ) -> str:
+        """Record it."""
+        del sighting, now
+        note = " ".join(f"{draft.event}:{draft.step or ''}" for draft in entries)
+        answers = ["done", *self._process.faults("fails", "done, unheard")]
+        answer = self._process.at("commit", answers, note)
+        self._guard(lease)
+        if answer == "fails":
+            raise LedgerError
+        self._record(lease, rotation, entries[-1])
+        self._process.settled()
+        if answer != "done":
+            raise LedgerError
+        self._process.answered("commit")
+        return "head"
+
+    def renew(self, lease: Lease, now: datetime) -> None:
+        """Prolong the lease."""
+        del now
+        self._call("renew")
+        self._guard(lease)
+        self._prolong()
+
+    def _record(self, lease: Lease, rotation: Rotation | None, last: Draft) -> None:
+        world = self._world
+        if rotation and rotation.closed_at:
+            world.closed = (*world.closed, rotation)
+            world.rotation = None
+            world.completed += rotation.outcome == "completed"
+        elif rotation:
+            world.rotation = rotation
+        secret_id = last.detail.get("secret_id")
+        world.intent = None
+        if last.event == "intent" and last.step:
+            named = secret_id if isinstance(secret_id, str) else None
+            world.intent = Intent(token=lease.token, step=last.step.value, secret_id=named)
+        self._prolong()
+
+    def _guard(self, lease: Lease) -> None:
+        if lease.token != self._world.token:
+            raise LeaseLost
+
+    def _prolong(self) -> None:
+        self._world.expires = self._world.now + LEASE
+
+    def _call(self, what: str) -> None:
+        if self._process.at(what, ["done", *self._process.faults("fails")]) != "done":
+            raise LedgerError
+
+
+def _stored(version: int, kept: Kept) -> StoredCurrent:
+    value = SecretValue(kept.value)
+    entry = CurrentEntry(
+        version=version,
+        note=kept.note,
+        intact=bool(kept.note and kept.note.matches(value)),
+        has_value=True,
+        api_key="abcd1234",
+    )
+    return StoredCurrent(entry=entry, value=value, fields={})

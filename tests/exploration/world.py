@@ -1,0 +1,301 @@
+"""The world that is explored: Vonage's two slots, Vault's two paths, the ledger and the clock.
+
+Everything in it is a small value, so that a world is copied in no time. What rotator asks of it
+is an `Effect`; `apply` is all that Vonage and Vault do with one.
+"""
+
+from copy import copy
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Self
+
+from rotator.errors import (
+    CheckAndSetLost,
+    CredentialRefused,
+    LastSecret,
+    SecretNotFound,
+    SecretRejected,
+    SlotsFull,
+)
+from rotator.model import Note, PendingEntry, Rotation
+from tests.exploration.fingerprint import describe
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: When every exploration begins, in seconds since 1970.
+BEGIN = 1_600_000_000.0
+#: The parent account's credential. Nothing happens to it.
+PARENT = "v#parent"
+SLOTS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issued:
+    """A secret that Vonage accepts, or soon will."""
+
+    id: str
+    value: str
+    maker: Literal["rotator", "outsider"]
+    #: How often Vonage may still refuse it, as the news has not reached all its servers.
+    refusals: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A version of the current entry."""
+
+    value: str
+    note: Note | None
+    #: The value that the note was written with.
+    noted: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """A version of the pending entry."""
+
+    value: str
+    entry: PendingEntry
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateSecret:
+    """POST a secret."""
+
+    credential: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteSecret:
+    """DELETE a secret."""
+
+    credential: str
+    id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteCurrent:
+    """Write the current entry, check-and-set on version `base`."""
+
+    base: int
+    kept: Kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritePending:
+    """Write the pending entry, check-and-set on version `base`."""
+
+    base: int
+    staged: Staged
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClearPending:
+    """Remove the pending entry and all its versions."""
+
+
+Effect = CreateSecret | DeleteSecret | WriteCurrent | WritePending | ClearPending
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """The last thing that the ledger has: that a process is about to try something."""
+
+    token: int
+    step: str
+    secret_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InFlight:
+    """A request whose sender has given up waiting, and which may arrive yet."""
+
+    effect: Effect
+    until: float
+    #: An outsider has acted since it was sent.
+    raced: bool
+
+
+@dataclass(kw_only=True)
+class World:
+    """All that outlives a process."""
+
+    now: float = BEGIN
+    live: tuple[Issued, ...]
+    #: The value revoked last, where Vonage may accept it once more.
+    lingering: str | None = None
+    #: Versions of the current entry; None is a deleted one. Consumers read the last.
+    current: tuple[Kept | None, ...]
+    pending: tuple[Staged | None, ...] = ()
+    in_flight: InFlight | None = None
+    #: Values that do not comply with Vonage's rules.
+    unfit: frozenset[str] = frozenset()
+
+    #: The ledger: its open rotation, the closed ones, the last entry if it is an intent.
+    rotation: Rotation | None = None
+    closed: tuple[Rotation, ...] = ()
+    intent: Intent | None = None
+    #: The lease: its fencing token, its holder, and when it ends.
+    token: int = 0
+    owner: str | None = None
+    expires: float = 0.0
+
+    #: How Vonage spreads news: how often a new secret is refused at first, and whether a
+    #: revoked one is accepted once more.
+    refusals: int = 0
+    lingers: bool = False
+    #: What may still go wrong in this world.
+    outsiders: int = 0
+    lates: int = 0
+    rejections: int = 0
+    losses: int = 0
+
+    #: For the invariants: what outsiders revoked or took out of Vault, ids that Vault once held,
+    #: the rotation whose push landed last, and how many rotations were completed.
+    harmed: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
+    pushed: str | None = None
+    completed: int = 0
+    #: Counts names, so that none is used twice.
+    serial: int = 100
+
+    def copy(self) -> Self:
+        """Give a world that changes apart from this one."""
+        return copy(self)
+
+    def name(self, kind: str) -> str:
+        """Make up a name: `s` for an id, `v` for a value, `r` for a rotation."""
+        self.serial += 1
+        return f"{kind}#{self.serial}"
+
+    # -- What is so. -----------------------------------------------------------------------
+
+    @property
+    def consumed(self) -> Kept | None:
+        """What consumers read."""
+        return self.current[-1] if self.current else None
+
+    @property
+    def staged(self) -> Staged | None:
+        """What is pending."""
+        return self.pending[-1] if self.pending else None
+
+    def issued(self, value: str) -> Issued | None:
+        """Give the live secret with `value`."""
+        return next((secret for secret in self.live if secret.value == value), None)
+
+    def find(self, secret_id: str) -> Issued | None:
+        """Give the live secret with that id."""
+        return next((secret for secret in self.live if secret.id == secret_id), None)
+
+    def works(self, value: str | None) -> bool:
+        """Whether consumers can use `value`, whichever of Vonage's servers they ask."""
+        secret = self.issued(value) if value else None
+        return value == PARENT or bool(secret and secret.refusals == 0)
+
+    @property
+    def expendable(self) -> frozenset[str]:
+        """Ids that the ledger has as superseded or as orphans; see `Book.recall`."""
+        rotations = (*self.closed, self.rotation) if self.rotation else self.closed
+        superseded = {rotation.predecessor_id for rotation in rotations if rotation.verified_at}
+        orphans = {rotation.new_id for rotation in rotations if rotation.outcome == "failed"}
+        return frozenset(secret_id for secret_id in superseded | orphans if secret_id)
+
+    def knows(self, rotation_id: str) -> bool:
+        """Whether the ledger ever had that rotation."""
+        rotations = (*self.closed, self.rotation) if self.rotation else self.closed
+        return any(rotation.id == rotation_id for rotation in rotations)
+
+    def text(self) -> str:
+        """Describe all of it that can still matter."""
+        stored = {version.value for version in (*self.current, *self.pending) if version}
+        values = stored | {secret.value for secret in self.live}
+        ids = {secret.id for secret in self.live}
+        rotation, staged = self.rotation, self.staged
+        parts = (
+            (self.live, self.current, self.pending, rotation, self.in_flight, self.lingering),
+            (self.expendable & ids, self.held & ids, self.harmed & values, self.unfit & values),
+            (staged and self.knows(staged.entry.rotation_id)),
+            (rotation and self.pushed == rotation.id, self.completed),
+            (self.outsiders, self.lates, self.rejections, self.losses),
+        )
+        return describe(parts)
+
+    # -- What happens. ---------------------------------------------------------------------
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time go by; a request that has not arrived for long enough never will."""
+        self.now += seconds
+        if self.in_flight and self.in_flight.until < self.now:
+            self.in_flight = None
+
+    def heard(self, value: str, *, accepted: bool) -> None:
+        """Remember how Vonage took a credential: the news of it spreads."""
+        if value == self.lingering:
+            self.lingering = None
+        self.live = tuple(
+            replace(secret, refusals=0 if accepted else secret.refusals - 1)
+            if secret.value == value
+            else secret
+            for secret in self.live
+        )
+
+    def revoke(self, secret_id: str) -> None:
+        """Revoke a secret."""
+        secret = self.find(secret_id)
+        self.live = tuple(secret for secret in self.live if secret.id != secret_id)
+        if secret and self.lingers:
+            self.lingering = secret.value
+
+
+def when(seconds: float) -> datetime:
+    """Give a time on the world's clock as a date."""
+    return EPOCH + timedelta(seconds=seconds)
+
+
+def apply(world: World, effect: Effect) -> None:
+    """Do as asked.
+
+    Raises:
+        RotatorError: as Vonage or Vault would refuse; nothing has changed.
+    """
+    match effect:
+        case CreateSecret():
+            _create(world, effect)
+        case DeleteSecret():
+            _delete(world, effect)
+        case WriteCurrent(base=base, kept=kept):
+            if base != len(world.current):
+                raise CheckAndSetLost
+            world.current = (*world.current, kept)
+        case WritePending(base=base, staged=staged):
+            if base != len(world.pending):
+                raise CheckAndSetLost
+            world.pending = (*world.pending, staged)
+        case ClearPending():
+            world.pending = ()
+
+
+def _create(world: World, effect: CreateSecret) -> None:
+    _authenticate(world, effect.credential)
+    if effect.value in world.unfit or world.issued(effect.value):
+        raise SecretRejected
+    if len(world.live) == SLOTS:
+        raise SlotsFull
+    secret_id = world.name("s")
+    secret = Issued(id=secret_id, value=effect.value, maker="rotator", refusals=world.refusals)
+    world.live = (*world.live, secret)
+
+
+def _delete(world: World, effect: DeleteSecret) -> None:
+    _authenticate(world, effect.credential)
+    if world.find(effect.id) is None:
+        raise SecretNotFound
+    if len(world.live) == 1:
+        raise LastSecret
+    world.revoke(effect.id)
+
+
+def _authenticate(world: World, value: str) -> None:
+    if value != PARENT and value != world.lingering and not world.issued(value):
+        raise CredentialRefused

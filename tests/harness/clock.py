@@ -1,0 +1,47 @@
+"""Time that moves only when somebody sleeps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+#: When every scene begins.
+START = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
+_NANOSECONDS = 1_000_000_000
+
+
+@dataclass(kw_only=True)
+class FakeClock:
+    """The one clock of a scene: of the engine, both clients and both simulators."""
+
+    elapsed: float = 0.0
+    #: Every sleep, in seconds.
+    sleeps: list[float] = field(default_factory=list)
+    #: Called after each sleep.
+    wakers: list[Callable[[], None]] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        """Give the time of day."""
+        return START + timedelta(seconds=self.elapsed)
+
+    def monotonic(self) -> float:
+        """Give seconds since some moment."""
+        return self.elapsed
+
+    def epoch(self) -> float:
+        """Give seconds since 1970."""
+        return self.now().timestamp()
+
+    def nanoseconds(self) -> int:
+        """Give nanoseconds since 1970, as the simulators count."""
+        return int(START.timestamp()) * _NANOSECONDS + int(self.elapsed * _NANOSECONDS)
+
+    def sleep(self, seconds: float) -> None:
+        """Let the time pass, at once."""
+        self.sleeps.append(seconds)
+        self.elapsed += seconds
+        for waker in tuple(self.wakers):
+            waker()
+
+    def advance(self, **span: float) -> None:
+        """Let a `timedelta(**span)` pass without anybody sleeping."""
+        self.elapsed += timedelta(**span).total_seconds()

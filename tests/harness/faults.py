@@ -1,0 +1,121 @@
+"""Everything that can go wrong with one request, by name."""
+
+from collections.abc import Callable, Mapping
+
+from rotator.sim import Fault, VaultSimulator
+from tests.harness.scene import Scene
+from tests.harness.witness import Seen
+
+#: Steps in when the request has arrived and nothing has been done yet.
+Mishap = Callable[[Scene, Seen], None]
+
+
+def _fault(kind: str, **options: object) -> Mishap:
+    def add(scene: Scene, seen: Seen) -> None:
+        scene.witness.simulator(seen).faults.add(Fault(kind, **options))  # type: ignore[arg-type]
+
+    return add
+
+
+#: What either system can do.
+BOTH: Mapping[str, Mishap] = {
+    "429": _fault("status", status=429),
+    "429-retry-after": _fault("status", status=429, headers={"Retry-After": "7"}),
+    "500": _fault("status", status=500),
+    "502": _fault("status", status=502),
+    "503": _fault("status", status=503),
+    "500-after": _fault("status-after", status=500),
+    "drop-before": _fault("drop-before"),
+    "drop-after": _fault("drop-after"),
+    "truncate": _fault("truncate"),
+    "garbage": _fault("garbage"),
+    "empty": _fault("empty"),
+    "huge": _fault("huge"),
+}
+
+#: Held for longer than a scene's clients wait.
+SLOW: Mapping[str, Mishap] = {
+    "timeout-before": _fault("timeout-before", seconds=2.0),
+    "timeout-after": _fault("timeout-after", seconds=2.0),
+}
+
+
+def _unauthorized(scene: Scene, seen: Seen) -> None:
+    status = 401 if seen.system == "vonage" else 403
+    scene.witness.simulator(seen).faults.add(Fault("status", status=status))
+
+
+def _another_token(scene: Scene, _seen: Seen) -> None:
+    vault = scene.world.vault
+    vault.revoke_token(scene.token_file.read_text())
+    scene.token_file.write_text(vault.issue_token())
+
+
+def _seal(scene: Scene, _seen: Seen) -> None:
+    scene.world.vault.sealed = True
+
+
+def _start_mount(scene: Scene, _seen: Seen) -> None:
+    scene.world.vault.initialising = 2
+
+
+def _patch(scene: Scene, _seen: Seen) -> None:
+    scene.patch(note="changed by another team")
+
+
+def _lag(reads: int) -> Mishap:
+    def lag(scene: Scene, _seen: Seen) -> None:
+        scene.world.vault.stale_reads = reads
+
+    return lag
+
+
+#: What only Vault does, or others do to it.
+VAULT: Mapping[str, Mishap] = {
+    "token-replaced": _another_token,
+    "sealed": _seal,
+    "mount-starting": _start_mount,
+    "foreign-field-patched": _patch,
+    "standby-lags": _lag(1),
+    "standby-lags-long": _lag(3),
+}
+
+MISHAPS: Mapping[str, Mishap] = {**BOTH, **SLOW, "denied": _unauthorized, **VAULT}
+
+
+def meet(scene: Scene, name: str, number: int) -> None:
+    """Let the `number`th request from now, to either system, meet the mishap of that name."""
+    scene.before_request(number, lambda seen: _meet(scene, name, seen))
+
+
+def _meet(scene: Scene, name: str, seen: Seen) -> None:
+    if name not in VAULT or seen.system == "vault":
+        MISHAPS[name](scene, seen)
+
+
+def unreachable(scene: Scene, number: int, *, for_the_pass: bool) -> None:
+    """Let the `number`th call from now find nobody listening, until the next sleep or pass."""
+
+    def shut() -> None:
+        name = scene.calls.names[-1]
+        simulator = scene.world.vonage if name.startswith("issuer.") else scene.world.vault
+        simulator.close()
+        if not for_the_pass:
+            scene.clock.wakers.append(lambda: _open(scene))
+
+    scene.calls.plan("before", "", number, shut)
+
+
+def _open(scene: Scene) -> None:
+    scene.world.vonage.start()
+    scene.world.vault.start()
+
+
+def mend(scene: Scene) -> None:
+    """Put right what a mishap left behind: between two passes, an operator was there."""
+    vault = scene.world.vault
+    assert isinstance(vault, VaultSimulator)
+    vault.sealed = False
+    vault.stale_reads = 0
+    _open(scene)
+    scene.clock.wakers.clear()

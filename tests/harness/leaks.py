@@ -1,0 +1,85 @@
+"""Finding a secret value where it must not be."""
+
+import base64
+import logging
+import traceback
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+#: Lengths of text before a value shift its base64; each of three has a form of its own.
+_SHIFTS = 3
+
+
+def forms(value: str, api_keys: Iterable[str]) -> Iterator[str]:
+    """Give `value` in every form in which it might be written down by accident."""
+    yield value
+    yield value.encode().hex()
+    for api_key in api_keys:
+        yield base64.b64encode(f"{api_key}:{value}".encode()).decode().rstrip("=")
+    for shift in range(_SHIFTS):
+        encoded = base64.b64encode(b"\0" * shift + value.encode()).decode().rstrip("=")
+        # Cut what depends on the neighbours, too.
+        yield encoded[4 if shift else 0 : len(encoded) - 1]
+
+
+def text_of(error: BaseException) -> str:
+    """Give all that an exception says: of itself, of its causes, in its traceback."""
+    return "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))
+
+
+class LogEar(logging.Handler):
+    """Hears every log line of this process, of structlog and of the standard library, at DEBUG."""
+
+    def __init__(self) -> None:
+        """Hear nothing yet."""
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a line of the standard library's."""
+        self.lines.append(f"{record.name} {record.getMessage()} {record.args!r}")
+
+    def __call__(
+        self, _logger: object, method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        """Take an event of structlog's, and end it here."""
+        self.lines.append(f"{method} {event!r}")
+        raise structlog.DropEvent
+
+    def __enter__(self) -> Self:
+        """Begin to listen."""
+        self._processors = structlog.get_config()["processors"]
+        structlog.configure(processors=[self])
+        self._level = logging.root.level
+        logging.root.addHandler(self)
+        logging.root.setLevel(logging.DEBUG)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave logging as it was."""
+        structlog.configure(processors=self._processors)
+        logging.root.removeHandler(self)
+        logging.root.setLevel(self._level)
+
+
+def found(values: Iterable[str], api_keys: Iterable[str], texts: Iterable[str]) -> list[str]:
+    """Name the texts that hold one of `values` in any form, by their first characters."""
+    keys = list(api_keys)
+    wanted = {form for value in values for form in forms(value, keys)}
+    return [text[:60] for text in texts if any(form in text for form in wanted)]
+
+
+def files_below(folder: Path) -> Iterator[str]:
+    """Give the content of every file below `folder`, one character for each byte."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield f"{path.name}: {path.read_bytes().decode('latin-1')}"

@@ -1,0 +1,421 @@
+"""An engine at work between two simulators, watched from outside."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from types import TracebackType
+from typing import Any, Self, cast
+from unittest.mock import patch
+
+import httpx
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from rotator import composition
+from rotator.engine import Engine
+from rotator.ledger import schema
+from rotator.ledger.book import Book
+from rotator.ledger.chain import Entry
+from rotator.ledger.database import open_database
+from rotator.ledger.queries import Queries
+from rotator.model import Account, OnForeign, Outcome, Policy, Report, Request, Rotation, Step
+from rotator.ports import Draft, Issuer, Ledger, Lease, Store
+from rotator.sim import SimSecret, VaultSimulator, VonageSimulator, World
+from rotator.vault import Connection, KvStore, TokenFile
+from rotator.vonage import Secrets, Transport
+from tests.harness import leaks
+from tests.harness.clock import START, FakeClock
+from tests.harness.tap import Calls, Killed, Tap
+from tests.harness.witness import Seen, Snapshot, Witness
+
+#: Seconds that a lease lasts.
+LEASE = 180.0
+#: Each simulated account's first secret is that much older than the scene.
+AGE = timedelta(days=40)
+NAME = "account-1"
+SUB = "account-1-sub-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a scene begins with."""
+
+    grace: timedelta = timedelta()
+    on_foreign: OnForeign = OnForeign.REFUSE
+    #: Seconds in which a new or revoked secret becomes known all over Vonage.
+    propagation: float = 0.0
+    propagation_timeout: timedelta = timedelta(minutes=2)
+    subaccounts: int = 0
+    #: Seconds, of the real clock: how long the clients wait for an answer.
+    timeout: float = 5.0
+    full_status: int = 403
+    #: The account was rotated before, so that its Vault entry has a note.
+    rotated_before: bool = False
+
+
+class Scene:
+    """Both simulators, both clients, a ledger in a file and an engine, all on one fake clock.
+
+    At the end it fails if a rule was broken anywhere, or a value is where it must not be.
+    """
+
+    def __init__(self, folder: Path, **setting: Any) -> None:  # noqa: ANN401  # of `Setting`
+        """Build everything in `folder`."""
+        self.setting = Setting(**setting)
+        self.clock = FakeClock()
+        self.folder = Path(mkdtemp(dir=folder))
+        self.ear = leaks.LogEar()
+        self.reports: list[Report] = []
+        #: What the engine's listener was told.
+        self.told: list[tuple[str, Draft]] = []
+        #: What the ports of any process raised.
+        self.errors: list[BaseException] = []
+        #: Every value that was ever drawn.
+        self.drawn: list[str] = []
+        self._cleanup = ExitStack()
+        self.world = self._world()
+        self.accounts = self._accounts()
+        self._copy_ledger()
+        self.token_file = self.folder / "token"
+        self.token_file.write_text(self.world.vault.issue_token())
+        self.witness = Witness(
+            world=self.world, accounts=self.accounts, entries=lambda name: self.entries(name)
+        )
+
+    def __enter__(self) -> Self:
+        """Start the simulators and a first process."""
+        self._cleanup.enter_context(self.ear)
+        self._cleanup.callback(self.world.close)
+        self.world.vonage.start()
+        self.world.vault.start()
+        self.restart()
+        if self.setting.rotated_before:
+            assert self.attempt(grace=timedelta()).outcome is Outcome.COMPLETED
+            self.clock.advance(days=31)
+            self.restart()
+        self.begun_at = self.clock.now()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close everything and, unless the test failed already, check the rules."""
+        self.transport.close()
+        self.database.dispose()
+        self._cleanup.close()
+        if error is None:
+            self.check()
+
+    # -- The cast. -------------------------------------------------------------------------
+
+    def restart(self) -> None:
+        """Begin a new process: nothing is left of the one before but what is durable."""
+        if hasattr(self, "transport"):
+            self.transport.close()
+            self.database.dispose()
+        self.calls = Calls(errors=self.errors)
+        self.database = open_database(f"sqlite:///{self.ledger_file}")
+        event.listen(self.database, "connect", _without_sync)
+        self.queries = Queries(self.database)
+        self.book = Book(self.database, lease_seconds=LEASE)
+        with patch("rotator.vonage.connections._tls", _tls):
+            self.transport = Transport(
+                api_url=self.world.vonage.url,
+                rest_url=self.world.vonage.url,
+                timeout=self.setting.timeout,
+                max_requests_per_second=1e9,
+                clock=self.clock.monotonic,
+                sleep=self.clock.sleep,
+                random=lambda: 0.5,
+                wall_clock=self.clock.epoch,
+            )
+        connection = Connection(
+            self.world.vault.url,
+            token_source=TokenFile(str(self.token_file)),
+            timeout=self.setting.timeout,
+            sleep=self.clock.sleep,
+            clock=self.clock.monotonic,
+        )
+        self.engine = Engine(
+            issuer=cast("Issuer", Tap("issuer", Secrets(self.transport), self.calls)),
+            store=cast("Store", Tap("store", KvStore(connection, "secret"), self.calls)),
+            ledger=cast("Ledger", Tap("ledger", self.book, self.calls)),
+            accounts=self.accounts,
+            propagation_timeout=self.setting.propagation_timeout,
+            listener=lambda name, draft: self.told.append((name, draft)),
+            draw=self._draw,
+            now=self.clock.now,
+            monotonic=self.clock.monotonic,
+            sleep=self.clock.sleep,
+        )
+
+    def lose_ledger(self) -> None:
+        """Begin a new process with an empty ledger."""
+        self.database.dispose()
+        self._copy_ledger()
+        self.restart()
+
+    def _copy_ledger(self) -> None:
+        number = len(list(self.folder.glob("ledger-*.db"))) + 1
+        self.ledger_file = self.folder / f"ledger-{number}.db"
+        self.ledger_file.write_bytes(_empty_ledger())
+
+    def _draw(self, length: int) -> str:
+        value = composition.draw(length)
+        self.drawn.append(value)
+        return value
+
+    def _world(self) -> World:
+        clock = self.clock.nanoseconds
+        world = World(
+            vonage=VonageSimulator(
+                propagation=self.setting.propagation,
+                full_status=self.setting.full_status,
+                clock=clock,
+            ),
+            vault=VaultSimulator(clock=clock),
+        )
+        world._add(NAME, None, START - AGE)
+        for number in range(1, self.setting.subaccounts + 1):
+            world._add(f"{NAME}-sub-{number}", world.accounts[0], START - AGE)
+        return world
+
+    def _accounts(self) -> dict[str, Account]:
+        policy = Policy(
+            every=timedelta(days=30),
+            cron=None,
+            timezone="UTC",
+            jitter=timedelta(),
+            grace=self.setting.grace,
+            max_age=timedelta(days=45),
+            length=25,
+            on_foreign=self.setting.on_foreign,
+        )
+        return {
+            account.name: Account(
+                name=account.name,
+                api_key=account.api_key,
+                vault_path=account.vault_path,
+                pending_path=f"rotator/pending/{account.name}",
+                secret_field="api_secret",
+                key_field="api_key",
+                managed_by=account.managed_by,
+                policy=policy,
+            )
+            for account in self.world.accounts
+        }
+
+    # -- Action. ---------------------------------------------------------------------------
+
+    def attempt(
+        self,
+        name: str = NAME,
+        *,
+        reason: str | None = "asked",
+        grace: timedelta | None = None,
+        wait: bool = False,
+    ) -> Report:
+        """Let the engine make one pass."""
+        request = Request(reason=reason, grace=grace)
+        report = self.engine.attempt(self.accounts[name], request, wait=wait)
+        self.reports.append(report)
+        return report
+
+    def resume(self, name: str = NAME) -> Report:
+        """Let the engine carry on what is open."""
+        return self.attempt(name, reason=None)
+
+    def run_until_killed(self, name: str = NAME, **request: Any) -> Report | None:  # noqa: ANN401  # of `attempt`
+        """Make one pass; None if it was killed. Its lease is over by the time this returns."""
+        try:
+            return self.attempt(name, **request)
+        except Killed:
+            self.clock.advance(seconds=2 * LEASE)
+            self.restart()
+            return None
+
+    def carry_on(self, passes: int = 4, **request: Any) -> list[Report | None]:  # noqa: ANN401  # of `attempt`
+        """Make passes, each a process of its own, until the rotation is over or waits."""
+        reports: list[Report | None] = []
+        while len(reports) < passes and not self._is_through():
+            if reports:
+                self.restart()
+                self.clock.advance(minutes=5)
+            reports.append(self.run_until_killed(**request))
+        return reports
+
+    def _is_through(self) -> bool:
+        rotation = self.rotation()
+        if rotation is None or rotation.opened_at < self.begun_at:
+            return False
+        due = rotation.delete_due_at
+        return rotation.outcome == "completed" or (due is not None and due > self.clock.now())
+
+    def before_request(self, number: int, action: Callable[[Seen], object]) -> None:
+        """Do `action` when the `number`th request from now, to either system, has arrived."""
+        due = len(self.witness.requests) + number
+
+        def step_in(seen: Seen) -> None:
+            if seen.number == due:
+                action(seen)
+
+        self.witness.before.append(step_in)
+
+    def after_request(self, number: int, action: Callable[[Seen], object]) -> None:
+        """Do `action` when the `number`th request from now has taken effect, unanswered yet."""
+        due = len(self.witness.requests) + number
+
+        def step_in(seen: Seen) -> None:
+            if seen.number == due:
+                action(seen)
+
+        self.witness.after.append(step_in)
+
+    # -- Outsiders. ------------------------------------------------------------------------
+
+    def make_foreign(self, name: str = NAME, value: str = "MadeByHand1") -> str:
+        """Make a secret in the dashboard; give its id."""
+        secret_id = self.world.vonage.add_secret(self.accounts[name].api_key, value)
+        self.witness.foreign.add(secret_id)
+        return secret_id
+
+    def revoke(self, secret_id: str, name: str = NAME) -> None:
+        """Revoke a secret in the dashboard."""
+        self.world.vonage.revoke(self.accounts[name].api_key, secret_id)
+
+    def drop_pending(self, name: str = NAME) -> None:
+        """Remove the pending entry with all its versions by hand, if there is one."""
+        mount = self.world.vault._mounts.versioned("secret")
+        mount.keys.pop(self.accounts[name].pending_path, None)
+
+    def drop_current(self, name: str = NAME) -> None:
+        """Remove the current entry with all its versions by hand."""
+        mount = self.world.vault._mounts.versioned("secret")
+        del mount.keys[self.accounts[name].vault_path]
+
+    def drop_field(self, field: str, name: str = NAME) -> None:
+        """Take a field out of the current entry by hand."""
+        path = self.accounts[name].vault_path
+        fields = self.world.vault.read(path) or {}
+        self.world.vault.write(path, {key: fields[key] for key in fields if key != field})
+
+    def roll_back(self, name: str = NAME) -> None:
+        """Put back the version before by hand, as `vault kv rollback` does."""
+        path = self.accounts[name].vault_path
+        before = self.world.vault.versions(path)[-2]
+        self.world.vault.write(path, before.data or {})
+
+    def patch(self, name: str = NAME, **fields: Any) -> None:  # noqa: ANN401  # any JSON
+        """Change fields of the current entry by hand."""
+        path = self.accounts[name].vault_path
+        self.world.vault.write(path, {**(self.world.vault.read(path) or {}), **fields})
+
+    def rival(self, name: str = NAME) -> Lease:
+        """Take the lease away, as another machine does once it has run out."""
+        late = self.clock.now() + timedelta(seconds=2 * LEASE)
+        return Book(self.database, lease_seconds=LEASE, owner="elsewhere/x/y/1/2").claim(name, late)
+
+    # -- What there is to see. -------------------------------------------------------------
+
+    def look(self, name: str = NAME) -> Snapshot:
+        """See the account from outside."""
+        return self.witness.snapshot(self.accounts[name])
+
+    def secrets(self, name: str = NAME) -> list[SimSecret]:
+        """Give the live secrets, the oldest first."""
+        return list(reversed(self.world.vonage.secrets(self.accounts[name].api_key)))
+
+    def history(self, name: str = NAME) -> list[SimSecret]:
+        """Give every secret that ever was, the oldest first."""
+        return self.world.vonage.history(self.accounts[name].api_key)
+
+    def entries(self, name: str = NAME) -> list[Entry]:
+        """Give the account's ledger entries."""
+        return list(self.queries.entries(name))
+
+    def events(self, name: str = NAME) -> list[str]:
+        """Give the account's ledger entries in short: `intent create`."""
+        return [f"{entry.event} {entry.step or ''}".strip() for entry in self.entries(name)]
+
+    def rotation(self, name: str = NAME) -> Rotation | None:
+        """Give the account's newest rotation."""
+        return self.queries.accounts([name])[0].last_rotation
+
+    def requests(self, system: str = "") -> list[str]:
+        """Give the requests to one system or both, as `METHOD path`."""
+        return [
+            f"{seen.exchange.method} {seen.exchange.path}"
+            for seen in self.witness.requests
+            if system in ("", seen.system)
+        ]
+
+    # -- Judgement. ------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Check that no rule was broken and nothing leaked.
+
+        Raises:
+            AssertionError: one was, or something did.
+        """
+        errors = [*self.world.vonage.observer_errors, *self.world.vault.observer_errors]
+        assert not errors, leaks.text_of(errors[0])
+        assert not self.witness.violations, "\n".join(self.witness.violations)
+        for name in self.accounts:
+            fault = self.queries.verify(name).fault
+            assert fault is None, f"{name}: {fault}"
+        self.database.dispose()
+        leaks_found = self.leaks()
+        assert not leaks_found, "a value is found in:\n" + "\n".join(leaks_found)
+
+    def leaks(self) -> list[str]:
+        """Name the texts in which a value is found."""
+        values = {secret.value for name in self.accounts for secret in self.history(name)}
+        texts = [
+            *self.ear.lines,
+            *map(leaks.text_of, self.errors),
+            *map(repr, [*self.reports, *self.told]),
+            *(str(dataclasses.asdict(report)) for report in self.reports),
+            *leaks.files_below(self.folder),
+        ]
+        api_keys = [account.api_key for account in self.accounts.values()]
+        return leaks.found(values | set(self.drawn), api_keys, texts)
+
+    def with_policy(self, name: str = NAME, **policy: Any) -> None:  # noqa: ANN401  # of `Policy`
+        """Change the account's configuration."""
+        account = self.accounts[name]
+        self.accounts[name] = replace(account, policy=replace(account.policy, **policy))
+
+
+def _without_sync(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    """Do not wait for the disk: half of a scene's time, and no scene cuts the power."""
+    connection.cursor().execute("PRAGMA synchronous = OFF")
+
+
+@cache
+def _tls() -> Any:  # noqa: ANN401
+    """Load the system's certificates once: no scene uses them, and they take 20 ms."""
+    return httpx.create_ssl_context()
+
+
+@cache
+def _empty_ledger() -> bytes:
+    """Give the file of a ledger with its schema and nothing in it."""
+    folder = Path(mkdtemp())
+    try:
+        database = open_database(f"sqlite:///{folder / 'ledger.db'}")
+        schema.ensure(database, auto_upgrade=True)
+        # The last connection's end moves everything from the write-ahead log into the file.
+        database.dispose()
+        return (folder / "ledger.db").read_bytes()
+    finally:
+        shutil.rmtree(folder)

@@ -1,0 +1,189 @@
+"""Graces: waiting them out, ending them, and what is asked for meanwhile."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from rotator.model import Outcome, Request, Step
+from rotator.protocol import Wait
+from tests.harness.clock import START
+from tests.harness.faults import Fault
+from tests.harness.scene import LEASE, NAME, Scene
+
+GRACE = timedelta(hours=24)
+NONE = timedelta()
+
+
+def test_the_predecessor_outlives_the_grace(tmp_path: Path) -> None:
+    """After the push both secrets work, and the report says when the old one goes."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        report = scene.attempt()
+
+        assert report.outcome is Outcome.AWAITING_DELETION
+        assert report.delete_due_at == START + GRACE
+        assert [secret.id for secret in scene.secrets()] == [
+            report.old_secret_id,
+            report.new_secret_id,
+        ]
+        assert scene.look().value == scene.secrets()[1].value
+
+
+def test_resume_respects_the_grace_to_the_second(tmp_path: Path) -> None:
+    """One second before its end nothing happens, at its end the predecessor is deleted."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.attempt()
+        scene.clock.advance(hours=24, seconds=-1)
+        early = scene.resume()
+        scene.clock.advance(seconds=1)
+        late = scene.resume()
+
+        assert (early.outcome, late.outcome) == (Outcome.AWAITING_DELETION, Outcome.COMPLETED)
+        assert [secret.id for secret in scene.secrets()] == [late.new_secret_id]
+
+
+def test_wait_sits_the_grace_out(tmp_path: Path) -> None:
+    """With `--wait` one pass takes as long as the grace, and keeps its lease all the while."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        report = scene.attempt(wait=True)
+
+        assert report.outcome is Outcome.COMPLETED
+        assert scene.clock.now() >= START + GRACE
+        assert max(scene.clock.sleeps) < LEASE / 2
+        assert len(scene.secrets()) == 1
+
+
+def test_a_grace_asked_for_is_kept_by_whoever_resumes(tmp_path: Path) -> None:
+    """`--grace` counts for the rotation, not for the pass: a later process goes by it."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        report = scene.attempt(grace=timedelta(hours=1))
+        scene.clock.advance(hours=1)
+        scene.restart()
+        resumed = scene.resume()
+
+        assert report.delete_due_at == START + timedelta(hours=1)
+        assert resumed.outcome is Outcome.COMPLETED
+
+
+def test_asking_again_within_the_grace_is_refused(tmp_path: Path) -> None:
+    """A second rotation cannot start while the first waits; the refusal says until when."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        first = scene.attempt()
+        again = scene.attempt()
+
+        assert (again.outcome, again.exit_code) == (Outcome.REFUSED, 3)
+        assert again.error is not None
+        assert again.error.code == "in-grace"
+        assert "2026-11-24 07:28:00 UTC" in again.error.message
+        assert again.rotation_id == first.rotation_id
+        assert len(scene.history()) == 2
+
+
+def test_a_dry_run_within_the_grace_is_refused_likewise(tmp_path: Path) -> None:
+    """The plan says what the command would: in-grace, exit 3."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.attempt()
+        report, actions, _ = scene.engine.plan(scene.accounts[NAME], Request(reason="asked"))
+
+        assert report.error is not None
+        assert (report.error.code, report.exit_code) == ("in-grace", 3)
+        assert isinstance(actions[-1], Wait)
+
+
+def test_waiting_is_not_joined(tmp_path: Path) -> None:
+    """`--wait` on an account that is in its grace already is refused, too, without a wait."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.attempt()
+        again = scene.attempt(wait=True)
+
+        assert again.outcome is Outcome.REFUSED
+        assert scene.clock.now() == START
+
+
+def test_grace_of_zero_ends_the_wait(tmp_path: Path) -> None:
+    """`rotate-now --grace 0s` within a grace completes that rotation and opens no other."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        first = scene.attempt()
+        again = scene.attempt(grace=NONE)
+
+        assert again.outcome is Outcome.COMPLETED
+        assert again.rotation_id == first.rotation_id
+        assert len(scene.history()) == 2
+        assert len(scene.secrets()) == 1
+
+
+def test_a_longer_grace_does_not_prolong_the_wait(tmp_path: Path) -> None:
+    """What was promised to be deleted is: a grace given later can only shorten."""
+    with Scene(tmp_path, grace=timedelta(hours=1)) as scene:
+        scene.attempt()
+        scene.clock.advance(hours=1)
+        again = scene.attempt(grace=timedelta(hours=48))
+
+        assert again.outcome is Outcome.COMPLETED
+
+
+def test_asking_once_the_grace_is_over_completes_the_open_rotation(tmp_path: Path) -> None:
+    """An overdue deletion is made up for; the rotation that was verified is the one reported."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        first = scene.attempt()
+        scene.clock.advance(hours=30)
+        again = scene.attempt()
+
+        assert again.outcome is Outcome.COMPLETED
+        assert again.rotation_id == first.rotation_id
+        assert len(scene.history()) == 2
+
+
+@pytest.mark.parametrize("rotated_before", [False, True])
+def test_compromised_leaves_no_grace(tmp_path: Path, *, rotated_before: bool) -> None:
+    """A leaked secret is replaced and deleted in one pass, whatever the policy's grace."""
+    with Scene(tmp_path, grace=GRACE, rotated_before=rotated_before) as scene:
+        leaked = scene.look().value
+        report = scene.attempt(reason="compromised", grace=NONE)
+
+        assert report.outcome is Outcome.COMPLETED
+        assert leaked not in scene.look().live
+        assert scene.entries()[-1].event == "closed"
+
+
+def test_compromised_within_a_grace_replaces_both_secrets(tmp_path: Path) -> None:
+    """The open rotation is ended at once and another one run: neither old value is left."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        first = scene.attempt()
+        both = scene.look().live
+        report = scene.attempt(reason="compromised", grace=NONE)
+
+        assert report.outcome is Outcome.COMPLETED
+        assert report.rotation_id != first.rotation_id
+        assert not both & scene.look().live
+        assert len(scene.history()) == 3
+
+
+def test_an_unverified_rotation_is_the_one_asked_for(tmp_path: Path) -> None:
+    """Asking again after a failure carries on what is open, and draws no second value."""
+    with Scene(tmp_path) as scene:
+        scene.world.vonage.faults.add(Fault("drop-after", method="POST", times=None))
+        scene.world.vonage.faults.add(Fault("status", status=500, method="GET", nth=2, times=8))
+        first = scene.attempt()
+        scene.world.vonage.faults.clear()
+        again = scene.attempt()
+
+        assert (first.outcome, again.outcome) == (Outcome.FAILED, Outcome.COMPLETED)
+        assert first.rotation_id == again.rotation_id
+        assert len(scene.history()) == 2
+
+
+def test_a_lost_answer_to_the_clean_up_does_not_make_waiting_costly(tmp_path: Path) -> None:
+    """Once the pending entry is seen to be gone, waiting passes ask nobody any more."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.world.vault.faults.add(Fault("drop-after", method="DELETE"))
+        first = scene.attempt()
+        before = len(scene.requests())
+        scene.restart()
+        again = scene.resume()
+        rotation = scene.rotation()
+
+        assert (first.outcome, again.outcome) == (Outcome.AWAITING_DELETION,) * 2
+        assert rotation is not None
+        assert rotation.step is Step.WAIT
+        assert len(scene.requests()) == before

@@ -1,0 +1,203 @@
+"""What others do to the account while it is being rotated, at every single request.
+
+A change that comes after rotator's last look and before its request is a race that nobody can
+win. Those few cases are in the tables, too, as what they are.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rotator.model import Report
+from rotator.sim import SlotsFull
+from tests.harness.scene import NAME, Scene
+
+#: The requests of a rotation without a grace, in their order.
+REQUESTS = (
+    "read-current",
+    "read-pending",
+    "list",
+    "stage",
+    "create",
+    "probe",
+    "push",
+    "verify",
+    "clear",
+    "read-again",
+    "delete",
+)
+DONE = "completed"
+
+
+def table(*runs: tuple[int, str]) -> dict[str, str]:
+    """Say how a rotation ends if something happens just before each request: runs of outcomes."""
+    outcomes = [outcome for count, outcome in runs for _ in range(count)]
+    return dict(zip(REQUESTS, outcomes, strict=True))
+
+
+def make_foreign(scene: Scene) -> None:
+    """Make a secret in the dashboard, if there is a slot."""
+    try:
+        scene.make_foreign()
+    except SlotsFull:
+        assert len(scene.secrets()) == 2
+
+
+def revoke_old(scene: Scene) -> None:
+    """Revoke the older secret."""
+    scene.revoke(scene.secrets()[0].id)
+
+
+def revoke_new(scene: Scene) -> None:
+    """Revoke the new secret once there is one."""
+    if len(scene.secrets()) == 2:
+        scene.revoke(scene.secrets()[1].id)
+
+
+def roll_back(scene: Scene) -> None:
+    """Put back the version before."""
+    scene.roll_back()
+
+
+def change_value(scene: Scene) -> None:
+    """Write another, wrong value."""
+    scene.patch(api_secret="ByHand1234")
+
+
+def spoil_note(scene: Scene) -> None:
+    """Write another note."""
+    scene.patch(rotator={"secret_id": "x"})
+
+
+def soft_delete(scene: Scene) -> None:
+    """Delete the newest version of the entry, which keeps its number."""
+    scene.world.vault.delete_latest(scene.accounts[NAME].vault_path)
+
+
+def take_field(scene: Scene) -> None:
+    """Take the value out of the entry."""
+    scene.drop_field("api_secret")
+
+
+def change_key(scene: Scene) -> None:
+    """Write another api key."""
+    scene.patch(api_key="ffffffff")
+
+
+def patch(scene: Scene) -> None:
+    """Change a field that is not rotator's."""
+    scene.patch(note="changed by another team")
+
+
+Act = Callable[[Scene], None]
+#: On an account that was rotated before: who does what, and how that ends before each request.
+NOTED: dict[Act, dict[str, str]] = {
+    patch: table((11, DONE)),
+    Scene.drop_pending: table((11, DONE)),
+    make_foreign: table((5, "foreign-secret"), (6, DONE)),
+    revoke_old: table((5, "current-refused"), (6, DONE)),
+    revoke_new: table((5, DONE), (1, "new-secret-refused"), (5, "current-refused")),
+    change_value: table((10, "drift"), (1, DONE)),
+    roll_back: table((1, "current-refused"), (6, DONE), (3, "drift"), (1, DONE)),
+    spoil_note: table((7, DONE), (3, "drift"), (1, DONE)),
+    soft_delete: table(
+        (1, "entry-missing"), (6, DONE), (1, "vault-version-missing"), (2, "drift"), (1, DONE)
+    ),
+    Scene.drop_current: table(
+        (7, "entry-missing"), (1, "vault-version-missing"), (2, "drift"), (1, DONE)
+    ),
+    take_field: table((7, "field-missing"), (3, "drift"), (1, DONE)),
+    change_key: table((7, "wrong-entry"), (4, DONE)),
+}
+#: On an account's first rotation, where nothing tells what belongs to what. A wrong value is
+#: put right, as the new secret is the only one known to work.
+FIRST: dict[Act, dict[str, str]] = {
+    patch: table((11, DONE)),
+    Scene.drop_pending: table((11, DONE)),
+    make_foreign: table((3, "unknown-current"), (2, "foreign-secret"), (6, DONE)),
+    revoke_old: table((5, "current-refused"), (6, DONE)),
+    revoke_new: table((5, DONE), (1, "new-secret-refused"), (5, "current-refused")),
+    change_value: table((1, "current-refused"), (6, DONE), (3, "drift"), (1, DONE)),
+    spoil_note: table((7, DONE), (3, "drift"), (1, DONE)),
+}
+#: Lost races: what a request did that nobody could know to be wrong any more.
+EXCUSED: dict[tuple[Act, str], set[str]] = {
+    (Scene.drop_pending, "create"): {
+        "a secret was made that is nowhere in Vault",
+        "a value was pushed that is not the pending one",
+    },
+    (Scene.drop_pending, "probe"): {"a value was pushed that is not the pending one"},
+    (Scene.drop_pending, "push"): {"a value was pushed that is not the pending one"},
+    (Scene.drop_current, "clear"): {"the only copy of a live secret was lost"},
+    (revoke_new, "push"): {
+        "a value was pushed that does not work",
+        "the value in Vault stopped working",
+        "the secret in Vault was deleted",
+    },
+    (roll_back, "delete"): {
+        "the value in Vault stopped working",
+        "the secret in Vault was deleted",
+    },
+}
+
+
+def cases(tables: dict[Act, dict[str, str]]) -> list[object]:
+    """Give a parameter set for each cell."""
+    return [
+        pytest.param(act, request, expected, id=f"{act.__name__}-{request}")
+        for act, outcomes in tables.items()
+        for request, expected in outcomes.items()
+    ]
+
+
+def told(report: Report) -> str:
+    """Give the error's code, or the outcome."""
+    return report.error.code if report.error else report.outcome.value
+
+
+def interfered(scene: Scene, act: Act, request: str) -> Report:
+    """Rotate, with `act` just before `request` takes effect."""
+    scene.witness.excused = EXCUSED.get((act, request), set())
+    scene.before_request(REQUESTS.index(request) + 1, lambda _seen: act(scene))
+    return scene.attempt()
+
+
+def test_the_requests_are_as_named(tmp_path: Path) -> None:
+    """The tables are about the requests that a rotation makes."""
+    with Scene(tmp_path) as scene:
+        scene.attempt()
+        names = [
+            (name.partition(".")[2])
+            for name in scene.calls.names
+            if not name.startswith("ledger.")
+        ]
+
+        assert len(scene.requests()) == len(REQUESTS) == len(names)
+        assert names == [
+            *("read_current", "read_pending", "list_secrets", "write_pending", "create_secret"),
+            *("list_secrets", "write_current", "read_version", "clear_pending"),
+            *("read_current", "delete_secret"),
+        ]
+
+
+@pytest.mark.parametrize(("act", "moment", "expected"), cases(NOTED))
+def test_amid_a_later_rotation(
+    tmp_path: Path, act: Act, moment: str, expected: str
+) -> None:
+    """Whatever is changed from outside is named; what consumers may need stays."""
+    with Scene(tmp_path, rotated_before=True) as scene:
+        report = interfered(scene, act, moment)
+
+        assert told(report) == expected
+
+
+@pytest.mark.parametrize(("act", "moment", "expected"), cases(FIRST))
+def test_amid_a_first_rotation(
+    tmp_path: Path, act: Act, moment: str, expected: str
+) -> None:
+    """Likewise where no note tells yet which secret Vault holds."""
+    with Scene(tmp_path) as scene:
+        report = interfered(scene, act, moment)
+
+        assert told(report) == expected

@@ -1,0 +1,162 @@
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+
+import pytest
+from sqlalchemy import Engine, select, update
+
+from rotator.errors import Busy
+from rotator.ledger import tables
+from rotator.ledger.book import Book
+from rotator.ledger.database import open_database, writing
+from rotator.model import Rotation, Step
+from rotator.ports import Lease, Sighting
+
+NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+OPEN = Rotation(
+    id="r",
+    account="a",
+    reason="due",
+    step=Step.OPEN,
+    predecessor_id=None,
+    grace=24 * HOUR,
+    opened_at=NOW - 48 * HOUR,
+)
+
+
+@pytest.fixture
+def book(database: Engine) -> Book:
+    """Give the ledger."""
+    return Book(database, lease_seconds=60, owner="here/boot/ns/1/100")
+
+
+def put(book: Book, name: str, due_at: datetime | None, rotation: Rotation | None = None) -> None:
+    """Record an account with its due time and open rotation."""
+    lease = book.claim(name, NOW)
+    sighting = Sighting(
+        listed_ids=(), current_id=None, current_since=None, drift=None, next_due_at=due_at
+    )
+    if rotation:
+        rotation = replace(rotation, account=name)
+    book.commit(lease, rotation=rotation, entries=[], sighting=sighting, now=NOW)
+    book.release(lease)
+
+
+def due(book: Book, names: Iterable[str] = "abcdef", limit: int = 10) -> list[str]:
+    """Claim what is due; name the accounts."""
+    return [lease.account for lease in book.claim_due([*names], limit=limit, now=NOW)]
+
+
+def test_what_is_due_is_claimed_once(book: Book) -> None:
+    """An account whose time has come is leased to the first that asks."""
+    put(book, "a", NOW)
+    leases = book.claim_due(["a"], limit=1, now=NOW)
+
+    assert leases == [Lease(account="a", owner=book.owner, token=2, seconds=60)]
+    assert due(book) == []
+    with pytest.raises(Busy):
+        book.claim("a", NOW)
+
+
+@pytest.mark.parametrize(
+    ("due_at", "rotation", "is_due"),
+    [
+        (None, None, False),
+        (NOW + HOUR, None, False),
+        (NOW, None, True),
+        (NOW - HOUR, None, True),
+        # Interrupted: nothing to wait for, however it was started.
+        (NOW + HOUR, OPEN, True),
+        (None, OPEN, True),
+        # In its grace, there is nothing to do even if its due time is past: it still is the
+        # one for which the rotation was opened.
+        (NOW - HOUR, replace(OPEN, verified_at=NOW - 23 * HOUR), False),
+        (NOW + HOUR, replace(OPEN, verified_at=NOW - 23 * HOUR), False),
+        (NOW + HOUR, replace(OPEN, verified_at=NOW - 24 * HOUR), True),
+        (NOW + HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR), True),
+        # A closed one is history.
+        (NOW + HOUR, replace(OPEN, closed_at=NOW - HOUR), False),
+        (NOW, replace(OPEN, verified_at=NOW, closed_at=NOW - HOUR), True),
+    ],
+)
+def test_due_is_what_there_is_something_to_do_for(
+    book: Book, due_at: datetime | None, rotation: Rotation | None, *, is_due: bool
+) -> None:
+    """The due time counts, unless an open rotation says what to wait for."""
+    put(book, "a", due_at, rotation)
+
+    assert due(book) == (["a"] if is_due else [])
+
+
+def test_only_the_accounts_asked_for(book: Book) -> None:
+    """An account that this process does not know, or that backs off, is nobody's but others'."""
+    for name in "abc":
+        put(book, name, NOW)
+
+    assert due(book, "bx") == ["b"]
+    assert due(book, "") == []
+
+
+def test_the_longest_due_come_first(book: Book) -> None:
+    """With fewer workers than work, nobody is passed over for ever."""
+    for name, age in (("a", 1), ("b", 3), ("c", 2), ("d", 3)):
+        put(book, name, NOW - age * HOUR)
+
+    assert due(book, limit=3) == ["b", "d", "c"]
+    assert due(book, limit=3) == ["a"]
+
+
+def test_a_held_account_is_not_due(database: Engine, book: Book) -> None:
+    """A pause lasts until the account is released."""
+    put(book, "a", NOW)
+    with writing(database) as connection:
+        connection.execute(update(tables.account).values(hold_reason="audit", held_by="ops"))
+
+    assert due(book) == []
+
+
+def test_a_lease_that_ran_out_is_free(database: Engine, book: Book) -> None:
+    """What a process had when it was lost is taken over by the others."""
+    put(book, "a", NOW)
+    rival = Book(database, lease_seconds=0, owner="there/boot/ns/2/200")
+    rival.claim("a", NOW)
+
+    assert due(book) == ["a"]
+
+
+def test_many_share_the_work(database: Engine) -> None:
+    """Every due account goes to exactly one of those that ask at the same time."""
+    books = [Book(database, lease_seconds=60, owner=f"owner-{number}") for number in range(6)]
+    names = [f"a{number:02}" for number in range(40)]
+    for name in names:
+        put(books[0], name, NOW)
+
+    def work(book: Book) -> list[str]:
+        claimed = []
+        while some := due(book, names, limit=3):
+            claimed += some
+        return claimed
+
+    with ThreadPoolExecutor(len(books)) as pool:
+        shares = list(pool.map(work, books))
+
+    assert sorted(chain.from_iterable(shares)) == names
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_an_account_being_claimed_is_passed_over(book: Book, ledger_url: str) -> None:
+    """PostgreSQL: nobody waits for a row that another process has just locked."""
+    for name in "ab":
+        put(book, name, NOW)
+    other = open_database(ledger_url)
+    with other.begin() as connection:
+        is_a = tables.account.c.name == "a"
+        connection.execute(select(tables.account).where(is_a).with_for_update())
+        claimed = due(book)
+    other.dispose()
+
+    assert claimed == ["b"]

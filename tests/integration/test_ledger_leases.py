@@ -1,0 +1,328 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, update
+
+from rotator.errors import Busy, LeaseLost
+from rotator.ledger import process, tables
+from rotator.ledger.book import Book
+from rotator.ledger.database import writing
+from rotator.ledger.queries import Queries
+from rotator.ports import Draft, Lease
+
+NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+DRAFT = Draft(event="done", step=None, detail={})
+#: Claims the account, says so, then waits to be killed.
+CHILD = """
+import sys
+from datetime import UTC, datetime
+from rotator.ledger.book import Book
+from rotator.ledger.database import open_database
+Book(open_database(sys.argv[1]), lease_seconds=600).claim("a", datetime.now(UTC))
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def book(database: Engine) -> Book:
+    """Give the ledger as one process sees it."""
+    return Book(database, lease_seconds=60, owner="here/boot/ns/1/100")
+
+
+@pytest.fixture
+def rival(database: Engine) -> Book:
+    """Give the same ledger as another process sees it."""
+    return Book(database, lease_seconds=60, owner="there/boot/ns/2/200")
+
+
+@pytest.fixture
+def expire(database: Engine) -> Callable[[], None]:
+    """Give what lets every lease run out."""
+
+    def run_out() -> None:
+        with writing(database) as connection:
+            connection.execute(update(tables.account).values(lease_expires_at=LONG_AGO))
+
+    return run_out
+
+
+@pytest.fixture
+def holder(ledger_url: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process that holds the account `a` until it is killed."""
+    command, pipe = [sys.executable, "-c", CHILD, ledger_url], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as child:
+        assert child.stdout
+        assert child.stdout.readline()
+        yield child
+        child.kill()
+
+
+def append(book: Book, lease: Lease) -> str:
+    """Append one entry."""
+    return book.commit(lease, rotation=None, entries=[DRAFT], sighting=None, now=NOW)
+
+
+def owner_of(database: Engine) -> tuple[str | None, datetime | None, int]:
+    """Read who holds the account `a`, until when, and the fencing token."""
+    account = tables.account.c
+    with database.connect() as connection:
+        query = tables.account.select().where(account.name == "a")
+        row = connection.execute(query).mappings().one()
+    return row["lease_owner"], row["lease_expires_at"], row["fencing_token"]
+
+
+def test_a_lease_names_account_owner_and_length(book: Book) -> None:
+    """What a claim gives is what its holder needs to keep it."""
+    lease = book.claim("a", NOW)
+
+    assert lease == Lease(account="a", owner="here/boot/ns/1/100", token=1, seconds=60)
+
+
+def test_a_claim_is_for_one_account(book: Book, rival: Book) -> None:
+    """Others work on other accounts meanwhile."""
+    book.claim("a", NOW)
+
+    assert rival.claim("b", NOW).token == 1
+
+
+def test_a_leased_account_is_busy(book: Book, rival: Book) -> None:
+    """The second to come is told who works on it, and may try again (exit 75)."""
+    book.claim("a", NOW)
+    with pytest.raises(Busy) as caught:
+        rival.claim("a", NOW)
+
+    assert caught.value.message == "a: process 1 on here is working on it"
+    assert caught.value.exit_code == 75
+
+
+def test_a_process_does_not_share_its_own_lease(book: Book) -> None:
+    """Two threads of one process are two workers."""
+    book.claim("a", NOW)
+
+    with pytest.raises(Busy):
+        book.claim("a", NOW)
+
+
+def test_a_busy_claim_changes_nothing(database: Engine, book: Book, rival: Book) -> None:
+    """Neither the owner nor the token moves when a claim is refused."""
+    book.claim("a", NOW)
+    before = owner_of(database)
+    with pytest.raises(Busy):
+        rival.claim("a", NOW)
+
+    assert owner_of(database) == before
+
+
+def test_a_released_account_is_free(book: Book, rival: Book) -> None:
+    """A lease that is given up can be taken at once, with the next token."""
+    book.release(book.claim("a", NOW))
+
+    assert rival.claim("a", NOW).token == 2
+
+
+def test_releasing_twice_does_no_harm(database: Engine, book: Book) -> None:
+    """A release can be repeated when its answer was lost."""
+    lease = book.claim("a", NOW)
+    book.release(lease)
+    book.release(lease)
+
+    assert owner_of(database) == (None, None, 1)
+
+
+def test_an_expired_lease_is_taken_over(
+    book: Book, rival: Book, expire: Callable[[], None]
+) -> None:
+    """A holder that was not heard of for too long loses the account to the next one."""
+    old = book.claim("a", NOW)
+    expire()
+    new = rival.claim("a", NOW)
+
+    assert (new.owner, new.token) == (rival.owner, old.token + 1)
+
+
+def test_a_lease_ends_at_its_last_instant(database: Engine, rival: Book) -> None:
+    """A lease of no length is over when it begins."""
+    Book(database, lease_seconds=0, owner="here/boot/ns/1/100").claim("a", NOW)
+
+    assert rival.claim("a", NOW).token == 2
+
+
+def test_every_token_is_higher(book: Book, rival: Book) -> None:
+    """No token is ever given out twice, whoever gets it."""
+    tokens = []
+    for claimant in (book, rival, book, book, rival):
+        lease = claimant.claim("a", NOW)
+        tokens.append(lease.token)
+        claimant.release(lease)
+
+    assert tokens == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("prolong", ["renew", "commit"])
+def test_work_prolongs_the_lease(
+    book: Book, rival: Book, expire: Callable[[], None], prolong: str
+) -> None:
+    """Both a renewal and a commit keep the account, even of a lease that had just run out."""
+    lease = book.claim("a", NOW)
+    expire()
+    if prolong == "renew":
+        book.renew(lease, NOW)
+    else:
+        append(book, lease)
+
+    with pytest.raises(Busy):
+        rival.claim("a", NOW)
+
+
+@pytest.mark.parametrize("is_released", [False, True])
+def test_a_lost_lease_can_do_nothing(
+    database: Engine, book: Book, rival: Book, expire: Callable[[], None], *, is_released: bool
+) -> None:
+    """A process that slept through its lease neither writes nor renews, nor frees the account."""
+    old = book.claim("a", NOW)
+    expire()
+    new = rival.claim("a", NOW)
+    append(rival, new)
+    if is_released:
+        rival.release(new)
+    before = owner_of(database), list(Queries(database).entries())
+    for attempt in (lambda: append(book, old), lambda: book.renew(old, NOW)):
+        with pytest.raises(LeaseLost):
+            attempt()
+    book.release(old)
+
+    assert (owner_of(database), list(Queries(database).entries())) == before
+
+
+def test_a_lost_lease_names_the_winner(book: Book, rival: Book, expire: Callable[[], None]) -> None:
+    """The loser can tell its operator who works on the account now."""
+    old = book.claim("a", NOW)
+    expire()
+    new = rival.claim("a", NOW)
+    with pytest.raises(LeaseLost, match=r"^a: the lease went to 2 on there$"):
+        book.renew(old, NOW)
+    rival.release(new)
+    with pytest.raises(LeaseLost, match=r"^a: the lease went to nobody$"):
+        book.renew(old, NOW)
+
+
+@pytest.mark.parametrize("change", [{"token": 2}, {"owner": "somebody"}])
+def test_a_lease_is_owner_and_token(book: Book, change: dict[str, object]) -> None:
+    """Neither another's token nor another's name opens the ledger."""
+    lease = book.claim("a", NOW)
+
+    with pytest.raises(LeaseLost):
+        append(book, replace(lease, **change))  # type: ignore[arg-type]
+
+
+def test_a_lease_of_another_ledger_is_lost(book: Book) -> None:
+    """Where the ledger was replaced under a running process, its leases are gone with it."""
+    stranger = Lease(account="a", owner=book.owner, token=1, seconds=60)
+    book.release(stranger)
+
+    with pytest.raises(LeaseLost, match="does not have this account any more"):
+        append(book, stranger)
+
+
+def test_one_of_many_wins(database: Engine) -> None:
+    """However many claim an account at the same instant, one gets it."""
+    books = [Book(database, lease_seconds=60, owner=f"owner-{number}") for number in range(12)]
+
+    def claim(book: Book) -> str:
+        try:
+            return book.claim("a", NOW).owner
+        except Busy:
+            return "busy"
+
+    with ThreadPoolExecutor(len(books)) as pool:
+        results = list(pool.map(claim, books))
+
+    assert results.count("busy") == len(books) - 1
+
+
+def test_an_owner_is_this_process_by_default(database: Engine) -> None:
+    """Without another name, a lease tells which process to look for."""
+    lease = Book(database, lease_seconds=60).claim("a", NOW)
+
+    assert lease.owner == process.this_process()
+
+
+def test_an_owner_may_have_any_name(database: Engine, rival: Book) -> None:
+    """A name that is no process's is shown as it is."""
+    Book(database, lease_seconds=60, owner="somebody").claim("a", NOW)
+
+    with pytest.raises(Busy, match="process somebody is working on it"):
+        rival.claim("a", NOW)
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_sqlite_measures_leases_by_the_callers_clock(book: Book, rival: Book) -> None:
+    """All who share the file share the machine's clock."""
+    book.claim("a", NOW)
+    with pytest.raises(Busy):
+        rival.claim("a", NOW + timedelta(seconds=59, microseconds=999_999))
+
+    assert rival.claim("a", NOW + timedelta(seconds=60)).token == 2
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_postgresql_measures_leases_by_its_own_clock(book: Book, rival: Book) -> None:
+    """A machine whose clock is wrong neither steals an account nor keeps it for ever."""
+    lease = book.claim("a", LONG_AGO)
+    for wrong in (LONG_AGO, NOW + timedelta(days=36500)):
+        with pytest.raises(Busy):
+            rival.claim("a", wrong)
+    book.renew(lease, LONG_AGO)
+
+    with pytest.raises(Busy):
+        rival.claim("a", NOW + timedelta(days=36500))
+
+
+# -- Other processes. ----------------------------------------------------------------------
+
+
+def test_a_living_holder_is_left_alone(holder: subprocess.Popen[bytes], rival: Book) -> None:
+    """While the other process lives and its lease lasts, the account is its own."""
+    with pytest.raises(Busy, match=rf"^a: process {holder.pid} on "):
+        rival.claim("a", datetime.now(UTC))
+
+
+@pytest.mark.parametrize("is_reaped", [True, False])
+def test_a_dead_holder_is_followed_at_once(
+    holder: subprocess.Popen[bytes], rival: Book, *, is_reaped: bool
+) -> None:
+    """After `kill -9` the account is free, whether or not the corpse was reaped yet."""
+    holder.kill()
+    os.waitid(os.P_PID, holder.pid, os.WEXITED | (0 if is_reaped else os.WNOWAIT))
+
+    assert rival.claim("a", datetime.now(UTC)).token == 2
+
+
+def test_a_reused_pid_keeps_nothing(database: Engine, rival: Book) -> None:
+    """That some process has the pid now does not mean that it is the holder."""
+    place, started = process.this_process().rsplit("/", 1)
+    Book(database, lease_seconds=600, owner=f"{place}/{int(started) - 1}").claim("a", NOW)
+
+    assert rival.claim("a", NOW).token == 2
+
+
+def test_a_holder_on_another_machine_is_waited_for(
+    database: Engine, holder: subprocess.Popen[bytes], rival: Book
+) -> None:
+    """A pid that is dead here may well live where the lease was taken."""
+    name, _, _ = owner_of(database)
+    holder.kill()
+    holder.wait()
+    Book(database, lease_seconds=600, owner=f"x{name}").claim("b", NOW)
+
+    with pytest.raises(Busy):
+        rival.claim("b", NOW)

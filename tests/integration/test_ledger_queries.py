@@ -1,0 +1,333 @@
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event, text, update
+
+from rotator.errors import LedgerError
+from rotator.ledger import queries as queries_module
+from rotator.ledger import tables
+from rotator.ledger.book import Book
+from rotator.ledger.chain import GENESIS
+from rotator.ledger.database import open_database, writing
+from rotator.ledger.queries import AccountRecord, Queries
+from rotator.model import Rotation, Step
+from rotator.ports import Draft
+
+NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
+ROTATION = Rotation(
+    id="r1",
+    account="a",
+    reason="asked",
+    step=Step.OPEN,
+    predecessor_id="old",
+    grace=timedelta(hours=24),
+    opened_at=NOW,
+)
+
+
+@pytest.fixture
+def book(database: Engine) -> Book:
+    """Give the ledger to write in; its leases are over at once."""
+    return Book(database, lease_seconds=0, owner="o")
+
+
+@pytest.fixture
+def queries(database: Engine) -> Queries:
+    """Give the ledger to read from."""
+    return Queries(database)
+
+
+def append(book: Book, name: str, count: int = 1, at: datetime = NOW) -> str:
+    """Append entries; give the head."""
+    drafts = [Draft(event="done", step=None, detail={"n": number}) for number in range(count)]
+    lease = book.claim(name, NOW)
+    return book.commit(lease, rotation=None, entries=drafts, sighting=None, now=at)
+
+
+def record(book: Book, *rotations: Rotation) -> None:
+    """Record rotations in this order."""
+    for rotation in rotations:
+        lease = book.claim(rotation.account, NOW)
+        book.commit(lease, rotation=rotation, entries=[], sighting=None, now=NOW)
+
+
+def forge(database: Engine, *statements: str) -> None:
+    """Change entries as the database's owner can, the triggers taken away."""
+    names = ("entry_no_update", "entry_no_delete", "entry_no_replace")
+    lift = {
+        "sqlite": [f"DROP TRIGGER {name}" for name in names],
+        "postgresql": ["ALTER TABLE entry DISABLE TRIGGER USER"],
+    }[database.dialect.name]
+    with writing(database) as connection:
+        for statement in (*lift, *statements):
+            connection.execute(text(statement))
+
+
+# -- Accounts and rotations. ---------------------------------------------------------------
+
+
+def test_an_account_without_a_record_is_shown_empty(queries: Queries) -> None:
+    """An account that was never seen is in the list all the same."""
+    assert queries.accounts(["a"]) == [
+        AccountRecord(
+            name="a",
+            listed_ids=(),
+            current_id=None,
+            current_since=None,
+            seen_at=None,
+            drift=None,
+            next_due_at=None,
+            hold=None,
+            last_rotation=None,
+        )
+    ]
+
+
+def test_accounts_come_as_asked_for(book: Book, queries: Queries) -> None:
+    """The order is the caller's, and what he does not ask for is left out."""
+    for name in "abc":
+        append(book, name)
+    records = queries.accounts(["c", "x", "a"])
+
+    assert [one.name for one in records] == ["c", "x", "a"]
+    assert queries.accounts([]) == []
+
+
+def test_the_last_rotation_is_the_newest(book: Book, queries: Queries) -> None:
+    """Of an account's rotations, the one that was opened last is shown; of no other account's."""
+    closed = replace(ROTATION, closed_at=NOW, outcome="completed")
+    newest = replace(ROTATION, id="r0", opened_at=NOW + timedelta(microseconds=1))
+    other = replace(ROTATION, account="b", opened_at=NOW + timedelta(days=1))
+    record(book, closed, newest, other)
+    records = queries.accounts(["a", "b", "c"])
+
+    assert [one.last_rotation for one in records] == [newest, other, None]
+
+
+@pytest.mark.parametrize("ids", [("r1", "r2"), ("r2", "r1")])
+def test_of_two_of_the_same_instant_the_open_one_is_the_last(
+    book: Book, queries: Queries, ids: tuple[str, str]
+) -> None:
+    """A rotation that follows another within the clock's tick is not hidden by it."""
+    closed = replace(ROTATION, id=ids[0], closed_at=NOW, outcome="completed")
+    opened = replace(ROTATION, id=ids[1])
+    record(book, closed, opened)
+
+    assert queries.accounts(["a"])[0].last_rotation == opened
+
+
+def test_open_accounts_have_an_open_rotation(book: Book, queries: Queries) -> None:
+    """What is to be carried on is found whatever step it is in."""
+    record(
+        book,
+        replace(ROTATION, account="c", verified_at=NOW),
+        replace(ROTATION, account="b", closed_at=NOW),
+        ROTATION,
+    )
+
+    assert queries.open_accounts() == ["a", "c"]
+
+
+def test_recorded_accounts_are_all_there_ever_were(
+    database: Engine, book: Book, queries: Queries
+) -> None:
+    """An account is recorded by its row or by its entries alone."""
+    append(book, "b")
+    book.claim("a", NOW)
+    with database.connect() as connection:
+        known = queries.recorded_accounts()
+    if database.dialect.name == "sqlite":
+        forge(database)
+        with database.connect() as connection:
+            connection.exec_driver_sql("COMMIT")
+            connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+            connection.exec_driver_sql("DELETE FROM account")
+    else:
+        forge(
+            database,
+            "ALTER TABLE entry DROP CONSTRAINT entry_account_fkey",
+            "DELETE FROM account",
+        )
+
+    assert known == ["a", "b"]
+    assert queries.recorded_accounts() == ["b"]
+    assert queries.verify("b").fault == "0 entries were written, 1 are there"
+
+
+# -- Entries. ------------------------------------------------------------------------------
+
+
+def test_history_is_the_newest_entries(book: Book, queries: Queries) -> None:
+    """The newest come last, as in a log, and no more than asked for."""
+    append(book, "a", 5)
+    append(book, "b")
+
+    assert [entry.seq for entry in queries.history("a", limit=3)] == [3, 4, 5]
+    assert [entry.seq for entry in queries.history("a", limit=9)] == [1, 2, 3, 4, 5]
+    assert queries.history("c", limit=9) == []
+
+
+def test_history_of_all_accounts_is_by_time(book: Book, queries: Queries) -> None:
+    """Entries of different accounts stand in the order in which they were written."""
+    for name, minute in (("b", 0), ("a", 1), ("b", 2), ("a", 2)):
+        append(book, name, at=NOW + timedelta(minutes=minute))
+    entries = queries.history(None, limit=3)
+
+    assert [(entry.account, entry.seq) for entry in entries] == [("a", 1), ("a", 2), ("b", 2)]
+
+
+def test_entries_are_by_account_and_number(book: Book, queries: Queries) -> None:
+    """An export is sorted by account, however the entries were written."""
+    for name in "babac":
+        append(book, name, 2)
+    everything = [(entry.account, entry.seq) for entry in queries.entries()]
+
+    assert everything == [("a", n) for n in range(1, 5)] + [("b", n) for n in range(1, 5)] + [
+        ("c", 1),
+        ("c", 2),
+    ]
+    assert [entry.seq for entry in queries.entries("b")] == [1, 2, 3, 4]
+    assert list(queries.entries("x")) == []
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 7])
+def test_a_long_ledger_is_read_in_parts(
+    book: Book, queries: Queries, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    """Wherever a batch ends, no entry is lost or doubled."""
+    monkeypatch.setattr(queries_module, "BATCH", batch)
+    head = append(book, "a", 6)
+
+    assert [entry.seq for entry in queries.entries()] == [1, 2, 3, 4, 5, 6]
+    assert queries.verify("a").head == head
+
+
+def test_a_reader_may_stop_early(
+    book: Book, queries: Queries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that does not want the rest leaves nothing open behind it."""
+    monkeypatch.setattr(queries_module, "BATCH", 2)
+    append(book, "a", 9)
+    first = list(islice(queries.entries(), 3))
+
+    assert [entry.seq for entry in first] == [1, 2, 3]
+    assert queries.verify("a").entries == 9
+
+
+def test_readers_do_not_wait_for_a_writer(database: Engine, book: Book, ledger_url: str) -> None:
+    """Status is shown while another process is in the middle of a commit."""
+    append(book, "a")
+    reader = open_database(ledger_url)
+    with writing(database) as connection:
+        connection.execute(update(tables.account).values(drift="half done"))
+        drift = Queries(reader).accounts(["a"])[0].drift
+        entries = len(list(Queries(reader).entries()))
+    reader.dispose()
+
+    assert (drift, entries) == (None, 1)
+
+
+# -- Verifying. ----------------------------------------------------------------------------
+
+
+def test_a_whole_chain_has_no_fault(book: Book, queries: Queries) -> None:
+    """Every entry is counted, and the head is the one that the commit gave."""
+    head = append(book, "a", 3)
+    verdict = queries.verify("a")
+
+    assert (verdict.account, verdict.entries, verdict.head) == ("a", 3, head)
+    assert (verdict.fault, verdict.has_anchor) == (None, None)
+
+
+def test_nothing_recorded_is_no_fault(book: Book, queries: Queries) -> None:
+    """An account without entries, or without a row, has an empty chain."""
+    book.claim("a", NOW)
+    verdicts = [queries.verify(name) for name in "ab"]
+
+    assert [(verdict.entries, verdict.head) for verdict in verdicts] == [(0, GENESIS)] * 2
+    assert [verdict.fault for verdict in verdicts] == [None, None]
+
+
+def test_an_anchor_is_one_of_the_hashes(book: Book, queries: Queries) -> None:
+    """The head at any push is found, as is the one before the first entry; any other is not."""
+    heads = [GENESIS, append(book, "a"), append(book, "a"), append(book, "b")]
+    found = [queries.verify("a", anchor=head).has_anchor for head in heads]
+
+    assert found == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [
+        ("UPDATE entry SET event = 'forged' WHERE seq = 2", "entry 2 was changed"),
+        ("UPDATE entry SET prev_hash = hash WHERE seq = 2", "entry 2 does not follow"),
+        ("DELETE FROM entry WHERE seq = 1", "entry 1 is missing: 2 stands in its place"),
+        ("DELETE FROM entry WHERE seq = 3", "3 entries were written, 2 are there"),
+        ("UPDATE account SET chain_seq = 2", "2 entries were written, 3 are there"),
+        (
+            f"UPDATE account SET chain_head = '{GENESIS}'",
+            "entry 3 is not the one that was written last",
+        ),
+    ],
+)
+def test_a_fault_is_named(
+    database: Engine, book: Book, queries: Queries, statement: str, fault: str
+) -> None:
+    """The verdict says which entry is wrong and how many before it are whole."""
+    append(book, "a", 3)
+    forge(database, statement)
+    verdict = queries.verify("a")
+
+    assert verdict.fault
+    assert verdict.fault.startswith(fault)
+
+
+def test_verifying_while_others_write(
+    database: Engine, book: Book, queries: Queries, ledger_url: str
+) -> None:
+    """An entry that is committed while a chain is read belongs to the next verdict, whole."""
+    append(book, "a", 2)
+    other = open_database(ledger_url)
+    late = iter([1])
+
+    @event.listens_for(database, "after_cursor_execute")
+    def _append_after_the_first(*_arguments: Any) -> None:  # noqa: ANN401
+        for _once in late:
+            append(Book(other, lease_seconds=0, owner="late"), "a")
+
+    during, after = queries.verify("a"), queries.verify("a")
+    other.dispose()
+
+    assert (during.entries, during.fault) == (2, None)
+    assert (after.entries, after.fault) == (3, None)
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_bytes_that_are_no_text_are_reported(
+    database: Engine, book: Book, queries: Queries
+) -> None:
+    """SQLite's columns take what is no text at all; that is an error, never a traceback."""
+    append(book, "a", 2)
+    forge(database, "UPDATE entry SET event = x'ff' WHERE seq = 2")
+    as_blob = queries.verify("a").fault
+    with writing(database) as connection:
+        connection.execute(text("UPDATE entry SET event = CAST(x'ff' AS TEXT) WHERE seq = 2"))
+
+    assert as_blob == "entry 2 was changed"
+    with pytest.raises(LedgerError):
+        queries.verify("a")
+
+
+def test_a_falsified_entry_is_exported_with_the_others(
+    database: Engine, book: Book, queries: Queries
+) -> None:
+    """The record of a forgery is evidence, too."""
+    append(book, "a", 3)
+    forge(database, "UPDATE entry SET detail = 'oops' WHERE seq = 2")
+    lines = [json.dumps(entry.exported()["detail"]) for entry in queries.entries()]
+
+    assert lines == ['{"n": 0}', '"oops"', '{"n": 2}']

@@ -1,0 +1,229 @@
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from rotator.errors import ConfigError, StoreError, StoreForbidden
+from rotator.sim import Exchange, Fault, VaultSimulator
+from rotator.vault import Connection, GivenToken, TokenFile
+from rotator.vault.connection import Call
+from rotator.vault.transport import Answer, Outcome
+
+READ = Call(
+    operation="read-current",
+    path="secret/data/x",
+    send=lambda client: client.secrets.kv.v2.read_secret_version(
+        "x", mount_point="secret", raise_on_deleted_version=False
+    ),
+    repeatable=True,
+)
+WRITE = Call(
+    operation="write-current",
+    path="secret/data/x",
+    send=lambda client: client.secrets.kv.v2.create_or_update_secret(
+        "x", {"value": "Abcdefgh1"}, mount_point="secret"
+    ),
+    repeatable=False,
+)
+
+
+@pytest.fixture
+def vault() -> Iterator[VaultSimulator]:
+    """Give a Vault that holds one entry."""
+    with VaultSimulator(root_token="hvs.SimulatedRoot") as simulator:
+        simulator.write("x", {"value": "first"})
+        yield simulator
+
+
+@pytest.fixture
+def connection(vault: VaultSimulator) -> Connection:
+    """Give a connection with the root token."""
+    return Connection(vault.url, token_source=GivenToken(vault.token), timeout=10)
+
+
+def version(answer: Answer) -> int:
+    """Give the version that an answer is about."""
+    data = answer.part("data", dict) or {}
+    return int((data.get("metadata") or data)["version"])
+
+
+def test_a_call_is_answered(connection: Connection) -> None:
+    """A write and a read go through and come back as values."""
+    written, read = connection.call(WRITE), connection.call(READ)
+
+    assert (version(written), version(read)) == (2, 2)
+
+
+def test_a_denied_token_is_read_again_once(vault: VaultSimulator, tmp_path: Path) -> None:
+    """A 403 makes the token file be read again, and the call be made with what is new."""
+    file = tmp_path / "token"
+    file.write_text(vault.issue_token())
+    source = TokenFile(str(file))
+    stale = source.token()
+    fresh = vault.issue_token()
+    vault.revoke_token(stale)
+
+    def replace(phase: str, _exchange: Exchange) -> None:
+        if phase == "before" and len(vault.exchanges) == 1:
+            file.write_text(fresh)
+
+    vault.observers.append(replace)
+    answer = Connection(vault.url, token_source=source, timeout=10).call(WRITE)
+
+    assert version(answer) == 2
+    assert [it.request_headers["x-vault-token"] for it in vault.exchanges] == [stale, fresh]
+
+
+def test_a_denial_without_another_token_stands(vault: VaultSimulator) -> None:
+    """A 403 is final where the token is still the same."""
+    connection = Connection(vault.url, token_source=GivenToken("hvs.unknown"), timeout=10)
+    with pytest.raises(StoreForbidden) as caught:
+        connection.call(READ)
+
+    assert len(vault.exchanges) == 1
+    assert "hvs.unknown" not in f"{caught.value!r}{caught.value.hint}"
+
+
+def test_no_token_of_the_environment_is_picked_up(
+    vault: VaultSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither VAULT_TOKEN nor ~/.vault-token is sent unless it was handed in."""
+    (tmp_path / ".vault-token").write_text("hvs.home")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("VAULT_TOKEN", "hvs.environment")
+    with pytest.raises(StoreForbidden, match="none is given"):
+        Connection(vault.url, token_source=GivenToken(""), timeout=10).call(READ)
+
+    assert "x-vault-token" not in vault.exchanges[0].request_headers
+
+
+def test_the_namespace_is_sent() -> None:
+    """A namespace travels in its header, and another one is not there."""
+    with VaultSimulator(namespace="team/a") as vault:
+        vault.write("x", {"value": "first"})
+        source = GivenToken(vault.token)
+        answer = Connection(vault.url, token_source=source, timeout=10, namespace="team/a").call(
+            READ
+        )
+        with pytest.raises(StoreError):
+            Connection(vault.url, token_source=source, timeout=10, namespace="b").call(READ)
+
+    assert version(answer) == 1
+    assert vault.exchanges[0].request_headers["x-vault-namespace"] == "team/a"
+
+
+def test_without_a_namespace_no_header_is_sent(
+    vault: VaultSimulator, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty namespace is none; the environment's is the configuration's business."""
+    monkeypatch.setenv("VAULT_NAMESPACE", "elsewhere")
+    connection.call(READ)
+
+    assert "x-vault-namespace" not in vault.exchanges[0].request_headers
+    assert vault.exchanges[0].request_headers["x-vault-request"] == "true"
+
+
+def test_each_thread_has_its_own_client(vault: VaultSimulator) -> None:
+    """Threads share the connection's settings and token but no hvac client."""
+    clients: list[object] = []
+    connection = Connection(vault.url, token_source=GivenToken(vault.token), timeout=10)
+
+    def send(client: object) -> Outcome:
+        clients.append(client)
+        return READ.send(client)
+
+    def work() -> None:
+        for _ in range(5):
+            connection.call(Call(operation="x", path="x", send=send, repeatable=True))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(clients) == 20
+    assert len({id(client) for client in clients}) == 4
+
+
+def test_each_http_call_is_reported(vault: VaultSimulator) -> None:
+    """Metrics hear of every request, with its status or why there is none."""
+    calls: list[tuple[str, str, float]] = []
+    connection = Connection(
+        vault.url,
+        token_source=GivenToken(vault.token),
+        timeout=10,
+        sleep=lambda _: None,
+        on_call=lambda *call: calls.append(call),
+    )
+    vault.faults.add(Fault("drop-after"))
+    vault.faults.add(Fault("status", status=503, body="down", nth=2))
+    connection.call(READ)
+
+    assert [call[:2] for call in calls] == [
+        ("read-current", "dropped"),
+        ("read-current", "503"),
+        ("read-current", "200"),
+    ]
+
+
+def test_logs_name_calls_and_no_values(vault: VaultSimulator, connection: Connection) -> None:
+    """A debug line per request says what, where, how and how long, and nothing of the data."""
+    structlog.reset_defaults()
+    with capture_logs() as logs:
+        connection.call(WRITE)
+
+    assert logs == [
+        {
+            "event": "vault call",
+            "log_level": "debug",
+            "operation": "write-current",
+            "path": "secret/data/x",
+            "code": "200",
+            "milliseconds": logs[0]["milliseconds"],
+        }
+    ]
+    assert vault.token not in repr(logs)
+    assert logging.getLogger("urllib3").getEffectiveLevel() == logging.WARNING
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "vault.example.com:8200",
+        "ftp://vault.example.com",
+        "https://",
+        "https://user:pass@vault.example.com",
+        "https://vault.example.com?x=1",
+        "https://vault.example.com:port",
+        "https://[::1",
+        "https://vault.example.com/ x",
+        "https://b\u00fccher.example",
+    ],
+)
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    """An address that could not be used, or holds a credential, is refused unseen."""
+    with pytest.raises(ConfigError) as caught:
+        Connection(address, token_source=GivenToken(""), timeout=10)
+
+    assert "pass@" not in str(caught.value)
+
+
+@pytest.mark.parametrize("namespace", ["two words", "n\nx: y", "\u00fc"])
+def test_a_namespace_that_is_none_is_refused(namespace: str) -> None:
+    """A namespace that no header can carry is refused before anything is sent."""
+    with pytest.raises(ConfigError):
+        Connection("http://h", token_source=GivenToken(""), timeout=10, namespace=namespace)
+
+
+def test_nothing_shows_the_token(vault: VaultSimulator, connection: Connection) -> None:
+    """Neither the connection nor its token source shows the token."""
+    connection.call(READ)
+    shown = f"{connection!r}{connection.__dict__!r}"
+
+    assert vault.token not in shown

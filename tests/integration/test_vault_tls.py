@@ -1,0 +1,153 @@
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from rotator.errors import StoreError, StoreUnavailable
+from rotator.vault import Connection, GivenToken
+from rotator.vault.connection import Call
+
+CALL = Call(
+    operation="read-current",
+    path="secret/data/x",
+    send=lambda client: client.secrets.kv.v2.read_secret_version(
+        "x", mount_point="secret", raise_on_deleted_version=False
+    ),
+    repeatable=True,
+)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers every GET with the same object."""
+
+    def do_GET(self) -> None:
+        """Answer, and remember that something got through."""
+        self.server.paths.append(self.path)  # type: ignore[attr-defined]
+        body = b'{"over": "tls"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its base's word
+        """Say nothing."""
+
+
+class Server(ThreadingHTTPServer):
+    """Listens on loopback, with TLS if it has a certificate."""
+
+    def __init__(self, certificate: Path | None) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.paths: list[str] = []
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+        self._thread = threading.Thread(target=self.serve_forever, args=[0.01])
+        self._thread.start()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of clients that hang up."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens, in TLS."""
+        return f"https://127.0.0.1:{self.server_address[1]}"
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a certificate for 127.0.0.1 that nobody trusts; its key is in the same file."""
+    path = tmp_path_factory.mktemp("tls") / "vault.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    arguments = ["-subj", "/CN=vault", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(path), "-out", str(path.with_suffix(".crt"))]
+    try:
+        subprocess.run([*command.split(), *arguments, *files], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("makes its certificate with openssl, which is not there")
+    path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
+    return path
+
+
+@pytest.fixture
+def server(certificate: Path) -> Iterator[Server]:
+    """Give a server that speaks TLS."""
+    running = Server(certificate)
+    yield running
+    running.stop()
+
+
+def connect(server: Server, ca_file: str = "") -> Connection:
+    """Connect without ever sleeping."""
+    return Connection(
+        server.url,
+        token_source=GivenToken("hvs.SecretToken"),
+        timeout=5,
+        ca_file=ca_file,
+        sleep=lambda _: None,
+    )
+
+
+def failure(connection: Connection) -> StoreError:
+    """Make the call and give its error."""
+    with pytest.raises(StoreUnavailable) as caught:
+        connection.call(CALL)
+    assert caught.value.__context__ is None
+    return caught.value
+
+
+def test_the_ca_file_is_trusted(
+    server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the ca file signed is trusted, whatever the environment says."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent")
+    answer = connect(server, str(certificate)).call(CALL)
+
+    assert answer.body == {"over": "tls"}
+
+
+def test_without_the_ca_file_nothing_is_sent(
+    server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unknown certificate ends the call before the token is sent, with a cure.
+
+    What hvac took from VAULT_CACERT when it was imported makes no difference.
+    """
+    monkeypatch.setattr("hvac.v1.VAULT_CACERT", str(certificate))
+    error = failure(connect(server))
+
+    assert "vault.ca_file" in (error.hint or "")
+    assert server.paths == []
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
+def test_a_ca_file_that_is_none_is_named(
+    server: Server, tmp_path: Path, content: str | None
+) -> None:
+    """A ca file that is missing or holds no certificate is an error that names the setting."""
+    ca_file = tmp_path / "ca.pem"
+    if content is not None:
+        ca_file.write_text(content)
+    error = failure(connect(server, str(ca_file)))
+
+    assert "vault.ca_file" in (error.hint or "")
+
+
+def test_plain_http_where_tls_is_expected_is_named() -> None:
+    """An https address of a server that speaks http fails as TLS."""
+    server = Server(None)
+    error = failure(connect(server))
+    server.stop()
+
+    assert "TLS" in error.message

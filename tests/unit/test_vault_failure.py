@@ -1,0 +1,154 @@
+import pytest
+
+from rotator.errors import (
+    CheckAndSetLost,
+    MountUnusable,
+    StoreError,
+    StoreForbidden,
+    StoreSealed,
+    StoreUnavailable,
+    UnexpectedEntry,
+)
+from rotator.vault.failure import is_starting, judge
+from rotator.vault.transport import Answer, NoAnswer
+
+UPGRADING = (
+    "Upgrading from non-versioned to versioned data. This backend will be unavailable for a"
+    " brief period and will resume service shortly."
+)
+
+
+def complaint(status: int, *errors: str) -> Answer:
+    """Give what Vault answers with `status` and these errors."""
+    return Answer(status=status, body={"errors": list(errors)})
+
+
+def verdict(answer: Answer | NoAnswer, *, with_token: bool = True) -> Answer | StoreError:
+    """Judge `answer` as that of a read."""
+    return judge(answer, "read-current secret/data/x", with_token=with_token)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            complaint(400, "check-and-set parameter did not match the current version"),
+            CheckAndSetLost,
+        ),
+        (complaint(400, UPGRADING), StoreUnavailable),
+        (complaint(400, "missing client token"), StoreForbidden),
+        (complaint(400, "check-and-set parameter required for this call"), StoreError),
+        (complaint(400, "custom_metadata validation failed"), StoreError),
+        (complaint(401), StoreForbidden),
+        (complaint(403, "1 error occurred:\n\t* permission denied\n\n"), StoreForbidden),
+        (complaint(403, "permission denied", "invalid token"), StoreForbidden),
+        (complaint(404, 'no handler for route "x". route entry not found.'), MountUnusable),
+        (complaint(404, "namespace not found"), MountUnusable),
+        (complaint(404, "1 error occurred:\n\t* unsupported path\n\n"), MountUnusable),
+        (
+            Answer(
+                status=404,
+                body={
+                    "data": None,
+                    "warnings": ["Invalid path for a versioned K/V secrets engine"],
+                },
+            ),
+            MountUnusable,
+        ),
+        (complaint(405, "unsupported operation"), MountUnusable),
+        (complaint(412, "required index state not present"), StoreUnavailable),
+        (complaint(413, "request body too large"), UnexpectedEntry),
+        (complaint(418), StoreError),
+        (complaint(429, "request path: rate limit quota exceeded"), StoreUnavailable),
+        (complaint(472), StoreUnavailable),
+        (complaint(473), StoreUnavailable),
+        (complaint(474), StoreUnavailable),
+        (complaint(500, "internal error"), StoreUnavailable),
+        (complaint(500, "no active Vault instance found"), StoreUnavailable),
+        (complaint(501), StoreUnavailable),
+        (complaint(502), StoreUnavailable),
+        (complaint(503, "Vault is sealed"), StoreSealed),
+        (complaint(503, "namespace is sealed"), StoreSealed),
+        (complaint(503, "no active Vault instance found"), StoreUnavailable),
+        (complaint(504), StoreUnavailable),
+        (complaint(530), StoreUnavailable),
+        (Answer(status=301, body=None), StoreUnavailable),
+        (Answer(status=307, body=None), StoreUnavailable),
+        (Answer(status=101, body=None), StoreUnavailable),
+        (Answer(status=202, body={}), StoreUnavailable),
+        (Answer(status=200, body=None), StoreUnavailable),
+        (Answer(status=404, body=None), StoreUnavailable),
+        (Answer(status=404, body={"message": "not here"}), StoreUnavailable),
+        (Answer(status=404, body={"errors": [1]}), StoreUnavailable),
+    ],
+)
+def test_each_answer_is_one_error(answer: Answer, expected: type[StoreError]) -> None:
+    """Every way in which Vault says no is told apart by status and known words."""
+    assert type(verdict(answer)) is expected
+
+
+@pytest.mark.parametrize("lost", NoAnswer)
+def test_no_answer_is_unavailable(lost: NoAnswer) -> None:
+    """Whatever kept an answer away, the outcome is unknown and the call is named."""
+    error = verdict(lost)
+
+    assert type(error) is StoreUnavailable
+    assert error.hint
+    assert "read-current secret/data/x" in error.message
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(status=200, body={"data": {}}),
+        Answer(status=204, body=None),
+        complaint(404),
+        Answer(status=404, body={"data": {"data": None, "metadata": {"version": 2}}}),
+    ],
+)
+def test_success_and_no_such_entry_are_no_errors(answer: Answer) -> None:
+    """A success and Vault's two ways to say that nothing is there are handed on."""
+    assert verdict(answer) is answer
+
+
+def test_only_the_starting_mount_is_starting() -> None:
+    """The 400 of a mount that starts is told from any other, and from no answer."""
+    assert is_starting(complaint(400, UPGRADING))
+    assert not is_starting(complaint(400, "something else"))
+    assert not is_starting(NoAnswer.TIMEOUT)
+
+
+def test_a_sealed_vault_is_not_just_any_503() -> None:
+    """A 503 whose body is not Vault's says nothing about a seal."""
+    assert type(verdict(Answer(status=503, body=None))) is StoreUnavailable
+
+
+def test_a_missing_token_is_named_as_such() -> None:
+    """A denial of a request without a token says that the token is missing."""
+    error = verdict(complaint(403, "permission denied"), with_token=False)
+
+    assert isinstance(error, StoreForbidden)
+    assert "none is given" in error.message
+    assert "VAULT_TOKEN" in (error.hint or "")
+
+
+def test_a_proxys_denial_is_told_from_vaults() -> None:
+    """A 403 that is not Vault's points at what stands in between."""
+    error = verdict(Answer(status=403, body=None))
+
+    assert isinstance(error, StoreForbidden)
+    assert "before Vault" in error.message
+
+
+@pytest.mark.parametrize("status", [*range(400, 430), 472, 473, 474, *range(500, 505), 530])
+def test_no_error_quotes_the_answer(status: int) -> None:
+    """What the server wrote, which may echo a value, is in no message and no hint."""
+    error = verdict(complaint(status, "Abcdefgh1 is not acceptable"))
+
+    assert isinstance(error, StoreError)
+    assert "Abcdefgh1" not in f"{error!r}{error}{error.hint}"
+
+
+def test_an_answers_repr_hides_its_body() -> None:
+    """An answer that ends up in a log or a traceback does not show what it carries."""
+    assert "Abcdefgh1" not in repr(Answer(status=200, body={"data": "Abcdefgh1"}))

@@ -1,0 +1,140 @@
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from rotator.errors import StoreForbidden
+from rotator.vault.login import GivenToken, TokenFile, token_source
+
+
+def write(path: Path, token: str, at: int) -> None:
+    """Write a token file whose modification time is `at` nanoseconds."""
+    path.write_text(token)
+    os.utime(path, ns=(at, at))
+
+
+def test_a_given_token_is_stripped_and_stays() -> None:
+    """A token from the environment may have a newline, and there is no other after a denial."""
+    source = token_source("", " hvs.given\n")
+
+    assert source.token() == "hvs.given"
+    assert source.after_denial("hvs.given") == "hvs.given"
+
+
+def test_no_token_is_none_at_all() -> None:
+    """Without a token none is sent: a Vault Agent may add its own."""
+    assert token_source("", "").token() == ""
+    assert GivenToken(" \n").token() == ""
+
+
+def test_a_token_file_wins_over_a_given_token(tmp_path: Path) -> None:
+    """The configured file is used where there is one."""
+    write(tmp_path / "token", "hvs.file\n", 1)
+
+    assert token_source(str(tmp_path / "token"), "hvs.given").token() == "hvs.file"
+
+
+def test_a_token_file_is_read_when_it_is_needed(tmp_path: Path) -> None:
+    """The file may come into being after the source was made."""
+    source = TokenFile(str(tmp_path / "token"))
+    write(tmp_path / "token", "hvs.late", 1)
+
+    assert source.token() == "hvs.late"
+
+
+def test_a_changed_token_file_is_read_again(tmp_path: Path) -> None:
+    """A new modification time is enough to read the file again."""
+    source = TokenFile(str(tmp_path / "token"))
+    write(tmp_path / "token", "hvs.aaa", 1)
+    first = source.token()
+    write(tmp_path / "token", "hvs.bbb", 2)
+
+    assert (first, source.token()) == ("hvs.aaa", "hvs.bbb")
+
+
+def test_a_replaced_token_file_is_read_again(tmp_path: Path) -> None:
+    """Another file under the same name and of the same time is seen by its inode."""
+    source = TokenFile(str(tmp_path / "token"))
+    write(tmp_path / "token", "hvs.aaa", 1)
+    first = source.token()
+    write(tmp_path / "next", "hvs.bbb", 1)
+    (tmp_path / "next").replace(tmp_path / "token")
+
+    assert (first, source.token()) == ("hvs.aaa", "hvs.bbb")
+
+
+def test_an_unchanged_token_file_is_not_read_again(tmp_path: Path) -> None:
+    """A file that looks the same is taken for the same until Vault denies its token."""
+    path = tmp_path / "token"
+    source = TokenFile(str(path))
+    write(path, "hvs.aaa", 1)
+    first = source.token()
+    with path.open("r+") as file:
+        file.write("hvs.bbb")
+    os.utime(path, ns=(1, 1))
+
+    assert (first, source.token()) == ("hvs.aaa", "hvs.aaa")
+    assert source.after_denial("hvs.aaa") == "hvs.bbb"
+
+
+def test_a_missing_token_file_is_named(tmp_path: Path) -> None:
+    """A file that cannot be read is an error that names the file and the setting."""
+    with pytest.raises(StoreForbidden) as caught:
+        TokenFile(str(tmp_path / "token")).token()
+
+    assert str(tmp_path / "token") in caught.value.message
+    assert "vault.auth.token_file" in (caught.value.hint or "")
+
+
+def test_a_token_file_that_goes_away_is_an_error(tmp_path: Path) -> None:
+    """A token is not used on after its file is gone."""
+    source = TokenFile(str(tmp_path / "token"))
+    write(tmp_path / "token", "hvs.aaa", 1)
+    source.token()
+    (tmp_path / "token").unlink()
+
+    with pytest.raises(StoreForbidden):
+        source.token()
+
+
+def test_a_directory_is_no_token_file(tmp_path: Path) -> None:
+    """Whatever keeps the file from being read is the same kind of error."""
+    with pytest.raises(StoreForbidden):
+        TokenFile(str(tmp_path)).token()
+
+
+@pytest.mark.parametrize("content", ["", "\n", "hvs.aaa\nhvs.bbb", "two words", "tokén", "a\x00b"])
+def test_what_is_no_token_is_refused_unseen(tmp_path: Path, content: str) -> None:
+    """What could not be sent as a header is refused, and not repeated in the error."""
+    write(tmp_path / "token", content, 1)
+    with pytest.raises(StoreForbidden) as caught:
+        TokenFile(str(tmp_path / "token")).token()
+
+    assert not content.strip() or content.strip() not in f"{caught.value}{caught.value.hint}"
+    assert caught.value.__context__ is None
+
+
+def test_a_given_token_that_cannot_be_sent_is_refused_unseen() -> None:
+    """A VAULT_TOKEN that no header could carry is refused, and not repeated in the error."""
+    with pytest.raises(StoreForbidden) as caught:
+        token_source("", "sesame\nopen")
+
+    assert "sesame" not in str(caught.value)
+
+
+def test_threads_share_a_token_file(tmp_path: Path) -> None:
+    """Many threads that ask at once all get the token."""
+    write(tmp_path / "token", "hvs.aaa", 1)
+    source = TokenFile(str(tmp_path / "token"))
+    got: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: got.append(source.after_denial(source.token())))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert got == ["hvs.aaa"] * 8

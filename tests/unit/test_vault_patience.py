@@ -1,0 +1,48 @@
+from rotator.vault.patience import Patience
+
+
+class FakeTime:
+    """A clock that only moves when someone sleeps or says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+
+    def clock(self) -> float:
+        """Give the seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Move on at once."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def test_pauses_double_up_to_a_second() -> None:
+    """Each pause is twice the one before, but never longer than a second."""
+    time = FakeTime()
+    patience = Patience(60, clock=time.clock, sleep=time.sleep)
+    for _ in range(7):
+        patience.pause()
+
+    assert time.slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+
+
+def test_no_pause_reaches_beyond_the_budget() -> None:
+    """Where the next pause would use up the time there is none, and nobody sleeps."""
+    time = FakeTime()
+    patience = Patience(0.2, clock=time.clock, sleep=time.sleep)
+    paused = [patience.pause(), patience.pause(), patience.pause()]
+
+    assert paused == [True, True, False]
+    assert patience.left > 0
+
+
+def test_time_that_passes_elsewhere_counts() -> None:
+    """The budget is one of time, not of pauses."""
+    time = FakeTime()
+    patience = Patience(10, clock=time.clock, sleep=time.sleep)
+    time.now += 11
+
+    assert patience.left == -1
+    assert not patience.pause()

@@ -1,0 +1,276 @@
+import gzip
+import json
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rotator.errors import UnexpectedAnswer
+from rotator.vonage import answer
+from rotator.vonage.answer import LIMIT, Answer
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+def answered(body: bytes | None, **headers: str) -> Answer:
+    """Make an answer; underscores in header names stand for hyphens."""
+    wire = httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()})
+    return Answer(status=200, headers=wire, body=body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html></html>",
+        b"[]",
+        b"null",
+        b'"text"',
+        b'{"a": NaN}',
+        b'{"a": -Infinity}',
+        b'{"a": 1, "a": 2}',
+        b'{"b": {"a": 1, "a": 1}}',
+        b'{"a": 1e99999999999999999999}',
+        b'{"a": ' + b"1" * 5000 + b"}",
+        b"[" * 200_000,
+        b'{"a":' * 100_000,
+        b'{"a": "\xff"}',
+        '{"a": 1}'.encode("utf-16"),
+        b'\xef\xbb\xbf{"a": 1}',
+        b'{"a": 1} trailing',
+        None,
+    ],
+)
+def test_document_refuses_what_is_no_json_object(body: bytes | None) -> None:
+    """A body that is not one unambiguous JSON object of bounded size is unexpected."""
+    with pytest.raises(UnexpectedAnswer):
+        answered(body).document()
+
+
+@given(st.binary(max_size=200))
+def test_document_of_any_bytes(body: bytes) -> None:
+    """Whatever bytes come, there is a mapping or an `UnexpectedAnswer`."""
+    try:
+        document = answered(body).document()
+    except UnexpectedAnswer:
+        return
+
+    assert isinstance(document, dict)
+
+
+def test_document_keeps_decimals_exact() -> None:
+    """A balance is what its digits say, not the nearest binary fraction."""
+    document = answered(b'{"value": 10.171275}').document()
+
+    assert document["value"] == Decimal("10.171275")
+
+
+def test_document_ignores_the_media_type() -> None:
+    """Vonage's JSON comes under several media types, so none is asked for."""
+    document = answered(b'{"a": 1}', content_type="text/html").document()
+
+    assert document == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        ("gzip", gzip.compress(b'{"a": 1}', mtime=0)),
+        ("X-GZIP", gzip.compress(b'{"a": 1}', mtime=0)),
+        ("deflate", zlib.compress(b'{"a": 1}')),
+        ("identity", b'{"a": 1}'),
+    ],
+)
+def test_packed_answers_are_read(encoding: str, packed: bytes) -> None:
+    """A proxy that packs an answer unasked does no harm."""
+    document = answered(packed, content_encoding=encoding).document()
+
+    assert document == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        ("gzip", gzip.compress(b'{"a": "' + b" " * LIMIT + b'"}', mtime=0)),
+        ("gzip", b'{"a": 1}'),
+        ("gzip", gzip.compress(b'{"a": 1}', mtime=0)[:-9]),
+        ("gzip", b""),
+        ("br", b'{"a": 1}'),
+        ("gzip, gzip", gzip.compress(gzip.compress(b'{"a": 1}', mtime=0), mtime=0)),
+    ],
+)
+def test_bombs_and_broken_packing_are_refused(encoding: str, packed: bytes) -> None:
+    """What unpacks beyond the limit, is cut off or is packed otherwise is unexpected."""
+    with pytest.raises(UnexpectedAnswer):
+        answered(packed, content_encoding=encoding).document()
+
+
+def test_a_bomb_is_not_unpacked_beyond_the_limit() -> None:
+    """Of a bomb of many megabytes little more than the limit is ever in memory."""
+    bomb = answered(zlib.compress(b" " * 50_000_000), content_encoding="deflate")
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnexpectedAnswer, match="longer than 1 MB"):
+            bomb.content()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 4 * LIMIT
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("2018-12-03T10:07:23Z", datetime(2018, 12, 3, 10, 7, 23, tzinfo=UTC)),
+        ("2018-12-03T10:07:23+00:00", datetime(2018, 12, 3, 10, 7, 23, tzinfo=UTC)),
+        ("2018-12-03T10:07:23.227Z", datetime(2018, 12, 3, 10, 7, 23, 227000, tzinfo=UTC)),
+        ("2018-12-03T12:07:23+02:00", datetime(2018, 12, 3, 10, 7, 23, tzinfo=UTC)),
+        ("2018-12-03T10:07:23", datetime(2018, 12, 3, 10, 7, 23, tzinfo=UTC)),
+        ("2018-12-03 10:07:23Z", datetime(2018, 12, 3, 10, 7, 23, tzinfo=UTC)),
+    ],
+)
+def test_moment_reads_every_spelling_seen(written: str, meant: datetime) -> None:
+    """Any offset, or none, comes out as the same instant in UTC."""
+    moment = answer.moment({"at": written}, "at")
+
+    assert moment == meant
+    assert moment.tzinfo is UTC
+
+
+def test_moment_without_an_offset_is_not_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time without an offset is UTC wherever rotator runs."""
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    moment = answer.moment({"at": "2018-12-03T10:07:23"}, "at")
+    monkeypatch.undo()
+    time.tzset()
+
+    assert moment == datetime(2018, 12, 3, 10, 7, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        None,
+        0,
+        "",
+        "yesterday",
+        "2018-12-03",
+        "2018-W49-1",
+        "2018-13-03T10:07:23Z",
+        "2018-12-03T10:07:23+99:00",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "2018-12-03T10:07:23Z; rm -rf",
+    ],
+)
+def test_moment_refuses_anything_else(written: object) -> None:
+    """A time that cannot be placed exactly is unexpected."""
+    with pytest.raises(UnexpectedAnswer):
+        answer.moment({"at": written}, "at")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        None,
+        7,
+        "",
+        ".",
+        "..",
+        "../secrets",
+        "a/b",
+        "a b",
+        "a\n",
+        "a\x1b[2J",
+        "ä",
+        "x" * 129,
+        "-rf",
+        "a?b",
+        "a%2fb",
+    ],
+)
+def test_identifier_refuses_what_could_mean_something_else(written: object) -> None:
+    """An id that would change a path or a terminal is unexpected."""
+    with pytest.raises(UnexpectedAnswer):
+        answer.identifier({"id": written}, "id")
+
+
+@pytest.mark.parametrize("written", ["abcd1234", "ad6dc56f-07b5-46e1-a527-85530e625800", "A_b.c"])
+def test_identifier_takes_what_vonage_shows(written: str) -> None:
+    """Api keys and UUIDs are ids."""
+    identifier = answer.identifier({"id": written}, "id")
+
+    assert identifier == written
+
+
+@pytest.mark.parametrize(
+    "written",
+    [None, True, "10.28", [], Decimal("1e13"), 10**12, Decimal("1e-31"), Decimal("0e999999")],
+)
+def test_amount_refuses_what_is_no_money(written: object) -> None:
+    """Truth values, texts and numbers out of all bounds are no amounts."""
+    with pytest.raises(UnexpectedAnswer):
+        answer.amount({"value": written}, "value")
+
+
+@pytest.mark.parametrize("written", [0, -3, 7, Decimal("10.171275"), Decimal("-0.01")])
+def test_amount_takes_numbers(written: Decimal | int) -> None:
+    """Whole or broken, positive or not, a number is an amount."""
+    euros = answer.amount({"value": written}, "value")
+
+    assert euros == written
+    assert isinstance(euros, Decimal)
+
+
+def test_text_is_safe_on_a_terminal() -> None:
+    """A name cannot move the cursor, nor break the encoding of what shows it."""
+    shown = answer.text({"name": "Ünal\x1b[2J\n\ud800"}, "name")
+
+    assert shown == "Ünal\ufffd[2J\ufffd\ufffd"
+
+
+@pytest.mark.parametrize("written", [-1, 1.5, True, "30", [], 10**13])
+def test_count_refuses_what_counts_nothing(written: object) -> None:
+    """A limit is a whole number and not negative."""
+    with pytest.raises(UnexpectedAnswer):
+        answer.optional_count({"max": written}, "max")
+
+
+READERS: list[Callable[[Any, str], object]] = [
+    answer.part,
+    answer.parts,
+    answer.identifier,
+    answer.text,
+    answer.optional_text,
+    answer.flag,
+    answer.optional_count,
+    answer.amount,
+    answer.optional_amount,
+    answer.moment,
+]
+
+
+@given(value=JSON, reader=st.sampled_from(READERS))
+def test_no_reader_fails_otherwise(value: object, reader: Callable[[Any, str], object]) -> None:
+    """Whatever stands at a key, a reader gives a value or says that it is unexpected."""
+    document = answered(json.dumps({"key": value, "other": 1}).encode())
+    try:
+        reader(document.document(), "key")
+    except UnexpectedAnswer as error:
+        message = error.message
+
+        assert message.startswith(UnexpectedAnswer().message)
