@@ -26,6 +26,7 @@ from rotator.errors import (
     IssuerError,
     LeaseLost,
     LedgerError,
+    LedgerUnusable,
     MountUnusable,
     RateLimited,
     Refused,
@@ -213,7 +214,7 @@ class _Claim:
     ) -> None:
         try:
             self._ledger.release(self._lease)
-        except LedgerError:
+        except (LedgerError, LedgerUnusable):
             log.warning("lease not released; it ends by itself", account=self._name)
 
 
@@ -253,7 +254,7 @@ class Pass:
         """
         try:
             return self._carry_out(request, wait=wait)
-        except (LedgerError, LeaseLost, Refused):
+        except (LedgerError, LedgerUnusable, LeaseLost, Refused):
             raise
         except RotatorError as error:
             self._write("failed", code=error.code)

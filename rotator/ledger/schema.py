@@ -93,8 +93,9 @@ def _check_origin(connection: Connection) -> None:
         message = f"the database holds tables that are not the ledger's: {_some(others)}"
         raise LedgerUnusable(message, hint="give the ledger a database of its own")
     if present is not None and present not in known:
-        message = f"the ledger's schema, {present}, comes from a newer version of rotator"
-        raise LedgerUnusable(message, hint="install that version, or use another ledger")
+        message = f"the schema of the database, {present}, is not known to this version"
+        hint = "install the newer version of rotator that made it, or use another database"
+        raise LedgerUnusable(message, hint=hint)
 
 
 def _some(names: set[str]) -> str:

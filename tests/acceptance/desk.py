@@ -106,14 +106,12 @@ class Desk:
             )
             given.write(text)
             given.seek(0)
+            streams = {"stdin": given, "stdout": out, "stderr": err}
             process = subprocess.Popen(
                 [sys.executable, *start, *arguments],
                 env=environment | {"ROTATOR_CONFIG": str(self.config)},
-                stdin=given,
-                stdout=out,
-                stderr=err,
                 text=True,
-                **options,
+                **(streams | options),
             )
         try:
             yield process

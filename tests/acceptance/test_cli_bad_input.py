@@ -225,7 +225,7 @@ def test_the_ledger_is_read_only(desk: Desk) -> None:
     desk.ledger.chmod(0o400)
     done = desk.run("rotate-now", "account-1", "--json", preexec_fn=without_privileges)
 
-    refused(done, 2, "the ledger file is read-only", "write to the file")
+    refused(done, 2, "is read-only", "write to the file")
 
 
 def test_the_disk_is_full(desk: Desk) -> None:

@@ -16,6 +16,8 @@ from tests.crash.killing import KILLED, Ground, Moment, Zygote, ground
 
 pytestmark = pytest.mark.crash
 
+#: The exit code of a command that an operator has to decide about.
+REFUSED = 3
 #: More runs than any command needs to get done after a kill.
 MOST_RUNS = 8
 #: Even the shortest command, a `resume` that deletes, talks and commits more often than this.
@@ -52,8 +54,8 @@ class Scenario:
         """Give the commands of the scenario, each to be run until it is done."""
         return [("rotate-now", "--all", "--grace", "0s")]
 
-    def between(self, here: Ground) -> None:
-        """Happens before a command that is not done is run again."""
+    def between(self, here: Ground, code: int, /) -> None:
+        """Happens before a command that ended with `code` and is not done is run again."""
 
     #: How many secrets may be made for an account: a kill never costs one more.
     most_made = 1
@@ -74,7 +76,7 @@ class Grace(Scenario):
         """Rotate, then carry on what waits."""
         return [("rotate-now", "account-1"), ("resume",)]
 
-    def between(self, here: Ground) -> None:
+    def between(self, here: Ground, _code: int, /) -> None:
         """Let the grace pass."""
         here.let_grace_pass()
 
@@ -102,15 +104,23 @@ class Abort(Scenario):
         here.configure(propagation_timeout="1s")
         here.world.vonage.propagation = 3600
 
-    def between(self, here: Ground) -> None:
-        """Make the secrets that come from now on work at once."""
+    def between(self, here: Ground, code: int, /) -> None:
+        """Make the secrets that come from now on work at once.
+
+        A secret whose id was lost with the answer, and which never authenticates, cannot be
+        told from a stranger's: the command is refused, and the operator removes it.
+        """
         here.world.vonage.propagation = 0
+        if code == REFUSED:
+            api_key = here.world.accounts[0].api_key
+            here.world.vonage.revoke(api_key, here.world.vonage.secrets(api_key)[0].id)
 
 
 class Family(Scenario):
-    """A parent and its child, the child first."""
+    """A parent and its child, the child first. `--all` again rotates a finished child again."""
 
     subaccounts = 1
+    most_made = 2
 
 
 SCENARIOS = [Plain, Grace, Full, Abort, Family]
@@ -136,7 +146,7 @@ def until_done(
         was_killed |= codes[-1] == KILLED
         if is_done(here, command):
             return was_killed
-        scenario.between(here)
+        scenario.between(here, codes[-1])
     pytest.fail(f"{command} is not done; its exit codes were {codes}")
 
 

@@ -75,6 +75,8 @@ class Scene:
         self.reports: list[Report] = []
         #: What the engine's listener was told.
         self.told: list[tuple[str, Draft]] = []
+        #: What to do, once, when an entry with such an event was committed.
+        self.on_event: dict[str, Callable[[], object]] = {}
         #: What the ports of any process raised.
         self.errors: list[BaseException] = []
         #: Every value that was ever drawn.
@@ -152,7 +154,7 @@ class Scene:
             ledger=cast("Ledger", Tap("ledger", self.book, self.calls)),
             accounts=self.accounts,
             propagation_timeout=self.setting.propagation_timeout,
-            listener=lambda name, draft: self.told.append((name, draft)),
+            listener=self._listen,
             draw=self._draw,
             now=self.clock.now,
             monotonic=self.clock.monotonic,
@@ -169,6 +171,10 @@ class Scene:
         number = len(list(self.folder.glob("ledger-*.db"))) + 1
         self.ledger_file = self.folder / f"ledger-{number}.db"
         self.ledger_file.write_bytes(_empty_ledger())
+
+    def _listen(self, name: str, draft: Draft) -> None:
+        self.told.append((name, draft))
+        self.on_event.pop(draft.event, lambda: None)()
 
     def _draw(self, length: int) -> str:
         value = composition.draw(length)
@@ -280,6 +286,11 @@ class Scene:
                 action(seen)
 
         self.witness.after.append(step_in)
+
+    def propagate_in(self, seconds: float) -> None:
+        """Let Vonage take so long from now on until all of it knows of a change."""
+        api = self.world.vonage._api
+        api.propagation = api.secret_calls.propagation = timedelta(seconds=seconds)
 
     # -- Outsiders. ------------------------------------------------------------------------
 

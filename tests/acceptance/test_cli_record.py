@@ -1,0 +1,153 @@
+"""`history` and `ledger`, as the real process."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rotator.ledger import chain
+from tests.acceptance.desk import Desk
+
+#: Lets the ledger's entries be changed, as someone with the file in hand can.
+UNLOCK = "DROP TRIGGER entry_no_update", "DROP TRIGGER entry_no_delete"
+
+
+@pytest.fixture(scope="module")
+def rotated(
+    tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
+) -> Iterator[tuple[Desk, Path]]:
+    """One account that was rotated, and a copy of its ledger."""
+    folder = tmp_path_factory.mktemp("record")
+    with Desk(folder, ledger=sqlite_template) as desk:
+        desk.rotate()
+        desk.sql("VACUUM INTO ?", str(folder / "copy.db"))
+        yield desk, folder / "copy.db"
+
+
+@pytest.fixture
+def desk(rotated: tuple[Desk, Path], tmp_path: Path) -> Desk:
+    """The same, whatever the test before did to the ledger and the configuration."""
+    desk, copy = rotated
+    desk.ledger = tmp_path / "ledger.db"
+    shutil.copy(copy, desk.ledger)
+    desk.text = re.sub('sqlite:///[^"]*', f"sqlite:///{desk.ledger}", desk.text)
+    desk.config.write_text(desk.text)
+    return desk
+
+
+def tamper(desk: Desk, statement: str) -> None:
+    """Change the record."""
+    for unlock in UNLOCK:
+        desk.sql(unlock)
+    desk.sql(statement)
+
+
+def test_history_shows_the_newest_the_oldest_first(desk: Desk) -> None:
+    """`--limit` leaves the newest entries, in the order in which they were written."""
+    table = desk.run("history", "account-1")
+    newest = desk.run("history", "--limit", "2", "--json").json()
+
+    lines = table.out.splitlines()
+    assert lines[0].split() == ["time", "account", "rotation", "step", "event", "detail"]
+    assert lines[1].split()[3:5] == ["open", "opened"]
+    assert "outcome=completed" in lines[-1]
+    assert [(entry["step"], entry["event"]) for entry in newest] == [
+        ("delete", "done"),
+        ("complete", "closed"),
+    ]
+
+
+def test_export_is_one_entry_a_line(desk: Desk) -> None:
+    """Every entry is exported with its hashes, which anybody can recompute."""
+    done = desk.run("ledger", "export", "account-1")
+
+    entries = [json.loads(line) for line in done.out.splitlines()]
+    head = chain.GENESIS
+    for number, entry in enumerate(entries, start=1):
+        prev_hash, hashed = entry.pop("prev_hash"), entry.pop("hash")
+        rebuilt = chain.Entry(
+            **{**entry, "detail": chain.canonical_json(entry["detail"])},
+            prev_hash=prev_hash,
+            hash="",
+        )
+        assert (entry["seq"], prev_hash) == (number, head)
+        assert chain.hash_of(rebuilt) == hashed
+        head = hashed
+    assert len(entries) > 10
+
+
+def test_export_into_a_closed_pipe_is_quiet(desk: Desk) -> None:
+    """Nobody has to read it all."""
+    with desk.started("ledger", "export", stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.close()
+
+    assert desk.ended(process).err == ""
+    assert process.returncode == 141
+
+
+def test_verify_follows_the_chain_and_asks_vault(desk: Desk) -> None:
+    """A whole ledger matches the hash that the rotation left in Vault."""
+    table, document = desk.run("ledger", "verify"), desk.run("ledger", "verify", "--json").json()
+
+    assert table.out.splitlines()[1].split()[2:] == ["whole", "matches"]
+    assert (table.code, table.err) == (0, "")
+    assert document[0].keys() == {"account", "entries", "head", "ok", "fault", "vault"}
+    assert document[0]["ok"] is True
+
+
+def test_a_changed_entry_is_named(desk: Desk) -> None:
+    """The first entry that was changed is named."""
+    tamper(desk, "UPDATE entry SET event = 'refused' WHERE seq = 4")
+    done = desk.run("ledger", "verify", "--offline")
+
+    assert done.err.startswith("error: account-1: entry 4 was changed\nhint: ")
+    assert "FAILED" in done.out
+    assert done.code == 1
+
+
+def test_a_ledger_that_was_cut_off_is_exposed_by_vault(desk: Desk) -> None:
+    """A chain that is whole in itself does not pass if Vault knows of more."""
+    tamper(desk, "DELETE FROM entry WHERE seq > 3")
+    ((head,),) = desk.sql("SELECT hash FROM entry WHERE seq = 3")
+    desk.sql("UPDATE account SET chain_seq = 3, chain_head = ?", head)
+    offline, online = desk.run("ledger", "verify", "--offline"), desk.run("ledger", "verify")
+
+    assert offline.code == 0
+    assert online.code == 1
+    assert "lacks the entry that Vault's note names: it was rewritten or cut off" in online.err
+
+
+def test_a_lost_ledger_is_exposed_by_vault(desk: Desk, sqlite_template: Path) -> None:
+    """An empty ledger does not pass where Vault's note names an entry."""
+    shutil.copy(sqlite_template, desk.ledger)
+    done = desk.run("ledger", "verify", "--json")
+
+    assert done.code == 1
+    assert done.json()[0]["vault"] == "failed"
+    assert "the ledger was lost or replaced" in done.json()[0]["fault"]
+
+
+def test_without_vault_only_the_chain_is_proved(desk: Desk) -> None:
+    """A Vault that is sealed fails the proof, unless it is left out on purpose."""
+    desk.world.vault.sealed = True
+    online, offline = desk.run("ledger", "verify"), desk.run("ledger", "verify", "--offline")
+    desk.world.vault.sealed = False
+
+    assert online.out.splitlines()[1].split()[2:] == ["whole", "not", "compared"]
+    assert online.err.startswith("error: not compared with Vault: Vault is sealed")
+    assert (online.code, offline.code) == (1, 0)
+
+
+def test_an_account_that_is_gone_keeps_its_record(desk: Desk) -> None:
+    """What is not configured any more can still be asked for; what never was cannot."""
+    desk.config.write_text(desk.text.replace('"account-1"', '"renamed"'))
+    old, new = desk.run("ledger", "verify", "account-1"), desk.run("history", "acount-1")
+
+    assert old.out.splitlines()[1].split()[2:] == ["whole", "not", "configured"]
+    assert old.code == 0
+    assert new.code == 2

@@ -1,0 +1,140 @@
+"""`secrets list|show|create|delete`, as the real process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rotator.sim import Fault
+from tests.acceptance.desk import Desk
+
+VALUE = "Brought0ByHand"
+
+
+@pytest.fixture
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+    """One account with one secret, and a grace that outlasts every test."""
+    with Desk(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
+        yield desk
+
+
+def events(desk: Desk) -> list[str]:
+    """Give what the ledger has of things done by hand."""
+    return [event for (event,) in desk.sql("SELECT event FROM entry WHERE rotation_id IS NULL")]
+
+
+def test_list_tells_what_each_secret_is(desk: Desk) -> None:
+    """In a grace there is a predecessor and a current secret, the oldest first."""
+    desk.rotate()
+    table, document = (
+        desk.run("secrets", "list", "account-1"),
+        desk.run("secrets", "list", "account-1", "--json").json(),
+    )
+
+    rows = [line.split() for line in table.out.splitlines()[1:]]
+    assert [(row[0], row[-1]) for row in rows] == list(
+        zip(desk.secret_ids(), ["predecessor", "current"], strict=True)
+    )
+    assert document.keys() == {"account", "api_key", "secrets"}
+    assert document["secrets"][0].keys() == {"id", "created_at", "role"}
+
+
+def test_show_is_about_one(desk: Desk) -> None:
+    """One secret is shown by its id; an id that Vonage does not know is a failure."""
+    (only,) = desk.secret_ids()
+    shown, missing = (
+        desk.run("secrets", "show", "account-1", secret_id, "--json") for secret_id in (only, "no")
+    )
+
+    assert shown.json()["id"] == only
+    assert shown.json()["role"] == "current"
+    assert missing.code == 1
+
+
+def test_create_sends_a_value_once_and_records_it(desk: Desk) -> None:
+    """The value comes from standard input, works at Vonage, and is shown nowhere."""
+    done = desk.run(
+        "--log-level", "debug", "secrets", "create", "account-1", "--from-file", "-", text=VALUE
+    )
+
+    _, new = desk.secret_ids()
+    assert done.code == 0, done
+    assert done.out == f"created secret {new} of account-1\n"
+    assert desk.world.vonage.authenticates(desk.account.api_key, VALUE)
+    assert VALUE not in done.err
+    assert events(desk) == ["intent", "done"]
+    assert desk.sql("SELECT lease_owner FROM account") == [(None,)]
+
+
+def test_create_checks_the_value_first(desk: Desk) -> None:
+    """A value that Vonage would not take is not sent, and not repeated."""
+    file = desk.folder / "value"
+    file.write_text("tooweakbutlong\n")
+    done = desk.run("secrets", "create", "account-1", "--from-file", str(file))
+
+    assert done.code == 2
+    assert "not one that Vonage takes" in done.err
+    assert "tooweakbutlong" not in done.err
+    assert not desk.world.vonage.exchanges
+
+
+def test_create_tells_what_became_of_a_lost_answer(desk: Desk) -> None:
+    """An answer that was lost is recorded as unknown, and the value is not sent again."""
+    desk.world.vonage.faults.add(Fault("drop-after", method="POST"))
+    done = desk.run("secrets", "create", "account-1", "--from-file", "-", text=VALUE)
+
+    posts = [seen for seen in desk.world.vonage.exchanges if seen.method == "POST"]
+    assert done.code == 1
+    assert len(posts) == 1
+    assert events(desk) == ["intent", "unknown"]
+
+
+def test_create_does_not_take_the_last_slot_from_a_rotation(desk: Desk) -> None:
+    """With two secrets there is no room, which is found without asking for it."""
+    desk.rotate()
+    done = desk.run("secrets", "create", "account-1", "--from-file", "-", text=VALUE)
+
+    assert done.code == 1
+    assert "already has the two secrets" in done.err
+    assert not events(desk)
+
+
+def test_delete_refuses_what_may_be_in_use(desk: Desk) -> None:
+    """What Vault holds, what a rotation owns and the only one stay, unless forced."""
+    (only,) = desk.secret_ids()
+    last = desk.run("secrets", "delete", "account-1", only, "--yes")
+    desk.rotate()
+    before = desk.snapshot()
+    old, new = (
+        desk.run("secrets", "delete", "account-1", each, "--yes") for each in desk.secret_ids()
+    )
+
+    assert (last.code, old.code, new.code) == (3, 3, 3)
+    assert "the account's only one" in last.err
+    assert "belongs to an open rotation" in old.err
+    assert "the one that Vault holds" in new.err
+    assert desk.snapshot() == before
+
+
+def test_delete_removes_a_stranger_and_records_it(desk: Desk) -> None:
+    """A secret that nobody uses is deleted on request; nobody is there to be asked."""
+    desk.rotate("account-1", "--grace", "0s")
+    foreign = desk.world.vonage.add_secret(desk.account.api_key, VALUE)
+    unasked = desk.run("secrets", "delete", "account-1", foreign)
+    done = desk.run("secrets", "delete", "account-1", foreign, "--yes")
+
+    assert (unasked.code, done.code) == (2, 0), done
+    assert done.out == f"deleted secret {foreign} of account-1\n"
+    assert foreign not in desk.secret_ids()
+    assert events(desk) == ["intent", "done"]
+
+
+def test_delete_when_uncertain_needs_force(desk: Desk) -> None:
+    """Without a note nobody knows which of two secrets Vault holds."""
+    foreign = desk.world.vonage.add_secret(desk.account.api_key, VALUE)
+    refused = desk.run("secrets", "delete", "account-1", foreign, "--yes")
+    forced = desk.run("secrets", "delete", "account-1", foreign, "--yes", "--force")
+
+    assert (refused.code, forced.code) == (3, 0)
+    assert "is not certain" in refused.err
+    assert foreign not in desk.secret_ids()

@@ -1,0 +1,153 @@
+"""The commands around it all: version, help, `config`, `db` and `sim`, as the real process."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rotator.config import load
+from tests.acceptance.desk import ROOT, Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """One account, and no ledger yet."""
+    with Desk(tmp_path) as desk:
+        yield desk
+
+
+def imported(desk: Desk, *arguments: str) -> set[str]:
+    """Give the packages that a command imports."""
+    command = [sys.executable, "-X", "importtime", "-m", "rotator", *arguments]
+    environment = {"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(desk.config)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+def test_the_version_is_told_at_once(desk: Desk) -> None:
+    """`--version` is one line, and imports none of the libraries."""
+    done = desk.run("--version")
+
+    assert (done.code, done.out.split()[0], done.err) == (0, "rotator", "")
+    assert imported(desk, "--version").isdisjoint({"typer", "pydantic", "httpx", "sqlalchemy"})
+
+
+def test_status_imports_no_client(desk: Desk) -> None:
+    """`status` reads the ledger, and loads neither the clients nor the migrations."""
+    assert desk.run("db", "upgrade").code == 0
+
+    assert imported(desk, "status").isdisjoint({"httpx", "hvac", "requests", "alembic", "rich"})
+
+
+def test_every_command_has_help_with_examples(desk: Desk) -> None:
+    """`--help` of a command shows how it is used."""
+    done = desk.run("rotate-now", "--help")
+
+    assert done.code == 0
+    assert "Usage: rotator rotate-now [OPTIONS] [NAME]..." in done.out
+    assert "$ rotator rotate-now sms-prod --dry-run" in done.out
+
+
+def test_misuse_is_explained(desk: Desk) -> None:
+    """A command line that makes no sense is exit 2, with where to read on."""
+    done = desk.run("rotate-now", "--dryrun")
+
+    assert done.code == 2
+    assert done.err.startswith("error: no such option: --dryrun")
+    assert done.err.endswith("hint: see `rotator rotate-now --help`\n")
+
+
+def test_config_check_counts(desk: Desk) -> None:
+    """A usable configuration is said to be one."""
+    done = desk.run("config", "check")
+
+    assert (done.code, done.out) == (0, "ok: 1 account\n")
+
+
+def test_config_show_is_a_configuration_with_the_same_effect(desk: Desk) -> None:
+    """What is shown, written to a file, is what was shown; `--json` has the same in it."""
+    shown, as_json = desk.run("config", "show"), desk.run("config", "show", "--json")
+
+    copy = desk.folder / "copy.toml"
+    copy.write_text(shown.out)
+    assert load(copy, {}).shown() == load(desk.config, {}).shown() == as_json.json()
+    assert tomllib.loads(shown.out)["policy"]["grace"] == "0s"
+
+
+def test_db_upgrade_makes_the_ledger(desk: Desk) -> None:
+    """The schema's revision is none until it is made, and asking does not make it."""
+    commands = [("db", "current"), ("db", "upgrade"), ("db", "upgrade"), ("db", "current")]
+    none, made, again, current = (desk.run(*command) for command in commands)
+
+    assert none.out.startswith("none")
+    assert made.out.startswith("none -> ")
+    assert again.out == f"{current.out.strip()}, as before\n"
+    assert {none.code, made.code, again.code, current.code} == {0}
+
+
+def test_sim_is_a_world_to_test_against(tmp_path: Path) -> None:
+    """It prints where it is, writes a configuration that works, and ends well on a signal."""
+    config = tmp_path / "sim.toml"
+    options = ["--accounts", "1", "--subaccounts", "1", "--latency", "5ms"]
+    command = [sys.executable, "-m", "rotator", "sim", *options, "--write-config", str(config)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        told = json.loads(process.stdout.readline())
+        rotated = subprocess.run(
+            [sys.executable, "-m", "rotator", "--config", str(config), "rotate-now", "--all"],
+            cwd=ROOT,
+            capture_output=True,
+            check=False,
+        )
+        process.send_signal(signal.SIGTERM)
+
+    assert told.keys() == {"vonage_url", "vault_url", "vault_token", "accounts"}
+    assert told["accounts"][1].keys() == {
+        "name",
+        "api_key",
+        "api_secret",
+        "vault_path",
+        "managed_by",
+    }
+    assert rotated.returncode == 0, rotated
+    assert process.returncode == 0
+    assert (tmp_path / "sim.toml.token").stat().st_mode & 0o777 == 0o600
+
+
+def test_sim_does_not_overwrite_a_configuration(desk: Desk) -> None:
+    """A file that `sim` did not write itself is left alone."""
+    done = desk.run("sim", "--write-config", str(desk.config))
+
+    assert done.code == 2
+    assert "is there already" in done.err
+    assert desk.config.read_text() == desk.text
+
+
+def test_on_a_terminal_it_draws(desk: Desk) -> None:
+    """With a terminal for both streams there is live progress, and a table after it."""
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-m", "rotator", "rotate-now", "--all"]
+    environment = {"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(desk.config), "TERM": "xterm"}
+    with subprocess.Popen(
+        command, env=environment, stdin=terminal, stdout=terminal, stderr=terminal
+    ) as process:
+        os.close(terminal)
+        drawn = b""
+        try:
+            while chunk := os.read(controller, 65536):
+                drawn += chunk
+        except OSError:  # Linux's way to say that the other end is closed
+            pass
+        os.close(controller)
+
+    assert process.returncode == 0, drawn
+    assert b"completed" in drawn
+    assert "─".encode() in drawn

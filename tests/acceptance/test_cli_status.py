@@ -1,0 +1,132 @@
+"""`status`, as the real process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.desk import Desk
+
+KEYS = {
+    "name",
+    "api_key",
+    "phase",
+    "secret_ids",
+    "current_secret_id",
+    "current_since",
+    "next_due_at",
+    "overdue",
+    "hold",
+    "last_rotation",
+}
+ROTATION_KEYS = {
+    "id",
+    "reason",
+    "step",
+    "outcome",
+    "opened_at",
+    "closed_at",
+    "old_secret_id",
+    "new_secret_id",
+    "vault_version",
+    "delete_due_at",
+    "error_code",
+}
+
+
+@pytest.fixture
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+    """One account with an empty ledger."""
+    with Desk(tmp_path, ledger=sqlite_template) as desk:
+        yield desk
+
+
+def test_it_asks_only_the_ledger(desk: Desk) -> None:
+    """An account that was never seen is new, and neither Vonage nor Vault is asked."""
+    done = desk.run("status", "--check")
+
+    assert done.out.splitlines()[1].split()[:3] == ["account-1", "new", "-"]
+    assert not desk.world.vonage.exchanges
+    assert not desk.world.vault.exchanges
+    assert done.code == 0
+
+
+def test_json_has_the_promised_keys(desk: Desk) -> None:
+    """After a rotation the document tells the current secret and how it came about."""
+    desk.rotate()
+    document = desk.run("status", "--json").json()
+
+    (account,) = document["accounts"]
+    assert document.keys() == {"accounts"}
+    assert account.keys() == KEYS
+    assert account["last_rotation"].keys() == ROTATION_KEYS
+    assert account["phase"] == "idle"
+    assert account["secret_ids"] == [account["current_secret_id"]] == desk.secret_ids()
+    assert account["last_rotation"]["new_secret_id"] == account["current_secret_id"]
+    assert account["last_rotation"]["outcome"] == "completed"
+    assert account["overdue"] is False
+
+
+def test_refresh_looks_first(desk: Desk) -> None:
+    """`--refresh` learns the current secret, its age and when it is due, and keeps that."""
+    desk.run("status", "--refresh")
+    (account,) = desk.run("status", "--json").json()["accounts"]
+
+    assert account["phase"] == "idle"
+    assert [account["current_secret_id"]] == desk.secret_ids()
+    assert account["next_due_at"] is not None
+    assert desk.sql("SELECT lease_owner FROM account") == [(None,)]
+
+
+def test_refresh_does_not_move_a_due_time(desk: Desk) -> None:
+    """Being looked at never makes an account due at another time."""
+    desk.rotate()
+    desk.sql("UPDATE account SET next_due_at = '2030-01-01 00:00:00.000000'")
+    desk.run("status", "--refresh")
+    (account,) = desk.run("status", "--json").json()["accounts"]
+
+    assert account["next_due_at"] == "2030-01-01T00:00:00Z"
+
+
+def test_drift_is_named(desk: Desk) -> None:
+    """A secret that was revoked in the dashboard is drift, and fails the check."""
+    desk.rotate()
+    desk.world.vonage.add_secret(desk.account.api_key, "MadeByHand1")
+    desk.world.vonage.revoke(desk.account.api_key, desk.secret_ids()[0])
+    done = desk.run("status", "--refresh", "--check")
+
+    assert done.out.splitlines()[1].split()[1] == "drift"
+    assert "current-refused: Vonage refuses the value that Vault holds" in done.out
+    assert done.code == 1
+
+
+def test_what_cannot_be_seen_is_shown_as_recorded(tmp_path: Path, sqlite_template: Path) -> None:
+    """One account that Vault denies is an error of its own; the table is there for all."""
+    with Desk(tmp_path, ledger=sqlite_template, accounts=2) as desk:
+        rules = {"secret/data/vonage/account-2": ["read"], "secret/data/rotator/*": ["read"]}
+        desk.token_file.write_text(desk.world.vault.issue_token(policies=rules))
+        done = desk.run("status", "--refresh")
+
+        rows = [line.split()[:2] for line in done.out.splitlines()[1:]]
+        assert rows == [["account-1", "new"], ["account-2", "idle"]]
+        assert done.err.startswith("error: account-1: Vault denied permission")
+        assert done.code == 1
+
+
+def test_overdue_fails_the_check(desk: Desk) -> None:
+    """A due time that has passed is told, and fails the check alone."""
+    desk.rotate()
+    desk.sql("UPDATE account SET next_due_at = '2020-01-01 00:00:00.000000'")
+    checked, plain = desk.run("status", "account-1", "--check"), desk.run("status", "--json")
+
+    assert "overdue: due for" in checked.out
+    assert (checked.code, plain.code) == (1, 0)
+    assert plain.json()["accounts"][0]["overdue"] is True
+
+
+def test_an_unknown_name_is_bad_usage(desk: Desk) -> None:
+    """The nearest configured name is suggested."""
+    done = desk.run("status", "account-2")
+
+    assert done.code == 2
+    assert done.err.endswith("hint: did you mean account-1?\n")
