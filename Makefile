@@ -63,7 +63,7 @@ format: $(VENV)/project.stamp ## mend what ruff can mend
 	$(BIN)/ruff format
 
 .PHONY: bench
-bench: $(VENV)/project.stamp ## time a rotation
+bench: $(VENV)/project.stamp ## time a rotation and the ledger
 	$(BIN)/python bench/rotation.py
 
 # Alembic's migrations are found inside the wheel only if it carries them, so a ledger is made

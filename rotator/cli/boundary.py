@@ -1,4 +1,7 @@
-"""The one place where every failure becomes a message and an exit code."""
+"""The one place where every failure becomes a message and an exit code.
+
+Little is imported before the arguments are known: `--version` is answered at once.
+"""
 
 import os
 from collections.abc import Sequence
@@ -6,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rotator.cli import output
 from rotator.cli.stop import Stopped
-from rotator.cli.unexpected import described
+from rotator.cli.version import version
 from rotator.errors import RotatorError
 
 if TYPE_CHECKING:
@@ -43,6 +46,8 @@ def _run(program: str, arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001  # the process boundary
+        from rotator.cli.unexpected import described  # noqa: PLC0415  # rarely needed
+
         problem = described(error)
         output.complain(problem.message, problem.hint)
         return 1
@@ -50,7 +55,10 @@ def _run(program: str, arguments: Sequence[str]) -> int:
 
 
 def _invoke(program: str, arguments: Sequence[str]) -> int:
-    import typer  # noqa: PLC0415  # under the boundary, as it takes a while
+    if list(arguments) == ["--version"]:
+        output.write(version())
+        return 0
+    import typer  # noqa: PLC0415  # not for `--version`
 
     from rotator.cli.app import command_of  # noqa: PLC0415  # likewise
 

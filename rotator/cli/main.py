@@ -1,10 +1,9 @@
-"""Where the process begins.
-
-Nothing is imported before the arguments are known, so that `--version` is answered at once.
-"""
+"""Where the process begins."""
 
 import sys
 from typing import NoReturn
+
+from rotator.cli import boundary, output, stop
 
 
 def main() -> NoReturn:
@@ -18,13 +17,6 @@ def rotate_now() -> NoReturn:
 
 
 def _run(program: str, arguments: list[str]) -> int:
-    if arguments == ["--version"]:
-        from rotator.cli.version import version  # noqa: PLC0415  # see above
-
-        sys.stdout.write(f"{version()}\n")
-        return 0
-    from rotator.cli import boundary, output, stop  # noqa: PLC0415  # see above
-
     output.prepare()
     stop.install()
     return boundary.run(program, arguments)

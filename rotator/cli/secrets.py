@@ -1,7 +1,7 @@
 """`secrets list|show|create|delete`: an account's secrets at Vonage, by hand."""
 
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,9 +65,9 @@ def create(
     It is sent once, and kept nowhere: write it to Vault yourself. `rotator rotate-now` does all
     of that for you.
     """
-    value = _value(from_file)
     from rotator.cli.by_hand import hand  # noqa: PLC0415  # the rules, which others do without
 
+    value = _value(from_file)
     with _account(context, name) as (wiring, account), hand(wiring, account) as by_hand:
         view = by_hand.look()
         _require_quiet(view)
@@ -90,10 +90,10 @@ def delete(
     ] = False,
 ) -> None:
     """Delete a secret of an account at Vonage. Who uses it stops working."""
-    if not yes and not sys.stdin.isatty():
-        raise ConfigError("there is nobody to ask", hint="give --yes to delete without asking")
     from rotator.cli.by_hand import hand  # noqa: PLC0415  # the rules, which others do without
 
+    if not yes and not sys.stdin.isatty():
+        raise ConfigError("there is nobody to ask", hint="give --yes to delete without asking")
     with _account(context, name) as (wiring, account):
         if not yes:
             view = _look(wiring, account)
@@ -116,8 +116,8 @@ def _account(context: typer.Context, name: str) -> "Iterator[tuple[Wiring, Accou
     session = Session.of(context)
     settings = session.settings()
     account = settings.account(name)
-    with ExitStack() as stack:
-        yield stack.enter_context(session.wiring(settings)), account
+    with session.wiring(settings) as wiring:
+        yield wiring, account
 
 
 def _look(wiring: "Wiring", account: "Account") -> "View":

@@ -199,7 +199,7 @@ def is_newer(desk: Desk) -> None:
 LEDGERS: dict[str, tuple[Callable[[Desk], None], str, str]] = {
     "no database": (is_text, "not a SQLite database", "ledger.url"),
     "a folder": (is_folder, "cannot be opened", "directory"),
-    "newer": (is_newer, "9999, comes from a newer version", "install that version"),
+    "newer": (is_newer, "9999", "newer version"),
 }
 
 
@@ -244,4 +244,4 @@ def test_the_newer_ledger_is_not_planned_with(desk: Desk) -> None:
     is_newer(desk)
     done = desk.run("rotate-now", "account-1", "--dry-run")
 
-    refused(done, 2, "comes from a newer version", "install that version")
+    refused(done, 2, "9999", "newer version")

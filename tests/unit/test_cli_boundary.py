@@ -1,0 +1,211 @@
+import errno
+import io
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from rotator.cli import boundary, config, output, stop
+from rotator.cli.session import Session
+from rotator.errors import ConfigError, RotatorError
+
+Raise = Callable[[BaseException], None]
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Raise:
+    """Let every command that reads the configuration fail in a certain way."""
+
+    def fail_with(error: BaseException) -> None:
+        def settings(_session: Session) -> NoReturn:
+            raise error
+
+        monkeypatch.setattr(Session, "settings", settings)
+
+    return fail_with
+
+
+def test_an_error_is_a_message_a_hint_and_a_code(
+    failing: Raise, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What, then what to do; nothing on standard output."""
+    failing(ConfigError("it is wrong", hint="correct it"))
+
+    assert boundary.run("rotator", ["config", "check"]) == 2
+    assert capsys.readouterr() == ("", "error: it is wrong\nhint: correct it\n")
+
+
+def test_an_unforeseen_error_is_named_but_not_quoted(
+    failing: Raise, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Never a traceback, never the exception's text: it may be a value."""
+    failing(ZeroDivisionError("hunter2"))
+
+    assert boundary.run("rotator", ["config", "check"]) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith("error: unexpected ZeroDivisionError in rotator.cli.config:check\nhint: ")
+    assert "hunter2" not in out + err
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_no_error(
+    failing: Raise, capsys: pytest.CaptureFixture[str], signum: int, code: int
+) -> None:
+    """Who stops a command is told that it may simply be run again."""
+    failing(stop.Stopped(signum))
+
+    assert boundary.run("rotator", ["config", "check"]) == code
+    assert capsys.readouterr().err == "interrupted; nothing is lost, run the command again\n"
+
+
+def test_an_end_of_input_is_no_answer(failing: Raise, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a question could not be answered, nothing was done."""
+    failing(EOFError())
+
+    assert boundary.run("rotator", ["config", "check"]) == 1
+    assert capsys.readouterr().err == "nothing was done\n"
+
+
+def test_the_first_signal_asks_and_the_second_kills(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the first, both signals do what they do to any process."""
+    handlers: dict[int, object] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: None}
+    monkeypatch.setattr(signal, "getsignal", handlers.get)
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    stop.install()
+    asked = handlers[signal.SIGTERM]
+    assert callable(asked)
+    with pytest.raises(stop.Stopped) as caught:
+        asked(signal.SIGTERM, None)
+
+    assert caught.value.exit_code == 143
+    assert handlers == {signal.SIGINT: signal.SIG_DFL, signal.SIGTERM: signal.SIG_DFL}
+
+
+def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command in the background of a shell is not stopped by the Ctrl-C of another."""
+    handlers: dict[int, object] = {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_DFL}
+    monkeypatch.setattr(signal, "getsignal", handlers.get)
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    stop.install()
+
+    assert handlers[signal.SIGINT] is signal.SIG_IGN
+    assert handlers[signal.SIGTERM] is not signal.SIG_DFL
+
+
+class Full(io.StringIO):
+    """A stream on a full disk."""
+
+    def write(self, _text: str) -> int:
+        """Fail."""
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_output_that_is_not_taken_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A result that could not be written is not passed over."""
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(RotatorError) as caught:
+        output.write("x")
+
+    assert caught.value.message == "standard output cannot be written: no space left on device"
+
+
+def test_a_value_given_as_an_argument_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    """The shell has it already, a log need not."""
+    assert boundary.run("rotator", ["secrets", "create", "a", "Hunter2Hunter2"]) == 2
+    assert "Hunter2" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "missing command"),
+        (["rotate"], "no such command 'rotate'"),
+        (["ledger"], "missing command"),
+        (["rotate-now"], "no account is named"),
+        (["rotate-now", "a", "--all"], "both names and --all are given"),
+        (["rotate-now", "a", "--grace"], "option '--grace' requires an argument"),
+        (["rotate-now", "a", "--grace", "5"], "--grace: '5' is not a duration"),
+        (["rotate-now", "a", "--grace=-5s"], "--grace: '-5s' is not a duration"),
+        (["rotate-now", "a", "--compromised", "--grace", "1h"], "--compromised leaves no grace"),
+        (["history", "--limit", "0"], "invalid value for '--limit'"),
+        (["history", "--limit", "x"], "invalid value for '--limit'"),
+        (["history", "a", "b"], "got unexpected extra argument"),
+        (["--log-level", "loud", "status"], "invalid value for '--log-level': 'loud' is not one"),
+        (["status", "--jsno"], "no such option: --jsno"),
+        (["secrets", "list"], "missing argument 'NAME'"),
+        (["secrets", "show", "a"], "missing argument 'ID'"),
+        (["sim", "--accounts", "0"], "invalid value for '--accounts'"),
+        (["sim", "--latency", "5"], "--latency: '5' is not a duration"),
+        (["--config"], "option '--config' requires an argument"),
+    ],
+)
+def test_misuse_is_exit_2_with_a_hint(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is wrong with a command line is said before anything is read."""
+    code = boundary.run("rotator", arguments)
+
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {message}")
+    assert err.splitlines()[1].startswith("hint: ")
+
+
+def test_the_contradiction_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A grace of nothing is what `--compromised` means anyway."""
+    missing = str(tmp_path / "config.toml")
+    arguments = ["--config", missing, "rotate-now", "a", "--compromised", "--grace", "0s"]
+
+    assert boundary.run("rotator", arguments) == 2
+    assert "there is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "rotate-now",
+        "resume",
+        "status",
+        "history",
+        "ledger verify",
+        "ledger export",
+        "secrets list",
+        "secrets show",
+        "secrets create",
+        "secrets delete",
+        "config check",
+        "config show",
+        "db current",
+        "db upgrade",
+        "sim",
+    ],
+)
+def test_every_command_shows_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` ends with command lines to begin with."""
+    assert boundary.run("rotator", [*command.split(), "--help"]) == 0
+    assert f"$ rotator {command}" in capsys.readouterr().out
+
+
+def test_the_program_of_its_own_speaks_of_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    """`rotate-now --help` is not about `rotator`."""
+    assert boundary.run("rotate-now", ["--help"]) == 0
+    assert "$ rotate-now --all --json" in capsys.readouterr().out
+
+
+def test_plain_columns_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there is no terminal, a table can be cut by columns."""
+    output.table(("a", "bb"), [("long", "x"), ("s", "\x1b[2J")])
+
+    assert capsys.readouterr().out == "a     bb\nlong  x\ns     �[2J\n"
+
+
+def test_settings_are_written_as_toml() -> None:
+    """Tables in tables and lists of tables have headers of their own."""
+    shown = {"vault": {"mount": "m", "auth": {"method": "t"}}, "accounts": [{"n": 1}, {"n": 2}]}
+
+    assert "\n".join(config._tables(shown)) == (
+        '[vault]\nmount = "m"\n[vault.auth]\nmethod = "t"\n[[accounts]]\nn = 1\n[[accounts]]\nn = 2'
+    )

@@ -1,0 +1,82 @@
+import threading
+
+import pytest
+
+from rotator.cli import fleet
+from rotator.config.settings import DEFAULT_POLICY
+from rotator.model import Account
+
+
+def account(name: str, managed_by: str = "") -> Account:
+    """Make an account."""
+    return Account(
+        name=name,
+        api_key=name,
+        vault_path=name,
+        pending_path=f"pending/{name}",
+        secret_field="secret",
+        key_field="key",
+        managed_by=managed_by,
+        policy=DEFAULT_POLICY,
+    )
+
+
+FAMILY = [account("a"), account("b"), account("a1", "a"), account("c1", "c"), account("a2", "a")]
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 8])
+def test_children_are_done_before_their_parent_begins(concurrency: int) -> None:
+    """A parent waits for those of its children that are there; results keep the order."""
+    events: list[str] = []
+
+    def work(account: Account) -> str:
+        events.append(f"+{account.name}")
+        events.append(f"-{account.name}")
+        return account.name
+
+    results = fleet.run(FAMILY, work, concurrency=concurrency, brake=fleet.Brake())
+
+    assert results == ["a", "b", "a1", "c1", "a2"]
+    assert events.index("+a") > max(events.index("-a1"), events.index("-a2"))
+
+
+def test_work_is_done_at_once() -> None:
+    """Accounts do not wait for each other where they need not."""
+    together = threading.Barrier(3, timeout=10)
+
+    def work(account: Account) -> str:
+        together.wait()
+        return account.name
+
+    accounts = [account(name) for name in "xyz"]
+
+    assert fleet.run(accounts, work, concurrency=3, brake=fleet.Brake()) == ["x", "y", "z"]
+
+
+def test_after_a_stop_nothing_begins(capsys: pytest.CaptureFixture[str]) -> None:
+    """What runs is let to its next check, what waits never begins, and the stop is passed on."""
+    begun: list[str] = []
+    brake = fleet.Brake()
+
+    def work(account: Account) -> str:
+        begun.append(account.name)
+        if account.name == "x":
+            raise KeyboardInterrupt
+        brake.sleep(60)
+        return account.name
+
+    with pytest.raises(KeyboardInterrupt):
+        fleet.run([account(name) for name in ("y", "x", "z")], work, concurrency=2, brake=brake)
+
+    assert begun == ["y", "x"]
+    assert "stopping after the present step" in capsys.readouterr().err
+    with pytest.raises(fleet.Halted):
+        brake.check()
+
+
+def test_a_brake_that_is_not_pulled_lets_everything_run() -> None:
+    """Sleeping is only sleeping, and checking nothing at all."""
+    brake = fleet.Brake()
+
+    brake.check()
+    brake.sleep(0)

@@ -1,0 +1,161 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rotator.cli.planned import Plan
+from rotator.model import (
+    CurrentEntry,
+    Note,
+    Observation,
+    Outcome,
+    Report,
+    Request,
+    Rotation,
+    Secret,
+    Step,
+)
+from rotator.protocol import (
+    Abort,
+    Action,
+    Clear,
+    Close,
+    Create,
+    Delete,
+    Evict,
+    Learn,
+    Open,
+    Probe,
+    Push,
+    Stage,
+    Verify,
+    Wait,
+)
+from tests.unit.test_cli_fleet import account
+
+NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
+NOTE = Note(secret_id="old", rotation_id="r0", rotated_at=NOW, ledger_head="", check="")
+CURRENT = CurrentEntry(version=6, note=NOTE, intact=True, has_value=True, api_key="a")
+WORLD = Observation(
+    seen_at=NOW,
+    listed=(Secret(id="old", created_at=NOW), Secret(id="orphan", created_at=NOW)),
+    current=CURRENT,
+    pending=None,
+    rotation=None,
+    current_live_at=NOW,
+)
+OPENED = Rotation(
+    id="r1",
+    account="a",
+    reason="due",
+    step=Step.WAIT,
+    predecessor_id="old",
+    grace=timedelta(hours=1),
+    opened_at=NOW,
+    verified_at=NOW,
+)
+ASKED = Request(reason="asked")
+WHOLE: list[Action] = [
+    Open(predecessor_id="old"),
+    Evict(secret_id="orphan"),
+    Stage(listed_ids=frozenset({"old"})),
+    Create(),
+    Probe(),
+    Push(),
+    Verify(version=7),
+    Clear(),
+]
+REST: list[Action] = [Delete(secret_id="old"), Close()]
+
+
+def plan(actions: list[Action], world: Observation | None = WORLD) -> Plan:
+    """Make the plan of these actions."""
+    rotation = world.rotation if world else None
+    report = Report.of(account("a"), Outcome.PLANNED, rotation)
+    return Plan(account=account("a"), report=report, actions=actions, world=world, mount="kv")
+
+
+def test_a_whole_rotation_is_told_step_by_step() -> None:
+    """Each step names what it is aimed at, and what Vault is expected to hold."""
+    until = NOW + timedelta(days=1)
+    lines = list(plan([*WHOLE, Wait(until=until)]).lines(ASKED))
+
+    assert lines == [
+        "a: would rotate",
+        "  replaces secret old: the note in Vault names it",
+        "   1  evict   delete secret orphan at Vonage, to free its slot",
+        "   2  stage   write a new value to kv/pending/a in Vault",
+        "   3  create  make it a secret of a at Vonage",
+        "   4  probe   see it authenticate at Vonage",
+        "   5  push    write it to kv/a in Vault, check-and-set version 6",
+        "   6  verify  read version 7 back and compare",
+        "   7  clear   remove kv/pending/a from Vault",
+        "   8  wait    until 2026-11-24 07:28 UTC (grace 1d)",
+        "   9  delete  delete secret old at Vonage",
+        "  calls to Vonage: 6",
+    ]
+
+
+def test_without_a_grace_there_is_one_look_less() -> None:
+    """Four calls where there is nothing to wait for and nothing to evict."""
+    actions = [action for action in WHOLE if not isinstance(action, Evict)] + REST
+    told = plan(actions)
+
+    assert told.calls() == 4
+    assert list(told.lines(ASKED))[-2] == "   7  delete  delete secret old at Vonage"
+
+
+def test_a_rotation_under_way_is_carried_on() -> None:
+    """What is open is named, with where it stands; a leak is cured by rotating once more."""
+    told = plan(REST, replace(WORLD, rotation=OPENED))
+
+    assert list(told.lines(ASKED)) == [
+        "a: would carry on rotation r1, which is at step wait",
+        "  replaces secret old",
+        "   1  delete  delete secret old at Vonage",
+        "  calls to Vonage: 2",
+    ]
+    leaked = Request(reason="compromised", grace=timedelta())
+    assert "once more" in list(told.lines(leaked))[-1]
+
+
+@pytest.mark.parametrize(
+    ("actions", "line"),
+    [
+        ([Learn(new_id="new"), *REST], "   1  learn   record what is seen to have been done"),
+        ([Abort(code="pending-lost"), Close()], "   1  abort   undo the rotation (pending-lost)"),
+        ([Close()], "   1  close   record that it is over"),
+    ],
+)
+def test_what_is_left_of_a_rotation(actions: list[Action], line: str) -> None:
+    """Also the steps that only the ledger hears of are told where they are all there is."""
+    assert line in list(plan(actions, replace(WORLD, rotation=OPENED)).lines(ASKED))
+
+
+def test_a_rotation_that_only_vault_knows() -> None:
+    """A lost ledger does not lose the rotation: it is found in Vault."""
+    told = plan([Open(predecessor_id=None, recovered_id="r9"), *WHOLE[3:]])
+
+    lines = list(told.lines(ASKED))
+    assert lines[0] == "a: would carry on rotation r9, which Vault knows of"
+    assert lines[1].startswith("  replaces nothing")
+
+
+def test_the_only_secret_is_the_predecessor() -> None:
+    """Without a note it is known because there is no other."""
+    alone = replace(
+        WORLD, current=replace(CURRENT, note=None), listed=(Secret(id="old", created_at=NOW),)
+    )
+
+    assert (
+        "the only one, and Vault's value authenticates" in list(plan(WHOLE, alone).lines(ASKED))[1]
+    )
+
+
+def test_a_world_that_was_not_seen_has_no_facts() -> None:
+    """Where nothing could be seen, nothing is made up."""
+    told = plan([], None)
+
+    assert told.calls() == 1
+    assert told.wait is None
+    assert told.predecessor_id is None

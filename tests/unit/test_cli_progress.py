@@ -1,0 +1,91 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from rotator.cli import progress
+from rotator.cli.live import Live
+from rotator.model import Step
+from rotator.ports import Draft
+
+FACTS: dict[str, str | int | bool | None] = {
+    "secret_id": "s-1",
+    "vault_version": 7,
+    "code": "vonage-unavailable",
+    "reason": "due",
+    "outcome": "completed",
+}
+
+
+def draft(event: str, step: Step | None) -> Draft:
+    """Make a ledger entry."""
+    return Draft(event=event, step=step, detail=FACTS)
+
+
+@pytest.mark.parametrize(
+    ("event", "step", "text"),
+    [
+        ("opened", Step.OPEN, "rotation opened (due)"),
+        ("intent", Step.CREATE, "sending it to Vonage"),
+        ("done", Step.CREATE, "new secret created (id s-1)"),
+        ("done", Step.VERIFY, "verified in Vault as version 7"),
+        ("done", Step.DELETE, "secret deleted (id s-1)"),
+        ("learned", Step.PUSH, "found in Vault as version 7"),
+        ("rejected", Step.CREATE, "not done (vonage-unavailable); looking again"),
+        (
+            "unknown",
+            Step.CREATE,
+            "the answer is lost (vonage-unavailable); looking what became of it",
+        ),
+        ("aborting", Step.ABORT, "undoing the rotation (vonage-unavailable)"),
+        ("closed", Step.COMPLETE, "rotation completed"),
+        ("refused", None, "refused (vonage-unavailable)"),
+        ("invented", None, "invented (vonage-unavailable)"),
+    ],
+)
+def test_entries_are_told_in_words(event: str, step: Step | None, text: str) -> None:
+    """Each kind of entry has its words, and one that is not known does no harm."""
+    assert progress.told(draft(event, step)) == text
+
+
+def test_a_missing_fact_does_no_harm() -> None:
+    """What is only shown never ends a rotation."""
+    bare = Draft(event="done", step=Step.CREATE, detail={})
+
+    assert progress.told(bare) == "new secret created (id -)"
+
+
+def test_lines_are_for_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where lines cannot change, what is only intended has none."""
+    with progress.shown(["long-name", "x"], quietly=False, live=True) as shown:
+        shown.entry("x", draft("intent", Step.PUSH))
+        shown.entry("x", draft("done", Step.PUSH))
+        shown.waiting("x", datetime(2026, 11, 24, 7, 28, tzinfo=UTC))
+        shown.ended("x")
+
+    assert capsys.readouterr().err.splitlines() == [
+        "x          push      written to Vault as version 7",
+        "x          wait      waiting until 2026-11-24 07:28 UTC",
+    ]
+
+
+def test_silence_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    """With `--json` nothing is shown on the way."""
+    with progress.shown(["x"], quietly=True, live=True) as shown:
+        shown.entry("x", draft("done", Step.PUSH))
+        shown.waiting("x", datetime(2026, 11, 24, 7, 28, tzinfo=UTC))
+        shown.ended("x")
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_live_lines_come_and_go() -> None:
+    """An account has a line while it is worked on, and may end without ever having had one."""
+    live = Live(width=3)
+    live.entry("x", draft("intent", Step.PUSH))
+    live.waiting("x", datetime(2026, 11, 24, 7, 28, tzinfo=UTC))
+    (task,) = live._progress.tasks
+    live.ended("x")
+    live.ended("y")
+
+    assert task.description == "waiting until 2026-11-24 07:28 UTC"
+    assert not live._progress.tasks

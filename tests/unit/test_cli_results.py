@@ -1,0 +1,80 @@
+import pytest
+
+from rotator.cli import results
+from rotator.errors import (
+    LedgerFull,
+    LedgerUnusable,
+    RotatorError,
+    StoreForbidden,
+    StoreSealed,
+    StoreUnavailable,
+)
+from rotator.model import Outcome, Report
+from tests.unit.test_cli_fleet import account
+
+
+def report(code: int, outcome: Outcome = Outcome.FAILED) -> Report:
+    """Make a report that asks for an exit code."""
+    return Report(
+        account="a",
+        rotation_id=None,
+        outcome=outcome,
+        old_secret_id=None,
+        new_secret_id=None,
+        vault_version=None,
+        delete_due_at=None,
+        exit_code=code,
+    )
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [
+        ([], 0),
+        ([0, 0], 0),
+        ([0, 75], 75),
+        ([75, 3], 3),
+        ([3, 1, 75], 1),
+        ([2, 0], 2),
+        ([2, 2], 2),
+        ([2, 3], 1),
+        ([2, 75], 1),
+        ([2, 1], 1),
+    ],
+)
+def test_the_worst_account_decides(codes: list[int], code: int) -> None:
+    """Failed before refused before busy; bad input only where it is all there is."""
+    assert results.exit_code([report(each) for each in codes]) == code
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "outcome"),
+    [
+        (StoreUnavailable(), 2, Outcome.FAILED),
+        (StoreSealed(), 3, Outcome.REFUSED),
+        (StoreForbidden(), 1, Outcome.FAILED),
+        (LedgerUnusable(), 2, Outcome.FAILED),
+        (LedgerFull(), 3, Outcome.REFUSED),
+    ],
+)
+def test_what_keeps_all_from_beginning(error: RotatorError, code: int, outcome: Outcome) -> None:
+    """Before anything was changed, a Vault that is away is bad input."""
+    found = results.unready(account("a"), error)
+
+    assert (found.exit_code, found.outcome) == (code, outcome)
+    assert results.exit_code([found]) == results.exit_code_of(error) == code
+    assert found.error
+    assert found.error.code == error.code
+
+
+def test_an_unforeseen_error_is_named_but_not_quoted() -> None:
+    """Its text may be a value."""
+    with pytest.raises(ZeroDivisionError) as caught:
+        raise ZeroDivisionError("hunter2")
+    found = results.internal(account("a"), caught.value)
+
+    (document,) = results.document([found])
+    assert document["outcome"] == "failed"
+    assert document["error"]["code"] == "internal"
+    assert "unexpected ZeroDivisionError in " in document["error"]["message"]
+    assert "hunter2" not in str(document)

@@ -1,0 +1,114 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rotator.cli.standing import Phase, Standing
+from rotator.model import Rotation, Step
+from tests.unit.test_cli_fleet import account
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+COMPLETED = Rotation(
+    id="r",
+    account="a",
+    reason="due",
+    step=Step.COMPLETE,
+    predecessor_id="old",
+    grace=DAY,
+    opened_at=NOW - 3 * DAY,
+    new_id="new",
+    vault_version=2,
+    verified_at=NOW - 3 * DAY,
+    closed_at=NOW - 2 * DAY,
+    outcome="completed",
+)
+FAILED = replace(COMPLETED, step=Step.ABORT, outcome="failed", error_code="secret-rejected")
+ROTATING = replace(COMPLETED, step=Step.STAGE, closed_at=None, outcome=None, verified_at=None)
+WAITING = replace(ROTATING, step=Step.WAIT, verified_at=NOW - HOUR)
+
+
+def standing(**known: Any) -> Standing:  # noqa: ANN401  # of `Standing`
+    """Make the standing of an account that is well, except for what is given."""
+    usual: dict[str, Any] = {
+        "account": account("a"),
+        "now": NOW,
+        "secret_ids": ("new",),
+        "current_id": "new",
+        "current_since": NOW - 3 * DAY,
+        "seen_at": NOW - HOUR,
+        "next_due_at": NOW + 20 * DAY,
+        "hold": None,
+        "drift": None,
+        "rotation": COMPLETED,
+    }
+    return Standing(**(usual | known))
+
+
+@pytest.mark.parametrize(
+    ("known", "phase"),
+    [
+        ({}, Phase.IDLE),
+        ({"rotation": None}, Phase.IDLE),
+        ({"rotation": None, "seen_at": None}, Phase.NEW),
+        ({"rotation": FAILED}, Phase.FAILED),
+        ({"rotation": ROTATING}, Phase.ROTATING),
+        ({"rotation": WAITING}, Phase.WAITING),
+        ({"rotation": WAITING, "drift": "drift: x"}, Phase.DRIFT),
+        ({"rotation": FAILED, "drift": "drift: x", "hold": "y"}, Phase.HELD),
+    ],
+)
+def test_a_phase_is_what_matters_most(known: dict[str, Any], phase: Phase) -> None:
+    """What an operator has to do comes before what rotator is doing."""
+    assert standing(**known).phase is phase
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"next_due_at": NOW - HOUR},
+        {"current_since": NOW - 46 * DAY},
+        {"rotation": ROTATING, "next_due_at": NOW - HOUR},
+        {"rotation": replace(WAITING, verified_at=NOW - 3 * DAY)},
+    ],
+)
+def test_what_should_have_happened_is_overdue(known: dict[str, Any]) -> None:
+    """A rotation or a deletion that nobody did, and a secret that is too old, are told."""
+    late = standing(**known)
+
+    assert late.lateness
+    assert late.needs_attention
+    assert late.document()["overdue"] is True
+    assert "overdue: " in late.row()[-1]
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {},
+        {"next_due_at": None, "current_since": None},
+        {"rotation": WAITING, "next_due_at": NOW - HOUR},
+        {"rotation": replace(WAITING, verified_at=NOW - DAY - HOUR)},
+    ],
+)
+def test_what_is_under_way_is_not_overdue(known: dict[str, Any]) -> None:
+    """A rotation in its grace has done what was due."""
+    assert standing(**known).lateness is None
+    assert not standing(**known).needs_attention
+
+
+@pytest.mark.parametrize("known", [{"hold": "x"}, {"drift": "x"}, {"rotation": FAILED}])
+def test_what_somebody_has_to_look_at(known: dict[str, Any]) -> None:
+    """A hold, a drift and a failure fail the check, overdue or not."""
+    assert standing(**known).needs_attention
+    assert standing(**known).document()["overdue"] is False
+
+
+def test_a_row_tells_the_last_rotation() -> None:
+    """How it ended, how long ago, and why it failed."""
+    assert standing().row()[5] == "completed 2d ago"
+    assert standing(rotation=FAILED).row()[5] == "failed 2d ago (secret-rejected)"
+    assert standing(rotation=WAITING).row()[5] == "open for 3d, at wait"
+    assert standing(rotation=None).row()[5] == "-"
+    assert "waiting until 2026-11-24 11:00 UTC" in standing(rotation=WAITING).row()[-1]

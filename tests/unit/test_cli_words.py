@@ -1,0 +1,43 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from rotator.cli import words
+
+AT = datetime(2026, 11, 23, 7, 28, 59, 999999, UTC)
+
+
+def test_a_moment_is_given_in_utc() -> None:
+    """Whatever its zone, a time is shown and exported in UTC, cut, not rounded."""
+    elsewhere = AT.astimezone(timezone(timedelta(hours=9)))
+
+    assert words.moment(elsewhere) == "2026-11-23 07:28 UTC"
+    assert words.rfc3339(elsewhere) == "2026-11-23T07:28:59Z"
+
+
+def test_what_is_not_there_is_a_dash_or_null() -> None:
+    """People read a dash, programs a null."""
+    assert words.moment(None) == words.age(None, AT) == words.short(None) == "-"
+    assert words.rfc3339(None) is None
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        (timedelta(), "0s"),
+        (timedelta(seconds=-5), "0s"),
+        (timedelta(seconds=59.9), "59s"),
+        (timedelta(minutes=1, seconds=1), "1m 1s"),
+        (timedelta(hours=1, seconds=1), "1h"),
+        (timedelta(days=3, hours=4, minutes=5), "3d 4h"),
+        (timedelta(days=45), "45d"),
+    ],
+)
+def test_a_span_has_two_units(length: timedelta, text: str) -> None:
+    """A duration is as exact as people need it."""
+    assert words.span(length) == text
+
+
+def test_a_terminal_is_not_told_what_to_do() -> None:
+    """Control characters of someone else's text are not obeyed."""
+    assert words.printable("held \x1b[2J\x07 by\nme…") == "held �[2J� by\nme…"
