@@ -59,7 +59,6 @@ from rotator.ports import (
     Ledger,
     Sighting,
     Store,
-    StoredCurrent,
     StoredPending,
 )
 from rotator.protocol import (
@@ -296,7 +295,7 @@ class Pass:
                 return Outcome.IDLE
             if isinstance(action, Wait):
                 # A pass that knows this from the ledger waits without asking anybody.
-                self._fold(*record.waiting(sight.world, self._open_rotation()))
+                self._fold(sight, *record.waiting(sight.world, self._open_rotation()))
                 if self._must_wait(action.until, wait=wait):
                     return Outcome.AWAITING_DELETION
             elif isinstance(action, Close):
@@ -314,11 +313,9 @@ class Pass:
             case Open():
                 self._open(action, request, sight)
             case Learn():
-                world, draft = record.learned(sight.world, self._open_rotation(), action)
-                self._fold(world, draft)
+                self._fold(sight, *record.learned(sight.world, self._open_rotation(), action))
             case Abort():
-                world, draft = record.aborting(sight.world, self._open_rotation(), action)
-                self._fold(world, draft)
+                self._fold(sight, *record.aborting(sight.world, self._open_rotation(), action))
             case Probe():
                 self._probe(sight)
             case Verify():
@@ -347,11 +344,12 @@ class Pass:
             rotation_id=self.engine.new_id(),
             now=self.engine.now(),
         )
-        self._fold(replace(sight.world, rotation=rotation, pending_is_unrecorded=False), draft)
+        world = replace(sight.world, rotation=rotation, pending_is_unrecorded=False)
+        self._fold(sight, world, draft)
 
     def _close(self, action: Close, sight: Sight) -> Outcome:
         rotation, draft = record.closed(self._open_rotation(), action, self.engine.now())
-        self._fold(replace(sight.world, rotation=rotation), draft)
+        self._fold(sight, replace(sight.world, rotation=rotation), draft)
         self._commit()
         if action.error_code:
             raise _aborted(action.error_code)
@@ -376,7 +374,7 @@ class Pass:
             return
         sight.credential = credential
         world, draft = record.probed(sight.world, self._open_rotation(), listed, self.engine.now())
-        self._fold(world, draft)
+        self._fold(sight, world, draft)
 
     def _verify(self, action: Verify, request: Request, sight: Sight) -> None:
         self._commit()
@@ -389,7 +387,7 @@ class Pass:
             message = f"version {action.version} at Vault is not what rotator wrote"
             raise UnexpectedEntry(message)
         world, draft = record.verified(sight.world, rotation, request, self.engine.now())
-        self._fold(world, draft)
+        self._fold(sight, world, draft)
 
     # -- Effects: intent, act, outcome. ----------------------------------------------------
 
@@ -405,7 +403,7 @@ class Pass:
         except (IssuerError, StoreError) as error:
             self._missed(before, action, error, sight)
         else:
-            self._fold(world, draft)
+            self._fold(sight, world, draft)
 
     def _act(self, action: Effect, sight: Sight, rotation: Rotation) -> tuple[Observation, Draft]:
         match action:
@@ -425,7 +423,7 @@ class Pass:
                 self.engine.store.clear_pending(self.account)
                 sight.pending = StoredPending(version=0)
                 return record.cleared(sight.world, rotation)
-            case Delete(secret_id=secret_id):
+            case Delete(secret_id=secret_id):  # pragma: no branch  # that is all of them
                 self._delete(secret_id, sight)
                 return record.deleted(sight.world, rotation, secret_id)
 
@@ -434,9 +432,9 @@ class Pass:
 
         It is read once more, at the last moment: someone may have put back what is to go.
         """
-        before, current = sight.current, self.engine.store.read_current(self.account)
+        current = self.engine.store.read_current(self.account)
         credential = own_credential(self.account, current)
-        if not (credential and before and current and current.entry == before.entry):
+        if not (credential and current and current.entry == sight.world.current):
             raise CheckAndSetLost
         # Gone is what was wanted: someone else's deletion, or ours whose answer was lost.
         with contextlib.suppress(SecretNotFound):
@@ -462,12 +460,7 @@ class Pass:
             check=Note.check_of(value, secret_id=rotation.new_id, rotation_id=rotation.id),
         )
         version = self.engine.store.write_current(self.account, base, value, note)
-        world, draft = record.pushed(
-            sight.world, rotation, self.account, note=note, version=version
-        )
-        if world.current:
-            sight.current = StoredCurrent(entry=world.current, value=value, fields=base.fields)
-        return world, draft
+        return record.pushed(sight.world, rotation, self.account, note=note, version=version)
 
     def _missed(self, before: Rotation, action: Effect, error: RotatorError, sight: Sight) -> None:
         """Write down that an effect was refused or lost, and see to it that it is looked at."""
@@ -486,10 +479,9 @@ class Pass:
 
     # -- The ledger. -----------------------------------------------------------------------
 
-    def _fold(self, world: Observation, draft: Draft) -> None:
+    def _fold(self, sight: Sight, world: Observation, draft: Draft) -> None:
         """Take over what an action brought about, to be committed before the next call."""
-        if self.sight:
-            self.sight.world = world
+        sight.world = world
         self.drafts.append(draft)
         self.failures = self.stalls = 0
 

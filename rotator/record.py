@@ -10,6 +10,7 @@ effect took place), `aborting`, `closed`. Events of an account: `refused` (an op
 decide), `failed` (a pass ended in an error).
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -41,21 +42,20 @@ from rotator.protocol import (
 )
 
 
+#: The step that each effect belongs to.
+_STEPS: Mapping[type[Effect], Step] = {
+    Evict: Step.EVICT,
+    Stage: Step.STAGE,
+    Create: Step.CREATE,
+    Push: Step.PUSH,
+    Clear: Step.CLEAR,
+    Delete: Step.DELETE,
+}
+
+
 def step_of(action: Effect) -> Step:
     """Give the step that an effect belongs to."""
-    match action:
-        case Evict():
-            return Step.EVICT
-        case Stage():
-            return Step.STAGE
-        case Create():
-            return Step.CREATE
-        case Push():
-            return Step.PUSH
-        case Clear():
-            return Step.CLEAR
-        case Delete():
-            return Step.DELETE
+    return _STEPS[type(action)]
 
 
 def target_of(action: Effect) -> dict[str, str | int | bool | None]:

@@ -169,14 +169,11 @@ def _append(
 ) -> tuple[str, int]:
     """Append entries to the account's chain; give its new head and length."""
     head, seq = row["chain_head"], row["chain_seq"]
-    appended = []
     for draft in entries:
         seq += 1
         entry = chain.linked(draft, account=row["name"], at=now, seq=seq, prev_hash=head)
+        connection.execute(insert(tables.entry).values(entry._asdict()))
         head = entry.hash
-        appended.append(entry._asdict())
-    if appended:
-        connection.execute(insert(tables.entry), appended)
     return head, seq
 
 

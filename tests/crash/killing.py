@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rotator.ledger.database import open_database
 from rotator.ledger.queries import Queries
+from rotator.ledger.tables import metadata
 from rotator.sim import (
     Exchange,
     Fault,
@@ -155,12 +156,15 @@ class Ground:
         texts = {"output": (self.folder / "output").read_bytes()}
         for path in self.folder.glob("ledger.db*"):
             texts[path.name] = path.read_bytes()
+        with self.database.connect() as connection:
+            for table in metadata.tables.values():
+                texts[table.name] = repr(connection.execute(table.select()).all()).encode()
         return [
             f"{place}: {secret.id}"
             for account in self.world.accounts
             for secret in self.world.vonage.history(account.api_key)
             for place, text in texts.items()
-            if any(form in text for form in _forms(account.api_key, secret.value))
+            if any(form in text for form in forms_of(account.api_key, secret.value))
         ]
 
     def _watcher(self, server: VonageSimulator | VaultSimulator) -> Observer:
@@ -259,7 +263,7 @@ def _effect_of(
     return None
 
 
-def _forms(api_key: str, value: str) -> tuple[bytes, ...]:
+def forms_of(api_key: str, value: str) -> tuple[bytes, ...]:
     """Give the forms in which a value might show itself."""
     plain = value.encode()
     return plain, base64.b64encode(plain), base64.b64encode(f"{api_key}:{value}".encode())

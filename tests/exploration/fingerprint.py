@@ -10,13 +10,13 @@ local variable there. Whatever the engine comes to remember is part of it by its
 
 import re
 import sys
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from types import FunctionType, MethodType
+from types import FrameType, FunctionType, MethodType, NoneType
 
 import rotator
 from rotator.engine import Engine
@@ -33,59 +33,46 @@ OLDEST = dict.fromkeys(("seen_at", "current_live_at", "pending_live_at"), 61) | 
 )
 #: A bare number beyond this is a point on the clock.
 CLOCK = 1e8
-#: What no rule looks at, or what a described neighbour tells already.
-IGNORED = frozenset(
-    {"engine", "account", "head", "ledger_head", "check", "created_at", "rotated_at", "opened_at"}
-    | {"closed_at", "reason", "fields"}
-)
 #: Counts that no rule tells apart from here on.
 ENOUGH = {"draws": MAX_DRAWS, "stalls": 0}
-#: Objects that are the same in every process.
-FIXED = (Engine, Observer, Account, FunctionType, MethodType, type)
+#: What no rule looks at, or what a described neighbour tells already. A lease either has most of
+#: its time left or has ended long ago, which the clock of the world tells.
+IGNORED = frozenset(
+    {"engine", "account", "head", "ledger_head", "check", "created_at", "rotated_at", "opened_at"}
+    | {"closed_at", "reason", "fields", "lease_until"}
+)
+#: What is the same in every process, or is no more than its kind.
+FIXED = (Engine, Observer, Account, FunctionType, MethodType, type, BaseException)
 
 _TOKEN = re.compile(r"@(\d+)/(\d+)|([svr])#\d+")
 
+#: Texts of things already described, by identity.
+Told = dict[int, str]
 
-def describe(thing: object) -> str:  # noqa: C901, PLR0912  # one line for each kind of thing
+
+def describe(thing: object, told: Told | None = None) -> str:
     """Give a text of `thing`, the same for equal things."""
-    if thing is None or isinstance(thing, bool):
-        return str(thing)
-    if isinstance(thing, float) and thing > CLOCK:
-        return f"@{thing:.0f}/{OLD}"
-    if isinstance(thing, Enum):
-        return str(thing.value)
-    if isinstance(thing, str | int | float):
-        return str(thing)
-    if isinstance(thing, datetime):
-        return f"@{thing.timestamp():.0f}/{OLD}"
-    if isinstance(thing, timedelta):
-        return str(thing.total_seconds())
-    if isinstance(thing, SecretValue):
-        return thing.reveal()
-    if isinstance(thing, Set):
-        return f"{{{','.join(sorted(map(describe, thing)))}}}"
-    if isinstance(thing, tuple | list):
-        return f"[{','.join(map(describe, thing))}]"
-    if isinstance(thing, Mapping):
-        return f"({','.join(f'{name}={_item(name, thing[name])}' for name in thing)})"
-    if isinstance(thing, FIXED) or isinstance(thing, BaseException):
-        return type(thing).__name__
-    if is_dataclass(thing):
-        parts = [_item(name, getattr(thing, name)) for name in _names(type(thing))]
-        return f"{type(thing).__name__}({','.join(parts)})"
-    return type(thing).__name__
+    return _way(type(thing))(thing, {} if told is None else told)
 
 
 def stack() -> str:
-    """Describe where the process stands: the engine's frames, from the innermost outwards."""
+    """Describe where the process stands: the engine's frames, from the innermost outwards.
+
+    What is described already is only referred to.
+    """
+    told: Told = {}
+    seen: dict[str, int] = {}
     parts = []
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
         if code.co_filename.startswith(HOME):
-            variables = describe(frame.f_locals)
-            parts.append(f"{code.co_name}:{frame.f_lasti}{variables}")
-        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
+            parts.append(f"{code.co_name}:{frame.f_lasti}")
+            for name, thing in frame.f_locals.items():
+                text = _item(name, thing, told)
+                index = seen.setdefault(text, len(seen))
+                parts.append(f"{name}={text if index == len(seen) - 1 else index}")
+        frame = frame.f_back
     return "\n".join(parts)
 
 
@@ -94,24 +81,74 @@ def fingerprint(text: str, now: float) -> int:
     names: dict[str, str] = {}
 
     def renamed(match: re.Match[str]) -> str:
-        at = match[1]
+        at, oldest, kind = match.groups()
         if at is not None:
-            return f"@{min(int(now) - int(at), int(match[2]))}"
-        name = match[0]
-        return names.setdefault(name, f"{match[3]}{len(names)}")
+            return f"@{min(int(now) - int(at), int(oldest))}"
+        return names.setdefault(match[0], f"{kind}{len(names)}")
 
     return hash(_TOKEN.sub(renamed, text))
 
 
-def _item(name: str, thing: object) -> str:
+def _item(name: str, thing: object, told: Told) -> str:
     """Describe what stands under `name`."""
     if name in ENOUGH and isinstance(thing, int):
         return str(min(thing, ENOUGH[name]))
-    text = describe(thing)
-    if name in OLDEST and text.startswith("@"):
-        return text.replace(f"/{OLD}", f"/{OLDEST[name]}")
-    if name == "lease_until" and text.startswith("@"):
-        return "_"
+    text = describe(thing, told)
+    return f"{text[: text.index('/')]}/{OLDEST[name]}" if name in OLDEST and "/" in text else text
+
+
+@cache
+def _way(kind: type) -> Callable[[object, Told], str]:  # noqa: C901  # one line for each kind
+    """Give the way to describe things of a kind."""
+    if issubclass(kind, Enum):
+        return lambda thing, _: str(thing.value)  # type: ignore[attr-defined]
+    if issubclass(kind, float):
+        return _number
+    if issubclass(kind, datetime):
+        return lambda thing, _: _moment(thing.timestamp())  # type: ignore[attr-defined]
+    if issubclass(kind, str | int | timedelta | NoneType):
+        return lambda thing, _: str(thing)
+    if issubclass(kind, SecretValue):
+        return lambda thing, _: thing.reveal()  # type: ignore[attr-defined, no-any-return]
+    if issubclass(kind, Set):
+        return _set
+    if issubclass(kind, tuple | list):
+        return _sequence
+    if issubclass(kind, Mapping):
+        return _mapping
+    if issubclass(kind, FIXED) or not is_dataclass(kind):
+        return lambda thing, _: type(thing).__name__
+    return _record
+
+
+def _moment(at: float) -> str:
+    return f"@{at:.0f}/{OLD}"
+
+
+def _number(thing: object, _told: Told) -> str:
+    return _moment(thing) if isinstance(thing, float) and thing > CLOCK else str(thing)
+
+
+def _set(thing: object, told: Told) -> str:
+    parts = sorted(describe(item, told) for item in thing)  # type: ignore[attr-defined]
+    return f"{{{','.join(parts)}}}"
+
+
+def _sequence(thing: object, told: Told) -> str:
+    parts = [describe(item, told) for item in thing]  # type: ignore[attr-defined]
+    return f"[{','.join(parts)}]"
+
+
+def _mapping(thing: object, told: Told) -> str:
+    parts = [f"{name}={_item(name, item, told)}" for name, item in thing.items()]  # type: ignore[attr-defined]
+    return f"({','.join(parts)})"
+
+
+def _record(thing: object, told: Told) -> str:
+    text = told.get(id(thing))
+    if text is None:
+        parts = [_item(name, getattr(thing, name), told) for name in _names(type(thing))]
+        text = told[id(thing)] = f"{type(thing).__name__}({','.join(parts)})"
     return text
 
 
