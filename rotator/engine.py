@@ -92,6 +92,8 @@ log = structlog.get_logger(__name__)
 MAX_FAILURES = 6
 #: First and longest pause between two looks at something that has to settle, in seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+#: No longer wait for a rate limit is worth holding a thread and a lease, in seconds.
+LONGEST_WAIT = 60.0
 #: Errors that another look does not mend.
 HOPELESS = (
     AccountNotFound,
@@ -306,7 +308,7 @@ class Pass:
     def _do(self, action: Action, request: Request, sight: Sight) -> None:
         match action:
             case Refuse():
-                self._refuse(action, sight)
+                self._refuse(action)
             case Look():
                 self._pause()
                 self.must_look = True
@@ -330,7 +332,10 @@ class Pass:
         self._commit()
         refused_since = self.sight.world.pending_refused_since if self.sight else None
         self.sight = self.engine.observer().look(self.account)
-        self.sight.world = replace(self.sight.world, pending_refused_since=refused_since)
+        world = self.sight.world
+        if world.pending is None:
+            refused_since = refused_since or world.seen_at
+        self.sight.world = replace(world, pending_refused_since=refused_since)
         self.must_look = False
         return self.sight
 
@@ -355,7 +360,7 @@ class Pass:
             raise _aborted(action.error_code)
         return Outcome.COMPLETED
 
-    def _refuse(self, action: Refuse, sight: Sight) -> None:
+    def _refuse(self, action: Refuse) -> None:
         drift = None if action.code == "held" else drift_text(action)
         self._write("refused", code=action.code, why=action.why)
         self._commit(drift=drift)
@@ -444,7 +449,11 @@ class Pass:
         self, listed_ids: frozenset[str], sight: Sight, rotation: Rotation
     ) -> tuple[Observation, Draft]:
         value = SecretValue(self.engine.draw(self.account.policy.length))
-        entry = PendingEntry(rotation_id=rotation.id, listed_ids=listed_ids)
+        entry = PendingEntry(
+            rotation_id=rotation.id,
+            listed_ids=listed_ids,
+            predecessor_id=rotation.predecessor_id,
+        )
         sight.pending = self.engine.store.write_pending(self.account, sight.pending, value, entry)
         return record.staged(sight.world, rotation, entry)
 
@@ -473,9 +482,10 @@ class Pass:
         self.drafts.append(draft)
         self.must_look = True
         self.failures += 1
-        if self.failures >= MAX_FAILURES or isinstance(error, HOPELESS):
+        wait = error.retry_after if isinstance(error, RateLimited) else 0.0
+        if self.failures >= MAX_FAILURES or isinstance(error, HOPELESS) or wait > LONGEST_WAIT:
             raise error
-        self._pause(error.retry_after if isinstance(error, RateLimited) else 0.0)
+        self._pause(wait)
 
     # -- The ledger. -----------------------------------------------------------------------
 
@@ -609,9 +619,11 @@ def _aborted(code: str) -> RotatorError:
         "secret-rejected": "Vonage rejected every value that was drawn",
         "new-secret-refused": "the new secret did not authenticate in time",
         "new-secret-revoked": "the new secret was revoked before it was used",
-        "pending-lost": "the pending entry in Vault was removed by someone else",
+        "overtaken": "someone replaced the account's secret before a new one was made",
+        "pending-lost": "the pending entry in Vault was removed by someone else; what Vonage may "
+        "have made of it, `rotator secrets list` shows as unknown",
     }
-    return Aborted(f"rotation undone: {reasons.get(code, code)}", code=code)
+    return Aborted(f"rotation given up: {reasons.get(code, code)}", code=code)
 
 
 def _is_definite(error: RotatorError) -> bool:

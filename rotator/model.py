@@ -155,6 +155,8 @@ class PendingEntry:
     rotation_id: str
     #: Ids that Vonage listed before the value was sent there. Any other is new.
     listed_ids: frozenset[str]
+    #: The secret to be replaced, for a ledger that has lost the rotation; None for none.
+    predecessor_id: str | None = None
 
 
 class Step(StrEnum):
@@ -238,7 +240,7 @@ class Observation:
     current_live_at: datetime | None = None
     #: When the pending value last authenticated; None if not tried or refused since.
     pending_live_at: datetime | None = None
-    #: When the pending value was first refused in this pass; None if it was not.
+    #: When the pending value was first refused, or not found, in this pass; None if it was not.
     pending_refused_since: datetime | None = None
     #: Vault's current value and the pending value are the same.
     current_is_pending: bool = False

@@ -67,7 +67,7 @@ def _after(
     return _progress(account, world, world.rotation, action, request, now)
 
 
-def _progress(  # one line for each action
+def _progress(  # noqa: C901, PLR0913, PLR0917  # one line for each action
     account: Account,
     world: Observation,
     rotation: Rotation,
@@ -79,7 +79,11 @@ def _progress(  # one line for each action
         case Evict(secret_id=secret_id):
             return record.evicted(world, rotation, secret_id)[0]
         case Stage(listed_ids=listed_ids):
-            entry = PendingEntry(rotation_id=rotation.id, listed_ids=listed_ids)
+            entry = PendingEntry(
+                rotation_id=rotation.id,
+                listed_ids=listed_ids,
+                predecessor_id=rotation.predecessor_id,
+            )
             return record.staged(world, rotation, entry)[0]
         case Create():
             return record.created(world, rotation, Secret(id=NEW_ID, created_at=now))[0]

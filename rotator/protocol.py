@@ -106,10 +106,11 @@ class Delete:
 
 @dataclass(frozen=True, kw_only=True)
 class Learn:
-    """Record that an effect whose outcome was unknown is seen to have taken place."""
+    """Record what is seen only now: an effect that did take place, or what is to be replaced."""
 
     new_id: str | None = None
     vault_version: int | None = None
+    predecessor_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +223,7 @@ def _start(account: Account, world: Observation, request: Request, now: datetime
     if refusal := _unusable(account, world):
         return refusal
     if world.pending and world.pending_is_unrecorded:
-        return _recover(world, world.pending)
+        return _recover(world.pending)
     predecessor_id = held_id(world)
     if predecessor_id is None and (refusal := _unknown_current(world)):
         return refusal
@@ -230,20 +231,13 @@ def _start(account: Account, world: Observation, request: Request, now: datetime
     return blocked if isinstance(blocked, Refuse | Look) else Open(predecessor_id=predecessor_id)
 
 
-def _recover(world: Observation, pending: PendingEntry) -> Action:
+def _recover(pending: PendingEntry) -> Action:
     """Carry on a rotation that Vault knows and the ledger does not.
 
-    The pending entry names everything: its rotation, and the ids that were listed before its
-    value was sent. If it was pushed already, the predecessor is the one listed then;
-    otherwise it is still what Vault holds.
+    The pending entry names everything: its rotation, the secret to be replaced, and the ids
+    that were listed before its value was sent.
     """
-    note = _note(world)
-    if note and note.rotation_id == pending.rotation_id:
-        staged = sorted(pending.listed_ids)
-        predecessor_id = staged[0] if len(staged) == 1 else None
-    else:
-        predecessor_id = held_id(world)
-    return Open(predecessor_id=predecessor_id, recovered_id=pending.rotation_id)
+    return Open(predecessor_id=pending.predecessor_id, recovered_id=pending.rotation_id)
 
 
 def _unknown_current(world: Observation) -> Refuse | None:
@@ -261,11 +255,15 @@ def _unknown_current(world: Observation) -> Refuse | None:
             hint="someone revoked or replaced it outside rotator; see `rotator secrets list`, "
             "then take the `rotator` field out of the Vault entry to start over",
         )
+    made = sorted((secret.created_at, secret.id) for secret in world.listed or ())
+    listed = " and ".join(
+        f"{secret_id} (made {at:%Y-%m-%d %H:%M:%S} UTC)" for at, secret_id in made
+    )
     return Refuse(
         code="unknown-current",
-        why=f"Vonage lists {len(world.listed or ())} secrets, and which of them Vault holds is "
-        "not recorded",
-        hint="delete the one that nothing uses with `rotator secrets delete`, then try again",
+        why=f"Vonage lists {listed}, and which of them Vault holds is not recorded",
+        hint="the value in Vault is the one that was made last before the entry was written, see "
+        "`vault kv metadata get`; delete the other one with `rotator secrets delete --force`",
     )
 
 
@@ -280,15 +278,27 @@ def _before_push(
     now: datetime,
 ) -> Action:
     pending = world.pending
-    if pending is None or pending.rotation_id != rotation.id:
+    current = held_id(world)
+    was_there = current in pending.listed_ids if pending else not rotation.sent_at
+    if rotation.predecessor_id is None and current and was_there:
+        return Learn(predecessor_id=current)
+    if pending is None or not _is_staged(world, rotation):
         if rotation.sent_at or rotation.new_id:
-            return _give_up(rotation, "pending-lost")
+            return _without_pending(world, rotation, propagation_timeout, now)
         return _make_room(account, world, now) or Stage(listed_ids=world.listed_ids)
     if rotation.new_id:
         return _with_new_secret(world, rotation, propagation_timeout, now)
     if world.listed_ids - pending.listed_ids:
         return _with_new_id(account, world, rotation, propagation_timeout, now)
     return _without_new_id(world, rotation, propagation_timeout, now)
+
+
+def _without_pending(
+    world: Observation, rotation: Rotation, patience: timedelta, now: datetime
+) -> Action:
+    """The pending entry is gone, or a standby that lags does not show it yet."""
+    is_gone = world.pending is not None or _is_refused_for(patience, world, now)
+    return _give_up(rotation, "pending-lost") if is_gone else Look()
 
 
 def _with_new_secret(
@@ -315,7 +325,7 @@ def _with_new_id(
     """
     new_ids = sorted(world.listed_ids - _staged_ids(world))
     if rotation.sent_at is None:
-        return _make_room(account, world, now) or _foreign(new_ids)
+        return _make_room(account, world, now) or _give_up(rotation, "overtaken")
     if len(new_ids) == 1 and _is_fresh(world.pending_live_at, now):
         return Learn(new_id=new_ids[0])
     if len(new_ids) > 1 or _is_refused_for(patience, world, now):
@@ -353,11 +363,12 @@ def _give_up(rotation: Rotation, code: str) -> Action:
 
 def _undo(world: Observation, rotation: Rotation, now: datetime) -> Action:
     """Take back what an aborted rotation made, then close it."""
-    is_staged = world.pending is not None and world.pending.rotation_id == rotation.id
+    is_staged = _is_staged(world, rotation)
     if rotation.new_id and rotation.new_id in world.listed_ids:
         current = held_id(world)
         is_other = current is not None or (is_staged and not world.current_is_pending)
-        if not is_other or current == rotation.new_id or world.current_live_at is None:
+        is_only = len(world.listed_ids) == 1
+        if not is_other or current == rotation.new_id or is_only or not world.current_live_at:
             return _unsafe(rotation.new_id)
         if not _is_fresh(world.current_live_at, now) or not _is_fresh(world.seen_at, now):
             return Look()
@@ -371,14 +382,16 @@ def _undo(world: Observation, rotation: Rotation, now: datetime) -> Action:
 def _after_push(world: Observation, rotation: Rotation, request: Request, now: datetime) -> Action:
     current = world.current
     if current is None or not current.has_value:
-        return _changed("the Vault entry that was written is gone")
+        return _overwritten(rotation)
     if current.note is None or current.note.rotation_id != rotation.id or not current.intact:
-        return _changed("someone else changed the value at Vault after it was rotated")
+        return _overwritten(rotation)
     if rotation.vault_version is None or rotation.new_id is None:
         return Learn(new_id=current.note.secret_id, vault_version=current.version)
     if rotation.verified_at is None:
         return Verify(version=rotation.vault_version)
-    if world.pending is not None and world.pending.rotation_id == rotation.id:
+    # After the verification even where no entry is seen: a standby may not show it.
+    is_uncleared = world.pending is None and rotation.step in (Step.VERIFY, Step.CLEAR)
+    if is_uncleared or _is_staged(world, rotation):
         return Clear()
     due = _due(rotation, rotation.verified_at, request)
     if now < due:
@@ -410,6 +423,11 @@ def _due(rotation: Rotation, verified_at: datetime, request: Request) -> datetim
 
 def _note(world: Observation) -> Note | None:
     return world.current.note if world.current else None
+
+
+def _is_staged(world: Observation, rotation: Rotation) -> bool:
+    """Whether the pending entry is this rotation's."""
+    return world.pending is not None and world.pending.rotation_id == rotation.id
 
 
 def _is_pushed(world: Observation, rotation: Rotation) -> bool:
@@ -495,12 +513,22 @@ def _changed(why: str) -> Refuse:
     )
 
 
+def _overwritten(rotation: Rotation) -> Refuse:
+    version = rotation.vault_version or "that rotator wrote"
+    return Refuse(
+        code="drift",
+        why="someone else changed or removed the Vault entry after it was rotated",
+        hint=f"nothing was deleted; restore version {version} with `vault kv rollback`, and the "
+        "rotation goes on",
+    )
+
+
 def _dead() -> Refuse:
     return Refuse(
         code="current-refused",
         why="Vonage refuses the value that Vault holds",
-        hint="write a working secret to the Vault entry, or set `managed_by` so that the parent "
-        "account can rotate this one",
+        hint="write a working secret to the Vault entry (a line end behind it counts, too), or "
+        "set `managed_by` so that the parent account can rotate this one",
     )
 
 

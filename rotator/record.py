@@ -41,7 +41,6 @@ from rotator.protocol import (
     Stage,
 )
 
-
 #: The step that each effect belongs to.
 _STEPS: Mapping[type[Effect], Step] = {
     Evict: Step.EVICT,
@@ -209,12 +208,16 @@ def unknown(rotation: Rotation, action: Effect, error: RotatorError) -> Draft:
 
 
 def learned(world: Observation, rotation: Rotation, action: Learn) -> tuple[Observation, Draft]:
-    """Looking showed that an effect with unknown outcome did take place."""
+    """Looking showed what was not known before."""
     rotation = replace(
         rotation,
         new_id=action.new_id or rotation.new_id,
         vault_version=action.vault_version or rotation.vault_version,
+        predecessor_id=action.predecessor_id or rotation.predecessor_id,
     )
+    if action.predecessor_id:
+        draft = _draft("learned", Step.OPEN, rotation, predecessor_id=rotation.predecessor_id)
+        return replace(world, rotation=rotation), draft
     step = Step.CREATE if action.vault_version is None else Step.PUSH
     draft = _draft(
         "learned", step, rotation, secret_id=rotation.new_id, vault_version=rotation.vault_version

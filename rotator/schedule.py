@@ -1,7 +1,8 @@
 """When an account is due. Pure: takes the time, and draws no chance.
 
 Cron expressions are evaluated by cronsim, which follows Debian's cron over changes of daylight
-saving time: an hour that is skipped runs at once, an hour that comes twice runs once.
+saving time: a fixed time that is skipped runs at once, one that comes twice runs once. With a
+`*` as minute or hour, an expression follows the hours that pass.
 """
 
 import hashlib

@@ -104,14 +104,25 @@ def _columns(rows: Sequence[Row]) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
+#: More columns than any table has, to measure by.
+_WIDEST = 1_000
+
+
 def _draw(headers: Row, rows: Sequence[Row]) -> None:
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415  # only a terminal needs it
     from rich.console import Console  # noqa: PLC0415  # likewise
     from rich.table import Table  # noqa: PLC0415  # likewise
 
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for header in headers:
-        drawn.add_column(header, overflow="fold")
+    for index, header in enumerate(headers):
+        # Words, ids and times stay whole; what has spaces, in the last column, may be folded.
+        is_last = index == len(headers) - 1
+        drawn.add_column(header, overflow="fold", no_wrap=not is_last)
     for row in rows:
         drawn.add_row(*row)
-    Console(markup=False, emoji=False, highlight=False).print(drawn)
+    console = Console(markup=False, emoji=False, highlight=False)
+    widest = console.measure(drawn, options=console.options.update(width=_WIDEST)).minimum
+    # Rather lines that the terminal breaks than ids cut in pieces, which nobody could copy.
+    console.print(
+        drawn, width=max(widest, console.width), crop=False, soft_wrap=widest > console.width
+    )

@@ -111,7 +111,7 @@ def _text(draft: Draft) -> str:
         case "rejected":
             return "not done ({code}); looking again"
         case "unknown":
-            return "the answer is lost ({code}); looking what became of it"
+            return "not certain ({code}); looking what became of it"
         case "aborting":
             return "undoing the rotation ({code})"
         case "closed":

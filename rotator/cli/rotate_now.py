@@ -28,7 +28,7 @@ def rotate_now(
         str | None,
         typer.Option(
             metavar="DURATION",
-            help="how long the old secret lives on; ends the wait of a rotation that waits",
+            help="how long the old secret lives on; 0s also ends the wait of a rotation",
         ),
     ] = None,
     wait: Annotated[

@@ -125,7 +125,7 @@ class Standing:
         waits = self.opened.delete_due_at if self.opened else None
         notes = {
             "held: ": self.hold,
-            "drift: ": self.drift,
+            "": self.drift,
             "overdue: ": self.lateness,
             "waiting until ": words.moment(waits) if waits else None,
         }

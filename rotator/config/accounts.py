@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from rotator.config.duration import format_duration
 from rotator.config.problem import Problem, did_you_mean
-from rotator.config.tables import AccountTable, PolicyTable
+from rotator.config.tables import AccountTable, PolicyTable, Vault
 from rotator.model import Account, Policy
 
 _UNIQUE = ("name", "api_key", "vault_path")
@@ -82,20 +82,21 @@ def policy_problems(place: Place, table: PolicyTable, policy: Policy) -> Iterato
 
 
 def account_problems(
-    accounts: Iterable[Placed], parents: Mapping[str, object], pending_prefix: str | None
+    accounts: Iterable[Placed], parents: Mapping[str, object], vault: Vault | None
 ) -> Iterator[Problem]:
     """Find what is wrong between accounts.
 
     `parents` has `managed_by` by name for every account of the file, whether valid or not;
-    `pending_prefix` is None where it is not valid.
+    `vault` is None where it is not valid.
     """
     seen: dict[tuple[str, str], Placed] = {}
     for account in accounts:
         yield from _repeated(account, seen)
         yield from _fields(account)
         yield from _parent(account, parents)
-        if pending_prefix is not None:
-            yield from _among_pending(account, pending_prefix)
+        if vault is not None:
+            yield from _with_mount(account, vault.mount)
+            yield from _among_pending(account, vault.pending_prefix)
 
 
 def _repeated(account: Placed, seen: dict[tuple[str, str], Placed]) -> Iterator[Problem]:
@@ -127,6 +128,17 @@ def _parent(account: Placed, parents: Mapping[str, object]) -> Iterator[Problem]
         return
     hint = 'name another account of this file that has no parent itself, or "" for none'
     yield Problem(where=account.place.key("managed_by"), what=what, hint=hint)
+
+
+def _with_mount(account: Placed, mount: str) -> Iterator[Problem]:
+    """Find a path as policies have it, with the mount and `data` in front."""
+    path, prefix = account.table.vault_path, f"{mount}/data/"
+    if path.startswith(prefix):
+        yield Problem(
+            where=account.place.key("vault_path"),
+            what=f"{path!r} begins with the mount, which vault.mount names already",
+            hint=f"write {path.removeprefix(prefix)}",
+        )
 
 
 def _among_pending(account: Placed, prefix: str) -> Iterator[Problem]:

@@ -70,7 +70,7 @@ class Document:
         ledger = self._top(Ledger, "ledger")
         policy = self._policy()
         daemon = self._top(Daemon, "daemon")
-        accounts = self._accounts(policy, vault.pending_prefix if vault else None)
+        accounts = self._accounts(policy, vault)
         if vonage is None or vault is None or ledger is None or policy is None or daemon is None:
             return None
         return Settings(
@@ -102,7 +102,7 @@ class Document:
         self.problems.extend(policy_problems(place, table, policy))
         return policy
 
-    def _accounts(self, default: Policy | None, pending_prefix: str | None) -> list[AccountTable]:
+    def _accounts(self, default: Policy | None, vault: Vault | None) -> list[AccountTable]:
         raw = self._tables.get("accounts", [])
         if not isinstance(raw, list) or not raw:
             self.problems.append(_no_accounts(raw))
@@ -112,7 +112,7 @@ class Document:
             for account in accounts:
                 policy = policy_of(account.table, default)
                 self.problems.extend(policy_problems(account.place, account.table, policy))
-        self.problems.extend(account_problems(accounts, _parents(raw), pending_prefix))
+        self.problems.extend(account_problems(accounts, _parents(raw), vault))
         return [account.table for account in accounts]
 
     def _valid_accounts(self, raw: list[object]) -> Iterator[Placed]:

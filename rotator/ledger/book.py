@@ -291,10 +291,15 @@ def _expendable_ids(name: str) -> CompoundSelect[str]:
     superseded = select(rotation.c.predecessor_id).where(
         rotation.c.account == name,
         rotation.c.verified_at.is_not(None),
+        rotation.c.outcome.is_distinct_from("failed"),
         rotation.c.predecessor_id.is_not(None),
     )
     orphaned = select(rotation.c.new_id).where(
-        rotation.c.account == name, rotation.c.outcome == "failed", rotation.c.new_id.is_not(None)
+        rotation.c.account == name,
+        rotation.c.outcome == "failed",
+        # What was in Vault once may be in use.
+        rotation.c.vault_version.is_(None),
+        rotation.c.new_id.is_not(None),
     )
     return superseded.union(orphaned)
 

@@ -2,14 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from rotator.errors import LedgerError, LedgerFull, LedgerUnusable, RotatorError
 
@@ -158,6 +165,16 @@ def _sqlite(url: URL) -> Engine:
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 
+    @event.listens_for(engine, "checkout")
+    def _require_same_file(
+        _connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+    ) -> None:
+        # A file that was removed or replaced goes on taking commits, which nobody will find.
+        # Raising this has the pool connect anew.
+        now = _identity(url.database)
+        if record.info.setdefault("rotator_file", now) != now:
+            raise DisconnectionError
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # IMMEDIATE takes the write lock now: a transaction that has read does not fail when
@@ -166,6 +183,15 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _identity(path: str | None) -> tuple[int, int] | None:
+    """Tell a file from any other that gets its name later; None where there is none."""
+    try:
+        found = Path(path or "").stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _postgresql(url: URL) -> Engine:

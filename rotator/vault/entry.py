@@ -61,7 +61,11 @@ def pending_of(path: str, version: int, fields: Fields) -> StoredPending:
             hint=f"look at {path} in Vault: it may hold the only copy of a secret; remove it"
             " with all its versions once it does not",
         )
-    entry = PendingEntry(rotation_id=rotation_id, listed_ids=listed_ids)
+    entry = PendingEntry(
+        rotation_id=rotation_id,
+        listed_ids=listed_ids,
+        predecessor_id=_text(fields, "predecessor_id"),
+    )
     return StoredPending(version=version, entry=entry, value=SecretValue(value))
 
 
@@ -71,6 +75,7 @@ def pending_fields(value: SecretValue, entry: PendingEntry) -> dict[str, Any]:
         "value": value.reveal(),
         "rotation_id": entry.rotation_id,
         "listed": sorted(entry.listed_ids),
+        "predecessor_id": entry.predecessor_id,
     }
 
 

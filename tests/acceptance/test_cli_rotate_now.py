@@ -224,7 +224,7 @@ def test_a_signal_ends_it_after_the_present_step(desk: Desk, signum: signal.Sign
     resumed = desk.run("resume")
 
     assert done.code == 128 + signum
-    assert done.err.endswith("interrupted; nothing is lost, run the command again\n")
+    assert done.err.endswith("interrupted; nothing is lost, `rotator resume` goes on\n")
     assert (done.out, lease) == ("", [(None,)])
     assert (resumed.code, "completed" in resumed.out) == (0, True)
     assert len(desk.secret_ids()) == 1

@@ -210,6 +210,7 @@ def test_a_pending_entry_is_replaced(
         "value": new.reveal(),
         "rotation_id": "rotation-1",
         "listed": ["id-0", "id-2"],
+        "predecessor_id": None,
     }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from rotator.sim import Fault, VaultSimulator
+from rotator.sim import Fault
 from tests.harness.scene import Scene
 from tests.harness.witness import Seen, System
 
@@ -46,9 +46,7 @@ def _unauthorized(scene: Scene, seen: Seen) -> None:
 
 
 def _another_token(scene: Scene, _seen: Seen) -> None:
-    vault = scene.world.vault
-    vault.revoke_token(scene.token_file.read_text())
-    scene.token_file.write_text(vault.issue_token())
+    scene.new_token()
 
 
 def _seal(scene: Scene, _seen: Seen) -> None:
@@ -115,9 +113,7 @@ def _open(scene: Scene) -> None:
 
 def mend(scene: Scene) -> None:
     """Put right what a mishap left behind: between two passes, an operator was there."""
-    vault = scene.world.vault
-    assert isinstance(vault, VaultSimulator)
-    vault.sealed = False
-    vault.stale_reads = 0
+    scene.world.vault.sealed = False
+    scene.world.vault.stale_reads = 0
     _open(scene)
     scene.clock.wakers.clear()

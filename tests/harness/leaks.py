@@ -78,8 +78,7 @@ def found(values: Iterable[str], api_keys: Iterable[str], texts: Iterable[str]) 
     return [text[:60] for text in texts if any(form in text for form in wanted)]
 
 
-def files_below(folder: Path) -> Iterator[str]:
-    """Give the content of every file below `folder`, one character for each byte."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            yield f"{path.name}: {path.read_bytes().decode('latin-1')}"
+def contents(paths: Iterable[Path]) -> Iterator[str]:
+    """Give the content of every file, one character for each byte."""
+    for path in sorted(paths):
+        yield f"{path.name}: {path.read_bytes().decode('latin-1')}"

@@ -4,7 +4,7 @@ import dataclasses
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -25,8 +25,8 @@ from rotator.ledger.book import Book
 from rotator.ledger.chain import Entry
 from rotator.ledger.database import open_database
 from rotator.ledger.queries import Queries
-from rotator.model import Account, OnForeign, Outcome, Policy, Report, Request, Rotation, Step
-from rotator.ports import Draft, Issuer, Ledger, Lease, Store
+from rotator.model import Account, OnForeign, Outcome, Policy, Report, Request, Rotation
+from rotator.ports import Draft, Issuer, Lease, Ledger, Store
 from rotator.sim import SimSecret, VaultSimulator, VonageSimulator, World
 from rotator.vault import Connection, KvStore, TokenFile
 from rotator.vonage import Secrets, Transport
@@ -39,6 +39,8 @@ from tests.harness.witness import Seen, Snapshot, Witness
 LEASE = 180.0
 #: Each simulated account's first secret is that much older than the scene.
 AGE = timedelta(days=40)
+#: Characters; anything shorter is no secret and found everywhere.
+SHORTEST = 8
 NAME = "account-1"
 SUB = "account-1-sub-1"
 
@@ -82,14 +84,14 @@ class Scene:
         #: Every value that was ever drawn.
         self.drawn: list[str] = []
         self._cleanup = ExitStack()
+        self._process = ExitStack()
         self.world = self._world()
         self.accounts = self._accounts()
         self._copy_ledger()
         self.token_file = self.folder / "token"
-        self.token_file.write_text(self.world.vault.issue_token())
-        self.witness = Witness(
-            world=self.world, accounts=self.accounts, entries=lambda name: self.entries(name)
-        )
+        self.tokens: list[str] = []
+        self.new_token()
+        self.witness = Witness(world=self.world, accounts=self.accounts, entries=self.entries)
 
     def __enter__(self) -> Self:
         """Start the simulators and a first process."""
@@ -112,8 +114,7 @@ class Scene:
         trace: TracebackType | None,
     ) -> None:
         """Close everything and, unless the test failed already, check the rules."""
-        self.transport.close()
-        self.database.dispose()
+        self._process.close()
         self._cleanup.close()
         if error is None:
             self.check()
@@ -122,11 +123,10 @@ class Scene:
 
     def restart(self) -> None:
         """Begin a new process: nothing is left of the one before but what is durable."""
-        if hasattr(self, "transport"):
-            self.transport.close()
-            self.database.dispose()
+        self._process.close()
         self.calls = Calls(errors=self.errors)
         self.database = open_database(f"sqlite:///{self.ledger_file}")
+        self._process.callback(self.database.dispose)
         event.listen(self.database, "connect", _without_sync)
         self.queries = Queries(self.database)
         self.book = Book(self.database, lease_seconds=LEASE)
@@ -141,6 +141,7 @@ class Scene:
                 random=lambda: 0.5,
                 wall_clock=self.clock.epoch,
             )
+        self._process.callback(self.transport.close)
         connection = Connection(
             self.world.vault.url,
             token_source=TokenFile(str(self.token_file)),
@@ -298,6 +299,14 @@ class Scene:
 
         self.witness.after.append(step_in)
 
+    def new_token(self) -> None:
+        """Put another Vault token into the token file; the one before is revoked."""
+        vault = self.world.vault
+        if self.tokens:
+            vault.revoke_token(self.tokens[-1])
+        self.tokens.append(vault.issue_token())
+        self.token_file.write_text(self.tokens[-1])
+
     def propagate_in(self, seconds: float) -> None:
         """Let Vonage take so long from now on until all of it knows of a change."""
         api = self.world.vonage._api
@@ -319,6 +328,10 @@ class Scene:
         """Remove the pending entry with all its versions by hand, if there is one."""
         mount = self.world.vault._mounts.versioned("secret")
         mount.keys.pop(self.accounts[name].pending_path, None)
+
+    def spoil_pending(self, name: str = NAME, **fields: Any) -> None:  # noqa: ANN401  # any JSON
+        """Write a pending entry by hand."""
+        self.world.vault.write(self.accounts[name].pending_path, fields)
 
     def drop_current(self, name: str = NAME) -> None:
         """Remove the current entry with all its versions by hand."""
@@ -400,22 +413,28 @@ class Scene:
         assert not leaks_found, "a value is found in:\n" + "\n".join(leaks_found)
 
     def leaks(self) -> list[str]:
-        """Name the texts in which a value is found."""
-        values = {secret.value for name in self.accounts for secret in self.history(name)}
+        """Name the texts in which a value or a token is found."""
         texts = [
             *self.ear.lines,
             *map(leaks.text_of, self.errors),
             *map(repr, [*self.reports, *self.told]),
             *(str(dataclasses.asdict(report)) for report in self.reports),
-            *leaks.files_below(self.folder),
+            *leaks.contents(self.folder.glob("ledger-*")),
         ]
         api_keys = [account.api_key for account in self.accounts.values()]
-        return leaks.found(values | set(self.drawn), api_keys, texts)
+        return leaks.found(self._values(), api_keys, texts)
 
-    def with_policy(self, name: str = NAME, **policy: Any) -> None:  # noqa: ANN401  # of `Policy`
-        """Change the account's configuration."""
-        account = self.accounts[name]
-        self.accounts[name] = replace(account, policy=replace(account.policy, **policy))
+    def _values(self) -> set[str]:
+        """Give everything that is secret: whatever was drawn, issued or stored."""
+        values = {*self.drawn, *self.tokens}
+        for name, account in self.accounts.items():
+            values |= {secret.value for secret in self.history(name)}
+            values |= {
+                str(version.data.get("api_secret"))
+                for version in self.world.vault.versions(account.vault_path)
+                if version.data
+            }
+        return {value for value in values if len(value) >= SHORTEST}
 
 
 def _without_sync(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

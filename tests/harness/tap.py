@@ -7,7 +7,7 @@ from typing import Any, Literal
 Moment = Literal["before", "after"]
 MOMENTS: tuple[Moment, Moment] = ("before", "after")
 #: Called in the engine's thread; what it raises is raised to the engine.
-Interruption = Callable[[], None]
+Interruption = Callable[[], object]
 
 
 class Killed(BaseException):

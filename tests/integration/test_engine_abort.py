@@ -10,7 +10,7 @@ from rotator.model import Outcome, Report
 from rotator.protocol import MAX_DRAWS
 from rotator.sim import Fault
 from tests.harness.scene import NAME, Scene
-from tests.harness.tap import Moment
+from tests.harness.tap import MOMENTS, Moment
 
 POST = r"/accounts/\w+/secrets$"
 
@@ -79,8 +79,7 @@ def test_the_next_rotation_after_an_undone_one_is_a_new_one(tmp_path: Path) -> N
 
 
 def test_a_rejected_value_that_did_arrive_is_kept(tmp_path: Path) -> None:
-    """A value sent twice is rejected the second time because the first one took effect: looking
-    shows it, and no other value is drawn."""
+    """A value is rejected for having arrived before: looking shows it, and no other is drawn."""
     with Scene(tmp_path, propagation=1.0) as scene:
         # The first answer is lost, and Vonage's list does not show the new secret at once.
         faults = scene.world.vonage.faults
@@ -108,8 +107,7 @@ def _list_of(scene: Scene) -> dict[str, object]:
 def test_a_secret_that_never_works_is_removed_again(
     tmp_path: Path, *, rotated_before: bool
 ) -> None:
-    """After the propagation time a refused secret is deleted, the pending entry cleared, and
-    consumers have noticed nothing."""
+    """A secret refused for too long is deleted and its pending entry cleared, unnoticed."""
     with Scene(tmp_path, rotated_before=rotated_before) as scene:
         scene.propagate_in(500)
         before = scene.look()
@@ -139,13 +137,14 @@ def test_patience_with_a_new_secret_is_what_is_configured(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("number", range(1, 7))
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_an_undoing_that_is_killed_is_carried_on(tmp_path: Path, moment: str, number: int) -> None:
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_an_undoing_that_is_killed_is_carried_on(
+    tmp_path: Path, moment: Moment, number: int
+) -> None:
     """Abort survives its process: the orphan goes, the reason stays."""
     with Scene(tmp_path, propagation=1e6) as scene:
         before = scene.look()
-        at: Moment = "before" if moment == "before" else "after"
-        scene.on_event["aborting"] = lambda: scene.calls.plan(at, "", number, scene.calls.kill)
+        scene.on_event["aborting"] = lambda: scene.calls.plan(moment, "", number, scene.calls.kill)
         killed = scene.run_until_killed()
         for _ in range(3):
             rotation = scene.rotation()
@@ -266,6 +265,22 @@ def test_the_wait_that_vonage_asks_for_is_kept(tmp_path: Path) -> None:
 
         assert report.outcome is Outcome.COMPLETED
         assert 17 in scene.clock.sleeps
+
+
+def test_a_wait_of_an_hour_is_left_to_the_next_pass(tmp_path: Path) -> None:
+    """No pass sits out what is longer than its lease; the rotation stays open, as it was."""
+    with Scene(tmp_path) as scene:
+        scene.world.vonage.faults.add(
+            Fault("status", status=429, method="POST", path=POST, headers={"Retry-After": "3600"})
+        )
+        first = scene.attempt()
+        asleep = sum(scene.clock.sleeps)
+        second = scene.attempt()
+
+        assert code(first) == "rate-limited"
+        assert asleep < 1
+        assert second.outcome is Outcome.COMPLETED
+        assert second.rotation_id == first.rotation_id
 
 
 def test_an_undone_rotation_leaves_no_due_time(tmp_path: Path) -> None:

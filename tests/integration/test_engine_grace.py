@@ -7,12 +7,13 @@ import pytest
 
 from rotator.model import Outcome, Request, Step
 from rotator.protocol import Wait
+from rotator.sim import Fault
 from tests.harness.clock import START
-from tests.harness.faults import Fault
 from tests.harness.scene import LEASE, NAME, Scene
 
 GRACE = timedelta(hours=24)
 NONE = timedelta()
+HOUR = timedelta(hours=1)
 
 
 def test_the_predecessor_outlives_the_grace(tmp_path: Path) -> None:
@@ -44,11 +45,11 @@ def test_resume_respects_the_grace_to_the_second(tmp_path: Path) -> None:
 
 def test_wait_sits_the_grace_out(tmp_path: Path) -> None:
     """With `--wait` one pass takes as long as the grace, and keeps its lease all the while."""
-    with Scene(tmp_path, grace=GRACE) as scene:
+    with Scene(tmp_path, grace=2 * HOUR) as scene:
         report = scene.attempt(wait=True)
 
         assert report.outcome is Outcome.COMPLETED
-        assert scene.clock.now() >= START + GRACE
+        assert scene.clock.now() >= START + 2 * HOUR
         assert max(scene.clock.sleeps) < LEASE / 2
         assert len(scene.secrets()) == 1
 
@@ -56,12 +57,12 @@ def test_wait_sits_the_grace_out(tmp_path: Path) -> None:
 def test_a_grace_asked_for_is_kept_by_whoever_resumes(tmp_path: Path) -> None:
     """`--grace` counts for the rotation, not for the pass: a later process goes by it."""
     with Scene(tmp_path, grace=GRACE) as scene:
-        report = scene.attempt(grace=timedelta(hours=1))
+        report = scene.attempt(grace=HOUR)
         scene.clock.advance(hours=1)
         scene.restart()
         resumed = scene.resume()
 
-        assert report.delete_due_at == START + timedelta(hours=1)
+        assert report.delete_due_at == START + HOUR
         assert resumed.outcome is Outcome.COMPLETED
 
 
@@ -114,7 +115,7 @@ def test_grace_of_zero_ends_the_wait(tmp_path: Path) -> None:
 
 def test_a_longer_grace_does_not_prolong_the_wait(tmp_path: Path) -> None:
     """What was promised to be deleted is: a grace given later can only shorten."""
-    with Scene(tmp_path, grace=timedelta(hours=1)) as scene:
+    with Scene(tmp_path, grace=HOUR) as scene:
         scene.attempt()
         scene.clock.advance(hours=1)
         again = scene.attempt(grace=timedelta(hours=48))

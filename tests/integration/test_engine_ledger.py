@@ -9,6 +9,7 @@ import pytest
 from rotator.errors import LedgerError, LedgerFull, LedgerUnusable
 from rotator.model import Outcome, Request
 from tests.harness.scene import LEASE, NAME, Scene
+from tests.harness.tap import MOMENTS, Moment
 
 #: The ledger's part in a rotation without a grace: claim, recall twice, nine commits, release.
 CALLS = range(1, 13)
@@ -33,14 +34,13 @@ def test_the_ledger_is_called_as_often_as_the_tests_think(tmp_path: Path) -> Non
         assert scene.calls.count("ledger.") == len(CALLS)
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("number", CALLS)
-def test_a_failing_ledger_stops_everything(tmp_path: Path, moment: str, number: int) -> None:
-    """Whether the ledger fails before or after it wrote, nothing more is done; the next pass
-    carries on."""
+def test_a_failing_ledger_stops_everything(tmp_path: Path, moment: Moment, number: int) -> None:
+    """Where the ledger fails, before or after it wrote, the pass ends; the next carries on."""
     with Scene(tmp_path) as scene:
         is_last = number == CALLS[-1]
-        scene.calls.plan("before" if moment == "before" else "after", "ledger.", number, fail)
+        scene.calls.plan(moment, "ledger.", number, fail)
         report = scene.attempt()
         requests = len(scene.requests())
         called = scene.calls.names[-1]
@@ -122,16 +122,9 @@ def test_a_lease_that_cannot_be_released_does_not_hide_the_result(
 # -- The ledger is lost. -------------------------------------------------------------------
 
 
-UNKNOWN = pytest.mark.xfail(reason="protocol: a recovered first rotation has no predecessor")
-
-
-@pytest.mark.parametrize(
-    "number",
-    [*range(1, 5), pytest.param(5, marks=UNKNOWN), pytest.param(6, marks=UNKNOWN), 7, 8, 9],
-)
+@pytest.mark.parametrize("number", range(1, 10))
 def test_a_rotation_is_recovered_from_vault_alone(tmp_path: Path, number: int) -> None:
-    """With the ledger gone, the pending entry tells enough to carry on: same rotation, same
-    value, same predecessor."""
+    """With the ledger gone, the pending entry tells enough to carry on the same rotation."""
     with Scene(tmp_path) as scene:
         scene.calls.plan("after", "", number, scene.calls.kill)
         scene.run_until_killed()
@@ -162,8 +155,7 @@ def test_a_later_rotation_is_recovered_likewise(tmp_path: Path, number: int) -> 
 
 
 def test_a_ledger_lost_in_the_grace_leaves_a_stranger(tmp_path: Path) -> None:
-    """Without pending entry and ledger nobody knows the predecessor any more: it is not deleted,
-    and the operator is asked."""
+    """Nobody knows the predecessor any more: it is not deleted, and the operator is asked."""
     with Scene(tmp_path, grace=timedelta(hours=1)) as scene:
         first = scene.attempt()
         scene.lose_ledger()

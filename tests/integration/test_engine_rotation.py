@@ -111,9 +111,7 @@ def test_the_note_binds_the_value_and_the_ledger(tmp_path: Path) -> None:
         fields = scene.look().current or {}
         note = fields["rotator"]
         value = SecretValue(fields["api_secret"])
-        check = Note.check_of(
-            value, secret_id=note["secret_id"], rotation_id=note["rotation_id"]
-        )
+        check = Note.check_of(value, secret_id=note["secret_id"], rotation_id=note["rotation_id"])
 
         assert note["secret_id"] == report.new_secret_id
         assert note["rotation_id"] == report.rotation_id

@@ -110,7 +110,7 @@ def test_evicting_with_a_stale_look_looks_again(tmp_path: Path) -> None:
 def test_a_slot_taken_between_look_and_creation_is_refused(tmp_path: Path) -> None:
     """Vonage's "full" is looked into: a stranger took the slot, and is left alone."""
     with Scene(tmp_path, full_status=400) as scene:
-        scene.calls.plan("before", "issuer.create_secret", 1, lambda: scene.make_foreign())
+        scene.calls.plan("before", "issuer.create_secret", 1, scene.make_foreign)
         report = scene.attempt()
 
         assert code(report) == "foreign-secret"
@@ -167,9 +167,7 @@ def _remember_orphan(scene: Scene, rotation_id: str, orphan: str) -> None:
     )
     lease = scene.book.claim(NAME, scene.clock.now())
     draft = Draft(event="closed", step=last.step, detail={}, rotation_id=rotation_id)
-    scene.book.commit(
-        lease, rotation=failed, entries=[draft], sighting=None, now=scene.clock.now()
-    )
+    scene.book.commit(lease, rotation=failed, entries=[draft], sighting=None, now=scene.clock.now())
     scene.book.release(lease)
 
 
@@ -183,6 +181,7 @@ def _remember_orphan(scene: Scene, rotation_id: str, orphan: str) -> None:
         (lambda scene: scene.patch(api_secret=["a", "list"]), "field-missing"),
         (lambda scene: scene.patch(api_key="ffffffff"), "wrong-entry"),
         (lambda scene: scene.patch(api_secret="ByHand1234"), "current-refused"),
+        (lambda scene: scene.spoil_pending(value=7), "vault-entry"),
     ],
 )
 def test_an_entry_that_cannot_be_worked_on_is_refused(
@@ -198,7 +197,7 @@ def test_an_entry_that_cannot_be_worked_on_is_refused(
         assert report.error is not None
         assert report.error.hint
         assert len(scene.history()) == 1
-        assert scene.look().pending is None
+        assert scene.drawn == []
 
 
 def test_an_entry_without_an_api_key_gets_one(tmp_path: Path) -> None:
@@ -262,6 +261,35 @@ def test_a_held_account_is_left_alone(tmp_path: Path) -> None:
         assert "migration (ann)" in report.error.message
         assert record.drift is None
         assert len(scene.history()) == 1
+
+
+def test_a_hold_in_the_grace_lets_the_rotation_finish(tmp_path: Path) -> None:
+    """What has been pushed is finished, hold or not."""
+    with Scene(tmp_path, grace=timedelta(hours=1)) as scene:
+        report = scene.attempt()
+        with scene.database.begin() as connection:
+            connection.exec_driver_sql("UPDATE account SET hold_reason = 'x', held_by = 'ann'")
+        scene.clock.advance(hours=2)
+        resumed = scene.resume()
+
+        assert resumed.outcome is Outcome.COMPLETED
+        assert report.old_secret_id not in scene.look().ids
+
+
+def test_a_rotation_overtaken_by_hand_is_given_up(tmp_path: Path) -> None:
+    """Where somebody replaced the only secret by hand, what was staged before means nothing."""
+    with Scene(tmp_path) as scene:
+        scene.calls.plan("after", "store.write_pending", 1, scene.calls.kill)
+        scene.run_until_killed()
+        old, made = scene.secrets()[0].id, scene.make_foreign()
+        scene.patch(api_secret="MadeByHand1")
+        scene.revoke(old)
+        scene.witness.foreign.clear()
+        given_up, again = scene.attempt(), scene.attempt()
+
+        assert given_up.outcome is Outcome.FAILED
+        assert again.outcome is Outcome.COMPLETED
+        assert again.old_secret_id == made
 
 
 def test_a_ledger_that_is_away_is_no_refusal(tmp_path: Path) -> None:

@@ -328,6 +328,22 @@ def test_rows_have_every_field_of_a_rotation() -> None:
         (replace(ROTATION, new_id="new", abort_code="x"), set()),
         (replace(ROTATION, new_id="new", closed_at=NOW, outcome="failed"), {"new"}),
         (replace(ROTATION, new_id=None, closed_at=NOW, outcome="failed"), set()),
+        # Undone after it was in Vault: either secret may be in use.
+        (
+            replace(ROTATION, new_id="new", vault_version=2, closed_at=NOW, outcome="failed"),
+            set(),
+        ),
+        (
+            replace(
+                ROTATION,
+                new_id="new",
+                vault_version=2,
+                verified_at=NOW,
+                closed_at=NOW,
+                outcome="failed",
+            ),
+            set(),
+        ),
         (
             replace(ROTATION, new_id="new", verified_at=NOW, closed_at=NOW, outcome="completed"),
             {"old"},

@@ -149,7 +149,12 @@ def recorded(database: Engine) -> tuple[int, int, str | None]:
 
 @pytest.mark.parametrize("delivers_last", [False, True])
 def test_a_commit_that_loses_its_connection_anywhere(
-    database: Engine, far: Engine, proxy: Proxy, *, delivers_last: bool
+    database: Engine,
+    far: Engine,
+    proxy: Proxy,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    delivers_last: bool,
 ) -> None:
     """At whichever message it is lost, all or nothing is recorded, and the next commit works."""
     book = Book(far, lease_seconds=60)
@@ -178,6 +183,8 @@ def test_a_commit_that_loses_its_connection_anywhere(
     # Only the last message, the COMMIT, is one whose answer can be missing from a record.
     assert lost == [False] * (len(lost) - 1) + [delivers_last]
     assert proxy.left is not None
+    # A library's warning would reach the operator's terminal.
+    assert caplog.records == []
 
 
 CALLS: dict[str, Callable[[Book, Lease], object]] = {
@@ -235,9 +242,7 @@ def test_a_terminated_transaction(database: Engine, far: Engine) -> None:
         connection.execute(
             text("CREATE TRIGGER ends BEFORE INSERT ON entry EXECUTE FUNCTION ends()")
         )
-    with pytest.raises(
-        LedgerError, match="closed the connection unexpectedly|terminating connection"
-    ):
+    with pytest.raises(LedgerError):
         commit(book, lease, 2)
     with database.begin() as connection:
         connection.execute(text("DROP TRIGGER ends ON entry"))

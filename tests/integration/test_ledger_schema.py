@@ -109,7 +109,7 @@ def test_an_older_schema_can_be_left_to_the_operator(
     database: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A ledger of an older version is named as such."""
-    monkeypatch.setattr(schema, "HEAD", "0002")
+    monkeypatch.setattr(schema, "HEAD", "9999")
     with pytest.raises(LedgerUnusable, match="not up to date"):
         schema.ensure(database, auto_upgrade=False)
 
@@ -234,7 +234,7 @@ def differences(engine: Engine) -> list[Any]:
 
 def test_the_comparison_sees_a_difference(database: Engine) -> None:
     """A column or an index that only one side has would be found."""
-    run(database, "ALTER TABLE account ADD COLUMN extra text", "DROP INDEX rotation_open")
+    run(database, "ALTER TABLE account ADD COLUMN only_here text", "DROP INDEX rotation_open")
 
     assert len(differences(database)) == 2
 

@@ -58,7 +58,7 @@ def test_a_signal_is_no_error(
     failing(stop.Stopped(signum))
 
     assert boundary.run("rotator", ["config", "check"]) == code
-    assert capsys.readouterr().err == "interrupted; nothing is lost, run the command again\n"
+    assert capsys.readouterr().err == "interrupted; nothing is lost, `rotator resume` goes on\n"
 
 
 def test_an_end_of_input_is_no_answer(failing: Raise, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1257,3 +1257,13 @@ def test_example_is_toml_with_one_account() -> None:
     example: dict[str, Any] = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
 
     assert [account["api_key"] for account in example["accounts"]] == ["abcd1234"]
+
+
+def test_path_with_the_mount_in_front_is_refused(refuse: Refuse) -> None:
+    """A Vault path as policies have it, mount and `data` included, would lead nowhere."""
+    error = refuse(
+        f'{VAULT}[[accounts]]\nname = "a"\napi_key = "a"\nvault_path = "secret/data/x/a"\n'
+    )
+
+    assert "begins with the mount" in error.message
+    assert error.hint == "write x/a"
