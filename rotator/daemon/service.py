@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -78,9 +79,18 @@ class Daemon:
         self._scheduler.start()
         _log.info("started", accounts=len(self._wiring.accounts))
         self._notifier.ready()
-        while self._orders.get() != "stop":
-            self._reload()
+        while (order := self._next_order()) != "stop":
+            if order:
+                self._reload()
         return self._end()
+
+    def _next_order(self) -> str | None:
+        """Wait for an order, a second at most."""
+        # The kernel may give a signal to another thread than the one that sleeps here, and
+        # Python runs its handler only once this one wakes up.
+        with suppress(queue.Empty):
+            return self._orders.get(timeout=1.0)
+        return None
 
     def _open_ledger(self) -> None:
         """Refuse a ledger that no waiting mends; one that is only away is waited for."""
