@@ -62,7 +62,7 @@ class Crew:
         with self._lock:
             threads = list(self._threads)
         for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(min(threading.TIMEOUT_MAX, max(0.0, deadline - time.monotonic())))
         return not any(thread.is_alive() for thread in threads)
 
     def _run(self, account: Account, attempt: Callable[[], Report]) -> None:

@@ -203,11 +203,12 @@ class Daemon:
             return
         try:
             due = self._poll.due()
-            self._health.answered("ledger")
-        finally:
-            # From here, as it shows that the scheduler runs and that the ledger has answered,
-            # be it with an error: a ledger that is away is no reason to be started again.
+        except RotatorError:
+            # The scheduler runs and the ledger was asked: to be started again mends nothing.
             self._notifier.watchdog()
+            raise
+        self._health.answered("ledger")
+        self._notifier.watchdog()
         self._poll.begin(due)
         self._close_retired()
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
-from rotator.sim import World
+from rotator.sim import Fault, World
 from tests.acceptance.service import Service, service, until
+from tests.conftest import PostgreSQL
 
 Build = Callable[..., Service]
 #: Older than a policy of 30 days allows.
@@ -41,7 +43,6 @@ def test_due_accounts_are_rotated_once(build: Build) -> None:
     assert run.stop(process) == 0
     again = run.start()
     until(lambda: run.logged("started") == 2)
-    until(lambda: run.logged("stopping") == 1)
 
     assert run.stop(again) == 0
     assert set(run.made().values()) == {1}
@@ -152,3 +153,40 @@ def test_unusable_configuration_is_bad_usage(build: Build) -> None:
     run.config.write_text("[vault]\n")
 
     assert run.start().wait(30) == 2
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_a_database_that_comes_later_is_waited_for(
+    ledger_url: str, postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    """Started before its database, the daemon says so once, and makes its ledger when it can."""
+    later = make_url(ledger_url).set(database="later").render_as_string(hide_password=False)
+    world = World.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC) - OLD)
+    with service(world, tmp_path, later) as run:
+        process = run.start()
+        until(lambda: run.logged('"ledger"'))
+        assert process.poll() is None
+        postgresql._run("CREATE DATABASE later")
+        until(lambda: run.logged('"back"'))
+        until(run.are_done)
+
+        assert run.stop(process) == 0
+        assert run.logged('"away"') == 1
+        run.database.dispose()
+        postgresql.drop(later)
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_vonage_away_is_survived(build: Build) -> None:
+    """Where Vonage fails at every call, that is said once; what was begun is tried again later."""
+    run = build(accounts=3)
+    run.world.vonage.faults.add(Fault("status", times=None))
+    process = run.start()
+    until(lambda: run.logged('"away"'))
+    until(lambda: len(run.world.vonage.exchanges) > 6)
+    run.world.vonage.faults.clear()
+    until(lambda: all(record.seen_at for record in run.records()))
+
+    assert run.stop(process) == 0
+    assert run.logged('"away"') == 1

@@ -27,7 +27,7 @@ class Manager:
         self.path = str(folder / "notify")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self.path)
-        self._socket.setblocking(False)
+        self._socket.settimeout(0)
         self.messages: list[str] = []
 
     def has(self, check: Callable[[str], object], after: int = 0) -> bool:
@@ -69,7 +69,7 @@ def test_the_daemon_tells_systemd_how_it_is(ledger_url: str, tmp_path: Path) -> 
 @needs_systemd
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.name)
 def test_a_service_is_hardened(unit: Path) -> None:
-    """systemd's own measure of exposure stays at 1.3 or below, of 10."""
+    """The exposure that systemd measures stays at 1.3 or below, of 10."""
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=13", str(unit)],
         capture_output=True,
