@@ -136,11 +136,13 @@ class Daemon:
         return is_quiet
 
     def _quiet(self, deadline: float) -> bool:
-        """Wait for the jobs to end, until `deadline` at most, and let none begin."""
-        return all(
-            lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
-            for lock in (self._polling, self._looking)
-        )
+        """Wait for the jobs to end, until `deadline` at most. One that begins now does nothing."""
+        for lock in (self._polling, self._looking):
+            if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                return False
+            # A job that was about to begin must not wait for ever: its thread would be joined.
+            lock.release()
+        return True
 
     def _longest_call(self) -> timedelta:
         settings = self._wiring.settings
@@ -196,7 +198,8 @@ class Daemon:
     def _poll_once(self) -> None:
         with self._polling:
             self._guarded(self._find_work)
-            self._notifier.status(self._status())
+            if not self._stopping.is_set():
+                self._notifier.status(self._status())
 
     def _find_work(self) -> None:
         if self._stopping.is_set():
