@@ -27,7 +27,8 @@ class DriftCheck:
         self._wiring = wiring
         self._health = health
         self._stopping = stopping
-        self._order = deque(wiring.settings.accounts)
+        # A parent has to find its children's due times settled when it becomes due itself.
+        self._order = deque(wiring.settings.children_first())
         #: Failures in a row by account, and when to look again.
         self._failures: dict[str, int] = {}
         self._retry_at: dict[str, datetime] = {}
