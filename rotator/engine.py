@@ -33,6 +33,7 @@ from rotator.errors import (
     RequestRefused,
     RotatorError,
     SecretNotFound,
+    Stopping,
     StoreError,
     StoreForbidden,
     StoreUnavailable,
@@ -129,15 +130,25 @@ class Engine:
     #: Must go on counting while the process is stopped.
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    #: Asked before each step: whether this process is to end, and passes with it.
+    should_stop: Callable[[], bool] = lambda: False
 
-    def attempt(self, account: Account, request: Request, *, wait: bool = False) -> Report:
+    def attempt(
+        self,
+        account: Account,
+        request: Request,
+        *,
+        wait: bool = False,
+        claimed: Lease | None = None,
+    ) -> Report:
         """Take `account` as far as it can go now; with `wait`, through its grace as well.
 
-        Never raises a `RotatorError`: what went wrong is in the report.
+        `claimed` is the lease where the caller has it already; it is released at the end. Never
+        raises a `RotatorError`: what went wrong is in the report.
         """
         run: Pass | None = None
         try:
-            with _Claim(self, account) as lease:
+            with _Claim(self, account, claimed) as lease:
                 run = Pass(engine=self, account=account, lease=lease)
                 outcome = run.carry_out(request, wait=wait)
                 return Report.of(account, outcome, run.rotation)
@@ -166,14 +177,22 @@ class Engine:
     def refresh(self, account: Account) -> None:
         """Look at `account` and keep what was seen for `status`. Changes nothing else.
 
+        Drift that begins or ends is recorded: once, not at each look.
+
         Raises:
             Busy: another process is working on it, and keeps what it sees itself.
             RotatorError: something of it cannot be seen.
         """
         with _Claim(self, account) as lease:
+            known = self.ledger.recall(account.name).drift
             world = self.observer().look(account).world
-            sighting = seen(account, world, drift=self._drift(account, world))
-            self.ledger.commit(lease, rotation=None, entries=[], sighting=sighting, now=self.now())
+            drift = self._drift(account, world)
+            drafts = [] if drift == known else [_drifted(drift)]
+            sighting = seen(account, world, drift=drift)
+            now = self.now()
+            self.ledger.commit(lease, rotation=None, entries=drafts, sighting=sighting, now=now)
+        for draft in drafts:
+            self.listener(account.name, draft)
 
     def _drift(self, account: Account, world: Observation) -> str | None:
         """Say what would keep a rotation from starting or going on; a hold is no drift."""
@@ -200,9 +219,9 @@ class Engine:
 class _Claim:
     """The lease on an account for the length of a `with` block."""
 
-    def __init__(self, engine: Engine, account: Account) -> None:
+    def __init__(self, engine: Engine, account: Account, claimed: Lease | None = None) -> None:
         self._ledger, self._name = engine.ledger, account.name
-        self._lease = self._ledger.claim(account.name, engine.now())
+        self._lease = claimed or self._ledger.claim(account.name, engine.now())
 
     def __enter__(self) -> Lease:
         return self._lease
@@ -255,7 +274,7 @@ class Pass:
         """
         try:
             return self._carry_out(request, wait=wait)
-        except (LedgerError, LedgerUnusable, LeaseLost, Refused):
+        except (LedgerError, LedgerUnusable, LeaseLost, Refused, Stopping):
             raise
         except RotatorError as error:
             self._write("failed", code=error.code)
@@ -281,6 +300,7 @@ class Pass:
 
     def _loop(self, request: Request, *, wait: bool) -> Outcome:
         while True:
+            self._stop_if_told()
             until = waits_until(self.rotation, request) if self.rotation else None
             if until and self._must_wait(until, wait=wait):
                 return Outcome.AWAITING_DELETION
@@ -304,6 +324,12 @@ class Pass:
                 return self._close(action, sight)
             else:
                 self._do(action, request, sight)
+
+    def _stop_if_told(self) -> None:
+        """End the pass between two steps; the next one goes on from what is recorded."""
+        if self.engine.should_stop():
+            self._commit()
+            raise Stopping
 
     def _do(self, action: Action, request: Request, sight: Sight) -> None:
         match action:
@@ -574,6 +600,14 @@ def in_grace(rotation: Rotation | None) -> Refused:
         code="in-grace",
         hint="nothing was changed; `--grace 0s` ends the wait, `rotator resume` respects it",
     )
+
+
+def _drifted(drift: str | None) -> Draft:
+    """Write down that drift began, or became another, or ended."""
+    if drift is None:
+        return Draft(event="drift-over", step=None, detail={})
+    code, _, why = drift.partition(": ")
+    return Draft(event="drift", step=None, detail={"code": code, "why": why})
 
 
 def drift_text(action: Refuse) -> str:

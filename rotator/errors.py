@@ -9,7 +9,8 @@ operator what to do. Messages never hold a secret value or a response body.
     │   └── LedgerUnusable       the file is no ledger, is read-only, or of a newer version
     ├── Refused                  an operator must decide (exit 3)
     ├── Busy                     another process works on it (exit 75)
-    │   └── LeaseLost
+    │   ├── LeaseLost
+    │   └── Stopping
     ├── Aborted                  a rotation was undone before its secret was used
     ├── LedgerError              the ledger cannot be read or written
     │   └── LedgerFull           its disk is full (exit 3)
@@ -112,6 +113,12 @@ class LeaseLost(Busy):
     """the lease on this account went to another process."""
 
     code = "lease-lost"
+
+
+class Stopping(Busy):
+    """this process is to end; what is open is carried on later."""
+
+    code = "stopping"
 
 
 class LedgerError(RotatorError):

@@ -186,6 +186,8 @@ class Memory:
     hold: str | None
     #: Hash of the newest entry; 64 zeros before the first.
     head: str
+    #: What was wrong when the account was last looked at, named exactly; None for nothing.
+    drift: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ written down. The engine commits `intent` before an effect starts and one of `do
 Events of a rotation in the ledger: `opened`, `intent`, `done`, `rejected` (the server said
 no: certainly no effect), `unknown` (the answer was lost), `learned` (looking showed that the
 effect took place), `aborting`, `closed`. Events of an account: `refused` (an operator must
-decide), `failed` (a pass ended in an error).
+decide), `failed` (a pass ended in an error), `drift` and `drift-over` (someone else changed
+something that keeps the account from being rotated; that is mended).
 """
 
 from collections.abc import Mapping

@@ -38,6 +38,32 @@ def backoff(failures: int) -> timedelta:
     return min(FIRST_BACKOFF * (1 << doublings), LONGEST_BACKOFF)
 
 
+def retry_at(name: str, failures: int, now: datetime) -> datetime:
+    """Give when account `name` is tried again after its latest of `failures` failures in a row.
+
+    Up to a quarter is added to the wait, so that accounts that failed together part.
+    """
+    wait = backoff(failures)
+    return now + wait + _fraction(f"{name} {now.isoformat()}") * wait / 4
+
+
+def is_check_due(
+    name: str, seen_at: datetime | None, *, interval: timedelta, now: datetime
+) -> bool:
+    """Whether account `name`, last seen at `seen_at`, is to be looked at again.
+
+    Each account has a moment of its own in every `interval`, so that all of them together are
+    spread over it. One that was never seen is looked at now.
+    """
+    if seen_at is None:
+        return True
+    phase = _fraction(name) * interval
+    return (now - phase - _EPOCH) // interval > (seen_at - phase - _EPOCH) // interval
+
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+
 def _fraction(seed: str) -> float:
     """Spread `seed` evenly over 0 to 1."""
     digest = hashlib.sha256(seed.encode()).digest()

@@ -6,10 +6,23 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from rotator.cli import config, db, demo, history, ledger, resume, rotate_now, secrets, sim, status
+from rotator.cli import (
+    config,
+    db,
+    demo,
+    history,
+    ledger,
+    resume,
+    rotate_now,
+    run,
+    secrets,
+    sim,
+    status,
+)
 from rotator.cli.session import (
     DEFAULT_LOG_LEVEL,
     ConfigOption,
+    LogLevel,
     LogLevelOption,
     Session,
     VersionOption,
@@ -39,6 +52,7 @@ def _rotator() -> typer.Typer:
             "--config ./rotator.toml status --check",
         )
     )(_options)
+    _add(app, "run", run.run, "")
     _add(app, "rotate-now", rotate_now.rotate_now, *_ROTATE_NOW)
     _add(app, "resume", resume.resume, "", "sms-prod", "--json")
     _add(app, "status", status.status, "", "sms-prod --refresh", "--check", "--json")
@@ -94,7 +108,9 @@ def _options(
     log_level: LogLevelOption = None,
     _version: VersionOption = False,
 ) -> None:
-    context.obj = Session(config=config, log_level=log_level or DEFAULT_LOG_LEVEL)
+    # A service's log is all that is seen of it.
+    usual = LogLevel.INFO if context.invoked_subcommand == "run" else DEFAULT_LOG_LEVEL
+    context.obj = Session(config=config, log_level=log_level or usual)
 
 
 def _group(summary: str | None) -> typer.Typer:

@@ -42,7 +42,7 @@ ConfigOption = Annotated[
 ]
 LogLevelOption = Annotated[
     LogLevel | None,
-    typer.Option("--log-level", help="what to log on standard error; else warning"),
+    typer.Option("--log-level", help="what to log on standard error; else warning, for run info"),
 ]
 
 

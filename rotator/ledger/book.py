@@ -3,14 +3,16 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
+    ColumnElement,
     CompoundSelect,
     Connection,
     Engine,
     RowMapping,
     Select,
+    and_,
     func,
     insert,
     or_,
@@ -19,12 +21,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from rotator import schedule
 from rotator.errors import Busy, LeaseLost
 from rotator.ledger import chain, process, tables
 from rotator.ledger.database import reading, writing
 from rotator.ledger.rows import from_row, hold_text, to_row
-from rotator.model import Rotation
+from rotator.model import Rotation, Step
 from rotator.ports import Draft, Lease, Memory, Sighting
+
+Ts = TypeVar("Ts", bound=tuple[Any, ...])
 
 
 class Book:
@@ -58,18 +63,34 @@ class Book:
                 raise Busy(message)
             return self._take(connection, row, now)
 
+    def due_names(self, names: Collection[str], *, now: datetime) -> list[str]:
+        """Name those of `names` that are due, whoever is working on them, the longest first.
+
+        Due is an account whose next due time has come, or that has an open rotation with no
+        grace to wait for; but not one that is held, or that failed and is to be tried later.
+        """
+        query = select(tables.account.c.name).where(_is_due(now), tables.account.c.name.in_(names))
+        with reading(self._engine) as connection:
+            return list(connection.execute(_longest_first(query)).scalars())
+
     def claim_due(self, names: Collection[str], *, limit: int, now: datetime) -> list[Lease]:
         """Take the right to work on those of `names` that are due, at most `limit` of them.
 
-        Due is an account whose next due time has come, or that has an open rotation with no
-        grace to wait for. Passed over is one that is held, leased, or just being claimed:
-        many processes may ask at once, and each gets others. A lease of a dead process has to
-        expire first; `claim` need not wait for that.
+        Due is as `due_names` has it, at this very moment. Passed over is one that is leased to
+        a process not known to be dead, or just being claimed: many processes may ask at once,
+        and each gets others.
         """
         with writing(self._engine) as connection:
             clock = _clock(connection, now)
-            query = _due(now, clock).where(tables.account.c.name.in_(names)).limit(limit)
-            rows = connection.execute(query).mappings().all()
+            query = (
+                select(tables.account)
+                .where(_is_due(now), _is_free(connection, clock))
+                .where(tables.account.c.name.in_(names))
+                .limit(limit)
+                # On SQLite this compiles to nothing; there one transaction waits for the other.
+                .with_for_update(skip_locked=True)
+            )
+            rows = connection.execute(_longest_first(query)).mappings().all()
             return [self._take(connection, row, clock) for row in rows]
 
     def renew(self, lease: Lease, now: datetime) -> None:
@@ -103,6 +124,7 @@ class Book:
             expendable_ids=frozenset(expendable),
             hold=hold_text(dict(account)) if account else None,
             head=account["chain_head"] if account else chain.GENESIS,
+            drift=account["drift"] if account else None,
         )
 
     def knows_rotation(self, name: str, rotation_id: str) -> bool:
@@ -141,6 +163,7 @@ class Book:
                 chain_seq=seq,
                 lease_expires_at=expiry,
                 **seen,
+                **_tried(row, entries, now),
             )
         return head
 
@@ -202,6 +225,22 @@ def _seen(sighting: Sighting | None, row: RowMapping, now: datetime) -> tables.R
     return values | {"next_due_at": due_at}
 
 
+def _tried(row: RowMapping, entries: Sequence[Draft], now: datetime) -> tables.Row:
+    """Count failures in a row, and settle when the next try may be made."""
+    if any(draft.event in _FAILED for draft in entries):
+        failures = row["failures"] + 1
+        return {"failures": failures, "retry_at": schedule.retry_at(row["name"], failures, now)}
+    if any(draft.step in _SUCCEEDED or draft.event == "drift-over" for draft in entries):
+        return {"failures": 0, "retry_at": None}
+    return {}
+
+
+#: Events that a pass ends with when it came to nothing.
+_FAILED = ("failed", "refused")
+#: Steps whose record means that what failed before is overcome.
+_SUCCEEDED = (Step.VERIFY, Step.COMPLETE)
+
+
 def _ensure_account(connection: Connection, name: str) -> None:
     """Add the account's row where it has none; two processes may try at once."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -239,25 +278,32 @@ def _guarded(connection: Connection, lease: Lease) -> RowMapping:
     return row
 
 
-def _due(now: datetime, clock: datetime) -> Select[Any]:
-    """Find and lock the accounts to work on, the longest due first.
-
-    On SQLite `SKIP LOCKED` compiles to nothing; there one transaction waits for the other.
-    """
+def _is_due(now: datetime) -> ColumnElement[bool]:
     account, rotation = tables.account.c, tables.rotation.c
     opened = _open_rotations().where(rotation.account == account.name)
     in_grace = opened.where(rotation.delete_due_at > now).exists()
-    return (
-        select(tables.account)
-        .where(
-            or_(account.next_due_at <= now, opened.exists()),
-            ~in_grace,
-            account.hold_reason.is_(None),
-            or_(account.lease_owner.is_(None), account.lease_expires_at <= clock),
-        )
-        .order_by(account.next_due_at, account.name)
-        .with_for_update(skip_locked=True)
+    return and_(
+        or_(account.next_due_at <= now, opened.exists()),
+        ~in_grace,
+        account.hold_reason.is_(None),
+        or_(account.retry_at.is_(None), account.retry_at <= now),
     )
+
+
+def _is_free(connection: Connection, clock: datetime) -> ColumnElement[bool]:
+    """Whether nobody has an account's lease, or only one who cannot use it any more."""
+    account = tables.account.c
+    owners = select(account.lease_owner).where(account.lease_owner.is_not(None)).distinct()
+    dead = [owner for owner in connection.execute(owners).scalars() if process.is_dead(owner)]
+    return or_(
+        account.lease_owner.is_(None),
+        account.lease_expires_at <= clock,
+        account.lease_owner.in_(dead),
+    )
+
+
+def _longest_first(query: Select[Ts]) -> Select[Ts]:
+    return query.order_by(tables.account.c.next_due_at, tables.account.c.name)
 
 
 def _first(connection: Connection, query: Select[Any]) -> RowMapping | None:

@@ -66,6 +66,16 @@ class Queries:
             last = {row["account"]: from_row(row) for row in rotations}
         return [_account_record(name, known.get(name), last.get(name)) for name in names]
 
+    def last_seen(self) -> dict[str, datetime | None]:
+        """Tell of each account in the ledger when it was last seen; None for never.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        query = select(tables.account.c.name, tables.account.c.seen_at)
+        with reading(self._engine) as connection:
+            return {row.name: row.seen_at for row in connection.execute(query)}
+
     def open_accounts(self) -> list[str]:
         """Name the accounts that have an open rotation.
 

@@ -57,6 +57,9 @@ account = Table(
     Column("drift", Text),
     #: When the next rotation is due; null until the current secret's age is known.
     Column("next_due_at", Instant),
+    #: Passes in a row that failed or were refused, and when the next one may be made.
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("retry_at", Instant),
     Column("hold_reason", Text),
     Column("held_by", Text),
     Column("held_at", Instant),

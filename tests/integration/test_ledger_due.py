@@ -1,3 +1,4 @@
+import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -8,11 +9,11 @@ import pytest
 from sqlalchemy import Engine, select, update
 
 from rotator.errors import Busy
-from rotator.ledger import tables
+from rotator.ledger import process, tables
 from rotator.ledger.book import Book
 from rotator.ledger.database import open_database, writing
 from rotator.model import Rotation, Step
-from rotator.ports import Lease, Sighting
+from rotator.ports import Draft, Lease, Sighting
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -160,3 +161,85 @@ def test_an_account_being_claimed_is_passed_over(book: Book, ledger_url: str) ->
     other.dispose()
 
     assert claimed == ["b"]
+
+
+def test_a_dead_process_needs_no_expiry(database: Engine, book: Book) -> None:
+    """On the same machine the kernel tells that an owner is gone, and others take over."""
+    put(book, "a", NOW)
+    with subprocess.Popen(["true"]) as gone:
+        dead = process.this_process().split("/")
+        dead[-2] = str(gone.pid)
+    Book(database, lease_seconds=600, owner="/".join(dead)).claim("a", NOW)
+
+    assert due(book) == ["a"]
+
+
+def test_what_is_due_is_named_whoever_works_on_it(book: Book) -> None:
+    """A parent waits for a child that another process rotates, so that one is named as well."""
+    for name in "abc":
+        put(book, name, NOW)
+    book.claim("b", NOW)
+
+    assert book.due_names([*"abx"], now=NOW) == ["a", "b"]
+    assert book.due_names([*"ab"], now=NOW - HOUR) == []
+
+
+# -- After failures. -----------------------------------------------------------------------
+
+
+def passed(book: Book, event: str, step: Step | None = None, now: datetime = NOW) -> None:
+    """Record that a pass over account "a" ended in `event`."""
+    lease = book.claim("a", now)
+    draft = Draft(event=event, step=step, detail={})
+    book.commit(lease, rotation=None, entries=[draft], sighting=None, now=now)
+    book.release(lease)
+
+
+def tries(database: Engine) -> tuple[int, datetime | None]:
+    """Read how often account "a" failed, and when it is tried again."""
+    account = tables.account.c
+    with database.connect() as connection:
+        row = connection.execute(select(account.failures, account.retry_at)).one()
+    return row.failures, row.retry_at
+
+
+@pytest.mark.parametrize("event", ["failed", "refused"])
+def test_a_failure_puts_the_next_try_off(database: Engine, book: Book, event: str) -> None:
+    """What failed is tried again, later each time, with all processes counting together."""
+    put(book, "a", NOW)
+    passed(book, event)
+    first = tries(database)
+    passed(book, event)
+    second = tries(database)
+
+    assert (first[0], second[0]) == (1, 2)
+    assert first[1] is not None
+    assert second[1] is not None
+    assert NOW < first[1] < second[1]
+    assert due(book) == []
+    assert [each.account for each in book.claim_due(["a"], limit=1, now=second[1])] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("event", "step"),
+    [("done", Step.VERIFY), ("closed", Step.COMPLETE), ("drift-over", None)],
+)
+def test_a_success_forgets_the_failures(
+    database: Engine, book: Book, event: str, step: Step | None
+) -> None:
+    """Once it works, or what was in its way is mended, the next failure is a first one."""
+    put(book, "a", NOW)
+    passed(book, "failed")
+    passed(book, event, step)
+
+    assert tries(database) == (0, None)
+    assert due(book) == ["a"]
+
+
+def test_a_step_on_the_way_is_no_success(database: Engine, book: Book) -> None:
+    """A pass that gets as far as the last one did has not overcome what ended that."""
+    put(book, "a", NOW)
+    passed(book, "failed")
+    passed(book, "intent", Step.CREATE)
+
+    assert tries(database)[0] == 1

@@ -1,0 +1,96 @@
+"""The workers: one pass each, at most so many at once, on the objects of one configuration."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+
+from rotator import schedule
+from rotator.daemon.health import Health, component_of_code
+from rotator.model import Account, Outcome, Report
+from rotator.wiring import Wiring
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(kw_only=True)
+class Crew:
+    """Runs passes in threads and knows which ones run."""
+
+    health: Health
+    _running: dict[str, Wiring] = field(default_factory=dict)
+    #: What became of each account's last pass, to tell of a change and not of each try.
+    _told: dict[str, str] = field(default_factory=dict)
+    #: Unforeseen errors in a row by account, and when to try again.
+    _failures: dict[str, int] = field(default_factory=dict)
+    _retry_at: dict[str, datetime] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _threads: set[threading.Thread] = field(default_factory=set)
+
+    @property
+    def busy_with(self) -> list[str]:
+        """Name the accounts that are worked on."""
+        with self._lock:
+            return sorted(self._running)
+
+    def uses(self, wiring: Wiring) -> bool:
+        """Whether a pass runs on `wiring`."""
+        with self._lock:
+            return any(used is wiring for used in self._running.values())
+
+    def start(self, account: Account, wiring: Wiring, attempt: Callable[[], Report]) -> None:
+        """Run `attempt` in a thread of its own."""
+        # Not waited for for ever at the end: see `join`.
+        thread = threading.Thread(
+            target=self._run, args=(account, attempt), name=account.name, daemon=True
+        )
+        with self._lock:
+            self._running[account.name] = wiring
+            self._threads.add(thread)
+        thread.start()
+
+    def is_put_off(self, name: str) -> bool:
+        """Whether account `name` ended in an error that nobody foresaw, and has to wait."""
+        retry_at = self._retry_at.get(name)
+        return retry_at is not None and datetime.now(UTC) < retry_at
+
+    def join(self, deadline: float) -> bool:
+        """Wait for all passes to end, until `deadline` at most; give whether they did."""
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(min(threading.TIMEOUT_MAX, max(0.0, deadline - time.monotonic())))
+        return not any(thread.is_alive() for thread in threads)
+
+    def _run(self, account: Account, attempt: Callable[[], Report]) -> None:
+        try:
+            self._tell(attempt())
+        except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
+            _log.error("unexpected error", account=account.name, exc_info=error)
+            # The ledger did not hear of it, so that it would be tried again at once.
+            failures = self._failures[account.name] = self._failures.get(account.name, 0) + 1
+            self._retry_at[account.name] = schedule.retry_at(
+                account.name, failures, datetime.now(UTC)
+            )
+        finally:
+            with self._lock:
+                self._running.pop(account.name, None)
+                self._threads.discard(threading.current_thread())
+
+    def _tell(self, report: Report) -> None:
+        """Log what became of a pass; the same failure again is not news."""
+        self._failures.pop(report.account, None)
+        error = report.error
+        word = error.code if error else report.outcome.value
+        is_news, self._told[report.account] = self._told.get(report.account) != word, word
+        facts = {"account": report.account, "rotation_id": report.rotation_id}
+        if error is None:
+            self.health.answered("vonage")
+            _log.info(report.outcome.value, **facts, secret_id=report.new_secret_id)
+        elif component := component_of_code(error.code):
+            self.health.lost(component, error.code, error.message)
+        elif report.outcome is not Outcome.BUSY and is_news:
+            _log.warning(report.outcome.value, **facts, code=error.code, reason=error.message)

@@ -1,0 +1,59 @@
+"""Telling systemd how the service is (sd_notify(3)): one datagram for each message."""
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+
+class Notifier:
+    """Sends to the socket that systemd names; to nobody where it names none."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        """Read $NOTIFY_SOCKET, $WATCHDOG_USEC and $WATCHDOG_PID."""
+        path = environ.get("NOTIFY_SOCKET", "")
+        # A leading @ stands for the zero byte of the abstract namespace.
+        self._address = f"\0{path[1:]}" if path.startswith("@") else path
+        is_meant = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        microseconds = environ.get("WATCHDOG_USEC", "") if is_meant else ""
+        #: How often to send `watchdog`, in seconds; None where nobody waits for it.
+        self.watchdog_seconds = int(microseconds) / 2e6 if microseconds.isdecimal() else None
+        self._status = ""
+
+    def ready(self) -> None:
+        """Say that start-up, or a reload, is over."""
+        self._send("READY=1")
+
+    def status(self, text: str) -> None:
+        """Say in words how things are, for `systemctl status`; once, until it changes."""
+        if text != self._status:
+            self._status = text
+            self._send(f"STATUS={text}")
+
+    def reloading(self) -> None:
+        """Say that a reload has begun. systemd wants to know in the same message when."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self) -> None:
+        """Say that the process is about to end."""
+        self._send("STOPPING=1")
+
+    def watchdog(self) -> None:
+        """Say that the service is alive: not just this thread, but what it is there for."""
+        if self.watchdog_seconds is not None:
+            self._send("WATCHDOG=1")
+
+    def _send(self, message: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+                channel.settimeout(1)
+                channel.sendto(message.encode(), self._address)
+        except OSError as error:
+            # A service manager that does not listen is no reason to stop rotating.
+            _log.debug("systemd not told", error=type(error).__name__)

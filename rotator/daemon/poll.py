@@ -1,0 +1,97 @@
+"""Looking for due accounts, and giving them to the workers."""
+
+import dataclasses
+import threading
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+
+import structlog
+
+from rotator.daemon.crew import Crew
+from rotator.daemon.health import Health
+from rotator.errors import RotatorError, StoreUnavailable
+from rotator.model import Account, Request
+from rotator.ports import Draft
+from rotator.wiring import Wiring
+
+_log = structlog.get_logger(__name__)
+
+
+class Poll:
+    """Claims what is due, as much as there are workers for. Of one configuration."""
+
+    def __init__(
+        self, wiring: Wiring, *, crew: Crew, health: Health, stopping: threading.Event
+    ) -> None:
+        """Prepare; nothing is asked yet."""
+        self._wiring = wiring
+        self._crew = crew
+        self._health = health
+        self._stopping = stopping
+
+    def due(self) -> list[str]:
+        """Name the accounts that may be worked on now and that nobody here works on.
+
+        Raises:
+            RotatorError: the ledger cannot be read.
+        """
+        accounts = self._wiring.accounts
+        due = self._wiring.book.due_names(list(accounts), now=datetime.now(UTC))
+        busy = self._crew.busy_with
+        due = [name for name in due if not self._crew.is_put_off(name)]
+        return [name for name in without_parents(due, accounts.values(), busy) if name not in busy]
+
+    def begin(self, names: Collection[str]) -> None:
+        """Claim the due of `names` and start work on them, if Vault can be used.
+
+        Raises:
+            RotatorError: the ledger cannot be written.
+        """
+        free = self._wiring.settings.daemon.concurrency - len(self._crew.busy_with)
+        if not names or free <= 0 or not self._can_store():
+            return
+        engine = dataclasses.replace(
+            self._wiring.engine(told), sleep=self._sleep, should_stop=self._stopping.is_set
+        )
+        leases = self._wiring.book.claim_due(list(names), limit=free, now=datetime.now(UTC))
+        for lease in leases:
+            account = self._wiring.accounts[lease.account]
+            self._crew.start(
+                account,
+                self._wiring,
+                lambda account=account, lease=lease: engine.attempt(  # type: ignore[misc]
+                    account, Request(reason="due"), claimed=lease
+                ),
+            )
+
+    def _can_store(self) -> bool:
+        """Whether Vault can be used. What cannot be stored is not begun, and does not count."""
+        try:
+            self._wiring.store.check()
+        except StoreUnavailable as error:
+            self._health.failed(error)
+            return False
+        except RotatorError as error:
+            self._health.lost("vault", error.code, error.message)
+            return False
+        self._health.answered("vault")
+        return True
+
+    def _sleep(self, seconds: float) -> None:
+        """Pause a pass, which looks afterwards whether it is to end."""
+        self._stopping.wait(seconds)
+
+
+def without_parents(
+    due: Iterable[str], accounts: Iterable[Account], busy: Collection[str]
+) -> list[str]:
+    """Leave out who manages an account that is due or being worked on: children go first."""
+    due = list(due)
+    waited_for = {*due, *busy}
+    parents = {account.managed_by for account in accounts if account.name in waited_for}
+    return [name for name in due if name not in parents]
+
+
+def told(name: str, draft: Draft) -> None:
+    """Log a ledger entry: the record of a rotation, for those who read the journal."""
+    _log.debug("recorded", account=name, entry=draft.event, step=draft.step, detail=draft.detail)

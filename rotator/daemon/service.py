@@ -1,0 +1,241 @@
+"""The daemon's life: its recurring jobs, its signals, its end.
+
+APScheduler does no more than wake the two jobs. When an account is due is a row in the ledger,
+so that nothing is forgotten while nobody runs, and nothing is done twice where several do.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from rotator.config import Settings
+from rotator.daemon.crew import Crew
+from rotator.daemon.drift import DriftCheck
+from rotator.daemon.health import Health
+from rotator.daemon.notify import Notifier
+from rotator.daemon.poll import Poll
+from rotator.errors import ConfigError, LedgerUnusable, RotatorError
+from rotator.wiring import Wiring
+
+_log = structlog.get_logger(__name__)
+
+#: How long passes may take for the step they are at, besides one call's timeout, in seconds.
+PATIENCE = 10.0
+
+
+class Daemon:
+    """Runs until it is told to stop."""
+
+    def __init__(self, load: Callable[[], Settings], environ: Mapping[str, str]) -> None:
+        """Prepare to run on what `load` gives; it is called again for each reload.
+
+        Raises:
+            ConfigError: the configuration is not usable.
+        """
+        self._load = load
+        self._environ = environ
+        self._stopping = threading.Event()
+        #: What the main thread is to do: "reload" or "stop".
+        self._orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._health = Health()
+        self._crew = Crew(health=self._health)
+        self._notifier = Notifier(environ)
+        self._scheduler = BackgroundScheduler(timezone=UTC)
+        #: Taken by a job while it runs, and to replace the wiring.
+        self._polling, self._looking = threading.Lock(), threading.Lock()
+        #: Wirings of former configurations that passes still run on.
+        self._retired: list[Wiring] = []
+        self._equip(self._built())
+
+    # -- Orders; may be given from a signal handler. ---------------------------------------
+
+    def stop(self) -> None:
+        """Have the daemon end."""
+        self._orders.put("stop")
+
+    def reload(self) -> None:
+        """Have the daemon read its configuration again."""
+        self._orders.put("reload")
+
+    # -- Its life. -------------------------------------------------------------------------
+
+    def run(self) -> bool:
+        """Work until told to stop. Gives whether every pass ended in good time.
+
+        Raises:
+            LedgerUnusable: the ledger is there, but cannot be the ledger of this version.
+        """
+        # What it says of jobs that are late or fail is said better here.
+        logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
+        self._open_ledger()
+        self._schedule()
+        self._scheduler.start()
+        _log.info("started", accounts=len(self._wiring.accounts))
+        self._notifier.ready()
+        while (order := self._next_order()) != "stop":
+            if order:
+                self._reload()
+        return self._end()
+
+    def _next_order(self) -> str | None:
+        """Wait for an order, a second at most."""
+        # The kernel may give a signal to another thread than the one that sleeps here, and
+        # Python runs its handler only once this one wakes up.
+        with suppress(queue.Empty):
+            return self._orders.get(timeout=1.0)
+        return None
+
+    def _open_ledger(self) -> None:
+        """Refuse a ledger that no waiting mends; one that is only away is waited for."""
+        try:
+            _ = self._wiring.book
+        except LedgerUnusable:
+            raise
+        except RotatorError as error:
+            self._health.failed(error)
+
+    def _schedule(self) -> None:
+        """Have the jobs run now, and again and again. Nothing is dropped for being late."""
+        seconds = self._wiring.settings.daemon.poll.total_seconds()
+        if self._notifier.watchdog_seconds:
+            seconds = min(seconds, self._notifier.watchdog_seconds)
+        for job in (self._poll_once, self._look_once):
+            self._scheduler.add_job(
+                job,
+                "interval",
+                seconds=seconds,
+                id=job.__name__,
+                next_run_time=datetime.now(UTC),
+                misfire_grace_time=None,
+                coalesce=True,
+                max_instances=1,
+                replace_existing=True,
+            )
+
+    def _end(self) -> bool:
+        _log.info("stopping", running=self._crew.busy_with)
+        self._notifier.stopping()
+        self._stopping.set()
+        self._scheduler.shutdown(wait=False)
+        patience = PATIENCE + self._longest_call().total_seconds()
+        deadline = time.monotonic() + patience
+        is_quiet = self._quiet(deadline) and self._crew.join(deadline)
+        if is_quiet:
+            for wiring in [*self._retired, self._wiring]:
+                wiring.close()
+        else:
+            _log.warning("leaving passes behind", running=self._crew.busy_with)
+        _log.info("stopped")
+        return is_quiet
+
+    def _quiet(self, deadline: float) -> bool:
+        """Wait for the jobs to end, until `deadline` at most. One that begins now does nothing."""
+        for lock in (self._polling, self._looking):
+            if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                return False
+            # A job that was about to begin must not wait for ever: its thread would be joined.
+            lock.release()
+        return True
+
+    def _longest_call(self) -> timedelta:
+        settings = self._wiring.settings
+        return max(settings.vonage.timeout, settings.vault.timeout)
+
+    # -- The configuration. ----------------------------------------------------------------
+
+    def _built(self) -> Wiring:
+        """Build what can be built while nothing can be reached, and see that it can be.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        wiring = Wiring(self._load(), self._environ)
+        _ = wiring.database, wiring.secrets, wiring.store
+        return wiring
+
+    def _equip(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self._poll = Poll(wiring, crew=self._crew, health=self._health, stopping=self._stopping)
+        self._drift = DriftCheck(wiring, health=self._health, stopping=self._stopping)
+
+    def _reload(self) -> None:
+        """Take over the configuration as it is now; a bad one is refused and the old one kept."""
+        self._notifier.reloading()
+        try:
+            wiring = self._built()
+        except ConfigError as error:
+            _log.error(
+                "configuration refused", reason=error.message, hint=error.hint
+            )  # names no place in the program
+        else:
+            with self._polling:
+                self._drift.end()
+                self._retired.append(self._wiring)
+                self._equip(wiring)
+            self._schedule()
+            _log.info("reloaded", accounts=len(wiring.accounts))
+        self._notifier.ready()
+
+    def _close_retired(self) -> None:
+        if not self._retired or not self._looking.acquire(blocking=False):
+            return
+        try:
+            for wiring in [each for each in self._retired if not self._crew.uses(each)]:
+                wiring.close()
+                self._retired.remove(wiring)
+        finally:
+            self._looking.release()
+
+    # -- The jobs. -------------------------------------------------------------------------
+
+    def _poll_once(self) -> None:
+        with self._polling:
+            self._guarded(self._find_work)
+            if not self._stopping.is_set():
+                self._notifier.status(self._status())
+
+    def _find_work(self) -> None:
+        if self._stopping.is_set():
+            return
+        try:
+            due = self._poll.due()
+        except RotatorError:
+            # The scheduler runs and the ledger was asked: to be started again mends nothing.
+            self._notifier.watchdog()
+            raise
+        self._health.answered("ledger")
+        self._notifier.watchdog()
+        self._poll.begin(due)
+        self._close_retired()
+
+    def _look_once(self) -> None:
+        with self._looking:
+            if not self._stopping.is_set():
+                self._guarded(self._drift.run)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do a job's work; whatever it fails of, the next one comes."""
+        try:
+            work()
+        except RotatorError as error:
+            if not self._health.failed(error):
+                _log.warning("not done", code=error.code, reason=error.message)
+        except Exception as error:  # noqa: BLE001  # a worker's loop: see above
+            _log.error("unexpected error", exc_info=error)
+
+    def _status(self) -> str:
+        return ", ".join(_sentences(len(self._wiring.accounts), self._crew, self._health))
+
+
+def _sentences(accounts: int, crew: Crew, health: Health) -> Iterable[str]:
+    yield f"{accounts} account{'' if accounts == 1 else 's'}"
+    yield f"{len(crew.busy_with)} being worked on"
+    if health.away:
+        yield f"away: {' '.join(health.away)}"

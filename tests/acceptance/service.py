@@ -1,0 +1,137 @@
+"""The daemon as a real process, in a world of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rotator.ledger.database import open_database
+from rotator.ledger.queries import AccountRecord, Queries
+from rotator.sim import World
+from tests.harness import leaks
+
+ROOT = Path(__file__).parents[2]
+#: Long enough for a loaded machine; nothing waits for it but a failure.
+PATIENCE = 60.0
+
+
+def until(condition: Callable[[], object], *, seconds: float = PATIENCE) -> None:
+    """Wait for what a process brings about by itself."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+
+
+@dataclass
+class Service:
+    """A configuration, a ledger, and daemons on them."""
+
+    world: World
+    folder: Path
+    ledger_url: str
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Write the configuration; it polls every second."""
+        self.config = self.folder / "config.toml"
+        self.log = self.folder / "log"
+        self.token_file = self.folder / "token"
+        self.token_file.write_text(self.world.vault.token)
+        self.log.touch()
+        self.configure(grace="0s", jitter="0s")
+        self.database = open_database(self.ledger_url)
+        self.queries = Queries(self.database)
+
+    def configure(self, **policy: str) -> None:
+        """Write the configuration anew."""
+        text = self.world.config(self.ledger_url, self.token_file, **policy)  # type: ignore[arg-type]
+        self.config.write_text(text.replace("[daemon]\n", '[daemon]\npoll = "1s"\n'))
+
+    def start(self, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a daemon."""
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "rotator", "--config", str(self.config), "run"],
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self.processes.append(process)
+        return process
+
+    def stop(self, process: subprocess.Popen[bytes]) -> int:
+        """Ask a daemon to end; give its exit code."""
+        process.send_signal(signal.SIGTERM)
+        return process.wait(PATIENCE)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another command beside the daemons."""
+        return subprocess.run(
+            [sys.executable, "-m", "rotator", "--config", str(self.config), *arguments],
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+
+    # -- What there is to see. -------------------------------------------------------------
+
+    def records(self) -> list[AccountRecord]:
+        """Give what the ledger knows of every account."""
+        return self.queries.accounts([account.name for account in self.world.accounts])
+
+    def outcomes(self) -> dict[str, int]:
+        """Count how the last rotations of all accounts ended; `None` for not yet."""
+        found = [record.last_rotation for record in self.records()]
+        words = [str(rotation.outcome if rotation else None) for rotation in found]
+        return {word: words.count(word) for word in words}
+
+    def are_done(self) -> bool:
+        """Whether every account was rotated, to its end."""
+        return self.outcomes() == {"completed": len(self.world.accounts)}
+
+    def made(self) -> dict[str, int]:
+        """Count the secrets that each account ever had, its first one left out."""
+        accounts = self.world.accounts
+        return {each.name: len(self.world.vonage.history(each.api_key)) - 1 for each in accounts}
+
+    def logged(self, text: str) -> int:
+        """Count the lines of the log that hold `text`."""
+        return sum(text in line for line in self.log.read_text().splitlines())
+
+    def check(self) -> None:
+        """See that no rule is broken and no value shown."""
+        accounts = self.world.accounts
+        values = [
+            secret.value
+            for account in accounts
+            for secret in self.world.vonage.history(account.api_key)
+        ]
+        text = self.log.read_text()
+        assert not self.world.violations()
+        assert not leaks.found(values, [each.api_key for each in accounts], [text])
+        assert "Traceback" not in text
+        assert "unexpected" not in text, text
+
+
+@contextmanager
+def service(world: World, folder: Path, ledger_url: str) -> Iterator[Service]:
+    """Give a service for the length of a `with` block; whatever it started is ended with it."""
+    with world:
+        made = Service(world, folder, ledger_url)
+        try:
+            yield made
+            made.check()
+        finally:
+            for process in made.processes:
+                process.kill()
+                process.wait()
+            made.database.dispose()

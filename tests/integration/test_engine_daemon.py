@@ -1,0 +1,58 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rotator.model import Outcome, Request
+from tests.harness.scene import NAME, Scene
+
+
+def test_a_lease_that_was_claimed_is_used_and_released(tmp_path: Path) -> None:
+    """Who claimed an account as due hands its lease over; nobody else gets in between."""
+    with Scene(tmp_path) as scene:
+        lease = scene.book.claim(NAME, scene.clock.now())
+        report = scene.engine.attempt(scene.accounts[NAME], Request(reason="due"), claimed=lease)
+        scene.reports.append(report)
+
+        assert report.outcome is Outcome.COMPLETED
+        assert scene.book.claim(NAME, scene.clock.now()).token == lease.token + 1
+
+
+@pytest.mark.parametrize("number", range(1, 13))
+def test_a_pass_that_is_told_to_stop_ends_between_two_steps(tmp_path: Path, number: int) -> None:
+    """The rotation stays open, nothing counts as failed, and the next pass goes on from there."""
+    with Scene(tmp_path) as scene:
+        asked = iter(range(1, 1000))
+        engine = replace(scene.engine, should_stop=lambda: next(asked) >= number)
+        stopped = engine.attempt(scene.accounts[NAME], Request(reason="due"))
+        leased = scene.book.claim(NAME, scene.clock.now())
+        scene.book.release(leased)
+        events = {entry.event for entry in scene.entries(NAME)}
+        report = scene.attempt()
+
+        if stopped.error:
+            assert (stopped.outcome, stopped.error.code) == (Outcome.BUSY, "stopping")
+        assert "failed" not in events
+        assert report.outcome is Outcome.COMPLETED
+
+
+def test_drift_is_recorded_when_it_begins_and_when_it_ends(tmp_path: Path) -> None:
+    """Looking again and again adds nothing to the record."""
+    with Scene(tmp_path) as scene:
+        account = scene.accounts[NAME]
+        scene.engine.refresh(account)
+        before = len(scene.entries(NAME))
+        foreign = scene.make_foreign()
+        for _ in range(3):
+            scene.engine.refresh(account)
+        drift = scene.queries.accounts([NAME])[0].drift
+        scene.revoke(foreign)
+        for _ in range(3):
+            scene.engine.refresh(account)
+
+        events = [entry.event for entry in scene.entries(NAME)]
+        assert before == 0
+        assert events == ["drift", "drift-over"]
+        assert drift is not None
+        assert [draft.event for _, draft in scene.told] == events
+        assert scene.queries.last_seen() == {NAME: scene.clock.now()}

@@ -1,0 +1,222 @@
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from rotator.daemon.crew import Crew
+from rotator.daemon.health import Health
+from rotator.daemon.notify import Notifier
+from rotator.daemon.poll import without_parents
+from rotator.errors import LedgerUnusable, NotSent, StoreForbidden, StoreSealed, StoreUnavailable
+from rotator.model import Account, OnForeign, Outcome, Policy, Problem, Report
+
+if TYPE_CHECKING:
+    from rotator.wiring import Wiring
+
+POLICY = Policy(
+    every=timedelta(days=30),
+    cron=None,
+    timezone="UTC",
+    jitter=timedelta(),
+    grace=timedelta(),
+    max_age=timedelta(days=45),
+    length=25,
+    on_foreign=OnForeign.REFUSE,
+)
+
+
+def account(name: str, managed_by: str = "") -> Account:
+    """Give an account."""
+    return Account(
+        name=name,
+        api_key=name,
+        vault_path=name,
+        pending_path=f"p/{name}",
+        secret_field="api_secret",
+        key_field="api_key",
+        managed_by=managed_by,
+        policy=POLICY,
+    )
+
+
+# -- Children before parents. --------------------------------------------------------------
+
+FAMILY = [account("parent"), account("child", "parent"), account("other")]
+
+
+@pytest.mark.parametrize(
+    ("due", "busy", "expected"),
+    [
+        (["parent", "child", "other"], [], ["child", "other"]),
+        (["parent", "other"], ["child"], ["other"]),
+        (["parent", "other"], [], ["parent", "other"]),
+        ([], ["child"], []),
+    ],
+)
+def test_a_parent_waits_for_its_children(
+    due: list[str], busy: list[str], expected: list[str]
+) -> None:
+    """As long as one of them is due or worked on; not for one that backs off or is held."""
+    assert without_parents(due, FAMILY, busy) == expected
+
+
+# -- What is away. -------------------------------------------------------------------------
+
+
+def test_what_is_away_is_told_once() -> None:
+    """A change of state or of reason is news, a repetition is not."""
+    health = Health()
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert health.failed(StoreUnavailable())
+        health.failed(StoreSealed())
+        health.failed(NotSent())
+        away = health.away
+        for _ in range(3):
+            health.answered("vault")
+
+    told = [(log["event"], log["component"], log.get("code")) for log in logs]
+    assert away == ["vault", "vonage"]
+    assert told == [
+        ("away", "vault", "vault-unavailable"),
+        ("away", "vault", "vault-sealed"),
+        ("away", "vonage", "vonage-unreachable"),
+        ("back", "vault", None),
+    ]
+
+
+def test_an_account_s_own_error_is_no_component_s() -> None:
+    """A path that Vault forbids says nothing of Vault; a ledger of another version does."""
+    health = Health()
+
+    assert not health.failed(StoreForbidden())
+    assert health.failed(LedgerUnusable())
+    assert health.away == ["ledger"]
+
+
+# -- Workers. ------------------------------------------------------------------------------
+
+
+def report(outcome: Outcome, code: str = "") -> Report:
+    """Give what a pass over account "a" ended with."""
+    return Report(
+        account="a",
+        rotation_id=None,
+        outcome=outcome,
+        old_secret_id=None,
+        new_secret_id=None,
+        vault_version=None,
+        delete_due_at=None,
+        error=Problem(code=code, message="why", hint=None) if code else None,
+    )
+
+
+def test_a_worker_s_error_is_survived_and_put_off() -> None:
+    """What nobody foresaw is named without its text; the account waits, the daemon goes on."""
+    crew, wiring = Crew(health=Health()), cast("Wiring", object())
+
+    def fail() -> Report:
+        raise ValueError("s3cret")
+
+    with capture_logs() as logs:
+        crew.start(account("a"), wiring, fail)
+        assert crew.join(float("inf"))
+
+    assert [log["event"] for log in logs] == ["unexpected error"]
+    assert crew.is_put_off("a")
+    assert not crew.is_put_off("b")
+    assert crew.busy_with == []
+    assert not crew.uses(wiring)
+
+
+def test_the_same_failure_again_is_not_news() -> None:
+    """An account that is refused for days is told of once."""
+    crew, wiring = Crew(health=Health()), cast("Wiring", object())
+    ends = [
+        report(Outcome.REFUSED, "drift"),
+        report(Outcome.REFUSED, "drift"),
+        report(Outcome.FAILED, "vonage-unreachable"),
+        report(Outcome.BUSY, "busy"),
+        report(Outcome.COMPLETED),
+    ]
+    with capture_logs() as logs:
+        for end in ends:
+            crew.start(account("a"), wiring, lambda end=end: end)  # type: ignore[misc]
+            assert crew.join(float("inf"))
+
+    assert [log["event"] for log in logs] == ["refused", "away", "back", "completed"]
+
+
+def test_passes_that_hang_are_not_waited_for_for_ever() -> None:
+    """The process can end all the same; what hangs is known, and named by its account."""
+    crew, wiring, gate = Crew(health=Health()), cast("Wiring", object()), threading.Event()
+
+    def hang() -> Report:
+        gate.wait()
+        return report(Outcome.IDLE)
+
+    crew.start(account("a"), wiring, hang)
+    assert not crew.join(0.0)
+    assert crew.busy_with == ["a"]
+    assert crew.uses(wiring)
+    gate.set()
+
+    assert crew.join(float("inf"))
+
+
+# -- systemd. ------------------------------------------------------------------------------
+
+
+@contextmanager
+def listening(address: str) -> Iterator[socket.socket]:
+    """Listen where systemd would."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(address)
+        channel.settimeout(5)
+        yield channel
+
+
+@pytest.mark.parametrize("place", ["file", "abstract"])
+def test_messages_go_to_the_socket_that_systemd_names(tmp_path: Path, place: str) -> None:
+    """A path, or a name in the abstract namespace, which begins with @."""
+    name = str(tmp_path / "notify") if place == "file" else f"@rotator-test-{os.getpid()}"
+    with listening(name.replace("@", "\0", 1)) as channel:
+        notifier = Notifier({"NOTIFY_SOCKET": name})
+        notifier.ready()
+        notifier.status("well")
+        notifier.status("well")
+        notifier.watchdog()
+        notifier.stopping()
+
+        messages = [channel.recv(100) for _ in range(3)]
+
+    assert messages == [b"READY=1", b"STATUS=well", b"STOPPING=1"]
+
+
+def test_without_systemd_nothing_is_said(tmp_path: Path) -> None:
+    """Neither where no socket is named nor where nobody listens."""
+    Notifier({}).ready()
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).ready()
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "3000000"}, 1.5),
+        ({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getpid())}, 1.5),
+        ({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}, None),
+    ],
+)
+def test_the_watchdog_is_fed_twice_in_its_time(
+    environ: dict[str, str], seconds: float | None
+) -> None:
+    """If it is this process that it watches."""
+    assert Notifier(environ).watchdog_seconds == seconds

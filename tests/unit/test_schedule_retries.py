@@ -1,0 +1,36 @@
+from datetime import UTC, datetime, timedelta
+
+from rotator import schedule
+
+NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
+NAMES = [f"account-{number}" for number in range(100)]
+
+
+def test_tries_part_after_a_common_failure() -> None:
+    """Accounts that failed together come back within a quarter of the wait, each at its time."""
+    waits = {schedule.retry_at(name, 3, NOW) - NOW for name in NAMES}
+
+    assert len(waits) == len(NAMES)
+    assert all(timedelta(minutes=20) <= wait <= timedelta(minutes=25) for wait in waits)
+
+
+def test_an_account_never_seen_is_looked_at() -> None:
+    """Its first due time depends on it."""
+    assert schedule.is_check_due("a", None, interval=timedelta(hours=6), now=NOW)
+
+
+def test_checks_are_spread_over_the_interval() -> None:
+    """Accounts that were all seen at once have each their own time, once in an interval."""
+    interval, minute = timedelta(hours=6), timedelta(minutes=1)
+    counts = [
+        sum(
+            schedule.is_check_due(
+                name, NOW + at * minute, interval=interval, now=NOW + (at + 1) * minute
+            )
+            for name in NAMES
+        )
+        for at in range(360)
+    ]
+
+    assert sum(counts) == len(NAMES)
+    assert max(counts) <= 4
