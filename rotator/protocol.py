@@ -339,12 +339,14 @@ def _without_new_id(
     """Vonage does not have the pending value: send it, or draw another if it was rejected.
 
     A rejection only counts once no earlier attempt can have taken effect: an active value is
-    rejected, too, when it is sent again.
+    rejected, too, when it is sent again, and a list may lag. What authenticates is there.
     """
     if not rotation.rejected:
         return Create()
-    if rotation.sent_at and now < rotation.sent_at + patience:
+    if rotation.sent_at and _is_fresh(world.pending_live_at, now):
         return Look()
+    if rotation.sent_at and not _is_refused_for(patience, world, now):
+        return Probe()
     if rotation.draws < MAX_DRAWS:
         return Stage(listed_ids=world.listed_ids)
     return _give_up(rotation, "secret-rejected")

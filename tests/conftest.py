@@ -9,6 +9,7 @@ on one of them.
 """
 
 import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
 # Other tests run beside it: how long an example takes says nothing about it.
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
+
+
+#: Waits for the end of the tests, be it by SIGKILL, and removes the server if it still runs.
+WHEN_ORPHANED = """
+cat
+[ -d "$1" ] || exit 0
+kill -QUIT "$(head -n 1 "$1/postmaster.pid")"
+rm -rf "$1" || { sleep 1; rm -rf "$1"; }
+"""
 
 
 class PostgreSQL:
@@ -77,9 +87,13 @@ def postgresql() -> Iterator[PostgreSQL]:
     # Not below pytest's own folder: root's server runs as another user, and the next pytest to
     # start closes that folder to others.
     folder = tempfile.mkdtemp(prefix="rotator-postgresql-")
-    server = PostgreSQL(get_server(folder, cleanup_mode="delete"))
-    yield server
-    server.close()
+    guard, null = ["sh", "-c", WHEN_ORPHANED, "sh", folder], subprocess.DEVNULL
+    with subprocess.Popen(
+        guard, stdin=subprocess.PIPE, stdout=null, stderr=null, start_new_session=True
+    ):
+        server = PostgreSQL(get_server(folder, cleanup_mode="delete"))
+        yield server
+        server.close()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ SHA-256 over the hash before it and that text; the first hash before is 64 zeros
 import hashlib
 import json
 from datetime import UTC, datetime
+from json.encoder import encode_basestring
 from typing import NamedTuple
 
 from rotator.ports import Draft
@@ -99,11 +100,8 @@ def hash_of(entry: Entry) -> str:
     return hashlib.sha256(bytes.fromhex(entry.prev_hash) + text.encode()).hexdigest()
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False)
-
-
 def _text(value: str | None) -> str:
-    return "null" if value is None else _ENCODER.encode(value)
+    return "null" if value is None else encode_basestring(value)
 
 
 def fault(entry: Entry, *, prev_hash: str, seq: int) -> str | None:

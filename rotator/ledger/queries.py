@@ -153,7 +153,8 @@ def _entries(connection: Connection, name: str | None) -> Iterator[chain.Entry]:
     if name is not None:
         query = query.where(tables.entry.c.account == name)
     with connection.execution_options(yield_per=BATCH).execute(query) as streamed:
-        yield from map(chain.Entry._make, streamed)
+        for rows in streamed.partitions():
+            yield from map(chain.Entry._make, rows)
 
 
 def _end_fault(count: int, head: str, recorded_count: int, recorded_head: str) -> str | None:

@@ -10,7 +10,8 @@ local variable there. Whatever the engine comes to remember is part of it by its
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -46,13 +47,14 @@ FIXED = (Engine, Observer, Account, FunctionType, MethodType, type, BaseExceptio
 
 _TOKEN = re.compile(r"@(\d+)/(\d+)|([svr])#\d+")
 
-#: Texts of things already described, by identity.
-Told = dict[int, str]
+#: Frozen things described lately, by identity, with their texts.
+_TOLD: dict[int, tuple[object, str]] = {}
+_MOST_TOLD = 10_000
 
 
-def describe(thing: object, told: Told | None = None) -> str:
+def describe(thing: object) -> str:
     """Give a text of `thing`, the same for equal things."""
-    return _way(type(thing))(thing, {} if told is None else told)
+    return _way(type(thing))(thing)  # type: ignore[arg-type]  # a class is hashable
 
 
 def stack() -> str:
@@ -60,7 +62,6 @@ def stack() -> str:
 
     What is described already is only referred to.
     """
-    told: Told = {}
     seen: dict[str, int] = {}
     parts = []
     frame: FrameType | None = sys._getframe(1)
@@ -69,7 +70,7 @@ def stack() -> str:
         if code.co_filename.startswith(HOME):
             parts.append(f"{code.co_name}:{frame.f_lasti}")
             for name, thing in frame.f_locals.items():
-                text = _item(name, thing, told)
+                text = _item(name, thing)
                 index = seen.setdefault(text, len(seen))
                 parts.append(f"{name}={text if index == len(seen) - 1 else index}")
         frame = frame.f_back
@@ -89,66 +90,75 @@ def fingerprint(text: str, now: float) -> int:
     return hash(_TOKEN.sub(renamed, text))
 
 
-def _item(name: str, thing: object, told: Told) -> str:
+def _item(name: str, thing: object) -> str:
     """Describe what stands under `name`."""
     if name in ENOUGH and isinstance(thing, int):
         return str(min(thing, ENOUGH[name]))
-    text = describe(thing, told)
+    text = describe(thing)
     return f"{text[: text.index('/')]}/{OLDEST[name]}" if name in OLDEST and "/" in text else text
 
 
 @cache
-def _way(kind: type) -> Callable[[object, Told], str]:  # noqa: C901  # one line for each kind
+def _way(kind: type) -> Callable[[object], str]:  # one line for each kind
     """Give the way to describe things of a kind."""
     if issubclass(kind, Enum):
-        return lambda thing, _: str(thing.value)  # type: ignore[attr-defined]
+        return lambda thing: str(thing.value)  # type: ignore[attr-defined]
     if issubclass(kind, float):
         return _number
     if issubclass(kind, datetime):
-        return lambda thing, _: _moment(thing.timestamp())  # type: ignore[attr-defined]
+        return lambda thing: _moment(thing.timestamp())  # type: ignore[attr-defined]
     if issubclass(kind, str | int | timedelta | NoneType):
-        return lambda thing, _: str(thing)
+        return lambda thing: str(thing)
     if issubclass(kind, SecretValue):
-        return lambda thing, _: thing.reveal()  # type: ignore[attr-defined, no-any-return]
-    if issubclass(kind, Set):
+        return lambda thing: thing.reveal()  # type: ignore[attr-defined]
+    if issubclass(kind, AbstractSet):
         return _set
     if issubclass(kind, tuple | list):
         return _sequence
     if issubclass(kind, Mapping):
         return _mapping
     if issubclass(kind, FIXED) or not is_dataclass(kind):
-        return lambda thing, _: type(thing).__name__
-    return _record
+        return lambda thing: type(thing).__name__
+    is_frozen = kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    return _frozen_record if is_frozen else _record
 
 
 def _moment(at: float) -> str:
     return f"@{at:.0f}/{OLD}"
 
 
-def _number(thing: object, _told: Told) -> str:
+def _number(thing: object) -> str:
     return _moment(thing) if isinstance(thing, float) and thing > CLOCK else str(thing)
 
 
-def _set(thing: object, told: Told) -> str:
-    parts = sorted(describe(item, told) for item in thing)  # type: ignore[attr-defined]
+def _set(thing: object) -> str:
+    parts = sorted(describe(item) for item in thing)  # type: ignore[attr-defined]
     return f"{{{','.join(parts)}}}"
 
 
-def _sequence(thing: object, told: Told) -> str:
-    parts = [describe(item, told) for item in thing]  # type: ignore[attr-defined]
+def _sequence(thing: object) -> str:
+    parts = [describe(item) for item in thing]  # type: ignore[attr-defined]
     return f"[{','.join(parts)}]"
 
 
-def _mapping(thing: object, told: Told) -> str:
-    parts = [f"{name}={_item(name, item, told)}" for name, item in thing.items()]  # type: ignore[attr-defined]
+def _mapping(thing: object) -> str:
+    parts = [f"{name}={_item(name, item)}" for name, item in thing.items()]  # type: ignore[attr-defined]
     return f"({','.join(parts)})"
 
 
-def _record(thing: object, told: Told) -> str:
-    text = told.get(id(thing))
-    if text is None:
-        parts = [_item(name, getattr(thing, name), told) for name in _names(type(thing))]
-        text = told[id(thing)] = f"{type(thing).__name__}({','.join(parts)})"
+def _record(thing: object) -> str:
+    parts = [_item(name, getattr(thing, name)) for name in _names(type(thing))]
+    return f"{type(thing).__name__}({','.join(parts)})"
+
+
+def _frozen_record(thing: object) -> str:
+    told = _TOLD.get(id(thing))
+    if told and told[0] is thing:
+        return told[1]
+    if len(_TOLD) > _MOST_TOLD:
+        _TOLD.clear()
+    text = _record(thing)
+    _TOLD[id(thing)] = (thing, text)
     return text
 
 

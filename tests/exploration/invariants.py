@@ -45,9 +45,6 @@ class Sender:
 
     #: The fencing token of its lease.
     token: int
-    #: An outsider has acted since it looked. No client can see that in time, so what Vault
-    #: holds by now is not held against it.
-    raced: bool
     may_evict_foreign: bool
     #: The grace that its request asks for.
     grace: timedelta | None
@@ -58,8 +55,23 @@ def before_effect(world: World, effect: Effect, sender: Sender) -> None:
     _is_intended(world, effect, sender.token)
     if isinstance(effect, DeleteSecret):
         _may_delete(world, effect.id, sender)
-        if not sender.raced:
-            _keeps_consumers(world, effect.id)
+
+
+def after_deletion(before: World, world: World, secret_id: str, unseen: frozenset[str]) -> None:
+    """Judge a deletion that has just taken place.
+
+    What outsiders did where the sender had not looked since is `unseen`: no client can know of
+    it in time, so it is held against the outsider.
+    """
+    kept, secret = before.consumed, before.find(secret_id)
+    if kept is None or secret is None:
+        return
+    if secret.value == kept.value and "vault" not in unseen:
+        raise Violation("I3", f"{secret_id} is deleted, and Vault holds it")
+    if not before.works(kept.value) and not unseen:
+        raise Violation("I3", f"{secret_id} is deleted while Vault's value is dead")
+    if unseen:
+        world.harmed |= {secret.value}
 
 
 def always(world: World) -> None:
@@ -105,14 +117,6 @@ def _is_out_of_grace(world: World, rotation: Rotation, asked: timedelta | None) 
     grace = rotation.grace if asked is None else min(asked, rotation.grace)
     if rotation.verified_at is None or when(world.now) < rotation.verified_at + grace:
         raise Violation("I7", "the predecessor is about to be deleted before its grace is over")
-
-
-def _keeps_consumers(world: World, secret_id: str) -> None:
-    kept, secret = world.consumed, world.find(secret_id)
-    if kept is None or not world.works(kept.value):
-        raise Violation("I3", f"{secret_id} is about to be deleted while Vault's value is dead")
-    if secret and secret.value == kept.value:
-        raise Violation("I3", f"{secret_id} is about to be deleted, and Vault holds it")
 
 
 def _is_accounted_for(world: World, secret_id: str, value: str) -> bool:

@@ -2,39 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Protocol
 
-from tests.exploration.world import SLOTS, Issued, Kept, World
-
-Deed = Callable[[World], None]
-
-
-def deeds(world: World) -> dict[str, Deed]:
-    """Name all that an outsider could do now."""
-    found: dict[str, Deed] = {}
-    if len(world.live) < SLOTS:
-        found["outsider adds a secret"] = _add
-    else:
-        found |= {f"outsider revokes {secret.id}": _revoking(secret) for secret in world.live}
-    if world.staged:
-        found["outsider deletes the pending entry"] = _unstage
-        found["outsider removes the pending entry for good"] = _wipe
-    if kept := world.consumed:
-        found["outsider deletes the current entry"] = lambda world: _keep(world, None)
-        found |= _edits(world, kept)
-    return found
+from tests.exploration.world import SLOTS, Issued, Kept, Staged, World
 
 
-def _edits(world: World, kept: Kept) -> dict[str, Deed]:
-    """Name the ways to change the current entry."""
-    found = {"outsider patches another field": _keeping(kept)}
-    for secret in world.live:
-        if secret.value != kept.value:
-            edited = replace(kept, value=secret.value)
-            found[f"outsider writes the value of {secret.id}"] = _keeping(edited)
-    for number, earlier in enumerate(world.current, 1):
-        if earlier and earlier != kept:
-            found[f"outsider rolls back to version {number}"] = _keeping(earlier)
-    return found
+class Unaware(Protocol):
+    """A process that has not seen what outsiders did since it looked."""
+
+    unseen: frozenset[str]
+
+
+def deeds(world: World, process: Unaware) -> dict[str, Callable[[], None]]:
+    """Name all that an outsider could do now, while `process` does not look."""
+    at_vonage, at_vault = _at_vonage(world), _at_vault(world)
+    return {
+        f"outsider {name}": partial(_do, world, process, where, deed)
+        for where, found in (("vonage", at_vonage), ("vault", at_vault))
+        for name, deed in found.items()
+    }
 
 
 def lose_ledger(world: World) -> None:
@@ -44,21 +31,49 @@ def lose_ledger(world: World) -> None:
     world.rotation, world.closed = None, ()
 
 
+def _do(world: World, process: Unaware, where: str, deed: Callable[[], None]) -> None:
+    world.outsiders -= 1
+    deed()
+    process.unseen |= {where}
+    if world.in_flight:
+        unseen = world.in_flight.unseen | {where}
+        world.in_flight = replace(world.in_flight, unseen=unseen)
+
+
+def _at_vonage(world: World) -> dict[str, Callable[[], None]]:
+    if len(world.live) < SLOTS:
+        return {"adds a secret": partial(_add, world)}
+    return {f"revokes {secret.id}": partial(_revoke, world, secret) for secret in world.live}
+
+
+def _at_vault(world: World) -> dict[str, Callable[[], None]]:
+    found: dict[str, Callable[[], None]] = {}
+    if world.staged:
+        found["deletes the pending entry"] = partial(_unstage, world, (*world.pending, None))
+        found["removes the pending entry for good"] = partial(_unstage, world, ())
+    kept = world.consumed
+    if kept is None:
+        return found
+    found["deletes the current entry"] = partial(_keep, world, None)
+    found["patches another field"] = partial(_keep, world, kept)
+    for secret in world.live:
+        if secret.value != kept.value:
+            edited = replace(kept, value=secret.value)
+            found[f"writes the value of {secret.id}"] = partial(_keep, world, edited)
+    for number, earlier in enumerate(world.current, 1):
+        if earlier and earlier != kept:
+            found[f"rolls back to version {number}"] = partial(_keep, world, earlier)
+    return found
+
+
 def _add(world: World) -> None:
     made = Issued(id=world.name("s"), value=world.name("v"), maker="outsider")
     world.live = (*world.live, made)
 
 
-def _revoking(secret: Issued) -> Deed:
-    def revoke(world: World) -> None:
-        world.revoke(secret.id)
-        world.harmed |= {secret.value}
-
-    return revoke
-
-
-def _keeping(kept: Kept) -> Deed:
-    return lambda world: _keep(world, kept)
+def _revoke(world: World, secret: Issued) -> None:
+    world.revoke(secret.id)
+    world.harmed |= {secret.value}
 
 
 def _keep(world: World, kept: Kept | None) -> None:
@@ -70,11 +85,7 @@ def _keep(world: World, kept: Kept | None) -> None:
     world.current = (*world.current, kept)
 
 
-def _unstage(world: World) -> None:
+def _unstage(world: World, versions: tuple[Staged | None, ...]) -> None:
+    """Take what is pending out of Vault."""
     world.harmed |= {version.value for version in world.pending if version}
-    world.pending = (*world.pending, None)
-
-
-def _wipe(world: World) -> None:
-    world.harmed |= {version.value for version in world.pending if version}
-    world.pending = ()
+    world.pending = versions

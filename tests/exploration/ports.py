@@ -83,6 +83,7 @@ class MemoryIssuer(Issuer):
         self._world.heard(value, accepted=answer != "401")
         if answer == "401":
             raise CredentialRefused
+        self._process.saw("vonage")
         listed = self._world.live[:-1] if answer == LAGS else self._world.live
         return tuple(Secret(id=secret.id, created_at=when(0)) for secret in listed)
 
@@ -115,7 +116,7 @@ class MemoryIssuer(Issuer):
     def _ways(self, value: str) -> list[str]:
         """Give the ways in which Vonage may take a credential, the likeliest first."""
         world = self._world
-        if value == world.lingering:
+        if world.lingers_on(value):
             return ["401", "done"]
         secret = world.issued(value)
         if secret and world.is_news(secret):
@@ -135,6 +136,7 @@ class MemoryStore(Store):
         if account.name == "parent":
             return _stored(1, Kept(value=PARENT, note=None, noted=None))
         self._read("read current")
+        self._process.saw("vault")
         version = len(self._world.current)
         kept = self._world.consumed
         return _stored(version, kept) if kept else None
@@ -176,7 +178,8 @@ class MemoryStore(Store):
     def clear_pending(self, account: Account) -> None:
         """Remove what is pending."""
         del account
-        self._write(ClearPending())
+        upto = len(self._world.pending)
+        self._write(ClearPending(upto=upto if self._world.counts else None))
 
     def _read(self, what: str) -> None:
         if self._process.at(what, _done, "unavailable") != "done":
@@ -225,7 +228,6 @@ class MemoryLedger(Ledger):
     def recall(self, name: str) -> Memory:
         """Give what is known."""
         del name
-        self._process.raced = False
         self._call("recall")
         world = self._world
         return Memory(
@@ -250,15 +252,14 @@ class MemoryLedger(Ledger):
         """Record it."""
         del sighting, now
         note = " ".join(f"{draft.event}:{draft.step or ''}" for draft in entries)
-        answer = self._process.at("commit", _done, "fails", "done, unheard", detail=note)
+        answer = self._process.at("commit", _done, "fails", "recorded, unheard", detail=note)
         self._guard(lease)
         if answer == "fails":
             raise LedgerError
         self._record(lease, rotation, entries[-1])
-        self._process.settled()
+        self._process.changed()
         if answer != "done":
             raise LedgerError
-        self._process.answered("commit")
         return "head"
 
     def renew(self, lease: Lease, now: datetime) -> None:

@@ -1,4 +1,9 @@
-"""One process: the real engine, run once, with every turn of events decided by a script."""
+"""One process: the real engine, run once, with every turn of events decided by a script.
+
+The ports call `at` at each of their calls. There the script chooses how the call goes, or what
+else happens first: time passes, a late request arrives, an outsider acts, another process takes
+over. A kill needs no choice: the search takes note of the world at every call.
+"""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -8,10 +13,11 @@ from typing import Protocol
 
 from rotator.engine import Engine
 from rotator.errors import CredentialRefused, RotatorError
-from rotator.model import Account, OnForeign, Policy, Report, Request
+from rotator.model import Account, OnForeign, Report, Request
 from tests.exploration import invariants, outsiders
 from tests.exploration.fingerprint import describe, stack
 from tests.exploration.ports import LEASE, PATIENCE, MemoryIssuer, MemoryLedger, MemoryStore
+from tests.exploration.script import Script
 from tests.exploration.world import (
     CreateSecret,
     DeleteSecret,
@@ -26,19 +32,25 @@ from tests.exploration.world import (
 
 #: Gives the ways in which a call may be answered now, the likeliest first.
 Ways = Callable[[], Sequence[str]]
-#: How long a pause takes, so that two outlast the patience and one the rules' freshness not.
+
+#: How long a pause takes: two outlast the patience, one does not outlast the rules' freshness.
 TICK = 40.0
-#: How long a process may stand still without noticing.
+#: How long a process may stand still without noticing; this does.
 STALL = 61.0
-#: Calls that no single pass should need.
+#: More calls than a single pass should ever need.
 ENDLESS = 400
+#: Calls that tell of Vonage and Vault, or change them. Whatever others do in between may as well
+#: be done right before one of these.
+TELLING = frozenset({"read current", "read pending", "read version", "list", "send"})
+#: Faults that end a process, much as a kill does.
+ENDS = frozenset({"fails", "recorded, unheard", "unavailable", "unanswered"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """What a process is started for."""
 
-    request: Request = Request(reason="asked")
+    request: Request = field(default_factory=lambda: Request(reason="asked"))
     wait: bool = False
 
 
@@ -47,6 +59,10 @@ class Bounds:
     """How much may go wrong in the life of each process. Processes there may be many."""
 
     faults: int = 1
+    #: Reads and the ledger may fail, too.
+    ends: bool = False
+    #: It may stand still for a minute, which counts as a fault.
+    stalls: bool = False
     #: How often another process takes the lease of one that stands still.
     takeovers: int = 0
 
@@ -56,32 +72,6 @@ CALM = Bounds(faults=0)
 
 class Ended(BaseException):
     """The run is over; like a kill, it goes past every handler of the engine."""
-
-
-class Script:
-    """Which way things go: as given, then always the first."""
-
-    def __init__(self, given: tuple[int, ...] = ()) -> None:
-        """Follow `given`."""
-        self._given = given
-        self._taken: list[int] = []
-        #: Scripts that differ from this one in their last choice.
-        self.others: list[tuple[int, ...]] = []
-
-    @property
-    def is_fresh(self) -> bool:
-        """Whether what was given is used up."""
-        return len(self._taken) >= len(self._given)
-
-    def pick(self, options: Sequence[str]) -> str:
-        """Choose."""
-        if self.is_fresh:
-            taken = tuple(self._taken)
-            self.others += [(*taken, other) for other in range(1, len(options))]
-            self._taken.append(0)
-        else:
-            self._taken.append(self._given[len(self._taken)])
-        return options[self._taken[-1]]
 
 
 class Watcher(Protocol):
@@ -102,26 +92,30 @@ class Process:
     watcher: Watcher | None = None
     #: The process that stands still while this one works.
     elder: "Process | None" = None
-    name: str = "process"
+    log: list[str] = field(default_factory=list)
 
     asked: Asked = field(default_factory=Asked)
     faults_left: int = 0
     takeovers_left: int = 0
-    raced: bool = False
-    is_over: bool = False
+    #: Where outsiders have acted since it looked there: `vonage`, `vault`.
+    unseen: frozenset[str] = frozenset()
     #: The fencing token of its lease.
     token: int = 0
+    is_over: bool = False
     calls: int = 0
-    log: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """What it is called in logs and leases."""
+        return "successor" if self.elder else "process"
 
     def run(self, asked: Asked) -> Report | None:
         """Run the engine once; None where the run was ended."""
         self.asked = asked
         self.faults_left, self.takeovers_left = self.bounds.faults, self.bounds.takeovers
+        account = self.accounts["account"]
         try:
-            return self._engine().attempt(
-                self.accounts["account"], asked.request, wait=asked.wait
-            )
+            return self._engine().attempt(account, asked.request, wait=asked.wait)
         except Ended:
             return None
 
@@ -130,15 +124,14 @@ class Process:
     def at(self, call: str, ways: Ways, *faults: str, detail: str = "") -> str:
         """Be at a call that may go these `ways` or fail like this, and settle how it does."""
         while True:
-            events = self._events()
+            events = self._events(call)
             failing = [fault for fault in faults if self._may_fail(fault)]
             picked = self._pick(f"{call} {detail}", [*ways(), *failing, *events])
-            if picked in events:
-                events[picked]()
-                invariants.always(self.world)
-                continue
-            self.faults_left -= picked in faults
-            return picked
+            if picked not in events:
+                self.faults_left -= picked in faults
+                return picked
+            events[picked]()
+            invariants.always(self.world)
 
     def send(
         self,
@@ -153,61 +146,49 @@ class Process:
         answer = self.at("send", ways, *faults, detail=describe(effect))
         invariants.before_effect(self.world, effect, self._sender())
         self.world.intent = None
+        if answer == "refused":
+            raise refused
         if answer == "late":
             self.world.lates -= 1
             until = self.world.now + PATIENCE
-            self.world.in_flight = InFlight(effect=effect, until=until, raced=self.raced)
+            self.world.in_flight = InFlight(effect=effect, until=until, unseen=self.unseen)
         if answer in ("late", "lost"):
             raise lost
-        if answer == "refused":
-            raise refused
         if answer == "done, unheard":
             with contextlib.suppress(RotatorError):
-                self._land(effect, answer, raced=self.raced)
+                self._land(effect, answer, self.unseen)
             raise lost
-        self._land(effect, answer, raced=self.raced)
+        self._land(effect, answer, self.unseen)
 
-    def settled(self) -> None:
-        """See that all is well after something has changed."""
+    def saw(self, where: str) -> None:
+        """Have looked at Vonage or at what Vault holds."""
+        self.unseen -= {where}
+
+    def changed(self) -> None:
+        """See that all is well after the ledger has changed; the lease may end right here."""
         invariants.always(self.world)
-
-    def answered(self, call: str) -> None:
-        """Be right after a call: the process may stand still here and lose its lease."""
-        if self.takeovers_left and self._pick(f"after {call}", ["goes on", "stands still"]) != "goes on":
+        ways = ["goes on", "stands still and is replaced"] if self.takeovers_left else ["goes on"]
+        if self._pick("after commit", ways) != "goes on":
             self.takeovers_left -= 1
             self._be_replaced()
 
-    def _may_fail(self, fault: str) -> bool:
-        is_possible = fault != "late" or (self.world.lates and not self.world.in_flight)
-        return bool(self.faults_left and is_possible)
-
     # -- What happens around it. -----------------------------------------------------------
 
-    def _events(self) -> dict[str, Callable[[], None]]:
-        world, found = self.world, {}
-        if self.bounds is CALM:
-            return {}
-        if world.in_flight:
-            found["late request arrives"] = self._arrive_late
-        if world.outsiders:
-            found |= {
-                name: self._outside(deed) for name, deed in outsiders.deeds(world).items()
-            }
-        if self.faults_left:
+    def _may_fail(self, fault: str) -> bool:
+        if fault == "late" and (not self.world.lates or self.world.in_flight):
+            return False
+        return self.faults_left > 0 and (self.bounds.ends or fault not in ENDS)
+
+    def _events(self, call: str) -> dict[str, Callable[[], None]]:
+        found: dict[str, Callable[[], None]] = {}
+        if call == "commit" and self.faults_left and self.bounds.stalls:
             found["stands still for a minute"] = self._stall
+        if call in TELLING and self.bounds is not CALM:
+            if self.world.in_flight:
+                found["late request arrives"] = self._arrive_late
+            if self.world.outsiders:
+                found |= outsiders.deeds(self.world, self)
         return found
-
-    def _outside(self, deed: outsiders.Deed) -> Callable[[], None]:
-        def happen() -> None:
-            world = self.world
-            world.outsiders -= 1
-            deed(world)
-            self.raced = True
-            if world.in_flight:
-                flight = world.in_flight
-                world.in_flight = InFlight(effect=flight.effect, until=flight.until, raced=True)
-
-        return happen
 
     def _stall(self) -> None:
         self.faults_left -= 1
@@ -216,22 +197,20 @@ class Process:
     def _arrive_late(self) -> None:
         flight, self.world.in_flight = self.world.in_flight, None
         if flight:
-            try:
-                self._land(flight.effect, "done", raced=flight.raced)
-            except RotatorError:
-                return
+            with contextlib.suppress(RotatorError):
+                self._land(flight.effect, "done", flight.unseen)
 
-    def _land(self, effect: Effect, answer: str, *, raced: bool) -> None:
-        """Let an effect take place."""
+    def _land(self, effect: Effect, answer: str, unseen: frozenset[str]) -> None:
+        """Let an effect take place, sent by someone who had not seen all that outsiders did."""
         world = self.world
-        if isinstance(effect, DeleteSecret) and raced:
-            target = world.find(effect.id)
-            world.harmed |= {target.value} if target else frozenset()
         if isinstance(effect, CreateSecret | DeleteSecret):
             world.heard(effect.credential, accepted=answer != "401")
-        if answer == "401":
-            raise CredentialRefused
+            if answer == "401":
+                raise CredentialRefused
+        before = world.copy()
         apply(world, effect)
+        if isinstance(effect, DeleteSecret):
+            invariants.after_deletion(before, world, effect.id, unseen)
         if isinstance(effect, WriteCurrent) and effect.kept.note:
             world.pushed = effect.kept.note.rotation_id
         if isinstance(effect, WritePending) and answer == "done, but unfit":
@@ -242,30 +221,28 @@ class Process:
     def _be_replaced(self) -> None:
         """Stand still until the lease has ended, while another process works for a while."""
         self.world.pass_time(LEASE + 1)
-        other = Process(
+        successor = Process(
             world=self.world,
             accounts=self.accounts,
             bounds=CALM,
             script=self.script,
             watcher=self.watcher,
             elder=self,
-            name="successor",
             log=self.log,
         )
-        other.run(Asked())
+        successor.run(Asked())
 
     # -- How it is driven. -----------------------------------------------------------------
 
     def _pick(self, where: str, options: list[str]) -> str:
         self.calls += 1
         if self.calls > ENDLESS:
-            self.is_over = True
             raise invariants.Violation("L1", "a process does not come to an end")
         if self.elder:
             options = [*options, "is killed"]
         if self.watcher and self.script.is_fresh:
             self.watcher.arrived(self, where, len(options))
-        picked = options[0] if len(options) == 1 else self.script.pick(options)
+        picked = self.script.pick(options)
         self.log.append(f"{self.name}: {where}: {picked}")
         if picked == "is killed":
             self.is_over = True
@@ -278,15 +255,15 @@ class Process:
 
     def _brief(self) -> str:
         world = self.world
-        mine = (self.name, self.faults_left, self.takeovers_left, self.raced, self.asked)
+        left = (self.faults_left, self.takeovers_left, sorted(self.unseen))
         lease = (self.token == world.token, world.intent is not None)
-        return f"{mine}{lease}{self.elder._brief() if self.elder else ''}"
+        elder = self.elder._brief() if self.elder else ""
+        return f"{self.asked}{left}{lease}{elder}"
 
     def _sender(self) -> invariants.Sender:
         policy = self.accounts["account"].policy
         return invariants.Sender(
             token=self.token,
-            raced=self.raced,
             may_evict_foreign=policy.on_foreign is OnForeign.EVICT_OLDEST,
             grace=self.asked.request.grace,
         )

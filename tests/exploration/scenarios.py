@@ -1,37 +1,60 @@
-"""Where the explorations begin."""
+"""Where the explorations begin, and what may go wrong in each."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from rotator.model import Account, Note, OnForeign, Policy, Request, Rotation, SecretValue, Step
 from tests.exploration.explore import Scenario
+from tests.exploration.ports import PATIENCE
 from tests.exploration.process import Asked, Bounds
 from tests.exploration.world import BEGIN, Issued, Kept, World, when
-from rotator.model import PendingEntry
-from tests.exploration.world import Staged
 
-GRACE = timedelta(seconds=200)
 NONE = timedelta(0)
+GRACE = timedelta(seconds=200)
+#: News that spreads more slowly than rotator is configured to wait.
+SLOW = 3 * PATIENCE
 
 FIRST = Issued(id="s#001", value="v#001", maker="rotator")
 SECOND = Issued(id="s#002", value="v#002", maker="rotator")
 FOREIGN = Issued(id="s#003", value="v#003", maker="outsider")
 
 
-def kept(secret: Issued, rotation_id: str = "r#000") -> Kept:
+def kept(secret: Issued) -> Kept:
     """Give the current entry as a rotation leaves it."""
     value = SecretValue(secret.value)
-    check = Note.check_of(value, secret_id=secret.id, rotation_id=rotation_id)
     note = Note(
         secret_id=secret.id,
-        rotation_id=rotation_id,
+        rotation_id="r#001",
         rotated_at=when(BEGIN),
         ledger_head="head",
-        check=check,
+        check=Note.check_of(value, secret_id=secret.id, rotation_id="r#001"),
     )
     return Kept(value=secret.value, note=note, noted=secret.value)
 
 
-def account(
+def tidy(**more: Any) -> World:  # noqa: ANN401  # any of its facts
+    """Give a world in which one secret lives, and Vault holds it."""
+    return replace(World(live=(FIRST,), current=(kept(FIRST),)), **more)
+
+
+def undone(orphan: Issued) -> Rotation:
+    """Give a rotation that failed and left a secret behind."""
+    return Rotation(
+        id="r#002",
+        account="account",
+        reason="asked",
+        step=Step.ABORT,
+        predecessor_id=FIRST.id,
+        grace=NONE,
+        opened_at=when(BEGIN),
+        closed_at=when(BEGIN),
+        new_id=orphan.id,
+        outcome="failed",
+    )
+
+
+def accounts(
     *, grace: timedelta = NONE, managed_by: str = "", on_foreign: OnForeign = OnForeign.REFUSE
 ) -> dict[str, Account]:
     """Give the configured accounts."""
@@ -45,40 +68,151 @@ def account(
         length=25,
         on_foreign=on_foreign,
     )
-    return {
-        name: Account(
-            name=name,
-            api_key="abcd1234",
-            vault_path=name,
-            pending_path=f"pending/{name}",
-            secret_field="api_secret",
-            key_field="api_key",
-            managed_by=managed_by if name == "account" else "",
-            policy=policy,
-        )
-        for name in ("account", "parent")
-    }
-
-
-def failed(orphan: Issued) -> Rotation:
-    """Give a rotation that was undone before its new secret was deleted."""
-    return Rotation(
-        id="r#009",
-        account="account",
-        reason="asked",
-        step=Step.ABORT,
-        predecessor_id=FIRST.id,
-        grace=NONE,
-        opened_at=when(BEGIN),
-        closed_at=when(BEGIN),
-        new_id=orphan.id,
-        outcome="failed",
+    account = Account(
+        name="account",
+        api_key="abcd1234",
+        vault_path="account",
+        pending_path="pending/account",
+        secret_field="api_secret",
+        key_field="api_key",
+        managed_by=managed_by,
+        policy=policy,
     )
+    return {"account": account, "parent": replace(account, name="parent", managed_by="")}
 
 
-def tidy(**more: object) -> World:
-    """Give a world in which one secret lives, and Vault holds it."""
-    return World(live=(FIRST,), current=(kept(FIRST),), **more)  # type: ignore[arg-type]
+ASKED = Asked()
+RESUMED = Asked(request=Request(reason=None))
+WAITED = Asked(wait=True)
+HURRIED = Asked(request=Request(reason="asked", grace=NONE))
+COMPROMISED = Asked(request=Request(reason="compromised", grace=NONE))
 
-
-PLAIN = Scenario(name="plain", worlds=(tidy(spread=80.0, lates=1),), accounts=account())
+PLAIN = Scenario(
+    name="a rotation without grace",
+    worlds=(tidy(spread=PATIENCE),),
+    accounts=accounts(),
+    bounds=Bounds(stalls=True),
+)
+LATE = Scenario(
+    name="a lost request that arrives late",
+    worlds=(tidy(lates=1),),
+    accounts=accounts(),
+)
+UNREAD = Scenario(
+    name="reads and the ledger fail, too",
+    worlds=(tidy(),),
+    accounts=accounts(),
+    bounds=Bounds(ends=True),
+)
+REPLACED = Scenario(
+    name="another process takes the lease",
+    worlds=(tidy(),),
+    accounts=accounts(),
+    bounds=Bounds(faults=0, takeovers=1),
+)
+GRACEFUL = Scenario(
+    name="a rotation with grace",
+    worlds=(tidy(),),
+    accounts=accounts(grace=GRACE),
+    asked=(ASKED, RESUMED, WAITED),
+)
+HASTY = Scenario(
+    name="a grace that is cut short",
+    worlds=(tidy(),),
+    accounts=accounts(grace=GRACE),
+    asked=(ASKED, HURRIED),
+)
+LEAKED = Scenario(
+    name="a value that leaked while its rotation waits",
+    worlds=(tidy(),),
+    accounts=accounts(grace=GRACE),
+    asked=(ASKED, COMPROMISED),
+    bounds=Bounds(faults=0),
+    rotations=2,
+)
+UNNOTED = Scenario(
+    name="the first rotation",
+    worlds=(tidy(current=(replace(kept(FIRST), note=None, noted=None),)),),
+    accounts=accounts(),
+)
+ORPHANED = Scenario(
+    name="both slots taken, one by an orphan",
+    worlds=(tidy(live=(FIRST, SECOND), closed=(undone(SECOND),)),),
+    accounts=accounts(),
+)
+FULL = Scenario(
+    name="both slots taken, one by a stranger",
+    worlds=(tidy(live=(FIRST, FOREIGN)),),
+    accounts=accounts(),
+    may_refuse=True,
+)
+EVICTED = Scenario(
+    name="both slots taken, one by a stranger that may be evicted",
+    worlds=(tidy(live=(FIRST, FOREIGN)),),
+    accounts=accounts(on_foreign=OnForeign.EVICT_OLDEST),
+)
+REJECTED = Scenario(
+    name="values that Vonage rejects",
+    worlds=(tidy(rejections=4),),
+    accounts=accounts(),
+)
+SLUGGISH = Scenario(
+    name="a new secret that is refused for too long",
+    worlds=(tidy(spread=SLOW),),
+    accounts=accounts(),
+)
+MANAGED = Scenario(
+    name="a dead value and a parent's credential",
+    worlds=(tidy(live=(FOREIGN,), spread=PATIENCE, harmed=frozenset({FIRST.value})),),
+    accounts=accounts(managed_by="parent"),
+)
+FORGOTTEN = Scenario(
+    name="a ledger that is lost",
+    worlds=(tidy(losses=1),),
+    accounts=accounts(),
+)
+MEDDLED = Scenario(
+    name="an outsider",
+    worlds=(tidy(outsiders=1),),
+    accounts=accounts(),
+    bounds=Bounds(faults=0),
+)
+MEDDLED_GRACE = Scenario(
+    name="an outsider during the grace",
+    worlds=(tidy(outsiders=1, lingers=True, spread=PATIENCE),),
+    accounts=accounts(grace=GRACE),
+    bounds=Bounds(faults=0),
+)
+MEDDLED_UNNOTED = Scenario(
+    name="an outsider before the first rotation",
+    worlds=(
+        tidy(
+            current=(replace(kept(FIRST), note=None, noted=None),),
+            outsiders=1,
+            lingers=True,
+            spread=PATIENCE,
+        ),
+    ),
+    accounts=accounts(),
+    bounds=Bounds(faults=0),
+)
+ALL = (
+    PLAIN,
+    LATE,
+    UNREAD,
+    REPLACED,
+    GRACEFUL,
+    HASTY,
+    LEAKED,
+    UNNOTED,
+    ORPHANED,
+    FULL,
+    EVICTED,
+    REJECTED,
+    SLUGGISH,
+    MANAGED,
+    FORGOTTEN,
+    MEDDLED,
+    MEDDLED_GRACE,
+    MEDDLED_UNNOTED,
+)

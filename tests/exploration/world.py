@@ -91,7 +91,9 @@ class WritePending:
 
 @dataclass(frozen=True, kw_only=True)
 class ClearPending:
-    """Remove the pending entry and all its versions."""
+    """Destroy the versions of the pending entry up to `upto`; without one, forget them all."""
+
+    upto: int | None
 
 
 Effect = CreateSecret | DeleteSecret | WriteCurrent | WritePending | ClearPending
@@ -112,8 +114,8 @@ class InFlight:
 
     effect: Effect
     until: float
-    #: An outsider has acted since it was sent.
-    raced: bool
+    #: Where outsiders have acted since its sender looked.
+    unseen: frozenset[str]
 
 
 @dataclass(kw_only=True)
@@ -122,8 +124,8 @@ class World:
 
     now: float = BEGIN
     live: tuple[Issued, ...]
-    #: The value revoked last, where Vonage may accept it once more.
-    lingering: str | None = None
+    #: The secret revoked last, while Vonage may still accept it; `since` says when it was.
+    lingering: Issued | None = None
     #: Versions of the current entry; None is a deleted one. Consumers read the last.
     current: tuple[Kept | None, ...]
     pending: tuple[Staged | None, ...] = ()
@@ -141,9 +143,12 @@ class World:
     expires: float = 0.0
 
     #: How Vonage spreads news: for how many seconds a new secret may be refused, or not be
-    #: listed, and whether a revoked one is accepted once more.
+    #: listed, and whether a revoked one may be accepted for as long.
     spread: float = 0.0
     lingers: bool = False
+    #: Clearing the pending entry destroys its versions, but goes on counting them; otherwise it
+    #: forgets that there were any, and the next write begins at 1 again.
+    counts: bool = False
     #: What may still go wrong in this world.
     outsiders: int = 0
     lates: int = 0
@@ -230,12 +235,25 @@ class World:
     def pass_time(self, seconds: float) -> None:
         """Let time go by; a request that has not arrived for long enough never will."""
         self.now += seconds
-        if self.in_flight and self.in_flight.until < self.now:
+        if self.lingering and not self.is_news(self.lingering):
+            self.lingering = None
+        if self.in_flight and self.in_flight.until <= self.now:
             self.in_flight = None
+
+    def lingers_on(self, value: str) -> bool:
+        """Whether `value` was revoked, and may be accepted all the same."""
+        secret = self.lingering
+        return bool(secret and secret.value == value and self.is_news(secret))
+
+    def forget(self) -> None:
+        """Let a process end: nobody remembers the lease, or which versions there were."""
+        self.owner = self.intent = None
+        if self.in_flight is None and len(self.pending) > 1 and self.pending[0] is None:
+            self.pending = (None, *(version for version in self.pending if version))
 
     def heard(self, value: str, *, accepted: bool) -> None:
         """Remember how Vonage took a credential: what was accepted once stays accepted."""
-        if value == self.lingering:
+        if self.lingers_on(value) and not accepted:
             self.lingering = None
         if accepted:
             self.live = tuple(
@@ -248,7 +266,7 @@ class World:
         secret = self.find(secret_id)
         self.live = tuple(secret for secret in self.live if secret.id != secret_id)
         if secret and self.lingers:
-            self.lingering = secret.value
+            self.lingering = replace(secret, since=self.now)
 
 
 def when(seconds: float) -> datetime:
@@ -275,8 +293,10 @@ def apply(world: World, effect: Effect) -> None:
             if base != len(world.pending):
                 raise CheckAndSetLost
             world.pending = (*world.pending, staged)
-        case ClearPending():
+        case ClearPending(upto=None):
             world.pending = ()
+        case ClearPending(upto=int(upto)):
+            world.pending = (*(None for _ in world.pending[:upto]), *world.pending[upto:])
 
 
 def _create(world: World, effect: CreateSecret) -> None:
@@ -301,5 +321,5 @@ def _delete(world: World, effect: DeleteSecret) -> None:
 
 
 def _authenticate(world: World, value: str) -> None:
-    if value != PARENT and value != world.lingering and not world.issued(value):
+    if value != PARENT and not world.lingers_on(value) and not world.issued(value):
         raise CredentialRefused

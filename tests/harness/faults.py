@@ -78,8 +78,6 @@ VAULT: Mapping[str, Mishap] = {
     "standby-lags-long": _lag(3),
 }
 
-#: Of these, what only a standby that lags does.
-LAGGING = frozenset({"standby-lags", "standby-lags-long"})
 MISHAPS: Mapping[str, Mishap] = {**BOTH, **SLOW, "denied": _unauthorized, **VAULT}
 
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -187,4 +188,38 @@ def test_a_lost_answer_to_the_clean_up_does_not_make_waiting_costly(tmp_path: Pa
         assert (first.outcome, again.outcome) == (Outcome.AWAITING_DELETION,) * 2
         assert rotation is not None
         assert rotation.step is Step.WAIT
+        assert len(scene.requests()) == before
+
+
+def test_a_wait_that_could_not_be_ended_goes_on(tmp_path: Path) -> None:
+    """A deletion ordered early that failed is due when it was before, and waiting stays cheap."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.attempt()
+        scene.world.vonage.faults.add(Fault("drop-before", method="DELETE", times=None))
+        failed = scene.attempt(grace=NONE)
+        scene.world.vonage.faults.clear()
+        first = scene.resume()
+        before = len(scene.requests())
+        second = scene.resume()
+
+        assert failed.outcome is Outcome.FAILED
+        assert (first.outcome, second.outcome) == (Outcome.AWAITING_DELETION,) * 2
+        assert len(scene.requests()) == before
+        assert len(scene.secrets()) == 2
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_a_pending_entry_of_somebody_elses_is_not_cleared(tmp_path: Path, *, wait: bool) -> None:
+    """What another rotation staged is its own; this one waits, and asks nobody meanwhile."""
+    other: dict[str, Any] = {"value": "SomebodyElses1", "rotation_id": "other", "listed": []}
+    with Scene(tmp_path, grace=HOUR) as scene:
+        scene.calls.plan("before", "store.clear_pending", 1, lambda: scene.spoil_pending(**other))
+        scene.world.vault.faults.add(Fault("drop-before", method="DELETE"))
+        report = scene.attempt(wait=wait)
+        before = len(scene.requests())
+        again = None if wait else scene.resume()
+
+        assert report.outcome is (Outcome.COMPLETED if wait else Outcome.AWAITING_DELETION)
+        assert again is None or again.outcome is Outcome.AWAITING_DELETION
+        assert scene.look().pending == other
         assert len(scene.requests()) == before

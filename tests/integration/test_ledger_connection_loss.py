@@ -71,7 +71,8 @@ class Proxy:
                 thread.start()
 
     def _relay(self, client: socket.socket) -> None:
-        with client, socket.socket(socket.AF_UNIX) as server:
+        # Either side may hang up while it is being sent something.
+        with client, socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError):
             server.connect(str(self._server / SOCKET))
             while True:
                 ready, _, _ = select.select([client, server], [], [])

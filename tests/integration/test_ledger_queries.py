@@ -125,6 +125,17 @@ def test_of_two_of_the_same_instant_the_open_one_is_the_last(
     assert queries.accounts(["a"])[0].last_rotation == opened
 
 
+def test_what_was_seen_when(database: Engine, book: Book, queries: Queries) -> None:
+    """Of each account in the ledger, when it was last looked at; never, until it was."""
+    append(book, "a")
+    append(book, "b")
+    with writing(database) as connection:
+        seen = update(tables.account).where(tables.account.c.name == "b").values(seen_at=NOW)
+        connection.execute(seen)
+
+    assert queries.last_seen() == {"a": None, "b": NOW}
+
+
 def test_open_accounts_have_an_open_rotation(book: Book, queries: Queries) -> None:
     """What is to be carried on is found whatever step it is in."""
     record(

@@ -142,3 +142,31 @@ def test_backoff_grows_within_bounds(failures: int) -> None:
 
     assert timedelta(minutes=5) <= wait <= timedelta(hours=6)
     assert wait <= schedule.backoff(failures + 1) <= 2 * wait
+
+
+@given(
+    name=st.text(max_size=8),
+    seen_at=TIMES,
+    interval=st.timedeltas(timedelta(seconds=1), timedelta(days=30)),
+    share=st.floats(0, 1, exclude_max=True),
+)
+def test_an_account_is_looked_at_once_an_interval(
+    name: str, seen_at: datetime, interval: timedelta, share: float
+) -> None:
+    """Within any interval there is one moment from which on the account is to be looked at."""
+
+    def is_due(now: datetime) -> bool:
+        return schedule.is_check_due(name, seen_at, interval=interval, now=now)
+
+    assert not is_due(seen_at)
+    assert is_due(seen_at + interval)
+    # Once it is time, it stays so.
+    assert is_due(seen_at + share * interval) <= is_due(seen_at + (share + 1) / 2 * interval)
+
+
+@given(name=st.text(max_size=8), failures=st.integers(1, 10**6), now=TIMES)
+def test_a_retry_is_no_sooner_than_the_backoff(name: str, failures: int, now: datetime) -> None:
+    """A quarter of the wait at most is added to it."""
+    wait = schedule.backoff(failures)
+
+    assert now + wait <= schedule.retry_at(name, failures, now) <= now + wait * 5 / 4

@@ -311,9 +311,18 @@ CREATING = table(
         Stage(listed_ids=frozenset({"old"})),
     ),
     ({"rotation__rejected": True, "rotation__draws": MAX_DRAWS}, Abort(code="secret-rejected")),
-    ({"rotation__rejected": True, "rotation__sent_at": NOW}, Look()),
+    # An earlier attempt may have taken effect: the value is not given up while it may.
+    ({"rotation__rejected": True, "rotation__sent_at": NOW}, Probe()),
     (
-        {"rotation__rejected": True, "rotation__sent_at": NOW - PATIENCE},
+        {"rotation__rejected": True, "rotation__sent_at": NOW, "pending_live_at": NOW},
+        Look(),
+    ),
+    (
+        {
+            "rotation__rejected": True,
+            "rotation__sent_at": NOW - PATIENCE,
+            "pending_refused_since": NOW - PATIENCE,
+        },
         Stage(listed_ids=frozenset({"old"})),
     ),
 )
