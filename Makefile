@@ -66,6 +66,10 @@ format: $(VENV)/project.stamp ## mend what ruff can mend
 bench: $(VENV)/project.stamp ## time a rotation and the ledger
 	$(BIN)/python bench/rotation.py
 
+.PHONY: soak
+soak: $(VENV)/project.stamp ## two thousand rotations through random faults and kills
+	$(BIN)/python bench/soak.py --rotations 2000
+
 # Alembic's migrations are found inside the wheel only if it carries them, so a ledger is made
 # where no checkout is near.
 .PHONY: wheel-test

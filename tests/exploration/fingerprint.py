@@ -30,7 +30,7 @@ HOME = str(Path(rotator.__file__).parent)
 #: From what age on nothing changes any more by getting older, in seconds.
 OLD = 200
 OLDEST = dict.fromkeys(("seen_at", "current_live_at", "pending_live_at"), 61) | dict.fromkeys(
-    ("sent_at", "pending_refused_since", "refused_since", "since"), 80
+    ("sent_at", "pending_refused_since", "refused_since", "pending_refused_at", "since"), 80
 )
 #: A bare number beyond this is a point on the clock.
 CLOCK = 1e8
@@ -108,7 +108,7 @@ def _way(kind: type) -> Callable[[object], str]:  # one line for each kind
     if issubclass(kind, datetime):
         return lambda thing: _moment(thing.timestamp())  # type: ignore[attr-defined]
     if issubclass(kind, str | int | timedelta | NoneType):
-        return lambda thing: str(thing)
+        return str
     if issubclass(kind, SecretValue):
         return lambda thing: thing.reveal()  # type: ignore[attr-defined]
     if issubclass(kind, AbstractSet):
@@ -147,7 +147,7 @@ def _mapping(thing: object) -> str:
 
 
 def _record(thing: object) -> str:
-    parts = [_item(name, getattr(thing, name)) for name in _names(type(thing))]
+    parts = [_item(name, getattr(thing, name)) for name in _names(type(thing))]  # type: ignore[arg-type]
     return f"{type(thing).__name__}({','.join(parts)})"
 
 
