@@ -33,7 +33,7 @@ class View:
     """An account's secrets as Vonage lists them, and what rotator knows of each."""
 
     account: Account
-    #: The oldest first.
+    #: The oldest first; of those made in one second, the one that Vault holds comes last.
     secrets: tuple[Secret, ...]
     credential: Credential
     #: The one that Vault's value certainly is; None where that is not certain.
@@ -55,11 +55,13 @@ class View:
                 f"Vonage refuses every credential that rotator has for {account.name}",
                 hint="write a working secret to its Vault entry, or set `managed_by`",
             )
+        held = held_id(world)
+        by_age = sorted(world.listed, key=lambda one: (one.created_at, one.id == held, one.id))
         return cls(
             account=account,
-            secrets=tuple(sorted(world.listed, key=lambda secret: (secret.created_at, secret.id))),
+            secrets=tuple(by_age),
             credential=sight.credential,
-            held_id=held_id(world),
+            held_id=held,
             rotation=world.rotation,
             expendable_ids=world.expendable_ids,
         )

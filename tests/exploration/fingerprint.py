@@ -30,7 +30,7 @@ HOME = str(Path(rotator.__file__).parent)
 #: From what age on nothing changes any more by getting older, in seconds.
 OLD = 200
 OLDEST = dict.fromkeys(("seen_at", "current_live_at", "pending_live_at"), 61) | dict.fromkeys(
-    ("sent_at", "pending_refused_since", "refused_since", "pending_refused_at", "since"), 80
+    ("sent_at", "pending_refused_since", "pending_refused_at", "since", "last"), 80
 )
 #: A bare number beyond this is a point on the clock.
 CLOCK = 1e8
