@@ -219,7 +219,7 @@ class Ledger(Protocol):
         ...
 
     def release(self, lease: Lease) -> None:
-        """Give the lease up; one that was lost already is left alone."""
+        """Give the lease up; one that was given up or lost already is left alone."""
         ...
 
     def recall(self, name: str) -> Memory:
@@ -230,7 +230,7 @@ class Ledger(Protocol):
         """Whether account `name` ever had this rotation, open or closed."""
         ...
 
-    def commit(
+    def commit(  # noqa: PLR0913  # all but one by name
         self,
         lease: Lease,
         *,
@@ -238,8 +238,11 @@ class Ledger(Protocol):
         entries: Sequence[Draft],
         sighting: Sighting | None,
         now: datetime,
+        last: bool = False,
     ) -> str:
         """Record all of this or nothing, durably, and renew the lease with it.
+
+        The `last` one gives the lease up instead.
 
         `rotation` as it is now (None leaves the record of rotations alone), `entries` to
         append in this order, `sighting` to be kept for `status`. Returns the chain head.

@@ -107,6 +107,8 @@ class Book:
                 update(tables.account)
                 .where(tables.account.c.name == lease.account)
                 .where(tables.account.c.fencing_token == lease.token)
+                # Nothing to write, and so nothing to wait for, after the last commit.
+                .where(tables.account.c.lease_owner == lease.owner)
                 .values(lease_owner=None, lease_expires_at=None)
             )
 
@@ -139,7 +141,7 @@ class Book:
 
     # -- The one way in. -------------------------------------------------------------------
 
-    def commit(
+    def commit(  # noqa: PLR0913  # all but one by name
         self,
         lease: Lease,
         *,
@@ -147,6 +149,7 @@ class Book:
         entries: Sequence[Draft],
         sighting: Sighting | None,
         now: datetime,
+        last: bool = False,
     ) -> str:
         """See `Ledger.commit`."""
         with writing(self._engine) as connection:
@@ -154,15 +157,14 @@ class Book:
             if rotation is not None:
                 _upsert_rotation(connection, rotation)
             head, seq = _append(connection, row, entries, now)
-            expiry = self._expiry(_clock(connection, now))
-            seen = _seen(sighting, row, now)
             _set(
                 connection,
                 lease.account,
                 chain_head=head,
                 chain_seq=seq,
-                lease_expires_at=expiry,
-                **seen,
+                lease_owner=None if last else lease.owner,
+                lease_expires_at=None if last else self._expiry(_clock(connection, now)),
+                **_seen(sighting, row, now),
                 **_tried(row, entries, now),
             )
         return head

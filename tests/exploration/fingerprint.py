@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType, FunctionType, MethodType, NoneType
 
 import rotator
-from rotator.engine import Engine
+from rotator.means import Means
 from rotator.model import Account, SecretValue
 from rotator.observer import Observer
 from rotator.protocol import MAX_DRAWS
@@ -39,11 +39,11 @@ ENOUGH = {"draws": MAX_DRAWS, "stalls": 0}
 #: What no rule looks at, or what a described neighbour tells already. A lease either has most of
 #: its time left or has ended long ago, which the clock of the world tells.
 IGNORED = frozenset(
-    {"engine", "account", "head", "ledger_head", "check", "created_at", "rotated_at", "opened_at"}
+    {"means", "account", "head", "ledger_head", "check", "created_at", "rotated_at", "opened_at"}
     | {"closed_at", "reason", "fields", "lease_until"}
 )
 #: What is the same in every process, or is no more than its kind.
-FIXED = (Engine, Observer, Account, FunctionType, MethodType, type, BaseException)
+FIXED = (Means, Observer, Account, FunctionType, MethodType, type, BaseException)
 
 _TOKEN = re.compile(r"@(\d+)/(\d+)|([svr])#\d+")
 

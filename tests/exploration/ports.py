@@ -240,7 +240,7 @@ class MemoryLedger(Ledger):
         self._call("knows rotation")
         return self._world.knows(rotation_id)
 
-    def commit(
+    def commit(  # noqa: PLR0913  # all but one by name
         self,
         lease: Lease,
         *,
@@ -248,6 +248,7 @@ class MemoryLedger(Ledger):
         entries: Sequence[Draft],
         sighting: Sighting | None,
         now: datetime,
+        last: bool = False,
     ) -> str:
         """Record it."""
         del sighting, now
@@ -257,6 +258,8 @@ class MemoryLedger(Ledger):
         if answer == "fails":
             raise LedgerError
         self._record(lease, rotation, entries[-1])
+        if last:
+            self._world.owner = None
         self._process.changed()
         if answer != "done":
             raise LedgerError

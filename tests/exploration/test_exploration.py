@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import rotator.engine
+import rotator.loop
 from rotator.model import Rotation
 from rotator.protocol import (
     Action,
@@ -105,7 +105,7 @@ def test_a_wrong_rule_is_found(
     monkeypatch: pytest.MonkeyPatch, wrong: Decide, scenario: Scenario
 ) -> None:
     """The exploration sees each of these mistakes in the rules."""
-    monkeypatch.setattr(rotator.engine, "decide", wrong)
+    monkeypatch.setattr(rotator.loop, "decide", wrong)
 
     with pytest.raises(Violation):
         Search(scenario).explore()

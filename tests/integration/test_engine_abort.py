@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.engine import MAX_FAILURES
+from rotator.loop import MAX_FAILURES
 from rotator.model import Outcome, Report
 from rotator.protocol import MAX_DRAWS
 from rotator.sim import Fault

@@ -11,8 +11,8 @@ from rotator.model import Outcome, Request
 from tests.harness.scene import LEASE, NAME, Scene
 from tests.harness.tap import MOMENTS, Moment
 
-#: The ledger's part in a rotation without a grace: claim, recall twice, nine commits, release.
-CALLS = range(1, 13)
+#: The ledger's part in a rotation without a grace: claim, recall twice, seven commits, release.
+CALLS = range(1, 12)
 
 
 def fail() -> None:
@@ -205,7 +205,7 @@ def test_a_lease_ends_by_itself(tmp_path: Path) -> None:
         assert report.outcome is Outcome.COMPLETED
 
 
-COMMITS = range(1, 9)
+COMMITS = range(1, 8)
 
 
 @pytest.mark.parametrize("number", COMMITS)

@@ -6,16 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from rotator.engine import Engine, Pass, in_grace
+from rotator.engine import Engine
 from rotator.errors import Busy, CheckAndSetLost, CredentialRefused, LedgerError
+from rotator.loop import Pass
 from rotator.model import Outcome, Report, Request
 from rotator.ports import Draft, StoredPending
 from rotator.protocol import Close, Create, Idle, Push
+from rotator.reports import in_grace
 from rotator.sim import Fault
 from tests.harness.clock import START
 from tests.harness.scene import AGE, NAME, SUB, Scene
 
 ASKED = Request(reason="asked")
+NOTHING = StoredPending(version=0)
 
 
 def code(report: Report) -> str | None:
@@ -242,7 +245,7 @@ def the_pass(scene: Scene) -> Pass:
     scene.run_until_killed()
     account = scene.accounts[NAME]
     lease = scene.book.claim(NAME, scene.clock.now())
-    subject = Pass(engine=scene.engine, account=account, lease=lease)
+    subject = Pass.on(account, lease, scene.engine)
     subject.remembered = scene.book.recall(NAME).rotation
     subject._look()
     return subject
@@ -263,7 +266,7 @@ def test_nothing_is_done_for_a_rotation_that_is_not_open(tmp_path: Path) -> None
     """A decision about one that is not there is a bug, and stops the pass."""
     with Scene(tmp_path) as scene:
         lease = scene.book.claim(NAME, scene.clock.now())
-        subject = Pass(engine=scene.engine, account=scene.accounts[NAME], lease=lease)
+        subject = Pass.on(scene.accounts[NAME], lease, scene.engine)
 
         with pytest.raises(AssertionError, match="no rotation"):
             subject._open_rotation()
@@ -279,9 +282,9 @@ def test_a_push_needs_an_entry_to_write_over(tmp_path: Path) -> None:
         before = scene.look()
 
         with pytest.raises(CheckAndSetLost):
-            subject._push(replace(sight, current=None), rotation)
+            subject._effects.perform(Push(), replace(sight, current=None), rotation, "")
         with pytest.raises(CheckAndSetLost):
-            subject._push(sight, replace(rotation, new_id=None))
+            subject._effects.perform(Push(), sight, replace(rotation, new_id=None), "")
         assert scene.look() == before
 
 
@@ -295,9 +298,9 @@ def test_nothing_is_sent_without_a_credential_or_a_value(tmp_path: Path) -> None
         number = len(scene.requests())
 
         with pytest.raises(AssertionError, match="not there"):
-            subject._act(Push(), replace(sight, pending=StoredPending(version=0)), rotation)
+            subject._effects.perform(Push(), replace(sight, pending=NOTHING), rotation, "")
         with pytest.raises(CredentialRefused):
-            subject._act(Create(), replace(sight, credential=None), rotation)
+            subject._effects.perform(Create(), replace(sight, credential=None), rotation, "")
         assert len(scene.requests()) == number
 
 

@@ -1,0 +1,166 @@
+"""What each step does at Vonage and Vault: its request, and what the record makes of the answer.
+
+The intent of an effect is committed before it is called here; see `rotator.loop`.
+"""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from rotator import record
+from rotator.errors import (
+    CheckAndSetLost,
+    CredentialRefused,
+    IssuerError,
+    RotatorError,
+    SecretNotFound,
+    StoreUnavailable,
+    UnexpectedEntry,
+)
+from rotator.model import (
+    Account,
+    Credential,
+    Note,
+    Observation,
+    PendingEntry,
+    Request,
+    Rotation,
+    SecretValue,
+)
+from rotator.observer import Sight, own_credential
+from rotator.ports import Draft, Issuer, Store, StoredPending
+from rotator.protocol import Clear, Create, Delete, Effect, Evict, Push, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effects:
+    """The effects on one account. Each is tried once and judged by who asked for it."""
+
+    account: Account
+    issuer: Issuer
+    store: Store
+    #: Draws a secret of so many characters.
+    draw: Callable[[int], str]
+    now: Callable[[], datetime]
+
+    def perform(
+        self, action: Effect, sight: Sight, rotation: Rotation, head: str
+    ) -> tuple[Observation, Draft]:
+        """Do `action`; give the world after it, and what to write down.
+
+        `head` is the hash of the newest ledger entry, which a push leaves in Vault.
+
+        Raises:
+            IssuerError: Vonage refused, or its answer was lost; see `is_definite`.
+            StoreError: Vault did.
+        """
+        match action:
+            case Evict(secret_id=secret_id):
+                self._delete(secret_id, sight)
+                return record.evicted(sight.world, rotation, secret_id)
+            case Stage(listed_ids=listed_ids):
+                return self._stage(listed_ids, sight, rotation)
+            case Create():
+                secret = self.issuer.create_secret(
+                    _credential(sight), self.account.api_key, _pending_value(sight)
+                )
+                return record.created(sight.world, rotation, secret)
+            case Push():
+                return self._push(sight, rotation, head)
+            case Clear():
+                self.store.clear_pending(self.account)
+                sight.pending = StoredPending(version=0)
+                return record.cleared(sight.world, rotation)
+            case Delete(secret_id=secret_id):  # pragma: no branch  # that is all of them
+                self._delete(secret_id, sight)
+                return record.deleted(sight.world, rotation, secret_id)
+
+    def probe(self, sight: Sight, rotation: Rotation) -> tuple[Observation, Draft]:
+        """Authenticate with the pending value, which lists the secrets, too.
+
+        Raises:
+            CredentialRefused: it does not authenticate, or not yet.
+            IssuerError: Vonage did not answer.
+        """
+        credential = Credential(api_key=self.account.api_key, secret=_pending_value(sight))
+        listed = self.issuer.list_secrets(credential, self.account.api_key)
+        sight.credential = credential
+        return record.probed(sight.world, rotation, listed, self.now())
+
+    def verify(
+        self, version: int, request: Request, sight: Sight, rotation: Rotation
+    ) -> tuple[Observation, Draft]:
+        """Read what was pushed from Vault, and compare.
+
+        Raises:
+            UnexpectedEntry: something else stands there.
+            StoreError: Vault did not answer, or does not have that version yet.
+        """
+        stored = self.store.read_version(self.account, version)
+        note = stored.entry.note
+        is_ours = stored.entry.intact and note is not None and note.rotation_id == rotation.id
+        is_same = sight.pending.value is None or sight.pending.value == stored.value
+        if not (is_ours and is_same):
+            message = f"version {version} at Vault is not what rotator wrote"
+            raise UnexpectedEntry(message)
+        return record.verified(sight.world, rotation, request, self.now())
+
+    def _delete(self, secret_id: str, sight: Sight) -> None:
+        """Delete with the credential that Vault holds: if it does not work, nothing happens.
+
+        It is read once more, at the last moment: someone may have put back what is to go.
+        """
+        current = self.store.read_current(self.account)
+        credential = own_credential(self.account, current)
+        if not (credential and current and current.entry == sight.world.current):
+            raise CheckAndSetLost
+        # Gone is what was wanted: someone else's deletion, or ours whose answer was lost.
+        with contextlib.suppress(SecretNotFound):
+            self.issuer.delete_secret(credential, self.account.api_key, secret_id)
+
+    def _stage(
+        self, listed_ids: frozenset[str], sight: Sight, rotation: Rotation
+    ) -> tuple[Observation, Draft]:
+        value = SecretValue(self.draw(self.account.policy.length))
+        entry = PendingEntry(
+            rotation_id=rotation.id,
+            listed_ids=listed_ids,
+            predecessor_id=rotation.predecessor_id,
+        )
+        sight.pending = self.store.write_pending(self.account, sight.pending, value, entry)
+        return record.staged(sight.world, rotation, entry)
+
+    def _push(self, sight: Sight, rotation: Rotation, head: str) -> tuple[Observation, Draft]:
+        value, base = _pending_value(sight), sight.current
+        if base is None or rotation.new_id is None:
+            raise CheckAndSetLost
+        note = Note(
+            secret_id=rotation.new_id,
+            rotation_id=rotation.id,
+            rotated_at=self.now(),
+            ledger_head=head,
+            check=Note.check_of(value, secret_id=rotation.new_id, rotation_id=rotation.id),
+        )
+        version = self.store.write_current(self.account, base, value, note)
+        return record.pushed(sight.world, rotation, self.account, note=note, version=version)
+
+
+def is_definite(error: RotatorError) -> bool:
+    """Whether the effect that failed with `error` certainly did not take place."""
+    if isinstance(error, IssuerError):
+        return error.definite
+    return not isinstance(error, StoreUnavailable)
+
+
+def _pending_value(sight: Sight) -> SecretValue:
+    if sight.pending.value is None:
+        message = "decided on a pending entry that is not there"
+        raise AssertionError(message)
+    return sight.pending.value
+
+
+def _credential(sight: Sight) -> Credential:
+    if sight.credential is None:
+        raise CredentialRefused
+    return sight.credential

@@ -1,0 +1,78 @@
+"""What a pass writes into the ledger, and the lease by which it may."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rotator.errors import LeaseLost
+from rotator.model import Rotation
+from rotator.ports import Draft, Lease, Ledger, Memory, Sighting
+
+
+@dataclass(kw_only=True)
+class Journal:
+    """Collects entries, and commits them together before anything is done on their word."""
+
+    ledger: Ledger
+    lease: Lease
+    now: Callable[[], datetime]
+    #: Must go on counting while the process is stopped.
+    monotonic: Callable[[], float]
+    #: Told every entry right after it was committed: account name and entry.
+    listener: Callable[[str, Draft], None]
+    #: Entries not committed yet.
+    drafts: list[Draft] = field(default_factory=list)
+    #: Hash of the newest committed entry.
+    head: str = ""
+    #: Monotonic time until which the lease is certainly ours.
+    lease_until: float = 0.0
+
+    def begin(self) -> Memory:
+        """Give what the ledger knows of the account, at the start of a pass."""
+        memory = self.ledger.recall(self.lease.account)
+        self.head = memory.head
+        self.lease_until = self.monotonic() + self.lease.seconds
+        return memory
+
+    def commit(self, rotation: Rotation | None, sighting: Sighting | None, *, last: bool) -> None:
+        """Record what was collected, `rotation` as it is now and `sighting`, if there is anything.
+
+        The `last` commit of a pass gives the lease up.
+
+        Raises:
+            LedgerError: it is not sure to be recorded.
+            LeaseLost: another process works on the account; nothing was recorded.
+        """
+        if not self.drafts:
+            return
+        began, drafts = self.monotonic(), self.drafts
+        self.head = self.ledger.commit(
+            self.lease,
+            rotation=rotation,
+            entries=drafts,
+            sighting=sighting,
+            now=self.now(),
+            last=last,
+        )
+        self.lease_until, self.drafts = began + self.lease.seconds, []
+        for draft in drafts:
+            self.listener(self.lease.account, draft)
+
+    def renew(self) -> None:
+        """Prolong the lease.
+
+        Raises:
+            LeaseLost: it is no longer ours.
+        """
+        began = self.monotonic()
+        self.ledger.renew(self.lease, self.now())
+        self.lease_until = began + self.lease.seconds
+
+    def check_lease(self) -> None:
+        """Stop if this process was paused for so long that another may have taken over.
+
+        Raises:
+            LeaseLost: less than half of the lease is left.
+        """
+        if self.monotonic() > self.lease_until - self.lease.seconds / 2:
+            raise LeaseLost

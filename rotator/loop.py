@@ -1,0 +1,350 @@
+"""The loop: observe, decide, commit the intent, act, commit the outcome, look again.
+
+The loop holds no rule. It asks `protocol.decide` what to do, has it done, and writes down what
+`record` makes of it. Two things it owes the rules: whatever it has learned is committed before
+it changes anything at Vonage or Vault again, and whatever did not come back as done is looked at
+anew.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+
+import structlog
+
+from rotator import record
+from rotator.effects import Effects, is_definite
+from rotator.errors import (
+    AccountNotFound,
+    CredentialRefused,
+    Forbidden,
+    IssuerError,
+    LeaseLost,
+    LedgerError,
+    LedgerUnusable,
+    MountUnusable,
+    RateLimited,
+    Refused,
+    RequestRefused,
+    RotatorError,
+    Stopping,
+    StoreError,
+    StoreForbidden,
+    UnexpectedEntry,
+)
+from rotator.journal import Journal
+from rotator.means import Means
+from rotator.model import Account, Observation, Outcome, Request, Rotation
+from rotator.observer import Sight
+from rotator.ports import Draft, Lease
+from rotator.protocol import (
+    Abort,
+    Action,
+    Clear,
+    Close,
+    Create,
+    Delete,
+    Effect,
+    Evict,
+    Idle,
+    Learn,
+    Look,
+    Open,
+    Probe,
+    Push,
+    Refuse,
+    Stage,
+    Verify,
+    Wait,
+    decide,
+    waits_until,
+)
+from rotator.reports import aborted, drift_text, in_grace, refused, seen
+
+log = structlog.get_logger(__name__)
+
+#: Failed effects in a row, with a look after each, before a pass gives up. The rotation stays
+#: open and is carried on by the next pass.
+MAX_FAILURES = 6
+#: First and longest pause between two looks at something that has to settle, in seconds.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+#: No longer wait for a rate limit is worth holding a thread and a lease, in seconds.
+LONGEST_WAIT = 60.0
+#: Errors that another look does not mend.
+HOPELESS = (
+    AccountNotFound,
+    Forbidden,
+    RequestRefused,
+    StoreForbidden,
+    MountUnusable,
+    UnexpectedEntry,
+)
+
+
+@dataclass(kw_only=True)
+class Pass:
+    """One process's work on one account, for as long as it holds the lease."""
+
+    means: Means
+    account: Account
+    journal: Journal
+    #: The open rotation as the ledger had it when the pass began.
+    remembered: Rotation | None = None
+    #: What was seen last, kept up to date with what this pass did since.
+    sight: Sight | None = None
+    #: What was seen is no longer sure to be so.
+    must_look: bool = True
+    failures: int = 0
+    stalls: int = 0
+
+    @classmethod
+    def on(cls, account: Account, lease: Lease, means: Means) -> "Pass":
+        """Begin a pass on `account` under `lease`."""
+        journal = Journal(
+            ledger=means.ledger,
+            lease=lease,
+            now=means.now,
+            monotonic=means.monotonic,
+            listener=means.listener,
+        )
+        return cls(means=means, account=account, journal=journal)
+
+    @cached_property
+    def _effects(self) -> Effects:
+        return Effects(
+            account=self.account,
+            issuer=self.means.issuer,
+            store=self.means.store,
+            draw=self.means.draw,
+            now=self.means.now,
+        )
+
+    @property
+    def rotation(self) -> Rotation | None:
+        """The rotation that this pass works on."""
+        return self.sight.world.rotation if self.sight else self.remembered
+
+    def carry_out(self, request: Request, *, wait: bool) -> Outcome:
+        """Work on the account until it is done, must wait, or cannot go on.
+
+        Raises:
+            Refused: an operator must decide.
+            RotatorError: it did not work; what is open stays open.
+        """
+        try:
+            outcome = self._carry_out(request, wait=wait)
+        except (LedgerError, LedgerUnusable, LeaseLost):
+            raise
+        except RotatorError as error:
+            if not isinstance(error, Refused | Stopping):
+                self._write("failed", code=error.code)
+            self._commit(last=True)
+            raise
+        self._commit(last=True)
+        return outcome
+
+    # -- The loop. -------------------------------------------------------------------------
+
+    def _carry_out(self, request: Request, *, wait: bool) -> Outcome:
+        self.remembered = self.journal.begin().rotation
+        was_verified = bool(self.remembered and self.remembered.verified_at)
+        outcome = self._loop(request, wait=wait and not was_verified)
+        if request.reason is None or not was_verified:
+            return outcome
+        if outcome is Outcome.AWAITING_DELETION:
+            raise in_grace(self.rotation)
+        if request.reason == "compromised":
+            self._commit()
+            self.remembered, self.sight, self.must_look = None, None, True
+            return self._loop(request, wait=wait)
+        return outcome
+
+    def _loop(self, request: Request, *, wait: bool) -> Outcome:
+        while True:
+            self._stop_if_told()
+            until = waits_until(self.rotation, request) if self.rotation else None
+            if until and self._must_wait(until, wait=wait):
+                return Outcome.AWAITING_DELETION
+            sight = self._look() if self.must_look or self.sight is None else self.sight
+            action = decide(
+                self.account,
+                sight.world,
+                request,
+                propagation_timeout=self.means.propagation_timeout,
+                now=self.means.now(),
+            )
+            log.debug("decided", account=self.account.name, action=type(action).__name__)
+            if isinstance(action, Idle):
+                return Outcome.IDLE
+            if isinstance(action, Wait):
+                # A pass that knows this from the ledger waits without asking anybody.
+                self._fold(sight, *record.waiting(sight.world, self._open_rotation()))
+                if self._must_wait(action.until, wait=wait):
+                    return Outcome.AWAITING_DELETION
+            elif isinstance(action, Close):
+                return self._close(action, sight)
+            else:
+                self._do(action, request, sight)
+
+    def _stop_if_told(self) -> None:
+        """End the pass between two steps; the next one goes on from what is recorded."""
+        if self.means.should_stop():
+            raise Stopping
+
+    def _do(self, action: Action, request: Request, sight: Sight) -> None:
+        match action:
+            case Refuse():
+                self._refuse(action)
+            case Look():
+                self._pause()
+                self.must_look = True
+            case Open():
+                self._open(action, request, sight)
+            case Learn():
+                self._fold(sight, *record.learned(sight.world, self._open_rotation(), action))
+            case Abort():
+                self._fold(sight, *record.aborting(sight.world, self._open_rotation(), action))
+            case Probe():
+                self._probe(sight)
+            case Verify():
+                self._verify(action, request, sight)
+            case Evict() | Stage() | Create() | Push() | Clear() | Delete():
+                self._perform(action, sight)
+            case _:
+                message = f"{type(action).__name__} is the loop's own"
+                raise AssertionError(message)
+
+    def _look(self) -> Sight:
+        self._commit()
+        refused_since = self.sight.world.pending_refused_since if self.sight else None
+        self.sight = self.means.observer().look(self.account)
+        world = self.sight.world
+        if world.pending is None:
+            refused_since = refused_since or world.seen_at
+        self.sight.world = replace(world, pending_refused_since=refused_since)
+        self.must_look = False
+        return self.sight
+
+    # -- What has no effect outside the ledger. --------------------------------------------
+
+    def _open(self, action: Open, request: Request, sight: Sight) -> None:
+        rotation, draft = record.opened(
+            self.account,
+            action,
+            request,
+            rotation_id=self.means.new_id(),
+            now=self.means.now(),
+        )
+        world = replace(sight.world, rotation=rotation, pending_is_unrecorded=False)
+        self._fold(sight, world, draft)
+
+    def _close(self, action: Close, sight: Sight) -> Outcome:
+        rotation, draft = record.closed(self._open_rotation(), action, self.means.now())
+        self._fold(sight, replace(sight.world, rotation=rotation), draft)
+        if action.error_code:
+            raise aborted(action.error_code)
+        return Outcome.COMPLETED
+
+    def _refuse(self, action: Refuse) -> None:
+        drift = None if action.code == "held" else drift_text(action)
+        self._write("refused", code=action.code, why=action.why)
+        self._commit(drift=drift, last=True)
+        raise refused(action)
+
+    # -- Reads that take part in a rotation. -----------------------------------------------
+
+    def _probe(self, sight: Sight) -> None:
+        self._commit()
+        try:
+            self._fold(sight, *self._effects.probe(sight, self._open_rotation()))
+        except CredentialRefused:
+            sight.world = record.probe_refused(sight.world, self.means.now())
+            self._pause()
+
+    def _verify(self, action: Verify, request: Request, sight: Sight) -> None:
+        # What was pushed stands in Vault for anyone to see, so it is recorded together with
+        # this look at it.
+        rotation = self._open_rotation()
+        self._fold(sight, *self._effects.verify(action.version, request, sight, rotation))
+
+    # -- Effects: intent, act, outcome. ----------------------------------------------------
+
+    def _perform(self, action: Effect, sight: Sight) -> None:
+        before = self._open_rotation()
+        rotation, draft = record.intent(before, action, self.means.now())
+        sight.world = replace(sight.world, rotation=rotation)
+        self.journal.drafts.append(draft)
+        self._commit()
+        self.journal.check_lease()
+        try:
+            world, draft = self._effects.perform(action, sight, rotation, self.journal.head)
+        except (IssuerError, StoreError) as error:
+            self._missed(before, action, error, sight)
+        else:
+            self._fold(sight, world, draft)
+
+    def _missed(self, before: Rotation, action: Effect, error: RotatorError, sight: Sight) -> None:
+        """Write down that an effect was refused or lost, and see to it that it is looked at."""
+        rotation = self._open_rotation()
+        if is_definite(error):
+            rotation, draft = record.rejected(before, rotation, action, error)
+            sight.world = replace(sight.world, rotation=rotation)
+        else:
+            draft = record.unknown(rotation, action, error)
+        self.journal.drafts.append(draft)
+        self.must_look = True
+        self.failures += 1
+        wait = error.retry_after if isinstance(error, RateLimited) else 0.0
+        if self.failures >= MAX_FAILURES or isinstance(error, HOPELESS) or wait > LONGEST_WAIT:
+            raise error
+        self._pause(wait)
+
+    # -- The ledger. -----------------------------------------------------------------------
+
+    def _fold(self, sight: Sight, world: Observation, draft: Draft) -> None:
+        """Take over what an action brought about, to be committed before the next call."""
+        sight.world = world
+        self.journal.drafts.append(draft)
+        self.failures = self.stalls = 0
+
+    def _write(self, event: str, **detail: str | int | bool | None) -> None:
+        rotation_id = self.rotation.id if self.rotation else None
+        self.journal.drafts.append(
+            Draft(event=event, step=None, detail=detail, rotation_id=rotation_id)
+        )
+
+    def _commit(self, *, drift: str | None = None, last: bool = False) -> None:
+        sighting = None
+        if self.sight is not None and self.sight.world.listed is not None:
+            sighting = seen(self.account, self.sight.world, drift=drift)
+        self.journal.commit(self.rotation, sighting, last=last)
+
+    # -- Waiting. --------------------------------------------------------------------------
+
+    def _must_wait(self, until: datetime, *, wait: bool) -> bool:
+        """Wait out a grace if asked to. Returns whether there is still something to wait for."""
+        if until <= self.means.now():
+            return False
+        if not wait:
+            return True
+        self._commit()
+        while (left := (until - self.means.now()).total_seconds()) > 0:
+            self._rest(min(left, self.journal.lease.seconds / 4))
+        self.must_look = True
+        return False
+
+    def _pause(self, at_least: float = 0.0) -> None:
+        """Give something time to settle: longer each time in a row."""
+        self._commit()
+        self._rest(max(at_least, min(FIRST_PAUSE * 2**self.stalls, LONGEST_PAUSE)))
+        self.stalls += 1
+
+    def _rest(self, seconds: float) -> None:
+        self.means.sleep(seconds)
+        self.journal.renew()
+
+    def _open_rotation(self) -> Rotation:
+        if self.rotation is None:
+            message = "no rotation is open"
+            raise AssertionError(message)
+        return self.rotation

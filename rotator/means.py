@@ -1,0 +1,50 @@
+"""What the engine works with: its ports, its clock and its chance."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from rotator import composition
+from rotator.model import Account
+from rotator.observer import Observer
+from rotator.ports import Draft, Issuer, Ledger, Store
+
+
+def utc_now() -> datetime:
+    """Give the present time."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What a pass works with. One for all accounts and threads."""
+
+    issuer: Issuer
+    store: Store
+    ledger: Ledger
+    #: Every configured account by name.
+    accounts: Mapping[str, Account]
+    #: How long a new secret may be refused by Vonage before that means anything.
+    propagation_timeout: timedelta
+    #: Told every ledger entry right after it was committed: account name and entry.
+    listener: Callable[[str, Draft], None] = lambda _name, _draft: None
+    draw: Callable[[int], str] = composition.draw
+    new_id: Callable[[], str] = lambda: str(uuid.uuid4())
+    now: Callable[[], datetime] = utc_now
+    #: Must go on counting while the process is stopped.
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    #: Asked before each step: whether this process is to end, and passes with it.
+    should_stop: Callable[[], bool] = lambda: False
+
+    def observer(self) -> Observer:
+        """Give what a pass looks with."""
+        return Observer(
+            issuer=self.issuer,
+            store=self.store,
+            ledger=self.ledger,
+            accounts=self.accounts,
+            now=self.now,
+        )

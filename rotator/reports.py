@@ -1,0 +1,90 @@
+"""What a pass has to say: refusals, failures and sightings, as people and programs get them."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from rotator import schedule
+from rotator.errors import Aborted, Busy, Refused, RotatorError
+from rotator.model import Account, Observation, Outcome, Problem, Report, Rotation
+from rotator.ports import Draft, Sighting
+from rotator.protocol import Refuse, held_id
+
+#: Why a rotation was given up, by its code.
+_ABORTED = {
+    "secret-rejected": "Vonage rejected every value that was drawn",
+    "new-secret-refused": "the new secret did not authenticate in time",
+    "new-secret-revoked": "the new secret was revoked before it was used",
+    "overtaken": "someone replaced the account's secret before a new one was made",
+    "pending-lost": "the pending entry in Vault was removed by someone else; what Vonage may "
+    "have made of it, `rotator secrets list` shows as unknown",
+}
+
+
+def refused(action: Refuse) -> Refused:
+    """Turn a refusal into the error that carries it."""
+    return Refused(action.why, code=action.code, hint=action.hint)
+
+
+def in_grace(rotation: Rotation | None) -> Refused:
+    """Refuse to rotate again what still waits for its last rotation's deletion."""
+    due = rotation.delete_due_at if rotation else None
+    until = due.strftime("%Y-%m-%d %H:%M:%S UTC") if due else "later"
+    return Refused(
+        f"the last rotation waits in its grace until {until}",
+        code="in-grace",
+        hint="nothing was changed; `--grace 0s` ends the wait, `rotator resume` respects it",
+    )
+
+
+def aborted(code: str) -> RotatorError:
+    """Say why a rotation was undone."""
+    return Aborted(f"rotation given up: {_ABORTED.get(code, code)}", code=code)
+
+
+def failure(account: Account, rotation: Rotation | None, error: RotatorError) -> Report:
+    """Report an account that could not be worked on."""
+    outcome = Outcome.FAILED
+    if isinstance(error, Busy):
+        outcome = Outcome.BUSY
+    elif error.exit_code == Refused.exit_code:
+        outcome = Outcome.REFUSED
+    return replace(
+        Report.of(account, outcome, rotation),
+        error=Problem(code=error.code, message=error.message, hint=error.hint),
+        exit_code=error.exit_code,
+    )
+
+
+def drift_text(action: Refuse) -> str:
+    """Name exactly what is wrong, as `status` shows it."""
+    return f"{action.code}: {action.why}"
+
+
+def drifted(drift: str | None) -> Draft:
+    """Write down that drift began, or became another, or ended."""
+    if drift is None:
+        return Draft(event="drift-over", step=None, detail={})
+    code, _, why = drift.partition(": ")
+    return Draft(event="drift", step=None, detail={"code": code, "why": why})
+
+
+def seen(account: Account, world: Observation, *, drift: str | None) -> Sighting:
+    """Make of the world what `status` shows."""
+    current_id = held_id(world)
+    since = {secret.id: secret.created_at for secret in world.listed or ()}
+    current_since = since.get(current_id) if current_id else None
+    return Sighting(
+        listed_ids=tuple(sorted(world.listed_ids)),
+        current_id=current_id,
+        current_since=current_since,
+        drift=drift,
+        next_due_at=_next_due(account, world.rotation),
+        first_due_at=schedule.next_due(account, current_since) if current_since else None,
+    )
+
+
+def _next_due(account: Account, rotation: Rotation | None) -> datetime | None:
+    """Give the next due time where a rotation has just completed."""
+    if rotation is None or rotation.outcome != "completed" or rotation.closed_at is None:
+        return None
+    return schedule.next_due(account, rotation.closed_at)
