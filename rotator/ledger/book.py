@@ -7,16 +7,18 @@ from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
     Connection,
     Engine,
     RowMapping,
     Select,
+    String,
     and_,
+    bindparam,
     func,
     insert,
     or_,
     select,
+    union,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -116,11 +118,11 @@ class Book:
 
     def recall(self, name: str) -> Memory:
         """See `Ledger.recall`."""
-        known, rotation = tables.account.c, tables.rotation.c
+        of_name = {"of_name": name}
         with reading(self._engine) as connection:
-            account = _first(connection, select(tables.account).where(known.name == name))
-            opened = _first(connection, _open_rotations().where(rotation.account == name))
-            expendable = connection.execute(_expendable_ids(name)).scalars().all()
+            account = connection.execute(_ACCOUNT, of_name).mappings().first()
+            opened = connection.execute(_OPEN_ROTATION, of_name).mappings().first()
+            expendable = connection.execute(_EXPENDABLE_IDS, of_name).scalars().all()
         return Memory(
             rotation=from_row(opened) if opened else None,
             expendable_ids=frozenset(expendable),
@@ -197,20 +199,16 @@ def _append(
     for draft in entries:
         seq += 1
         entry = chain.linked(draft, account=row["name"], at=now, seq=seq, prev_hash=head)
-        connection.execute(insert(tables.entry).values(entry._asdict()))
+        connection.execute(_NEW_ENTRY, entry._asdict())
         head = entry.hash
     return head, seq
 
 
 def _upsert_rotation(connection: Connection, rotation: Rotation) -> None:
-    values, known = to_row(rotation), tables.rotation.c
-    changed = (
-        update(tables.rotation)
-        .where(known.account == rotation.account, known.id == rotation.id)
-        .values(values)
-    )
-    if connection.execute(changed).rowcount == 0:
-        connection.execute(insert(tables.rotation).values(values))
+    values = to_row(rotation)
+    known = {"of_account": rotation.account, "of_id": rotation.id}
+    if connection.execute(_CHANGED_ROTATION, known | values).rowcount == 0:
+        connection.execute(_NEW_ROTATION, values)
 
 
 def _seen(sighting: Sighting | None, row: RowMapping, now: datetime) -> tables.Row:
@@ -259,8 +257,7 @@ def _locked(connection: Connection, name: str) -> RowMapping:
     Raises:
         LeaseLost: there is no such row, so there was a lease in another ledger at most.
     """
-    query = select(tables.account).where(tables.account.c.name == name).with_for_update()
-    row = _first(connection, query)
+    row = connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().first()
     if row is None:
         message = f"{name}: the ledger does not have this account any more"
         raise LeaseLost(message)
@@ -308,10 +305,6 @@ def _longest_first(query: Select[Ts]) -> Select[Ts]:
     return query.order_by(tables.account.c.next_due_at, tables.account.c.name)
 
 
-def _first(connection: Connection, query: Select[Any]) -> RowMapping | None:
-    return connection.execute(query).mappings().first()
-
-
 def _open_rotations() -> Select[Any]:
     return select(tables.rotation).where(tables.rotation.c.closed_at.is_(None))
 
@@ -330,29 +323,41 @@ def _clock(connection: Connection, now: datetime) -> datetime:
 
 
 def _set(connection: Connection, name: str, **values: object) -> None:
-    connection.execute(update(tables.account).where(tables.account.c.name == name).values(values))
-
-
-def _expendable_ids(name: str) -> CompoundSelect[str]:
-    """Find superseded predecessors, and orphans of rotations that were undone."""
-    rotation = tables.rotation
-    superseded = select(rotation.c.predecessor_id).where(
-        rotation.c.account == name,
-        rotation.c.verified_at.is_not(None),
-        rotation.c.outcome.is_distinct_from("failed"),
-        rotation.c.predecessor_id.is_not(None),
-    )
-    orphaned = select(rotation.c.new_id).where(
-        rotation.c.account == name,
-        rotation.c.outcome == "failed",
-        # What was in Vault once may be in use.
-        rotation.c.vault_version.is_(None),
-        rotation.c.new_id.is_not(None),
-    )
-    return superseded.union(orphaned)
+    connection.execute(_CHANGED_ACCOUNT, {"of_name": name, **values})
 
 
 def _readable(owner: str | None) -> str:
     """Give host and pid of a lease's owner."""
     parts = (owner or "").split("/")
     return f"{parts[-2]} on {parts[0]}" if len(parts) > 1 else owner or "nobody"
+
+
+# -- Statements, put together once: that takes longer than to execute them. ------------------
+
+_OF_NAME = bindparam("of_name", type_=String)
+_ACCOUNT = select(tables.account).where(tables.account.c.name == _OF_NAME)
+_LOCKED_ACCOUNT = _ACCOUNT.with_for_update()
+_CHANGED_ACCOUNT = update(tables.account).where(tables.account.c.name == _OF_NAME)
+_NEW_ENTRY = insert(tables.entry)
+_NEW_ROTATION = insert(tables.rotation)
+_CHANGED_ROTATION = update(tables.rotation).where(
+    tables.rotation.c.account == bindparam("of_account"),
+    tables.rotation.c.id == bindparam("of_id"),
+)
+_OPEN_ROTATION = _open_rotations().where(tables.rotation.c.account == _OF_NAME)
+#: Superseded predecessors, and orphans of rotations that were undone.
+_EXPENDABLE_IDS = union(
+    select(tables.rotation.c.predecessor_id).where(
+        tables.rotation.c.account == _OF_NAME,
+        tables.rotation.c.verified_at.is_not(None),
+        tables.rotation.c.outcome.is_distinct_from("failed"),
+        tables.rotation.c.predecessor_id.is_not(None),
+    ),
+    select(tables.rotation.c.new_id).where(
+        tables.rotation.c.account == _OF_NAME,
+        tables.rotation.c.outcome == "failed",
+        # What was in Vault once may be in use.
+        tables.rotation.c.vault_version.is_(None),
+        tables.rotation.c.new_id.is_not(None),
+    ),
+)

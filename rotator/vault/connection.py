@@ -151,7 +151,7 @@ class Connection:
                 verify=self._ca_file or True,
                 namespace=self._namespace or None,
                 allow_redirects=False,
-                session=Session(self._ca_file),
+                session=Session(self._address, self._ca_file),
                 adapter=Transport,
             )
         return client

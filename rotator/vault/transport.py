@@ -8,6 +8,7 @@ what did not is a `NoAnswer`.
 
 import json
 import math
+import os
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -92,20 +93,21 @@ Outcome = Answer | NoAnswer
 class Session(requests.Session):
     """A requests session that sends what it is told to send, and only there."""
 
-    def __init__(self, ca_file: str) -> None:
-        """Trust the certificates in `ca_file`; "" for the system's."""
+    def __init__(self, address: str, ca_file: str) -> None:
+        """Trust the certificates in `ca_file`; "" for the environment's, or the system's.
+
+        Proxy and certificates of the environment are looked up here, once: requests would go
+        through all of it at each request, which takes longer than the request.
+        """
         super().__init__()
+        self.trust_env = False
+        self.proxies = requests.utils.get_environ_proxies(address)
+        of_environment = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         # Here, since hvac ignores its own `verify` where it is given a session.
-        self.verify = ca_file or True
-        # A credential for this host in .netrc is not meant for Vault.
-        self.auth = _unchanged
+        self.verify = ca_file or of_environment or True
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Follow none: requests would send the token to whatever host it is pointed to."""
-
-
-def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
