@@ -64,8 +64,8 @@ format: $(VENV)/project.stamp ## mend what ruff can mend
 	$(BIN)/ruff format
 
 .PHONY: bench
-bench: $(VENV)/project.stamp ## time a rotation and the ledger
-	$(BIN)/python bench/rotation.py
+bench: $(VENV)/project.stamp ## measure a rotation, the start, a fleet and growth; minutes
+	$(BIN)/python -m bench $(SECTIONS)
 
 .PHONY: soak
 soak: $(VENV)/project.stamp ## two thousand rotations through random faults and kills

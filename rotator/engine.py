@@ -73,10 +73,10 @@ class Engine(Means):
             RotatorError: something of it cannot be seen.
         """
         with self._claim(account) as lease:
-            known = self.ledger.recall(account.name).drift
-            world = self.observer().look(account).world
+            memory = self.ledger.recall(account.name)
+            world = self.observer().look(account, memory).world
             drift = self._drift(account, world)
-            drafts = [] if drift == known else [drifted(drift)]
+            drafts = [] if drift == memory.drift else [drifted(drift)]
             sighting = seen(account, world, drift=drift)
             now = self.now()
             self.ledger.commit(

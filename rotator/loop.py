@@ -36,7 +36,7 @@ from rotator.journal import Journal
 from rotator.means import Means
 from rotator.model import Account, Observation, Outcome, Request, Rotation
 from rotator.observer import Sight
-from rotator.ports import Draft, Lease
+from rotator.ports import Draft, Lease, Memory
 from rotator.protocol import (
     Abort,
     Action,
@@ -90,6 +90,8 @@ class Pass:
     journal: Journal
     #: The open rotation as the ledger had it when the pass began.
     remembered: Rotation | None = None
+    #: What the ledger said just now; None where it has to be asked again.
+    memory: Memory | None = None
     #: What was seen last, kept up to date with what this pass did since.
     sight: Sight | None = None
     #: What was seen is no longer sure to be so.
@@ -146,7 +148,8 @@ class Pass:
     # -- The loop. -------------------------------------------------------------------------
 
     def _carry_out(self, request: Request, *, wait: bool) -> Outcome:
-        self.remembered = self.journal.begin().rotation
+        self.memory = self.journal.begin()
+        self.remembered = self.memory.rotation
         was_verified = bool(self.remembered and self.remembered.verified_at)
         outcome = self._loop(request, wait=wait and not was_verified)
         if request.reason is None or not was_verified:
@@ -217,7 +220,8 @@ class Pass:
     def _look(self) -> Sight:
         self._commit()
         refused_since = self.sight.world.pending_refused_since if self.sight else None
-        self.sight = self.means.observer().look(self.account)
+        self.sight = self.means.observer().look(self.account, self.memory)
+        self.memory = None
         world = self.sight.world
         if world.pending is None:
             refused_since = refused_since or world.seen_at
@@ -342,6 +346,7 @@ class Pass:
     def _rest(self, seconds: float) -> None:
         self.means.sleep(seconds)
         self.journal.renew()
+        self.memory = None
 
     def _open_rotation(self) -> Rotation:
         if self.rotation is None:

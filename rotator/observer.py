@@ -37,15 +37,17 @@ class Observer:
     accounts: Mapping[str, Account]
     now: Callable[[], datetime]
 
-    def look(self, account: Account) -> Sight:
+    def look(self, account: Account, memory: Memory | None = None) -> Sight:
         """Look at everything there is to know about `account`.
+
+        `memory` is what the ledger knows of it, where the caller has just asked.
 
         Raises:
             LedgerError: the ledger cannot be read.
             StoreError: Vault cannot be read.
             IssuerError: Vonage cannot be asked. A refused credential is no error but a fact.
         """
-        memory = self.ledger.recall(account.name)
+        memory = memory or self.ledger.recall(account.name)
         current = self.store.read_current(account)
         pending = self.store.read_pending(account)
         seen_at = self.now()

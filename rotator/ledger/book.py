@@ -57,8 +57,7 @@ class Book:
     def claim(self, name: str, now: datetime) -> Lease:
         """See `Ledger.claim`. Each claim takes the next fencing token."""
         with writing(self._engine) as connection:
-            _ensure_account(connection, name)
-            row = _locked(connection, name)
+            row = _locked(connection, name) or _added(connection, name)
             now = _clock(connection, now)
             if _is_held(row, now):
                 message = f"{name}: process {_readable(row['lease_owner'])} is working on it"
@@ -241,27 +240,21 @@ _FAILED = ("failed", "refused")
 _SUCCEEDED = (Step.VERIFY, Step.COMPLETE)
 
 
-def _ensure_account(connection: Connection, name: str) -> None:
-    """Add the account's row where it has none; two processes may try at once."""
+def _added(connection: Connection, name: str) -> RowMapping:
+    """Add a row for the account, which has none, and lock it; two processes may try at once."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(dialect.insert(tables.account).values(name=name).on_conflict_do_nothing())
+    return connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().one()
 
 
-def _locked(connection: Connection, name: str) -> RowMapping:
+def _locked(connection: Connection, name: str) -> RowMapping | None:
     """Read the account's row and keep others from changing it until the transaction ends.
 
     Waits for one who has it locked, as nobody does for long: skipping a locked row would make
     an account look busy that is only being released. On SQLite `FOR UPDATE` compiles to
     nothing; there the transaction itself holds the lock.
-
-    Raises:
-        LeaseLost: there is no such row, so there was a lease in another ledger at most.
     """
-    row = connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().first()
-    if row is None:
-        message = f"{name}: the ledger does not have this account any more"
-        raise LeaseLost(message)
-    return row
+    return connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().first()
 
 
 def _guarded(connection: Connection, lease: Lease) -> RowMapping:
@@ -271,6 +264,9 @@ def _guarded(connection: Connection, lease: Lease) -> RowMapping:
         LeaseLost: another process has taken the account since, or the ledger was replaced.
     """
     row = _locked(connection, lease.account)
+    if row is None:
+        message = f"{lease.account}: the ledger does not have this account any more"
+        raise LeaseLost(message)
     if row["fencing_token"] != lease.token or row["lease_owner"] != lease.owner:
         message = f"{lease.account}: the lease went to {_readable(row['lease_owner'])}"
         raise LeaseLost(message)

