@@ -65,7 +65,7 @@ class Effects:
                 secret = self.issuer.create_secret(
                     _credential(sight), self.account.api_key, _pending_value(sight)
                 )
-                return record.created(sight.world, rotation, secret)
+                return record.created(sight.world, rotation, secret, self.now())
             case Push():
                 return self._push(sight, rotation, head)
             case Clear():

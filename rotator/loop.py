@@ -219,13 +219,10 @@ class Pass:
 
     def _look(self) -> Sight:
         self._commit()
-        refused_since = self.sight.world.pending_refused_since if self.sight else None
+        before = self.sight.world if self.sight else None
         self.sight = self.means.observer().look(self.account, self.memory)
+        self.sight.world = record.seen_again(before, self.sight.world)
         self.memory = None
-        world = self.sight.world
-        if world.pending is None:
-            refused_since = refused_since or world.seen_at
-        self.sight.world = replace(world, pending_refused_since=refused_since)
         self.must_look = False
         return self.sight
 

@@ -192,8 +192,8 @@ class Rotation:
     #: carried on later keeps what was asked.
     grace: timedelta
     opened_at: datetime
-    #: When the pending value was last sent to Vonage without a definite refusal, so that
-    #: Vonage may know it; None if it certainly does not.
+    #: When the pending value was last sent to Vonage without a definite refusal, or taken by
+    #: it, so that Vonage may know it; None if it certainly does not.
     sent_at: datetime | None = None
     #: Vonage answered 400 to the pending value.
     rejected: bool = False
@@ -242,6 +242,8 @@ class Observation:
     pending_live_at: datetime | None = None
     #: When the pending value was first refused, or not found, in this pass; None if it was not.
     pending_refused_since: datetime | None = None
+    #: When it was last refused, or not found, in this pass.
+    pending_refused_at: datetime | None = None
     #: Vault's current value and the pending value are the same.
     current_is_pending: bool = False
 

@@ -86,7 +86,8 @@ def _progress(  # noqa: C901, PLR0913, PLR0917  # one line for each action
             )
             return record.staged(world, rotation, entry)[0]
         case Create():
-            return record.created(world, rotation, Secret(id=NEW_ID, created_at=now))[0]
+            secret = Secret(id=NEW_ID, created_at=now)
+            return record.created(world, rotation, secret, now)[0]
         case Probe():
             return record.probed(world, rotation, world.listed or (), now)[0]
         case Push():

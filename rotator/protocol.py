@@ -284,20 +284,18 @@ def _before_push(
         return Learn(predecessor_id=current)
     if pending is None or not _is_staged(world, rotation):
         if rotation.sent_at or rotation.new_id:
-            return _without_pending(world, rotation, propagation_timeout, now)
+            return _without_pending(world, rotation, propagation_timeout)
         return _make_room(account, world, now) or Stage(listed_ids=world.listed_ids)
     if rotation.new_id:
         return _with_new_secret(world, rotation, propagation_timeout, now)
-    if world.listed_ids - pending.listed_ids:
+    if _new_ids(world):
         return _with_new_id(account, world, rotation, propagation_timeout, now)
-    return _without_new_id(world, rotation, propagation_timeout, now)
+    return _without_new_id(account, world, rotation, propagation_timeout, now)
 
 
-def _without_pending(
-    world: Observation, rotation: Rotation, patience: timedelta, now: datetime
-) -> Action:
+def _without_pending(world: Observation, rotation: Rotation, patience: timedelta) -> Action:
     """The pending entry is gone, or a standby that lags does not show it yet."""
-    is_gone = world.pending is not None or _is_refused_for(patience, world, now)
+    is_gone = world.pending is not None or _is_refused_for(patience, world, rotation)
     return _give_up(rotation, "pending-lost") if is_gone else Look()
 
 
@@ -310,7 +308,7 @@ def _with_new_secret(
         return Look() if is_settling else _give_up(rotation, "new-secret-revoked")
     if _is_fresh(world.pending_live_at, now):
         return Push()
-    if _is_refused_for(patience, world, now):
+    if _is_refused_for(patience, world, rotation):
         return _give_up(rotation, "new-secret-refused")
     return Probe()
 
@@ -323,30 +321,33 @@ def _with_new_id(
     It is ours if the pending value authenticates. If it does not, it may still be ours and
     not have settled yet: the pending value is kept, and nobody's secret is touched.
     """
-    new_ids = sorted(world.listed_ids - _staged_ids(world))
+    new_ids = _new_ids(world)
     if rotation.sent_at is None:
         return _make_room(account, world, now) or _give_up(rotation, "overtaken")
     if len(new_ids) == 1 and _is_fresh(world.pending_live_at, now):
         return Learn(new_id=new_ids[0])
-    if len(new_ids) > 1 or _is_refused_for(patience, world, now):
+    if len(new_ids) > 1 or _is_refused_for(patience, world, rotation):
         return _unexplained(new_ids)
     return Probe()
 
 
 def _without_new_id(
-    world: Observation, rotation: Rotation, patience: timedelta, now: datetime
+    account: Account, world: Observation, rotation: Rotation, patience: timedelta, now: datetime
 ) -> Action:
     """Vonage does not have the pending value: send it, or draw another if it was rejected.
 
     A rejection only counts once no earlier attempt can have taken effect: an active value is
-    rejected, too, when it is sent again, and a list may lag. What authenticates is there.
+    rejected, too, when it is sent again. What authenticates is there, and a list may lag: it is
+    believed only as late as the last refusal.
     """
     if not rotation.rejected:
-        return Create()
+        return _make_room(account, world, now) or Create()
     if rotation.sent_at and _is_fresh(world.pending_live_at, now):
         return Look()
-    if rotation.sent_at and not _is_refused_for(patience, world, now):
+    if rotation.sent_at and not _is_refused_for(patience, world, rotation):
         return Probe()
+    if rotation.sent_at and _is_listed_before_refused(world):
+        return Look()
     if rotation.draws < MAX_DRAWS:
         return Stage(listed_ids=world.listed_ids)
     return _give_up(rotation, "secret-rejected")
@@ -486,18 +487,31 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
     return Evict(secret_id=expendable[0])
 
 
-def _staged_ids(world: Observation) -> frozenset[str]:
-    return world.pending.listed_ids if world.pending else frozenset()
+def _new_ids(world: Observation) -> list[str]:
+    """Name what is listed since staging, except what the ledger knows: an orphan may come late."""
+    staged = world.pending.listed_ids if world.pending else frozenset()
+    return sorted(world.listed_ids - staged - world.expendable_ids)
 
 
 def _is_fresh(at: datetime | None, now: datetime) -> bool:
     return at is not None and now - at <= FRESH
 
 
-def _is_refused_for(patience: timedelta, world: Observation, now: datetime) -> bool:
-    """Whether the pending value has been refused for as long as propagation may take."""
-    since = world.pending_refused_since
-    return since is not None and now - since >= patience
+def _is_refused_for(patience: timedelta, world: Observation, rotation: Rotation) -> bool:
+    """Whether the pending value was still refused when propagation should have been over.
+
+    Time that passes tells nothing: what counts is the last answer, and how long after the value
+    was sent, and first refused, it came.
+    """
+    since, at = world.pending_refused_since, world.pending_refused_at
+    if since is None or at is None:
+        return False
+    return at - max(since, rotation.sent_at or since) >= patience
+
+
+def _is_listed_before_refused(world: Observation) -> bool:
+    """Whether the list is older than the last refusal of the pending value."""
+    return world.pending_refused_at is not None and world.seen_at < world.pending_refused_at
 
 
 def _held(hold: str) -> Refuse:

@@ -114,14 +114,17 @@ def staged(
         pending=entry,
         pending_live_at=None,
         pending_refused_since=None,
+        pending_refused_at=None,
         current_is_pending=False,
     )
     return world, _draft("done", Step.STAGE, rotation)
 
 
-def created(world: Observation, rotation: Rotation, secret: Secret) -> tuple[Observation, Draft]:
-    """Vonage made the secret and told its id."""
-    rotation = replace(rotation, new_id=secret.id)
+def created(
+    world: Observation, rotation: Rotation, secret: Secret, now: datetime
+) -> tuple[Observation, Draft]:
+    """Vonage made the secret and told its id: later than the intent said, if it was slow."""
+    rotation = replace(rotation, new_id=secret.id, sent_at=now)
     world = replace(world, rotation=rotation, listed=(*(world.listed or ()), secret))
     return world, _draft("done", Step.CREATE, rotation, secret_id=secret.id)
 
@@ -131,7 +134,12 @@ def probed(
 ) -> tuple[Observation, Draft]:
     """The pending value authenticated, and listed the secrets."""
     world = replace(
-        world, listed=listed, seen_at=now, pending_live_at=now, pending_refused_since=None
+        world,
+        listed=listed,
+        seen_at=now,
+        pending_live_at=now,
+        pending_refused_since=None,
+        pending_refused_at=None,
     )
     return world, _draft("done", Step.PROBE, rotation, secret_id=rotation.new_id)
 
@@ -139,7 +147,16 @@ def probed(
 def probe_refused(world: Observation, now: datetime) -> Observation:
     """The pending value did not authenticate; it may yet."""
     since = world.pending_refused_since or now
-    return replace(world, pending_live_at=None, pending_refused_since=since)
+    return replace(world, pending_live_at=None, pending_refused_since=since, pending_refused_at=now)
+
+
+def seen_again(before: Observation | None, world: Observation) -> Observation:
+    """A look does not show for how long the pending value has been refused, or not found."""
+    since = before.pending_refused_since if before else None
+    at = before.pending_refused_at if before else None
+    if world.pending is None:
+        since, at = since or world.seen_at, world.seen_at
+    return replace(world, pending_refused_since=since, pending_refused_at=at)
 
 
 def pushed(

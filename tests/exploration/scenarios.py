@@ -196,6 +196,44 @@ MEDDLED_UNNOTED = Scenario(
     accounts=accounts(),
     bounds=Bounds(faults=0),
 )
+FALTERING = replace(PLAIN, name="two faults in one process", bounds=Bounds(faults=2, stalls=True))
+SPREADING = Scenario(
+    name="a lost request that arrives late, while news spreads slowly",
+    worlds=(tidy(lates=1, spread=PATIENCE, lingers=True),),
+    accounts=accounts(),
+)
+CONTESTED = Scenario(
+    name="faults, and another process that takes the lease",
+    worlds=(tidy(spread=PATIENCE),),
+    accounts=accounts(),
+    bounds=Bounds(takeovers=1),
+)
+TROUBLED = Scenario(
+    name="an outsider, and faults",
+    worlds=(tidy(outsiders=1),),
+    accounts=accounts(),
+)
+BESIEGED = Scenario(
+    name="two outsiders",
+    worlds=(tidy(outsiders=2),),
+    accounts=accounts(),
+    bounds=Bounds(faults=0),
+)
+FORGETFUL = Scenario(
+    name="a ledger that is lost, in a rotation with grace, while news spreads slowly",
+    worlds=(tidy(losses=1, spread=PATIENCE),),
+    accounts=accounts(grace=GRACE),
+    asked=(ASKED, HURRIED),
+)
+#: Larger bounds: more goes wrong at once.
+LARGER = (
+    FALTERING,
+    SPREADING,
+    CONTESTED,
+    TROUBLED,
+    BESIEGED,
+    FORGETFUL,
+)
 ALL = (
     PLAIN,
     LATE,
@@ -215,4 +253,5 @@ ALL = (
     MEDDLED,
     MEDDLED_GRACE,
     MEDDLED_UNNOTED,
+    *LARGER,
 )

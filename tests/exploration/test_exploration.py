@@ -6,10 +6,12 @@ who changes the grace. In every state the rules are checked; from every state a 
 any fault must bring the rotation to its end.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 
 import rotator.loop
 from rotator.model import Rotation
@@ -29,29 +31,59 @@ from rotator.protocol import (
 from tests.exploration import scenarios
 from tests.exploration.explore import Scenario, Search
 from tests.exploration.invariants import Violation
+from tests.harness import figures
 
-QUICK = (
-    scenarios.REPLACED,
-    scenarios.LEAKED,
-    scenarios.FULL,
-    scenarios.EVICTED,
-    scenarios.UNNOTED,
-    scenarios.ORPHANED,
-    scenarios.GRACEFUL,
-    scenarios.HASTY,
-    scenarios.MEDDLED,
+#: Those that take longer than some seconds.
+LONG = (
+    scenarios.LATE,
+    scenarios.REJECTED,
+    scenarios.MEDDLED_GRACE,
+    scenarios.MEDDLED_UNNOTED,
+    *scenarios.LARGER,
 )
 
 Decide = Callable[..., Action]
 
 
-@pytest.mark.parametrize("scenario", QUICK, ids=lambda scenario: scenario.name)
+@pytest.fixture(autouse=True)
+def unlogged() -> Iterator[None]:
+    """Write no log: formatting it takes longer than all the rest."""
+
+    def drop(_logger: object, _method: str, _event: structlog.typing.EventDict) -> str:
+        raise structlog.DropEvent
+
+    before = structlog.get_config()["processors"]
+    structlog.configure(processors=[drop])
+    yield
+    structlog.configure(processors=before)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(
+            scenario, id=scenario.name, marks=[pytest.mark.slow] if scenario in LONG else []
+        )
+        for scenario in scenarios.ALL
+    ],
+)
 def test_every_rule_holds_in_every_state(scenario: Scenario) -> None:
     """No order of faults, kills, outsiders and rivals breaks a rule, and all of them end well."""
+    began = time.process_time()
     tally = Search(scenario).explore()
+    seconds = time.process_time() - began
     print(  # noqa: T201  # shown with -s, and where it fails
         f"{scenario.name}: {tally.worlds} worlds, {tally.points} states, "
         f"{tally.transitions} transitions, {dict(tally.outcomes)}"
+    )
+    figures.keep(
+        "exploration",
+        scenario.name,
+        worlds=tally.worlds,
+        states=tally.points,
+        transitions=tally.transitions,
+        seconds=round(seconds, 1),
     )
 
     assert tally.points > 0

@@ -147,7 +147,11 @@ def test_an_undoing_is_planned_to_its_end() -> None:
     rotation = replace(ROTATION, new_id="new", sent_at=None)
     long_ago = NOW - timedelta(days=1)
     actions = planned(
-        rotation=rotation, pending=None, listed=(OLD, NEW), pending_refused_since=long_ago
+        rotation=rotation,
+        pending=None,
+        listed=(OLD, NEW),
+        pending_refused_since=long_ago,
+        pending_refused_at=NOW,
     )
 
     assert names(actions) == ["Abort", "Delete", "Close"]

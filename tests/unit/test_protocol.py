@@ -231,6 +231,19 @@ RECOVERING = table(
 # -- Before the push. ----------------------------------------------------------------------
 
 STAGE_OLD = Stage(listed_ids=frozenset({"old"}))
+#: The pending value was refused, or not found, for as long as propagation may take.
+REFUSED = {
+    "rotation__sent_at": NOW - PATIENCE,
+    "pending_refused_since": NOW - PATIENCE,
+    "pending_refused_at": NOW,
+}
+#: Time alone, or refusals that may have come too early, tell nothing.
+REFUSED_TOO_EARLY = (
+    REFUSED | {"rotation__sent_at": NOW - PATIENCE + timedelta(seconds=1)},
+    REFUSED | {"pending_refused_since": NOW - PATIENCE + timedelta(seconds=1)},
+    REFUSED | {"pending_refused_at": NOW - timedelta(seconds=1)},
+    REFUSED | {"pending_refused_at": None},
+)
 
 EVICTING = table(
     Facts().but(
@@ -266,22 +279,11 @@ STAGING = table(
     ({"pending": PENDING}, Create()),
     # The pending entry is missing: a standby may lag, so it is believed only after a while.
     ({"rotation__sent_at": NOW}, Look()),
-    ({"rotation__sent_at": NOW, "pending_refused_since": NOW}, Look()),
+    *((facts, Look()) for facts in REFUSED_TOO_EARLY),
+    (REFUSED, Abort(code="pending-lost")),
+    ({**REFUSED, "rotation__new_id": "new", "listed": BOTH}, Abort(code="pending-lost")),
     (
-        {"rotation__sent_at": NOW, "pending_refused_since": NOW - PATIENCE},
-        Abort(code="pending-lost"),
-    ),
-    (
-        {"rotation__new_id": "new", "listed": BOTH, "pending_refused_since": NOW - PATIENCE},
-        Abort(code="pending-lost"),
-    ),
-    (
-        {
-            "rotation__new_id": "new",
-            "listed": BOTH,
-            "rotation__step": Step.PUSH,
-            "pending_refused_since": NOW - PATIENCE,
-        },
+        {**REFUSED, "rotation__new_id": "new", "listed": BOTH, "rotation__step": Step.PUSH},
         "drift",
     ),
     # What is to be replaced is seen only now.
@@ -317,13 +319,21 @@ CREATING = table(
         {"rotation__rejected": True, "rotation__sent_at": NOW, "pending_live_at": NOW},
         Look(),
     ),
+    *(({**facts, "rotation__rejected": True}, Probe()) for facts in REFUSED_TOO_EARLY),
+    ({**REFUSED, "rotation__rejected": True}, Stage(listed_ids=frozenset({"old"}))),
+    # The list is from before the last refusal, and may have lagged then.
     (
-        {
-            "rotation__rejected": True,
-            "rotation__sent_at": NOW - PATIENCE,
-            "pending_refused_since": NOW - PATIENCE,
-        },
-        Stage(listed_ids=frozenset({"old"})),
+        {**REFUSED, "rotation__rejected": True, "seen_at": NOW - timedelta(seconds=1)},
+        Look(),
+    ),
+    # An orphan of an earlier rotation that the list shows late is not what was sent.
+    (
+        {"rotation__sent_at": NOW, "listed": BOTH, "expendable_ids": frozenset({"new"})},
+        Evict(secret_id="new"),
+    ),
+    (
+        {"rotation__sent_at": NOW, "listed": (NEW,), "expendable_ids": frozenset({"new"})},
+        Create(),
     ),
 )
 
@@ -340,14 +350,8 @@ LEARNING = table(
     ({"listed": (OLD,)}, Create()),
     ({"rotation__new_id": "new"}, Push()),
     # It never authenticates: perhaps a stranger's, perhaps ours. It is left alone either way.
-    ({"pending_live_at": None, "pending_refused_since": NOW - PATIENCE}, "foreign-secret"),
-    (
-        {
-            "pending_live_at": None,
-            "pending_refused_since": NOW - PATIENCE + timedelta(seconds=1),
-        },
-        Probe(),
-    ),
+    ({**REFUSED, "pending_live_at": None}, "foreign-secret"),
+    *(({**facts, "pending_live_at": None}, Probe()) for facts in REFUSED_TOO_EARLY),
 )
 
 PUSHING = table(
@@ -368,7 +372,7 @@ PUSHING = table(
     ({"current": None}, "entry-missing"),
     ({"current__api_key": "ffffffff"}, "wrong-entry"),
     ({"pending": None}, Look()),
-    ({"pending": None, "pending_refused_since": NOW - PATIENCE}, Abort(code="pending-lost")),
+    ({**REFUSED, "pending": None}, Abort(code="pending-lost")),
     ({"pending__rotation_id": "r0"}, Abort(code="pending-lost")),
     # The new secret is not listed: perhaps not yet.
     ({"listed": (OLD,)}, Look()),
@@ -383,18 +387,9 @@ PUSHING = table(
         "drift",
     ),
     # It is refused for too long; undone, unless a push was tried that may yet land.
-    (
-        {"pending_live_at": None, "pending_refused_since": NOW - PATIENCE},
-        Abort(code="new-secret-refused"),
-    ),
-    (
-        {
-            "pending_live_at": None,
-            "pending_refused_since": NOW - PATIENCE,
-            "rotation__step": Step.PUSH,
-        },
-        "drift",
-    ),
+    ({**REFUSED, "pending_live_at": None}, Abort(code="new-secret-refused")),
+    *(({**facts, "pending_live_at": None}, Probe()) for facts in REFUSED_TOO_EARLY),
+    ({**REFUSED, "pending_live_at": None, "rotation__step": Step.PUSH}, "drift"),
     ({"rotation__abort_code": "x"}, Delete(secret_id="new")),
 )
 

@@ -167,12 +167,19 @@ def test_an_evicted_secret_is_listed_no_more() -> None:
 def test_a_staged_value_is_a_fresh_start() -> None:
     """Nothing that was known of the value before it is true of the new one."""
     before = replace(ROTATION, rejected=True, sent_at=NOW)
-    seen = replace(WORLD, pending_live_at=NOW, pending_refused_since=NOW, current_is_pending=True)
+    seen = replace(
+        WORLD,
+        pending_live_at=NOW,
+        pending_refused_since=NOW,
+        pending_refused_at=NOW,
+        current_is_pending=True,
+    )
     world, draft = record.staged(seen, before, PENDING)
 
     assert (of(world).rejected, of(world).sent_at) == (False, None)
     assert world.pending == PENDING
-    assert (world.pending_live_at, world.pending_refused_since) == (None, None)
+    assert world.pending_live_at is None
+    assert (world.pending_refused_since, world.pending_refused_at) == (None, None)
     assert not world.current_is_pending
     assert (draft.event, draft.step, draft.detail) == ("done", Step.STAGE, {})
 
@@ -180,9 +187,9 @@ def test_a_staged_value_is_a_fresh_start() -> None:
 @pytest.mark.parametrize("listed", [(OLD,), None])
 def test_a_created_secret_is_known_and_listed(listed: tuple[Secret, ...] | None) -> None:
     """Its id is in the ledger from the first moment."""
-    world, draft = record.created(replace(WORLD, listed=listed), ROTATION, NEW)
+    world, draft = record.created(replace(WORLD, listed=listed), ROTATION, NEW, LATER)
 
-    assert of(world).new_id == "new"
+    assert (of(world).new_id, of(world).sent_at) == ("new", LATER)
     assert world.listed == (*(listed or ()), NEW)
     assert draft.detail == {"secret_id": "new"}
 
@@ -190,12 +197,12 @@ def test_a_created_secret_is_known_and_listed(listed: tuple[Secret, ...] | None)
 def test_a_probe_is_a_look_at_vonage() -> None:
     """What it listed is news, and earlier refusals are forgotten."""
     rotation = replace(ROTATION, new_id="new")
-    seen = replace(WORLD, pending_refused_since=NOW)
+    seen = replace(WORLD, pending_refused_since=NOW, pending_refused_at=NOW)
     world, draft = record.probed(seen, rotation, (OLD, NEW), LATER)
 
     assert world.listed == (OLD, NEW)
     assert (world.seen_at, world.pending_live_at) == (LATER, LATER)
-    assert world.pending_refused_since is None
+    assert (world.pending_refused_since, world.pending_refused_at) == (None, None)
     assert (draft.step, draft.detail) == (Step.PROBE, {"secret_id": "new"})
 
 
@@ -204,8 +211,28 @@ def test_refusals_count_from_the_first() -> None:
     once = record.probe_refused(replace(WORLD, pending_live_at=NOW), NOW)
     twice = record.probe_refused(once, LATER)
 
-    assert (once.pending_live_at, once.pending_refused_since) == (None, NOW)
-    assert twice.pending_refused_since == NOW
+    assert once.pending_live_at is None
+    assert (once.pending_refused_since, once.pending_refused_at) == (NOW, NOW)
+    assert (twice.pending_refused_since, twice.pending_refused_at) == (NOW, LATER)
+
+
+def test_a_look_keeps_what_only_probing_tells() -> None:
+    """Another look at Vonage and Vault does not restart the patience with the pending value."""
+    before = replace(WORLD, pending=PENDING, pending_refused_since=NOW, pending_refused_at=NOW)
+    seen = replace(WORLD, seen_at=LATER, pending=PENDING)
+    again, first = record.seen_again(before, seen), record.seen_again(None, seen)
+
+    assert (again.pending_refused_since, again.pending_refused_at) == (NOW, NOW)
+    assert (first.pending_refused_since, first.pending_refused_at) == (None, None)
+
+
+def test_what_is_not_found_counts_as_refused() -> None:
+    """Patience with a standby that does not show the pending entry begins at the first look."""
+    once = record.seen_again(None, replace(WORLD, seen_at=NOW, pending=None))
+    twice = record.seen_again(once, replace(WORLD, seen_at=LATER, pending=None))
+
+    assert (once.pending_refused_since, once.pending_refused_at) == (NOW, NOW)
+    assert (twice.pending_refused_since, twice.pending_refused_at) == (NOW, LATER)
 
 
 def test_a_pushed_value_is_the_current_one() -> None:
