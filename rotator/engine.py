@@ -13,7 +13,7 @@ from rotator.means import Means
 from rotator.model import Account, Observation, Outcome, Report, Request
 from rotator.ports import Lease
 from rotator.protocol import Action, Refuse, Wait, decide
-from rotator.reports import drift_text, drifted, failure, in_grace, refused, seen
+from rotator.reports import drift_text, drifted, failure, in_grace, refused, reported, seen
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ class Engine(Means):
             with self._claim(account, claimed) as lease:
                 run = Pass.on(account, lease, self)
                 outcome = run.carry_out(request, wait=wait)
-                return Report.of(account, outcome, run.rotation)
+                return reported(account, outcome, run.rotation)
         except RotatorError as error:
             return failure(account, run.rotation if run else None, error)
 
@@ -60,8 +60,8 @@ class Engine(Means):
             return failure(account, rotation, refused(actions[-1])), actions, world
         is_asked_again = request.reason is not None and rotation and rotation.verified_at
         if is_asked_again and isinstance(actions[-1], Wait):
-            return failure(account, rotation, in_grace(rotation)), actions, world
-        return Report.of(account, Outcome.PLANNED, rotation), actions, world
+            return failure(account, rotation, in_grace(account, rotation)), actions, world
+        return reported(account, Outcome.PLANNED, rotation), actions, world
 
     def refresh(self, account: Account) -> None:
         """Look at `account` and keep what was seen for `status`. Changes nothing else.

@@ -155,7 +155,7 @@ class Pass:
         if request.reason is None or not was_verified:
             return outcome
         if outcome is Outcome.AWAITING_DELETION:
-            raise in_grace(self.rotation)
+            raise in_grace(self.account, self.rotation)
         if request.reason == "compromised":
             self._commit()
             self.remembered, self.sight, self.must_look = None, None, True
@@ -165,9 +165,9 @@ class Pass:
     def _loop(self, request: Request, *, wait: bool) -> Outcome:
         while True:
             self._stop_if_told()
-            until = waits_until(self.rotation, request) if self.rotation else None
+            until = waits_until(self.account, self.rotation, request, self.means.now())
             if until and self._must_wait(until, wait=wait):
-                return Outcome.AWAITING_DELETION
+                return self._waiting()
             sight = self._look() if self.must_look or self.sight is None else self.sight
             action = decide(
                 self.account,
@@ -180,14 +180,20 @@ class Pass:
             if isinstance(action, Idle):
                 return Outcome.IDLE
             if isinstance(action, Wait):
-                # A pass that knows this from the ledger waits without asking anybody.
-                self._fold(sight, *record.waiting(sight.world, self._open_rotation()))
+                if self.rotation and self.rotation.verified_at:
+                    # A pass that knows this from the ledger waits without asking anybody.
+                    self._fold(sight, *record.waiting(sight.world, self.rotation))
                 if self._must_wait(action.until, wait=wait):
-                    return Outcome.AWAITING_DELETION
+                    return self._waiting()
             elif isinstance(action, Close):
                 return self._close(action, sight)
             else:
                 self._do(action, request, sight)
+
+    def _waiting(self) -> Outcome:
+        """Say what is waited for: a deletion, or a window in which to begin."""
+        is_verified = self.rotation is not None and self.rotation.verified_at is not None
+        return Outcome.AWAITING_DELETION if is_verified else Outcome.IDLE
 
     def _stop_if_told(self) -> None:
         """End the pass between two steps; the next one goes on from what is recorded."""

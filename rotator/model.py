@@ -80,6 +80,8 @@ class Policy:
     #: Characters in a new secret, 8 to 25.
     length: int
     on_foreign: OnForeign
+    #: When rotations may begin and secrets be deleted, in `timezone`; empty for always.
+    window: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,11 +25,17 @@ In what order, and why it is safe to die anywhere in between:
 
 Before `push` a rotation may abort: what it made is removed again. After `push` it only rolls
 forward.
+
+An account may have windows. Outside of them no rotation begins, and one that has not sent its
+value yet does not go on; once it has, to finish is safer than to wait with a secret that nobody
+holds. No secret is deleted outside either. A person who asks for a rotation means now; its
+deletion waits, unless the person asked for no grace.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rotator import window
 from rotator.model import (
     Account,
     Note,
@@ -171,10 +177,12 @@ def decide(
     before that means anything.
     """
     rotation = world.rotation
+    if rotation is not None and _is_pushed(world, rotation):
+        return _after_push(account, world, rotation, request, now)
+    if until := waits_until(account, rotation, request, now):
+        return Wait(until=until)
     if rotation is None:
         return _start(account, world, request, now)
-    if _is_pushed(world, rotation):
-        return _after_push(world, rotation, request, now)
     if world.hold:
         return _held(world.hold)
     if refusal := _unusable(account, world):
@@ -184,14 +192,30 @@ def decide(
     return _before_push(account, world, rotation, propagation_timeout, now)
 
 
-def waits_until(rotation: Rotation, request: Request) -> datetime | None:
-    """Until when a rotation's only business is to wait; None where it has other.
+def waits_until(
+    account: Account, rotation: Rotation | None, request: Request, now: datetime
+) -> datetime | None:
+    """Until when the only business is to wait; None where there is other.
 
     Told from the ledger alone, so that waiting costs no call to Vonage or Vault.
     """
-    if rotation.step is not Step.WAIT or rotation.verified_at is None:
+    if rotation is not None and rotation.verified_at:
+        due = _due(account, rotation, rotation.verified_at, request, now)
+        return due if rotation.step is Step.WAIT else None
+    is_by_hand = rotation is not None and rotation.reason in window.BY_HAND
+    if is_by_hand or request.reason in window.BY_HAND or not _may_rest(rotation, request):
         return None
-    return _due(rotation, rotation.verified_at, request)
+    opening = window.opens_at(account.policy, now)
+    return opening if opening > now else None
+
+
+def _may_rest(rotation: Rotation | None, request: Request) -> bool:
+    """Whether what is not verified yet may wait for a window, as nothing is on its way."""
+    if rotation is None:
+        return request.reason is not None
+    if rotation.abort_code:
+        return rotation.new_id is not None
+    return not (rotation.sent_at or rotation.new_id or rotation.vault_version)
 
 
 def held_id(world: Observation) -> str | None:
@@ -382,7 +406,9 @@ def _undo(world: Observation, rotation: Rotation, now: datetime) -> Action:
 # -- After the push: only forward. ---------------------------------------------------------
 
 
-def _after_push(world: Observation, rotation: Rotation, request: Request, now: datetime) -> Action:
+def _after_push(
+    account: Account, world: Observation, rotation: Rotation, request: Request, now: datetime
+) -> Action:
     current = world.current
     if current is None or not current.has_value:
         return _overwritten(rotation)
@@ -396,7 +422,7 @@ def _after_push(world: Observation, rotation: Rotation, request: Request, now: d
     is_uncleared = world.pending is None and rotation.step in (Step.VERIFY, Step.CLEAR)
     if is_uncleared or _is_staged(world, rotation):
         return Clear()
-    due = _due(rotation, rotation.verified_at, request)
+    due = _due(account, rotation, rotation.verified_at, request, now)
     if now < due:
         return Wait(until=due)
     return _delete_predecessor(world, rotation, now)
@@ -415,10 +441,22 @@ def _delete_predecessor(world: Observation, rotation: Rotation, now: datetime) -
     return Delete(secret_id=rotation.predecessor_id)
 
 
-def _due(rotation: Rotation, verified_at: datetime, request: Request) -> datetime:
-    """When the predecessor may go: after the rotation's grace, or a shorter one asked for now."""
+def _due(
+    account: Account,
+    rotation: Rotation,
+    verified_at: datetime,
+    request: Request,
+    now: datetime,
+) -> datetime:
+    """When the predecessor may go: after the rotation's grace, or a shorter one asked for now.
+
+    And then in a window, unless a person asked for no grace.
+    """
     grace = rotation.grace if request.grace is None else min(rotation.grace, request.grace)
-    return verified_at + grace
+    is_asked = rotation.reason in window.BY_HAND or request.grace is not None
+    if is_asked and not grace:
+        return verified_at
+    return window.opens_at(account.policy, max(verified_at + grace, now))
 
 
 # -- What several of the above need. -------------------------------------------------------

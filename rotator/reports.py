@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from rotator import schedule
+from rotator import schedule, window
 from rotator.errors import Aborted, Busy, Refused, RotatorError
 from rotator.model import Account, Observation, Outcome, Problem, Report, Rotation
 from rotator.ports import Draft, Sighting
@@ -25,9 +25,15 @@ def refused(action: Refuse) -> Refused:
     return Refused(action.why, code=action.code, hint=action.hint)
 
 
-def in_grace(rotation: Rotation | None) -> Refused:
+def reported(account: Account, outcome: Outcome, rotation: Rotation | None) -> Report:
+    """Report `rotation` as it now is, its deletion in a window of the account's."""
+    due = window.deletion_at(account.policy, rotation) if rotation else None
+    return replace(Report.of(account, outcome, rotation), delete_due_at=due)
+
+
+def in_grace(account: Account, rotation: Rotation | None) -> Refused:
     """Refuse to rotate again what still waits for its last rotation's deletion."""
-    due = rotation.delete_due_at if rotation else None
+    due = window.deletion_at(account.policy, rotation) if rotation else None
     until = due.strftime("%Y-%m-%d %H:%M:%S UTC") if due else "later"
     return Refused(
         f"the last rotation waits in its grace until {until}",
@@ -49,7 +55,7 @@ def failure(account: Account, rotation: Rotation | None, error: RotatorError) ->
     elif error.exit_code == Refused.exit_code:
         outcome = Outcome.REFUSED
     return replace(
-        Report.of(account, outcome, rotation),
+        reported(account, outcome, rotation),
         error=Problem(code=error.code, message=error.message, hint=error.hint),
         exit_code=error.exit_code,
     )

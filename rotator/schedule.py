@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
+from rotator import window
 from rotator.model import Account
 
 #: First and longest wait after failures in a row.
@@ -21,7 +22,8 @@ def next_due(account: Account, after: datetime) -> datetime:
     """Give the account's next due time, counted from `after`, its jitter included (UTC).
 
     `after` is when its current secret was made or its last rotation completed. The jitter is
-    spread over accounts and occasions, and the same each time it is asked for.
+    spread over accounts and occasions, and the same each time it is asked for. The due time is in
+    one of the policy's windows; what comes due while they are closed is spread over the next one.
     """
     policy = account.policy
     if policy.cron is not None:
@@ -29,7 +31,11 @@ def next_due(account: Account, after: datetime) -> datetime:
         base = next(CronSim(policy.cron, local)).astimezone(UTC)
     else:
         base = after.astimezone(UTC) + (policy.every or timedelta())
-    return base + _fraction(f"{account.name} {base.isoformat()}") * policy.jitter
+    delay = _fraction(f"{account.name} {base.isoformat()}") * policy.jitter
+    opening = window.opens_at(policy, base + delay)
+    if opening == base + delay or window.opens_at(policy, opening + delay) != opening + delay:
+        return opening
+    return opening + delay
 
 
 def backoff(failures: int) -> timedelta:

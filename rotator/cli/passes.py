@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from rotator import window
 from rotator.cli import fleet, output, progress, results
 from rotator.cli.session import LogLevel, Session
 from rotator.errors import RotatorError
@@ -77,7 +78,8 @@ def _attempted(
         # What is only shown is no reason to end a rotation.
         with suppress(RotatorError):
             rotation = wiring.book.recall(name).rotation
-            return rotation.delete_due_at if rotation and rotation.grace else None
+            if rotation and rotation.verified_at and rotation.grace:
+                return window.deletion_at(wiring.accounts[name].policy, rotation)
         return None
 
     engine = dataclasses.replace(wiring.engine(listen), sleep=brake.sleep)

@@ -28,7 +28,8 @@ def rotate_now(
         str | None,
         typer.Option(
             metavar="DURATION",
-            help="how long the old secret lives on; 0s also ends the wait of a rotation",
+            help="how long the old secret lives on; 0s also ends the wait of a rotation, "
+            "for a window as well",
         ),
     ] = None,
     wait: Annotated[
@@ -46,7 +47,8 @@ def rotate_now(
 ) -> None:
     """Rotate accounts now: create, store, verify, and delete the old secret after its grace.
 
-    An account whose rotation is open already has that one carried on.
+    An account whose rotation is open already has that one carried on. An account's `window` does
+    not keep its rotation waiting, but the deletion, unless no grace is asked for.
     """
     request = _request(grace, compromised=compromised)
     names = names or []

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from rotator import window
 from rotator.cli import words
 from rotator.model import Account, Rotation
 
@@ -65,16 +66,21 @@ class Standing:
         return Phase.FAILED if self.rotation.outcome == "failed" else Phase.IDLE
 
     @property
+    def _deletion_at(self) -> datetime | None:
+        return window.deletion_at(self.account.policy, self.opened) if self.opened else None
+
+    @property
     def lateness(self) -> str | None:
         """Say what should have happened by now; None where nothing is late."""
         now, opened = self.now, self.opened
         is_rotated = opened is not None and opened.verified_at is not None
-        if self.next_due_at and now > self.next_due_at and not is_rotated:
-            return f"due for {words.age(self.next_due_at, now)}"
-        max_age = self.account.policy.max_age
-        if self.current_since and now - self.current_since > max_age:
-            return f"secret older than {words.span(max_age)}"
-        due = opened.delete_due_at if opened else None
+        policy = self.account.policy
+        start = window.opens_at(policy, self.next_due_at) if self.next_due_at else None
+        if start and now > start and not is_rotated:
+            return f"due for {words.age(start, now)}"
+        if self.current_since and now - self.current_since > policy.max_age:
+            return f"secret older than {words.span(policy.max_age)}"
+        due = self._deletion_at
         if due and now - due > _LATE:
             return f"old secret to be deleted for {words.age(due, now)}"
         return None
@@ -97,7 +103,7 @@ class Standing:
             "next_due_at": words.rfc3339(self.next_due_at),
             "overdue": self.lateness is not None,
             "hold": self.hold,
-            "last_rotation": _rotation_document(self.rotation) if self.rotation else None,
+            "last_rotation": self._rotation_document(self.rotation) if self.rotation else None,
         }
 
     def row(self) -> tuple[str, ...]:
@@ -122,7 +128,7 @@ class Standing:
         return f"{rotation.outcome} {words.age(rotation.closed_at, self.now)} ago{code}"
 
     def _notes(self) -> list[str]:
-        waits = self.opened.delete_due_at if self.opened else None
+        waits = self._deletion_at
         notes = {
             "held: ": self.hold,
             "": self.drift,
@@ -131,18 +137,17 @@ class Standing:
         }
         return [f"{word}{note}" for word, note in notes.items() if note]
 
-
-def _rotation_document(rotation: Rotation) -> dict[str, Any]:
-    return {
-        "id": rotation.id,
-        "reason": rotation.reason,
-        "step": rotation.step.value,
-        "outcome": rotation.outcome,
-        "opened_at": words.rfc3339(rotation.opened_at),
-        "closed_at": words.rfc3339(rotation.closed_at),
-        "old_secret_id": rotation.predecessor_id,
-        "new_secret_id": rotation.new_id,
-        "vault_version": rotation.vault_version,
-        "delete_due_at": words.rfc3339(rotation.delete_due_at),
-        "error_code": rotation.error_code,
-    }
+    def _rotation_document(self, rotation: Rotation) -> dict[str, Any]:
+        return {
+            "id": rotation.id,
+            "reason": rotation.reason,
+            "step": rotation.step.value,
+            "outcome": rotation.outcome,
+            "opened_at": words.rfc3339(rotation.opened_at),
+            "closed_at": words.rfc3339(rotation.closed_at),
+            "old_secret_id": rotation.predecessor_id,
+            "new_secret_id": rotation.new_id,
+            "vault_version": rotation.vault_version,
+            "delete_due_at": words.rfc3339(window.deletion_at(self.account.policy, rotation)),
+            "error_code": rotation.error_code,
+        }

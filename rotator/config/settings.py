@@ -94,6 +94,8 @@ def _shown(value: object) -> Any:  # noqa: ANN401  # whatever JSON has
             return str(value)
         case OnForeign():
             return value.value
+        case tuple():
+            return list(value)
         case Table():
             return _all_shown(dict(value))
         case Policy():

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
+from rotator import window
 from rotator.composition import MAX_LENGTH, MIN_LENGTH
 from rotator.config import path, url
 from rotator.config.cron import cron_expression
@@ -74,6 +75,26 @@ def _on_foreign(value: object) -> OnForeign:
         if value == known:
             return known
     raise Unfit(f"is not one of {', '.join(OnForeign)}")
+
+
+def _windows(value: object) -> tuple[str, ...] | None:
+    """Take one window or a list of them; none at all, an empty text or list, is always."""
+    if value is None:
+        return None
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise Unfit("is neither text nor a list of texts", hint=_HOW_TO_WRITE_WINDOWS)
+    texts = [" ".join(text.lower().split()) for text in texts if text.strip()]
+    for text in texts:
+        try:
+            window.parse(text)
+        except ValueError as error:
+            rule = str(error) if isinstance(value, str) else f"has {text[:40]!r}, which {error}"
+            raise Unfit(rule, hint=_HOW_TO_WRITE_WINDOWS) from None
+    return tuple(texts)
+
+
+_HOW_TO_WRITE_WINDOWS = 'write "sun 02:00-05:00" or "mon-fri 22:00-04:00", or a list of such'
 
 
 def _timezone(text: str) -> str:
@@ -220,6 +241,7 @@ class PolicyTable(Table):
     max_age: Annotated[timedelta | None, BeforeValidator(duration)] = None
     length: Annotated[int | None, AfterValidator(_within(MIN_LENGTH, MAX_LENGTH))] = None
     on_foreign: Annotated[OnForeign | None, BeforeValidator(_on_foreign)] = None
+    window: Annotated[tuple[str, ...] | None, BeforeValidator(_windows)] = None
 
     def given(self) -> dict[str, Any]:
         """Give the keys of a policy that this table sets, with their values."""

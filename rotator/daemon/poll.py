@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -10,11 +10,16 @@ import structlog
 from rotator.daemon.crew import Crew
 from rotator.daemon.health import Health
 from rotator.errors import RotatorError, StoreUnavailable
-from rotator.model import Account, Request
+from rotator.model import Account, Request, Rotation
 from rotator.ports import Draft
+from rotator.protocol import waits_until
 from rotator.wiring import Wiring
 
 _log = structlog.get_logger(__name__)
+
+#: How many due accounts are offered at once to be claimed; a database bounds a query's values.
+MOST_NAMES = 10_000
+_DUE = Request(reason="due")
 
 
 class Poll:
@@ -32,16 +37,23 @@ class Poll:
     def due(self) -> list[str]:
         """Name the accounts that may be worked on now and that nobody here works on.
 
+        What only waits for a window is left out: to claim it would cost two commits a time.
+
         Raises:
             RotatorError: the ledger cannot be read.
         """
-        accounts = self._wiring.accounts
-        due = self._wiring.book.due_names(list(accounts), now=datetime.now(UTC))
+        now, accounts = datetime.now(UTC), self._wiring.accounts
         busy = self._crew.busy_with
-        due = [name for name in due if not self._crew.is_put_off(name)]
-        return [name for name in without_parents(due, accounts.values(), busy) if name not in busy]
+        due = [
+            each.name
+            for each in self._wiring.book.due(now)
+            if each.name in accounts
+            and not self._crew.is_put_off(each.name)
+            and not _waits(accounts[each.name], each.rotation, now)
+        ]
+        return [name for name in without_parents(due, accounts, busy) if name not in busy]
 
-    def begin(self, names: Collection[str]) -> None:
+    def begin(self, names: Sequence[str]) -> None:
         """Claim the due of `names` and start work on them, if Vault can be used.
 
         Raises:
@@ -53,14 +65,14 @@ class Poll:
         engine = dataclasses.replace(
             self._wiring.engine(told), sleep=self._sleep, should_stop=self._stopping.is_set
         )
-        leases = self._wiring.book.claim_due(list(names), limit=free, now=datetime.now(UTC))
+        leases = self._wiring.book.claim_due(names[:MOST_NAMES], limit=free, now=datetime.now(UTC))
         for lease in leases:
             account = self._wiring.accounts[lease.account]
             self._crew.start(
                 account,
                 self._wiring,
                 lambda account=account, lease=lease: engine.attempt(  # type: ignore[misc]
-                    account, Request(reason="due"), claimed=lease
+                    account, _DUE, claimed=lease
                 ),
             )
 
@@ -83,13 +95,18 @@ class Poll:
 
 
 def without_parents(
-    due: Iterable[str], accounts: Iterable[Account], busy: Collection[str]
+    due: Iterable[str], accounts: Mapping[str, Account], busy: Collection[str]
 ) -> list[str]:
     """Leave out who manages an account that is due or being worked on: children go first."""
     due = list(due)
-    waited_for = {*due, *busy}
-    parents = {account.managed_by for account in accounts if account.name in waited_for}
+    waited_for = [accounts[name] for name in (*due, *busy) if name in accounts]
+    parents = {account.managed_by for account in waited_for}
     return [name for name in due if name not in parents]
+
+
+def _waits(account: Account, rotation: Rotation | None, now: datetime) -> bool:
+    until = waits_until(account, rotation, _DUE, now)
+    return until is not None and until > now
 
 
 def told(name: str, draft: Draft) -> None:

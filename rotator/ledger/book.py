@@ -3,20 +3,17 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Engine,
     RowMapping,
     Select,
     String,
-    and_,
     bindparam,
     func,
     insert,
-    or_,
     select,
     union,
     update,
@@ -25,13 +22,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from rotator import schedule
 from rotator.errors import Busy, LeaseLost
-from rotator.ledger import chain, process, tables
+from rotator.ledger import chain, due, process, tables
 from rotator.ledger.database import reading, writing
 from rotator.ledger.rows import from_row, hold_text, to_row
 from rotator.model import Rotation, Step
 from rotator.ports import Draft, Lease, Memory, Sighting
-
-Ts = TypeVar("Ts", bound=tuple[Any, ...])
 
 
 class Book:
@@ -64,20 +59,19 @@ class Book:
                 raise Busy(message)
             return self._take(connection, row, now)
 
-    def due_names(self, names: Collection[str], *, now: datetime) -> list[str]:
-        """Name those of `names` that are due, whoever is working on them, the longest first.
+    def due(self, now: datetime) -> list[due.Due]:
+        """Give what is due, whoever is working on it, the longest first.
 
         Due is an account whose next due time has come, or that has an open rotation with no
         grace to wait for; but not one that is held, or that failed and is to be tried later.
         """
-        query = select(tables.account.c.name).where(_is_due(now), tables.account.c.name.in_(names))
         with reading(self._engine) as connection:
-            return list(connection.execute(_longest_first(query)).scalars())
+            return due.due(connection, now)
 
     def claim_due(self, names: Collection[str], *, limit: int, now: datetime) -> list[Lease]:
         """Take the right to work on those of `names` that are due, at most `limit` of them.
 
-        Due is as `due_names` has it, at this very moment. Passed over is one that is leased to
+        Due is as `due` has it, at this very moment. Passed over is one that is leased to
         a process not known to be dead, or just being claimed: many processes may ask at once,
         and each gets others.
         """
@@ -85,13 +79,13 @@ class Book:
             clock = _clock(connection, now)
             query = (
                 select(tables.account)
-                .where(_is_due(now), _is_free(connection, clock))
+                .where(due.is_due(now), due.is_free(connection, clock))
                 .where(tables.account.c.name.in_(names))
                 .limit(limit)
                 # On SQLite this compiles to nothing; there one transaction waits for the other.
                 .with_for_update(skip_locked=True)
             )
-            rows = connection.execute(_longest_first(query)).mappings().all()
+            rows = connection.execute(due.longest_first(query)).mappings().all()
             return [self._take(connection, row, clock) for row in rows]
 
     def renew(self, lease: Lease, now: datetime) -> None:
@@ -271,34 +265,6 @@ def _guarded(connection: Connection, lease: Lease) -> RowMapping:
         message = f"{lease.account}: the lease went to {_readable(row['lease_owner'])}"
         raise LeaseLost(message)
     return row
-
-
-def _is_due(now: datetime) -> ColumnElement[bool]:
-    account, rotation = tables.account.c, tables.rotation.c
-    opened = _open_rotations().where(rotation.account == account.name)
-    in_grace = opened.where(rotation.delete_due_at > now).exists()
-    return and_(
-        or_(account.next_due_at <= now, opened.exists()),
-        ~in_grace,
-        account.hold_reason.is_(None),
-        or_(account.retry_at.is_(None), account.retry_at <= now),
-    )
-
-
-def _is_free(connection: Connection, clock: datetime) -> ColumnElement[bool]:
-    """Whether nobody has an account's lease, or only one who cannot use it any more."""
-    account = tables.account.c
-    owners = select(account.lease_owner).where(account.lease_owner.is_not(None)).distinct()
-    dead = [owner for owner in connection.execute(owners).scalars() if process.is_dead(owner)]
-    return or_(
-        account.lease_owner.is_(None),
-        account.lease_expires_at <= clock,
-        account.lease_owner.in_(dead),
-    )
-
-
-def _longest_first(query: Select[Ts]) -> Select[Ts]:
-    return query.order_by(tables.account.c.next_due_at, tables.account.c.name)
 
 
 def _open_rotations() -> Select[Any]:

@@ -105,6 +105,12 @@ Index(
     sqlite_where=rotation.c.closed_at.is_(None),
     postgresql_where=rotation.c.closed_at.is_(None),
 )
+Index(
+    "rotation_delete_due_at",
+    rotation.c.delete_due_at,
+    sqlite_where=rotation.c.closed_at.is_(None),
+    postgresql_where=rotation.c.closed_at.is_(None),
+)
 
 entry = Table(
     "entry",

@@ -98,6 +98,26 @@ def test_a_grace_is_waited_out(build: Build) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_window_is_waited_for(build: Build) -> None:
+    """What is due outside of its window is not even asked about, until the window is changed."""
+    run = build()
+    closed = datetime.now(UTC) + timedelta(hours=3)
+    run.configure(grace="0s", jitter="0s", window=f"{closed:%H}:00-{closed:%H}:30")
+    process = run.start()
+    until(lambda: run.records()[0].seen_at)
+    calls = len(run.world.vonage.exchanges)
+    # Takes as long as the daemon needs to poll twice, and itself finds nothing to do.
+    assert [run.run("resume").returncode for _ in range(2)] == [0, 0]
+    assert len(run.world.vonage.exchanges) == calls
+    run.configure(grace="0s", jitter="0s")
+    process.send_signal(signal.SIGHUP)
+    until(run.are_done)
+
+    assert run.stop(process) == 0
+    assert run.made() == {"account-1": 1}
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
 def test_rotate_now_works_beside_the_daemon(build: Build) -> None:
     """Both write one SQLite file; the daemon does not rotate again what was just rotated."""
     run = build(accounts=4, age=timedelta(days=1))

@@ -51,6 +51,7 @@ class Setting:
 
     grace: timedelta = timedelta()
     on_foreign: OnForeign = OnForeign.REFUSE
+    window: tuple[str, ...] = ()
     #: Seconds in which a new or revoked secret becomes known all over Vonage.
     propagation: float = 0.0
     propagation_timeout: timedelta = timedelta(minutes=2)
@@ -207,6 +208,7 @@ class Scene:
             max_age=timedelta(days=45),
             length=25,
             on_foreign=self.setting.on_foreign,
+            window=self.setting.window,
         )
         return {
             account.name: Account(

@@ -304,9 +304,10 @@ def test_nothing_is_sent_without_a_credential_or_a_value(tmp_path: Path) -> None
         assert len(scene.requests()) == number
 
 
-def test_a_refusal_without_a_time_says_later() -> None:
+def test_a_refusal_without_a_time_says_later(tmp_path: Path) -> None:
     """A rotation in its grace has a time, but no message depends on it."""
-    assert "until later" in in_grace(None).message
+    with Scene(tmp_path) as scene:
+        assert "until later" in in_grace(scene.accounts[NAME], None).message
 
 
 def test_the_default_clock_is_aware(tmp_path: Path) -> None:

@@ -180,8 +180,8 @@ def test_what_is_due_is_named_whoever_works_on_it(book: Book) -> None:
         put(book, name, NOW)
     book.claim("b", NOW)
 
-    assert book.due_names([*"abx"], now=NOW) == ["a", "b"]
-    assert book.due_names([*"ab"], now=NOW - HOUR) == []
+    assert [each.name for each in book.due(NOW)] == ["a", "b", "c"]
+    assert book.due(NOW - HOUR) == []
 
 
 # -- After failures. -----------------------------------------------------------------------

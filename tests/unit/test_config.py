@@ -108,6 +108,7 @@ POLICY = {
     "max_age": "45d",
     "length": 25,
     "on_foreign": "refuse",
+    "window": [],
 }
 
 
@@ -205,7 +206,7 @@ def test_account_overrides_the_policy(read: Read) -> None:
     """Any key of the policy may stand in an account and holds for it alone."""
     own = (
         'every = "10d"\ntimezone = "Europe/Berlin"\njitter = "0s"\ngrace = "1h"\n'
-        'max_age = "11d"\nlength = 8\non_foreign = "evict-oldest"\n'
+        'max_age = "11d"\nlength = 8\non_foreign = "evict-oldest"\nwindow = "Sun  02:00-05:00"\n'
     )
     settings = read(VAULT + '[policy]\ngrace = "2h"\n' + SMS + own + VOICE)
 
@@ -218,9 +219,46 @@ def test_account_overrides_the_policy(read: Read) -> None:
         max_age=timedelta(days=11),
         length=8,
         on_foreign=OnForeign.EVICT_OLDEST,
+        window=("sun 02:00-05:00",),
     )
     assert settings.account("voice").policy == settings.policy
     assert settings.policy.grace == timedelta(hours=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "window"),
+    [
+        ('""', ()),
+        ("[]", ()),
+        ('["sun 02:00-05:00", "mon-fri 22:00-04:00"]', ("sun 02:00-05:00", "mon-fri 22:00-04:00")),
+    ],
+)
+def test_windows_of_an_account_replace_the_policy_s(
+    read: Read, given: str, window: tuple[str, ...]
+) -> None:
+    """None, one or a list; none is always."""
+    text = VAULT + '[policy]\nwindow = "03:00-04:00"\n' + SMS + f"window = {given}\n" + VOICE
+    settings = read(text)
+
+    assert settings.account("sms").policy.window == window
+    assert settings.account("voice").policy.window == ("03:00-04:00",)
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        ('"sunday 02:00-05:00"', "'sunday 02:00-05:00' names a day that is none of mon"),
+        ('["sun 02:00-05:00", "x"]', "a list has 'x', which is no window"),
+        ("5", "5 is neither text nor a list of texts"),
+        ("[5]", "a list is neither text nor a list of texts"),
+    ],
+)
+def test_what_is_no_window_is_refused(refuse: Refuse, given: str, rule: str) -> None:
+    """The window is named, and how one is written."""
+    error = refuse(VAULT + SMS + f"window = {given}\n")
+
+    assert f"accounts[0].window (sms): {rule}" in error.message
+    assert "sun 02:00-05:00" in (error.hint or "")
 
 
 def test_cron_of_an_account_replaces_every(read: Read) -> None:

@@ -48,7 +48,9 @@ def account(name: str, managed_by: str = "") -> Account:
 
 # -- Children before parents. --------------------------------------------------------------
 
-FAMILY = [account("parent"), account("child", "parent"), account("other")]
+FAMILY = {
+    each.name: each for each in (account("parent"), account("child", "parent"), account("other"))
+}
 
 
 @pytest.mark.parametrize(

@@ -558,7 +558,7 @@ def test_the_id_of_what_vault_holds(changes: dict[str, Any], expected: str | Non
 def test_only_a_waiting_rotation_waits(step: Step) -> None:
     """In any other step there is something to do or to look at."""
     rotation = replace(ROTATION, step=step, verified_at=NOW)
-    until = waits_until(rotation, Request(reason=None))
+    until = waits_until(ACCOUNT, rotation, Request(reason=None), NOW)
 
     assert until == (NOW + GRACE if step is Step.WAIT else None)
 
@@ -576,14 +576,82 @@ def test_a_grace_asked_for_shortens_the_wait(asked: timedelta | None, expected: 
     """It never lengthens it."""
     rotation = replace(ROTATION, step=Step.WAIT, verified_at=NOW)
 
-    assert waits_until(rotation, Request(reason=None, grace=asked)) == NOW + expected
+    assert waits_until(ACCOUNT, rotation, Request(reason=None, grace=asked), NOW) == NOW + expected
 
 
 def test_a_waiting_rotation_without_a_time_does_not_wait() -> None:
     """A record that cannot be is looked at, not believed."""
     rotation = replace(ROTATION, step=Step.WAIT, verified_at=None)
 
-    assert waits_until(rotation, Request(reason=None)) is None
+    assert waits_until(ACCOUNT, rotation, Request(reason=None), NOW) is None
+
+
+# -- Windows. ------------------------------------------------------------------------------
+
+#: Closed at NOW.
+CLOSED = replace(ACCOUNT, policy=replace(POLICY, window=("09:00-10:00",)))
+OPENS = NOW.replace(hour=9, minute=0)
+DUE = Request(reason="due")
+BY_ITSELF = replace(ROTATION, reason="due")
+SENT = replace(BY_ITSELF, step=Step.CREATE, sent_at=NOW)
+ABORTED = replace(BY_ITSELF, step=Step.ABORT, abort_code="overtaken")
+
+
+@pytest.mark.parametrize(
+    ("rotation", "request_", "waits"),
+    [
+        (None, DUE, True),
+        (None, ASKED, False),
+        (None, Request(reason="compromised"), False),
+        (None, Request(reason=None), False),
+        (BY_ITSELF, DUE, True),
+        (BY_ITSELF, Request(reason=None), True),
+        (BY_ITSELF, ASKED, False),
+        # Asked for by a process that died.
+        (ROTATION, DUE, False),
+        (SENT, DUE, False),
+        (replace(SENT, sent_at=None, new_id="new"), DUE, False),
+        (ABORTED, DUE, False),
+        (replace(ABORTED, new_id="new"), DUE, True),
+        (replace(ABORTED, new_id="new"), ASKED, False),
+    ],
+)
+def test_what_waits_for_a_window(
+    rotation: Rotation | None, request_: Request, *, waits: bool
+) -> None:
+    """What has not begun, and deletions; not what is on its way, nor what a person asked for."""
+    expected = OPENS if waits else None
+    action = decide(
+        CLOSED,
+        replace(QUIET, rotation=rotation),
+        request_,
+        propagation_timeout=PATIENCE,
+        now=NOW,
+    )
+
+    assert waits_until(CLOSED, rotation, request_, NOW) == expected
+    assert (action == Wait(until=OPENS)) is waits
+    assert waits_until(CLOSED, rotation, request_, OPENS) is None
+
+
+@pytest.mark.parametrize(
+    ("rotation", "asked", "until"),
+    [
+        (replace(BY_ITSELF, grace=timedelta()), None, OPENS),
+        (replace(BY_ITSELF, grace=timedelta(hours=3)), None, OPENS + timedelta(days=1)),
+        (replace(BY_ITSELF, grace=timedelta(hours=2)), timedelta(minutes=1), OPENS),
+        (replace(BY_ITSELF, grace=timedelta(hours=2)), timedelta(), NOW),
+        (replace(ROTATION, grace=timedelta()), None, NOW),
+        (replace(ROTATION, grace=timedelta(minutes=1)), None, OPENS),
+    ],
+)
+def test_a_deletion_waits_for_a_window(
+    rotation: Rotation, asked: timedelta | None, until: datetime
+) -> None:
+    """The first one after the grace; only who asks for no grace asks for no window either."""
+    rotation = replace(rotation, step=Step.WAIT, verified_at=NOW)
+
+    assert waits_until(CLOSED, rotation, Request(reason=None, grace=asked), NOW) == until
 
 
 # -- Every combination. --------------------------------------------------------------------

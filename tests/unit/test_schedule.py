@@ -1,4 +1,5 @@
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -9,13 +10,14 @@ NEVER = timedelta(0)
 NOW = datetime(2026, 11, 23, 7, 28, 0, 123456, tzinfo=UTC)
 
 
-def account(
+def account(  # noqa: PLR0913  # each by name
     *,
     every: timedelta | None = None,
     cron: str | None = None,
     zone: str = "UTC",
     jitter: timedelta = NEVER,
     name: str = "sms-prod",
+    window: tuple[str, ...] = (),
 ) -> Account:
     """Make an account with this schedule."""
     return Account(
@@ -35,6 +37,7 @@ def account(
             max_age=timedelta(days=45),
             length=25,
             on_foreign=OnForeign.REFUSE,
+            window=window,
         ),
     )
 
@@ -90,6 +93,11 @@ def test_cron_is_after_the_last_time(after: str, due: str) -> None:
         ("0 3 * * sun", "2026-11-29T03:00"),
         ("0 3 * * 0", "2026-11-29T03:00"),
         ("0 3 * * 7", "2026-11-29T03:00"),
+        ("0 3 * * 1", "2026-11-30T03:00"),
+        ("0 3 * * 2", "2026-11-24T03:00"),
+        ("0 3 * * 6", "2026-11-28T03:00"),
+        ("0 3 * * 1-5", "2026-11-24T03:00"),
+        ("0 3 * * 6,0", "2026-11-28T03:00"),
         ("0 3 * * mon", "2026-11-30T03:00"),
         ("0 3 29 2 *", "2028-02-29T03:00"),
         ("30 4 1,15 * *", "2026-12-01T04:30"),
@@ -183,6 +191,64 @@ def test_cron_where_clocks_are_moved(cron: str, zone: str, after: str, expected:
 def test_the_second_of_two_hours_is_not_another_occurrence(after: str) -> None:
     """Who completes a rotation between 02:30 and 02:30 is not due again on that day."""
     assert dues("30 2 * * *", "Europe/Berlin", after, 1) == ["10-26 01:30"]
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "UTC",
+        "Europe/Berlin",
+        "America/New_York",
+        "America/Santiago",
+        "America/Havana",
+        "Australia/Lord_Howe",
+        "Pacific/Chatham",
+        "Asia/Beirut",
+        "Africa/Casablanca",
+    ],
+)
+@pytest.mark.parametrize("wall", ["0 0", "30 0", "15 2", "30 2", "59 23"])
+def test_a_year_of_days_has_one_occurrence_each(zone: str, wall: str) -> None:
+    """Over every change of the clocks, daily, weekly and monthly times are not lost or doubled."""
+    start = utc("2026-12-30T12:00")
+    found = {}
+    for cron in (f"{wall} * * *", f"{wall} * * 1", f"{wall} 1 * *"):
+        times, given = [], start
+        while given < utc("2028-01-01T12:00"):
+            given = schedule.next_due(account(cron=cron, zone=zone), given)
+            times.append(given.astimezone(ZoneInfo(zone)).date())
+        found[cron] = [day for day in times if day.year == 2027]
+    daily, weekly, monthly = found.values()
+
+    assert daily == [date(2027, 1, 1) + timedelta(days=number) for number in range(365)]
+    assert weekly == [day for day in daily if day.weekday() == 0]
+    assert monthly == [date(2027, month, 1) for month in range(1, 13)]
+
+
+# -- Windows. ------------------------------------------------------------------------------
+
+
+def test_what_comes_due_outside_a_window_is_due_in_the_next() -> None:
+    """Spread by the jitter as far as the window goes; what comes due inside stays."""
+    hour, sunday = timedelta(hours=1), utc("2026-11-29T02:00")
+    dues = [
+        schedule.next_due(
+            account(
+                every=timedelta(days=30),
+                jitter=jitter,
+                name=f"a{number}",
+                window=("sun 02:00-03:00",),
+            ),
+            utc("2026-10-24T07:28"),
+        )
+        for number, jitter in enumerate([NEVER] + 50 * [2 * hour])
+    ]
+    inside = account(cron="30 2 * * sun", window=("sun 02:00-05:00",))
+
+    assert dues[0] == sunday
+    assert all(sunday <= due < sunday + hour for due in dues)
+    assert len(set(dues)) > 10
+    assert schedule.next_due(inside, NOW) == sunday + hour / 2
 
 
 # -- Jitter. -------------------------------------------------------------------------------

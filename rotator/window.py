@@ -1,0 +1,136 @@
+"""When an account may be worked on by itself: windows, as clocks on the wall show them. Pure.
+
+A window is a time of day on some days of the week: `sun 02:00-05:00`, `mon-fri 22:00-04:00` (on
+which days it opens; it closes in the night after), `02:00-05:00` (every day). What counts is what
+the clocks of its zone show. An hour that comes twice is inside twice. One that the clocks skip is
+not there, so that a window that lies in it opens the next time: that nothing happens outside is
+what was promised.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from rotator.model import Policy, Rotation
+
+#: As `datetime.weekday` counts them.
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+#: Reasons of rotations that a person asked for, who means now.
+BY_HAND = ("asked", "compromised")
+
+_MINUTES = 24 * 60
+_DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
+#: Each window opens once a week, except where the clocks skip it.
+_HORIZON = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A time of day on some days of the week."""
+
+    #: The days on which it opens, 0 for Monday.
+    days: frozenset[int]
+    #: Minute of the day.
+    opens: int
+    #: Minute of the day, itself outside; of the next day where it is not after `opens`.
+    closes: int
+
+    def has(self, local: datetime) -> bool:
+        """Whether a clock that shows `local` shows a time within."""
+        minute, day = local.hour * 60 + local.minute, local.weekday()
+        if self.opens < self.closes:
+            return day in self.days and self.opens <= minute < self.closes
+        if minute >= self.opens:
+            return day in self.days
+        return minute < self.closes and (day - 1) % len(DAYS) in self.days
+
+
+@lru_cache(maxsize=1024)
+def parse(text: str) -> Window:
+    """Read a window.
+
+    Raises:
+        ValueError: it is none; the text continues a sentence that begins with the window.
+    """
+    match = re.fullmatch(
+        r"(?:([a-z,-]+) )?([0-9]{2}):([0-5][0-9])-([0-9]{2}):([0-5][0-9])", text.lower()
+    )
+    if match is None:
+        raise ValueError("is no window")
+    opens = int(match[2]) * 60 + int(match[3])
+    closes = int(match[4]) * 60 + int(match[5])
+    if opens >= _MINUTES or closes > _MINUTES:
+        raise ValueError("names a time that no day has")
+    if opens == closes:
+        raise ValueError("begins when it ends")
+    return Window(days=frozenset(_days(match[1])), opens=opens, closes=closes)
+
+
+def opens_at(policy: Policy, at: datetime) -> datetime:
+    """Give the first instant from `at` on that is in one of the policy's windows (UTC).
+
+    That is `at` where it is in one, and where the policy has none.
+    """
+    windows = [parse(text) for text in policy.window]
+    zone = ZoneInfo(policy.timezone)
+    if not windows or _is_in(windows, at.astimezone(zone)):
+        return at.astimezone(UTC)
+    return min(
+        instant
+        for instant in (*_openings(windows, at, zone), *_changes(at, zone))
+        if instant >= at and _is_in(windows, instant.astimezone(zone))
+    )
+
+
+def deletion_at(policy: Policy, rotation: Rotation) -> datetime | None:
+    """Give when the predecessor of `rotation` is to be deleted; None before it is verified.
+
+    A person who asked for no grace does not wait for a window either.
+    """
+    due = rotation.delete_due_at
+    if due is None or (not rotation.grace and rotation.reason in BY_HAND):
+        return due
+    return opens_at(policy, due)
+
+
+def _days(text: str | None) -> Iterator[int]:
+    """Read the days of a window: names and ranges, which may go over the week's end."""
+    for part in (text or "mon-sun").split(","):
+        first, dash, last = part.partition("-")
+        last = last if dash else first
+        if {first, last} - set(DAYS):
+            raise ValueError(f"names a day that is none of {' '.join(DAYS)}")
+        start, end = DAYS.index(first), DAYS.index(last)
+        yield from (day % len(DAYS) for day in range(start, end + 1 + 7 * (end < start)))
+
+
+def _is_in(windows: list[Window], local: datetime) -> bool:
+    return any(window.has(local) for window in windows)
+
+
+def _openings(windows: list[Window], at: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    """Give when a clock shows an opening time: twice, where an hour comes twice."""
+    today = at.astimezone(zone).date()
+    for window in windows:
+        wall = time(window.opens // 60, window.opens % 60, tzinfo=zone)
+        for day in (today + number * _DAY for number in range(-1, _HORIZON)):
+            for fold in (0, 1):
+                yield datetime.combine(day, wall.replace(fold=fold)).astimezone(UTC)
+
+
+def _changes(at: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    """Give when the clocks are moved, which may be from outside of a window into it."""
+    start = at.astimezone(UTC).replace(microsecond=0)
+    for number in range(_HORIZON):
+        low, high = start + number * _DAY, start + (number + 1) * _DAY
+        before = low.astimezone(zone).utcoffset()
+        if before == high.astimezone(zone).utcoffset():
+            continue
+        while high - low > _SECOND:
+            middle = low + (high - low) // (2 * _SECOND) * _SECOND
+            is_before = middle.astimezone(zone).utcoffset() == before
+            low, high = (middle, high) if is_before else (low, middle)
+        yield high

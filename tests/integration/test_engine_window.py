@@ -1,0 +1,141 @@
+"""Windows: what waits for one, what does not, and what goes on though it is closed."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from rotator.model import Outcome, Request, Step
+from rotator.protocol import Open, Wait
+from rotator.sim import Fault
+from tests.harness.clock import START
+from tests.harness.scene import NAME, Scene
+
+#: START is outside of it by five hours.
+OPENS = (START + timedelta(hours=5)).replace(minute=0, second=0, microsecond=0)
+WINDOW = (f"{OPENS:%H:%M}-{OPENS + timedelta(hours=1):%H:%M}",)
+GRACE = timedelta(hours=2)
+
+
+def go_to(scene: Scene, at: datetime) -> None:
+    """Let the time pass until `at`."""
+    scene.clock.advance(seconds=(at - scene.clock.now()).total_seconds())
+
+
+def test_what_is_due_waits_for_its_window(tmp_path: Path) -> None:
+    """Outside nothing is asked of anybody; inside it is rotated."""
+    with Scene(tmp_path, window=WINDOW) as scene:
+        early = scene.attempt(reason="due")
+        asked = len(scene.requests())
+        go_to(scene, OPENS)
+        late = scene.attempt(reason="due")
+
+        assert early.outcome is Outcome.IDLE
+        assert asked == 0
+        assert late.outcome is Outcome.COMPLETED
+
+
+def test_who_asks_means_now_but_the_deletion_waits(tmp_path: Path) -> None:
+    """The new secret is made at once; the old one goes in the first window after the grace."""
+    with Scene(tmp_path, window=WINDOW, grace=GRACE) as scene:
+        report = scene.attempt()
+        go_to(scene, OPENS - timedelta(seconds=1))
+        early = scene.resume()
+        again = scene.attempt()
+        go_to(scene, OPENS)
+        late = scene.resume()
+
+        assert report.outcome is Outcome.AWAITING_DELETION
+        assert report.delete_due_at == OPENS
+        assert early.outcome is Outcome.AWAITING_DELETION
+        assert again.error is not None
+        assert f"until {OPENS:%Y-%m-%d %H:%M}" in again.error.message
+        assert late.outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("reason", ["asked", "compromised"])
+def test_no_grace_means_no_window(tmp_path: Path, reason: str) -> None:
+    """`--grace 0s` and `--compromised` delete at once."""
+    with Scene(tmp_path, window=WINDOW, grace=GRACE) as scene:
+        report = scene.attempt(reason=reason, grace=timedelta())
+
+        assert report.outcome is Outcome.COMPLETED
+
+
+def test_no_grace_ends_the_wait_for_a_window(tmp_path: Path) -> None:
+    """Also where the rotation only waits for its window."""
+    with Scene(tmp_path, window=WINDOW, grace=timedelta(minutes=1)) as scene:
+        scene.attempt()
+        scene.clock.advance(hours=1)
+        waiting = scene.resume()
+        ended = scene.attempt(grace=timedelta())
+
+        assert waiting.outcome is Outcome.AWAITING_DELETION
+        assert ended.outcome is Outcome.COMPLETED
+
+
+def test_what_was_asked_for_is_carried_on_outside(tmp_path: Path) -> None:
+    """A process that dies does not make the next one wait for a window."""
+    with Scene(tmp_path, window=WINDOW) as scene:
+        scene.calls.plan("before", "ledger.commit", 2, scene.calls.kill)
+        killed = scene.run_until_killed()
+        report = scene.attempt(reason="due")
+
+        assert killed is None
+        assert report.outcome is Outcome.COMPLETED
+
+
+def test_what_was_sent_is_finished_outside(tmp_path: Path) -> None:
+    """A value that Vonage may know is brought home; only the deletion waits for the next day."""
+    with Scene(tmp_path, window=WINDOW) as scene:
+        go_to(scene, OPENS)
+        scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
+        killed = scene.run_until_killed(reason="due")
+        scene.clock.advance(hours=3)
+        report = scene.attempt(reason="due")
+        next_day = OPENS + timedelta(days=1)
+
+        assert killed is None
+        assert report.outcome is Outcome.AWAITING_DELETION
+        assert report.delete_due_at is not None
+        assert scene.engine.plan(scene.accounts[NAME], Request(reason=None))[1] == [
+            Wait(until=next_day)
+        ]
+
+
+def test_what_was_not_sent_waits(tmp_path: Path) -> None:
+    """A rotation that was opened while Vault failed does not begin on a Monday morning."""
+    with Scene(tmp_path, window=WINDOW) as scene:
+        go_to(scene, OPENS)
+        scene.world.vault.faults.add(Fault("status", method="POST", times=None))
+        failed = scene.attempt(reason="due")
+        scene.world.vault.faults.clear()
+        scene.clock.advance(hours=3)
+        early = scene.attempt(reason="due")
+        rotation = scene.rotation()
+        go_to(scene, OPENS + timedelta(days=1))
+        late = scene.attempt(reason="due")
+
+        assert failed.outcome is Outcome.REFUSED
+        assert early.outcome is Outcome.IDLE
+        assert rotation is not None
+        assert rotation.step in {Step.OPEN, Step.STAGE}
+        assert late.outcome is Outcome.COMPLETED
+
+
+def test_drift_is_found_outside(tmp_path: Path) -> None:
+    """To look is no rotation: what would keep one from starting is told at any time."""
+    with Scene(tmp_path, window=WINDOW) as scene:
+        scene.make_foreign()
+        scene.engine.refresh(scene.accounts[NAME])
+
+        assert scene.book.recall(NAME).drift is not None
+
+
+def test_a_dry_run_shows_both(tmp_path: Path) -> None:
+    """Asked by hand, it would open now and delete in the window."""
+    with Scene(tmp_path, window=WINDOW, grace=GRACE) as scene:
+        _, actions, _ = scene.engine.plan(scene.accounts[NAME], Request(reason="asked"))
+
+        assert isinstance(actions[0], Open)
+        assert actions[-1] == Wait(until=OPENS.astimezone(UTC))
