@@ -85,6 +85,8 @@ wheel-test: $(VENV)/project.stamp ## build sdist and wheel, and use the wheel ou
 	venv/bin/python -m pip check; \
 	venv/bin/rotator --version; \
 	venv/bin/rotate-now --help >/dev/null; \
+	venv/bin/rotator --config init.toml init; \
+	venv/bin/rotator --config init.toml config check; \
 	printf '%s\n' '[vault]' 'address = "http://127.0.0.1:8200"' \
 		'[ledger]' "url = \"sqlite:///$$outside/ledger.db\"" \
 		'[[accounts]]' 'name = "a"' 'api_key = "abcd1234"' 'vault_path = "a"' >config.toml; \

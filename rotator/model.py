@@ -8,6 +8,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import NoReturn
 
@@ -101,6 +102,12 @@ class Account:
     #: Name of the parent account whose credential may manage this one; "" for none.
     managed_by: str
     policy: Policy
+    #: Euros. Less than this at Vonage is warned of; None for no warning.
+    min_balance: Decimal | None = None
+
+    def is_low(self, balance: Decimal) -> bool:
+        """Whether a balance, in euros, is less than what is to be warned of."""
+        return self.min_balance is not None and balance < self.min_balance
 
 
 @dataclass(frozen=True, kw_only=True)

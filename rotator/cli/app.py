@@ -7,17 +7,21 @@ import typer
 from typer.main import get_command
 
 from rotator.cli import (
+    account,
     config,
     db,
     demo,
     history,
+    init,
     ledger,
+    output,
     resume,
     rotate_now,
     run,
     secrets,
     sim,
     status,
+    subaccounts,
 )
 from rotator.cli.session import (
     DEFAULT_LOG_LEVEL,
@@ -44,14 +48,16 @@ _ROTATE_NOW = ("sms-prod", "sms-prod --dry-run", "--all --json", "sms-prod --com
 def _rotator() -> typer.Typer:
     app = _group("Keep Vonage API secrets young: create, store in Vault, verify, wait, delete.")
     app.callback(
+        invoke_without_command=True,
         epilog=_examples(
             "rotator",
             "config check",
             "rotate-now sms-prod --dry-run",
             "rotate-now --all",
             "--config ./rotator.toml status --check",
-        )
+        ),
     )(_options)
+    _add(app, "init", init.init, "")
     _add(app, "run", run.run, "")
     _add(app, "rotate-now", rotate_now.rotate_now, *_ROTATE_NOW)
     _add(app, "resume", resume.resume, "", "sms-prod", "--json")
@@ -59,6 +65,8 @@ def _rotator() -> typer.Typer:
     _add(app, "history", history.history, "", "sms-prod", "--limit 500 --json")
     app.add_typer(_ledger(), name="ledger")
     app.add_typer(_secrets(), name="secrets")
+    app.add_typer(_account(), name="account")
+    app.add_typer(_subaccounts(), name="subaccounts")
     app.add_typer(_config(), name="config")
     app.add_typer(_db(), name="db")
     _add(app, "demo", demo.demo, "")
@@ -88,6 +96,27 @@ def _secrets() -> typer.Typer:
     return app
 
 
+def _account() -> typer.Typer:
+    app = _group("An account's balance and callbacks at Vonage, by hand.")
+    _add(app, "account balance", account.balance, "", "sms-prod --json")
+    _add(app, "account top-up", account.top_up, "sms-prod --transaction 8ef2447e69604f64")
+    _add(
+        app,
+        "account callbacks",
+        account.callbacks,
+        "sms-prod",
+        "sms-prod --inbound https://example.com/inbound",
+        "sms-prod --no-delivery",
+    )
+    return app
+
+
+def _subaccounts() -> typer.Typer:
+    app = _group("A primary account's subaccounts at Vonage.")
+    _add(app, "subaccounts list", subaccounts.list_, "parent", "parent --json")
+    return app
+
+
 def _config() -> typer.Typer:
     app = _group("The configuration: check it, show what is in effect.")
     _add(app, "config check", config.check, "")
@@ -111,10 +140,25 @@ def _options(
     # A service's log is all that is seen of it.
     usual = LogLevel.INFO if context.invoked_subcommand == "run" else DEFAULT_LOG_LEVEL
     context.obj = Session(config=config, log_level=log_level or usual)
+    _help_alone(context)
+
+
+def _help_alone(context: typer.Context) -> None:
+    """Give the help of a group that is called without a command."""
+    if context.invoked_subcommand is None:
+        output.write(context.get_help())
 
 
 def _group(summary: str | None) -> typer.Typer:
-    return typer.Typer(help=summary, pretty_exceptions_enable=False, rich_markup_mode="rich")
+    app = typer.Typer(
+        help=summary,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    if summary:
+        app.callback(invoke_without_command=True)(_help_alone)
+    return app
 
 
 def _add(

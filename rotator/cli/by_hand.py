@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from rotator.errors import CredentialRefused, IssuerError, RotatorError
+from rotator.errors import ConfigError, CredentialRefused, IssuerError, RotatorError
 from rotator.model import Account, Credential, Rotation, Secret
 from rotator.observer import Sight
 from rotator.ports import Draft, Lease
@@ -98,8 +98,7 @@ class Hand:
         try:
             done = effect()
         except RotatorError as error:
-            is_definite = isinstance(error, IssuerError) and error.definite
-            event = "rejected" if is_definite else "unknown"
+            event = "rejected" if _is_definite(error) else "unknown"
             self._record(event, operation=operation, secret_id=secret_id, code=error.code)
             raise
         made = done.id if isinstance(done, Secret) else secret_id
@@ -107,10 +106,16 @@ class Hand:
         return done
 
     def _record(self, event: str, **detail: str | None) -> None:
-        draft = Draft(event=event, step=None, detail={"by": "operator", **detail})
+        known = {key: value for key, value in detail.items() if value is not None}
+        draft = Draft(event=event, step=None, detail={"by": "operator", **known})
         self.wiring.book.commit(
             self.lease, rotation=None, entries=[draft], sighting=None, now=datetime.now(UTC)
         )
+
+
+def _is_definite(error: RotatorError) -> bool:
+    """Whether what failed certainly had no effect; what cannot be sent is not sent."""
+    return isinstance(error, ConfigError) or (isinstance(error, IssuerError) and error.definite)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MISSING = "the ledger lacks the entry that Vault's note names: it was rewritten or cut off"
 _LOST = "the ledger has no entry, and Vault's note names one: the ledger was lost or replaced"
 _FAULT_HINT = "compare with a backup, or with what `rotator ledger export` gave before"
-HEADERS = ("account", "entries", "chain", "against Vault")
+HEADERS = ("account", "entries", "chain", "Vault's head")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,22 +26,41 @@ class Proof:
     account: str
     entries: int
     head: str
-    #: What is wrong with the chain, in itself or against Vault's note.
-    fault: str | None
-    #: `matches`, `no note`, `not configured`, `not compared` or `FAILED`.
+    #: What is wrong with the chain in itself, naming the first bad entry.
+    chain_fault: str | None
+    #: What is wrong with it against Vault's note.
+    vault_fault: str | None
+    #: `matches`, `no note`, `not configured`, `not compared`, `FAILED`, or `not reached` where
+    #: the chain breaks before the entry that Vault's note names.
     vault: str
     #: Why Vault's note could not be read.
     unread: RotatorError | None = None
 
+    @property
+    def faults(self) -> list[str]:
+        """All that is wrong."""
+        return [fault for fault in (self.chain_fault, self.vault_fault) if fault]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that was to be compared was, and matches."""
+        return not self.faults and self.unread is None
+
+    @property
+    def chain(self) -> str:
+        """Give the verdict on the chain in itself."""
+        return "FAILED" if self.chain_fault else "whole"
+
     def document(self) -> dict[str, Any]:
-        """Give the proof as `--json` prints it."""
+        """Give the proof as `--json` prints it: one verdict for the chain, one for Vault's head."""
         return {
             "account": self.account,
             "entries": self.entries,
             "head": self.head,
-            "ok": self.fault is None and self.unread is None,
-            "fault": self.fault,
-            "vault": self.vault.lower(),
+            "ok": self.is_whole,
+            "fault": next(iter(self.faults), None),
+            "chain": {"verdict": self.chain.lower(), "fault": self.chain_fault},
+            "vault_head": {"verdict": self.vault.lower(), "fault": self.vault_fault},
         }
 
 
@@ -75,8 +94,7 @@ def verify(
         output.table(HEADERS, [_row(proof) for proof in proofs])
     output.flush()
     _complain(proofs, away)
-    is_whole = all(proof.fault is None and proof.unread is None for proof in proofs)
-    raise typer.Exit(0 if is_whole else 1)
+    raise typer.Exit(0 if all(proof.is_whole for proof in proofs) else 1)
 
 
 def export(
@@ -112,15 +130,17 @@ def _proof(wiring: "Wiring", name: str, away: RotatorError | None, *, offline: b
         # Read first: an entry is in the ledger before Vault's note names it.
         anchor, vault, unread = _anchor(wiring, name)
     verdict = wiring.queries.verify(name, anchor=anchor)
-    fault = verdict.fault
+    vault_fault = None
     if verdict.has_anchor is False:
-        vault = "FAILED"
-        fault = fault or (_MISSING if verdict.entries else _LOST)
+        vault, vault_fault = "FAILED", _MISSING if verdict.entries else _LOST
+    elif anchor is not None and verdict.has_anchor is None:
+        vault = "not reached"
     return Proof(
         account=name,
         entries=verdict.entries,
         head=verdict.head,
-        fault=fault,
+        chain_fault=verdict.fault,
+        vault_fault=vault_fault,
         vault=vault,
         unread=unread,
     )
@@ -141,18 +161,13 @@ def _anchor(wiring: "Wiring", name: str) -> tuple[str | None, str, RotatorError 
 
 
 def _row(proof: Proof) -> tuple[str, ...]:
-    return (
-        proof.account,
-        str(proof.entries),
-        "FAILED" if proof.fault else "whole",
-        proof.vault,
-    )
+    return (proof.account, str(proof.entries), proof.chain, proof.vault)
 
 
 def _complain(proofs: list[Proof], away: RotatorError | None) -> None:
     for proof in proofs:
-        if proof.fault:
-            output.complain(proof.fault, _FAULT_HINT, about=proof.account)
+        for fault in proof.faults:
+            output.complain(fault, _FAULT_HINT, about=proof.account)
         if proof.unread and not away:
             output.complain(
                 f"not compared with Vault: {proof.unread.message}",

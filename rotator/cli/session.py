@@ -74,6 +74,11 @@ class Session:
         given = context.obj if isinstance(context.obj, cls) else cls()
         return cls(config=config or given.config, log_level=level or given.log_level)
 
+    @property
+    def config_path(self) -> Path:
+        """Where the configuration is, or is to be."""
+        return self.config or Path(os.environ.get("ROTATOR_CONFIG") or DEFAULT_CONFIG)
+
     def settings(self) -> "Settings":
         """Load the configuration.
 
@@ -82,8 +87,7 @@ class Session:
         """
         from rotator.config import load  # noqa: PLC0415  # `--help` needs no validator
 
-        path = self.config or Path(os.environ.get("ROTATOR_CONFIG") or DEFAULT_CONFIG)
-        return load(path, os.environ)
+        return load(self.config_path, os.environ)
 
     @contextmanager
     def wiring(self, settings: "Settings", *, offline: bool = False) -> "Iterator[Wiring]":

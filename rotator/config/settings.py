@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,8 @@ def _shown(value: object) -> Any:  # noqa: ANN401  # whatever JSON has
             return format_duration(value)
         case Path():
             return str(value)
+        case Decimal():
+            return float(value)
         case OnForeign():
             return value.value
         case tuple():

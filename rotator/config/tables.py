@@ -46,6 +46,10 @@ def _at_least(low: Ordered) -> Callable[[Ordered], Ordered]:
     return check
 
 
+def _if_given(check: Callable[[Ordered], Ordered]) -> Callable[[Ordered | None], Ordered | None]:
+    return lambda value: None if value is None else check(value)
+
+
 def _plain(value: float | timedelta) -> str:
     return format_duration(value) if isinstance(value, timedelta) else str(value)
 
@@ -272,6 +276,10 @@ class AccountTable(PolicyTable):
     key_field: FieldName = "api_key"
     #: Name of the parent account; "" for none.
     managed_by: str = ""
+    #: Euros; None: the balance is not looked at.
+    min_balance: Annotated[
+        float | None, Field(allow_inf_nan=False), AfterValidator(_if_given(_at_least(0.0)))
+    ] = None
 
 
 #: Every table by its path.

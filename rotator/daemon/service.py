@@ -16,6 +16,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from rotator.config import Settings
+from rotator.daemon.balance import BalanceCheck
 from rotator.daemon.crew import Crew
 from rotator.daemon.drift import DriftCheck
 from rotator.daemon.health import Health
@@ -164,6 +165,7 @@ class Daemon:
         self._wiring = wiring
         self._poll = Poll(wiring, crew=self._crew, health=self._health, stopping=self._stopping)
         self._drift = DriftCheck(wiring, health=self._health, stopping=self._stopping)
+        self._balance = BalanceCheck(wiring, health=self._health, stopping=self._stopping)
 
     def _reload(self) -> None:
         """Take over the configuration as it is now; a bad one is refused and the old one kept."""
@@ -219,6 +221,7 @@ class Daemon:
         with self._looking:
             if not self._stopping.is_set():
                 self._guarded(self._drift.run)
+                self._guarded(self._balance.run)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do a job's work; whatever it fails of, the next one comes."""

@@ -1,7 +1,8 @@
 """Opening the ledger's database, and turning its failures into `rotator.errors`."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -153,6 +154,14 @@ def _sqlite(url: URL) -> Engine:
         # take turns, so that only processes meet there.
         execution_options={"rotator_turn": Lock()},
     )
+
+    @event.listens_for(engine, "do_connect")
+    def _make_private(*_connection: object) -> None:
+        # SQLite gives its log and index files the mode that it finds; all of it is nobody
+        # else's business. What stands in the way of a file, SQLite will say itself.
+        if url.database and url.database != ":memory:":
+            with suppress(OSError):
+                os.close(os.open(url.database, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
     @event.listens_for(engine, "connect")
     def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

@@ -42,7 +42,8 @@ class Verdict:
     head: str
     #: What is wrong, naming the first bad entry; None where nothing is.
     fault: str | None
-    #: Whether the hash asked for is that of one of the entries; None if none was asked for.
+    #: Whether the hash asked for is that of one of the entries; None if none was asked for, or
+    #: the chain breaks before it was found.
     has_anchor: bool | None
 
 
@@ -144,7 +145,7 @@ class Queries:
             entries=count,
             head=head,
             fault=fault or _end_fault(count, head, *(row or (0, chain.GENESIS))),
-            has_anchor=None if anchor is None else has_anchor,
+            has_anchor=None if anchor is None or (fault and not has_anchor) else has_anchor,
         )
 
 

@@ -99,6 +99,7 @@ class Desk:
         """Start a command; it is waited for at the end of the block. `text` is its input."""
         start = ["-m", "rotator"] if program == "rotator" else ["-c", _ROTATE_NOW]
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+        environment |= {"ROTATOR_CONFIG": str(self.config)}
         with ExitStack() as files:
             given, out, err = (
                 files.enter_context((self.folder / name).open("w+"))
@@ -109,9 +110,8 @@ class Desk:
             streams = {"stdin": given, "stdout": out, "stderr": err}
             process = subprocess.Popen(
                 [sys.executable, *start, *arguments],
-                env=environment | {"ROTATOR_CONFIG": str(self.config)},
                 text=True,
-                **(streams | options),
+                **({"env": environment} | streams | options),
             )
         try:
             yield process

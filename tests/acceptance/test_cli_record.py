@@ -96,8 +96,12 @@ def test_verify_follows_the_chain_and_asks_vault(desk: Desk) -> None:
 
     assert table.out.splitlines()[1].split()[2:] == ["whole", "matches"]
     assert (table.code, table.err) == (0, "")
-    assert document[0].keys() == {"account", "entries", "head", "ok", "fault", "vault"}
+    assert document[0].keys() == {
+        *("account", "entries", "head", "ok", "fault", "chain", "vault_head"),
+    }
     assert document[0]["ok"] is True
+    assert document[0]["chain"] == {"verdict": "whole", "fault": None}
+    assert document[0]["vault_head"] == {"verdict": "matches", "fault": None}
 
 
 def test_a_changed_entry_is_named(desk: Desk) -> None:
@@ -119,7 +123,17 @@ def test_a_ledger_that_was_cut_off_is_exposed_by_vault(desk: Desk) -> None:
 
     assert offline.code == 0
     assert online.code == 1
+    assert online.out.splitlines()[1].split()[2:] == ["whole", "FAILED"]
     assert "lacks the entry that Vault's note names: it was rewritten or cut off" in online.err
+
+
+def test_a_broken_chain_is_not_blamed_on_vault(desk: Desk) -> None:
+    """Where the chain breaks before the entry that Vault's note names, only the chain is wrong."""
+    tamper(desk, "UPDATE entry SET event = 'refused' WHERE seq = 4")
+    done = desk.run("ledger", "verify")
+
+    assert done.out.splitlines()[1].split()[2:] == ["FAILED", "not", "reached"]
+    assert done.err.count("error: ") == 1
 
 
 def test_a_lost_ledger_is_exposed_by_vault(desk: Desk, sqlite_template: Path) -> None:
@@ -128,7 +142,8 @@ def test_a_lost_ledger_is_exposed_by_vault(desk: Desk, sqlite_template: Path) ->
     done = desk.run("ledger", "verify", "--json")
 
     assert done.code == 1
-    assert done.json()[0]["vault"] == "failed"
+    assert done.json()[0]["chain"]["verdict"] == "whole"
+    assert done.json()[0]["vault_head"]["verdict"] == "failed"
     assert "the ledger was lost or replaced" in done.json()[0]["fault"]
 
 

@@ -56,6 +56,18 @@ def test_every_command_has_help_with_examples(desk: Desk) -> None:
     assert "$ rotator rotate-now sms-prod --dry-run" in done.out
 
 
+def test_a_short_way_to_help(desk: Desk) -> None:
+    """`-h` is `--help`, at every level; a group without a command shows its help, too."""
+    for path in ((), ("secrets",), ("ledger", "verify")):
+        short, long = desk.run(*path, "-h"), desk.run(*path, "--help")
+        assert (short.code, short.out) == (0, long.out)
+    group, whole = desk.run("ledger"), desk.run()
+
+    assert (group.code, group.err) == (0, "")
+    assert group.out.strip() == desk.run("ledger", "-h").out.strip()
+    assert (whole.code, "Usage: rotator [OPTIONS] COMMAND" in whole.out) == (0, True)
+
+
 def test_misuse_is_explained(desk: Desk) -> None:
     """A command line that makes no sense is exit 2, with where to read on."""
     done = desk.run("rotate-now", "--dryrun")
@@ -63,6 +75,43 @@ def test_misuse_is_explained(desk: Desk) -> None:
     assert done.code == 2
     assert done.err.startswith("error: no such option: --dryrun")
     assert done.err.endswith("hint: see `rotator rotate-now --help`\n")
+
+
+def test_init_writes_the_example(desk: Desk) -> None:
+    """The configuration to begin with is the example, and the next commands are named."""
+    desk.config.unlink()
+    done = desk.run("init")
+
+    assert done.code == 0, done
+    assert desk.config.read_text() == (ROOT / "config.example.toml").read_text()
+    commands = [line.split()[3:] for line in done.out.splitlines()[2:]]
+    assert commands == [["config", "check"], ["adopt", "sms-prod"], ["doctor"]]
+    assert desk.run("config", "check").code == 0
+
+
+def test_init_knows_vault_from_the_environment(desk: Desk) -> None:
+    """Vault's address and namespace are filled in; what belongs in no file is not."""
+    environment = {"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(desk.folder / "new" / "c.toml")}
+    good = environment | {"VAULT_ADDR": "https://v.example.com", "VAULT_NAMESPACE": "team/a"}
+    done = desk.run("init", env=good)
+    settings = load(desk.folder / "new" / "c.toml", {})
+    desk.run("init", "--force", env=environment | {"VAULT_ADDR": "https://me:pw@v.example.com"})
+
+    assert done.out.splitlines()[0].endswith("with $VAULT_ADDR and $VAULT_NAMESPACE")
+    assert (settings.vault.address, settings.vault.namespace) == ("https://v.example.com", "team/a")
+    assert "pw@" not in (desk.folder / "new" / "c.toml").read_text()
+
+
+def test_init_overwrites_only_by_force(desk: Desk) -> None:
+    """A configuration that is there stays, unless --force is given; no folder is guessed."""
+    kept, nowhere = desk.run("init"), desk.run("--config", "/nowhere/at/all.toml", "init")
+    before = desk.config.read_text()
+    forced = desk.run("init", "--force")
+
+    assert (kept.code, nowhere.code, forced.code) == (2, 2, 0)
+    assert "is there already" in kept.err
+    assert "cannot be written" in nowhere.err
+    assert before == desk.text != desk.config.read_text()
 
 
 def test_config_check_counts(desk: Desk) -> None:
@@ -91,6 +140,7 @@ def test_db_upgrade_makes_the_ledger(desk: Desk) -> None:
     assert made.out.startswith("none -> ")
     assert again.out == f"{current.out.strip()}, as before\n"
     assert {none.code, made.code, again.code, current.code} == {0}
+    assert desk.ledger.stat().st_mode & 0o777 == 0o600
 
 
 def test_sim_is_a_world_to_test_against(tmp_path: Path) -> None:

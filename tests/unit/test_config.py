@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -164,6 +165,16 @@ def test_example_works_without_comments_too(tmp_path: Path) -> None:
     assert settings.ledger.url_file == Path("/run/credentials/rotator/ledger-url")
     assert settings.policy.cron == "0 3 * * sun"
     assert settings.accounts[0].policy.grace == timedelta(hours=48)
+    assert settings.accounts[0].min_balance == Decimal("20.0")
+
+
+def test_a_minimum_is_no_debt(refuse: Refuse, read: Read) -> None:
+    """A balance to be warned of is a number, not negative; without one nothing is watched."""
+    for value in ("-1", '"20"', "inf", "true"):
+        assert "min_balance" in refuse(f"{VAULT}{SMS}min_balance = {value}\n").message
+
+    assert read().accounts[0].min_balance is None
+    assert read(f"{VAULT}{SMS}min_balance = 0.1\n").accounts[0].min_balance == Decimal("0.1")
 
 
 def test_no_file_is_none(read: Read) -> None:

@@ -1,0 +1,247 @@
+"""`account balance|top-up|callbacks`: what else the Account API has, by hand."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rotator.cli import output, words
+from rotator.cli.session import Session, chosen
+from rotator.errors import ConfigError, CredentialRefused, IssuerError, RequestRefused, RotatorError
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from rotator.model import Account, Credential
+    from rotator.vonage import Balance, Settings
+    from rotator.wiring import Wiring
+
+BALANCE_HEADERS = ("account", "balance (EUR)", "auto-reload", "minimum (EUR)", "note")
+CALLBACK_HEADERS = ("callback", "url")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="the account")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document instead of a table")]
+
+
+def balance(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="only these accounts")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what accounts have left at Vonage, and whether that is less than `min_balance`."""
+    session = Session.of(context)
+    settings = session.settings()
+    accounts = chosen(settings, names) if names else list(settings.accounts)
+    with session.wiring(settings) as wiring:
+        wiring.store.check()
+        found = [(account, _balance(wiring, account)) for account in accounts]
+    if as_json:
+        output.write_json([_balance_document(*each) for each in found])
+    else:
+        output.table(BALANCE_HEADERS, [_balance_row(*each) for each in found])
+    output.flush()
+    errors = [(account, error) for account, error in found if isinstance(error, RotatorError)]
+    for account, error in errors:
+        output.complain(error.message, error.hint, about=account.name)
+    raise typer.Exit(1 if errors else 0)
+
+
+def top_up(
+    context: typer.Context,
+    name: Name,
+    transaction: Annotated[
+        str,
+        typer.Option(
+            "--transaction", metavar="REFERENCE", help="of the payment that enabled auto-reload"
+        ),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    as_json: Json = False,
+) -> None:
+    """Spend money: charge an account's payment method now, as much as the named payment was.
+
+    Vonage does it only where auto-reload is enabled. It is asked once, whatever the answer.
+    """
+    from rotator.cli.by_hand import hand  # noqa: PLC0415  # the rules, which others do without
+
+    if not yes and not sys.stdin.isatty():
+        raise ConfigError("there is nobody to ask", hint="give --yes to spend without asking")
+    with opened(context, name) as (wiring, account, credential):
+        before = wiring.accounts_api.balance(credential)
+        if not yes:
+            question = f"its balance is {before.value} EUR; charge {name}'s payment method now?"
+            typer.confirm(question, abort=True, err=True)
+        with hand(wiring, account) as by_hand, _money_in_mind(name):
+            by_hand.perform("top-up", lambda: wiring.accounts_api.top_up(credential, transaction))
+    if as_json:
+        output.write_json(
+            {"account": name, "topped_up": True, "balance_before": float(before.value)}
+        )
+    else:
+        output.write(f"topped up {name}, which had {before.value} EUR")
+
+
+def callbacks(
+    context: typer.Context,
+    *,
+    name: Name,
+    inbound: Annotated[
+        str | None, typer.Option(metavar="URL", help="where Vonage sends inbound SMS")
+    ] = None,
+    delivery: Annotated[
+        str | None, typer.Option(metavar="URL", help="where Vonage sends delivery receipts")
+    ] = None,
+    no_inbound: Annotated[
+        bool, typer.Option("--no-inbound", help="unset the callback for inbound SMS")
+    ] = False,
+    no_delivery: Annotated[
+        bool, typer.Option("--no-delivery", help="unset the callback for delivery receipts")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show an account's callback URLs, or set or unset them.
+
+    Vonage calls each new URL, and wants a 200 from it before it saves anything.
+    """
+    wanted = (
+        _url("inbound", inbound, unset=no_inbound),
+        _url("delivery", delivery, unset=no_delivery),
+    )
+    with opened(context, name) as (wiring, account, credential):
+        if any(url is not None for url in wanted):
+            settings = _change(wiring, account, credential, *wanted)
+        else:
+            settings = wiring.accounts_api.settings(credential)
+    _show(name, settings, as_json=as_json)
+
+
+def _change(
+    wiring: "Wiring",
+    account: "Account",
+    credential: "Credential",
+    inbound: str | None,
+    delivery: str | None,
+) -> "Settings":
+    from rotator.cli.by_hand import hand  # noqa: PLC0415  # the rules, which others do without
+
+    def change() -> "Settings":
+        return wiring.accounts_api.update_callbacks(
+            credential, inbound_sms_url=inbound, delivery_receipt_url=delivery
+        )
+
+    with hand(wiring, account) as by_hand:
+        # URLs often carry a credential of their own, so the record does not name them.
+        return by_hand.perform("callbacks", change)
+
+
+def _url(option: str, given: str | None, *, unset: bool) -> str | None:
+    """Give the URL to set, "" to unset, None to leave it.
+
+    Raises:
+        ConfigError: both are asked for, or the URL is empty: a variable that is not set.
+    """
+    if given is not None and unset:
+        raise ConfigError(f"--{option} and --no-{option} are both given", hint="give one of them")
+    if given == "":
+        raise ConfigError(f"--{option} is empty", hint=f"--no-{option} unsets it")
+    return "" if unset else given
+
+
+@contextmanager
+def opened(context: typer.Context, name: str) -> "Iterator[tuple[Wiring, Account, Credential]]":
+    """Give rotator, an account and its credential for the length of a `with` block.
+
+    Raises:
+        UnknownAccount: there is none of that name.
+        CredentialRefused: Vault has no value for it.
+    """
+    session = Session.of(context)
+    settings = session.settings()
+    account = settings.account(name)
+    with session.wiring(settings) as wiring:
+        yield wiring, account, _credential(wiring, account)
+
+
+def _credential(wiring: "Wiring", account: "Account") -> "Credential":
+    """Give the account's own: Vonage takes no parent's for what is done here.
+
+    Raises:
+        CredentialRefused: Vault has none.
+    """
+    from rotator.observer import own_credential  # noqa: PLC0415  # `--help` needs none of it
+
+    credential = own_credential(account, wiring.store.read_current(account))
+    if credential is None:
+        raise CredentialRefused(
+            f"Vault has no secret of {account.name}",
+            hint=f"`rotator adopt {account.name}` puts the present one there",
+        )
+    return credential
+
+
+def _balance(wiring: "Wiring", account: "Account") -> "Balance | RotatorError":
+    try:
+        return wiring.accounts_api.balance(_credential(wiring, account))
+    except RotatorError as error:
+        return error
+
+
+def _balance_document(account: "Account", found: "Balance | RotatorError") -> dict[str, Any]:
+    document: dict[str, Any] = {"account": account.name, "balance": None, "auto_reload": None}
+    if isinstance(found, RotatorError):
+        error = {"code": found.code, "message": found.message, "hint": found.hint}
+        return document | {"min_balance": _number(account.min_balance), "low": None, "error": error}
+    return document | {
+        "balance": _number(found.value),
+        "auto_reload": found.auto_reload,
+        "min_balance": _number(account.min_balance),
+        "low": account.is_low(found.value),
+        "error": None,
+    }
+
+
+def _balance_row(account: "Account", found: "Balance | RotatorError") -> tuple[str, ...]:
+    minimum = words.NOTHING if account.min_balance is None else str(account.min_balance)
+    if isinstance(found, RotatorError):
+        return (account.name, words.NOTHING, words.NOTHING, minimum, "not known")
+    note = "LOW" if account.is_low(found.value) else words.NOTHING
+    reload = "yes" if found.auto_reload else "no"
+    return (account.name, str(found.value), reload, minimum, note)
+
+
+def _number(amount: "Decimal | None") -> float | None:
+    return None if amount is None else float(amount)
+
+
+def _show(name: str, settings: "Settings", *, as_json: bool) -> None:
+    urls = {
+        "inbound": settings.inbound_sms_url,
+        "delivery": settings.delivery_receipt_url,
+    }
+    if as_json:
+        output.write_json({"account": name, **urls})
+    else:
+        output.table(CALLBACK_HEADERS, [(key, url or words.NOTHING) for key, url in urls.items()])
+
+
+@contextmanager
+def _money_in_mind(name: str) -> Iterator[None]:
+    """Say of a lost answer what it means where it was money that was asked for."""
+    try:
+        yield
+    except IssuerError as error:
+        if isinstance(error, RequestRefused):
+            error.hint = (
+                "Vonage tops up only where auto-reload is enabled, by a payment whose reference "
+                "--transaction names"
+            )
+        if not error.definite:
+            error.hint = (
+                f"it may have been charged: compare `rotator account balance {name}` before you "
+                "try again"
+            )
+        raise

@@ -1,0 +1,97 @@
+"""Watching what accounts have left at Vonage, for those with `min_balance`."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import structlog
+
+from rotator import schedule
+from rotator.daemon.health import Health
+from rotator.errors import CredentialRefused, RotatorError
+from rotator.model import Account
+from rotator.observer import own_credential
+from rotator.wiring import Wiring
+
+_log = structlog.get_logger(__name__)
+
+#: Told of each balance that was read: the account, and what it has left in euros.
+OnBalance = Callable[[Account, Decimal], None]
+
+
+class BalanceCheck:
+    """Reads each watched balance once in every `daemon.drift_check`. Of one configuration."""
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        *,
+        health: Health,
+        stopping: threading.Event,
+        on_balance: OnBalance = lambda _account, _euros: None,
+    ) -> None:
+        """Prepare; nothing is asked yet. `on_balance` is where metrics and hooks learn of it."""
+        self._wiring = wiring
+        self._health = health
+        self._stopping = stopping
+        self._on_balance = on_balance
+        self._read_at: dict[str, datetime] = {}
+        #: Accounts that were warned of and have not recovered.
+        self._low: set[str] = set()
+
+    def run(self) -> None:
+        """Read every balance whose turn it is, and say which has fallen or recovered."""
+        for account in self._wiring.settings.accounts:
+            if self._stopping.is_set():
+                return
+            if account.min_balance is None or not self._is_turn(account):
+                continue
+            self._read_at[account.name] = datetime.now(UTC)
+            try:
+                euros = balance_of(self._wiring, account)
+            except RotatorError as error:
+                if not self._health.failed(error):
+                    _log.warning(
+                        "balance not read",
+                        account=account.name,
+                        code=error.code,
+                        reason=error.message,
+                    )
+                continue
+            self._judge(account, euros)
+            self._on_balance(account, euros)
+
+    def _is_turn(self, account: Account) -> bool:
+        return schedule.is_check_due(
+            account.name,
+            self._read_at.get(account.name),
+            interval=self._wiring.settings.daemon.drift_check,
+            now=datetime.now(UTC),
+        )
+
+    def _judge(self, account: Account, euros: Decimal) -> None:
+        """Say it once when a balance falls below its minimum, and once when it is over it again."""
+        was_low, is_low = account.name in self._low, account.is_low(euros)
+        if is_low == was_low:
+            return
+        self._low ^= {account.name}
+        _log.warning(
+            "balance low" if is_low else "balance recovered",
+            account=account.name,
+            balance_eur=str(euros),
+            min_balance_eur=str(account.min_balance),
+        )
+
+
+def balance_of(wiring: Wiring, account: Account) -> Decimal:
+    """Give what `account` has left at Vonage, in euros.
+
+    Raises:
+        CredentialRefused: Vault has no value for it, or Vonage does not take it.
+        RotatorError: any other failure.
+    """
+    credential = own_credential(account, wiring.store.read_current(account))
+    if credential is None:
+        raise CredentialRefused(f"Vault has no secret of {account.name}")
+    return wiring.accounts_api.balance(credential).value

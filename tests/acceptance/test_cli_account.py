@@ -1,0 +1,171 @@
+"""`account balance|top-up|callbacks` and `subaccounts list`, as the real process."""
+
+import os
+import pty
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rotator.sim import Fault
+from tests.acceptance.desk import Desk, Done
+
+URL = "https://example.com/inbound"
+
+
+@pytest.fixture
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+    """A parent and its subaccount."""
+    with Desk(tmp_path, ledger=sqlite_template, subaccounts=1) as desk:
+        yield desk
+
+
+def answered(desk: Desk, answer: str, *arguments: str) -> Done:
+    """Run a command at a terminal, and answer what it asks."""
+    controller, terminal = pty.openpty()
+    os.write(controller, answer.encode())
+    done = desk.run(*arguments, stdin=terminal)
+    os.close(controller)
+    os.close(terminal)
+    return done
+
+
+def recorded(desk: Desk) -> list[str]:
+    """Give event and detail of what the ledger has of things done by hand."""
+    rows = desk.sql("SELECT event, detail FROM entry ORDER BY seq")
+    return [f"{event} {detail}" for event, detail in rows]
+
+
+def test_balances_are_shown_against_their_minimum(desk: Desk) -> None:
+    """All accounts, or those named; what is under `min_balance` is marked."""
+    text = desk.text.replace('name = "account-1"\n', 'name = "account-1"\nmin_balance = 20\n')
+    desk.config.write_text(text)
+    table, document = (
+        desk.run("account", "balance"),
+        desk.run("account", "balance", "account-1", "--json").json(),
+    )
+
+    rows = [line.split() for line in table.out.splitlines()[1:]]
+    assert rows == [
+        ["account-1", "10.28", "no", "20.0", "LOW"],
+        ["account-1-sub-1", "10.28", "no", "-", "-"],
+    ]
+    assert document == [
+        {
+            "account": "account-1",
+            "balance": 10.28,
+            "auto_reload": False,
+            "min_balance": 20.0,
+            "low": True,
+            "error": None,
+        }
+    ]
+
+
+def test_one_balance_that_cannot_be_read_leaves_the_others(desk: Desk) -> None:
+    """A dead value is named, the other balance is shown, and the command fails."""
+    desk.entry(api_secret="NotTheSecret1")
+    done = desk.run("account", "balance", "--json")
+
+    dead, other = done.json()
+    assert done.code == 1
+    assert (dead["balance"], dead["error"]["code"]) == (None, "credential-refused")
+    assert other["balance"] == 10.28
+    assert done.err.startswith("error: account-1: ")
+
+
+def test_a_top_up_spends_once_and_is_recorded(desk: Desk) -> None:
+    """With --yes it is asked for once; the record has it, without the payment's reference."""
+    desk.world.vonage.auto_reload = True
+    done = desk.run("account", "top-up", "account-1", "--transaction", "8ef2447e6960", "--yes")
+
+    assert (done.code, done.out) == (0, "topped up account-1, which had 10.28 EUR\n")
+    assert desk.world.vonage.balance(desk.account.api_key) == 20.28
+    assert [line.split()[0] for line in recorded(desk)] == ["intent", "done"]
+    assert "8ef2447e6960" not in "".join(recorded(desk))
+
+
+def test_a_top_up_asks_first(desk: Desk) -> None:
+    """Who does not say yes spends nothing; where nobody can be asked, neither."""
+    desk.world.vonage.auto_reload = True
+    arguments = ("account", "top-up", "account-1", "--transaction", "1")
+    no, unasked = answered(desk, "n\n", *arguments), desk.run(*arguments)
+    before = desk.world.vonage.balance(desk.account.api_key)
+    yes = answered(desk, "y\n", *arguments, "--json")
+
+    assert (no.code, unasked.code) == (1, 2)
+    assert "its balance is 10.28 EUR; charge account-1's payment method now?" in no.err
+    assert before == 10.28
+    assert yes.json() == {"account": "account-1", "topped_up": True, "balance_before": 10.28}
+
+
+def test_a_top_up_whose_answer_is_lost_is_not_repeated(desk: Desk) -> None:
+    """What became of the money is to be looked up; the record says that it is not known."""
+    desk.world.vonage.auto_reload = True
+    desk.world.vonage.faults.add(Fault("drop-after", method="POST"))
+    done = desk.run("account", "top-up", "account-1", "--transaction", "1", "--yes")
+
+    assert done.code == 1
+    assert "hint: it may have been charged: compare `rotator account balance account-1`" in done.err
+    assert desk.world.vonage.balance(desk.account.api_key) == 20.28
+    assert [line.split()[0] for line in recorded(desk)] == ["intent", "unknown"]
+
+
+def test_a_top_up_without_auto_reload_says_so(desk: Desk) -> None:
+    """Vonage's refusal comes with what has to be done first."""
+    done = desk.run("account", "top-up", "account-1", "--transaction", "1", "--yes")
+
+    assert done.code == 1
+    assert "hint: Vonage tops up only where auto-reload is enabled" in done.err
+    assert [line.split()[0] for line in recorded(desk)] == ["intent", "rejected"]
+
+
+def test_callbacks_are_read_set_and_unset(desk: Desk) -> None:
+    """One is changed without touching the other; the record does not name a URL."""
+    both = desk.run("account", "callbacks", "account-1", "--inbound", URL, "--delivery", f"{URL}2")
+    desk.run("account", "callbacks", "account-1", "--no-inbound")
+    read = desk.run("account", "callbacks", "account-1", "--json")
+
+    assert [line.split() for line in both.out.splitlines()[1:]] == [
+        ["inbound", URL],
+        ["delivery", f"{URL}2"],
+    ]
+    assert read.json() == {"account": "account-1", "inbound": None, "delivery": f"{URL}2"}
+    assert [line.split()[0] for line in recorded(desk)] == ["intent", "done"] * 2
+    assert URL not in "".join(recorded(desk))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--inbound", ""), "--inbound is empty"),
+        (("--delivery", URL, "--no-delivery"), "--delivery and --no-delivery are both given"),
+        (("--inbound", "ftp://example.com"), "a callback is a URL of http or https"),
+    ],
+)
+def test_a_callback_that_is_none_changes_nothing(
+    desk: Desk, arguments: tuple[str, ...], message: str
+) -> None:
+    """An empty variable does not unset what works, and no other nonsense is sent."""
+    before = desk.snapshot()
+    done = desk.run("account", "callbacks", "account-1", *arguments)
+
+    assert done.code == 2
+    assert message in done.err
+    assert desk.snapshot() == before
+
+
+def test_subaccounts_are_listed_with_their_names_here(desk: Desk) -> None:
+    """Each subaccount says under which name it is configured, or that it is not."""
+    child = desk.world.accounts[1]
+    desk.config.write_text(desk.text.replace('"account-1-sub-1"', '"my-child"'))
+    table, document = (
+        desk.run("subaccounts", "list", "account-1"),
+        desk.run("subaccounts", "list", "account-1", "--json").json(),
+    )
+
+    (row,) = (line.split() for line in table.out.splitlines()[1:])
+    assert (row[0], row[-1]) == (child.api_key, "my-child")
+    (listed,) = document["subaccounts"]
+    assert (listed["api_key"], listed["configured_as"]) == (child.api_key, "my-child")
+    assert listed["suspended"] is False
