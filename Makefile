@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 CHECKED = $(wildcard rotator migrations tests bench)
 CORE := rotator/protocol.py,rotator/record.py,rotator/plan.py,rotator/observer.py
-CORE := $(CORE),rotator/engine.py,rotator/loop.py,rotator/effects.py,rotator/journal.py,rotator/reports.py
+CORE := $(CORE),rotator/adoption.py,rotator/engine.py,rotator/loop.py,rotator/effects.py,rotator/journal.py,rotator/reports.py
 CORE := $(CORE),rotator/schedule.py,rotator/ledger/*
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 

@@ -1,16 +1,17 @@
 """Working on an account: take its lease, go through the loop, report what became of it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import structlog
 
 from rotator import plan
+from rotator.adoption import Adopted, Adoption
 from rotator.errors import LedgerError, LedgerUnusable, RotatorError
 from rotator.loop import Pass
 from rotator.means import Means
-from rotator.model import Account, Observation, Outcome, Report, Request
+from rotator.model import Account, Observation, Outcome, Report, Request, SecretValue
 from rotator.ports import Lease
 from rotator.protocol import Action, Refuse, Wait, decide
 from rotator.reports import drift_text, drifted, failure, in_grace, refused, reported, seen
@@ -62,6 +63,29 @@ class Engine(Means):
         if is_asked_again and isinstance(actions[-1], Wait):
             return failure(account, rotation, in_grace(account, rotation)), actions, world
         return reported(account, Outcome.PLANNED, rotation), actions, world
+
+    def adopt(
+        self, account: Account, value: SecretValue | None, *, secret_id: str | None = None
+    ) -> Adopted:
+        """Have `value`, or for None what Vault has, be the account's current secret.
+
+        `secret_id` is which one it is, where Vonage does not tell. Never rotates.
+
+        Raises:
+            Busy: another process is working on it.
+            Refused: it is not certain which secret it is.
+            CredentialRefused: Vonage does not accept it.
+            RotatorError: it did not work; nothing is lost by adopting it again.
+        """
+        with self._claim(account) as lease:
+            adoption = Adoption(
+                means=self, account=account, lease=lease, given=value, secret_id=secret_id
+            )
+            adopted = adoption.carry_out()
+        # For `status`, which would not know of it before the next look; it is done all the same.
+        with suppress(RotatorError):
+            self.refresh(account)
+        return adopted
 
     def refresh(self, account: Account) -> None:
         """Look at `account` and keep what was seen for `status`. Changes nothing else.

@@ -185,6 +185,10 @@ class Step(StrEnum):
     ABORT = "abort"
 
 
+#: The error code of a rotation that an operator ended by adopting another secret.
+SUPERSEDED = "superseded"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rotation:
     """One rotation as the ledger knows it."""

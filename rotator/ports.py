@@ -96,6 +96,17 @@ class Store(Protocol):
         """
         ...
 
+    def read_base(self, account: Account) -> StoredCurrent:
+        """Read what a write to the current entry would replace.
+
+        Where there is no entry, or nothing in it any more, that has no fields, and the version
+        that a write has to name.
+
+        Raises:
+            StoreError: any failure.
+        """
+        ...
+
     def read_version(self, account: Account, version: int) -> StoredCurrent:
         """Read exactly `version` of the current entry, waiting for a standby that lags.
 

@@ -249,7 +249,7 @@ def _start(account: Account, world: Observation, request: Request, now: datetime
     if world.pending and world.pending_is_unrecorded:
         return _recover(world.pending)
     predecessor_id = held_id(world)
-    if predecessor_id is None and (refusal := _unknown_current(world)):
+    if predecessor_id is None and (refusal := _unknown_current(account, world)):
         return refusal
     blocked = _make_room(account, world, now)
     return blocked if isinstance(blocked, Refuse | Look) else Open(predecessor_id=predecessor_id)
@@ -264,7 +264,7 @@ def _recover(pending: PendingEntry) -> Action:
     return Open(predecessor_id=pending.predecessor_id, recovered_id=pending.rotation_id)
 
 
-def _unknown_current(world: Observation) -> Refuse | None:
+def _unknown_current(account: Account, world: Observation) -> Refuse | None:
     """Refuse where Vault's value works, but which of the listed secrets it is, is unknown.
 
     Where the value is dead, no listed secret is the predecessor, and rotating with the
@@ -276,8 +276,8 @@ def _unknown_current(world: Observation) -> Refuse | None:
         return Refuse(
             code="drift",
             why=f"Vault's note names secret {note.secret_id}, which Vonage does not list",
-            hint="someone revoked or replaced it outside rotator; see `rotator secrets list`, "
-            "then take the `rotator` field out of the Vault entry to start over",
+            hint="someone revoked it outside rotator, and it stops working soon; "
+            f"`rotator adopt {account.name}` takes another one",
         )
     made = sorted((secret.created_at, secret.id) for secret in world.listed or ())
     listed = " and ".join(
@@ -286,8 +286,8 @@ def _unknown_current(world: Observation) -> Refuse | None:
     return Refuse(
         code="unknown-current",
         why=f"Vonage lists {listed}, and which of them Vault holds is not recorded",
-        hint="the value in Vault is the one that was made last before the entry was written, see "
-        "`vault kv metadata get`; delete the other one with `rotator secrets delete --force`",
+        hint="it is the one that was made last before the entry was written, see `vault kv "
+        f"metadata get`; `rotator adopt {account.name} --from-vault --secret-id ID` records it",
     )
 
 
@@ -396,7 +396,7 @@ def _undo(world: Observation, rotation: Rotation, now: datetime) -> Action:
         is_other = current is not None or (is_staged and not world.current_is_pending)
         is_only = len(world.listed_ids) == 1
         if not is_other or current == rotation.new_id or is_only or not world.current_live_at:
-            return _unsafe(rotation.new_id)
+            return _unsafe(rotation.account, rotation.new_id)
         if not _is_fresh(world.current_live_at, now) or not _is_fresh(world.seen_at, now):
             return Look()
         return Delete(secret_id=rotation.new_id)
@@ -431,13 +431,14 @@ def _after_push(
 def _delete_predecessor(world: Observation, rotation: Rotation, now: datetime) -> Action:
     """Delete what was replaced, once Vault's value is seen to work without it."""
     if world.listed is None or world.current_live_at is None:
-        return _dead()
+        return _dead(rotation.account)
     if not _is_fresh(world.seen_at, now) or not _is_fresh(world.current_live_at, now):
         return Look()
     if rotation.predecessor_id is None or rotation.predecessor_id not in world.listed_ids:
         return Close()
     if held_id(world) != rotation.new_id:
-        return _changed(f"Vonage does not list secret {rotation.new_id}, which Vault holds")
+        why = f"Vonage does not list secret {rotation.new_id}, which Vault holds"
+        return _changed(rotation.account, why)
     return Delete(secret_id=rotation.predecessor_id)
 
 
@@ -484,15 +485,14 @@ def _unusable(account: Account, world: Observation) -> Refuse | None:
         return Refuse(
             code="entry-missing",
             why=f"Vault has no entry at {account.vault_path}",
-            hint=f"write the account's present secret there: `vault kv put -mount=MOUNT "
-            f"{account.vault_path} {account.key_field}={account.api_key} "
-            f"{account.secret_field}=-`",
+            hint=f"`rotator adopt {account.name}` puts the account's present secret there",
         )
     if not current.has_value:
         return Refuse(
             code="field-missing",
             why=f"the Vault entry {account.vault_path} has no text in field {account.secret_field}",
-            hint="set `secret_field` to the field that holds the secret, or write it there",
+            hint="set `secret_field` to the field that holds the secret, or put it there with "
+            f"`rotator adopt {account.name}`",
         )
     if current.api_key is not None and current.api_key != account.api_key:
         return Refuse(
@@ -502,8 +502,8 @@ def _unusable(account: Account, world: Observation) -> Refuse | None:
             hint="correct `vault_path` or `api_key` of this account",
         )
     if current.note is not None and not current.intact:
-        return _changed("someone else changed the value at Vault")
-    return _dead() if world.listed is None else None
+        return _changed(account.name, "someone else changed the value at Vault")
+    return _dead(account.name) if world.listed is None else None
 
 
 def _make_room(account: Account, world: Observation, now: datetime) -> Evict | Look | Refuse | None:
@@ -519,16 +519,22 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
     if not expendable:
         return _foreign(others)
     if current is None or world.current_live_at is None:
-        return _unsafe(expendable[0])
+        return _unsafe(account.name, expendable[0])
     if not _is_fresh(world.seen_at, now) or not _is_fresh(world.current_live_at, now):
         return Look()
     return Evict(secret_id=expendable[0])
 
 
 def _new_ids(world: Observation) -> list[str]:
-    """Name what is listed since staging, except what the ledger knows: an orphan may come late."""
+    """Name what is listed since staging and may be what was sent.
+
+    Not what the ledger knows, as an orphan may come late; nor what Vault's note names, which an
+    operator adopted since.
+    """
     staged = world.pending.listed_ids if world.pending else frozenset()
-    return sorted(world.listed_ids - staged - world.expendable_ids)
+    note = _note(world)
+    adopted = {note.secret_id} if note and world.current and world.current.intact else set()
+    return sorted(world.listed_ids - staged - world.expendable_ids - adopted)
 
 
 def _is_fresh(at: datetime | None, now: datetime) -> bool:
@@ -558,12 +564,12 @@ def _held(hold: str) -> Refuse:
     )
 
 
-def _changed(why: str) -> Refuse:
+def _changed(name: str, why: str) -> Refuse:
     return Refuse(
         code="drift",
         why=why,
-        hint="nothing was deleted; if the present value is right, take the `rotator` field out "
-        "of the Vault entry; if not, restore the version before with `vault kv rollback`",
+        hint=f"nothing was deleted; `rotator adopt {name} --from-vault` if the present value is "
+        "right, else restore the version before with `vault kv rollback`",
     )
 
 
@@ -573,23 +579,24 @@ def _overwritten(rotation: Rotation) -> Refuse:
         code="drift",
         why="someone else changed or removed the Vault entry after it was rotated",
         hint=f"nothing was deleted; restore version {version} with `vault kv rollback`, and the "
-        "rotation goes on",
+        f"rotation goes on, or end it with a value that works: `rotator adopt {rotation.account}`, "
+        "with --from-vault for the present one",
     )
 
 
-def _dead() -> Refuse:
+def _dead(name: str) -> Refuse:
     return Refuse(
         code="current-refused",
         why="Vonage refuses the value that Vault holds",
-        hint="write a working secret to the Vault entry (a line end behind it counts, too), or "
-        "set `managed_by` so that the parent account can rotate this one",
+        hint=f"`rotator adopt {name}` puts a working secret there (a line end behind it counts, "
+        "too), or set `managed_by` so that the parent account can rotate this one",
     )
 
 
 def _foreign(ids: list[str]) -> Refuse:
     return Refuse(
         code="foreign-secret",
-        why=f"both slots are taken, and rotator did not make {' or '.join(ids)}",
+        why=f"both slots are taken, and {' or '.join(ids)} may be in use, as far as rotator knows",
         hint="if nothing uses it, delete it with `rotator secrets delete`, or set "
         '`on_foreign = "evict-oldest"`',
     )
@@ -605,10 +612,11 @@ def _unexplained(ids: list[str]) -> Refuse:
     )
 
 
-def _unsafe(secret_id: str) -> Refuse:
+def _unsafe(name: str, secret_id: str) -> Refuse:
     return Refuse(
         code="unsafe-delete",
         why=f"deleting {secret_id} might take the account down: that Vault holds another, "
         "working secret is not certain",
-        hint="see `rotator secrets list` and put a working secret at the Vault entry first",
+        hint=f"see `rotator secrets list {name}`; `rotator adopt {name}` puts a working secret at "
+        "the Vault entry",
     )

@@ -17,6 +17,7 @@ from datetime import datetime
 
 from rotator.errors import RotatorError, SecretRejected
 from rotator.model import (
+    SUPERSEDED,
     Account,
     CurrentEntry,
     Note,
@@ -258,6 +259,44 @@ def closed(rotation: Rotation, action: Close, now: datetime) -> tuple[Rotation, 
         rotation, step=step, closed_at=now, outcome=outcome, error_code=action.error_code
     )
     return rotation, _draft("closed", step, rotation, outcome=outcome, code=action.error_code)
+
+
+def adopted(  # noqa: PLR0913  # all but one by name
+    rotation: Rotation,
+    *,
+    secret_id: str,
+    vault_version: int,
+    is_own: bool,
+    was_pushed: bool,
+    now: datetime,
+) -> tuple[Rotation, Draft | None]:
+    """An operator had a secret written to the current entry while this rotation is open.
+
+    The rotation's own secret is what it pushed, or would have: it goes on from there. Any other
+    ends a rotation that had pushed, as there is nothing to go on with; before a push, it is what
+    the rotation now replaces. One that is being undone goes on with that, unless Vault now holds
+    what was to be removed: with a version of Vault's to its name, it is not taken for an orphan.
+    """
+    if is_own and not rotation.abort_code:
+        after = replace(rotation, new_id=secret_id, vault_version=vault_version)
+        draft = _draft(
+            "learned", Step.PUSH, after, secret_id=secret_id, vault_version=vault_version
+        )
+        return after, None if after == rotation else draft
+    if not is_own and not was_pushed:
+        after = replace(rotation, predecessor_id=secret_id)
+        draft = _draft("learned", Step.OPEN, after, predecessor_id=secret_id)
+        return (rotation, None) if rotation.abort_code or after == rotation else (after, draft)
+    rotation = replace(
+        rotation,
+        vault_version=vault_version if is_own else rotation.vault_version,
+        closed_at=now,
+        outcome="failed",
+        error_code=rotation.abort_code or SUPERSEDED,
+    )
+    return rotation, _draft(
+        "closed", rotation.step, rotation, outcome="failed", code=rotation.error_code
+    )
 
 
 def _without(world: Observation, secret_id: str, rotation: Rotation) -> Observation:

@@ -8,6 +8,7 @@ from typer.main import get_command
 
 from rotator.cli import (
     account,
+    adopt,
     config,
     db,
     demo,
@@ -58,6 +59,15 @@ def _rotator() -> typer.Typer:
         ),
     )(_options)
     _add(app, "init", init.init, "")
+    _add(
+        app,
+        "adopt",
+        adopt.adopt,
+        "sms-prod",
+        "sms-prod --from-vault",
+        "sms-prod --from-file - < value",
+        "sms-prod --secret-id 3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10",
+    )
     _add(app, "run", run.run, "")
     _add(app, "rotate-now", rotate_now.rotate_now, *_ROTATE_NOW)
     _add(app, "resume", resume.resume, "", "sms-prod", "--json")

@@ -53,7 +53,8 @@ class View:
         if sight.credential is None or world.listed is None:
             raise CredentialRefused(
                 f"Vonage refuses every credential that rotator has for {account.name}",
-                hint="write a working secret to its Vault entry, or set `managed_by`",
+                hint=f"`rotator adopt {account.name}` puts a working secret into Vault; or set "
+                "`managed_by`",
             )
         held = held_id(world)
         by_age = sorted(world.listed, key=lambda one: (one.created_at, one.id == held, one.id))

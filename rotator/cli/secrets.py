@@ -9,6 +9,7 @@ import typer
 
 from rotator.cli import output, words
 from rotator.cli.session import Session
+from rotator.cli.value import given
 from rotator.errors import ConfigError, Refused, SecretNotFound, SlotsFull
 from rotator.model import SecretValue
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from rotator.wiring import Wiring
 
 _SLOTS = 2
-_LONGEST = 4096
 HEADERS = ("id", "created", "age", "role")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="the account")]
@@ -127,14 +127,14 @@ def _look(wiring: "Wiring", account: "Account") -> "View":
 
 
 def _value(from_file: str | None) -> SecretValue:
-    """Read a value, never from an argument: those are seen by everyone on the machine.
+    """Read a value that is to be a new secret.
 
     Raises:
         ConfigError: there is none, or it is not one that Vonage takes.
     """
     from rotator.composition import is_compliant  # noqa: PLC0415  # nobody else needs it
 
-    text = (_typed() if from_file is None else _read(from_file)).removesuffix("\n")
+    text = given(from_file, prompt="new value: ")
     if not (is_compliant(text) and text.isascii() and text.isprintable() and " " not in text):
         raise ConfigError(
             "the value is not one that Vonage takes",
@@ -142,27 +142,6 @@ def _value(from_file: str | None) -> SecretValue:
             "an upper-case letter and a digit",
         )
     return SecretValue(text)
-
-
-def _typed() -> str:
-    from getpass import getpass  # noqa: PLC0415  # nobody else needs it
-
-    if not sys.stdin.isatty():
-        raise ConfigError("there is nobody to ask", hint="give the value with --from-file PATH|-")
-    return getpass("new value: ")
-
-
-def _read(path: str) -> str:
-    try:
-        if path == "-":
-            return sys.stdin.buffer.read(_LONGEST).decode()
-        with open(path, "rb") as file:  # noqa: PTH123  # a name as it was given
-            return file.read(_LONGEST).decode()
-    except OSError as error:
-        reason = (error.strerror or "no reason given").lower()
-    except ValueError:
-        reason = "is not UTF-8"
-    raise ConfigError(f"--from-file: the value cannot be read: {reason}")
 
 
 def _require_quiet(view: "View") -> None:

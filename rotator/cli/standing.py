@@ -7,7 +7,7 @@ from typing import Any
 
 from rotator import window
 from rotator.cli import words
-from rotator.model import Account, Rotation
+from rotator.model import SUPERSEDED, Account, Rotation
 
 #: How late a deletion may be before that means that nobody carries the rotation on.
 _LATE = timedelta(days=1)
@@ -63,7 +63,15 @@ class Standing:
             return Phase.WAITING if self.opened.verified_at else Phase.ROTATING
         if self.rotation is None:
             return Phase.IDLE if self.seen_at else Phase.NEW
-        return Phase.FAILED if self.rotation.outcome == "failed" else Phase.IDLE
+        return Phase.FAILED if self._has_failed else Phase.IDLE
+
+    @property
+    def _has_failed(self) -> bool:
+        """Whether the last rotation failed by itself: one that an operator ended did not."""
+        rotation = self.rotation
+        if rotation is None or rotation.outcome != "failed":
+            return False
+        return rotation.error_code != SUPERSEDED
 
     @property
     def _deletion_at(self) -> datetime | None:
@@ -88,8 +96,7 @@ class Standing:
     @property
     def needs_attention(self) -> bool:
         """Whether `status --check` fails for this account."""
-        has_failed = self.rotation is not None and self.rotation.outcome == "failed"
-        return has_failed or bool(self.hold or self.drift or self.lateness)
+        return self._has_failed or bool(self.hold or self.drift or self.lateness)
 
     def document(self) -> dict[str, Any]:
         """Give the standing as `status --json` prints it."""

@@ -35,6 +35,11 @@ class KvStore(Store):
         found = self._kv.newest("read-current", account.vault_path)
         return None if found.fields is None else current_of(account, found.number, found.fields)
 
+    def read_base(self, account: Account) -> StoredCurrent:
+        """Read what a write would replace, which may be nothing."""
+        found = self._kv.newest("read-current", account.vault_path)
+        return current_of(account, found.number, found.fields or {})
+
     def read_version(self, account: Account, version: int) -> StoredCurrent:
         """Read exactly `version`, asking again until it is there or the time is up."""
         patience = self._connection.patience()

@@ -140,7 +140,7 @@ ENTRIES: dict[str, tuple[Callable[[Desk], object], str, str]] = {
     "missing": (
         lambda desk: desk.world.vault.delete_latest("vonage/account-1"),
         "Vault has no entry at vonage/account-1",
-        "vault kv put",
+        "rotator adopt account-1",
     ),
     "without the field": (
         lambda desk: desk.entry(api_secret=None, password="x"),

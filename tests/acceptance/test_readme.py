@@ -26,11 +26,12 @@ def commands() -> list[list[str]]:
     return [shlex.split(line)[1:] for line in lines if line.startswith("rotator ")]
 
 
-def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run one rotator command in `folder`, as the README has it."""
+def run(arguments: list[str], folder: Path, text: str = "") -> subprocess.CompletedProcess[str]:
+    """Run one rotator command in `folder`, as the README has it; `text` is its input."""
     return subprocess.run(
         [sys.executable, "-m", "rotator", *arguments],
         cwd=folder,
+        input=text,
         env={"ROTATOR_CONFIG": "config.toml", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -51,14 +52,13 @@ def test_commands_work_in_their_order(folder: Path) -> None:
     with World.build(accounts=0, subaccounts=0) as world:
         value = "Present0SecretOfThisOne"
         world.vonage.add_account("abcd1234", value)
-        world.vault.write("vonage/sms-prod", {"api_key": "abcd1234", "api_secret": value})
         (folder / "rotator.token").write_text(world.vault.token)
         config = folder / "config.toml"
         text = config.read_text().replace("https://vault.example.com:8200", world.vault.url)
         config.write_text(f'[vonage]\napi_url = "{world.vonage.url}"\n{text}')
 
         for arguments in commands():
-            done = run(arguments, folder)
+            done = run(arguments, folder, text=value)
 
             assert done.returncode == 0, (arguments, done.stdout, done.stderr)
         assert len(world.vonage.secrets("abcd1234")) == 2

@@ -151,6 +151,10 @@ class MemoryStore(Store):
             raise VersionMissing
         return _stored(version, kept)
 
+    def read_base(self, account: Account) -> StoredCurrent:
+        """Refuse: only an operator's adoption asks for it, and nobody adopts here."""
+        raise NotImplementedError
+
     def write_current(
         self, account: Account, base: StoredCurrent, value: SecretValue, note: Note
     ) -> int:

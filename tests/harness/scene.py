@@ -19,13 +19,23 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from rotator import composition
+from rotator.adoption import Adopted
 from rotator.engine import Engine
 from rotator.ledger import schema
 from rotator.ledger.book import Book
 from rotator.ledger.chain import Entry
 from rotator.ledger.database import open_database
 from rotator.ledger.queries import Queries
-from rotator.model import Account, OnForeign, Outcome, Policy, Report, Request, Rotation
+from rotator.model import (
+    Account,
+    OnForeign,
+    Outcome,
+    Policy,
+    Report,
+    Request,
+    Rotation,
+    SecretValue,
+)
 from rotator.ports import Draft, Issuer, Lease, Ledger, Store
 from rotator.sim import SimSecret, VaultSimulator, VonageSimulator, World
 from rotator.vault import Connection, KvStore, TokenFile
@@ -243,6 +253,18 @@ class Scene:
     def resume(self, name: str = NAME) -> Report:
         """Let the engine carry on what is open."""
         return self.attempt(name, reason=None)
+
+    def adopt(
+        self, value: str | None, name: str = NAME, *, secret_id: str | None = None
+    ) -> Adopted:
+        """Adopt a value, or what Vault has, as an operator does: no pending one then."""
+        given = None if value is None else SecretValue(value)
+        before = self.witness.excused
+        self.witness.excused = before | {"a value was pushed that is not the pending one"}
+        try:
+            return self.engine.adopt(self.accounts[name], given, secret_id=secret_id)
+        finally:
+            self.witness.excused = before
 
     def run_until_killed(self, name: str = NAME, **request: Any) -> Report | None:  # noqa: ANN401  # of `attempt`
         """Make one pass; None if it was killed. Its lease is over by the time this returns."""

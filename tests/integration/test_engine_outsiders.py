@@ -263,7 +263,6 @@ def test_drift_is_refused_until_it_is_put_right(tmp_path: Path) -> None:
         assert len(scene.secrets()) == 1
 
 
-@pytest.mark.xfail(reason="protocol: after a push, a dead value and drift refer to each other")
 def test_a_new_secret_revoked_in_its_grace_can_be_recovered_from(tmp_path: Path) -> None:
     """Doing what the hints say, one after the other, leads to an account that rotates again."""
     with Scene(tmp_path, grace=timedelta(hours=1)) as scene:
@@ -272,14 +271,33 @@ def test_a_new_secret_revoked_in_its_grace_can_be_recovered_from(tmp_path: Path)
         revoke_new(scene)
         scene.clock.advance(hours=1)
         refused = scene.resume()
-        # "write a working secret to the Vault entry"
-        scene.patch(api_secret=old.value)
-        second = scene.resume()
-        if told(second) == "drift":
-            # "restore version 2 with `vault kv rollback`"
-            scene.roll_back()
-            second = scene.resume()
+        adopted = scene.adopt(old.value)
+        ended = scene.rotation()
+        again = scene.attempt()
 
         assert told(refused) == "current-refused"
-        assert told(second) != "current-refused"
+        assert "`rotator adopt account-1`" in str(refused.error and refused.error.hint)
+        assert adopted.secret.id == old.id
+        assert (ended and ended.error_code) == "superseded"
+        assert told(again) == "awaiting-deletion"
         assert old in scene.secrets()
+
+
+def test_a_value_put_back_by_hand_ends_the_rotation_too(tmp_path: Path) -> None:
+    """Who wrote the old value to Vault first adopts it from there."""
+    with Scene(tmp_path, grace=timedelta(hours=1)) as scene:
+        scene.attempt()
+        old = scene.secrets()[0]
+        revoke_new(scene)
+        scene.patch(api_secret=old.value)
+        scene.clock.advance(hours=1)
+        drifted = scene.resume()
+        adopted = scene.adopt(None)
+        scene.clock.advance(days=1)
+        again = scene.attempt(grace=timedelta())
+
+        assert told(drifted) == "drift"
+        assert "--from-vault" in str(drifted.error and drifted.error.hint)
+        assert adopted.secret.id == old.id
+        assert told(again) == DONE
+        assert old not in scene.secrets()

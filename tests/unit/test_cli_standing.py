@@ -53,6 +53,7 @@ def standing(**known: Any) -> Standing:  # noqa: ANN401  # of `Standing`
         ({"rotation": None}, Phase.IDLE),
         ({"rotation": None, "seen_at": None}, Phase.NEW),
         ({"rotation": FAILED}, Phase.FAILED),
+        ({"rotation": replace(FAILED, error_code="superseded")}, Phase.IDLE),
         ({"rotation": ROTATING}, Phase.ROTATING),
         ({"rotation": WAITING}, Phase.WAITING),
         ({"rotation": WAITING, "drift": "drift: x"}, Phase.DRIFT),

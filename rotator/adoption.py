@@ -1,0 +1,256 @@
+"""Adopting a secret: one that an operator has becomes the one that Vault holds and rotator rotates.
+
+It also leads out of a rotation that cannot go on by itself, as what was pushed is dead or was
+overwritten. The value is proved at Vonage and its id is certain before anything is written;
+nothing is deleted here. Whatever happens in between, adopting the same value again ends it.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+
+from rotator import record
+from rotator.effects import is_definite
+from rotator.errors import CredentialRefused, Refused, StoreError
+from rotator.means import Means
+from rotator.model import Account, Credential, Note, Rotation, Secret, SecretValue, Step
+from rotator.ports import Draft, Lease, Memory, StoredCurrent, StoredPending
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adopted:
+    """What became of an adoption."""
+
+    account: str
+    secret: Secret
+    #: Version of the current entry that holds it.
+    vault_version: int
+    #: False where Vault held it already, with a note that names it.
+    is_written: bool
+    #: The rotation that was open, as it now is.
+    rotation: Rotation | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adoption:
+    """Adopts one secret, under the account's lease."""
+
+    means: Means
+    account: Account
+    lease: Lease
+    #: None for the one that Vault's entry has.
+    given: SecretValue | None
+    #: What the operator says it is; None to find out.
+    secret_id: str | None
+
+    def carry_out(self) -> Adopted:
+        """Prove the value, find its id, write it to Vault and record it.
+
+        Raises:
+            Refused: which secret the value is, is not certain, or Vault's entry is another's.
+            CredentialRefused: Vonage does not accept the value.
+            RotatorError: something failed; adopt it again.
+        """
+        if self._base.entry.api_key not in (None, self.account.api_key):
+            raise Refused(
+                f"the Vault entry {self.account.vault_path} belongs to api key "
+                f"{self._base.entry.api_key}, not {self.account.api_key}",
+                code="wrong-entry",
+                hint="correct `vault_path` or `api_key` of this account",
+            )
+        secret = self._identify(self._proved())
+        is_known = self._is_noted(secret.id)
+        version = self._base.entry.version if is_known else self._write(secret.id)
+        rotation = self._recorded(secret.id, version, is_known=is_known)
+        return Adopted(
+            account=self.account.name,
+            secret=secret,
+            vault_version=version,
+            is_written=not is_known,
+            rotation=rotation,
+        )
+
+    # -- What there is. --------------------------------------------------------------------
+
+    @cached_property
+    def _memory(self) -> Memory:
+        return self.means.ledger.recall(self.account.name)
+
+    @cached_property
+    def _base(self) -> StoredCurrent:
+        return self.means.store.read_base(self.account)
+
+    @cached_property
+    def _pending(self) -> StoredPending:
+        return self.means.store.read_pending(self.account)
+
+    @cached_property
+    def _value(self) -> SecretValue:
+        value = self.given or self._base.value
+        if value is None:
+            raise Refused(
+                f"Vault has no value at {self.account.vault_path}, "
+                f"field {self.account.secret_field}",
+                code="entry-missing",
+                hint=f"bring the value: `rotator adopt {self.account.name}` asks for it",
+            )
+        return value
+
+    def _proved(self) -> tuple[Secret, ...]:
+        credential = Credential(api_key=self.account.api_key, secret=self._value)
+        try:
+            return self.means.issuer.list_secrets(credential, self.account.api_key)
+        except CredentialRefused:
+            raise CredentialRefused(
+                f"Vonage refuses the value as a secret of {self.account.api_key}",
+                hint="it is mistyped, revoked or another account's; one that was just made may "
+                "take a minute",
+            ) from None
+
+    # -- Which secret it is. ---------------------------------------------------------------
+
+    def _identify(self, listed: tuple[Secret, ...]) -> Secret:
+        """Tell which of the listed secrets the value is.
+
+        A note is bound to its value, so one that matches names the id. The note of the open
+        rotation, whose id for its value is in the ledger, also tells which one it is not.
+        """
+        others = {secret.id: secret for secret in listed}
+        named = next((note.secret_id for note in self._notes() if note.matches(self._value)), None)
+        if named:
+            self._require(others, named, named)
+            return others[named]
+        others.pop(self._excluded() or "", None)
+        if self.secret_id:
+            self._require(others, self.secret_id, None)
+            return others[self.secret_id]
+        if len(others) == 1:
+            return next(iter(others.values()))
+        raise _ambiguous(self.account, listed)
+
+    def _require(self, possible: dict[str, Secret], secret_id: str, named: str | None) -> None:
+        if named and self.secret_id not in (None, named):
+            why = f"the value is that of secret {named}, not of {self.secret_id}"
+        elif secret_id in possible:
+            return
+        elif named:
+            why = f"the value is that of secret {named}, which was revoked and stops working soon"
+        else:
+            why = f"the value is not that of secret {secret_id}"
+        raise Refused(
+            why,
+            code="unknown-current",
+            hint=f"nothing was changed; see `rotator secrets list {self.account.name}`",
+        )
+
+    def _notes(self) -> list[Note]:
+        """Give what notes there are: beside the present value, and of what was pushed last."""
+        return [note for note in (self._base.entry.note, self._pushed_note) if note]
+
+    @cached_property
+    def _pushed_note(self) -> Note | None:
+        rotation = self._memory.rotation
+        if rotation is None or rotation.vault_version in (None, self._base.entry.version):
+            return None
+        with suppress(StoreError):
+            version = rotation.vault_version or 0
+            return self.means.store.read_version(self.account, version).entry.note
+        return None
+
+    def _excluded(self) -> str | None:
+        """Give the id that the value certainly is not, as none of the notes matches it."""
+        rotation = self._memory.rotation
+        is_bound = rotation is not None and any(
+            (note.rotation_id, note.secret_id) == (rotation.id, rotation.new_id)
+            for note in self._notes()
+        )
+        return rotation.new_id if rotation and is_bound else None
+
+    # -- What is written. ------------------------------------------------------------------
+
+    def _is_own(self, secret_id: str) -> bool:
+        """Whether it is the secret that the open rotation made."""
+        rotation, note = self._memory.rotation, self._base.entry.note
+        if rotation is None:
+            return False
+        is_noted = note and (note.rotation_id, note.secret_id) == (rotation.id, secret_id)
+        pending = self._pending.entry
+        is_pending = pending and pending.rotation_id == rotation.id
+        is_same = is_pending and self._pending.value == self._value
+        return secret_id == rotation.new_id or bool(is_noted or is_same)
+
+    def _is_noted(self, secret_id: str) -> bool:
+        """Whether Vault holds the value already, with a note that is right."""
+        note = self._base.entry.note
+        if note is None or self._base.value != self._value or not self._base.entry.intact:
+            return False
+        is_right = self._memory.rotation is None or not self._is_own(secret_id)
+        is_right = is_right or note.rotation_id == self._rotation_id(secret_id)
+        return note.secret_id == secret_id and is_right
+
+    def _rotation_id(self, secret_id: str) -> str:
+        """Give what the note says: the rotation that made the secret, which so goes on."""
+        rotation = self._memory.rotation
+        return rotation.id if rotation and self._is_own(secret_id) else self._new_id
+
+    @cached_property
+    def _new_id(self) -> str:
+        return self.means.new_id()
+
+    def _write(self, secret_id: str) -> int:
+        head = self._commit([self._draft("intent", secret_id)])
+        rotation_id = self._rotation_id(secret_id)
+        note = Note(
+            secret_id=secret_id,
+            rotation_id=rotation_id,
+            rotated_at=self.means.now(),
+            ledger_head=head,
+            check=Note.check_of(self._value, secret_id=secret_id, rotation_id=rotation_id),
+        )
+        try:
+            return self.means.store.write_current(self.account, self._base, self._value, note)
+        except StoreError as error:
+            event = "rejected" if is_definite(error) else "unknown"
+            self._commit([self._draft(event, secret_id, code=error.code)])
+            raise
+
+    def _recorded(self, secret_id: str, version: int, *, is_known: bool) -> Rotation | None:
+        drafts = [] if is_known else [self._draft("done", secret_id, vault_version=version)]
+        rotation = self._memory.rotation
+        if rotation is not None:
+            note = self._base.entry.note
+            was_pushed = rotation.vault_version is not None or bool(
+                note and note.rotation_id == rotation.id
+            )
+            rotation, draft = record.adopted(
+                rotation,
+                secret_id=secret_id,
+                vault_version=version,
+                is_own=self._is_own(secret_id),
+                was_pushed=was_pushed,
+                now=self.means.now(),
+            )
+            drafts += [draft] if draft else []
+        if drafts:
+            self._commit(drafts, rotation)
+        return rotation
+
+    def _draft(self, event: str, secret_id: str, **detail: str | int) -> Draft:
+        told: dict[str, str | int | bool | None] = {"by": "operator", "operation": "adopt"}
+        return Draft(event=event, step=Step.PUSH, detail=told | {"secret_id": secret_id} | detail)
+
+    def _commit(self, drafts: list[Draft], rotation: Rotation | None = None) -> str:
+        return self.means.ledger.commit(
+            self.lease, rotation=rotation, entries=drafts, sighting=None, now=self.means.now()
+        )
+
+
+def _ambiguous(account: Account, listed: tuple[Secret, ...]) -> Refused:
+    made = sorted((secret.created_at, secret.id) for secret in listed)
+    names = " and ".join(f"{id_} (made {at:%Y-%m-%d %H:%M:%S} UTC)" for at, id_ in made)
+    return Refused(
+        f"Vonage lists {names or 'nothing'}, and which of them the value is, it does not say",
+        code="unknown-current",
+        hint=f"`rotator adopt {account.name} --secret-id ID` says it, if you are sure: the other "
+        "one may be deleted later",
+    )
