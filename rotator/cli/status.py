@@ -1,5 +1,6 @@
 """`status`: how every account stands."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from rotator.cli.standing import Standing
 from rotator.cli.unexpected import described
 from rotator.errors import Busy, RotatorError
 from rotator.model import Account, Problem
+from rotator.notice import Undelivered
 
 if TYPE_CHECKING:
     from rotator.wiring import Wiring
@@ -52,6 +54,7 @@ def status(
 
 def _standings(wiring: "Wiring", accounts: Sequence[Account], now: datetime) -> list[Standing]:
     records = wiring.queries.accounts([account.name for account in accounts])
+    undelivered = _undelivered(wiring)
     return [
         Standing(
             account=account,
@@ -64,9 +67,19 @@ def _standings(wiring: "Wiring", accounts: Sequence[Account], now: datetime) -> 
             hold=record.hold,
             drift=record.drift,
             rotation=record.last_rotation,
+            undelivered=tuple(undelivered[account.name]),
         )
         for account, record in zip(accounts, records, strict=True)
     ]
+
+
+def _undelivered(wiring: "Wiring") -> dict[str, list[Undelivered]]:
+    """Give what hooks were not told yet, by account."""
+    found = defaultdict[str, list[Undelivered]](list)
+    if wiring.settings.hooks:
+        for each in wiring.deliveries.undelivered([hook.name for hook in wiring.settings.hooks]):
+            found[each.account].append(each)
+    return found
 
 
 def _refresh(wiring: "Wiring", accounts: Sequence[Account]) -> bool:
