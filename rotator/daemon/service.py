@@ -22,6 +22,7 @@ from rotator.daemon.drift import DriftCheck
 from rotator.daemon.health import Health
 from rotator.daemon.notify import Notifier
 from rotator.daemon.poll import Poll
+from rotator.daemon.post import Post
 from rotator.errors import ConfigError, LedgerUnusable, RotatorError
 from rotator.wiring import Wiring
 
@@ -47,6 +48,7 @@ class Daemon:
         self._orders: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._health = Health()
         self._crew = Crew(health=self._health)
+        self._post = Post(health=self._health, stopping=self._stopping)
         self._notifier = Notifier(environ)
         self._scheduler = BackgroundScheduler(timezone=UTC)
         #: Taken by a job while it runs, and to replace the wiring.
@@ -127,7 +129,7 @@ class Daemon:
         self._scheduler.shutdown(wait=False)
         patience = PATIENCE + self._longest_call().total_seconds()
         deadline = time.monotonic() + patience
-        is_quiet = self._quiet(deadline) and self._crew.join(deadline)
+        is_quiet = self._quiet(deadline) and self._crew.join(deadline) and self._post.join(deadline)
         if is_quiet:
             for wiring in [*self._retired, self._wiring]:
                 wiring.close()
@@ -189,11 +191,14 @@ class Daemon:
         if not self._retired or not self._looking.acquire(blocking=False):
             return
         try:
-            for wiring in [each for each in self._retired if not self._crew.uses(each)]:
+            for wiring in [each for each in self._retired if not self._uses(each)]:
                 wiring.close()
                 self._retired.remove(wiring)
         finally:
             self._looking.release()
+
+    def _uses(self, wiring: Wiring) -> bool:
+        return self._crew.uses(wiring) or self._post.uses(wiring)
 
     # -- The jobs. -------------------------------------------------------------------------
 
@@ -215,6 +220,7 @@ class Daemon:
         self._health.answered("ledger")
         self._notifier.watchdog()
         self._poll.begin(due)
+        self._post.begin(self._wiring)
         self._close_retired()
 
     def _look_once(self) -> None:
