@@ -191,6 +191,22 @@ class Memory:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AccountRecord:
+    """What the ledger knows of one account."""
+
+    name: str
+    #: Ids that Vonage listed when it was last asked; empty before that.
+    listed_ids: tuple[str, ...]
+    current_id: str | None
+    current_since: datetime | None
+    seen_at: datetime | None
+    drift: str | None
+    next_due_at: datetime | None
+    hold: str | None
+    last_rotation: Rotation | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Lease:
     """The right to work on one account until it expires, unless it is renewed."""
 

@@ -20,6 +20,7 @@ from rotator.daemon.balance import BalanceCheck
 from rotator.daemon.crew import Crew
 from rotator.daemon.drift import DriftCheck
 from rotator.daemon.health import Health
+from rotator.daemon.notices import Notices
 from rotator.daemon.notify import Notifier
 from rotator.daemon.poll import Poll
 from rotator.daemon.post import Post
@@ -167,7 +168,13 @@ class Daemon:
         self._wiring = wiring
         self._poll = Poll(wiring, crew=self._crew, health=self._health, stopping=self._stopping)
         self._drift = DriftCheck(wiring, health=self._health, stopping=self._stopping)
-        self._balance = BalanceCheck(wiring, health=self._health, stopping=self._stopping)
+        self._notices = Notices(wiring)
+        self._balance = BalanceCheck(
+            wiring,
+            health=self._health,
+            stopping=self._stopping,
+            on_balance=self._notices.balance,
+        )
 
     def _reload(self) -> None:
         """Take over the configuration as it is now; a bad one is refused and the old one kept."""
@@ -228,6 +235,7 @@ class Daemon:
             if not self._stopping.is_set():
                 self._guarded(self._drift.run)
                 self._guarded(self._balance.run)
+                self._guarded(self._notices.overdue)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do a job's work; whatever it fails of, the next one comes."""

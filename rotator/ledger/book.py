@@ -201,6 +201,17 @@ class Book:
             _set(connection, name, **self._append(connection, row, [entry], None, now))
         return True
 
+    def noticed(self, event: Event) -> set[str]:
+        """Name the accounts of which `notice` has recorded `event`, and not yet that it is over.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        query = select(tables.account.c.name, tables.account.c.told)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.where(tables.account.c.told != "{}")).mappings()
+            return {row["name"] for row in rows if event in outbox.told_in(dict(row))}
+
     def _append(
         self,
         connection: Connection,

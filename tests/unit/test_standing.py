@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from rotator.cli.standing import Phase, Standing
 from rotator.model import Rotation, Step
+from rotator.standing import Phase, Standing
 from tests.unit.test_cli_fleet import account
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from rotator import window
-from rotator.cli import words
+from rotator import window, words
 from rotator.model import Account, Rotation
 from rotator.notice import Undelivered
+from rotator.ports import AccountRecord
 
 #: How late a deletion may be before that means that nobody carries the rotation on.
 _LATE = timedelta(days=1)
@@ -48,6 +48,29 @@ class Standing:
     rotation: Rotation | None
     #: What hooks were not told yet.
     undelivered: tuple[Undelivered, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        account: Account,
+        record: AccountRecord,
+        now: datetime,
+        undelivered: tuple[Undelivered, ...] = (),
+    ) -> Self:
+        """Tell how `account` stands by what the ledger has of it."""
+        return cls(
+            account=account,
+            now=now,
+            secret_ids=record.listed_ids,
+            current_id=record.current_id,
+            current_since=record.current_since,
+            seen_at=record.seen_at,
+            next_due_at=record.next_due_at,
+            hold=record.hold,
+            drift=record.drift,
+            rotation=record.last_rotation,
+            undelivered=undelivered,
+        )
 
     @property
     def opened(self) -> Rotation | None:
