@@ -180,7 +180,8 @@ class Standing:
             return None
         first, others = failing[0], len(failing) - 1
         more = f", and {others} more" if others else ""
-        return f"{first.hook} fails ({first.event}, {first.attempts} tries): {first.reason}{more}"
+        tried = f"tried {first.attempts} time{'' if first.attempts == 1 else 's'}"
+        return f"{first.hook} fails ({first.event}, {tried}): {first.reason}{more}"
 
     def _gate_document(self) -> dict[str, Any] | None:
         opened = self.opened

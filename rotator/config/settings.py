@@ -80,7 +80,7 @@ class Settings:
         tables = {name: _shown(getattr(self, name)) for name in _TABLES}
         tables |= {"accounts": [_account_shown(account) for account in self.accounts]}
         return tables | (
-            {"hooks": [_all_shown(vars(hook)) for hook in self.hooks]} if self.hooks else {}
+            {"hooks": [_hook_shown(hook) for hook in self.hooks]} if self.hooks else {}
         )
 
 
@@ -92,6 +92,12 @@ def _account_shown(account: Account) -> dict[str, Any]:
     policy: dict[str, Any] = shown.pop("policy")
     del shown["pending_path"]  # follows from the prefix and the name
     return shown | policy
+
+
+def _hook_shown(hook: Hook) -> dict[str, Any]:
+    shown = _all_shown(vars(hook))
+    # It has an address instead.
+    return shown if hook.command else {key: shown[key] for key in shown if key != "command"}
 
 
 def _shown(value: object) -> Any:  # noqa: ANN401  # whatever JSON has
@@ -117,4 +123,4 @@ def _shown(value: object) -> Any:  # noqa: ANN401  # whatever JSON has
 
 
 def _all_shown(values: dict[str, object]) -> dict[str, Any]:
-    return {key: _shown(value) for key, value in values.items() if value not in (None, ())}
+    return {key: _shown(value) for key, value in values.items() if value is not None}

@@ -129,5 +129,7 @@ def _reason(error: Exception) -> str:
             return f"no usable answer came ({type(error).__name__})"
         case OSError() if error.strerror:
             return f"it cannot be reached: {error.strerror.lower()}"
+        case OSError():
+            return "the proxy does not let it through"
         case _:
             return "its address cannot be used"

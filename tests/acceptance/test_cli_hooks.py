@@ -108,7 +108,7 @@ def test_a_hook_that_fails_is_shown_and_tried_again(desk: Desk) -> None:
 
     events = {entry["event"]: entry for entry in history.json()}
     assert rotated.code == failed.code == resumed.code == 0
-    assert "hook chat fails (pushed, 1 tries): answered 500" in shown.out
+    assert "hook chat fails (pushed, tried 1 time): answered 500" in shown.out
     assert [each["hook"] for each in account["undelivered"]] == ["chat"]
     assert account["undelivered"][0]["reason"] == "answered 500"
     assert (

@@ -75,6 +75,12 @@ def receiving() -> Iterator[Receiver]:
             )
             receiver.answer(self)
 
+        def do_CONNECT(self) -> None:  # likewise
+            receiver.taken.append(
+                Taken(path=self.path, headers=dict(self.headers.items()), body=b"")
+            )
+            receiver.answer(self)
+
         def log_message(self, *_arguments: Any) -> None:  # noqa: ANN401  # as it is there
             pass
 

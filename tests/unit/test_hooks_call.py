@@ -296,6 +296,52 @@ def test_an_address_that_nobody_listens_at_is_a_failure() -> None:
     assert call(url=f"{gone.url}/T0KEN") == "the connection was refused"
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://no-such-host.invalid/T0KEN", "its host is not found"),
+        ("https://a..b/T0KEN", "its address cannot be used"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_a_failure(url: str, reason: str) -> None:
+    """Likewise."""
+    assert call(url=url) == reason
+
+
+def test_a_server_without_tls_is_a_failure(receiver: Receiver) -> None:
+    """Nothing is sent to one that cannot prove who it is."""
+    reason = call(url=receiver.url.replace("http:", "https:"))
+
+    assert reason == "no usable answer came (SSLError)"
+    assert receiver.taken == []
+
+
+def test_another_machine_is_called_through_the_proxy(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is shown its own password, and not what is sent."""
+    monkeypatch.setenv("https_proxy", receiver.url.replace("//", "//user:pa%20ss@"))
+    receiver.answer = status(403)
+    reason = call(url="https://example.com/T0KEN")
+    [taken] = receiver.taken
+
+    assert reason == "the proxy does not let it through"
+    assert taken.path == "example.com:443"
+    assert taken.headers["Proxy-Authorization"] == "Basic dXNlcjpwYSBzcw=="
+    assert "T0KEN" not in str(taken)
+
+
+def test_a_proxy_is_not_asked_for_what_is_exempt(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As NO_PROXY has it."""
+    monkeypatch.setenv("https_proxy", receiver.url)
+    monkeypatch.setenv("no_proxy", "no-such-host.invalid")
+
+    assert call(url="https://no-such-host.invalid") == "its host is not found"
+    assert receiver.taken == []
+
+
 def test_an_address_may_stand_in_a_file(tmp_path: Path) -> None:
     """What is wrong with the file is said, and nothing of what it holds."""
     file = tmp_path / "url"
