@@ -22,6 +22,8 @@ class Journal:
     listener: Callable[[str, Draft], None]
     #: Entries not committed yet.
     drafts: list[Draft] = field(default_factory=list)
+    #: Something else is to be committed: the rotation changed in what is no event.
+    is_stale: bool = False
     #: Hash of the newest committed entry.
     head: str = ""
     #: Monotonic time until which the lease is certainly ours.
@@ -43,7 +45,7 @@ class Journal:
             LedgerError: it is not sure to be recorded.
             LeaseLost: another process works on the account; nothing was recorded.
         """
-        if not self.drafts:
+        if not self.drafts and not self.is_stale:
             return
         began, drafts = self.monotonic(), self.drafts
         self.head = self.ledger.commit(
@@ -54,7 +56,7 @@ class Journal:
             now=self.now(),
             last=last,
         )
-        self.lease_until, self.drafts = began + self.lease.seconds, []
+        self.lease_until, self.drafts, self.is_stale = began + self.lease.seconds, [], False
         for draft in drafts:
             self.listener(self.lease.account, draft)
 

@@ -34,12 +34,13 @@ from rotator.errors import (
 )
 from rotator.journal import Journal
 from rotator.means import Means
-from rotator.model import Account, Observation, Outcome, Request, Rotation
+from rotator.model import Account, Observation, Outcome, Request, Rotation, ShutGate
 from rotator.observer import Sight
 from rotator.ports import Draft, Lease, Memory
 from rotator.protocol import (
     Abort,
     Action,
+    Ask,
     Clear,
     Close,
     Create,
@@ -49,6 +50,7 @@ from rotator.protocol import (
     Idle,
     Learn,
     Look,
+    Notify,
     Open,
     Probe,
     Push,
@@ -57,6 +59,7 @@ from rotator.protocol import (
     Verify,
     Wait,
     decide,
+    skips_gates,
     waits_until,
 )
 from rotator.reports import aborted, drift_text, in_grace, refused, seen
@@ -180,7 +183,9 @@ class Pass:
             if isinstance(action, Idle):
                 return Outcome.IDLE
             if isinstance(action, Wait):
-                if self.rotation and self.rotation.verified_at:
+                if action.gate:
+                    self._wait_for(action.gate, action.until, sight)
+                elif self.rotation and self.rotation.verified_at:
                     # A pass that knows this from the ledger waits without asking anybody.
                     self._fold(sight, *record.waiting(sight.world, self.rotation))
                 if self._must_wait(action.until, wait=wait):
@@ -217,7 +222,10 @@ class Pass:
                 self._probe(sight)
             case Verify():
                 self._verify(action, request, sight)
+            case Notify() | Ask():
+                self._consult(action, sight)
             case Evict() | Stage() | Create() | Push() | Clear() | Delete():
+                self._warn_of_gates(action, request, sight)
                 self._perform(action, sight)
             case _:
                 message = f"{type(action).__name__} is the loop's own"
@@ -273,6 +281,46 @@ class Pass:
         # this look at it.
         rotation = self._open_rotation()
         self._fold(sight, *self._effects.verify(action.version, request, sight, rotation))
+
+    # -- Telling and asking others. --------------------------------------------------------
+
+    def _consult(self, action: Notify | Ask, sight: Sight) -> None:
+        self._commit()
+        if isinstance(action, Ask):
+            self._ask(sight)
+            return
+        # What fails is tried again apart from the rotation.
+        for _ in self.means.hooks.deliver([self.account.name]):
+            self.journal.renew()
+        self._fold(sight, *record.told(sight.world, self._open_rotation()))
+
+    def _ask(self, sight: Sight) -> None:
+        """Ask the gates in turn, until one is shut. To ask is no effect: it may be repeated."""
+        for gate in sight.world.gates:
+            reason = self.means.hooks.ask(self.account, self._open_rotation(), gate)
+            self.journal.renew()
+            if reason is not None:
+                shut = ShutGate(name=gate, reason=reason)
+                sight.world = record.gate_shut(sight.world, shut, self.means.now())
+                return
+        self._fold(sight, *record.gates_open(sight.world, self._open_rotation(), self.means.now()))
+
+    def _wait_for(self, gate: ShutGate, until: datetime, sight: Sight) -> None:
+        rotation, now = self._open_rotation(), self.means.now()
+        sight.world, draft = record.gated(sight.world, rotation, gate, until=until, now=now)
+        self.journal.is_stale = True
+        if draft:
+            self.journal.drafts.append(draft)
+            log.info("gate shut", account=self.account.name, gate=gate.name, reason=gate.reason)
+
+    def _warn_of_gates(self, action: Effect, request: Request, sight: Sight) -> None:
+        """Say so where a predecessor is about to be deleted that no gate was asked about."""
+        rotation = self._open_rotation()
+        is_predecessor = action == Delete(secret_id=rotation.predecessor_id or "")
+        if not is_predecessor or not sight.world.gates or not skips_gates(rotation, request):
+            return
+        log.warning("gates skipped", account=self.account.name, gates=sight.world.gates)
+        self.journal.drafts.append(record.gates_skipped(sight.world, self._open_rotation()))
 
     # -- Effects: intent, act, outcome. ----------------------------------------------------
 

@@ -2,19 +2,44 @@
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from rotator import composition
-from rotator.model import Account
+from rotator.model import Account, Rotation
 from rotator.observer import Observer
-from rotator.ports import Draft, Issuer, Ledger, Store
+from rotator.ports import Draft, Hooks, Issuer, Ledger, Store
 
 
 def utc_now() -> datetime:
     """Give the present time."""
     return datetime.now(UTC)
+
+
+class NoHooks(Hooks):
+    """Nobody is told, and nobody is asked."""
+
+    def has_listeners(self, account: Account) -> bool:
+        """See `Hooks.has_listeners`."""
+        del account
+        return False
+
+    def gates(self, account: Account) -> tuple[str, ...]:
+        """See `Hooks.gates`."""
+        del account
+        return ()
+
+    def ask(self, account: Account, rotation: Rotation, gate: str) -> str | None:
+        """See `Hooks.ask`."""
+        del account, rotation
+        message = f"there is no gate {gate}"
+        raise AssertionError(message)
+
+    def deliver(self, names: Collection[str]) -> Iterator[object]:
+        """See `Hooks.deliver`."""
+        del names
+        return iter(())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +53,7 @@ class Means:
     accounts: Mapping[str, Account]
     #: How long a new secret may be refused by Vonage before that means anything.
     propagation_timeout: timedelta
+    hooks: Hooks = field(default_factory=NoHooks)
     #: Told every ledger entry right after it was committed: account name and entry.
     listener: Callable[[str, Draft], None] = lambda _name, _draft: None
     draw: Callable[[int], str] = composition.draw
@@ -46,5 +72,6 @@ class Means:
             store=self.store,
             ledger=self.ledger,
             accounts=self.accounts,
+            hooks=self.hooks,
             now=self.now,
         )

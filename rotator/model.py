@@ -179,6 +179,7 @@ class Step(StrEnum):
     PUSH = "push"
     VERIFY = "verify"
     CLEAR = "clear"
+    HOOKS = "hooks"
     WAIT = "wait"
     DELETE = "delete"
     COMPLETE = "complete"
@@ -220,6 +221,14 @@ class Rotation:
     verified_at: datetime | None = None
     #: Error code that made it abort; set before anything is undone.
     abort_code: str | None = None
+    #: Name of the gate that was found shut when the predecessor was to be deleted; None for none.
+    gate: str | None = None
+    #: Why that gate said it is shut, the last time it was asked.
+    gate_reason: str | None = None
+    #: Since when it has been found shut.
+    gate_since: datetime | None = None
+    #: When the daemon asks it again.
+    gate_retry_at: datetime | None = None
     closed_at: datetime | None = None
     #: `completed` or `failed`; None while open.
     outcome: str | None = None
@@ -229,6 +238,15 @@ class Rotation:
     def delete_due_at(self) -> datetime | None:
         """When the predecessor may be deleted; None before the new value is verified."""
         return self.verified_at + self.grace if self.verified_at else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShutGate:
+    """A gate that does not let the predecessor be deleted yet."""
+
+    name: str
+    #: What it said, on one line.
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +277,14 @@ class Observation:
     pending_refused_at: datetime | None = None
     #: Vault's current value and the pending value are the same.
     current_is_pending: bool = False
+    #: Somebody is configured to be told of a new secret.
+    has_hooks: bool = False
+    #: Names of the gates that have to be open before the predecessor is deleted.
+    gates: tuple[str, ...] = ()
+    #: When the gates were last asked; None if they were not.
+    gates_asked_at: datetime | None = None
+    #: The first of them that was shut then; None where all were open.
+    shut_gate: ShutGate | None = None
 
     @property
     def listed_ids(self) -> frozenset[str]:

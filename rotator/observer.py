@@ -12,7 +12,7 @@ from datetime import datetime
 
 from rotator.errors import CredentialRefused
 from rotator.model import Account, Credential, Observation, Secret
-from rotator.ports import Issuer, Ledger, Memory, Store, StoredCurrent, StoredPending
+from rotator.ports import Hooks, Issuer, Ledger, Memory, Store, StoredCurrent, StoredPending
 
 
 @dataclass(kw_only=True)
@@ -35,6 +35,7 @@ class Observer:
     ledger: Ledger
     #: Every configured account by name, to find parents in.
     accounts: Mapping[str, Account]
+    hooks: Hooks
     now: Callable[[], datetime]
 
     def look(self, account: Account, memory: Memory | None = None) -> Sight:
@@ -80,6 +81,8 @@ class Observer:
             current_is_pending=bool(
                 current and current.value and pending.value and current.value == pending.value
             ),
+            has_hooks=self.hooks.has_listeners(account),
+            gates=self.hooks.gates(account),
         )
         accepted = credential if listed is not None else None
         return Sight(world=world, current=current, pending=pending, credential=accepted)

@@ -16,11 +16,13 @@ from rotator.model import (
 from rotator.protocol import (
     Abort,
     Action,
+    Ask,
     Clear,
     Create,
     Delete,
     Evict,
     Learn,
+    Notify,
     Open,
     Probe,
     Push,
@@ -67,7 +69,7 @@ def _after(
     return _progress(account, world, world.rotation, action, request, now)
 
 
-def _progress(  # noqa: C901, PLR0913, PLR0917  # one line for each action
+def _progress(  # noqa: C901, PLR0912, PLR0913, PLR0917  # one line for each action
     account: Account,
     world: Observation,
     rotation: Rotation,
@@ -96,6 +98,10 @@ def _progress(  # noqa: C901, PLR0913, PLR0917  # one line for each action
             return record.verified(world, rotation, request, now)[0]
         case Clear():
             return record.cleared(world, rotation)[0]
+        case Notify():
+            return record.told(world, rotation)[0]
+        case Ask():
+            return record.gates_open(world, rotation, now)[0]
         case Delete(secret_id=secret_id):
             return record.deleted(world, rotation, secret_id)[0]
         case Learn():

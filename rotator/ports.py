@@ -1,6 +1,6 @@
 """What the engine asks of an issuer, a store and a ledger, and what they owe it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -202,6 +202,22 @@ class Memory:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AccountRecord:
+    """What the ledger knows of one account."""
+
+    name: str
+    #: Ids that Vonage listed when it was last asked; empty before that.
+    listed_ids: tuple[str, ...]
+    current_id: str | None
+    current_since: datetime | None
+    seen_at: datetime | None
+    drift: str | None
+    next_due_at: datetime | None
+    hold: str | None
+    last_rotation: Rotation | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Lease:
     """The right to work on one account until it expires, unless it is renewed."""
 
@@ -211,6 +227,40 @@ class Lease:
     token: int
     #: How long the lease lasts from each renewal, in seconds.
     seconds: float
+
+
+class Hooks(Protocol):
+    """Who is told of what happens to accounts, and who is asked.
+
+    What has to be told is in the ledger; each call here may be made any number of times.
+    """
+
+    def has_listeners(self, account: Account) -> bool:
+        """Whether anyone is told of a new secret of `account`."""
+        ...
+
+    def gates(self, account: Account) -> tuple[str, ...]:
+        """Name the gates that have to be open before a predecessor of `account` is deleted."""
+        ...
+
+    def ask(self, account: Account, rotation: Rotation, gate: str) -> str | None:
+        """Ask one gate: None where it is open, else why it is not, on one line.
+
+        Blocks until it has answered or its time is up. No answer means shut.
+        """
+        ...
+
+    def deliver(self, names: Collection[str]) -> Iterator[object]:
+        """Try what is due to be told of accounts of these names, each once, one after the other.
+
+        Gives something after each, so that a lease can be renewed. A hook that fails is no
+        error: the delivery stays, to be tried again. Whatever another process is trying now is
+        left to it.
+
+        Raises:
+            LedgerError: what is to be told cannot be read, or what became of it not be recorded.
+        """
+        ...
 
 
 class Ledger(Protocol):
@@ -256,7 +306,8 @@ class Ledger(Protocol):
         The `last` one gives the lease up instead.
 
         `rotation` as it is now (None leaves the record of rotations alone), `entries` to
-        append in this order, `sighting` to be kept for `status`. Returns the chain head.
+        append in this order, `sighting` to be kept for `status`. Whatever hooks are to be told
+        of them is recorded with them, as deliveries to be made. Returns the chain head.
 
         Raises:
             LeaseLost: the lease is no longer this owner's; nothing was recorded.

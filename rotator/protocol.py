@@ -20,7 +20,9 @@ In what order, and why it is safe to die anywhere in between:
              does not matter which of them a consumer has read.
     verify   Read that version back from Vault and compare.
     clear    Remove the pending entry: the value is safe in the current one.
-    wait     The predecessor lives on until its grace is over.
+    hooks    Tell who wants to know that there is a new secret. Each is tried at least once before
+             the predecessor can go, and again and again apart from the rotation.
+    wait     The predecessor lives on until its grace is over, and until every gate is open.
     delete   See Vault's value authenticate, then delete the predecessor.
 
 Before `push` a rotation may abort: what it made is removed again. After `push` it only rolls
@@ -44,11 +46,14 @@ from rotator.model import (
     PendingEntry,
     Request,
     Rotation,
+    ShutGate,
     Step,
 )
 
 #: How recent a look at Vonage must be for a decision that cannot be taken back.
 FRESH = timedelta(seconds=60)
+#: First and longest wait before a gate that is shut is asked again.
+FIRST_GATE_WAIT, LONGEST_GATE_WAIT = timedelta(minutes=1), timedelta(minutes=15)
 #: How many values are drawn before Vonage's rejection is believed to have another reason.
 MAX_DRAWS = 3
 
@@ -104,6 +109,16 @@ class Clear:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Notify:
+    """Tell the hooks that a new secret is in Vault."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """Ask every gate whether the predecessor may be deleted."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Delete:
     """Delete a secret of this rotation: its predecessor, or its orphan when it aborts."""
 
@@ -143,6 +158,8 @@ class Wait:
     """Nothing to do before `until`."""
 
     until: datetime
+    #: The gate that is waited for; None where it is the grace.
+    gate: ShutGate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +177,21 @@ class Refuse:
 
 
 Effect = Evict | Stage | Create | Push | Clear | Delete
-Action = Effect | Open | Probe | Verify | Learn | Abort | Close | Look | Wait | Idle | Refuse
+Action = (
+    Effect
+    | Open
+    | Probe
+    | Verify
+    | Notify
+    | Ask
+    | Learn
+    | Abort
+    | Close
+    | Look
+    | Wait
+    | Idle
+    | Refuse
+)
 
 
 def decide(
@@ -422,13 +453,17 @@ def _after_push(
     is_uncleared = world.pending is None and rotation.step in (Step.VERIFY, Step.CLEAR)
     if is_uncleared or _is_staged(world, rotation):
         return Clear()
+    if rotation.step is Step.HOOKS:
+        return Notify()
     due = _due(account, rotation, rotation.verified_at, request, now)
     if now < due:
         return Wait(until=due)
-    return _delete_predecessor(world, rotation, now)
+    return _delete_predecessor(world, rotation, request, now)
 
 
-def _delete_predecessor(world: Observation, rotation: Rotation, now: datetime) -> Action:
+def _delete_predecessor(
+    world: Observation, rotation: Rotation, request: Request, now: datetime
+) -> Action:
     """Delete what was replaced, once Vault's value is seen to work without it."""
     if world.listed is None or world.current_live_at is None:
         return _dead(rotation.account)
@@ -439,7 +474,24 @@ def _delete_predecessor(world: Observation, rotation: Rotation, now: datetime) -
     if held_id(world) != rotation.new_id:
         why = f"Vonage does not list secret {rotation.new_id}, which Vault holds"
         return _changed(rotation.account, why)
+    if world.gates and not skips_gates(rotation, request):
+        if not _is_fresh(world.gates_asked_at, now):
+            return Ask()
+        if world.shut_gate:
+            return Wait(until=_gate_retry_at(rotation, world.shut_gate, now), gate=world.shut_gate)
     return Delete(secret_id=rotation.predecessor_id)
+
+
+def skips_gates(rotation: Rotation, request: Request) -> bool:
+    """Whether no gate is asked: a secret that leaked must go, whoever still uses it."""
+    return "compromised" in (rotation.reason, request.reason)
+
+
+def _gate_retry_at(rotation: Rotation, gate: ShutGate, now: datetime) -> datetime:
+    """Ask a gate again after as long as it has been shut: soon at first, then rarely."""
+    since = rotation.gate_since if rotation.gate == gate.name else None
+    wait = now - since if since else FIRST_GATE_WAIT
+    return now + min(max(wait, FIRST_GATE_WAIT), LONGEST_GATE_WAIT)
 
 
 def _due(

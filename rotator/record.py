@@ -26,6 +26,7 @@ from rotator.model import (
     Request,
     Rotation,
     Secret,
+    ShutGate,
     Step,
 )
 from rotator.ports import Draft
@@ -152,12 +153,19 @@ def probe_refused(world: Observation, now: datetime) -> Observation:
 
 
 def seen_again(before: Observation | None, world: Observation) -> Observation:
-    """A look does not show for how long the pending value has been refused, or not found."""
+    """A look does not show for how long the pending value has been refused, or not found.
+
+    Nor what gates said: their answers count for a while, as to ask them may take longer than a
+    look at Vonage is good for. One that was shut is asked anew.
+    """
     since = before.pending_refused_since if before else None
     at = before.pending_refused_at if before else None
     if world.pending is None:
         since, at = since or world.seen_at, world.seen_at
-    return replace(world, pending_refused_since=since, pending_refused_at=at)
+    asked_at = before.gates_asked_at if before and before.shut_gate is None else None
+    return replace(
+        world, pending_refused_since=since, pending_refused_at=at, gates_asked_at=asked_at
+    )
 
 
 def pushed(
@@ -189,9 +197,9 @@ def verified(
 
 
 def cleared(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]:
-    """The pending entry is gone; a verified rotation has nothing left to do but wait."""
+    """The pending entry is gone; a verified rotation has to be told of, or just waits."""
     if rotation.verified_at:
-        rotation = replace(rotation, step=Step.WAIT)
+        rotation = replace(rotation, step=Step.HOOKS if world.has_hooks else Step.WAIT)
     world = replace(world, rotation=rotation, pending=None, current_is_pending=False)
     return world, _draft("done", Step.CLEAR, rotation)
 
@@ -200,6 +208,46 @@ def waiting(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]
     """Looking showed that the pending entry is gone: nothing is left to do but wait."""
     rotation = replace(rotation, step=Step.WAIT)
     return replace(world, rotation=rotation), _draft("learned", Step.CLEAR, rotation)
+
+
+def told(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]:
+    """Each hook that wants to know of the new secret was called, or is being called elsewhere."""
+    rotation = replace(rotation, step=Step.WAIT)
+    return replace(world, rotation=rotation), _draft("done", Step.HOOKS, rotation)
+
+
+def gates_open(world: Observation, rotation: Rotation, now: datetime) -> tuple[Observation, Draft]:
+    """Every gate lets the predecessor be deleted."""
+    rotation = replace(rotation, gate=None, gate_reason=None, gate_since=None, gate_retry_at=None)
+    world = replace(world, rotation=rotation, gates_asked_at=now, shut_gate=None)
+    return world, _draft("gates-open", Step.WAIT, rotation, gates=", ".join(world.gates))
+
+
+def gate_shut(world: Observation, gate: ShutGate, now: datetime) -> Observation:
+    """One of the gates does not let the predecessor be deleted."""
+    return replace(world, gates_asked_at=now, shut_gate=gate)
+
+
+def gated(
+    world: Observation, rotation: Rotation, gate: ShutGate, *, until: datetime, now: datetime
+) -> tuple[Observation, Draft | None]:
+    """The rotation waits for a gate. That is an event once, and not each time it is asked."""
+    is_news = rotation.gate != gate.name
+    rotation = replace(
+        rotation,
+        step=Step.WAIT,
+        gate=gate.name,
+        gate_reason=gate.reason,
+        gate_since=now if is_news else rotation.gate_since,
+        gate_retry_at=until,
+    )
+    draft = _draft("gate-shut", Step.WAIT, rotation, gate=gate.name, why=gate.reason)
+    return replace(world, rotation=rotation), draft if is_news else None
+
+
+def gates_skipped(world: Observation, rotation: Rotation) -> Draft:
+    """The predecessor leaked and is deleted without asking the gates."""
+    return _draft("gates-skipped", Step.WAIT, rotation, gates=", ".join(world.gates))
 
 
 def deleted(world: Observation, rotation: Rotation, secret_id: str) -> tuple[Observation, Draft]:

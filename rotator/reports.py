@@ -33,6 +33,13 @@ def reported(account: Account, outcome: Outcome, rotation: Rotation | None) -> R
 
 def in_grace(account: Account, rotation: Rotation | None) -> Refused:
     """Refuse to rotate again what still waits for its last rotation's deletion."""
+    if rotation and rotation.gate:
+        return Refused(
+            f"the last rotation waits for gate {rotation.gate}: {rotation.gate_reason}",
+            code="gate-shut",
+            hint="nothing was deleted; it goes on when every gate is open, and `--compromised` "
+            "skips them",
+        )
     due = window.deletion_at(account.policy, rotation) if rotation else None
     until = due.strftime("%Y-%m-%d %H:%M:%S UTC") if due else "later"
     return Refused(

@@ -16,6 +16,8 @@ from rotator.model import Account
 
 #: First and longest wait after failures in a row.
 FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(minutes=5), timedelta(hours=6)
+#: Likewise between two tries to reach a hook.
+FIRST_HOOK_BACKOFF, LONGEST_HOOK_BACKOFF = timedelta(seconds=30), timedelta(hours=1)
 
 
 def next_due(account: Account, after: datetime) -> datetime:
@@ -40,8 +42,7 @@ def next_due(account: Account, after: datetime) -> datetime:
 
 def backoff(failures: int) -> timedelta:
     """Give the wait before the next try after `failures` failures in a row, at least one."""
-    doublings = min(failures - 1, 16)
-    return min(FIRST_BACKOFF * (1 << doublings), LONGEST_BACKOFF)
+    return _doubled(FIRST_BACKOFF, failures, LONGEST_BACKOFF)
 
 
 def retry_at(name: str, failures: int, now: datetime) -> datetime:
@@ -51,6 +52,19 @@ def retry_at(name: str, failures: int, now: datetime) -> datetime:
     """
     wait = backoff(failures)
     return now + wait + _fraction(f"{name} {now.isoformat()}") * wait / 4
+
+
+def delivery_retry_at(delivery_id: str, attempts: int, now: datetime) -> datetime:
+    """Give when a delivery is tried again after `attempts` that failed, at least one.
+
+    Up to a quarter is added, as for accounts.
+    """
+    wait = _doubled(FIRST_HOOK_BACKOFF, attempts, LONGEST_HOOK_BACKOFF)
+    return now + wait + _fraction(f"{delivery_id} {now.isoformat()}") * wait / 4
+
+
+def _doubled(first: timedelta, times: int, longest: timedelta) -> timedelta:
+    return min(first * (1 << min(times - 1, 16)), longest)
 
 
 def is_check_due(

@@ -6,6 +6,7 @@ reads the ledger and never loads the clients of Vonage and Vault.
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +15,16 @@ from typing import TYPE_CHECKING, Self
 from rotator.config import Settings
 from rotator.config.url import sqlite_path
 from rotator.model import Account
+from rotator.notice import Event, hearing
 from rotator.ports import Draft
 
 if TYPE_CHECKING:
     import sqlalchemy
 
     from rotator.engine import Engine
+    from rotator.hooks import Courier
     from rotator.ledger.book import Book
+    from rotator.ledger.deliveries import Deliveries
     from rotator.ledger.queries import Queries
     from rotator.vault import KvStore
     from rotator.vonage import Accounts, Secrets, Subaccounts, Transport
@@ -83,7 +87,19 @@ class Wiring:
         """What writes the ledger."""
         from rotator.ledger.book import Book  # noqa: PLC0415  # see above
 
-        return Book(self._ready_database, lease_seconds=self._lease_seconds())
+        return Book(
+            self._ready_database, lease_seconds=self._lease_seconds(), hearing=self._hearing
+        )
+
+    def _hearing(self, event: Event, name: str) -> tuple[str, ...]:
+        return hearing(self.settings.hooks, event, name)
+
+    @cached_property
+    def deliveries(self) -> "Deliveries":
+        """What hooks have to be told yet."""
+        from rotator.ledger.deliveries import Deliveries  # noqa: PLC0415  # see above
+
+        return Deliveries(self._ready_database)
 
     @cached_property
     def present_book(self) -> "Book":
@@ -126,9 +142,10 @@ class Wiring:
         schema.upgrade(self.database)
 
     def _lease_seconds(self) -> float:
-        """Outlast the longest single call: three timeouts of Vonage's, and as many of Vault's."""
+        """Outlast the longest single call: three timeouts of Vonage's and Vault's, a hook's one."""
         vonage, vault = self.settings.vonage.timeout, self.settings.vault.timeout
-        return 60 + 2 * 3 * (vonage + vault).total_seconds()
+        hook = max((hook.timeout for hook in self.settings.hooks), default=timedelta())
+        return 60 + 2 * (3 * (vonage + vault) + hook).total_seconds()
 
     # -- Vonage. ---------------------------------------------------------------------------
 
@@ -185,6 +202,24 @@ class Wiring:
         )
         return KvStore(connection, settings.mount)
 
+    # -- Hooks. ----------------------------------------------------------------------------
+
+    @cached_property
+    def courier(self) -> "Courier":
+        """What calls hooks; the engine's, and that of deliveries."""
+        from rotator.hooks import Courier  # noqa: PLC0415  # see above
+        from rotator.hooks.call import Caller  # noqa: PLC0415  # see above
+
+        return Courier(
+            hooks=self.settings.hooks,
+            accounts=self.accounts,
+            mount=self.settings.vault.mount,
+            # Not before it is needed: a dry run makes no ledger.
+            outbox=lambda: self.deliveries,
+            caller=Caller(environ=self._environ),
+            now=lambda: datetime.now(UTC),
+        )
+
     # -- The engine. -----------------------------------------------------------------------
 
     @cached_property
@@ -203,6 +238,7 @@ class Wiring:
         `ledger` is kept instead of `book`: an engine on `present_book` is for plans.
         """
         from rotator.engine import Engine  # noqa: PLC0415  # see above
+        from rotator.means import NoHooks  # noqa: PLC0415  # see above
 
         return Engine(
             issuer=self.secrets,
@@ -211,4 +247,5 @@ class Wiring:
             accounts=self.accounts,
             propagation_timeout=self.settings.vonage.propagation_timeout,
             listener=listener,
+            hooks=self.courier if self.settings.hooks else NoHooks(),
         )

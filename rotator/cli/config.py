@@ -12,7 +12,13 @@ from rotator.cli.session import Session
 
 def check(context: typer.Context) -> None:
     """Say whether the configuration is usable, or all that is wrong with it."""
+    from rotator.hooks.check import findings  # noqa: PLC0415  # only this command needs it
+
     settings = Session.of(context).settings()
+    for finding in findings(settings.hooks):
+        if finding.problem:
+            output.say(f"warning: hook {finding.hook.name}: {finding.problem}")
+            output.say(f"hint: {finding.hint}")
     count = len(settings.accounts)
     output.write(f"ok: {count} account{'' if count == 1 else 's'}")
 

@@ -34,9 +34,28 @@ def carry_out(
     names = [account.name for account in accounts]
     with progress.shown(names, quietly=as_json, live=not is_talkative) as shown:
         reports = _attempted(wiring, accounts, request, wait=wait, shown=shown)
+    deliver(wiring, accounts)
     reports = [report for report in reports if report.outcome is not Outcome.IDLE]
     results.show(reports, as_json=as_json)
     return results.exit_code(reports)
+
+
+def deliver(wiring: "Wiring", accounts: Sequence[Account]) -> None:
+    """Tell hooks of these accounts what they have not been told yet, each once.
+
+    A hook that fails is told of and tried again later: it changes nothing about a rotation.
+    """
+    if not wiring.settings.hooks:
+        return
+    try:
+        for attempt in wiring.courier.deliver([account.name for account in accounts]):
+            if attempt.reason is not None:
+                output.say(
+                    f"note: {attempt.account}: hook {attempt.hook} ({attempt.event}) failed and "
+                    f"is tried again: {attempt.reason}"
+                )
+    except RotatorError as error:
+        output.complain(error.message, error.hint, about="hooks")
 
 
 def preflight(wiring: "Wiring", *, changes_nothing: bool = False) -> RotatorError | None:

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rotator.cli import fleet, output, passes, results, words
+from rotator import words
+from rotator.cli import fleet, output, passes, results
 from rotator.model import Account, Observation, Report, Request
 from rotator.protocol import (
     Abort,
     Action,
+    Ask,
     Clear,
     Close,
     Create,
@@ -17,6 +19,7 @@ from rotator.protocol import (
     Evict,
     Learn,
     Look,
+    Notify,
     Open,
     Probe,
     Push,
@@ -66,6 +69,8 @@ class Plan:
         yield f"  replaces {self._predecessor()}"
         steps = [text for action in self.actions if (text := self._step(action, grace))]
         if self.wait and self.predecessor_id:
+            if self._gates() and request.reason != "compromised":
+                steps.append(f"gates   ask {self._gates()}")
             steps.append(f"delete  delete secret {self.predecessor_id} at Vonage")
         yield from (f"  {number:2}  {step}" for number, step in enumerate(steps, start=1))
         yield f"  calls to Vonage: {self.calls()}"
@@ -111,6 +116,9 @@ class Plan:
         own = rotation.grace if rotation else self.account.policy.grace
         return own if request.grace is None else request.grace
 
+    def _gates(self) -> str:
+        return ", ".join(self.world.gates) if self.world else ""
+
     def _facts(self, grace: timedelta) -> dict[str, object]:
         current = self.world.current if self.world else None
         return {
@@ -118,6 +126,7 @@ class Plan:
             "current": f"{self.mount}/{self.account.vault_path}",
             "base": current.version if current else 0,
             "pending": f"{self.mount}/{self.account.pending_path}",
+            "gates": self._gates(),
             "moment": words.moment(self.wait.until) if self.wait else "",
             "grace": words.span(grace),
         }
@@ -131,6 +140,8 @@ _TEXTS: Mapping[type[Action], str] = {
     Push: "push    write it to {current} in Vault, check-and-set version {base}",
     Verify: "verify  read version {version} back and compare",
     Clear: "clear   remove {pending} from Vault",
+    Notify: "hooks   tell of the new secret",
+    Ask: "gates   ask {gates}",
     Wait: "wait    until {moment} (grace {grace})",
     Delete: "delete  delete secret {secret_id} at Vonage",
     Learn: "learn   record what is seen to have been done",

@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Protocol
 
-from rotator.cli import output, words
+from rotator import words
+from rotator.cli import output
 from rotator.model import Step
 from rotator.ports import Draft
 
@@ -30,11 +31,22 @@ _DONE = {
     Step.PUSH: "written to Vault as version {vault_version}",
     Step.VERIFY: "verified in Vault as version {vault_version}",
     Step.CLEAR: "pending entry removed",
+    Step.HOOKS: "hooks told",
     Step.DELETE: "secret deleted (id {secret_id})",
 }
 _LEARNED = {
     Step.CREATE: "found to be created (id {secret_id})",
     Step.PUSH: "found in Vault as version {vault_version}",
+}
+_OTHER = {
+    "opened": "rotation opened ({reason})",
+    "rejected": "not done ({code}); looking again",
+    "unknown": "not certain ({code}); looking what became of it",
+    "gate-shut": "waiting for gate {gate}: {why}",
+    "gates-open": "open: gate {gates}",
+    "gates-skipped": "not asked, as the old secret leaked: gate {gates}",
+    "aborting": "undoing the rotation ({code})",
+    "closed": "rotation {outcome}",
 }
 
 
@@ -100,24 +112,14 @@ def told(draft: Draft) -> str:
 def _text(draft: Draft) -> str:
     step = draft.step or Step.OPEN
     match draft.event:
-        case "opened":
-            return "rotation opened ({reason})"
         case "intent":
             return _BEGUN.get(step, "")
         case "done":
             return _DONE.get(step, "done")
         case "learned":
             return _LEARNED.get(step, "found to be done")
-        case "rejected":
-            return "not done ({code}); looking again"
-        case "unknown":
-            return "not certain ({code}); looking what became of it"
-        case "aborting":
-            return "undoing the rotation ({code})"
-        case "closed":
-            return "rotation {outcome}"
         case event:
-            return f"{event} ({{code}})"
+            return _OTHER.get(event, f"{event} ({{code}})")
 
 
 class _Facts(dict[str, object]):

@@ -21,7 +21,10 @@ def resume(
         bool, typer.Option("--json", help="print one JSON document instead of a table")
     ] = False,
 ) -> None:
-    """Carry every open rotation as far as it can go now, and start none."""
+    """Carry every open rotation as far as it can go now, and start none.
+
+    Hooks that failed are called again.
+    """
     session = Session.of(context)
     settings = session.settings()
     wanted = chosen(settings, names) if names else list(settings.accounts)
@@ -31,7 +34,9 @@ def resume(
             code = passes.carry_out(
                 session, wiring, accounts, Request(reason=None), as_json=as_json
             )
+            passes.deliver(wiring, wanted)
             raise typer.Exit(code)
+        passes.deliver(wiring, wanted)
     if as_json:
         output.write_json([])
     else:

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rotator.cli import passes
+from rotator.cli import output, passes
 from rotator.cli.session import ConfigOption, LogLevelOption, Session, VersionOption, chosen
 from rotator.errors import ConfigError
 from rotator.model import Account, Request
+from rotator.notice import Event, hearing
 
 if TYPE_CHECKING:
     from rotator.config import Settings
@@ -36,7 +37,7 @@ def rotate_now(
         bool, typer.Option("--wait", help="wait out the grace and delete the old secret")
     ] = False,
     compromised: Annotated[
-        bool, typer.Option("--compromised", help="the old secret leaked: no grace")
+        bool, typer.Option("--compromised", help="the old secret leaked: no grace, no gates")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="print one JSON document instead of a table")
@@ -96,8 +97,17 @@ def _rotate(
     wait: bool,
     as_json: bool,
 ) -> int:
+    if request.reason == "compromised":
+        for name in _gated(settings, accounts):
+            output.say(f"warning: {name}: no gate is asked before the old secret is deleted")
     with session.wiring(settings) as wiring:
         return passes.carry_out(session, wiring, accounts, request, wait=wait, as_json=as_json)
+
+
+def _gated(settings: "Settings", accounts: list[Account]) -> list[str]:
+    """Name the accounts that have a gate."""
+    names = [account.name for account in accounts]
+    return [name for name in names if hearing(settings.hooks, Event.GATE, name)]
 
 
 def _plan(

@@ -1,5 +1,6 @@
 """`status`: how every account stands."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -8,10 +9,11 @@ import typer
 
 from rotator.cli import fleet, output
 from rotator.cli.session import Session, chosen
-from rotator.cli.standing import Standing
 from rotator.cli.unexpected import described
 from rotator.errors import Busy, RotatorError
 from rotator.model import Account, Problem
+from rotator.notice import Undelivered
+from rotator.standing import Standing
 
 if TYPE_CHECKING:
     from rotator.wiring import Wiring
@@ -52,21 +54,20 @@ def status(
 
 def _standings(wiring: "Wiring", accounts: Sequence[Account], now: datetime) -> list[Standing]:
     records = wiring.queries.accounts([account.name for account in accounts])
+    undelivered = _undelivered(wiring)
     return [
-        Standing(
-            account=account,
-            now=now,
-            secret_ids=record.listed_ids,
-            current_id=record.current_id,
-            current_since=record.current_since,
-            seen_at=record.seen_at,
-            next_due_at=record.next_due_at,
-            hold=record.hold,
-            drift=record.drift,
-            rotation=record.last_rotation,
-        )
+        Standing.of(account, record, now, tuple(undelivered[account.name]))
         for account, record in zip(accounts, records, strict=True)
     ]
+
+
+def _undelivered(wiring: "Wiring") -> dict[str, list[Undelivered]]:
+    """Give what hooks were not told yet, by account."""
+    found = defaultdict[str, list[Undelivered]](list)
+    if wiring.settings.hooks:
+        for each in wiring.deliveries.undelivered([hook.name for hook in wiring.settings.hooks]):
+            found[each.account].append(each)
+    return found
 
 
 def _refresh(wiring: "Wiring", accounts: Sequence[Account]) -> bool:

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rotator.cli import output, words
+from rotator import words
+from rotator.cli import output
 from rotator.cli.account import Json, opened
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from rotator.config.accounts import (
     policy_of,
     policy_problems,
 )
+from rotator.config.hooks import PlacedHook, hook_problems
 from rotator.config.path import Surroundings
 from rotator.config.problem import Problem, Unfit, key_text, unknown_key, value_text
 from rotator.config.settings import DEFAULT_POLICY, Settings
@@ -21,6 +22,7 @@ from rotator.config.tables import (
     EXCLUSIVE,
     AccountTable,
     Daemon,
+    HookTable,
     Ledger,
     PolicyTable,
     Table,
@@ -45,9 +47,6 @@ _WORDS = {
 
 _REQUIRED_HINTS = {"address": "set address in [vault], or $VAULT_ADDR"}
 
-#: Ignoring a gate would delete a secret too early, so hooks are refused, not skipped.
-_ABSENT_HINTS = {"hooks": "hooks are not available in this version; remove [[hooks]]"}
-
 
 class Document:
     """A file's tables, with what the environment put into them."""
@@ -71,6 +70,7 @@ class Document:
         policy = self._policy()
         daemon = self._top(Daemon, "daemon")
         accounts = self._accounts(policy, vault)
+        hooks = self._hooks()
         if vonage is None or vault is None or ledger is None or policy is None or daemon is None:
             return None
         return Settings(
@@ -80,6 +80,7 @@ class Document:
             policy=policy,
             daemon=daemon,
             accounts=tuple(account_of(table, policy, vault.pending_prefix) for table in accounts),
+            hooks=tuple(table.hook() for table in hooks),
         )
 
     def _refuse_unknown(self) -> None:
@@ -87,7 +88,6 @@ class Document:
         for key in self._tables:
             if key not in known:
                 what, hint = unknown_key(key, known, paths_of(key))
-                hint = _ABSENT_HINTS.get(key, hint)
                 self.problems.append(Problem(where=key_text(key), what=what, hint=hint))
 
     def _top(self, model: type[AnyTable], name: str) -> AnyTable | None:
@@ -114,6 +114,22 @@ class Document:
                 self.problems.extend(policy_problems(account.place, account.table, policy))
         self.problems.extend(account_problems(accounts, _parents(raw), vault))
         return [account.table for account in accounts]
+
+    def _hooks(self) -> list[HookTable]:
+        raw = self._tables.get("hooks", [])
+        if not isinstance(raw, list):
+            self.problems.append(Problem(where="hooks", what="is not a list of tables"))
+            return []
+        hooks: list[PlacedHook] = []
+        for index, item in enumerate(raw):
+            place = Place(table="hooks", path=f"hooks[{index}]", note=_note(item))
+            table = self._table(HookTable, item, place)
+            if table is not None:
+                hooks.append(PlacedHook(place=place, table=table))
+        accounts = self._tables.get("accounts", [])
+        names = _parents(accounts if isinstance(accounts, list) else [])
+        self.problems.extend(hook_problems(hooks, list(names)))
+        return [hook.table for hook in hooks]
 
     def _valid_accounts(self, raw: list[object]) -> Iterator[Placed]:
         for index, item in enumerate(raw):

@@ -12,7 +12,7 @@ from rotator.config.problem import (
     closest,
     is_inline_secret,
 )
-from rotator.config.tables import EXCLUSIVE, TABLES
+from rotator.config.tables import EXCLUSIVE, LISTS, TABLES
 
 _PREFIX = "ROTATOR_"
 
@@ -30,7 +30,7 @@ def overrides() -> dict[str, tuple[str, str]]:
         f"{_PREFIX}{table.replace('.', '__')}__{key}".upper(): (table, key)
         for table, model in TABLES.items()
         for key in model.model_fields
-        if table != "accounts" and f"{table}.{key}" not in TABLES
+        if table not in LISTS and f"{table}.{key}" not in TABLES
     }
 
 

@@ -123,5 +123,8 @@ def _has_secret_word(key: str) -> bool:
 
 def _may_be_credential(key: str, value: object) -> bool:
     """Whether a URL may hold one, or a secret may stand where the api key belongs."""
-    is_url = "url" in key or key == "address" or "://" in str(value)
-    return key == "api_key" or (is_url and any(mark in str(value) for mark in "@?#="))
+    text = str(value)
+    is_url = "url" in key or key == "address" or "://" in text
+    # Webhooks have it in the path.
+    has_path = re.match("https?://[^/]*/.", text)
+    return key == "api_key" or (is_url and bool(has_path or set("@?#=").intersection(text)))

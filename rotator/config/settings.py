@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rotator.config.problem import closest
 from rotator.config.tables import Daemon, Ledger, Table, Vault, Vonage
 from rotator.errors import UnknownAccount
 from rotator.model import Account, OnForeign, Policy
+from rotator.notice import Hook
 
 #: What `[policy]` starts from.
 DEFAULT_POLICY = Policy(
@@ -37,6 +39,8 @@ class Settings:
     daemon: Daemon
     #: In the order of the file.
     accounts: tuple[Account, ...]
+    #: In the order of the file.
+    hooks: tuple[Hook, ...] = ()
 
     def account(self, name: str) -> Account:
         """Give the account of that name.
@@ -74,7 +78,10 @@ class Settings:
         left out, so that the whole, written as TOML, is a configuration with the same effect.
         """
         tables = {name: _shown(getattr(self, name)) for name in _TABLES}
-        return tables | {"accounts": [_account_shown(account) for account in self.accounts]}
+        tables |= {"accounts": [_account_shown(account) for account in self.accounts]}
+        return tables | (
+            {"hooks": [_hook_shown(hook) for hook in self.hooks]} if self.hooks else {}
+        )
 
 
 _TABLES = ("vonage", "vault", "ledger", "policy", "daemon")
@@ -87,6 +94,12 @@ def _account_shown(account: Account) -> dict[str, Any]:
     return shown | policy
 
 
+def _hook_shown(hook: Hook) -> dict[str, Any]:
+    shown = _all_shown(vars(hook))
+    # It has an address instead.
+    return shown if hook.command else {key: shown[key] for key in shown if key != "command"}
+
+
 def _shown(value: object) -> Any:  # noqa: ANN401  # whatever JSON has
     match value:
         case timedelta():
@@ -95,8 +108,10 @@ def _shown(value: object) -> Any:  # noqa: ANN401  # whatever JSON has
             return str(value)
         case Decimal():
             return float(value)
-        case OnForeign():
+        case StrEnum():
             return value.value
+        case frozenset():
+            return sorted(value)
         case tuple():
             return list(value)
         case Table():

@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
@@ -22,6 +23,7 @@ from rotator.config.duration import duration, format_duration
 from rotator.config.problem import Unfit, did_you_mean
 from rotator.errors import ConfigError
 from rotator.model import OnForeign
+from rotator.notice import Event, Format, Hook
 
 Ordered = TypeVar("Ordered", int, float, timedelta)
 
@@ -101,6 +103,45 @@ def _windows(value: object) -> tuple[str, ...] | None:
 _HOW_TO_WRITE_WINDOWS = 'write "sun 02:00-05:00" or "mon-fri 22:00-04:00", or a list of such'
 
 
+def _events(value: object) -> list[Event]:
+    if not isinstance(value, list) or not value:
+        raise Unfit("is not a list of events", hint=f"known are {', '.join(Event)}")
+    return [_event(item) for item in value]
+
+
+def _event(value: object) -> Event:
+    for known in Event:
+        if value == known:
+            return known
+    meant = did_you_mean(value, Event) if isinstance(value, str) else ""
+    raise Unfit(f"names no event{meant}", hint=f"known are {', '.join(Event)}")
+
+
+def _format(value: object) -> Format:
+    for known in Format:
+        if value == known:
+            return known
+    raise Unfit(f"is not one of {', '.join(Format)}")
+
+
+def _command(command: list[str]) -> list[str]:
+    if not command or not command[0].startswith("/"):
+        raise Unfit(
+            "does not begin with the absolute path of a program",
+            hint='write ["/usr/local/bin/PROGRAM", "ARGUMENT"]; there is no shell',
+        )
+    if any("\0" in word for word in command):
+        raise Unfit("holds a zero byte")
+    return command
+
+
+def _hook_name(text: str) -> str:
+    return _written_as(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", _NO_HOOK_NAME, text)
+
+
+_NO_HOOK_NAME = "is no name of a hook: at most 64 letters, digits, . _ -, the first no sign"
+
+
 def _timezone(text: str) -> str:
     try:
         ZoneInfo(text)
@@ -129,6 +170,7 @@ Positive = Annotated[Duration, _Some]
 Timeout = Annotated[Duration, AfterValidator(_within(timedelta(seconds=1), timedelta(minutes=5)))]
 File = Annotated[Path | None, BeforeValidator(path.file_path)]
 WebUrl = Annotated[str, AfterValidator(url.web_url)]
+HookUrl = Annotated[str, AfterValidator(url.hook_url)]
 VaultPath = Annotated[str, AfterValidator(path.vault_path)]
 FieldName = Annotated[str, AfterValidator(_field_name)]
 Name = Annotated[
@@ -282,6 +324,48 @@ class AccountTable(PolicyTable):
     ] = None
 
 
+class HookTable(Table):
+    """`[[hooks]]`: a command or a web address that is told of events, or asked as a gate."""
+
+    #: None: the command's or the address's.
+    name: Annotated[str | None, AfterValidator(_hook_name)] = None
+    on: Annotated[list[Event], BeforeValidator(_events)]
+    #: None: see `url` and `url_file`.
+    command: Annotated[list[str] | None, AfterValidator(_command)] = None
+    url: HookUrl | None = None
+    #: A file whose only line is the URL, for one that holds a token.
+    url_file: File = None
+    #: A file with the key that signs the body.
+    secret_file: File = None
+    format: Annotated[Format, BeforeValidator(_format)] = Format.JSON
+    #: Names of accounts; empty for all.
+    accounts: list[str] = Field(default_factory=list)
+    #: Of one call.
+    timeout: Timeout = timedelta(seconds=30)
+
+    def hook(self) -> Hook:
+        """Give the hook that the table describes."""
+        return Hook(
+            name=self.name or self._own_name(),
+            on=frozenset(self.on),
+            accounts=frozenset(self.accounts),
+            timeout=self.timeout,
+            command=tuple(self.command or ()),
+            url=self.url,
+            url_file=self.url_file,
+            secret_file=self.secret_file,
+            format=self.format,
+        )
+
+    def _own_name(self) -> str:
+        """Name it by what it calls: the program, the host or the file that holds the address."""
+        if self.command:
+            return Path(self.command[0]).name
+        if self.url:
+            return urlsplit(self.url).hostname or ""
+        return self.url_file.name if self.url_file else ""
+
+
 #: Every table by its path.
 TABLES: Mapping[str, type[Table]] = {
     "vonage": Vonage,
@@ -291,7 +375,11 @@ TABLES: Mapping[str, type[Table]] = {
     "policy": PolicyTable,
     "daemon": Daemon,
     "accounts": AccountTable,
+    "hooks": HookTable,
 }
+
+#: Tables of which there may be several, which no variable can name.
+LISTS = ("accounts", "hooks")
 
 #: Keys of one table of which only one may be given.
 EXCLUSIVE: Mapping[str, tuple[str, str]] = {

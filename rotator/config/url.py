@@ -38,6 +38,19 @@ def web_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def hook_url(text: str) -> str:
+    """Give the address of a webhook, path and query included, or raise `Unfit`.
+
+    https only, as `web_url`; plain http where nobody can listen.
+    """
+    _require_visible(text)
+    origin = re.match(r"[A-Za-z]+://[^/?#]*", text)
+    web_url(origin[0] if origin else text)
+    if "#" in text:
+        raise Unfit("has a fragment, which no server gets to see")
+    return text
+
+
 def listen_address(text: str) -> str:
     """Give `HOST:PORT` as it is, or nothing for nothing; else raise `Unfit`."""
     match = re.fullmatch(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", text)

@@ -20,8 +20,10 @@ from rotator.daemon.balance import BalanceCheck
 from rotator.daemon.crew import Crew
 from rotator.daemon.drift import DriftCheck
 from rotator.daemon.health import Health
+from rotator.daemon.notices import Notices
 from rotator.daemon.notify import Notifier
 from rotator.daemon.poll import Poll
+from rotator.daemon.post import Post
 from rotator.errors import ConfigError, LedgerUnusable, RotatorError
 from rotator.wiring import Wiring
 
@@ -47,6 +49,7 @@ class Daemon:
         self._orders: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._health = Health()
         self._crew = Crew(health=self._health)
+        self._post = Post(health=self._health, stopping=self._stopping)
         self._notifier = Notifier(environ)
         self._scheduler = BackgroundScheduler(timezone=UTC)
         #: Taken by a job while it runs, and to replace the wiring.
@@ -127,7 +130,7 @@ class Daemon:
         self._scheduler.shutdown(wait=False)
         patience = PATIENCE + self._longest_call().total_seconds()
         deadline = time.monotonic() + patience
-        is_quiet = self._quiet(deadline) and self._crew.join(deadline)
+        is_quiet = self._quiet(deadline) and self._crew.join(deadline) and self._post.join(deadline)
         if is_quiet:
             for wiring in [*self._retired, self._wiring]:
                 wiring.close()
@@ -165,7 +168,13 @@ class Daemon:
         self._wiring = wiring
         self._poll = Poll(wiring, crew=self._crew, health=self._health, stopping=self._stopping)
         self._drift = DriftCheck(wiring, health=self._health, stopping=self._stopping)
-        self._balance = BalanceCheck(wiring, health=self._health, stopping=self._stopping)
+        self._notices = Notices(wiring)
+        self._balance = BalanceCheck(
+            wiring,
+            health=self._health,
+            stopping=self._stopping,
+            on_balance=self._notices.balance,
+        )
 
     def _reload(self) -> None:
         """Take over the configuration as it is now; a bad one is refused and the old one kept."""
@@ -189,11 +198,14 @@ class Daemon:
         if not self._retired or not self._looking.acquire(blocking=False):
             return
         try:
-            for wiring in [each for each in self._retired if not self._crew.uses(each)]:
+            for wiring in [each for each in self._retired if not self._uses(each)]:
                 wiring.close()
                 self._retired.remove(wiring)
         finally:
             self._looking.release()
+
+    def _uses(self, wiring: Wiring) -> bool:
+        return self._crew.uses(wiring) or self._post.uses(wiring)
 
     # -- The jobs. -------------------------------------------------------------------------
 
@@ -215,6 +227,7 @@ class Daemon:
         self._health.answered("ledger")
         self._notifier.watchdog()
         self._poll.begin(due)
+        self._post.begin(self._wiring)
         self._close_retired()
 
     def _look_once(self) -> None:
@@ -222,6 +235,7 @@ class Daemon:
             if not self._stopping.is_set():
                 self._guarded(self._drift.run)
                 self._guarded(self._balance.run)
+                self._guarded(self._notices.overdue)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do a job's work; whatever it fails of, the next one comes."""

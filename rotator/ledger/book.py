@@ -22,23 +22,33 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from rotator import schedule
 from rotator.errors import Busy, LeaseLost
-from rotator.ledger import chain, due, process, tables
+from rotator.ledger import chain, due, outbox, process, tables
 from rotator.ledger.database import reading, writing
 from rotator.ledger.rows import from_row, hold_text, to_row
 from rotator.model import Rotation, Step
+from rotator.notice import Event
 from rotator.ports import Draft, Lease, Memory, Sighting
 
 
 class Book:
     """The ledger that the engine writes (`rotator.ports.Ledger`)."""
 
-    def __init__(self, engine: Engine, *, lease_seconds: float, owner: str | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        lease_seconds: float,
+        owner: str | None = None,
+        hearing: outbox.Hearing = lambda _event, _account: (),
+    ) -> None:
         """Keep the ledger in `engine`'s database.
 
         `lease_seconds` is how long a lease lasts from each renewal; it has to exceed the
-        longest single call to Vonage or Vault. `owner` names this process to others.
+        longest single call to Vonage, Vault or a hook. `owner` names this process to others.
+        `hearing` names the hooks for which an event is to be kept until they were told.
         """
         self._engine = engine
+        self._hearing = hearing
         self._lease_seconds = lease_seconds
         self._owner = owner
 
@@ -53,7 +63,7 @@ class Book:
         """See `Ledger.claim`. Each claim takes the next fencing token."""
         with writing(self._engine) as connection:
             row = _locked(connection, name) or _added(connection, name)
-            now = _clock(connection, now)
+            now = clock_of(connection, now)
             if _is_held(row, now):
                 message = f"{name}: process {_readable(row['lease_owner'])} is working on it"
                 raise Busy(message)
@@ -63,7 +73,8 @@ class Book:
         """Give what is due, whoever is working on it, the longest first.
 
         Due is an account whose next due time has come, or that has an open rotation with no
-        grace to wait for; but not one that is held, or that failed and is to be tried later.
+        grace or gate to wait for; but not one that is held, or that failed and is to be tried
+        later.
         """
         with reading(self._engine) as connection:
             return due.due(connection, now)
@@ -76,7 +87,7 @@ class Book:
         and each gets others.
         """
         with writing(self._engine) as connection:
-            clock = _clock(connection, now)
+            clock = clock_of(connection, now)
             query = (
                 select(tables.account)
                 .where(due.is_due(now), due.is_free(connection, clock))
@@ -92,7 +103,7 @@ class Book:
         """See `Ledger.renew`."""
         with writing(self._engine) as connection:
             _guarded(connection, lease)
-            expiry = self._expiry(_clock(connection, now))
+            expiry = self._expiry(clock_of(connection, now))
             _set(connection, lease.account, lease_expires_at=expiry)
 
     def release(self, lease: Lease) -> None:
@@ -148,21 +159,78 @@ class Book:
     ) -> str:
         """See `Ledger.commit`."""
         with writing(self._engine) as connection:
-            row = _guarded(connection, lease)
+            row = dict(_guarded(connection, lease))
             if rotation is not None:
                 _upsert_rotation(connection, rotation)
-            head, seq = _append(connection, row, entries, now)
+            appended = self._append(connection, row, entries, rotation, now)
             _set(
                 connection,
                 lease.account,
-                chain_head=head,
-                chain_seq=seq,
                 lease_owner=None if last else lease.owner,
-                lease_expires_at=None if last else self._expiry(_clock(connection, now)),
+                lease_expires_at=None if last else self._expiry(clock_of(connection, now)),
+                **appended,
                 **_seen(sighting, row, now),
                 **_tried(row, entries, now),
             )
+        head: str = appended["chain_head"]
         return head
+
+    def notice(self, name: str, event: Event, what: str | None, *, why: str, now: datetime) -> bool:
+        """Record that something is the case with account `name`, and have the hooks told: once.
+
+        `what` names it: as long as it stays the same, it is no news and nothing is recorded.
+        None for "it is over", of which no hook is told. `why` is the text for people. For
+        `overdue` and `balance`, which no rotation brings about; takes no lease and waits for
+        none. Gives whether it was news.
+
+        Raises:
+            LedgerError: the ledger cannot be written.
+        """
+        with writing(self._engine) as connection:
+            row = dict(_locked(connection, name) or _added(connection, name))
+            told = {key: text for key, text in outbox.told_in(row).items() if key != event}
+            if outbox.told_in(row).get(event) == what:
+                return False
+            entry = Draft(
+                event=event.value if what else f"{event}-over",
+                step=None,
+                detail={"code": what, "why": why} if what else {},
+            )
+            told |= {event.value: what} if what else {}
+            row["told"] = chain.canonical_json(told)
+            _set(connection, name, **self._append(connection, row, [entry], None, now))
+        return True
+
+    def noticed(self, event: Event) -> set[str]:
+        """Name the accounts of which `notice` has recorded `event`, and not yet that it is over.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        query = select(tables.account.c.name, tables.account.c.told)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.where(tables.account.c.told != "{}")).mappings()
+            return {row["name"] for row in rows if event in outbox.told_in(dict(row))}
+
+    def _append(
+        self,
+        connection: Connection,
+        row: tables.Row,
+        drafts: Sequence[Draft],
+        rotation: Rotation | None,
+        now: datetime,
+    ) -> tables.Row:
+        """Append entries and what hooks are to be told of them; give the account's new columns."""
+        entries = _append(connection, row, drafts, now)
+        told = outbox.put(
+            connection,
+            zip(drafts, entries, strict=True),
+            told=outbox.told_in(row),
+            rotation=rotation,
+            hearing=self._hearing,
+            now=now,
+        )
+        return _chained(row, entries) | {"told": chain.canonical_json(told)}
 
     def _take(self, connection: Connection, row: RowMapping, now: datetime) -> Lease:
         lease = Lease(
@@ -184,17 +252,37 @@ class Book:
         return now + timedelta(seconds=self._lease_seconds)
 
 
+def append_to(connection: Connection, name: str, drafts: Sequence[Draft], now: datetime) -> None:
+    """Append entries to the chain of account `name`, whoever has its lease.
+
+    What others do to the account goes on from the same chain: they find its end in the account's
+    row, which stays locked until the transaction ends.
+    """
+    # Whatever there is to append is about an account that is there.
+    row = dict(connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().one())
+    _set(connection, name, **_chained(row, _append(connection, row, drafts, now)))
+
+
 def _append(
-    connection: Connection, row: RowMapping, entries: Sequence[Draft], now: datetime
-) -> tuple[str, int]:
-    """Append entries to the account's chain; give its new head and length."""
+    connection: Connection, row: tables.Row, drafts: Sequence[Draft], now: datetime
+) -> list[chain.Entry]:
+    """Append entries to the account's chain; give them."""
+    entries: list[chain.Entry] = []
     head, seq = row["chain_head"], row["chain_seq"]
-    for draft in entries:
+    for draft in drafts:
         seq += 1
         entry = chain.linked(draft, account=row["name"], at=now, seq=seq, prev_hash=head)
         connection.execute(_NEW_ENTRY, entry._asdict())
+        entries.append(entry)
         head = entry.hash
-    return head, seq
+    return entries
+
+
+def _chained(row: tables.Row, entries: Sequence[chain.Entry]) -> tables.Row:
+    """Give the end of the account's chain after `entries` were appended."""
+    if not entries:
+        return {"chain_head": row["chain_head"], "chain_seq": row["chain_seq"]}
+    return {"chain_head": entries[-1].hash, "chain_seq": entries[-1].seq}
 
 
 def _upsert_rotation(connection: Connection, rotation: Rotation) -> None:
@@ -204,7 +292,7 @@ def _upsert_rotation(connection: Connection, rotation: Rotation) -> None:
         connection.execute(_NEW_ROTATION, values)
 
 
-def _seen(sighting: Sighting | None, row: RowMapping, now: datetime) -> tables.Row:
+def _seen(sighting: Sighting | None, row: tables.Row, now: datetime) -> tables.Row:
     if sighting is None:
         return {}
     values: tables.Row = {
@@ -218,7 +306,7 @@ def _seen(sighting: Sighting | None, row: RowMapping, now: datetime) -> tables.R
     return values | {"next_due_at": due_at}
 
 
-def _tried(row: RowMapping, entries: Sequence[Draft], now: datetime) -> tables.Row:
+def _tried(row: tables.Row, entries: Sequence[Draft], now: datetime) -> tables.Row:
     """Count failures in a row, and settle when the next try may be made."""
     if any(draft.event in _FAILED for draft in entries):
         failures = row["failures"] + 1
@@ -276,7 +364,7 @@ def _is_held(row: RowMapping, now: datetime) -> bool:
     return bool(owner and expires_at and expires_at > now and not process.is_dead(owner))
 
 
-def _clock(connection: Connection, now: datetime) -> datetime:
+def clock_of(connection: Connection, now: datetime) -> datetime:
     """Give the clock that leases are measured by: the one all their users share."""
     if connection.dialect.name == "postgresql":
         shared: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()

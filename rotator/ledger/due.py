@@ -33,16 +33,17 @@ def due(connection: Connection, now: datetime) -> list[Due]:
 
 
 def is_due(now: datetime) -> ColumnElement[bool]:
-    """Whether an account's next due time has come, or its open rotation has no grace to wait for.
+    """Whether an account's next due time has come, or its open rotation has nothing to wait for.
 
     But not one that is held, or that failed and is to be tried later. Told by two indexes: an
     account that is not due costs nothing.
     """
     account, rotation = tables.account.c, tables.rotation.c
-    in_grace = _open_rotations().where(
-        rotation.account == account.name, rotation.delete_due_at > now
+    waiting = _open_rotations().where(
+        rotation.account == account.name,
+        or_(rotation.delete_due_at > now, rotation.gate_retry_at > now),
     )
-    come = select(account.name).where(account.next_due_at <= now, ~in_grace.exists())
+    come = select(account.name).where(account.next_due_at <= now, ~waiting.exists())
     ready = select(rotation.account).where(rotation.closed_at.is_(None), _is_ready(now))
     return and_(
         account.name.in_(union(come, ready)),
@@ -69,9 +70,10 @@ def longest_first(query: Select[Ts]) -> Select[Ts]:
 
 
 def _is_ready(now: datetime) -> ColumnElement[bool]:
-    """Whether a rotation has no grace to wait for."""
-    due_at = tables.rotation.c.delete_due_at
-    return or_(due_at.is_(None), due_at <= now)
+    """Whether a rotation has no grace and no gate to wait for."""
+    due_at, gate_at = tables.rotation.c.delete_due_at, tables.rotation.c.gate_retry_at
+    is_out_of_grace = or_(due_at.is_(None), due_at <= now)
+    return and_(is_out_of_grace, or_(gate_at.is_(None), gate_at <= now))
 
 
 def _open_rotations() -> Select[Any]:

@@ -12,25 +12,10 @@ from rotator.ledger import chain, tables
 from rotator.ledger.database import reading
 from rotator.ledger.rows import from_row, hold_text
 from rotator.model import Rotation
+from rotator.ports import AccountRecord
 
 #: Entries fetched from the database at a time, so that a long ledger takes little memory.
 BATCH = 5_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class AccountRecord:
-    """What the ledger knows of one account."""
-
-    name: str
-    #: Ids that Vonage listed when it was last asked; empty before that.
-    listed_ids: tuple[str, ...]
-    current_id: str | None
-    current_since: datetime | None
-    seen_at: datetime | None
-    drift: str | None
-    next_due_at: datetime | None
-    hold: str | None
-    last_rotation: Rotation | None
 
 
 @dataclass(frozen=True, kw_only=True)

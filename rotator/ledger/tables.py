@@ -57,6 +57,8 @@ account = Table(
     Column("drift", Text),
     #: When the next rotation is due; null until the current secret's age is known.
     Column("next_due_at", Instant),
+    #: What hooks were told last, by the kind of trouble: JSON.
+    Column("told", Text, nullable=False, server_default="{}"),
     #: Passes in a row that failed or were refused, and when the next one may be made.
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("retry_at", Instant),
@@ -94,6 +96,11 @@ rotation = Table(
     Column("delete_due_at", Instant),
     Column("closed_at", Instant),
     Column("abort_code", Text),
+    #: The gate that is waited for.
+    Column("gate", Text),
+    Column("gate_reason", Text),
+    Column("gate_since", Instant),
+    Column("gate_retry_at", Instant),
     Column("outcome", Text),
     Column("error_code", Text),
     Index("rotation_account", "account", "opened_at"),
@@ -130,6 +137,31 @@ entry = Table(
     Index("entry_at", "at"),
     # With a rowid, there would be a second key by which REPLACE deletes a row.
     sqlite_with_rowid=False,
+)
+
+#: What hooks have to be told yet. A row is gone once its notice was delivered or given up, which
+#: an entry records.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    #: The entry that it is about.
+    Column("account", ForeignKey("account.name"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("hook", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    #: What is told: JSON.
+    Column("notice", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    #: When it may be tried again, and why the last try failed.
+    Column("retry_at", Instant, nullable=False),
+    Column("reason", Text),
+    #: Who is trying it, and for how long nobody else may.
+    Column("lease_owner", Text),
+    Column("lease_expires_at", Instant),
+    Index("delivery_retry_at", "retry_at"),
+    Index("delivery_account", "account"),
 )
 
 Row = dict[str, Any]

@@ -17,6 +17,8 @@ KEYS = {
     "next_due_at",
     "overdue",
     "hold",
+    "gate",
+    "undelivered",
     "last_rotation",
 }
 ROTATION_KEYS = {

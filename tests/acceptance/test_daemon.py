@@ -11,6 +11,7 @@ from sqlalchemy import make_url
 from rotator.sim import Fault, World
 from tests.acceptance.service import Service, service, until
 from tests.conftest import PostgreSQL
+from tests.harness.receiver import receiving, status
 
 Build = Callable[..., Service]
 #: Older than a policy of 30 days allows.
@@ -210,3 +211,96 @@ def test_vonage_away_is_survived(build: Build) -> None:
 
     assert run.stop(process) == 0
     assert run.logged('"away"') == 1
+
+
+# -- Hooks. --------------------------------------------------------------------------------
+
+
+def hook(run: Service, text: str) -> None:
+    """Add hooks to the configuration."""
+    run.config.write_text(f"{run.config.read_text()}\n{text}\n")
+
+
+def test_two_daemons_tell_everything_once(build: Build) -> None:
+    """What either of them brings about reaches the hook, whichever of them calls it."""
+    with receiving() as receiver:
+        run = build(accounts=4)
+        hook(run, f'[[hooks]]\non = ["pushed", "completed"]\nurl = "{receiver.url}"')
+        processes = [run.start(), run.start()]
+        until(run.are_done)
+        until(lambda: len(receiver.taken) >= 8)
+        assert [run.stop(process) for process in processes] == [0, 0]
+        told = [json.loads(taken.body) for taken in receiver.taken]
+
+    assert sorted((body["account"], body["event"]) for body in told) == [
+        (f"account-{number}", event) for number in range(1, 5) for event in ("completed", "pushed")
+    ]
+    assert [body for body in told if not body["secret_id"]] == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+@pytest.mark.crash
+def test_a_daemon_killed_while_it_tells_is_followed_by_one_that_tells_again(
+    build: Build,
+) -> None:
+    """The receiver had it and the daemon did not record that: at least once, with the same id."""
+    with receiving() as receiver:
+        run = build()
+        hook(run, f'[[hooks]]\non = ["completed"]\nurl = "{receiver.url}"\ntimeout = "5m"')
+        receiver.answer = receiver.hang
+        process = run.start()
+        until(lambda: receiver.taken)
+        process.kill()
+        process.wait()
+        receiver.answer = status(200)
+        again = run.start()
+        until(lambda: run.logged('"delivered"'))
+        assert run.stop(again) == 0
+        ids = [json.loads(taken.body)["id"] for taken in receiver.taken]
+
+    assert len(ids) == 2
+    assert len(set(ids)) == 1
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_the_daemon_waits_for_a_gate(build: Build, tmp_path: Path) -> None:
+    """And deletes when it is open, though it waits a minute before it asks again."""
+    run, gate = build(), tmp_path / "gate"
+    gate.write_text(f"#!/bin/sh\n[ -e {tmp_path}/open ]\n")
+    gate.chmod(0o700)
+    hook(run, f'[[hooks]]\non = ["gate"]\ncommand = ["{gate}"]')
+    process = run.start()
+    until(lambda: (rotation := run.records()[0].last_rotation) and rotation.gate)
+    kept = len(run.world.vonage.secrets(run.world.accounts[0].api_key))
+    (tmp_path / "open").touch()
+    with run.database.begin() as connection:
+        connection.exec_driver_sql("UPDATE rotation SET gate_retry_at = NULL")
+    until(run.are_done)
+
+    assert run.stop(process) == 0
+    assert kept == 2
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_an_overdue_account_is_told_of(build: Build) -> None:
+    """Also one that waits for its window."""
+    with receiving() as receiver:
+        run = build(age=timedelta(days=50))
+        run.configure(window=closed_window())
+        hook(run, f'[[hooks]]\non = ["overdue"]\nurl = "{receiver.url}"')
+        # The first look settles what the daemon then finds to be late.
+        assert run.run("status", "--refresh").returncode == 0
+        process = run.start()
+        until(lambda: receiver.taken)
+        assert run.stop(process) == 0
+        [taken] = receiver.taken
+
+    body = json.loads(taken.body)
+    assert (body["event"], body["account"]) == ("overdue", "account-1")
+    assert body["reason"].startswith("due for ")
+
+
+def closed_window() -> str:
+    """Give a window that is not open now, nor soon."""
+    closed = datetime.now(UTC) + timedelta(hours=3)
+    return f"{closed:%H}:00-{closed:%H}:30"

@@ -40,7 +40,7 @@ ENOUGH = {"draws": MAX_DRAWS, "stalls": 0}
 #: its time left or has ended long ago, which the clock of the world tells.
 IGNORED = frozenset(
     {"means", "account", "head", "ledger_head", "check", "created_at", "rotated_at", "opened_at"}
-    | {"closed_at", "reason", "fields", "lease_until"}
+    | {"closed_at", "reason", "fields", "lease_until", "gate_retry_at"}
 )
 #: What is the same in every process, or is no more than its kind.
 FIXED = (Means, Observer, Account, FunctionType, MethodType, type, BaseException)

@@ -48,6 +48,10 @@ class Sender:
     may_evict_foreign: bool
     #: The grace that its request asks for.
     grace: timedelta | None
+    #: Gates that it found open, since it found one shut.
+    opened: frozenset[str]
+    #: The predecessor leaked.
+    is_in_a_hurry: bool
 
 
 def before_effect(world: World, effect: Effect, sender: Sender) -> None:
@@ -111,12 +115,21 @@ def _may_delete(world: World, secret_id: str, sender: Sender) -> None:
         raise Violation("I6", f"{secret_id} was pushed, and its own rotation deletes it")
     if step == "delete" and secret_id == rotation.predecessor_id:
         _is_out_of_grace(world, rotation, sender.grace)
+        _is_let_go(world, rotation, sender)
 
 
 def _is_out_of_grace(world: World, rotation: Rotation, asked: timedelta | None) -> None:
     grace = rotation.grace if asked is None else min(asked, rotation.grace)
     if rotation.verified_at is None or when(world.now) < rotation.verified_at + grace:
         raise Violation("I7", "the predecessor is about to be deleted before its grace is over")
+
+
+def _is_let_go(world: World, rotation: Rotation, sender: Sender) -> None:
+    is_in_a_hurry = sender.is_in_a_hurry or rotation.reason == "compromised"
+    if not is_in_a_hurry and not sender.opened.issuperset(world.gates):
+        raise Violation("I8", "the predecessor is about to be deleted, and a gate is not open")
+    if world.has_hooks and world.told != rotation.id:
+        raise Violation("I9", "the predecessor is about to be deleted before hooks were told")
 
 
 def _is_accounted_for(world: World, secret_id: str, value: str) -> bool:

@@ -4,7 +4,7 @@ They stand in for the adapters and keep to the contracts in `rotator.ports`: whi
 that nothing happened, and which that it may have.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ from rotator.model import (
 )
 from rotator.ports import (
     Draft,
+    Hooks,
     Issuer,
     Lease,
     Ledger,
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
 LEASE = 600.0
 #: How long Vonage may refuse a new secret, and a request may be under way, in seconds.
 PATIENCE = 80.0
+#: How long a gate takes that takes its time, in seconds: longer than a look is good for.
+LONG_ANSWER = 61.0
 #: How Vonage may answer while the news of a secret spreads.
 LAGS = "done, without the newest"
 
@@ -204,6 +207,48 @@ class MemoryStore(Store):
         return StoredPending(version=version, entry=staged.entry, value=value)
 
 
+class MemoryHooks(Hooks):
+    """Those who are told, and the gates."""
+
+    def __init__(self, process: "Process") -> None:
+        """Answer `process`."""
+        self._process, self._world = process, process.world
+
+    def has_listeners(self, account: Account) -> bool:
+        """Whether anyone is told of a new secret."""
+        del account
+        return self._world.has_hooks
+
+    def gates(self, account: Account) -> tuple[str, ...]:
+        """Name the gates."""
+        del account
+        return self._world.gates
+
+    def ask(self, account: Account, rotation: Rotation, gate: str) -> str | None:
+        """Ask a gate; it may be shut as often as the world has it, and may take its time."""
+        del account, rotation
+        answer = self._process.at(f"ask {gate}", self._ways_to_open, "open, after a minute")
+        if answer == "shut":
+            self._world.shuts -= 1
+            self._process.opened = frozenset()
+            return "shut"
+        if answer != "open":
+            self._world.pass_time(LONG_ANSWER)
+        self._process.opened |= {gate}
+        return None
+
+    def deliver(self, names: Collection[str]) -> Iterator[object]:
+        """Tell of the new secret; whether that succeeds is nobody's business here."""
+        del names
+        self._process.at("deliver", _done)
+        rotation = self._world.rotation
+        self._world.told = rotation.id if rotation else None
+        yield None
+
+    def _ways_to_open(self) -> list[str]:
+        return ["open", "shut"] if self._world.shuts else ["open"]
+
+
 class MemoryLedger(Ledger):
     """The ledger; its rules are those of `rotator.ledger.book`."""
 
@@ -261,7 +306,7 @@ class MemoryLedger(Ledger):
         self._guard(lease)
         if answer == "fails":
             raise LedgerError
-        self._record(lease, rotation, entries[-1])
+        self._record(lease, rotation, entries)
         if last:
             self._world.owner = None
         self._process.changed()
@@ -276,7 +321,7 @@ class MemoryLedger(Ledger):
         self._guard(lease)
         self._prolong()
 
-    def _record(self, lease: Lease, rotation: Rotation | None, last: Draft) -> None:
+    def _record(self, lease: Lease, rotation: Rotation | None, entries: Sequence[Draft]) -> None:
         world = self._world
         if rotation and rotation.closed_at:
             world.closed = (*world.closed, rotation)
@@ -284,11 +329,8 @@ class MemoryLedger(Ledger):
             world.completed += rotation.outcome == "completed"
         elif rotation:
             world.rotation = rotation
-        secret_id = last.detail.get("secret_id")
-        world.intent = None
-        if last.event == "intent" and last.step:
-            named = secret_id if isinstance(secret_id, str) else None
-            world.intent = Intent(token=lease.token, step=last.step.value, secret_id=named)
+        for draft in entries:
+            world.intent = _intent(lease, draft)
         self._prolong()
 
     def _guard(self, lease: Lease) -> None:
@@ -301,6 +343,15 @@ class MemoryLedger(Ledger):
     def _call(self, what: str) -> None:
         if self._process.at(what, _done, "fails") != "done":
             raise LedgerError
+
+
+def _intent(lease: Lease, draft: Draft) -> Intent | None:
+    """Give the intent that an entry states, if it does."""
+    if draft.event != "intent" or draft.step is None:
+        return None
+    secret_id = draft.detail.get("secret_id")
+    named = secret_id if isinstance(secret_id, str) else None
+    return Intent(token=lease.token, step=draft.step.value, secret_id=named)
 
 
 def _done() -> list[str]:

@@ -16,7 +16,14 @@ from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, OnForeign, Report, Request
 from tests.exploration import invariants, outsiders
 from tests.exploration.fingerprint import describe, stack
-from tests.exploration.ports import LEASE, PATIENCE, MemoryIssuer, MemoryLedger, MemoryStore
+from tests.exploration.ports import (
+    LEASE,
+    PATIENCE,
+    MemoryHooks,
+    MemoryIssuer,
+    MemoryLedger,
+    MemoryStore,
+)
 from tests.exploration.script import Script
 from tests.exploration.world import (
     CreateSecret,
@@ -101,6 +108,8 @@ class Process:
     unseen: frozenset[str] = frozenset()
     #: The fencing token of its lease.
     token: int = 0
+    #: Gates that it found open, since it found one shut.
+    opened: frozenset[str] = frozenset()
     is_over: bool = False
     calls: int = 0
 
@@ -255,7 +264,7 @@ class Process:
 
     def _brief(self) -> str:
         world = self.world
-        left = (self.faults_left, self.takeovers_left, sorted(self.unseen))
+        left = (self.faults_left, self.takeovers_left, sorted(self.unseen), sorted(self.opened))
         lease = (self.token == world.token, world.intent is not None)
         elder = self.elder._brief() if self.elder else ""
         return f"{self.asked}{left}{lease}{elder}"
@@ -266,6 +275,8 @@ class Process:
             token=self.token,
             may_evict_foreign=policy.on_foreign is OnForeign.EVICT_OLDEST,
             grace=self.asked.request.grace,
+            opened=self.opened,
+            is_in_a_hurry=self.asked.request.reason == "compromised",
         )
 
     def _engine(self) -> Engine:
@@ -274,6 +285,7 @@ class Process:
             issuer=MemoryIssuer(self),
             store=MemoryStore(self),
             ledger=MemoryLedger(self),
+            hooks=MemoryHooks(self),
             accounts=self.accounts,
             propagation_timeout=timedelta(seconds=PATIENCE),
             draw=lambda _length: world.name("v"),

@@ -234,6 +234,31 @@ LARGER = (
     BESIEGED,
     FORGETFUL,
 )
+GATED = Scenario(
+    name="a gate that opens late",
+    worlds=(tidy(gates=("gate",), shuts=2, has_hooks=True),),
+    accounts=accounts(),
+    asked=(ASKED, RESUMED, WAITED),
+)
+GATED_TWICE = Scenario(
+    name="two gates and a grace",
+    worlds=(tidy(gates=("one", "two"), shuts=2, has_hooks=True),),
+    accounts=accounts(grace=GRACE),
+    bounds=Bounds(faults=0),
+)
+GATED_REPLACED = replace(
+    GATED_TWICE,
+    name="two gates, and another process takes the lease",
+    bounds=Bounds(faults=0, takeovers=1),
+)
+GATED_LEAKED = Scenario(
+    name="a value that leaked while its rotation waits for a gate",
+    worlds=(tidy(gates=("gate",), shuts=2),),
+    accounts=accounts(),
+    asked=(ASKED, COMPROMISED),
+    bounds=Bounds(faults=0),
+    rotations=2,
+)
 ALL = (
     PLAIN,
     LATE,
@@ -253,5 +278,9 @@ ALL = (
     MEDDLED,
     MEDDLED_GRACE,
     MEDDLED_UNNOTED,
+    GATED,
+    GATED_TWICE,
+    GATED_REPLACED,
+    GATED_LEAKED,
     *LARGER,
 )

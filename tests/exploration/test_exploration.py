@@ -20,12 +20,14 @@ from rotator.protocol import (
     Create,
     Delete,
     Evict,
+    Notify,
     Open,
     Probe,
     Push,
     Refuse,
     Stage,
     Verify,
+    Wait,
     decide,
 )
 from tests.exploration import scenarios
@@ -39,6 +41,8 @@ LONG = (
     scenarios.REJECTED,
     scenarios.MEDDLED_GRACE,
     scenarios.MEDDLED_UNNOTED,
+    scenarios.GATED,
+    scenarios.GATED_REPLACED,
     *scenarios.LARGER,
 )
 
@@ -124,6 +128,22 @@ def without_probing(*arguments: object, **named: object) -> Action:
     return action
 
 
+def without_gates(*arguments: object, **named: object) -> Action:
+    """Delete the predecessor though a gate is shut."""
+    action, rotation = _decided(arguments, named)
+    if isinstance(action, Wait) and action.gate and rotation and rotation.predecessor_id:
+        return Delete(secret_id=rotation.predecessor_id)
+    return action
+
+
+def without_telling(*arguments: object, **named: object) -> Action:
+    """Delete the predecessor before anyone was told of the new secret."""
+    action, rotation = _decided(arguments, named)
+    if isinstance(action, Notify) and rotation and rotation.predecessor_id:
+        return Delete(secret_id=rotation.predecessor_id)
+    return action
+
+
 @pytest.mark.parametrize(
     ("wrong", "scenario"),
     [
@@ -131,6 +151,8 @@ def without_probing(*arguments: object, **named: object) -> Action:
         (with_another_value, scenarios.UNNOTED),
         (without_asking_whose, scenarios.FULL),
         (without_probing, scenarios.PLAIN),
+        (without_gates, scenarios.GATED),
+        (without_telling, scenarios.GATED),
     ],
 )
 def test_a_wrong_rule_is_found(

@@ -149,6 +149,10 @@ class World:
     #: Clearing the pending entry destroys its versions, but goes on counting them; otherwise it
     #: forgets that there were any, and the next write begins at 1 again.
     counts: bool = False
+    #: Names of the gates, how often they may still be shut, and whether hooks are to be told.
+    gates: tuple[str, ...] = ()
+    shuts: int = 0
+    has_hooks: bool = False
     #: What may still go wrong in this world.
     outsiders: int = 0
     lates: int = 0
@@ -160,6 +164,8 @@ class World:
     harmed: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
     pushed: str | None = None
+    #: The rotation that the hooks were told of.
+    told: str | None = None
     completed: int = 0
     #: Counts names, so that none is used twice.
     serial: int = 100
@@ -226,6 +232,8 @@ class World:
             (self.expendable & ids, self.held & ids, self.harmed & values, self.unfit & values),
             (staged and self.knows(staged.entry.rotation_id)),
             (rotation and self.pushed == rotation.id, self.completed),
+            (rotation and self.told == rotation.id, self.shuts),
+            (self.gates and rotation and rotation.reason == "compromised"),
             (self.outsiders, self.lates, self.rejections, self.losses),
         )
         return describe(parts)

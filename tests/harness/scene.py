@@ -21,10 +21,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from rotator import composition
 from rotator.adoption import Adopted
 from rotator.engine import Engine
+from rotator.hooks.call import Caller
+from rotator.hooks.courier import Courier
 from rotator.ledger import schema
 from rotator.ledger.book import Book
 from rotator.ledger.chain import Entry
 from rotator.ledger.database import open_database
+from rotator.ledger.deliveries import Deliveries
 from rotator.ledger.queries import Queries
 from rotator.model import (
     Account,
@@ -36,7 +39,8 @@ from rotator.model import (
     Rotation,
     SecretValue,
 )
-from rotator.ports import Draft, Issuer, Lease, Ledger, Store
+from rotator.notice import Event, Hook, hearing
+from rotator.ports import Draft, Hooks, Issuer, Lease, Ledger, Store
 from rotator.sim import SimSecret, VaultSimulator, VonageSimulator, World
 from rotator.vault import Connection, KvStore, TokenFile
 from rotator.vonage import Secrets, Transport
@@ -71,6 +75,7 @@ class Setting:
     full_status: int = 403
     #: The account was rotated before, so that its Vault entry has a note.
     rotated_before: bool = False
+    hooks: tuple[Hook, ...] = ()
 
 
 class Scene:
@@ -140,7 +145,16 @@ class Scene:
         self._process.callback(self.database.dispose)
         event.listen(self.database, "connect", _without_sync)
         self.queries = Queries(self.database)
-        self.book = Book(self.database, lease_seconds=LEASE)
+        self.book = Book(self.database, lease_seconds=LEASE, hearing=self._hearing)
+        self.deliveries = Deliveries(self.database)
+        self.courier = Courier(
+            hooks=self.hooks,
+            accounts=self.accounts,
+            mount="secret",
+            outbox=lambda: self.deliveries,
+            caller=Caller(environ={}),
+            now=self.clock.now,
+        )
         with patch("rotator.vonage.connections._tls", _tls):
             self.transport = Transport(
                 api_url=self.world.vonage.url,
@@ -166,6 +180,7 @@ class Scene:
             ledger=cast("Ledger", Tap("ledger", self.book, self.calls)),
             accounts=self.accounts,
             propagation_timeout=self.setting.propagation_timeout,
+            hooks=cast("Hooks", Tap("hooks", self.courier, self.calls)),
             listener=self._listen,
             draw=self._draw,
             now=self.clock.now,
@@ -183,6 +198,14 @@ class Scene:
         number = len(list(self.folder.glob("ledger-*.db"))) + 1
         self.ledger_file = self.folder / f"ledger-{number}.db"
         self.ledger_file.write_bytes(_empty_ledger())
+
+    @property
+    def hooks(self) -> tuple[Hook, ...]:
+        """The configured hooks."""
+        return self.setting.hooks
+
+    def _hearing(self, event: Event, name: str) -> tuple[str, ...]:
+        return hearing(self.hooks, event, name)
 
     def _listen(self, name: str, draft: Draft) -> None:
         self.told.append((name, draft))

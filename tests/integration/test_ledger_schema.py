@@ -269,7 +269,7 @@ def fill(engine: Engine) -> list[chain.Entry]:
     """Put a row into every table, whatever its columns are, and two entries into the chain."""
     first = chain.linked(DRAFT, account="a", at=NOW, seq=1, prev_hash=chain.GENESIS)
     second = chain.linked(DRAFT, account="a", at=NOW, seq=2, prev_hash=first.hash)
-    known = {"account": "a", "name": "a", "chain_seq": 2, "chain_head": second.hash}
+    known = {"account": "a", "name": "a", "chain_seq": 2, "chain_head": second.hash, "told": "{}"}
     metadata = MetaData()
     with writing(engine) as connection:
         metadata.reflect(connection)

@@ -597,14 +597,6 @@ def test_key_outside_its_table_is_shown_there(refuse: Refuse) -> None:
     assert "poll: unknown key, did you mean daemon.poll?" in error.message
 
 
-def test_hooks_are_refused_not_ignored(refuse: Refuse) -> None:
-    """A file with hooks is refused, since a gate that is ignored would be unsafe."""
-    error = refuse(VAULT + SMS + '[[hooks]]\non = ["gate"]\ncommand = ["/bin/true"]\n')
-
-    assert error.message.endswith("hooks: unknown key")
-    assert error.hint == "hooks are not available in this version; remove [[hooks]]"
-
-
 @pytest.mark.parametrize(
     ("table", "key", "hint"),
     [

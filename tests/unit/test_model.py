@@ -120,8 +120,8 @@ def test_ids_cannot_be_shifted_into_one_another() -> None:
 def test_steps_come_in_the_order_of_a_rotation() -> None:
     """The enumeration can be read as the protocol's course."""
     assert [step.value for step in Step] == [
-        *("open", "evict", "stage", "create", "probe", "push", "verify", "clear", "wait"),
-        *("delete", "complete", "abort"),
+        *("open", "evict", "stage", "create", "probe", "push", "verify", "clear", "hooks"),
+        *("wait", "delete", "complete", "abort"),
     ]
 
 

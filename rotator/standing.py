@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from rotator import window
-from rotator.cli import words
+from rotator import window, words
 from rotator.model import SUPERSEDED, Account, Rotation
+from rotator.notice import Undelivered
+from rotator.ports import AccountRecord
 
 #: How late a deletion may be before that means that nobody carries the rotation on.
 _LATE = timedelta(days=1)
@@ -45,6 +46,31 @@ class Standing:
     drift: str | None
     #: The newest one, open or closed.
     rotation: Rotation | None
+    #: What hooks were not told yet.
+    undelivered: tuple[Undelivered, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        account: Account,
+        record: AccountRecord,
+        now: datetime,
+        undelivered: tuple[Undelivered, ...] = (),
+    ) -> Self:
+        """Tell how `account` stands by what the ledger has of it."""
+        return cls(
+            account=account,
+            now=now,
+            secret_ids=record.listed_ids,
+            current_id=record.current_id,
+            current_since=record.current_since,
+            seen_at=record.seen_at,
+            next_due_at=record.next_due_at,
+            hold=record.hold,
+            drift=record.drift,
+            rotation=record.last_rotation,
+            undelivered=undelivered,
+        )
 
     @property
     def opened(self) -> Rotation | None:
@@ -110,6 +136,8 @@ class Standing:
             "next_due_at": words.rfc3339(self.next_due_at),
             "overdue": self.lateness is not None,
             "hold": self.hold,
+            "gate": self._gate_document(),
+            "undelivered": [_undelivered_document(each) for each in self.undelivered],
             "last_rotation": self._rotation_document(self.rotation) if self.rotation else None,
         }
 
@@ -136,13 +164,42 @@ class Standing:
 
     def _notes(self) -> list[str]:
         waits = self._deletion_at
+        gate = self._gate_note()
         notes = {
             "held: ": self.hold,
             "": self.drift,
             "overdue: ": self.lateness,
-            "waiting until ": words.moment(waits) if waits else None,
+            "waiting for gate ": gate,
+            "waiting until ": words.moment(waits) if waits and not gate else None,
+            "hook ": self._hook_note(),
         }
         return [f"{word}{note}" for word, note in notes.items() if note]
+
+    def _gate_note(self) -> str | None:
+        opened = self.opened
+        if opened is None or opened.gate is None:
+            return None
+        return f"{opened.gate} since {words.moment(opened.gate_since)}: {opened.gate_reason}"
+
+    def _hook_note(self) -> str | None:
+        failing = [each for each in self.undelivered if each.reason is not None]
+        if not failing:
+            return None
+        first, others = failing[0], len(failing) - 1
+        more = f", and {others} more" if others else ""
+        tried = f"tried {first.attempts} time{'' if first.attempts == 1 else 's'}"
+        return f"{first.hook} fails ({first.event}, {tried}): {first.reason}{more}"
+
+    def _gate_document(self) -> dict[str, Any] | None:
+        opened = self.opened
+        if opened is None or opened.gate is None:
+            return None
+        return {
+            "name": opened.gate,
+            "reason": opened.gate_reason,
+            "since": words.rfc3339(opened.gate_since),
+            "next_try_at": words.rfc3339(opened.gate_retry_at),
+        }
 
     def _rotation_document(self, rotation: Rotation) -> dict[str, Any]:
         return {
@@ -158,3 +215,14 @@ class Standing:
             "delete_due_at": words.rfc3339(window.deletion_at(self.account.policy, rotation)),
             "error_code": rotation.error_code,
         }
+
+
+def _undelivered_document(undelivered: Undelivered) -> dict[str, Any]:
+    return {
+        "hook": undelivered.hook,
+        "event": undelivered.event.value,
+        "since": words.rfc3339(undelivered.since),
+        "attempts": undelivered.attempts,
+        "reason": undelivered.reason,
+        "next_try_at": words.rfc3339(undelivered.next_try_at),
+    }

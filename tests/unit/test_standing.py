@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from rotator.cli.standing import Phase, Standing
 from rotator.model import Rotation, Step
+from rotator.notice import Event, Undelivered
+from rotator.standing import Phase, Standing
 from tests.unit.test_cli_fleet import account
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -113,3 +114,58 @@ def test_a_row_tells_the_last_rotation() -> None:
     assert standing(rotation=WAITING).row()[5] == "open for 3d, at wait"
     assert standing(rotation=None).row()[5] == "-"
     assert "waiting until 2026-11-24 11:00 UTC" in standing(rotation=WAITING).row()[-1]
+
+
+GATED = replace(
+    WAITING,
+    verified_at=NOW - 2 * DAY,
+    gate="consumers",
+    gate_reason="exit status 1: 3 of 7",
+    gate_since=NOW - HOUR,
+    gate_retry_at=NOW + HOUR,
+)
+UNDELIVERED = Undelivered(
+    account="a",
+    hook="chat",
+    event=Event.PUSHED,
+    since=NOW - HOUR,
+    attempts=3,
+    reason="answered 500",
+    next_try_at=NOW + HOUR,
+)
+
+
+def test_a_gate_is_named_instead_of_the_grace() -> None:
+    """With its reason, and since when it is waited for."""
+    found = standing(rotation=GATED)
+
+    assert (
+        "waiting for gate consumers since 2026-11-23 11:00 UTC: exit status 1: 3 of 7"
+        in (found.row()[-1])
+    )
+    assert "waiting until" not in found.row()[-1]
+    assert found.document()["gate"] == {
+        "name": "consumers",
+        "reason": "exit status 1: 3 of 7",
+        "since": "2026-11-23T11:00:00Z",
+        "next_try_at": "2026-11-23T13:00:00Z",
+    }
+    assert standing(rotation=WAITING).document()["gate"] is None
+    assert standing().document()["gate"] is None
+
+
+@pytest.mark.parametrize(
+    ("undelivered", "note"),
+    [
+        ([], "-"),
+        ([replace(UNDELIVERED, reason=None)], "-"),
+        ([UNDELIVERED], "hook chat fails (pushed, tried 3 times): answered 500"),
+        (
+            [UNDELIVERED, replace(UNDELIVERED, hook="other")],
+            "hook chat fails (pushed, tried 3 times): answered 500, and 1 more",
+        ),
+    ],
+)
+def test_hooks_that_fail_are_noted(undelivered: list[Undelivered], note: str) -> None:
+    """One that was not tried yet is no failure; the first that fails is named."""
+    assert standing(undelivered=tuple(undelivered)).row()[-1] == note

@@ -1,0 +1,75 @@
+"""Having hooks called: a few threads that deliver what is due, apart from rotations."""
+
+import threading
+import time
+from datetime import UTC, datetime
+
+import structlog
+
+from rotator.daemon.health import Health
+from rotator.errors import RotatorError
+from rotator.wiring import Wiring
+
+_log = structlog.get_logger(__name__)
+
+#: Calls at once: a hook that takes all of its time must not keep the others waiting.
+THREADS = 4
+
+
+class Post:
+    """Delivers, at most so much at once, whatever configuration it is for."""
+
+    def __init__(self, *, health: Health, stopping: threading.Event) -> None:
+        """Prepare; nothing is delivered yet."""
+        self._health = health
+        self._stopping = stopping
+        self._lock = threading.Lock()
+        self._threads: dict[threading.Thread, Wiring] = {}
+
+    def begin(self, wiring: Wiring) -> None:
+        """Start to deliver, if anything is due.
+
+        Raises:
+            RotatorError: the ledger cannot be read.
+        """
+        hooks = [hook.name for hook in wiring.settings.hooks]
+        if not hooks or not wiring.deliveries.are_due(hooks, datetime.now(UTC)):
+            return
+        with self._lock:
+            for _ in range(THREADS - len(self._threads)):
+                # Not waited for for ever at the end: see `join`.
+                thread = threading.Thread(
+                    target=self._run, args=(wiring,), name="hooks", daemon=True
+                )
+                self._threads[thread] = wiring
+                thread.start()
+
+    def uses(self, wiring: Wiring) -> bool:
+        """Whether something is being delivered on `wiring`."""
+        with self._lock:
+            return any(used is wiring for used in self._threads.values())
+
+    def join(self, deadline: float) -> bool:
+        """Wait for what is being delivered, until `deadline` at most; give whether it ended.
+
+        What is left behind is tried again by whoever comes next.
+        """
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(min(threading.TIMEOUT_MAX, max(0.0, deadline - time.monotonic())))
+        return not any(thread.is_alive() for thread in threads)
+
+    def _run(self, wiring: Wiring) -> None:
+        try:
+            for _ in wiring.courier.deliver(None):
+                if self._stopping.is_set():
+                    return
+        except RotatorError as error:
+            if not self._health.failed(error):
+                _log.warning("not delivered", code=error.code, reason=error.message)
+        except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
+            _log.error("unexpected error", exc_info=error)
+        finally:
+            with self._lock:
+                self._threads.pop(threading.current_thread(), None)

@@ -1,0 +1,191 @@
+"""Deliveries: who may try one, and what became of it.
+
+A delivery is claimed, tried outside of any transaction, and settled. Its claim is a lease, so
+that of many processes one tries it at a time; one that dies in between leaves it to the others.
+Between the try and its record it may be tried once more: at least once, never lost.
+"""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    delete,
+    or_,
+    select,
+    update,
+)
+
+from rotator import schedule
+from rotator.ledger import process, tables
+from rotator.ledger.book import append_to, clock_of
+from rotator.ledger.database import reading, writing
+from rotator.ledger.outbox import notice_in
+from rotator.model import Step
+from rotator.notice import KEPT, Delivery, Event, Undelivered
+from rotator.ports import Draft
+
+#: How much longer than one call of a hook the right to try a delivery lasts.
+_SPARE = timedelta(minutes=1)
+
+
+class Deliveries:
+    """What is to be delivered (`rotator.hooks.courier.Outbox`)."""
+
+    def __init__(self, engine: Engine, *, owner: str | None = None) -> None:
+        """Keep them in `engine`'s database; `owner` names this process to others."""
+        self._engine = engine
+        self._owner = owner or process.this_process()
+
+    def claim(
+        self,
+        hooks: Collection[str],
+        *,
+        accounts: Collection[str] | None,
+        longest: timedelta,
+        due: datetime,
+        now: datetime,
+    ) -> Delivery | None:
+        """Take the right to try one delivery that was due at the time `due`, the longest first.
+
+        Of hooks of these names, and of accounts of these names, None for all; one call of a hook
+        takes `longest` at most. None where there is none that nobody is at already.
+
+        Raises:
+            LedgerError: the ledger cannot be written.
+        """
+        with writing(self._engine) as connection:
+            clock = clock_of(connection, now)
+            query = _due(hooks, due).where(_is_free(connection, clock)).limit(1)
+            if accounts is not None:
+                query = query.where(_ROW.account.in_(accounts))
+            # On SQLite this compiles to nothing; there one transaction waits for the other.
+            row = connection.execute(query.with_for_update(skip_locked=True)).mappings().first()
+            if row is None:
+                return None
+            return self._take(connection, row, expiry=clock + longest + _SPARE)
+
+    def settle(self, delivery: Delivery, reason: str | None, *, now: datetime) -> str | None:
+        """Record what became of a try: `reason` says why it failed, None that it did not.
+
+        Gives the event that was recorded; None for one more try that failed, and where another
+        process has taken the delivery since.
+
+        Raises:
+            LedgerError: it is not sure to be recorded; the delivery may be tried once more.
+        """
+        with writing(self._engine) as connection:
+            mine = _ROW.id == delivery.id, _ROW.lease_owner == delivery.owner
+            claimed = select(tables.delivery).where(*mine, _ROW.attempts == delivery.attempts)
+            row = connection.execute(claimed.with_for_update()).mappings().first()
+            if row is None:
+                return None
+            event = _event(delivery, row, reason, now)
+            if event in _OVER:
+                connection.execute(delete(tables.delivery).where(*mine))
+            else:
+                connection.execute(
+                    update(tables.delivery)
+                    .where(*mine)
+                    .values(
+                        retry_at=schedule.delivery_retry_at(delivery.id, delivery.attempts, now),
+                        reason=reason,
+                        lease_owner=None,
+                        lease_expires_at=None,
+                    )
+                )
+            if event:
+                append_to(
+                    connection, delivery.notice.account, [_draft(event, delivery, reason)], now
+                )
+            return event
+
+    def are_due(self, hooks: Collection[str], now: datetime) -> bool:
+        """Whether anything is due for hooks of these names, whoever is at it.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        with reading(self._engine) as connection:
+            return connection.execute(_due(hooks, now).limit(1)).first() is not None
+
+    def undelivered(self, hooks: Collection[str]) -> list[Undelivered]:
+        """Give what did not reach the hooks of these names yet, by account, the oldest first.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        query = select(tables.delivery).where(_ROW.hook.in_(hooks))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_ROW.account, _ROW.seq)).mappings().all()
+        return [
+            Undelivered(
+                account=row["account"],
+                hook=row["hook"],
+                event=Event(row["event"]),
+                since=row["at"],
+                attempts=row["attempts"],
+                reason=row["reason"],
+                next_try_at=row["retry_at"],
+            )
+            for row in rows
+        ]
+
+    def _take(self, connection: Connection, row: RowMapping, *, expiry: datetime) -> Delivery:
+        attempts = row["attempts"] + 1
+        connection.execute(
+            update(tables.delivery)
+            .where(_ROW.id == row["id"])
+            .values(attempts=attempts, lease_owner=self._owner, lease_expires_at=expiry)
+        )
+        return Delivery(
+            id=row["id"],
+            notice=notice_in(row["notice"]),
+            hook=row["hook"],
+            attempts=attempts,
+            owner=self._owner,
+        )
+
+
+#: Events after which there is nothing left to deliver.
+_OVER = ("delivered", "given-up")
+_ROW = tables.delivery.c
+
+
+def _due(hooks: Collection[str], now: datetime) -> Select[Any]:
+    query = select(tables.delivery).where(_ROW.retry_at <= now, _ROW.hook.in_(hooks))
+    return query.order_by(_ROW.retry_at, _ROW.account, _ROW.seq)
+
+
+def _is_free(connection: Connection, clock: datetime) -> ColumnElement[bool]:
+    """Whether nobody is at it, or only one who cannot record it any more."""
+    owners = select(_ROW.lease_owner).where(_ROW.lease_owner.is_not(None)).distinct()
+    dead = [owner for owner in connection.execute(owners).scalars() if process.is_dead(owner)]
+    return or_(
+        _ROW.lease_owner.is_(None), _ROW.lease_expires_at <= clock, _ROW.lease_owner.in_(dead)
+    )
+
+
+def _event(delivery: Delivery, row: RowMapping, reason: str | None, now: datetime) -> str | None:
+    """Name what became of a try; one more failure is no event."""
+    if reason is None:
+        return "delivered"
+    if delivery.notice.event is not Event.PUSHED and now - delivery.notice.at >= KEPT:
+        return "given-up"
+    return "undelivered" if row["reason"] is None else None
+
+
+def _draft(event: str, delivery: Delivery, reason: str | None) -> Draft:
+    notice = delivery.notice
+    detail = {"hook": delivery.hook, "event": notice.event.value, "attempts": delivery.attempts}
+    return Draft(
+        event=event,
+        step=Step.HOOKS,
+        detail=detail if reason is None else detail | {"why": reason},
+        rotation_id=notice.rotation_id,
+    )

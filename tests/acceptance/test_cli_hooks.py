@@ -1,0 +1,158 @@
+"""Hooks, as the real commands call them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.desk import Desk
+from tests.harness.receiver import receiving, status
+
+
+@pytest.fixture
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+    """One account with an empty ledger."""
+    with Desk(tmp_path, ledger=sqlite_template) as desk:
+        yield desk
+
+
+def configure(desk: Desk, *hooks: dict[str, Any]) -> None:
+    """Add hooks to the configuration; JSON's values are TOML's."""
+    tables = [
+        "\n".join(["[[hooks]]", *(f"{key} = {json.dumps(value)}" for key, value in hook.items())])
+        for hook in hooks
+    ]
+    desk.config.write_text("\n".join([desk.text, *tables, ""]))
+
+
+def gate(desk: Desk) -> dict[str, Any]:
+    """Give a gate that is open once a file is there."""
+    program = desk.folder / "gate"
+    program.write_text(
+        f"#!/bin/sh\n[ -e {desk.folder}/open ] && exit\necho 3 of 7 consumers >&2\nexit 1\n"
+    )
+    program.chmod(0o700)
+    return {"on": ["gate"], "command": [str(program)]}
+
+
+def test_rotate_now_tells_and_asks(desk: Desk) -> None:
+    """A cron job needs no daemon: what it brings about is told when it ends."""
+    with receiving() as receiver:
+        configure(desk, {"on": ["pushed", "completed"], "url": receiver.url}, gate(desk))
+        (desk.folder / "open").touch()
+        done = desk.rotate()
+        bodies = [json.loads(taken.body) for taken in receiver.taken]
+
+    assert [body["event"] for body in bodies] == ["pushed", "completed"]
+    assert [body["secret_id"] for body in bodies] == desk.secret_ids() * 2
+    assert "hooks told" in done.err
+    assert "open: gate gate" in done.err
+    assert not [value for value in desk.values() if value in str(receiver.taken)]
+
+
+def test_a_shut_gate_is_shown_and_waited_for(desk: Desk) -> None:
+    """In the table and the document, with its reason; then `resume` finishes."""
+    configure(desk, gate(desk))
+    first = desk.rotate("account-1", "--json")
+    shown = desk.run("status")
+    (account,) = desk.run("status", "--json").json()["accounts"]
+    again = desk.run("rotate-now", "account-1")
+    kept = desk.secret_ids()
+    (desk.folder / "open").touch()
+    resumed = desk.run("resume", "--json")
+
+    assert first.json()[0]["outcome"] == "awaiting-deletion"
+    assert "waiting for gate gate since " in shown.out
+    assert "exit status 1: 3 of 7 consumers" in shown.out
+    assert account["phase"] == "waiting"
+    assert account["gate"]["name"] == "gate"
+    assert account["gate"]["reason"] == "exit status 1: 3 of 7 consumers"
+    assert again.code == 3
+    assert "error: account-1: the last rotation waits for gate gate" in again.err
+    assert len(kept) == 2
+    assert resumed.json()[0]["outcome"] == "completed"
+    assert len(desk.secret_ids()) == 1
+
+
+def test_a_leaked_secret_is_deleted_with_a_warning(desk: Desk) -> None:
+    """`--compromised` asks no gate, and says so; the record says so as well."""
+    configure(desk, gate(desk))
+    done = desk.run("rotate-now", "account-1", "--compromised")
+    history = desk.run("history", "account-1")
+
+    assert done.code == 0
+    assert done.err.startswith(
+        "warning: account-1: no gate is asked before the old secret is deleted\n"
+    )
+    assert "gates-skipped" in history.out
+    assert len(desk.secret_ids()) == 1
+
+
+def test_a_hook_that_fails_is_shown_and_tried_again(desk: Desk) -> None:
+    """It changes nothing about the rotation; `resume` tries it again when it is time."""
+    with receiving() as receiver:
+        receiver.answer = status(500)
+        configure(desk, {"name": "chat", "on": ["pushed"], "url": f"{receiver.url}/T0KEN"})
+        rotated = desk.rotate()
+        shown = desk.run("status")
+        (account,) = desk.run("status", "--json").json()["accounts"]
+        desk.sql("UPDATE delivery SET retry_at = '2020-01-01 00:00:00.000000'")
+        failed = desk.run("resume")
+        receiver.answer = status(200)
+        desk.sql("UPDATE delivery SET retry_at = '2020-01-01 00:00:00.000000'")
+        resumed = desk.run("resume")
+        (well,) = desk.run("status", "--json").json()["accounts"]
+        history = desk.run("history", "account-1", "--json")
+
+    events = {entry["event"]: entry for entry in history.json()}
+    assert rotated.code == failed.code == resumed.code == 0
+    assert "hook chat fails (pushed, tried 1 time): answered 500" in shown.out
+    assert [each["hook"] for each in account["undelivered"]] == ["chat"]
+    assert account["undelivered"][0]["reason"] == "answered 500"
+    assert (
+        "note: account-1: hook chat (pushed) failed and is tried again: answered 500" in failed.err
+    )
+    assert well["undelivered"] == []
+    assert events["undelivered"]["detail"]["why"] == "answered 500"
+    assert events["delivered"]["detail"]["attempts"] == 3
+    everything = [rotated, shown, failed, resumed, history]
+    assert not [done for done in everything if "T0KEN" in done.out + done.err]
+
+
+def test_a_refusal_is_told_once(desk: Desk) -> None:
+    """However often it is tried; as a message that Slack takes."""
+    with receiving() as receiver:
+        configure(desk, {"on": ["refused", "drift"], "url": receiver.url, "format": "slack"})
+        desk.world.vonage.add_secret(desk.account.api_key, "MadeByHand1")
+        codes = [desk.run("rotate-now", "account-1").code for _ in range(2)]
+        [taken] = receiver.taken
+
+    assert codes == [3, 3]
+    assert json.loads(taken.body).keys() == {"text"}
+    assert b"account-1: rotation refused, an operator must decide" in taken.body
+
+
+def test_config_check_warns_of_what_cannot_be_called(desk: Desk) -> None:
+    """The configuration is usable all the same: the program may be elsewhere."""
+    configure(desk, {"on": ["pushed"], "command": ["/no/such/program"]})
+    done = desk.run("config", "check")
+
+    assert done.code == 0
+    assert done.err == (
+        "warning: hook program: /no/such/program is no file\n"
+        "hint: install it, or correct `command`\n"
+    )
+
+
+def test_a_dry_run_names_hooks_and_gates(desk: Desk) -> None:
+    """And calls nobody, nor makes a ledger."""
+    configure(desk, gate(desk), {"on": ["pushed"], "command": ["/no/such/program"]})
+    desk.ledger.unlink()
+    done = desk.run("rotate-now", "account-1", "--dry-run")
+
+    assert done.code == 0
+    assert "hooks   tell of the new secret" in done.out
+    assert "gates   ask gate" in done.out
+    assert not desk.ledger.exists()

@@ -1,0 +1,171 @@
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, update
+from structlog.testing import capture_logs
+
+from rotator.config import load
+from rotator.daemon.health import Health
+from rotator.daemon.notices import Notices
+from rotator.daemon.post import Post
+from rotator.ledger import tables
+from rotator.ledger.queries import Queries
+from rotator.wiring import Wiring
+from tests.harness.receiver import Receiver, receiving, status
+
+CONFIG = """
+[vault]
+address = "http://127.0.0.1:1"
+[ledger]
+url = "{ledger}"
+[[accounts]]
+name = "a"
+api_key = "abcd1234"
+vault_path = "vonage/a"
+min_balance = 5
+[[hooks]]
+on = ["overdue", "balance"]
+url = "{receiver}"
+"""
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Give a web server."""
+    with receiving() as made:
+        yield made
+
+
+@pytest.fixture
+def wiring(ledger_url: str, tmp_path: Path, receiver: Receiver) -> Iterator[Wiring]:
+    """Give what a daemon works with; nothing of it is asked but the ledger and the hook."""
+    path = tmp_path / "config.toml"
+    path.write_text(CONFIG.format(ledger=ledger_url, receiver=receiver.url))
+    with Wiring(load(path, {}), {}) as made:
+        lease = made.book.claim("a", datetime.now(UTC))
+        made.book.release(lease)
+        yield made
+
+
+def know(database: Engine, **columns: Any) -> None:  # noqa: ANN401  # whatever a column holds
+    """Let the ledger know something of the account."""
+    with database.begin() as connection:
+        connection.execute(update(tables.account).values(columns))
+
+
+def events(database: Engine) -> list[str]:
+    """Give the account's entries in short."""
+    return [entry.event for entry in Queries(database).entries("a")]
+
+
+def test_an_overdue_account_is_told_of_once(wiring: Wiring, database: Engine) -> None:
+    """Over restarts; and again when it was rotated in between. An hour late is not overdue yet."""
+    now = datetime.now(UTC)
+    found = []
+    for due_at in (now + DAY, now - DAY / 48, now - DAY, now - DAY, now + DAY, now - 2 * DAY):
+        know(database, next_due_at=due_at)
+        Notices(wiring).overdue()
+        found.append(events(database))
+
+    assert found == [
+        [],
+        [],
+        ["overdue"],
+        ["overdue"],
+        ["overdue", "overdue-over"],
+        ["overdue", "overdue-over", "overdue"],
+    ]
+    assert len(wiring.deliveries.undelivered(["127.0.0.1"])) == 2
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_it_is_looked_every_few_minutes(wiring: Wiring, database: Engine) -> None:
+    """Not at every poll: with many accounts it would be most of what an idle daemon does."""
+    notices = Notices(wiring)
+    notices.overdue()
+    know(database, next_due_at=datetime.now(UTC) - DAY)
+    notices.overdue()
+
+    assert events(database) == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_low_balance_is_told_of_once(wiring: Wiring, database: Engine) -> None:
+    """And again after it had recovered."""
+    notices, account = Notices(wiring), wiring.accounts["a"]
+    for euros in ("9", "4", "3.5", "6", "1"):
+        notices.balance(account, Decimal(euros))
+
+    assert events(database) == ["balance", "balance-over", "balance"]
+
+
+def delivered(wiring: Wiring) -> tuple[Post, Health]:
+    """Have what is due delivered by a daemon's threads."""
+    health = Health()
+    post = Post(health=health, stopping=threading.Event())
+    post.begin(wiring)
+    assert post.join(float("inf"))
+    return post, health
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_what_is_due_is_delivered_by_threads(
+    wiring: Wiring, database: Engine, receiver: Receiver
+) -> None:
+    """Each notice once, and nothing is left running."""
+    know(database, next_due_at=datetime.now(UTC) - DAY)
+    Notices(wiring).overdue()
+    post, _ = delivered(wiring)
+    delivered(wiring)
+    [taken] = receiver.taken
+
+    assert json.loads(taken.body)["reason"].startswith("due for ")
+    assert events(database) == ["overdue", "delivered"]
+    assert not post.uses(wiring)
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_delivery_that_hangs_is_not_waited_for_for_ever(
+    wiring: Wiring, receiver: Receiver
+) -> None:
+    """The process can end all the same; what was not recorded is told again."""
+    receiver.answer = receiver.hang
+    Notices(wiring).balance(wiring.accounts["a"], Decimal(1))
+    post = Post(health=Health(), stopping=threading.Event())
+    post.begin(wiring)
+
+    assert not post.join(0.0)
+    assert post.uses(wiring)
+    receiver.is_over.set()
+    assert post.join(float("inf"))
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_failure_is_logged_and_survived(
+    wiring: Wiring, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hook that fails is told of once; an error that nobody foresaw by its kind alone."""
+    receiver.answer = status(500)
+    Notices(wiring).balance(wiring.accounts["a"], Decimal(1))
+    with capture_logs() as logs:
+        delivered(wiring)
+        Notices(wiring).balance(wiring.accounts["a"], Decimal(9))
+        Notices(wiring).balance(wiring.accounts["a"], Decimal(1))
+
+        def fail(*_arguments: object, **_named: object) -> None:
+            raise ValueError("s3cret")
+
+        monkeypatch.setattr(type(wiring.deliveries), "claim", fail)
+        delivered(wiring)
+
+    assert [(log["event"], log.get("reason")) for log in logs][:1] == [
+        ("undelivered", "answered 500")
+    ]
+    assert {log["event"] for log in logs[1:]} == {"unexpected error"}
