@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rotator.cli import output, words
+from rotator import words
+from rotator.cli import output
 from rotator.cli.session import Session
 
 if TYPE_CHECKING:

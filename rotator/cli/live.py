@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from rotator.cli.progress import told
-from rotator.cli.words import moment, printable
 from rotator.ports import Draft
+from rotator.words import moment, printable
 
 
 class Live:

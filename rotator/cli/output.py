@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rotator.cli.words import NOTHING, printable, short
 from rotator.errors import RotatorError
+from rotator.words import NOTHING, printable, short
 
 Row = Sequence[str]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rotator.cli import fleet, output, passes, results, words
+from rotator import words
+from rotator.cli import fleet, output, passes, results
 from rotator.model import Account, Observation, Report, Request
 from rotator.protocol import (
     Abort,

@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Protocol
 
-from rotator.cli import output, words
+from rotator import words
+from rotator.cli import output
 from rotator.model import Step
 from rotator.ports import Draft
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rotator.cli import output, words
+from rotator import words
+from rotator.cli import output
 from rotator.cli.unexpected import described
 from rotator.errors import ConfigError, Refused, RotatorError, StoreSealed, StoreUnavailable
 from rotator.model import Account, Outcome, Problem, Report

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rotator.cli import output, words
+from rotator import words
+from rotator.cli import output
 from rotator.cli.session import Session
 from rotator.errors import ConfigError, Refused, SecretNotFound, SlotsFull
 from rotator.model import SecretValue

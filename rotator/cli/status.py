@@ -8,10 +8,10 @@ import typer
 
 from rotator.cli import fleet, output
 from rotator.cli.session import Session, chosen
-from rotator.cli.standing import Standing
 from rotator.cli.unexpected import described
 from rotator.errors import Busy, RotatorError
 from rotator.model import Account, Problem
+from rotator.standing import Standing
 
 if TYPE_CHECKING:
     from rotator.wiring import Wiring
@@ -53,19 +53,7 @@ def status(
 def _standings(wiring: "Wiring", accounts: Sequence[Account], now: datetime) -> list[Standing]:
     records = wiring.queries.accounts([account.name for account in accounts])
     return [
-        Standing(
-            account=account,
-            now=now,
-            secret_ids=record.listed_ids,
-            current_id=record.current_id,
-            current_since=record.current_since,
-            seen_at=record.seen_at,
-            next_due_at=record.next_due_at,
-            hold=record.hold,
-            drift=record.drift,
-            rotation=record.last_rotation,
-        )
-        for account, record in zip(accounts, records, strict=True)
+        Standing.of(account, record, now) for account, record in zip(accounts, records, strict=True)
     ]
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rotator.ledger.database import open_database
-from rotator.ledger.queries import AccountRecord, Queries
+from rotator.ledger.queries import Queries
+from rotator.ports import AccountRecord
 from rotator.sim import World
 from tests.harness import leaks
 

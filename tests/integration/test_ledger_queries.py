@@ -15,9 +15,9 @@ from rotator.ledger import tables
 from rotator.ledger.book import Book
 from rotator.ledger.chain import GENESIS
 from rotator.ledger.database import open_database, writing
-from rotator.ledger.queries import AccountRecord, Queries
+from rotator.ledger.queries import Queries
 from rotator.model import Rotation, Step
-from rotator.ports import Draft
+from rotator.ports import AccountRecord, Draft
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 ROTATION = Rotation(

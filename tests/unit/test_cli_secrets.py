@@ -12,7 +12,7 @@ from rotator.model import Credential, Observation, Secret, SecretValue
 from rotator.observer import Sight
 from rotator.ports import StoredPending
 from tests.unit.test_cli_fleet import account
-from tests.unit.test_cli_standing import COMPLETED, ROTATING, WAITING
+from tests.unit.test_standing import COMPLETED, ROTATING, WAITING
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 VIEW = View(

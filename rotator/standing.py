@@ -1,15 +1,19 @@
 """How an account stands, told from the ledger alone."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from rotator.cli import words
+from rotator import words
 from rotator.model import Account, Rotation
+from rotator.ports import AccountRecord
 
 #: How late a deletion may be before that means that nobody carries the rotation on.
 _LATE = timedelta(days=1)
+#: How long a rotation may take to begin and to end once it is due: others may be due as well.
+_TOLERANCE = timedelta(minutes=15)
 
 
 class Phase(StrEnum):
@@ -44,6 +48,27 @@ class Standing:
     drift: str | None
     #: The newest one, open or closed.
     rotation: Rotation | None
+    #: Passes in a row that failed or were refused, and when the next one may be made.
+    failures: int = 0
+    retry_at: datetime | None = None
+
+    @classmethod
+    def of(cls, account: Account, record: AccountRecord, now: datetime) -> Self:
+        """Tell how `account` stands by what the ledger has of it."""
+        return cls(
+            account=account,
+            now=now,
+            secret_ids=record.listed_ids,
+            current_id=record.current_id,
+            current_since=record.current_since,
+            seen_at=record.seen_at,
+            next_due_at=record.next_due_at,
+            hold=record.hold,
+            drift=record.drift,
+            rotation=record.last_rotation,
+            failures=record.failures,
+            retry_at=record.retry_at,
+        )
 
     @property
     def opened(self) -> Rotation | None:
@@ -65,19 +90,33 @@ class Standing:
         return Phase.FAILED if self.rotation.outcome == "failed" else Phase.IDLE
 
     @property
+    def due_from(self) -> datetime | None:
+        """When a rotation is due; None where that is not known, or one has done its work."""
+        is_rotated = self.opened is not None and self.opened.verified_at is not None
+        return None if is_rotated else self.next_due_at
+
+    @property
+    def late_from(self) -> datetime | None:
+        """When something becomes late unless it happens before; None where nothing can."""
+        return min((since + time for _, since, time in self._deadlines()), default=None)
+
+    @property
     def lateness(self) -> str | None:
         """Say what should have happened by now; None where nothing is late."""
-        now, opened = self.now, self.opened
-        is_rotated = opened is not None and opened.verified_at is not None
-        if self.next_due_at and now > self.next_due_at and not is_rotated:
-            return f"due for {words.age(self.next_due_at, now)}"
-        max_age = self.account.policy.max_age
-        if self.current_since and now - self.current_since > max_age:
-            return f"secret older than {words.span(max_age)}"
-        due = opened.delete_due_at if opened else None
-        if due and now - due > _LATE:
-            return f"old secret to be deleted for {words.age(due, now)}"
+        for text, since, time in self._deadlines():
+            if self.now - since > time:
+                return text.format(age=words.age(since, self.now))
         return None
+
+    def _deadlines(self) -> Iterator[tuple[str, datetime, timedelta]]:
+        """Give what has to happen: what is said when it is late, since when, and its time."""
+        max_age, opened = self.account.policy.max_age, self.opened
+        if self.due_from:
+            yield "due for {age}", self.due_from, _TOLERANCE
+        if self.current_since:
+            yield f"secret older than {words.span(max_age)}", self.current_since, max_age
+        if opened and opened.delete_due_at:
+            yield "old secret to be deleted for {age}", opened.delete_due_at, _LATE
 
     @property
     def needs_attention(self) -> bool:

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from rotator.cli import words
+from rotator import words
 
 AT = datetime(2026, 11, 23, 7, 28, 59, 999999, UTC)
 
