@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from rotator.model import (
     Account,
@@ -175,6 +175,42 @@ class Sighting:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AccountRecord:
+    """What the ledger knows of one account."""
+
+    name: str
+    #: Ids that Vonage listed when it was last asked; empty before that.
+    listed_ids: tuple[str, ...]
+    current_id: str | None
+    current_since: datetime | None
+    seen_at: datetime | None
+    drift: str | None
+    next_due_at: datetime | None
+    hold: str | None
+    last_rotation: Rotation | None
+    #: When a rotation was last completed.
+    last_success_at: datetime | None = None
+    #: Passes in a row that failed or were refused, and when the next one may be made.
+    failures: int = 0
+    retry_at: datetime | None = None
+
+    @classmethod
+    def blank(cls, name: str) -> Self:
+        """Know nothing of account `name`."""
+        return cls(
+            name=name,
+            listed_ids=(),
+            current_id=None,
+            current_since=None,
+            seen_at=None,
+            drift=None,
+            next_due_at=None,
+            hold=None,
+            last_rotation=None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Draft:
     """A ledger entry to be written; the ledger adds account, time, sequence and hashes."""
 
@@ -199,22 +235,6 @@ class Memory:
     head: str
     #: What was wrong when the account was last looked at, named exactly; None for nothing.
     drift: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class AccountRecord:
-    """What the ledger knows of one account."""
-
-    name: str
-    #: Ids that Vonage listed when it was last asked; empty before that.
-    listed_ids: tuple[str, ...]
-    current_id: str | None
-    current_since: datetime | None
-    seen_at: datetime | None
-    drift: str | None
-    next_due_at: datetime | None
-    hold: str | None
-    last_rotation: Rotation | None
 
 
 @dataclass(frozen=True, kw_only=True)

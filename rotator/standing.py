@@ -1,5 +1,6 @@
 """How an account stands, told from the ledger alone."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,6 +13,8 @@ from rotator.ports import AccountRecord
 
 #: How late a deletion may be before that means that nobody carries the rotation on.
 _LATE = timedelta(days=1)
+#: How long a rotation may take to begin and to end once it is due: others may be due as well.
+_TOLERANCE = timedelta(minutes=15)
 
 
 class Phase(StrEnum):
@@ -48,6 +51,9 @@ class Standing:
     rotation: Rotation | None
     #: What hooks were not told yet.
     undelivered: tuple[Undelivered, ...] = ()
+    #: Passes in a row that failed or were refused, and when the next one may be made.
+    failures: int = 0
+    retry_at: datetime | None = None
 
     @classmethod
     def of(
@@ -70,6 +76,8 @@ class Standing:
             drift=record.drift,
             rotation=record.last_rotation,
             undelivered=undelivered,
+            failures=record.failures,
+            retry_at=record.retry_at,
         )
 
     @property
@@ -104,20 +112,35 @@ class Standing:
         return window.deletion_at(self.account.policy, self.opened) if self.opened else None
 
     @property
+    def due_from(self) -> datetime | None:
+        """When a rotation may begin that is due; None where none is, or one has done its work."""
+        is_rotated = self.opened is not None and self.opened.verified_at is not None
+        if is_rotated or self.next_due_at is None:
+            return None
+        return window.opens_at(self.account.policy, self.next_due_at)
+
+    @property
+    def late_from(self) -> datetime | None:
+        """When something becomes late unless it happens before; None where nothing can."""
+        return min((since + time for _, since, time in self._deadlines()), default=None)
+
+    @property
     def lateness(self) -> str | None:
         """Say what should have happened by now; None where nothing is late."""
-        now, opened = self.now, self.opened
-        is_rotated = opened is not None and opened.verified_at is not None
-        policy = self.account.policy
-        start = window.opens_at(policy, self.next_due_at) if self.next_due_at else None
-        if start and now > start and not is_rotated:
-            return f"due for {words.age(start, now)}"
-        if self.current_since and now - self.current_since > policy.max_age:
-            return f"secret older than {words.span(policy.max_age)}"
-        due = self._deletion_at
-        if due and now - due > _LATE:
-            return f"old secret to be deleted for {words.age(due, now)}"
+        for text, since, time in self._deadlines():
+            if self.now - since > time:
+                return text.format(age=words.age(since, self.now))
         return None
+
+    def _deadlines(self) -> Iterator[tuple[str, datetime, timedelta]]:
+        """Give what has to happen: what is said when it is late, since when, and its time."""
+        max_age = self.account.policy.max_age
+        if self.due_from:
+            yield "due for {age}", self.due_from, _TOLERANCE
+        if self.current_since:
+            yield f"secret older than {words.span(max_age)}", self.current_since, max_age
+        if self._deletion_at:
+            yield "old secret to be deleted for {age}", self._deletion_at, _LATE
 
     @property
     def needs_attention(self) -> bool:

@@ -7,7 +7,7 @@ reads the ledger and never loads the clients of Vonage and Vault.
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -26,17 +26,27 @@ if TYPE_CHECKING:
     from rotator.ledger.book import Book
     from rotator.ledger.deliveries import Deliveries
     from rotator.ledger.queries import Queries
+    from rotator.ledger.survey import Survey
     from rotator.vault import KvStore
     from rotator.vonage import Accounts, Secrets, Subaccounts, Transport
+
+#: Told `vonage` or `vault`, the operation, what came back, and the seconds that took.
+OnCall = Callable[[str, str, str, float], None]
 
 
 class Wiring:
     """rotator, put together. Close it at the end, or use it in a `with` statement."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
-        """Build from `settings`; `environ` is where VAULT_TOKEN may stand."""
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], *, on_call: OnCall | None = None
+    ) -> None:
+        """Build from `settings`; `environ` is where VAULT_TOKEN may stand.
+
+        `on_call` is told of every HTTP request to Vonage and Vault.
+        """
         self.settings = settings
         self._environ = environ
+        self._on_call = on_call
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
@@ -81,6 +91,13 @@ class Wiring:
         from rotator.ledger.queries import Queries  # noqa: PLC0415  # see above
 
         return Queries(self._ready_database)
+
+    @cached_property
+    def survey(self) -> "Survey":
+        """What reads all accounts of the ledger again and again."""
+        from rotator.ledger.survey import Survey  # noqa: PLC0415  # see above
+
+        return Survey(self._ready_database)
 
     @cached_property
     def book(self) -> "Book":
@@ -159,6 +176,7 @@ class Wiring:
             rest_url=settings.rest_url,
             timeout=settings.timeout.total_seconds(),
             max_requests_per_second=settings.max_requests_per_second,
+            on_call=self._told_of("vonage"),
         )
         self._cleanup.callback(transport.close)
         return transport
@@ -199,6 +217,7 @@ class Wiring:
             namespace=settings.namespace,
             ca_file=str(settings.ca_file) if settings.ca_file else "",
             timeout=settings.timeout.total_seconds(),
+            on_call=self._told_of("vault"),
         )
         return KvStore(connection, settings.mount)
 
@@ -219,6 +238,9 @@ class Wiring:
             caller=Caller(environ=self._environ),
             now=lambda: datetime.now(UTC),
         )
+
+    def _told_of(self, api: str) -> Callable[[str, str, float], None] | None:
+        return partial(self._on_call, api) if self._on_call else None
 
     # -- The engine. -----------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from rotator.config.cron import cron_expression
 from rotator.config.duration import duration, format_duration
 from rotator.config.problem import Unfit, did_you_mean
 from rotator.errors import ConfigError
-from rotator.model import OnForeign
+from rotator.model import OnForeign, SecretValue
 from rotator.notice import Event, Format, Hook
 
 Ordered = TypeVar("Ordered", int, float, timedelta)
@@ -150,6 +150,10 @@ def _timezone(text: str) -> str:
         hint = "write an IANA name, as Europe/Berlin or UTC"
         raise Unfit(f"is no time zone{meant}", hint=hint) from None
     return text
+
+
+def _listen(text: str, info: ValidationInfo) -> str:
+    return url.listen_address(text, has_token=info.data.get("listen_token_file") is not None)
 
 
 def _ledger_url(text: str, info: ValidationInfo) -> str:
@@ -304,8 +308,31 @@ class Daemon(Table):
     poll: Positive = timedelta(seconds=15)
     #: How often each account is compared with Vonage and Vault between rotations.
     drift_check: Positive = timedelta(hours=6)
-    #: HOST:PORT of the status page and metrics; "" for none.
-    listen: Annotated[str, AfterValidator(url.listen_address)] = "127.0.0.1:9470"
+    #: A file whose only line is what readers of the page have to show; None: they show nothing.
+    listen_token_file: File = None
+    #: HOST:PORT or unix:/PATH of the status page and metrics; "" for none.
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:9470"
+
+    def read_listen_token(self) -> SecretValue | None:
+        """Give the token of `listen_token_file`; None where that is not set.
+
+        Raises:
+            ConfigError: the file cannot be read, or what it holds is no token.
+        """
+        if self.listen_token_file is None:
+            return None
+        where = f"daemon.listen_token_file: {str(self.listen_token_file)!r}"
+        try:
+            text = self.listen_token_file.read_text(encoding="ascii").strip()
+        except OSError as error:
+            reason = (error.strerror or "no reason").lower()
+            raise ConfigError(f"{where} cannot be read: {reason}") from None
+        except UnicodeDecodeError:
+            text = ""
+        if not re.fullmatch("[!-~]{16,}", text):
+            hint = "write one there: openssl rand -hex 32"
+            raise ConfigError(f"{where} holds no token of at least 16 characters", hint=hint)
+        return SecretValue(text)
 
 
 class AccountTable(PolicyTable):

@@ -10,6 +10,9 @@ _LOOPBACK_4 = ipaddress.ip_network("127.0.0.0/8")
 _LOOPBACK_6 = ipaddress.ip_address("::1")
 _HIGHEST_PORT = 65535
 
+_LISTEN = re.compile(r"(?P<host>[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+# The kernel takes 107 bytes.
+_SOCKET = re.compile(r"unix:/[!-~]{1,106}")
 _SQLITE = re.compile(r"sqlite:///(?P<path>[^?#]+)")
 _POSTGRESQL = re.compile(
     r"postgresql(?:\+psycopg)?://"
@@ -51,11 +54,22 @@ def hook_url(text: str) -> str:
     return text
 
 
-def listen_address(text: str) -> str:
-    """Give `HOST:PORT` as it is, or nothing for nothing; else raise `Unfit`."""
-    match = re.fullmatch(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", text)
-    if text and (match is None or int(match[2]) > _HIGHEST_PORT):
-        raise Unfit("is not HOST:PORT", hint='write 127.0.0.1:9470, or "" to serve no page')
+def listen_address(text: str, *, has_token: bool) -> str:
+    """Give `HOST:PORT` or `unix:/PATH` as it is, or nothing for nothing; else raise `Unfit`.
+
+    Whoever is on another machine has to show a token, so there has to be one.
+    """
+    if not text or _SOCKET.fullmatch(text):
+        return text
+    match = _LISTEN.fullmatch(text)
+    if match is None or int(match["port"]) > _HIGHEST_PORT:
+        hint = 'write 127.0.0.1:9470 or unix:/run/rotator/http.sock, or "" to serve no page'
+        raise Unfit("is neither HOST:PORT nor unix:/PATH", hint=hint)
+    if not has_token and not is_loopback(match["host"].strip("[]")):
+        raise Unfit(
+            "can be reached from other machines, and needs a token",
+            hint="name a file with a token as daemon.listen_token_file, or listen on 127.0.0.1",
+        )
     return text
 
 

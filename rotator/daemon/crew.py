@@ -21,6 +21,8 @@ class Crew:
     """Runs passes in threads and knows which ones run."""
 
     health: Health
+    #: Told how each pass ended.
+    on_report: Callable[[Report], None] = lambda _report: None
     _running: dict[str, Wiring] = field(default_factory=dict)
     #: What became of each account's last pass, to tell of a change and not of each try.
     _told: dict[str, str] = field(default_factory=dict)
@@ -82,6 +84,7 @@ class Crew:
 
     def _tell(self, report: Report) -> None:
         """Log what became of a pass; the same failure again is not news."""
+        self.on_report(report)
         self._failures.pop(report.account, None)
         error = report.error
         word = error.code if error else report.outcome.value

@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -26,9 +26,16 @@ class Poll:
     """Claims what is due, as much as there are workers for. Of one configuration."""
 
     def __init__(
-        self, wiring: Wiring, *, crew: Crew, health: Health, stopping: threading.Event
+        self,
+        wiring: Wiring,
+        *,
+        crew: Crew,
+        health: Health,
+        stopping: threading.Event,
+        listener: Callable[[str, Draft], None],
     ) -> None:
-        """Prepare; nothing is asked yet."""
+        """Prepare; nothing is asked yet. `listener` is told each ledger entry."""
+        self._listener = listener
         self._wiring = wiring
         self._crew = crew
         self._health = health
@@ -63,7 +70,7 @@ class Poll:
         if not names or free <= 0 or not self._can_store():
             return
         engine = dataclasses.replace(
-            self._wiring.engine(told), sleep=self._sleep, should_stop=self._stopping.is_set
+            self._wiring.engine(self._told), sleep=self._sleep, should_stop=self._stopping.is_set
         )
         leases = self._wiring.book.claim_due(names[:MOST_NAMES], limit=free, now=datetime.now(UTC))
         for lease in leases:
@@ -88,6 +95,13 @@ class Poll:
             return False
         self._health.answered("vault")
         return True
+
+    def _told(self, name: str, draft: Draft) -> None:
+        """Log a ledger entry: the record of a rotation, for those who read the journal."""
+        _log.debug(
+            "recorded", account=name, entry=draft.event, step=draft.step, detail=draft.detail
+        )
+        self._listener(name, draft)
 
     def _sleep(self, seconds: float) -> None:
         """Pause a pass, which looks afterwards whether it is to end."""

@@ -19,6 +19,7 @@ from rotator.config import Settings
 from rotator.daemon.balance import BalanceCheck
 from rotator.daemon.crew import Crew
 from rotator.daemon.drift import DriftCheck
+from rotator.daemon.front import Front, Heart
 from rotator.daemon.health import Health
 from rotator.daemon.notices import Notices
 from rotator.daemon.notify import Notifier
@@ -48,8 +49,10 @@ class Daemon:
         #: What the main thread is to do: "reload" or "stop".
         self._orders: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._health = Health()
-        self._crew = Crew(health=self._health)
         self._post = Post(health=self._health, stopping=self._stopping)
+        self._heart = Heart()
+        self._front = Front(self._heart, lambda: self._health.away)
+        self._crew = Crew(health=self._health, on_report=self._front.reported)
         self._notifier = Notifier(environ)
         self._scheduler = BackgroundScheduler(timezone=UTC)
         #: Taken by a job while it runs, and to replace the wiring.
@@ -75,10 +78,12 @@ class Daemon:
 
         Raises:
             LedgerUnusable: the ledger is there, but cannot be the ledger of this version.
+            ConfigError: it cannot listen where it is told to.
         """
         # What it says of jobs that are late or fail is said better here.
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
         self._open_ledger()
+        self._front.show(self._wiring)
         self._schedule()
         self._scheduler.start()
         _log.info("started", accounts=len(self._wiring.accounts))
@@ -110,6 +115,7 @@ class Daemon:
         seconds = self._wiring.settings.daemon.poll.total_seconds()
         if self._notifier.watchdog_seconds:
             seconds = min(seconds, self._notifier.watchdog_seconds)
+        self._heart.every = seconds
         for job in (self._poll_once, self._look_once):
             self._scheduler.add_job(
                 job,
@@ -131,6 +137,7 @@ class Daemon:
         patience = PATIENCE + self._longest_call().total_seconds()
         deadline = time.monotonic() + patience
         is_quiet = self._quiet(deadline) and self._crew.join(deadline) and self._post.join(deadline)
+        is_quiet = self._front.close(deadline) and is_quiet
         if is_quiet:
             for wiring in [*self._retired, self._wiring]:
                 wiring.close()
@@ -160,13 +167,19 @@ class Daemon:
         Raises:
             ConfigError: it cannot.
         """
-        wiring = Wiring(self._load(), self._environ)
+        wiring = Wiring(self._load(), self._environ, on_call=self._front.called)
         _ = wiring.database, wiring.secrets, wiring.store
         return wiring
 
     def _equip(self, wiring: Wiring) -> None:
         self._wiring = wiring
-        self._poll = Poll(wiring, crew=self._crew, health=self._health, stopping=self._stopping)
+        self._poll = Poll(
+            wiring,
+            crew=self._crew,
+            health=self._health,
+            stopping=self._stopping,
+            listener=self._front.recorded,
+        )
         self._drift = DriftCheck(wiring, health=self._health, stopping=self._stopping)
         self._notices = Notices(wiring)
         self._balance = BalanceCheck(
@@ -181,6 +194,7 @@ class Daemon:
         self._notifier.reloading()
         try:
             wiring = self._built()
+            self._front.show(wiring)
         except ConfigError as error:
             _log.error(
                 "configuration refused", reason=error.message, hint=error.hint
@@ -222,13 +236,17 @@ class Daemon:
             due = self._poll.due()
         except RotatorError:
             # The scheduler runs and the ledger was asked: to be started again mends nothing.
-            self._notifier.watchdog()
+            self._beat()
             raise
         self._health.answered("ledger")
-        self._notifier.watchdog()
+        self._beat()
         self._poll.begin(due)
         self._post.begin(self._wiring)
         self._close_retired()
+
+    def _beat(self) -> None:
+        self._heart.beat()
+        self._notifier.watchdog()
 
     def _look_once(self) -> None:
         with self._looking:

@@ -1,16 +1,15 @@
 """Reading the ledger: what `status`, `history`, `ledger export` and `ledger verify` show."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
 from rotator.ledger import chain, tables
 from rotator.ledger.database import reading
-from rotator.ledger.rows import from_row, hold_text
+from rotator.ledger.records import records_of
 from rotator.model import Rotation
 from rotator.ports import AccountRecord
 
@@ -39,6 +38,15 @@ class Queries:
         """Read from `engine`'s database."""
         self._engine = engine
 
+    def check(self) -> None:
+        """See whether the ledger can be read.
+
+        Raises:
+            LedgerError: it cannot.
+        """
+        with reading(self._engine) as connection:
+            connection.execute(select(tables.account.c.name).limit(1)).all()
+
     def accounts(self, names: Sequence[str]) -> list[AccountRecord]:
         """Give what is known of each of `names`, in that order.
 
@@ -46,11 +54,8 @@ class Queries:
             LedgerError: the ledger cannot be read.
         """
         with reading(self._engine) as connection:
-            accounts = connection.execute(select(tables.account)).mappings()
-            known = {row["name"]: row for row in accounts}
-            rotations = connection.execute(_last_rotations()).mappings()
-            last = {row["account"]: from_row(row) for row in rotations}
-        return [_account_record(name, known.get(name), last.get(name)) for name in names]
+            known = records_of(connection, names)
+        return [known[name] for name in names]
 
     def last_seen(self) -> dict[str, datetime | None]:
         """Tell of each account in the ledger when it was last seen; None for never.
@@ -82,14 +87,20 @@ class Queries:
         with reading(self._engine) as connection:
             return sorted(connection.execute(query).scalars())
 
-    def history(self, name: str | None, *, limit: int) -> list[chain.Entry]:
+    def history(
+        self, name: str | None, *, limit: int, before: int | None = None
+    ) -> list[chain.Entry]:
         """Give the newest `limit` entries, of one account or all, oldest first.
+
+        Of one account, `before` is the sequence number that they have to come before.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
         entry = tables.entry.c
         query = select(tables.entry).limit(limit)
+        if before is not None:
+            query = query.where(entry.seq < before)
         if name is None:
             query = query.order_by(entry.at.desc(), entry.account.desc(), entry.seq.desc())
         else:
@@ -97,6 +108,49 @@ class Queries:
         with reading(self._engine) as connection:
             rows = connection.execute(query).all()
         return [chain.Entry._make(row) for row in reversed(rows)]
+
+    def progress(self, rotations: Collection[Rotation]) -> dict[str, list[chain.Entry]]:
+        """Give the entries of each account's one of these rotations, oldest first, by account.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        entry = tables.entry.c
+        query = (
+            select(tables.entry)
+            .where(entry.account.in_([rotation.account for rotation in rotations]))
+            .where(entry.rotation_id.in_([rotation.id for rotation in rotations]))
+            .order_by(entry.account, entry.seq)
+        )
+        found: dict[str, list[chain.Entry]] = {each.account: [] for each in rotations}
+        with reading(self._engine) as connection:
+            for row in connection.execute(query):
+                found[row.account].append(chain.Entry._make(row))
+        return found
+
+    def closed_by_day(
+        self, since: datetime, name: str | None = None
+    ) -> dict[date, Mapping[str, int]]:
+        """Count the rotations that were closed since then, by day (UTC) and outcome.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        rotation = tables.rotation.c
+        with reading(self._engine) as connection:
+            day = _day(connection.dialect.name)
+            query = (
+                select(day, rotation.outcome, func.count())
+                .where(rotation.closed_at >= since)
+                .group_by(day, rotation.outcome)
+            )
+            if name is not None:
+                query = query.where(rotation.account == name)
+            rows = connection.execute(query).all()
+        found: dict[date, dict[str, int]] = {}
+        for at, outcome, count in rows:
+            found.setdefault(date.fromisoformat(str(at)), {})[outcome] = count
+        return dict(found)
 
     def entries(self, name: str | None = None) -> Iterator[chain.Entry]:
         """Give every entry, by account and sequence.
@@ -143,6 +197,12 @@ def _entries(connection: Connection, name: str | None) -> Iterator[chain.Entry]:
             yield from map(chain.Entry._make, rows)
 
 
+def _day(dialect: str) -> ColumnElement[Any]:
+    """Give the day, in UTC, on which a rotation was closed."""
+    closed_at = tables.rotation.c.closed_at
+    return func.date(func.timezone("UTC", closed_at) if dialect == "postgresql" else closed_at)
+
+
 def _end_fault(count: int, head: str, recorded_count: int, recorded_head: str) -> str | None:
     """Say what is wrong with a chain's end, by what the account's row says of it."""
     if count != recorded_count:
@@ -150,32 +210,3 @@ def _end_fault(count: int, head: str, recorded_count: int, recorded_head: str) -
     if head != recorded_head:
         return f"entry {count} is not the one that was written last"
     return None
-
-
-def _last_rotations() -> Select[tuple[object, ...]]:
-    """Find each account's newest rotation."""
-    rotation = tables.rotation
-    newest = (
-        select(rotation.c.account, func.max(rotation.c.opened_at).label("opened_at"))
-        .group_by(rotation.c.account)
-        .subquery()
-    )
-    at_once = (rotation.c.account == newest.c.account) & (
-        rotation.c.opened_at == newest.c.opened_at
-    )
-    # Of two that were opened in the same microsecond, the one that is open comes last.
-    return select(rotation).join(newest, at_once).order_by(rotation.c.closed_at.is_(None))
-
-
-def _account_record(
-    name: str, row: RowMapping | None, last_rotation: Rotation | None
-) -> AccountRecord:
-    known: dict[str, Any] = dict(row or dict.fromkeys(tables.account.c.keys()))
-    same = ("current_id", "current_since", "seen_at", "drift", "next_due_at")
-    return AccountRecord(
-        name=name,
-        listed_ids=tuple(json.loads(known["listed_ids"] or "[]")),
-        hold=hold_text(known),
-        last_rotation=last_rotation,
-        **{column: known[column] for column in same},
-    )

@@ -1,6 +1,7 @@
 """The daemon as a real process, in a world of its own."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,6 +37,8 @@ class Service:
     world: World
     folder: Path
     ledger_url: str
+    #: The daemon's own lines of the configuration, besides that it polls every second.
+    daemon: str = 'listen = ""'
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -52,7 +55,7 @@ class Service:
     def configure(self, **policy: str) -> None:
         """Write the configuration anew."""
         text = self.world.config(self.ledger_url, self.token_file, **policy)  # type: ignore[arg-type]
-        self.config.write_text(text.replace("[daemon]\n", '[daemon]\npoll = "1s"\n'))
+        self.config.write_text(text.replace('listen = ""', f'poll = "1s"\n{self.daemon}'))
 
     def start(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start a daemon."""
@@ -74,8 +77,15 @@ class Service:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command beside the daemons."""
+        return self._python("-m", "rotator", "--config", str(self.config), *arguments)
+
+    def python(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run a script that may import rotator."""
+        return self._python("-c", script)
+
+    def _python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "rotator", "--config", str(self.config), *arguments],
+            [sys.executable, *arguments],
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
@@ -104,6 +114,11 @@ class Service:
         accounts = self.world.accounts
         return {each.name: len(self.world.vonage.history(each.api_key)) - 1 for each in accounts}
 
+    def url(self) -> str:
+        """Wait for the daemon that was started last to serve; give where."""
+        until(lambda: self.logged('"serving"') == len(self.processes))
+        return str(re.findall(r'"url": "([^"]*)"', self.log.read_text())[-1])
+
     def logged(self, text: str) -> int:
         """Count the lines of the log that hold `text`."""
         return sum(text in line for line in self.log.read_text().splitlines())
@@ -124,10 +139,12 @@ class Service:
 
 
 @contextmanager
-def service(world: World, folder: Path, ledger_url: str) -> Iterator[Service]:
+def service(
+    world: World, folder: Path, ledger_url: str, daemon: str = 'listen = ""'
+) -> Iterator[Service]:
     """Give a service for the length of a `with` block; whatever it started is ended with it."""
     with world:
-        made = Service(world, folder, ledger_url)
+        made = Service(world, folder, ledger_url, daemon)
         try:
             yield made
             made.check()

@@ -415,9 +415,19 @@ def test_duration_is_written_in_its_largest_unit(duration: timedelta, text: str)
         ("daemon", "concurrency", "257", "257 is not within 1 to 256"),
         ("daemon", "poll", '"0s"', "'0s' is less than 1s"),
         ("daemon", "drift_check", '"0s"', "'0s' is less than 1s"),
-        ("daemon", "listen", '"9470"', "'9470' is not HOST:PORT"),
-        ("daemon", "listen", '":9470"', "':9470' is not HOST:PORT"),
-        ("daemon", "listen", '"127.0.0.1:65536"', "'127.0.0.1:65536' is not HOST:PORT"),
+        ("daemon", "listen", '"9470"', "'9470' is neither HOST:PORT nor unix:/PATH"),
+        ("daemon", "listen", '":9470"', "':9470' is neither HOST:PORT nor unix:/PATH"),
+        (
+            "daemon",
+            "listen",
+            '"127.0.0.1:65536"',
+            "'127.0.0.1:65536' is neither HOST:PORT nor unix:/PATH",
+        ),
+        ("daemon", "listen", '"unix:http.sock"', "is neither HOST:PORT nor unix:/PATH"),
+        ("daemon", "listen", f'"unix:/{"x" * 107}"', "is neither HOST:PORT nor unix:/PATH"),
+        ("daemon", "listen", '"0.0.0.0:9470"', "can be reached from other machines"),
+        ("daemon", "listen", '"[::]:9470"', "can be reached from other machines"),
+        ("daemon", "listen", '"rotator.internal:9470"', "can be reached from other machines"),
     ],
 )
 def test_value_outside_its_rule_is_refused(
@@ -442,6 +452,8 @@ def test_value_outside_its_rule_is_refused(
         ("vonage", "max_requests_per_second", "0.5", 0.5),
         ("vonage", "timeout", '"5m"', timedelta(minutes=5)),
         ("daemon", "listen", '""', ""),
+        ("daemon", "listen", '"unix:/run/rotator/http.sock"', "unix:/run/rotator/http.sock"),
+        ("daemon", "listen", '"localhost:9470"', "localhost:9470"),
         ("daemon", "listen", '"[::1]:0"', "[::1]:0"),
         ("daemon", "poll", '"1s"', timedelta(seconds=1)),
         ("policy", "jitter", '"0s"', timedelta()),
@@ -1308,3 +1320,50 @@ def test_path_with_the_mount_in_front_is_refused(refuse: Refuse) -> None:
 
     assert "begins with the mount" in error.message
     assert error.hint == "write x/a"
+
+
+# -- Who may read the page. ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:9470", "10.1.2.3:9470", "rotator.internal:9470"])
+def test_other_machines_may_be_let_in_with_a_token(
+    read: Read, tmp_path: Path, address: str
+) -> None:
+    """An address beyond loopback is taken where a token file is named, wherever that stands."""
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef\n")
+    lines = [f'listen = "{address}"', f'listen_token_file = "{token}"']
+    for order in (lines, lines[::-1]):
+        daemon = read(VAULT + SMS + "\n".join(["[daemon]", *order])).daemon
+
+        assert daemon.listen == address
+        shown = daemon.read_listen_token()
+        assert shown is not None
+        assert shown.reveal() == "0123456789abcdef"
+
+
+def test_without_a_token_file_there_is_no_token(read: Read) -> None:
+    """Readers on this machine have to show nothing."""
+    assert read().daemon.read_listen_token() is None
+
+
+@pytest.mark.parametrize(
+    "content", ["", "0123456789abcde", "two words of some length", "\xfc" * 20]
+)
+def test_a_bad_token_is_refused(read: Read, tmp_path: Path, content: str) -> None:
+    """One that is short or cannot be sent in a header; it is not repeated."""
+    token = tmp_path / "token"
+    token.write_text(content)
+    daemon = read(f'{VAULT}{SMS}[daemon]\nlisten_token_file = "{token}"').daemon
+
+    with pytest.raises(ConfigError, match="holds no token") as caught:
+        daemon.read_listen_token()
+    assert not content or content not in caught.value.message
+
+
+def test_a_token_file_that_is_not_there_is_named(read: Read, tmp_path: Path) -> None:
+    """With the reason."""
+    daemon = read(f'{VAULT}{SMS}[daemon]\nlisten_token_file = "{tmp_path / "none"}"').daemon
+
+    with pytest.raises(ConfigError, match="cannot be read: no such file or directory"):
+        daemon.read_listen_token()

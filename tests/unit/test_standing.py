@@ -85,6 +85,36 @@ def test_what_should_have_happened_is_overdue(known: dict[str, Any]) -> None:
     assert "overdue: " in late.row()[-1]
 
 
+def test_what_is_due_has_a_while_to_be_done() -> None:
+    """A rotation that is due is late once others that are due as well have had their turn."""
+    due = standing(next_due_at=NOW - timedelta(minutes=14))
+    late = standing(next_due_at=NOW - timedelta(minutes=16))
+
+    assert due.lateness is None
+    assert due.due_from == NOW - timedelta(minutes=14)
+    assert late.lateness == "due for 16m"
+
+
+@pytest.mark.parametrize(
+    ("known", "late_from"),
+    [
+        ({}, NOW + 20 * DAY + timedelta(minutes=15)),
+        ({"next_due_at": None}, NOW + 42 * DAY),
+        ({"current_since": None, "next_due_at": None}, None),
+        ({"rotation": WAITING}, NOW + 2 * DAY - HOUR),
+        ({"rotation": ROTATING}, NOW + 20 * DAY + timedelta(minutes=15)),
+    ],
+)
+def test_it_is_known_when_something_becomes_late(
+    known: dict[str, Any], late_from: datetime | None
+) -> None:
+    """Nothing is late until then, and something is right after it."""
+    assert standing(**known).late_from == late_from
+    if late_from:
+        assert standing(**known, now=late_from).lateness is None
+        assert standing(**known, now=late_from + timedelta(microseconds=1)).lateness
+
+
 @pytest.mark.parametrize(
     "known",
     [

@@ -1,0 +1,140 @@
+"""The page and the metrics of the daemon: served where it is told to listen."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+import structlog
+
+from rotator.config import Settings
+from rotator.model import Report
+from rotator.ports import Draft
+from rotator.wiring import Wiring
+
+if TYPE_CHECKING:
+    from rotator.web.address import Address
+    from rotator.web.guard import Guard
+    from rotator.web.metrics import Metrics
+    from rotator.web.server import Server
+    from rotator.web.site import Site
+
+_log = structlog.get_logger(__name__)
+
+#: Beats that may be missed, and seconds besides, before the scheduler stands still.
+_MISSED, _PATIENCE = 3, 60.0
+
+
+@dataclass
+class Heart:
+    """Beats whenever a job has done what it is there for."""
+
+    #: Seconds between two beats.
+    every: float = 0.0
+    _beat_at: float = field(default_factory=time.monotonic)
+
+    def beat(self) -> None:
+        """Show that the scheduler runs its jobs."""
+        self._beat_at = time.monotonic()
+
+    def is_live(self) -> bool:
+        """Whether it still does."""
+        return time.monotonic() - self._beat_at <= _MISSED * self.every + _PATIENCE
+
+
+class Front:
+    """What the daemon shows of itself, and is told for it. Shows nothing until told where."""
+
+    def __init__(self, heart: Heart, away: Callable[[], list[str]]) -> None:
+        """Tell by `heart` whether the daemon lives, and by `away` what it cannot reach."""
+        self._heart = heart
+        self._away = away
+        self._metrics: Metrics | None = None
+        self._site: Site | None = None
+        self._address: Address | None = None
+        self._guard: Guard | None = None
+        self._server: Server | None = None
+
+    def show(self, wiring: Wiring) -> None:
+        """Show the accounts of `wiring`, at the address of its settings, from now on.
+
+        Raises:
+            ConfigError: it is not possible to listen there. All stays as it is.
+        """
+        daemon = wiring.settings.daemon
+        if not daemon.listen:
+            self.close(time.monotonic())
+            return
+        token = daemon.read_listen_token()
+        if self._guard and self._address and self._address.text == daemon.listen:
+            self._guard.token = token
+            self._ready_site().show(wiring)
+        else:
+            self._move(wiring, wiring.settings)
+
+    def close(self, deadline: float) -> bool:
+        """Show nothing any more; give whether all requests have ended by `deadline` (monotonic)."""
+        server, self._server, self._guard = self._server, None, None
+        if self._address:
+            self._address.leave()
+            self._address = None
+        if server is None:
+            return True
+        server.stop()
+        return server.join(deadline)
+
+    # -- What it is told; for nothing where nobody can ask. --------------------------------
+
+    def called(self, api: str, operation: str, code: str, seconds: float) -> None:
+        """Be told of a request to Vonage or Vault."""
+        if self._metrics:
+            self._metrics.called(api, operation, code, seconds)
+
+    def recorded(self, name: str, draft: Draft) -> None:
+        """Be told of a ledger entry."""
+        if self._metrics:
+            self._metrics.recorded(name, draft)
+
+    def reported(self, report: Report) -> None:
+        """Be told of the end of a pass."""
+        if self._metrics:
+            self._metrics.reported(report)
+
+    # -- Its parts; imported only by a daemon that listens. --------------------------------
+
+    def _ready_site(self) -> "Site":
+        if self._site is None:
+            from rotator.web.metrics import Metrics  # noqa: PLC0415  # see above
+            from rotator.web.site import Pulse, Site  # noqa: PLC0415  # see above
+
+            own = _own_version()
+            self._metrics = self._metrics or Metrics(own)
+            pulse = Pulse(is_live=self._heart.is_live, away=self._away)
+            self._site = Site(metrics=self._metrics, pulse=pulse, version=own)
+        return self._site
+
+    def _move(self, wiring: Wiring, settings: Settings) -> None:
+        from rotator.web.address import Address, shown  # noqa: PLC0415  # see above
+        from rotator.web.guard import Guard  # noqa: PLC0415  # see above
+        from rotator.web.server import Server  # noqa: PLC0415  # see above
+
+        address = Address(text=settings.daemon.listen)
+        token = settings.daemon.read_listen_token()
+        listening = address.listen()
+        site = self._ready_site()
+        site.show(wiring)
+        # Not waited for: it is at another address.
+        self.close(time.monotonic())
+        self._address = address
+        self._guard = Guard(site.app, address=address, token=token)
+        self._server = Server(self._guard, listening)
+        self._server.start()
+        _log.info("serving", url=shown(listening))
+
+
+def _own_version() -> str:
+    try:
+        return version("rotator")
+    except PackageNotFoundError:  # run from a checkout
+        return "unreleased"

@@ -1,0 +1,135 @@
+"""Where the page is served: listening there, and who may be meant by a request."""
+
+import ipaddress
+import os
+import socket
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from rotator.errors import ConfigError
+
+#: Connections that wait to be accepted.
+_BACKLOG = 128
+#: Of a Unix socket: its directory decides who may get there.
+_SOCKET_MODE = 0o666
+_LOCAL = "localhost"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """A place to listen at: a Unix socket, or a host and a port."""
+
+    text: str
+
+    @property
+    def path(self) -> Path | None:
+        """The Unix socket; None where it is none."""
+        return Path(self.text[5:]) if self.text.startswith("unix:") else None
+
+    @property
+    def host(self) -> str:
+        """The host; "" for a Unix socket."""
+        return "" if self.path else self.text.rpartition(":")[0].strip("[]")
+
+    def listen(self) -> socket.socket:
+        """Listen.
+
+        Raises:
+            ConfigError: somebody else does already, or this machine does not let us.
+        """
+        try:
+            listening = _at_path(self.path) if self.path else self._at_port()
+            listening.listen(_BACKLOG)
+        except OSError as error:
+            reason = (error.strerror or "no reason given").lower()
+            raise ConfigError(
+                f"daemon.listen: cannot listen at {self.text}: {reason}",
+                hint='choose another address, or "" to serve no page',
+            ) from None
+        return listening
+
+    def leave(self) -> None:
+        """Remove the Unix socket, where it is one."""
+        if self.path:
+            self.path.unlink(missing_ok=True)
+
+    def is_meant_by(self, header: str) -> bool:
+        """Whether a request with this Host header is for us.
+
+        A page on the web can have its own name resolve to this machine, and then read what it
+        gets from here. It cannot choose the name that its requests carry.
+        """
+        name = _name_of(header)
+        if name in (_LOCAL, self.host.lower()) or _is_loopback(name):
+            return True
+        # Listening everywhere; the machine has names that only others know. To a number, no
+        # name was resolved.
+        return self.host in ("0.0.0.0", "::") and (  # noqa: S104  # asks, and binds nothing
+            _is_number(name) or name == socket.gethostname().lower()
+        )
+
+    def _at_port(self) -> socket.socket:
+        port = int(self.text.rpartition(":")[2])
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            self.host, port, type=socket.SOCK_STREAM
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        try:
+            # Connections of a process that just ended are no reason to wait.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+        except OSError:
+            listening.close()
+            raise
+        return listening
+
+
+def shown(listening: socket.socket) -> str:
+    """Give the address of a listening socket as people and browsers write it."""
+    name = listening.getsockname()
+    if listening.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host = f"[{name[0]}]" if listening.family == socket.AF_INET6 else name[0]
+    return f"http://{host}:{name[1]}"
+
+
+def _at_path(path: Path) -> socket.socket:
+    """Listen at a Unix socket; one that a killed process has left behind is replaced."""
+    if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _is_answered(path):
+        path.unlink()
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.bind(str(path))
+        path.chmod(_SOCKET_MODE)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _is_answered(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller, suppress(ConnectionError):
+        caller.connect(os.fspath(path))
+        return True
+    return False
+
+
+def _name_of(header: str) -> str:
+    """Give the host of a Host header, without port and brackets."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0].lower()
+    return header.partition(":")[0].lower()
+
+
+def _is_number(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(name: str) -> bool:
+    return _is_number(name) and ipaddress.ip_address(name).is_loopback

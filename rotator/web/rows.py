@@ -1,0 +1,219 @@
+"""An account as the page shows it: everything in words and measures, nothing left to decide."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from rotator import words
+from rotator.ledger.chain import Entry
+from rotator.model import Policy
+from rotator.standing import Standing
+from rotator.web.board import Shown, State
+from rotator.web.steps import Stage, stages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Age:
+    """How old the current secret is, against its policy."""
+
+    text: str
+    limit: str
+    #: Of the limit, in percent, at most 100.
+    percent: float
+    #: Where on the way to the limit the secret is to be rotated; None where a calendar says so.
+    mark: float | None
+    #: `young`, `due` or `late`.
+    tone: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """One of the two places for a secret at Vonage."""
+
+    #: "" where it is empty.
+    id: str
+    #: `current`, `new`, `old`, `unknown`, `empty`, or `unseen` where nobody knows.
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One account."""
+
+    name: str
+    api_key: str
+    state: State
+    #: What is wrong or waited for, each with the word it begins with.
+    notes: tuple[str, ...]
+    age: Age | None
+    slots: tuple[Slot, ...]
+    #: When something is to be done next, and how long that is from now or ago.
+    due_at: datetime | None
+    due: str
+    is_past_due: bool
+    stages: tuple[Stage, ...]
+    rotation_id: str
+    opened_at: datetime | None
+    #: Why the open rotation was opened.
+    reason: str
+
+
+def row(shown: Shown, entries: Iterable[Entry] = ()) -> Row:
+    """Put an account into words; `entries` are those of its open rotation."""
+    standing, opened = shown.standing, shown.standing.opened
+    due_at, due = _next(standing)
+    return Row(
+        name=standing.account.name,
+        api_key=standing.account.api_key,
+        state=shown.state,
+        notes=tuple(_notes(standing)),
+        age=_age(standing),
+        slots=_slots(standing),
+        due_at=due_at,
+        due=due,
+        is_past_due=due_at is not None and due_at <= standing.now,
+        stages=tuple(stages(opened, entries)) if opened else (),
+        rotation_id=opened.id if opened else "",
+        opened_at=opened.opened_at if opened else None,
+        reason=opened.reason if opened else "",
+    )
+
+
+def _notes(standing: Standing) -> Iterator[str]:
+    rotation = standing.rotation
+    if standing.hold:
+        yield f"held: {standing.hold}"
+    if standing.drift:
+        yield standing.drift
+    if standing.lateness:
+        yield f"overdue: {standing.lateness}"
+    if rotation and rotation.outcome == "failed":
+        ago = words.age(rotation.closed_at, standing.now)
+        yield f"last rotation failed {ago} ago: {rotation.error_code}"
+    if standing.failures:
+        tries = "1 try" if standing.failures == 1 else f"{standing.failures} tries in a row"
+        next_try = words.moment(standing.retry_at)
+        yield f"{tries} came to nothing; the next not before {next_try}"
+
+
+def _age(standing: Standing) -> Age | None:
+    since, policy = standing.current_since, standing.account.policy
+    if since is None:
+        return None
+    age = standing.now - since
+    every = policy.every
+    is_late = age > policy.max_age
+    is_due = standing.due_from is not None and standing.now >= standing.due_from
+    return Age(
+        text=words.age(since, standing.now),
+        limit=words.span(policy.max_age),
+        percent=min(100.0, max(0.0, _percent(age, policy.max_age))),
+        mark=_percent(every, policy.max_age) if every and every < policy.max_age else None,
+        tone="late" if is_late else "due" if is_due else "young",
+    )
+
+
+def _percent(part: timedelta, whole: timedelta) -> float:
+    return round(100 * part / whole, 1)
+
+
+def _slots(standing: Standing) -> tuple[Slot, ...]:
+    """Fill both places, the current secret's first."""
+    if not standing.secret_ids:
+        # Never seen, or no credential was accepted: there is always one.
+        return (Slot(id="", kind="unseen"),) * 2
+    found = [Slot(id=each, kind=_kind(standing, each)) for each in standing.secret_ids]
+    found.sort(key=lambda slot: (slot.kind != "current", slot.kind, slot.id))
+    empty = [Slot(id="", kind="empty")] * (2 - len(found))
+    return (*found, *empty)
+
+
+def _kind(standing: Standing, secret_id: str) -> str:
+    rotation = standing.rotation
+    if secret_id == standing.current_id:
+        return "current"
+    if rotation and secret_id == rotation.new_id:
+        return "new"
+    if rotation and secret_id == rotation.predecessor_id:
+        return "old"
+    return "unknown"
+
+
+def _next(standing: Standing) -> tuple[datetime | None, str]:
+    """Say when something is to be done: a rotation, or what is left of one."""
+    opened, due_at = standing.opened, standing.next_due_at
+    if opened and opened.delete_due_at:
+        return opened.delete_due_at, f"deletion {distance(opened.delete_due_at, standing.now)}"
+    return due_at, distance(due_at, standing.now) if due_at else "not known yet"
+
+
+def distance(at: datetime, now: datetime) -> str:
+    """Say how far a time is from now."""
+    return f"{_roughly(now - at)} ago" if at <= now else f"in {_roughly(at - now)}"
+
+
+def _roughly(length: timedelta) -> str:
+    """Give a duration as people say it: days alone, once there are some."""
+    return f"{length.days}d" if length.days > 2 else words.span(length)  # noqa: PLR2004  # two days
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """An entry of the record."""
+
+    seq: int
+    at: datetime | None
+    account: str
+    rotation_id: str
+    step: str
+    event: str
+    detail: str
+
+    @property
+    def what(self) -> str:
+        """What happened, in a word or two: `create done`, `opened`."""
+        return f"{self.step} {self.event}" if self.event in _OF_STEP else self.event
+
+
+#: Events that say little without their step.
+_OF_STEP = ("intent", "done", "rejected", "unknown", "learned")
+
+
+def line(entry: Entry) -> Line:
+    """Put an entry into words. Someone may have changed it, so that anything may stand there."""
+    exported = entry.exported()
+    detail = exported["detail"]
+    pairs = detail.items() if isinstance(detail, dict) else ()
+    return Line(
+        seq=entry.seq,
+        at=_instant(entry.at),
+        account=entry.account,
+        rotation_id=entry.rotation_id or "",
+        step=entry.step or "",
+        event=entry.event,
+        detail=" ".join(f"{key}={_text(value)}" for key, value in pairs if value is not None),
+    )
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+
+
+def _text(value: Any) -> str:  # noqa: ANN401  # any JSON
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def policy_facts(policy: Policy) -> Iterator[tuple[str, str]]:
+    """Say how an account's secrets are to be rotated."""
+    if policy.every:
+        yield "rotate every", words.span(policy.every)
+    else:
+        yield "rotate at", f"{policy.cron} ({policy.timezone})"
+    yield "grace", words.span(policy.grace)
+    yield "overdue after", words.span(policy.max_age)
+    yield "foreign secrets", policy.on_foreign.value

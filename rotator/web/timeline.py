@@ -1,0 +1,107 @@
+"""The rotations of the last days, as bars."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+#: How many days, today included.
+DAYS = 90
+#: Height of the picture, and how far its bars are apart, in its own units.
+HEIGHT, STEP = 60, 10
+#: Days from one label to the next.
+_LABELLED = 15
+#: A bar that is not empty is at least as high.
+_LOWEST = 3
+
+Count = Callable[[datetime], Mapping[date, Mapping[str, int]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One day."""
+
+    x: int
+    #: From the top down, failed upon completed: where each begins, and its height.
+    failed: tuple[int, int]
+    completed: tuple[int, int]
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """Ninety bars, in words as well."""
+
+    bars: tuple[Bar, ...]
+    #: Below the axis, each at the beginning of an equal part of it.
+    labels: tuple[str, ...]
+    completed: int
+    failed: int
+
+
+def timeline(counts: Mapping[date, Mapping[str, int]], today: date) -> Timeline:
+    """Draw what was counted by day and outcome."""
+    days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
+    pairs = [_pair(counts.get(day, {})) for day in days]
+    peak = max(map(sum, pairs))
+    return Timeline(
+        bars=tuple(
+            _bar(place * STEP, day, *pair, peak)
+            for place, (day, pair) in enumerate(zip(days, pairs, strict=True))
+        ),
+        labels=tuple(f"{day:%b} {day.day}" for day in days[::_LABELLED]),
+        completed=sum(completed for completed, _ in pairs),
+        failed=sum(failed for _, failed in pairs),
+    )
+
+
+def _pair(counts: Mapping[str, int]) -> tuple[int, int]:
+    return counts.get("completed", 0), counts.get("failed", 0)
+
+
+def _bar(x: int, day: date, completed: int, failed: int, peak: int) -> Bar:
+    parts = [f"{completed} completed"] * bool(completed) + [f"{failed} failed"] * bool(failed)
+    high, higher = _height(completed, peak), _height(failed, peak)
+    ground = HEIGHT - high
+    return Bar(
+        x=x,
+        failed=(max(0, ground - higher), min(higher, ground)),
+        completed=(ground, high),
+        title=f"{day}: {', '.join(parts) or 'none'}",
+    )
+
+
+def _height(count: int, peak: int) -> int:
+    """Give a bar's height; room is left for the shortest one on top."""
+    return max(_LOWEST, round(count / peak * (HEIGHT - _LOWEST))) if count else 0
+
+
+class Recent:
+    """Counts anew from time to time only: it takes longest of all that the page shows."""
+
+    def __init__(self, count: Count, *, seconds: float = 15) -> None:
+        """Have `count` count since a day; what it gave is good for so many seconds."""
+        self._count = count
+        self._keep = timedelta(seconds=seconds)
+        self._lock = threading.Lock()
+        self._until: datetime | None = None
+        self._timeline: Timeline | None = None
+
+    def at(self, now: datetime) -> Timeline:
+        """Give the timeline that ends today.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        with self._lock:
+            if self._timeline is None or self._until is None or now >= self._until:
+                self._timeline = counted(self._count, now)
+                self._until = now + self._keep
+            return self._timeline
+
+
+def counted(count: Count, now: datetime) -> Timeline:
+    """Give the timeline that ends today."""
+    today = now.astimezone(UTC).date()
+    first = datetime.combine(today - timedelta(days=DAYS - 1), datetime.min.time(), UTC)
+    return timeline(count(first), today)

@@ -1,0 +1,193 @@
+"""What the real daemon serves."""
+
+import json
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from rotator.sim import World
+from tests.acceptance.service import Service, service, until
+from tests.harness import leaks
+
+Build = Callable[..., Service]
+#: Older than a policy of 30 days allows.
+OLD = timedelta(days=40)
+LISTEN = 'listen = "127.0.0.1:0"'
+
+pytestmark = pytest.mark.parametrize("kind", ["sqlite"])
+
+
+@pytest.fixture
+def build(ledger_url: str, tmp_path: Path) -> Iterator[Build]:
+    """Give what builds a world with one account, and a service in it that listens."""
+    managers: list[Any] = []
+
+    def make(*, daemon: str = LISTEN, age: timedelta = OLD, **world: Any) -> Service:  # noqa: ANN401  # of `World.build`
+        arguments = {"accounts": 1, "subaccounts": 0, **world}
+        built = World.build(**arguments, created_at=datetime.now(UTC) - age)
+        manager = service(built, tmp_path, ledger_url, daemon)
+        managers.append(manager)
+        made: Service = manager.__enter__()
+        return made
+
+    yield make
+    for manager in managers:
+        manager.__exit__(None, None, None)
+
+
+def samples(url: str) -> dict[str, float]:
+    """Read the metrics."""
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    pairs = [line.rpartition(" ") for line in lines if not line.startswith("#")]
+    return {name: float(value) for name, _, value in pairs}
+
+
+def test_a_daemon_shows_what_it_does(build: Build) -> None:
+    """Its pages, documents and metrics tell of a rotation, and none of them shows a value."""
+    run = build(accounts=2)
+    run.start()
+    url = run.url()
+    until(run.are_done)
+    until(lambda: samples(url)['rotator_rotations_total{account="account-2",outcome="completed"}'])
+    paths = ("/", "/accounts/account-1", "/api/status", "/metrics", "/healthz", "/readyz")
+    answers = {path: httpx.get(url + path) for path in paths}
+
+    assert {answer.status_code for answer in answers.values()} == {200}
+    assert answers["/api/status"].json() == json.loads(run.run("status", "--json").stdout)
+    assert answers["/readyz"].json() == {"ready": True, "ledger": "ok", "vault": "ok"}
+    assert "All 2 accounts are well" in answers["/"].text
+    assert "the chain is whole" in answers["/accounts/account-1"].text
+    values = [
+        secret.value
+        for account in run.world.accounts
+        for secret in run.world.vonage.history(account.api_key)
+    ]
+    texts = [answer.text for answer in answers.values()]
+    assert not leaks.found(values, [], texts)
+
+
+def test_metrics_count_what_was_done(build: Build) -> None:
+    """Each request and each rotation once; gauges as the ledger has it."""
+    run = build()
+    run.start()
+    url = run.url()
+    until(run.are_done)
+    until(lambda: samples(url)['rotator_rotations_total{account="account-1",outcome="completed"}'])
+    found = samples(url)
+    record = run.records()[0]
+
+    created = 'rotator_api_requests_total{api="vonage",code="201",operation="secrets.create"}'
+    assert found[created] == 1
+    assert (
+        found['rotator_api_requests_total{api="vault",code="200",operation="write-current"}'] == 1
+    )
+    assert found["rotator_rotation_duration_seconds_count"] == 1
+    assert found['rotator_rotations_total{account="account-1",outcome="failed"}'] == 0
+    assert found['rotator_active_secrets{account="account-1"}'] == 1
+    assert found['rotator_account_held{account="account-1"}'] == 0
+    assert record.next_due_at
+    due = found['rotator_next_due_timestamp_seconds{account="account-1"}']
+    assert due == pytest.approx(record.next_due_at.timestamp())
+
+
+def test_it_says_what_is_not_ready(build: Build) -> None:
+    """Without Vault the process is well and not ready, and says which is not."""
+    run = build(age=timedelta())
+    run.start()
+    url = run.url()
+    run.world.vault.close()
+    answer = httpx.get(f"{url}/readyz")
+
+    assert answer.status_code == 503
+    assert answer.json()["ledger"] == "ok"
+    assert "Vault" in answer.json()["vault"]
+    assert httpx.get(f"{url}/healthz").text == "ok\n"
+
+
+def test_a_reload_keeps_the_address(build: Build) -> None:
+    """The page stays where it is and shows the accounts of the new configuration."""
+    run = build(accounts=2, age=timedelta())
+    process = run.start()
+    url = run.url()
+    assert len(httpx.get(f"{url}/api/status").json()["accounts"]) == 2
+    run.world.accounts.pop()
+    run.configure(grace="0s")
+    process.send_signal(signal.SIGHUP)
+    until(lambda: run.logged('"reloaded"'))
+
+    assert len(httpx.get(f"{url}/api/status").json()["accounts"]) == 1
+    assert run.logged('"serving"') == 1
+    assert run.stop(process) == 0
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+
+
+def test_a_reload_moves_to_another_address(build: Build, tmp_path: Path) -> None:
+    """Where the new address cannot be had, the old configuration stays in effect."""
+    run = build(age=timedelta())
+    process = run.start()
+    url = run.url()
+    run.daemon = 'listen = "unix:/proc/http.sock"'
+    run.configure(grace="0s")
+    process.send_signal(signal.SIGHUP)
+    until(lambda: run.logged("configuration refused"))
+    assert httpx.get(f"{url}/healthz").status_code == 200
+    path = tmp_path / "http.sock"
+    run.daemon = f'listen = "unix:{path}"'
+    run.configure(grace="0s")
+    process.send_signal(signal.SIGHUP)
+    until(lambda: run.logged('"reloaded"'))
+    transport = httpx.HTTPTransport(uds=str(path))
+    with httpx.Client(transport=transport, base_url="http://localhost") as client:
+        assert client.get("/healthz").text == "ok\n"
+
+    assert run.stop(process) == 0
+    assert not path.exists()
+
+
+def test_an_address_that_is_taken_is_an_error_at_start(build: Build) -> None:
+    """A daemon that cannot listen ends at once and says what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        run = build(daemon=f'listen = "127.0.0.1:{taken.getsockname()[1]}"', age=timedelta())
+        process = run.start()
+
+        assert process.wait(60) == 2
+    text = run.log.read_text()
+    assert "error: daemon.listen: cannot listen at 127.0.0.1:" in text
+    assert "address already in use" in text
+    assert "hint: " in text
+
+
+def test_beyond_this_machine_a_token_is_needed(build: Build, tmp_path: Path) -> None:
+    """Everyone who can reach the address has to show the token that the file holds."""
+    token = tmp_path / "listen-token"
+    token.write_text("0123456789abcdef\n")
+    run = build(daemon=f'listen = "0.0.0.0:0"\nlisten_token_file = "{token}"', age=timedelta())
+    run.start()
+    url = run.url().replace("0.0.0.0", "127.0.0.1")  # noqa: S104  # of the test's own daemon
+    bearer = {"Authorization": "Bearer 0123456789abcdef"}
+
+    assert httpx.get(url).status_code == 401
+    assert httpx.get(url, headers={"Authorization": "Bearer x"}).status_code == 401
+    assert httpx.get(url, headers=bearer).status_code == 200
+    assert httpx.get(url, auth=("me", "0123456789abcdef")).status_code == 200
+    assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+def test_a_command_that_reads_the_ledger_loads_no_server(build: Build) -> None:
+    """`status` imports nothing that only the page needs."""
+    run = build(age=timedelta())
+    script = (
+        "import sys; from rotator.cli import boundary;"
+        f"boundary.run('rotator', ['--config', {str(run.config)!r}, 'status']);"
+        "print(sorted({'starlette','uvicorn','jinja2','prometheus_client'} & set(sys.modules)))"
+    )
+    done = run.python(script)
+
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr

@@ -1,0 +1,300 @@
+"""The site over real HTTP, on a ledger of the test's own."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import insert, text, update
+
+from rotator.config import load
+from rotator.ledger import tables
+from rotator.ledger.database import open_database, writing
+from rotator.model import SecretValue
+from rotator.web.address import Address, shown
+from rotator.web.guard import Guard
+from rotator.web.metrics import Metrics
+from rotator.web.server import Server
+from rotator.web.site import Pulse, Site
+from rotator.wiring import Wiring
+
+NAMES = [f"account-{number:03}" for number in range(120)]
+#: What an account's hold or drift may say, as far as the page is concerned.
+HOSTILE = "<script>alert(1)</script>\"'&amp;"
+
+pytestmark = pytest.mark.parametrize("kind", ["sqlite"])
+
+
+class Visitor:
+    """A site, and who looks at it."""
+
+    def __init__(self, ledger_url: str, folder: Path) -> None:
+        """Serve the accounts of `NAMES`, all of them well."""
+        self.database = open_database(ledger_url)
+        now = datetime.now(UTC)
+        rows = [
+            {
+                "name": name,
+                "listed_ids": json.dumps([f"{name}-id"]),
+                "current_id": f"{name}-id",
+                "current_since": now - timedelta(days=3),
+                "seen_at": now,
+                "next_due_at": now + timedelta(days=27),
+            }
+            for name in NAMES
+        ]
+        with writing(self.database) as connection:
+            connection.execute(insert(tables.account), rows)
+        config = folder / "config.toml"
+        config.write_text(
+            f'[vault]\naddress = "http://127.0.0.1:1"\n[ledger]\nurl = "{ledger_url}"\n'
+            + "".join(
+                f'[[accounts]]\nname = "{name}"\napi_key = "{number:08}"\nvault_path = "v/{name}"\n'
+                for number, name in enumerate(NAMES)
+            )
+        )
+        self.wiring = Wiring(load(config, {}), {})
+        self.live, self.away = True, list[str]()
+        pulse = Pulse(is_live=lambda: self.live, away=lambda: self.away)
+        self.site = Site(metrics=Metrics("1"), pulse=pulse, version="1.2.3")
+        self.site.show(self.wiring)
+        address = Address(text="127.0.0.1:0")
+        listening = address.listen()
+        self.guard = Guard(self.site.app, address=address, token=None)
+        self.server = Server(self.guard, listening)
+        self.server.start()
+        self.client = httpx.Client(base_url=shown(listening))
+
+    def close(self) -> None:
+        """Leave, and end the site."""
+        self.client.close()
+        self.server.stop()
+        assert self.server.join(time.monotonic() + 10)
+        self.wiring.close()
+        self.database.dispose()
+
+    def change(self, name: str, **values: Any) -> None:  # noqa: ANN401  # of the table
+        """Change an account's row."""
+        change = update(tables.account).where(tables.account.c.name == name)
+        with writing(self.database) as connection:
+            connection.execute(change.values(**values))
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        """Ask."""
+        return self.client.get(path, headers=headers)
+
+
+@pytest.fixture
+def visitor(ledger_url: str, tmp_path: Path) -> Iterator[Visitor]:
+    """Give a visitor of a site with 120 accounts."""
+    made = Visitor(ledger_url, tmp_path)
+    yield made
+    made.close()
+
+
+def test_the_first_page_has_the_worst_and_a_way_to_the_others(visitor: Visitor) -> None:
+    """Fifty accounts a page, those that need attention first."""
+    visitor.change(NAMES[-1], drift="foreign: somebody was here")
+    first, last = visitor.get("/").text, visitor.get("/?page=3").text
+
+    assert first.index(NAMES[-1]) < first.index(NAMES[1])
+    assert "foreign: somebody was here" in first
+    assert "page 1 of 3" in first
+    assert NAMES[60] not in first
+    assert NAMES[118] in last
+    assert "page=2" in first
+
+
+def test_a_search_keeps_its_filter_from_page_to_page(visitor: Visitor) -> None:
+    """What was asked for is in the form and in the links."""
+    page = visitor.get("/?q=account-0&state=healthy").text
+
+    assert "100 found" in page
+    assert 'value="account-0"' in page
+    assert "?q=account-0&amp;state=healthy&amp;page=2" in page
+
+
+@pytest.mark.parametrize("path", ["/", f"/accounts/{NAMES[0]}", "/accounts/nobody", "/metrics"])
+def test_every_answer_is_guarded(visitor: Visitor, path: str) -> None:
+    """Nothing from elsewhere, nothing inline, nobody frames it, nothing is kept."""
+    answer = visitor.get(path)
+    policy = answer.headers["Content-Security-Policy"]
+
+    assert policy.startswith("default-src 'none'; style-src 'self'")
+    assert "unsafe" not in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "server" not in answer.headers
+    assert "<script" not in answer.text
+    assert " style=" not in answer.text
+
+
+def test_what_the_ledger_holds_is_text(visitor: Visitor) -> None:
+    """Markup in a hold or a search is shown as it was written."""
+    visitor.change(NAMES[0], hold_reason=HOSTILE, held_by="x", drift=HOSTILE)
+    for path in ("/", f"/accounts/{NAMES[0]}", f"/?q={HOSTILE}"):
+        page = visitor.get(path).text
+
+        assert "<script" not in page
+        assert "&lt;script&gt;alert(1)" in page
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/", "/api/status", "/metrics"])
+def test_it_can_only_be_read(visitor: Visitor, method: str, path: str) -> None:
+    """No method changes anything."""
+    assert visitor.client.request(method, path).status_code == 405
+
+
+def test_head_is_answered(visitor: Visitor) -> None:
+    """As GET, without the body."""
+    answer = visitor.client.head("/healthz")
+
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_a_name_that_was_pointed_here_is_turned_away(visitor: Visitor) -> None:
+    """A page on the web that has its name resolve to this machine reads nothing."""
+    answer = visitor.get("/", Host="evil.example.com")
+
+    assert answer.status_code == 421
+    assert NAMES[0] not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("", 401),
+        ("Bearer 0123456789abcdef", 200),
+        ("bearer 0123456789abcdef", 200),
+        ("Bearer 0123456789abcde", 401),
+        ("Basic eDowMTIzNDU2Nzg5YWJjZGVm", 200),  # x:0123456789abcdef
+        ("Basic MDEyMzQ1Njc4OWFiY2RlZg==", 401),  # no user, and so no password
+        ("Basic ***", 401),
+        ("Digest 0123456789abcdef", 401),
+        ("Bearer ü", 401),
+    ],
+)
+def test_a_token_is_asked_for_where_there_is_one(
+    visitor: Visitor, header: str, status: int
+) -> None:
+    """As bearer, or as the password that a browser asks its user for."""
+    visitor.guard.token = SecretValue("0123456789abcdef")
+    headers = [("Authorization", header.encode())] if header else []
+    answer = visitor.client.get("/", headers=headers)  # type: ignore[arg-type]  # bytes are sent as they are
+
+    assert answer.status_code == status
+    assert ("WWW-Authenticate" in answer.headers) == (status == 401)
+
+
+def test_a_page_comes_again_by_itself_unless_it_is_paused(visitor: Visitor) -> None:
+    """By a header, which can be left out."""
+    assert visitor.get("/").headers["Refresh"] == "30"
+    assert "Refresh" not in visitor.get("/?paused=1").headers
+    assert "Refresh" not in visitor.get("/accounts/nobody").headers
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/accounts/nobody", "/static/nothing", "/accounts/"])
+def test_what_is_not_there_is_said_so(visitor: Visitor, path: str) -> None:
+    """On a page that leads back."""
+    answer = visitor.get(path)
+
+    assert answer.status_code == 404
+    assert "there is no such page" in answer.text
+    assert 'href="/"' in answer.text
+
+
+def test_without_the_ledger_a_page_says_so(visitor: Visitor) -> None:
+    """With a hint, and no traceback; documents say it as documents."""
+    with writing(visitor.database) as connection:
+        connection.execute(text("ALTER TABLE account RENAME TO elsewhere"))
+    page, document = visitor.get("/"), visitor.get("/api/status")
+
+    assert page.status_code == document.status_code == 503
+    assert "the ledger cannot be read" in page.text
+    assert "nothing more is done until the ledger is back" in page.text
+    assert document.json()["error"]["code"] == "ledger-unavailable"
+    assert "the ledger cannot be read" in visitor.get("/readyz").json()["ledger"]
+
+
+def test_an_unforeseen_error_is_no_traceback(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page says that it could not be made, and nothing of why."""
+    unforeseen: Callable[[], object] = lambda: 1 / 0  # noqa: E731
+    monkeypatch.setattr(visitor.site._now_shown, "records", unforeseen)
+    answer = visitor.get("/")
+
+    assert answer.status_code == 500
+    assert "ZeroDivision" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_a_scheduler_that_stands_still_is_told(visitor: Visitor) -> None:
+    """Whoever starts the process again should."""
+    assert visitor.get("/healthz").status_code == 200
+    visitor.live = False
+
+    assert visitor.get("/healthz").status_code == 503
+
+
+def test_what_is_away_is_on_the_page(visitor: Visitor) -> None:
+    """As the daemon found it out."""
+    assert "Away:" not in visitor.get("/").text
+    visitor.away.append("vault")
+
+    assert "Away: vault." in visitor.get("/").text
+
+
+def test_vault_is_not_asked_by_each_probe(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was found out is good for a few seconds."""
+    asked: list[int] = []
+    monkeypatch.setattr(visitor.wiring.store, "check", lambda: asked.append(1))
+    answers = [visitor.get("/readyz").status_code for _ in range(3)]
+
+    assert answers == [200] * 3
+    assert len(asked) == 1
+
+
+def test_files_are_kept_by_browsers(visitor: Visitor) -> None:
+    """Their names change with their content."""
+    page = visitor.get("/").text
+    path = next(part for part in page.split('"') if part.startswith("/static/style.css?v="))
+    answer = visitor.get(path)
+
+    assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
+    assert "immutable" in answer.headers["Cache-Control"]
+
+
+def test_a_history_is_read_page_by_page(visitor: Visitor) -> None:
+    """An account's newest entries first, then the older ones."""
+    rows = [
+        {
+            "account": NAMES[0],
+            "seq": seq,
+            "at": "2026-11-23T07:28:00.000000Z",
+            "event": "done",
+            "detail": f'{{"secret_id":"id-{seq}"}}',
+            "prev_hash": "0" * 64,
+            "hash": "0" * 64,
+        }
+        for seq in range(1, 62)
+    ]
+    with writing(visitor.database) as connection:
+        connection.execute(insert(tables.entry), rows)
+    newest = visitor.get(f"/accounts/{NAMES[0]}").text
+    older = visitor.get(f"/accounts/{NAMES[0]}?before=12").text
+
+    assert "secret_id=id-61" in newest
+    assert "secret_id=id-12<" in newest
+    assert "secret_id=id-11<" not in newest
+    assert "?before=12" in newest
+    assert "secret_id=id-11<" in older
+    assert "older" not in older
+    assert "the chain is broken: entry 1 was changed" in newest

@@ -1,0 +1,82 @@
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from rotator.daemon.front import Heart
+from rotator.errors import ConfigError
+from rotator.web.address import Address, shown
+
+
+@pytest.mark.parametrize(
+    ("listen", "header", "meant"),
+    [
+        ("127.0.0.1:9470", "127.0.0.1:9470", True),
+        ("127.0.0.1:9470", "localhost:9470", True),
+        ("127.0.0.1:9470", "LOCALHOST", True),
+        ("127.0.0.1:9470", "[::1]:9470", True),
+        ("127.0.0.1:9470", "evil.example.com", False),
+        ("127.0.0.1:9470", "localhost.example.com:9470", False),
+        ("127.0.0.1:9470", "10.0.0.1:9470", False),
+        ("127.0.0.1:9470", "", False),
+        ("127.0.0.1:9470", "[", False),
+        ("rotator.internal:9470", "Rotator.Internal:9470", True),
+        ("rotator.internal:9470", "other.internal:9470", False),
+        ("0.0.0.0:9470", "10.0.0.1:9470", True),
+        ("[::]:9470", "[2001:db8::1]:9470", True),
+        ("0.0.0.0:9470", "evil.example.com", False),
+        ("0.0.0.0:9470", socket.gethostname(), True),
+        ("unix:/run/rotator/http.sock", "localhost", True),
+        ("unix:/run/rotator/http.sock", "evil.example.com", False),
+    ],
+)
+def test_only_its_own_names_are_meant(listen: str, header: str, *, meant: bool) -> None:
+    """A name that anyone could have pointed to this machine is not one of them."""
+    assert Address(text=listen).is_meant_by(header) is meant
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "[::1]:0"])
+def test_it_listens_at_a_port(listen: str) -> None:
+    """The port that it got is in the address that is shown."""
+    with Address(text=listen).listen() as listening:
+        url = shown(listening)
+        host, port = listening.getsockname()[:2]
+        with socket.create_connection((host, port)):
+            pass
+
+    assert url.startswith("http://")
+    assert url.endswith(f":{port}")
+
+
+def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path) -> None:
+    """A killed process leaves its Unix socket; one that lives keeps it."""
+    address = Address(text=f"unix:{tmp_path / 'http.sock'}")
+    address.listen().close()
+    with address.listen() as listening:
+        assert shown(listening) == address.text
+        with pytest.raises(ConfigError, match="address already in use"):
+            address.listen()
+    address.leave()
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    """Whatever stands at the path may be of use to somebody."""
+    path = tmp_path / "file"
+    path.write_text("x")
+    with pytest.raises(ConfigError, match="address already in use"):
+        Address(text=f"unix:{path}").listen()
+
+    assert path.read_text() == "x"
+
+
+def test_a_heart_that_does_not_beat_is_not_live() -> None:
+    """Some beats may be missed, and a while more; then nobody runs the jobs."""
+    heart = Heart(every=10)
+    heart.beat()
+    assert heart.is_live()
+    heart._beat_at = time.monotonic() - 91
+
+    assert not heart.is_live()
