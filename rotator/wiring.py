@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rotator.config import Settings
+from rotator.config import Settings, VaultAuth
 from rotator.config.url import sqlite_path
 from rotator.model import Account
 from rotator.ports import Draft
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rotator.engine import Engine
     from rotator.ledger.book import Book
     from rotator.ledger.queries import Queries
-    from rotator.vault import KvStore
+    from rotator.vault import Connection, KvStore, TokenSource, Way
     from rotator.vonage import Accounts, Secrets, Subaccounts, Transport
 
 
@@ -170,20 +170,64 @@ class Wiring:
     # -- Vault. ----------------------------------------------------------------------------
 
     @cached_property
-    def store(self) -> "KvStore":
-        """Vault's KV engine; the engine's store."""
-        from rotator.vault import Connection, KvStore, token_source  # noqa: PLC0415  # see above
+    def vault(self) -> "Connection":
+        """The connection to Vault, with its login."""
+        from rotator.vault import Connection, Trust  # noqa: PLC0415  # see above
 
         settings = self.settings.vault
-        token_file = str(settings.auth.token_file) if settings.auth.token_file else ""
-        connection = Connection(
+        return Connection(
             settings.address,
-            token_source=token_source(token_file, self._environ.get("VAULT_TOKEN", "")),
+            token_source=self._token_source(),
             namespace=settings.namespace,
-            ca_file=str(settings.ca_file) if settings.ca_file else "",
+            trust=Trust(
+                ca_file=_name(settings.ca_file),
+                client_cert_file=_name(settings.client_cert_file),
+                client_key_file=_name(settings.client_key_file),
+            ),
             timeout=settings.timeout.total_seconds(),
         )
-        return KvStore(connection, settings.mount)
+
+    def _token_source(self) -> "TokenSource":
+        from rotator.vault import GivenToken, LoggedIn, TokenFile  # noqa: PLC0415  # see above
+
+        auth = self.settings.vault.auth
+        if auth.method != "token":
+            return LoggedIn(self._way(auth))
+        if auth.token_file:
+            return TokenFile(_name(auth.token_file))
+        return GivenToken(self._environ.get("VAULT_TOKEN", ""))
+
+    def _way(self, auth: VaultAuth) -> "Way":
+        from rotator import vault  # noqa: PLC0415  # see above
+
+        mount, role = auth.mount or "", auth.role or ""
+        match auth.method:
+            case "approle":
+                return vault.AppRole(
+                    role_id_file=_name(auth.role_id_file),
+                    secret_id_file=_name(auth.secret_id_file),
+                    wrapped=bool(auth.wrapped),
+                    mount=mount,
+                )
+            case "kubernetes":
+                return vault.Kubernetes(role=role, jwt_file=_name(auth.jwt_file), mount=mount)
+            case "jwt":
+                return vault.Jwt(jwt_file=_name(auth.jwt_file), role=role, mount=mount)
+            case "cert":
+                return vault.Certificate(role=role, mount=mount)
+            case _:
+                return vault.Userpass(
+                    username=auth.username or "",
+                    password_file=_name(auth.password_file),
+                    mount=mount,
+                )
+
+    @cached_property
+    def store(self) -> "KvStore":
+        """Vault's KV engine; the engine's store."""
+        from rotator.vault import KvStore  # noqa: PLC0415  # see above
+
+        return KvStore(self.vault, self.settings.vault.mount)
 
     # -- The engine. -----------------------------------------------------------------------
 
@@ -212,3 +256,8 @@ class Wiring:
             propagation_timeout=self.settings.vonage.propagation_timeout,
             listener=listener,
         )
+
+
+def _name(path: Path | None) -> str:
+    """Give a file's name; "" for none."""
+    return str(path) if path else ""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rotator.errors import StoreError, StoreUnavailable
-from rotator.vault import Connection, GivenToken
-from rotator.vault.connection import Call
+from rotator.vault import Connection, GivenToken, Trust
+from rotator.vault.call import Call
 
 CALL = Call(
     operation="read-current",
@@ -94,7 +94,7 @@ def connect(server: Server, ca_file: str = "") -> Connection:
         server.url,
         token_source=GivenToken("hvs.SecretToken"),
         timeout=5,
-        ca_file=ca_file,
+        trust=Trust(ca_file=ca_file),
         sleep=lambda _: None,
     )
 
