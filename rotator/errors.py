@@ -30,7 +30,10 @@ operator what to do. Messages never hold a secret value or a response body.
     └── StoreError               Vault
         ├── StoreUnavailable     timeout, dropped connection, 5xx: outcome unknown
         │   └── StoreSealed
-        ├── StoreForbidden       the token is missing, expired or lacks a capability
+        ├── StoreForbidden       the token lacks a capability, or there is none
+        │   ├── TokenRefused     the token is expired, revoked or of another Vault
+        │   └── LoginFailed      what rotator logs in with is missing or refused
+        │       └── WrappingSpent  someone else may have read the secret id (exit 3)
         ├── MountUnusable        no such mount, or not KV version 2
         ├── CheckAndSetLost      someone else wrote in between
         ├── VersionMissing       that version is deleted, destroyed or not there yet
@@ -273,6 +276,26 @@ class StoreForbidden(StoreError):
 
     code = "vault-forbidden"
     default_hint = "check that the token is valid and its policy grants what README lists"
+
+
+class TokenRefused(StoreForbidden):
+    """Vault does not accept the token."""
+
+    code = "vault-token"
+    default_hint = "it is expired, revoked, mistyped or of another namespace: issue a new one"
+
+
+class LoginFailed(StoreForbidden):
+    """rotator cannot log in to Vault."""
+
+    code = "vault-login"
+
+
+class WrappingSpent(LoginFailed):
+    """the wrapping token was used before, or has expired."""
+
+    code = "vault-wrapping-spent"
+    exit_code = 3
 
 
 class MountUnusable(StoreError):

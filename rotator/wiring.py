@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rotator.config import Settings
+from rotator.config import Settings, VaultAuth
 from rotator.config.url import sqlite_path
 from rotator.model import Account
 from rotator.notice import Event, hearing
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rotator.ledger.deliveries import Deliveries
     from rotator.ledger.queries import Queries
     from rotator.ledger.survey import Survey
-    from rotator.vault import KvStore
+    from rotator.vault import Connection, KvStore, TokenSource, Way
     from rotator.vonage import Accounts, Secrets, Subaccounts, Transport
 
 #: Told `vonage` or `vault`, the operation, what came back, and the seconds that took.
@@ -205,21 +205,65 @@ class Wiring:
     # -- Vault. ----------------------------------------------------------------------------
 
     @cached_property
-    def store(self) -> "KvStore":
-        """Vault's KV engine; the engine's store."""
-        from rotator.vault import Connection, KvStore, token_source  # noqa: PLC0415  # see above
+    def vault(self) -> "Connection":
+        """The connection to Vault, with its login."""
+        from rotator.vault import Connection, Trust  # noqa: PLC0415  # see above
 
         settings = self.settings.vault
-        token_file = str(settings.auth.token_file) if settings.auth.token_file else ""
-        connection = Connection(
+        return Connection(
             settings.address,
-            token_source=token_source(token_file, self._environ.get("VAULT_TOKEN", "")),
+            token_source=self._token_source(),
             namespace=settings.namespace,
-            ca_file=str(settings.ca_file) if settings.ca_file else "",
+            trust=Trust(
+                ca_file=_name(settings.ca_file),
+                client_cert_file=_name(settings.client_cert_file),
+                client_key_file=_name(settings.client_key_file),
+            ),
             timeout=settings.timeout.total_seconds(),
             on_call=self._told_of("vault"),
         )
-        return KvStore(connection, settings.mount)
+
+    def _token_source(self) -> "TokenSource":
+        from rotator.vault import GivenToken, LoggedIn, TokenFile  # noqa: PLC0415  # see above
+
+        auth = self.settings.vault.auth
+        if auth.method != "token":
+            return LoggedIn(self._way(auth))
+        if auth.token_file:
+            return TokenFile(_name(auth.token_file))
+        return GivenToken(self._environ.get("VAULT_TOKEN", ""))
+
+    def _way(self, auth: VaultAuth) -> "Way":
+        from rotator import vault  # noqa: PLC0415  # see above
+
+        mount, role = auth.mount or "", auth.role or ""
+        match auth.method:
+            case "approle":
+                return vault.AppRole(
+                    role_id_file=_name(auth.role_id_file),
+                    secret_id_file=_name(auth.secret_id_file),
+                    wrapped=bool(auth.wrapped),
+                    mount=mount,
+                )
+            case "kubernetes":
+                return vault.Kubernetes(role=role, jwt_file=_name(auth.jwt_file), mount=mount)
+            case "jwt":
+                return vault.Jwt(jwt_file=_name(auth.jwt_file), role=role, mount=mount)
+            case "cert":
+                return vault.Certificate(role=role, mount=mount)
+            case _:
+                return vault.Userpass(
+                    username=auth.username or "",
+                    password_file=_name(auth.password_file),
+                    mount=mount,
+                )
+
+    @cached_property
+    def store(self) -> "KvStore":
+        """Vault's KV engine; the engine's store."""
+        from rotator.vault import KvStore  # noqa: PLC0415  # see above
+
+        return KvStore(self.vault, self.settings.vault.mount)
 
     # -- Hooks. ----------------------------------------------------------------------------
 
@@ -271,3 +315,8 @@ class Wiring:
             listener=listener,
             hooks=self.courier if self.settings.hooks else NoHooks(),
         )
+
+
+def _name(path: Path | None) -> str:
+    """Give a file's name; "" for none."""
+    return str(path) if path else ""

@@ -14,6 +14,7 @@ from rotator.config.accounts import (
     policy_of,
     policy_problems,
 )
+from rotator.config.auth import auth_problems
 from rotator.config.hooks import PlacedHook, hook_problems
 from rotator.config.path import Surroundings
 from rotator.config.problem import Problem, Unfit, key_text, unknown_key, value_text
@@ -65,7 +66,7 @@ class Document:
         """Give the settings; what is wrong is added to `problems`, and makes them unusable."""
         self._refuse_unknown()
         vonage = self._top(Vonage, "vonage")
-        vault = self._top(Vault, "vault")
+        vault = self._vault()
         ledger = self._top(Ledger, "ledger")
         policy = self._policy()
         daemon = self._top(Daemon, "daemon")
@@ -92,6 +93,16 @@ class Document:
 
     def _top(self, model: type[AnyTable], name: str) -> AnyTable | None:
         return self._table(model, self._tables.get(name, {}), Place(table=name, path=name))
+
+    def _vault(self) -> Vault | None:
+        vault = self._top(Vault, "vault")
+        if vault is not None:
+            self.problems.extend(auth_problems(vault, lambda key: self._where(f"vault.{key}")))
+        return vault
+
+    def _where(self, path: str) -> str:
+        """Locate a key: by its variable, where it came from one."""
+        return f"${self._origins[path]}" if path in self._origins else path
 
     def _policy(self) -> Policy | None:
         table = self._top(PolicyTable, "policy")

@@ -18,7 +18,12 @@ _PREFIX = "ROTATOR_"
 
 #: Variables of Vault's own command line, for keys that neither file nor override gives.
 _VAULT_VARIABLES = {"address": "VAULT_ADDR", "namespace": "VAULT_NAMESPACE"}
-_VAULT_CA_VARIABLE = "VAULT_CACERT"
+#: The same, for files.
+_VAULT_FILE_VARIABLES = {
+    "ca_file": "VAULT_CACERT",
+    "client_cert_file": "VAULT_CLIENT_CERT",
+    "client_key_file": "VAULT_CLIENT_KEY",
+}
 
 #: Variables by the path of the key that they set.
 Origins = dict[str, str]
@@ -69,7 +74,7 @@ def _put(document: dict[str, Any], table: str, key: str, value: object) -> None:
 def _typed(table: str, key: str, text: str) -> object:
     """Read a variable as TOML would read the value; leave what is none to be reported."""
     kind = TABLES[table].model_fields[key].annotation
-    if kind is bool:
+    if kind in (bool, bool | None):
         return {"true": True, "false": False}.get(text, text)
     if kind in (int, int | None) and re.fullmatch("[+-]?[0-9]{1,18}", text):
         return int(text)
@@ -82,16 +87,17 @@ def _fill_in(document: dict[str, Any], environ: Mapping[str, str]) -> Origins:
     vault = document.setdefault("vault", {})
     if not isinstance(vault, dict):
         return {}
-    for key in ("address", "namespace", "ca_file"):
+    names = _VAULT_VARIABLES | _VAULT_FILE_VARIABLES
+    for key in names:
         if vault.get(key) == "":
             del vault[key]
     values = {key: environ.get(name) for key, name in _VAULT_VARIABLES.items()}
-    if file := environ.get(_VAULT_CA_VARIABLE):
-        # Relative to the working directory, as for `vault` itself.
-        values["ca_file"] = os.path.abspath(file)  # noqa: PTH100
+    for key, name in _VAULT_FILE_VARIABLES.items():
+        if file := environ.get(name):
+            # Relative to the working directory, as for `vault` itself.
+            values[key] = os.path.abspath(file)  # noqa: PTH100
     filled = {key: value for key, value in values.items() if value and key not in vault}
     vault |= filled
-    names = _VAULT_VARIABLES | {"ca_file": _VAULT_CA_VARIABLE}
     return {f"vault.{key}": names[key] for key in filled}
 
 

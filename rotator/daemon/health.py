@@ -8,10 +8,13 @@ from rotator.errors import (
     IssuerUnavailable,
     LedgerError,
     LedgerUnusable,
+    LoginFailed,
     NotSent,
     RotatorError,
     StoreSealed,
     StoreUnavailable,
+    TokenRefused,
+    WrappingSpent,
 )
 
 _log = structlog.get_logger(__name__)
@@ -22,6 +25,9 @@ _COMPONENTS = {
     IssuerUnavailable.code: "vonage",
     StoreUnavailable.code: "vault",
     StoreSealed.code: "vault",
+    TokenRefused.code: "vault",
+    LoginFailed.code: "vault",
+    WrappingSpent.code: "vault",
     LedgerError.code: "ledger",
 }
 
@@ -66,7 +72,7 @@ def component_of(error: RotatorError) -> str | None:
     """Name the component that `error` is about; None where it is about one account."""
     if isinstance(error, LedgerError | LedgerUnusable):
         return "ledger"
-    if isinstance(error, StoreUnavailable):
+    if isinstance(error, StoreUnavailable | TokenRefused | LoginFailed):
         return "vault"
     return component_of_code(error.code)
 

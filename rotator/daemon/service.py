@@ -1,6 +1,6 @@
 """The daemon's life: its recurring jobs, its signals, its end.
 
-APScheduler does no more than wake the two jobs. When an account is due is a row in the ledger,
+APScheduler does no more than wake the jobs. When an account is due is a row in the ledger,
 so that nothing is forgotten while nobody runs, and nothing is done twice where several do.
 """
 
@@ -116,7 +116,7 @@ class Daemon:
         if self._notifier.watchdog_seconds:
             seconds = min(seconds, self._notifier.watchdog_seconds)
         self._heart.every = seconds
-        for job in (self._poll_once, self._look_once):
+        for job in (self._poll_once, self._look_once, self._keep_once):
             self._scheduler.add_job(
                 job,
                 "interval",
@@ -254,6 +254,18 @@ class Daemon:
                 self._guarded(self._drift.run)
                 self._guarded(self._balance.run)
                 self._guarded(self._notices.overdue)
+
+    def _keep_once(self) -> None:
+        """Keep the Vault token alive, though nothing may be due for days."""
+        if not self._stopping.is_set():
+            self._guarded(self._keep_token)
+
+    def _keep_token(self) -> None:
+        try:
+            if self._wiring.vault.keep_token():
+                self._health.answered("vault")
+        except RotatorError as error:
+            self._health.lost("vault", error.code, error.message)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do a job's work; whatever it fails of, the next one comes."""

@@ -5,6 +5,7 @@ both cost more than all else that a simulator does.
 """
 
 import socket
+import ssl
 import struct
 import threading
 from contextlib import suppress
@@ -33,6 +34,16 @@ class Connection:
         self._closing = closing
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
+        self._certificate: bytes | None = None
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from here on.
+
+        Raises:
+            OSError: the client does not, or not so.
+        """
+        secured = context.wrap_socket(self._socket, server_side=True)
+        self._socket, self._certificate = secured, secured.getpeercert(binary_form=True)
 
     def receive(self) -> Request | None:
         """Wait for the next request; None once the client has closed.
@@ -55,6 +66,7 @@ class Connection:
             headers=headers,
             body=self._body(headers),
             keep_alive=_keeps_alive(version, headers),
+            certificate=self._certificate,
         )
 
     def send(self, reply: Reply, request: Request) -> bool:

@@ -1,6 +1,7 @@
 """A listener on loopback with one thread per connection."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,14 +18,20 @@ class Listener:
     """Accepts connections until it is closed and hands each to `serve` in its own thread.
 
     `serve` may raise OSError when its client goes away; the connection is closed after it.
-    All threads are daemons.
+    All threads are daemons. With `tls`, that is what it speaks.
 
     Raises:
         OSError: the port is taken.
     """
 
-    def __init__(self, serve: Callable[[Connection], None], port: int = 0) -> None:
+    def __init__(
+        self,
+        serve: Callable[[Connection], None],
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._serve = serve
+        self._tls = tls
         self._socket = socket.create_server((HOST, port), backlog=_BACKLOG)
         self.port: int = self._socket.getsockname()[1]
         self._closing = threading.Event()
@@ -75,6 +82,8 @@ class Listener:
     def _run(self, connection: Connection) -> None:
         try:
             with suppress(OSError):
+                if self._tls:
+                    connection.secure(self._tls)
                 self._serve(connection)
         finally:
             connection.close()

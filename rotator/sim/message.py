@@ -22,6 +22,8 @@ class Request:
     headers: Mapping[str, str]
     body: bytes = b""
     keep_alive: bool = True
+    #: the client's certificate in DER, over TLS
+    certificate: bytes | None = None
 
     def document(self) -> object:
         """Give the body as JSON.

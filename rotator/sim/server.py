@@ -1,5 +1,6 @@
 """What both simulators share: being a server, faults, latency, observers, the record."""
 
+import ssl
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -25,7 +26,13 @@ class Simulator(ABC):
     state changes under one lock, which is never held while sleeping, sending or in an observer.
     """
 
-    def __init__(self, *, latency: float, clock: Clock = time.time_ns) -> None:
+    def __init__(
+        self,
+        *,
+        latency: float,
+        clock: Clock = time.time_ns,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.latency = latency
         self.faults = FaultBook()
         #: every request except those below /_sim/, in the order of arrival
@@ -34,6 +41,7 @@ class Simulator(ABC):
         #: what observers raised; the answer went out nevertheless
         self.observer_errors: list[Exception] = []
         self._clock = clock
+        self._tls = tls
         self._lock = threading.RLock()
         self._listener: Listener | None = None
         self._port = 0
@@ -47,7 +55,7 @@ class Simulator(ABC):
         """
         if not self._port:
             raise RuntimeError(f"{type(self).__name__} is not started")
-        return f"http://{HOST}:{self._port}"
+        return f"{'https' if self._tls else 'http'}://{HOST}:{self._port}"
 
     def start(self) -> Self:
         """Listen; after a `close`, on the same port again. Idempotent.
@@ -56,7 +64,7 @@ class Simulator(ABC):
             OSError: another process took the port meanwhile.
         """
         if self._listener is None:
-            self._listener = Listener(self._converse, self._port)
+            self._listener = Listener(self._converse, self._port, self._tls)
             self._port = self._listener.port
         return self
 

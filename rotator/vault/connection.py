@@ -1,50 +1,19 @@
-"""The connection to Vault: one hvac client per thread, one token for all of them."""
+"""The connection to Vault: whoever calls, the token is taken care of."""
 
-import logging
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
-import hvac
-import structlog
-
-from rotator.errors import ConfigError, StoreError, StoreSealed, StoreUnavailable
-from rotator.vault.failure import is_starting, judge
-from rotator.vault.login import TokenSource
+from rotator.vault.call import Call
+from rotator.vault.endpoint import Endpoint, Line, OnCall, Trust
+from rotator.vault.login.lease import Standing
+from rotator.vault.login.source import TokenSource, look_up
 from rotator.vault.patience import Patience
-from rotator.vault.transport import Answer, Outcome, Session, Transport
+from rotator.vault.transport import Answer, Outcome
 
-#: How often a read that found Vault unavailable is repeated, and a write that was never sent.
-_REPEATS = 3
-
-_log = structlog.get_logger(__name__)
-
-#: Told of every HTTP call: its operation, its status or reason for none, and its seconds.
-OnCall = Callable[[str, str, float], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One call of Vault's API as data."""
-
-    #: Its name in metrics and logs: `read-current`.
-    operation: str
-    #: Below /v1/, for messages and logs.
-    path: str
-    #: Makes the call with the hvac client it is given, which has no types.
-    send: Callable[[Any], Outcome]
-    #: A read: it may be sent again when nobody knows what became of it.
-    repeatable: bool
-    #: Statuses that mean no failure to this call. A 404 for "no such entry" never does.
-    welcome: frozenset[int] = frozenset()
-
-    def __str__(self) -> str:
-        """Name the call in a message."""
-        return f"{self.operation} {self.path}"
+#: Tokens that one request is tried with after its first was denied.
+_OTHER_TOKENS = 4
 
 
 class Connection:
@@ -57,31 +26,30 @@ class Connection:
         token_source: TokenSource,
         timeout: float,
         namespace: str = "",
-        ca_file: str = "",
+        trust: Trust | None = None,
         on_call: OnCall | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Connect to nothing yet.
+        """Connect to nothing yet, and log in only when there is something to ask.
 
         Raises:
             ConfigError: the address or the namespace cannot be one.
         """
-        self._address = _checked_address(address)
-        self._namespace = _checked_namespace(namespace)
-        self._ca_file = ca_file
         self._token_source = token_source
-        self._timeout = timeout
-        self._on_call = on_call
-        self._sleep = sleep
-        self._clock = clock
-        self._of_thread = threading.local()
-        # Its DEBUG lines name every path; ours say more, and once.
-        logging.getLogger("urllib3").setLevel(logging.WARNING)
+        self._endpoint = Endpoint(
+            address,
+            timeout=timeout,
+            namespace=namespace,
+            trust=trust,
+            on_call=on_call,
+            sleep=sleep,
+            clock=clock,
+        )
 
     def patience(self) -> Patience:
         """Start the budget of one call, or of several that are to share it."""
-        return Patience(self._timeout, clock=self._clock, sleep=self._sleep)
+        return self._endpoint.patience()
 
     def call(self, call: Call, patience: Patience | None = None) -> Answer:
         """Make `call`, repeating what is safe to repeat, and give its answer.
@@ -90,112 +58,67 @@ class Connection:
         welcome to this call.
 
         Raises:
+            TokenRefused: Vault does not accept the token, and there is no other.
+            LoginFailed: there is no token, as Vault or a file gave none.
             StoreError: anything else came back, or nothing.
         """
-        patience = patience or self.patience()
-        repeats = 0
-        while True:
-            outcome = self._send(call, patience)
-            verdict = self._judge(call, outcome)
-            if isinstance(verdict, Answer):
-                return verdict
-            if not _may_repeat(call, outcome, verdict, repeats) or not patience.pause():
-                raise verdict
-            repeats += 1
+        line = Line(self._endpoint, patience)
+        return line.repeat(call, lambda: self._send(call, line))
 
-    def _send(self, call: Call, patience: Patience) -> Outcome:
-        """Send `call`, and again if Vault denies it and there is another token by now."""
-        token = self._token_source.token()
-        outcome = self._exchange(call, token, patience)
-        if isinstance(outcome, Answer) and outcome.status == HTTPStatus.FORBIDDEN:
-            other = self._token_source.after_denial(token)
-            if other != token:
-                return self._exchange(call, other, patience)
+    # -- The token. ------------------------------------------------------------------------
+
+    @property
+    def token_expires_at(self) -> datetime | None:
+        """When the token ends; None where it never does, or nothing is known of it yet.
+
+        Asks nobody. A token that was handed in is known after `keep_token`, one that was
+        logged in for from the first call on.
+        """
+        lease = self._token_source.lease
+        if lease is None or lease.expires_at is None:
+            return None
+        return datetime.fromtimestamp(lease.expires_at, UTC)
+
+    def keep_token(self) -> bool:
+        """Keep the token alive although nobody calls: renew it, or log in anew, if it is time.
+
+        May be called as often as one likes. Gives whether Vault did something for it.
+
+        Raises:
+            TokenRefused: Vault does not accept the token, and there is no other.
+            StoreError: it is time, and Vault did not do it.
+        """
+        return self._token_source.keep(Line(self._endpoint))
+
+    def look_up_token(self) -> Standing:
+        """Ask Vault about the token; log in first, where that was not done yet.
+
+        Raises:
+            TokenRefused: Vault does not accept it.
+            StoreError: Vault does not say.
+        """
+        line = Line(self._endpoint)
+        return look_up(self._token_source.token(line), line)
+
+    def _send(self, call: Call, line: Line) -> Outcome:
+        """Send `call`, and again while Vault denies it and there is another token to try."""
+        token = self._token_source.token(line)
+        outcome = line.send(call, token)
+        for _ in range(_OTHER_TOKENS):
+            if not _is_denied(outcome):
+                break
+            other = self._token_source.after_denial(token, line)
+            if other is None:
+                break
+            token = other
+            outcome = line.send(call, token)
         return outcome
 
-    def _judge(self, call: Call, outcome: Outcome) -> Answer | StoreError:
-        if isinstance(outcome, Answer) and outcome.status in call.welcome:
-            return outcome
-        return judge(outcome, str(call), with_token=bool(self._client().token))
 
-    def _exchange(self, call: Call, token: str, patience: Patience) -> Outcome:
-        client = self._client()
-        client.token = token
-        client.adapter.patience = patience
-        started = self._clock()
-        outcome = call.send(client)
-        self._report(call, outcome.code, self._clock() - started)
-        return outcome
-
-    def _report(self, call: Call, code: str, seconds: float) -> None:
-        _log.debug(
-            "vault call",
-            operation=call.operation,
-            path=call.path,
-            code=code,
-            milliseconds=round(seconds * 1000, 1),
-        )
-        if self._on_call:
-            self._on_call(call.operation, code, seconds)
-
-    def _client(self) -> Any:  # noqa: ANN401  # hvac has no type hints
-        """Give this thread's client: hvac promises nothing about sharing one."""
-        client = getattr(self._of_thread, "client", None)
-        if client is None:
-            client = self._of_thread.client = hvac.Client(
-                url=self._address,
-                # Never None: hvac would look for VAULT_TOKEN and ~/.vault-token by itself.
-                token="",
-                # Likewise, for VAULT_CLIENT_CERT.
-                cert="",
-                verify=self._ca_file or True,
-                namespace=self._namespace or None,
-                allow_redirects=False,
-                session=Session(self._address, self._ca_file),
-                adapter=Transport,
-            )
-        return client
-
-
-def _may_repeat(call: Call, outcome: Outcome, failure: StoreError, repeats: int) -> bool:
-    if is_starting(outcome):
-        return True
-    if repeats >= _REPEATS or isinstance(failure, StoreSealed):
-        return False
-    unsent = not isinstance(outcome, Answer) and outcome.unsent
-    return unsent or (call.repeatable and isinstance(failure, StoreUnavailable))
-
-
-def _checked_address(address: str) -> str:
-    problem = ConfigError(
-        "vault.address is not an address of the form https://host:port",
-        hint="set vault.address, or VAULT_ADDR; credentials and queries have no place in it",
+def _is_denied(outcome: Outcome) -> bool:
+    """Whether Vault denied it, not something before it."""
+    return (
+        isinstance(outcome, Answer)
+        and outcome.status == HTTPStatus.FORBIDDEN
+        and outcome.errors is not None
     )
-    parts = _split(address)
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise problem
-    if parts.username is not None or parts.query or parts.fragment or not _is_plain(address):
-        raise problem
-    return address
-
-
-def _split(address: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(address)
-        _ = parts.port  # parsed only when asked for
-    except ValueError:
-        return None
-    return parts
-
-
-def _checked_namespace(namespace: str) -> str:
-    if not _is_plain(namespace):
-        raise ConfigError(
-            "vault.namespace is not one that a header can carry",
-            hint="name it in printable ASCII without spaces",
-        )
-    return namespace
-
-
-def _is_plain(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text

@@ -29,12 +29,15 @@ _UNANSWERED: Mapping[NoAnswer, tuple[str, str | None]] = {
     NoAnswer.UNRESOLVED: ("the name of Vault's host cannot be resolved", "check vault.address"),
     NoAnswer.CONNECT_TIMEOUT: ("no connection to Vault in time", None),
     NoAnswer.CERTIFICATES: (
-        "the certificates to trust Vault by cannot be read",
-        "check that vault.ca_file is a readable file of PEM certificates",
+        "the certificates for the connection to Vault cannot be read",
+        "check that vault.ca_file and vault.client_cert_file, where set, are readable PEM files",
     ),
     NoAnswer.TLS: (
         "the TLS connection to Vault failed",
-        "check that vault.ca_file has the authority of Vault's certificate, and its host's name",
+        (
+            "check that vault.ca_file has the authority of Vault's certificate, and its host's"
+            " name; and that Vault takes vault.client_cert_file, where that is set"
+        ),
     ),
     NoAnswer.PROXY: (
         "the proxy on the way to Vault failed",
@@ -127,7 +130,8 @@ def _denial(answer: Answer, call: str, *, with_token: bool) -> StoreForbidden:
     if not with_token:
         return StoreForbidden(
             f"Vault wants a token and none is given: {call}",
-            hint="set vault.auth.token_file, or VAULT_TOKEN in rotator's environment",
+            hint="set vault.auth.token_file, or VAULT_TOKEN in rotator's environment; or let"
+            " vault.auth.method name a way to log in",
         )
     if answer.errors is None:
         return StoreForbidden(

@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import Any
 
 from rotator.errors import MountUnusable, StoreUnavailable, UnexpectedEntry
-from rotator.vault.connection import Call, Connection
+from rotator.vault.call import Call
+from rotator.vault.connection import Connection
 from rotator.vault.patience import Patience
 from rotator.vault.transport import Answer
 

@@ -8,7 +8,8 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from rotator.errors import MountUnusable, StoreForbidden
-from rotator.vault.connection import Call, Connection
+from rotator.vault.call import Call
+from rotator.vault.connection import Connection
 
 _DENIED = frozenset({HTTPStatus.FORBIDDEN})
 
@@ -18,6 +19,7 @@ def check_mount(connection: Connection, mount: str) -> None:
 
     Raises:
         MountUnusable: there is no such mount, or it is not KV version 2.
+        TokenRefused: Vault does not accept the token.
         StoreForbidden: Vault tells this token nothing about it.
         StoreError: Vault does not answer, or is sealed.
     """
@@ -80,32 +82,13 @@ def _check_by_configuration(connection: Connection, mount: str) -> None:
         )
     )
     if answer.status == HTTPStatus.FORBIDDEN:
-        raise _denial(connection, mount)
+        raise StoreForbidden(
+            f"Vault has no mount {mount}, or denies it to this token",
+            hint="check vault.mount and vault.namespace,"
+            " and that the token's policy grants what README lists",
+        )
     if "max_versions" not in (answer.part("data", dict) or {}):
         raise MountUnusable(
             f"Vault mount {mount} does not answer as KV version 2 does",
             hint="point vault.mount at a KV version 2 mount",
         )
-
-
-def _denial(connection: Connection, mount: str) -> StoreForbidden | MountUnusable:
-    """Tell a bad token from a bad mount, as far as Vault lets anyone."""
-    answer = connection.call(
-        Call(
-            operation="lookup-token",
-            path="auth/token/lookup-self",
-            send=lambda client: client.auth.token.lookup_self(),
-            repeatable=True,
-            welcome=_DENIED,
-        )
-    )
-    if answer.status == HTTPStatus.FORBIDDEN:
-        return StoreForbidden(
-            "Vault does not accept the token",
-            hint="it is expired, revoked, mistyped or of another namespace: issue a new one",
-        )
-    return StoreForbidden(
-        f"Vault has no mount {mount}, or denies it to this token",
-        hint="check vault.mount and vault.namespace,"
-        " and that the token's policy grants what README lists",
-    )

@@ -174,6 +174,8 @@ def _no_answer(error: OSError) -> NoAnswer:
         return NoAnswer.REFUSED
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return NoAnswer.UNRESOLVED
+    if any(isinstance(cause, FileNotFoundError | PermissionError) for cause in causes):
+        return NoAnswer.CERTIFICATES
     match error:
         case requests.exceptions.SSLError():
             return NoAnswer.TLS

@@ -19,7 +19,8 @@ import requests
 
 from rotator.model import Account, Note, OnForeign, PendingEntry, Policy, SecretValue
 from rotator.sim import VaultSimulator
-from rotator.vault import Connection, GivenToken, KvStore
+from rotator.vault import Connection, GivenToken, KvStore, TokenSource, Trust
+from tests.contract import access
 
 #: OpenBao takes none that looks like its own, `hvs.…`.
 ROOT = "root-of-the-tests"
@@ -87,8 +88,23 @@ class Server(ABC):
         self._session.close()
 
     @abstractmethod
-    def issue_token(self, policies: Mapping[str, Sequence[str]]) -> str:
-        """Issue a token that may do what `policies` say: path patterns to capabilities."""
+    def issue_token(self, policies: Mapping[str, Sequence[str]], **terms: Any) -> str:  # noqa: ANN401  # JSON
+        """Issue a token that may do what `policies` say: path patterns to capabilities.
+
+        `terms` are `ttl` in seconds, and `type`.
+        """
+
+    @abstractmethod
+    def open_way(self, means: access.Means, method: str, terms: access.Terms) -> access.Access:
+        """Let rotator in by an auth method that is mounted for this."""
+
+    @abstractmethod
+    def wrap_secret_id(self, way_in: access.Access) -> str:
+        """Wrap the secret id of an AppRole access; give the wrapping token."""
+
+    @abstractmethod
+    def wrap(self, data: Document) -> str:
+        """Wrap anything, as anyone can; give the wrapping token."""
 
     @abstractmethod
     def revoke_token(self, token: str) -> None:
@@ -116,9 +132,22 @@ class Simulated(Server):
         super().stop()
         self.vault.close()
 
-    def issue_token(self, policies: Mapping[str, Sequence[str]]) -> str:
+    def issue_token(self, policies: Mapping[str, Sequence[str]], **terms: Any) -> str:  # noqa: ANN401  # JSON
         """Issue a token."""
-        return self.vault.issue_token(policies=policies)
+        return self.vault.issue_token(policies=policies, **terms)
+
+    def open_way(self, means: access.Means, method: str, terms: access.Terms) -> access.Access:
+        """Let rotator in."""
+        return access.of_simulator(self.vault, means, method, terms)
+
+    def wrap_secret_id(self, way_in: access.Access) -> str:
+        """Wrap the secret id."""
+        path = f"auth/{way_in.way.mount}/role/rotator/secret-id"
+        return self.vault.wrap({"secret_id": way_in.content}, path)
+
+    def wrap(self, data: Document) -> str:
+        """Wrap anything."""
+        return self.vault.wrap(data, "sys/wrapping/wrap")
 
     def revoke_token(self, token: str) -> None:
         """Revoke a token."""
@@ -136,13 +165,19 @@ class Simulated(Server):
 class Real(Server):
     """A server in dev mode: in memory, on loopback, with one unseal key."""
 
-    def __init__(self, command: str, directory: Path) -> None:
+    def __init__(self, command: str, directory: Path, certificate: Path) -> None:
         super().__init__()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+        port, tls_port = _free_ports()
+        self.url, self.tls_url = f"http://127.0.0.1:{port}", f"https://127.0.0.1:{tls_port}"
         self._log = directory / "log"
+        listener = {
+            "address": f"127.0.0.1:{tls_port}",
+            "tls_cert_file": str(certificate),
+            "tls_key_file": str(certificate.with_suffix(".key")),
+        }
+        (directory / "tls.json").write_text(json.dumps({"listener": [{"tcp": listener}]}))
         options = [f"-dev-listen-address=127.0.0.1:{port}", f"-dev-root-token-id={ROOT}"]
+        options.append("-config=tls.json")
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 [command, "server", "-dev", *options],
@@ -161,14 +196,38 @@ class Real(Server):
         self._process.terminate()
         self._process.wait(10)
 
-    def issue_token(self, policies: Mapping[str, Sequence[str]]) -> str:
-        """Issue a token with a policy of its own."""
+    def policy(self, policies: Mapping[str, Sequence[str]]) -> str:
+        """Write a policy; give its name."""
         name = f"policy-{uuid.uuid4()}"
         rules = {path: {"capabilities": list(its)} for path, its in policies.items()}
         self.call("POST", f"sys/policies/acl/{name}", {"policy": json.dumps({"path": rules})})
-        issued = self.call("POST", "auth/token/create", {"policies": [name]})
+        return name
+
+    def issue_token(self, policies: Mapping[str, Sequence[str]], **terms: Any) -> str:  # noqa: ANN401  # JSON
+        """Issue a token with a policy of its own."""
+        body = {"policies": [self.policy(policies)], **terms}
+        issued = self.call("POST", "auth/token/create", body)
         assert issued
         return str(issued["auth"]["client_token"])
+
+    def open_way(self, means: access.Means, method: str, terms: access.Terms) -> access.Access:
+        """Let rotator in."""
+        return access.of_real(self, means, method, terms)
+
+    def wrap_secret_id(self, way_in: access.Access) -> str:
+        """Wrap a new secret id."""
+        return self._wrapped(f"auth/{way_in.way.mount}/role/rotator/secret-id", {})
+
+    def wrap(self, data: Document) -> str:
+        """Wrap anything."""
+        return self._wrapped("sys/wrapping/wrap", data)
+
+    def _wrapped(self, path: str, body: Document) -> str:
+        headers = {"X-Vault-Token": ROOT, "X-Vault-Wrap-TTL": "300"}
+        url = f"{self.url}/v1/{path}"
+        answer = self._session.post(url, headers=headers, json=body, timeout=10)
+        answer.raise_for_status()
+        return str(answer.json()["wrap_info"]["token"])
 
     def revoke_token(self, token: str) -> None:
         """Revoke a token."""
@@ -199,6 +258,22 @@ class Real(Server):
         raise RuntimeError(f"the server did not get ready:\n{self._log.read_text()}")
 
 
+def _free_ports() -> list[int]:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as two,
+    ):
+        return [each.getsockname()[1] for each in (one, two)]
+
+
+@pytest.fixture(scope="session")
+def means(tmp_path_factory: pytest.TempPathFactory) -> Iterator[access.Means]:
+    """Give what ways into a server are made of."""
+    found = access.Means(tmp_path_factory.mktemp("means"))
+    yield found
+    found.close()
+
+
 @pytest.fixture(scope="session")
 def simulated() -> Iterator[Simulated]:
     """Start the simulator."""
@@ -208,7 +283,9 @@ def simulated() -> Iterator[Simulated]:
 
 
 @pytest.fixture(scope="session")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
+def real(
+    tmp_path_factory: pytest.TempPathFactory, means: access.Means
+) -> Iterator[Callable[[str], Server]]:
     """Give what starts a real server, once for each command."""
     running: dict[str, Server] = {}
 
@@ -216,7 +293,8 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], S
         if shutil.which(command) is None:
             pytest.skip("there is neither `bao` nor `vault` on PATH")
         if command not in running:
-            running[command] = Real(command, tmp_path_factory.mktemp(command))
+            folder = tmp_path_factory.mktemp(command)
+            running[command] = Real(command, folder, means.server_certificate)
         return running[command]
 
     yield start
@@ -298,13 +376,17 @@ class FakeTime:
         self.now += seconds
 
 
-def connect(url: str, token: str, mount: str = "secret") -> KvStore:
-    """Give a store that waits ten seconds that pass at once."""
+def link(url: str, source: TokenSource, trust: Trust | None = None) -> Connection:
+    """Give a connection that waits ten seconds that pass at once."""
     time = FakeTime()
-    connection = Connection(
-        url, token_source=GivenToken(token), timeout=10, sleep=time.sleep, clock=time.clock
+    return Connection(
+        url, token_source=source, timeout=10, trust=trust, sleep=time.sleep, clock=time.clock
     )
-    return KvStore(connection, mount)
+
+
+def connect(url: str, token: str, mount: str = "secret") -> KvStore:
+    """Give a store on such a connection."""
+    return KvStore(link(url, GivenToken(token)), mount)
 
 
 @pytest.fixture

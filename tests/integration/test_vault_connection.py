@@ -7,10 +7,10 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from rotator.errors import ConfigError, StoreError, StoreForbidden
+from rotator.errors import ConfigError, StoreError, StoreForbidden, TokenRefused
 from rotator.sim import Exchange, Fault, VaultSimulator
 from rotator.vault import Connection, GivenToken, TokenFile
-from rotator.vault.connection import Call
+from rotator.vault.call import Call
 from rotator.vault.transport import Answer, Outcome
 
 READ = Call(
@@ -62,8 +62,7 @@ def test_a_denied_token_is_read_again_once(vault: VaultSimulator, tmp_path: Path
     """A 403 makes the token file be read again, and the call be made with what is new."""
     file = tmp_path / "token"
     file.write_text(vault.issue_token())
-    source = TokenFile(str(file))
-    stale = source.token()
+    source, stale = TokenFile(str(file)), file.read_text()
     fresh = vault.issue_token()
     vault.revoke_token(stale)
 
@@ -78,14 +77,31 @@ def test_a_denied_token_is_read_again_once(vault: VaultSimulator, tmp_path: Path
     assert [it.request_headers["x-vault-token"] for it in vault.exchanges] == [stale, fresh]
 
 
-def test_a_denial_without_another_token_stands(vault: VaultSimulator) -> None:
-    """A 403 is final where the token is still the same."""
+def test_a_token_that_is_not_accepted_is_called_so(vault: VaultSimulator) -> None:
+    """A 403 that a look-up of the token explains says that it is the token, whatever the call."""
     connection = Connection(vault.url, token_source=GivenToken("hvs.unknown"), timeout=10)
-    with pytest.raises(StoreForbidden) as caught:
+    errors: list[StoreError] = []
+    for call in (READ, WRITE):
+        with pytest.raises(TokenRefused) as caught:
+            connection.call(call)
+        errors.append(caught.value)
+
+    assert {(error.message, error.hint) for error in errors} == {
+        (TokenRefused().message, TokenRefused().hint)
+    }
+    assert len(vault.exchanges) == 4
+    assert "hvs.unknown" not in f"{errors!r}"
+
+
+def test_a_denial_by_policy_stands(vault: VaultSimulator) -> None:
+    """A 403 for a token that Vault accepts is the policy's, and names the call."""
+    token = vault.issue_token(policies={})
+    connection = Connection(vault.url, token_source=GivenToken(token), timeout=10)
+    with pytest.raises(StoreForbidden, match="read-current secret/data/x") as caught:
         connection.call(READ)
 
-    assert len(vault.exchanges) == 1
-    assert "hvs.unknown" not in f"{caught.value!r}{caught.value.hint}"
+    assert type(caught.value) is StoreForbidden
+    assert len(vault.exchanges) == 2
 
 
 def test_no_token_of_the_environment_is_picked_up(

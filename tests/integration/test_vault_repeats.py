@@ -5,7 +5,7 @@ import pytest
 from rotator.errors import StoreSealed, StoreUnavailable
 from rotator.sim import Fault, VaultSimulator
 from rotator.vault import Connection, GivenToken
-from rotator.vault.connection import Call
+from rotator.vault.call import Call
 from rotator.vault.transport import Answer
 
 READ = Call(

@@ -1,5 +1,4 @@
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from rotator.errors import StoreError, StoreUnavailable
-from rotator.vault import Connection, GivenToken
-from rotator.vault.connection import Call
+from rotator.vault import Connection, GivenToken, Trust
+from rotator.vault.call import Call
+from tests.harness import certificates
 
 CALL = Call(
     operation="read-current",
@@ -67,17 +67,8 @@ class Server(ThreadingHTTPServer):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a certificate for 127.0.0.1 that nobody trusts; its key is in the same file."""
-    path = tmp_path_factory.mktemp("tls") / "vault.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
-    arguments = ["-subj", "/CN=vault", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(path), "-out", str(path.with_suffix(".crt"))]
-    try:
-        subprocess.run([*command.split(), *arguments, *files], check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("makes its certificate with openssl, which is not there")
-    path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
-    return path
+    """Make the server's certificate."""
+    return certificates.certificate(tmp_path_factory.mktemp("tls"), "vault")
 
 
 @pytest.fixture
@@ -94,7 +85,7 @@ def connect(server: Server, ca_file: str = "") -> Connection:
         server.url,
         token_source=GivenToken("hvs.SecretToken"),
         timeout=5,
-        ca_file=ca_file,
+        trust=Trust(ca_file=ca_file),
         sleep=lambda _: None,
     )
 

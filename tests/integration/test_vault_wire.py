@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rotator.errors import StoreError, StoreForbidden, StoreUnavailable
 from rotator.vault import Connection, GivenToken
-from rotator.vault.connection import Call
+from rotator.vault.call import Call
 from rotator.vault.transport import LIMIT, Answer
 
 TOKEN = "hvs.SecretToken"
@@ -274,7 +274,7 @@ def test_a_proxys_charset_does_not_hide_vaults_errors(canned: Canned) -> None:
     canned.answer = http("403 X", body, "Content-Type: application/json; charset=utf-8")
     error = failure(connect(canned.url))
 
-    assert type(error) is StoreForbidden
+    assert isinstance(error, StoreForbidden)
     assert "before Vault" not in error.message
 
 

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from rotator.config import Ledger, Settings, Vault, format_duration, load, parse_duration
-from rotator.config.tables import TABLES
+from rotator.config.tables import AUTH_METHODS, TABLES
 from rotator.errors import ConfigError, UnknownAccount
 from rotator.model import Account, OnForeign, Policy
 
@@ -153,15 +153,23 @@ def test_example_explains_every_key() -> None:
     assert [lines[index] for index in keys if not lines[index - 1].startswith("# ")] == []
 
 
-def test_example_works_without_comments_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", AUTH_METHODS)
+def test_example_works_without_comments_too(tmp_path: Path, method: str) -> None:
     """The keys that the example has in comments are valid where they stand."""
+    others = {key for keys in AUTH_METHODS.values() for each in keys for key in each}
+    others -= {key for each in AUTH_METHODS[method] for key in each}
+    left_out = ("url =", "every =", *(f"#{key} =" for key in others))
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    lines = [line for line in lines if not line.startswith(("url =", "every ="))]
+    lines = [line for line in lines if not line.startswith(left_out)]
+    text = "\n".join(line.removeprefix("#") for line in lines if line[:2] != "# ")
     path = tmp_path / "config.toml"
-    path.write_text("\n".join(line.removeprefix("#") for line in lines if line[:2] != "# "))
-    settings = load(path, {"CREDENTIALS_DIRECTORY": "/run/credentials/rotator"})
+    path.write_text(text.replace('method = "token"', f'method = "{method}"'))
+    environ = {"CREDENTIALS_DIRECTORY": "/run/credentials/rotator", "VAULT_CLIENT_CERT": "c.pem"}
+    settings = load(path, environ)
+    auth = settings.vault.auth
 
-    assert settings.vault.auth.token_file == Path("/run/credentials/rotator/vault-token")
+    assert auth.method == method
+    assert (auth.token_file == Path("/run/credentials/rotator/vault-token")) == (method == "token")
     assert settings.ledger.url_file == Path("/run/credentials/rotator/ledger-url")
     assert settings.policy.cron == "0 3 * * sun"
     assert settings.accounts[0].policy.grace == timedelta(hours=48)
@@ -175,6 +183,42 @@ def test_a_minimum_is_no_debt(refuse: Refuse, read: Read) -> None:
 
     assert read().accounts[0].min_balance is None
     assert read(f"{VAULT}{SMS}min_balance = 0.1\n").accounts[0].min_balance == Decimal("0.1")
+
+
+@pytest.mark.parametrize(
+    ("text", "reasons"),
+    [
+        ('method = "approle"', ["role_id_file: is required", "secret_id_file: is required"]),
+        ('method = "kubernetes"', ["role: is required by method 'kubernetes'"]),
+        ('method = "jwt"', ["jwt_file: is required by method 'jwt'"]),
+        ('method = "userpass"', ["username: is required", "password_file: is required"]),
+        ('method = "cert"', ["vault.client_cert_file: is required by method 'cert'"]),
+        ('token_file = ""\nrole = "r"', ["role: belongs to methods 'kubernetes' and"]),
+        ('method = "jwt"\njwt_file = "j"\ntoken_file = "t"', ["belongs to method 'token', not"]),
+        ("wrapped = false", ["wrapped: belongs to method 'approle', not to method 'token'"]),
+        ('mount = "m"', ["vault.auth.mount: belongs to methods"]),
+    ],
+)
+def test_each_login_has_its_keys(refuse: Refuse, text: str, reasons: list[str]) -> None:
+    """A key of another way to log in is refused as such, and a missing one is named."""
+    error = refuse(f"{VAULT}{SMS}[vault.auth]\n{text}\n")
+
+    assert [reason for reason in reasons if reason not in error.message] == []
+
+
+def test_client_key_without_certificate_is_refused(refuse: Refuse) -> None:
+    """A key alone proves nothing."""
+    error = refuse(VAULT + 'client_key_file = "key.pem"\n' + SMS)
+
+    assert "vault.client_key_file: is the key of no certificate" in error.message
+
+
+def test_client_certificate_of_the_environment_is_taken(read: Read) -> None:
+    """Vault's own variables name it where the file does not."""
+    settings = read(VAULT + SMS, {"VAULT_CLIENT_CERT": "/c.pem", "VAULT_CLIENT_KEY": "/k.pem"})
+
+    assert settings.vault.client_cert_file == Path("/c.pem")
+    assert settings.vault.client_key_file == Path("/k.pem")
 
 
 def test_no_file_is_none(read: Read) -> None:
@@ -396,7 +440,9 @@ def test_duration_is_written_in_its_largest_unit(duration: timedelta, text: str)
         ("vault", "ca_file", "[]", "a list is not text"),
         ("vault", "ca_file", '"a\\u0000"', "'a\\x00' has control characters"),
         ("vault", "auth", '"token"', "'token' is not a table"),
-        ("vault.auth", "method", '"approle"', "'approle' is not available in this version"),
+        ("vault.auth", "method", '"aprole"', "'aprole' is not one of token, approle, kubernetes"),
+        ("vault.auth", "mount", '"auth/approle"', "'auth/approle' begins with auth/"),
+        ("vault.auth", "role", '"a\\u0000"', "has control characters"),
         ("ledger", "url", '"mysql://h/db"', "'mysql://h/db' is no ledger's URL"),
         ("ledger", "auto_upgrade", '"true"', "'true' is not true or false"),
         ("policy", "every", '"0s"', "'0s' is less than 1s"),
@@ -589,7 +635,7 @@ def test_children_come_before_their_parents(read: Read) -> None:
         ("[vonage]\nx = 1\n", "vonage.x: unknown key"),
         ("[policy]\nconcurrency = 1\n", "policy.concurrency: unknown key, did you mean daemon."),
         ('[ledger]\n"a b\\u001b" = 1\n', "ledger.'a b\\x1b': unknown key"),
-        ("[vault.auth]\nsecret_id_file = 1\n", "vault.auth.secret_id_file: unknown key"),
+        ("[vault.auth]\nmaont = 1\n", "vault.auth.maont: unknown key, did you mean mount?"),
         ("[vault.auth]\nmethd = 1\n", "vault.auth.methd: unknown key, did you mean method?"),
         ("[[accounts]]\nvault_pth = 1\n", "accounts[1].vault_pth: unknown key, did you mean va"),
         ("[vonage]\nsecret_fild = 1\n[vonage.a]\n", "vonage.a: unknown key"),
@@ -613,8 +659,9 @@ def test_key_outside_its_table_is_shown_there(refuse: Refuse) -> None:
     ("table", "key", "hint"),
     [
         ("[vault.auth]", "token", "use token_file"),
-        ("[vault.auth]", "secret_id", "*_file"),
-        ("[vault.auth]", "role_id", "*_file"),
+        ("[vault.auth]", "secret_id", "use secret_id_file"),
+        ("[vault.auth]", "role_id", "use role_id_file"),
+        ("[vault.auth]", "password", "use password_file"),
         ("[vault]", "token", "*_file"),
         ("[ledger]", "password", "*_file"),
         ("[[accounts]]", "api_secret", "read from Vault"),
@@ -814,7 +861,12 @@ def test_environment_overrides_the_file(read: Read, tmp_path: Path) -> None:
             "\udcff",
             "'\\udcff' has spaces, control characters or one of ? # % \\",
         ),
-        ("ROTATOR_VAULT__AUTH__METHOD", "cert", "'cert' is not available in this version"),
+        ("ROTATOR_VAULT__AUTH__METHOD", "crt", "'crt' is not one of token, approle"),
+        (
+            "ROTATOR_VAULT__AUTH__ROLE_ID_FILE",
+            "x",
+            "belongs to method 'approle', not to method 'token'",
+        ),
     ],
 )
 def test_wrong_override_is_named_by_its_variable(
@@ -823,7 +875,7 @@ def test_wrong_override_is_named_by_its_variable(
     """A wrong value from the environment is not blamed on the file."""
     error = refuse(VAULT + SMS, {name: value})
 
-    assert error.message.endswith(f"config.toml: ${name}: {reason}")
+    assert f"config.toml: ${name}: {reason}" in error.message
 
 
 @pytest.mark.parametrize(
@@ -837,7 +889,7 @@ def test_wrong_override_is_named_by_its_variable(
         ("ROTATOR__", "unknown variable"),
         ("ROTATOR_VAULT_AUTH_TOKEN_FILE", "did you mean ROTATOR_VAULT__AUTH__TOKEN_FILE?"),
         ("ROTATOR_VAULT__AUTH__TOKEN", "a secret is never given in the environment"),
-        ("ROTATOR_VAULT__AUTH__ROLE_ID_FILE", "unknown variable"),
+        ("ROTATOR_VAULT__AUTH__ROLL", "did you mean ROTATOR_VAULT__AUTH__ROLE?"),
         ("ROTATOR_VAULT__AUTH__SECRET_ID", "a secret is never given in the environment"),
     ],
 )
@@ -1208,10 +1260,10 @@ def test_all_problems_are_reported_together(refuse: Refuse) -> None:
 
 def test_hint_is_beside_its_problem_where_there_are_several(refuse: Refuse) -> None:
     """Among several problems each has its own hint in its line."""
-    error = refuse(VAULT + SMS + '[vonage]\ntimeout = 5\n[vault.auth]\nmethod = "jwt"\n')
+    error = refuse(VAULT + SMS + '[vonage]\ntimeout = 5\n[vault.auth]\nrole = "r"\n')
 
     assert "5 is not a duration (write one number and one unit: 90s" in error.message
-    assert 'not available in this version (available: method = "token")' in error.message
+    assert "not to method 'token' (set vault.auth.method to the way that is meant" in error.message
 
 
 def test_long_value_is_cut(refuse: Refuse) -> None:

@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from rotator.errors import StoreForbidden
-from rotator.vault.login import GivenToken, TokenFile, token_source
+from rotator.vault import GivenToken, TokenFile
+from rotator.vault.endpoint import Endpoint, Line
+
+#: Nobody answers there.
+LINE = Line(Endpoint("http://127.0.0.1:1", timeout=1, sleep=lambda _: None))
 
 
 def write(path: Path, token: str, at: int) -> None:
@@ -16,23 +20,16 @@ def write(path: Path, token: str, at: int) -> None:
 
 def test_a_given_token_is_stripped_and_stays() -> None:
     """A token from the environment may have a newline, and there is no other after a denial."""
-    source = token_source("", " hvs.given\n")
+    source = GivenToken(" hvs.given\n")
 
-    assert source.token() == "hvs.given"
-    assert source.after_denial("hvs.given") == "hvs.given"
+    assert source.token(LINE) == "hvs.given"
+    assert source.after_denial("hvs.given", LINE) is None
 
 
 def test_no_token_is_none_at_all() -> None:
     """Without a token none is sent: a Vault Agent may add its own."""
-    assert token_source("", "").token() == ""
-    assert GivenToken(" \n").token() == ""
-
-
-def test_a_token_file_wins_over_a_given_token(tmp_path: Path) -> None:
-    """The configured file is used where there is one."""
-    write(tmp_path / "token", "hvs.file\n", 1)
-
-    assert token_source(str(tmp_path / "token"), "hvs.given").token() == "hvs.file"
+    assert GivenToken("").token(LINE) == ""
+    assert GivenToken(" \n").token(LINE) == ""
 
 
 def test_a_token_file_is_read_when_it_is_needed(tmp_path: Path) -> None:
@@ -40,28 +37,28 @@ def test_a_token_file_is_read_when_it_is_needed(tmp_path: Path) -> None:
     source = TokenFile(str(tmp_path / "token"))
     write(tmp_path / "token", "hvs.late", 1)
 
-    assert source.token() == "hvs.late"
+    assert source.token(LINE) == "hvs.late"
 
 
 def test_a_changed_token_file_is_read_again(tmp_path: Path) -> None:
     """A new modification time is enough to read the file again."""
     source = TokenFile(str(tmp_path / "token"))
     write(tmp_path / "token", "hvs.aaa", 1)
-    first = source.token()
+    first = source.token(LINE)
     write(tmp_path / "token", "hvs.bbb", 2)
 
-    assert (first, source.token()) == ("hvs.aaa", "hvs.bbb")
+    assert (first, source.token(LINE)) == ("hvs.aaa", "hvs.bbb")
 
 
 def test_a_replaced_token_file_is_read_again(tmp_path: Path) -> None:
     """Another file under the same name and of the same time is seen by its inode."""
     source = TokenFile(str(tmp_path / "token"))
     write(tmp_path / "token", "hvs.aaa", 1)
-    first = source.token()
+    first = source.token(LINE)
     write(tmp_path / "next", "hvs.bbb", 1)
     (tmp_path / "next").replace(tmp_path / "token")
 
-    assert (first, source.token()) == ("hvs.aaa", "hvs.bbb")
+    assert (first, source.token(LINE)) == ("hvs.aaa", "hvs.bbb")
 
 
 def test_an_unchanged_token_file_is_not_read_again(tmp_path: Path) -> None:
@@ -69,19 +66,19 @@ def test_an_unchanged_token_file_is_not_read_again(tmp_path: Path) -> None:
     path = tmp_path / "token"
     source = TokenFile(str(path))
     write(path, "hvs.aaa", 1)
-    first = source.token()
+    first = source.token(LINE)
     with path.open("r+") as file:
         file.write("hvs.bbb")
     os.utime(path, ns=(1, 1))
 
-    assert (first, source.token()) == ("hvs.aaa", "hvs.aaa")
-    assert source.after_denial("hvs.aaa") == "hvs.bbb"
+    assert (first, source.token(LINE)) == ("hvs.aaa", "hvs.aaa")
+    assert source.after_denial("hvs.aaa", LINE) == "hvs.bbb"
 
 
 def test_a_missing_token_file_is_named(tmp_path: Path) -> None:
     """A file that cannot be read is an error that names the file and the setting."""
     with pytest.raises(StoreForbidden) as caught:
-        TokenFile(str(tmp_path / "token")).token()
+        TokenFile(str(tmp_path / "token")).token(LINE)
 
     assert str(tmp_path / "token") in caught.value.message
     assert "vault.auth.token_file" in (caught.value.hint or "")
@@ -91,17 +88,17 @@ def test_a_token_file_that_goes_away_is_an_error(tmp_path: Path) -> None:
     """A token is not used on after its file is gone."""
     source = TokenFile(str(tmp_path / "token"))
     write(tmp_path / "token", "hvs.aaa", 1)
-    source.token()
+    source.token(LINE)
     (tmp_path / "token").unlink()
 
     with pytest.raises(StoreForbidden):
-        source.token()
+        source.token(LINE)
 
 
 def test_a_directory_is_no_token_file(tmp_path: Path) -> None:
     """Whatever keeps the file from being read is the same kind of error."""
     with pytest.raises(StoreForbidden):
-        TokenFile(str(tmp_path)).token()
+        TokenFile(str(tmp_path)).token(LINE)
 
 
 @pytest.mark.parametrize("content", ["", "\n", "hvs.aaa\nhvs.bbb", "two words", "tokén", "a\x00b"])
@@ -109,7 +106,7 @@ def test_what_is_no_token_is_refused_unseen(tmp_path: Path, content: str) -> Non
     """What could not be sent as a header is refused, and not repeated in the error."""
     write(tmp_path / "token", content, 1)
     with pytest.raises(StoreForbidden) as caught:
-        TokenFile(str(tmp_path / "token")).token()
+        TokenFile(str(tmp_path / "token")).token(LINE)
 
     assert not content.strip() or content.strip() not in f"{caught.value}{caught.value.hint}"
     assert caught.value.__context__ is None
@@ -118,7 +115,7 @@ def test_what_is_no_token_is_refused_unseen(tmp_path: Path, content: str) -> Non
 def test_a_given_token_that_cannot_be_sent_is_refused_unseen() -> None:
     """A VAULT_TOKEN that no header could carry is refused, and not repeated in the error."""
     with pytest.raises(StoreForbidden) as caught:
-        token_source("", "sesame\nopen")
+        GivenToken("sesame\nopen")
 
     assert "sesame" not in str(caught.value)
 
@@ -128,10 +125,7 @@ def test_threads_share_a_token_file(tmp_path: Path) -> None:
     write(tmp_path / "token", "hvs.aaa", 1)
     source = TokenFile(str(tmp_path / "token"))
     got: list[str] = []
-    threads = [
-        threading.Thread(target=lambda: got.append(source.after_denial(source.token())))
-        for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: got.append(source.token(LINE))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

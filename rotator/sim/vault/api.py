@@ -7,10 +7,13 @@ from rotator.sim.vault import responses, sys_calls
 from rotator.sim.vault.kv import PlainMount
 from rotator.sim.vault.kv_v1_calls import PlainCalls
 from rotator.sim.vault.kv_v2_calls import VersionedCalls
+from rotator.sim.vault.login_method import LoginMethod
 from rotator.sim.vault.mounts import Mounts
 from rotator.sim.vault.standby import Standby
 from rotator.sim.vault.token_method import TokenMethod
 from rotator.sim.vault.tokens import Token, Tokens
+from rotator.sim.vault.wrapping import PREFIX as WRAPPING
+from rotator.sim.vault.wrapping import Wrappings
 
 #: What a mount answers while it is new, unsealed or has just failed over (OpenBao's kv/upgrade.go);
 #: it passes by itself.
@@ -29,6 +32,9 @@ class VaultApi:
     mounts: Mounts
     tokens: Tokens
     standby: Standby = field(default_factory=Standby)
+    wrappings: Wrappings = field(default_factory=Wrappings)
+    #: auth methods by their mount, besides `token`; each decides which calls need a token
+    methods: dict[str, LoginMethod] = field(default_factory=dict)
     #: the one namespace there is; empty: the header is ignored
     namespace: str = ""
     sealed: bool = False
@@ -36,9 +42,7 @@ class VaultApi:
     initialising: int = 0
 
     def __post_init__(self) -> None:
-        # A further auth method is a class with the same `answer` and its entry here, by the
-        # name it is mounted at; the method itself decides which of its calls need a token.
-        self._methods = {"token": TokenMethod(self.tokens)}
+        self._token_method = TokenMethod(self.tokens)
         self._calls = {name: self._calls_of(name) for name in self.mounts}
 
     def answer(self, request: Request, now: int) -> Reply:
@@ -61,14 +65,19 @@ class VaultApi:
         return self._unsealed(path, request, now)
 
     def _unsealed(self, path: str, request: Request, now: int) -> Reply:
-        root, _, rest = path.partition("/")
-        name, _, call = rest.partition("/")
-        if root == "auth" and name in self._methods:
-            return self._methods[name].answer(call, request, now)
+        if path.startswith("auth/token/"):
+            return self._token_method.answer(path.removeprefix("auth/token/"), request, now)
+        for name, method in self.methods.items():
+            if path.startswith(f"auth/{name}/"):
+                return method.answer(path.removeprefix(f"auth/{name}/"), request, now)
+        if path.startswith(WRAPPING):
+            return self.wrappings.answer(path.removeprefix(WRAPPING), request, now)
         token = self.tokens.find(request.headers, now)
         if token is None:
             return responses.bad_token()
         if path == "sys/capabilities-self":
+            if not token.has_default:
+                return responses.denied()
             return sys_calls.capabilities_self(request, token)
         if path.startswith(sys_calls.UI_MOUNTS):
             return sys_calls.ui_mount(request, path, self.mounts, token)

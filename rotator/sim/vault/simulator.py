@@ -1,6 +1,7 @@
 """A Vault of one's own: KV, tokens and policies on loopback."""
 
 import copy
+import ssl
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -12,6 +13,7 @@ from rotator.sim.server import Simulator
 from rotator.sim.vault import responses
 from rotator.sim.vault.api import VaultApi
 from rotator.sim.vault.kv import Key, PlainMount, SimVersion
+from rotator.sim.vault.login_method import REFUSALS, Login, LoginMethod, Terms
 from rotator.sim.vault.mounts import Mounts
 from rotator.sim.vault.policy import Policy
 from rotator.sim.vault.tokens import Tokens
@@ -29,12 +31,14 @@ class VaultSimulator(Simulator):
         namespace: the only namespace there is, others are 404; without it the header
             `X-Vault-Namespace` is ignored.
         clock: nanoseconds since the epoch.
+        tls: speaks it, with this server's certificate; one that asks for the clients' too
+            makes logins by certificate possible.
 
     Raises:
         ValueError: a KV version that does not exist.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # settings, most of them by name
         self,
         latency: float = 0.0,
         root_token: str = "root",
@@ -42,8 +46,9 @@ class VaultSimulator(Simulator):
         *,
         namespace: str = "",
         clock: Clock = time.time_ns,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__(latency=latency, clock=clock)
+        super().__init__(latency=latency, clock=clock, tls=tls)
         self.token = root_token
         self._tokens = Tokens()
         self._tokens.add_root(root_token, self._now())
@@ -155,7 +160,7 @@ class VaultSimulator(Simulator):
         with self._lock:
             self._key(path, mount).destroy(versions)
 
-    def issue_token(
+    def issue_token(  # noqa: PLR0913  # each one names what it sets
         self,
         ttl: float | None = None,
         policies: Mapping[str, Iterable[str]] | None = None,
@@ -163,6 +168,7 @@ class VaultSimulator(Simulator):
         renewable: bool = True,
         type: str = "service",  # noqa: A002 - Vault's own word
         max_ttl: float | None = None,
+        no_default_policy: bool = False,
     ) -> str:
         """Issue a token that is not root; give it.
 
@@ -174,25 +180,70 @@ class VaultSimulator(Simulator):
             renewable: whether `renew-self` works.
             type: service or batch; a batch token cannot be renewed.
             max_ttl: seconds beyond which no renewal reaches; None for 32 days.
+            no_default_policy: it may not look itself up, renew itself or ask what it may.
 
         Raises:
             ValueError: an unknown capability or type.
         """
-        if type not in ("service", "batch"):
-            raise ValueError(f"a token is of type service or batch, not {type}")
-        rules = (
-            {f"{name}/*": _EVERYTHING for name in self._mounts} if policies is None else policies
-        )
+        terms = self._terms(policies, ttl=ttl, max_ttl=max_ttl, renewable=renewable, kind=type)
         with self._lock:
-            token = self._tokens.issue(
-                Policy.of(rules),
-                self._now(),
-                ttl=ttl,
-                max_ttl=max_ttl,
-                renewable=renewable,
-                kind=type,
-            )
+            token = terms.issued(self._tokens, self._now())
+            token.has_default = not no_default_policy
             return token.id
+
+    def allow_login(  # noqa: PLR0913  # each one names what it sets
+        self,
+        method: str,
+        proof: Mapping[str, str],
+        *,
+        mount: str = "",
+        user: str = "",
+        certificate: bytes | None = None,
+        policies: Mapping[str, Iterable[str]] | None = None,
+        ttl: float | None = 3600,
+        max_ttl: float | None = None,
+        renewable: bool = True,
+        type: str = "service",  # noqa: A002 - Vault's own word
+    ) -> None:
+        """Have an auth method take a credential; the method is mounted if it is not yet.
+
+        Args:
+            method: approle, jwt, kubernetes, cert or userpass.
+            proof: the fields that a login's body must have, such as `role_id` and `secret_id`.
+            mount: where the method is mounted; by default at its own name.
+            user: whose login it is, for userpass.
+            certificate: the client's certificate in DER, for cert.
+            policies: as for `issue_token`, and so are the others, for the token it gives.
+
+        Raises:
+            KeyError: an unknown method.
+            ValueError: an unknown capability or type.
+        """
+        _ = REFUSALS[method]
+        terms = self._terms(policies, ttl=ttl, max_ttl=max_ttl, renewable=renewable, kind=type)
+        path = f"login/{user}" if user else "login"
+        login = Login(path=path, proof=dict(proof), certificate=certificate, terms=terms)
+        name = mount or method
+        with self._lock:
+            fresh = LoginMethod(kind=method, mount=name, tokens=self._tokens)
+            self._api.methods.setdefault(name, fresh).logins.append(login)
+
+    def forbid_logins(self, mount: str) -> None:
+        """Have the auth method at `mount` take no credential any more.
+
+        Raises:
+            KeyError: nothing is mounted there.
+        """
+        with self._lock:
+            self._api.methods[mount].logins.clear()
+
+    def wrap(self, data: Mapping[str, Any], path: str, ttl: int = 300) -> str:
+        """Wrap `data` as if `path` had been asked for it; give the wrapping token.
+
+        `ttl` is how long it can be unwrapped, in seconds.
+        """
+        with self._lock:
+            return self._api.wrappings.wrap(copy.deepcopy(dict(data)), path, ttl, self._now())
 
     def revoke_token(self, token: str) -> None:
         """Revoke a token.
@@ -211,6 +262,24 @@ class VaultSimulator(Simulator):
                 "mounts": {name: self._mount_state(name) for name in self._mounts},
                 "tokens": self._tokens.shown(self._now()),
             }
+
+    def _terms(
+        self,
+        policies: Mapping[str, Iterable[str]] | None,
+        *,
+        ttl: float | None,
+        max_ttl: float | None,
+        renewable: bool,
+        kind: str,
+    ) -> Terms:
+        if kind not in ("service", "batch"):
+            raise ValueError(f"a token is of type service or batch, not {kind}")
+        rules = (
+            {f"{name}/*": _EVERYTHING for name in self._mounts} if policies is None else policies
+        )
+        return Terms(
+            policy=Policy.of(rules), ttl=ttl, max_ttl=max_ttl, renewable=renewable, kind=kind
+        )
 
     def _answer(self, request: Request) -> Reply:
         return self._api.answer(request, self._now())

@@ -21,6 +21,8 @@ class TokenMethod:
         token = self._tokens.find(request.headers, now)
         if token is None:
             return responses.bad_token()
+        if not token.has_default:
+            return responses.denied()
         match request.method, call:
             case "GET" | "POST" | "PUT", "lookup-self":
                 return responses.ok(token.shown(now))

@@ -31,12 +31,18 @@ class Token:
     renewable: bool = False
     #: service or batch
     type: str = "service"
+    #: the call that issued it
+    path: str = "auth/token/create"
+    #: without the policy `default` it has no business with itself
+    has_default: bool = True
     accessor: str = field(default_factory=lambda: secrets.token_urlsafe(18))
 
     @property
     def policies(self) -> list[str]:
         """The names that a look-up shows."""
-        return ["root"] if self.policy is None else ["default", "simulated"]
+        if self.policy is None:
+            return ["root"]
+        return ["default", "simulated"] if self.has_default else ["simulated"]
 
     def works(self, now: int) -> bool:
         """Whether the token has not expired."""
@@ -81,7 +87,7 @@ class Token:
             "id": self.id,
             "accessor": self.accessor,
             "policies": self.policies,
-            "path": "auth/token/root" if self.policy is None else "auth/token/create",
+            "path": "auth/token/root" if self.policy is None else self.path,
             "meta": None,
             "display_name": "root" if self.policy is None else "token",
             "num_uses": 0,
@@ -134,6 +140,7 @@ class Tokens:
         max_ttl: float | None,
         renewable: bool,
         kind: str,
+        path: str = "auth/token/create",
     ) -> Token:
         """Add a token; spans in seconds, without `ttl` it never expires."""
         prefix = "hvb." if kind == "batch" else "hvs."
@@ -148,6 +155,7 @@ class Tokens:
             max_ttl=int(max_ttl or 0),
             renewable=renewable and kind != "batch",
             type=kind,
+            path=path,
         )
         self._tokens[token.id] = token
         return token

@@ -1,0 +1,149 @@
+"""What gives a token for each request, and what Vault says of one.
+
+A source is given the line to ask Vault on: it shares the time of the call that needs a token.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from rotator.errors import StoreError, StoreForbidden, StoreUnavailable, TokenRefused
+from rotator.vault.call import Call
+from rotator.vault.endpoint import Line
+from rotator.vault.login.lease import Lease, Standing, granted
+from rotator.vault.transport import Answer
+
+_DENIED = frozenset({HTTPStatus.FORBIDDEN})
+
+_LOOK_UP = Call(
+    operation="lookup-token",
+    path="auth/token/lookup-self",
+    send=lambda client: client.auth.token.lookup_self(),
+    repeatable=True,
+    welcome=_DENIED,
+)
+
+_RENEW = Call(
+    operation="renew-token",
+    path="auth/token/renew-self",
+    send=lambda client: client.auth.token.renew_self(),
+    # To renew twice is to renew.
+    repeatable=True,
+)
+
+
+class TokenSource(Protocol):
+    """Gives the token for each request. Shared by all threads."""
+
+    @property
+    def lease(self) -> Lease | None:
+        """The token and its life, as far as they are known. Asks nobody."""
+        ...
+
+    def token(self, line: Line) -> str:
+        """Give the token to send; "" for none. Blocks where one has to be got first.
+
+        Raises:
+            LoginFailed: there should be one, and there is none.
+            StoreError: Vault does not answer.
+        """
+        ...
+
+    def after_denial(self, denied: str, line: Line) -> str | None:
+        """Give the token to try after `denied` met a 403; None where the denial stands.
+
+        It may be `denied` itself, where only now every node of Vault knows it. The denial
+        stands where Vault accepts the token: the policy is what denies then.
+
+        Raises:
+            TokenRefused: Vault does not accept `denied`, and there is no other.
+            StoreError: there should be another, and there is none.
+        """
+        ...
+
+    def keep(self, line: Line) -> bool:
+        """Renew or replace the token if it is time; give whether Vault did something for it.
+
+        Raises:
+            TokenRefused: Vault does not accept it, and there is no other.
+            StoreError: it could not be done.
+        """
+        ...
+
+
+def is_refused(token: str, line: Line) -> bool:
+    """Whether Vault certainly does not accept `token`, whatever it is to be used for.
+
+    A token that must not look itself up is denied this, too, but in the words of a policy
+    (OpenBao and Vault alike: vault/request_handling.go puts the two into different errors).
+    """
+    try:
+        answer = line.ask(_LOOK_UP, token)
+    except StoreError:
+        return False
+    return _refuses(answer)
+
+
+def look_up(token: str, line: Line) -> Standing:
+    """Ask Vault what it knows of `token`.
+
+    Raises:
+        TokenRefused: it does not accept it.
+        StoreError: it does not say.
+    """
+    answer = line.ask(_LOOK_UP if token else replace(_LOOK_UP, welcome=frozenset()), token)
+    if _refuses(answer):
+        raise TokenRefused
+    if answer.status == HTTPStatus.FORBIDDEN:
+        raise StoreForbidden(f"{StoreForbidden().message}: {_LOOK_UP}")
+    data = answer.part("data", dict)
+    if data is None:
+        raise StoreUnavailable(f"Vault does not tell about the token ({answer.code}): {_LOOK_UP}")
+    return Standing(
+        expires_at=_instant(data.get("expire_time")),
+        renewable=data.get("renewable") is True,
+        kind=_text(data, "type"),
+        policies=tuple(each for each in data.get("policies") or () if isinstance(each, str)),
+        ttl=_number(data, "ttl"),
+        # A periodic token gets its period with each renewal.
+        creation_ttl=_number(data, "period") or _number(data, "creation_ttl"),
+    )
+
+
+def renew(lease: Lease, line: Line, now: float) -> Lease:
+    """Renew a token.
+
+    Raises:
+        StoreError: it was not renewed.
+    """
+    answer = line.ask(_RENEW, lease.token)
+    lease_now = granted(answer.part("auth", dict) or {}, now)
+    if lease_now is None:
+        raise StoreUnavailable(f"Vault does not say what it granted: {_RENEW}")
+    return lease_now
+
+
+def _refuses(answer: Answer) -> bool:
+    """Tell a token that is not accepted from one whose policy denies the look-up."""
+    if answer.status != HTTPStatus.FORBIDDEN or answer.errors is None:
+        return False
+    return not answer.says("1 error occurred") or answer.says("invalid token")
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _text(data: Mapping[str, Any], key: str) -> str:
+    value = data.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(data: Mapping[str, Any], key: str) -> float:
+    value = data.get(key)
+    return float(value) if isinstance(value, int | float) and value > 0 else 0.0

@@ -1,0 +1,251 @@
+"""Ways into a server, set up from outside: on the simulator, and on a real one by its API."""
+
+import ssl
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rotator.sim import VaultSimulator
+from rotator.vault import AppRole, Certificate, Jwt, Kubernetes, Trust, Userpass, Way
+from tests.contract.issuer import NAMESPACE, SERVICE_ACCOUNT, Issuer, KubernetesApi
+from tests.harness import certificates
+
+if TYPE_CHECKING:
+    from tests.contract.conftest import Real
+
+METHODS = ("approle", "userpass", "jwt", "kubernetes", "cert")
+Policies = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a login's token is to be. Spans are seconds."""
+
+    policies: Policies
+    ttl: int = 3600
+    max_ttl: int = 0
+    kind: str = "service"
+
+    def fields(self, policy: str) -> dict[str, Any]:
+        """Give the fields that every auth method of a real server knows."""
+        return {
+            "token_policies": [policy],
+            "token_ttl": self.ttl,
+            "token_max_ttl": self.max_ttl,
+            "token_type": self.kind,
+        }
+
+
+@dataclass(kw_only=True)
+class Access:
+    """One way into one server."""
+
+    url: str
+    way: Way
+    #: The file that holds the credential, and its content.
+    file: Path
+    content: str
+    #: Has Vault take the credential no longer.
+    forbid: Callable[[], object]
+    trust: Trust = field(default_factory=Trust)
+
+
+class Means:
+    """What all ways need: files, certificates, an issuer. Costs nothing until it is used."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._kept: dict[str, Any] = {}
+
+    @property
+    def issuer(self) -> Issuer:
+        """Who signs workload tokens."""
+        return self._once("issuer", lambda: Issuer(self.folder))  # type: ignore[no-any-return]
+
+    @property
+    def server_certificate(self) -> Path:
+        """The server's own certificate, with its key."""
+        return self._certificate("server")
+
+    @property
+    def client_certificate(self) -> Path:
+        """The client's certificate, with its key."""
+        return self._certificate("client")
+
+    @property
+    def kubernetes(self) -> KubernetesApi:
+        """The Kubernetes API that reviews tokens."""
+        return self._once("kubernetes", KubernetesApi)  # type: ignore[no-any-return]
+
+    @property
+    def trust(self) -> Trust:
+        """What connects over TLS as the client."""
+        return Trust(
+            ca_file=str(self.server_certificate), client_cert_file=str(self.client_certificate)
+        )
+
+    def close(self) -> None:
+        """Stop what was started."""
+        if "kubernetes" in self._kept:
+            self.kubernetes.stop()
+
+    def written(self, content: str) -> Path:
+        """Write a credential into a file of its own."""
+        path = self.folder / str(uuid.uuid4())
+        path.write_text(content)
+        return path
+
+    def _certificate(self, name: str) -> Path:
+        return self._once(name, lambda: certificates.certificate(self.folder, name))  # type: ignore[no-any-return]
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever it makes
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
+
+
+def of_simulator(vault: VaultSimulator, means: Means, method: str, terms: Terms) -> Access:
+    """Open a way into a simulator; by certificate, into one of its own that speaks TLS."""
+    mount = f"{method}-{uuid.uuid4()}"
+    content = means.issuer.token() if method in ("jwt", "kubernetes") else str(uuid.uuid4())
+    field_of = {"approle": "secret_id", "userpass": "password", "cert": ""}
+    proof = {name: content} if (name := field_of.get(method, "jwt")) else {}
+    extra: dict[str, Any] = {}
+    trust = Trust()
+    file = means.written(content)
+    if method == "userpass":
+        extra["user"] = "rotator"
+    if method == "cert":
+        file = means.client_certificate
+        extra["certificate"] = ssl.PEM_cert_to_DER_cert(certificates.public_part(file))
+        tls = certificates.server_context(means.server_certificate, file)
+        vault, trust = VaultSimulator(root_token=vault.token, tls=tls).start(), means.trust
+    vault.allow_login(
+        method,
+        proof,
+        mount=mount,
+        policies=terms.policies,
+        ttl=terms.ttl,
+        max_ttl=terms.max_ttl or None,
+        type=terms.kind,
+        **extra,
+    )
+    return Access(
+        url=vault.url,
+        way=_way(means, method, mount, file),
+        file=file,
+        content=content,
+        forbid=lambda: vault.forbid_logins(mount),
+        trust=trust,
+    )
+
+
+def of_real(server: "Real", means: Means, method: str, terms: Terms) -> Access:
+    """Open a way into a real server."""
+    mount = f"{method}-{uuid.uuid4()}"
+    server.call("POST", f"sys/auth/{mount}", {"type": method})
+    fields = terms.fields(server.policy(terms.policies))
+    content = _SET_UP[method](server, means, mount, fields)
+    file = means.client_certificate if method == "cert" else means.written(content)
+    return Access(
+        url=server.tls_url if method == "cert" else server.url,
+        way=_way(means, method, mount, file, role_id=_role_id(server, mount, method)),
+        file=file,
+        content=content,
+        forbid=lambda: server.call("DELETE", _ROLES[method].format(mount)),
+        trust=means.trust if method == "cert" else Trust(),
+    )
+
+
+_ROLES = {
+    "approle": "auth/{}/role/rotator",
+    "userpass": "auth/{}/users/rotator",
+    "jwt": "auth/{}/role/rotator",
+    "kubernetes": "auth/{}/role/rotator",
+    "cert": "auth/{}/certs/rotator",
+}
+
+
+def _approle(server: "Real", _means: Means, mount: str, fields: dict[str, Any]) -> str:
+    server.call("POST", f"auth/{mount}/role/rotator", fields)
+    made = server.call("POST", f"auth/{mount}/role/rotator/secret-id", {})
+    assert made
+    return str(made["secret_id"])
+
+
+def _userpass(server: "Real", _means: Means, mount: str, fields: dict[str, Any]) -> str:
+    password = str(uuid.uuid4())
+    server.call("POST", f"auth/{mount}/users/rotator", {"password": password, **fields})
+    return password
+
+
+def _jwt(server: "Real", means: Means, mount: str, fields: dict[str, Any]) -> str:
+    keys = [means.issuer.public_key]
+    server.call("POST", f"auth/{mount}/config", {"jwt_validation_pubkeys": keys})
+    role = {
+        "role_type": "jwt",
+        "user_claim": "sub",
+        "bound_audiences": ["vault"],
+        "bound_subject": "rotator",
+    }
+    server.call("POST", f"auth/{mount}/role/rotator", {**role, **fields})
+    return means.issuer.token(sub="rotator", aud="vault")
+
+
+def _kubernetes(server: "Real", means: Means, mount: str, fields: dict[str, Any]) -> str:
+    config = {
+        "kubernetes_host": means.kubernetes.url,
+        "kubernetes_ca_cert": certificates.public_part(means.server_certificate),
+        "token_reviewer_jwt": means.issuer.service_account_token(),
+        "disable_local_ca_jwt": True,
+    }
+    server.call("POST", f"auth/{mount}/config", config)
+    role = {
+        "bound_service_account_names": [SERVICE_ACCOUNT],
+        "bound_service_account_namespaces": [NAMESPACE],
+    }
+    server.call("POST", f"auth/{mount}/role/rotator", {**role, **fields})
+    token = means.issuer.service_account_token()
+    means.kubernetes.accepted.add(token)
+    return token
+
+
+def _cert(server: "Real", means: Means, mount: str, fields: dict[str, Any]) -> str:
+    certificate = certificates.public_part(means.client_certificate)
+    server.call("POST", f"auth/{mount}/certs/rotator", {"certificate": certificate, **fields})
+    return ""
+
+
+_SET_UP: Mapping[str, Callable[["Real", Means, str, dict[str, Any]], str]] = {
+    "approle": _approle,
+    "userpass": _userpass,
+    "jwt": _jwt,
+    "kubernetes": _kubernetes,
+    "cert": _cert,
+}
+
+
+def _role_id(server: "Real", mount: str, method: str) -> str:
+    if method != "approle":
+        return ""
+    found = server.call("GET", f"auth/{mount}/role/rotator/role-id")
+    assert found
+    return str(found["role_id"])
+
+
+def _way(means: Means, method: str, mount: str, file: Path, role_id: str = "role-1") -> Way:
+    path = str(file)
+    match method:
+        case "approle":
+            role_id_file = str(means.written(f"{role_id}\n"))
+            return AppRole(role_id_file=role_id_file, secret_id_file=path, mount=mount)
+        case "userpass":
+            return Userpass(username="rotator", password_file=path, mount=mount)
+        case "jwt":
+            return Jwt(jwt_file=path, role="rotator", mount=mount)
+        case "kubernetes":
+            return Kubernetes(role="rotator", jwt_file=path, mount=mount)
+        case _:
+            return Certificate(role="rotator", mount=mount)

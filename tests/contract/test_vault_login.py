@@ -1,0 +1,319 @@
+"""Every way into Vault, on the simulator and on whatever real server is on PATH."""
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rotator.errors import LoginFailed, StoreForbidden, TokenRefused, WrappingSpent
+from rotator.model import Account, PendingEntry, SecretValue
+from rotator.vault import AppRole, GivenToken, KvStore, LoggedIn
+from rotator.vault.call import Call
+from tests.contract.access import METHODS, Access, Means, Terms
+from tests.contract.conftest import link
+
+if TYPE_CHECKING:
+    from tests.contract.conftest import Server
+
+REVOKE = Call(
+    operation="revoke",
+    path="auth/token/revoke-self",
+    send=lambda client: client.auth.token.revoke_self(),
+    repeatable=False,
+)
+VALUE = SecretValue("Abcdefgh1")
+POLICIES = {
+    "secret/data/vonage/*": ["read"],
+    "secret/data/rotator/pending/*": ["create", "read", "update"],
+    "secret/metadata/rotator/pending/*": ["delete"],
+}
+OpenWay = Callable[..., Access]
+
+
+@pytest.fixture
+def open_way(server: "Server", means: Means) -> OpenWay:
+    """Give what opens a way into the server."""
+    return lambda method, **terms: server.open_way(means, method, Terms(policies=POLICIES, **terms))
+
+
+class Clock:
+    """The time that a token's life is counted by; moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000_000.0
+
+    def __call__(self) -> float:
+        """Give the seconds."""
+        return self.now
+
+
+class Client:
+    """A connection by one way, its store, and what it asked of Vault."""
+
+    def __init__(self, access: Access) -> None:
+        self.clock = Clock()
+        self.source = LoggedIn(access.way, clock=self.clock)
+        self.calls: list[str] = []
+        self.connection = link(access.url, self.source, access.trust)
+        self.connection._endpoint._on_call = lambda operation, code, _: self.calls.append(
+            f"{operation} {code}"
+        )
+        self.store = KvStore(self.connection, "secret")
+
+    @property
+    def token(self) -> str:
+        """The token that it has."""
+        assert self.source.lease
+        return self.source.lease.token
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass for it, though not for the server."""
+        self.clock.now += seconds
+
+    def count(self, call: str) -> int:
+        """How often it made a call."""
+        return self.calls.count(call)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_way_leads_in(
+    open_way: OpenWay, account: Account, pending: PendingEntry, method: str
+) -> None:
+    """A login gives a token that may do what its policy grants, and is made once."""
+    client = Client(open_way(method))
+    client.store.check()
+    staged = client.store.write_pending(account, client.store.read_pending(account), VALUE, pending)
+    client.store.clear_pending(account)
+
+    assert staged.version == 1
+    assert client.count("log-in 200") == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_credential_that_is_refused_is_named(
+    open_way: OpenWay, account: Account, method: str
+) -> None:
+    """Vault's refusal says which method and which setting it is about, and shows no credential."""
+    access = open_way(method)
+    access.forbid()
+    client = Client(access)
+    with pytest.raises(LoginFailed, match=f"refuses the {method} login") as caught:
+        client.store.read_pending(account)
+
+    hint = caught.value.hint or ""
+    assert "vault.auth" in hint or "vault.client_cert_file" in hint
+    assert access.content not in caught.value.message + hint or not access.content
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_revoked_token_is_replaced(
+    server: "Server", open_way: OpenWay, account: Account, method: str
+) -> None:
+    """A denial that a look-up of the token explains leads to one new login, unseen by the call."""
+    client = Client(open_way(method))
+    client.store.read_pending(account)
+    first = client.token
+    if method == "cert":
+        # Of a simulator of its own, which its token has to be revoked by.
+        client.connection.call(REVOKE)
+    else:
+        server.revoke_token(first)
+    client.advance(60)
+    client.store.read_pending(account)
+
+    assert client.token != first
+    assert client.count("log-in 200") == 2
+
+
+def test_a_denial_by_policy_is_no_reason_to_log_in(open_way: OpenWay, account: Account) -> None:
+    """However often the policy denies, the token stays."""
+    client = Client(open_way("approle"))
+    denied = Account(**{**vars(account), "pending_path": f"elsewhere/{account.name}"})
+    for _ in range(5):
+        client.advance(100)
+        with pytest.raises(StoreForbidden) as caught:
+            client.store.read_pending(denied)
+
+        assert type(caught.value) is StoreForbidden
+    assert client.count("log-in 200") == 1
+
+
+def test_a_token_that_must_not_look_itself_up_is_kept(server: "Server", account: Account) -> None:
+    """Without the default policy a look-up is denied too, in other words than a bad token is."""
+    token = server.issue_token({"secret/data/x/*": ["read"]}, no_default_policy=True)
+    store = KvStore(link(server.url, GivenToken(token)), "secret")
+    with pytest.raises(StoreForbidden) as caught:
+        store.read_pending(account)
+
+    assert type(caught.value) is StoreForbidden
+
+
+def test_a_login_that_is_refused_after_a_denial_is_not_repeated(
+    server: "Server", open_way: OpenWay, account: Account
+) -> None:
+    """Where neither token nor credential is accepted, each call fails with what it met."""
+    access = open_way("approle")
+    client = Client(access)
+    client.store.read_pending(account)
+    server.revoke_token(client.token)
+    access.forbid()
+    client.advance(60)
+    with pytest.raises(LoginFailed):
+        client.store.read_pending(account)
+    with pytest.raises(TokenRefused):
+        client.store.read_pending(account)
+
+    assert client.count("log-in 400") == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_token_is_renewed_before_it_ends(
+    open_way: OpenWay, account: Account, method: str
+) -> None:
+    """With a third of its life left, the same token gets a full life again."""
+    client = Client(open_way(method, ttl=600))
+    client.store.read_pending(account)
+    first = client.connection.token_expires_at
+    client.advance(399)
+    client.store.read_pending(account)
+    early = client.count("renew-token 200")
+    client.advance(2)
+    token = client.token
+    client.store.read_pending(account)
+    renewed = client.connection.token_expires_at
+
+    assert (early, client.count("renew-token 200")) == (0, 1)
+    assert client.token == token
+    assert first
+    assert renewed
+    assert 399 <= (renewed - first).total_seconds() <= 402
+
+
+@pytest.mark.parametrize("kind", ["batch", "service"])
+def test_a_token_that_cannot_be_renewed_is_replaced_in_time(
+    server: "Server", open_way: OpenWay, account: Account, kind: str
+) -> None:
+    """A batch token, and one that Vault no longer prolongs, give way to a new login."""
+    client = Client(open_way("approle", ttl=600, max_ttl=600, kind=kind))
+    client.store.read_pending(account)
+    first = client.token
+    if kind == "service":
+        # Unasked, it is as if its greatest age had come.
+        server.revoke_token(first)
+    client.advance(401)
+    client.store.read_pending(account)
+
+    assert client.token != first
+    assert client.count("log-in 200") == 2
+
+
+def test_an_idle_token_is_kept(open_way: OpenWay, account: Account) -> None:
+    """`keep_token` renews without a call, when it is time and not before."""
+    client = Client(open_way("approle", ttl=600))
+    kept = [client.connection.keep_token(), client.connection.keep_token()]
+    client.advance(401)
+    kept.append(client.connection.keep_token())
+
+    assert kept == [True, False, True]
+    assert client.calls == ["log-in 200", "renew-token 200"]
+    assert client.store.read_pending(account).entry is None
+
+
+def test_a_held_token_is_kept(server: "Server") -> None:
+    """A token that was handed in is looked up once, and renewed when it is time."""
+    clock = Clock()
+    token = server.issue_token(POLICIES, ttl=600)
+    connection = link(server.url, GivenToken(token, clock=clock))
+    kept = [connection.keep_token(), connection.keep_token()]
+    before = connection.token_expires_at
+    clock.now += 401
+    kept.append(connection.keep_token())
+    after = connection.token_expires_at
+
+    assert kept == [True, False, True]
+    assert before
+    assert after
+    assert 399 <= (after - before).total_seconds() <= 402
+
+
+def test_a_token_is_looked_up(open_way: OpenWay) -> None:
+    """What Vault says of the token is told without the token."""
+    client = Client(open_way("approle", ttl=600))
+    standing = client.connection.look_up_token()
+
+    assert standing.expires_at
+    assert (standing.renewable, standing.kind, standing.creation_ttl) == (True, "service", 600)
+    assert 590 <= standing.ttl <= 600
+    assert client.token not in repr(standing)
+    assert client.token not in repr(client.source.lease)
+
+
+def test_threads_share_one_login(open_way: OpenWay, account: Account) -> None:
+    """Many threads that need a token at once make one login."""
+    client = Client(open_way("approle"))
+    threads = [threading.Thread(target=client.store.read_pending, args=[account]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert client.count("log-in 200") == 1
+    assert client.count("read-pending 404") == 8
+
+
+# -- Wrapped secret ids. -------------------------------------------------------------------
+
+
+def wrapped(access: Access, wrapping: str) -> Access:
+    """Give the same access, with the secret id wrapped."""
+    access.file.write_text(wrapping)
+    assert isinstance(access.way, AppRole)
+    access.way._wrapped = True
+    return access
+
+
+def test_a_wrapped_secret_id_is_unwrapped_once(
+    server: "Server", open_way: OpenWay, account: Account
+) -> None:
+    """What was unwrapped serves later logins too; another wrapping token is unwrapped anew."""
+    access = open_way("approle")
+    client = Client(wrapped(access, server.wrap_secret_id(access)))
+    for _ in range(2):
+        client.store.read_pending(account)
+        server.revoke_token(client.token)
+        client.advance(100)
+    access.file.write_text(server.wrap_secret_id(access))
+    client.store.read_pending(account)
+
+    assert client.count("log-in 200") == 3
+    assert client.count("unwrap-secret-id 200") == 2
+
+
+def test_a_wrapping_token_that_is_spent_is_an_alarm(
+    server: "Server", open_way: OpenWay, account: Account
+) -> None:
+    """Whoever unwrapped it first has the secret id, and an operator has to know."""
+    access = open_way("approle")
+    wrapping = server.wrap_secret_id(access)
+    server.call("POST", "sys/wrapping/unwrap", {"token": wrapping})
+    client = Client(wrapped(access, wrapping))
+    with pytest.raises(WrappingSpent, match="was used before") as caught:
+        client.store.read_pending(account)
+
+    assert "stolen" in (caught.value.hint or "")
+    assert wrapping not in f"{caught.value!r}{caught.value.hint}"
+    assert client.count("log-in 400") == 0
+
+
+def test_something_else_that_was_wrapped_is_an_alarm(
+    server: "Server", open_way: OpenWay, account: Account
+) -> None:
+    """A thief who unwraps the secret id may wrap another: it was not AppRole that wrapped it."""
+    access = open_way("approle")
+    client = Client(wrapped(access, server.wrap({"secret_id": access.content})))
+    with pytest.raises(WrappingSpent, match="something else"):
+        client.store.read_pending(account)
+
+    assert client.calls == ["lookup-wrapping 200"]

@@ -1,0 +1,40 @@
+"""Certificates for the tests, made with openssl."""
+
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+def certificate(folder: Path, name: str) -> Path:
+    """Make a certificate for 127.0.0.1 that nobody trusts; its key is in the same file.
+
+    Skips the test where openssl is not there.
+    """
+    if shutil.which("openssl") is None:
+        pytest.skip("makes its certificate with openssl, which is not there")
+    key, path = folder / f"{name}.key", folder / f"{name}.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    arguments = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(path)]
+    subprocess.run([*command.split(), *arguments, *files], check=True, capture_output=True)
+    path.write_text(key.read_text() + path.read_text())
+    return path
+
+
+def public_part(path: Path) -> str:
+    """Give the certificate of a file, without its key."""
+    begin = "-----BEGIN CERTIFICATE-----"
+    return begin + path.read_text().partition(begin)[2]
+
+
+def server_context(own: Path, clients: Path | None = None) -> ssl.SSLContext:
+    """Give a server's TLS, which takes a certificate of `clients` too."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own)
+    if clients:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(cadata=public_part(clients))
+    return context
