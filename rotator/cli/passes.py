@@ -1,9 +1,11 @@
 """Passes over some accounts: what `rotate-now` and `resume` have in common."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rotator import window
@@ -45,17 +47,24 @@ def deliver(wiring: "Wiring", accounts: Sequence[Account]) -> None:
 
     A hook that fails is told of and tried again later: it changes nothing about a rotation.
     """
-    if not wiring.settings.hooks:
-        return
+    names = [account.name for account in accounts]
+    hooks = [hook.name for hook in wiring.settings.hooks]
     try:
-        for attempt in wiring.courier.deliver([account.name for account in accounts]):
-            if attempt.reason is not None:
-                output.say(
-                    f"note: {attempt.account}: hook {attempt.hook} ({attempt.event}) failed and "
-                    f"is tried again: {attempt.reason}"
-                )
+        if not hooks or not wiring.deliveries.are_due(hooks, datetime.now(UTC)):
+            return
+        courier, threads = wiring.courier, min(wiring.settings.daemon.concurrency, len(names))
+        with ThreadPoolExecutor(threads) as pool:
+            # Each takes what the others have not: one that hangs does not keep them waiting.
+            rounds = list(pool.map(lambda _: list(courier.deliver(names)), range(threads)))
     except RotatorError as error:
         output.complain(error.message, error.hint, about="hooks")
+        return
+    for attempt in itertools.chain(*rounds):
+        if attempt.reason is not None:
+            output.say(
+                f"note: {attempt.account}: hook {attempt.hook} ({attempt.event}) failed and "
+                f"is tried again: {attempt.reason}"
+            )
 
 
 def preflight(wiring: "Wiring", *, changes_nothing: bool = False) -> RotatorError | None:

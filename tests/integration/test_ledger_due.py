@@ -78,6 +78,10 @@ def test_what_is_due_is_claimed_once(book: Book) -> None:
         (NOW + HOUR, replace(OPEN, verified_at=NOW - 23 * HOUR), False),
         (NOW + HOUR, replace(OPEN, verified_at=NOW - 24 * HOUR), True),
         (NOW + HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR), True),
+        # At a gate, it is asked again when it is time.
+        (NOW + HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR, gate_retry_at=NOW), True),
+        (NOW + HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR, gate_retry_at=NOW + HOUR), False),
+        (NOW - HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR, gate_retry_at=NOW + HOUR), False),
         # A closed one is history.
         (NOW + HOUR, replace(OPEN, closed_at=NOW - HOUR), False),
         (NOW, replace(OPEN, verified_at=NOW, closed_at=NOW - HOUR), True),
