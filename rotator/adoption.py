@@ -242,7 +242,7 @@ class Adoption:
     def _commit(self, drafts: list[Draft], rotation: Rotation | None = None) -> str:
         return self.means.ledger.commit(
             self.lease, rotation=rotation, entries=drafts, sighting=None, now=self.means.now()
-        )
+        ).head
 
 
 def _ambiguous(account: Account, listed: tuple[Secret, ...]) -> Refused:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from rotator.errors import LeaseLost
 from rotator.model import Rotation
-from rotator.ports import Draft, Lease, Ledger, Memory, Sighting
+from rotator.ports import Committed, Draft, Lease, Ledger, Memory, Sighting
 
 
 @dataclass(kw_only=True)
@@ -36,19 +36,21 @@ class Journal:
         self.lease_until = self.monotonic() + self.lease.seconds
         return memory
 
-    def commit(self, rotation: Rotation | None, sighting: Sighting | None, *, last: bool) -> None:
+    def commit(
+        self, rotation: Rotation | None, sighting: Sighting | None, *, last: bool
+    ) -> Committed | None:
         """Record what was collected, `rotation` as it is now and `sighting`, if there is anything.
 
-        The `last` commit of a pass gives the lease up.
+        The `last` commit of a pass gives the lease up. Gives None where there was nothing.
 
         Raises:
             LedgerError: it is not sure to be recorded.
             LeaseLost: another process works on the account; nothing was recorded.
         """
         if not self.drafts and not self.is_stale:
-            return
+            return None
         began, drafts = self.monotonic(), self.drafts
-        self.head = self.ledger.commit(
+        committed = self.ledger.commit(
             self.lease,
             rotation=rotation,
             entries=drafts,
@@ -56,9 +58,11 @@ class Journal:
             now=self.now(),
             last=last,
         )
+        self.head = committed.head
         self.lease_until, self.drafts, self.is_stale = began + self.lease.seconds, [], False
         for draft in drafts:
             self.listener(self.lease.account, draft)
+        return committed
 
     def renew(self) -> None:
         """Prolong the lease.

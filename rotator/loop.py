@@ -325,11 +325,16 @@ class Pass:
     # -- Effects: intent, act, outcome. ----------------------------------------------------
 
     def _perform(self, action: Effect, sight: Sight) -> None:
-        before = self._open_rotation()
+        before, hold = self._open_rotation(), sight.world.hold
         rotation, draft = record.intent(before, action, self.means.now())
         sight.world = replace(sight.world, rotation=rotation)
         self.journal.drafts.append(draft)
         self._commit()
+        if sight.world.hold != hold:
+            # Decided without what an operator has said meanwhile. Nothing was tried yet.
+            world = replace(sight.world, rotation=before)
+            self._fold(sight, world, record.withdrawn(before, action))
+            return
         self.journal.check_lease()
         try:
             world, draft = self._effects.perform(action, sight, rotation, self.journal.head)
@@ -372,7 +377,9 @@ class Pass:
         sighting = None
         if self.sight is not None and self.sight.world.listed is not None:
             sighting = seen(self.account, self.sight.world, drift=drift)
-        self.journal.commit(self.rotation, sighting, last=last)
+        committed = self.journal.commit(self.rotation, sighting, last=last)
+        if committed and self.sight is not None:
+            self.sight.world = replace(self.sight.world, hold=committed.hold)
 
     # -- Waiting. --------------------------------------------------------------------------
 

@@ -250,6 +250,22 @@ class ShutGate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hold:
+    """An operator's pause of an account: nothing new is begun, what was pushed is finished."""
+
+    reason: str
+    #: Login name of who holds it.
+    by: str
+    at: datetime
+    #: Nothing is done at all, not even for a rotation that has pushed.
+    freeze: bool = False
+
+    def __str__(self) -> str:
+        """Give reason and person, as people read it: `moving house (ann)`."""
+        return f"{self.reason} ({self.by}{', frozen' if self.freeze else ''})"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observation:
     """The world as one pass sees it. Facts only: no value is in it."""
 
@@ -262,7 +278,7 @@ class Observation:
     #: The ledger's open rotation.
     rotation: Rotation | None
     #: Who holds the account and why; None where nobody does.
-    hold: str | None = None
+    hold: Hold | None = None
     #: Ids that the ledger knows as expendable: superseded predecessors, orphans.
     expendable_ids: frozenset[str] = frozenset()
     #: The ledger never had the rotation of the pending entry: it was lost or replaced.

@@ -9,6 +9,7 @@ from rotator.model import (
     Account,
     Credential,
     CurrentEntry,
+    Hold,
     Note,
     PendingEntry,
     Rotation,
@@ -186,7 +187,7 @@ class AccountRecord:
     seen_at: datetime | None
     drift: str | None
     next_due_at: datetime | None
-    hold: str | None
+    hold: Hold | None
     last_rotation: Rotation | None
     #: When a rotation was last completed.
     last_success_at: datetime | None = None
@@ -230,11 +231,21 @@ class Memory:
     #: Superseded predecessors and orphans: secrets that rotator may delete.
     expendable_ids: frozenset[str]
     #: Who holds the account and why; None where nobody does.
-    hold: str | None
+    hold: Hold | None
     #: Hash of the newest entry; 64 zeros before the first.
     head: str
     #: What was wrong when the account was last looked at, named exactly; None for nothing.
     drift: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Committed:
+    """The account as a commit left it."""
+
+    #: Hash of the newest entry.
+    head: str
+    #: Who holds the account and why: one that was put before this commit is seen by it.
+    hold: Hold | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,14 +331,14 @@ class Ledger(Protocol):
         sighting: Sighting | None,
         now: datetime,
         last: bool = False,
-    ) -> str:
+    ) -> Committed:
         """Record all of this or nothing, durably, and renew the lease with it.
 
         The `last` one gives the lease up instead.
 
         `rotation` as it is now (None leaves the record of rotations alone), `entries` to
         append in this order, `sighting` to be kept for `status`. Whatever hooks are to be told
-        of them is recorded with them, as deliveries to be made. Returns the chain head.
+        of them is recorded with them, as deliveries to be made.
 
         Raises:
             LeaseLost: the lease is no longer this owner's; nothing was recorded.

@@ -32,6 +32,10 @@ An account may have windows. Outside of them no rotation begins, and one that ha
 value yet does not go on; once it has, to finish is safer than to wait with a secret that nobody
 holds. No secret is deleted outside either. A person who asks for a rotation means now; its
 deletion waits, unless the person asked for no grace.
+
+An operator's hold keeps a rotation from being opened, and an open one from coming to its push:
+no consumer has seen it yet, so there it may rest. One that has pushed is finished all the same,
+unless the hold is a freeze: then nothing is done.
 """
 
 from dataclasses import dataclass
@@ -40,6 +44,7 @@ from datetime import datetime, timedelta
 from rotator import window
 from rotator.model import (
     Account,
+    Hold,
     Note,
     Observation,
     OnForeign,
@@ -208,6 +213,8 @@ def decide(
     before that means anything.
     """
     rotation = world.rotation
+    if rotation is not None and world.hold and world.hold.freeze:
+        return _held(account, world.hold)
     if rotation is not None and _is_pushed(world, rotation):
         return _after_push(account, world, rotation, request, now)
     if until := waits_until(account, rotation, request, now):
@@ -215,7 +222,7 @@ def decide(
     if rotation is None:
         return _start(account, world, request, now)
     if world.hold:
-        return _held(world.hold)
+        return _held(account, world.hold)
     if refusal := _unusable(account, world):
         return refusal
     if rotation.abort_code:
@@ -274,7 +281,7 @@ def _start(account: Account, world: Observation, request: Request, now: datetime
     if request.reason is None:
         return Idle()
     if world.hold:
-        return _held(world.hold)
+        return _held(account, world.hold)
     if refusal := _unusable(account, world):
         return refusal
     if world.pending and world.pending_is_unrecorded:
@@ -610,9 +617,11 @@ def _is_listed_before_refused(world: Observation) -> bool:
     return world.pending_refused_at is not None and world.seen_at < world.pending_refused_at
 
 
-def _held(hold: str) -> Refuse:
+def _held(account: Account, hold: Hold) -> Refuse:
     return Refuse(
-        code="held", why=f"the account is held: {hold}", hint="`rotator release` ends the hold"
+        code="held",
+        why=f"the account is held: {hold}",
+        hint=f"`rotator release {account.name}` ends the hold",
     )
 
 

@@ -2,13 +2,15 @@
 
 Pure, like `protocol`, and its other half: `decide` says what to do, this says what is then
 written down. The engine commits `intent` before an effect starts and one of `done`,
-`rejected` or `unknown` after it.
+`rejected`, `unknown` or `withdrawn` after it.
 
 Events of a rotation in the ledger: `opened`, `intent`, `done`, `rejected` (the server said
-no: certainly no effect), `unknown` (the answer was lost), `learned` (looking showed that the
+no: certainly no effect), `unknown` (the answer was lost), `withdrawn` (it was not tried after
+all, as an operator held or released the account meanwhile), `learned` (looking showed that the
 effect took place), `aborting`, `closed`. Events of an account: `refused` (an operator must
 decide), `failed` (a pass ended in an error), `drift` and `drift-over` (someone else changed
-something that keeps the account from being rotated; that is mended).
+something that keeps the account from being rotated; that is mended), `held` and `released` (an
+operator paused it, or ended that).
 """
 
 from collections.abc import Mapping
@@ -272,6 +274,11 @@ def rejected(
 def unknown(rotation: Rotation, action: Effect, error: RotatorError) -> Draft:
     """The answer was lost: the effect may have taken place."""
     return _draft("unknown", step_of(action), rotation, code=error.code, **target_of(action))
+
+
+def withdrawn(before: Rotation, action: Effect) -> Draft:
+    """The intent was committed and then not tried: all is as it was `before` it."""
+    return _draft("withdrawn", step_of(action), before, **target_of(action))
 
 
 def learned(world: Observation, rotation: Rotation, action: Learn) -> tuple[Observation, Draft]:

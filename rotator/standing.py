@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from rotator import window, words
-from rotator.model import SUPERSEDED, Account, Rotation
+from rotator.model import SUPERSEDED, Account, Hold, Rotation
 from rotator.notice import Undelivered
 from rotator.ports import AccountRecord
 
@@ -44,7 +44,7 @@ class Standing:
     current_since: datetime | None
     seen_at: datetime | None
     next_due_at: datetime | None
-    hold: str | None
+    hold: Hold | None
     #: What is wrong, named exactly.
     drift: str | None
     #: The newest one, open or closed.
@@ -158,7 +158,7 @@ class Standing:
             "current_since": words.rfc3339(self.current_since),
             "next_due_at": words.rfc3339(self.next_due_at),
             "overdue": self.lateness is not None,
-            "hold": self.hold,
+            "hold": _hold_document(self.hold) if self.hold else None,
             "gate": self._gate_document(),
             "undelivered": [_undelivered_document(each) for each in self.undelivered],
             "last_rotation": self._rotation_document(self.rotation) if self.rotation else None,
@@ -189,7 +189,7 @@ class Standing:
         waits = self._deletion_at
         gate = self._gate_note()
         notes = {
-            "held: ": self.hold,
+            "held: ": str(self.hold) if self.hold else None,
             "": self.drift,
             "overdue: ": self.lateness,
             "waiting for gate ": gate,
@@ -238,6 +238,15 @@ class Standing:
             "delete_due_at": words.rfc3339(window.deletion_at(self.account.policy, rotation)),
             "error_code": rotation.error_code,
         }
+
+
+def _hold_document(hold: Hold) -> dict[str, Any]:
+    return {
+        "reason": hold.reason,
+        "by": hold.by,
+        "at": words.rfc3339(hold.at),
+        "freeze": hold.freeze,
+    }
 
 
 def _undelivered_document(undelivered: Undelivered) -> dict[str, Any]:

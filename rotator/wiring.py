@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rotator.hooks import Courier
     from rotator.ledger.book import Book
     from rotator.ledger.deliveries import Deliveries
+    from rotator.ledger.holds import Holds
     from rotator.ledger.queries import Queries
     from rotator.ledger.survey import Survey
     from rotator.vault import Connection, KvStore, TokenSource, Way
@@ -98,6 +99,13 @@ class Wiring:
         from rotator.ledger.survey import Survey  # noqa: PLC0415  # see above
 
         return Survey(self._ready_database)
+
+    @cached_property
+    def holds(self) -> "Holds":
+        """What pauses accounts."""
+        from rotator.ledger.holds import Holds  # noqa: PLC0415  # see above
+
+        return Holds(self._ready_database)
 
     @cached_property
     def book(self) -> "Book":

@@ -13,6 +13,7 @@ from rotator.cli import (
     db,
     demo,
     history,
+    hold,
     init,
     ledger,
     output,
@@ -73,6 +74,14 @@ def _rotator() -> typer.Typer:
     _add(app, "resume", resume.resume, "", "sms-prod", "--json")
     _add(app, "status", status.status, "", "sms-prod --refresh", "--check", "--json")
     _add(app, "history", history.history, "", "sms-prod", "--limit 500 --json")
+    _add(
+        app,
+        "hold",
+        hold.hold,
+        'sms-prod --reason "moving to another data centre"',
+        'sms-prod --reason "incident 42" --freeze',
+    )
+    _add(app, "release", hold.release, "sms-prod")
     app.add_typer(_ledger(), name="ledger")
     app.add_typer(_secrets(), name="secrets")
     app.add_typer(_account(), name="account")

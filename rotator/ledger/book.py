@@ -24,10 +24,10 @@ from rotator import schedule
 from rotator.errors import Busy, LeaseLost
 from rotator.ledger import chain, due, outbox, process, tables
 from rotator.ledger.database import reading, writing
-from rotator.ledger.rows import from_row, hold_text, to_row
+from rotator.ledger.rows import from_row, hold_of, to_row
 from rotator.model import Rotation, Step
 from rotator.notice import Event
-from rotator.ports import Draft, Lease, Memory, Sighting
+from rotator.ports import Committed, Draft, Lease, Memory, Sighting
 
 
 class Book:
@@ -62,7 +62,7 @@ class Book:
     def claim(self, name: str, now: datetime) -> Lease:
         """See `Ledger.claim`. Each claim takes the next fencing token."""
         with writing(self._engine) as connection:
-            row = _locked(connection, name) or _added(connection, name)
+            row = locked(connection, name) or added(connection, name)
             now = clock_of(connection, now)
             if _is_held(row, now):
                 message = f"{name}: process {_readable(row['lease_owner'])} is working on it"
@@ -73,8 +73,8 @@ class Book:
         """Give what is due, whoever is working on it, the longest first.
 
         Due is an account whose next due time has come, or that has an open rotation with no
-        grace or gate to wait for; but not one that is held, or that failed and is to be tried
-        later.
+        grace or gate to wait for; but not one that failed and is to be tried later. One that is
+        held is due only for a rotation that has pushed, or may have, and if frozen not at all.
         """
         with reading(self._engine) as connection:
             return due.due(connection, now)
@@ -130,7 +130,7 @@ class Book:
         return Memory(
             rotation=from_row(opened) if opened else None,
             expendable_ids=frozenset(expendable),
-            hold=hold_text(dict(account)) if account else None,
+            hold=hold_of(account) if account else None,
             head=account["chain_head"] if account else chain.GENESIS,
             drift=account["drift"] if account else None,
         )
@@ -156,7 +156,7 @@ class Book:
         sighting: Sighting | None,
         now: datetime,
         last: bool = False,
-    ) -> str:
+    ) -> Committed:
         """See `Ledger.commit`."""
         with writing(self._engine) as connection:
             row = dict(_guarded(connection, lease))
@@ -172,8 +172,7 @@ class Book:
                 **_seen(sighting, row, now),
                 **_tried(row, entries, now),
             )
-        head: str = appended["chain_head"]
-        return head
+        return Committed(head=appended["chain_head"], hold=hold_of(row))
 
     def notice(self, name: str, event: Event, what: str | None, *, why: str, now: datetime) -> bool:
         """Record that something is the case with account `name`, and have the hooks told: once.
@@ -187,7 +186,7 @@ class Book:
             LedgerError: the ledger cannot be written.
         """
         with writing(self._engine) as connection:
-            row = dict(_locked(connection, name) or _added(connection, name))
+            row = dict(locked(connection, name) or added(connection, name))
             told = {key: text for key, text in outbox.told_in(row).items() if key != event}
             if outbox.told_in(row).get(event) == what:
                 return False
@@ -322,14 +321,14 @@ _FAILED = ("failed", "refused")
 _SUCCEEDED = (Step.VERIFY, Step.COMPLETE)
 
 
-def _added(connection: Connection, name: str) -> RowMapping:
+def added(connection: Connection, name: str) -> RowMapping:
     """Add a row for the account, which has none, and lock it; two processes may try at once."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(dialect.insert(tables.account).values(name=name).on_conflict_do_nothing())
     return connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().one()
 
 
-def _locked(connection: Connection, name: str) -> RowMapping | None:
+def locked(connection: Connection, name: str) -> RowMapping | None:
     """Read the account's row and keep others from changing it until the transaction ends.
 
     Waits for one who has it locked, as nobody does for long: skipping a locked row would make
@@ -345,7 +344,7 @@ def _guarded(connection: Connection, lease: Lease) -> RowMapping:
     Raises:
         LeaseLost: another process has taken the account since, or the ledger was replaced.
     """
-    row = _locked(connection, lease.account)
+    row = locked(connection, lease.account)
     if row is None:
         message = f"{lease.account}: the ledger does not have this account any more"
         raise LeaseLost(message)

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, uni
 
 from rotator.ledger import process, tables
 from rotator.ledger.rows import from_row
-from rotator.model import Rotation
+from rotator.model import Rotation, Step
 
 Ts = TypeVar("Ts", bound=tuple[Any, ...])
 
@@ -35,8 +35,9 @@ def due(connection: Connection, now: datetime) -> list[Due]:
 def is_due(now: datetime) -> ColumnElement[bool]:
     """Whether an account's next due time has come, or its open rotation has nothing to wait for.
 
-    But not one that is held, or that failed and is to be tried later. Told by two indexes: an
-    account that is not due costs nothing.
+    But not one that failed and is to be tried later; and one that is held only for a rotation
+    that has pushed, or may have, and if it is frozen not at all. Told by two indexes: an account
+    that is not due costs nothing.
     """
     account, rotation = tables.account.c, tables.rotation.c
     waiting = _open_rotations().where(
@@ -45,9 +46,13 @@ def is_due(now: datetime) -> ColumnElement[bool]:
     )
     come = select(account.name).where(account.next_due_at <= now, ~waiting.exists())
     ready = select(rotation.account).where(rotation.closed_at.is_(None), _is_ready(now))
+    # The answer to a push may have been lost, and only a look tells whether it took effect.
+    may_have_pushed = or_(rotation.vault_version.is_not(None), rotation.step == Step.PUSH.value)
+    pushed = select(rotation.account).where(rotation.closed_at.is_(None), may_have_pushed)
+    is_finished = and_(account.hold_freeze == 0, account.name.in_(pushed))
     return and_(
         account.name.in_(union(come, ready)),
-        account.hold_reason.is_(None),
+        or_(account.hold_reason.is_(None), is_finished),
         or_(account.retry_at.is_(None), account.retry_at <= now),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, RowMapping, Select, func, select
 
 from rotator.ledger import tables
-from rotator.ledger.rows import from_row, hold_text
+from rotator.ledger.rows import from_row, hold_of
 from rotator.ports import AccountRecord
 
 #: Columns of an account that its record has, as they are or put in other words.
@@ -25,6 +25,8 @@ COLUMNS: tuple[Column[Any], ...] = tuple(
         "retry_at",
         "hold_reason",
         "held_by",
+        "held_at",
+        "hold_freeze",
     )
 )
 #: Those that it has as they are.
@@ -84,7 +86,7 @@ def _record(
     return AccountRecord(
         name=name,
         listed_ids=tuple(json.loads(row["listed_ids"] or "[]")),
-        hold=hold_text(dict(row)),
+        hold=hold_of(dict(row)),
         last_rotation=from_row(last) if last else None,
         last_success_at=success,
         **{column: row[column] for column in _SAME},

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from rotator.ledger.tables import Row
-from rotator.model import Rotation, Step
+from rotator.model import Hold, Rotation, Step
 
 #: Fields that a row holds under the same name, as they are.
 _SAME = {field.name for field in fields(Rotation)} - {"grace", "rejected", "step"}
@@ -34,6 +34,13 @@ def from_row(row: RowMapping) -> Rotation:
     )
 
 
-def hold_text(row: Mapping[str, Any]) -> str | None:
+def hold_of(row: RowMapping | Mapping[str, Any]) -> Hold | None:
     """Say who holds the account in `row`, and why; None where nobody does."""
-    return f"{row['hold_reason']} ({row['held_by']})" if row["hold_reason"] else None
+    if not row["hold_reason"]:
+        return None
+    return Hold(
+        reason=row["hold_reason"],
+        by=row["held_by"],
+        at=row["held_at"],
+        freeze=bool(row["hold_freeze"]),
+    )

@@ -65,6 +65,8 @@ account = Table(
     Column("hold_reason", Text),
     Column("held_by", Text),
     Column("held_at", Instant),
+    #: 1 where not even a rotation that has pushed is to be finished.
+    Column("hold_freeze", Integer, nullable=False, server_default="0"),
     #: Who may work on the account, until when, and how often that has changed.
     Column("lease_owner", Text),
     Column("lease_expires_at", Instant),

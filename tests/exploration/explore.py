@@ -185,6 +185,9 @@ class Search:
                 break
             passed.append(mark)
             report = self._calm_pass(world, log)
+            if _code(report) == "held":
+                self._release(world, log)
+                continue
             if _must_decide(report) and self._may_refuse(world):
                 break
             if report.outcome is not Outcome.COMPLETED:
@@ -194,6 +197,13 @@ class Search:
         if world.completed >= self.scenario.rotations:
             self._is_complete(world, log)
         self._ending.update(passed)
+
+    def _release(self, world: World, log: list[str]) -> None:
+        """Let the operator release the account, after seeing that the hold was in the way."""
+        rotation, hold = world.rotation, world.hold
+        if hold is None or (not hold.freeze and rotation and world.pushed == rotation.id):
+            self._fail("L2", f"refused, and the hold is {hold}", log)
+        world.hold = None
 
     def _calm_pass(self, world: World, log: list[str]) -> Report:
         process = self._process(world, Script(), CALM)

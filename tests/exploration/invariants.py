@@ -57,6 +57,7 @@ class Sender:
 def before_effect(world: World, effect: Effect, sender: Sender) -> None:
     """Judge a request that is about to leave."""
     _is_intended(world, effect, sender.token)
+    _is_not_held(world, effect)
     if isinstance(effect, DeleteSecret):
         _may_delete(world, effect.id, sender)
 
@@ -101,6 +102,15 @@ def _is_intended(world: World, effect: Effect, token: int) -> None:
         raise Violation("I5", f"{effect} was not preceded by its intent: {intent}")
     if isinstance(effect, DeleteSecret) and intent.secret_id != effect.id:
         raise Violation("I5", f"{effect} is not the intended one: {intent}")
+
+
+def _is_not_held(world: World, effect: Effect) -> None:
+    """Judge a request that an operator's hold may forbid: one from before its intent does."""
+    hold, rotation = world.intent and world.intent.hold, world.rotation
+    if hold and hold.freeze:
+        raise Violation("I8", f"{effect} is sent, and the account is frozen")
+    if hold and not (rotation and world.pushed == rotation.id):
+        raise Violation("I8", f"{effect} is sent before the push, and the account is held")
 
 
 def _may_delete(world: World, secret_id: str, sender: Sender) -> None:

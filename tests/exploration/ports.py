@@ -24,6 +24,7 @@ from rotator.model import (
     Account,
     Credential,
     CurrentEntry,
+    Hold,
     Note,
     PendingEntry,
     Rotation,
@@ -31,6 +32,7 @@ from rotator.model import (
     SecretValue,
 )
 from rotator.ports import (
+    Committed,
     Draft,
     Hooks,
     Issuer,
@@ -280,7 +282,7 @@ class MemoryLedger(Ledger):
         self._call("recall")
         world = self._world
         return Memory(
-            rotation=world.rotation, expendable_ids=world.expendable, hold=None, head="head"
+            rotation=world.rotation, expendable_ids=world.expendable, hold=world.hold, head="head"
         )
 
     def knows_rotation(self, name: str, rotation_id: str) -> bool:
@@ -298,7 +300,7 @@ class MemoryLedger(Ledger):
         sighting: Sighting | None,
         now: datetime,
         last: bool = False,
-    ) -> str:
+    ) -> Committed:
         """Record it."""
         del sighting, now
         note = " ".join(f"{draft.event}:{draft.step or ''}" for draft in entries)
@@ -307,12 +309,13 @@ class MemoryLedger(Ledger):
         if answer == "fails":
             raise LedgerError
         self._record(lease, rotation, entries)
+        committed = Committed(head="head", hold=self._world.hold)
         if last:
             self._world.owner = None
         self._process.changed()
         if answer != "done":
             raise LedgerError
-        return "head"
+        return committed
 
     def renew(self, lease: Lease, now: datetime) -> None:
         """Prolong the lease."""
@@ -330,7 +333,7 @@ class MemoryLedger(Ledger):
         elif rotation:
             world.rotation = rotation
         for draft in entries:
-            world.intent = _intent(lease, draft)
+            world.intent = _intent(lease, draft, world.hold)
         self._prolong()
 
     def _guard(self, lease: Lease) -> None:
@@ -345,13 +348,13 @@ class MemoryLedger(Ledger):
             raise LedgerError
 
 
-def _intent(lease: Lease, draft: Draft) -> Intent | None:
+def _intent(lease: Lease, draft: Draft, hold: Hold | None) -> Intent | None:
     """Give the intent that an entry states, if it does."""
     if draft.event != "intent" or draft.step is None:
         return None
     secret_id = draft.detail.get("secret_id")
     named = secret_id if isinstance(secret_id, str) else None
-    return Intent(token=lease.token, step=draft.step.value, secret_id=named)
+    return Intent(token=lease.token, step=draft.step.value, secret_id=named, hold=hold)
 
 
 def _done() -> list[str]:

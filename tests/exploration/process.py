@@ -14,7 +14,7 @@ from typing import Protocol
 from rotator.engine import Engine
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, OnForeign, Report, Request
-from tests.exploration import invariants, outsiders
+from tests.exploration import invariants, operators, outsiders
 from tests.exploration.fingerprint import describe, stack
 from tests.exploration.ports import (
     LEASE,
@@ -192,6 +192,9 @@ class Process:
         found: dict[str, Callable[[], None]] = {}
         if call == "commit" and self.faults_left and self.bounds.stalls:
             found["stands still for a minute"] = self._stall
+        # In between, an operator may as well act right before one of these.
+        if call in ("commit", "recall") and self.bounds is not CALM:
+            found |= operators.deeds(self.world)
         if call in TELLING and self.bounds is not CALM:
             if self.world.in_flight:
                 found["late request arrives"] = self._arrive_late

@@ -259,6 +259,12 @@ GATED_LEAKED = Scenario(
     bounds=Bounds(faults=0),
     rotations=2,
 )
+HELD = Scenario(
+    name="an operator who holds and releases",
+    worlds=(tidy(holds=2),),
+    accounts=accounts(),
+    bounds=Bounds(faults=0),
+)
 ALL = (
     PLAIN,
     LATE,
@@ -282,5 +288,6 @@ ALL = (
     GATED_TWICE,
     GATED_REPLACED,
     GATED_LEAKED,
+    HELD,
     *LARGER,
 )

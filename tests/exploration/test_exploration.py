@@ -2,12 +2,13 @@
 
 Each scenario is a world in which every effect may be applied or not and told or not, and the
 process may die at any point; some have outsiders, a rival that takes the lease, or an operator
-who changes the grace. In every state the rules are checked; from every state a process without
-any fault must bring the rotation to its end.
+who changes the grace, or holds the account and releases it. In every state the rules are checked;
+from every state a process without any fault must bring the rotation to its end.
 """
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ from rotator.protocol import (
     Wait,
     decide,
 )
-from tests.exploration import scenarios
+from tests.exploration import operators, scenarios
 from tests.exploration.explore import Scenario, Search
 from tests.exploration.invariants import Violation
 from tests.harness import figures
@@ -144,6 +145,22 @@ def without_telling(*arguments: object, **named: object) -> Action:
     return action
 
 
+def without_minding_a_freeze(*arguments: object, **named: object) -> Action:
+    """Finish what has pushed, whatever the operator says."""
+    account, world, request = arguments
+    if world.hold and world.rotation:  # type: ignore[attr-defined]
+        world = replace(world, hold=None)  # type: ignore[type-var]
+    return decide(account, world, request, **named)  # type: ignore[arg-type]
+
+
+def without_finishing(*arguments: object, **named: object) -> Action:
+    """Take every hold for a freeze."""
+    account, world, request = arguments
+    if world.hold:  # type: ignore[attr-defined]
+        world = replace(world, hold=operators.FREEZE)  # type: ignore[type-var]
+    return decide(account, world, request, **named)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("wrong", "scenario"),
     [
@@ -153,6 +170,8 @@ def without_telling(*arguments: object, **named: object) -> Action:
         (without_probing, scenarios.PLAIN),
         (without_gates, scenarios.GATED),
         (without_telling, scenarios.GATED),
+        (without_minding_a_freeze, scenarios.HELD),
+        (without_finishing, scenarios.HELD),
     ],
 )
 def test_a_wrong_rule_is_found(

@@ -17,7 +17,7 @@ from rotator.errors import (
     SecretRejected,
     SlotsFull,
 )
-from rotator.model import Note, PendingEntry, Rotation
+from rotator.model import Hold, Note, PendingEntry, Rotation
 from tests.exploration.fingerprint import describe
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,6 +106,8 @@ class Intent:
     token: int
     step: str
     secret_id: str | None
+    #: The operator's hold when the intent was recorded.
+    hold: Hold | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +139,8 @@ class World:
     rotation: Rotation | None = None
     closed: tuple[Rotation, ...] = ()
     intent: Intent | None = None
+    #: Who holds the account.
+    hold: Hold | None = None
     #: The lease: its fencing token, its holder, and when it ends.
     token: int = 0
     owner: str | None = None
@@ -158,6 +162,8 @@ class World:
     lates: int = 0
     rejections: int = 0
     losses: int = 0
+    #: How often an operator may still hold the account, or release it.
+    holds: int = 0
 
     #: For the invariants: what outsiders revoked or took out of Vault, ids that Vault once held,
     #: the rotation whose push landed last, and how many rotations were completed.
@@ -234,7 +240,7 @@ class World:
             (rotation and self.pushed == rotation.id, self.completed),
             (rotation and self.told == rotation.id, self.shuts),
             (self.gates and rotation and rotation.reason == "compromised"),
-            (self.outsiders, self.lates, self.rejections, self.losses),
+            (self.outsiders, self.lates, self.rejections, self.losses, self.holds, self.hold),
         )
         return describe(parts)
 

@@ -8,8 +8,9 @@ import pytest
 
 from rotator.engine import Engine
 from rotator.errors import Busy, CheckAndSetLost, CredentialRefused, LedgerError
+from rotator.ledger.holds import Holds
 from rotator.loop import Pass
-from rotator.model import Outcome, Report, Request
+from rotator.model import Hold, Outcome, Report, Request
 from rotator.ports import Draft, StoredPending
 from rotator.protocol import Close, Create, Idle, Push
 from rotator.reports import in_grace
@@ -129,12 +130,12 @@ def test_a_hold_is_no_drift(tmp_path: Path) -> None:
     """An account that is held is looked at like any other."""
     with Scene(tmp_path) as scene:
         scene.engine.refresh(scene.accounts[NAME])
-        with scene.database.begin() as connection:
-            connection.exec_driver_sql("UPDATE account SET hold_reason = 'x', held_by = 'ann'")
+        hold = Hold(reason="moving house", by="ann", at=scene.clock.now())
+        Holds(scene.database).put(NAME, hold)
         scene.engine.refresh(scene.accounts[NAME])
         [record] = scene.queries.accounts([NAME])
 
-        assert record.hold is not None
+        assert record.hold == hold
         assert record.drift is None
 
 

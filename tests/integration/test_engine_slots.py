@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 
 from rotator.errors import LedgerError
-from rotator.model import OnForeign, Outcome, Report
+from rotator.ledger.holds import Holds
+from rotator.model import Hold, OnForeign, Outcome, Report
 from rotator.ports import Draft
 from rotator.sim import Fault
+from tests.harness.clock import START
 from tests.harness.scene import NAME, Scene
+
+HOLD = Hold(reason="moving house", by="ann", at=START)
 
 
 def code(report: Report) -> str | None:
@@ -247,18 +251,13 @@ def test_an_account_unknown_to_vonage_fails_at_once(tmp_path: Path) -> None:
 def test_a_held_account_is_left_alone(tmp_path: Path) -> None:
     """An operator's hold refuses a rotation before anything is looked for or made."""
     with Scene(tmp_path) as scene:
-        lease = scene.book.claim(NAME, scene.clock.now())
-        scene.book.release(lease)
-        with scene.database.begin() as connection:
-            connection.exec_driver_sql(
-                "UPDATE account SET hold_reason = 'migration', held_by = 'ann'"
-            )
+        Holds(scene.database).put(NAME, HOLD)
         report = scene.attempt()
         [record] = scene.queries.accounts([NAME])
 
         assert (code(report), report.exit_code) == ("held", 3)
         assert report.error is not None
-        assert "migration (ann)" in report.error.message
+        assert "moving house (ann)" in report.error.message
         assert record.drift is None
         assert len(scene.history()) == 1
 
@@ -267,8 +266,7 @@ def test_a_hold_in_the_grace_lets_the_rotation_finish(tmp_path: Path) -> None:
     """What has been pushed is finished, hold or not."""
     with Scene(tmp_path, grace=timedelta(hours=1)) as scene:
         report = scene.attempt()
-        with scene.database.begin() as connection:
-            connection.exec_driver_sql("UPDATE account SET hold_reason = 'x', held_by = 'ann'")
+        Holds(scene.database).put(NAME, HOLD)
         scene.clock.advance(hours=2)
         resumed = scene.resume()
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, select
 
 from rotator.errors import LedgerError
 from rotator.ledger import chain, tables
@@ -67,14 +67,14 @@ def dump(database: Engine) -> Dump:
 
 
 def commit(book: Book, lease: Lease, now: datetime = NOW, **what: Any) -> str:  # noqa: ANN401
-    """Commit what is given and nothing else."""
+    """Commit what is given and nothing else; give the head."""
     return book.commit(
         lease,
         now=now,
         rotation=what.get("rotation"),
         entries=what.get("entries", []),
         sighting=what.get("sighting"),
-    )
+    ).head
 
 
 # -- Entries. ------------------------------------------------------------------------------
@@ -373,7 +373,7 @@ def test_expendable_ids_are_remembered_for_ever(book: Book, lease: Lease) -> Non
     assert book.recall("b").expendable_ids == frozenset()
 
 
-# -- Sightings and holds. ------------------------------------------------------------------
+# -- Sightings. ------------------------------------------------------------------
 
 
 def test_a_sighting_is_kept_for_status(database: Engine, book: Book, lease: Lease) -> None:
@@ -438,14 +438,3 @@ def test_which_due_time_is_kept(
     commit(book, lease, sighting=seen)
 
     assert Queries(database).accounts(["a"])[0].next_due_at == expected
-
-
-def test_a_hold_says_who_and_why(database: Engine, book: Book, lease: Lease) -> None:
-    """Whoever finds an account held is told whom to ask."""
-    commit(book, lease, entries=[DRAFT])
-    free = book.recall("a").hold
-    with writing(database) as connection:
-        connection.execute(update(tables.account).values(hold_reason="audit", held_by="ops"))
-
-    assert (free, book.recall("a").hold) == (None, "audit (ops)")
-    assert Queries(database).accounts(["a"])[0].hold == "audit (ops)"

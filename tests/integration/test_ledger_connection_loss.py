@@ -139,7 +139,7 @@ def commit(book: Book, lease: Lease, number: int) -> str:
         entries=[draft, draft],
         sighting=replace(SIGHTING, drift=str(number)),
         now=NOW,
-    )
+    ).head
 
 
 def recorded(database: Engine) -> tuple[int, int, str | None]:

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, select
 
 from rotator.errors import Busy
 from rotator.ledger import process, tables
 from rotator.ledger.book import Book
-from rotator.ledger.database import open_database, writing
-from rotator.model import Rotation, Step
+from rotator.ledger.database import open_database
+from rotator.ledger.holds import Holds
+from rotator.model import Hold, Rotation, Step
 from rotator.ports import Draft, Lease, Sighting
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
@@ -114,13 +115,40 @@ def test_the_longest_due_come_first(book: Book) -> None:
     assert due(book, limit=3) == ["a"]
 
 
-def test_a_held_account_is_not_due(database: Engine, book: Book) -> None:
-    """A pause lasts until the account is released."""
-    put(book, "a", NOW)
-    with writing(database) as connection:
-        connection.execute(update(tables.account).values(hold_reason="audit", held_by="ops"))
+PUSHED = replace(OPEN, step=Step.PUSH, vault_version=2)
+IN_GRACE = replace(PUSHED, step=Step.WAIT, verified_at=NOW - 23 * HOUR)
 
-    assert due(book) == []
+
+@pytest.mark.parametrize(
+    ("rotation", "expected"),
+    [
+        # Held, frozen, released:
+        (None, "--a"),
+        (OPEN, "--a"),
+        (replace(OPEN, step=Step.CREATE, new_id="new"), "--a"),
+        # Its answer may have been lost: only a look tells whether it has pushed.
+        (replace(OPEN, step=Step.PUSH), "a-a"),
+        (PUSHED, "a-a"),
+        (IN_GRACE, "---"),
+        (replace(IN_GRACE, verified_at=NOW - 24 * HOUR), "a-a"),
+        # A closed one is history.
+        (replace(PUSHED, closed_at=NOW - HOUR), "--a"),
+    ],
+)
+def test_a_held_account_is_due_for_what_it_has_pushed(
+    database: Engine, book: Book, rotation: Rotation | None, expected: str
+) -> None:
+    """A hold keeps a rotation from being begun, not from being finished; a freeze does both."""
+    put(book, "a", NOW, rotation)
+    holds, hold = Holds(database), Hold(reason="audit", by="ops", at=NOW)
+    holds.put("a", hold)
+    held = [each.name for each in book.due(NOW)]
+    holds.put("a", replace(hold, freeze=True))
+    frozen = [each.name for each in book.due(NOW)]
+    holds.lift("a", by="ops", now=NOW)
+    released = [each.name for each in book.due(NOW)]
+
+    assert "".join(due[0] if due else "-" for due in (held, frozen, released)) == expected
 
 
 def test_a_lease_that_ran_out_is_free(database: Engine, book: Book) -> None:

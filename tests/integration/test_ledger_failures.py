@@ -53,9 +53,10 @@ def append(engine: Engine, draft: Draft = SMALL) -> str:
     book = Book(engine, lease_seconds=60)
     lease = book.claim("a", NOW)
     try:
-        return book.commit(lease, rotation=None, entries=[draft], sighting=None, now=NOW)
+        committed = book.commit(lease, rotation=None, entries=[draft], sighting=None, now=NOW)
     finally:
         book.release(lease)
+    return committed.head
 
 
 # -- A file that cannot be used. -----------------------------------------------------------

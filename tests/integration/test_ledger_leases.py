@@ -67,7 +67,8 @@ def holder(ledger_url: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def append(book: Book, lease: Lease) -> str:
     """Append one entry."""
-    return book.commit(lease, rotation=None, entries=[DRAFT], sighting=None, now=NOW)
+    committed = book.commit(lease, rotation=None, entries=[DRAFT], sighting=None, now=NOW)
+    return committed.head
 
 
 def owner_of(database: Engine) -> tuple[str | None, datetime | None, int]:

@@ -47,9 +47,9 @@ def append(book: Book, name: str, count: int = 1, at: datetime = NOW) -> str:
     """Append entries; give the head."""
     drafts = [Draft(event="done", step=None, detail={"n": number}) for number in range(count)]
     lease = book.claim(name, NOW)
-    head = book.commit(lease, rotation=None, entries=drafts, sighting=None, now=at)
+    committed = book.commit(lease, rotation=None, entries=drafts, sighting=None, now=at)
     book.release(lease)
-    return head
+    return committed.head
 
 
 def record(book: Book, *rotations: Rotation) -> None:

@@ -156,7 +156,8 @@ def test_exported_lines_prove_themselves(
 ) -> None:
     """Who has only the exported lines and DESIGN finds every entry whole and the head right."""
     book, queries = Book(database, lease_seconds=0), Queries(database)
-    head = book.commit(book.claim("a", NOW), rotation=None, entries=drafts, sighting=None, now=NOW)
+    lease = book.claim("a", NOW)
+    head = book.commit(lease, rotation=None, entries=drafts, sighting=None, now=NOW).head
     lines = [json.dumps(entry.exported(), ensure_ascii=is_ascii) for entry in queries.entries()]
     verdict = queries.verify("a", anchor=head)
 

@@ -8,6 +8,7 @@ from rotator import plan
 from rotator.model import (
     Account,
     CurrentEntry,
+    Hold,
     Note,
     Observation,
     OnForeign,
@@ -52,6 +53,7 @@ WORLD = Observation(
     rotation=None,
     current_live_at=NOW,
 )
+HOLD = Hold(reason="moving house", by="ann", at=NOW)
 PENDING = PendingEntry(rotation_id="r1", listed_ids=frozenset({"old"}), predecessor_id="old")
 ROTATION = Rotation(
     id="r1",
@@ -159,7 +161,7 @@ def test_an_undoing_is_planned_to_its_end() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "last"),
-    [({"hold": "moving house (ann)"}, Refuse), ({"current": None}, Refuse)],
+    [({"hold": HOLD}, Refuse), ({"current": None}, Refuse)],
 )
 def test_a_refusal_is_all_that_is_planned(changes: dict[str, Any], last: type[Action]) -> None:
     """Where an operator must decide, nothing would be done."""

@@ -10,6 +10,7 @@ import pytest
 from rotator.model import (
     Account,
     CurrentEntry,
+    Hold,
     Note,
     Observation,
     OnForeign,
@@ -86,6 +87,8 @@ ROTATION = Rotation(
     grace=GRACE,
     opened_at=NOW,
 )
+HOLD = Hold(reason="moving house", by="ann", at=NOW)
+FREEZE = replace(HOLD, freeze=True)
 #: Nothing is under way, one secret exists, Vault holds it, and it works.
 QUIET = Observation(
     seen_at=NOW,
@@ -163,7 +166,9 @@ OPENING = table(
     (NO_NOTE, Open(predecessor_id="old")),
     ({"current__api_key": None}, Open(predecessor_id="old")),
     ({"request": Request(reason=None)}, Idle()),
-    ({"hold": "moving house (ann)"}, "held"),
+    ({"request": Request(reason=None), "hold": FREEZE}, Idle()),
+    ({"hold": HOLD}, "held"),
+    ({"hold": FREEZE}, "held"),
     ({"current": None}, "entry-missing"),
     ({"current__has_value": False}, "field-missing"),
     ({"current__api_key": "ffffffff"}, "wrong-entry"),
@@ -210,7 +215,7 @@ RECOVERING = table(
     ({"listed": BOTH}, Open(predecessor_id="old", recovered_id="r1")),
     ({"pending_is_unrecorded": False}, Open(predecessor_id="old")),
     ({"request": Request(reason=None)}, Idle()),
-    ({"hold": "moving house (ann)"}, "held"),
+    ({"hold": HOLD}, "held"),
     ({"current__intact": False}, "drift"),
     # It was pushed before the ledger was lost: the pending entry names the predecessor.
     (
@@ -263,7 +268,7 @@ EVICTING = table(
     ({"seen_at": STALE}, Look()),
     ({"current_live_at": STALE}, Look()),
     ({"listed": (OLD,)}, Stage(listed_ids=frozenset({"old"}))),
-    ({"hold": "moving house (ann)"}, "held"),
+    ({"hold": HOLD}, "held"),
 )
 
 STAGING = table(
@@ -275,7 +280,7 @@ STAGING = table(
     ({"current__has_value": False}, "field-missing"),
     ({"current__api_key": "ffffffff"}, "wrong-entry"),
     ({"listed": None, "current_live_at": None}, "current-refused"),
-    ({"hold": "moving house (ann)"}, "held"),
+    ({"hold": HOLD}, "held"),
     ({"pending": PENDING}, Create()),
     # The pending entry is missing: a standby may lag, so it is believed only after a while.
     ({"rotation__sent_at": NOW}, Look()),
@@ -367,7 +372,7 @@ PUSHING = table(
     ({"current_live_at": None}, Push()),
     ({"pending_live_at": None}, Probe()),
     ({"pending_live_at": STALE}, Probe()),
-    ({"hold": "moving house (ann)"}, "held"),
+    ({"hold": HOLD}, "held"),
     ({"current__intact": False}, "drift"),
     ({"current": None}, "entry-missing"),
     ({"current__api_key": "ffffffff"}, "wrong-entry"),
@@ -414,7 +419,7 @@ UNDOING = table(
     ({**NO_NOTE, "current_is_pending": True}, "unsafe-delete"),
     ({**NO_NOTE, "pending": None}, "unsafe-delete"),
     ({**NO_NOTE, "pending__rotation_id": "r0"}, "unsafe-delete"),
-    ({"hold": "moving house (ann)"}, "held"),
+    ({"hold": HOLD}, "held"),
     ({"listed": None, "current_live_at": None}, "current-refused"),
     ({"current__intact": False}, "drift"),
     # It is gone: what was staged goes, and the rotation is closed.
@@ -441,6 +446,9 @@ CHANGED: list[tuple[dict[str, Any], Action | str]] = [
     ({"current__has_value": False}, "drift"),
     ({"current__intact": False}, "drift"),
     ({"note__rotation_id": "r2"}, "drift"),
+    # Not even what is wrong is looked into.
+    ({"hold": FREEZE}, "held"),
+    ({"hold": FREEZE, "current": None}, "held"),
 ]
 
 VERIFYING = table(
@@ -453,6 +461,8 @@ VERIFYING = table(
     ({"rotation__vault_version": None}, Learn(new_id="new", vault_version=8)),
     ({"rotation__new_id": None}, Learn(new_id="new", vault_version=8)),
     ({"rotation__abort_code": "x"}, Verify(version=8)),
+    ({"hold": HOLD}, Verify(version=8)),
+    ({"hold": HOLD, "rotation__vault_version": None}, Learn(new_id="new", vault_version=8)),
     *CHANGED,
 )
 
@@ -460,6 +470,7 @@ VERIFIED = PUSHED.but(rotation__verified_at=NOW, rotation__step=Step.VERIFY)
 CLEARING = table(
     VERIFIED,
     ({}, Clear()),
+    ({"hold": HOLD}, Clear()),
     # Not seen is not gone: a standby may lag.
     ({"pending": None}, Clear()),
     ({"pending": None, "rotation__step": Step.WAIT}, Wait(until=NOW + GRACE)),
@@ -471,6 +482,7 @@ GRACE_OVER = VERIFIED.but(pending=None, rotation__verified_at=NOW - GRACE, rotat
 DELETING = table(
     GRACE_OVER,
     ({}, Delete(secret_id="old")),
+    ({"hold": HOLD}, Delete(secret_id="old")),
     ({"seen_at": JUST_FRESH, "current_live_at": JUST_FRESH}, Delete(secret_id="old")),
     ({"current__version": 9}, Delete(secret_id="old")),
     # (c) the grace

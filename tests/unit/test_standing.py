@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rotator.model import Rotation, Step
+from rotator.model import Hold, Rotation, Step
 from rotator.notice import Event, Undelivered
 from rotator.standing import Phase, Standing
 from tests.unit.test_cli_fleet import account
@@ -28,6 +28,8 @@ COMPLETED = Rotation(
 FAILED = replace(COMPLETED, step=Step.ABORT, outcome="failed", error_code="secret-rejected")
 ROTATING = replace(COMPLETED, step=Step.STAGE, closed_at=None, outcome=None, verified_at=None)
 WAITING = replace(ROTATING, step=Step.WAIT, verified_at=NOW - HOUR)
+
+HOLD = Hold(reason="moving house", by="ann", at=NOW - HOUR)
 
 
 def standing(**known: Any) -> Standing:  # noqa: ANN401  # of `Standing`
@@ -58,7 +60,7 @@ def standing(**known: Any) -> Standing:  # noqa: ANN401  # of `Standing`
         ({"rotation": ROTATING}, Phase.ROTATING),
         ({"rotation": WAITING}, Phase.WAITING),
         ({"rotation": WAITING, "drift": "drift: x"}, Phase.DRIFT),
-        ({"rotation": FAILED, "drift": "drift: x", "hold": "y"}, Phase.HELD),
+        ({"rotation": FAILED, "drift": "drift: x", "hold": HOLD}, Phase.HELD),
     ],
 )
 def test_a_phase_is_what_matters_most(known: dict[str, Any], phase: Phase) -> None:
@@ -130,7 +132,7 @@ def test_what_is_under_way_is_not_overdue(known: dict[str, Any]) -> None:
     assert not standing(**known).needs_attention
 
 
-@pytest.mark.parametrize("known", [{"hold": "x"}, {"drift": "x"}, {"rotation": FAILED}])
+@pytest.mark.parametrize("known", [{"hold": HOLD}, {"drift": "x"}, {"rotation": FAILED}])
 def test_what_somebody_has_to_look_at(known: dict[str, Any]) -> None:
     """A hold, a drift and a failure fail the check, overdue or not."""
     assert standing(**known).needs_attention

@@ -1,0 +1,84 @@
+"""`hold` and `release`: an operator pauses an account, and ends that."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from rotator.cli import output
+from rotator.cli.person import login_name
+from rotator.cli.session import Session
+from rotator.errors import ConfigError
+from rotator.model import Hold, Rotation, Step
+
+#: Characters in a reason: it has to fit into a line of `status`.
+LONGEST = 200
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="the account")]
+
+
+def hold(
+    context: typer.Context,
+    name: Name,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="why; everyone who looks will see it")
+    ],
+    freeze: Annotated[
+        bool,
+        typer.Option("--freeze", help="do nothing at all, not even finish what has been pushed"),
+    ] = False,
+) -> None:
+    """Pause an account: no rotation of it is begun until it is released.
+
+    An open rotation stops before its push. One that has pushed is finished, as consumers use the
+    new secret already; with --freeze it stops, too, and the old secret lives on. Who is working
+    on the account stops at its next step. Reason and login name are recorded in the ledger.
+    """
+    reason = _usable(reason)
+    session = Session.of(context)
+    settings = session.settings()
+    settings.account(name)
+    new = Hold(reason=reason, by=login_name(), at=datetime.now(UTC), freeze=freeze)
+    with session.wiring(settings, offline=True) as wiring:
+        before = wiring.holds.put(name, new)
+        rotation = wiring.book.recall(name).rotation
+    output.write(f"{name} is held: {new}")
+    if before:
+        output.say(f"note: this takes the place of: {before}")
+    if rotation:
+        output.say(f"note: {_what_becomes_of(rotation, freeze=freeze)}")
+
+
+def release(context: typer.Context, name: Name) -> None:
+    """End the hold of an account. It is due again as if it had not been held."""
+    session = Session.of(context)
+    settings = session.settings()
+    settings.account(name)
+    with session.wiring(settings, offline=True) as wiring:
+        before = wiring.holds.lift(name, by=login_name(), now=datetime.now(UTC))
+    output.write(f"{name} is released; it was held: {before}" if before else f"{name} is not held")
+
+
+def _usable(reason: str) -> str:
+    """Give a reason as it is recorded.
+
+    Raises:
+        ConfigError: it says nothing, or is not one line of text.
+    """
+    reason = reason.strip()
+    if not reason:
+        raise ConfigError("--reason is empty", hint="say why, for whoever looks at the account")
+    if not reason.isprintable():
+        raise ConfigError("--reason is not one line of printable text")
+    if len(reason) > LONGEST:
+        raise ConfigError(f"--reason is longer than {LONGEST} characters")
+    return reason
+
+
+def _what_becomes_of(rotation: Rotation, *, freeze: bool) -> str:
+    """Say what the hold means for a rotation that is open."""
+    if freeze:
+        return f"its open rotation stays at step {rotation.step} until it is released"
+    if rotation.vault_version is not None or rotation.step is Step.PUSH:
+        return "its open rotation has pushed the new secret, and will be finished all the same"
+    return f"its open rotation stops before its push, at step {rotation.step} or the next"

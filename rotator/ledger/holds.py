@@ -1,0 +1,71 @@
+"""An operator's holds. They need no lease: who works on the account sees them at its next step.
+
+A hold and each commit of a pass lock the account's row. So a hold is either in the ledger
+before an intent, and the pass hears of it with that intent's commit, or after it.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, update
+
+from rotator.ledger import tables
+from rotator.ledger.book import added, append_to, locked
+from rotator.ledger.database import writing
+from rotator.ledger.rows import hold_of
+from rotator.ledger.tables import Row
+from rotator.model import Hold
+from rotator.ports import Draft
+
+
+class Holds:
+    """Who pauses an account, and who ends that."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Write into `engine`'s database."""
+        self._engine = engine
+
+    def put(self, name: str, hold: Hold) -> Hold | None:
+        """Hold account `name`; give the hold that this one takes the place of.
+
+        Raises:
+            LedgerError: it is not sure to be recorded.
+        """
+        values: Row = {
+            "hold_reason": hold.reason,
+            "held_by": hold.by,
+            "held_at": hold.at,
+            "hold_freeze": int(hold.freeze),
+        }
+        with writing(self._engine) as connection:
+            row = locked(connection, name) or added(connection, name)
+            draft = Draft(
+                event="held",
+                step=None,
+                detail={"reason": hold.reason, "by": hold.by, "freeze": hold.freeze},
+            )
+            _record(connection, name, draft, hold.at, values)
+        return hold_of(row)
+
+    def lift(self, name: str, *, by: str, now: datetime) -> Hold | None:
+        """End the hold of account `name`; give it, or None where there was none.
+
+        What was refused for it meanwhile is forgotten, so that the account is due at once if
+        its time has come.
+
+        Raises:
+            LedgerError: it is not sure to be recorded.
+        """
+        values: Row = dict.fromkeys(("hold_reason", "held_by", "held_at", "retry_at"))
+        with writing(self._engine) as connection:
+            row = locked(connection, name)
+            hold = hold_of(row) if row else None
+            if row and hold:
+                detail = {"reason": hold.reason, "by": by, "held_by": hold.by}
+                draft = Draft(event="released", step=None, detail=detail)
+                _record(connection, name, draft, now, values | {"hold_freeze": 0, "failures": 0})
+        return hold
+
+
+def _record(connection: Connection, name: str, draft: Draft, now: datetime, values: Row) -> None:
+    append_to(connection, name, [draft], now)
+    connection.execute(update(tables.account).where(tables.account.c.name == name).values(values))

@@ -1,0 +1,97 @@
+"""`hold` and `release`, as the real process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rotator.cli.person import login_name
+from tests.acceptance.desk import Desk
+
+
+@pytest.fixture(autouse=True)
+def without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be who the commands are run by, who do not get this environment."""
+    monkeypatch.delenv("SUDO_USER", raising=False)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+    """One account with an empty ledger."""
+    with Desk(tmp_path, ledger=sqlite_template) as desk:
+        yield desk
+
+
+def test_a_hold_is_shown_wherever_one_looks(desk: Desk) -> None:
+    """Reason and login name stand in the status, its JSON, the history and what is refused."""
+    me = login_name()
+    held = desk.run("hold", "account-1", "--reason", "moving house", "--freeze")
+    table, document = desk.run("status", "--check"), desk.run("status", "--json").json()
+    history, refused = desk.run("history"), desk.run("rotate-now", "account-1")
+
+    (account,) = document["accounts"]
+    assert held.out == f"account-1 is held: moving house ({me}, frozen)\n"
+    assert (held.code, table.code, refused.code) == (0, 1, 3)
+    assert f"held: moving house ({me}, frozen)" in table.out
+    assert account["phase"] == "held"
+    assert account["hold"] == {
+        "reason": "moving house",
+        "by": me,
+        "at": account["hold"]["at"],
+        "freeze": True,
+    }
+    assert f"held   by={me} freeze=true reason=moving house" in history.out
+    assert f"the account is held: moving house ({me}, frozen)" in refused.err
+    assert "hint: `rotator release account-1` ends the hold" in refused.err
+
+
+def test_a_released_account_is_rotated(desk: Desk) -> None:
+    """A release is recorded, says what it ended, and needs no second one."""
+    desk.run("hold", "account-1", "--reason", "moving house")
+    released, again = desk.run("release", "account-1"), desk.run("release", "account-1")
+    desk.rotate()
+
+    me = login_name()
+    assert released.out == f"account-1 is released; it was held: moving house ({me})\n"
+    assert (again.code, again.out) == (0, "account-1 is not held\n")
+    assert "released" in desk.run("history", "account-1").out
+    assert desk.run("ledger", "verify").code == 0
+
+
+def test_what_has_pushed_is_finished_though_it_is_held(tmp_path: Path) -> None:
+    """The command says so, and `resume` deletes the old secret; of a frozen one it does not."""
+    with Desk(tmp_path, policy={"grace": "1s"}) as desk:
+        desk.rotate()
+        frozen = desk.run("hold", "account-1", "--reason", "a", "--freeze")
+        held = desk.run("hold", "account-1", "--reason", "b")
+        desk.sql("UPDATE rotation SET verified_at = '2020-01-01', delete_due_at = '2020-01-01'")
+        resumed = desk.run("resume")
+
+    assert "note: its open rotation stays at step wait until it is released" in frozen.err
+    assert "note: this takes the place of: a (" in held.err
+    assert "note: its open rotation has pushed the new secret" in held.err
+    assert resumed.code == 0
+    assert "completed" in resumed.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["hold", "account-1"], "missing option '--reason'"),
+        (["hold", "account-1", "--reason", " "], "--reason is empty"),
+        (["hold", "account-1", "--reason", "a\nb"], "--reason is not one line"),
+        (["hold", "account-1", "--reason", "x" * 201], "--reason is longer than 200 characters"),
+        (["hold", "account-2", "--reason", "x"], "account-2"),
+        (["release", "account-2"], "account-2"),
+        (["release"], "missing argument 'NAME'"),
+    ],
+)
+def test_what_cannot_be_recorded_changes_nothing(
+    desk: Desk, arguments: list[str], message: str
+) -> None:
+    """A hold needs a name that is configured, and a reason that fits into one line."""
+    done = desk.run(*arguments)
+
+    assert done.code == 2
+    assert message in done.err
+    assert desk.sql("SELECT count(*) FROM entry") == [(0,)]

@@ -1,0 +1,108 @@
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from rotator.ledger.book import Book
+from rotator.ledger.holds import Holds
+from rotator.ledger.queries import Queries
+from rotator.model import Hold
+from rotator.ports import Draft, Lease, Sighting
+
+NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+HOLD = Hold(reason="audit", by="ann", at=NOW)
+
+
+@pytest.fixture
+def book(database: Engine) -> Book:
+    """Give the ledger."""
+    return Book(database, lease_seconds=60)
+
+
+@pytest.fixture
+def holds(database: Engine) -> Holds:
+    """Give what pauses accounts."""
+    return Holds(database)
+
+
+def commit(book: Book, lease: Lease, event: str = "done", now: datetime = NOW) -> Hold | None:
+    """Commit an entry; give the hold that the commit tells of."""
+    draft = Draft(event=event, step=None, detail={})
+    committed = book.commit(lease, rotation=None, entries=[draft], sighting=None, now=now)
+    return committed.hold
+
+
+def test_a_hold_says_who_and_why(database: Engine, book: Book, holds: Holds) -> None:
+    """Whoever finds an account held is told whom to ask."""
+    before = book.recall("a").hold
+    replaced = holds.put("a", HOLD)
+
+    assert (before, replaced) == (None, None)
+    assert book.recall("a").hold == Queries(database).accounts(["a"])[0].hold == HOLD
+    assert str(HOLD) == "audit (ann)"
+    assert str(replace(HOLD, freeze=True)) == "audit (ann, frozen)"
+
+
+def test_holds_and_releases_are_part_of_the_record(database: Engine, holds: Holds) -> None:
+    """Each is an entry in the account's chain: who, why, and whether nothing at all is done."""
+    holds.put("a", HOLD)
+    holds.put("a", Hold(reason="incident", by="bob", at=NOW + HOUR, freeze=True))
+    lifted = holds.lift("a", by="eve", now=NOW + 2 * HOUR)
+    queries = Queries(database)
+    entries = list(queries.entries("a"))
+
+    assert lifted == Hold(reason="incident", by="bob", at=NOW + HOUR, freeze=True)
+    assert [(entry.event, json.loads(entry.detail)) for entry in entries] == [
+        ("held", {"reason": "audit", "by": "ann", "freeze": False}),
+        ("held", {"reason": "incident", "by": "bob", "freeze": True}),
+        ("released", {"reason": "incident", "by": "eve", "held_by": "bob"}),
+    ]
+    assert entries[2].at == "2026-11-23T09:28:00.000000Z"
+    assert queries.verify("a").fault is None
+    assert queries.accounts(["a"])[0].hold is None
+
+
+def test_who_holds_it_already_is_told(holds: Holds) -> None:
+    """A hold takes the place of the one before, and does not do so unseen."""
+    holds.put("a", HOLD)
+
+    assert holds.put("a", Hold(reason="incident", by="bob", at=NOW)) == HOLD
+
+
+def test_what_is_not_held_is_released_without_a_trace(database: Engine, holds: Holds) -> None:
+    """To release twice adds nothing to the record."""
+    assert holds.lift("a", by="ann", now=NOW) is None
+    assert list(Queries(database).entries("a")) == []
+
+
+def test_who_works_on_the_account_hears_of_it_with_the_next_commit(
+    book: Book, holds: Holds
+) -> None:
+    """A hold needs no lease, takes none away, and is seen by the commit that follows it."""
+    lease = book.claim("a", NOW)
+    before = commit(book, lease)
+    holds.put("a", HOLD)
+    held = commit(book, lease)
+    holds.lift("a", by="ann", now=NOW)
+    released = commit(book, lease)
+
+    assert (before, held, released) == (None, HOLD, None)
+
+
+def test_a_release_forgets_what_was_refused(book: Book, holds: Holds) -> None:
+    """The account is tried at once: what it waited for was the release."""
+    lease = book.claim("a", NOW)
+    due_now = Sighting(
+        listed_ids=(), current_id=None, current_since=None, drift=None, next_due_at=NOW
+    )
+    refused = Draft(event="refused", step=None, detail={})
+    book.commit(lease, rotation=None, entries=[refused], sighting=due_now, now=NOW)
+    put_off = [each.name for each in book.due(NOW)]
+    holds.put("a", HOLD)
+    holds.lift("a", by="ann", now=NOW)
+
+    assert put_off == []
+    assert [each.name for each in book.due(NOW)] == ["a"]
