@@ -249,6 +249,7 @@ class Pass:
             request,
             rotation_id=self.means.new_id(),
             now=self.means.now(),
+            listed=sight.world.listed or (),
         )
         world = replace(sight.world, rotation=rotation, pending_is_unrecorded=False)
         self._fold(sight, world, draft)

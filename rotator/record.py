@@ -15,7 +15,7 @@ operator paused it, or ended that).
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rotator.errors import RotatorError, SecretRejected
 from rotator.model import (
@@ -67,10 +67,19 @@ def target_of(action: Effect) -> dict[str, str | int | bool | None]:
     return {"secret_id": action.secret_id} if isinstance(action, Evict | Delete) else {}
 
 
-def opened(
-    account: Account, action: Open, request: Request, *, rotation_id: str, now: datetime
+def opened(  # noqa: PLR0913  # half of them by name
+    account: Account,
+    action: Open,
+    request: Request,
+    *,
+    rotation_id: str,
+    now: datetime,
+    listed: tuple[Secret, ...] = (),
 ) -> tuple[Rotation, Draft]:
-    """Open a rotation. A recovered one may have sent its value already."""
+    """Open a rotation. A recovered one may have sent its value already.
+
+    `listed` is for the record to tell how old the secret is that is to be replaced.
+    """
     recovered = action.recovered_id is not None
     rotation = Rotation(
         id=action.recovered_id or rotation_id,
@@ -82,9 +91,12 @@ def opened(
         opened_at=now,
         sent_at=now if recovered else None,
     )
+    made = {secret.id: secret.created_at for secret in listed}
+    since = made.get(rotation.predecessor_id or "")
     detail = {
         "reason": rotation.reason,
         "predecessor_id": rotation.predecessor_id,
+        "predecessor_since": f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if since else None,
         "grace_seconds": int(rotation.grace.total_seconds()),
     }
     return rotation, Draft(event="opened", step=Step.OPEN, detail=detail, rotation_id=rotation.id)

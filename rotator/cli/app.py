@@ -17,6 +17,7 @@ from rotator.cli import (
     init,
     ledger,
     output,
+    report,
     resume,
     rotate_now,
     run,
@@ -82,6 +83,14 @@ def _rotator() -> typer.Typer:
         'sms-prod --reason "incident 42" --freeze',
     )
     _add(app, "release", hold.release, "sms-prod")
+    _add(
+        app,
+        "report",
+        report.report,
+        "--output report.html",
+        "sms-prod --since 2026-07-01 --until 2026-10-01 --format csv",
+        "--since 30d --format json --offline",
+    )
     app.add_typer(_ledger(), name="ledger")
     app.add_typer(_secrets(), name="secrets")
     app.add_typer(_account(), name="account")

@@ -130,13 +130,17 @@ def test_an_intent_to_create_records_when_the_value_was_sent() -> None:
 def test_a_rotation_is_opened_as_asked(request_: Request, reason: str, grace: timedelta) -> None:
     """Reason and grace are the request's; the grace is the policy's where none is asked for."""
     action = Open(predecessor_id="old")
-    rotation, draft = record.opened(ACCOUNT, action, request_, rotation_id="r9", now=NOW)
+    listed = (Secret(id="old", created_at=NOW),)
+    rotation, draft = record.opened(
+        ACCOUNT, action, request_, rotation_id="r9", now=NOW, listed=listed
+    )
 
     assert (rotation.id, rotation.reason, rotation.grace) == ("r9", reason, grace)
     assert (rotation.predecessor_id, rotation.sent_at) == ("old", None)
     assert draft.detail == {
         "reason": reason,
         "predecessor_id": "old",
+        "predecessor_since": f"{NOW:%Y-%m-%dT%H:%M:%SZ}",
         "grace_seconds": int(grace.total_seconds()),
     }
 

@@ -1,0 +1,199 @@
+"""`report`, as the real process, on a ledger of half a year."""
+
+import csv
+import io
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from rotator.cli.evidence.sheet import COLUMNS
+from rotator.ledger.database import open_database
+from tests.acceptance.desk import Desk, Done
+from tests.harness.past import half_a_year
+
+PERIOD = ("--since", "2026-04-05", "--until", "2026-10-01T00:00:00Z")
+NAMES = ("good", "late", "held", "new")
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Desk]:
+    """Four accounts with a past."""
+    folder = tmp_path_factory.mktemp("report")
+    with Desk(folder, ledger=sqlite_template) as desk:
+        database = open_database(f"sqlite:///{desk.ledger}")
+        half_a_year(database)
+        database.dispose()
+        vault = desk.text[: desk.text.index("[[accounts]]")]
+        rows = [
+            f'[[accounts]]\nname = "{name}"\napi_key = "key{number}"\nvault_path = "v/{name}"\n'
+            for number, name in enumerate(NAMES)
+        ]
+        desk.config.write_text(vault + "".join(rows))
+        yield desk
+
+
+def report(desk: Desk, *arguments: str) -> Done:
+    """Run `report` for half a year."""
+    return desk.run("report", *PERIOD, *arguments)
+
+
+class Page(HTMLParser):
+    """What is in a page: its texts, its elements, and whether they are closed in order."""
+
+    EMPTY = frozenset({"meta"})
+
+    def __init__(self, text: str) -> None:
+        """Read a page."""
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """See an element begin."""
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """See it end."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """See a text."""
+        self.texts.append(data)
+
+
+def test_the_page_stands_alone(desk: Desk) -> None:
+    """It loads nothing, runs nothing, and shows what people wrote as text."""
+    done = report(desk)
+    page = Page(done.out)
+    loaded = [each for _, given in page.elements for each in ("src", "href") if each in given]
+    links = {given["href"] for tag, given in page.elements if tag == "a"}
+
+    assert done.code == 0
+    assert page.open == []
+    assert not {"script", "link", "img", "iframe"} & {tag for tag, _ in page.elements}
+    assert len(loaded) == len(NAMES)
+    assert links == {f"#{name}" for name in NAMES}
+    assert "url(" not in done.out
+    assert "moving <house> & home (frozen)" in page.texts
+    assert "prefers-color-scheme: dark" in done.out
+    assert "@media print" in done.out
+
+
+def test_the_document_tells_it_all(desk: Desk) -> None:
+    """Ages against policy, what was overdue, refused and held, and the ledger's proof."""
+    document = report(desk, "--format", "json").json()
+
+    accounts = {account["name"]: account for account in document["accounts"]}
+    late = accounts["late"]
+    assert document["since"] == "2026-04-05T00:00:00Z"
+    assert document["ledger_verified"] is True
+    assert [accounts[name]["verdict"] for name in NAMES] == [
+        "within policy",
+        "overdue",
+        "within policy",
+        "within policy",
+    ]
+    assert (late["oldest_age_days"], late["max_age_days"], late["overdue_days"]) == (63, 45, 18)
+    assert [trouble["count"] for trouble in late["refusals"]] == [9]
+    assert [(hold["by"], hold["ended_by"]) for hold in late["holds"]] == [("ann", "bob")]
+    assert [deed["secret_id"] for deed in late["by_hand"]] == ["0ddba11a"]
+    assert [rotation["outcome"] for rotation in late["rotations"]] == [
+        "completed",
+        "failed",
+        "completed",
+    ]
+    assert late["ledger"]["chain"] == "whole"
+    assert late["ledger"]["vault"] == "no note"
+    assert len(accounts["good"]["rotations"]) == 6
+
+
+def test_the_sheet_has_the_promised_columns(desk: Desk) -> None:
+    """A row for each thing, and nothing that a spreadsheet would compute."""
+    done = report(desk, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(done.out)))
+
+    assert done.out.splitlines()[0] == (
+        "record,account,api_key,from,to,rotation_id,old_secret_id,new_secret_id,reason,outcome,"
+        "code,count,age_days,max_age_days,overdue_days,person,text"
+    )
+    assert tuple(rows[0]) == COLUMNS
+    assert {row["record"] for row in rows} == {
+        *("account", "rotation", "secret", "refused", "hold", "by hand")
+    }
+    assert [row["text"] for row in rows if row["person"] == "eve"] == ["'=1+1"]
+    assert [row["overdue_days"] for row in rows if row["record"] == "account"] == [
+        *("0.0", "18.0", "0.0", "0.0")
+    ]
+
+
+def test_one_account_alone_into_a_file(desk: Desk, tmp_path: Path) -> None:
+    """The file is written as a whole; standard output stays empty."""
+    path = tmp_path / "report.csv"
+    done = report(desk, "good", "--format", "csv", "--output", str(path))
+
+    assert (done.code, done.out) == (0, "")
+    assert done.err.endswith(f"wrote {path}\n")
+    assert {line.split(",")[1] for line in path.read_text().splitlines()[1:]} == {"good"}
+    assert [each.name for each in tmp_path.iterdir()] == ["report.csv"]
+
+
+def test_a_changed_ledger_is_not_certified(desk: Desk, tmp_path: Path) -> None:
+    """The page says which entry was changed, and the command fails."""
+    copy = tmp_path / "ledger.db"
+    shutil.copy(desk.ledger, copy)
+    desk.sql("DROP TRIGGER entry_no_update")
+    desk.sql("UPDATE entry SET detail = 'x', at = 'y' WHERE account = 'late' AND seq = 3")
+    done = report(desk)
+    shutil.copy(copy, desk.ledger)
+
+    assert done.code == 1
+    assert "error: late: entry 3 was changed" in done.err
+    assert "NOT VERIFIED" in done.out
+    assert "FAILED: entry 3 was changed" in done.out
+
+
+def test_without_vault_it_says_so(desk: Desk) -> None:
+    """That the ledger could not be compared is no failure, and is told."""
+    desk.world.vault.sealed = True
+    away = report(desk, "--format", "json")
+    desk.world.vault.sealed = False
+    offline = report(desk, "--format", "json", "--offline")
+
+    assert "note: not compared with Vault: Vault is sealed" in away.err
+    assert away.json()["accounts"][0]["ledger"]["vault_unread"].startswith("Vault is sealed")
+    assert (away.code, offline.code, offline.err) == (0, 0, "")
+    assert offline.json()["accounts"][0]["ledger"]["vault"] == "not compared"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--since", "yesterday"], "--since: 'yesterday' is no point in time"),
+        (["--until", "2026-13-01"], "--until: '2026-13-01' is no point in time"),
+        (["--since", "2026-10-02", "--until", "2026-10-01"], "--since is not before --until"),
+        (["--format", "pdf"], "invalid value for '--format'"),
+        (["nobody"], "'nobody'"),
+    ],
+)
+def test_what_is_no_period_is_bad_usage(desk: Desk, arguments: list[str], message: str) -> None:
+    """And what to write instead is told."""
+    done = desk.run("report", *arguments)
+
+    assert done.code == 2
+    assert message in done.err
+    assert "hint: " in done.err
+
+
+def test_a_folder_that_is_not_there_is_named(desk: Desk, tmp_path: Path) -> None:
+    """Why the file cannot be written is told in a line."""
+    done = report(desk, "--output", str(tmp_path / "no" / "report.html"))
+
+    assert done.code == 1
+    assert "cannot be written: no such file or directory" in done.err

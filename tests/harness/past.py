@@ -1,0 +1,109 @@
+"""A ledger with a past: months of rotations, refusals and holds, written in no time."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Engine
+
+from rotator.ledger.book import Book
+from rotator.ledger.holds import Holds
+from rotator.model import Hold, Step
+from rotator.ports import Draft, Sighting
+
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+TODAY = datetime(2026, 10, 1, tzinfo=UTC)
+
+
+class Past:
+    """Writes what would have been recorded."""
+
+    def __init__(self, database: Engine) -> None:
+        """Write into a ledger."""
+        self._book = Book(database, lease_seconds=60)
+        self._holds = Holds(database)
+        self._count = 0
+
+    def entries(self, name: str, at: datetime, *drafts: Draft) -> None:
+        """Append entries, one a minute."""
+        for number, draft in enumerate(drafts):
+            now = at + number * MINUTE
+            lease = self._book.claim(name, now)
+            self._book.commit(
+                lease, rotation=None, entries=[draft], sighting=None, now=now, last=True
+            )
+
+    def rotated(
+        self, name: str, at: datetime, old: str, new: str, old_since: datetime | None = None
+    ) -> None:
+        """Record a whole rotation without grace."""
+        since = f"{old_since:%Y-%m-%dT%H:%M:%SZ}" if old_since else None
+        opened = {"reason": "due", "predecessor_id": old, "predecessor_since": since}
+        self.entries(
+            name,
+            at,
+            self._draft("opened", Step.OPEN, **opened),
+            self._draft("done", Step.CREATE, secret_id=new),
+            self._draft("done", Step.VERIFY, vault_version=self._count + 2),
+            self._draft("closed", Step.COMPLETE, outcome="completed", code=None),
+        )
+        self._count += 1
+
+    def failed(self, name: str, at: datetime, old: str, code: str) -> None:
+        """Record a rotation that was undone."""
+        self.entries(
+            name,
+            at,
+            self._draft("opened", Step.OPEN, reason="due", predecessor_id=old),
+            self._draft("closed", Step.ABORT, outcome="failed", code=code),
+        )
+        self._count += 1
+
+    def refused(self, name: str, at: datetime, code: str, why: str, times: int = 1) -> None:
+        """Record that an operator had to decide."""
+        draft = Draft(event="refused", step=None, detail={"code": code, "why": why})
+        self.entries(name, at, *[draft] * times)
+
+    def held(self, name: str, hold: Hold, until: datetime | None = None, by: str = "bob") -> None:
+        """Record a hold and, where there is an end, its release."""
+        self._holds.put(name, hold)
+        if until:
+            self._holds.lift(name, by=by, now=until)
+
+    def by_hand(self, name: str, at: datetime, operation: str, secret_id: str) -> None:
+        """Record that an operator made or deleted a secret."""
+        detail = {"by": "operator", "operation": operation, "secret_id": secret_id}
+        events = ("intent", "done")
+        self.entries(name, at, *(Draft(event=each, step=None, detail=detail) for each in events))
+
+    def seen(self, name: str, secret_id: str, since: datetime) -> None:
+        """Record which secret Vault holds."""
+        lease = self._book.claim(name, TODAY)
+        sighting = Sighting(
+            listed_ids=(secret_id,), current_id=secret_id, current_since=since, drift=None
+        )
+        self._book.commit(lease, rotation=None, entries=[], sighting=sighting, now=TODAY, last=True)
+
+    def _draft(self, event: str, step: Step, **detail: str | int | None) -> Draft:
+        rotation_id = f"{self._count:08d}-0000-4000-8000-000000000000"
+        return Draft(event=event, step=step, detail=detail, rotation_id=rotation_id)
+
+
+def half_a_year(database: Engine) -> None:
+    """Write four accounts: one as it should be, one late, one in trouble, one never rotated."""
+    past = Past(database)
+    at = TODAY - 170 * DAY
+    past.rotated("good", at, "3b8f0a52", "secret-1", at - 29 * DAY)
+    for number in range(1, 6):
+        past.rotated("good", at + number * 30 * DAY, f"secret-{number}", f"secret-{number + 1}")
+    past.rotated("late", TODAY - 100 * DAY, "f00dcafe", "beef0001", TODAY - 130 * DAY)
+    past.refused("late", TODAY - 68 * DAY, "foreign-secret", "both slots are taken", 9)
+    past.held(
+        "late",
+        Hold(reason="moving <house> & home", by="ann", at=TODAY - 60 * DAY, freeze=True),
+        TODAY - 40 * DAY,
+    )
+    past.by_hand("late", TODAY - 39 * DAY, "delete", "0ddba11a")
+    past.failed("late", TODAY - 38 * DAY, "beef0001", "new-secret-refused")
+    past.rotated("late", TODAY - 37 * DAY, "beef0001", "beef0002")
+    past.rotated("held", TODAY - 20 * DAY, "c0ffee01", "c0ffee02", TODAY - 48 * DAY)
+    past.held("held", Hold(reason="=1+1", by="eve", at=TODAY - 3 * DAY))
+    past.seen("new", "abad1dea", TODAY - 12 * DAY)
