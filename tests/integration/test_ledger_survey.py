@@ -3,15 +3,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, delete, event, insert, text, update
+from sqlalchemy import Engine, delete, event, insert, text
 
 from rotator.errors import LedgerError
 from rotator.ledger import records, tables
 from rotator.ledger.book import Book
 from rotator.ledger.database import writing
+from rotator.ledger.holds import Holds
 from rotator.ledger.queries import Queries
 from rotator.ledger.survey import Survey
-from rotator.model import Rotation, Step
+from rotator.model import Hold, Rotation, Step
 from rotator.ports import AccountRecord, Draft, Sighting
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
@@ -130,10 +131,10 @@ def test_a_hold_is_seen(database: Engine, book: Book, survey: Survey) -> None:
     """An operator's hold shows in the next look, though nothing is rotated."""
     write(book)
     survey.records()
-    with writing(database) as connection:
-        connection.execute(update(tables.account).values(hold_reason="x", held_by="y"))
+    hold = Hold(reason="x", by="y", at=NOW)
+    Holds(database).put("a", hold)
 
-    assert survey.records()["a"].hold == "x (y)"
+    assert survey.records()["a"].hold == hold
 
 
 def test_a_look_at_what_is_known_is_one_statement(

@@ -8,7 +8,7 @@ import pytest
 from rotator.ports import AccountRecord
 from rotator.web.board import PAGE, Board, Glance, Question, State
 from tests.unit.test_cli_fleet import account
-from tests.unit.test_standing import COMPLETED, FAILED, NOW, ROTATING, WAITING
+from tests.unit.test_standing import COMPLETED, FAILED, HOLD, NOW, ROTATING, WAITING
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
@@ -31,7 +31,7 @@ EACH: dict[State, dict[str, Any]] = {
     State.DRIFTED: {"drift": "x: y"},
     State.OVERDUE: {"current_since": NOW - 50 * DAY},
     State.FAILED: {"last_rotation": FAILED},
-    State.HELD: {"hold": "x (y)"},
+    State.HELD: {"hold": HOLD},
     State.ROTATING: {"last_rotation": ROTATING},
     State.DUE: {"next_due_at": NOW - timedelta(minutes=5)},
     State.WAITING: {"last_rotation": WAITING},
@@ -71,7 +71,7 @@ def test_each_account_is_in_the_state_it_is_named_for() -> None:
 
 def test_what_is_held_and_late_is_among_the_late() -> None:
     """A hold does not hide that a secret gets too old; the hold is what is told first."""
-    held = record("a", hold="x (y)", current_since=NOW - 50 * DAY)
+    held = record("a", hold=HOLD, current_since=NOW - 50 * DAY)
     glance = look({"a": held, **RECORDS}, state="overdue")
 
     assert names(glance) == ["a", "overdue"]
@@ -144,7 +144,7 @@ def test_the_next_to_be_rotated_is_named() -> None:
     records = {
         "a": record("a"),
         "b": record("b", next_due_at=NOW + DAY),
-        "c": record("c", next_due_at=NOW + HOUR, hold="x (y)"),
+        "c": record("c", next_due_at=NOW + HOUR, hold=HOLD),
     }
     upcoming = look(records).upcoming
 
@@ -183,7 +183,7 @@ def test_a_query_may_be_anything(given: dict[str, str], question: Question) -> N
 def test_one_account_is_found_by_its_name() -> None:
     """One that is not configured is none, whatever the ledger knows."""
     board = Board([account("a"), account("new")])
-    records = {"a": record("a", hold="x (y)"), "b": record("b")}
+    records = {"a": record("a", hold=HOLD), "b": record("b")}
     found, new = board.one("a", records, NOW), board.one("new", records, NOW)
 
     assert found

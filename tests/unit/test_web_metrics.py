@@ -8,7 +8,7 @@ from rotator.model import Outcome, Report, Step
 from rotator.ports import AccountRecord, Draft
 from rotator.web.metrics import Metrics
 from tests.unit.test_cli_fleet import account
-from tests.unit.test_standing import NOW
+from tests.unit.test_standing import HOLD, NOW
 from tests.unit.test_web_board import record
 
 #: What monitoring relies on.
@@ -138,7 +138,7 @@ def test_openings_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_gauges_tell_what_the_ledger_knows() -> None:
     """In seconds since 1970, and 0 where there is nothing to tell."""
-    known = record("a", hold="x (y)", drift="x: y", last_success_at=NOW, next_due_at=None)
+    known = record("a", hold=HOLD, drift="x: y", last_success_at=NOW, next_due_at=None)
     found = samples(made("a", records={"a": known}))
 
     assert found['rotator_last_success_timestamp_seconds{account="a"}'] == NOW.timestamp()

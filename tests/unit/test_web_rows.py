@@ -11,7 +11,7 @@ from rotator.web.rows import Slot, line, policy_facts, row
 from rotator.web.steps import Stage, stages
 from rotator.web.timeline import DAYS, HEIGHT, Recent, timeline
 from tests.unit.test_cli_fleet import account
-from tests.unit.test_standing import COMPLETED, FAILED, NOW, ROTATING, WAITING, standing
+from tests.unit.test_standing import COMPLETED, FAILED, HOLD, NOW, ROTATING, WAITING, standing
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
@@ -98,7 +98,7 @@ def test_it_is_told_what_is_next(known: dict[str, Any], due: str, *, is_past: bo
 @pytest.mark.parametrize(
     ("known", "note"),
     [
-        ({"hold": "x (y)"}, "held: x (y)"),
+        ({"hold": HOLD}, "held: moving house (ann)"),
         ({"drift": "foreign: z"}, "foreign: z"),
         ({"current_since": NOW - 50 * DAY}, "overdue: secret older than 45d"),
         ({"rotation": FAILED}, "last rotation failed 2d ago: secret-rejected"),
