@@ -168,11 +168,9 @@ class Adoption:
 
     # -- What is written. ------------------------------------------------------------------
 
-    def _is_own(self, secret_id: str) -> bool:
+    def _is_own(self, rotation: Rotation, secret_id: str) -> bool:
         """Whether it is the secret that the open rotation made."""
-        rotation, note = self._memory.rotation, self._base.entry.note
-        if rotation is None:
-            return False
+        note = self._base.entry.note
         is_noted = note and (note.rotation_id, note.secret_id) == (rotation.id, secret_id)
         pending = self._pending.entry
         is_pending = pending and pending.rotation_id == rotation.id
@@ -184,14 +182,15 @@ class Adoption:
         note = self._base.entry.note
         if note is None or self._base.value != self._value or not self._base.entry.intact:
             return False
-        is_right = self._memory.rotation is None or not self._is_own(secret_id)
-        is_right = is_right or note.rotation_id == self._rotation_id(secret_id)
+        rotation = self._memory.rotation
+        is_own = rotation is not None and self._is_own(rotation, secret_id)
+        is_right = not is_own or note.rotation_id == self._rotation_id(secret_id)
         return note.secret_id == secret_id and is_right
 
     def _rotation_id(self, secret_id: str) -> str:
         """Give what the note says: the rotation that made the secret, which so goes on."""
         rotation = self._memory.rotation
-        return rotation.id if rotation and self._is_own(secret_id) else self._new_id
+        return rotation.id if rotation and self._is_own(rotation, secret_id) else self._new_id
 
     @cached_property
     def _new_id(self) -> str:
@@ -226,7 +225,7 @@ class Adoption:
                 rotation,
                 secret_id=secret_id,
                 vault_version=version,
-                is_own=self._is_own(secret_id),
+                is_own=self._is_own(rotation, secret_id),
                 was_pushed=was_pushed,
                 now=self.means.now(),
             )

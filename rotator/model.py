@@ -277,6 +277,8 @@ class Observation:
     pending: PendingEntry | None
     #: The ledger's open rotation.
     rotation: Rotation | None
+    #: KV version of the pending path, which a write to it has to name.
+    pending_version: int = 0
     #: Who holds the account and why; None where nobody does.
     hold: Hold | None = None
     #: Ids that the ledger knows as expendable: superseded predecessors, orphans.

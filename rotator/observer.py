@@ -72,6 +72,7 @@ class Observer:
             listed=listed,
             current=current.entry if current else None,
             pending=pending.entry,
+            pending_version=pending.version,
             rotation=memory.rotation,
             hold=memory.hold,
             expendable_ids=memory.expendable_ids,

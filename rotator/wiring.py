@@ -127,6 +127,19 @@ class Wiring:
         return Deliveries(self._ready_database)
 
     @cached_property
+    def present_queries(self) -> "Queries":
+        """What reads the ledger as it is, which is there.
+
+        Raises:
+            LedgerUnusable: the ledger has not the schema of this version.
+        """
+        from rotator.ledger import schema  # noqa: PLC0415  # see above
+        from rotator.ledger.queries import Queries  # noqa: PLC0415  # see above
+
+        schema.ensure(self.database, auto_upgrade=False)
+        return Queries(self.database)
+
+    @cached_property
     def present_book(self) -> "Book":
         """What reads the ledger as it is: a ledger that is not there is blank, and not made.
 
@@ -175,7 +188,8 @@ class Wiring:
     # -- Vonage. ---------------------------------------------------------------------------
 
     @cached_property
-    def _transport(self) -> "Transport":
+    def vonage(self) -> "Transport":
+        """What the clients of Vonage share."""
         from rotator.vonage import Transport  # noqa: PLC0415  # see above
 
         settings = self.settings.vonage
@@ -194,21 +208,21 @@ class Wiring:
         """The Account API's secrets; the engine's issuer."""
         from rotator.vonage import Secrets  # noqa: PLC0415  # see above
 
-        return Secrets(self._transport)
+        return Secrets(self.vonage)
 
     @cached_property
     def accounts_api(self) -> "Accounts":
         """The Account API's balance, top-up and settings."""
         from rotator.vonage import Accounts  # noqa: PLC0415  # see above
 
-        return Accounts(self._transport)
+        return Accounts(self.vonage)
 
     @cached_property
     def subaccounts_api(self) -> "Subaccounts":
         """The Account API's subaccounts."""
         from rotator.vonage import Subaccounts  # noqa: PLC0415  # see above
 
-        return Subaccounts(self._transport)
+        return Subaccounts(self.vonage)
 
     # -- Vault. ----------------------------------------------------------------------------
 

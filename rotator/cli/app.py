@@ -12,6 +12,7 @@ from rotator.cli import (
     config,
     db,
     demo,
+    doctor,
     history,
     hold,
     init,
@@ -70,6 +71,7 @@ def _rotator() -> typer.Typer:
         "sms-prod --from-file - < value",
         "sms-prod --secret-id 3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10",
     )
+    _add(app, "doctor", doctor.doctor, "", "--json")
     _add(app, "run", run.run, "")
     _add(app, "rotate-now", rotate_now.rotate_now, *_ROTATE_NOW)
     _add(app, "resume", resume.resume, "", "sms-prod", "--json")

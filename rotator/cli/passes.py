@@ -39,6 +39,8 @@ def carry_out(
     deliver(wiring, accounts)
     reports = [report for report in reports if report.outcome is not Outcome.IDLE]
     results.show(reports, as_json=as_json)
+    if request.reason == "compromised":
+        _name_the_rest(wiring, names)
     return results.exit_code(reports)
 
 
@@ -75,6 +77,16 @@ def preflight(wiring: "Wiring", *, changes_nothing: bool = False) -> RotatorErro
     except RotatorError as error:
         return error
     return None
+
+
+def _name_the_rest(wiring: "Wiring", names: list[str]) -> None:
+    """List what is left of an account whose secret leaked: other secrets may have, too."""
+    for record in wiring.queries.accounts(names):
+        for secret_id in sorted(set(record.listed_ids) - {record.current_id}):
+            output.say(
+                f"warning: {record.name}: secret {secret_id} still works and may have leaked, "
+                f"too; `rotator secrets delete {record.name} {secret_id}` if nothing needs it"
+            )
 
 
 def refuse(accounts: Sequence[Account], error: RotatorError, *, as_json: bool) -> int:

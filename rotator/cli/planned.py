@@ -75,8 +75,19 @@ class Plan:
         yield from (f"  {number:2}  {step}" for number, step in enumerate(steps, start=1))
         yield f"  calls to Vonage: {self.calls()}"
         rotation = self.world.rotation if self.world else None
+        if request.reason == "compromised":
+            yield from self._undecided()
         if request.reason == "compromised" and rotation and rotation.verified_at:
             yield "  and then rotate once more, as what replaced it may have leaked, too"
+
+    def _undecided(self) -> Iterator[str]:
+        """Name what would be left: a leak may have been of any secret, not of the last alone."""
+        touched = {
+            action.secret_id for action in self.actions if isinstance(action, Evict | Delete)
+        }
+        listed = self.world.listed_ids if self.world else frozenset()
+        for secret_id in sorted(listed - touched - {self.predecessor_id}):
+            yield f"  leaves secret {secret_id}, which may have leaked, too: decide about it"
 
     def calls(self) -> int:
         """Count the calls to Vonage, the look before the first step and after a wait included."""
@@ -127,6 +138,7 @@ class Plan:
             "base": current.version if current else 0,
             "pending": f"{self.mount}/{self.account.pending_path}",
             "gates": self._gates(),
+            "pending_base": self.world.pending_version if self.world else 0,
             "moment": words.moment(self.wait.until) if self.wait else "",
             "grace": words.span(grace),
         }
@@ -134,7 +146,7 @@ class Plan:
 
 _TEXTS: Mapping[type[Action], str] = {
     Evict: "evict   delete secret {secret_id} at Vonage, to free its slot",
-    Stage: "stage   write a new value to {pending} in Vault",
+    Stage: "stage   write a new value to {pending} in Vault, check-and-set version {pending_base}",
     Create: "create  make it a secret of {api_key} at Vonage",
     Probe: "probe   see it authenticate at Vonage",
     Push: "push    write it to {current} in Vault, check-and-set version {base}",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, func, select, text
 
 from rotator.ledger import chain, tables
 from rotator.ledger.database import reading
@@ -161,6 +161,16 @@ class Queries:
         with reading(self._engine) as connection:
             yield from _entries(connection, name)
 
+    def missing_triggers(self) -> list[str]:
+        """Name the triggers that keep entries from being changed and are not there.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        with reading(self._engine) as connection:
+            present = connection.execute(_TRIGGERS[connection.dialect.name]).scalars().all()
+        return sorted(TRIGGERS[self._engine.dialect.name] - set(present))
+
     def verify(self, name: str, *, anchor: str | None = None) -> Verdict:
         """Check an account's chain from its first entry to its recorded head.
 
@@ -186,6 +196,20 @@ class Queries:
             fault=fault or _end_fault(count, head, *(row or (0, chain.GENESIS))),
             has_anchor=None if anchor is None or (fault and not has_anchor) else has_anchor,
         )
+
+
+#: By the kind of database: what keeps entries from being changed, as migrations make it.
+TRIGGERS = {
+    "sqlite": frozenset({"entry_no_replace", "entry_no_update", "entry_no_delete"}),
+    "postgresql": frozenset({"entry_append_only", "entry_no_truncate"}),
+}
+#: Those that are there and not disabled (pg_trigger.tgenabled).
+_TRIGGERS = {
+    "sqlite": text("SELECT name FROM sqlite_master WHERE type = 'trigger'"),
+    "postgresql": text(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'entry'::regclass AND tgenabled <> 'D'"
+    ),
+}
 
 
 def _entries(connection: Connection, name: str | None) -> Iterator[chain.Entry]:

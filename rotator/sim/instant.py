@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 
 NANOSECONDS = 1_000_000_000
 
@@ -14,6 +15,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def as_datetime(nanoseconds: int) -> datetime:
     """Give the instant in UTC, cut to microseconds."""
     return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+
+
+def http_date(nanoseconds: int) -> str:
+    """Write an instant as HTTP's Date header has it, in whole seconds."""
+    return formatdate(nanoseconds // NANOSECONDS, usegmt=True)
 
 
 def rfc3339(nanoseconds: int | None) -> str:

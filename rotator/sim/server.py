@@ -12,7 +12,7 @@ from rotator.sim.connection import Connection, MalformedRequest
 from rotator.sim.distortion import distorted
 from rotator.sim.exchange import Exchange, Observer, Phase
 from rotator.sim.faults import Fault, FaultBook
-from rotator.sim.instant import Clock, as_datetime
+from rotator.sim.instant import Clock, as_datetime, http_date
 from rotator.sim.listener import HOST, Listener
 from rotator.sim.message import Refused, Reply, Request
 
@@ -156,7 +156,8 @@ class Simulator(ABC):
     ) -> bool:
         exchange.status = reply.status
         self._notify("after", exchange)
-        return connection.send(reply.with_defaults(self._common_headers()), request)
+        dated = {"Date": http_date(self._now()), **self._common_headers()}
+        return connection.send(reply.with_defaults(dated), request)
 
     def _effect(self, request: Request) -> Reply:
         try:

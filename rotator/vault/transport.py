@@ -39,6 +39,8 @@ class Answer:
     status: int
     #: None where it is not a JSON object. Holds values: never shown.
     body: Mapping[str, Any] | None = field(repr=False)
+    #: The Date header.
+    date: str | None = None
 
     @property
     def code(self) -> str:
@@ -143,7 +145,11 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
                 return NoAnswer.OVERSIZE
             if self.patience.left <= 0:
                 return NoAnswer.TIMEOUT
-        return Answer(status=response.status_code, body=_json_object(bytes(body)))
+        return Answer(
+            status=response.status_code,
+            body=_json_object(bytes(body)),
+            date=response.headers.get("Date"),
+        )
 
 
 def _json_object(body: bytes) -> Mapping[str, Any] | None:

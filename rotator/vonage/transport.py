@@ -77,6 +77,8 @@ class Transport:
         self._limit = RateLimit(max_requests_per_second, clock=clock, sleep=sleep)
         self._connections = Connections(self._urls.values(), self._deadline)
         self._agent = f"rotator/{_own_version()}"
+        #: The Date header of the answer that came last; None before the first one.
+        self.last_date: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -145,6 +147,7 @@ class Transport:
             body = _received(response)
         finally:
             response.close()
+        self.last_date = response.headers.get("Date")
         return Answer(status=response.status_code, headers=response.headers, body=body)
 
     def _request(self, call: Call) -> httpx.Request:

@@ -130,6 +130,21 @@ def test_compromised_leaves_no_grace(tmp_path: Path, sqlite_template: Path) -> N
         assert desk.sql("SELECT reason, grace_seconds FROM rotation") == [("compromised", 0)]
 
 
+def test_compromised_names_what_else_may_have_leaked(tmp_path: Path, sqlite_template: Path) -> None:
+    """A secret that rotator does not know is listed for a decision, in the dry run as well."""
+    with Desk(tmp_path, ledger=sqlite_template) as desk:
+        desk.rotate()
+        foreign = desk.world.vonage.add_secret(desk.account.api_key, "MadeByHand1")
+        refused = desk.run("rotate-now", "account-1", "--compromised")
+        desk.config.write_text(desk.text.replace("[policy]", '[policy]\non_foreign="evict-oldest"'))
+        desk.world.vonage.revoke(desk.account.api_key, foreign)
+        clean = desk.run("rotate-now", "account-1", "--compromised")
+
+        warning = f"warning: account-1: secret {foreign} still works and may have leaked, too"
+        assert (refused.code, warning in refused.err) == (3, True)
+        assert (clean.code, "warning: " in clean.err) == (0, False)
+
+
 def test_a_rotation_in_its_grace_is_not_rotated_again(
     tmp_path: Path, sqlite_template: Path
 ) -> None:

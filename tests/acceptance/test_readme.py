@@ -52,6 +52,7 @@ def test_commands_work_in_their_order(folder: Path) -> None:
     with World.build(accounts=0, subaccounts=0) as world:
         value = "Present0SecretOfThisOne"
         world.vonage.add_account("abcd1234", value)
+        (folder / "rotator.token").touch(mode=0o600)
         (folder / "rotator.token").write_text(world.vault.token)
         config = folder / "config.toml"
         text = config.read_text().replace("https://vault.example.com:8200", world.vault.url)

@@ -236,6 +236,19 @@ def test_by_the_rotations_note_the_old_value_is_told_from_the_new(tmp_path: Path
         assert {secret.id for secret in scene.secrets()} == {old.id, new.id}
 
 
+def test_without_any_note_it_is_not_guessed(tmp_path: Path) -> None:
+    """What was pushed is destroyed, and with it the note that tells one secret from the other."""
+    with Scene(tmp_path, grace=HOUR) as scene:
+        scene.attempt()
+        old, _ = scene.secrets()
+        scene.patch(api_secret=old.value, rotator=None)
+        scene.world.vault.destroy(scene.accounts[NAME].vault_path, [2])
+        with pytest.raises(Refused, match="which of them the value is"):
+            scene.adopt(None)
+
+        assert len(scene.secrets()) == 2
+
+
 def test_before_a_push_it_is_what_will_be_replaced(tmp_path: Path) -> None:
     """A rotation that finds its predecessor gone goes on to replace what was adopted."""
     with Scene(tmp_path, rotated_before=True) as scene:

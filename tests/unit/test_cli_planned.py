@@ -84,7 +84,7 @@ def test_a_whole_rotation_is_told_step_by_step() -> None:
         "a: would rotate",
         "  replaces secret old: the note in Vault names it",
         "   1  evict   delete secret orphan at Vonage, to free its slot",
-        "   2  stage   write a new value to kv/pending/a in Vault",
+        "   2  stage   write a new value to kv/pending/a in Vault, check-and-set version 0",
         "   3  create  make it a secret of a at Vonage",
         "   4  probe   see it authenticate at Vonage",
         "   5  push    write it to kv/a in Vault, check-and-set version 6",
@@ -94,6 +94,17 @@ def test_a_whole_rotation_is_told_step_by_step() -> None:
         "   9  delete  delete secret old at Vonage",
         "  calls to Vonage: 6",
     ]
+
+
+def test_a_leak_may_have_been_of_any_secret() -> None:
+    """What a compromised account would keep besides the new secret is named."""
+    listed = (*(WORLD.listed or ()), Secret(id="foreign", created_at=NOW))
+    told = plan([*WHOLE, *REST], replace(WORLD, listed=listed))
+    leaked = Request(reason="compromised", grace=timedelta())
+
+    left = [line for line in told.lines(leaked) if "leaves" in line]
+    assert left == ["  leaves secret foreign, which may have leaked, too: decide about it"]
+    assert not [line for line in told.lines(ASKED) if "leaves" in line]
 
 
 def test_without_a_grace_there_is_one_look_less() -> None:

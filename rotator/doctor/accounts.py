@@ -1,0 +1,87 @@
+"""Each account at Vonage: its credential, its slots, who is who, and what would refuse."""
+
+from collections.abc import Iterator
+
+from rotator.doctor import clock
+from rotator.doctor.check import Check, bad, broken, doubtful, fine
+from rotator.engine import Engine
+from rotator.errors import RotatorError
+from rotator.model import Account, Observation, Problem, Request
+from rotator.protocol import held_id
+from rotator.wiring import Wiring
+
+_SLOTS = 2
+
+
+def checks(wiring: Wiring) -> Iterator[Check]:
+    """Look at every account as a dry run does."""
+    engine = wiring.engine(ledger=wiring.present_book)
+    for account in wiring.settings.accounts:
+        try:
+            yield from _account(engine, account)
+        except RotatorError as error:
+            yield broken("account", account.name, error)
+    if wiring.vonage.last_date is not None:
+        yield clock.check("vonage", wiring.vonage.last_date)
+
+
+def _account(engine: Engine, account: Account) -> Iterator[Check]:
+    report, _, world = engine.plan(account, Request(reason="asked"))
+    if world is None:
+        problem = report.error or Problem(code="", message="not seen", hint=None)
+        yield bad("account", account.name, problem.message, problem.hint)
+        return
+    yield _credential(account, world)
+    yield from _secrets(account, world)
+    # What waits in its grace is as it should be.
+    if report.error is None or report.error.code == "in-grace":
+        yield fine("rotation", account.name, "nothing would refuse it")
+    elif report.error.code == "held":
+        yield doubtful(
+            "rotation", account.name, report.error.message, report.error.hint or "release it"
+        )
+    else:
+        yield bad("rotation", account.name, report.error.message, report.error.hint)
+
+
+def _credential(account: Account, world: Observation) -> Check:
+    if world.current_live_at:
+        return fine("credential", account.name, "the value in Vault authenticates")
+    if world.listed is not None:
+        return doubtful(
+            "credential",
+            account.name,
+            "the value in Vault is refused; another credential works",
+            f"`rotator rotate-now {account.name}` or `rotator adopt {account.name}`",
+        )
+    return bad(
+        "credential",
+        account.name,
+        "Vonage accepts no credential that Vault has",
+        f"`rotator adopt {account.name}` puts a working secret into Vault",
+    )
+
+
+def _secrets(account: Account, world: Observation) -> Iterator[Check]:
+    if world.listed is None:
+        return
+    roles = {secret.id: role(world, secret.id) for secret in world.listed}
+    listed = ", ".join(f"{id_} {known}" for id_, known in sorted(roles.items()))
+    finding = f"{len(roles)} of {_SLOTS} used: {listed}"
+    if "foreign" in roles.values():
+        cure = f"see `rotator secrets list {account.name}`; delete it if nothing uses it"
+        yield doubtful("slots", account.name, finding, cure)
+    else:
+        yield fine("slots", account.name, finding)
+
+
+def role(world: Observation, secret_id: str) -> str:
+    """Say what rotator knows a listed secret as."""
+    rotation = world.rotation
+    if secret_id == held_id(world):
+        return "current"
+    if rotation and secret_id == rotation.predecessor_id:
+        return "predecessor"
+    if rotation and secret_id == rotation.new_id:
+        return "new"
+    return "orphan" if secret_id in world.expendable_ids else "foreign"

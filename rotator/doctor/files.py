@@ -1,0 +1,52 @@
+"""Files that hold something secret: there, readable, and nobody else's business."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from rotator.config.url import sqlite_path
+from rotator.doctor.check import Check, bad, doubtful, fine
+from rotator.wiring import Wiring
+
+_NAME = "secret file"
+
+
+def checks(wiring: Wiring) -> Iterator[Check]:
+    """Look at every file that the configuration names and that holds a secret."""
+    for key, path in _secret_files(wiring):
+        yield _check(key, path)
+    database = sqlite_path(wiring.settings.ledger.read_url())
+    if database and Path(database).exists():
+        yield _check("ledger.url", Path(database))
+
+
+def _secret_files(wiring: Wiring) -> Iterator[tuple[str, Path]]:
+    settings = wiring.settings
+    tables = {"vault": settings.vault, "vault.auth": settings.vault.auth, "ledger": settings.ledger}
+    for name, table in tables.items():
+        for key, value in dict(table).items():
+            # Certificates are for everyone to read.
+            is_public = "key" not in key and ("ca_" in key or "cert" in key)
+            if isinstance(value, Path) and not is_public:
+                yield f"{name}.{key}", value
+    for index, hook in enumerate(settings.hooks):
+        for key, path in (("url_file", hook.url_file), ("secret_file", hook.secret_file)):
+            if path:
+                yield f"hooks[{index}].{key}", path
+
+
+def _check(key: str, path: Path) -> Check:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        why = (error.strerror or "no reason given").lower()
+        return bad(_NAME, key, f"{path}: {why}", f"make the file, or correct {key}")
+    if not os.access(path, os.R_OK):
+        return bad(_NAME, key, f"{path}: this user may not read it", "let rotator's user read it")
+    shown = f"{path}: mode {mode:04o}"
+    if mode & (stat.S_IRWXO | stat.S_IWGRP):
+        return bad(_NAME, key, f"{shown}, open to others", f"chmod 600 {path}")
+    if mode & stat.S_IRGRP:
+        return doubtful(_NAME, key, f"{shown}, its group may read it", f"chmod 600 {path}")
+    return fine(_NAME, key, shown)

@@ -1,0 +1,123 @@
+"""What an operator wants to know of Vault before anything is rotated. Reads only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from rotator.errors import StoreError, StoreUnavailable
+from rotator.vault.call import Call
+from rotator.vault.connection import Connection
+
+#: What `sys/health` answers with of a node that cannot serve just now.
+_HEALTH = frozenset({429, 472, 473, 474, 501, 503, 530})
+_DENIED = frozenset({HTTPStatus.FORBIDDEN})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """What a Vault node says of itself, without a token."""
+
+    version: str
+    is_sealed: bool
+    #: The Date header of its answer; None where there is none.
+    date: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """The token in use, without itself."""
+
+    #: Seconds that are left; None for one that does not expire.
+    ttl: int | None
+    is_renewable: bool
+    policies: tuple[str, ...]
+
+
+class Inquiry:
+    """Asks Vault about itself and about the token."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Ask through `connection`."""
+        self._connection = connection
+
+    def health(self) -> Health:
+        """Ask how the node is.
+
+        Raises:
+            StoreError: it does not answer as Vault does.
+        """
+        answer = self._connection.call(
+            Call(
+                operation="read-health",
+                path="sys/health",
+                send=lambda client: client.adapter.get("/v1/sys/health"),
+                repeatable=True,
+                welcome=_HEALTH,
+            )
+        )
+        sealed = answer.part("sealed", bool)
+        if sealed is None:
+            raise StoreUnavailable("what answers at vault.address is not a Vault")
+        version = answer.part("version", str) or "of an unknown version"
+        return Health(version=version, is_sealed=sealed, date=answer.date)
+
+    def token(self) -> Token:
+        """Look up the token.
+
+        Raises:
+            StoreForbidden: there is none, or Vault does not accept it.
+            StoreError: any other failure.
+        """
+        answer = self._connection.call(
+            Call(
+                operation="lookup-token",
+                path="auth/token/lookup-self",
+                send=lambda client: client.auth.token.lookup_self(),
+                repeatable=True,
+            )
+        )
+        data = answer.part("data", dict) or {}
+        ttl, policies = data.get("ttl"), data.get("policies")
+        return Token(
+            ttl=ttl if isinstance(ttl, int) and ttl > 0 else None,
+            is_renewable=data.get("renewable") is True,
+            policies=tuple(map(str, policies)) if isinstance(policies, list) else (),
+        )
+
+    def capabilities(self, paths: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Ask what the token may do on each of `paths`, which begin with the mount.
+
+        Raises:
+            StoreError: Vault does not tell.
+        """
+        answer = self._connection.call(
+            Call(
+                operation="read-capabilities",
+                path="sys/capabilities-self",
+                send=lambda client: client.adapter.post(
+                    "/v1/sys/capabilities-self", json={"paths": list(paths)}
+                ),
+                repeatable=True,
+            )
+        )
+        data = answer.part("data", dict)
+        if data is None:
+            raise StoreError("Vault does not tell what the token may do")
+        return {path: frozenset(map(str, data.get(path) or ())) for path in paths}
+
+    def requires_check_and_set(self, mount: str) -> bool | None:
+        """Tell whether the mount takes writes with check-and-set only; None if it is denied.
+
+        Raises:
+            StoreError: any other failure.
+        """
+        answer = self._connection.call(
+            Call(
+                operation="read-mount-configuration",
+                path=f"{mount}/config",
+                send=lambda client: client.secrets.kv.v2.read_configuration(mount_point=mount),
+                repeatable=True,
+                welcome=_DENIED,
+            )
+        )
+        return (answer.part("data", dict) or {}).get("cas_required")
