@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from rotator.config import Settings, VaultAuth
 from rotator.config.url import sqlite_path
+from rotator.errors import LedgerUnusable
 from rotator.model import Account
 from rotator.notice import Event, hearing
 from rotator.ports import Draft
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rotator.engine import Engine
     from rotator.hooks import Courier
     from rotator.ledger.book import Book
+    from rotator.ledger.copy import Copied
     from rotator.ledger.deliveries import Deliveries
     from rotator.ledger.queries import Queries
     from rotator.ledger.survey import Survey
@@ -157,6 +159,23 @@ class Wiring:
         from rotator.ledger import schema  # noqa: PLC0415  # see above
 
         schema.upgrade(self.database)
+
+    def copy_ledger(self, url: str) -> "Copied":
+        """Copy the ledger into the empty database at `url`; see `rotator.ledger.copy.copy`.
+
+        Raises:
+            LedgerUnusable: there is nothing to copy, or it cannot be copied there.
+            RotatorError: as `copy`.
+        """
+        from rotator.ledger.copy import copy  # noqa: PLC0415  # see above
+        from rotator.ledger.database import open_database  # noqa: PLC0415  # see above
+
+        if self.revision() is None:
+            hint = "a new ledger is made by `rotator db upgrade`"
+            raise LedgerUnusable("there is no ledger to copy", hint=hint)
+        target = open_database(url)
+        self._cleanup.callback(target.dispose)
+        return copy(self.database, target, now=datetime.now(UTC))
 
     def _lease_seconds(self) -> float:
         """Outlast the longest single call: three timeouts of Vonage's and Vault's, a hook's one."""
