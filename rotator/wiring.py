@@ -7,14 +7,14 @@ reads the ledger and never loads the clients of Vonage and Vault.
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rotator.config import Settings, VaultAuth
 from rotator.config.url import sqlite_path
-from rotator.errors import LedgerUnusable
+from rotator.errors import ConfigError, LedgerUnusable
 from rotator.model import Account
 from rotator.notice import Event, hearing
 from rotator.ports import Draft
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rotator.ledger.deliveries import Deliveries
     from rotator.ledger.queries import Queries
     from rotator.ledger.survey import Survey
+    from rotator.tracing import Tracing
     from rotator.vault import Connection, KvStore, TokenSource, Way
     from rotator.vonage import Accounts, Secrets, Subaccounts, Transport
 
@@ -302,8 +303,16 @@ class Wiring:
             now=lambda: datetime.now(UTC),
         )
 
-    def _told_of(self, api: str) -> Callable[[str, str, float], None] | None:
-        return partial(self._on_call, api) if self._on_call else None
+    def _told_of(self, api: str) -> Callable[[str, str, float], None]:
+        """Give what tells all who want to hear of them about the calls of one API."""
+        tracing = self.tracing
+        listeners = [self._on_call, tracing.called if tracing else None]
+
+        def told(operation: str, code: str, seconds: float) -> None:
+            for listener in filter(None, listeners):
+                listener(api, operation, code, seconds)
+
+        return told
 
     # -- The engine. -----------------------------------------------------------------------
 
@@ -325,7 +334,7 @@ class Wiring:
         from rotator.engine import Engine  # noqa: PLC0415  # see above
         from rotator.means import NoHooks  # noqa: PLC0415  # see above
 
-        return Engine(
+        engine = Engine(
             issuer=self.secrets,
             store=self.store,
             ledger=ledger or self.book,
@@ -334,8 +343,39 @@ class Wiring:
             listener=listener,
             hooks=self.courier if self.settings.hooks else NoHooks(),
         )
+        return self.tracing.traced(engine) if self.tracing else engine
+
+    # -- Traces. ---------------------------------------------------------------------------
+
+    @cached_property
+    def tracing(self) -> "Tracing | None":
+        """What makes traces of rotations; None where nobody collects them.
+
+        Raises:
+            ConfigError: a collector is configured, and what it takes is not installed.
+        """
+        endpoint = self.settings.telemetry.otlp_endpoint
+        is_asked = any(self._environ.get(name) for name in _COLLECTOR_VARIABLES)
+        is_off = self._environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+        if is_off or not (endpoint or is_asked):
+            return None
+        try:
+            from rotator.tracing import to_collector  # noqa: PLC0415  # an extra
+        except ModuleNotFoundError:
+            if not endpoint:
+                # The variable is there for everything on this machine.
+                return None
+            message = "telemetry.otlp_endpoint needs OpenTelemetry, which is not installed"
+            raise ConfigError(message, hint="install `rotator[otel]`") from None
+        tracing = to_collector(endpoint)
+        self._cleanup.callback(tracing.close)
+        return tracing
 
 
 def _name(path: Path | None) -> str:
     """Give a file's name; "" for none."""
     return str(path) if path else ""
+
+
+#: The standard's names for where traces go.
+_COLLECTOR_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
