@@ -103,7 +103,9 @@ lock: $(VENV)/dependencies.stamp ## resolve the dependencies anew into the lock 
 	$(PIP_COMPILE) --extra postgres --output-file requirements.lock pyproject.toml
 	$(PIP_COMPILE) --only-build-deps --build-deps-for wheel --build-deps-for editable \
 		--output-file requirements-build.lock pyproject.toml
-	$(PIP_COMPILE) --extra postgres --extra dev --constraint requirements.lock \
+	$(PIP_COMPILE) --extra postgres --extra otel --constraint requirements.lock \
+		--output-file requirements-otel.lock pyproject.toml
+	$(PIP_COMPILE) --extra postgres --extra otel --extra dev --constraint requirements-otel.lock \
 		--constraint requirements-build.lock --output-file requirements-dev.lock pyproject.toml
 
 .PHONY: clean

@@ -7,13 +7,14 @@ reads the ledger and never loads the clients of Vonage and Vault.
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rotator.config import Settings, VaultAuth
 from rotator.config.url import sqlite_path
+from rotator.errors import ConfigError, LedgerUnusable
 from rotator.model import Account
 from rotator.notice import Event, hearing
 from rotator.ports import Draft
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from rotator.engine import Engine
     from rotator.hooks import Courier
     from rotator.ledger.book import Book
+    from rotator.ledger.copy import Copied
     from rotator.ledger.deliveries import Deliveries
     from rotator.ledger.holds import Holds
     from rotator.ledger.queries import Queries
     from rotator.ledger.survey import Survey
+    from rotator.tracing import Tracing
     from rotator.vault import Connection, KvStore, TokenSource, Way
     from rotator.vonage import Accounts, Secrets, Subaccounts, Transport
 
@@ -179,6 +182,23 @@ class Wiring:
 
         schema.upgrade(self.database)
 
+    def copy_ledger(self, url: str) -> "Copied":
+        """Copy the ledger into the empty database at `url`; see `rotator.ledger.copy.copy`.
+
+        Raises:
+            LedgerUnusable: there is nothing to copy, or it cannot be copied there.
+            RotatorError: as `copy`.
+        """
+        from rotator.ledger.copy import copy  # noqa: PLC0415  # see above
+        from rotator.ledger.database import open_database  # noqa: PLC0415  # see above
+
+        if self.revision() is None:
+            hint = "a new ledger is made by `rotator db upgrade`"
+            raise LedgerUnusable("there is no ledger to copy", hint=hint)
+        target = open_database(url)
+        self._cleanup.callback(target.dispose)
+        return copy(self.database, target, now=datetime.now(UTC))
+
     def _lease_seconds(self) -> float:
         """Outlast the longest single call: three timeouts of Vonage's and Vault's, a hook's one."""
         vonage, vault = self.settings.vonage.timeout, self.settings.vault.timeout
@@ -305,8 +325,16 @@ class Wiring:
             now=lambda: datetime.now(UTC),
         )
 
-    def _told_of(self, api: str) -> Callable[[str, str, float], None] | None:
-        return partial(self._on_call, api) if self._on_call else None
+    def _told_of(self, api: str) -> Callable[[str, str, float], None]:
+        """Give what tells all who want to hear of them about the calls of one API."""
+        tracing = self.tracing
+        listeners = [self._on_call, tracing.called if tracing else None]
+
+        def told(operation: str, code: str, seconds: float) -> None:
+            for listener in filter(None, listeners):
+                listener(api, operation, code, seconds)
+
+        return told
 
     # -- The engine. -----------------------------------------------------------------------
 
@@ -328,7 +356,7 @@ class Wiring:
         from rotator.engine import Engine  # noqa: PLC0415  # see above
         from rotator.means import NoHooks  # noqa: PLC0415  # see above
 
-        return Engine(
+        engine = Engine(
             issuer=self.secrets,
             store=self.store,
             ledger=ledger or self.book,
@@ -337,8 +365,39 @@ class Wiring:
             listener=listener,
             hooks=self.courier if self.settings.hooks else NoHooks(),
         )
+        return self.tracing.traced(engine) if self.tracing else engine
+
+    # -- Traces. ---------------------------------------------------------------------------
+
+    @cached_property
+    def tracing(self) -> "Tracing | None":
+        """What makes traces of rotations; None where nobody collects them.
+
+        Raises:
+            ConfigError: a collector is configured, and what it takes is not installed.
+        """
+        endpoint = self.settings.telemetry.otlp_endpoint
+        is_asked = any(self._environ.get(name) for name in _COLLECTOR_VARIABLES)
+        is_off = self._environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+        if is_off or not (endpoint or is_asked):
+            return None
+        try:
+            from rotator.tracing import to_collector  # noqa: PLC0415  # an extra
+        except ModuleNotFoundError:
+            if not endpoint:
+                # The variable is there for everything on this machine.
+                return None
+            message = "telemetry.otlp_endpoint needs OpenTelemetry, which is not installed"
+            raise ConfigError(message, hint="install `rotator[otel]`") from None
+        tracing = to_collector(endpoint)
+        self._cleanup.callback(tracing.close)
+        return tracing
 
 
 def _name(path: Path | None) -> str:
     """Give a file's name; "" for none."""
     return str(path) if path else ""
+
+
+#: The standard's names for where traces go.
+_COLLECTOR_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")

@@ -155,9 +155,16 @@ def _config() -> typer.Typer:
 
 
 def _db() -> typer.Typer:
-    app = _group("The ledger's schema.")
+    app = _group("The ledger's schema, and a copy of the ledger elsewhere.")
     _add(app, "db current", db.current, "")
     _add(app, "db upgrade", db.upgrade, "")
+    _add(
+        app,
+        "db copy",
+        db.copy,
+        "--to postgresql+psycopg://rotator@db.example.com/rotator",
+        "--to-file /etc/rotator/new-ledger-url",
+    )
     return app
 
 

@@ -1,9 +1,18 @@
-"""`db upgrade` and `db current`: the ledger's schema."""
+"""`db upgrade`, `db current` and `db copy`: the ledger's schema, and the ledger as a whole."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rotator.cli import output
 from rotator.cli.session import Session
+from rotator.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rotator.config import Ledger
 
 _NONE = "none: `rotator db upgrade` makes it"
 
@@ -23,3 +32,44 @@ def upgrade(context: typer.Context) -> None:
         wiring.upgrade()
         after = wiring.revision()
     output.write(f"{after}, as before" if after == before else f"{before or 'none'} -> {after}")
+
+
+def copy(
+    context: typer.Context,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="URL", help="an empty database to copy into")
+    ] = None,
+    to_file: Annotated[
+        Path | None,
+        typer.Option("--to-file", metavar="PATH", help="a file with its URL, for a password"),
+    ] = None,
+) -> None:
+    """Copy the ledger into another database, SQLite or PostgreSQL, and verify the copy.
+
+    The ledger that the configuration names stays as it is. Stop the daemon before.
+    """
+    from rotator.config.elsewhere import ledger_at  # noqa: PLC0415  # `--help` needs no validator
+
+    if (to is None) == (to_file is None):
+        raise ConfigError("give one of --to and --to-file", hint="see `rotator db copy --help`")
+    session = Session.of(context)
+    target = ledger_at(to, to_file)
+    with session.wiring(session.settings(), offline=True) as wiring:
+        copied = wiring.copy_ledger(target.read_url())
+    rows = ", ".join(f"{count} in {table}" for table, count in copied.rows.items())
+    output.write(f"copied rows: {rows}")
+    output.write(f"verified chains: {len(copied.verdicts)}, all whole and as in the old ledger")
+    _say_what_next(target)
+
+
+def _say_what_next(target: "Ledger") -> None:
+    output.write("now change the configuration, on every machine, before the daemon starts again:")
+    key, value = ("url_file", target.url_file) if target.url_file else ("url", target.url)
+    output.write(f"\n[ledger]\n{key} = {json.dumps(str(value), ensure_ascii=False)}\n")
+    overriding = [name for name in _VARIABLES if name in os.environ]
+    if overriding:
+        output.write(f"and take ${' and $'.join(overriding)} away, which would override it")
+    output.write("the old ledger is unchanged: keep it, and let nothing write to it any more")
+
+
+_VARIABLES = ("ROTATOR_LEDGER__URL", "ROTATOR_LEDGER__URL_FILE")

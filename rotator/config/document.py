@@ -27,6 +27,7 @@ from rotator.config.tables import (
     Ledger,
     PolicyTable,
     Table,
+    Telemetry,
     Vault,
     Vonage,
     keys_of,
@@ -70,9 +71,12 @@ class Document:
         ledger = self._top(Ledger, "ledger")
         policy = self._policy()
         daemon = self._top(Daemon, "daemon")
+        telemetry = self._top(Telemetry, "telemetry")
         accounts = self._accounts(policy, vault)
         hooks = self._hooks()
         if vonage is None or vault is None or ledger is None or policy is None or daemon is None:
+            return None
+        if telemetry is None:
             return None
         return Settings(
             vonage=vonage,
@@ -80,6 +84,7 @@ class Document:
             ledger=ledger,
             policy=policy,
             daemon=daemon,
+            telemetry=telemetry,
             accounts=tuple(account_of(table, policy, vault.pending_prefix) for table in accounts),
             hooks=tuple(table.hook() for table in hooks),
         )

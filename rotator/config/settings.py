@@ -9,7 +9,7 @@ from typing import Any
 
 from rotator.config.duration import format_duration
 from rotator.config.problem import closest
-from rotator.config.tables import Daemon, Ledger, Table, Vault, Vonage
+from rotator.config.tables import Daemon, Ledger, Table, Telemetry, Vault, Vonage
 from rotator.errors import UnknownAccount
 from rotator.model import Account, OnForeign, Policy
 from rotator.notice import Hook
@@ -37,6 +37,7 @@ class Settings:
     #: The defaults; each account has its own, complete policy.
     policy: Policy
     daemon: Daemon
+    telemetry: Telemetry
     #: In the order of the file.
     accounts: tuple[Account, ...]
     #: In the order of the file.
@@ -84,7 +85,7 @@ class Settings:
         )
 
 
-_TABLES = ("vonage", "vault", "ledger", "policy", "daemon")
+_TABLES = ("vonage", "vault", "ledger", "policy", "daemon", "telemetry")
 
 
 def _account_shown(account: Account) -> dict[str, Any]:

@@ -377,6 +377,13 @@ class Daemon(Table):
         return SecretValue(text)
 
 
+class Telemetry(Table):
+    """`[telemetry]`: where traces are sent."""
+
+    #: An OpenTelemetry collector's base URL for OTLP over HTTP; "" for none.
+    otlp_endpoint: Annotated[str, AfterValidator(url.collector_url)] = ""
+
+
 class AccountTable(PolicyTable):
     """`[[accounts]]`: one account, with the keys of its policy that differ."""
 
@@ -443,6 +450,7 @@ TABLES: Mapping[str, type[Table]] = {
     "ledger": Ledger,
     "policy": PolicyTable,
     "daemon": Daemon,
+    "telemetry": Telemetry,
     "accounts": AccountTable,
     "hooks": HookTable,
 }

@@ -28,6 +28,20 @@ def web_url(text: str) -> str:
 
     Credentials travel there, so it is https; plain http only where nobody can listen.
     """
+    parts = _server(text)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise Unfit("is plain http to another machine", hint="use https: credentials travel there")
+    return text.rstrip("/")
+
+
+def collector_url(text: str) -> str:
+    """Give the URL of a server that is told no secret, or nothing for nothing; else `Unfit`."""
+    if text:
+        _server(text)
+    return text.rstrip("/")
+
+
+def _server(text: str) -> SplitResult:
     _require_visible(text)
     parts = _split(text)
     if any(mark in text for mark in "@?#"):
@@ -36,9 +50,7 @@ def web_url(text: str) -> str:
         raise Unfit("names no host", hint="write https://HOST:PORT")
     if parts.scheme not in {"http", "https"}:
         raise Unfit("is not an https URL", hint="write https://HOST:PORT")
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise Unfit("is plain http to another machine", hint="use https: credentials travel there")
-    return text.rstrip("/")
+    return parts
 
 
 def hook_url(text: str) -> str:

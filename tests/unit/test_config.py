@@ -87,6 +87,7 @@ def test_defaults_are_those_of_the_design(read: Read) -> None:
             "drift_check": "6h",
             "listen": "127.0.0.1:9470",
         },
+        "telemetry": {"otlp_endpoint": ""},
         "accounts": [
             {
                 "name": "sms",
@@ -474,6 +475,8 @@ def test_duration_is_written_in_its_largest_unit(duration: timedelta, text: str)
         ("daemon", "listen", '"0.0.0.0:9470"', "can be reached from other machines"),
         ("daemon", "listen", '"[::]:9470"', "can be reached from other machines"),
         ("daemon", "listen", '"rotator.internal:9470"', "can be reached from other machines"),
+        ("telemetry", "otlp_endpoint", '"collector:4318"', "'collector:4318' names no host"),
+        ("telemetry", "otlp_endpoint", '"http://u:p@host"', "has a user name, query or fragment"),
     ],
 )
 def test_value_outside_its_rule_is_refused(
@@ -500,6 +503,7 @@ def test_value_outside_its_rule_is_refused(
         ("daemon", "listen", '""', ""),
         ("daemon", "listen", '"unix:/run/rotator/http.sock"', "unix:/run/rotator/http.sock"),
         ("daemon", "listen", '"localhost:9470"', "localhost:9470"),
+        ("telemetry", "otlp_endpoint", '"http://otel:4318/"', "http://otel:4318"),
         ("daemon", "listen", '"[::1]:0"', "[::1]:0"),
         ("daemon", "poll", '"1s"', timedelta(seconds=1)),
         ("policy", "jitter", '"0s"', timedelta()),

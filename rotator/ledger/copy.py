@@ -1,0 +1,176 @@
+"""Copying a ledger into another database: from SQLite to PostgreSQL, or back.
+
+Both ends are locked while it lasts: nobody writes to the source, and what is written to the
+target is one transaction. Which tables and columns there are, `tables.metadata` says, so that
+one which a later migration adds is copied as well.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Table,
+    exists,
+    func,
+    insert,
+    inspect,
+    select,
+    text,
+)
+from sqlalchemy import table as table_named
+
+from rotator.errors import Busy, LedgerError, LedgerUnusable, RotatorError
+from rotator.ledger import process, schema, tables
+from rotator.ledger.database import reading, writing
+from rotator.ledger.queries import BATCH, Queries, Verdict
+
+_KEEP_HINT = "nothing was copied; see `rotator ledger verify`, and keep the ledger as evidence"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copied:
+    """What the target holds now, as the source does."""
+
+    #: Rows by table.
+    rows: dict[str, int]
+    #: One for each account, of the chain as read back from the target.
+    verdicts: tuple[Verdict, ...]
+
+
+def copy(source: Engine, target: Engine, *, now: datetime) -> Copied:
+    """Copy the ledger in `source` into `target`, which is empty, and verify what was written.
+
+    `source` is not changed, and nobody else changes it meanwhile. The schema of an empty
+    `target` is made first; all rows follow in one transaction.
+
+    Raises:
+        Busy: a lease is held in the source.
+        LedgerUnusable: the source is not of this version, one of its chains is not whole, or
+            the target holds something already. Nothing was copied.
+        LedgerError: a database failed. The target has all of it or nothing.
+    """
+    schema.ensure(source, auto_upgrade=False)
+    with _locked(source) as rows:
+        _refuse_leases(rows, now)
+        verdicts = _whole(source)
+        with _named("the target"):
+            # Before anything is changed there: it may be somebody's ledger, of an older version.
+            with reading(target) as connection:
+                _refuse_contents(connection)
+            schema.ensure(target, auto_upgrade=True)
+            counts = _written(rows, target)
+            _compare(verdicts, _verdicts(target))
+    return Copied(rows=counts, verdicts=verdicts)
+
+
+# -- The source. ---------------------------------------------------------------------------
+
+
+@contextmanager
+def _locked(source: Engine) -> Iterator[Connection]:
+    """Give a transaction on the source during which nobody else can write to it."""
+    with writing(source) as connection:
+        if connection.dialect.name == "postgresql":
+            # On SQLite the transaction itself keeps others out. This mode lets them read.
+            names = ", ".join(f'"{table.name}"' for table in tables.metadata.sorted_tables)
+            connection.execute(text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
+        yield connection
+
+
+def _refuse_leases(connection: Connection, now: datetime) -> None:
+    """Refuse while someone is at work: what it does next would be missing in the copy."""
+    if connection.dialect.name == "postgresql":
+        now = connection.execute(select(func.clock_timestamp())).scalar_one()
+    for table in tables.metadata.sorted_tables:
+        if "lease_owner" not in table.c:
+            continue
+        query = select(table.c.lease_owner).where(table.c.lease_expires_at > now).distinct()
+        owners = connection.execute(query.where(table.c.lease_owner.is_not(None))).scalars()
+        if any(not process.is_dead(owner) for owner in owners):
+            raise Busy(
+                "the ledger is in use: a process holds a lease in it",
+                hint="stop the daemon and let commands end, then copy",
+            )
+
+
+def _whole(source: Engine) -> tuple[Verdict, ...]:
+    """Verify the source's chains: a copy of a broken record would look like the culprit."""
+    verdicts = _verdicts(source)
+    for verdict in verdicts:
+        if verdict.fault:
+            message = f"{verdict.account}: {verdict.fault}"
+            raise LedgerUnusable(message, hint=_KEEP_HINT)
+    return verdicts
+
+
+def _verdicts(engine: Engine) -> tuple[Verdict, ...]:
+    queries = Queries(engine)
+    return tuple(queries.verify(name) for name in queries.recorded_accounts())
+
+
+# -- The target. ---------------------------------------------------------------------------
+
+
+def _written(rows: Connection, target: Engine) -> dict[str, int]:
+    with writing(target) as connection:
+        # And again within the transaction, so that nobody comes in between.
+        _refuse_contents(connection)
+        return {
+            table.name: _copied(table, rows, connection) for table in tables.metadata.sorted_tables
+        }
+
+
+def _refuse_contents(connection: Connection) -> None:
+    for name in sorted(set(inspect(connection).get_table_names()) - {"alembic_version"}):
+        rows = exists().select_from(table_named(name))
+        if connection.execute(select(rows)).scalar():
+            message = f"it is not empty: there are rows in its table {name}"
+            raise LedgerUnusable(message, hint="nothing was copied; give an empty database")
+
+
+def _copied(table: Table, rows: Connection, target: Connection) -> int:
+    """Copy one table, some thousand rows at a time; give their number."""
+    count = 0
+    with rows.execution_options(yield_per=BATCH).execute(select(table)) as streamed:
+        for batch in streamed.mappings().partitions():
+            target.execute(insert(table), [dict(row) for row in batch])
+            count += len(batch)
+    if target.dialect.name == "postgresql":
+        _skip_numbers(table, target)
+    return count
+
+
+def _skip_numbers(table: Table, target: Connection) -> None:
+    """Have a column that PostgreSQL counts up by itself go on after the rows copied."""
+    column = table.autoincrement_column
+    if column is None:
+        return
+    sequence = func.pg_get_serial_sequence(table.name, column.name)
+    newest = select(func.max(column)).scalar_subquery()
+    target.execute(select(func.setval(sequence, newest)))
+
+
+def _compare(before: tuple[Verdict, ...], after: tuple[Verdict, ...]) -> None:
+    if before != after:
+        raise LedgerError(
+            "what was written there does not read back as it is in the source",
+            hint="do not use the copy; the old ledger is whole and unchanged",
+        )
+
+
+@contextmanager
+def _named(which: str) -> Iterator[None]:
+    """Say which of the two ledgers an error is about."""
+    try:
+        yield
+    except (LedgerError, LedgerUnusable) as error:
+        raise _renamed(error, which) from None
+
+
+def _renamed(error: RotatorError, which: str) -> RotatorError:
+    hint = error.hint if error.hint != error.default_hint else "the old ledger is as it was"
+    return type(error)(f"{which}: {error.message}", hint=hint)

@@ -1,0 +1,218 @@
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from rotator.config import load, parse_duration
+from rotator.errors import ConfigError
+from rotator.model import Outcome, Report, Request
+from rotator.sim import Fault, World
+from rotator.tracing import Tracing
+from rotator.wiring import Wiring
+
+#: What no fact of a span may be beyond.
+KEYS = {
+    "error.type",
+    "http.response.status_code",
+    "rotator.account",
+    "rotator.api",
+    "rotator.event",
+    "rotator.operation",
+    "rotator.outcome",
+    "rotator.rotation_id",
+    "rotator.step",
+}
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """One account."""
+    with World.build(accounts=1, subaccounts=0) as world:
+        yield world
+
+
+@contextmanager
+def wired(world: World, folder: Path) -> Iterator[tuple[Wiring, InMemorySpanExporter]]:
+    """Give rotator as a process of its own would be wired, and the spans it makes."""
+    (folder / "token").write_text(world.vault.token)
+    config = folder / "config.toml"
+    config.write_text(world.config(f"sqlite:///{folder / 'ledger.db'}", folder / "token"))
+    exporter = InMemorySpanExporter()
+    with Wiring(load(config, {}), {}) as wiring:
+        wiring.tracing = Tracing(SimpleSpanProcessor(exporter))
+        yield wiring, exporter
+
+
+def rotate(wiring: Wiring, grace: str = "0s", reason: str | None = "asked") -> Report:
+    """Make one pass over the account."""
+    [account] = wiring.accounts.values()
+    return wiring.engine().attempt(account, Request(reason=reason, grace=parse_duration(grace)))
+
+
+def named(spans: tuple[ReadableSpan, ...], name: str) -> ReadableSpan:
+    """Give the span of that name."""
+    [found] = [span for span in spans if span.name == name]
+    return found
+
+
+def below(spans: tuple[ReadableSpan, ...], name: str) -> list[str]:
+    """Name the spans right below the one of that name, in the order of their beginning."""
+    above = named(spans, name).get_span_context()
+    assert above
+    children = [span for span in spans if span.parent and span.parent.span_id == above.span_id]
+    return [span.name for span in sorted(children, key=lambda span: span.start_time or 0)]
+
+
+def test_a_rotation_is_a_trace_of_steps_and_calls(world: World, tmp_path: Path) -> None:
+    """One root, a span for each step that did something, and in it one for each call."""
+    with wired(world, tmp_path) as (wiring, exporter):
+        report = rotate(wiring)
+    spans = exporter.get_finished_spans()
+    steps = ["stage", "create", "probe", "push", "verify", "clear", "delete"]
+
+    assert report.outcome is Outcome.COMPLETED
+    assert below(spans, "rotation") == ["observe", *steps]
+    assert below(spans, "stage") == ["vault write-pending"]
+    assert below(spans, "create") == ["vonage secrets.create"]
+    assert below(spans, "probe") == ["vonage secrets.list"]
+    assert below(spans, "push") == ["vault write-current"]
+    assert below(spans, "verify") == ["vault read-version"]
+    assert below(spans, "clear") == ["vault clear-pending"]
+    assert below(spans, "delete") == ["vault read-current", "vonage secrets.delete"]
+    assert named(spans, "rotation").parent is None
+
+
+def test_spans_say_whose_and_what_and_no_more(world: World, tmp_path: Path) -> None:
+    """Each names account and rotation; calls name operation and status; nothing else is told."""
+    with wired(world, tmp_path) as (wiring, exporter):
+        report = rotate(wiring)
+    spans = exporter.get_finished_spans()
+    facts = [dict(span.attributes or {}) for span in spans]
+
+    assert {str(each["rotator.rotation_id"]) for each in facts} == {report.rotation_id}
+    assert {str(each["rotator.account"]) for each in facts} == {"account-1"}
+    assert set().union(*facts) <= KEYS
+    created = dict(named(spans, "vonage secrets.create").attributes or {})
+    assert created["http.response.status_code"] == 201
+    assert dict(named(spans, "rotation").attributes or {})["rotator.outcome"] == "completed"
+
+
+def test_times_are_nested(world: World, tmp_path: Path) -> None:
+    """A call lies within its step, and a step within its pass."""
+    with wired(world, tmp_path) as (wiring, exporter):
+        rotate(wiring)
+    spans = {
+        span.get_span_context().span_id: span  # type: ignore[union-attr]  # they all have one
+        for span in exporter.get_finished_spans()
+    }
+    inner = [(span, spans[span.parent.span_id]) for span in spans.values() if span.parent]
+
+    assert len(inner) > 10
+    for span, outer in inner:
+        assert span.start_time is not None
+        assert outer.start_time is not None
+        assert outer.start_time <= span.start_time, span.name
+        assert (span.end_time or 0) <= (outer.end_time or 0), span.name
+
+
+def test_a_later_process_goes_on_in_the_same_trace(world: World, tmp_path: Path) -> None:
+    """The rotation's id is the trace's, and what the first pass made is the root."""
+    with wired(world, tmp_path) as (wiring, exporter):
+        report = rotate(wiring, grace="1h")
+    first = exporter.get_finished_spans()
+    with wired(world, tmp_path) as (wiring, exporter):
+        rotate(wiring, reason=None)
+    second = exporter.get_finished_spans()
+    root = named(first, "rotation").get_span_context()
+    resumed = named(second, "rotation goes on")
+
+    assert root
+    assert root.trace_id == UUID(report.rotation_id).int
+    assert resumed.parent
+    assert (resumed.parent.trace_id, resumed.parent.span_id) == (root.trace_id, root.span_id)
+    assert below(second, "rotation goes on") == ["observe", "delete"]
+
+
+def test_what_failed_is_marked(world: World, tmp_path: Path) -> None:
+    """A lost answer is an error of its call and its step, and the next try is another span."""
+    world.vonage.faults.add(Fault("drop-after", method="POST"))
+    with wired(world, tmp_path) as (wiring, exporter):
+        report = rotate(wiring)
+    spans = exporter.get_finished_spans()
+    create = named(spans, "create")
+    call = named(spans, "vonage secrets.create")
+
+    assert report.outcome is Outcome.COMPLETED
+    assert not create.status.is_ok
+    assert not call.status.is_ok
+    assert dict(create.attributes or {})["rotator.event"] == "unknown"
+    assert dict(call.attributes or {})["error.type"] == "dropped"
+
+
+def test_passes_without_a_rotation_leave_no_trace(world: World, tmp_path: Path) -> None:
+    """Looking at an account is none, nor is what was called before a later pass of the thread."""
+    with wired(world, tmp_path) as (wiring, exporter):
+        [account] = wiring.accounts.values()
+        wiring.engine().refresh(account)
+        rotate(wiring, reason=None)
+        before = exporter.get_finished_spans()
+        rotate(wiring)
+    observed = below(exporter.get_finished_spans(), "observe")
+
+    assert before == ()
+    assert observed == ["vault read-current", "vault read-pending", "vonage secrets.list"]
+
+
+# -- Whether there are traces at all. ------------------------------------------------------
+
+
+def wiring_of(folder: Path, endpoint: str = "", **environ: str) -> Wiring:
+    """Give rotator wired with a collector as configured, or as the environment has it."""
+    config = folder / "config.toml"
+    config.write_text(
+        '[vault]\naddress = "http://127.0.0.1:1"\n'
+        f'[telemetry]\notlp_endpoint = "{endpoint}"\n'
+        '[[accounts]]\nname = "a"\napi_key = "abcd1234"\nvault_path = "a"\n'
+    )
+    return Wiring(load(config, {}), environ)
+
+
+COLLECTOR = "http://collector.example.com:4318"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "environ", "is_traced"),
+    [
+        ("", {}, False),
+        (COLLECTOR, {}, True),
+        ("", {"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR}, True),
+        ("", {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{COLLECTOR}/v1/traces"}, True),
+        (COLLECTOR, {"OTEL_SDK_DISABLED": "true"}, False),
+    ],
+)
+def test_traces_are_made_where_someone_collects_them(
+    tmp_path: Path, endpoint: str, environ: dict[str, str], *, is_traced: bool
+) -> None:
+    """The configuration or a standard variable names the collector; another turns it all off."""
+    with wiring_of(tmp_path, endpoint, **environ) as wiring:
+        assert (wiring.tracing is not None) is is_traced
+
+
+def test_a_configured_collector_needs_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks rotator for traces learns what to install; a variable meant for all does no harm."""
+    monkeypatch.setitem(sys.modules, "rotator.tracing", None)
+    with wiring_of(tmp_path, COLLECTOR) as wiring, pytest.raises(ConfigError) as caught:
+        _ = wiring.tracing
+    with wiring_of(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=COLLECTOR) as wiring:
+        tracing = wiring.tracing
+
+    assert caught.value.hint == "install `rotator[otel]`"
+    assert tracing is None
