@@ -72,6 +72,8 @@ class Front:
             self._ready_site().show(wiring)
         else:
             self._move(wiring, wiring.settings)
+        if self._metrics:
+            self._metrics.set_token_expiry(lambda: wiring.vault.token_expires_at)
 
     def close(self, deadline: float) -> bool:
         """Show nothing any more; give whether all requests have ended by `deadline` (monotonic)."""

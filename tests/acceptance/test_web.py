@@ -96,6 +96,24 @@ def test_metrics_count_what_was_done(build: Build) -> None:
     assert due == pytest.approx(record.next_due_at.timestamp())
 
 
+def test_an_idle_daemon_keeps_its_vault_token(build: Build) -> None:
+    """With nothing due, a short token is renewed again and again; the metrics say its end."""
+    run = build(age=timedelta(0))
+    run.token_file.write_text(run.world.vault.issue_token(ttl=3))
+    run.start()
+    url = run.url()
+    until(lambda: renewals(run) >= 2)
+    end = samples(url)["rotator_vault_token_expiry_timestamp_seconds"]
+
+    assert 0 < end - datetime.now(UTC).timestamp() < 4
+    assert run.logged("vault-token") == 0
+
+
+def renewals(run: Service) -> int:
+    """Count the renewals of a token that Vault was asked for."""
+    return [each.path for each in run.world.vault.exchanges].count("/v1/auth/token/renew-self")
+
+
 def test_it_says_what_is_not_ready(build: Build) -> None:
     """Without Vault the process is well and not ready, and says which is not."""
     run = build(age=timedelta())

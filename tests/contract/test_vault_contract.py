@@ -294,35 +294,6 @@ def test_odd_paths_are_one_entry(
     assert store.read_pending(odd_account).value == OLD
 
 
-def test_the_least_rights_are_enough(
-    server: "Server",
-    store_as: Callable[..., KvStore],
-    account: Account,
-    pending: PendingEntry,
-    note: Note,
-) -> None:
-    """The rights that rotator needs are these and no more."""
-    server.write(account.vault_path, {"api_secret": OLD.reveal()})
-    token = server.issue_token(
-        {
-            "secret/data/vonage/*": ["read", "update"],
-            "secret/data/rotator/pending/*": ["create", "read", "update"],
-            "secret/metadata/rotator/pending/*": ["delete"],
-        }
-    )
-    store = store_as(token)
-    store.check()
-    base = store.read_current(account)
-    assert base is not None
-    for _ in range(2):
-        store.write_pending(account, store.read_pending(account), OLD, pending)
-    version = store.write_current(account, base, OLD, note)
-    store.read_version(account, version)
-    store.clear_pending(account)
-
-    assert store.read_pending(account) == StoredPending(version=0)
-
-
 def test_a_missing_right_is_forbidden(
     server: "Server", store_as: Callable[..., KvStore], account: Account, pending: PendingEntry
 ) -> None:
