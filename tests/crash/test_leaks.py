@@ -32,7 +32,17 @@ COMMANDS: list[list[str]] = [
 
 
 #: What must have been searched, by a word in its name.
-PLACES = ("stdout", "stderr", "ledger.db", "ledger.db-wal", "URLs", "environ", "cmdline", "export")
+PLACES = (
+    "stdout",
+    "stderr",
+    "ledger.db",
+    "ledger.db-wal",
+    "URLs",
+    "environ",
+    "cmdline",
+    "export",
+    "hook",
+)
 
 
 class Search:
@@ -103,6 +113,14 @@ class Search:
                     self.stored.add((account.api_key, str(entry[field])))
 
 
+def hook(folder: Path) -> str:
+    """Configure a hook that leaves its environment, arguments and input in the folder."""
+    script = f"{{ env; cat /proc/$$/cmdline; cat; }} >> {folder / 'hook'}"
+    events = ["pushed", "completed", "failed", "refused", "drift"]
+    command = ["/bin/sh", "-c", script]
+    return f"\n[[hooks]]\non = {json.dumps(events)}\ncommand = {json.dumps(command)}\n"
+
+
 def family(pid: int) -> Iterator[int]:
     """Give a process and all that it started."""
     yield pid
@@ -112,7 +130,7 @@ def family(pid: int) -> Iterator[int]:
 
 
 def test_no_value_is_anywhere_but_at_vault_and_vonage(tmp_path: Path) -> None:
-    """Values stay out of output, logs, ledger, WAL, exports, URLs, arguments and environment.
+    """Values stay out of output, logs, ledger, WAL, exports, URLs, arguments, environment, hooks.
 
     Through rotations that succeed, lose answers, have values rejected and are refused.
     """
@@ -120,7 +138,8 @@ def test_no_value_is_anywhere_but_at_vault_and_vonage(tmp_path: Path) -> None:
         token = world.vault.issue_token()
         (tmp_path / "token").write_text(token)
         url = f"sqlite:///{tmp_path / 'ledger.db'}"
-        (tmp_path / "config.toml").write_text(world.config(url, tmp_path / "token", grace="1h"))
+        config = world.config(url, tmp_path / "token", grace="1h") + hook(tmp_path)
+        (tmp_path / "config.toml").write_text(config)
         search = Search(world, tmp_path)
         secrets = "/secrets$"
         world.vonage.faults.add(Fault("status", method="POST", path=secrets, status=400))
@@ -156,6 +175,7 @@ def test_no_value_is_anywhere_but_at_vault_and_vonage(tmp_path: Path) -> None:
         issued = [world.vonage.history(account.api_key) for account in world.accounts]
         assert len(values) > sum(map(len, issued)) + 1
         assert [word for word in PLACES if not any(word in place for place in everything)] == []
+        assert b"ROTATOR_EVENT=pushed" in everything["hook"]
         assert leaks == []
 
 
