@@ -69,7 +69,12 @@ bench: $(VENV)/project.stamp ## measure a rotation, the start, a fleet and growt
 
 .PHONY: soak
 soak: $(VENV)/project.stamp ## two thousand rotations through random faults and kills
-	$(BIN)/python bench/soak.py --rotations 2000
+	$(BIN)/python bench/soak.py --rotations 1000 --database sqlite
+	$(BIN)/python bench/soak.py --rotations 1000 --database postgresql
+
+.PHONY: reliability
+reliability: $(VENV)/project.stamp ## write what the suites counted last into docs/reliability.md
+	$(BIN)/python bench/reliability.py
 
 # Alembic's migrations are found inside the wheel only if it carries them, so a ledger is made
 # where no checkout is near.

@@ -8,11 +8,15 @@ fills an empty database at `--url`.
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sqlalchemy import Engine, insert
 
@@ -23,6 +27,7 @@ from rotator.ledger.queries import Queries
 from rotator.ledger.rows import to_row
 from rotator.model import Rotation, Step
 from rotator.ports import Draft, Sighting
+from tests.harness import figures
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 #: Entries of one rotation, as the engine writes them.
@@ -152,9 +157,18 @@ def report(engine: Engine, entries: int, accounts: int) -> None:
         faults = [verdict.fault for verdict in map(queries.verify, names)]
         assert not any(faults)
 
-    seconds = timed(verify)
+    seconds, status = timed(verify), timed(lambda: queries.accounts(names))
+    figures.keep(
+        "ledger",
+        f"{engine.dialect.name}, {accounts:,} accounts",
+        {
+            "entries": each * accounts,
+            "entries verified a second": round(each * accounts / seconds),
+            "status of all, ms": round(status * 1000),
+        },
+    )
     show("verify, all accounts", seconds, f"{each * accounts / seconds:,.0f} entries a second")
-    show("status, all accounts", timed(lambda: queries.accounts(names)))
+    show("status, all accounts", status)
     show("status, one account", timed(lambda: queries.accounts(names[:1])))
     show("history, newest 100 of all", timed(lambda: queries.history(None, limit=100)))
     show("history, newest 100 of one", timed(lambda: queries.history(names[0], limit=100)))

@@ -3,8 +3,12 @@
     python bench/soak.py --seed 7 --rotations 2000 --database sqlite
 
 Rotates a fleet over and over with the real command, while the simulated Vonage and Vault go
-wrong at random and the process is killed at random. The rules are checked at every request;
-in the end every account must stand as if nothing had happened. Exits 1 if one does not.
+wrong at random and the process is killed at random: at a request, at a commit, or whenever. The
+rules are checked at every request; in the end every account must stand as if nothing had
+happened. Exits 1 if one does not.
+
+A seed draws the same faults and kills again. Which account's request they meet is up to the
+command's threads; so run a seed that failed several times.
 """
 
 import argparse
@@ -28,11 +32,21 @@ from rotator.ledger import schema
 from rotator.ledger.database import open_database
 from rotator.ledger.tables import rotation
 from rotator.sim import Fault
-from tests.crash.killing import KILLED, Ground, Zygote, ground
+from tests.crash.killing import KILLED, Ground, Moment, Zygote, ground
+from tests.harness import figures
 
-ACCOUNTS, SUBACCOUNTS = 16, 4
-#: How often a run is killed, and when at the latest, in seconds.
-KILL_RATE, LATEST_KILL = 0.4, 1.5
+ACCOUNTS, SUBACCOUNTS = 8, 4
+#: How often a run is killed.
+KILL_RATE = 0.5
+#: When at the latest: at which request, at which commit, after how many seconds.
+LATEST_REQUEST, LATEST_COMMIT, LATEST_KILL = 100, 80, 0.5
+MOMENTS = (
+    ("request", "never"),
+    ("request", "late"),
+    ("request", "after"),
+    ("commit", "before"),
+    ("commit", "after"),
+)
 MOST_FAULTS = 6
 KINDS = (
     "delay",
@@ -57,11 +71,33 @@ def main() -> int:
     options = parser.parse_args()
     print(f"seed {options.seed}, {options.rotations} rotations on {options.database}", flush=True)
     with tempfile.TemporaryDirectory() as folder, ledger(options.database, folder) as url:
-        zygote = Zygote()
-        with ground(zygote, Path(folder), url, accounts=ACCOUNTS, subaccounts=SUBACCOUNTS) as here:
-            faults = soak(here, random.Random(options.seed), options.rotations)
+        found, told = story(options.seed, options.rotations, url, Path(folder))
+    figures.keep("soak", options.database, told)
+    print("\n".join(found) or "every rule was kept")
+    return 1 if found else 0
+
+
+def story(seed: int, rotations: int, url: str, folder: Path) -> tuple[list[str], dict[str, int]]:
+    """Soak an empty ledger; give what is not as it should be, and what happened in numbers."""
+    began = time.monotonic()
+    zygote = Zygote()
+    try:
+        with ground(zygote, folder, url, accounts=ACCOUNTS, subaccounts=SUBACCOUNTS) as here:
+            seen = soak(here, random.Random(seed), rotations)
+            found, done = faults(here), completed(here)
+    finally:
         zygote.close()
-        return report(here, faults)
+    print(f"{done} rotations completed, {seen[f'exit {KILLED}']} kills")
+    for name, times in sorted(seen.items()):
+        print(f"{name:28}{times:>8}")
+    return found, {
+        "seed": seed,
+        "rotations": done,
+        "kills": seen[f"exit {KILLED}"],
+        "faults": sum(times for name, times in seen.items() if not name.startswith("exit")),
+        "found": len(found),
+        "seconds": round(time.monotonic() - began),
+    }
 
 
 @contextlib.contextmanager
@@ -126,15 +162,24 @@ def sprinkle(here: Ground, chance: random.Random, seen: Counter[str]) -> None:
 
 
 def run(here: Ground, chance: random.Random, command: tuple[str, ...]) -> int:
-    """Run a command, perhaps to be killed at some time; give its exit code."""
+    """Run a command, perhaps to be killed somewhere; give its exit code."""
     if chance.random() > KILL_RATE:
         return here.run(*command)
+    number = chance.randrange(len(MOMENTS) + 1)
+    if number == len(MOMENTS):
+        return run_for(here, chance.uniform(0, LATEST_KILL), command)
+    what, side = MOMENTS[number]
+    latest = LATEST_REQUEST if what == "request" else LATEST_COMMIT
+    return here.run(*command, moment=Moment(what, side, chance.randrange(1, latest)))
+
+
+def run_for(here: Ground, seconds: float, command: tuple[str, ...]) -> int:
+    """Run a command for so long at most, wherever it is then; give its exit code."""
     over = threading.Event()
-    delay = chance.uniform(0, LATEST_KILL)
 
     def kill() -> None:
         here.started.wait()
-        if not over.wait(delay):
+        if not over.wait(seconds):
             os.kill(here.pid, signal.SIGKILL)
 
     here.started.clear()
@@ -153,21 +198,17 @@ def completed(here: Ground) -> int:
         return connection.execute(query).scalar_one()
 
 
-def report(here: Ground, seen: Counter[str]) -> int:
-    """Print what happened and whether every account stands as it should."""
-    faults = list(dict.fromkeys(here.broken)) + here.world.violations() + here.leaks()
-    faults += [f"{name}: {left} secrets" for name, left in here.secrets_left().items() if left != 1]
-    faults += [f"{name}: something is pending" for name in here.pending()]
+def faults(here: Ground) -> list[str]:
+    """Name what does not stand as it should in the end, and what was broken on the way."""
+    found = list(dict.fromkeys(here.broken)) + here.world.violations() + here.leaks()
+    found += [f"{name}: {left} secrets" for name, left in here.secrets_left().items() if left != 1]
+    found += [f"{name}: something is pending" for name in here.pending()]
     for account in here.world.accounts:
         note = (here.world.vault.read(account.vault_path) or {}).get("rotator", {})
         verdict = here.queries.verify(account.name, anchor=note.get("ledger_head"))
         if verdict.fault or not verdict.has_anchor:
-            faults.append(f"{account.name}: {verdict.fault or 'not the head that Vault has'}")
-    print(f"{completed(here)} rotations completed, {seen[f'exit {KILLED}']} kills")
-    for name, times in sorted(seen.items()):
-        print(f"{name:28}{times:>8}")
-    print("\n".join(faults) or "every rule was kept")
-    return 1 if faults else 0
+            found.append(f"{account.name}: {verdict.fault or 'not the head that Vault has'}")
+    return found
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """What kills a command and starts it again, and what watches the rules meanwhile."""
 
-import base64
 import json
 import os
 import re
@@ -28,6 +27,7 @@ from rotator.sim import (
     VonageSimulator,
     World,
 )
+from tests.harness import leaks
 
 ZYGOTE = Path(__file__).with_name("zygote.py")
 KILLED = -signal.SIGKILL
@@ -265,5 +265,4 @@ def _effect_of(
 
 def forms_of(api_key: str, value: str) -> tuple[bytes, ...]:
     """Give the forms in which a value might show itself."""
-    plain = value.encode()
-    return plain, base64.b64encode(plain), base64.b64encode(f"{api_key}:{value}".encode())
+    return tuple(form.encode() for form in leaks.forms(value, [api_key]))

@@ -7,12 +7,14 @@ The rules are checked at every request, by the simulators' own account of the wo
 """
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.crash.killing import KILLED, Ground, Moment, Zygote, ground
+from tests.harness import figures
 
 pytestmark = pytest.mark.crash
 
@@ -183,11 +185,11 @@ sides = pytest.mark.parametrize(("what", "side"), SIDES, ids=["-".join(side) for
 
 @sides
 @pytest.mark.parametrize("kind", ["sqlite"])
-def test_plain_rotation_survives_a_kill_anywhere(
-    zygote: Zygote, new_ledger: NewLedger, tmp_path: Path, what: str, side: str
+def test_plain_rotation_survives_a_kill_anywhere(  # noqa: PLR0913, PLR0917  # fixtures
+    zygote: Zygote, new_ledger: NewLedger, tmp_path: Path, kind: str, what: str, side: str
 ) -> None:
     """A rotation without grace, on SQLite, is killed at every moment and completes."""
-    matrix(zygote, new_ledger, tmp_path, Plain(), what, side)
+    matrix(zygote, new_ledger, tmp_path, kind, Plain(), what, side)
 
 
 @pytest.mark.slow
@@ -198,18 +200,26 @@ def test_every_scenario_survives_a_kill_anywhere(  # noqa: PLR0913, PLR0917  # f
     zygote: Zygote,
     new_ledger: NewLedger,
     tmp_path: Path,
+    kind: str,
     scenario: type[Scenario],
     what: str,
     side: str,
 ) -> None:
     """Each scenario, on both databases, is killed at every moment and completes."""
-    matrix(zygote, new_ledger, tmp_path, scenario(), what, side)
+    matrix(zygote, new_ledger, tmp_path, kind, scenario(), what, side)
 
 
 def matrix(  # noqa: PLR0913, PLR0917  # one of each
-    zygote: Zygote, new_ledger: NewLedger, folder: Path, scenario: Scenario, what: str, side: str
+    zygote: Zygote,
+    new_ledger: NewLedger,
+    folder: Path,
+    kind: str,
+    scenario: Scenario,
+    what: str,
+    side: str,
 ) -> None:
     """Kill each command at the first moment of this kind, at the second, until there is none."""
+    began, kills = time.monotonic(), 0
     for nth, _ in enumerate(scenario.commands()):
         for number in itertools.count(1):
             place = folder / f"{nth}-{number}"
@@ -227,3 +237,10 @@ def matrix(  # noqa: PLR0913, PLR0917  # one of each
             if not was_killed:
                 break
         assert number >= FEWEST_MOMENTS
+        kills += number - 1
+    figures.keep(
+        "kill matrix",
+        f"{type(scenario).__name__}, {kind}",
+        {"kills": kills, "seconds": round(time.monotonic() - began)},
+        part=f"{what}, {side}",
+    )

@@ -85,10 +85,12 @@ def test_every_rule_holds_in_every_state(scenario: Scenario) -> None:
     figures.keep(
         "exploration",
         scenario.name,
-        worlds=tally.worlds,
-        states=tally.points,
-        transitions=tally.transitions,
-        seconds=round(seconds, 1),
+        {
+            "worlds": tally.worlds,
+            "states": tally.points,
+            "transitions": tally.transitions,
+            "seconds": round(seconds),
+        },
     )
 
     assert tally.points > 0

@@ -61,6 +61,11 @@ def _patch(scene: Scene, _seen: Seen) -> None:
     scene.patch(note="changed by another team")
 
 
+def _expire(scene: Scene, _seen: Seen) -> None:
+    """Let the token run out; another lies in its file before the next pass."""
+    scene.expire_token()
+
+
 def _lag(reads: int) -> Mishap:
     def lag(scene: Scene, _seen: Seen) -> None:
         scene.world.vault.stale_reads = reads
@@ -71,6 +76,7 @@ def _lag(reads: int) -> Mishap:
 #: What only Vault does, or others do to it.
 VAULT: Mapping[str, Mishap] = {
     "token-replaced": _another_token,
+    "token-expired": _expire,
     "sealed": _seal,
     "mount-starting": _start_mount,
     "foreign-field-patched": _patch,
@@ -78,12 +84,30 @@ VAULT: Mapping[str, Mishap] = {
     "standby-lags-long": _lag(3),
 }
 
-MISHAPS: Mapping[str, Mishap] = {**BOTH, **SLOW, "denied": _unauthorized, **VAULT}
+
+def _spread(seconds: float) -> Mishap:
+    def spread(scene: Scene, _seen: Seen) -> None:
+        scene.propagate_in(seconds)
+
+    return spread
+
+
+#: What only Vonage does: from then on a new secret is refused, and a revoked one accepted, for
+#: a while.
+VONAGE: Mapping[str, Mishap] = {"spreads-slowly": _spread(10.0)}
+
+MISHAPS: Mapping[str, Mishap] = {
+    **BOTH,
+    **SLOW,
+    "denied": _unauthorized,
+    **VAULT,
+    **VONAGE,
+}
 
 
 def applies(name: str, system: System) -> bool:
     """Whether a request to `system` can meet the mishap of that name."""
-    return system == "vault" or name not in VAULT
+    return name not in (VAULT if system == "vonage" else VONAGE)
 
 
 def meet(scene: Scene, name: str, number: int) -> None:
@@ -112,6 +136,9 @@ def _open(scene: Scene) -> None:
 def mend(scene: Scene) -> None:
     """Put right what a mishap left behind: between two passes, an operator was there."""
     scene.world.vault.sealed = False
+    scene.propagate_in(scene.setting.propagation)
+    if not scene.token_works:
+        scene.new_token()
     scene.world.vault.stale_reads = 0
     _open(scene)
     scene.clock.wakers.clear()

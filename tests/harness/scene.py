@@ -14,6 +14,7 @@ from typing import Any, Self, cast
 from unittest.mock import patch
 
 import httpx
+from sqlalchemy import Engine as DatabaseEngine
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -76,6 +77,10 @@ class Setting:
     #: The account was rotated before, so that its Vault entry has a note.
     rotated_before: bool = False
     hooks: tuple[Hook, ...] = ()
+    #: URL of an empty ledger; without one, a new SQLite file.
+    ledger_url: str = ""
+    #: URL by which the engine reaches that ledger; without one, the same.
+    engine_ledger_url: str = ""
 
 
 class Scene:
@@ -106,6 +111,7 @@ class Scene:
         self._copy_ledger()
         self.token_file = self.folder / "token"
         self.tokens: list[str] = []
+        self.token_works = False
         self.new_token()
         self.witness = Witness(world=self.world, accounts=self.accounts, entries=self.entries)
 
@@ -141,11 +147,11 @@ class Scene:
         """Begin a new process: nothing is left of the one before but what is durable."""
         self._process.close()
         self.calls = Calls(errors=self.errors)
-        self.database = open_database(f"sqlite:///{self.ledger_file}")
-        self._process.callback(self.database.dispose)
-        event.listen(self.database, "connect", _without_sync)
+        self.database = self._open(self.setting.ledger_url or f"sqlite:///{self.ledger_file}")
         self.queries = Queries(self.database)
-        self.book = Book(self.database, lease_seconds=LEASE, hearing=self._hearing)
+        far = self.setting.engine_ledger_url
+        reached = self._open(far) if far else self.database
+        self.book = Book(reached, lease_seconds=LEASE, hearing=self._hearing)
         self.deliveries = Deliveries(self.database)
         self.courier = Courier(
             hooks=self.hooks,
@@ -187,6 +193,13 @@ class Scene:
             monotonic=self.clock.monotonic,
             sleep=self.clock.sleep,
         )
+
+    def _open(self, url: str) -> DatabaseEngine:
+        database = open_database(url)
+        self._process.callback(database.dispose)
+        if database.dialect.name == "sqlite":
+            event.listen(database, "connect", _without_sync)
+        return database
 
     def lose_ledger(self) -> None:
         """Begin a new process with an empty ledger."""
@@ -348,11 +361,16 @@ class Scene:
 
     def new_token(self) -> None:
         """Put another Vault token into the token file; the one before is revoked."""
-        vault = self.world.vault
-        if self.tokens:
-            vault.revoke_token(self.tokens[-1])
-        self.tokens.append(vault.issue_token())
+        self.expire_token()
+        self.tokens.append(self.world.vault.issue_token())
+        self.token_works = True
         self.token_file.write_text(self.tokens[-1])
+
+    def expire_token(self) -> None:
+        """Let the Vault token run out, if that has not happened yet."""
+        if self.token_works:
+            self.world.vault.revoke_token(self.tokens[-1])
+        self.token_works = False
 
     def propagate_in(self, seconds: float) -> None:
         """Let Vonage take so long from now on until all of it knows of a change."""

@@ -12,10 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from rotator.errors import LedgerError
 from rotator.model import Outcome, Report
-from tests.harness import faults
+from tests.harness import faults, figures
 from tests.harness.scene import Scene
 from tests.harness.tap import MOMENTS, Moment
 from tests.harness.witness import Seen, System
@@ -48,7 +49,7 @@ def dry_run(setting: str) -> tuple[tuple[System, ...], tuple[System, ...], int]:
         return tuple(systems[before:amid]), tuple(systems[amid:]), ledger_calls
 
 
-def cases() -> list[object]:
+def cases() -> list[ParameterSet]:
     """Give every setting, request and mishap; the first rotation's are quick enough for always."""
     return [
         pytest.param(
@@ -123,6 +124,20 @@ def test_one_mishap_changes_nothing_in_the_end(
         assert len(reports) <= 2
         assert len(later) <= 2
         assert scene.witness.requests[-1].number >= number
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_request_meets_every_mishap(setting: str) -> None:
+    """The matrix has no hole: no request is left out, and nothing that it can meet."""
+    requests = sum(dry_run(setting)[:2], ())
+    met = {case.values[1:] for case in cases() if case.values[0] == setting}
+    figures.keep("fault matrix", setting, {"requests": len(requests), "cases": len(met)})
+
+    for number, system in enumerate(requests, 1):
+        names = {name for at, name in met if at == number}
+        others = faults.VONAGE if system == "vault" else faults.VAULT
+        assert names == faults.MISHAPS.keys() - others.keys()
+    assert len(requests) > 10
 
 
 @pytest.mark.parametrize("for_the_pass", [False, True], ids=["moment", "pass"])

@@ -1,17 +1,12 @@
 """PostgreSQL goes away, at every message of a commit and between two calls."""
 
 import contextlib
-import select
-import socket
-import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, text
 
 from rotator.errors import LedgerError
 from rotator.ledger.book import Book
@@ -19,10 +14,10 @@ from rotator.ledger.database import open_database
 from rotator.ledger.queries import Queries
 from rotator.model import Rotation, Step
 from rotator.ports import Draft, Lease, Sighting
+from tests.harness.proxy import Proxy
 
 pytestmark = [pytest.mark.postgres, pytest.mark.parametrize("kind", ["postgresql"])]
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
-SOCKET = ".s.PGSQL.5432"
 ROTATION = Rotation(
     id="r",
     account="a",
@@ -35,97 +30,10 @@ ROTATION = Rotation(
 SIGHTING = Sighting(listed_ids=(), current_id=None, current_since=None, drift=None)
 
 
-class Proxy:
-    """Stands between rotator and the server, and hangs up when told to."""
-
-    def __init__(self, folder: Path, server: Path) -> None:
-        self._server = server
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(folder / SOCKET))
-        self._listener.listen()
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-        #: How many messages of rotator's are still let through; None for all.
-        self.left: int | None = None
-        #: Whether the message that is not answered reaches the server all the same.
-        self.delivers_last = False
-        self.has_hung_up = False
-
-    def hang_up_after(self, messages: int, *, delivers_last: bool) -> None:
-        """Hang up once, after so many more messages of rotator's."""
-        self.left, self.delivers_last, self.has_hung_up = messages, delivers_last, False
-
-    def close(self) -> None:
-        """Take no more connections and wait for those that are left to end."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                thread = threading.Thread(target=self._relay, args=[client])
-                self._threads.append(thread)
-                thread.start()
-
-    def _relay(self, client: socket.socket) -> None:
-        # Either side may hang up while it is being sent something.
-        with client, socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError):
-            server.connect(str(self._server / SOCKET))
-            while True:
-                ready, _, _ = select.select([client, server], [], [])
-                data = ready[0].recv(65536)
-                if not data:
-                    return
-                if ready[0] is server:
-                    client.sendall(data)
-                elif self._is_last():
-                    self.has_hung_up = True
-                    if self.delivers_last:
-                        server.sendall(data)
-                    _end(server)
-                    return
-                else:
-                    server.sendall(data)
-
-    def _is_last(self) -> bool:
-        """Count a message of rotator's."""
-        if self.left is None:
-            return False
-        self.left -= 1
-        if self.left >= 0:
-            return False
-        self.left = None
-        return True
-
-
-def _end(server: socket.socket) -> None:
-    """Let the server know that nothing more comes, and wait until it has done with the rest."""
-    server.shutdown(socket.SHUT_WR)
-    # A server that was given half a message waits for the rest.
-    server.settimeout(10)
-    with contextlib.suppress(TimeoutError):
-        while server.recv(65536):
-            pass
-
-
 @pytest.fixture
-def proxy(ledger_url: str) -> Iterator[Proxy]:
-    """Stand in front of the server."""
-    with tempfile.TemporaryDirectory() as name:
-        proxy = Proxy(Path(name), Path(str(make_url(ledger_url).query["host"])))
-        yield proxy
-        proxy.close()
-
-
-@pytest.fixture
-def far(proxy: Proxy, ledger_url: str) -> Iterator[Engine]:
+def far(far_url: str) -> Iterator[Engine]:
     """Give the ledger as it is reached through the proxy."""
-    folder = str(Path(proxy._listener.getsockname()).parent)
-    url = make_url(ledger_url).update_query_dict({"host": folder})
-    engine = open_database(url.render_as_string(hide_password=False))
+    engine = open_database(far_url)
     yield engine
     engine.dispose()
 

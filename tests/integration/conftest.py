@@ -1,0 +1,26 @@
+"""A PostgreSQL ledger that can be cut off."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from tests.harness.proxy import Proxy
+
+
+@pytest.fixture
+def proxy(ledger_url: str) -> Iterator[Proxy]:
+    """Stand in front of the server."""
+    with tempfile.TemporaryDirectory() as name:
+        proxy = Proxy(Path(name), Path(str(make_url(ledger_url).query["host"])))
+        yield proxy
+        proxy.close()
+
+
+@pytest.fixture
+def far_url(proxy: Proxy, ledger_url: str) -> str:
+    """Give the URL of the ledger as it is reached through the proxy."""
+    url = make_url(ledger_url).update_query_dict({"host": str(proxy.folder)})
+    return url.render_as_string(hide_password=False)
