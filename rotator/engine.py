@@ -38,7 +38,7 @@ class Engine(Means):
         """
         run: Pass | None = None
         try:
-            with self._claim(account, claimed) as lease:
+            with _named(account), self._claim(account, claimed) as lease:
                 run = Pass.on(account, lease, self)
                 outcome = run.carry_out(request, wait=wait)
                 return reported(account, outcome, run.rotation)
@@ -96,7 +96,7 @@ class Engine(Means):
             Busy: another process is working on it, and keeps what it sees itself.
             RotatorError: something of it cannot be seen.
         """
-        with self._claim(account) as lease:
+        with _named(account), self._claim(account) as lease:
             memory = self.ledger.recall(account.name)
             world = self.observer().look(account, memory).world
             drift = self._drift(account, world)
@@ -131,3 +131,13 @@ class Engine(Means):
                 self.ledger.release(lease)
             except (LedgerError, LedgerUnusable):
                 log.warning("lease not released; it ends by itself", account=account.name)
+
+
+@contextmanager
+def _named(account: Account) -> Iterator[None]:
+    """Have each line that is logged meanwhile, by whomever, name the account and what is bound."""
+    with structlog.contextvars.bound_contextvars(account=account.name):
+        try:
+            yield
+        finally:
+            structlog.contextvars.unbind_contextvars("rotation_id", "step")

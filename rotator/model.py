@@ -6,21 +6,34 @@ shows itself only when asked to, beside these records and never inside them.
 
 import hashlib
 import hmac
+import weakref
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 
 class SecretValue:
     """A secret's value, masked in every rendering, compared in constant time."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("__weakref__", "_value")
+
+    #: Every value that is still in memory, by its object's id; keeps none of them there.
+    _alive: ClassVar[dict[int, "weakref.ref[SecretValue]"]] = {}
 
     def __init__(self, value: str) -> None:
         """Wrap `value`."""
         self._value = value
+        key, alive = id(self), self._alive
+        alive[key] = weakref.ref(self, lambda _gone: alive.pop(key, None))
+
+    @classmethod
+    def alive(cls) -> "list[SecretValue]":
+        """Give every value that is in memory: for who has to keep them from being shown."""
+        # A copy is made at once, while other threads add and drop values.
+        found = (reference() for reference in cls._alive.copy().values())
+        return [value for value in found if value is not None]
 
     def reveal(self) -> str:
         """Give the bare value: for a request's body or credential, nothing else."""

@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.contextvars import get_contextvars
 
 from rotator.model import Outcome, Request
 from tests.harness.scene import NAME, Scene
@@ -56,3 +57,27 @@ def test_drift_is_recorded_when_it_begins_and_when_it_ends(tmp_path: Path) -> No
         assert drift is not None
         assert [draft.event for _, draft in scene.told] == events
         assert scene.queries.last_seen() == {NAME: scene.clock.now()}
+
+
+@pytest.mark.parametrize(
+    ("call", "step"),
+    [
+        ("store.write_pending", "stage"),
+        ("issuer.create_secret", "create"),
+        ("store.write_current", "push"),
+        ("store.read_version", "verify"),
+        ("store.clear_pending", "clear"),
+        ("issuer.delete_secret", "delete"),
+    ],
+)
+def test_what_is_logged_meanwhile_names_account_rotation_and_step(
+    tmp_path: Path, call: str, step: str
+) -> None:
+    """Whoever logs it, a library included; and nothing of it is left after the pass."""
+    with Scene(tmp_path) as scene:
+        bound: dict[str, object] = {}
+        scene.calls.plan("before", call, 1, lambda: bound.update(get_contextvars()))
+        report = scene.attempt()
+
+        assert bound == {"account": NAME, "rotation_id": report.rotation_id, "step": step}
+        assert get_contextvars() == {}
