@@ -117,10 +117,34 @@ class Account:
     policy: Policy
     #: Euros. Less than this at Vonage is warned of; None for no warning.
     min_balance: Decimal | None = None
+    #: Found below its parent at Vonage, and not configured by name: nobody can be expected to
+    #: have put a value of it into Vault.
+    discovered: bool = False
 
     def is_low(self, balance: Decimal) -> bool:
         """Whether a balance, in euros, is less than what is to be warned of."""
         return self.min_balance is not None and balance < self.min_balance
+
+
+class SubaccountState(StrEnum):
+    """How Vonage has a subaccount."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    #: It was listed once and is not any more.
+    GONE = "gone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A subaccount that was found below a parent, as it was listed last."""
+
+    #: Name of the parent account.
+    parent: str
+    api_key: str
+    #: What people call it at Vonage; may change.
+    title: str
+    state: SubaccountState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,6 +322,8 @@ class Observation:
     gates_asked_at: datetime | None = None
     #: The first of them that was shut then; None where all were open.
     shut_gate: ShutGate | None = None
+    #: The current path never had a version, so that no consumer can have read one.
+    entry_is_new: bool = False
 
     @property
     def listed_ids(self) -> frozenset[str]:

@@ -43,6 +43,9 @@ LONG = (
     scenarios.MEDDLED_UNNOTED,
     scenarios.GATED,
     scenarios.GATED_REPLACED,
+    scenarios.FOUND,
+    scenarios.FOUND_LATE,
+    scenarios.FOUND_MEDDLED,
     *scenarios.LARGER,
 )
 
@@ -120,6 +123,14 @@ def without_asking_whose(*arguments: object, **named: object) -> Action:
     return action
 
 
+def with_a_stranger_as_predecessor(*arguments: object, **named: object) -> Action:
+    """Take the one secret that a subaccount was found with for the one to be replaced."""
+    action, _ = _decided(arguments, named)
+    if isinstance(action, Open) and action.predecessor_id is None:
+        return Open(predecessor_id=scenarios.FOREIGN.id)
+    return action
+
+
 def without_probing(*arguments: object, **named: object) -> Action:
     """Push a value that nobody has seen authenticate."""
     action, rotation = _decided(arguments, named)
@@ -153,6 +164,7 @@ def without_telling(*arguments: object, **named: object) -> Action:
         (without_probing, scenarios.PLAIN),
         (without_gates, scenarios.GATED),
         (without_telling, scenarios.GATED),
+        (with_a_stranger_as_predecessor, scenarios.FOUND_REPLACED),
     ],
 )
 def test_a_wrong_rule_is_found(
