@@ -219,6 +219,7 @@ class Daemon:
     def _replace(self, wiring: Wiring) -> None:
         """Go on with another wiring; passes that run keep the one they have."""
         self._drift.end()
+        self._poll.end()
         self._retired.append(self._wiring)
         self._equip(wiring)
 
