@@ -14,7 +14,16 @@ from rotator.means import Means
 from rotator.model import Account, Observation, Outcome, Report, Request, SecretValue
 from rotator.ports import Lease
 from rotator.protocol import Action, Refuse, Wait, decide
-from rotator.reports import drift_text, drifted, failure, in_grace, refused, reported, seen
+from rotator.reports import (
+    drift_text,
+    drifted,
+    failure,
+    in_grace,
+    overdue_text,
+    refused,
+    reported,
+    seen,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +119,10 @@ class Engine(Means):
             self.listener(account.name, draft)
 
     def _drift(self, account: Account, world: Observation) -> str | None:
-        """Say what would keep a rotation from starting or going on; a hold is no drift."""
+        """Say what would keep a rotation from starting or going on, or that one is overdue.
+
+        A hold is no drift.
+        """
         action = decide(
             account,
             replace(world, hold=None),
@@ -118,7 +130,9 @@ class Engine(Means):
             propagation_timeout=self.propagation_timeout,
             now=self.now(),
         )
-        return drift_text(action) if isinstance(action, Refuse) else None
+        if isinstance(action, Refuse):
+            return drift_text(action)
+        return overdue_text(account, world, self.now())
 
     @contextmanager
     def _claim(self, account: Account, claimed: Lease | None = None) -> Iterator[Lease]:

@@ -8,7 +8,8 @@ Events of a rotation in the ledger: `opened`, `intent`, `done`, `rejected` (the 
 no: certainly no effect), `unknown` (the answer was lost), `learned` (looking showed that the
 effect took place), `aborting`, `closed`. Events of an account: `refused` (an operator must
 decide), `failed` (a pass ended in an error), `drift` and `drift-over` (someone else changed
-something that keeps the account from being rotated; that is mended).
+something that keeps the account from being rotated, or the secret in use is older than the
+policy allows; that is mended).
 """
 
 from collections.abc import Mapping

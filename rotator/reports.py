@@ -73,6 +73,16 @@ def drift_text(action: Refuse) -> str:
     return f"{action.code}: {action.why}"
 
 
+def overdue_text(account: Account, world: Observation, now: datetime) -> str | None:
+    """Say that the secret in use is older than the policy allows; the same at each look."""
+    current_id = held_id(world)
+    for secret in world.listed or ():
+        if secret.id == current_id and now - secret.created_at > account.policy.max_age:
+            made = f"{secret.created_at:%Y-%m-%d %H:%M:%S} UTC"
+            return f"overdue: secret {secret.id}, made {made}, is older than max_age allows"
+    return None
+
+
 def drifted(drift: str | None) -> Draft:
     """Write down that drift began, or became another, or ended."""
     if drift is None:

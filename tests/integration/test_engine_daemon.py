@@ -81,3 +81,26 @@ def test_what_is_logged_meanwhile_names_account_rotation_and_step(
 
         assert bound == {"account": NAME, "rotation_id": report.rotation_id, "step": step}
         assert get_contextvars() == {}
+
+
+def test_a_secret_that_is_too_old_is_told_once(tmp_path: Path) -> None:
+    """Its age is looked at with all the rest; a rotation ends it."""
+    with Scene(tmp_path) as scene:
+        account = scene.accounts[NAME]
+        scene.engine.refresh(account)
+        young = scene.queries.accounts([NAME])[0].drift
+        scene.clock.advance(days=6)
+        for _ in range(3):
+            scene.engine.refresh(account)
+            scene.clock.advance(hours=6)
+        old = scene.queries.accounts([NAME])[0].drift
+        events = [entry.event for entry in scene.entries(NAME)]
+        scene.attempt()
+        scene.engine.refresh(account)
+
+        assert young is None
+        assert old is not None
+        assert old.startswith("overdue: ")
+        assert events == ["drift"]
+        assert [draft.detail["code"] for _, draft in scene.told[:1]] == ["overdue"]
+        assert scene.queries.accounts([NAME])[0].drift is None
