@@ -21,6 +21,7 @@ from rotator.errors import (
 from rotator.model import (
     Account,
     Credential,
+    CurrentEntry,
     Note,
     Observation,
     PendingEntry,
@@ -29,7 +30,7 @@ from rotator.model import (
     SecretValue,
 )
 from rotator.observer import Sight, own_credential
-from rotator.ports import Draft, Issuer, Store, StoredPending
+from rotator.ports import Draft, Issuer, Store, StoredCurrent, StoredPending
 from rotator.protocol import Clear, Create, Delete, Effect, Evict, Push, Stage
 
 
@@ -133,6 +134,8 @@ class Effects:
 
     def _push(self, sight: Sight, rotation: Rotation, head: str) -> tuple[Observation, Draft]:
         value, base = _pending_value(sight), sight.current
+        if base is None and sight.world.entry_is_new:
+            base = _NOTHING
         if base is None or rotation.new_id is None:
             raise CheckAndSetLost
         note = Note(
@@ -144,6 +147,14 @@ class Effects:
         )
         version = self.store.write_current(self.account, base, value, note)
         return record.pushed(sight.world, rotation, self.account, note=note, version=version)
+
+
+#: What the first version of an entry is written over.
+_NOTHING = StoredCurrent(
+    entry=CurrentEntry(version=0, note=None, intact=False, has_value=False, api_key=None),
+    value=None,
+    fields={},
+)
 
 
 def is_definite(error: RotatorError) -> bool:

@@ -14,7 +14,16 @@ from rotator.means import Means
 from rotator.model import Account, Observation, Outcome, Report, Request, SecretValue
 from rotator.ports import Lease
 from rotator.protocol import Action, Refuse, Wait, decide
-from rotator.reports import drift_text, drifted, failure, in_grace, refused, reported, seen
+from rotator.reports import (
+    drift_text,
+    drifted,
+    failure,
+    in_grace,
+    overdue_text,
+    refused,
+    reported,
+    seen,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +47,7 @@ class Engine(Means):
         """
         run: Pass | None = None
         try:
-            with self._claim(account, claimed) as lease:
+            with _named(account), self._claim(account, claimed) as lease:
                 run = Pass.on(account, lease, self)
                 outcome = run.carry_out(request, wait=wait)
                 return reported(account, outcome, run.rotation)
@@ -96,7 +105,7 @@ class Engine(Means):
             Busy: another process is working on it, and keeps what it sees itself.
             RotatorError: something of it cannot be seen.
         """
-        with self._claim(account) as lease:
+        with _named(account), self._claim(account) as lease:
             memory = self.ledger.recall(account.name)
             world = self.observer().look(account, memory).world
             drift = self._drift(account, world)
@@ -110,7 +119,10 @@ class Engine(Means):
             self.listener(account.name, draft)
 
     def _drift(self, account: Account, world: Observation) -> str | None:
-        """Say what would keep a rotation from starting or going on; a hold is no drift."""
+        """Say what would keep a rotation from starting or going on, or that one is overdue.
+
+        A hold is no drift.
+        """
         action = decide(
             account,
             replace(world, hold=None),
@@ -118,7 +130,9 @@ class Engine(Means):
             propagation_timeout=self.propagation_timeout,
             now=self.now(),
         )
-        return drift_text(action) if isinstance(action, Refuse) else None
+        if isinstance(action, Refuse):
+            return drift_text(action)
+        return overdue_text(account, world, self.now())
 
     @contextmanager
     def _claim(self, account: Account, claimed: Lease | None = None) -> Iterator[Lease]:
@@ -131,3 +145,13 @@ class Engine(Means):
                 self.ledger.release(lease)
             except (LedgerError, LedgerUnusable):
                 log.warning("lease not released; it ends by itself", account=account.name)
+
+
+@contextmanager
+def _named(account: Account) -> Iterator[None]:
+    """Have each line that is logged meanwhile, by whomever, name the account and what is bound."""
+    with structlog.contextvars.bound_contextvars(account=account.name):
+        try:
+            yield
+        finally:
+            structlog.contextvars.unbind_contextvars("rotation_id", "step")

@@ -1,31 +1,54 @@
 """Logging: every event, of rotator's and of its libraries', as one line on one stream.
 
-JSON where the stream is not a terminal, else for people. The last step before a line is made
-masks what should not have come so far: values of suspicious keys and wrapped secrets. An
-exception is named, never printed: its text and its traceback may hold a value.
+JSON where the stream is not a terminal, else for people. Account, rotation and step are on each
+line that is written while one of them is worked on, whoever writes it; the engine binds them.
+Where the stream is systemd's journal, each line begins with its priority (sd-daemon(3)).
+
+The last steps before a line is written mask what should not have come so far: values of
+suspicious keys and wrapped secrets, and then, in the finished line, every value that is in
+memory. An exception is named, never printed: its text and its traceback may hold a value.
 """
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from rotator.model import Credential, SecretValue
+from rotator.redaction import MASK, redact
 
-MASK = "***"
 #: Libraries whose INFO and DEBUG lines name paths and statements, which ours say better.
-_NOISY = ("alembic", "hpack", "httpcore", "httpx", "hvac", "requests", "sqlalchemy", "urllib3")
+_NOISY = (
+    "alembic",
+    "apscheduler",
+    "asyncio",
+    "hpack",
+    "httpcore",
+    "httpx",
+    "hvac",
+    "requests",
+    "sqlalchemy",
+    "tzlocal",
+    "urllib3",
+    "uvicorn",
+)
 _SUSPICIOUS = frozenset({"authorization", "password", "secret", "secrets", "token", "value"})
 #: A key that ends so names a secret and does not hold it: `secret_id`, `token_file`.
 _ABOUT = frozenset({"at", "field", "file", "id", "ids", "path", "version"})
 
 
-def configure(level: str, stream: TextIO | None = None) -> None:
-    """Send all events of at least `level` to `stream`, standard error by default."""
+def configure(
+    level: str, stream: TextIO | None = None, environ: Mapping[str, str] = os.environ
+) -> None:
+    """Send all events of at least `level` to `stream`, standard error by default.
+
+    `environ` is where systemd says which stream its journal reads.
+    """
     stream = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -36,7 +59,8 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        Formatter(
+            is_journal=_is_journal(stream, environ),
             foreign_pre_chain=_shared(),
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -47,8 +71,43 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         )
     )
     logging.basicConfig(level=number, handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+class Formatter(structlog.stdlib.ProcessorFormatter):
+    """Makes the line, and sees that no value that is in memory stands in it."""
+
+    def __init__(self, *, is_journal: bool, **options: Any) -> None:  # noqa: ANN401  # structlog's
+        """Begin lines with their priority if `is_journal`."""
+        super().__init__(**options)
+        self._is_journal = is_journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the line of `record`."""
+        text = redact(super().format(record))
+        if not self._is_journal:
+            return text
+        prefix = _priority(record.levelno)
+        return "\n".join(f"{prefix}{line}" for line in text.splitlines())
+
+
+def _priority(level: int) -> str:
+    """Give what a line of this level begins with in the journal."""
+    for least, priority in ((50, 2), (40, 3), (30, 4), (20, 6)):
+        if level >= least:
+            return f"<{priority}>"
+    return "<7>"
+
+
+def _is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether `stream` goes to the journal: systemd names its device and inode."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 def name_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

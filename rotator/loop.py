@@ -179,7 +179,8 @@ class Pass:
                 propagation_timeout=self.means.propagation_timeout,
                 now=self.means.now(),
             )
-            log.debug("decided", account=self.account.name, action=type(action).__name__)
+            self._name(action)
+            log.debug("decided", action=type(action).__name__)
             if isinstance(action, Idle):
                 return Outcome.IDLE
             if isinstance(action, Wait):
@@ -194,6 +195,12 @@ class Pass:
                 return self._close(action, sight)
             else:
                 self._do(action, request, sight)
+
+    def _name(self, action: Action) -> None:
+        """Have what is logged from now on name the rotation and its step."""
+        if self.rotation:
+            step = record.step_at(action, self.rotation)
+            structlog.contextvars.bind_contextvars(rotation_id=self.rotation.id, step=step.value)
 
     def _waiting(self) -> Outcome:
         """Say what is waited for: a deletion, or a window in which to begin."""

@@ -6,21 +6,34 @@ shows itself only when asked to, beside these records and never inside them.
 
 import hashlib
 import hmac
+import weakref
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 
 class SecretValue:
     """A secret's value, masked in every rendering, compared in constant time."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("__weakref__", "_value")
+
+    #: Every value that is still in memory, by its object's id; keeps none of them there.
+    _alive: ClassVar[dict[int, "weakref.ref[SecretValue]"]] = {}
 
     def __init__(self, value: str) -> None:
         """Wrap `value`."""
         self._value = value
+        key, alive = id(self), self._alive
+        alive[key] = weakref.ref(self, lambda _gone: alive.pop(key, None))
+
+    @classmethod
+    def alive(cls) -> "list[SecretValue]":
+        """Give every value that is in memory: for who has to keep them from being shown."""
+        # A copy is made at once, while other threads add and drop values.
+        found = (reference() for reference in cls._alive.copy().values())
+        return [value for value in found if value is not None]
 
     def reveal(self) -> str:
         """Give the bare value: for a request's body or credential, nothing else."""
@@ -104,10 +117,34 @@ class Account:
     policy: Policy
     #: Euros. Less than this at Vonage is warned of; None for no warning.
     min_balance: Decimal | None = None
+    #: Found below its parent at Vonage, and not configured by name: nobody can be expected to
+    #: have put a value of it into Vault.
+    discovered: bool = False
 
     def is_low(self, balance: Decimal) -> bool:
         """Whether a balance, in euros, is less than what is to be warned of."""
         return self.min_balance is not None and balance < self.min_balance
+
+
+class SubaccountState(StrEnum):
+    """How Vonage has a subaccount."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    #: It was listed once and is not any more.
+    GONE = "gone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A subaccount that was found below a parent, as it was listed last."""
+
+    #: Name of the parent account.
+    parent: str
+    api_key: str
+    #: What people call it at Vonage; may change.
+    title: str
+    state: SubaccountState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,6 +340,8 @@ class Observation:
     gates_asked_at: datetime | None = None
     #: The first of them that was shut then; None where all were open.
     shut_gate: ShutGate | None = None
+    #: The current path never had a version, so that no consumer can have read one.
+    entry_is_new: bool = False
 
     @property
     def listed_ids(self) -> frozenset[str]:

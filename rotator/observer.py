@@ -50,6 +50,10 @@ class Observer:
         """
         memory = memory or self.ledger.recall(account.name)
         current = self.store.read_current(account)
+        is_new = current is None and account.discovered and self._is_new(account)
+        if current is None and account.discovered and not is_new:
+            # A first version may have been written in between.
+            current = self.store.read_current(account)
         pending = self.store.read_pending(account)
         seen_at = self.now()
         listed, credential = None, own_credential(account, current)
@@ -84,9 +88,14 @@ class Observer:
             ),
             has_hooks=self.hooks.has_listeners(account),
             gates=self.hooks.gates(account),
+            entry_is_new=is_new,
         )
         accepted = credential if listed is not None else None
         return Sight(world=world, current=current, pending=pending, credential=accepted)
+
+    def _is_new(self, account: Account) -> bool:
+        """Whether the account's entry never had a version."""
+        return self.store.read_base(account).entry.version == 0
 
     def _list_as_parent(
         self, account: Account

@@ -101,7 +101,7 @@ class Store(Protocol):
         """Read what a write to the current entry would replace.
 
         Where there is no entry, or nothing in it any more, that has no fields, and the version
-        that a write has to name.
+        that a write has to name: 0 where there never was one, as far as this server knows.
 
         Raises:
             StoreError: any failure.
@@ -122,7 +122,8 @@ class Store(Protocol):
     ) -> int:
         """Write `value` and `note` over `base`, keeping all its other fields.
 
-        Returns the version written.
+        Over version 0 is written only where there never was a version. Returns the version
+        written.
 
         Raises:
             CheckAndSetLost: the entry is no longer the one in `base`.

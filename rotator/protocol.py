@@ -28,6 +28,14 @@ In what order, and why it is safe to die anywhere in between:
 Before `push` a rotation may abort: what it made is removed again. After `push` it only rolls
 forward.
 
+An account that was found below its parent, and that nobody configured by name, may have no entry in
+Vault at all: no value of it is known. Its first secret is made under the parent's credential
+and pushed as the first version of the entry, with a check-and-set that fails if there ever was
+one. Until then no consumer can have read anything, so that there is nothing to break; from then
+on it is an account like any other. Whatever secret stood there before is a stranger's, as nobody
+can tell who uses it: it is not the predecessor and not deleted. For the same reason both slots
+must not be taken: Vault holds no value that could be seen to work before one is freed.
+
 An account may have windows. Outside of them no rotation begins, and one that has not sent its
 value yet does not go on; once it has, to finish is safer than to wait with a secret that nobody
 holds. No secret is deleted outside either. A person who asks for a rotation means now; its
@@ -540,6 +548,8 @@ def _is_pushed(world: Observation, rotation: Rotation) -> bool:
 def _unusable(account: Account, world: Observation) -> Refuse | None:
     """Refuse to work on an entry that is missing, somebody else's, changed or dead."""
     current = world.current
+    if current is None and account.discovered and world.entry_is_new:
+        return _parent_refused(account) if world.listed is None else None
     if current is None:
         return Refuse(
             code="entry-missing",
@@ -572,6 +582,8 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
         return None
     current = held_id(world)
     others = sorted(world.listed_ids - {current})
+    if world.entry_is_new:
+        return _no_slot(account, others)
     expendable = [secret_id for secret_id in others if secret_id in world.expendable_ids]
     if not expendable and account.policy.on_foreign is OnForeign.EVICT_OLDEST:
         expendable = others
@@ -651,6 +663,25 @@ def _dead(name: str) -> Refuse:
         why="Vonage refuses the value that Vault holds",
         hint=f"`rotator adopt {name}` puts a working secret there (a line end behind it counts, "
         "too), or set `managed_by` so that the parent account can rotate this one",
+    )
+
+
+def _no_slot(account: Account, ids: list[str]) -> Refuse:
+    return Refuse(
+        code="foreign-secret",
+        why=f"both slots are taken, by {' and '.join(ids)}, and Vault has no value that could be "
+        "seen to work before one of them is deleted",
+        hint="delete the one that nothing uses with `rotator secrets delete`, or write the value "
+        f"of the other one to {account.vault_path} in Vault",
+    )
+
+
+def _parent_refused(account: Account) -> Refuse:
+    return Refuse(
+        code="parent-refused",
+        why=f"Vault has no secret of this account yet, and Vonage refuses the one of its parent "
+        f"{account.managed_by}",
+        hint=f"see `rotator status {account.managed_by} --refresh`",
     )
 
 

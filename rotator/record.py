@@ -9,8 +9,8 @@ no: certainly no effect), `unknown` (the answer was lost), `withdrawn` (it was n
 all, as an operator held or released the account meanwhile), `learned` (looking showed that the
 effect took place), `aborting`, `closed`. Events of an account: `refused` (an operator must
 decide), `failed` (a pass ended in an error), `drift` and `drift-over` (someone else changed
-something that keeps the account from being rotated; that is mended), `held` and `released` (an
-operator paused it, or ended that).
+something that keeps the account from being rotated, or the secret in use is older than the
+policy allows; that is mended), `held` and `released` (an operator paused it, or ended that).
 """
 
 from collections.abc import Mapping
@@ -34,6 +34,7 @@ from rotator.model import (
 from rotator.ports import Draft
 from rotator.protocol import (
     Abort,
+    Action,
     Clear,
     Close,
     Create,
@@ -42,12 +43,15 @@ from rotator.protocol import (
     Evict,
     Learn,
     Open,
+    Probe,
     Push,
     Stage,
+    Verify,
+    Wait,
 )
 
 #: The step that each effect belongs to.
-_STEPS: Mapping[type[Effect], Step] = {
+_STEPS: Mapping[type[Action], Step] = {
     Evict: Step.EVICT,
     Stage: Step.STAGE,
     Create: Step.CREATE,
@@ -55,11 +59,24 @@ _STEPS: Mapping[type[Effect], Step] = {
     Clear: Step.CLEAR,
     Delete: Step.DELETE,
 }
+#: The same for what changes nothing at Vonage or Vault.
+_STEPS_OF_OTHERS: Mapping[type[Action], Step] = {
+    Probe: Step.PROBE,
+    Verify: Step.VERIFY,
+    Wait: Step.WAIT,
+    Close: Step.COMPLETE,
+    Abort: Step.ABORT,
+}
 
 
 def step_of(action: Effect) -> Step:
     """Give the step that an effect belongs to."""
     return _STEPS[type(action)]
+
+
+def step_at(action: Action, rotation: Rotation) -> Step:
+    """Give the step that a rotation is at while `action` is done."""
+    return _STEPS_OF_OTHERS.get(type(action)) or _STEPS.get(type(action)) or rotation.step
 
 
 def target_of(action: Effect) -> dict[str, str | int | bool | None]:

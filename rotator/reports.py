@@ -73,6 +73,16 @@ def drift_text(action: Refuse) -> str:
     return f"{action.code}: {action.why}"
 
 
+def overdue_text(account: Account, world: Observation, now: datetime) -> str | None:
+    """Say that the secret in use is older than the policy allows; the same at each look."""
+    current_id = held_id(world)
+    for secret in world.listed or ():
+        if secret.id == current_id and now - secret.created_at > account.policy.max_age:
+            made = f"{secret.created_at:%Y-%m-%d %H:%M:%S} UTC"
+            return f"overdue: secret {secret.id}, made {made}, is older than max_age allows"
+    return None
+
+
 def drifted(drift: str | None) -> Draft:
     """Write down that drift began, or became another, or ended."""
     if drift is None:
@@ -92,7 +102,7 @@ def seen(account: Account, world: Observation, *, drift: str | None) -> Sighting
         current_since=current_since,
         drift=drift,
         next_due_at=_next_due(account, world.rotation),
-        first_due_at=schedule.next_due(account, current_since) if current_since else None,
+        first_due_at=_first_due(account, world, current_since),
     )
 
 
@@ -101,3 +111,12 @@ def _next_due(account: Account, rotation: Rotation | None) -> datetime | None:
     if rotation is None or rotation.outcome != "completed" or rotation.closed_at is None:
         return None
     return schedule.next_due(account, rotation.closed_at)
+
+
+def _first_due(
+    account: Account, world: Observation, current_since: datetime | None
+) -> datetime | None:
+    """Give when an account is due that never was: at once, where consumers have nothing yet."""
+    if world.entry_is_new:
+        return world.seen_at
+    return schedule.next_due(account, current_since) if current_since else None

@@ -67,18 +67,21 @@ def _doubled(first: timedelta, times: int, longest: timedelta) -> timedelta:
     return min(first * (1 << min(times - 1, 16)), longest)
 
 
+def next_check(name: str, seen_at: datetime, *, interval: timedelta) -> datetime:
+    """Give when account `name`, last seen at `seen_at`, is to be looked at again.
+
+    Each account has a moment of its own in every `interval`, so that all of them together are
+    spread over it.
+    """
+    start = _EPOCH + _fraction(name) * interval
+    return start + ((seen_at - start) // interval + 1) * interval
+
+
 def is_check_due(
     name: str, seen_at: datetime | None, *, interval: timedelta, now: datetime
 ) -> bool:
-    """Whether account `name`, last seen at `seen_at`, is to be looked at again.
-
-    Each account has a moment of its own in every `interval`, so that all of them together are
-    spread over it. One that was never seen is looked at now.
-    """
-    if seen_at is None:
-        return True
-    phase = _fraction(name) * interval
-    return (now - phase - _EPOCH) // interval > (seen_at - phase - _EPOCH) // interval
+    """Whether `next_check` has come. An account that was never seen is looked at now."""
+    return seen_at is None or next_check(name, seen_at, interval=interval) <= now
 
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rotator.ledger.deliveries import Deliveries
     from rotator.ledger.holds import Holds
     from rotator.ledger.queries import Queries
+    from rotator.ledger.subaccounts import FoundSubaccounts
     from rotator.ledger.survey import Survey
     from rotator.tracing import Tracing
     from rotator.vault import Connection, KvStore, TokenSource, Way
@@ -109,6 +110,26 @@ class Wiring:
         from rotator.ledger.holds import Holds  # noqa: PLC0415  # see above
 
         return Holds(self._ready_database)
+
+    @cached_property
+    def found(self) -> "FoundSubaccounts":
+        """The subaccounts that were found below parents."""
+        from rotator.ledger.subaccounts import FoundSubaccounts  # noqa: PLC0415  # see above
+
+        return FoundSubaccounts(self._ready_database)
+
+    def settings_with_found(self) -> Settings:
+        """Give the settings with what the ledger has of subaccounts; a ledger is not made for it.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        from rotator.ledger import schema  # noqa: PLC0415  # see above
+        from rotator.ledger.subaccounts import FoundSubaccounts  # noqa: PLC0415  # see above
+
+        if not self.settings.discover or self.revision() != schema.HEAD:
+            return self.settings
+        return self.settings.with_found(FoundSubaccounts(self.database).all())
 
     @cached_property
     def book(self) -> "Book":

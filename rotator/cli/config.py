@@ -14,7 +14,7 @@ def check(context: typer.Context) -> None:
     """Say whether the configuration is usable, or all that is wrong with it."""
     from rotator.hooks.check import findings  # noqa: PLC0415  # only this command needs it
 
-    settings = Session.of(context).settings()
+    settings = Session.of(context).configured()
     for finding in findings(settings.hooks):
         if finding.problem:
             output.say(f"warning: hook {finding.hook.name}: {finding.problem}")
@@ -30,7 +30,7 @@ def show(
     ] = False,
 ) -> None:
     """Show what is in effect: the file, the environment and the defaults."""
-    shown = Session.of(context).settings().shown()
+    shown = Session.of(context).configured().shown()
     if as_json:
         output.write_json(shown)
     else:

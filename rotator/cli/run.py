@@ -16,7 +16,7 @@ def run(context: typer.Context) -> None:
 
     session = Session.of(context)
     session.log()
-    daemon = Daemon(session.settings, os.environ)
+    daemon = Daemon(session.configured, os.environ)
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
         # Who cannot wait sends a second signal, which kills; nothing is lost by it.

@@ -79,8 +79,8 @@ class Session:
         """Where the configuration is, or is to be."""
         return self.config or Path(os.environ.get("ROTATOR_CONFIG") or DEFAULT_CONFIG)
 
-    def settings(self) -> "Settings":
-        """Load the configuration.
+    def configured(self) -> "Settings":
+        """Load the configuration: what stands in it, and nothing that was found.
 
         Raises:
             ConfigError: it is not usable.
@@ -88,6 +88,19 @@ class Session:
         from rotator.config import load  # noqa: PLC0415  # `--help` needs no validator
 
         return load(self.config_path, os.environ)
+
+    def settings(self) -> "Settings":
+        """Load the configuration, with the accounts that the daemon found below parents.
+
+        Raises:
+            ConfigError: it is not usable.
+            LedgerError: what was found cannot be read.
+        """
+        settings = self.configured()
+        if not settings.discover:
+            return settings
+        with self.wiring(settings, offline=True) as wiring:
+            return wiring.settings_with_found()
 
     @contextmanager
     def wiring(self, settings: "Settings", *, offline: bool = False) -> "Iterator[Wiring]":

@@ -98,8 +98,9 @@ def account_problems(
         yield from _fields(account)
         yield from _parent(account, parents)
         if vault is not None:
-            yield from _with_mount(account, vault.mount)
-            yield from _among_pending(account, vault.pending_prefix)
+            path = account.table.vault_path
+            yield from with_mount(account.place, path, vault.mount)
+            yield from among_pending(account.place, path, vault.pending_prefix)
 
 
 def _repeated(account: Placed, seen: dict[tuple[str, str], Placed]) -> Iterator[Problem]:
@@ -121,34 +122,39 @@ def _parent(account: Placed, parents: Mapping[str, object]) -> Iterator[Problem]
     name, parent = account.table.name, account.table.managed_by
     if not parent:
         return
-    if parent == name:
-        what = f"{parent!r} is the account itself"
-    elif parent not in parents:
-        what = f"{parent!r} is not configured{did_you_mean(parent, parents)}"
-    elif parents[parent]:
-        what = f"{parent!r} is itself managed by another; Vonage has one level of subaccounts"
-    else:
-        return
-    hint = 'name another account of this file that has no parent itself, or "" for none'
-    yield Problem(where=account.place.key("managed_by"), what=what, hint=hint)
+    what = (
+        f"{parent!r} is the account itself" if parent == name else parent_problem(parent, parents)
+    )
+    if what:
+        hint = 'name another account of this file that has no parent itself, or "" for none'
+        yield Problem(where=account.place.key("managed_by"), what=what, hint=hint)
 
 
-def _with_mount(account: Placed, mount: str) -> Iterator[Problem]:
+def parent_problem(parent: str, parents: Mapping[str, object]) -> str | None:
+    """Say why an account cannot be a parent; `parents` as in `account_problems`."""
+    if parent not in parents:
+        return f"{parent!r} is not configured{did_you_mean(parent, parents)}"
+    if parents[parent]:
+        return f"{parent!r} is itself managed by another; Vonage has one level of subaccounts"
+    return None
+
+
+def with_mount(place: Place, path: str, mount: str) -> Iterator[Problem]:
     """Find a path as policies have it, with the mount and `data` in front."""
-    path, prefix = account.table.vault_path, f"{mount}/data/"
+    prefix = f"{mount}/data/"
     if path.startswith(prefix):
         yield Problem(
-            where=account.place.key("vault_path"),
+            where=place.key("vault_path"),
             what=f"{path!r} begins with the mount, which vault.mount names already",
             hint=f"write {path.removeprefix(prefix)}",
         )
 
 
-def _among_pending(account: Placed, prefix: str) -> Iterator[Problem]:
-    path = account.table.vault_path
+def among_pending(place: Place, path: str, prefix: str) -> Iterator[Problem]:
+    """Find a path where rotator writes and deletes."""
     if f"{path}/".startswith(f"{prefix}/"):
         yield Problem(
-            where=account.place.key("vault_path"),
+            where=place.key("vault_path"),
             what=f"{path!r} lies within vault.pending_prefix ({prefix!r}), "
             "where rotator writes and deletes",
         )

@@ -15,6 +15,7 @@ from rotator.config.accounts import (
     policy_problems,
 )
 from rotator.config.auth import auth_problems
+from rotator.config.discover import discover_of, discover_problems
 from rotator.config.hooks import PlacedHook, hook_problems
 from rotator.config.path import Surroundings
 from rotator.config.problem import Problem, Unfit, key_text, unknown_key, value_text
@@ -23,6 +24,7 @@ from rotator.config.tables import (
     EXCLUSIVE,
     AccountTable,
     Daemon,
+    DiscoverTable,
     HookTable,
     Ledger,
     PolicyTable,
@@ -74,6 +76,7 @@ class Document:
         telemetry = self._top(Telemetry, "telemetry")
         accounts = self._accounts(policy, vault)
         hooks = self._hooks()
+        discover = self._discover(policy, vault)
         if vonage is None or vault is None or ledger is None or policy is None or daemon is None:
             return None
         if telemetry is None:
@@ -87,6 +90,7 @@ class Document:
             telemetry=telemetry,
             accounts=tuple(account_of(table, policy, vault.pending_prefix) for table in accounts),
             hooks=tuple(table.hook() for table in hooks),
+            discover=tuple(discover_of(table, policy) for table in discover),
         )
 
     def _refuse_unknown(self) -> None:
@@ -154,6 +158,25 @@ class Document:
             if table is not None:
                 yield Placed(place=place, table=table)
 
+    def _discover(self, default: Policy | None, vault: Vault | None) -> list[DiscoverTable]:
+        raw = self._tables.get("discover", [])
+        if not isinstance(raw, list):
+            self.problems.append(Problem(where="discover", what="is not a list of tables"))
+            return []
+        found = []
+        for index, item in enumerate(raw):
+            place = Place(table="discover", path=f"discover[{index}]")
+            table = self._table(DiscoverTable, item, place)
+            if table is None:
+                continue
+            found.append(table)
+            parents = _parents(self._tables.get("accounts"))
+            self.problems.extend(discover_problems(place, table, parents, vault))
+            if default is not None:
+                policy = policy_of(table, default)
+                self.problems.extend(policy_problems(place, table, policy))
+        return found
+
     def _table(self, model: type[AnyTable], raw: object, place: Place) -> AnyTable | None:
         self._refuse_both(raw, place)
         try:
@@ -205,8 +228,8 @@ def _note(raw: object) -> str:
     return f" ({key_text(name)})" if isinstance(name, str) and name else ""
 
 
-def _parents(raw: list[object]) -> dict[str, object]:
-    tables = [table for table in raw if isinstance(table, dict)]
+def _parents(raw: object) -> dict[str, object]:
+    tables = [table for table in raw if isinstance(table, dict)] if isinstance(raw, list) else []
     return {
         table["name"]: table.get("managed_by")
         for table in tables

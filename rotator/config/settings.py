@@ -1,17 +1,19 @@
 """The effective settings, as the rest of rotator reads them."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from rotator.config.discover import Discover, accounts_of
 from rotator.config.duration import format_duration
 from rotator.config.problem import closest
 from rotator.config.tables import Daemon, Ledger, Table, Telemetry, Vault, Vonage
 from rotator.errors import UnknownAccount
-from rotator.model import Account, OnForeign, Policy
+from rotator.model import Account, Found, OnForeign, Policy
 from rotator.notice import Hook
 
 #: What `[policy]` starts from.
@@ -38,10 +40,26 @@ class Settings:
     policy: Policy
     daemon: Daemon
     telemetry: Telemetry
-    #: In the order of the file.
+    #: In the order of the file; those that were found below a parent come last.
     accounts: tuple[Account, ...]
     #: In the order of the file.
     hooks: tuple[Hook, ...] = ()
+    discover: tuple[Discover, ...] = ()
+
+    def with_found(self, found: Iterable[Found]) -> "Settings":
+        """Give the same settings with the accounts that `[[discover]]` makes of `found`.
+
+        This is the one place where what is configured and what was found come together. Ledger
+        and daemon, status and `rotate-now` know one kind of account only.
+        """
+        configured = tuple(account for account in self.accounts if not account.discovered)
+        added = accounts_of(found, self.discover, configured, self.vault.pending_prefix)
+        return replace(self, accounts=(*configured, *added))
+
+    def found_names(self, found: Iterable[Found]) -> dict[str, str]:
+        """Name the accounts that `[[discover]]` makes of `found`, by their api keys."""
+        merged = self.with_found(found)
+        return {account.api_key: account.name for account in merged.accounts if account.discovered}
 
     def account(self, name: str) -> Account:
         """Give the account of that name.
@@ -79,19 +97,22 @@ class Settings:
         left out, so that the whole, written as TOML, is a configuration with the same effect.
         """
         tables = {name: _shown(getattr(self, name)) for name in _TABLES}
-        tables |= {"accounts": [_account_shown(account) for account in self.accounts]}
-        return tables | (
-            {"hooks": [_hook_shown(hook) for hook in self.hooks]} if self.hooks else {}
-        )
+        accounts = [_flat(account) for account in self.accounts if not account.discovered]
+        discover = {"discover": [_flat(each) for each in self.discover]} if self.discover else {}
+        hooks = {"hooks": [_hook_shown(hook) for hook in self.hooks]} if self.hooks else {}
+        return tables | {"accounts": accounts} | discover | hooks
 
 
 _TABLES = ("vonage", "vault", "ledger", "policy", "daemon", "telemetry")
 
 
-def _account_shown(account: Account) -> dict[str, Any]:
-    shown = _all_shown(vars(account))
+def _flat(described: Account | Discover) -> dict[str, Any]:
+    """Give a table with the keys of its policy among its own."""
+    shown = _all_shown(vars(described))
     policy: dict[str, Any] = shown.pop("policy")
-    del shown["pending_path"]  # follows from the prefix and the name
+    # They follow from where the account stands, and from the prefix and its name.
+    for key in ("discovered", "pending_path"):
+        shown.pop(key, None)
     return shown | policy
 
 

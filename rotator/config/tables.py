@@ -91,6 +91,25 @@ def _auth_mount(text: str | None) -> str | None:
     return mount
 
 
+def _pattern(check: Callable[[str], str], text: str) -> str:
+    """See that a pattern has a place for the api key, and gives what passes `check`."""
+    if "{api_key}" not in text:
+        raise Unfit("has no {api_key}, so that all subaccounts would share it")
+    sample = text.replace("{api_key}", "abcd1234").replace("{parent}", "parent")
+    if "{" in sample or "}" in sample:
+        raise Unfit("has braces around something else than {api_key} or {parent}")
+    checked = check(sample)
+    # Slashes around a path are no part of it.
+    start = sample.index(checked)
+    return text.strip("/") if start or len(checked) < len(sample) else text
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+        raise Unfit("is not a list of texts", hint='write ["*"] or ["prod-*", "abcd1234"]')
+    return tuple(value)
+
+
 def _on_foreign(value: object) -> OnForeign:
     for known in OnForeign:
         if value == known:
@@ -192,12 +211,14 @@ WebUrl = Annotated[str, AfterValidator(url.web_url)]
 HookUrl = Annotated[str, AfterValidator(url.hook_url)]
 VaultPath = Annotated[str, AfterValidator(path.vault_path)]
 FieldName = Annotated[str, AfterValidator(_field_name)]
+ACCOUNT_NAME = r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9_-])?"
+API_KEY = "[A-Za-z0-9]{1,64}"
 Name = Annotated[
     str,
     AfterValidator(
         partial(
             _written_as,
-            r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9_-])?",
+            ACCOUNT_NAME,
             "is no account name: at most 64 of a-z 0-9 . _ -, "
             "the first a letter or digit, the last no dot",
         )
@@ -205,10 +226,16 @@ Name = Annotated[
 ]
 ApiKey = Annotated[
     str,
-    AfterValidator(
-        partial(_written_as, "[A-Za-z0-9]{1,64}", "is no api key: letters and digits, at most 64")
-    ),
+    AfterValidator(partial(_written_as, API_KEY, "is no api key: letters and digits, at most 64")),
 ]
+
+
+VaultPattern = Annotated[str, AfterValidator(partial(_pattern, path.vault_path))]
+NamePattern = Annotated[
+    str,
+    AfterValidator(partial(_pattern, partial(_written_as, ACCOUNT_NAME, "gives no account name"))),
+]
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns)]
 
 
 class Table(BaseModel):
@@ -350,6 +377,8 @@ class Daemon(Table):
     poll: Positive = timedelta(seconds=15)
     #: How often each account is compared with Vonage and Vault between rotations.
     drift_check: Positive = timedelta(hours=6)
+    #: How often the subaccounts of each `[[discover]]` are listed.
+    discover_check: Positive = timedelta(hours=1)
     #: A file whose only line is what readers of the page have to show; None: they show nothing.
     listen_token_file: File = None
     #: HOST:PORT or unix:/PATH of the status page and metrics; "" for none.
@@ -442,6 +471,18 @@ class HookTable(Table):
         return self.url_file.name if self.url_file else ""
 
 
+class DiscoverTable(PolicyTable):
+    """`[[discover]]`: the subaccounts of one parent, with the keys of their policy that differ."""
+
+    parent: str
+    vault_path: VaultPattern
+    name: NamePattern = "{api_key}"
+    include: Patterns = ("*",)
+    exclude: Patterns = ()
+    secret_field: FieldName = "api_secret"  # noqa: S105  # a field's name
+    key_field: FieldName = "api_key"
+
+
 #: Every table by its path.
 TABLES: Mapping[str, type[Table]] = {
     "vonage": Vonage,
@@ -452,17 +493,19 @@ TABLES: Mapping[str, type[Table]] = {
     "daemon": Daemon,
     "telemetry": Telemetry,
     "accounts": AccountTable,
+    "discover": DiscoverTable,
     "hooks": HookTable,
 }
 
 #: Tables of which there may be several, which no variable can name.
-LISTS = ("accounts", "hooks")
+LISTS = ("accounts", "discover", "hooks")
 
 #: Keys of one table of which only one may be given.
 EXCLUSIVE: Mapping[str, tuple[str, str]] = {
     "ledger": ("url", "url_file"),
     "policy": ("every", "cron"),
     "accounts": ("every", "cron"),
+    "discover": ("every", "cron"),
 }
 
 

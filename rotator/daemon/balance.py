@@ -36,16 +36,19 @@ class BalanceCheck:
         self._health = health
         self._stopping = stopping
         self._on_balance = on_balance
+        self._watched = [
+            account for account in wiring.settings.accounts if account.min_balance is not None
+        ]
         self._read_at: dict[str, datetime] = {}
         #: Accounts that were warned of and have not recovered.
         self._low: set[str] = set()
 
     def run(self) -> None:
         """Read every balance whose turn it is, and say which has fallen or recovered."""
-        for account in self._wiring.settings.accounts:
+        for account in self._watched:
             if self._stopping.is_set():
                 return
-            if account.min_balance is None or not self._is_turn(account):
+            if not self._is_turn(account):
                 continue
             self._read_at[account.name] = datetime.now(UTC)
             try:

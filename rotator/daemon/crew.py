@@ -43,11 +43,17 @@ class Crew:
         with self._lock:
             return any(used is wiring for used in self._running.values())
 
-    def start(self, account: Account, wiring: Wiring, attempt: Callable[[], Report]) -> None:
-        """Run `attempt` in a thread of its own."""
+    def start(
+        self,
+        account: Account,
+        wiring: Wiring,
+        attempt: Callable[[], Report],
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Run `attempt` in a thread of its own, and `then` once it no longer counts as running."""
         # Not waited for for ever at the end: see `join`.
         thread = threading.Thread(
-            target=self._run, args=(account, attempt), name=account.name, daemon=True
+            target=self._run, args=(account, attempt, then), name=account.name, daemon=True
         )
         with self._lock:
             self._running[account.name] = wiring
@@ -61,13 +67,21 @@ class Crew:
 
     def join(self, deadline: float) -> bool:
         """Wait for all passes to end, until `deadline` at most; give whether they did."""
-        with self._lock:
-            threads = list(self._threads)
-        for thread in threads:
-            thread.join(min(threading.TIMEOUT_MAX, max(0.0, deadline - time.monotonic())))
-        return not any(thread.is_alive() for thread in threads)
+        # One that ends may have started another.
+        while threads := self._alive():
+            for thread in threads:
+                thread.join(min(threading.TIMEOUT_MAX, max(0.0, deadline - time.monotonic())))
+            if deadline <= time.monotonic():
+                return not self._alive()
+        return True
 
-    def _run(self, account: Account, attempt: Callable[[], Report]) -> None:
+    def _alive(self) -> list[threading.Thread]:
+        with self._lock:
+            return [thread for thread in self._threads if thread.is_alive()]
+
+    def _run(
+        self, account: Account, attempt: Callable[[], Report], then: Callable[[], None]
+    ) -> None:
         try:
             self._tell(attempt())
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
@@ -80,6 +94,8 @@ class Crew:
         finally:
             with self._lock:
                 self._running.pop(account.name, None)
+            then()
+            with self._lock:
                 self._threads.discard(threading.current_thread())
 
     def _tell(self, report: Report) -> None:

@@ -1,8 +1,11 @@
 """Comparing accounts with Vonage and Vault between their rotations."""
 
+import heapq
+import itertools
 import threading
-from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -13,25 +16,42 @@ from rotator.model import Account
 from rotator.ports import Draft
 from rotator.wiring import Wiring
 
+if TYPE_CHECKING:
+    from rotator.engine import Engine
+
 _log = structlog.get_logger(__name__)
+
+Told = Callable[[str, Draft], None]
+#: Before any other time.
+_AT_ONCE = datetime.min.replace(tzinfo=UTC)
+
+
+def _untold(_name: str, _draft: Draft) -> None:
+    """Tell nobody."""
 
 
 class DriftCheck:
     """Looks at each account once in every interval, one after the other. Of one configuration.
 
-    The first look at an account also settles when it is due for the first time.
+    The first look at an account also settles when it is due for the first time. When each one's
+    turn is, is kept in memory, so that a run that finds nothing to do costs nothing, however many
+    accounts there are; the ledger says whether another daemon was faster.
     """
 
-    def __init__(self, wiring: Wiring, *, health: Health, stopping: threading.Event) -> None:
-        """Prepare; nothing is asked yet."""
+    def __init__(
+        self, wiring: Wiring, *, health: Health, stopping: threading.Event, told: Told = _untold
+    ) -> None:
+        """Prepare; nothing is asked yet. `told` hears of drift once it is recorded."""
         self._wiring = wiring
         self._health = health
         self._stopping = stopping
-        # A parent has to find its children's due times settled when it becomes due itself.
-        self._order = deque(wiring.settings.children_first())
-        #: Failures in a row by account, and when to look again.
+        self._listener = told
+        #: When each account is to be looked at, the next one first; of those at once, the one
+        #: that came first. None before the ledger was asked.
+        self._turns: list[tuple[datetime, int, Account]] | None = None
+        self._numbers = itertools.count()
+        #: Failures in a row by account.
         self._failures: dict[str, int] = {}
-        self._retry_at: dict[str, datetime] = {}
         self._is_over = False
 
     def end(self) -> None:
@@ -44,39 +64,64 @@ class DriftCheck:
         Raises:
             RotatorError: the ledger cannot be used.
         """
-        last_seen = self._wiring.queries.last_seen()
+        if self._turns is None:
+            self._turns = self._first_turns()
+        began = datetime.now(UTC)
         engine = self._wiring.engine(self._told)
-        for account in tuple(self._order):
+        while self._turns and self._turns[0][0] <= began:
             if self._stopping.is_set() or self._is_over:
                 return
-            if not self._is_turn(account, last_seen.get(account.name)):
-                continue
-            try:
-                engine.refresh(account)
-            except Busy:
-                # Who works on it keeps what it sees.
-                continue
-            except RotatorError as error:
-                if self._health.failed(error):
-                    # The others would fare no better. Next time another one is the first, in
-                    # case it is about this one after all.
-                    self._order.rotate(-1 - self._order.index(account))
-                    return
-                self._failed(account, error)
-            except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
-                _log.error("unexpected error", account=account.name, exc_info=error)
-                self._put_off(account)
-            else:
-                self._failures.pop(account.name, None)
-                self._health.answered("vault")
-                self._health.answered("vonage")
+            _, _, account = self._turns[0]
+            seen_at = self._wiring.queries.last_seen([account.name]).get(account.name)
+            heapq.heappop(self._turns)
+            if seen_at and (turn := self._after(account, seen_at)) > began:
+                self._put(account, turn)
+            elif not self._looked(engine, account):
+                return
 
-    def _is_turn(self, account: Account, seen_at: datetime | None) -> bool:
-        now, interval = datetime.now(UTC), self._wiring.settings.daemon.drift_check
-        retry_at = self._retry_at.get(account.name, now)
-        return retry_at <= now and schedule.is_check_due(
-            account.name, seen_at, interval=interval, now=now
-        )
+    def _first_turns(self) -> list[tuple[datetime, int, Account]]:
+        last_seen = self._wiring.queries.last_seen()
+        turns = []
+        # A parent has to find its children's due times settled when it becomes due itself.
+        for account in self._wiring.settings.children_first():
+            seen_at = last_seen.get(account.name)
+            turn = self._after(account, seen_at) if seen_at else _AT_ONCE
+            turns.append((turn, next(self._numbers), account))
+        heapq.heapify(turns)
+        return turns
+
+    def _after(self, account: Account, seen_at: datetime) -> datetime:
+        interval = self._wiring.settings.daemon.drift_check
+        return schedule.next_check(account.name, seen_at, interval=interval)
+
+    def _put(self, account: Account, turn: datetime) -> None:
+        if self._turns is not None:
+            heapq.heappush(self._turns, (turn, next(self._numbers), account))
+
+    def _looked(self, engine: "Engine", account: Account) -> bool:
+        """Look at an account; give whether to go on with the others."""
+        now = datetime.now(UTC)
+        try:
+            engine.refresh(account)
+        except Busy:
+            # Who works on it keeps what it sees.
+            self._put(account, now)
+        except RotatorError as error:
+            if self._health.failed(error):
+                # The others would fare no better. Next time another one is the first, in case it
+                # is about this one after all.
+                self._put(account, now)
+                return False
+            self._failed(account, error)
+        except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
+            _log.error("unexpected error", account=account.name, exc_info=error)
+            self._put_off(account)
+        else:
+            self._failures.pop(account.name, None)
+            self._put(account, self._after(account, now))
+            self._health.answered("vault")
+            self._health.answered("vonage")
+        return True
 
     def _failed(self, account: Account, error: RotatorError) -> None:
         failures = self._put_off(account)
@@ -85,8 +130,9 @@ class DriftCheck:
 
     def _put_off(self, account: Account) -> int:
         failures = self._failures[account.name] = self._failures.get(account.name, 0) + 1
-        self._retry_at[account.name] = schedule.retry_at(account.name, failures, datetime.now(UTC))
+        self._put(account, schedule.retry_at(account.name, failures, datetime.now(UTC)))
         return failures
 
     def _told(self, name: str, draft: Draft) -> None:
         _log.warning(draft.event, account=name, detail=draft.detail)
+        self._listener(name, draft)

@@ -3,7 +3,10 @@
 import dataclasses
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -11,14 +14,17 @@ from rotator.daemon.crew import Crew
 from rotator.daemon.health import Health
 from rotator.errors import RotatorError, StoreUnavailable
 from rotator.model import Account, Request, Rotation
-from rotator.ports import Draft
+from rotator.ports import Draft, Lease
 from rotator.protocol import waits_until
 from rotator.wiring import Wiring
 
+if TYPE_CHECKING:
+    from rotator.engine import Engine
+
 _log = structlog.get_logger(__name__)
 
-#: How many due accounts are offered at once to be claimed; a database bounds a query's values.
-MOST_NAMES = 10_000
+#: How many due accounts are offered at once to be claimed, at least: some may be taken.
+OFFERED = 32
 _DUE = Request(reason="due")
 
 
@@ -40,6 +46,11 @@ class Poll:
         self._crew = crew
         self._health = health
         self._stopping = stopping
+        #: Due accounts that no worker was free for yet, the longest due first.
+        self._backlog: list[str] = []
+        self._is_over = False
+        #: Taken to claim from the backlog.
+        self._claiming = threading.Lock()
 
     def due(self) -> list[str]:
         """Name the accounts that may be worked on now and that nobody here works on.
@@ -66,22 +77,53 @@ class Poll:
         Raises:
             RotatorError: the ledger cannot be written.
         """
-        free = self._wiring.settings.daemon.concurrency - len(self._crew.busy_with)
-        if not names or free <= 0 or not self._can_store():
+        if not names or not self._can_store():
             return
-        engine = dataclasses.replace(
+        with self._claiming:
+            self._backlog = list(names)
+        self._fill()
+
+    def end(self) -> None:
+        """Begin nothing more: this configuration is no longer the one."""
+        with self._claiming:
+            self._is_over, self._backlog = True, []
+
+    def _fill(self) -> None:
+        """Claim as much of the backlog as there are workers for, and start them."""
+        with self._claiming:
+            free = self._wiring.settings.daemon.concurrency - len(self._crew.busy_with)
+            if free <= 0 or not self._backlog or self._is_over or self._stopping.is_set():
+                return
+            offered = self._backlog[: max(OFFERED, 4 * free)]
+            leases = self._wiring.book.claim_due(offered, limit=free, now=datetime.now(UTC))
+            taken = {lease.account for lease in leases}
+            # What was offered and not to be had is another process's.
+            rest = offered if len(leases) == free else []
+            later = self._backlog[len(offered) :]
+            self._backlog = [*(name for name in rest if name not in taken), *later]
+            for lease in leases:
+                self._start(lease)
+
+    def _start(self, lease: Lease) -> None:
+        account = self._wiring.accounts[lease.account]
+        self._crew.start(
+            account,
+            self._wiring,
+            lambda: self._engine.attempt(account, _DUE, claimed=lease),
+            then=self._go_on,
+        )
+
+    def _go_on(self) -> None:
+        """Do not let a worker that is done wait for the next poll."""
+        # What fails here, the next poll meets again, and tells.
+        with suppress(RotatorError):
+            self._fill()
+
+    @cached_property
+    def _engine(self) -> "Engine":
+        return dataclasses.replace(
             self._wiring.engine(self._told), sleep=self._sleep, should_stop=self._stopping.is_set
         )
-        leases = self._wiring.book.claim_due(names[:MOST_NAMES], limit=free, now=datetime.now(UTC))
-        for lease in leases:
-            account = self._wiring.accounts[lease.account]
-            self._crew.start(
-                account,
-                self._wiring,
-                lambda account=account, lease=lease: engine.attempt(  # type: ignore[misc]
-                    account, _DUE, claimed=lease
-                ),
-            )
 
     def _can_store(self) -> bool:
         """Whether Vault can be used. What cannot be stored is not begun, and does not count."""

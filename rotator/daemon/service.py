@@ -18,6 +18,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from rotator.config import Settings
 from rotator.daemon.balance import BalanceCheck
 from rotator.daemon.crew import Crew
+from rotator.daemon.discovery import Discovery
 from rotator.daemon.drift import DriftCheck
 from rotator.daemon.front import Front, Heart
 from rotator.daemon.health import Health
@@ -57,6 +58,8 @@ class Daemon:
         self._scheduler = BackgroundScheduler(timezone=UTC)
         #: Taken by a job while it runs, and to replace the wiring.
         self._polling, self._looking = threading.Lock(), threading.Lock()
+        #: What of the found subaccounts is managed; None for nothing yet.
+        self._found_version: tuple[int, datetime | None] | None = None
         #: Wirings of former configurations that passes still run on.
         self._retired: list[Wiring] = []
         self._equip(self._built())
@@ -167,7 +170,10 @@ class Daemon:
         Raises:
             ConfigError: it cannot.
         """
-        wiring = Wiring(self._load(), self._environ, on_call=self._front.called)
+        return self._wired(self._load())
+
+    def _wired(self, settings: Settings) -> Wiring:
+        wiring = Wiring(settings, self._environ, on_call=self._front.called)
         _ = wiring.database, wiring.secrets, wiring.store
         return wiring
 
@@ -188,6 +194,9 @@ class Daemon:
             stopping=self._stopping,
             on_balance=self._notices.balance,
         )
+        self._discovery = Discovery(
+            wiring, health=self._health, stopping=self._stopping, told=self._front.recorded
+        )
 
     def _reload(self) -> None:
         """Take over the configuration as it is now; a bad one is refused and the old one kept."""
@@ -201,12 +210,35 @@ class Daemon:
             )  # names no place in the program
         else:
             with self._polling:
-                self._drift.end()
-                self._retired.append(self._wiring)
-                self._equip(wiring)
+                self._replace(wiring)
+                self._found_version = None
             self._schedule()
             _log.info("reloaded", accounts=len(wiring.accounts))
         self._notifier.ready()
+
+    def _replace(self, wiring: Wiring) -> None:
+        """Go on with another wiring; passes that run keep the one they have."""
+        self._drift.end()
+        self._poll.end()
+        self._retired.append(self._wiring)
+        self._equip(wiring)
+
+    def _adopt_found(self) -> None:
+        """Manage what was found below parents, by this daemon or another one.
+
+        Raises:
+            RotatorError: the ledger cannot be read.
+        """
+        if not self._wiring.settings.discover:
+            return
+        version = self._wiring.found.version()
+        if version == self._found_version:
+            return
+        settings = self._wiring.settings_with_found()
+        if settings != self._wiring.settings:
+            self._replace(self._wired(settings))
+            _log.info("accounts found", accounts=len(settings.accounts))
+        self._found_version = version
 
     def _close_retired(self) -> None:
         if not self._retired or not self._looking.acquire(blocking=False):
@@ -233,6 +265,7 @@ class Daemon:
         if self._stopping.is_set():
             return
         try:
+            self._adopt_found()
             due = self._poll.due()
         except RotatorError:
             # The scheduler runs and the ledger was asked: to be started again mends nothing.
@@ -251,6 +284,7 @@ class Daemon:
     def _look_once(self) -> None:
         with self._looking:
             if not self._stopping.is_set():
+                self._guarded(self._discovery.run)
                 self._guarded(self._drift.run)
                 self._guarded(self._balance.run)
                 self._guarded(self._notices.overdue)

@@ -28,7 +28,7 @@ def checks(wiring: Wiring) -> Iterator[Check]:
 def _account(engine: Engine, account: Account) -> Iterator[Check]:
     report, _, world = engine.plan(account, Request(reason="asked"))
     if world is None:
-        problem = report.error or Problem(code="", message="not seen", hint=None)
+        problem = report.error or Problem(code=RotatorError.code, message="not seen", hint=None)
         yield bad("account", account.name, problem.message, problem.hint)
         return
     yield _credential(account, world)

@@ -57,13 +57,17 @@ class Queries:
             known = records_of(connection, names)
         return [known[name] for name in names]
 
-    def last_seen(self) -> dict[str, datetime | None]:
+    def last_seen(self, names: Sequence[str] | None = None) -> dict[str, datetime | None]:
         """Tell of each account in the ledger when it was last seen; None for never.
+
+        With `names`, of these alone; not too many, as each is a value of the query.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
         query = select(tables.account.c.name, tables.account.c.seen_at)
+        if names is not None:
+            query = query.where(tables.account.c.name.in_(names))
         with reading(self._engine) as connection:
             return {row.name: row.seen_at for row in connection.execute(query)}
 

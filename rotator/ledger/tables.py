@@ -166,4 +166,24 @@ delivery = Table(
     Index("delivery_account", "account"),
 )
 
+#: Subaccounts that were found below a parent, as they were listed last.
+subaccount = Table(
+    "subaccount",
+    metadata,
+    #: Name of the parent's account, which need not have a row of its own yet.
+    Column("parent", String(64), primary_key=True),
+    Column("api_key", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+)
+
+#: When the subaccounts of a parent were listed last.
+listing = Table(
+    "listing",
+    metadata,
+    Column("parent", String(64), primary_key=True),
+    Column("listed_at", Instant, nullable=False),
+)
+
 Row = dict[str, Any]

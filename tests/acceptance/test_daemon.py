@@ -68,6 +68,22 @@ def test_children_are_rotated_before_their_parent(build: Build) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_worker_that_is_done_does_not_wait_for_the_next_poll(build: Build) -> None:
+    """However long the daemon waits between polls, one finds all that is due."""
+    run = build(accounts=6)
+    text = run.config.read_text().replace('poll = "1s"', 'poll = "2s"\nconcurrency = 1')
+    run.config.write_text(text)
+    process = run.start()
+    until(run.are_done)
+    assert run.stop(process) == 0
+
+    rotations = [record.last_rotation for record in run.records()]
+    opened = sorted(rotation.opened_at for rotation in rotations if rotation)
+    # With one worker, a poll for each would take five times two seconds.
+    assert opened[-1] - opened[0] < timedelta(seconds=6)
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
 def test_a_young_account_is_not_due(build: Build) -> None:
     """The first look settles the due time, from the secret's age; a start makes nothing due."""
     run = build(age=timedelta(days=1))

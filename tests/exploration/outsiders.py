@@ -52,6 +52,9 @@ def _at_vault(world: World) -> dict[str, Callable[[], None]]:
         found["deletes the pending entry"] = partial(_unstage, world, (*world.pending, None))
         found["removes the pending entry for good"] = partial(_unstage, world, ())
     kept = world.consumed
+    if not world.current:
+        for secret in world.live:
+            found[f"writes a first entry with {secret.id}"] = partial(_provide, world, secret)
     if kept is None:
         return found
     found["deletes the current entry"] = partial(_keep, world, None)
@@ -83,6 +86,12 @@ def _keep(world: World, kept: Kept | None) -> None:
     if kept and not world.works(kept.value):
         world.harmed |= {kept.value}
     world.current = (*world.current, kept)
+
+
+def _provide(world: World, secret: Issued) -> None:
+    """Give the account its entry, with a secret that works: from then on it is the one in use."""
+    world.held |= {secret.id}
+    world.current = (Kept(value=secret.value, note=None, noted=None),)
 
 
 def _unstage(world: World, versions: tuple[Staged | None, ...]) -> None:

@@ -157,8 +157,14 @@ class MemoryStore(Store):
         return _stored(version, kept)
 
     def read_base(self, account: Account) -> StoredCurrent:
-        """Refuse: only an operator's adoption asks for it, and nobody adopts here."""
-        raise NotImplementedError
+        """Read what a write would replace: here only asked for where nothing is."""
+        del account
+        self._read("read current")
+        self._process.saw("vault")
+        entry = CurrentEntry(
+            version=len(self._world.current), note=None, intact=False, has_value=False, api_key=None
+        )
+        return StoredCurrent(entry=entry, value=None, fields={})
 
     def write_current(
         self, account: Account, base: StoredCurrent, value: SecretValue, note: Note

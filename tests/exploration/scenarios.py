@@ -81,6 +81,12 @@ def accounts(
     return {"account": account, "parent": replace(account, name="parent", managed_by="")}
 
 
+def found(on_foreign: OnForeign = OnForeign.REFUSE) -> dict[str, Account]:
+    """Give the accounts where the one was found below the other."""
+    both = accounts(managed_by="parent", on_foreign=on_foreign)
+    return {**both, "account": replace(both["account"], discovered=True)}
+
+
 ASKED = Asked()
 RESUMED = Asked(request=Request(reason=None))
 WAITED = Asked(wait=True)
@@ -265,6 +271,42 @@ HELD = Scenario(
     accounts=accounts(),
     bounds=Bounds(faults=0),
 )
+BARE = World(live=(FOREIGN,), current=())
+FOUND = Scenario(
+    name="a subaccount that was found, and a first secret",
+    worlds=(replace(BARE, spread=PATIENCE),),
+    accounts=found(),
+    bounds=Bounds(stalls=True),
+)
+FOUND_LATE = Scenario(
+    name="a first secret whose request arrives late",
+    worlds=(replace(BARE, lates=1),),
+    accounts=found(),
+)
+FOUND_FORGOTTEN = Scenario(
+    name="a first secret and a ledger that is lost",
+    worlds=(replace(BARE, losses=1),),
+    accounts=found(),
+    bounds=Bounds(faults=0, ends=True),
+)
+FOUND_FULL = Scenario(
+    name="a subaccount that was found with both slots taken",
+    worlds=(replace(BARE, live=(FOREIGN, replace(FOREIGN, id="s#004", value="v#004"))),),
+    accounts=found(on_foreign=OnForeign.EVICT_OLDEST),
+    may_refuse=True,
+)
+FOUND_REPLACED = Scenario(
+    name="another process takes the lease before a first secret is pushed",
+    worlds=(BARE,),
+    accounts=found(),
+    bounds=Bounds(faults=0, takeovers=1),
+)
+FOUND_MEDDLED = Scenario(
+    name="an outsider before a first secret",
+    worlds=(replace(BARE, outsiders=1, lingers=True),),
+    accounts=found(),
+    bounds=Bounds(faults=0),
+)
 ALL = (
     PLAIN,
     LATE,
@@ -289,5 +331,11 @@ ALL = (
     GATED_REPLACED,
     GATED_LEAKED,
     HELD,
+    FOUND,
+    FOUND_LATE,
+    FOUND_FORGOTTEN,
+    FOUND_FULL,
+    FOUND_REPLACED,
+    FOUND_MEDDLED,
     *LARGER,
 )

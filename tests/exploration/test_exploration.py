@@ -44,6 +44,9 @@ LONG = (
     scenarios.MEDDLED_UNNOTED,
     scenarios.GATED,
     scenarios.GATED_REPLACED,
+    scenarios.FOUND,
+    scenarios.FOUND_LATE,
+    scenarios.FOUND_MEDDLED,
     *scenarios.LARGER,
 )
 
@@ -123,6 +126,14 @@ def without_asking_whose(*arguments: object, **named: object) -> Action:
     return action
 
 
+def with_a_stranger_as_predecessor(*arguments: object, **named: object) -> Action:
+    """Take the one secret that a subaccount was found with for the one to be replaced."""
+    action, _ = _decided(arguments, named)
+    if isinstance(action, Open) and action.predecessor_id is None:
+        return Open(predecessor_id=scenarios.FOREIGN.id)
+    return action
+
+
 def without_probing(*arguments: object, **named: object) -> Action:
     """Push a value that nobody has seen authenticate."""
     action, rotation = _decided(arguments, named)
@@ -174,6 +185,7 @@ def without_finishing(*arguments: object, **named: object) -> Action:
         (without_telling, scenarios.GATED),
         (without_minding_a_freeze, scenarios.HELD),
         (without_finishing, scenarios.HELD),
+        (with_a_stranger_as_predecessor, scenarios.FOUND_REPLACED),
     ],
 )
 def test_a_wrong_rule_is_found(

@@ -1,8 +1,13 @@
+import base64
 import io
 import json
 import logging
-from collections.abc import Iterator
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import pytest
 import structlog
@@ -24,6 +29,7 @@ def stream() -> Iterator[io.StringIO]:
     logging.root.handlers, logging.root.level = root, level
     for name, noisy in levels.items():
         logging.getLogger(name).setLevel(noisy)
+    logging.captureWarnings(capture=False)
     structlog.reset_defaults()
 
 
@@ -126,3 +132,109 @@ def test_a_terminal_gets_lines_for_people(stream: io.StringIO) -> None:
     assert "pushed" in stream.getvalue()
     assert not stream.getvalue().startswith("{")
     assert VALUE not in stream.getvalue()
+
+
+# -- The last line of defence. -------------------------------------------------------------
+
+
+def _in_context() -> None:
+    with structlog.contextvars.bound_contextvars(note=VALUE):
+        structlog.get_logger("x").info("oops")
+
+
+def _in_exception() -> None:
+    try:
+        fail()
+    except ZeroDivisionError:
+        logging.getLogger("urllib3").exception("oops %s", VALUE, stack_info=True)
+
+
+PLANTS: dict[str, Callable[[], object]] = {
+    "event": lambda: structlog.get_logger("x").info(f"made {VALUE}"),
+    "field": lambda: structlog.get_logger("x").info("oops", note=VALUE),
+    "field's name": lambda: structlog.get_logger("x").info("oops", **{VALUE: 1}),
+    "list": lambda: structlog.get_logger("x").info("oops", notes=[[VALUE]]),
+    "mapping": lambda: structlog.get_logger("x").info("oops", notes={VALUE: {VALUE: VALUE}}),
+    "bytes": lambda: structlog.get_logger("x").info("oops", note=VALUE.encode()),
+    "exception as field": lambda: structlog.get_logger("x").info("oops", note=ValueError(VALUE)),
+    "url": lambda: structlog.get_logger("x").info("oops", url=f"https://h/?s={quote(VALUE)}"),
+    "basic": lambda: structlog.get_logger("x").info(
+        "oops", header="Basic " + base64.b64encode(f"abcd1234:{VALUE}".encode()).decode()
+    ),
+    "context": _in_context,
+    "exception": _in_exception,
+    "argument": lambda: logging.getLogger("hvac").warning("body: %s", {"data": VALUE}),
+    "text": lambda: logging.getLogger("hvac").warning(f"body: {VALUE}"),  # noqa: G004  # as some do
+    "logger's name": lambda: logging.getLogger(VALUE).warning("oops"),
+    "extra": lambda: logging.getLogger("hvac").warning("oops", extra={"note": VALUE}),
+    "warning": lambda: warnings.warn(VALUE, DeprecationWarning, stacklevel=1),
+}
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+@pytest.mark.parametrize("place", PLANTS)
+def test_no_value_in_memory_is_ever_written(
+    stream: io.StringIO, place: str, *, is_terminal: bool
+) -> None:
+    """Wherever it was planted, and for people as for programs: the line is there, the value not."""
+    stream.isatty = lambda: is_terminal  # type: ignore[method-assign]
+    secret = SecretValue(VALUE)
+    logs.configure("debug", stream)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        # Entering restored the way out that warnings had before.
+        logging.captureWarnings(capture=False)
+        logging.captureWarnings(capture=True)
+        PLANTS[place]()
+    encoded = base64.b64encode(VALUE.encode()).decode()[:-4]
+
+    assert stream.getvalue().count("\n") >= 1
+    assert VALUE not in stream.getvalue()
+    assert encoded not in stream.getvalue()
+    assert secret.reveal() == VALUE
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["apscheduler", "httpx", "hvac", "urllib3", "sqlalchemy", "alembic", "asyncio", "uvicorn"],
+)
+def test_libraries_write_lines_like_ours(stream: io.StringIO, name: str) -> None:
+    """What they warn of is one line with the account that is worked on; their chatter is none."""
+    logs.configure("info", stream)
+    with structlog.contextvars.bound_contextvars(account="a", rotation_id="r", step="push"):
+        logging.getLogger(f"{name}.part").info("chatter")
+        logging.getLogger(f"{name}.part").warning("slow: %s", "disk")
+
+    (line,) = lines(stream)
+    assert line["event"] == "slow: disk"
+    assert (line["account"], line["rotation_id"], line["step"]) == ("a", "r", "push")
+
+
+# -- The journal. --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_journal", [True, False])
+def test_the_journal_is_told_how_grave_a_line_is(
+    stream: io.StringIO, tmp_path: Path, *, is_journal: bool
+) -> None:
+    """Where standard error is the journal's, each line begins with its priority."""
+    with (tmp_path / "journal").open("w+") as file:
+        status = os.fstat(file.fileno())
+        inode = status.st_ino if is_journal else status.st_ino + 1
+        logs.configure("debug", file, {"JOURNAL_STREAM": f"{status.st_dev}:{inode}"})
+        for level in ("debug", "info", "warning", "error", "critical"):
+            getattr(structlog.get_logger("x"), level)("event")
+        file.seek(0)
+        written = file.read().splitlines()
+
+    expected = ["<7>{", "<6>{", "<4>{", "<3>{", "<2>{"] if is_journal else 5 * ["{"]
+    assert [line.partition("{")[0] + "{" for line in written] == expected
+    assert not stream.getvalue()
+
+
+def test_a_stream_without_a_file_is_no_journal(stream: io.StringIO) -> None:
+    """Nor one that is none: lines have no priority there."""
+    logs.configure("info", stream, {"JOURNAL_STREAM": "1:2"})
+    structlog.get_logger("x").info("event")
+
+    assert stream.getvalue().startswith("{")

@@ -85,6 +85,7 @@ def test_defaults_are_those_of_the_design(read: Read) -> None:
             "concurrency": 8,
             "poll": "15s",
             "drift_check": "6h",
+            "discover_check": "1h",
             "listen": "127.0.0.1:9470",
         },
         "telemetry": {"otlp_endpoint": ""},
@@ -175,6 +176,7 @@ def test_example_works_without_comments_too(tmp_path: Path, method: str) -> None
     assert settings.policy.cron == "0 3 * * sun"
     assert settings.accounts[0].policy.grace == timedelta(hours=48)
     assert settings.accounts[0].min_balance == Decimal("20.0")
+    assert settings.discover[0].exclude == ("test-*",)
 
 
 def test_a_minimum_is_no_debt(refuse: Refuse, read: Read) -> None:

@@ -173,6 +173,21 @@ def test_passes_that_hang_are_not_waited_for_for_ever() -> None:
     assert crew.join(float("inf"))
 
 
+def test_a_worker_that_is_done_may_start_another() -> None:
+    """It no longer counts as running by then, and the end waits for what it started."""
+    crew, wiring, seen = Crew(health=Health()), cast("Wiring", object()), list[list[str]]()
+
+    def then() -> None:
+        seen.append(crew.busy_with)
+        if len(seen) < 3:
+            crew.start(account("a"), wiring, lambda: report(Outcome.IDLE), then)
+
+    crew.start(account("a"), wiring, lambda: report(Outcome.IDLE), then)
+    assert crew.join(float("inf"))
+
+    assert seen == [[], [], []]
+
+
 # -- systemd. ------------------------------------------------------------------------------
 
 

@@ -108,6 +108,24 @@ class VonageSimulator(Simulator):
             self._accounts.open(account)
             return account.add(secret, created, created).id
 
+    def suspend(self, api_key: str, *, suspended: bool = True) -> None:
+        """Suspend an account, or end that; it is listed so, and works on.
+
+        Raises:
+            KeyError: there is no such account.
+        """
+        with self._lock:
+            self._accounts[api_key].suspended = suspended
+
+    def move(self, api_key: str, parent: str | None) -> None:
+        """Put an account below another one, or below none, as an outsider's transfer does.
+
+        Raises:
+            KeyError: there is no such account.
+        """
+        with self._lock:
+            self._accounts[api_key].parent = parent
+
     def add_secret(self, api_key: str, value: str, *, created_at: datetime | None = None) -> str:
         """Create a secret as an outsider in the dashboard does; give its id.
 

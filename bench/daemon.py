@@ -1,0 +1,179 @@
+"""The daemon with many accounts: at rest, polling, and with a thousand of them due at once."""
+
+import os
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+
+from sqlalchemy import insert
+
+from bench.figures import Figure
+from bench.servers import ROTATOR, servers
+from rotator.config import load
+from rotator.ledger import schema, tables
+from rotator.ledger.database import open_database, writing
+from rotator.ledger.queries import Queries
+from rotator.wiring import Wiring
+
+SECTION = "daemon"
+IDLE, MANY, DUE, WORKERS = 10_000, 100_000, 1_000, 32
+#: Seconds that the daemon is left alone before, and while, it is watched.
+SETTLE, WATCH = 20.0, 60.0
+#: Seconds per request, and how many requests a rotation without a grace waits for.
+VONAGE_LATENCY, VAULT_LATENCY, VONAGE_CALLS, VAULT_CALLS = 0.100, 0.005, 4, 6
+ROUNDS = 50
+
+
+def idle() -> list[Figure]:
+    """Let a daemon with nothing to do run for a while."""
+    with _quiet(IDLE, servers_too=True) as config:
+        command = [*ROTATOR, "--config", str(config), "run"]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            try:
+                time.sleep(SETTLE)
+                before = _cpu(process.pid)
+                time.sleep(WATCH)
+                percent = (_cpu(process.pid) - before) / WATCH * 100
+                megabytes = _resident(process.pid)
+            finally:
+                process.terminate()
+    name = f"idle, {IDLE:,} accounts"
+    return [
+        Figure(section=SECTION, what=f"{name}: of a core", unit="%", ours=percent, aim="<= 0.5"),
+        Figure(section=SECTION, what=f"{name}: memory", unit="MB", ours=megabytes, aim="<= 150"),
+    ]
+
+
+def poll() -> list[Figure]:
+    """Look for due accounts among many, of which a few wait in their grace and none is due."""
+    with _quiet(MANY) as config, Wiring(load(config, {}), {}) as wiring:
+        milliseconds = [_milliseconds(wiring) for _ in range(ROUNDS)]
+    what = f"poll, {MANY:,} accounts"
+    return [
+        Figure(section=SECTION, what=what, unit="ms", ours=median(milliseconds), aim="<= 20"),
+    ]
+
+
+def due_at_once() -> list[Figure]:
+    """Let a daemon with many workers rotate many accounts, beside what the latencies allow."""
+    with servers("100ms", "5ms", accounts=DUE) as simulated:
+        text = simulated.config.read_text(encoding="utf-8")
+        text = re.sub("max_requests_per_second = .*", "max_requests_per_second = 1000000", text)
+        text = text.replace("[policy]", '[policy]\ngrace = "0s"')
+        if "[policy]" not in text:
+            text = text.replace("[[accounts]]", '[policy]\ngrace = "0s"\n[[accounts]]', 1)
+        simulated.config.write_text(
+            text.replace("[daemon]", f"[daemon]\nconcurrency = {WORKERS}"), encoding="utf-8"
+        )
+        settings = load(simulated.config, {})
+        ledger = settings.ledger.read_url()
+        _fill(ledger, [account.name for account in settings.accounts], due_in=-timedelta(days=1))
+        database = open_database(ledger)
+        queries = Queries(database)
+        command = [*ROTATOR, "--config", str(simulated.config), "run"]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            try:
+                began, ended = _span(queries)
+                used = _cpu(process.pid)
+            finally:
+                process.terminate()
+        database.dispose()
+    floor = (VONAGE_CALLS * VONAGE_LATENCY + VAULT_CALLS * VAULT_LATENCY) * DUE / WORKERS
+    name = f"{DUE:,} accounts due, {WORKERS} workers"
+    return [
+        Figure(
+            section=SECTION, what=name, unit="s", floor=floor, ours=ended - began, aim="<= 1.25"
+        ),
+        Figure(section=SECTION, what=f"{name}: CPU of each", unit="ms", ours=used / DUE * 1000),
+    ]
+
+
+def _span(queries: Queries) -> tuple[float, float]:
+    """Wait for all rotations; give when the first was opened and the last was completed."""
+    while len(queries.recorded_accounts()) < DUE or queries.open_accounts():
+        time.sleep(0.2)
+    rotations = [record.last_rotation for record in queries.accounts(queries.recorded_accounts())]
+    if any(each is None or each.outcome != "completed" for each in rotations):
+        time.sleep(0.5)
+        return _span(queries)
+    opened = min(each.opened_at.timestamp() for each in rotations if each)
+    closed = max(each.closed_at.timestamp() for each in rotations if each and each.closed_at)
+    return opened, closed
+
+
+def _milliseconds(wiring: Wiring) -> float:
+    began = time.perf_counter()
+    wiring.book.due(datetime.now(UTC))
+    return (time.perf_counter() - began) * 1000
+
+
+@contextmanager
+def _quiet(count: int, *, servers_too: bool = False) -> Iterator[Path]:
+    """Give a configuration of so many accounts, all of them just seen and none of them due."""
+    with tempfile.TemporaryDirectory() as folder, servers("0ms", "0ms") as simulated:
+        head = simulated.config.read_text(encoding="utf-8").partition("[[accounts]]")[0]
+        config = Path(folder) / "config.toml"
+        ledger = f"sqlite:///{folder}/ledger.db"
+        lines = [line for line in head.splitlines() if not line.startswith("url = ")]
+        text = "\n".join(lines).replace("[ledger]", f'[ledger]\nurl = "{ledger}"')
+        names = [f"account-{number}" for number in range(count if servers_too else 1)]
+        config.write_text(
+            "\n".join(
+                [
+                    text,
+                    *(
+                        f'[[accounts]]\nname = "{name}"\napi_key = "key{number}"\n'
+                        f'vault_path = "vonage/{name}"'
+                        for number, name in enumerate(names)
+                    ),
+                ]
+            )
+        )
+        every = [f"account-{number}" for number in range(count)]
+        _fill(ledger, every, due_in=timedelta(days=1))
+        yield config
+
+
+def _fill(ledger: str, names: Sequence[str], *, due_in: timedelta) -> None:
+    """Record accounts as just seen; a thirtieth of those that are not due is in its grace."""
+    database, now = open_database(ledger), datetime.now(UTC)
+    schema.upgrade(database)
+    rows = [{"name": name, "seen_at": now, "next_due_at": now + due_in} for name in names]
+    waiting = [
+        {
+            "account": name,
+            "id": "r",
+            "reason": "due",
+            "step": "wait",
+            "grace_seconds": 86400.0,
+            "draws": 1,
+            "rejected": 0,
+            "opened_at": now,
+            "verified_at": now,
+            "delete_due_at": now + timedelta(days=1),
+        }
+        for name in names[::30]
+    ]
+    with writing(database) as connection:
+        connection.execute(insert(tables.account), rows)
+        if due_in > timedelta():
+            connection.execute(insert(tables.rotation), waiting)
+    database.dispose()
+
+
+def _cpu(pid: int) -> float:
+    """Give the seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident(pid: int) -> float:
+    """Give the megabytes that a process has in memory."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(text.partition("VmRSS:")[2].split()[0]) / 1000

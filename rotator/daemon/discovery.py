@@ -1,0 +1,111 @@
+"""Finding the subaccounts of parents, for `[[discover]]`."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+
+from rotator import schedule
+from rotator.daemon.health import Health
+from rotator.errors import CredentialRefused, RotatorError
+from rotator.model import Account, Found, SubaccountState
+from rotator.observer import own_credential
+from rotator.ports import Draft
+from rotator.wiring import Wiring
+
+_log = structlog.get_logger(__name__)
+
+
+class Discovery:
+    """Lists each parent's subaccounts once in every interval. Of one configuration.
+
+    What it finds goes into the ledger and nowhere else: from there this daemon and all others
+    learn of it.
+    """
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        *,
+        health: Health,
+        stopping: threading.Event,
+        told: Callable[[str, Draft], None],
+    ) -> None:
+        """Prepare; nothing is asked yet. `told` hears each ledger entry once it is committed."""
+        self._wiring = wiring
+        self._health = health
+        self._stopping = stopping
+        self._told = told
+        #: Failures in a row by parent, and when to list again.
+        self._failures: dict[str, int] = {}
+        self._retry_at: dict[str, datetime] = {}
+
+    def run(self) -> None:
+        """List the subaccounts of every parent whose turn it is.
+
+        Raises:
+            RotatorError: the ledger cannot be used.
+        """
+        settings = self._wiring.settings
+        for parent in dict.fromkeys(each.parent for each in settings.discover):
+            if self._stopping.is_set() or not self._is_turn(parent):
+                continue
+            try:
+                listed = subaccounts_of(self._wiring, settings.account(parent))
+            except RotatorError as error:
+                if not self._health.failed(error):
+                    self._failed(parent, error)
+                continue
+            self._failures.pop(parent, None)
+            self._retry_at.pop(parent, None)
+            told = self._wiring.found.record(
+                parent, listed, names=settings.found_names, now=datetime.now(UTC)
+            )
+            for name, draft in told:
+                _log.warning(draft.event, account=name, detail=draft.detail)
+                self._told(name, draft)
+
+    def _is_turn(self, parent: str) -> bool:
+        now = datetime.now(UTC)
+        interval = self._wiring.settings.daemon.discover_check
+        listed_at = self._wiring.found.listed_at(parent)
+        is_due = schedule.is_check_due(parent, listed_at, interval=interval, now=now)
+        return is_due and self._retry_at.get(parent, now) <= now
+
+    def _failed(self, parent: str, error: RotatorError) -> None:
+        failures = self._failures[parent] = self._failures.get(parent, 0) + 1
+        self._retry_at[parent] = schedule.retry_at(parent, failures, datetime.now(UTC))
+        if failures == 1:
+            _log.warning("not listed", account=parent, code=error.code, reason=error.message)
+
+
+def subaccounts_of(wiring: Wiring, parent: Account) -> list[Found]:
+    """Ask Vonage for the subaccounts of `parent`, with the secret that Vault holds of it.
+
+    A refused one is read and tried once more, since it may have been rotated in between.
+
+    Raises:
+        CredentialRefused: Vault has no secret of it, or Vonage does not take it.
+        RotatorError: any other failure.
+    """
+    refused = CredentialRefused(f"Vault has no secret of {parent.name}")
+    for _ in range(2):
+        credential = own_credential(parent, wiring.store.read_current(parent))
+        if credential is None:
+            raise refused
+        try:
+            listed = wiring.subaccounts_api.list_subaccounts(credential).subaccounts
+        except CredentialRefused as error:
+            refused = error
+            continue
+        return [
+            Found(
+                parent=parent.name,
+                api_key=each.api_key,
+                title=each.name,
+                state=SubaccountState.SUSPENDED if each.suspended else SubaccountState.ACTIVE,
+            )
+            for each in listed
+        ]
+    raise refused

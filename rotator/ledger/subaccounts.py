@@ -1,0 +1,177 @@
+"""The subaccounts that were found below parents, and what becomes of their accounts' holds.
+
+They are in the ledger so that status, other daemons and restarts know them without asking Vonage.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from rotator.ledger import tables
+from rotator.ledger.book import append_to
+from rotator.ledger.database import reading, writing
+from rotator.model import Found, SubaccountState
+from rotator.ports import Draft
+
+#: Who holds an account that Vonage suspended or does not list: only such a hold ends by itself.
+HOLDER = "discovery"
+_HOLDS = {
+    SubaccountState.SUSPENDED: "Vonage has suspended this subaccount",
+    SubaccountState.GONE: "Vonage does not list this subaccount any more",
+}
+#: What is to be told of accounts: names and entries.
+Told = list[tuple[str, Draft]]
+
+
+class FoundSubaccounts:
+    """What was found, and when was looked."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Keep it in `engine`'s database."""
+        self._engine = engine
+
+    def all(self) -> list[Found]:
+        """Give every subaccount that ever was found, as it was listed last.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        with reading(self._engine) as connection:
+            return list(_found(connection, None).values())
+
+    def version(self) -> tuple[int, datetime | None]:
+        """Give what is another whenever anything of `all` has changed.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        changed_at = tables.subaccount.c.changed_at
+        with reading(self._engine) as connection:
+            row = connection.execute(select(func.count(), func.max(changed_at))).one()
+        return row[0], row[1]
+
+    def listed_at(self, parent: str) -> datetime | None:
+        """Tell when `parent`'s subaccounts were listed last; None for never.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        query = select(tables.listing.c.listed_at).where(tables.listing.c.parent == parent)
+        with reading(self._engine) as connection:
+            return connection.execute(query).scalar()
+
+    def record(
+        self,
+        parent: str,
+        listed: Sequence[Found],
+        *,
+        names: Callable[[Iterable[Found]], Mapping[str, str]],
+        now: datetime,
+    ) -> Told:
+        """Take note of what Vonage lists below `parent`, all of it.
+
+        `names` gives the names that subaccounts are managed under, by api key. What is suspended
+        or not listed any more is held, and released when it is back, unless somebody else holds
+        it. Returns what was recorded of accounts.
+
+        Raises:
+            LedgerError: the ledger cannot be written.
+        """
+        with writing(self._engine) as connection:
+            known = _found(connection, parent)
+            present = {each.api_key: each for each in listed}
+            gone = {key: _gone(each) for key, each in known.items() if key not in present}
+            now_found = present | gone
+            for key, each in now_found.items():
+                if known.get(key) != each:
+                    _keep(connection, each, is_new=key not in known, now=now)
+            _mark(connection, parent, now)
+            managed = names([*_found(connection, None).values()])
+            named = {managed[key]: each for key, each in now_found.items() if key in managed}
+            return _settle(connection, named, known, now)
+
+
+def _gone(found: Found) -> Found:
+    return Found(
+        parent=found.parent,
+        api_key=found.api_key,
+        title=found.title,
+        state=SubaccountState.GONE,
+    )
+
+
+def _found(connection: Connection, parent: str | None) -> dict[str, Found]:
+    """Give what is known, by api key: below one parent, or below all."""
+    query = select(tables.subaccount).order_by(tables.subaccount.c.api_key)
+    if parent is not None:
+        query = query.where(tables.subaccount.c.parent == parent)
+    return {
+        row["api_key"]: Found(
+            parent=row["parent"],
+            api_key=row["api_key"],
+            title=row["title"],
+            state=SubaccountState(row["state"]),
+        )
+        for row in connection.execute(query).mappings()
+    }
+
+
+def _keep(connection: Connection, found: Found, *, is_new: bool, now: datetime) -> None:
+    subaccount = tables.subaccount
+    values = {"title": found.title, "state": found.state.value, "changed_at": now}
+    ours = {"parent": found.parent, "api_key": found.api_key}
+    if is_new:
+        connection.execute(insert(subaccount).values(**ours, **values))
+    else:
+        connection.execute(update(subaccount).filter_by(**ours).values(values))
+
+
+def _mark(connection: Connection, parent: str, now: datetime) -> None:
+    listing = tables.listing
+    changed = update(listing).where(listing.c.parent == parent).values(listed_at=now)
+    if connection.execute(changed).rowcount == 0:
+        connection.execute(insert(listing).values(parent=parent, listed_at=now))
+
+
+def _settle(
+    connection: Connection, named: Mapping[str, Found], known: Mapping[str, Found], now: datetime
+) -> Told:
+    """Record what is new, and see that those are held that have to be, and no others."""
+    account = tables.account.c
+    rows = connection.execute(select(account.name, account.hold_reason, account.held_by))
+    there = {row.name: row for row in rows}
+    told: Told = []
+    for name, found in named.items():
+        row, reason = there.get(name), _HOLDS.get(found.state)
+        drafts = []
+        if row is None or found.api_key not in known:
+            detail = {"parent": found.parent, "api_key": found.api_key}
+            drafts.append(Draft(event="discovered", step=None, detail=detail))
+        hold = row.hold_reason if row else None
+        is_ours = row is not None and row.held_by == HOLDER
+        if reason and (hold is None or is_ours) and hold != reason:
+            detail = {"reason": reason, "by": HOLDER}
+            drafts.append(Draft(event="held", step=None, detail=detail))
+        elif not reason and hold and is_ours:
+            drafts.append(Draft(event="released", step=None, detail={"by": HOLDER}))
+        if drafts:
+            _write(connection, name, drafts, now)
+            told += [(name, draft) for draft in drafts]
+    return told
+
+
+def _write(connection: Connection, name: str, drafts: Sequence[Draft], now: datetime) -> None:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(tables.account).values(name=name).on_conflict_do_nothing())
+    append_to(connection, name, drafts, now)
+    values: dict[str, object] = {}
+    for draft in drafts:
+        if draft.event == "held":
+            values |= {"hold_reason": draft.detail["reason"], "held_by": HOLDER, "held_at": now}
+        if draft.event == "released":
+            values |= {"hold_reason": None, "held_by": None, "held_at": None}
+    if values:
+        changed = update(tables.account).where(tables.account.c.name == name)
+        connection.execute(changed.values(values))
