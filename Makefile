@@ -31,7 +31,18 @@ demo: $(DEMO_VENV)/project.stamp ## see a whole rotation on this machine, with n
 
 .PHONY: test
 test: $(VENV)/project.stamp ## every suite but the slow ones
-	$(BIN)/pytest -n $(JOBS) -m "not slow"
+	$(BIN)/pytest -n $(JOBS) -m "not slow and not browser"
+
+.PHONY: test-browser
+test-browser: $(VENV)/project.stamp $(if $(shell command -v npm),build/axe/axe.min.js) ## the status page in a real Chromium; pictures in build/screenshots
+	$(BIN)/pytest -m browser tests/browser
+
+# The registry's copy of what was looked at once, or none.
+build/axe/axe.min.js: tests/browser/axe-core.sha512
+	@mkdir -p $(@D)
+	@cd $(@D) && npm pack --silent "axe-core@$$(sed 's/.*axe-core-\(.*\)\.tgz/\1/' $(CURDIR)/$<)" >/dev/null
+	@cd $(@D) && sha512sum --check --quiet $(CURDIR)/$< && tar -xzf axe-core-*.tgz --strip-components=1 package/axe.min.js
+	@touch $@
 
 .PHONY: test-slow
 test-slow: $(VENV)/project.stamp ## the slow suites
@@ -44,6 +55,7 @@ test-all: $(VENV)/project.stamp ## every suite
 .PHONY: coverage
 coverage: $(VENV)/project.stamp ## branches that the in-process tests reach; the core must be at 100 %
 	$(BIN)/pytest -n $(JOBS) -m "not slow" --ignore=tests/acceptance --ignore=tests/crash \
+		--ignore=tests/browser \
 		--cov --cov-report=
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=100

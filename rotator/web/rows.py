@@ -131,8 +131,12 @@ def _slots(standing: Standing) -> tuple[Slot, ...]:
 
 
 def _kind(standing: Standing, secret_id: str) -> str:
-    rotation = standing.rotation
-    if secret_id == standing.current_id:
+    rotation, current_id = standing.rotation, standing.current_id
+    if standing.opened and current_id is None:
+        # Not sure until it was looked at again; but rotator knows what it wrote.
+        is_pushed = standing.opened.vault_version is not None
+        current_id = standing.opened.new_id if is_pushed else standing.opened.predecessor_id
+    if secret_id == current_id:
         return "current"
     if rotation and secret_id == rotation.new_id:
         return "new"

@@ -29,6 +29,8 @@ _log = structlog.get_logger(__name__)
 
 #: Entries on an account's page, and on the first page.
 HISTORY, NEWEST = 50, 8
+#: States that do not last.
+_MOVING = (State.ROTATING, State.DUE)
 #: How long what was found out about Vault is good for, in seconds: not each probe asks it.
 _KEPT = 3.0
 #: Browsers may keep what has its version in its name.
@@ -91,7 +93,7 @@ class Site:
         question = Question.of(request.query_params)
         glance = view.glance(question, now)
         rows = view.rows(glance.shown)
-        is_busy = any(each.state is State.ROTATING for each in rows)
+        is_busy = any(each.state in _MOVING for each in rows)
         return self._page(
             request,
             "index.html",
@@ -119,7 +121,7 @@ class Site:
             request,
             "account.html",
             now=now,
-            seconds=AT_WORK if own.state is State.ROTATING else AT_REST,
+            seconds=AT_WORK if own.state in _MOVING else AT_REST,
             account=shown.standing.account,
             standing=shown.standing,
             row=own,

@@ -66,6 +66,18 @@ def test_age_that_is_not_known_has_no_bar() -> None:
             {"secret_ids": ("new", "old"), "current_id": "old", "rotation": ROTATING},
             [("old", "current"), ("new", "new")],
         ),
+        (
+            {
+                "secret_ids": ("new", "old"),
+                "current_id": None,
+                "rotation": replace(ROTATING, vault_version=None),
+            },
+            [("old", "current"), ("new", "new")],
+        ),
+        (
+            {"secret_ids": ("new", "old"), "current_id": None, "rotation": WAITING},
+            [("new", "current"), ("old", "old")],
+        ),
         ({"secret_ids": ("new", "x")}, [("new", "current"), ("x", "unknown")]),
         ({"secret_ids": (), "current_id": None}, [("", "unseen"), ("", "unseen")]),
     ],

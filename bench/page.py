@@ -1,0 +1,119 @@
+"""Times the status page with ten thousand accounts and four rotations of each.
+
+python bench/page.py [--accounts N] [--ledger-url URL]: an empty database; a new SQLite file
+without it.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+from sqlalchemy import Engine, insert
+
+from rotator.config import load
+from rotator.ledger import schema, tables
+from rotator.ledger.database import open_database, writing
+from rotator.web.address import Address, shown
+from rotator.web.metrics import Metrics
+from rotator.web.server import Server
+from rotator.web.site import Pulse, Site
+from rotator.wiring import Wiring
+
+PATHS = ("/", "/?state=healthy&page=100", "/?q=0042", "/accounts/account-00007", "/metrics")
+TIMES = 15
+
+
+def main() -> None:
+    """Fill a ledger, serve it, and print how long each page takes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--accounts", type=int, default=10_000)
+    parser.add_argument("--ledger-url", default="")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        url = given.ledger_url or f"sqlite:///{folder}/ledger.db"
+        database = open_database(url)
+        schema.upgrade(database)
+        _fill(database, given.accounts)
+        config = Path(folder) / "config.toml"
+        config.write_text(_config(url, given.accounts))
+        with Wiring(load(config, {}), {}) as wiring:
+            _time(wiring)
+        database.dispose()
+
+
+def _time(wiring: Wiring) -> None:
+    site = Site(metrics=Metrics("x"), pulse=Pulse(is_live=lambda: True, away=list), version="x")
+    site.show(wiring)
+    listening = Address(text="127.0.0.1:0").listen()
+    url = shown(listening)
+    server = Server(site.app, listening)
+    server.start()
+    with httpx.Client(base_url=url, timeout=60) as client:
+        for path in PATHS:
+            client.get(path)
+            taken = [_seconds(client, path) * 1000 for _ in range(TIMES)]
+            median, worst = statistics.median(taken), max(taken)
+            print(f"{path:28} median {median:6.1f} ms, longest {worst:6.1f} ms")
+    server.stop()
+    server.join(time.monotonic() + 10)
+
+
+def _seconds(client: httpx.Client, path: str) -> float:
+    began = time.perf_counter()
+    client.get(path).raise_for_status()
+    return time.perf_counter() - began
+
+
+def _fill(database: Engine, count: int) -> None:
+    now = datetime.now(UTC)
+    ages = [timedelta(hours=number * 720 / count) for number in range(count)]
+    accounts = [
+        {
+            "name": f"account-{number:05}",
+            "listed_ids": json.dumps([f"id-{number}"]),
+            "current_id": f"id-{number}",
+            "current_since": now - age,
+            "seen_at": now,
+            "next_due_at": now - age + timedelta(days=30, hours=1),
+            "drift": "foreign: somebody was here" if number % 1000 == 0 else None,
+        }
+        for number, age in enumerate(ages)
+    ]
+    rotations = [
+        {
+            "account": f"account-{number:05}",
+            "id": f"r-{number}-{back}",
+            "reason": "due",
+            "step": "complete",
+            "grace_seconds": 0,
+            "draws": 1,
+            "rejected": 0,
+            "opened_at": now - age - timedelta(days=30 * back),
+            "closed_at": now - age - timedelta(days=30 * back),
+            "outcome": "completed",
+        }
+        for number, age in enumerate(ages)
+        for back in range(4)
+    ]
+    with writing(database) as connection:
+        connection.execute(insert(tables.account), accounts)
+        connection.execute(insert(tables.rotation), rotations)
+
+
+def _config(url: str, count: int) -> str:
+    accounts = (
+        f'[[accounts]]\nname = "account-{number:05}"\napi_key = "{number:08}"\n'
+        f'vault_path = "vonage/account-{number:05}"\n'
+        for number in range(count)
+    )
+    head = f'[vault]\naddress = "http://127.0.0.1:1"\n[ledger]\nurl = "{url}"\n'
+    return head + "".join(accounts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""The status page as people see it, with a keyboard, on a phone, and by a screen reader."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from rotator.ledger.book import Book
+from tests.acceptance.service import Service, until
+from tests.browser.conftest import ROOT, Serve, Visit, picture
+
+if TYPE_CHECKING:
+    from rotator.ports import Lease
+
+AXE = ROOT / "build" / "axe" / "axe.min.js"
+#: A page comes again by itself within this, in milliseconds.
+PATIENCE = 60_000
+#: All that is found wrong by the rules of WCAG 2.2 A and AA, and by good practice.
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+pytestmark = pytest.mark.browser
+
+
+def seen(run: Service) -> None:
+    """Have every account looked at."""
+    assert run.run("status", "--refresh").returncode == 0
+
+
+def drifted(visit: Visit) -> None:
+    """Have someone else change the first account's value in Vault, and rotator look at it."""
+    path = visit.run.world.accounts[0].vault_path
+    entry = visit.run.world.vault.read(path) or {}
+    visit.run.world.vault.write(path, entry | {"api_secret": "Another0ValueByHandxxxxxx"})
+    visit.mends.append(lambda: visit.run.world.vault.write(path, entry))
+    visit.run.run("status", "--refresh")
+
+
+def test_a_rotation_is_watched_from_due_to_complete(serve: Serve) -> None:
+    """One window that nobody touches shows it due, then its steps with times, then the end."""
+    leases: list[Lease] = []
+
+    def elsewhere(run: Service) -> Book:
+        return Book(run.database, lease_seconds=600, owner="elsewhere")
+
+    def due_but_busy(run: Service) -> None:
+        seen(run)
+        leases.append(elsewhere(run).claim("account-1", datetime.now(UTC)))
+
+    age = timedelta(days=30, minutes=1)
+    visit = serve(age=age, prepare=due_but_busy, propagation=8.0)
+    page = visit.open()
+    row = page.get_by_role("row").filter(has_text="account-1")
+    expect(row.locator(".badge")).to_have_text("due")
+    picture(page, "rotation-1-due")
+    elsewhere(visit.run).release(leases[0])
+
+    expect(row.locator(".badge")).to_have_text("rotating", timeout=PATIENCE)
+    expect(row.locator(".step.is-done", has_text="create")).to_contain_text(":")
+    expect(row.locator("[aria-current=step]")).to_contain_text("probe")
+    picture(page, "rotation-2-rotating")
+    expect(row.locator(".badge")).to_have_text("healthy", timeout=PATIENCE)
+    expect(page.locator("h1")).to_have_text("The account is well")
+    picture(page, "rotation-3-complete")
+    page.get_by_role("link", name="account-1").first.click()
+    expect(page.get_by_text("the chain is whole")).to_be_visible()
+    picture(page, "account")
+
+
+def test_thousands_are_searched_and_paged(serve: Serve) -> None:
+    """What is typed is found; pages follow each other and keep what was asked for."""
+    visit = serve(accounts=120, prepare=seen)
+    page = visit.open()
+    expect(page.get_by_text("page 1 of 3")).to_be_visible()
+    page.get_by_role("link", name="next").click()
+    expect(page.get_by_text("page 2 of 3")).to_be_visible()
+    picture(page, "page-2")
+    page.get_by_label("Name, API key, Vault path or secret id").fill("account-11")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_text("11 found")).to_be_visible()
+    names = page.locator(".who a").all_inner_texts()
+    assert set(names) == {"account-11", *(f"account-11{number}" for number in range(10))}
+    page.get_by_label("State", exact=True).select_option("drifted")
+    page.get_by_role("button", name="Find").click()
+    expect(page.get_by_text("0 found")).to_be_visible()
+    page.get_by_role("link", name="show all").click()
+    expect(page.get_by_text("page 1 of 3")).to_be_visible()
+
+
+def test_drift_is_an_alert_at_the_top(serve: Serve) -> None:
+    """An account that someone else changed comes first, counts, and says what is wrong."""
+    visit = serve(accounts=3, prepare=seen)
+    page = visit.open()
+    expect(page.locator("h1")).to_have_text("All 3 accounts are well")
+    drifted(visit)
+    page.reload()
+
+    expect(page.locator("h1")).to_have_text("1 of 3 accounts needs attention")
+    first = page.locator(".accounts .row:not(.header)").first
+    expect(first.locator(".badge")).to_have_text("drifted")
+    expect(first.locator(".note")).to_contain_text("Vonage refuses the value that Vault holds")
+    page.get_by_role("link", name="drifted").click()
+    expect(page.get_by_text("1 found")).to_be_visible()
+    assert page.title() == "1 of 3 need attention · rotator"
+    picture(page, "drift")
+
+
+def test_it_follows_the_theme_of_the_desktop(serve: Serve) -> None:
+    """Dark where that is wanted, light elsewhere."""
+    visit = serve(accounts=3, prepare=seen)
+    drifted(visit)
+    grounds = {}
+    for scheme in ("light", "dark"):
+        page = visit.open(color_scheme=scheme)
+        grounds[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        picture(page, scheme)
+
+    assert grounds == {"light": "rgb(244, 245, 248)", "dark": "rgb(14, 17, 23)"}
+
+
+def test_it_fits_a_phone(serve: Serve) -> None:
+    """At 360 pixels nothing is cut off and nothing has to be moved sideways."""
+    visit = serve(accounts=3, age=timedelta(days=40))
+    until(visit.run.are_done)
+    drifted(visit)
+    for name, path in (("index", "/"), ("account", "/accounts/account-2"), ("sorry", "/nothing")):
+        page = visit.open(path, width=360) if name != "sorry" else _sorry(visit)
+        picture(page, f"phone-{name}")
+
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
+
+
+def test_a_keyboard_is_enough(serve: Serve) -> None:
+    """The first stop leads past the header; links and the form are reached in their order."""
+    visit = serve(prepare=seen)
+    page = visit.open("/?paused=1")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "account-1":
+            break
+    page.keyboard.press("Enter")
+
+    expect(page).to_have_url(f"{visit.url}/accounts/account-1")
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not there: make build/axe/axe.min.js")
+def test_it_is_accessible(serve: Serve) -> None:
+    """Axe finds nothing to complain of, on any page, in both themes, and on a phone."""
+    visit = serve(accounts=3, age=timedelta(days=40), prepare=_with_grace)
+    until(lambda: visit.run.outcomes() == {"None": 3})
+    until(
+        lambda: all(
+            each.last_rotation and each.last_rotation.verified_at for each in visit.run.records()
+        )
+    )
+    drifted(visit)
+    paths = ("/", "/?state=waiting", "/?q=nothing", "/accounts/account-1", "/accounts/account-2")
+    views: list[dict[str, Any]] = [
+        {"color_scheme": "light"},
+        {"color_scheme": "dark"},
+        {"color_scheme": "light", "width": 360},
+    ]
+    found = [
+        (path, view, problem)
+        for view in views
+        for path in paths
+        for problem in _problems(visit.open(path, **view))
+    ]
+
+    assert not found
+
+
+def _with_grace(run: Service) -> None:
+    run.configure(grace="24h", jitter="0s")
+
+
+def _sorry(visit: Visit) -> Page:
+    """Open a page that is not there, of which the browser itself complains."""
+    page = visit.open("/nothing", width=360)
+    visit.complaints.clear()
+    return page
+
+
+def _problems(page: Page) -> list[str]:
+    """Have axe look at a page. It is brought in past the page's policy, which forbids scripts."""
+    page.evaluate(Path(AXE).read_text())
+    run = f"axe.run(document, {{runOnly: {json.dumps(RULES)}}})"
+    violations = page.evaluate(f"{run}.then(result => result.violations)")
+    return [
+        f"{each['id']}: {node['html'][:200]} {node['failureSummary'][:200]}"
+        for each in violations
+        for node in each["nodes"][:2]
+    ]
