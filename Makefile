@@ -12,7 +12,7 @@ VENV := .venv
 DEMO_VENV := .venv-demo
 BIN := $(VENV)/bin
 JOBS ?= 2
-CHECKED = $(wildcard rotator migrations tests bench)
+CHECKED = $(wildcard rotator migrations tests bench docs)
 CORE := rotator/protocol.py,rotator/record.py,rotator/plan.py,rotator/observer.py
 CORE := $(CORE),rotator/adoption.py,rotator/engine.py,rotator/loop.py,rotator/effects.py,rotator/journal.py,rotator/reports.py
 CORE := $(CORE),rotator/schedule.py,rotator/ledger/*
@@ -74,6 +74,11 @@ types: $(VENV)/project.stamp ## types alone
 format: $(VENV)/project.stamp ## mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+.PHONY: docs
+docs: $(VENV)/project.stamp ## write the generated parts of docs/ anew
+	$(BIN)/python -m docs.diagram
+	$(BIN)/python -m docs.configuration
 
 .PHONY: bench
 bench: $(VENV)/project.stamp ## measure a rotation, the start, a fleet and growth; minutes

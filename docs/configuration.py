@@ -1,0 +1,128 @@
+"""Writes the configuration reference: `python -m docs.configuration` writes configuration.md.
+
+Keys, kinds and defaults are those of the settings model; what a key means is said once, in
+`config.example.toml`, from which this takes it.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from rotator.config import format_duration
+from rotator.config.environment import overrides
+from rotator.config.settings import DEFAULT_POLICY
+from rotator.config.tables import LISTS, TABLES
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "configuration.md"
+
+
+def page(text: str) -> str:
+    """Give the page anew: its tables; what stands above them stays as it is."""
+    variables = {path: name for name, path in overrides().items()}
+    meanings = _meanings((ROOT / "config.example.toml").read_text())
+    parts = [text.partition("## ")[0].rstrip() + "\n"]
+    for table, model in TABLES.items():
+        title = f"[[{table}]]" if table in LISTS else f"[{table}]"
+        parts.append(f"## `{title}`\n")
+        if table == "accounts":
+            parts.append("Any key of `[policy]` may stand here too, for this account alone.\n")
+        parts.append("| key | kind | default | meaning |\n|---|---|---|---|")
+        for key, field in model.model_fields.items():
+            is_of_policy = table == "accounts" and key in TABLES["policy"].model_fields
+            if is_of_policy or f"{table}.{key}" in TABLES:
+                continue
+            variable = variables.get((table, key))
+            meaning = meanings.get((table, key), "")
+            named = f"{meaning} `${variable}`" if variable else meaning
+            cells = (f"`{key}`", _kind(field), _default(table, key, field), named)
+            parts.append(f"| {' | '.join(map(_cell, cells))} |")
+        parts.append("")
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "&#124;").replace("<", "&lt;")
+
+
+def _kind(field: FieldInfo) -> str:
+    kinds = list(dict.fromkeys(_kinds(field.annotation)))
+    return " or ".join(kinds)
+
+
+def _kinds(annotation: Any) -> Iterator[str]:  # noqa: ANN401  # whatever a field is typed as
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _kinds(get_args(annotation)[0])
+    elif origin in (Union, UnionType):
+        for part in get_args(annotation):
+            yield from _kinds(part)
+    elif origin is not None:
+        yield "list"
+    elif annotation is not type(None):
+        yield _NAMES.get(annotation) or _named(annotation)
+
+
+_NAMES: dict[Any, str] = {
+    bool: "true or false",
+    float: "number",
+    int: "number",
+    str: "text",
+    timedelta: "duration",
+    Path: "path",
+}
+
+
+def _named(annotation: type) -> str:
+    return "text" if issubclass(annotation, Enum) else "table"
+
+
+def _default(table: str, key: str, field: FieldInfo) -> str:
+    if table == "policy":
+        return _text(getattr(DEFAULT_POLICY, key))
+    if table == "ledger" and key == "url":
+        return "`sqlite:////var/lib/rotator/ledger.db`"
+    return "required" if field.is_required() else _text(field.get_default())
+
+
+def _text(value: object) -> str:
+    match value:
+        case timedelta():
+            return f"`{format_duration(value)}`"
+        case bool():
+            return f"`{str(value).lower()}`"
+        case Enum():
+            return f"`{value.value}`"
+        case "":
+            return '`""`'
+        case str() | int() | float():
+            return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+        case _:
+            return ""
+
+
+def _meanings(example: str) -> dict[tuple[str, str], str]:
+    """Give the comment above each key of the example, by table and key."""
+    found: dict[tuple[str, str], str] = {}
+    table, comment = "", [""]
+    for line in example.splitlines():
+        if header := re.fullmatch(r"#?\[+([a-z.]+)\]+", line):
+            table, comment = header[1], []
+        elif key := re.match(r"#?([a-z_]+) = ", line):
+            found.setdefault((table, key[1]), " ".join(comment))
+            comment = []
+        elif line.startswith("# "):
+            comment.append(line.removeprefix("# "))
+        else:
+            comment = []
+    return found
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text()))

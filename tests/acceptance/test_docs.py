@@ -1,0 +1,136 @@
+"""The documentation: what is generated is up to date, links lead somewhere, commands exist."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from docs import configuration, diagram
+from rotator.cli.app import command_of
+from rotator.config.tables import TABLES
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("ops/*.md")])
+
+
+def blocks(page: Path) -> list[str]:
+    """Give the shell blocks of a page, in their order."""
+    return re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Give the rotator commands of a page's shell blocks, without the command's own name."""
+    for block in blocks(page):
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["rotator"]:
+                # What stands behind is the shell's.
+                ends = [words.index(mark) for mark in (">", "|", "&&", ";") if mark in words]
+                yield words[1 : min(ends, default=len(words))]
+
+
+def anchors(page: Path) -> set[str]:
+    """Give the anchors of a page's headings, as they are made where it is shown."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# -- Generated pages. ----------------------------------------------------------------------
+
+
+def test_the_diagram_is_what_the_rules_do() -> None:
+    """Who changes the rules draws them anew: python -m docs.diagram."""
+    text = diagram.PAGE.read_text()
+
+    assert diagram.page(text) == text
+    for edge in ("Observe --> Open", "Stage --> Create", "Ask --> Delete", "Abort --> Clear"):
+        assert edge in text
+
+
+def test_the_configuration_reference_is_up_to_date() -> None:
+    """Who adds a key writes the page anew: python -m docs.configuration."""
+    text = configuration.PAGE.read_text()
+
+    assert text == configuration.page(text)
+    for table, model in TABLES.items():
+        assert f"[{table}]" in text
+        assert all(f"`{key}`" in text or f"{table}.{key}" in TABLES for key in model.model_fields)
+
+
+# -- Links and commands. -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each relative link names a file that is there, and a heading in it."""
+    found = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    for link in found:
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_are_such_as_the_parser_takes(page: Path) -> None:
+    """Every command line in a shell block has a command, options and arguments that exist."""
+    for arguments in commands(page):
+        command = command_of("rotator")
+        context = command.make_context("rotator", [*arguments])
+        while hasattr(command, "resolve_command"):
+            _, command, rest = command.resolve_command(
+                context, [*context._protected_args, *context.args]
+            )
+            context = command.make_context(command.name, rest, parent=context)
+
+        assert context.command is command
+
+
+def test_the_index_names_every_page() -> None:
+    """No page is written that nobody finds."""
+    index = (ROOT / "docs" / "README.md").read_text()
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+    assert pages == set(re.findall(r"\]\(([\w-]+\.md)\)", index))
+
+
+# -- The quick start, run. -----------------------------------------------------------------
+
+
+def test_the_quick_start_works_from_its_first_line_to_its_last(tmp_path: Path) -> None:
+    """Simulators as it starts them; then each of its commands succeeds, and rotates for real."""
+    page = ROOT / "docs" / "quickstart.md"
+    start, *others = commands(page)
+    environment = {"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": "sim.toml"}
+    program = [sys.executable, "-m", "rotator"]
+    with subprocess.Popen(
+        [*program, *start], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as simulators:
+        try:
+            assert simulators.stdout
+            simulators.stdout.readline()
+            done = [
+                subprocess.run(
+                    [*program, *arguments],
+                    cwd=tmp_path,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                for arguments in others
+            ]
+        finally:
+            simulators.terminate()
+
+    assert [each.returncode for each in done] == [0] * len(others), done
+    assert "export ROTATOR_CONFIG=sim.toml" in page.read_text()
+    assert len(others) == 8
+    assert "account-1" in done[-1].stdout
