@@ -108,7 +108,8 @@ class Standing:
         return rotation.error_code != SUPERSEDED
 
     @property
-    def _deletion_at(self) -> datetime | None:
+    def deletion_at(self) -> datetime | None:
+        """When the open rotation's old secret may be deleted; None while nothing waits for it."""
         return window.deletion_at(self.account.policy, self.opened) if self.opened else None
 
     @property
@@ -139,8 +140,8 @@ class Standing:
             yield "due for {age}", self.due_from, _TOLERANCE
         if self.current_since:
             yield f"secret older than {words.span(max_age)}", self.current_since, max_age
-        if self._deletion_at:
-            yield "old secret to be deleted for {age}", self._deletion_at, _LATE
+        if self.deletion_at:
+            yield "old secret to be deleted for {age}", self.deletion_at, _LATE
 
     @property
     def needs_attention(self) -> bool:
@@ -186,25 +187,27 @@ class Standing:
         return f"{rotation.outcome} {words.age(rotation.closed_at, self.now)} ago{code}"
 
     def _notes(self) -> list[str]:
-        waits = self._deletion_at
-        gate = self._gate_note()
+        waits = self.deletion_at
+        gate = self.gate_note()
         notes = {
             "held: ": str(self.hold) if self.hold else None,
             "": self.drift,
             "overdue: ": self.lateness,
             "waiting for gate ": gate,
             "waiting until ": words.moment(waits) if waits and not gate else None,
-            "hook ": self._hook_note(),
+            "hook ": self.hook_note(),
         }
         return [f"{word}{note}" for word, note in notes.items() if note]
 
-    def _gate_note(self) -> str | None:
+    def gate_note(self) -> str | None:
+        """Say which gate is waited for, since when, and why; None where none is."""
         opened = self.opened
         if opened is None or opened.gate is None:
             return None
         return f"{opened.gate} since {words.moment(opened.gate_since)}: {opened.gate_reason}"
 
-    def _hook_note(self) -> str | None:
+    def hook_note(self) -> str | None:
+        """Say which hook fails, and why; None where none does."""
         failing = [each for each in self.undelivered if each.reason is not None]
         if not failing:
             return None

@@ -16,7 +16,7 @@ from rotator.config import Settings, VaultAuth
 from rotator.config.url import sqlite_path
 from rotator.errors import ConfigError, LedgerUnusable
 from rotator.model import Account
-from rotator.notice import Event, hearing
+from rotator.notice import Event, Undelivered, hearing
 from rotator.ports import Draft
 
 if TYPE_CHECKING:
@@ -225,6 +225,14 @@ class Wiring:
         vonage, vault = self.settings.vonage.timeout, self.settings.vault.timeout
         hook = max((hook.timeout for hook in self.settings.hooks), default=timedelta())
         return 60 + 2 * (3 * (vonage + vault) + hook).total_seconds()
+
+    def undelivered(self) -> dict[str, tuple[Undelivered, ...]]:
+        """Give what hooks were not told yet, by account, the oldest first."""
+        found: dict[str, tuple[Undelivered, ...]] = {}
+        if self.settings.hooks:
+            for each in self.deliveries.undelivered([hook.name for hook in self.settings.hooks]):
+                found[each.account] = (*found.get(each.account, ()), each)
+        return found
 
     # -- Vonage. ---------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 """`status`: how every account stands."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,6 @@ from rotator.cli.session import Session, chosen
 from rotator.cli.unexpected import described
 from rotator.errors import Busy, RotatorError
 from rotator.model import Account, Problem
-from rotator.notice import Undelivered
 from rotator.standing import Standing
 
 if TYPE_CHECKING:
@@ -54,20 +52,11 @@ def status(
 
 def _standings(wiring: "Wiring", accounts: Sequence[Account], now: datetime) -> list[Standing]:
     records = wiring.queries.accounts([account.name for account in accounts])
-    undelivered = _undelivered(wiring)
+    undelivered = wiring.undelivered()
     return [
-        Standing.of(account, record, now, tuple(undelivered[account.name]))
+        Standing.of(account, record, now, undelivered.get(account.name, ()))
         for account, record in zip(accounts, records, strict=True)
     ]
-
-
-def _undelivered(wiring: "Wiring") -> dict[str, list[Undelivered]]:
-    """Give what hooks were not told yet, by account."""
-    found = defaultdict[str, list[Undelivered]](list)
-    if wiring.settings.hooks:
-        for each in wiring.deliveries.undelivered([hook.name for hook in wiring.settings.hooks]):
-            found[each.account].append(each)
-    return found
 
 
 def _refresh(wiring: "Wiring", accounts: Sequence[Account]) -> bool:

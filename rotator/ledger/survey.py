@@ -17,8 +17,8 @@ class Survey:
     """Reads what changed since the last look, so that thousands of accounts cost little.
 
     Each look reads the columns of all accounts' rows that are shown, as the database gives
-    them, and compares. Only what differs is read again with its rotations: whatever changes a
-    rotation also appends to its account's chain, whose length is one of these columns.
+    them, and compares. Only what differs is read again with its rotations: whoever changes a
+    rotation has its account's lease, and each commit prolongs that or gives it up.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -51,4 +51,6 @@ class Survey:
 _ROWS = select(
     *(type_coerce(column, NullType).label(column.name) for column in COLUMNS),
     tables.account.c.chain_seq,
+    tables.account.c.fencing_token,
+    type_coerce(tables.account.c.lease_expires_at, NullType).label("lease_expires_at"),
 )

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from rotator import words
 from rotator.ledger.chain import Entry
 from rotator.model import Policy
+from rotator.notice import Undelivered
 from rotator.standing import Standing
 from rotator.web.board import Shown, State
 from rotator.web.steps import Stage, stages
@@ -58,11 +59,19 @@ class Row:
     opened_at: datetime | None
     #: Why the open rotation was opened.
     reason: str
+    #: What hooks were not told yet.
+    undelivered: tuple[Undelivered, ...]
 
 
-def row(shown: Shown, entries: Iterable[Entry] = ()) -> Row:
-    """Put an account into words; `entries` are those of its open rotation."""
-    standing, opened = shown.standing, shown.standing.opened
+def row(
+    shown: Shown, entries: Iterable[Entry] = (), undelivered: tuple[Undelivered, ...] = ()
+) -> Row:
+    """Put an account into words.
+
+    `entries` are those of its open rotation, `undelivered` what hooks were not told yet.
+    """
+    standing = replace(shown.standing, undelivered=undelivered)
+    opened = standing.opened
     due_at, due = _next(standing)
     return Row(
         name=standing.account.name,
@@ -74,10 +83,11 @@ def row(shown: Shown, entries: Iterable[Entry] = ()) -> Row:
         due_at=due_at,
         due=due,
         is_past_due=due_at is not None and due_at <= standing.now,
-        stages=tuple(stages(opened, entries)) if opened else (),
+        stages=tuple(stages(opened, entries, deletion_at=standing.deletion_at)) if opened else (),
         rotation_id=opened.id if opened else "",
         opened_at=opened.opened_at if opened else None,
         reason=opened.reason if opened else "",
+        undelivered=undelivered,
     )
 
 
@@ -89,6 +99,10 @@ def _notes(standing: Standing) -> Iterator[str]:
         yield standing.drift
     if standing.lateness:
         yield f"overdue: {standing.lateness}"
+    if gate := standing.gate_note():
+        yield f"waiting for gate {gate}"
+    if hook := standing.hook_note():
+        yield f"hook {hook}"
     if rotation and rotation.outcome == "failed":
         ago = words.age(rotation.closed_at, standing.now)
         yield f"last rotation failed {ago} ago: {rotation.error_code}"
@@ -147,9 +161,9 @@ def _kind(standing: Standing, secret_id: str) -> str:
 
 def _next(standing: Standing) -> tuple[datetime | None, str]:
     """Say when something is to be done: a rotation, or what is left of one."""
-    opened, due_at = standing.opened, standing.next_due_at
-    if opened and opened.delete_due_at:
-        return opened.delete_due_at, f"deletion {distance(opened.delete_due_at, standing.now)}"
+    due_at, deletion_at = standing.due_from, standing.deletion_at
+    if deletion_at:
+        return deletion_at, f"deletion {distance(deletion_at, standing.now)}"
     return due_at, distance(due_at, standing.now) if due_at else "not known yet"
 
 
@@ -218,6 +232,8 @@ def policy_facts(policy: Policy) -> Iterator[tuple[str, str]]:
         yield "rotate every", words.span(policy.every)
     else:
         yield "rotate at", f"{policy.cron} ({policy.timezone})"
+    if policy.window:
+        yield "only within", f"{', '.join(policy.window)} ({policy.timezone})"
     yield "grace", words.span(policy.grace)
     yield "overdue after", words.span(policy.max_age)
     yield "foreign secrets", policy.on_foreign.value

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from http import HTTPStatus
 
@@ -255,15 +255,27 @@ class View:
     def standings(self, now: datetime) -> list[dict[str, object]]:
         """Give what `status --json` prints of each account."""
         with self._lock:
-            standings = self._board.standings(self.records(), now)
-            return [standing.document() for standing in standings]
+            standings = list(self._board.standings(self.records(), now))
+        undelivered = self.wiring.undelivered()
+        return [
+            replace(each, undelivered=undelivered.get(each.account.name, ())).document()
+            for each in standings
+        ]
 
     def rows(self, shown: Sequence[Shown]) -> list[Row]:
         """Put accounts into words, with the steps of their open rotations."""
         opened = [each.standing.opened for each in shown]
         rotations = [rotation for rotation in opened if rotation]
         entries = self.wiring.queries.progress(rotations) if rotations else {}
-        return [row(each, entries.get(each.standing.account.name, ())) for each in shown]
+        undelivered = self.wiring.undelivered()
+        return [
+            row(
+                each,
+                entries.get(each.standing.account.name, ()),
+                undelivered.get(each.standing.account.name, ()),
+            )
+            for each in shown
+        ]
 
     def newest(self, count: int) -> list[Entry]:
         """Give the newest entries of the record, the newest first."""

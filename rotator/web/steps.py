@@ -36,8 +36,10 @@ class Stage:
     note: str = ""
 
 
-def stages(rotation: Rotation, entries: Iterable[Entry]) -> list[Stage]:
-    """Tell how far a rotation is."""
+def stages(
+    rotation: Rotation, entries: Iterable[Entry], *, deletion_at: datetime | None
+) -> list[Stage]:
+    """Tell how far a rotation is; `deletion_at` is when its wait will be over."""
     done: dict[str, datetime] = {}
     trouble: dict[str, str] = {}
     for entry in entries:
@@ -47,16 +49,16 @@ def stages(rotation: Rotation, entries: Iterable[Entry]) -> list[Stage]:
             trouble.pop(step, None)
         elif entry.event in ("unknown", "rejected", "aborting"):
             trouble[step] = _TROUBLE[entry.event]
-    if Step.DELETE in done and rotation.delete_due_at:
+    if Step.DELETE in done and deletion_at:
         # Nothing is recorded when the grace is over.
-        done[Step.WAIT] = rotation.delete_due_at
+        done[Step.WAIT] = deletion_at
     shown = [step for step in Step if step in _ALWAYS or step in done or step in trouble]
     now = _now(rotation, shown, done)
     return [
         Stage(
             name=step.value,
             state="done" if step in done else "now" if step is now else "todo",
-            at=rotation.delete_due_at if step is Step.WAIT else done.get(step),
+            at=deletion_at if step is Step.WAIT else done.get(step),
             note=trouble.get(step, ""),
         )
         for step in shown

@@ -58,6 +58,12 @@ def write(
     book.commit(lease, rotation=rotation, entries=drafts, sighting=sighting, now=NOW, last=True)
 
 
+def silent(book: Book, rotation: Rotation) -> None:
+    """Commit a rotation of which nothing is to be told."""
+    lease = book.claim(rotation.account, NOW)
+    book.commit(lease, rotation=rotation, entries=[], sighting=None, now=NOW, last=True)
+
+
 def seen(**facts: Any) -> Sighting:  # noqa: ANN401  # of `Sighting`
     """Give a sighting."""
     usual: dict[str, Any] = {
@@ -103,6 +109,7 @@ def test_it_knows_what_the_queries_know(database: Engine, book: Book, survey: Su
     [
         lambda book: write(book, CLOSED),
         lambda book: write(book, FAILED),
+        lambda book: silent(book, replace(CLOSED, id="r0", opened_at=NOW - DAY, draws=9)),
         lambda book: write(book, ROTATION, sighting=seen()),
         lambda book: write(book, ROTATION, event="refused"),
         lambda book: write(book, replace(ROTATION, id="r2", opened_at=NOW + DAY)),

@@ -15,6 +15,7 @@ from rotator.config import load
 from rotator.ledger import tables
 from rotator.ledger.database import open_database, writing
 from rotator.model import SecretValue
+from rotator.notice import Event, Undelivered
 from rotator.web.address import Address, shown
 from rotator.web.guard import Guard
 from rotator.web.metrics import Metrics
@@ -270,6 +271,29 @@ def test_files_are_kept_by_browsers(visitor: Visitor) -> None:
 
     assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
     assert "immutable" in answer.headers["Cache-Control"]
+
+
+def test_what_hooks_were_not_told_is_on_the_account_s_page(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with its event, its tries and its reason; and in the document as `status` has it."""
+    failing = Undelivered(
+        account=NAMES[0],
+        hook="chat",
+        event=Event.PUSHED,
+        since=datetime.now(UTC),
+        attempts=2,
+        reason="answered 500",
+        next_try_at=datetime.now(UTC),
+    )
+    monkeypatch.setattr(visitor.wiring, "undelivered", lambda: {NAMES[0]: (failing,)})
+    page = visitor.get(f"/accounts/{NAMES[0]}").text
+    document = visitor.get("/api/status").json()["accounts"][0]
+
+    assert "Hooks to be told" in page
+    assert "tried 2 times: answered 500" in page
+    assert "hook chat fails" in visitor.get("/").text
+    assert document["undelivered"][0]["hook"] == "chat"
 
 
 def test_a_history_is_read_page_by_page(visitor: Visitor) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from rotator.ledger.chain import Entry
-from rotator.model import Step
+from rotator.model import Rotation, Step
+from rotator.notice import Event, Undelivered
 from rotator.web.board import Shown, State
 from rotator.web.rows import Slot, line, policy_facts, row
 from rotator.web.steps import Stage, stages
@@ -113,6 +114,14 @@ def test_it_is_told_what_is_next(known: dict[str, Any], due: str, *, is_past: bo
         ({"hold": HOLD}, "held: moving house (ann)"),
         ({"drift": "foreign: z"}, "foreign: z"),
         ({"current_since": NOW - 50 * DAY}, "overdue: secret older than 45d"),
+        (
+            {
+                "rotation": replace(
+                    WAITING, gate="g", gate_reason="exit 1", gate_since=NOW, gate_retry_at=NOW
+                )
+            },
+            "waiting for gate g since 2026-11-23 12:00 UTC: exit 1",
+        ),
         ({"rotation": FAILED}, "last rotation failed 2d ago: secret-rejected"),
         (
             {"failures": 1, "retry_at": NOW + HOUR},
@@ -127,6 +136,25 @@ def test_it_is_told_what_is_next(known: dict[str, Any], due: str, *, is_past: bo
 def test_it_is_told_what_is_wrong(known: dict[str, Any], note: str) -> None:
     """In the words of the ledger."""
     assert row(shown(**known)).notes == (note,)
+
+
+def test_a_hook_that_fails_is_told() -> None:
+    """With its reason; one that was not tried yet is no trouble."""
+    waiting = Undelivered(
+        account="a",
+        hook="chat",
+        event=Event.PUSHED,
+        since=NOW,
+        attempts=0,
+        reason=None,
+        next_try_at=NOW,
+    )
+    failing = replace(waiting, attempts=2, reason="answered 500")
+
+    assert row(shown(), (), (waiting,)).notes == ()
+    assert row(shown(), (), (failing,)).notes == (
+        "hook chat fails (pushed, tried 2 times): answered 500",
+    )
 
 
 def test_what_is_well_has_no_notes() -> None:
@@ -150,6 +178,11 @@ def test_a_policy_is_told_in_words(policy: dict[str, Any], fact: tuple[str, str]
 
 
 # -- The steps of a rotation. --------------------------------------------------------------
+
+
+def stages_of(rotation: Rotation, entries: list[Entry]) -> list[Stage]:
+    """Tell how far a rotation is, with no window to wait for."""
+    return stages(rotation, entries, deletion_at=rotation.delete_due_at)
 
 
 def told(found: list[Stage]) -> str:
@@ -178,14 +211,14 @@ def told(found: list[Stage]) -> str:
 )
 def test_steps_are_done_one_after_the_other(entries: list[Entry], expected: str) -> None:
     """What was done, what comes next, and what is left."""
-    assert told(stages(ROTATING, entries)) == expected
+    assert told(stages_of(ROTATING, entries)) == expected
 
 
 def test_a_wait_has_an_end() -> None:
     """A rotation in its grace says until when; after the deletion the wait is over."""
     done = [entry("done", step) for step in (Step.OPEN, Step.VERIFY, Step.CLEAR)]
-    before = {stage.name: stage for stage in stages(WAITING, done)}
-    after = {stage.name: stage for stage in stages(WAITING, [*done, entry("done", Step.DELETE)])}
+    before = {stage.name: stage for stage in stages_of(WAITING, done)}
+    after = {stage.name: stage for stage in stages_of(WAITING, [*done, entry("done", Step.DELETE)])}
 
     assert before["wait"] == Stage(name="wait", state="now", at=WAITING.delete_due_at)
     assert after["wait"].state == "done"
@@ -195,8 +228,8 @@ def test_a_wait_has_an_end() -> None:
 def test_trouble_is_told_until_it_is_over() -> None:
     """A lost answer is told at its step, and no more once it is known."""
     lost = [entry("opened", Step.OPEN), entry("unknown", Step.CREATE)]
-    found = {stage.name: stage.note for stage in stages(ROTATING, lost)}
-    mended = stages(ROTATING, [*lost, entry("learned", Step.CREATE)])
+    found = {stage.name: stage.note for stage in stages_of(ROTATING, lost)}
+    mended = stages_of(ROTATING, [*lost, entry("learned", Step.CREATE)])
 
     assert found["create"] == "answer lost; looking"
     assert not any(stage.note for stage in mended)
@@ -205,14 +238,14 @@ def test_trouble_is_told_until_it_is_over() -> None:
 def test_a_rotation_that_is_given_up_says_so() -> None:
     """Whatever was done, what is done now is to undo it."""
     rotation = replace(ROTATING, step=Step.ABORT, abort_code="x")
-    found = stages(rotation, [entry("opened", Step.OPEN), entry("aborting", Step.ABORT)])
+    found = stages_of(rotation, [entry("opened", Step.OPEN), entry("aborting", Step.ABORT)])
 
     assert found[-1] == Stage(name="abort", state="now", at=None, note="being undone")
 
 
 def test_a_rotation_that_is_over_has_nothing_to_come() -> None:
     """Between two looks a rotation may have been closed."""
-    assert "*" not in told(stages(COMPLETED, [entry("closed", Step.COMPLETE)]))
+    assert "*" not in told(stages_of(COMPLETED, [entry("closed", Step.COMPLETE)]))
 
 
 # -- Entries. ------------------------------------------------------------------------------
