@@ -23,7 +23,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Raise:
         def settings(_session: Session) -> NoReturn:
             raise error
 
-        monkeypatch.setattr(Session, "settings", settings)
+        monkeypatch.setattr(Session, "configured", settings)
 
     return fail_with
 
@@ -121,9 +121,8 @@ def test_a_value_given_as_an_argument_is_not_repeated(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "missing command"),
         (["rotate"], "no such command 'rotate'"),
-        (["ledger"], "missing command"),
+        (["ledger", "burn"], "no such command 'burn'"),
         (["rotate-now"], "no account is named"),
         (["rotate-now", "a", "--all"], "both names and --all are given"),
         (["rotate-now", "a", "--grace"], "option '--grace' requires an argument"),
