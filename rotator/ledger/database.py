@@ -159,9 +159,8 @@ def _sqlite(url: URL) -> Engine:
     def _make_private(*_connection: object) -> None:
         # SQLite gives its log and index files the mode that it finds; all of it is nobody
         # else's business. What stands in the way of a file, SQLite will say itself.
-        if url.database and url.database != ":memory:":
-            with suppress(OSError):
-                os.close(os.open(url.database, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        with suppress(OSError):
+            os.close(os.open(url.database or "", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
     @event.listens_for(engine, "connect")
     def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

@@ -123,6 +123,18 @@ def test_what_was_not_sent_waits(tmp_path: Path) -> None:
         assert late.outcome is Outcome.COMPLETED
 
 
+def test_a_window_that_closes_meanwhile_is_respected(tmp_path: Path) -> None:
+    """What was seen took until after its end: nothing is begun."""
+    with Scene(tmp_path, window=WINDOW) as scene:
+        go_to(scene, OPENS + timedelta(minutes=59, seconds=59))
+        scene.calls.plan("after", "issuer.list_secrets", 1, lambda: scene.clock.advance(seconds=9))
+        report = scene.attempt(reason="due")
+
+        assert report.outcome is Outcome.IDLE
+        assert scene.rotation() is None
+        assert scene.events() == []
+
+
 def test_drift_is_found_outside(tmp_path: Path) -> None:
     """To look is no rotation: what would keep one from starting is told at any time."""
     with Scene(tmp_path, window=WINDOW) as scene:

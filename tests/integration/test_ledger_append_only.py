@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from rotator.ledger import tables
 from rotator.ledger.book import Book
+from rotator.ledger.database import writing
 from rotator.ledger.queries import Queries
 from rotator.ports import Draft
 
@@ -160,3 +161,16 @@ def test_what_triggers_let_through_the_chain_shows(database: Engine, ledger_url:
     raw(ledger_url, drop, "UPDATE entry SET event = 'forged' WHERE seq = 2")
 
     assert Queries(database).verify("a").fault == "entry 2 was changed"
+
+
+def test_a_trigger_that_is_gone_is_missed(database: Engine) -> None:
+    """Whoever may change the schema can take a trigger away, and that is seen."""
+    queries = Queries(database)
+    whole = queries.missing_triggers()
+    is_sqlite = database.dialect.name == "sqlite"
+    gone = "entry_no_update" if is_sqlite else "entry_no_truncate"
+    with writing(database) as connection:
+        connection.exec_driver_sql(f"DROP TRIGGER {gone}{'' if is_sqlite else ' ON entry'}")
+
+    assert whole == []
+    assert queries.missing_triggers() == [gone]

@@ -134,6 +134,7 @@ def test_what_was_seen_when(database: Engine, book: Book, queries: Queries) -> N
         connection.execute(seen)
 
     assert queries.last_seen() == {"a": None, "b": NOW}
+    assert queries.last_seen(["b", "c"]) == {"b": NOW}
 
 
 def test_open_accounts_have_an_open_rotation(book: Book, queries: Queries) -> None:
