@@ -1,6 +1,7 @@
 """The commands, put together: `rotator` and, for `rotate-now` alone, a program of its own."""
 
 from collections.abc import Callable
+from inspect import getdoc
 from typing import Any
 
 import typer
@@ -41,7 +42,7 @@ def command_of(program: str) -> Any:  # noqa: ANN401  # typer has no public name
     """Give the command that `program` stands for."""
     if program != "rotate-now":
         return get_command(_rotator())
-    app = _group(None)
+    app = _program(None)
     _add(app, "rotate-now", rotate_now.rotate_now, *_ROTATE_NOW, program="rotate-now")
     return get_command(app)
 
@@ -50,7 +51,7 @@ _ROTATE_NOW = ("sms-prod", "sms-prod --dry-run", "--all --json", "sms-prod --com
 
 
 def _rotator() -> typer.Typer:
-    app = _group("Keep Vonage API secrets young: create, store in Vault, verify, wait, delete.")
+    app = _program("Keep Vonage API secrets young: create, store in Vault, verify, wait, delete.")
     app.callback(
         invoke_without_command=True,
         epilog=_examples(
@@ -105,14 +106,18 @@ def _rotator() -> typer.Typer:
 
 
 def _ledger() -> typer.Typer:
-    app = _group("The record of every step: check it, copy it.")
+    app = _group(
+        "ledger", "The record of every step: check it, copy it.", "verify", "export > ledger.ndjson"
+    )
     _add(app, "ledger verify", ledger.verify, "", "sms-prod --offline", "--json")
     _add(app, "ledger export", ledger.export, "> ledger.ndjson", "sms-prod")
     return app
 
 
 def _secrets() -> typer.Typer:
-    app = _group("An account's secrets at Vonage, by hand.")
+    app = _group(
+        "secrets", "An account's secrets at Vonage, by hand.", "list sms-prod", "create sms-prod"
+    )
     _add(app, "secrets list", secrets.list_, "sms-prod", "sms-prod --json")
     _add(app, "secrets show", secrets.show, "sms-prod 3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10")
     _add(app, "secrets create", secrets.create, "sms-prod", "sms-prod --from-file - < value")
@@ -127,7 +132,12 @@ def _secrets() -> typer.Typer:
 
 
 def _account() -> typer.Typer:
-    app = _group("An account's balance and callbacks at Vonage, by hand.")
+    app = _group(
+        "account",
+        "An account's balance and callbacks at Vonage, by hand.",
+        "balance",
+        "callbacks sms-prod",
+    )
     _add(app, "account balance", account.balance, "", "sms-prod --json")
     _add(app, "account top-up", account.top_up, "sms-prod --transaction 8ef2447e69604f64")
     _add(
@@ -142,20 +152,24 @@ def _account() -> typer.Typer:
 
 
 def _subaccounts() -> typer.Typer:
-    app = _group("A primary account's subaccounts at Vonage.")
+    app = _group("subaccounts", "A primary account's subaccounts at Vonage.", "list parent")
     _add(app, "subaccounts list", subaccounts.list_, "parent", "parent --json")
     return app
 
 
 def _config() -> typer.Typer:
-    app = _group("The configuration: check it, show what is in effect.")
+    app = _group(
+        "config", "The configuration: check it, show what is in effect.", "check", "show --json"
+    )
     _add(app, "config check", config.check, "")
     _add(app, "config show", config.show, "", "--json")
     return app
 
 
 def _db() -> typer.Typer:
-    app = _group("The ledger's schema, and a copy of the ledger elsewhere.")
+    app = _group(
+        "db", "The ledger's schema, and a copy of the ledger elsewhere.", "current", "upgrade"
+    )
     _add(app, "db current", db.current, "")
     _add(app, "db upgrade", db.upgrade, "")
     _add(
@@ -186,16 +200,20 @@ def _help_alone(context: typer.Context) -> None:
         output.write(context.get_help())
 
 
-def _group(summary: str | None) -> typer.Typer:
-    app = typer.Typer(
+def _group(name: str, summary: str, *examples: str) -> typer.Typer:
+    app = _program(summary)
+    epilog = _examples(f"rotator {name}", *examples)
+    app.callback(invoke_without_command=True, epilog=epilog)(_help_alone)
+    return app
+
+
+def _program(summary: str | None) -> typer.Typer:
+    return typer.Typer(
         help=summary,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    if summary:
-        app.callback(invoke_without_command=True)(_help_alone)
-    return app
 
 
 def _add(
@@ -206,7 +224,13 @@ def _add(
     program: str = "",
 ) -> None:
     program = program or f"rotator {path}"
-    app.command(path.rsplit(maxsplit=1)[-1], epilog=_examples(program, *examples))(command)
+    name = path.rsplit(maxsplit=1)[-1]
+    app.command(name, help=_help(command), epilog=_examples(program, *examples))(command)
+
+
+def _help(command: Callable[..., None]) -> str:
+    """Give a command's docstring with each paragraph on one line, for the terminal to fold."""
+    return "\n\n".join(part.replace("\n", " ") for part in (getdoc(command) or "").split("\n\n"))
 
 
 def _examples(program: str, *arguments: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from rotator.cli import boundary
 from rotator.config import load
 from tests.acceptance.desk import ROOT, Desk
 
@@ -47,13 +48,16 @@ def test_status_imports_no_client(desk: Desk) -> None:
     assert imported(desk, "status").isdisjoint({"httpx", "hvac", "requests", "alembic", "rich"})
 
 
-def test_every_command_has_help_with_examples(desk: Desk) -> None:
-    """`--help` of a command shows how it is used."""
-    done = desk.run("rotate-now", "--help")
+def test_paragraphs_of_help_are_folded_by_the_terminal_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No line of a description ends where the source's line does."""
+    boundary.run("rotator", ["hold", "--help"])
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
 
-    assert done.code == 0
-    assert "Usage: rotator rotate-now [OPTIONS] [NAME]..." in done.out
-    assert "$ rotator rotate-now sms-prod --dry-run" in done.out
+    described = lines[lines.index("") :]
+    start = next(i for i, line in enumerate(described) if line.startswith("An open rotation"))
+    assert all(len(line) > 60 for line in described[start : start + 3]), described
 
 
 def test_a_short_way_to_help(desk: Desk) -> None:

@@ -6,14 +6,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from docs import configuration, diagram
+from rotator.cli import boundary
 from rotator.cli.app import command_of
 from rotator.config.tables import TABLES
 
 ROOT = Path(__file__).parents[2]
+PROGRAMS = {name: command_of(name) for name in ("rotator", "rotate-now")}
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("ops/*.md")])
 
 
@@ -33,10 +36,31 @@ def commands(page: Path) -> Iterator[list[str]]:
                 yield words[1 : min(ends, default=len(words))]
 
 
+def parse(program: str, arguments: list[str]) -> None:
+    """Parse a command line to its last argument, and run nothing; raises as the parser does."""
+    command = PROGRAMS[program]
+    context = command.make_context(program, arguments)
+    while hasattr(command, "resolve_command"):
+        _, command, rest = command.resolve_command(
+            context, [*context._protected_args, *context.args]
+        )
+        context = command.make_context(command.name, rest, parent=context)
+
+
+def paths(command: Any, *path: str) -> Iterator[tuple[str, ...]]:  # noqa: ANN401  # typer has no public name for it
+    """Give the path of a command and of all below it."""
+    yield path
+    for name, below in getattr(command, "commands", {}).items():
+        yield from paths(below, *path, name)
+
+
 def anchors(page: Path) -> set[str]:
     """Give the anchors of a page's headings, as they are made where it is shown."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+EVERY_COMMAND = [(name, *path) for name, program in PROGRAMS.items() for path in paths(program)]
 
 
 # -- Generated pages. ----------------------------------------------------------------------
@@ -82,15 +106,27 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_are_such_as_the_parser_takes(page: Path) -> None:
     """Every command line in a shell block has a command, options and arguments that exist."""
     for arguments in commands(page):
-        command = command_of("rotator")
-        context = command.make_context("rotator", [*arguments])
-        while hasattr(command, "resolve_command"):
-            _, command, rest = command.resolve_command(
-                context, [*context._protected_args, *context.args]
-            )
-            context = command.make_context(command.name, rest, parent=context)
+        parse("rotator", arguments)
 
-        assert context.command is command
+
+@pytest.mark.parametrize("path", EVERY_COMMAND, ids=" ".join)
+def test_every_command_has_help_with_examples(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--help` of each command and group shows how it is used, in lines that the parser takes."""
+    program, *below = path
+    code = boundary.run(program, [*below, "--help"])
+    shown = capsys.readouterr().out
+    examples = re.findall(r"^ *\$ (.*)", shown.partition("Examples:")[2], re.MULTILINE)
+
+    assert code == 0
+    assert f"Usage: {' '.join(path)} " in shown
+    assert examples
+    for example in examples:
+        words = shlex.split(re.split(" [<>] ", example)[0])
+        assert words[0] == program
+        assert [word for word in words if word in path][: len(path)] == [*path], example
+        parse(program, words[1:])
 
 
 def test_the_index_names_every_page() -> None:
