@@ -79,6 +79,7 @@ format: $(VENV)/project.stamp ## mend what ruff can mend
 docs: $(VENV)/project.stamp ## write the generated parts of docs/ anew
 	$(BIN)/python -m docs.diagram
 	$(BIN)/python -m docs.configuration
+	$(BIN)/python -m docs.manual
 
 .PHONY: bench
 bench: $(VENV)/project.stamp ## measure a rotation, the start, a fleet and growth; minutes
@@ -106,6 +107,7 @@ wheel-test: $(VENV)/project.stamp ## build sdist and wheel, and use the wheel ou
 	cd "$$outside"; \
 	venv/bin/python -m pip check; \
 	venv/bin/rotator --version; \
+	test -s venv/share/man/man1/rotator.1; \
 	venv/bin/rotate-now --help >/dev/null; \
 	venv/bin/rotator --config init.toml init; \
 	venv/bin/rotator --config init.toml config check; \

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from docs import configuration, diagram
+from docs import configuration, diagram, manual
 from rotator.cli import boundary
 from rotator.cli.app import command_of
 from rotator.config.tables import TABLES
+from rotator.errors import Busy, ConfigError, Refused, RotatorError
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {name: command_of(name) for name in ("rotator", "rotate-now")}
@@ -83,6 +85,26 @@ def test_the_configuration_reference_is_up_to_date() -> None:
     for table, model in TABLES.items():
         assert f"[{table}]" in text
         assert all(f"`{key}`" in text or f"{table}.{key}" in TABLES for key in model.model_fields)
+
+
+def test_the_manual_page_is_up_to_date() -> None:
+    """Who changes a command writes the page anew: python -m docs.manual."""
+    text = manual.PAGE.read_text()
+
+    assert text == manual.page()
+    for code in {0, *(error.exit_code for error in (RotatorError, ConfigError, Refused, Busy))}:
+        assert f'.TP\n.B "{code}"\n' in text
+
+
+@pytest.mark.skipif(not shutil.which("groff"), reason="groff is not on PATH")
+def test_the_manual_page_is_one_that_groff_takes() -> None:
+    """The page is set without a warning, and shows options and examples as they are typed."""
+    command = ["groff", "-man", "-Tascii", "-ww", "-P-c", "-P-b", "-P-u", str(manual.PAGE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stderr == ""
+    assert "rotator, rotate-now - keep Vonage API secrets young" in done.stdout
+    assert '$ rotator hold sms-prod --reason "incident 42" --freeze' in done.stdout
 
 
 # -- Links and commands. -------------------------------------------------------------------
