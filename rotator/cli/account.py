@@ -9,6 +9,7 @@ import typer
 
 from rotator import words
 from rotator.cli import output
+from rotator.cli.names import Name, OnlyNames
 from rotator.cli.session import Session, chosen
 from rotator.errors import ConfigError, CredentialRefused, IssuerError, RequestRefused, RotatorError
 
@@ -22,15 +23,12 @@ if TYPE_CHECKING:
 BALANCE_HEADERS = ("account", "balance (EUR)", "auto-reload", "minimum (EUR)", "note")
 CALLBACK_HEADERS = ("callback", "url")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="the account")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document instead of a table")]
 
 
 def balance(
     context: typer.Context,
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="only these accounts")
-    ] = None,
+    names: OnlyNames = None,
     as_json: Json = False,
 ) -> None:
     """Show what accounts have left at Vonage, and whether that is less than `min_balance`."""

@@ -7,6 +7,7 @@ import typer
 
 from rotator import words
 from rotator.cli import output
+from rotator.cli.names import Name
 from rotator.cli.session import Session
 from rotator.cli.value import given
 from rotator.errors import ConfigError
@@ -23,7 +24,7 @@ _LONGEST = 128
 def adopt(
     context: typer.Context,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="the account")],
+    name: Name,
     secret_id: Annotated[
         str | None,
         typer.Option(

@@ -7,6 +7,7 @@ import typer
 
 from rotator import words
 from rotator.cli import output
+from rotator.cli.names import OnlyName
 from rotator.cli.session import Session
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ HEADERS = ("time", "account", "rotation", "step", "event", "detail")
 
 def history(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="only this account")] = None,
+    name: OnlyName = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="how many entries")] = 50,
     as_json: Annotated[
         bool, typer.Option("--json", help="print one JSON document instead of a table")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from rotator.cli import output
+from rotator.cli.names import Name
 from rotator.cli.person import login_name
 from rotator.cli.session import Session
 from rotator.errors import ConfigError
@@ -13,8 +14,6 @@ from rotator.model import Hold, Rotation, Step
 
 #: Characters in a reason: it has to fit into a line of `status`.
 LONGEST = 200
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="the account")]
 
 
 def hold(

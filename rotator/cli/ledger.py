@@ -6,6 +6,7 @@ import typer
 
 from rotator.cli import output
 from rotator.cli.history import require_known
+from rotator.cli.names import OnlyName, OnlyNames
 from rotator.cli.proof import Proof, away_from, proof_of
 from rotator.cli.session import Session
 from rotator.errors import RotatorError
@@ -19,9 +20,7 @@ HEADERS = ("account", "entries", "chain", "Vault's head")
 
 def verify(
     context: typer.Context,
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="only these accounts")
-    ] = None,
+    names: OnlyNames = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="check the chain alone, and do not ask Vault")
     ] = False,
@@ -52,7 +51,7 @@ def verify(
 
 def export(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="only this account")] = None,
+    name: OnlyName = None,
 ) -> None:
     """Write every entry to standard output, one JSON document a line."""
     session = Session.of(context)

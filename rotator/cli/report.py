@@ -14,6 +14,7 @@ import typer
 
 from rotator.cli import output
 from rotator.cli.history import require_known
+from rotator.cli.names import OnlyNames
 from rotator.cli.session import Session
 from rotator.cli.version import version
 from rotator.errors import ConfigError, RotatorError
@@ -35,9 +36,7 @@ class Format(StrEnum):
 
 def report(
     context: typer.Context,
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="only these accounts")
-    ] = None,
+    names: OnlyNames = None,
     since: Annotated[
         str,
         typer.Option("--since", metavar="WHEN", help="where the period begins: 90d ago, a date"),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output, passes
+from rotator.cli.names import OnlyNames
 from rotator.cli.session import Session, chosen
 from rotator.model import Account, Request
 
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
 
 def resume(
     context: typer.Context,
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="only these accounts")
-    ] = None,
+    names: OnlyNames = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="print one JSON document instead of a table")
     ] = False,

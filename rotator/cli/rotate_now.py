@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output, passes
+from rotator.cli.names import argument
 from rotator.cli.session import ConfigOption, LogLevelOption, Session, VersionOption, chosen
 from rotator.errors import ConfigError
 from rotator.model import Account, Request
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 def rotate_now(
     context: typer.Context,
     *,
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="accounts to rotate")
-    ] = None,
+    names: Annotated[list[str] | None, argument("accounts to rotate")] = None,
     every: Annotated[bool, typer.Option("--all", help="every configured account")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="read only, and print what would be done")

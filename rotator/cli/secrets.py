@@ -9,6 +9,7 @@ import typer
 
 from rotator import words
 from rotator.cli import output
+from rotator.cli.names import Name
 from rotator.cli.session import Session
 from rotator.cli.value import given
 from rotator.errors import ConfigError, Refused, SecretNotFound, SlotsFull
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 _SLOTS = 2
 HEADERS = ("id", "created", "age", "role")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="the account")]
 SecretId = Annotated[str, typer.Argument(metavar="ID", help="the secret's id at Vonage")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document instead of a table")]
 

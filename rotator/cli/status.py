@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import fleet, output
+from rotator.cli.names import OnlyNames
 from rotator.cli.session import Session, chosen
 from rotator.cli.unexpected import described
 from rotator.errors import Busy, RotatorError
@@ -21,9 +22,7 @@ HEADERS = ("account", "phase", "secret", "age", "next due (UTC)", "last rotation
 
 def status(
     context: typer.Context,
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="only these accounts")
-    ] = None,
+    names: OnlyNames = None,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="look at Vonage and Vault first")
     ] = False,

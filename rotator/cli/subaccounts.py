@@ -7,6 +7,7 @@ import typer
 from rotator import words
 from rotator.cli import output
 from rotator.cli.account import Json, opened
+from rotator.cli.names import argument
 
 if TYPE_CHECKING:
     from rotator.vonage import Subaccount
@@ -16,7 +17,7 @@ HEADERS = ("api key", "name", "balance (EUR)", "state", "created", "configured a
 
 def list_(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="the primary account")],
+    name: Annotated[str, argument("the primary account")],
     as_json: Json = False,
 ) -> None:
     """List the subaccounts of a primary account, and which of them rotator looks after.

@@ -1,0 +1,153 @@
+"""Shell completion, asked for as a shell does: by the environment of the real process."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rotator.cli.app import command_of
+from tests.acceptance.desk import ROOT, Desk, Done
+
+NAMES = ["account-1", "account-2", "account-1-sub-1"]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """Three accounts, and no ledger."""
+    with Desk(tmp_path, accounts=2, subaccounts=1) as desk:
+        yield desk
+
+
+def completed(desk: Desk, line: str, *, program: str = "rotator", config: str = "") -> Done:
+    """Give what bash would be told for `line`, with the cursor at its end."""
+    words = line.split(" ")
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    environment |= {"ROTATOR_CONFIG": config or str(desk.config)}
+    variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
+    asked = {variable: "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    return desk.run(program=program, env=environment | asked)
+
+
+def test_names_come_from_the_configuration(desk: Desk) -> None:
+    """An account's name is completed wherever one is asked for, and not twice in one line."""
+    for line in ("rotator secrets list ", "rotator history ", "rotator hold "):
+        assert completed(desk, line).out.split() == NAMES
+    begun = completed(desk, "rotator status account-1-")
+    other = completed(desk, "rotate-now account-1 account-2 ", program="rotate-now")
+
+    assert begun.out.split() == ["account-1-sub-1"]
+    assert other.out.split() == ["account-1-sub-1"]
+    assert not desk.ledger.exists()
+
+
+def test_the_option_counts_more_than_the_environment(desk: Desk) -> None:
+    """`--config` before the command says whose names are meant, and so does `rotate-now`'s."""
+    for line, program in (
+        (f"rotator --config {desk.config} status ", "rotator"),
+        (f"rotate-now --config {desk.config} ", "rotate-now"),
+    ):
+        done = completed(desk, line, program=program, config="/nowhere.toml")
+
+        assert done.out.split() == NAMES
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[[accounts]\n",
+        b"accounts = 7\n",
+        b"accounts = [7]\n",
+        b"[[accounts]]\nname = 7\n",
+        b"\xff",
+        b"a = " + b"[" * 5000,
+        None,
+    ],
+    ids=["malformed", "number", "numbers", "name", "not UTF-8", "deep", "folder"],
+)
+def test_what_cannot_be_read_completes_to_nothing(desk: Desk, content: bytes | None) -> None:
+    """In the middle of a line there is no place for a message."""
+    config = desk.folder / "bad.toml"
+    if content is None:
+        config.mkdir()
+    else:
+        config.write_bytes(content)
+
+    done = completed(desk, "rotator status ", config=str(config))
+
+    assert (done.out.strip(), done.err) == ("", "")
+
+
+def test_a_pipe_is_not_waited_for(desk: Desk) -> None:
+    """A configuration that would have to be waited for is not read."""
+    pipe = desk.folder / "pipe"
+    os.mkfifo(pipe)
+
+    assert completed(desk, "rotator status ", config=str(pipe)).out.strip() == ""
+
+
+def test_completion_validates_nothing(desk: Desk) -> None:
+    """It is as quick as the help: neither settings nor clients nor the ledger are loaded."""
+    asked = {"_ROTATOR_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "rotator"],
+        env=asked
+        | {"COMP_WORDS": "rotator status ", "PYTHONPATH": str(ROOT)}
+        | {"ROTATOR_CONFIG": str(desk.config)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.split("\n")}
+
+    assert done.stdout.split() == NAMES
+    assert imported.isdisjoint({"rotator.config", "sqlalchemy", "httpx", "hvac", "alembic"})
+
+
+def test_every_name_is_completed() -> None:
+    """No command has an argument NAME that the shell does not complete."""
+
+    def arguments(command: Any) -> Iterator[Any]:  # noqa: ANN401  # typer has no public name for it
+        yield from (each for each in command.params if each.metavar == "NAME")
+        for below in getattr(command, "commands", {}).values():
+            yield from arguments(below)
+
+    found = [*arguments(command_of("rotator")), *arguments(command_of("rotate-now"))]
+
+    assert len(found) > 15
+    assert all(argument._custom_shell_complete for argument in found)
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not on PATH")
+def test_the_line_for_bash_works_in_bash(desk: Desk) -> None:
+    """The line that README gives makes bash complete commands and names."""
+    readme = (ROOT / "README.md").read_text()
+    line = re.search(r"^\| bash \| `(.*)` \|$", readme, re.MULTILINE)
+    assert line
+    command = desk.folder / "rotator"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m rotator "$@"\n')
+    command.chmod(0o755)
+    script = f"""
+        {line[1]}
+        ask() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _rotator_completion rotator; }}
+        complete -p rotator
+        ask rotator rotate-; echo "${{COMPREPLY[@]}}"
+        ask rotator secrets list account-1-; echo "${{COMPREPLY[@]}}"
+    """
+    path = f"{desk.folder}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script],
+        env={"PATH": path, "PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(desk.config)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0].endswith("-F _rotator_completion rotator")
+    assert done.stdout.splitlines()[1:] == ["rotate-now", "account-1-sub-1"]
