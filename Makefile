@@ -80,6 +80,12 @@ docs: $(VENV)/project.stamp ## write the generated parts of docs/ anew
 	$(BIN)/python -m docs.diagram
 	$(BIN)/python -m docs.configuration
 	$(BIN)/python -m docs.manual
+	$(BIN)/python -m docs.commands
+
+.PHONY: transcripts
+transcripts: $(VENV)/project.stamp ## write what each command answers in tests/transcripts/ anew, and its page
+	$(BIN)/python -m tests.acceptance.transcript
+	$(BIN)/python -m docs.commands
 
 .PHONY: bench
 bench: $(VENV)/project.stamp ## measure a rotation, the start, a fleet and growth; minutes

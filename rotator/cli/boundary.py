@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 #: What a shell reports for a process that wrote to a closed pipe.
 BROKEN_PIPE = 141
+#: The parser's way to refuse a number, in the words of our other messages.
+_WORDS = {
+    "Value error, ": "",
+    "Input should be a valid integer, unable to parse string as an integer": "is no whole number",
+    "Input should be": "should be",
+}
 _COMPLETION = ("_ROTATOR_COMPLETE", "_ROTATE_NOW_COMPLETE")
 
 
@@ -87,7 +93,8 @@ def _misused(program: str, error: "TyperException") -> None:
     message = error.format_message()
     if message.startswith("Got unexpected extra argument"):
         message = message.partition(" (")[0]
-    message = message.replace("Value error, ", "")
+    for words, ours in _WORDS.items():
+        message = message.replace(words, ours)
     context = getattr(error, "ctx", None)
     path = context.command_path if context else program
     output.complain(message[:1].lower() + message[1:].rstrip("."), f"see `{path} --help`")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from docs import commands as commands_page
 from docs import configuration, diagram, manual
 from rotator.cli import boundary
 from rotator.cli.app import command_of
@@ -85,6 +86,14 @@ def test_the_configuration_reference_is_up_to_date() -> None:
     for table, model in TABLES.items():
         assert f"[{table}]" in text
         assert all(f"`{key}`" in text or f"{table}.{key}" in TABLES for key in model.model_fields)
+
+
+def test_the_page_of_commands_is_up_to_date() -> None:
+    """Who changes a transcript writes the page anew: python -m docs.commands."""
+    text = commands_page.PAGE.read_text()
+
+    assert text == commands_page.page(text)
+    assert "```console\n$ rotator --version\nrotator <version>\n" in text
 
 
 def test_the_manual_page_is_up_to_date() -> None:

@@ -1,0 +1,36 @@
+"""Writes what each command answers: `python -m docs.commands` writes commands.md.
+
+The page is the transcripts that the tests hold true, in the order of their names.
+"""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "commands.md"
+TRANSCRIPTS = ROOT / "tests" / "transcripts"
+
+
+def page(text: str) -> str:
+    """Give the page anew: its sections; what stands above them stays as it is."""
+    sections = [_section(file.read_text()) for file in sorted(TRANSCRIPTS.glob("*.txt"))]
+    return "\n".join([text.partition("\n## ")[0].rstrip() + "\n", *sections])
+
+
+def _section(transcript: str) -> str:
+    """Give a transcript with its title as a heading and its notes between blocks."""
+    title, _, rest = transcript.partition("\n")
+    parts = [f"## {title.removeprefix('# ')}\n"]
+    for part in re.split(r"\n(?=# )", rest):
+        note, _, shown = (
+            part.strip("\n").partition("\n") if part.startswith("# ") else ("", "", part)
+        )
+        if note:
+            parts.append(f"{note.removeprefix('# ')}\n")
+        if shown.strip():
+            parts.append(f"```console\n{shown.strip()}\n```\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text()))

@@ -1,0 +1,55 @@
+"""What a new user types, right and wrong, answers what the transcripts say."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rotator.cli.app import command_of
+from tests.acceptance import transcript
+
+#: Read like the others, but these commands have tests of their own that `make test` runs.
+SLOW = {"3-the-record"}
+#: They take no arguments; only their name or the configuration can be wrong.
+NOTHING_WRONG = {"db current", "db upgrade", "config show"}
+#: They run until they are stopped, or need what a simulated account has not: auto-reload.
+NEVER_RIGHT = {"account top-up", "demo", "run", "sim"}
+
+
+def tried(path: str) -> set[bool]:
+    """Give how trying a command went in the transcripts: True where it succeeded."""
+    found = set()
+    for file in transcript.FILES:
+        for shown in re.split(r"^\$ ", file.read_text(), flags=re.MULTILINE)[1:]:
+            line, _, output = re.sub(r" --config \S+", "", shown).partition("\n")
+            if re.search(rf"\brotator {path}(?![-\w])", line):
+                found.add(not re.search(r"^(\[\d+\]|error: )", output, re.MULTILINE))
+    return found
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(file, marks=[pytest.mark.slow] if file.stem in SLOW else [], id=file.stem)
+        for file in transcript.FILES
+    ],
+)
+def test_commands_answer_as_written(file: Path, tmp_path: Path) -> None:
+    """Each command's output and exit code are those of the file; `make transcripts` writes it."""
+    text = file.read_text()
+
+    assert transcript.replayed(text, tmp_path) == text
+
+
+def test_no_command_is_left_out() -> None:
+    """Each command is tried as it should be, and with something wrong."""
+    commands = command_of("rotator").commands
+    paths = [
+        f"{name} {below}".strip()
+        for name, command in commands.items()
+        for below in getattr(command, "commands", {"": None})
+    ]
+
+    assert len(paths) > 25
+    assert {path for path in paths if False not in tried(path)} == NOTHING_WRONG
+    assert {path for path in paths if True not in tried(path)} == NEVER_RIGHT
