@@ -237,6 +237,7 @@ class Daemon:
         settings = self._wiring.settings_with_found()
         if settings != self._wiring.settings:
             self._replace(self._wired(settings))
+            self._front.follow(self._wiring)
             _log.info("accounts found", accounts=len(settings.accounts))
         self._found_version = version
 
