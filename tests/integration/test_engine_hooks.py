@@ -176,6 +176,22 @@ def test_a_leaked_secret_waits_for_no_gate_after_a_kill(tmp_path: Path, gate: Sc
         assert gate.calls == []
 
 
+def test_what_a_person_took_over_waits_for_no_gate_after_a_kill(
+    tmp_path: Path, gate: Script
+) -> None:
+    """That a secret leaked is recorded also where the rotation was open before that was said."""
+    gate.shut()
+    with scene_of(tmp_path, gate, grace=DAY) as scene:
+        scene.calls.plan("before", "issuer.create_secret", 1, scene.calls.kill)
+        assert scene.run_until_killed(reason="due") is None
+        scene.calls.plan("before", "issuer.delete_secret", 1, scene.calls.kill)
+        assert scene.run_until_killed(reason="compromised", grace=timedelta()) is None
+
+        assert scene.attempt(reason="due").outcome is Outcome.COMPLETED
+        assert gate.calls == []
+        assert scene.events().count("asked create") == 1
+
+
 def test_an_account_at_a_gate_is_not_rotated_again(tmp_path: Path, gate: Script) -> None:
     """Who asks is told which gate is shut, and why."""
     gate.shut("3 of 7 consumers")
