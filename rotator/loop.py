@@ -307,10 +307,21 @@ class Pass:
         if isinstance(action, Ask):
             self._ask(sight)
             return
-        # What fails is tried again apart from the rotation.
-        for _ in self.means.hooks.deliver([self.account.name]):
-            self.journal.renew()
+        self._tell()
         self._fold(sight, *record.told(sight.world, self._open_rotation()))
+
+    def _tell(self) -> None:
+        """Have each hook called, and wait for whom others are calling at the moment.
+
+        What fails is tried again apart from the rotation.
+        """
+        while True:
+            for _ in self.means.hooks.deliver([self.account.name]):
+                self.journal.renew()
+            if not self.means.hooks.is_telling(self.account):
+                return
+            self._stop_if_told()
+            self._pause()
 
     def _ask(self, sight: Sight) -> None:
         """Ask the gates in turn, until one is shut. To ask is no effect: it may be repeated."""

@@ -263,7 +263,7 @@ def waiting(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]
 
 
 def told(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]:
-    """Each hook that wants to know of the new secret was called, or is being called elsewhere."""
+    """Each hook that wants to know of the new secret was called, here or elsewhere."""
     rotation = replace(rotation, step=Step.WAIT)
     return replace(world, rotation=rotation), _draft("done", Step.HOOKS, rotation)
 

@@ -35,6 +35,10 @@ class Outbox(Protocol):
         """Record what became of a try; give the event that was recorded, if any."""
         ...
 
+    def is_untold(self, hooks: Collection[str], account: str, event: Event) -> bool:
+        """Whether a first try to tell one of the hooks of it is not over."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
@@ -66,6 +70,11 @@ class Courier(Hooks):
     def has_listeners(self, account: Account) -> bool:
         """See `Hooks.has_listeners`."""
         return bool(hearing(self.hooks, Event.PUSHED, account.name))
+
+    def is_telling(self, account: Account) -> bool:
+        """See `Hooks.is_telling`."""
+        hooks = [hook.name for hook in self.hooks]
+        return self.outbox().is_untold(hooks, account.name, Event.PUSHED)
 
     def deliver(self, names: Collection[str] | None) -> Iterator[Attempt]:
         """See `Hooks.deliver`; None for the accounts of every name."""
