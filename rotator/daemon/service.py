@@ -186,7 +186,9 @@ class Daemon:
             stopping=self._stopping,
             listener=self._front.recorded,
         )
-        self._drift = DriftCheck(wiring, health=self._health, stopping=self._stopping)
+        self._drift = DriftCheck(
+            wiring, health=self._health, stopping=self._stopping, told=self._front.recorded
+        )
         self._notices = Notices(wiring)
         self._balance = BalanceCheck(
             wiring,
