@@ -12,6 +12,7 @@ from rotator.hooks.message import Message
 from rotator.model import Account, Rotation
 from rotator.notice import Delivery, Event, Hook, Notice, hearing
 from rotator.ports import Hooks
+from rotator.redaction import redact
 
 _log = structlog.get_logger(__name__)
 
@@ -126,4 +127,6 @@ class Courier(Hooks):
         message = Message(
             notice=notice, mount=self.mount, path=account.vault_path if account else ""
         )
-        return self.caller.call(hook, message, at=self.now())
+        reason = self.caller.call(hook, message, at=self.now())
+        # What a command says is kept in the ledger for good, and it may know what consumers use.
+        return None if reason is None else redact(reason)

@@ -282,6 +282,20 @@ def test_a_gate_may_take_longer_than_a_look_is_good_for(tmp_path: Path, gate: Sc
         assert [request.split()[0] for request in requests[-2:]] == ["GET", "DELETE"]
 
 
+def test_what_a_gate_says_is_masked(tmp_path: Path, gate: Script) -> None:
+    """One that tried the secret, and is as talkative as `sh -x`, does not write it down."""
+    with scene_of(tmp_path, gate) as scene:
+        scene.calls.plan(
+            "before", "hooks.ask", 1, lambda: gate.shut(f"+ curl -u key:{scene.look().value}")
+        )
+        scene.attempt()
+        rotation = scene.rotation()
+        gate.open()
+
+        assert rotation
+        assert rotation.gate_reason == "exit status 1: + curl -u key:***"
+
+
 # -- Being told of a new secret. -----------------------------------------------------------
 
 
