@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import structlog
 
@@ -126,7 +127,8 @@ class Engine(Means):
         action = decide(
             account,
             replace(world, hold=None),
-            Request(reason="asked"),
+            # Not at the end of a grace: what is wrong by then is wrong for consumers now.
+            Request(reason="asked", grace=timedelta()),
             propagation_timeout=self.propagation_timeout,
             now=self.now(),
         )

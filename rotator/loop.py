@@ -153,6 +153,7 @@ class Pass:
     def _carry_out(self, request: Request, *, wait: bool) -> Outcome:
         self.memory = self.journal.begin()
         self.remembered = self.memory.rotation
+        self._take_over(request)
         was_verified = bool(self.remembered and self.remembered.verified_at)
         outcome = self._loop(request, wait=wait and not was_verified)
         if request.reason is None or not was_verified:
@@ -164,6 +165,15 @@ class Pass:
             self.remembered, self.sight, self.must_look = None, None, True
             return self._loop(request, wait=wait)
         return outcome
+
+    def _take_over(self, request: Request) -> None:
+        """Have what is open go on as `request` asks, whoever carries it on."""
+        if self.memory is None or self.remembered is None:
+            return
+        if taken := record.taken_over(self.remembered, request):
+            self.remembered, draft = taken
+            self.memory = replace(self.memory, rotation=self.remembered)
+            self.journal.drafts.append(draft)
 
     def _loop(self, request: Request, *, wait: bool) -> Outcome:
         while True:
@@ -297,10 +307,21 @@ class Pass:
         if isinstance(action, Ask):
             self._ask(sight)
             return
-        # What fails is tried again apart from the rotation.
-        for _ in self.means.hooks.deliver([self.account.name]):
-            self.journal.renew()
+        self._tell()
         self._fold(sight, *record.told(sight.world, self._open_rotation()))
+
+    def _tell(self) -> None:
+        """Have each hook called, and wait for whom others are calling at the moment.
+
+        What fails is tried again apart from the rotation.
+        """
+        while True:
+            for _ in self.means.hooks.deliver([self.account.name]):
+                self.journal.renew()
+            if not self.means.hooks.is_telling(self.account):
+                return
+            self._stop_if_told()
+            self._pause()
 
     def _ask(self, sight: Sight) -> None:
         """Ask the gates in turn, until one is shut. To ask is no effect: it may be repeated."""

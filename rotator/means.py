@@ -36,6 +36,11 @@ class NoHooks(Hooks):
         message = f"there is no gate {gate}"
         raise AssertionError(message)
 
+    def is_telling(self, account: Account) -> bool:
+        """See `Hooks.is_telling`."""
+        del account
+        return False
+
     def deliver(self, names: Collection[str]) -> Iterator[object]:
         """See `Hooks.deliver`."""
         del names

@@ -233,7 +233,7 @@ class Rotation:
 
     id: str
     account: str
-    #: Why it was opened: `asked`, `due`, `compromised` or `recovered`.
+    #: Why it was opened, or a person took it over: `asked`, `due`, `compromised` or `recovered`.
     reason: str
     #: The last step whose intent or outcome was recorded.
     step: Step

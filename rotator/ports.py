@@ -282,6 +282,17 @@ class Hooks(Protocol):
         """
         ...
 
+    def is_telling(self, account: Account) -> bool:
+        """Whether a hook has not been told of a new secret of `account` even once.
+
+        After `deliver`, that is where another thread or process is trying to: it may be waited
+        for, as it succeeds, fails, or has its try taken over by the next `deliver`.
+
+        Raises:
+            LedgerError: what is to be told cannot be read.
+        """
+        ...
+
     def deliver(self, names: Collection[str]) -> Iterator[object]:
         """Try what is due to be told of accounts of these names, each once, one after the other.
 

@@ -4,7 +4,8 @@ Pure, like `protocol`, and its other half: `decide` says what to do, this says w
 written down. The engine commits `intent` before an effect starts and one of `done`,
 `rejected`, `unknown` or `withdrawn` after it.
 
-Events of a rotation in the ledger: `opened`, `intent`, `done`, `rejected` (the server said
+Events of a rotation in the ledger: `opened`, `asked` (a person asked for it, or for another
+grace, while it was open), `intent`, `done`, `rejected` (the server said
 no: certainly no effect), `unknown` (the answer was lost), `withdrawn` (it was not tried after
 all, as an operator held or released the account meanwhile), `learned` (looking showed that the
 effect took place), `aborting`, `closed`. Events of an account: `refused` (an operator must
@@ -49,6 +50,7 @@ from rotator.protocol import (
     Verify,
     Wait,
 )
+from rotator.window import BY_HAND
 
 #: The step that each effect belongs to.
 _STEPS: Mapping[type[Action], Step] = {
@@ -117,6 +119,25 @@ def opened(  # noqa: PLR0913  # half of them by name
         "grace_seconds": int(rotation.grace.total_seconds()),
     }
     return rotation, Draft(event="opened", step=Step.OPEN, detail=detail, rotation_id=rotation.id)
+
+
+def taken_over(rotation: Rotation, request: Request) -> tuple[Rotation, Draft] | None:
+    """A person asks for what is open already: it goes on as asked for, whoever carries it on.
+
+    None where that changes nothing. What leaked stays so. Of a rotation that is verified nothing
+    is kept but that: another end of its grace is for the one pass that is asked for it.
+    """
+    is_news = request.reason == "compromised" or not rotation.verified_at
+    if request.reason not in BY_HAND or not is_news:
+        return None
+    is_leaked = "compromised" in (rotation.reason, request.reason)
+    reason = "compromised" if is_leaked else request.reason
+    grace = rotation.grace if request.grace is None else request.grace
+    after = replace(rotation, reason=reason, grace=grace)
+    if after == rotation:
+        return None
+    seconds = int(grace.total_seconds())
+    return after, _draft("asked", rotation.step, after, reason=reason, grace_seconds=seconds)
 
 
 def intent(rotation: Rotation, action: Effect, now: datetime) -> tuple[Rotation, Draft]:
@@ -242,7 +263,7 @@ def waiting(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]
 
 
 def told(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]:
-    """Each hook that wants to know of the new secret was called, or is being called elsewhere."""
+    """Each hook that wants to know of the new secret was called, here or elsewhere."""
     rotation = replace(rotation, step=Step.WAIT)
     return replace(world, rotation=rotation), _draft("done", Step.HOOKS, rotation)
 

@@ -26,10 +26,6 @@ Told = Callable[[str, Draft], None]
 _AT_ONCE = datetime.min.replace(tzinfo=UTC)
 
 
-def _untold(_name: str, _draft: Draft) -> None:
-    """Tell nobody."""
-
-
 class DriftCheck:
     """Looks at each account once in every interval, one after the other. Of one configuration.
 
@@ -39,7 +35,7 @@ class DriftCheck:
     """
 
     def __init__(
-        self, wiring: Wiring, *, health: Health, stopping: threading.Event, told: Told = _untold
+        self, wiring: Wiring, *, health: Health, stopping: threading.Event, told: Told
     ) -> None:
         """Prepare; nothing is asked yet. `told` hears of drift once it is recorded."""
         self._wiring = wiring

@@ -72,6 +72,15 @@ class Front:
             self._ready_site().show(wiring)
         else:
             self._move(wiring, wiring.settings)
+        self._keep_expiry(wiring)
+
+    def follow(self, wiring: Wiring) -> None:
+        """Show the accounts of `wiring` where any are shown: it serves at the same address."""
+        if self._site and self._server:
+            self._site.show(wiring)
+        self._keep_expiry(wiring)
+
+    def _keep_expiry(self, wiring: Wiring) -> None:
         if self._metrics:
             self._metrics.set_token_expiry(lambda: wiring.vault.token_expires_at)
 

@@ -163,8 +163,3 @@ def without_parents(
 def _waits(account: Account, rotation: Rotation | None, now: datetime) -> bool:
     until = waits_until(account, rotation, _DUE, now)
     return until is not None and until > now
-
-
-def told(name: str, draft: Draft) -> None:
-    """Log a ledger entry: the record of a rotation, for those who read the journal."""
-    _log.debug("recorded", account=name, entry=draft.event, step=draft.step, detail=draft.detail)

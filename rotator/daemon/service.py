@@ -186,7 +186,9 @@ class Daemon:
             stopping=self._stopping,
             listener=self._front.recorded,
         )
-        self._drift = DriftCheck(wiring, health=self._health, stopping=self._stopping)
+        self._drift = DriftCheck(
+            wiring, health=self._health, stopping=self._stopping, told=self._front.recorded
+        )
         self._notices = Notices(wiring)
         self._balance = BalanceCheck(
             wiring,
@@ -237,6 +239,7 @@ class Daemon:
         settings = self._wiring.settings_with_found()
         if settings != self._wiring.settings:
             self._replace(self._wired(settings))
+            self._front.follow(self._wiring)
             _log.info("accounts found", accounts=len(settings.accounts))
         self._found_version = version
 

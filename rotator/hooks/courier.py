@@ -12,6 +12,7 @@ from rotator.hooks.message import Message
 from rotator.model import Account, Rotation
 from rotator.notice import Delivery, Event, Hook, Notice, hearing
 from rotator.ports import Hooks
+from rotator.redaction import redact
 
 _log = structlog.get_logger(__name__)
 
@@ -33,6 +34,10 @@ class Outbox(Protocol):
 
     def settle(self, delivery: Delivery, reason: str | None, *, now: datetime) -> str | None:
         """Record what became of a try; give the event that was recorded, if any."""
+        ...
+
+    def is_untold(self, hooks: Collection[str], account: str, event: Event) -> bool:
+        """Whether a first try to tell one of the hooks of it is not over."""
         ...
 
 
@@ -66,6 +71,11 @@ class Courier(Hooks):
     def has_listeners(self, account: Account) -> bool:
         """See `Hooks.has_listeners`."""
         return bool(hearing(self.hooks, Event.PUSHED, account.name))
+
+    def is_telling(self, account: Account) -> bool:
+        """See `Hooks.is_telling`."""
+        hooks = [hook.name for hook in self.hooks]
+        return self.outbox().is_untold(hooks, account.name, Event.PUSHED)
 
     def deliver(self, names: Collection[str] | None) -> Iterator[Attempt]:
         """See `Hooks.deliver`; None for the accounts of every name."""
@@ -117,4 +127,6 @@ class Courier(Hooks):
         message = Message(
             notice=notice, mount=self.mount, path=account.vault_path if account else ""
         )
-        return self.caller.call(hook, message, at=self.now())
+        reason = self.caller.call(hook, message, at=self.now())
+        # What a command says is kept in the ledger for good, and it may know what consumers use.
+        return None if reason is None else redact(reason)

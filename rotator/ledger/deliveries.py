@@ -114,6 +114,21 @@ class Deliveries:
         with reading(self._engine) as connection:
             return connection.execute(_due(hooks, now).limit(1)).first() is not None
 
+    def is_untold(self, hooks: Collection[str], account: str, event: Event) -> bool:
+        """Whether a first try to tell hooks of these names of such an event is not over.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        query = select(_ROW.id).where(
+            _ROW.account == account,
+            _ROW.event == event.value,
+            _ROW.reason.is_(None),
+            _ROW.hook.in_(hooks),
+        )
+        with reading(self._engine) as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
     def undelivered(self, hooks: Collection[str]) -> list[Undelivered]:
         """Give what did not reach the hooks of these names yet, by account, the oldest first.
 

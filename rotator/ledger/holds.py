@@ -30,20 +30,9 @@ class Holds:
         Raises:
             LedgerError: it is not sure to be recorded.
         """
-        values: Row = {
-            "hold_reason": hold.reason,
-            "held_by": hold.by,
-            "held_at": hold.at,
-            "hold_freeze": int(hold.freeze),
-        }
         with writing(self._engine) as connection:
             row = locked(connection, name) or added(connection, name)
-            draft = Draft(
-                event="held",
-                step=None,
-                detail={"reason": hold.reason, "by": hold.by, "freeze": hold.freeze},
-            )
-            _record(connection, name, draft, hold.at, values)
+            put(connection, name, hold)
         return hold_of(row)
 
     def lift(self, name: str, *, by: str, now: datetime) -> Hold | None:
@@ -55,17 +44,40 @@ class Holds:
         Raises:
             LedgerError: it is not sure to be recorded.
         """
-        values: Row = dict.fromkeys(("hold_reason", "held_by", "held_at", "retry_at"))
         with writing(self._engine) as connection:
             row = locked(connection, name)
             hold = hold_of(row) if row else None
-            if row and hold:
-                detail = {"reason": hold.reason, "by": by, "held_by": hold.by}
-                draft = Draft(event="released", step=None, detail=detail)
-                _record(connection, name, draft, now, values | {"hold_freeze": 0, "failures": 0})
+            if hold:
+                lift(connection, name, hold, by=by, now=now)
         return hold
 
 
-def _record(connection: Connection, name: str, draft: Draft, now: datetime, values: Row) -> None:
+def put(connection: Connection, name: str, hold: Hold) -> Draft:
+    """Hold an account whose row is locked; give the entry that was recorded."""
+    values: Row = {
+        "hold_reason": hold.reason,
+        "held_by": hold.by,
+        "held_at": hold.at,
+        "hold_freeze": int(hold.freeze),
+    }
+    draft = Draft(
+        event="held",
+        step=None,
+        detail={"reason": hold.reason, "by": hold.by, "freeze": hold.freeze},
+    )
+    return _record(connection, name, draft, hold.at, values)
+
+
+def lift(connection: Connection, name: str, hold: Hold, *, by: str, now: datetime) -> Draft:
+    """End the hold of an account whose row is locked; give the entry that was recorded."""
+    values: Row = dict.fromkeys(("hold_reason", "held_by", "held_at", "retry_at"))
+    values |= {"hold_freeze": 0, "failures": 0}
+    detail = {"reason": hold.reason, "by": by, "held_by": hold.by}
+    draft = Draft(event="released", step=None, detail=detail)
+    return _record(connection, name, draft, now, values)
+
+
+def _record(connection: Connection, name: str, draft: Draft, now: datetime, values: Row) -> Draft:
     append_to(connection, name, [draft], now)
     connection.execute(update(tables.account).where(tables.account.c.name == name).values(values))
+    return draft

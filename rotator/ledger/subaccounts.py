@@ -6,13 +6,13 @@ They are in the ledger so that status, other daemons and restarts know them with
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, update
 
-from rotator.ledger import tables
-from rotator.ledger.book import append_to
+from rotator.ledger import holds, tables
+from rotator.ledger.book import added, append_to, locked
 from rotator.ledger.database import reading, writing
-from rotator.model import Found, SubaccountState
+from rotator.ledger.rows import hold_of
+from rotator.model import Found, Hold, SubaccountState
 from rotator.ports import Draft
 
 #: Who holds an account that Vonage suspended or does not list: only such a hold ends by itself.
@@ -139,39 +139,37 @@ def _settle(
     connection: Connection, named: Mapping[str, Found], known: Mapping[str, Found], now: datetime
 ) -> Told:
     """Record what is new, and see that those are held that have to be, and no others."""
-    account = tables.account.c
-    rows = connection.execute(select(account.name, account.hold_reason, account.held_by))
-    there = {row.name: row for row in rows}
+    rows = connection.execute(select(tables.account)).mappings()
+    there = {row["name"]: row for row in rows}
     told: Told = []
-    for name, found in named.items():
-        row, reason = there.get(name), _HOLDS.get(found.state)
+    # By name: of two daemons at it, none has locked what the other waits for.
+    for name, found in sorted(named.items()):
+        before = there.get(name)
+        is_new = before is None or found.api_key not in known
+        if not is_new and not _must_change(before, found):
+            continue
+        # An operator may have held it in between.
+        row = locked(connection, name) or added(connection, name)
         drafts = []
-        if row is None or found.api_key not in known:
+        if is_new:
             detail = {"parent": found.parent, "api_key": found.api_key}
             drafts.append(Draft(event="discovered", step=None, detail=detail))
-        hold = row.hold_reason if row else None
-        is_ours = row is not None and row.held_by == HOLDER
-        if reason and (hold is None or is_ours) and hold != reason:
-            detail = {"reason": reason, "by": HOLDER}
-            drafts.append(Draft(event="held", step=None, detail=detail))
-        elif not reason and hold and is_ours:
-            drafts.append(Draft(event="released", step=None, detail={"by": HOLDER}))
-        if drafts:
-            _write(connection, name, drafts, now)
-            told += [(name, draft) for draft in drafts]
+            append_to(connection, name, drafts, now)
+        if _must_change(row, found):
+            drafts.append(_change_hold(connection, row, found, now))
+        told += [(name, draft) for draft in drafts]
     return told
 
 
-def _write(connection: Connection, name: str, drafts: Sequence[Draft], now: datetime) -> None:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(tables.account).values(name=name).on_conflict_do_nothing())
-    append_to(connection, name, drafts, now)
-    values: dict[str, object] = {}
-    for draft in drafts:
-        if draft.event == "held":
-            values |= {"hold_reason": draft.detail["reason"], "held_by": HOLDER, "held_at": now}
-        if draft.event == "released":
-            values |= {"hold_reason": None, "held_by": None, "held_at": None}
-    if values:
-        changed = update(tables.account).where(tables.account.c.name == name)
-        connection.execute(changed.values(values))
+def _must_change(row: RowMapping | None, found: Found) -> bool:
+    """Whether a hold has to begin, change or end. Somebody else's stays."""
+    hold, reason = hold_of(row) if row else None, _HOLDS.get(found.state)
+    is_others = hold is not None and hold.by != HOLDER
+    return not is_others and reason != (hold.reason if hold else None)
+
+
+def _change_hold(connection: Connection, row: RowMapping, found: Found, now: datetime) -> Draft:
+    name, hold, reason = row["name"], hold_of(row), _HOLDS.get(found.state)
+    if hold and not reason:
+        return holds.lift(connection, name, hold, by=HOLDER, now=now)
+    return holds.put(connection, name, Hold(reason=reason or "", by=HOLDER, at=now))

@@ -1,14 +1,17 @@
 import json
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from rotator.sim import World
 from tests.acceptance.service import Service, service, until
 
 KEYS = ("bbbb0001", "bbbb0002")
+LISTEN = 'listen = "127.0.0.1:0"'
 
 
 @pytest.fixture
@@ -19,7 +22,7 @@ def run(ledger_url: str, tmp_path: Path) -> Iterator[Service]:
     for key in KEYS:
         world.vonage.add_account(key, f"First0Secret{key}", parent=parent, name=f"shop-{key}")
     world.vonage.add_account("cccc0001", "First0SecretOfTest", parent=parent, name="test-1")
-    with service(world, tmp_path, ledger_url) as made:
+    with service(world, tmp_path, ledger_url, LISTEN) as made:
         text = made.config.read_text().replace("[daemon]\n", '[daemon]\ndiscover_check = "1s"\n')
         made.config.write_text(
             f'{text}\n[[discover]]\nparent = "account-1"\nvault_path = "vonage/{{api_key}}"\n'
@@ -95,3 +98,29 @@ def test_what_is_suspended_or_gone_is_held(run: Service) -> None:
         "held",
         "released",
     ]
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_what_is_found_is_shown(run: Service) -> None:
+    """On the page and in the metrics of a daemon that was started before, also after a reload."""
+    process = run.start()
+    url = run.url()
+
+    def shown() -> set[str]:
+        accounts = httpx.get(f"{url}/api/status").json()["accounts"]
+        return {each["name"] for each in accounts}
+
+    until(lambda: shown() == {"account-1", *KEYS})
+    run.world.vonage.add_account(
+        "bbbb0003", "First0SecretLater", parent=run.world.accounts[0].api_key
+    )
+    until(lambda: "bbbb0003" in shown())
+    process.send_signal(signal.SIGHUP)
+    until(lambda: run.logged('"reloaded"'))
+    until(lambda: "bbbb0003" in shown())
+    metrics = httpx.get(f"{url}/metrics").text
+    page = httpx.get(f"{url}/accounts/bbbb0003")
+    assert run.stop(process) == 0
+
+    assert 'rotator_account_held{account="bbbb0003"} 0.0' in metrics
+    assert page.status_code == 200

@@ -245,6 +245,11 @@ class MemoryHooks(Hooks):
         self._process.opened |= {gate}
         return None
 
+    def is_telling(self, account: Account) -> bool:
+        """Whether another process is at it: none is."""
+        del account
+        return False
+
     def deliver(self, names: Collection[str]) -> Iterator[object]:
         """Tell of the new secret; whether that succeeds is nobody's business here."""
         del names

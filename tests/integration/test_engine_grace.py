@@ -223,3 +223,29 @@ def test_a_pending_entry_of_somebody_elses_is_not_cleared(tmp_path: Path, *, wai
         assert again is None or again.outcome is Outcome.AWAITING_DELETION
         assert scene.look().pending == other
         assert len(scene.requests()) == before
+
+
+def test_a_grace_asked_for_outlives_the_process_that_was_asked(tmp_path: Path) -> None:
+    """Also where the rotation was open already, and the kill comes before it is verified."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.calls.plan("before", "issuer.create_secret", 1, scene.calls.kill)
+        assert scene.run_until_killed(reason="due") is None
+        scene.calls.plan("before", "store.write_current", 1, scene.calls.kill)
+        assert scene.run_until_killed(grace=NONE) is None
+
+        assert scene.resume().outcome is Outcome.COMPLETED
+        assert len(scene.secrets()) == 1
+
+
+@pytest.mark.parametrize("grace", [None, HOUR])
+def test_a_value_that_leaked_has_leaked_whatever_is_asked_next(
+    tmp_path: Path, grace: timedelta | None
+) -> None:
+    """Neither reason nor end of the grace is taken back by another `rotate-now`."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.calls.plan("before", "issuer.delete_secret", 1, scene.calls.kill)
+        assert scene.run_until_killed(reason="compromised", grace=NONE) is None
+        report = scene.attempt(reason="asked", grace=grace)
+
+        assert report.outcome is Outcome.COMPLETED
+        assert scene.rotation().reason == "compromised"  # type: ignore[union-attr]  # there is one

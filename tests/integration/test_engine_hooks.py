@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from rotator.ledger.deliveries import Deliveries
 from rotator.model import Outcome, Request
-from rotator.notice import Event, Hook
+from rotator.notice import Delivery, Event, Hook
 from rotator.protocol import Ask, Delete, Notify, Wait
 from tests.harness.scene import NAME, Scene
 from tests.harness.tap import MOMENTS, Moment
@@ -176,6 +177,22 @@ def test_a_leaked_secret_waits_for_no_gate_after_a_kill(tmp_path: Path, gate: Sc
         assert gate.calls == []
 
 
+def test_what_a_person_took_over_waits_for_no_gate_after_a_kill(
+    tmp_path: Path, gate: Script
+) -> None:
+    """That a secret leaked is recorded also where the rotation was open before that was said."""
+    gate.shut()
+    with scene_of(tmp_path, gate, grace=DAY) as scene:
+        scene.calls.plan("before", "issuer.create_secret", 1, scene.calls.kill)
+        assert scene.run_until_killed(reason="due") is None
+        scene.calls.plan("before", "issuer.delete_secret", 1, scene.calls.kill)
+        assert scene.run_until_killed(reason="compromised", grace=timedelta()) is None
+
+        assert scene.attempt(reason="due").outcome is Outcome.COMPLETED
+        assert gate.calls == []
+        assert scene.events().count("asked create") == 1
+
+
 def test_an_account_at_a_gate_is_not_rotated_again(tmp_path: Path, gate: Script) -> None:
     """Who asks is told which gate is shut, and why."""
     gate.shut("3 of 7 consumers")
@@ -265,6 +282,20 @@ def test_a_gate_may_take_longer_than_a_look_is_good_for(tmp_path: Path, gate: Sc
         assert [request.split()[0] for request in requests[-2:]] == ["GET", "DELETE"]
 
 
+def test_what_a_gate_says_is_masked(tmp_path: Path, gate: Script) -> None:
+    """One that tried the secret, and is as talkative as `sh -x`, does not write it down."""
+    with scene_of(tmp_path, gate) as scene:
+        scene.calls.plan(
+            "before", "hooks.ask", 1, lambda: gate.shut(f"+ curl -u key:{scene.look().value}")
+        )
+        scene.attempt()
+        rotation = scene.rotation()
+        gate.open()
+
+        assert rotation
+        assert rotation.gate_reason == "exit status 1: + curl -u key:***"
+
+
 # -- Being told of a new secret. -----------------------------------------------------------
 
 
@@ -279,6 +310,36 @@ def test_consumers_are_told_before_the_old_secret_goes(tmp_path: Path, told: Scr
         assert alive == [1]
         assert told.calls == [f"pushed {report.new_secret_id} {old}"]
         assert scene.events().count("delivered hooks") == 1
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_who_is_being_told_elsewhere_is_waited_for(
+    tmp_path: Path, told: Script, *, is_over: bool
+) -> None:
+    """A call that another process has begun ends before the old secret goes, or is made again."""
+    with scene_of(tmp_path, told) as scene:
+        other, taken = Deliveries(scene.database, owner="elsewhere/x/y/1/2"), list[Delivery]()
+        late, kept = timedelta(minutes=1), list[int]()
+
+        def take() -> None:
+            now = scene.clock.now()
+            delivery = other.claim(["told"], accounts=None, longest=late, due=now, now=now)
+            taken.extend(filter(None, [delivery]))
+
+        def end() -> None:
+            kept.append(len(scene.secrets()))
+            if is_over:
+                other.settle(taken[0], None, now=scene.clock.now())
+
+        scene.calls.plan("before", "hooks.deliver", 1, take)
+        scene.calls.plan("before", "hooks.is_telling", 3, end)
+        began = scene.clock.now()
+        report = scene.attempt()
+
+        assert (len(taken), kept) == (1, [2])
+        assert report.outcome is Outcome.COMPLETED
+        assert len(told.calls) == (0 if is_over else 1)
+        assert (scene.clock.now() - began > late) is not is_over
 
 
 def test_a_hook_that_fails_does_not_stop_a_rotation(tmp_path: Path, told: Script) -> None:

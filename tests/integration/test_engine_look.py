@@ -126,6 +126,20 @@ def test_a_refresh_names_drift(tmp_path: Path) -> None:
         assert cured.current_id is not None
 
 
+def test_a_refresh_within_a_grace_sees_what_stopped_working(tmp_path: Path) -> None:
+    """Consumers read what was pushed: that it was revoked is not left for the grace's end."""
+    with Scene(tmp_path, grace=timedelta(days=1)) as scene:
+        new = scene.attempt().new_secret_id
+        scene.engine.refresh(scene.accounts[NAME])
+        [fine] = scene.queries.accounts([NAME])
+        scene.revoke(new or "")
+        scene.engine.refresh(scene.accounts[NAME])
+        [revoked] = scene.queries.accounts([NAME])
+
+        assert fine.drift is None
+        assert revoked.drift == "current-refused: Vonage refuses the value that Vault holds"
+
+
 def test_a_hold_is_no_drift(tmp_path: Path) -> None:
     """An account that is held is looked at like any other."""
     with Scene(tmp_path) as scene:

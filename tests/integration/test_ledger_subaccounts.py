@@ -1,13 +1,16 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
-from sqlalchemy import Engine, update
+import pytest
+from sqlalchemy import Connection, Engine
 
-from rotator.ledger import tables
-from rotator.ledger.database import writing
+from rotator.ledger.book import Book, locked
+from rotator.ledger.holds import Holds
 from rotator.ledger.queries import Queries
 from rotator.ledger.subaccounts import FoundSubaccounts
-from rotator.model import Found, SubaccountState
+from rotator.model import Found, Hold, SubaccountState
+from rotator.ports import Draft
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 ACTIVE, SUSPENDED = SubaccountState.ACTIVE, SubaccountState.SUSPENDED
@@ -68,10 +71,43 @@ def test_another_one_who_holds_goes_before(database: Engine) -> None:
     """An operator's hold is neither replaced nor ended."""
     ledger, queries = FoundSubaccounts(database), Queries(database)
     record(ledger, found("a"))
-    with writing(database) as connection:
-        held = {"hold_reason": "moving", "held_by": "ann", "held_at": NOW}
-        connection.execute(update(tables.account).values(held))
+    Holds(database).put("sub-a", Hold(reason="moving", by="ann", at=NOW))
     told = [record(ledger, found("a", SUSPENDED)), record(ledger, found("a"))]
 
     assert told == [[], []]
     assert "moving" in str(queries.accounts(["sub-a"])[0].hold)
+
+
+def test_a_hold_that_comes_in_between_goes_before(database: Engine) -> None:
+    """An operator who holds an account while discovery is about to is not overwritten."""
+    if database.dialect.name == "sqlite":
+        pytest.skip("a transaction of SQLite keeps all others out from its beginning")
+    ledger, operator = FoundSubaccounts(database), Holds(database)
+    record(ledger, found("a"))
+    hold = Hold(reason="incident", by="ann", at=NOW, freeze=True)
+
+    def put_first(connection: Connection, name: str) -> object:
+        operator.put("sub-a", hold)
+        return locked(connection, name)
+
+    with patch("rotator.ledger.subaccounts.locked", put_first):
+        told = record(ledger, found("a", SUSPENDED))
+    back = record(ledger, found("a"))
+
+    assert (told, back) == ([], [])
+    assert Queries(database).accounts(["sub-a"])[0].hold == hold
+
+
+def test_who_is_back_is_due_at_once(database: Engine) -> None:
+    """What was refused while an account was suspended does not put it off afterwards."""
+    ledger, book = FoundSubaccounts(database), Book(database, lease_seconds=60)
+    record(ledger, found("a"))
+    record(ledger, found("a", SUSPENDED))
+    refused = Draft(event="refused", step=None, detail={"code": "held"})
+    for _ in range(3):
+        lease = book.claim("sub-a", NOW)
+        book.commit(lease, rotation=None, entries=[refused], sighting=None, now=NOW, last=True)
+    record(ledger, found("a"), hours=1)
+    [back] = Queries(database).accounts(["sub-a"])
+
+    assert (back.hold, back.failures, back.retry_at) == (None, 0, None)
