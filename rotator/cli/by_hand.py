@@ -38,6 +38,8 @@ class View:
     credential: Credential
     #: The one that Vault's value certainly is; None where that is not certain.
     held_id: str | None
+    #: Vonage has just accepted Vault's value.
+    is_live: bool
     #: The open one.
     rotation: Rotation | None
     expendable_ids: frozenset[str]
@@ -63,6 +65,7 @@ class View:
             secrets=tuple(by_age),
             credential=sight.credential,
             held_id=held,
+            is_live=world.current_live_at is not None,
             rotation=world.rotation,
             expendable_ids=world.expendable_ids,
         )

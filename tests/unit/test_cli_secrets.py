@@ -20,6 +20,7 @@ VIEW = View(
     secrets=(Secret(id="held", created_at=NOW), Secret(id="other", created_at=NOW)),
     credential=Credential(api_key="a", secret=SecretValue("x")),
     held_id="held",
+    is_live=True,
     rotation=None,
     expendable_ids=frozenset(),
 )
@@ -44,6 +45,7 @@ def test_roles_go_from_certain_to_unknown() -> None:
     [
         (VIEW, "held", "is the one that Vault holds"),
         (replace(VIEW, held_id=None), "other", "is not certain"),
+        (replace(VIEW, is_live=False), "other", "may be what still works"),
         (replace(VIEW, secrets=VIEW.secrets[:1]), "held", "the account's only one"),
         (replace(VIEW, rotation=replace(WAITING, predecessor_id="other")), "other", "belongs to"),
         (replace(VIEW, rotation=replace(ROTATING, new_id="other")), "other", "belongs to"),
