@@ -72,7 +72,9 @@ def run(
 
 
 def _finished(running: dict[Future[Result], Account]) -> set[Future[Result]]:
-    return wait(running, return_when=FIRST_COMPLETED).done
+    # The kernel may give a signal to another thread than this one, and Python runs its handler
+    # only once this one wakes up.
+    return wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done
 
 
 class _Queue:

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -134,14 +135,21 @@ class Desk:
     def signalled(
         self, signum: signal.Signals, when: Callable[[Any], bool], *arguments: str
     ) -> Done:
-        """Run a command that is sent a signal when Vonage has got a request that `when` takes."""
+        """Run a command that is sent a signal when Vonage has got a request that `when` takes.
+
+        The request is held until the command says that it stops.
+        """
         sent: list[int] = []
 
         def send(phase: str, exchange: Any) -> None:  # noqa: ANN401  # the simulator's
             if phase == "before" and not sent and when(exchange):
                 sent.append(process.pid)
                 process.send_signal(signum)
+                heard = time.monotonic() + 5
+                while "stopping" not in errors.read_text() and time.monotonic() < heard:
+                    time.sleep(0.01)
 
+        errors = self.folder / "err"
         with self.started(*arguments) as process:
             self.world.vonage.observers.append(send)
         self.world.vonage.observers.remove(send)
