@@ -39,6 +39,9 @@ from tests.harness import figures
 #: Those that take longer than some seconds.
 LONG = (
     scenarios.LATE,
+    scenarios.MANAGED,
+    scenarios.SLUGGISH,
+    scenarios.FORGOTTEN,
     scenarios.REJECTED,
     scenarios.MEDDLED_GRACE,
     scenarios.MEDDLED_UNNOTED,
