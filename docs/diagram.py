@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from rotator import plan, protocol
+from rotator import actions, plan
 from rotator.model import (
     Account,
     CurrentEntry,
@@ -108,8 +108,8 @@ def mermaid() -> str:
 def _arrows() -> Iterator[tuple[str, str]]:
     for world, grace in _WORLDS:
         request = Request(reason="asked", grace=grace)
-        actions = plan.actions(_ACCOUNT, world, request, propagation_timeout=_PATIENCE, now=_NOW)
-        names = ["Observe", *(type(action).__name__ for action in actions)]
+        planned = plan.actions(_ACCOUNT, world, request, propagation_timeout=_PATIENCE, now=_NOW)
+        names = ["Observe", *(type(action).__name__ for action in planned)]
         yield from pairwise(names)
 
 
@@ -117,7 +117,7 @@ def _meaning(name: str) -> str:
     """Say what an action does, as the rules themselves say it."""
     if name == "Observe":
         return "Look at Vonage, Vault and the ledger"
-    text = getattr(protocol, name).__doc__ or ""
+    text = getattr(actions, name).__doc__ or ""
     return text.partition("\n")[0].rstrip(".").replace('"', "'")
 
 

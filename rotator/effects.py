@@ -9,6 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rotator import record
+from rotator.actions import (
+    Clear,
+    Create,
+    Delete,
+    Effect,
+    Evict,
+    Push,
+    Stage,
+)
 from rotator.errors import (
     CheckAndSetLost,
     CredentialRefused,
@@ -31,7 +40,6 @@ from rotator.model import (
 )
 from rotator.observer import Sight, own_credential
 from rotator.ports import Draft, Issuer, Store, StoredCurrent, StoredPending
-from rotator.protocol import Clear, Create, Delete, Effect, Evict, Push, Stage
 
 
 @dataclass(frozen=True, kw_only=True)

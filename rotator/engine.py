@@ -8,13 +8,14 @@ from datetime import timedelta
 import structlog
 
 from rotator import plan
+from rotator.actions import Action, Refuse, Wait
 from rotator.adoption import Adopted, Adoption
 from rotator.errors import LedgerError, LedgerUnusable, RotatorError
 from rotator.loop import Pass
 from rotator.means import Means
 from rotator.model import Account, Observation, Outcome, Report, Request, SecretValue
 from rotator.ports import Lease
-from rotator.protocol import Action, Refuse, Wait, decide
+from rotator.protocol import decide
 from rotator.reports import (
     drift_text,
     drifted,

@@ -13,6 +13,28 @@ from functools import cached_property
 import structlog
 
 from rotator import record
+from rotator.actions import (
+    Abort,
+    Action,
+    Ask,
+    Clear,
+    Close,
+    Create,
+    Delete,
+    Effect,
+    Evict,
+    Idle,
+    Learn,
+    Look,
+    Notify,
+    Open,
+    Probe,
+    Push,
+    Refuse,
+    Stage,
+    Verify,
+    Wait,
+)
 from rotator.effects import Effects, is_definite
 from rotator.errors import (
     AccountNotFound,
@@ -37,31 +59,7 @@ from rotator.means import Means
 from rotator.model import Account, Observation, Outcome, Request, Rotation, ShutGate
 from rotator.observer import Sight
 from rotator.ports import Draft, Lease, Memory
-from rotator.protocol import (
-    Abort,
-    Action,
-    Ask,
-    Clear,
-    Close,
-    Create,
-    Delete,
-    Effect,
-    Evict,
-    Idle,
-    Learn,
-    Look,
-    Notify,
-    Open,
-    Probe,
-    Push,
-    Refuse,
-    Stage,
-    Verify,
-    Wait,
-    decide,
-    skips_gates,
-    waits_until,
-)
+from rotator.protocol import decide, skips_gates, waits_until
 from rotator.reports import aborted, drift_text, in_grace, refused, seen
 
 log = structlog.get_logger(__name__)

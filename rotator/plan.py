@@ -4,16 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rotator import record
-from rotator.model import (
-    Account,
-    Note,
-    Observation,
-    PendingEntry,
-    Request,
-    Rotation,
-    Secret,
-)
-from rotator.protocol import (
+from rotator.actions import (
     Abort,
     Action,
     Ask,
@@ -28,8 +19,17 @@ from rotator.protocol import (
     Push,
     Stage,
     Verify,
-    decide,
 )
+from rotator.model import (
+    Account,
+    Note,
+    Observation,
+    PendingEntry,
+    Request,
+    Rotation,
+    Secret,
+)
+from rotator.protocol import decide
 
 #: Stands for the id that Vonage would give the new secret.
 NEW_ID = "NEW"

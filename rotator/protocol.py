@@ -46,13 +46,32 @@ no consumer has seen it yet, so there it may rest. One that has pushed is finish
 unless the hold is a freeze: then nothing is done.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rotator import window
+from rotator import refusals, window
+from rotator.actions import (
+    Abort,
+    Action,
+    Ask,
+    Clear,
+    Close,
+    Create,
+    Delete,
+    Evict,
+    Idle,
+    Learn,
+    Look,
+    Notify,
+    Open,
+    Probe,
+    Push,
+    Refuse,
+    Stage,
+    Verify,
+    Wait,
+)
 from rotator.model import (
     Account,
-    Hold,
     Note,
     Observation,
     OnForeign,
@@ -71,142 +90,6 @@ FIRST_GATE_WAIT, LONGEST_GATE_WAIT = timedelta(minutes=1), timedelta(minutes=15)
 MAX_DRAWS = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class Open:
-    """Open a rotation."""
-
-    predecessor_id: str | None
-    #: Id of a rotation found in Vault that the ledger does not have; None for a new one.
-    recovered_id: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evict:
-    """Delete a secret that is expendable, to free its slot."""
-
-    secret_id: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """Draw a value and write it to the pending path, with the ids listed now."""
-
-    listed_ids: frozenset[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Create:
-    """Send the pending value to Vonage."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Probe:
-    """Authenticate with the pending value, which lists the secrets, too."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Push:
-    """Write the pending value to the current entry."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verify:
-    """Read the version that was written and compare it with the pending value."""
-
-    version: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clear:
-    """Remove the pending entry."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Notify:
-    """Tell the hooks that a new secret is in Vault."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ask:
-    """Ask every gate whether the predecessor may be deleted."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Delete:
-    """Delete a secret of this rotation: its predecessor, or its orphan when it aborts."""
-
-    secret_id: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Learn:
-    """Record what is seen only now: an effect that did take place, or what is to be replaced."""
-
-    new_id: str | None = None
-    vault_version: int | None = None
-    predecessor_id: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Abort:
-    """Record that this rotation is to be undone, and why."""
-
-    code: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Close:
-    """Close the rotation: completed, or failed with the code it was aborted for."""
-
-    error_code: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """Observe again: what is known is too old, or not settled yet."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wait:
-    """Nothing to do before `until`."""
-
-    until: datetime
-    #: The gate that is waited for; None where it is the grace.
-    gate: ShutGate | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Idle:
-    """Nothing to do at all."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Refuse:
-    """Do nothing: an operator must decide."""
-
-    code: str
-    why: str
-    hint: str
-
-
-Effect = Evict | Stage | Create | Push | Clear | Delete
-Action = (
-    Effect
-    | Open
-    | Probe
-    | Verify
-    | Notify
-    | Ask
-    | Learn
-    | Abort
-    | Close
-    | Look
-    | Wait
-    | Idle
-    | Refuse
-)
-
-
 def decide(
     account: Account,
     world: Observation,
@@ -222,7 +105,7 @@ def decide(
     """
     rotation = world.rotation
     if rotation is not None and world.hold and world.hold.freeze:
-        return _held(account, world.hold)
+        return refusals.held(account, world.hold)
     if rotation is not None and _is_pushed(world, rotation):
         return _after_push(account, world, rotation, request, now)
     if until := waits_until(account, rotation, request, now):
@@ -230,7 +113,7 @@ def decide(
     if rotation is None:
         return _start(account, world, request, now)
     if world.hold:
-        return _held(account, world.hold)
+        return refusals.held(account, world.hold)
     if refusal := _unusable(account, world):
         return refusal
     if rotation.abort_code:
@@ -289,7 +172,7 @@ def _start(account: Account, world: Observation, request: Request, now: datetime
     if request.reason is None:
         return Idle()
     if world.hold:
-        return _held(account, world.hold)
+        return refusals.held(account, world.hold)
     if refusal := _unusable(account, world):
         return refusal
     if world.pending and world.pending_is_unrecorded:
@@ -319,22 +202,8 @@ def _unknown_current(account: Account, world: Observation) -> Refuse | None:
     if world.current_live_at is None:
         return None
     if note := _note(world):
-        return Refuse(
-            code="drift",
-            why=f"Vault's note names secret {note.secret_id}, which Vonage does not list",
-            hint="someone revoked it outside rotator, and it stops working soon; "
-            f"`rotator adopt {account.name}` takes another one",
-        )
-    made = sorted((secret.created_at, secret.id) for secret in world.listed or ())
-    listed = " and ".join(
-        f"{secret_id} (made {at:%Y-%m-%d %H:%M:%S} UTC)" for at, secret_id in made
-    )
-    return Refuse(
-        code="unknown-current",
-        why=f"Vonage lists {listed}, and which of them Vault holds is not recorded",
-        hint="it is the one that was made last before the entry was written, see `vault kv "
-        f"metadata get`; `rotator adopt {account.name} --from-vault --secret-id ID` records it",
-    )
+        return refusals.revoked(account, note.secret_id)
+    return refusals.unknown_current(account, world.listed or ())
 
 
 # -- Before the push: everything can still be undone. --------------------------------------
@@ -397,7 +266,7 @@ def _with_new_id(
     if len(new_ids) == 1 and _is_fresh(world.pending_live_at, now):
         return Learn(new_id=new_ids[0])
     if len(new_ids) > 1 or _is_refused_for(patience, world, rotation):
-        return _unexplained(new_ids)
+        return refusals.unexplained(new_ids)
     return Probe()
 
 
@@ -426,11 +295,7 @@ def _without_new_id(
 def _give_up(rotation: Rotation, code: str) -> Action:
     """Abort, unless a push was tried: a late one might still land on what was deleted."""
     if rotation.step is Step.PUSH:
-        return Refuse(
-            code="drift",
-            why=f"secret {rotation.new_id}, about to be pushed to Vault, stopped working",
-            hint="see `rotator secrets list`; the rotation goes on by itself if it works again",
-        )
+        return refusals.stopped_working(rotation.new_id)
     return Abort(code=code)
 
 
@@ -442,7 +307,7 @@ def _undo(world: Observation, rotation: Rotation, now: datetime) -> Action:
         is_other = current is not None or (is_staged and not world.current_is_pending)
         is_only = len(world.listed_ids) == 1
         if not is_other or current == rotation.new_id or is_only or not world.current_live_at:
-            return _unsafe(rotation.account, rotation.new_id)
+            return refusals.unsafe(rotation.account, rotation.new_id)
         if not _is_fresh(world.current_live_at, now) or not _is_fresh(world.seen_at, now):
             return Look()
         return Delete(secret_id=rotation.new_id)
@@ -457,9 +322,9 @@ def _after_push(
 ) -> Action:
     current = world.current
     if current is None or not current.has_value:
-        return _overwritten(rotation)
+        return refusals.overwritten(rotation)
     if current.note is None or current.note.rotation_id != rotation.id or not current.intact:
-        return _overwritten(rotation)
+        return refusals.overwritten(rotation)
     if rotation.vault_version is None or rotation.new_id is None:
         return Learn(new_id=current.note.secret_id, vault_version=current.version)
     if rotation.verified_at is None:
@@ -481,14 +346,14 @@ def _delete_predecessor(
 ) -> Action:
     """Delete what was replaced, once Vault's value is seen to work without it."""
     if world.listed is None or world.current_live_at is None:
-        return _dead(rotation.account)
+        return refusals.dead(rotation.account)
     if not _is_fresh(world.seen_at, now) or not _is_fresh(world.current_live_at, now):
         return Look()
     if rotation.predecessor_id is None or rotation.predecessor_id not in world.listed_ids:
         return Close()
     if held_id(world) != rotation.new_id:
         why = f"Vonage does not list secret {rotation.new_id}, which Vault holds"
-        return _changed(rotation.account, why)
+        return refusals.changed(rotation.account, why)
     if world.gates and not skips_gates(rotation, request):
         if not _is_fresh(world.gates_asked_at, now):
             return Ask()
@@ -549,30 +414,16 @@ def _unusable(account: Account, world: Observation) -> Refuse | None:
     """Refuse to work on an entry that is missing, somebody else's, changed or dead."""
     current = world.current
     if current is None and account.discovered and world.entry_is_new:
-        return _parent_refused(account) if world.listed is None else None
+        return refusals.parent_refused(account) if world.listed is None else None
     if current is None:
-        return Refuse(
-            code="entry-missing",
-            why=f"Vault has no entry at {account.vault_path}",
-            hint=f"`rotator adopt {account.name}` puts the account's present secret there",
-        )
+        return refusals.entry_missing(account)
     if not current.has_value:
-        return Refuse(
-            code="field-missing",
-            why=f"the Vault entry {account.vault_path} has no text in field {account.secret_field}",
-            hint="set `secret_field` to the field that holds the secret, or put it there with "
-            f"`rotator adopt {account.name}`",
-        )
+        return refusals.field_missing(account)
     if current.api_key is not None and current.api_key != account.api_key:
-        return Refuse(
-            code="wrong-entry",
-            why=f"the Vault entry {account.vault_path} belongs to api key {current.api_key}, "
-            f"not {account.api_key}",
-            hint="correct `vault_path` or `api_key` of this account",
-        )
+        return refusals.wrong_entry(account, current.api_key)
     if current.note is not None and not current.intact:
-        return _changed(account.name, "someone else changed the value at Vault")
-    return _dead(account.name) if world.listed is None else None
+        return refusals.changed(account.name, "someone else changed the value at Vault")
+    return refusals.dead(account.name) if world.listed is None else None
 
 
 def _make_room(account: Account, world: Observation, now: datetime) -> Evict | Look | Refuse | None:
@@ -583,14 +434,14 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
     current = held_id(world)
     others = sorted(world.listed_ids - {current})
     if world.entry_is_new:
-        return _no_slot(account, others)
+        return refusals.no_slot(account, others)
     expendable = [secret_id for secret_id in others if secret_id in world.expendable_ids]
     if not expendable and account.policy.on_foreign is OnForeign.EVICT_OLDEST:
         expendable = others
     if not expendable:
-        return _foreign(others)
+        return refusals.foreign(others)
     if current is None or world.current_live_at is None:
-        return _unsafe(account.name, expendable[0])
+        return refusals.unsafe(account.name, expendable[0])
     if not _is_fresh(world.seen_at, now) or not _is_fresh(world.current_live_at, now):
         return Look()
     return Evict(secret_id=expendable[0])
@@ -627,88 +478,3 @@ def _is_refused_for(patience: timedelta, world: Observation, rotation: Rotation)
 def _is_listed_before_refused(world: Observation) -> bool:
     """Whether the list is older than the last refusal of the pending value."""
     return world.pending_refused_at is not None and world.seen_at < world.pending_refused_at
-
-
-def _held(account: Account, hold: Hold) -> Refuse:
-    return Refuse(
-        code="held",
-        why=f"the account is held: {hold}",
-        hint=f"`rotator release {account.name}` ends the hold",
-    )
-
-
-def _changed(name: str, why: str) -> Refuse:
-    return Refuse(
-        code="drift",
-        why=why,
-        hint=f"nothing was deleted; `rotator adopt {name} --from-vault` if the present value is "
-        "right, else restore the version before with `vault kv rollback`",
-    )
-
-
-def _overwritten(rotation: Rotation) -> Refuse:
-    version = rotation.vault_version or "that rotator wrote"
-    return Refuse(
-        code="drift",
-        why="someone else changed or removed the Vault entry after it was rotated",
-        hint=f"nothing was deleted; restore version {version} with `vault kv rollback`, and the "
-        f"rotation goes on, or end it with a value that works: `rotator adopt {rotation.account}`, "
-        "with --from-vault for the present one",
-    )
-
-
-def _dead(name: str) -> Refuse:
-    return Refuse(
-        code="current-refused",
-        why="Vonage refuses the value that Vault holds",
-        hint=f"`rotator adopt {name}` puts a working secret there (a line end behind it counts, "
-        "too), or set `managed_by` so that the parent account can rotate this one",
-    )
-
-
-def _no_slot(account: Account, ids: list[str]) -> Refuse:
-    return Refuse(
-        code="foreign-secret",
-        why=f"both slots are taken, by {' and '.join(ids)}, and Vault has no value that could be "
-        "seen to work before one of them is deleted",
-        hint="delete the one that nothing uses with `rotator secrets delete`, or write the value "
-        f"of the other one to {account.vault_path} in Vault",
-    )
-
-
-def _parent_refused(account: Account) -> Refuse:
-    return Refuse(
-        code="parent-refused",
-        why=f"Vault has no secret of this account yet, and Vonage refuses the one of its parent "
-        f"{account.managed_by}",
-        hint=f"see `rotator status {account.managed_by} --refresh`",
-    )
-
-
-def _foreign(ids: list[str]) -> Refuse:
-    return Refuse(
-        code="foreign-secret",
-        why=f"both slots are taken, and {' or '.join(ids)} may be in use, as far as rotator knows",
-        hint="if nothing uses it, delete it with `rotator secrets delete`, or set "
-        '`on_foreign = "evict-oldest"`',
-    )
-
-
-def _unexplained(ids: list[str]) -> Refuse:
-    return Refuse(
-        code="foreign-secret",
-        why=f"{' and '.join(ids)} appeared while an answer of Vonage was lost, and the value that "
-        "rotator sent does not authenticate, so that it may be someone else's",
-        hint="if nobody made it by hand, run the command again later; if someone did and nothing "
-        "uses it, delete it with `rotator secrets delete`",
-    )
-
-
-def _unsafe(name: str, secret_id: str) -> Refuse:
-    return Refuse(
-        code="unsafe-delete",
-        why=f"deleting {secret_id} might take the account down: that Vault holds another, "
-        "working secret is not certain",
-        hint=f"see `rotator secrets list {name}`; `rotator adopt {name}` puts a working secret at "
-        "the Vault entry",
-    )

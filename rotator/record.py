@@ -18,22 +18,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from rotator.errors import RotatorError, SecretRejected
-from rotator.model import (
-    SUPERSEDED,
-    Account,
-    CurrentEntry,
-    Note,
-    Observation,
-    PendingEntry,
-    Request,
-    Rotation,
-    Secret,
-    ShutGate,
-    Step,
-)
-from rotator.ports import Draft
-from rotator.protocol import (
+from rotator.actions import (
     Abort,
     Action,
     Clear,
@@ -50,6 +35,21 @@ from rotator.protocol import (
     Verify,
     Wait,
 )
+from rotator.errors import RotatorError, SecretRejected
+from rotator.model import (
+    SUPERSEDED,
+    Account,
+    CurrentEntry,
+    Note,
+    Observation,
+    PendingEntry,
+    Request,
+    Rotation,
+    Secret,
+    ShutGate,
+    Step,
+)
+from rotator.ports import Draft
 from rotator.window import BY_HAND
 
 #: The step that each effect belongs to.

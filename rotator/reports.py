@@ -4,10 +4,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from rotator import schedule, window
+from rotator.actions import Refuse
 from rotator.errors import Aborted, Busy, Refused, RotatorError
 from rotator.model import Account, Observation, Outcome, Problem, Report, Rotation
 from rotator.ports import Draft, Sighting
-from rotator.protocol import Refuse, held_id
+from rotator.protocol import held_id
 
 #: Why a rotation was given up, by its code.
 _ABORTED = {

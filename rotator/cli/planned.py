@@ -6,9 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rotator import words
-from rotator.cli import fleet, output, passes, results
-from rotator.model import Account, Observation, Report, Request
-from rotator.protocol import (
+from rotator.actions import (
     Abort,
     Action,
     Ask,
@@ -27,6 +25,8 @@ from rotator.protocol import (
     Verify,
     Wait,
 )
+from rotator.cli import fleet, output, passes, results
+from rotator.model import Account, Observation, Report, Request
 
 if TYPE_CHECKING:
     from rotator.wiring import Wiring

@@ -15,8 +15,7 @@ import pytest
 import structlog
 
 import rotator.loop
-from rotator.model import Rotation
-from rotator.protocol import (
+from rotator.actions import (
     Action,
     Create,
     Delete,
@@ -29,8 +28,9 @@ from rotator.protocol import (
     Stage,
     Verify,
     Wait,
-    decide,
 )
+from rotator.model import Rotation
+from rotator.protocol import decide
 from tests.exploration import operators, scenarios
 from tests.exploration.explore import Scenario, Search
 from tests.exploration.invariants import Violation

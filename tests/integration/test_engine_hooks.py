@@ -6,10 +6,15 @@ from typing import Any
 
 import pytest
 
+from rotator.actions import (
+    Ask,
+    Delete,
+    Notify,
+    Wait,
+)
 from rotator.ledger.deliveries import Deliveries
 from rotator.model import Outcome, Request
 from rotator.notice import Delivery, Event, Hook
-from rotator.protocol import Ask, Delete, Notify, Wait
 from tests.harness.scene import NAME, Scene
 from tests.harness.tap import MOMENTS, Moment
 

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from rotator.actions import (
+    Close,
+    Create,
+    Idle,
+    Push,
+)
 from rotator.engine import Engine
 from rotator.errors import Busy, CheckAndSetLost, CredentialRefused, LedgerError
 from rotator.ledger.holds import Holds
 from rotator.loop import Pass
 from rotator.model import Hold, Outcome, Report, Request
 from rotator.ports import Draft, StoredPending
-from rotator.protocol import Close, Create, Idle, Push
 from rotator.reports import in_grace
 from rotator.sim import Fault
 from tests.harness.clock import START

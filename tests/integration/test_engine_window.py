@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from rotator.actions import Open, Wait
 from rotator.model import Outcome, Request, Step
-from rotator.protocol import Open, Wait
 from rotator.sim import Fault
 from tests.harness.clock import START
 from tests.harness.scene import NAME, Scene

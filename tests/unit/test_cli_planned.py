@@ -3,19 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rotator.cli.planned import Plan
-from rotator.model import (
-    CurrentEntry,
-    Note,
-    Observation,
-    Outcome,
-    Report,
-    Request,
-    Rotation,
-    Secret,
-    Step,
-)
-from rotator.protocol import (
+from rotator.actions import (
     Abort,
     Action,
     Clear,
@@ -30,6 +18,18 @@ from rotator.protocol import (
     Stage,
     Verify,
     Wait,
+)
+from rotator.cli.planned import Plan
+from rotator.model import (
+    CurrentEntry,
+    Note,
+    Observation,
+    Outcome,
+    Report,
+    Request,
+    Rotation,
+    Secret,
+    Step,
 )
 from tests.unit.test_cli_fleet import account
 

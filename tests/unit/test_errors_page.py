@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rotator import errors
-from rotator.protocol import Refuse
+from rotator.actions import Refuse
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text()

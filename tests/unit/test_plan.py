@@ -5,6 +5,17 @@ from typing import Any
 import pytest
 
 from rotator import plan
+from rotator.actions import (
+    Action,
+    Create,
+    Delete,
+    Open,
+    Push,
+    Refuse,
+    Stage,
+    Verify,
+    Wait,
+)
 from rotator.model import (
     Account,
     CurrentEntry,
@@ -19,7 +30,6 @@ from rotator.model import (
     Secret,
     Step,
 )
-from rotator.protocol import Action, Create, Delete, Open, Push, Refuse, Stage, Verify, Wait
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 GRACE = timedelta(hours=24)

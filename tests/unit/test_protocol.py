@@ -7,23 +7,7 @@ from typing import Any
 
 import pytest
 
-from rotator.model import (
-    Account,
-    CurrentEntry,
-    Hold,
-    Note,
-    Observation,
-    OnForeign,
-    PendingEntry,
-    Policy,
-    Request,
-    Rotation,
-    Secret,
-    Step,
-)
-from rotator.protocol import (
-    FRESH,
-    MAX_DRAWS,
+from rotator.actions import (
     Abort,
     Action,
     Clear,
@@ -41,10 +25,22 @@ from rotator.protocol import (
     Stage,
     Verify,
     Wait,
-    decide,
-    held_id,
-    waits_until,
 )
+from rotator.model import (
+    Account,
+    CurrentEntry,
+    Hold,
+    Note,
+    Observation,
+    OnForeign,
+    PendingEntry,
+    Policy,
+    Request,
+    Rotation,
+    Secret,
+    Step,
+)
+from rotator.protocol import FRESH, MAX_DRAWS, decide, held_id, waits_until
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 PATIENCE = timedelta(minutes=2)

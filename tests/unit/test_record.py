@@ -4,6 +4,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rotator import record
+from rotator.actions import (
+    Abort,
+    Clear,
+    Close,
+    Create,
+    Delete,
+    Effect,
+    Evict,
+    Learn,
+    Open,
+    Push,
+    Stage,
+)
 from rotator.errors import (
     CheckAndSetLost,
     IssuerUnavailable,
@@ -23,19 +36,6 @@ from rotator.model import (
     Rotation,
     Secret,
     Step,
-)
-from rotator.protocol import (
-    Abort,
-    Clear,
-    Close,
-    Create,
-    Delete,
-    Effect,
-    Evict,
-    Learn,
-    Open,
-    Push,
-    Stage,
 )
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)

@@ -1,0 +1,163 @@
+"""What is refused and must be decided by an operator: why, and what to do about it.
+
+Every text that `rotator.protocol` shows to people stands here; when one applies stands there.
+"""
+
+from collections.abc import Iterable
+
+from rotator.actions import Refuse
+from rotator.model import Account, Hold, Rotation, Secret
+
+
+def entry_missing(account: Account) -> Refuse:
+    """Vault has nothing where the account's secret should be."""
+    return Refuse(
+        code="entry-missing",
+        why=f"Vault has no entry at {account.vault_path}",
+        hint=f"`rotator adopt {account.name}` puts the account's present secret there",
+    )
+
+
+def field_missing(account: Account) -> Refuse:
+    """The entry has no value, or no text, in the field that should hold the secret."""
+    return Refuse(
+        code="field-missing",
+        why=f"the Vault entry {account.vault_path} has no text in field {account.secret_field}",
+        hint="set `secret_field` to the field that holds the secret, or put it there with "
+        f"`rotator adopt {account.name}`",
+    )
+
+
+def wrong_entry(account: Account, api_key: str) -> Refuse:
+    """The entry says that it belongs to another api key."""
+    return Refuse(
+        code="wrong-entry",
+        why=f"the Vault entry {account.vault_path} belongs to api key {api_key}, "
+        f"not {account.api_key}",
+        hint="correct `vault_path` or `api_key` of this account",
+    )
+
+
+def revoked(account: Account, secret_id: str) -> Refuse:
+    """The secret that Vault holds works still, and is not listed any more."""
+    return Refuse(
+        code="drift",
+        why=f"Vault's note names secret {secret_id}, which Vonage does not list",
+        hint="someone revoked it outside rotator, and it stops working soon; "
+        f"`rotator adopt {account.name}` takes another one",
+    )
+
+
+def unknown_current(account: Account, listed: Iterable[Secret]) -> Refuse:
+    """Vault's value works, and which of the listed secrets it is, nobody wrote down."""
+    made = sorted((secret.created_at, secret.id) for secret in listed)
+    named = " and ".join(f"{secret_id} (made {at:%Y-%m-%d %H:%M:%S} UTC)" for at, secret_id in made)
+    return Refuse(
+        code="unknown-current",
+        why=f"Vonage lists {named}, and which of them Vault holds is not recorded",
+        hint="it is the one that was made last before the entry was written, see `vault kv "
+        f"metadata get`; `rotator adopt {account.name} --from-vault --secret-id ID` records it",
+    )
+
+
+def stopped_working(secret_id: str | None) -> Refuse:
+    """What a push that may still arrive would write does not authenticate any more."""
+    return Refuse(
+        code="drift",
+        why=f"secret {secret_id}, about to be pushed to Vault, stopped working",
+        hint="see `rotator secrets list`; the rotation goes on by itself if it works again",
+    )
+
+
+def held(account: Account, hold: Hold) -> Refuse:
+    """An operator holds the account."""
+    return Refuse(
+        code="held",
+        why=f"the account is held: {hold}",
+        hint=f"`rotator release {account.name}` ends the hold",
+    )
+
+
+def changed(name: str, why: str) -> Refuse:
+    """Vault is not as rotator left it any more; `why` tells what changed."""
+    return Refuse(
+        code="drift",
+        why=why,
+        hint=f"nothing was deleted; `rotator adopt {name} --from-vault` if the present value is "
+        "right, else restore the version before with `vault kv rollback`",
+    )
+
+
+def overwritten(rotation: Rotation) -> Refuse:
+    """The value that this rotation pushed is not in Vault any more."""
+    version = rotation.vault_version or "that rotator wrote"
+    return Refuse(
+        code="drift",
+        why="someone else changed or removed the Vault entry after it was rotated",
+        hint=f"nothing was deleted; restore version {version} with `vault kv rollback`, and the "
+        f"rotation goes on, or end it with a value that works: `rotator adopt {rotation.account}`, "
+        "with --from-vault for the present one",
+    )
+
+
+def dead(name: str) -> Refuse:
+    """Neither Vault's value nor, where there is one, the parent's credential works."""
+    return Refuse(
+        code="current-refused",
+        why="Vonage refuses the value that Vault holds",
+        hint=f"`rotator adopt {name}` puts a working secret there (a line end behind it counts, "
+        "too), or set `managed_by` so that the parent account can rotate this one",
+    )
+
+
+def no_slot(account: Account, ids: list[str]) -> Refuse:
+    """A first secret needs a slot, and none may be freed for it."""
+    return Refuse(
+        code="foreign-secret",
+        why=f"both slots are taken, by {' and '.join(ids)}, and Vault has no value that could be "
+        "seen to work before one of them is deleted",
+        hint="delete the one that nothing uses with `rotator secrets delete`, or write the value "
+        f"of the other one to {account.vault_path} in Vault",
+    )
+
+
+def parent_refused(account: Account) -> Refuse:
+    """A first secret can only be made with the parent's credential."""
+    return Refuse(
+        code="parent-refused",
+        why=f"Vault has no secret of this account yet, and Vonage refuses the one of its parent "
+        f"{account.managed_by}",
+        hint=f"see `rotator status {account.managed_by} --refresh`",
+    )
+
+
+def foreign(ids: list[str]) -> Refuse:
+    """A slot must be freed, and who uses the secrets is not known."""
+    return Refuse(
+        code="foreign-secret",
+        why=f"both slots are taken, and {' or '.join(ids)} may be in use, as far as rotator knows",
+        hint="if nothing uses it, delete it with `rotator secrets delete`, or set "
+        '`on_foreign = "evict-oldest"`',
+    )
+
+
+def unexplained(ids: list[str]) -> Refuse:
+    """Secrets appeared that may be this rotation's or a stranger's."""
+    return Refuse(
+        code="foreign-secret",
+        why=f"{' and '.join(ids)} appeared while an answer of Vonage was lost, and the value that "
+        "rotator sent does not authenticate, so that it may be someone else's",
+        hint="if nobody made it by hand, run the command again later; if someone did and nothing "
+        "uses it, delete it with `rotator secrets delete`",
+    )
+
+
+def unsafe(name: str, secret_id: str) -> Refuse:
+    """That something else would still work after the deletion is not certain."""
+    return Refuse(
+        code="unsafe-delete",
+        why=f"deleting {secret_id} might take the account down: that Vault holds another, "
+        "working secret is not certain",
+        hint=f"see `rotator secrets list {name}`; `rotator adopt {name}` puts a working secret at "
+        "the Vault entry",
+    )
