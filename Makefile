@@ -11,7 +11,8 @@ endif
 VENV := .venv
 DEMO_VENV := .venv-demo
 BIN := $(VENV)/bin
-JOBS ?= 2
+# Twice the two cores that this is made for: many tests wait for a process or for time to pass.
+JOBS ?= 4
 CHECKED = $(wildcard rotator migrations tests bench docs)
 CORE := rotator/protocol.py,rotator/actions.py,rotator/refusals.py,rotator/record.py,rotator/plan.py,rotator/observer.py
 CORE := $(CORE),rotator/adoption.py,rotator/engine.py,rotator/loop.py,rotator/effects.py,rotator/journal.py,rotator/reports.py
@@ -31,7 +32,7 @@ demo: $(DEMO_VENV)/project.stamp ## see a whole rotation on this machine, with n
 
 .PHONY: test
 test: $(VENV)/project.stamp ## every suite but the slow ones
-	$(BIN)/pytest -n $(JOBS) -m "not slow and not browser"
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not browser"
 
 .PHONY: test-browser
 test-browser: $(VENV)/project.stamp $(if $(shell command -v npm),build/axe/axe.min.js) ## the status page in a real Chromium; pictures in build/screenshots
@@ -46,15 +47,15 @@ build/axe/axe.min.js: tests/browser/axe-core.sha512
 
 .PHONY: test-slow
 test-slow: $(VENV)/project.stamp ## the slow suites
-	$(BIN)/pytest -n $(JOBS) -m slow
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m slow
 
 .PHONY: test-all
 test-all: $(VENV)/project.stamp ## every suite
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
 .PHONY: coverage
 coverage: $(VENV)/project.stamp ## branches that the in-process tests reach; the core must be at 100 %
-	$(BIN)/pytest -n $(JOBS) -m "not slow" --ignore=tests/acceptance --ignore=tests/crash \
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow" --ignore=tests/acceptance --ignore=tests/crash \
 		--ignore=tests/browser \
 		--cov --cov-report=
 	$(BIN)/coverage report

@@ -9,6 +9,7 @@ on one of them.
 """
 
 import shutil
+import signal
 import subprocess
 import tempfile
 import warnings
@@ -31,6 +32,15 @@ if TYPE_CHECKING:
 # Other tests run beside it: how long an example takes says nothing about it.
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
+
+
+def pytest_configure() -> None:
+    """Have commands hear Ctrl-C, though a shell that runs the tests in the background ignores it.
+
+    Whether a signal is ignored passes from process to process, and the product respects it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 #: Waits for the end of the tests, be it by SIGKILL, and removes the server if it still runs.

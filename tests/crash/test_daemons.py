@@ -9,7 +9,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Engine, update
+from sqlalchemy.exc import OperationalError
 
 from rotator.ledger import tables
 from rotator.sim import Exchange, Phase, World
@@ -98,16 +99,29 @@ def test_the_accounts_of_a_killed_daemon_go_to_another_at_once(run: Service) -> 
     assert run.made() == {"account-1": 1}
 
 
+def is_locked(database: Engine) -> bool:
+    """Whether nobody can write to the ledger at present."""
+    try:
+        with database.begin():
+            return False
+    except OperationalError:
+        return True
+
+
 def test_a_daemon_that_stood_still_past_its_lease_does_nothing_more(run: Service) -> None:
     """Woken after another took its account over, it neither creates nor deletes anything."""
     first = run.start()
     paused: list[str] = []
 
     def pause(phase: Phase, exchange: Exchange) -> None:
-        # While it waits for the answer, it surely has no lock on SQLite's file.
         if phase == "before" and exchange.method == "POST" and not paused:
-            paused.append(exchange.path)
             first.send_signal(signal.SIGSTOP)
+            while is_locked(run.database):
+                # Another thread of it was about to write, and nobody else could on SQLite.
+                first.send_signal(signal.SIGCONT)
+                until(lambda: not is_locked(run.database))
+                first.send_signal(signal.SIGSTOP)
+            paused.append(exchange.path)
 
     run.world.vonage.observers.append(pause)
     until(lambda: paused)

@@ -39,6 +39,7 @@ from tests.harness import figures
 #: Those that take longer than some seconds.
 LONG = (
     scenarios.LATE,
+    scenarios.HASTY,
     scenarios.MANAGED,
     scenarios.SLUGGISH,
     scenarios.FORGOTTEN,
