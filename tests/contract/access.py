@@ -13,7 +13,7 @@ from tests.contract.issuer import NAMESPACE, SERVICE_ACCOUNT, Issuer, Kubernetes
 from tests.harness import certificates
 
 if TYPE_CHECKING:
-    from tests.contract.conftest import Real
+    from tests.contract.real import Real
 
 METHODS = ("approle", "userpass", "jwt", "kubernetes", "cert")
 Policies = Mapping[str, Sequence[str]]

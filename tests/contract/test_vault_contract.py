@@ -16,7 +16,7 @@ from rotator.ports import StoredPending
 from rotator.vault import KvStore
 
 if TYPE_CHECKING:
-    from tests.contract.conftest import Server
+    from tests.contract.server import Server
 
 OLD = SecretValue("Abcdefgh1")
 

@@ -11,10 +11,10 @@ from rotator.model import Account, PendingEntry, SecretValue
 from rotator.vault import AppRole, GivenToken, KvStore, LoggedIn
 from rotator.vault.call import Call
 from tests.contract.access import METHODS, Access, Means, Terms
-from tests.contract.conftest import link
+from tests.contract.client import link
 
 if TYPE_CHECKING:
-    from tests.contract.conftest import Server
+    from tests.contract.server import Server
 
 REVOKE = Call(
     operation="revoke",

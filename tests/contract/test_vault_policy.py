@@ -13,7 +13,7 @@ from rotator.model import Account, Note, PendingEntry, SecretValue
 from rotator.vault import KvStore
 
 if TYPE_CHECKING:
-    from tests.contract.conftest import Server
+    from tests.contract.server import Server
 
 README = Path(__file__).parents[2] / "README.md"
 VALUE = SecretValue("Abcdefgh1")

@@ -13,7 +13,7 @@ from rotator.vault import Connection, KvStore, TokenFile
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.contract.conftest import Server
+    from tests.contract.server import Server
 
 VALUE = SecretValue("Abcdefgh1")
 

@@ -1,0 +1,121 @@
+"""A real server, `bao` or `vault`, started for the tests."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import requests
+
+from tests.contract import access
+from tests.contract.server import ROOT, Document, Server
+
+
+class Real(Server):
+    """A server in dev mode: in memory, on loopback, with one unseal key."""
+
+    def __init__(self, command: str, directory: Path, certificate: Path) -> None:
+        super().__init__()
+        port, tls_port = _free_ports()
+        self.url, self.tls_url = f"http://127.0.0.1:{port}", f"https://127.0.0.1:{tls_port}"
+        self._log = directory / "log"
+        listener = {
+            "address": f"127.0.0.1:{tls_port}",
+            "tls_cert_file": str(certificate),
+            "tls_key_file": str(certificate.with_suffix(".key")),
+        }
+        (directory / "tls.json").write_text(json.dumps({"listener": [{"tcp": listener}]}))
+        options = [f"-dev-listen-address=127.0.0.1:{port}", f"-dev-root-token-id={ROOT}"]
+        options.append("-config=tls.json")
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [command, "server", "-dev", *options],
+                # Nothing of the caller's BAO_ or VAULT_ settings, nor of its home.
+                env={"HOME": str(directory), "PATH": os.environ["PATH"]},
+                cwd=directory,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._wait()
+        self.call("POST", "sys/mounts/plain", {"type": "kv", "options": {"version": "1"}})
+
+    def stop(self) -> None:
+        """End this one process."""
+        super().stop()
+        self._process.terminate()
+        self._process.wait(10)
+
+    def policy(self, policies: Mapping[str, Sequence[str]]) -> str:
+        """Write a policy; give its name."""
+        name = f"policy-{uuid.uuid4()}"
+        rules = {path: {"capabilities": list(its)} for path, its in policies.items()}
+        self.call("POST", f"sys/policies/acl/{name}", {"policy": json.dumps({"path": rules})})
+        return name
+
+    def issue_token(self, policies: Mapping[str, Sequence[str]], **terms: Any) -> str:  # noqa: ANN401  # JSON
+        """Issue a token with a policy of its own."""
+        body = {"policies": [self.policy(policies)], **terms}
+        issued = self.call("POST", "auth/token/create", body)
+        assert issued
+        return str(issued["auth"]["client_token"])
+
+    def open_way(self, means: access.Means, method: str, terms: access.Terms) -> access.Access:
+        """Let rotator in."""
+        return access.of_real(self, means, method, terms)
+
+    def wrap_secret_id(self, way_in: access.Access) -> str:
+        """Wrap a new secret id."""
+        return self._wrapped(f"auth/{way_in.way.mount}/role/rotator/secret-id", {})
+
+    def wrap(self, data: Document) -> str:
+        """Wrap anything."""
+        return self._wrapped("sys/wrapping/wrap", data)
+
+    def _wrapped(self, path: str, body: Document) -> str:
+        headers = {"X-Vault-Token": ROOT, "X-Vault-Wrap-TTL": "300"}
+        url = f"{self.url}/v1/{path}"
+        answer = self._session.post(url, headers=headers, json=body, timeout=10)
+        answer.raise_for_status()
+        return str(answer.json()["wrap_info"]["token"])
+
+    def revoke_token(self, token: str) -> None:
+        """Revoke a token."""
+        self.call("POST", "auth/token/revoke", {"token": token})
+
+    def seal(self) -> None:
+        """Seal."""
+        self.call("POST", "sys/seal")
+
+    def unseal(self) -> None:
+        """Unseal with the key that the server printed at its start."""
+        key = re.search(r"Unseal Key: (\S+)", self._log.read_text())
+        assert key
+        self.call("POST", "sys/unseal", {"key": key[1]})
+        self._wait()
+
+    def _wait(self) -> None:
+        """Wait until the mounts are ready, which is a little later than the server."""
+        for _ in range(400):
+            if self._process.poll() is not None:
+                break
+            try:
+                self.call("GET", "secret/data/ready")
+            except requests.RequestException:
+                sleep(0.05)
+            else:
+                return
+        raise RuntimeError(f"the server did not get ready:\n{self._log.read_text()}")
+
+
+def _free_ports() -> list[int]:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as two,
+    ):
+        return [each.getsockname()[1] for each in (one, two)]

@@ -1,0 +1,137 @@
+"""What the contract is tested against: a Vault that is looked at and changed from outside."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import requests
+
+from rotator.sim import VaultSimulator
+from tests.contract import access
+
+#: OpenBao takes none that looks like its own, `hvs.…`.
+ROOT = "root-of-the-tests"
+Document = dict[str, Any]
+
+
+class Server(ABC):
+    """A Vault with a KV version 2 mount `secret` and a version 1 mount `plain`."""
+
+    url: str
+
+    def __init__(self) -> None:
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def call(self, method: str, path: str, body: Document | None = None) -> Document | None:
+        """Call the API as root; give what is in the answer, None where it is 404."""
+        headers = {"X-Vault-Token": ROOT}
+        answer = self._session.request(
+            method, f"{self.url}/v1/{path}", headers=headers, json=body, timeout=10
+        )
+        if answer.status_code == 404:
+            return None
+        answer.raise_for_status()
+        document: Document = answer.json() if answer.content else {}
+        return document.get("data") or document
+
+    def write(self, path: str, fields: Document) -> int:
+        """Write as an outsider, without check-and-set; give the version."""
+        written = self.call("POST", f"secret/data/{path}", {"data": fields})
+        assert written
+        return int(written["version"])
+
+    def data(self, path: str, version: int = 0) -> Document | None:
+        """Give an entry's data; None where there is none."""
+        found = self.call("GET", f"secret/data/{path}?version={version}")
+        return found and found["data"]
+
+    def metadata(self, path: str) -> Document | None:
+        """Give an entry's metadata; None where there is none."""
+        return self.call("GET", f"secret/metadata/{path}")
+
+    def delete(self, path: str) -> None:
+        """Soft-delete the newest version."""
+        self.call("DELETE", f"secret/data/{path}")
+
+    def destroy(self, path: str, *versions: int) -> None:
+        """Destroy versions."""
+        self.call("POST", f"secret/destroy/{path}", {"versions": versions})
+
+    def stop(self) -> None:
+        """Be of no more use."""
+        self._session.close()
+
+    @abstractmethod
+    def issue_token(self, policies: Mapping[str, Sequence[str]], **terms: Any) -> str:  # noqa: ANN401  # JSON
+        """Issue a token that may do what `policies` say: path patterns to capabilities.
+
+        `terms` are `ttl` in seconds, and `type`.
+        """
+
+    @abstractmethod
+    def open_way(self, means: access.Means, method: str, terms: access.Terms) -> access.Access:
+        """Let rotator in by an auth method that is mounted for this."""
+
+    @abstractmethod
+    def wrap_secret_id(self, way_in: access.Access) -> str:
+        """Wrap the secret id of an AppRole access; give the wrapping token."""
+
+    @abstractmethod
+    def wrap(self, data: Document) -> str:
+        """Wrap anything, as anyone can; give the wrapping token."""
+
+    @abstractmethod
+    def revoke_token(self, token: str) -> None:
+        """Revoke a token."""
+
+    @abstractmethod
+    def seal(self) -> None:
+        """Seal."""
+
+    @abstractmethod
+    def unseal(self) -> None:
+        """Unseal, and return when the mounts are ready."""
+
+
+class Simulated(Server):
+    """The simulator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vault = VaultSimulator(root_token=ROOT, mounts={"secret": 2, "plain": 1}).start()
+        self.url = self.vault.url
+
+    def stop(self) -> None:
+        """Close it."""
+        super().stop()
+        self.vault.close()
+
+    def issue_token(self, policies: Mapping[str, Sequence[str]], **terms: Any) -> str:  # noqa: ANN401  # JSON
+        """Issue a token."""
+        return self.vault.issue_token(policies=policies, **terms)
+
+    def open_way(self, means: access.Means, method: str, terms: access.Terms) -> access.Access:
+        """Let rotator in."""
+        return access.of_simulator(self.vault, means, method, terms)
+
+    def wrap_secret_id(self, way_in: access.Access) -> str:
+        """Wrap the secret id."""
+        path = f"auth/{way_in.way.mount}/role/rotator/secret-id"
+        return self.vault.wrap({"secret_id": way_in.content}, path)
+
+    def wrap(self, data: Document) -> str:
+        """Wrap anything."""
+        return self.vault.wrap(data, "sys/wrapping/wrap")
+
+    def revoke_token(self, token: str) -> None:
+        """Revoke a token."""
+        self.vault.revoke_token(token)
+
+    def seal(self) -> None:
+        """Seal."""
+        self.vault.sealed = True
+
+    def unseal(self) -> None:
+        """Unseal."""
+        self.vault.sealed = False
