@@ -18,19 +18,20 @@ def checks(wiring: Wiring) -> Iterator[Check]:
     engine = wiring.engine(ledger=wiring.present_book)
     for account in wiring.settings.accounts:
         try:
-            yield from _account(engine, account)
+            yield from _account(wiring, engine, account)
         except RotatorError as error:
             yield broken("account", account.name, error)
     if wiring.vonage.last_date is not None:
         yield clock.check("vonage", wiring.vonage.last_date)
 
 
-def _account(engine: Engine, account: Account) -> Iterator[Check]:
+def _account(wiring: Wiring, engine: Engine, account: Account) -> Iterator[Check]:
     report, _, world = engine.plan(account, Request(reason="asked"))
     if world is None:
         problem = report.error or Problem(code=RotatorError.code, message="not seen", hint=None)
         yield bad("account", account.name, problem.message, problem.hint)
         return
+    yield from _head(wiring, account, world)
     yield _credential(account, world)
     yield from _secrets(account, world)
     # What waits in its grace is as it should be.
@@ -42,6 +43,23 @@ def _account(engine: Engine, account: Account) -> Iterator[Check]:
         )
     else:
         yield bad("rotation", account.name, report.error.message, report.error.hint)
+
+
+def _head(wiring: Wiring, account: Account, world: Observation) -> Iterator[Check]:
+    """Compare the record with the entry of it that Vault's note names, where there is a note."""
+    note = world.current.note if world.current else None
+    if note is None or wiring.revision() is None:
+        return
+    verdict = wiring.present_queries.verify(account.name, anchor=note.ledger_head)
+    if verdict.has_anchor is False:
+        yield bad(
+            "chain head",
+            account.name,
+            "the ledger lacks the entry that Vault's note names",
+            "it was rewritten, cut off or replaced: compare it with a backup, and restore that",
+        )
+    elif verdict.has_anchor:
+        yield fine("chain head", account.name, "has the entry that Vault's note names")
 
 
 def _credential(account: Account, world: Observation) -> Check:

@@ -23,12 +23,18 @@ def checks(wiring: Wiring) -> Iterator[Check]:
 
 def _secret_files(wiring: Wiring) -> Iterator[tuple[str, Path]]:
     settings = wiring.settings
-    tables = {"vault": settings.vault, "vault.auth": settings.vault.auth, "ledger": settings.ledger}
+    vault = settings.vault
+    # A certificate is for everyone to read, unless its key is in the same file.
+    public = {"ca_file"} | ({"client_cert_file"} if vault.client_key_file else set())
+    tables = {
+        "vault": vault,
+        "vault.auth": vault.auth,
+        "ledger": settings.ledger,
+        "daemon": settings.daemon,
+    }
     for name, table in tables.items():
         for key, value in dict(table).items():
-            # Certificates are for everyone to read.
-            is_public = "key" not in key and ("ca_" in key or "cert" in key)
-            if isinstance(value, Path) and not is_public:
+            if isinstance(value, Path) and key not in public:
                 yield f"{name}.{key}", value
     for index, hook in enumerate(settings.hooks):
         for key, path in (("url_file", hook.url_file), ("secret_file", hook.secret_file)):

@@ -1,13 +1,20 @@
-"""Vault: reachable, unsealed, the token, the mount, and what the policy grants on each path."""
+"""Vault: reachable, unsealed, login and token, the mount, and what the policy grants."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 
 from rotator.doctor import clock
 from rotator.doctor.check import Check, bad, broken, doubtful, fine
-from rotator.errors import RotatorError
+from rotator.errors import (
+    LoginFailed,
+    MountUnusable,
+    RotatorError,
+    StoreForbidden,
+    TokenRefused,
+)
 from rotator.model import Account
-from rotator.vault.inquiry import Inquiry, Token
+from rotator.vault import Standing
+from rotator.vault.inquiry import Inquiry
 from rotator.wiring import Wiring
 
 _SHORT = timedelta(days=1)
@@ -27,26 +34,48 @@ def checks(wiring: Wiring) -> Iterator[Check]:
         yield bad("vault sealed", "", "Vault is sealed", "unseal it")
         return
     yield fine("vault sealed", "", "unsealed")
+    yield from _used(wiring, inquiry)
+
+
+def _used(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
+    """Look at what takes a token. Without one, there is no more to be seen."""
+    method = wiring.settings.vault.auth.method
     try:
-        token = inquiry.token()
-    except RotatorError as error:
-        yield broken("vault token", "", error)
+        token = wiring.vault.look_up_token()
+    except (LoginFailed, TokenRefused) as error:
+        yield broken("vault login", method, error)
         return
-    yield _token(token)
-    yield from _mount(wiring, inquiry)
+    except StoreForbidden:
+        token = None
+    except RotatorError as error:
+        yield broken("vault login", method, error)
+        return
+    yield fine("vault login", method, "Vault accepts the token")
+    yield _token(token, method)
+    try:
+        yield from _mount(wiring, inquiry)
+    except MountUnusable as error:
+        yield broken("vault mount", wiring.settings.vault.mount, error)
+        return
     yield from _capabilities(wiring, inquiry)
 
 
-def _token(token: Token) -> Check:
+def _token(token: Standing | None, method: str) -> Check:
+    """Judge a token by what Vault says of it; None where its policy denies it to look."""
+    if token is None:
+        cure = "add the policy `default` to it, or grant read on auth/token/lookup-self"
+        return doubtful("vault token", "", "it may not look itself up: its end is not known", cure)
     if "root" in token.policies:
         cure = "issue a token with the policy that README lists"
         return doubtful("vault token", "", "a root token, which may do anything", cure)
-    if token.ttl is None:
+    if token.expires_at is None:
         return fine("vault token", "", "does not expire")
-    left = f"{timedelta(seconds=token.ttl)} left, {'' if token.is_renewable else 'not '}renewable"
-    if timedelta(seconds=token.ttl) < _SHORT and not token.is_renewable:
-        return doubtful("vault token", "", left, "have a fresh one issued before it ends")
-    return fine("vault token", "", left)
+    left = timedelta(seconds=token.ttl)
+    finding = f"{left} left, {'' if token.renewable else 'not '}renewable"
+    # What was logged in for is logged in for again.
+    if method == "token" and left < _SHORT and not token.renewable:
+        return doubtful("vault token", "", finding, "have a fresh one issued before it ends")
+    return fine("vault token", "", finding)
 
 
 def _mount(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
@@ -54,6 +83,8 @@ def _mount(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
     try:
         wiring.store.check()
         required = inquiry.requires_check_and_set(mount)
+    except MountUnusable:
+        raise
     except RotatorError as error:
         yield broken("vault mount", mount, error)
         return

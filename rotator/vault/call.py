@@ -21,6 +21,8 @@ class Call:
     repeatable: bool
     #: Statuses that mean no failure to this call. A 404 for "no such entry" never does.
     welcome: frozenset[int] = frozenset()
+    #: False for what Vault answers outside of all namespaces only.
+    in_namespace: bool = True
 
     def __str__(self) -> str:
         """Name the call in a message."""

@@ -65,6 +65,14 @@ class Connection:
         line = Line(self._endpoint, patience)
         return line.repeat(call, lambda: self._send(call, line))
 
+    def ask(self, call: Call) -> Answer:
+        """Make `call` without a token, whoever may or may not log in.
+
+        Raises:
+            StoreError: as `call`.
+        """
+        return Line(self._endpoint).ask(call)
+
     # -- The token. ------------------------------------------------------------------------
 
     @property

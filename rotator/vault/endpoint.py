@@ -87,6 +87,7 @@ class Endpoint:
         """Send `call` once, with `token` or, for "", without one."""
         client = self._client()
         client.token = token
+        client.adapter.namespace = self._namespace if call.in_namespace else None
         client.adapter.patience = patience
         started = self._clock()
         outcome = call.send(client)

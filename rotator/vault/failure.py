@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from rotator.errors import (
     CheckAndSetLost,
+    LoginFailed,
     MountUnusable,
     StoreError,
     StoreForbidden,
@@ -128,7 +129,7 @@ def _failure_of_bad_request(answer: Answer, call: str) -> StoreError:
 
 def _denial(answer: Answer, call: str, *, with_token: bool) -> StoreForbidden:
     if not with_token:
-        return StoreForbidden(
+        return LoginFailed(
             f"Vault wants a token and none is given: {call}",
             hint="set vault.auth.token_file, or VAULT_TOKEN in rotator's environment; or let"
             " vault.auth.method name a way to log in",

@@ -23,36 +23,27 @@ class Health:
     date: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Token:
-    """The token in use, without itself."""
-
-    #: Seconds that are left; None for one that does not expire.
-    ttl: int | None
-    is_renewable: bool
-    policies: tuple[str, ...]
-
-
 class Inquiry:
-    """Asks Vault about itself and about the token."""
+    """Asks Vault about itself and about what the token may do."""
 
     def __init__(self, connection: Connection) -> None:
         """Ask through `connection`."""
         self._connection = connection
 
     def health(self) -> Health:
-        """Ask how the node is.
+        """Ask how the node is. Needs no token, and no namespace would answer it.
 
         Raises:
             StoreError: it does not answer as Vault does.
         """
-        answer = self._connection.call(
+        answer = self._connection.ask(
             Call(
                 operation="read-health",
                 path="sys/health",
                 send=lambda client: client.adapter.get("/v1/sys/health"),
                 repeatable=True,
                 welcome=_HEALTH,
+                in_namespace=False,
             )
         )
         sealed = answer.part("sealed", bool)
@@ -60,29 +51,6 @@ class Inquiry:
             raise StoreUnavailable("what answers at vault.address is not a Vault")
         version = answer.part("version", str) or "of an unknown version"
         return Health(version=version, is_sealed=sealed, date=answer.date)
-
-    def token(self) -> Token:
-        """Look up the token.
-
-        Raises:
-            StoreForbidden: there is none, or Vault does not accept it.
-            StoreError: any other failure.
-        """
-        answer = self._connection.call(
-            Call(
-                operation="lookup-token",
-                path="auth/token/lookup-self",
-                send=lambda client: client.auth.token.lookup_self(),
-                repeatable=True,
-            )
-        )
-        data = answer.part("data", dict) or {}
-        ttl, policies = data.get("ttl"), data.get("policies")
-        return Token(
-            ttl=ttl if isinstance(ttl, int) and ttl > 0 else None,
-            is_renewable=data.get("renewable") is True,
-            policies=tuple(map(str, policies)) if isinstance(policies, list) else (),
-        )
 
     def capabilities(self, paths: Sequence[str]) -> dict[str, frozenset[str]]:
         """Ask what the token may do on each of `paths`, which begin with the mount.

@@ -1,19 +1,20 @@
-"""`doctor`, as the real process: what is well, and each thing that may be wrong, with its cure."""
+"""`doctor`: what is well, and each thing that may be wrong, with its cure."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 import pytest
 
-from rotator.doctor import clock, systemd, vault
+from rotator.config import load
+from rotator.doctor import Check, clock, examined, systemd, vault
+from rotator.model import Request
 from rotator.sim import Fault
-from rotator.vault.inquiry import Token
+from rotator.vault import Standing
+from rotator.wiring import Wiring
 from tests.acceptance.desk import Desk
-
-if TYPE_CHECKING:
-    from rotator.wiring import Wiring
+from tests.harness import leaks
 
 #: What README grants, and nothing more.
 POLICY = {
@@ -32,17 +33,28 @@ def let_in(desk: Desk, policy: dict[str, list[str]]) -> None:
 def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
     """One account that was rotated, with the policy of README and private files."""
     with Desk(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
-        desk.rotate()
+        # By this process: what is examined is what a rotation leaves, not the command.
+        with wired(desk) as wiring:
+            (account,) = wiring.settings.accounts
+            wiring.engine().attempt(account, Request(reason="asked"))
         desk.ledger.chmod(0o600)
         desk.token_file.chmod(0o600)
         let_in(desk, POLICY)
         yield desk
 
 
-def examined(desk: Desk) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Give the exit code and the checks that are not well, by their name."""
-    done = desk.run("doctor", "--json")
-    return done.code, {row["check"]: row for row in done.json() if row["verdict"] != "ok"}
+def wired(desk: Desk) -> Wiring:
+    """Build rotator from the desk's configuration."""
+    return Wiring(load(desk.config, {}), {})
+
+
+def checked(desk: Desk) -> dict[str, Check]:
+    """Examine in this process; give the checks that are not well, by their name."""
+    with wired(desk) as wiring:
+        checks = list(examined(wiring))
+    secret = [value for value in desk.values() if value]
+    assert not leaks.found(secret, desk.api_keys(), map(repr, checks)), checks
+    return {check.name: check for check in checks if check.verdict != "ok"}
 
 
 def test_all_is_well(desk: Desk) -> None:
@@ -54,8 +66,16 @@ def test_all_is_well(desk: Desk) -> None:
     assert done.code == 0, done
     assert rows >= {
         *("configuration", "secret file", "clock", "ledger revision", "append-only triggers"),
-        *("chain", "vault reachable", "vault sealed", "vault token", "vault mount"),
-        *("check-and-set", "vault policy", "credential", "slots", "rotation", "systemd"),
+        *("chain", "vault reachable", "vault sealed", "vault login", "vault token", "vault mount"),
+        *(
+            "check-and-set",
+            "vault policy",
+            "chain head",
+            "credential",
+            "slots",
+            "rotation",
+            "systemd",
+        ),
     }
     old, new = desk.secret_ids()
     (slots,) = [row["finding"] for row in document if row["check"] == "slots"]
@@ -92,6 +112,14 @@ def tamper(desk: Desk) -> None:
     desk.sql("UPDATE entry SET event = 'refused' WHERE seq = 2")
 
 
+def cut_off(desk: Desk) -> None:
+    """Take the last entries away, so that the chain is whole without them."""
+    desk.sql("DROP TRIGGER entry_no_delete")
+    desk.sql("DELETE FROM entry WHERE seq > 3")
+    ((head,),) = desk.sql("SELECT hash FROM entry WHERE seq = 3")
+    desk.sql("UPDATE account SET chain_seq = 3, chain_head = ?", head)
+
+
 def seal(desk: Desk) -> None:
     """Seal Vault."""
     desk.world.vault.sealed = True
@@ -111,6 +139,7 @@ WRONG: dict[str, tuple[Callable[[Desk], object], str, str, str]] = {
         *("append-only triggers", "missing: entry_no_update", "backup"),
     ),
     "changed entry": (tamper, *("chain", "entry 2 was changed", "backup")),
+    "cut ledger": (cut_off, *("chain head", "lacks the entry that Vault's note names", "backup")),
     "newer ledger": (
         lambda desk: desk.sql("UPDATE alembic_version SET version_num = '9999'"),
         *("ledger revision", "9999", "newer version"),
@@ -124,9 +153,13 @@ WRONG: dict[str, tuple[Callable[[Desk], object], str, str, str]] = {
         lambda desk: desk.world.vault.faults.add(Fault("garbage", path="sys/health", times=None)),
         *("vault reachable", "is not one of Vault's", "vault.address"),
     ),
+    "no token in its file": (
+        lambda desk: desk.token_file.write_text(""),
+        *("vault login", "is empty", "write it to vault.auth.token_file"),
+    ),
     "unknown token": (
         lambda desk: desk.token_file.write_text("hvs.unknown"),
-        *("vault token", "Vault", ""),
+        *("vault login", "does not accept the token", ""),
     ),
     "no update": (
         without("secret/data/vonage/*", "update"),
@@ -148,54 +181,91 @@ WRONG: dict[str, tuple[Callable[[Desk], object], str, str, str]] = {
         lambda desk: desk.entry(rotator=None),
         *("rotation", "changed or removed the Vault entry", "vault kv rollback"),
     ),
-    "bad configuration": (
-        lambda desk: desk.config.write_text("[vault\n"),
-        *("configuration", "line 1", "TOML"),
-    ),
 }
 
 
 @pytest.mark.parametrize("kind", WRONG)
 def test_what_is_wrong_fails_and_has_a_cure(desk: Desk, kind: str) -> None:
-    """The check that is about it fails, with what to do, and so does the command."""
-    change, check, finding, cure = WRONG[kind]
+    """The check that is about it fails, with what to do."""
+    change, name, finding, cure = WRONG[kind]
     change(desk)
-    code, checks = examined(desk)
+    check = checked(desk)[name]
 
-    assert code == 1
-    assert checks[check]["verdict"] == "failed"
-    assert finding in checks[check]["finding"], checks
-    assert cure in (checks[check]["cure"] or ""), checks
+    assert check.verdict == "failed"
+    assert finding in check.finding
+    assert cure in (check.cure or "")
+
+
+def test_what_is_wrong_fails_the_command(desk: Desk) -> None:
+    """It exits with 1, and each row of its document has the finding and the cure."""
+    seal(desk)
+    done = desk.run("doctor", "--json")
+    (row,) = [row for row in done.json() if row["check"] == "vault sealed"]
+
+    assert done.code == 1
+    assert row == {
+        "check": "vault sealed",
+        "about": "",
+        "verdict": "failed",
+        "finding": "Vault is sealed",
+        "cure": "unseal it",
+    }
+
+
+def test_a_bad_configuration_is_a_finding(desk: Desk) -> None:
+    """Without a configuration there is nothing else to look at."""
+    desk.config.write_text("[vault\n")
+    done = desk.run("doctor", "--json")
+    (row,) = done.json()
+
+    assert done.code == 1
+    assert (row["check"], row["verdict"]) == ("configuration", "failed")
+    assert "line 1" in row["finding"]
+    assert "TOML" in row["cure"]
 
 
 def test_what_may_be_meant_is_a_warning(desk: Desk) -> None:
     """A file that its group may read, a stranger's secret and no `create` are worth a look."""
-    desk.run("rotate-now", "account-1", "--grace", "0s")
+    desk.world.vonage.revoke(desk.account.api_key, desk.secret_ids()[0])
     without("secret/data/vonage/*", "create")(desk)
     desk.token_file.chmod(0o640)
     desk.world.vonage.add_secret(desk.account.api_key, "MadeByHand1")
-    _, checks = examined(desk)
+    checks = checked(desk)
 
-    assert checks["vault policy"]["finding"] == "create is not granted"
-    assert {checks[check]["verdict"] for check in ("vault policy", "secret file", "slots")} == {
+    assert checks["vault policy"].finding == "create is not granted"
+    assert {checks[name].verdict for name in ("vault policy", "secret file", "slots")} == {
         "warning"
     }
-    assert " foreign" in checks["slots"]["finding"]
+    assert " foreign" in checks["slots"].finding
+
+
+def standing(seconds: float, *, renewable: bool = False, policy: str = "rotator") -> Standing:
+    """Give what Vault says of a token; 0 seconds for one that does not expire."""
+    return Standing(
+        expires_at=datetime(2026, 11, 23, tzinfo=UTC) if seconds else None,
+        renewable=renewable,
+        kind="service",
+        policies=(policy,),
+        ttl=seconds,
+        creation_ttl=seconds,
+    )
 
 
 @pytest.mark.parametrize(
-    ("token", "verdict"),
+    ("token", "method", "verdict"),
     [
-        (Token(ttl=None, is_renewable=False, policies=("root",)), "warning"),
-        (Token(ttl=None, is_renewable=False, policies=("rotator",)), "ok"),
-        (Token(ttl=3600, is_renewable=True, policies=("rotator",)), "ok"),
-        (Token(ttl=3600, is_renewable=False, policies=("rotator",)), "warning"),
-        (Token(ttl=864000, is_renewable=False, policies=("rotator",)), "ok"),
+        (standing(0, policy="root"), "token", "warning"),
+        (standing(0), "token", "ok"),
+        (standing(3600, renewable=True), "token", "ok"),
+        (standing(3600), "token", "warning"),
+        (standing(864000), "token", "ok"),
+        (standing(3600), "approle", "ok"),
+        (None, "token", "warning"),
     ],
 )
-def test_a_token_that_ends_soon_is_told(token: Token, verdict: str) -> None:
-    """One that may do anything, or ends within a day and cannot be renewed, is worth a look."""
-    assert vault._token(token).verdict.value == verdict
+def test_a_token_that_ends_soon_is_told(token: Standing | None, method: str, verdict: str) -> None:
+    """One that may do anything, or that nobody renews or replaces within a day, is worth a look."""
+    assert vault._token(token, method).verdict.value == verdict
 
 
 @pytest.mark.parametrize(
@@ -250,11 +320,12 @@ def test_a_hook_is_a_program_that_can_be_run(desk: Desk) -> None:
 
 def test_a_ledger_that_is_not_there_is_not_made(desk: Desk) -> None:
     """Before the first rotation there is none, which is no failure."""
-    desk.run("rotate-now", "account-1", "--grace", "0s")
+    desk.world.vonage.revoke(desk.account.api_key, desk.secret_ids()[0])
     desk.ledger.unlink()
-    code, checks = examined(desk)
+    checks = checked(desk)
 
-    assert (code, checks["ledger revision"]["verdict"]) == (0, "warning")
+    assert {check.verdict for check in checks.values()} == {"warning"}
+    assert checks["ledger revision"].finding == "there is no ledger yet"
     assert not desk.ledger.exists()
 
 

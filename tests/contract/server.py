@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import sleep
 from typing import Any
 
 import requests
@@ -12,10 +14,21 @@ from tests.contract import access
 #: OpenBao takes none that looks like its own, `hvs.…`.
 ROOT = "root-of-the-tests"
 Document = dict[str, Any]
+#: KV mounts and their versions.
+MOUNTS = {"secret": 2, "team/kv": 2, "plain": 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Namespace:
+    """A namespace with a KV version 2 mount `secret` of its own."""
+
+    url: str
+    name: str
+    token: str = field(repr=False)
 
 
 class Server(ABC):
-    """A Vault with a KV version 2 mount `secret` and a version 1 mount `plain`."""
+    """A Vault with KV mounts: `secret` and `team/kv` of version 2, `plain` of version 1."""
 
     url: str
 
@@ -23,9 +36,11 @@ class Server(ABC):
         self._session = requests.Session()
         self._session.trust_env = False
 
-    def call(self, method: str, path: str, body: Document | None = None) -> Document | None:
+    def call(
+        self, method: str, path: str, body: Document | None = None, namespace: str = ""
+    ) -> Document | None:
         """Call the API as root; give what is in the answer, None where it is 404."""
-        headers = {"X-Vault-Token": ROOT}
+        headers = {"X-Vault-Token": ROOT} | ({"X-Vault-Namespace": namespace} if namespace else {})
         answer = self._session.request(
             method, f"{self.url}/v1/{path}", headers=headers, json=body, timeout=10
         )
@@ -70,6 +85,10 @@ class Server(ABC):
         """
 
     @abstractmethod
+    def open_namespace(self, policies: Mapping[str, Sequence[str]]) -> Namespace:
+        """Make a namespace, with a token in it; skips the test where the server has none."""
+
+    @abstractmethod
     def open_way(self, means: access.Means, method: str, terms: access.Terms) -> access.Access:
         """Let rotator in by an auth method that is mounted for this."""
 
@@ -85,6 +104,15 @@ class Server(ABC):
     def revoke_token(self, token: str) -> None:
         """Revoke a token."""
 
+    def wait_for_end(self, token: str) -> None:
+        """Wait until a token has expired, which is a second away."""
+        url, headers = f"{self.url}/v1/auth/token/lookup-self", {"X-Vault-Token": token}
+        for _ in range(200):
+            if self._session.get(url, headers=headers, timeout=10).status_code == 403:
+                return
+            sleep(0.02)
+        raise RuntimeError("the token does not end")
+
     @abstractmethod
     def seal(self) -> None:
         """Seal."""
@@ -99,17 +127,25 @@ class Simulated(Server):
 
     def __init__(self) -> None:
         super().__init__()
-        self.vault = VaultSimulator(root_token=ROOT, mounts={"secret": 2, "plain": 1}).start()
+        self.vault = VaultSimulator(root_token=ROOT, mounts=MOUNTS).start()
+        self._others: list[VaultSimulator] = []
         self.url = self.vault.url
 
     def stop(self) -> None:
         """Close it."""
         super().stop()
-        self.vault.close()
+        for vault in (self.vault, *self._others):
+            vault.close()
 
     def issue_token(self, policies: Mapping[str, Sequence[str]], **terms: Any) -> str:  # noqa: ANN401  # JSON
         """Issue a token."""
         return self.vault.issue_token(policies=policies, **terms)
+
+    def open_namespace(self, policies: Mapping[str, Sequence[str]]) -> Namespace:
+        """Start a simulator that has one."""
+        other = VaultSimulator(root_token=ROOT, mounts=MOUNTS, namespace="team/sms").start()
+        self._others.append(other)
+        return Namespace(url=other.url, name="team/sms", token=other.issue_token(policies=policies))
 
     def open_way(self, means: access.Means, method: str, terms: access.Terms) -> access.Access:
         """Let rotator in."""

@@ -8,7 +8,8 @@ import pytest
 from rotator.errors import MountUnusable, StoreError, StoreForbidden, StoreSealed
 from rotator.model import Account, CurrentEntry, Note, PendingEntry, SecretValue
 from rotator.ports import StoredCurrent, StoredPending
-from rotator.vault import Connection, KvStore, TokenFile
+from rotator.vault import Connection, GivenToken, KvStore, TokenFile
+from tests.contract.test_vault_policy import policy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,42 @@ VALUE = SecretValue("Abcdefgh1")
 def test_a_good_mount_passes(store: KvStore) -> None:
     """A mount of KV version 2 can be used."""
     store.check()
+
+
+def test_a_mount_may_have_any_name(
+    server: "Server", store_as: Callable[..., KvStore], account: Account, pending: PendingEntry
+) -> None:
+    """A mount with a slash in its name is used like any other, and nothing else is."""
+    store = store_as(mount="team/kv")
+    store.check()
+    store.write_pending(account, store.read_pending(account), VALUE, pending)
+    staged = store.read_pending(account)
+    elsewhere = server.data(account.pending_path)
+    store.clear_pending(account)
+
+    assert staged == StoredPending(version=1, entry=pending, value=VALUE)
+    assert elsewhere is None
+    assert store.read_pending(account) == StoredPending(version=0)
+
+
+def test_a_namespace_has_entries_of_its_own(
+    server: "Server", account: Account, pending: PendingEntry
+) -> None:
+    """All of the store's calls go to the configured namespace, and none to another."""
+    space = server.open_namespace(policy())
+    source = GivenToken(space.token)
+    store = KvStore(
+        Connection(space.url, token_source=source, timeout=10, namespace=space.name), "secret"
+    )
+    store.check()
+    store.write_pending(account, store.read_pending(account), VALUE, pending)
+    staged = store.read_pending(account)
+    outside = KvStore(Connection(space.url, token_source=source, timeout=10), "secret")
+
+    assert staged.entry == pending
+    assert server.data(account.pending_path) is None
+    with pytest.raises(StoreError):
+        outside.read_pending(account)
 
 
 def test_a_version_1_mount_is_refused(store_as: Callable[..., KvStore]) -> None:

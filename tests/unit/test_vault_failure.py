@@ -2,6 +2,7 @@ import pytest
 
 from rotator.errors import (
     CheckAndSetLost,
+    LoginFailed,
     MountUnusable,
     StoreError,
     StoreForbidden,
@@ -36,7 +37,7 @@ def verdict(answer: Answer | NoAnswer, *, with_token: bool = True) -> Answer | S
             CheckAndSetLost,
         ),
         (complaint(400, UPGRADING), StoreUnavailable),
-        (complaint(400, "missing client token"), StoreForbidden),
+        (complaint(400, "missing client token"), LoginFailed),
         (complaint(400, "check-and-set parameter required for this call"), StoreError),
         (complaint(400, "custom_metadata validation failed"), StoreError),
         (complaint(401), StoreForbidden),

@@ -55,6 +55,8 @@ class VaultApi:
         if prefix != "v1":
             return responses.error(404)
         if path == "sys/health":
+            if request.headers.get("x-vault-namespace"):
+                return responses.error(400, "operation unavailable in namespaces")
             return sys_calls.health(request, sealed=self.sealed, now=now)
         if path == "sys/seal-status":
             return sys_calls.seal_status(request, sealed=self.sealed)

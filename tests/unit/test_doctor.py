@@ -1,0 +1,113 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from rotator.config import load
+from rotator.doctor import accounts, files
+from rotator.model import CurrentEntry, Note, Observation, Rotation, Secret, Step
+from rotator.wiring import Wiring
+
+NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
+ROTATION = Rotation(
+    id="r1",
+    account="sms",
+    reason="asked",
+    step=Step.PUSH,
+    predecessor_id="old",
+    new_id="new",
+    grace=timedelta(),
+    opened_at=NOW,
+    sent_at=NOW,
+)
+BASE = """
+[vault]
+address = "https://vault.example.com"
+{vault}
+[vault.auth]
+{auth}
+[ledger]
+url_file = "ledger-url"
+[daemon]
+listen_token_file = "listen-token"
+[[accounts]]
+name = "sms"
+api_key = "abcd1234"
+vault_path = "vonage/sms"
+[[hooks]]
+on = ["pushed"]
+url_file = "hook-url"
+secret_file = "hook-key"
+"""
+ALWAYS = {"ledger-url", "listen-token", "hook-url", "hook-key"}
+
+
+def world(current: str) -> Observation:
+    """Give an account in the middle of a rotation, of which Vault's note names `current`."""
+    note = Note(secret_id=current, rotation_id="r1", rotated_at=NOW, ledger_head="", check="")
+    return Observation(
+        seen_at=NOW,
+        listed=tuple(Secret(id=each, created_at=NOW) for each in ("old", "new")),
+        current=CurrentEntry(version=2, note=note, intact=True, has_value=True, api_key=None),
+        pending=None,
+        rotation=ROTATION,
+        expendable_ids=frozenset({"orphan"}),
+    )
+
+
+def test_each_secret_has_one_role() -> None:
+    """Vault's is current; the rotation's own are told from an orphan's and a stranger's."""
+    before, after = world("old"), world("new")
+
+    assert {each: accounts.role(before, each) for each in ("old", "new")} == {
+        "old": "current",
+        "new": "new",
+    }
+    assert {each: accounts.role(after, each) for each in ("old", "new", "orphan", "x")} == {
+        "old": "predecessor",
+        "new": "current",
+        "orphan": "orphan",
+        "x": "foreign",
+    }
+
+
+@pytest.mark.parametrize(
+    ("vault", "auth", "names"),
+    [
+        ("", 'token_file = "token"', {"token"}),
+        (
+            'ca_file = "ca.pem"',
+            'method = "approle"\nrole_id_file = "role"\nsecret_id_file = "secret"',
+            {"role", "secret"},
+        ),
+        ("", 'method = "jwt"\nrole = "r"\njwt_file = "jwt"', {"jwt"}),
+        ("", 'method = "userpass"\nusername = "u"\npassword_file = "password"', {"password"}),
+        ('client_cert_file = "both.pem"', 'method = "cert"', {"both.pem"}),
+        ('client_cert_file = "c.pem"\nclient_key_file = "k.pem"', 'method = "cert"', {"k.pem"}),
+    ],
+)
+def test_every_secret_file_is_looked_at(
+    tmp_path: Path, vault: str, auth: str, names: set[str]
+) -> None:
+    """Whatever holds a secret is looked at, and what is for everyone to read is not."""
+    (tmp_path / "ledger-url").write_text(f"sqlite:///{tmp_path}/ledger.db")
+    (tmp_path / "listen-token").write_text("x" * 32)
+    config = tmp_path / "config.toml"
+    config.write_text(BASE.format(vault=vault, auth=auth))
+    with Wiring(load(config, {}), {}) as wiring:
+        found = {path.name for _, path in files._secret_files(wiring)}
+
+    assert found == ALWAYS | names
+
+
+@pytest.mark.parametrize(
+    ("mode", "verdict"),
+    [(0o600, "ok"), (0o400, "ok"), (0o640, "warning"), (0o660, "failed"), (0o604, "failed")],
+)
+def test_a_secret_file_is_its_owners_alone(tmp_path: Path, mode: int, verdict: str) -> None:
+    """To be read by a group may be meant; to be changed by it, or seen by all, is not."""
+    path = tmp_path / "token"
+    path.touch(mode=0o600)
+    path.chmod(mode)
+
+    assert files._check("vault.auth.token_file", path).verdict == verdict
