@@ -3,8 +3,10 @@
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from rotator.config.path import CREDENTIALS
 from rotator.config.problem import (
     HOW_TO_GIVE_SECRETS,
     Problem,
@@ -23,6 +25,13 @@ _VAULT_FILE_VARIABLES = {
     "ca_file": "VAULT_CACERT",
     "client_cert_file": "VAULT_CLIENT_CERT",
     "client_key_file": "VAULT_CLIENT_KEY",
+}
+
+#: Where the credentials of each login are by themselves: in systemd's directory, by name.
+_CREDENTIALS: Mapping[str, Mapping[str, str]] = {
+    "token": {"token_file": "vault-token"},
+    "approle": {"role_id_file": "vault-role-id", "secret_id_file": "vault-secret-id"},
+    "userpass": {"password_file": "vault-password"},
 }
 
 #: Variables by the path of the key that they set.
@@ -98,7 +107,24 @@ def _fill_in(document: dict[str, Any], environ: Mapping[str, str]) -> Origins:
             values[key] = os.path.abspath(file)  # noqa: PTH100
     filled = {key: value for key, value in values.items() if value and key not in vault}
     vault |= filled
-    return {f"vault.{key}": names[key] for key in filled}
+    return {f"vault.{key}": names[key] for key in filled} | _find_credentials(vault, environ)
+
+
+def _find_credentials(vault: dict[str, Any], environ: Mapping[str, str]) -> Origins:
+    """Name the files of systemd's directory that a login needs and the file does not name."""
+    auth, folder = vault.get("auth", {}), environ.get(CREDENTIALS, "")
+    if not isinstance(auth, dict) or not folder:
+        return {}
+    method = auth.get("method", "token")
+    known = _CREDENTIALS.get(method, {}) if isinstance(method, str) else {}
+    found = {
+        key: f"${CREDENTIALS}/{name}"
+        for key, name in known.items()
+        if key not in auth and Path(folder, name).is_file()
+    }
+    if found:
+        vault["auth"] = auth | found
+    return {f"vault.auth.{key}": CREDENTIALS for key in found}
 
 
 def _is_stray(name: str, known: Mapping[str, Any]) -> bool:

@@ -9,7 +9,8 @@ from pydantic import ValidationInfo
 
 from rotator.config.problem import Unfit
 
-_CREDENTIALS = "CREDENTIALS_DIRECTORY"
+#: Where systemd puts the credentials of a unit.
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
 #: Also matches a bare `$`, as a variable without a name.
 _VARIABLE = re.compile(r"\$(?:\{(\w*)\}|(\w*))")
 
@@ -38,8 +39,8 @@ class Surroundings:
 
     def _variable(self, match: re.Match[str]) -> str:
         name = match[1] or match[2]
-        if name != _CREDENTIALS:
-            raise Unfit(f"holds ${name or ''}: only ${_CREDENTIALS} and ~ are expanded")
+        if name != CREDENTIALS:
+            raise Unfit(f"holds ${name or ''}: only ${CREDENTIALS} and ~ are expanded")
         return self._value(name)
 
     def _value(self, name: str) -> str:
@@ -50,7 +51,7 @@ class Surroundings:
 
 
 _HOW_TO_SET = {
-    _CREDENTIALS: "systemd sets it for a unit with LoadCredential; outside one, name the file",
+    CREDENTIALS: "systemd sets it for a unit with LoadCredential; outside one, name the file",
     "HOME": "write the path out",
 }
 

@@ -88,6 +88,11 @@ class Real(Server):
         """Let rotator in."""
         return access.of_real(self, means, method, terms)
 
+    def limit_tokens(self, way_in: access.Access, seconds: int) -> None:
+        """Change the role, which each renewal looks at."""
+        body = {"token_ttl": seconds, "token_max_ttl": seconds}
+        self.call("POST", f"auth/{way_in.way.mount}/role/rotator", body)
+
     def wrap_secret_id(self, way_in: access.Access) -> str:
         """Wrap a new secret id."""
         return self._wrapped(f"auth/{way_in.way.mount}/role/rotator/secret-id", {})

@@ -93,6 +93,10 @@ class Server(ABC):
         """Let rotator in by an auth method that is mounted for this."""
 
     @abstractmethod
+    def limit_tokens(self, way_in: access.Access, seconds: int) -> None:
+        """Have an AppRole's tokens, those that it gave too, live no longer than `seconds`."""
+
+    @abstractmethod
     def wrap_secret_id(self, way_in: access.Access) -> str:
         """Wrap the secret id of an AppRole access; give the wrapping token."""
 
@@ -150,6 +154,12 @@ class Simulated(Server):
     def open_way(self, means: access.Means, method: str, terms: access.Terms) -> access.Access:
         """Let rotator in."""
         return access.of_simulator(self.vault, means, method, terms)
+
+    def limit_tokens(self, way_in: access.Access, seconds: int) -> None:
+        """Set the greatest age of those that it gave."""
+        for token in self.vault._tokens._tokens.values():
+            if token.path == f"auth/{way_in.way.mount}/login":
+                token.max_ttl = seconds
 
     def wrap_secret_id(self, way_in: access.Access) -> str:
         """Wrap the secret id."""

@@ -145,6 +145,17 @@ def test_a_token_that_can_be_replaced_is_not_missed(
     site.check_completed()
 
 
+def test_a_batch_token_is_enough(site: Site, open_way: Callable[..., Access]) -> None:
+    """A token that cannot be renewed or revoked rotates as any other does."""
+    source = LoggedIn(open_way(kind="batch").way, clock=site.clock.epoch)
+    report = site.attempt(site.begin(source))
+
+    assert report.outcome is Outcome.COMPLETED
+    assert source.lease
+    assert not source.lease.renewable
+    site.check_completed()
+
+
 def test_a_token_that_expires_is_replaced_by_a_login(
     server: "Server", site: Site, open_way: Callable[..., Access]
 ) -> None:

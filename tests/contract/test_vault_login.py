@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
-from rotator.errors import LoginFailed, StoreForbidden, TokenRefused, WrappingSpent
+from rotator.errors import LoginFailed, StoreForbidden, WrappingSpent
 from rotator.model import Account, PendingEntry, SecretValue
 from rotator.vault import AppRole, GivenToken, KvStore, LoggedIn
 from rotator.vault.call import Call
@@ -153,19 +154,72 @@ def test_a_token_that_must_not_look_itself_up_is_kept(server: "Server", account:
 def test_a_login_that_is_refused_after_a_denial_is_not_repeated(
     server: "Server", open_way: OpenWay, account: Account
 ) -> None:
-    """Where neither token nor credential is accepted, each call fails with what it met."""
+    """Where neither token nor credential is accepted, each call is told so after one login."""
     access = open_way("approle")
     client = Client(access)
     client.store.read_pending(account)
     server.revoke_token(client.token)
     access.forbid()
     client.advance(60)
-    with pytest.raises(LoginFailed):
-        client.store.read_pending(account)
-    with pytest.raises(TokenRefused):
-        client.store.read_pending(account)
+    for _ in range(3):
+        with pytest.raises(LoginFailed, match="refuses the approle login"):
+            client.store.read_pending(account)
 
     assert client.count("log-in 400") == 1
+
+
+def test_a_login_that_is_refused_is_refused_to_all(open_way: OpenWay, account: Account) -> None:
+    """Many accounts make one login that fails: Vault locks out who fails too often."""
+    access = open_way("userpass")
+    access.file.write_text("wrong")
+    client = Client(access)
+    failures: list[LoginFailed] = []
+
+    def read() -> None:
+        try:
+            client.store.read_pending(account)
+        except LoginFailed as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    read()
+    access.file.write_text(access.content)
+    read()
+    client.advance(16)
+    read()
+
+    assert len(failures) == 10
+    assert {failure.message for failure in failures} == {failures[0].message}
+    assert client.calls == ["log-in 400", "log-in 200", "read-pending 404"]
+
+
+def test_a_token_that_is_renewed_for_the_last_time_is_replaced(
+    server: "Server", open_way: OpenWay, account: Account
+) -> None:
+    """Where its greatest age cuts a renewal short, the next token is logged in for in time."""
+    access = open_way("approle", ttl=600)
+    client = Client(access)
+    client.store.read_pending(account)
+    first = client.token
+    server.limit_tokens(access, 300)
+    with capture_logs() as logs:
+        client.advance(401)
+        client.store.read_pending(account)
+        cut = client.token
+        client.advance(201)
+        client.store.read_pending(account)
+
+    assert cut == first
+    assert client.token != first
+    assert (client.count("renew-token 200"), client.count("log-in 200")) == (1, 2)
+    events = {log["event"]: log for log in logs}
+    assert 298 <= events["vault token renewed"]["seconds"] <= 300
+    assert events["logged in to vault"]["method"] == "approle"
+    assert not any(first in repr(log) or client.token in repr(log) for log in logs)
 
 
 @pytest.mark.parametrize("method", METHODS)

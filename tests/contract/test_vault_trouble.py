@@ -162,7 +162,9 @@ def test_a_token_that_is_replaced_in_its_file_goes_on(
     store = KvStore(connection, "secret")
     store.read_current(account)
     server.revoke_token(first)
-    file.write_text(server.issue_token({"secret/data/*": ["read"]}))
+    fresh = tmp_path / "fresh"
+    fresh.write_text(server.issue_token({"secret/data/*": ["read"]}))
+    fresh.replace(file)
 
     assert store.read_current(account) is None
 

@@ -40,12 +40,13 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     """Listens on loopback, with TLS if it has a certificate."""
 
-    def __init__(self, certificate: Path | None) -> None:
+    def __init__(self, certificate: Path | None, clients: Path | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.paths: list[str] = []
         if certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
+            context = certificates.server_context(certificate, clients)
+            if clients:
+                context.verify_mode = ssl.CERT_REQUIRED
             self.socket = context.wrap_socket(self.socket, server_side=True)
         self._thread = threading.Thread(target=self.serve_forever, args=[0.01])
         self._thread.start()
@@ -79,13 +80,13 @@ def server(certificate: Path) -> Iterator[Server]:
     running.stop()
 
 
-def connect(server: Server, ca_file: str = "") -> Connection:
+def connect(server: Server, ca_file: str = "", cert: str = "", key: str = "") -> Connection:
     """Connect without ever sleeping."""
     return Connection(
         server.url,
         token_source=GivenToken("hvs.SecretToken"),
         timeout=5,
-        trust=Trust(ca_file=ca_file),
+        trust=Trust(ca_file=ca_file, client_cert_file=cert, client_key_file=key),
         sleep=lambda _: None,
     )
 
@@ -133,6 +134,27 @@ def test_a_ca_file_that_is_none_is_named(
     error = failure(connect(server, str(ca_file)))
 
     assert "vault.ca_file" in (error.hint or "")
+
+
+def test_a_client_certificate_is_presented(certificate: Path, tmp_path: Path) -> None:
+    """A server that wants one gets it, with its key from the same file or another's."""
+    both = certificates.certificate(tmp_path, "client")
+    alone = tmp_path / "alone.pem"
+    alone.write_text(certificates.public_part(both))
+    server = Server(certificate, clients=both)
+    ca_file = str(certificate)
+    answers = [
+        connect(server, ca_file, str(both)).call(CALL),
+        connect(server, ca_file, str(alone), str(tmp_path / "client.key")).call(CALL),
+    ]
+    missing = failure(connect(server, ca_file))
+    unreadable = failure(connect(server, ca_file, str(tmp_path / "none.pem")))
+    server.stop()
+
+    assert [answer.body for answer in answers] == [{"over": "tls"}] * 2
+    assert len(server.paths) == 2
+    for error in (missing, unreadable):
+        assert "vault.client_cert_file" in (error.hint or "")
 
 
 def test_plain_http_where_tls_is_expected_is_named() -> None:

@@ -209,6 +209,44 @@ def test_each_login_has_its_keys(refuse: Refuse, text: str, reasons: list[str]) 
     assert [reason for reason in reasons if reason not in error.message] == []
 
 
+@pytest.mark.parametrize(
+    ("auth", "found"),
+    [
+        ("", {"token_file": "vault-token"}),
+        (
+            'method = "approle"',
+            {"role_id_file": "vault-role-id", "secret_id_file": "vault-secret-id"},
+        ),
+        ('method = "userpass"\nusername = "u"', {"password_file": "vault-password"}),
+        ('method = "kubernetes"\nrole = "r"', {}),
+        ('token_file = ""', {}),
+    ],
+)
+def test_credentials_of_systemd_are_found(
+    read: Read, tmp_path: Path, auth: str, found: dict[str, str]
+) -> None:
+    """What a login needs and the file does not name is looked for where systemd puts it."""
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    for name in ("vault-token", "vault-role-id", "vault-secret-id", "vault-password"):
+        (folder / name).touch()
+    settings = read(f"{VAULT}{SMS}[vault.auth]\n{auth}\n", {"CREDENTIALS_DIRECTORY": str(folder)})
+    files = {key: value for key, value in settings.vault.auth if isinstance(value, Path)}
+
+    assert files == {key: folder / name for key, name in found.items()}
+
+
+def test_a_credential_that_is_named_comes_first(read: Read, tmp_path: Path) -> None:
+    """The file's own word counts, and what systemd does not have is not looked for there."""
+    (tmp_path / "vault-token").touch()
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    named = read(f'{VAULT}{SMS}[vault.auth]\ntoken_file = "/mine"\n', environ)
+    (tmp_path / "vault-token").unlink()
+
+    assert named.vault.auth.token_file == Path("/mine")
+    assert read(VAULT + SMS, environ).vault.auth.token_file is None
+
+
 def test_client_key_without_certificate_is_refused(refuse: Refuse) -> None:
     """A key alone proves nothing."""
     error = refuse(VAULT + 'client_key_file = "key.pem"\n' + SMS)

@@ -101,6 +101,7 @@ class HeldToken(ABC):
 
     def _renewed(self, lease: Lease, line: Line) -> Lease:
         granted = renewed(lease, renew(lease, line, self._clock()))
+        _log.debug("vault token renewed", seconds=round(granted.span))
         if not granted.renewable:
             _log.warning(
                 "vault token ends", seconds=round(granted.span), hint="issue a new one before"

@@ -7,13 +7,15 @@ from collections.abc import Callable
 
 import structlog
 
-from rotator.errors import StoreError, StoreUnavailable, TokenRefused
+from rotator.errors import LoginFailed, StoreError, StoreUnavailable, TokenRefused
 from rotator.vault.endpoint import Line
 from rotator.vault.login.lease import Lease, renewed
 from rotator.vault.login.source import is_refused, renew
 from rotator.vault.login.way import Way
 
-#: Seconds until a renewal that failed is tried again, while the token still works.
+#: Seconds until a renewal that failed is tried again, while the token still works, and a login
+#: that was refused: what many accounts ask for in that time is refused with it. Vault may lock
+#: out who is refused too often.
 _RETRY = 15.0
 #: Seconds in which a denial causes one new login and no more: whatever denies after that, a
 #: token does not cure it.
@@ -43,6 +45,7 @@ class LoggedIn:
         #: Logins that ended, well or not, and the error of the last one.
         self._logins = 0
         self._failure: StoreError | None = None
+        self._failed_at = -math.inf
         self._logged_in_at = -math.inf
         self._retry_at = -math.inf
         #: When a denial last caused a login.
@@ -95,7 +98,7 @@ class LoggedIn:
     def _replaced(self, line: Line) -> str:
         """Log in anew after a denial, unless that was done just now. The lock is held."""
         if self._clock() - self._replaced_at < _PACE:
-            raise TokenRefused
+            raise self._same_failure() or TokenRefused()
         _log.info("vault token refused", method=self._way.method)
         self._replaced_at = self._clock()
         return self._log_in(line).token
@@ -107,9 +110,20 @@ class LoggedIn:
             lease = self._lease
             if lease is not None and not lease.is_over(self._clock()):
                 return lease
-            if self._failure is not None and self._logins != logins:
-                raise type(self._failure)(self._failure.message, hint=self._failure.hint)
+            failure = self._same_failure()
+            if failure is not None and (self._logins != logins or self._was_refused()):
+                raise failure
             return self._log_in(line)
+
+    def _same_failure(self) -> StoreError | None:
+        """Give what the last login failed of, to be raised once more; None where it did not."""
+        failure = self._failure
+        return failure and type(failure)(failure.message, hint=failure.hint)
+
+    def _was_refused(self) -> bool:
+        """Whether the last login was refused, and just now. The lock is held."""
+        is_recent = self._clock() < self._failed_at + _RETRY
+        return is_recent and isinstance(self._failure, LoginFailed)
 
     def _log_in(self, line: Line) -> Lease:
         """Log in. The lock is held."""
@@ -118,7 +132,7 @@ class LoggedIn:
             self._logged_in_at = self._clock()
             self._failure = None
         except StoreError as error:
-            self._failure = error
+            self._failure, self._failed_at = error, self._clock()
             raise
         finally:
             self._logins += 1
@@ -145,4 +159,5 @@ class LoggedIn:
             raise
         except StoreError:
             return self._log_in(line)
+        _log.debug("vault token renewed", seconds=round(self._lease.span))
         return self._lease
