@@ -3,6 +3,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -64,6 +65,14 @@ class Server(ThreadingHTTPServer):
         self.shutdown()
         self.server_close()
         self._thread.join()
+
+    def __enter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop listening, however the test ended: its thread would outlive it."""
+        self.stop()
 
 
 @pytest.fixture(scope="module")
@@ -141,19 +150,19 @@ def test_a_client_certificate_is_presented(certificate: Path, tmp_path: Path) ->
     both = certificates.certificate(tmp_path, "client")
     alone = tmp_path / "alone.pem"
     alone.write_text(certificates.public_part(both))
-    server = Server(certificate, clients=both)
-    ca_file = str(certificate)
-    answers = [
-        connect(server, ca_file, str(both)).call(CALL),
-        connect(server, ca_file, str(alone), str(tmp_path / "client.key")).call(CALL),
-    ]
-    missing = failure(connect(server, ca_file))
-    unreadable = failure(connect(server, ca_file, str(tmp_path / "none.pem")))
-    server.stop()
+    with Server(certificate, clients=both) as server:
+        answers = [
+            connect(server, str(certificate), *client).call(CALL)
+            for client in ([str(both)], [str(alone), str(tmp_path / "client.key")])
+        ]
+        errors = [
+            failure(connect(server, str(certificate), client))
+            for client in ("", str(tmp_path / "none.pem"))
+        ]
 
     assert [answer.body for answer in answers] == [{"over": "tls"}] * 2
     assert len(server.paths) == 2
-    for error in (missing, unreadable):
+    for error in errors:
         assert "vault.client_cert_file" in (error.hint or "")
 
 

@@ -291,10 +291,12 @@ def test_metadata_is_shown(vault: VaultSimulator) -> None:
     assert call(vault, "GET", METADATA).data == {
         "cas_required": True,
         "created_time": "2027-01-15T08:00:00.123456789Z",
+        "current_metadata_version": 1,
         "current_version": 1,
         "custom_metadata": {"owner": "sms"},
         "delete_version_after": "1h30m0s",
         "max_versions": 5,
+        "metadata_cas_required": False,
         "oldest_version": 0,
         "updated_time": "2027-01-15T08:00:00.123456789Z",
         "versions": {
@@ -357,11 +359,17 @@ def test_the_mounts_rules_are_shown(vault: VaultSimulator) -> None:
     before = call(vault, "GET", "/v1/secret/config").data
     call(vault, "POST", "/v1/secret/config", {"max_versions": 3, "delete_version_after": 90})
 
-    assert before == {"max_versions": 0, "cas_required": False, "delete_version_after": "0s"}
+    assert before == {
+        "max_versions": 0,
+        "cas_required": False,
+        "delete_version_after": "0s",
+        "metadata_cas_required": False,
+    }
     assert call(vault, "GET", "/v1/secret/config").data == {
         "max_versions": 3,
         "cas_required": False,
         "delete_version_after": "1m30s",
+        "metadata_cas_required": False,
     }
 
 

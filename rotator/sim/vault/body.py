@@ -5,6 +5,8 @@ from typing import Any
 from rotator.sim.message import Refused, Request
 from rotator.sim.vault import responses
 
+_GO_TYPES = {str: "string", bool: "bool", list: "[]interface {}"}
+
 
 def body_of(request: Request) -> dict[str, Any]:
     """Give the request's JSON object; empty for an empty body or null.
@@ -29,21 +31,40 @@ def integer(value: object, name: str) -> int:
     Raises:
         Refused: it is none.
     """
+    refused = Refused(responses.error(400, _unparsed(name, "int")))
+    if isinstance(value, float) and not value.is_integer():
+        raise refused
     try:
         return int(value or 0)  # type: ignore[call-overload, no-any-return]
     except (TypeError, ValueError) as error:
-        raise Refused(responses.error(400, _conversion(name))) from error
+        raise refused from error
 
 
-def table(value: object, name: str) -> dict[str, Any]:
-    """Read an object as Vault does; null is an empty one.
+def query_integer(request: Request, name: str) -> int:
+    """Read a whole number of the query; 0 where there is none.
 
     Raises:
         Refused: it is none.
     """
-    if value is not None and not isinstance(value, dict):
-        raise Refused(responses.error(400, _conversion(name)))
-    return value or {}
+    text = request.query.get(name) or "0"
+    if not text.removeprefix("-").isdecimal():
+        raise Refused(responses.error(400, f"Field validation failed: {_unparsed(name, 'int')}"))
+    return int(text)
+
+
+def table(value: object, name: str) -> dict[str, Any]:
+    """Read an object as Vault does; null and an empty list are empty ones.
+
+    Raises:
+        Refused: it is none.
+    """
+    if value in (None, []):
+        return {}
+    if not isinstance(value, dict):
+        kind = _GO_TYPES.get(type(value), "json.Number")
+        wrong = f"'' expected type 'map[string]interface {{}}', got unconvertible type '{kind}'"
+        raise Refused(responses.error(400, f"{_conversion(name)}: {wrong}"))
+    return value
 
 
 def flag(value: object, name: str) -> bool:
@@ -55,7 +76,7 @@ def flag(value: object, name: str) -> bool:
     known = {"true": True, "1": True, "false": False, "0": False}
     text = str(value).lower()
     if text not in known:
-        raise Refused(responses.error(400, _conversion(name)))
+        raise Refused(responses.error(400, _unparsed(name, "bool")))
     return known[text]
 
 
@@ -70,6 +91,11 @@ def numbers(request: Request, missing: str) -> list[int]:
         raise Refused(responses.error(400, missing))
     listed = versions if isinstance(versions, list) else str(versions).split(",")
     return [integer(each, "versions") for each in listed]
+
+
+def _unparsed(name: str, kind: str) -> str:
+    parser = f"strconv.Parse{kind.capitalize()}"
+    return f"{_conversion(name)}: '' cannot parse value as '{kind}': {parser}: invalid syntax"
 
 
 def _conversion(name: str) -> str:

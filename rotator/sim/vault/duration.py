@@ -16,6 +16,8 @@ def seconds(value: object) -> int:
         return int(value)
     if isinstance(value, str) and re.fullmatch(rf"(?:{_PART.pattern})+", value):
         return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+    if negative := re.fullmatch(r"(-\d+)[hms]?", str(value)):
+        raise ValueError(f"cannot provide negative value '{negative[1]}'")
     raise ValueError(f'time: invalid duration "{value}"')
 
 

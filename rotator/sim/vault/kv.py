@@ -68,6 +68,8 @@ class Key:
     oldest: int = 0
     rules: Rules = field(default_factory=Rules)
     custom_metadata: dict[str, str] | None = None
+    #: how often the metadata was written
+    metadata_version: int = 0
 
     def check(self, cas: int | None, mount: Rules) -> None:
         """Check a write's check-and-set parameter; None is one that was not given.
@@ -119,10 +121,13 @@ class Key:
         return {
             "cas_required": self.rules.cas_required,
             "created_time": rfc3339(self.created),
+            "current_metadata_version": self.metadata_version,
             "current_version": self.current,
             "custom_metadata": self.custom_metadata,
             "delete_version_after": written(self.rules.delete_version_after),
             "max_versions": self.rules.max_versions,
+            # Its check-and-set for metadata, OpenBao's own, is never asked for here.
+            "metadata_cas_required": False,
             "oldest_version": self.oldest,
             "updated_time": rfc3339(self.updated),
             "versions": {str(number): each.times() for number, each in self.versions.items()},

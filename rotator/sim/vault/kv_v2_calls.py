@@ -5,7 +5,7 @@ from typing import Any
 
 from rotator.sim.message import Refused, Reply, Request
 from rotator.sim.vault import duration, metadata, responses
-from rotator.sim.vault.body import body_of, flag, integer, numbers, table
+from rotator.sim.vault.body import body_of, flag, integer, numbers, query_integer, table
 from rotator.sim.vault.kv import CheckAndSetError, Key, Rules, SimVersion, VersionedMount, children
 from rotator.sim.vault.standby import Standby
 
@@ -56,11 +56,11 @@ class VersionedCalls:
 
     def _read(self, path: str, request: Request, now: int) -> Reply:
         key = self._mount.keys.get(path)
-        asked = integer(request.query.get("version") or 0, "version")
+        asked = query_integer(request, "version")
         if key is None:
             return responses.error(404)
         newest = self._standby.newest(key)
-        version = key.versions.get(asked or newest)
+        version = key.versions.get(asked if asked > 0 else newest)
         if version is None or version.version > newest:
             return responses.error(404)
         if version.is_readable(now):
@@ -113,8 +113,10 @@ class VersionedCalls:
         key = self._mount.key(path, now)
         key.updated = now
         _apply(key.rules, changes)
+        # Nothing is written for a body without any of them.
+        key.metadata_version += bool(changes or "custom_metadata" in body)
         if custom is not None:
-            key.custom_metadata = custom
+            key.custom_metadata = custom or None
         if self._mount.rules.cas_required and changes.get("cas_required") is False:
             warning = (
                 '"cas_required" set to false, but is mandated by backend config. '
@@ -142,6 +144,7 @@ class VersionedCalls:
             "max_versions": rules.max_versions,
             "cas_required": rules.cas_required,
             "delete_version_after": duration.written(rules.delete_version_after),
+            "metadata_cas_required": False,
         }
         return responses.ok(shown)
 
@@ -172,7 +175,8 @@ def _changes(body: dict[str, Any]) -> dict[str, Any]:
     """
     changes: dict[str, Any] = {}
     if "max_versions" in body:
-        changes["max_versions"] = integer(body["max_versions"], "max_versions")
+        # Kept without a sign.
+        changes["max_versions"] = integer(body["max_versions"], "max_versions") % 2**32
     if "cas_required" in body:
         changes["cas_required"] = flag(body["cas_required"], "cas_required")
     if "delete_version_after" in body:
@@ -190,6 +194,8 @@ def _apply(rules: Rules, changes: dict[str, Any]) -> None:
 
 
 def _invalid_path(section: str, key: str, method: str) -> Reply:
+    if method == "LIST" and section == "data":
+        return responses.unsupported()
     if not key and section in ("metadata", "data", "delete", "undelete", "destroy"):
         return responses.ok(None, status=404, more={"warnings": [_ROOT_ONLY_LISTS]})
     warning = (

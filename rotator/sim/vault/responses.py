@@ -55,7 +55,9 @@ def denied() -> Reply:
 
 
 def no_handler(path: str) -> Reply:
-    """Nothing is mounted there."""
+    """Nothing is mounted there, or the system has no such call."""
+    if path.startswith("sys/"):
+        return error(404, "1 error occurred:\n\t* unsupported path\n\n")
     return error(404, f'no handler for route "{path}". route entry not found.')
 
 

@@ -40,9 +40,8 @@ class TokenMethod:
         except NotRenewable as error:
             return responses.error(400, str(error))
         except ValueError as error:
-            raise Refused(
-                responses.error(400, f'error converting input for field "increment": {error}')
-            ) from error
+            text = f'Field validation failed: error converting input for field "increment": {error}'
+            raise Refused(responses.error(400, text)) from error
         return responses.ok(None, more={"auth": token.granted(now)})
 
     def _revoke(self, token: Token) -> Reply:

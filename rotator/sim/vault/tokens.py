@@ -44,6 +44,11 @@ class Token:
             return ["root"]
         return ["default", "simulated"] if self.has_default else ["simulated"]
 
+    @property
+    def is_orphan(self) -> bool:
+        """Whether no other token's end is its own: those of logins have no parent."""
+        return self.policy is None or self.path != "auth/token/create"
+
     def works(self, now: int) -> bool:
         """Whether the token has not expired."""
         return self.expires is None or now < self.expires
@@ -85,13 +90,13 @@ class Token:
         """Give what `auth/token/lookup-self` answers as `data`."""
         return {
             "id": self.id,
-            "accessor": self.accessor,
+            "accessor": "" if self.type == "batch" else self.accessor,
             "policies": self.policies,
             "path": "auth/token/root" if self.policy is None else self.path,
             "meta": None,
             "display_name": "root" if self.policy is None else "token",
             "num_uses": 0,
-            "orphan": True,
+            "orphan": self.is_orphan,
             "creation_time": self.issued // NANOSECONDS,
             "creation_ttl": self.ttl,
             "issue_time": rfc3339(self.issued),
@@ -107,7 +112,7 @@ class Token:
         """Give what a renewal (or a login) answers as `auth`."""
         return {
             "client_token": self.id,
-            "accessor": self.accessor,
+            "accessor": "" if self.type == "batch" else self.accessor,
             "policies": self.policies,
             "token_policies": self.policies,
             "metadata": None,
@@ -115,7 +120,7 @@ class Token:
             "renewable": self.renewable,
             "entity_id": "",
             "token_type": self.type,
-            "orphan": True,
+            "orphan": self.is_orphan,
             "mfa_requirement": None,
             "num_uses": 0,
         }

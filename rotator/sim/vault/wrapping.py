@@ -10,6 +10,12 @@ from rotator.sim.vault import responses
 from rotator.sim.vault.body import body_of
 
 PREFIX = "sys/wrapping/"
+_CALLS = frozenset(
+    {
+        ("GET", "lookup"),
+        *((method, call) for method in ("POST", "PUT") for call in ("lookup", "unwrap")),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +53,10 @@ class Wrappings:
         """
         token = body_of(request).get("token") or request.headers.get("x-vault-token", "")
         wrapped = self._wrapped.get(str(token))
-        if request.method not in ("POST", "PUT") or call not in ("lookup", "unwrap"):
+        if (request.method, call) not in _CALLS:
             return responses.unsupported()
+        if not token:
+            return responses.error(403, "error validating wrapping token: token is empty")
         if wrapped is None or not wrapped.works(now):
             return responses.error(400, "wrapping token is not valid or does not exist")
         if call == "unwrap":
