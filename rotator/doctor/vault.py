@@ -30,6 +30,9 @@ def checks(wiring: Wiring) -> Iterator[Check]:
         return
     yield fine("vault reachable", wiring.settings.vault.address, f"Vault {health.version}")
     yield clock.check("vault", health.date)
+    if not health.is_initialised:
+        yield bad("vault sealed", "", "Vault is not initialised", "initialise it, and unseal it")
+        return
     if health.is_sealed:
         yield bad("vault sealed", "", "Vault is sealed", "unseal it")
         return

@@ -18,6 +18,8 @@ class Health:
     """What a Vault node says of itself, without a token."""
 
     version: str
+    #: One that is not is sealed, too.
+    is_initialised: bool
     is_sealed: bool
     #: The Date header of its answer; None where there is none.
     date: str | None
@@ -50,7 +52,12 @@ class Inquiry:
         if sealed is None:
             raise StoreUnavailable("what answers at vault.address is not a Vault")
         version = answer.part("version", str) or "of an unknown version"
-        return Health(version=version, is_sealed=sealed, date=answer.date)
+        return Health(
+            version=version,
+            is_initialised=answer.part("initialized", bool) is not False,
+            is_sealed=sealed,
+            date=answer.date,
+        )
 
     def capabilities(self, paths: Sequence[str]) -> dict[str, frozenset[str]]:
         """Ask what the token may do on each of `paths`, which begin with the mount.

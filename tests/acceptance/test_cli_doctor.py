@@ -149,6 +149,18 @@ WRONG: dict[str, tuple[Callable[[Desk], object], str, str, str]] = {
         *("vault reachable", "Vault refuses connections", "vault.address"),
     ),
     "sealed": (seal, *("vault sealed", "Vault is sealed", "unseal it")),
+    "not initialised": (
+        lambda desk: desk.world.vault.faults.add(
+            Fault(
+                "status",
+                path="sys/health",
+                status=501,
+                body={"initialized": False, "sealed": True, "version": "2.0"},
+                times=None,
+            )
+        ),
+        *("vault sealed", "Vault is not initialised", "initialise it"),
+    ),
     "no Vault": (
         lambda desk: desk.world.vault.faults.add(Fault("garbage", path="sys/health", times=None)),
         *("vault reachable", "is not one of Vault's", "vault.address"),

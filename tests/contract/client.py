@@ -1,6 +1,7 @@
 """rotator's side: connections and stores whose pauses take no time."""
 
-from rotator.vault import Connection, GivenToken, KvStore, TokenSource, Trust
+from rotator.vault import Connection, GivenToken, KvStore, LoggedIn, TokenSource, Trust
+from tests.contract.access import Access
 
 
 class FakeTime:
@@ -29,3 +30,42 @@ def link(url: str, source: TokenSource, trust: Trust | None = None) -> Connectio
 def connect(url: str, token: str, mount: str = "secret") -> KvStore:
     """Give a store on such a connection."""
     return KvStore(link(url, GivenToken(token)), mount)
+
+
+class Clock:
+    """The time that a token's life is counted by; moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000_000.0
+
+    def __call__(self) -> float:
+        """Give the seconds."""
+        return self.now
+
+
+class Client:
+    """A connection by one way, its store, and what it asked of Vault."""
+
+    def __init__(self, access: Access) -> None:
+        self.clock = Clock()
+        self.source = LoggedIn(access.way, clock=self.clock)
+        self.calls: list[str] = []
+        self.connection = link(access.url, self.source, access.trust)
+        self.connection._endpoint._on_call = lambda operation, code, _: self.calls.append(
+            f"{operation} {code}"
+        )
+        self.store = KvStore(self.connection, "secret")
+
+    @property
+    def token(self) -> str:
+        """The token that it has."""
+        assert self.source.lease
+        return self.source.lease.token
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass for it, though not for the server."""
+        self.clock.now += seconds
+
+    def count(self, call: str) -> int:
+        """How often it made a call."""
+        return self.calls.count(call)

@@ -4,6 +4,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +15,17 @@ from tests.contract import access
 from tests.contract.client import connect
 from tests.contract.real import Real
 from tests.contract.server import ROOT, Server, Simulated
+from tests.contract.site import Site
 
 #: The real servers to test against; without any, the one to be skipped.
 COMMANDS = [command for command in ("bao", "vault") if shutil.which(command)] or ["bao"]
+OpenWay = Callable[..., access.Access]
+#: What a login grants to the store.
+GRANTED = {
+    "secret/data/vonage/*": ["read"],
+    "secret/data/rotator/pending/*": ["create", "read", "update"],
+    "secret/metadata/rotator/pending/*": ["delete"],
+}
 POLICY = Policy(
     every=timedelta(days=30),
     cron=None,
@@ -75,6 +84,12 @@ def server(
     return simulated if request.param == "simulator" else real(request.param)
 
 
+@pytest.fixture(params=[pytest.param(command, marks=pytest.mark.vault) for command in COMMANDS])
+def original(request: pytest.FixtureRequest, real: Callable[[str], Server]) -> Server:
+    """Give each real server in turn."""
+    return real(request.param)
+
+
 @pytest.fixture
 def vault(simulated: Simulated) -> Iterator[VaultSimulator]:
     """Give the simulator, and put right afterwards what the test made go wrong."""
@@ -122,6 +137,23 @@ def note(new: SecretValue) -> Note:
 def pending() -> PendingEntry:
     """Give the entry to be staged."""
     return PendingEntry(rotation_id="rotation-1", listed_ids=frozenset({"id-0", "id-2"}))
+
+
+@pytest.fixture
+def site(server: Server, account: Account, tmp_path: Path, sqlite_template: Path) -> Iterator[Site]:
+    """Give an account that was never rotated, on the server."""
+    ledger = Path(shutil.copy(sqlite_template, tmp_path / "ledger.db"))
+    ledger.chmod(0o600)
+    with Site(server, account, ledger) as site:
+        yield site
+
+
+@pytest.fixture
+def open_way(server: Server, means: access.Means) -> OpenWay:
+    """Give what opens a way into the server, by an auth method and with a token's terms."""
+    return lambda method, **terms: server.open_way(
+        means, method, access.Terms(**{"policies": GRANTED, **terms})
+    )
 
 
 @pytest.fixture

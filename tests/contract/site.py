@@ -47,7 +47,7 @@ class Site:
         #: Every value that was ever drawn, and every token that was used.
         self.secret: list[str] = [FIRST]
         self.calls = Calls()
-        self._ledger = ledger
+        self.ledger = ledger
         self._cleanup = ExitStack()
         fields = {"api_key": account.api_key, "api_secret": FIRST, "note": "kept"}
         server.write(account.vault_path, fields)
@@ -154,7 +154,7 @@ class Site:
         assert 1 <= len(secrets) <= 2
         assert {secret.value for secret in secrets} <= self.kept(), "a value was lost"
         assert self.queries.verify(self.account.name).fault is None
-        shown = [*self.ear.lines, *map(repr, self.reports), *leaks.contents([self._ledger])]
+        shown = [*self.ear.lines, *map(repr, self.reports), *leaks.contents([self.ledger])]
         assert not leaks.found(self.secret, [self.account.api_key], shown)
 
     def check_completed(self) -> None:

@@ -1,7 +1,6 @@
 """`doctor` on each server: what it finds of a Vault, as it is and as it may be wrong."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,6 @@ import pytest
 
 from rotator.config import load
 from rotator.doctor import Check, examined
-from rotator.model import Account
 from rotator.wiring import Wiring
 from tests.contract.access import METHODS, Access, Means, Terms
 from tests.contract.server import ROOT
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 class Practice:
     """One configured account in a Vault, and the doctor that looks at it."""
 
-    def __init__(self, site: Site, folder: Path, ledger: Path) -> None:
+    def __init__(self, site: Site, folder: Path) -> None:
         """Let rotator in with a token of README's policy."""
         self.site = site
         self.server = site.server
@@ -34,7 +32,6 @@ class Practice:
         #: Of `[vault]` and `[vault.auth]`.
         self.vault: dict[str, Any] = {"address": self.server.url}
         self.auth: dict[str, Any] = {"method": "token", "token_file": str(self.token_file)}
-        self._ledger = ledger
 
     def use(self, token: str) -> None:
         """Let rotator in with another token."""
@@ -56,7 +53,7 @@ class Practice:
             "[vonage]": {"api_url": url, "rest_url": url},
             "[vault]": self.vault,
             "[vault.auth]": self.auth,
-            "[ledger]": {"url": f"sqlite:///{self._ledger}"},
+            "[ledger]": {"url": f"sqlite:///{self.site.ledger}"},
             "[[accounts]]": {
                 "name": account.name,
                 "api_key": account.api_key,
@@ -77,14 +74,9 @@ class Practice:
 
 
 @pytest.fixture
-def practice(
-    server: "Server", account: Account, tmp_path: Path, sqlite_template: Path
-) -> Iterator[Practice]:
+def practice(site: Site, tmp_path: Path) -> Practice:
     """Give one account with all that it needs."""
-    ledger = Path(shutil.copy(sqlite_template, tmp_path / "ledger.db"))
-    ledger.chmod(0o600)
-    with Site(server, account, ledger) as site:
-        yield Practice(site, tmp_path, ledger)
+    return Practice(site, tmp_path)
 
 
 def verdicts(checks: dict[str, list[Check]]) -> dict[str, list[str]]:

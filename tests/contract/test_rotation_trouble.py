@@ -1,16 +1,14 @@
 """A seal and a lost token at each step of a rotation: what stops, and that nothing is lost."""
 
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from rotator.engine import Engine
-from rotator.model import Account, Outcome, Report
+from rotator.model import Outcome, Report
 from rotator.vault import GivenToken, LoggedIn, TokenFile
-from tests.contract.access import Access, Means, Terms
+from tests.contract.conftest import OpenWay
 from tests.contract.server import ROOT
 from tests.contract.site import Site
 from tests.contract.test_vault_policy import policy
@@ -33,19 +31,9 @@ AT_EACH_POINT = pytest.mark.parametrize("point", POINTS.values(), ids=POINTS.key
 
 
 @pytest.fixture
-def site(
-    server: "Server", account: Account, tmp_path: Path, sqlite_template: Path
-) -> Iterator[Site]:
-    """Give an account that was never rotated."""
-    ledger = Path(shutil.copy(sqlite_template, tmp_path / "ledger.db"))
-    with Site(server, account, ledger) as site:
-        yield site
-
-
-@pytest.fixture
-def open_way(server: "Server", means: Means) -> Callable[..., Access]:
+def let_in(open_way: OpenWay) -> OpenWay:
     """Give what lets rotator in by AppRole, with README's policy."""
-    return lambda **terms: server.open_way(means, "approle", Terms(policies=policy(), **terms))
+    return lambda **terms: open_way("approle", policies=policy(), **terms)
 
 
 def carry_on(site: Site, engine: Engine) -> Report:
@@ -124,10 +112,10 @@ def test_a_token_that_cannot_be_replaced_stops_it(
 
 @AT_EACH_POINT
 def test_a_token_that_can_be_replaced_is_not_missed(
-    server: "Server", site: Site, open_way: Callable[..., Access], point: str
+    server: "Server", site: Site, let_in: OpenWay, point: str
 ) -> None:
     """Where rotator logs in by itself, a revoked token stops no pass."""
-    source = LoggedIn(open_way().way, clock=site.clock.epoch)
+    source = LoggedIn(let_in().way, clock=site.clock.epoch)
     engine = site.begin(source)
     first: list[str] = []
 
@@ -145,9 +133,9 @@ def test_a_token_that_can_be_replaced_is_not_missed(
     site.check_completed()
 
 
-def test_a_batch_token_is_enough(site: Site, open_way: Callable[..., Access]) -> None:
+def test_a_batch_token_is_enough(site: Site, let_in: OpenWay) -> None:
     """A token that cannot be renewed or revoked rotates as any other does."""
-    source = LoggedIn(open_way(kind="batch").way, clock=site.clock.epoch)
+    source = LoggedIn(let_in(kind="batch").way, clock=site.clock.epoch)
     report = site.attempt(site.begin(source))
 
     assert report.outcome is Outcome.COMPLETED
@@ -157,10 +145,10 @@ def test_a_batch_token_is_enough(site: Site, open_way: Callable[..., Access]) ->
 
 
 def test_a_token_that_expires_is_replaced_by_a_login(
-    server: "Server", site: Site, open_way: Callable[..., Access]
+    server: "Server", site: Site, let_in: OpenWay
 ) -> None:
     """A token that ends between create and push, sooner than was granted, is got anew."""
-    source = LoggedIn(open_way(ttl=1).way, clock=site.clock.epoch)
+    source = LoggedIn(let_in(ttl=1).way, clock=site.clock.epoch)
     engine = site.begin(source)
     site.at(
         POINTS["between create and push"],
@@ -189,11 +177,9 @@ def test_a_token_that_expires_for_good_stops_it(
     site.check_completed()
 
 
-def test_a_login_that_is_withdrawn_stops_it(
-    server: "Server", site: Site, open_way: Callable[..., Access]
-) -> None:
+def test_a_login_that_is_withdrawn_stops_it(server: "Server", site: Site, let_in: OpenWay) -> None:
     """Where neither token nor credential is accepted any more, it goes on with a new credential."""
-    access = open_way()
+    access = let_in()
     source = LoggedIn(access.way, clock=site.clock.epoch)
     engine = site.begin(source)
 
@@ -205,7 +191,7 @@ def test_a_login_that_is_withdrawn_stops_it(
     site.at(POINTS["between create and push"], withdraw)
     failed = failed_passes(site, engine)
     site.check()
-    done = carry_on(site, site.begin(LoggedIn(open_way().way, clock=site.clock.epoch)))
+    done = carry_on(site, site.begin(LoggedIn(let_in().way, clock=site.clock.epoch)))
 
     assert codes(failed) == {(Outcome.FAILED, "vault-login")}
     assert done.outcome is Outcome.COMPLETED

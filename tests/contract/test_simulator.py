@@ -1,13 +1,11 @@
 """The simulator's answers beside a real server's: the same statuses, errors and documents."""
 
 import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
-from tests.contract.conftest import COMMANDS
 from tests.contract.server import ROOT
 
 if TYPE_CHECKING:
@@ -229,12 +227,6 @@ def answers(server: "Server", calls: list[Call]) -> list[str]:
             shown = json.dumps(document, sort_keys=True)
             told.append(f"{method} {path} {body}: {answer.status_code} {shown}")
     return told
-
-
-@pytest.fixture(params=[pytest.param(command, marks=pytest.mark.vault) for command in COMMANDS])
-def original(request: pytest.FixtureRequest, real: Callable[[str], "Server"]) -> "Server":
-    """Give each real server in turn."""
-    return real(request.param)
 
 
 @pytest.mark.parametrize("story", STORIES)

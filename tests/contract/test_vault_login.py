@@ -1,18 +1,18 @@
 """Every way into Vault, on the simulator and on whatever real server is on PATH."""
 
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
 
-from rotator.errors import LoginFailed, StoreForbidden, WrappingSpent
+from rotator.errors import LoginFailed, StoreForbidden
 from rotator.model import Account, PendingEntry, SecretValue
-from rotator.vault import AppRole, GivenToken, KvStore, LoggedIn
+from rotator.vault import GivenToken, KvStore
 from rotator.vault.call import Call
-from tests.contract.access import METHODS, Access, Means, Terms
-from tests.contract.client import link
+from tests.contract.access import METHODS
+from tests.contract.client import Client, Clock, link
+from tests.contract.conftest import GRANTED, OpenWay
 
 if TYPE_CHECKING:
     from tests.contract.server import Server
@@ -24,57 +24,6 @@ REVOKE = Call(
     repeatable=False,
 )
 VALUE = SecretValue("Abcdefgh1")
-POLICIES = {
-    "secret/data/vonage/*": ["read"],
-    "secret/data/rotator/pending/*": ["create", "read", "update"],
-    "secret/metadata/rotator/pending/*": ["delete"],
-}
-OpenWay = Callable[..., Access]
-
-
-@pytest.fixture
-def open_way(server: "Server", means: Means) -> OpenWay:
-    """Give what opens a way into the server."""
-    return lambda method, **terms: server.open_way(means, method, Terms(policies=POLICIES, **terms))
-
-
-class Clock:
-    """The time that a token's life is counted by; moves when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000_000.0
-
-    def __call__(self) -> float:
-        """Give the seconds."""
-        return self.now
-
-
-class Client:
-    """A connection by one way, its store, and what it asked of Vault."""
-
-    def __init__(self, access: Access) -> None:
-        self.clock = Clock()
-        self.source = LoggedIn(access.way, clock=self.clock)
-        self.calls: list[str] = []
-        self.connection = link(access.url, self.source, access.trust)
-        self.connection._endpoint._on_call = lambda operation, code, _: self.calls.append(
-            f"{operation} {code}"
-        )
-        self.store = KvStore(self.connection, "secret")
-
-    @property
-    def token(self) -> str:
-        """The token that it has."""
-        assert self.source.lease
-        return self.source.lease.token
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass for it, though not for the server."""
-        self.clock.now += seconds
-
-    def count(self, call: str) -> int:
-        """How often it made a call."""
-        return self.calls.count(call)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -278,7 +227,7 @@ def test_an_idle_token_is_kept(open_way: OpenWay, account: Account) -> None:
 def test_a_held_token_is_kept(server: "Server") -> None:
     """A token that was handed in is looked up once, and renewed when it is time."""
     clock = Clock()
-    token = server.issue_token(POLICIES, ttl=600)
+    token = server.issue_token(GRANTED, ttl=600)
     connection = link(server.url, GivenToken(token, clock=clock))
     kept = [connection.keep_token(), connection.keep_token()]
     before = connection.token_expires_at
@@ -315,59 +264,3 @@ def test_threads_share_one_login(open_way: OpenWay, account: Account) -> None:
 
     assert client.count("log-in 200") == 1
     assert client.count("read-pending 404") == 8
-
-
-# -- Wrapped secret ids. -------------------------------------------------------------------
-
-
-def wrapped(access: Access, wrapping: str) -> Access:
-    """Give the same access, with the secret id wrapped."""
-    access.file.write_text(wrapping)
-    assert isinstance(access.way, AppRole)
-    access.way._wrapped = True
-    return access
-
-
-def test_a_wrapped_secret_id_is_unwrapped_once(
-    server: "Server", open_way: OpenWay, account: Account
-) -> None:
-    """What was unwrapped serves later logins too; another wrapping token is unwrapped anew."""
-    access = open_way("approle")
-    client = Client(wrapped(access, server.wrap_secret_id(access)))
-    for _ in range(2):
-        client.store.read_pending(account)
-        server.revoke_token(client.token)
-        client.advance(100)
-    access.file.write_text(server.wrap_secret_id(access))
-    client.store.read_pending(account)
-
-    assert client.count("log-in 200") == 3
-    assert client.count("unwrap-secret-id 200") == 2
-
-
-def test_a_wrapping_token_that_is_spent_is_an_alarm(
-    server: "Server", open_way: OpenWay, account: Account
-) -> None:
-    """Whoever unwrapped it first has the secret id, and an operator has to know."""
-    access = open_way("approle")
-    wrapping = server.wrap_secret_id(access)
-    server.call("POST", "sys/wrapping/unwrap", {"token": wrapping})
-    client = Client(wrapped(access, wrapping))
-    with pytest.raises(WrappingSpent, match="was used before") as caught:
-        client.store.read_pending(account)
-
-    assert "stolen" in (caught.value.hint or "")
-    assert wrapping not in f"{caught.value!r}{caught.value.hint}"
-    assert client.count("log-in 400") == 0
-
-
-def test_something_else_that_was_wrapped_is_an_alarm(
-    server: "Server", open_way: OpenWay, account: Account
-) -> None:
-    """A thief who unwraps the secret id may wrap another: it was not AppRole that wrapped it."""
-    access = open_way("approle")
-    client = Client(wrapped(access, server.wrap({"secret_id": access.content})))
-    with pytest.raises(WrappingSpent, match="something else"):
-        client.store.read_pending(account)
-
-    assert client.calls == ["lookup-wrapping 200"]

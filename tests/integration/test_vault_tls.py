@@ -48,6 +48,8 @@ class Server(ThreadingHTTPServer):
             context = certificates.server_context(certificate, clients)
             if clients:
                 context.verify_mode = ssl.CERT_REQUIRED
+                # Later ones refuse after the handshake, which a reset may hide.
+                context.maximum_version = ssl.TLSVersion.TLSv1_2
             self.socket = context.wrap_socket(self.socket, server_side=True)
         self._thread = threading.Thread(target=self.serve_forever, args=[0.01])
         self._thread.start()

@@ -1,0 +1,121 @@
+"""A rotation on each server, by the engine and by the real command: what it leaves behind."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rotator.model import Outcome
+from rotator.vault import GivenToken
+from tests.acceptance.desk import Desk
+from tests.contract.site import FIRST, Site
+from tests.contract.test_vault_policy import policy
+
+if TYPE_CHECKING:
+    from tests.contract.server import Document, Server
+
+RULES = {
+    "custom_metadata": {"owner": "sms team"},
+    "delete_version_after": "768h0m0s",
+    "max_versions": 9,
+}
+
+
+def history(server: "Server", path: str) -> "Document":
+    """Give an entry's versions and what was set for it."""
+    metadata = server.metadata(path)
+    assert metadata
+    return metadata
+
+
+def test_a_rotation_leaves_an_entrys_past_and_rules_alone(server: "Server", site: Site) -> None:
+    """Deleted and destroyed versions stay so, and what an operator set for the entry stays."""
+    path = site.account.vault_path
+    for value in ("soft-deleted", "destroyed", FIRST):
+        server.write(path, {"api_secret": value, "note": "kept"})
+    server.call("POST", f"secret/delete/{path}", {"versions": [2]})
+    server.destroy(path, 3)
+    server.call("POST", f"secret/metadata/{path}", RULES)
+    before = history(server, path)
+    report = site.attempt(site.begin(GivenToken(server.issue_token(policy()))))
+    after = history(server, path)
+    server.call("POST", f"secret/undelete/{path}", {"versions": [2]})
+
+    assert report.outcome is Outcome.COMPLETED
+    assert {name: after[name] for name in RULES} == RULES
+    assert {number: after["versions"][number] for number in "1234"} == before["versions"]
+    assert after["current_version"] == 5
+    assert after["versions"]["5"]["deletion_time"], "as the entry's own rule says"
+    assert server.data(path, 2) == {"api_secret": "soft-deleted", "note": "kept"}
+
+
+def test_a_rotation_goes_on_from_a_deleted_pending_entry(server: "Server", site: Site) -> None:
+    """What an operator deleted or destroyed at the pending path keeps nobody from staging."""
+    path = site.account.pending_path
+    for _ in range(2):
+        server.write(path, {"left": "over"})
+    server.destroy(path, 1)
+    server.delete(path)
+    report = site.attempt(site.begin(GivenToken(server.issue_token(policy()))))
+
+    assert report.outcome is Outcome.COMPLETED
+    site.check_completed()
+
+
+def test_a_rotation_does_not_write_over_a_deleted_entry(server: "Server", site: Site) -> None:
+    """An entry that someone deleted is not made anew: who reads it has to be asked."""
+    engine = site.begin(GivenToken(server.issue_token(policy())))
+    server.delete(site.account.vault_path)
+    report = site.attempt(engine)
+    gone = server.data(site.account.vault_path)
+    server.call("POST", f"secret/undelete/{site.account.vault_path}", {"versions": [1]})
+
+    assert report.outcome is Outcome.REFUSED
+    assert report.error
+    assert report.error.code == "entry-missing"
+    assert gone is None
+    assert len(site.vonage.history(site.account.api_key)) == 1
+
+
+@pytest.fixture
+def desk(original: "Server", tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+    """Give a desk whose Vault is a real server, with README's policy and private files."""
+    with Desk(tmp_path, ledger=sqlite_template) as desk:
+        account = desk.account
+        path = f"vonage/{uuid.uuid4()}"
+        text = desk.text.replace(desk.world.vault.url, original.url)
+        text = text.replace(f'"{account.vault_path}"', f'"{path}"')
+        text = text.replace("[vault]\n", f'[vault]\npending_prefix = "rotator/pending/{path}"\n')
+        desk.config.write_text(text)
+        original.write(path, {"api_key": account.api_key, "api_secret": account.api_secret})
+        desk.token_file.write_text(original.issue_token(policy()))
+        for file in (desk.token_file, desk.ledger):
+            file.chmod(0o600)
+        yield desk
+
+
+def test_the_command_is_stopped_by_a_seal_and_resumed(original: "Server", desk: Desk) -> None:
+    """`rotate-now` says what is wrong and exits with 3; `resume` ends what it began."""
+
+    def seal(phase: str, exchange: Any) -> None:  # noqa: ANN401  # the simulator's
+        if (phase, exchange.method) == ("after", "POST"):
+            original.seal()
+
+    desk.world.vonage.observers.append(seal)
+    try:
+        stopped = desk.run("rotate-now", "--all")
+    finally:
+        original.unseal()
+    both = desk.secret_ids()
+    resumed, examined = desk.run("resume"), desk.run("doctor", "--json")
+
+    assert stopped.code == 3
+    assert "Vault is sealed" in stopped.err
+    assert "hint: " in stopped.err
+    assert len(both) == 2
+    assert (resumed.code, desk.secret_ids()) == (0, both[1:])
+    rows = {row["check"]: row["verdict"] for row in examined.json()}
+    assert examined.code == 0, examined
+    assert rows["chain head"] == rows["vault login"] == rows["rotation"] == "ok"
