@@ -75,7 +75,7 @@ STORIES: dict[str, list[Call]] = {
         as_root("POST", DATA, {"data": {"x": 1}}),
         *(
             as_root("POST", DATA, {"options": {"cas": cas}, "data": {"x": 2}})
-            for cas in (0, 1, "2", -1, 1.5, None, "x")
+            for cas in (0, 1, 99, "2", -1, 1.5, None, "x")
         ),
         as_root("POST", DATA, {"options": None, "data": {}}),
         *(as_root("POST", DATA, {"data": data}) for data in ODD_DATA),
