@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from rotator.ledger import holds, tables
 from rotator.ledger.book import added, append_to, locked
@@ -80,6 +81,8 @@ class FoundSubaccounts:
             LedgerError: the ledger cannot be written.
         """
         with writing(self._engine) as connection:
+            # First of all: of two daemons that list it at once, the other one waits here.
+            _mark(connection, parent, now)
             known = _found(connection, parent)
             present = {each.api_key: each for each in listed}
             gone = {key: _gone(each) for key, each in known.items() if key not in present}
@@ -87,7 +90,6 @@ class FoundSubaccounts:
             for key, each in now_found.items():
                 if known.get(key) != each:
                     _keep(connection, each, is_new=key not in known, now=now)
-            _mark(connection, parent, now)
             managed = names([*_found(connection, None).values()])
             named = {managed[key]: each for key, each in now_found.items() if key in managed}
             return _settle(connection, named, known, now)
@@ -129,10 +131,12 @@ def _keep(connection: Connection, found: Found, *, is_new: bool, now: datetime) 
 
 
 def _mark(connection: Connection, parent: str, now: datetime) -> None:
-    listing = tables.listing
-    changed = update(listing).where(listing.c.parent == parent).values(listed_at=now)
-    if connection.execute(changed).rowcount == 0:
-        connection.execute(insert(listing).values(parent=parent, listed_at=now))
+    """Note that `parent` was listed; its row is locked until the transaction ends."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    listed = dialect.insert(tables.listing).values(parent=parent, listed_at=now)
+    connection.execute(
+        listed.on_conflict_do_update(index_elements=["parent"], set_={"listed_at": now})
+    )
 
 
 def _settle(

@@ -1,10 +1,14 @@
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from threading import Barrier, BrokenBarrierError
 from unittest.mock import patch
 
 import pytest
 from sqlalchemy import Connection, Engine
 
+from rotator.ledger import subaccounts
 from rotator.ledger.book import Book, locked
 from rotator.ledger.holds import Holds
 from rotator.ledger.queries import Queries
@@ -96,6 +100,25 @@ def test_a_hold_that_comes_in_between_goes_before(database: Engine) -> None:
 
     assert (told, back) == ([], [])
     assert Queries(database).accounts(["sub-a"])[0].hold == hold
+
+
+def test_two_daemons_may_list_a_parent_for_the_first_time_at_once(database: Engine) -> None:
+    """None of them fails, and what they found is recorded once."""
+    here, plain = Barrier(2), subaccounts._found
+
+    def found_together(connection: Connection, parent: str | None) -> dict[str, Found]:
+        known = plain(connection, parent)
+        # Unless one of them has to wait for the other, both have seen nothing by now.
+        with suppress(BrokenBarrierError):
+            here.wait(0.3)
+        return known
+
+    with patch.object(subaccounts, "_found", found_together), ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(record, FoundSubaccounts(database), found("a")) for _ in range(2)]
+        told = sorted(run.result() for run in runs)
+
+    assert told == [[], [("sub-a", "discovered")]]
+    assert [entry.event for entry in Queries(database).entries("sub-a")] == ["discovered"]
 
 
 def test_who_is_back_is_due_at_once(database: Engine) -> None:
