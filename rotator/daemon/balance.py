@@ -16,8 +16,8 @@ from rotator.wiring import Wiring
 
 _log = structlog.get_logger(__name__)
 
-#: Told of each balance that was read: the account, and what it has left in euros.
-OnBalance = Callable[[Account, Decimal], None]
+#: Told of each balance that was read: the account, and why that is too low; None where it is not.
+OnBalance = Callable[[Account, str | None], None]
 
 
 class BalanceCheck:
@@ -29,9 +29,9 @@ class BalanceCheck:
         *,
         health: Health,
         stopping: threading.Event,
-        on_balance: OnBalance = lambda _account, _euros: None,
+        on_balance: OnBalance = lambda _account, _why: None,
     ) -> None:
-        """Prepare; nothing is asked yet. `on_balance` is where metrics and hooks learn of it."""
+        """Prepare; nothing is asked yet. `on_balance` is where hooks learn of it."""
         self._wiring = wiring
         self._health = health
         self._stopping = stopping
@@ -63,7 +63,6 @@ class BalanceCheck:
                     )
                 continue
             self._judge(account, euros)
-            self._on_balance(account, euros)
 
     def _is_turn(self, account: Account) -> bool:
         return schedule.is_check_due(
@@ -74,11 +73,15 @@ class BalanceCheck:
         )
 
     def _judge(self, account: Account, euros: Decimal) -> None:
-        """Say it once when a balance falls below its minimum, and once when it is over it again."""
+        """Pass on what a balance means, and log it once when that changes."""
         was_low, is_low = account.name in self._low, account.is_low(euros)
-        if is_low == was_low:
-            return
-        self._low ^= {account.name}
+        why = f"{euros} EUR are left, less than {account.min_balance}" if is_low else None
+        if is_low != was_low:
+            self._low ^= {account.name}
+            self._say(account, euros, is_low=is_low)
+        self._on_balance(account, why)
+
+    def _say(self, account: Account, euros: Decimal, *, is_low: bool) -> None:
         _log.warning(
             "balance low" if is_low else "balance recovered",
             account=account.name,

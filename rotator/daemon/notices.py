@@ -1,7 +1,6 @@
 """What hooks are told that no rotation brings about: accounts overdue, balances low."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 from rotator.model import Account
 from rotator.notice import Event
@@ -44,17 +43,15 @@ class Notices:
             if lateness and before.lateness and account.name not in told:
                 book.notice(account.name, Event.OVERDUE, "late", why=lateness, now=now)
 
-    def balance(self, account: Account, euros: Decimal) -> None:
-        """Tell that what `account` has left is less than it should be, or no longer.
+    def balance(self, account: Account, why: str | None) -> None:
+        """Tell that what `account` has left is too low, and `why`; or, for None, no longer.
 
         Raises:
             RotatorError: the ledger cannot be used.
         """
         if self._is_heard(Event.BALANCE):
-            why = f"{euros} EUR are left, less than {account.min_balance}"
-            what = "low" if account.is_low(euros) else None
-            now = datetime.now(UTC)
-            self._wiring.book.notice(account.name, Event.BALANCE, what, why=why, now=now)
+            what, now = "low" if why else None, datetime.now(UTC)
+            self._wiring.book.notice(account.name, Event.BALANCE, what, why=why or "", now=now)
 
     def _is_heard(self, event: Event) -> bool:
         return any(event in hook.on for hook in self._wiring.settings.hooks)

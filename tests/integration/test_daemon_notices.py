@@ -2,7 +2,6 @@ import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ on = ["overdue", "balance"]
 url = "{receiver}"
 """
 DAY = timedelta(days=1)
+LOW = "1 EUR is left, less than 5"
 
 
 @pytest.fixture
@@ -100,8 +100,8 @@ def test_it_is_looked_every_few_minutes(wiring: Wiring, database: Engine) -> Non
 def test_a_low_balance_is_told_of_once(wiring: Wiring, database: Engine) -> None:
     """And again after it had recovered."""
     notices, account = Notices(wiring), wiring.accounts["a"]
-    for euros in ("9", "4", "3.5", "6", "1"):
-        notices.balance(account, Decimal(euros))
+    for why in (None, "4 EUR are left", "3.5 EUR are left", None, "1 EUR is left"):
+        notices.balance(account, why)
 
     assert events(database) == ["balance", "balance-over", "balance"]
 
@@ -137,7 +137,7 @@ def test_a_delivery_that_hangs_is_not_waited_for_for_ever(
 ) -> None:
     """The process can end all the same; what was not recorded is told again."""
     receiver.answer = receiver.hang
-    Notices(wiring).balance(wiring.accounts["a"], Decimal(1))
+    Notices(wiring).balance(wiring.accounts["a"], LOW)
     post = Post(health=Health(), stopping=threading.Event())
     post.begin(wiring)
 
@@ -153,11 +153,11 @@ def test_a_failure_is_logged_and_survived(
 ) -> None:
     """A hook that fails is told of once; an error that nobody foresaw by its kind alone."""
     receiver.answer = status(500)
-    Notices(wiring).balance(wiring.accounts["a"], Decimal(1))
+    Notices(wiring).balance(wiring.accounts["a"], LOW)
     with capture_logs() as logs:
         delivered(wiring)
-        Notices(wiring).balance(wiring.accounts["a"], Decimal(9))
-        Notices(wiring).balance(wiring.accounts["a"], Decimal(1))
+        Notices(wiring).balance(wiring.accounts["a"], None)
+        Notices(wiring).balance(wiring.accounts["a"], LOW)
 
         def fail(*_arguments: object, **_named: object) -> None:
             raise ValueError("s3cret")
