@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from rotator import record
-from rotator.effects import is_definite
 from rotator.errors import CredentialRefused, Refused, StoreError
 from rotator.means import Means
 from rotator.model import Account, Credential, Note, Rotation, Secret, SecretValue, Step
@@ -209,7 +208,7 @@ class Adoption:
         try:
             return self.means.store.write_current(self.account, self._base, self._value, note)
         except StoreError as error:
-            event = "rejected" if is_definite(error) else "unknown"
+            event = "rejected" if error.definite else "unknown"
             self._commit([self._draft(event, secret_id, code=error.code)])
             raise
 

@@ -21,10 +21,7 @@ from rotator.actions import (
 from rotator.errors import (
     CheckAndSetLost,
     CredentialRefused,
-    IssuerError,
-    RotatorError,
     SecretNotFound,
-    StoreUnavailable,
     UnexpectedEntry,
 )
 from rotator.model import (
@@ -61,7 +58,7 @@ class Effects:
         `head` is the hash of the newest ledger entry, which a push leaves in Vault.
 
         Raises:
-            IssuerError: Vonage refused, or its answer was lost; see `is_definite`.
+            IssuerError: Vonage refused, or its answer was lost; see `RotatorError.definite`.
             StoreError: Vault did.
         """
         match action:
@@ -163,13 +160,6 @@ _NOTHING = StoredCurrent(
     value=None,
     fields={},
 )
-
-
-def is_definite(error: RotatorError) -> bool:
-    """Whether the effect that failed with `error` certainly did not take place."""
-    if isinstance(error, IssuerError):
-        return error.definite
-    return not isinstance(error, StoreUnavailable)
 
 
 def _pending_value(sight: Sight) -> SecretValue:

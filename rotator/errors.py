@@ -52,6 +52,8 @@ class RotatorError(Exception):
     exit_code: ClassVar[int] = 1
     #: What an operator can do about it, when the raiser has nothing better to say.
     default_hint: ClassVar[str | None] = None
+    #: True where what was tried certainly had no effect: it was refused, not lost.
+    definite: ClassVar[bool] = False
 
     def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
         """Take the class's docstring as message unless one is given."""
@@ -66,6 +68,7 @@ class ConfigError(RotatorError):
 
     code = "config"
     exit_code = 2
+    definite = True
 
 
 class UnknownAccount(ConfigError):
@@ -142,8 +145,6 @@ class IssuerError(RotatorError):
     """Vonage did not do what was asked."""
 
     code = "vonage"
-    #: True where the request certainly had no effect, so that it was refused, not lost.
-    definite: ClassVar[bool] = False
 
     def __init__(
         self, message: str | None = None, *, hint: str | None = None, request_id: str | None = None
@@ -254,12 +255,14 @@ class StoreError(RotatorError):
     """Vault did not do what was asked."""
 
     code = "vault"
+    definite = True
 
 
 class StoreUnavailable(StoreError):
     """Vault cannot be reached or failed inside."""
 
     code = "vault-unavailable"
+    definite = False
     default_hint = "check vault.address and that Vault runs; nothing is lost, run the command again"
 
 

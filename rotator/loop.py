@@ -35,7 +35,7 @@ from rotator.actions import (
     Verify,
     Wait,
 )
-from rotator.effects import Effects, is_definite
+from rotator.effects import Effects
 from rotator.errors import (
     AccountNotFound,
     CredentialRefused,
@@ -197,6 +197,10 @@ class Pass:
                 elif self.rotation and self.rotation.verified_at:
                     # A pass that knows this from the ledger waits without asking anybody.
                     self._fold(sight, *record.waiting(sight.world, self.rotation))
+                elif self.rotation:
+                    # What only a look could tell is not looked for again before.
+                    sight.world = record.put_off(sight.world, self.rotation, action.until)
+                    self.journal.is_stale = True
                 if self._must_wait(action.until, wait=wait):
                     return self._waiting()
             elif isinstance(action, Close):
@@ -309,12 +313,13 @@ class Pass:
         self._fold(sight, *record.told(sight.world, self._open_rotation()))
 
     def _tell(self) -> None:
-        """Have each hook called, and wait for whom others are calling at the moment.
+        """Have each hook called once, and wait for whom others are calling at the moment.
 
-        What fails is tried again apart from the rotation.
+        What fails is tried again apart from the rotation, as is what older ones left behind: a
+        deletion that is urgent must not wait for hooks that have long been dead.
         """
         while True:
-            for _ in self.means.hooks.deliver([self.account.name]):
+            for _ in self.means.hooks.tell(self.account):
                 self.journal.renew()
             if not self.means.hooks.is_telling(self.account):
                 return
@@ -373,7 +378,7 @@ class Pass:
     def _missed(self, before: Rotation, action: Effect, error: RotatorError, sight: Sight) -> None:
         """Write down that an effect was refused or lost, and see to it that it is looked at."""
         rotation = self._open_rotation()
-        if is_definite(error):
+        if error.definite:
             rotation, draft = record.rejected(before, rotation, action, error)
             sight.world = replace(sight.world, rotation=rotation)
         else:

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -41,9 +41,9 @@ class NoHooks(Hooks):
         del account
         return False
 
-    def deliver(self, names: Collection[str]) -> Iterator[object]:
-        """See `Hooks.deliver`."""
-        del names
+    def tell(self, account: Account) -> Iterator[object]:
+        """See `Hooks.tell`."""
+        del account
         return iter(())
 
 

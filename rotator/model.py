@@ -264,7 +264,7 @@ class Rotation:
     gate_reason: str | None = None
     #: Since when it has been found shut.
     gate_since: datetime | None = None
-    #: When the daemon asks it again.
+    #: When the daemon asks it again, or looks again at what waits for a window.
     gate_retry_at: datetime | None = None
     closed_at: datetime | None = None
     #: `completed` or `failed`; None while open.

@@ -1,6 +1,6 @@
 """What the engine asks of an issuer, a store and a ledger, and what they owe it."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, Self
@@ -285,20 +285,20 @@ class Hooks(Protocol):
     def is_telling(self, account: Account) -> bool:
         """Whether a hook has not been told of a new secret of `account` even once.
 
-        After `deliver`, that is where another thread or process is trying to: it may be waited
-        for, as it succeeds, fails, or has its try taken over by the next `deliver`.
+        After `tell`, that is where another thread or process is trying to: it may be waited
+        for, as it succeeds, fails, or has its try taken over by the next `tell`.
 
         Raises:
             LedgerError: what is to be told cannot be read.
         """
         ...
 
-    def deliver(self, names: Collection[str]) -> Iterator[object]:
-        """Try what is due to be told of accounts of these names, each once, one after the other.
+    def tell(self, account: Account) -> Iterator[object]:
+        """Tell each hook of a new secret of `account` that was not told of it even once.
 
-        Gives something after each, so that a lease can be renewed. A hook that fails is no
-        error: the delivery stays, to be tried again. Whatever another process is trying now is
-        left to it.
+        One after the other; gives something after each, so that a lease can be renewed. A hook
+        that fails is no error: the delivery stays, to be tried again by others, as is whatever
+        else there is to tell. Whom another process is telling now is left to it.
 
         Raises:
             LedgerError: what is to be told cannot be read, or what became of it not be recorded.

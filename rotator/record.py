@@ -262,6 +262,11 @@ def waiting(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]
     return replace(world, rotation=rotation), _draft("learned", Step.CLEAR, rotation)
 
 
+def put_off(world: Observation, rotation: Rotation, until: datetime) -> Observation:
+    """The rotation cannot go on before a window opens."""
+    return replace(world, rotation=replace(rotation, gate_retry_at=until))
+
+
 def told(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]:
     """Each hook that wants to know of the new secret was called, here or elsewhere."""
     rotation = replace(rotation, step=Step.WAIT)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from rotator.errors import ConfigError, CredentialRefused, IssuerError, RotatorError
+from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, Credential, Rotation, Secret
 from rotator.observer import Sight
 from rotator.ports import Draft, Lease
@@ -102,7 +102,7 @@ class Hand:
         try:
             done = effect()
         except RotatorError as error:
-            event = "rejected" if _is_definite(error) else "unknown"
+            event = "rejected" if error.definite else "unknown"
             self._record(event, operation=operation, secret_id=secret_id, code=error.code)
             raise
         made = done.id if isinstance(done, Secret) else secret_id
@@ -115,11 +115,6 @@ class Hand:
         self.wiring.book.commit(
             self.lease, rotation=None, entries=[draft], sighting=None, now=datetime.now(UTC)
         )
-
-
-def _is_definite(error: RotatorError) -> bool:
-    """Whether what failed certainly had no effect; what cannot be sent is not sent."""
-    return isinstance(error, ConfigError) or (isinstance(error, IssuerError) and error.definite)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 class Outbox(Protocol):
     """What is to be delivered. See `rotator.ledger.deliveries`."""
 
-    def claim(
+    def claim(  # noqa: PLR0913  # all but one by name
         self,
         hooks: Collection[str],
         *,
@@ -28,8 +28,12 @@ class Outbox(Protocol):
         longest: timedelta,
         due: datetime,
         now: datetime,
+        untold: Event | None = None,
     ) -> Delivery | None:
-        """Take the right to try one delivery that was due then; None where there is none."""
+        """Take the right to try one delivery that was due then; None where there is none.
+
+        With `untold`, only what tells of such an event and of which the first try is not over.
+        """
         ...
 
     def settle(self, delivery: Delivery, reason: str | None, *, now: datetime) -> str | None:
@@ -77,15 +81,35 @@ class Courier(Hooks):
         hooks = [hook.name for hook in self.hooks]
         return self.outbox().is_untold(hooks, account.name, Event.PUSHED)
 
+    def tell(self, account: Account) -> Iterator[Attempt]:
+        """See `Hooks.tell`."""
+        return self._deliver([account.name], untold=Event.PUSHED)
+
     def deliver(self, names: Collection[str] | None) -> Iterator[Attempt]:
-        """See `Hooks.deliver`; None for the accounts of every name."""
+        """Try what is due to be told of accounts of these names, each once; None for of all.
+
+        Whatever another process is trying now is left to it.
+
+        Raises:
+            LedgerError: what is to be told cannot be read, or what became of it not be recorded.
+        """
+        return self._deliver(names)
+
+    def _deliver(
+        self, names: Collection[str] | None, *, untold: Event | None = None
+    ) -> Iterator[Attempt]:
         outbox, begun = self.outbox(), self.now()
         by_name = {hook.name: hook for hook in self.hooks}
         longest = max((hook.timeout for hook in self.hooks), default=timedelta())
         # Due as of now: what fails meanwhile is not tried twice.
         while by_name and (
             delivery := outbox.claim(
-                list(by_name), accounts=names, longest=longest, due=begun, now=self.now()
+                list(by_name),
+                accounts=names,
+                longest=longest,
+                due=begun,
+                now=self.now(),
+                untold=untold,
             )
         ):
             yield self._try(by_name[delivery.hook], delivery)

@@ -42,7 +42,7 @@ class Deliveries:
         self._engine = engine
         self._owner = owner or process.this_process()
 
-    def claim(
+    def claim(  # noqa: PLR0913  # all but one by name
         self,
         hooks: Collection[str],
         *,
@@ -50,11 +50,13 @@ class Deliveries:
         longest: timedelta,
         due: datetime,
         now: datetime,
+        untold: Event | None = None,
     ) -> Delivery | None:
         """Take the right to try one delivery that was due at the time `due`, the longest first.
 
-        Of hooks of these names, and of accounts of these names, None for all; one call of a hook
-        takes `longest` at most. None where there is none that nobody is at already.
+        Of hooks of these names, and of accounts of these names, None for all; with `untold` only
+        what `is_untold` is about. One call of a hook takes `longest` at most. None where there is
+        none that nobody is at already.
 
         Raises:
             LedgerError: the ledger cannot be written.
@@ -64,6 +66,8 @@ class Deliveries:
             query = _due(hooks, due).where(_is_free(connection, clock)).limit(1)
             if accounts is not None:
                 query = query.where(_ROW.account.in_(accounts))
+            if untold is not None:
+                query = query.where(*_untold(untold))
             # On SQLite this compiles to nothing; there one transaction waits for the other.
             row = connection.execute(query.with_for_update(skip_locked=True)).mappings().first()
             if row is None:
@@ -121,10 +125,7 @@ class Deliveries:
             LedgerError: the ledger cannot be read.
         """
         query = select(_ROW.id).where(
-            _ROW.account == account,
-            _ROW.event == event.value,
-            _ROW.reason.is_(None),
-            _ROW.hook.in_(hooks),
+            _ROW.account == account, _ROW.hook.in_(hooks), *_untold(event)
         )
         with reading(self._engine) as connection:
             return connection.execute(query.limit(1)).first() is not None
@@ -175,6 +176,11 @@ _ROW = tables.delivery.c
 def _due(hooks: Collection[str], now: datetime) -> Select[Any]:
     query = select(tables.delivery).where(_ROW.retry_at <= now, _ROW.hook.in_(hooks))
     return query.order_by(_ROW.retry_at, _ROW.account, _ROW.seq)
+
+
+def _untold(event: Event) -> tuple[ColumnElement[bool], ...]:
+    """Tell of `event`, and the first try is not over: a failed one leaves its reason."""
+    return _ROW.event == event.value, _ROW.reason.is_(None)
 
 
 def _is_free(connection: Connection, clock: datetime) -> ColumnElement[bool]:

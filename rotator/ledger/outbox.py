@@ -62,6 +62,9 @@ def news(draft: Draft, told: Told) -> News:
             # A hold keeps the account from being rotated, too, but nobody else did it.
             drift = {} if code == "held" else {"drift": found}
             return _once(told, {"trouble": f"refused {found}"} | drift, Event.REFUSED, Event.DRIFT)
+        case "drift", _ if code == Event.OVERDUE:
+            # Told by its own name, whatever it is that is late: see `Book.notice`.
+            return News(told={**told, "drift": found})
         case "drift", _:
             return _once(told, {"drift": found}, Event.DRIFT)
         case "drift-over", _:

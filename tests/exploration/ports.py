@@ -4,7 +4,7 @@ They stand in for the adapters and keep to the contracts in `rotator.ports`: whi
 that nothing happened, and which that it may have.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -250,10 +250,10 @@ class MemoryHooks(Hooks):
         del account
         return False
 
-    def deliver(self, names: Collection[str]) -> Iterator[object]:
+    def tell(self, account: Account) -> Iterator[object]:
         """Tell of the new secret; whether that succeeds is nobody's business here."""
-        del names
-        self._process.at("deliver", _done)
+        del account
+        self._process.at("tell", _done)
         rotation = self._world.rotation
         self._world.told = rotation.id if rotation else None
         yield None

@@ -336,7 +336,7 @@ def test_who_is_being_told_elsewhere_is_waited_for(
             if is_over:
                 other.settle(taken[0], None, now=scene.clock.now())
 
-        scene.calls.plan("before", "hooks.deliver", 1, take)
+        scene.calls.plan("before", "hooks.tell", 1, take)
         scene.calls.plan("before", "hooks.is_telling", 3, end)
         began = scene.clock.now()
         report = scene.attempt()
@@ -371,12 +371,31 @@ def test_a_hook_that_fails_does_not_stop_a_rotation(tmp_path: Path, told: Script
         ]
 
 
+def test_a_deletion_does_not_wait_for_what_older_rotations_left(
+    tmp_path: Path, told: Script
+) -> None:
+    """A hook that has long been dead is called once for the leaked secret, and not for each."""
+    told.shut("no route")
+    with scene_of(tmp_path, told) as scene:
+        for _ in range(3):
+            scene.attempt()
+            scene.clock.advance(hours=2)
+        calls, alive = len(told.calls), list[int]()
+        scene.calls.plan("before", "issuer.delete_secret", 1, lambda: alive.append(len(told.calls)))
+        report = scene.attempt(reason="compromised", grace=timedelta())
+        scene.clock.advance(hours=2)
+
+        assert report.outcome is Outcome.COMPLETED
+        assert [number - calls for number in alive] == [1]
+        assert len(list(scene.courier.deliver([NAME]))) == 4
+
+
 def test_who_is_killed_before_telling_is_followed_by_one_who_tells(
     tmp_path: Path, told: Script
 ) -> None:
     """The delivery was recorded with the event itself."""
     with scene_of(tmp_path, told, grace=DAY) as scene:
-        scene.calls.plan("before", "hooks.deliver", 1, scene.calls.kill)
+        scene.calls.plan("before", "hooks.tell", 1, scene.calls.kill)
         assert scene.run_until_killed() is None
         before = list(told.calls)
         scene.resume()
@@ -429,7 +448,7 @@ def test_without_hooks_nothing_is_different(tmp_path: Path) -> None:
         scene.attempt()
 
         assert not [event for event in scene.events() if "hooks" in event or "gate" in event]
-        assert scene.calls.count("hooks.deliver") == scene.calls.count("hooks.ask") == 0
+        assert scene.calls.count("hooks.tell") == scene.calls.count("hooks.ask") == 0
 
 
 # -- What else is told. --------------------------------------------------------------------

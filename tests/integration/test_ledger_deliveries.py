@@ -140,6 +140,7 @@ def draft(event: str, **detail: str) -> Draft:
 FAILED, LOST = draft("failed", code="vonage"), draft("failed", code="vault")
 REFUSED = draft("refused", code="foreign-secret", why="x")
 HELD = draft("refused", code="held", why="by me")
+OLD = draft("drift", code="overdue", why="it is older than max_age allows")
 DRIFT, DRIFT_OVER = draft("drift", code="foreign-secret", why="x"), draft("drift-over")
 
 
@@ -161,6 +162,8 @@ DRIFT, DRIFT_OVER = draft("drift", code="foreign-secret", why="x"), draft("drift
         ([HELD, HELD], "refused"),
         ([REFUSED, FAILED, REFUSED], "refused drift failed refused"),
         ([draft("overdue", code="due")], "overdue"),
+        ([OLD, draft("overdue", code="late"), OLD], "overdue"),
+        ([OLD, DRIFT, OLD], "drift"),
         ([draft("overdue-over")], ""),
         ([draft("opened"), draft("intent"), draft("delivered"), draft("undelivered")], ""),
         ([draft("closed", outcome="failed")], ""),
