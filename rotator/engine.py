@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 
 from rotator import plan
-from rotator.actions import Action, Refuse, Wait
+from rotator.actions import Action, Probe, Refuse, Wait
 from rotator.adoption import Adopted, Adoption
 from rotator.errors import LedgerError, LedgerUnusable, RotatorError
 from rotator.loop import Pass
@@ -110,7 +110,7 @@ class Engine(Means):
         with _named(account), self._claim(account) as lease:
             memory = self.ledger.recall(account.name)
             world = self.observer().look(account, memory).world
-            drift = self._drift(account, world)
+            drift = self._drift(account, world, memory.drift)
             drafts = [] if drift == memory.drift else [drifted(drift)]
             sighting = seen(account, world, drift=drift)
             now = self.now()
@@ -120,10 +120,10 @@ class Engine(Means):
         for draft in drafts:
             self.listener(account.name, draft)
 
-    def _drift(self, account: Account, world: Observation) -> str | None:
+    def _drift(self, account: Account, world: Observation, known: str | None) -> str | None:
         """Say what would keep a rotation from starting or going on, or that one is overdue.
 
-        A hold is no drift.
+        A hold is no drift. What a pass found and a look cannot tell stays `known`.
         """
         action = decide(
             account,
@@ -135,6 +135,8 @@ class Engine(Means):
         )
         if isinstance(action, Refuse):
             return drift_text(action)
+        if isinstance(action, Probe) and known:
+            return known
         return overdue_text(account, world, self.now())
 
     @contextmanager

@@ -38,8 +38,9 @@ must not be taken: Vault holds no value that could be seen to work before one is
 
 An account may have windows. Outside of them no rotation begins, and one that has not sent its
 value yet does not go on; once it has, to finish is safer than to wait with a secret that nobody
-holds. No secret is deleted outside either. A person who asks for a rotation means now; its
-deletion waits, unless the person asked for no grace.
+holds. No secret is deleted outside either, not even to free a slot for a value that was sent and
+did not arrive. A person who asks for a rotation means now; its deletion waits, unless the person
+asked for no grace.
 
 An operator's hold keeps a rotation from being opened, and an open one from coming to its push:
 no consumer has seen it yet, so there it may rest. One that has pushed is finished all the same,
@@ -118,7 +119,10 @@ def decide(
         return refusal
     if rotation.abort_code:
         return _undo(world, rotation, now)
-    return _before_push(account, world, rotation, propagation_timeout, now)
+    action = _before_push(account, world, rotation, propagation_timeout, now)
+    # A slot that was free when the value was sent may be taken since.
+    closed_until = _closed_until(account, rotation, request, now)
+    return Wait(until=closed_until) if isinstance(action, Evict) and closed_until else action
 
 
 def waits_until(
@@ -131,8 +135,16 @@ def waits_until(
     if rotation is not None and rotation.verified_at:
         due = _due(account, rotation, rotation.verified_at, request, now)
         return due if rotation.step is Step.WAIT else None
+    is_resting = _may_rest(rotation, request)
+    return _closed_until(account, rotation, request, now) if is_resting else None
+
+
+def _closed_until(
+    account: Account, rotation: Rotation | None, request: Request, now: datetime
+) -> datetime | None:
+    """Until when all windows are closed to what no person asked for; None where one is open."""
     is_by_hand = rotation is not None and rotation.reason in window.BY_HAND
-    if is_by_hand or request.reason in window.BY_HAND or not _may_rest(rotation, request):
+    if is_by_hand or request.reason in window.BY_HAND:
         return None
     opening = window.opens_at(account.policy, now)
     return opening if opening > now else None
@@ -248,6 +260,9 @@ def _with_new_secret(
     if _is_fresh(world.pending_live_at, now):
         return Push()
     if _is_refused_for(patience, world, rotation):
+        if world.entry_is_new:
+            # To undo it, Vault would need a value that is seen to work before the deletion.
+            return refusals.first_refused(rotation.account, rotation.new_id)
         return _give_up(rotation, "new-secret-refused")
     return Probe()
 
@@ -303,6 +318,8 @@ def _undo(world: Observation, rotation: Rotation, now: datetime) -> Action:
     """Take back what an aborted rotation made, then close it."""
     is_staged = _is_staged(world, rotation)
     if rotation.new_id and rotation.new_id in world.listed_ids:
+        if world.entry_is_new:
+            return refusals.first_kept(rotation.account, rotation.new_id)
         current = held_id(world)
         is_other = current is not None or (is_staged and not world.current_is_pending)
         is_only = len(world.listed_ids) == 1

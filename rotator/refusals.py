@@ -131,6 +131,27 @@ def parent_refused(account: Account) -> Refuse:
     )
 
 
+def first_refused(name: str, secret_id: str) -> Refuse:
+    """The first secret does not authenticate, and Vault has no other."""
+    return Refuse(
+        code="first-secret-refused",
+        why=f"secret {secret_id}, made as the first one for Vault, does not authenticate",
+        hint="the rotation goes on by itself once it does; if it never will, nothing uses it: "
+        f"`rotator secrets delete {name} {secret_id} --force`, and another one is made",
+    )
+
+
+def first_kept(name: str, secret_id: str) -> Refuse:
+    """A first secret that came to nothing cannot be removed by the rules of other deletions."""
+    return Refuse(
+        code="first-secret-unused",
+        why=f"secret {secret_id}, made as the first one for Vault, is of no use any more, and is "
+        "kept, as Vault has no value that could be seen to work before it is deleted",
+        hint=f"nothing uses it: `rotator secrets delete {name} {secret_id} --force`, and another "
+        "one is made",
+    )
+
+
 def foreign(ids: list[str]) -> Refuse:
     """A slot must be freed, and who uses the secrets is not known."""
     return Refuse(

@@ -278,6 +278,12 @@ FOUND = Scenario(
     accounts=found(),
     bounds=Bounds(stalls=True),
 )
+FOUND_SLUGGISH = Scenario(
+    name="a first secret that is refused for too long",
+    worlds=(replace(BARE, spread=SLOW),),
+    accounts=found(),
+    bounds=Bounds(faults=0, ends=True),
+)
 FOUND_LATE = Scenario(
     name="a first secret whose request arrives late",
     worlds=(replace(BARE, lates=1),),
@@ -332,6 +338,7 @@ ALL = (
     GATED_LEAKED,
     HELD,
     FOUND,
+    FOUND_SLUGGISH,
     FOUND_LATE,
     FOUND_FORGOTTEN,
     FOUND_FULL,

@@ -93,6 +93,53 @@ def test_a_dead_parent_is_named(scene: Scene) -> None:
     assert report.error.code == "parent-refused"
 
 
+def test_a_first_secret_that_is_refused_is_named_and_goes_on_by_itself(scene: Scene) -> None:
+    """Nothing is deleted, a look keeps what a pass found, and once it works it is pushed."""
+    scene.propagate_in(3600)
+    refused = scene.attempt(SUB, reason="due")
+    found = scene.book.recall(SUB).drift or ""
+    scene.engine.refresh(scene.accounts[SUB])
+    scene.clock.advance(hours=2)
+    report = scene.attempt(SUB, reason="due")
+
+    assert refused.error is not None
+    assert refused.error.code == "first-secret-refused"
+    assert f"rotator secrets delete {SUB} {report.new_secret_id} --force" in refused.error.hint  # type: ignore[operator]
+    assert found.startswith("first-secret-refused")
+    assert report.outcome is Outcome.COMPLETED
+    assert len(scene.history(SUB)) == 2
+    assert scene.events(SUB).count("drift-over") == 0
+
+
+def test_a_first_secret_that_never_works_is_replaced_once_it_is_deleted(scene: Scene) -> None:
+    """As the refusal says: by hand, after which the next rotation makes another one."""
+    scene.propagate_in(10**9)
+    scene.attempt(SUB, reason="due")
+    useless = scene.secrets(SUB)[-1]
+    scene.revoke(useless.id, SUB)
+    scene.propagate_in(0)
+    scene.clock.advance(hours=1)
+    given_up = scene.attempt(SUB, reason="due")
+    report = scene.attempt(SUB, reason="due")
+
+    assert given_up.error is not None
+    assert given_up.error.code == "new-secret-revoked"
+    assert report.outcome is Outcome.COMPLETED
+    assert scene.look(SUB).works
+
+
+def test_a_first_secret_whose_value_was_removed_is_kept_and_named(scene: Scene) -> None:
+    """It cannot be deleted by the rules: Vault has nothing that could be seen to work."""
+    scene.calls.plan("after", "issuer.create_secret", 1, lambda: scene.drop_pending(SUB))
+    scene.propagate_in(3600)
+    scene.attempt(SUB, reason="due")
+    report = scene.attempt(SUB, reason="due")
+
+    assert report.error is not None
+    assert report.error.code == "first-secret-unused"
+    assert len(scene.look(SUB).ids) == 2
+
+
 def test_an_answer_that_is_lost_makes_no_second_secret(scene: Scene) -> None:
     """As in every rotation: the value is in Vault before Vonage hears of it."""
     scene.world.vonage.faults.add(Fault("drop-after", method="POST"))

@@ -4,9 +4,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
+from rotator import window
 from rotator.actions import Open, Wait
-from rotator.model import Outcome, Request, Step
+from rotator.ledger import tables
+from rotator.ledger.rows import to_row
+from rotator.model import Outcome, Request, Rotation, Step
 from rotator.sim import Fault
 from tests.harness.clock import START
 from tests.harness.scene import NAME, Scene
@@ -121,6 +125,57 @@ def test_what_was_not_sent_waits(tmp_path: Path) -> None:
         assert rotation is not None
         assert rotation.step in {Step.OPEN, Step.STAGE}
         assert late.outcome is Outcome.COMPLETED
+
+
+def know_orphan(scene: Scene, secret_id: str) -> None:
+    """Let the ledger know a secret as one that a rotation which was undone has left behind."""
+    scene.witness.foreign.discard(secret_id)
+    undone = Rotation(
+        id="undone",
+        account=NAME,
+        reason="due",
+        step=Step.ABORT,
+        predecessor_id=None,
+        grace=timedelta(),
+        opened_at=START,
+        closed_at=START,
+        new_id=secret_id,
+        outcome="failed",
+    )
+    with scene.database.begin() as connection:
+        connection.execute(insert(tables.rotation).values(to_row(undone)))
+
+
+def test_no_slot_is_freed_outside(tmp_path: Path) -> None:
+    """Also where the value was sent, did not arrive, and an orphan has come up since."""
+    with Scene(tmp_path, window=WINDOW, rotated_before=True) as scene:
+        opens = window.opens_at(scene.accounts[NAME].policy, scene.clock.now())
+        go_to(scene, opens)
+        scene.world.vonage.faults.add(Fault("drop-before", method="POST", times=None))
+        lost = scene.attempt(reason="due")
+        scene.world.vonage.faults.clear()
+        know_orphan(scene, scene.make_foreign())
+        scene.clock.advance(hours=3)
+        early = scene.attempt(reason="due")
+        kept, due = len(scene.secrets()), scene.book.due(scene.clock.now())
+        go_to(scene, opens + timedelta(days=1))
+        again = scene.book.due(scene.clock.now())
+        late = scene.attempt(reason="due")
+
+        assert lost.outcome is Outcome.FAILED
+        assert early.outcome is Outcome.IDLE
+        assert (kept, due) == (2, [])
+        assert [each.name for each in again] == [NAME]
+        assert late.outcome is Outcome.COMPLETED
+
+
+def test_who_asks_has_a_slot_freed_outside(tmp_path: Path) -> None:
+    """A person means now."""
+    with Scene(tmp_path, window=WINDOW, rotated_before=True) as scene:
+        know_orphan(scene, scene.make_foreign())
+        report = scene.attempt(grace=timedelta())
+
+        assert report.outcome is Outcome.COMPLETED
 
 
 def test_a_window_that_closes_meanwhile_is_respected(tmp_path: Path) -> None:

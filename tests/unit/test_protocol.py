@@ -151,6 +151,13 @@ def table(base: Facts, *rows: tuple[dict[str, Any], Action | str]) -> list[objec
 
 
 NO_NOTE = {"current__note": None, "current__intact": False}
+#: A subaccount that was found, of which Vault never had anything.
+FIRST = {
+    "account": replace(ACCOUNT, discovered=True),
+    "current": None,
+    "current_live_at": None,
+    "entry_is_new": True,
+}
 BOTH = (OLD, NEW)
 WITH_ALIEN = (OLD, ALIEN)
 
@@ -391,6 +398,7 @@ PUSHING = table(
     ({**REFUSED, "pending_live_at": None}, Abort(code="new-secret-refused")),
     *(({**facts, "pending_live_at": None}, Probe()) for facts in REFUSED_TOO_EARLY),
     ({**REFUSED, "pending_live_at": None, "rotation__step": Step.PUSH}, "drift"),
+    ({**REFUSED, **FIRST, "pending_live_at": None}, "first-secret-refused"),
     ({"rotation__abort_code": "x"}, Delete(secret_id="new")),
 )
 
@@ -413,6 +421,7 @@ UNDOING = table(
     # What Vault holds is not certain; that it is not the pending value is enough.
     (NO_NOTE, Delete(secret_id="new")),
     ({**NO_NOTE, "current_is_pending": True}, "unsafe-delete"),
+    (FIRST, "first-secret-unused"),
     ({**NO_NOTE, "pending": None}, "unsafe-delete"),
     ({**NO_NOTE, "pending__rotation_id": "r0"}, "unsafe-delete"),
     ({"hold": HOLD}, "held"),
@@ -640,6 +649,29 @@ def test_what_waits_for_a_window(
     assert waits_until(CLOSED, rotation, request_, NOW) == expected
     assert (action == Wait(until=OPENS)) is waits
     assert waits_until(CLOSED, rotation, request_, OPENS) is None
+
+
+@pytest.mark.parametrize(
+    ("account", "rotation", "request_", "waits"),
+    [
+        (CLOSED, SENT, DUE, True),
+        (CLOSED, SENT, Request(reason=None), True),
+        (CLOSED, SENT, ASKED, False),
+        (CLOSED, replace(SENT, reason="asked"), DUE, False),
+        (ACCOUNT, SENT, DUE, False),
+    ],
+)
+def test_a_slot_is_freed_in_a_window(
+    account: Account, rotation: Rotation, request_: Request, *, waits: bool
+) -> None:
+    """For a value that was sent and did not arrive, too, unless a person asked."""
+    expendable = frozenset({"alien"})
+    world = replace(
+        QUIET, listed=WITH_ALIEN, expendable_ids=expendable, rotation=rotation, pending=PENDING
+    )
+    action = decide(account, world, request_, propagation_timeout=PATIENCE, now=NOW)
+
+    assert action == (Wait(until=OPENS) if waits else Evict(secret_id="alien"))
 
 
 @pytest.mark.parametrize(
