@@ -279,6 +279,9 @@ class Hooks(Protocol):
         """Ask one gate: None where it is open, else why it is not, on one line.
 
         Blocks until it has answered or its time is up. No answer means shut.
+
+        Raises:
+            Stopping: this process is to end.
         """
         ...
 
@@ -302,6 +305,7 @@ class Hooks(Protocol):
 
         Raises:
             LedgerError: what is to be told cannot be read, or what became of it not be recorded.
+            Stopping: this process is to end; what was being told is still to be told.
         """
         ...
 

@@ -43,15 +43,22 @@ class Wiring:
     """rotator, put together. Close it at the end, or use it in a `with` statement."""
 
     def __init__(
-        self, settings: Settings, environ: Mapping[str, str], *, on_call: OnCall | None = None
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        on_call: OnCall | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Build from `settings`; `environ` is where VAULT_TOKEN may stand.
 
-        `on_call` is told of every HTTP request to Vonage and Vault.
+        `on_call` is told of every HTTP request to Vonage and Vault. `should_stop` is asked
+        between the steps of a pass, and while a hook runs: whether this process is to end.
         """
         self.settings = settings
         self._environ = environ
         self._on_call = on_call
+        self._should_stop = should_stop
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
@@ -350,7 +357,7 @@ class Wiring:
             mount=self.settings.vault.mount,
             # Not before it is needed: a dry run makes no ledger.
             outbox=lambda: self.deliveries,
-            caller=Caller(environ=self._environ),
+            caller=Caller(environ=self._environ, should_stop=self._should_stop),
             now=lambda: datetime.now(UTC),
         )
 
@@ -393,6 +400,7 @@ class Wiring:
             propagation_timeout=self.settings.vonage.propagation_timeout,
             listener=listener,
             hooks=self.courier if self.settings.hooks else NoHooks(),
+            should_stop=self._should_stop,
         )
         return self.tracing.traced(engine) if self.tracing else engine
 

@@ -121,9 +121,7 @@ class Poll:
 
     @cached_property
     def _engine(self) -> "Engine":
-        return dataclasses.replace(
-            self._wiring.engine(self._told), sleep=self._sleep, should_stop=self._stopping.is_set
-        )
+        return dataclasses.replace(self._wiring.engine(self._told), sleep=self._sleep)
 
     def _can_store(self) -> bool:
         """Whether Vault can be used. What cannot be stored is not begun, and does not count."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import structlog
 
 from rotator.daemon.health import Health
-from rotator.errors import RotatorError
+from rotator.errors import RotatorError, Stopping
 from rotator.wiring import Wiring
 
 _log = structlog.get_logger(__name__)
@@ -65,6 +65,9 @@ class Post:
             for _ in wiring.courier.deliver(None):
                 if self._stopping.is_set():
                     return
+        except Stopping:
+            # Said by the daemon's end; what was not told is told by whoever comes next.
+            return
         except RotatorError as error:
             if not self._health.failed(error):
                 _log.warning("not delivered", code=error.code, reason=error.message)

@@ -173,7 +173,12 @@ class Daemon:
         return self._wired(self._load())
 
     def _wired(self, settings: Settings) -> Wiring:
-        wiring = Wiring(settings, self._environ, on_call=self._front.called)
+        wiring = Wiring(
+            settings,
+            self._environ,
+            on_call=self._front.called,
+            should_stop=self._stopping.is_set,
+        )
         _ = wiring.database, wiring.secrets, wiring.store
         return wiring
 

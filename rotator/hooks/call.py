@@ -1,6 +1,6 @@
 """Calling one hook, once, whichever kind it is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,16 +22,23 @@ class Caller:
 
     #: rotator's own environment.
     environ: Mapping[str, str]
+    #: Asked while a hook runs: whether this process is to end, and the call with it.
+    should_stop: Callable[[], bool] = lambda: False
 
     def call(self, hook: Hook, message: Message, *, at: datetime) -> str | None:
         """Call `hook` with `message`, at the time `at`: None where it succeeded, else why not.
 
         A command succeeds by exiting with 0, a web address by answering 2xx. Blocks for as long
         as the hook's timeout at most.
+
+        Raises:
+            Stopping: this process is to end; the hook may have been called all the same.
         """
         if hook.command:
             environment = message.environment(self.environ)
-            return command.run(hook.command, environment, timeout=hook.timeout)
+            return command.run(
+                hook.command, environment, timeout=hook.timeout, should_stop=self.should_stop
+            )
         try:
             url, key = address(hook), signing_key(hook)
         except Unreadable as error:
@@ -45,7 +52,7 @@ class Caller:
         }
         if key:
             headers["Rotator-Signature"] = webhook.signature(key, body, at)
-        return webhook.post(url, body, headers, timeout=hook.timeout)
+        return webhook.post(url, body, headers, timeout=hook.timeout, should_stop=self.should_stop)
 
 
 def address(hook: Hook) -> str:

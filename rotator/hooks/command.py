@@ -5,10 +5,11 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
+from rotator.errors import Stopping
 from rotator.hooks.message import printable
 
 #: How much of a command's standard error is kept, in bytes: its first line says why it failed.
@@ -17,18 +18,27 @@ _KEPT = 4096
 _CHUNK = 65536
 #: How often it is looked whether the command has ended, in seconds.
 _LOOK = 0.05
+#: How long a command has to end by itself once it is told to, in seconds.
+_LAST_WORDS = 3.0
 #: How much of the first line is shown, in characters.
 _SHOWN = 200
 
 
 def run(
-    command: Sequence[str], environment: Mapping[str, str], *, timeout: timedelta
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    timeout: timedelta,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> str | None:
     """Run a command to its end: None where it exits with 0, else why it did not.
 
     It has no input, its output goes nowhere, and of its standard error the first line is kept.
     Once its time is up, its whole process group is killed. Processes that it leaves behind when
     it ends by itself are its own affair.
+
+    Raises:
+        Stopping: `should_stop` said so. Its process group was told to end, and then killed.
     """
     try:
         process = subprocess.Popen(  # noqa: S603  # what the operator configured
@@ -45,21 +55,30 @@ def run(
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "no reason"
         return f"it cannot be run: {reason.lower()}"
     try:
-        said, is_over = _watch(process, time.monotonic() + timeout.total_seconds())
+        deadline = time.monotonic() + timeout.total_seconds()
+        said, is_over = _watch(process, deadline, should_stop)
+    except Stopping:
+        _ask_to_end(process)
+        raise
     finally:
-        # Also where this process is told to stop.
-        if process.poll() is None:
+        # Also where this process is interrupted.
+        if process.returncode is None:
             _kill(process)
     if not is_over:
         return f"timed out after {timeout.total_seconds():.0f} s, and was killed{_first_line(said)}"
     return _judged(process.returncode, said)
 
 
-def _watch(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bool]:
+def _watch(
+    process: subprocess.Popen[bytes], deadline: float, should_stop: Callable[[], bool]
+) -> tuple[bytes, bool]:
     """Take what it says until it ends or `deadline` is reached; give that, and whether it ended.
 
     What it started may hold the pipe open for as long as it likes, so the pipe's end is not
     waited for.
+
+    Raises:
+        Stopping: `should_stop` said so while it ran.
     """
     pipe = process.stderr
     if pipe is None:
@@ -77,6 +96,8 @@ def _watch(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bo
                 return said, True
             if time.monotonic() >= deadline:
                 return said, has_ended
+            if should_stop() and not has_ended:
+                raise Stopping
 
 
 def _read(descriptor: int, selector: selectors.BaseSelector, *, wait: float) -> bytes:
@@ -90,6 +111,17 @@ def _read(descriptor: int, selector: selectors.BaseSelector, *, wait: float) -> 
     if not chunk:
         selector.unregister(descriptor)
     return chunk
+
+
+def _ask_to_end(process: subprocess.Popen[bytes]) -> None:
+    """Tell its process group to end, and give it some time for that; it is killed afterwards."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _LAST_WORDS
+    # Not reaped, so that the group keeps its number until it is killed.
+    flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
+    while os.waitid(os.P_PID, process.pid, flags) is None and time.monotonic() < deadline:
+        time.sleep(_LOOK)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

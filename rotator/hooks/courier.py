@@ -7,6 +7,7 @@ from typing import Protocol
 
 import structlog
 
+from rotator.errors import Stopping
 from rotator.hooks.call import Caller
 from rotator.hooks.message import Message
 from rotator.model import Account, Rotation
@@ -34,6 +35,10 @@ class Outbox(Protocol):
 
         With `untold`, only what tells of such an event and of which the first try is not over.
         """
+        ...
+
+    def give_back(self, delivery: Delivery) -> None:
+        """Let others try it at once: this try was broken off."""
         ...
 
     def settle(self, delivery: Delivery, reason: str | None, *, now: datetime) -> str | None:
@@ -92,6 +97,7 @@ class Courier(Hooks):
 
         Raises:
             LedgerError: what is to be told cannot be read, or what became of it not be recorded.
+            Stopping: this process is to end; what was being told is still to be told.
         """
         return self._deliver(names)
 
@@ -116,7 +122,11 @@ class Courier(Hooks):
 
     def _try(self, hook: Hook, delivery: Delivery) -> Attempt:
         notice = delivery.notice
-        reason = self._call(hook, notice)
+        try:
+            reason = self._call(hook, notice)
+        except Stopping:
+            self.outbox().give_back(delivery)
+            raise
         event = self.outbox().settle(delivery, reason, now=self.now())
         if event is not None:
             facts = {"account": notice.account, "hook": hook.name, "about": notice.event.value}

@@ -6,8 +6,9 @@ import http.client
 import socket
 import ssl
 import threading
+import time
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import cache
@@ -16,22 +17,36 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from rotator.errors import Stopping
+
+#: How often it is looked whether a call is to be given up, in seconds.
+_LOOK = 0.2
 _OK = range(200, 300)
 _REDIRECTS = range(300, 400)
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: timedelta) -> str | None:
+def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    timeout: timedelta,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> str | None:
     """POST `body`: None where the answer is 2xx, else why not. The answer's body is not read.
 
     `timeout` bounds all of it, however slowly the other side drips. A redirect is not followed:
     it would carry the body to another host.
+
+    Raises:
+        Stopping: `should_stop` said so; it may have arrived all the same.
     """
     seconds = timeout.total_seconds()
     parts = urlsplit(url)
     target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
     try:
         connection = _connection(parts, seconds)
-        with _bounded(connection, seconds):
+        with _bounded(connection, seconds, should_stop):
             connection.connect()
             connection.request("POST", target, body, dict(headers))
             status = connection.getresponse().status
@@ -55,35 +70,44 @@ def signature(key: bytes, body: bytes, at: datetime) -> str:
 
 
 @contextmanager
-def _bounded(connection: http.client.HTTPConnection, seconds: float) -> Iterator[None]:
-    """Cut the connection off after `seconds`, and close it at the end.
+def _bounded(
+    connection: http.client.HTTPConnection, seconds: float, should_stop: Callable[[], bool]
+) -> Iterator[None]:
+    """Cut the connection off after `seconds`, or when told to, and close it at the end.
 
     http.client bounds each single read, so that a server which sends a byte now and then would
     hold the thread for a day.
     """
-    late = threading.Event()
+    is_over, deadline = threading.Event(), time.monotonic() + seconds
+    cut_for: list[Exception] = []
 
-    def cut() -> None:
-        late.set()
-        if connection.sock:
-            with suppress(OSError):
-                # Not the TLS socket's own, which another thread is using.
-                socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+    def watch() -> None:
+        while not is_over.wait(min(_LOOK, max(0.0, deadline - time.monotonic()))):
+            if should_stop():
+                cut_for.append(Stopping())
+            elif time.monotonic() >= deadline:
+                cut_for.append(TimeoutError())
+            else:
+                continue
+            if connection.sock:
+                with suppress(OSError):
+                    # Not the TLS socket's own, which another thread is using.
+                    socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+            return
 
-    timer = threading.Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
+    watcher = threading.Thread(target=watch, name="webhook", daemon=True)
+    watcher.start()
     try:
         yield
     except (OSError, http.client.HTTPException):
-        if not late.is_set():
+        if not cut_for:
             raise
     finally:
-        timer.cancel()
+        is_over.set()
         connection.close()
     # Also where something came: an answer that was cut off looks like one that is complete.
-    if late.is_set():
-        raise TimeoutError
+    if cut_for:
+        raise cut_for[0]
 
 
 def _connection(parts: SplitResult, seconds: float) -> http.client.HTTPConnection:

@@ -109,6 +109,20 @@ class Deliveries:
                 )
             return event
 
+    def give_back(self, delivery: Delivery) -> None:
+        """Let others try a delivery at once, as its try was broken off; nothing is recorded of it.
+
+        Raises:
+            LedgerError: it is not sure to be free before its claim runs out.
+        """
+        mine = _ROW.id == delivery.id, _ROW.lease_owner == delivery.owner
+        with writing(self._engine) as connection:
+            connection.execute(
+                update(tables.delivery)
+                .where(*mine, _ROW.attempts == delivery.attempts)
+                .values(lease_owner=None, lease_expires_at=None)
+            )
+
     def are_due(self, hooks: Collection[str], now: datetime) -> bool:
         """Whether anything is due for hooks of these names, whoever is at it.
 

@@ -1,5 +1,6 @@
 import json
 import signal
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -276,6 +277,35 @@ def test_a_daemon_killed_while_it_tells_is_followed_by_one_that_tells_again(
 
     assert len(ids) == 2
     assert len(set(ids)) == 1
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+@pytest.mark.parametrize("event", ["completed", "pushed", "gate"])
+def test_a_daemon_that_ends_waits_for_no_hook(build: Build, tmp_path: Path, event: str) -> None:
+    """A hook that takes its time is ended with all it started, and called again by the next."""
+    run, program = build(), tmp_path / "hook"
+    program.write_text(
+        f"#!/bin/sh\ncd {tmp_path}\nsleep 600 &\necho $! > part\nmv part child\nwait\n"
+    )
+    program.chmod(0o700)
+    hook(run, f'[[hooks]]\non = ["{event}"]\ncommand = ["{program}"]\ntimeout = "5m"')
+    process = run.start()
+    until((tmp_path / "child").exists)
+    began = time.monotonic()
+    code = run.stop(process)
+    took = time.monotonic() - began
+    child = Path("/proc", (tmp_path / "child").read_text().strip())
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/called\n")
+    again = run.start()
+    until((tmp_path / "called").exists)
+    until(run.are_done)
+
+    assert run.stop(again) == 0
+    assert code == 0
+    assert took < 10
+    until(lambda: not child.exists() or "Z (zombie)" in (child / "status").read_text())
+    assert run.logged("leaving passes behind") == 0
+    assert run.logged('"undelivered"') == 0
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])

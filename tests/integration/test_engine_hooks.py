@@ -12,6 +12,8 @@ from rotator.actions import (
     Notify,
     Wait,
 )
+from rotator.errors import Stopping
+from rotator.hooks.call import Caller
 from rotator.ledger.deliveries import Deliveries
 from rotator.model import Outcome, Request
 from rotator.notice import Delivery, Event, Hook
@@ -466,6 +468,30 @@ def test_an_abandoned_delivery_is_recorded(tmp_path: Path) -> None:
 
         assert [each.event for each in scene.deliveries.undelivered(["news"])] == [Event.PUSHED]
         assert scene.events().count("given-up hooks") == 1
+
+
+def test_what_a_process_was_telling_when_it_ended_is_told_by_the_next(
+    tmp_path: Path, told: Script
+) -> None:
+    """At once, as nobody is at it any more."""
+
+    class Ending(Caller):
+        """Calls for a process that is to end."""
+
+        def call(self, *_arguments: object, **_named: object) -> str | None:
+            """Break off."""
+            raise Stopping
+
+    with scene_of(tmp_path, told, grace=DAY) as scene:
+        ending = replace(scene.courier, caller=Ending(environ={}))
+        scene.engine = replace(scene.engine, hooks=ending)
+        report = scene.attempt()
+        scene.restart()
+
+        assert report.outcome is Outcome.BUSY
+        assert scene.resume().outcome is Outcome.AWAITING_DELETION
+        assert len(told.calls) == 1
+        assert scene.clock.now() - scene.begun_at < timedelta(minutes=1)
 
 
 def test_the_same_failure_is_told_once(tmp_path: Path) -> None:

@@ -214,6 +214,24 @@ def test_a_notice_is_recorded_and_told_once(
     assert Queries(database).verify("a").fault is None
 
 
+def test_a_try_that_was_broken_off_leaves_the_delivery_due(
+    book: Book, outbox: Deliveries, database: Engine
+) -> None:
+    """To anyone, at once, and nothing is recorded of it; who has lost it gives nothing back."""
+    happen(book, COMPLETED, rotation=ROTATION)
+    first = claim(outbox)
+    assert first
+    outbox.give_back(first)
+    second = claim(Deliveries(database, owner="second"))
+    outbox.give_back(first)
+
+    assert second
+    assert (second.id, second.attempts) == (first.id, 2)
+    assert claim(outbox) is None
+    assert [each.reason for each in outbox.undelivered(["one"])] == [None]
+    assert [entry.event for entry in Queries(database).entries("a")] == ["closed"]
+
+
 def test_a_notice_needs_no_lease(book: Book, database: Engine) -> None:
     """Who works on the account goes on from the chain's new end."""
     lease = book.claim("a", NOW)

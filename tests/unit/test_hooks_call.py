@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rotator.errors import Stopping
 from rotator.hooks.call import Caller
 from rotator.hooks.check import findings
 from rotator.hooks.message import Message
@@ -54,10 +55,16 @@ def receiver() -> Iterator[Receiver]:
         yield made
 
 
-def call(message: Message = MESSAGE, environ: dict[str, str] | None = None, **hook: Any) -> object:  # noqa: ANN401  # of `Hook`
+def call(
+    message: Message = MESSAGE,
+    environ: dict[str, str] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    **hook: Any,  # noqa: ANN401  # of `Hook`
+) -> object:
     """Call a hook once; give why it failed."""
     usual: dict[str, Any] = {"name": "h", "on": frozenset({Event.PUSHED}), "timeout": SHORT}
-    return Caller(environ=environ or {}).call(Hook(**(usual | hook)), message, at=NOW)
+    caller = Caller(environ=environ or {}, should_stop=should_stop)
+    return caller.call(Hook(**(usual | hook)), message, at=NOW)
 
 
 # -- Commands. -----------------------------------------------------------------------------
@@ -150,6 +157,25 @@ def _ends(pid: int) -> bool:
             return True
         os.sched_yield()
     return False
+
+
+@pytest.mark.parametrize("trap", ["trap 'echo bye > told; exit' TERM", "trap '' TERM"])
+def test_a_command_is_ended_with_its_children_when_rotator_ends(
+    tmp_path: Path, script: Script, trap: str
+) -> None:
+    """It is told to, and killed if it does not; neither success nor failure is reported."""
+    began = time.monotonic()
+    with pytest.raises(Stopping):
+        call(
+            command=script(f"{trap}\nsleep 600 & echo $! > child\nwait; wait"),
+            timeout=timedelta(minutes=5),
+            should_stop=(tmp_path / "child").exists,
+        )
+    took = time.monotonic() - began
+
+    assert took < 30
+    assert (tmp_path / "told").exists() is ("bye" in trap)
+    assert _ends(int((tmp_path / "child").read_text()))
 
 
 def test_what_a_command_leaves_behind_is_not_waited_for(tmp_path: Path, script: Script) -> None:
@@ -279,6 +305,20 @@ def test_a_server_that_does_not_answer_is_given_up(receiver: Receiver, way: str)
     receiver.answer = getattr(receiver, way)
 
     assert call(url=receiver.url) == "timed out after 1 s"
+
+
+@pytest.mark.parametrize("way", ["hang", "drip"])
+def test_a_server_is_given_up_when_rotator_ends(receiver: Receiver, way: str) -> None:
+    """Though it may have got all of it."""
+    receiver.answer = getattr(receiver, way)
+    with pytest.raises(Stopping):
+        call(
+            url=receiver.url,
+            timeout=timedelta(minutes=5),
+            should_stop=lambda: bool(receiver.taken),
+        )
+
+    assert len(receiver.taken) == 1
 
 
 def test_a_dropped_connection_is_a_failure(receiver: Receiver) -> None:
