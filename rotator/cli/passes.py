@@ -52,6 +52,7 @@ def deliver(wiring: "Wiring", accounts: Sequence[Account]) -> None:
     names = [account.name for account in accounts]
     hooks = [hook.name for hook in wiring.settings.hooks]
     try:
+        wiring.deliveries.drop(hooks, now=datetime.now(UTC))
         if not hooks or not wiring.deliveries.are_due(hooks, datetime.now(UTC)):
             return
         courier, threads = wiring.courier, min(wiring.settings.daemon.concurrency, len(names))

@@ -14,6 +14,8 @@ _log = structlog.get_logger(__name__)
 
 #: Calls at once: a hook that takes all of its time must not keep the others waiting.
 THREADS = 4
+#: How often it is looked for what hooks that are gone have left, in seconds.
+INTERVAL = 3600.0
 
 
 class Post:
@@ -25,6 +27,8 @@ class Post:
         self._stopping = stopping
         self._lock = threading.Lock()
         self._threads: dict[threading.Thread, Wiring] = {}
+        #: Monotonic; None for never.
+        self._tidied_at: float | None = None
 
     def begin(self, wiring: Wiring) -> None:
         """Start to deliver, if anything is due.
@@ -33,6 +37,7 @@ class Post:
             RotatorError: the ledger cannot be read.
         """
         hooks = [hook.name for hook in wiring.settings.hooks]
+        self._tidy(wiring, hooks)
         if not hooks or not wiring.deliveries.are_due(hooks, datetime.now(UTC)):
             return
         with self._lock:
@@ -43,6 +48,15 @@ class Post:
                 )
                 self._threads[thread] = wiring
                 thread.start()
+
+    def _tidy(self, wiring: Wiring, hooks: list[str]) -> None:
+        """Drop what nobody is there for any more, now and then."""
+        now = time.monotonic()
+        if self._tidied_at is not None and now - self._tidied_at < INTERVAL:
+            return
+        self._tidied_at = now
+        if count := wiring.deliveries.drop(hooks, now=datetime.now(UTC)):
+            _log.warning("dropped", deliveries=count, reason="their hooks are not configured")
 
     def uses(self, wiring: Wiring) -> bool:
         """Whether something is being delivered on `wiring`."""

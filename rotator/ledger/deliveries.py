@@ -123,6 +123,27 @@ class Deliveries:
                 .values(lease_owner=None, lease_expires_at=None)
             )
 
+    def drop(self, hooks: Collection[str], *, now: datetime) -> int:
+        """Drop what hooks of other names should have been told a week ago; give how much that was.
+
+        They are not configured any more. Not at once: another process may know of a hook that
+        this one has yet to hear of. Each is recorded.
+
+        Raises:
+            LedgerError: the ledger cannot be written.
+        """
+        left = select(tables.delivery).where(_ROW.hook.not_in(hooks), _ROW.at <= now - KEPT)
+        with reading(self._engine) as connection:
+            if connection.execute(left.limit(1)).first() is None:
+                return 0
+        with writing(self._engine) as connection:
+            query = left.order_by(_ROW.account, _ROW.seq).with_for_update(skip_locked=True)
+            rows = connection.execute(query).mappings().all()
+            for row in rows:
+                connection.execute(delete(tables.delivery).where(_ROW.id == row["id"]))
+                append_to(connection, row["account"], [_dropped(row)], now)
+        return len(rows)
+
     def are_due(self, hooks: Collection[str], now: datetime) -> bool:
         """Whether anything is due for hooks of these names, whoever is at it.
 
@@ -213,6 +234,16 @@ def _event(delivery: Delivery, row: RowMapping, reason: str | None, now: datetim
     if delivery.notice.event is not Event.PUSHED and now - delivery.notice.at >= KEPT:
         return "given-up"
     return "undelivered" if row["reason"] is None else None
+
+
+def _dropped(row: RowMapping) -> Draft:
+    detail = {"hook": row["hook"], "event": row["event"], "attempts": row["attempts"]}
+    return Draft(
+        event="dropped",
+        step=Step.HOOKS,
+        detail=detail | {"why": "the hook is not configured any more"},
+        rotation_id=notice_in(row["notice"]).rotation_id,
+    )
 
 
 def _draft(event: str, delivery: Delivery, reason: str | None) -> Draft:

@@ -5,7 +5,8 @@ drift is told once, and again only after it was overcome or became another one. 
 last stands in the account's row.
 
 Events that stand in the ledger for hooks: `delivered`, `undelivered` (the first try failed; it is
-tried again) and `given-up` (it was tried for a week).
+tried again), `given-up` (it was tried for a week) and `dropped` (its hook has not been
+configured for a week).
 """
 
 import hashlib

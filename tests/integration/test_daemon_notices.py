@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import threading
 from collections.abc import Iterator
@@ -129,6 +130,19 @@ def test_what_is_due_is_delivered_by_threads(
     assert json.loads(taken.body)["reason"].startswith("due for ")
     assert events(database) == ["overdue", "delivered"]
     assert not post.uses(wiring)
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_what_is_left_of_hooks_that_are_gone_is_dropped(wiring: Wiring, database: Engine) -> None:
+    """Also where no hook is configured any more."""
+    Notices(wiring).balance(wiring.accounts["a"], LOW)
+    with database.begin() as connection:
+        connection.execute(update(tables.delivery).values(at=datetime.now(UTC) - 8 * DAY))
+    with Wiring(dataclasses.replace(wiring.settings, hooks=()), {}) as without:
+        delivered(without)
+
+    assert events(database) == ["balance", "dropped"]
+    assert wiring.deliveries.undelivered(["127.0.0.1"]) == []
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])

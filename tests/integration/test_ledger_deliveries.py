@@ -1,3 +1,4 @@
+import json
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -211,6 +212,22 @@ def test_a_notice_is_recorded_and_told_once(
     assert words == [True, False, True, True, False, True]
     assert events == ["overdue", "overdue", "overdue-over", "overdue"]
     assert waiting(outbox) == [("one", "overdue")] * 3
+    assert Queries(database).verify("a").fault is None
+
+
+def test_what_a_hook_that_is_gone_should_have_been_told_is_dropped(
+    book: Book, outbox: Deliveries, database: Engine
+) -> None:
+    """After a week, as another process may still know the hook; and that is recorded."""
+    happen(book, VERIFIED, rotation=ROTATION)
+    early = outbox.drop(["two"], now=NOW + WEEK - MINUTE)
+    late = [outbox.drop(["two"], now=NOW + WEEK) for _ in range(2)]
+    last = list(Queries(database).entries("a"))[-1]
+
+    assert (early, late) == (0, [1, 0])
+    assert waiting(outbox) == [("two", "pushed")]
+    assert (last.event, last.rotation_id) == ("dropped", "r")
+    assert json.loads(last.detail)["hook"] == "one"
     assert Queries(database).verify("a").fault is None
 
 
