@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from rotator.errors import Stopping
+from rotator.hooks.hearsay import masked
 from rotator.hooks.message import printable
 
 #: How much of a command's standard error is kept, in bytes: its first line says why it failed.
@@ -140,5 +141,6 @@ def _judged(code: int, said: bytes) -> str | None:
 
 def _first_line(said: bytes) -> str:
     text = said.decode("utf-8", errors="replace").strip()
-    line = printable(text.partition("\n")[0].strip())
+    # Masked before it is cut: of half a value, nobody would know that it is one.
+    line = masked(printable(text.partition("\n")[0].strip()))
     return f": {line[:_SHOWN]}" if line else ""

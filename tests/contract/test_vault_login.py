@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from rotator.errors import LoginFailed, StoreForbidden
 from rotator.model import Account, PendingEntry, SecretValue
+from rotator.redaction import redact
 from rotator.vault import GivenToken, KvStore
 from rotator.vault.call import Call
 from tests.contract.access import METHODS
@@ -38,6 +39,19 @@ def test_each_way_leads_in(
 
     assert staged.version == 1
     assert client.count("log-in 200") == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_leads_in_is_never_shown(open_way: OpenWay, account: Account, method: str) -> None:
+    """Token and credential are masked in whatever rotator says, as long as it has them."""
+    access = open_way(method)
+    client = Client(access)
+    client.store.read_pending(account)
+    # A certificate's key is never read by rotator.
+    planted = [client.token] if method == "cert" else [client.token, access.content]
+    shown = redact(" and ".join(planted))
+
+    assert shown == " and ".join(["***"] * len(planted))
 
 
 @pytest.mark.parametrize("method", METHODS)

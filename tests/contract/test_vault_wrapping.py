@@ -6,6 +6,7 @@ import pytest
 
 from rotator.errors import WrappingSpent
 from rotator.model import Account
+from rotator.redaction import redact
 from rotator.vault import AppRole
 from tests.contract.access import Access
 from tests.contract.client import Client
@@ -38,6 +39,21 @@ def test_a_wrapped_secret_id_is_unwrapped_once(
 
     assert client.count("log-in 200") == 3
     assert client.count("unwrap-secret-id 200") == 2
+
+
+def test_what_was_unwrapped_is_never_shown(
+    server: "Server", open_way: OpenWay, account: Account
+) -> None:
+    """Neither the secret id nor what it was wrapped in."""
+    access = open_way("approle")
+    wrapping = server.wrap_secret_id(access)
+    client = Client(wrapped(access, wrapping))
+    client.store.read_pending(account)
+    assert isinstance(access.way, AppRole)
+    assert access.way._unwrapped
+    secret_id = access.way._unwrapped[1].reveal()
+
+    assert redact(f"{wrapping} {secret_id}") == "*** ***"
 
 
 def test_a_wrapping_token_that_is_spent_is_an_alarm(

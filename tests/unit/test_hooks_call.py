@@ -14,6 +14,7 @@ from rotator.errors import Stopping
 from rotator.hooks.call import Caller
 from rotator.hooks.check import findings
 from rotator.hooks.message import Message
+from rotator.model import SecretValue
 from rotator.notice import Event, Format, Hook, Notice
 from tests.harness.receiver import Answer, Receiver, receiving, status
 
@@ -123,6 +124,51 @@ def test_a_command_succeeds_by_its_exit_status(
 ) -> None:
     """If it fails, the first line of its standard error says why, fit to be printed."""
     assert call(command=script(text)) == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("+ curl -u abcd1234:Xy7pQ2mN8vB4kL1zR5tW9cD3f", "+ curl -u abcd1234:***"),
+        ("Authorization: Basic YWJjZDEyMzQ6WHk3cFEybU44", "Authorization: Basic ***"),
+        ("authorization: bearer abc.def-1", "authorization: bearer ***"),
+        ("X-Vault-Token: hvs.CAESIJ_x-1", "X-Vault-Token: ***"),
+        ("token s.AbCdEfGhIjKlMnOpQrStUvWx gone", "token *** gone"),
+        ("jwt eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln", "jwt ***"),
+        ("GET https://user:pa55word@host/path failed", "GET https://user:***@host/path failed"),
+        ('{"api_secret": "hunter2hunter2"}', '{"api_secret": "***"}'),
+        ("api_secret=hunter2hunter2&api_key=abcd1234", "api_secret=***&api_key=abcd1234"),
+        ("DB_PASSWORD='hunter2hunter2'", "DB_PASSWORD='***'"),
+        # What helps to find out what is wrong.
+        ("token: permission denied", "token: permission denied"),
+        (
+            "secret_id=3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10 is not there",
+            "secret_id=3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10 is not there",
+        ),
+        (
+            "consumer-7f9c8d6b5-x2x4z: 3 of 7 at /srv/Shop1",
+            "consumer-7f9c8d6b5-x2x4z: 3 of 7 at /srv/Shop1",
+        ),
+        (
+            "commit 3f8586e0123456789abcdef0123456789abcdef0",
+            "commit 3f8586e0123456789abcdef0123456789abcdef0",
+        ),
+    ],
+)
+def test_what_looks_like_a_secret_is_masked(script: Script, said: str, kept: str) -> None:
+    """Also what rotator has not in memory: a hook reads from Vault by itself."""
+    (program,) = script("")
+    Path(program).write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{said}\nEND\nexit 1\n")
+
+    assert call(command=(program,)) == f"exit status 1: {kept}"
+
+
+def test_a_value_is_masked_before_the_line_is_cut(script: Script) -> None:
+    """Half a value at the end of what is kept would be nobody's."""
+    value = SecretValue("Xy7pQ2mN8vB4kL1zR5tW9cD3f")
+    reason = call(command=script(f"echo '{'x ' * 95}{value.reveal()}' >&2; exit 1"))
+
+    assert reason == f"exit status 1: {'x ' * 95}***"
 
 
 def test_arguments_meet_no_shell(tmp_path: Path, script: Script) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rotator.errors import StoreForbidden
+from rotator.redaction import redact
 from rotator.vault import GivenToken, TokenFile
 from rotator.vault.endpoint import Endpoint, Line
 
@@ -24,6 +25,18 @@ def test_a_given_token_is_stripped_and_stays() -> None:
 
     assert source.token(LINE) == "hvs.given"
     assert source.after_denial("hvs.given", LINE) is None
+
+
+def test_a_token_is_never_shown(tmp_path: Path) -> None:
+    """One that was handed in, and the one that a file has now."""
+    given, kept = GivenToken("hvs.GivenByHand"), TokenFile(str(tmp_path / "token"))
+    write(tmp_path / "token", "hvs.FromAFile1", 1)
+    first = kept.token(LINE)
+    write(tmp_path / "token", "hvs.FromAFile2", 2)
+    second = kept.token(LINE)
+
+    assert first != second
+    assert redact(f"{given.token(LINE)} {second}") == "*** ***"
 
 
 def test_no_token_is_none_at_all() -> None:

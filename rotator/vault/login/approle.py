@@ -4,6 +4,7 @@ import re
 from http import HTTPStatus
 
 from rotator.errors import StoreUnavailable, WrappingSpent
+from rotator.model import SecretValue
 from rotator.vault.call import Call
 from rotator.vault.endpoint import Line
 from rotator.vault.login.file import CredentialFile
@@ -40,7 +41,7 @@ class AppRole(Way):
         self._secret_id = CredentialFile(secret_id_file, "secret_id_file", kind)
         self._wrapped = wrapped
         #: The wrapping token that was unwrapped last, and what was in it.
-        self._unwrapped: tuple[str, str] | None = None
+        self._unwrapped: tuple[str, SecretValue] | None = None
 
     def proof(self, line: Line) -> Proof:
         """Read both ids, unwrapping the secret id where it is new."""
@@ -52,8 +53,8 @@ class AppRole(Way):
     def _taken_out(self, wrapping: str, line: Line) -> str:
         if self._unwrapped is None or self._unwrapped[0] != wrapping:
             self._check_origin(wrapping, line)
-            self._unwrapped = wrapping, self._unwrap(wrapping, line)
-        return self._unwrapped[1]
+            self._unwrapped = wrapping, SecretValue(self._unwrap(wrapping, line))
+        return self._unwrapped[1].reveal()
 
     def _check_origin(self, wrapping: str, line: Line) -> None:
         """Refuse what was not wrapped by AppRole: a thief may have wrapped something else anew."""

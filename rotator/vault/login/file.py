@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from rotator.errors import LoginFailed
+from rotator.model import SecretValue
 
 
 class CredentialFile:
@@ -13,6 +14,8 @@ class CredentialFile:
         self._path = Path(path)
         self._key = f"vault.auth.{key}"
         self._kind = kind
+        #: Has what was read last masked in whatever is logged or kept.
+        self._guard = SecretValue("")
 
     def __str__(self) -> str:
         """Name the file."""
@@ -24,7 +27,10 @@ class CredentialFile:
         Raises:
             LoginFailed: the file cannot be read, or holds no such credential.
         """
-        return checked(self._content().decode("ascii", errors="replace"), self._key, self._kind)
+        content = self._content().decode("ascii", errors="replace")
+        credential = checked(content, self._key, self._kind)
+        self._guard = SecretValue(credential)
+        return credential
 
     def read_text(self) -> str:
         """Give a credential that may hold any character, without the line's end.
@@ -42,6 +48,7 @@ class CredentialFile:
                 f"the {self._kind} in {self._key} is empty or not UTF-8",
                 hint=f"write the {self._kind} to {self._path}, alone",
             )
+        self._guard = SecretValue(text)
         return text
 
     def _content(self) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from rotator.errors import LoginFailed, StoreError, StoreUnavailable, TokenRefused
+from rotator.model import SecretValue
 from rotator.vault.endpoint import Line
 from rotator.vault.login.file import checked
 from rotator.vault.login.lease import Lease, renewed
@@ -116,6 +117,7 @@ class GivenToken(HeldToken):
         """Check that `token` can be sent."""
         super().__init__(clock)
         self._token = checked(token, "VAULT_TOKEN", "Vault token") if token.strip() else ""
+        self._guard = SecretValue(self._token)
 
     def _current(self) -> str:
         return self._token
@@ -133,6 +135,8 @@ class TokenFile(HeldToken):
         self._path = Path(path)
         self._lock = threading.Lock()
         self._token = ""
+        #: Has the token masked in whatever is logged or kept.
+        self._guard = SecretValue("")
         #: What the file was when it was read.
         self._seen: tuple[int, int, int] | None = None
 
@@ -161,6 +165,7 @@ class TokenFile(HeldToken):
         seen = self._state()
         content = self._path.read_bytes().decode("ascii", errors="replace")
         self._token = checked(content, "vault.auth.token_file", "Vault token")
+        self._guard = SecretValue(self._token)
         self._seen = seen
 
     def _unreadable(self, error: OSError) -> LoginFailed:

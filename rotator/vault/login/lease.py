@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from rotator.model import SecretValue
+
 #: A token is replaced once this part of its life or less is left, so that there is time to
 #: find Vault away and try again.
 _LAST_PART = 1 / 3
@@ -23,6 +25,12 @@ class Lease:
     span: float
     #: Whether there is any use in renewing it.
     renewable: bool
+    #: Has the token masked in whatever is logged or kept, as long as there is this lease.
+    _guard: SecretValue = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Have the token masked."""
+        object.__setattr__(self, "_guard", SecretValue(self.token))
 
     def is_due(self, now: float) -> bool:
         """Whether it is time to renew or replace it."""
