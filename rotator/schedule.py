@@ -16,6 +16,8 @@ from rotator.model import Account
 
 #: First and longest wait after failures in a row.
 FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(minutes=5), timedelta(hours=6)
+#: Likewise while Vonage or Vault does not answer: to find it back soon, without a storm.
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=5)
 #: Likewise between two tries to reach a hook.
 FIRST_HOOK_BACKOFF, LONGEST_HOOK_BACKOFF = timedelta(seconds=30), timedelta(hours=1)
 
@@ -43,6 +45,11 @@ def next_due(account: Account, after: datetime) -> datetime:
 def backoff(failures: int) -> timedelta:
     """Give the wait before the next try after `failures` failures in a row, at least one."""
     return _doubled(FIRST_BACKOFF, failures, LONGEST_BACKOFF)
+
+
+def pause(failures: int) -> timedelta:
+    """Give the wait before something that is away is asked again, after `failures` in a row."""
+    return _doubled(FIRST_PAUSE, failures, LONGEST_PAUSE)
 
 
 def retry_at(name: str, failures: int, now: datetime) -> datetime:

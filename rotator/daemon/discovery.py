@@ -54,8 +54,7 @@ class Discovery:
             try:
                 listed = subaccounts_of(self._wiring, settings.account(parent))
             except RotatorError as error:
-                if not self._health.failed(error):
-                    self._failed(parent, error)
+                self._failed(parent, error)
                 continue
             self._failures.pop(parent, None)
             self._retry_at.pop(parent, None)
@@ -75,7 +74,11 @@ class Discovery:
 
     def _failed(self, parent: str, error: RotatorError) -> None:
         failures = self._failures[parent] = self._failures.get(parent, 0) + 1
-        self._retry_at[parent] = schedule.retry_at(parent, failures, datetime.now(UTC))
+        now = datetime.now(UTC)
+        if self._health.failed(error):
+            self._retry_at[parent] = now + schedule.pause(failures)
+            return
+        self._retry_at[parent] = schedule.retry_at(parent, failures, now)
         if failures == 1:
             _log.warning("not listed", account=parent, code=error.code, reason=error.message)
 

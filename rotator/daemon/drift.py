@@ -48,6 +48,9 @@ class DriftCheck:
         self._numbers = itertools.count()
         #: Failures in a row by account.
         self._failures: dict[str, int] = {}
+        #: Looks in a row that found Vonage or Vault away, and when the next one may be made.
+        self._away_times = 0
+        self._resumes_at = _AT_ONCE
         self._is_over = False
 
     def end(self) -> None:
@@ -64,7 +67,7 @@ class DriftCheck:
             self._turns = self._first_turns()
         began = datetime.now(UTC)
         engine = self._wiring.engine(self._told)
-        while self._turns and self._turns[0][0] <= began:
+        while self._resumes_at <= began and self._turns and self._turns[0][0] <= began:
             if self._stopping.is_set() or self._is_over:
                 return
             _, _, account = self._turns[0]
@@ -107,6 +110,8 @@ class DriftCheck:
                 # The others would fare no better. Next time another one is the first, in case it
                 # is about this one after all.
                 self._put(account, now)
+                self._away_times += 1
+                self._resumes_at = now + schedule.pause(self._away_times)
                 return False
             self._failed(account, error)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
@@ -114,6 +119,7 @@ class DriftCheck:
             self._put_off(account)
         else:
             self._failures.pop(account.name, None)
+            self._away_times = 0
             self._put(account, self._after(account, now))
             self._health.answered("vault")
             self._health.answered("vonage")

@@ -1,9 +1,17 @@
-"""Whether ledger, Vault and Vonage can be used: told once for each change, not at each try."""
+"""Whether ledger, Vault and Vonage can be used: told once for each change, not at each try.
+
+What comes and goes all the time, as a server does that answers every other request, is told now
+and then: of hours of that, some lines are left.
+"""
 
 import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
 
 import structlog
 
+from rotator.daemon.voice import Voice
 from rotator.errors import (
     IssuerUnavailable,
     LedgerError,
@@ -35,9 +43,12 @@ _COMPONENTS = {
 class Health:
     """What is away, and since which error. Called from every thread."""
 
-    def __init__(self) -> None:
-        """Begin with everything there."""
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin with everything there; `clock` gives seconds that never go back."""
         self._away: dict[str, str] = {}
+        #: As it was told last.
+        self._told: dict[str, str] = {}
+        self._voices: defaultdict[str, Voice] = defaultdict(lambda: Voice(clock=clock))
         self._lock = threading.Lock()
 
     @property
@@ -56,16 +67,29 @@ class Health:
     def lost(self, component: str, code: str, message: str) -> None:
         """Take note that a component cannot be used."""
         with self._lock:
-            is_new, self._away[component] = self._away.get(component) != code, code
-        if is_new:
+            self._away[component] = code
+            is_told = self._told.get(component) != code and self._voices[component].may_speak()
+            if is_told:
+                self._told[component] = code
+        if is_told:
             _log.warning("away", component=component, code=code, reason=message)
 
     def answered(self, component: str) -> None:
         """Take note that a component can be used."""
         with self._lock:
-            was_away = self._away.pop(component, None)
-        if was_away:
+            self._away.pop(component, None)
+            is_told = component in self._told and self._voices[component].may_speak()
+            if is_told:
+                del self._told[component]
+        if is_told:
             _log.warning("back", component=component)
+
+    def surprised(self, job: str, error: Exception) -> None:
+        """Log an error that nobody foresaw, in a job that is done again and again."""
+        with self._lock:
+            may_speak = self._voices[job].may_speak()
+        if may_speak:
+            _log.error("unexpected error", job=job, exc_info=error)
 
 
 def component_of(error: RotatorError) -> str | None:

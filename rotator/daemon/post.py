@@ -86,7 +86,7 @@ class Post:
             if not self._health.failed(error):
                 _log.warning("not delivered", code=error.code, reason=error.message)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
-            _log.error("unexpected error", exc_info=error)
+            self._health.surprised("hooks", error)
         finally:
             with self._lock:
                 self._threads.pop(threading.current_thread(), None)

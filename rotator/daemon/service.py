@@ -317,7 +317,7 @@ class Daemon:
             if not self._health.failed(error):
                 _log.warning("not done", code=error.code, reason=error.message)
         except Exception as error:  # noqa: BLE001  # a worker's loop: see above
-            _log.error("unexpected error", exc_info=error)
+            self._health.surprised(getattr(work, "__qualname__", ""), error)
 
     def _status(self) -> str:
         return ", ".join(_sentences(len(self._wiring.accounts), self._crew, self._health))

@@ -94,6 +94,35 @@ def test_what_is_away_is_told_once() -> None:
     ]
 
 
+def test_what_comes_and_goes_all_the_time_is_told_now_and_then() -> None:
+    """An hour of it is some lines, and in the end it is told how things are."""
+    seconds = [0.0]
+    health = Health(clock=lambda: seconds[0])
+    with capture_logs() as logs:
+        for _ in range(240):
+            seconds[0] += 15
+            health.failed(StoreUnavailable())
+            health.answered("vault")
+        seconds[0] += 3600
+        health.failed(StoreSealed())
+
+    assert 2 <= len(logs) <= 20
+    assert logs[0]["event"] == "away"
+    assert logs[-1]["code"] == "vault-sealed"
+
+
+def test_an_error_that_nobody_foresaw_is_told_now_and_then() -> None:
+    """By its kind; a job that fails at each poll does not fill the disk."""
+    seconds = [0.0]
+    health = Health(clock=lambda: seconds[0])
+    with capture_logs() as logs:
+        for _ in range(240):
+            seconds[0] += 15
+            health.surprised("poll", ZeroDivisionError())
+
+    assert 6 <= len(logs) <= 12
+
+
 def test_an_account_s_own_error_is_no_component_s() -> None:
     """A path that Vault forbids says nothing of Vault; a ledger of another version does."""
     health = Health()

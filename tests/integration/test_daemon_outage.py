@@ -1,0 +1,200 @@
+"""Hours in which something is away: the daemon says so, asks ever more rarely, and goes on."""
+
+import importlib
+import pkgutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.testing import capture_logs
+
+import rotator
+from rotator.config import load
+from rotator.daemon.poll import Poll
+from rotator.daemon.service import Daemon
+from rotator.daemon.voice import Voice
+from rotator.sim import Fault, World
+
+if TYPE_CHECKING:
+    from rotator.sim.faults import FaultBook
+
+#: Begins in a world, with files in a folder, and gives what ends it.
+Outage = Callable[[World, Path], Callable[[], object]]
+HOURS, POLLS = 6, 20
+#: Lines for each hour of an outage, besides those at its beginning: whoever is away, a few.
+AN_HOUR = 10
+#: Requests to Vonage in such an hour, for five accounts: some looks, each with its repetitions.
+CALLS = 100
+PARTS = ("daemon", "engine", "hooks", "ledger", "means", "vault", "vonage", "web", "wiring")
+OLD = timedelta(days=40)
+DISCOVER = '[[discover]]\nparent = "account-1"\nvault_path = "vonage/{api_key}"\n'
+
+
+class Clock:
+    """The time of day that the daemon sees: the real one, and what was let pass."""
+
+    def __init__(self) -> None:
+        """Let nothing have passed."""
+        self.passed = timedelta()
+
+    def sleep(self, seconds: float) -> None:
+        """Let seconds pass at once."""
+        self.passed += timedelta(seconds=seconds)
+
+    def now(self, zone: Any = None) -> datetime:  # noqa: ANN401  # as datetime's
+        """Give the time."""
+        return datetime.now(zone) + self.passed
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Give a clock that can be put forward, to all of rotator but the simulators."""
+    made = Clock()
+
+    class Later(datetime):
+        """The time of day as the clock has it."""
+
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # noqa: ANN401
+            """Give the time."""
+            return made.now(tz)
+
+    for found in pkgutil.walk_packages(rotator.__path__, "rotator."):
+        # What is imported later would have its own idea of the time.
+        if found.name.split(".")[1] in PARTS:
+            importlib.import_module(found.name)
+    for name, module in list(sys.modules.items()):
+        is_ours = name.startswith("rotator.") and not name.startswith("rotator.sim")
+        if is_ours and getattr(module, "datetime", None) is datetime:
+            monkeypatch.setattr(module, "datetime", Later)
+    monkeypatch.setattr("rotator.vonage.retry._BASE", 0.0)
+    monkeypatch.setattr("rotator.vonage.retry._LONGEST", 0.0)
+    # Longer than any budget: no call to Vault is repeated.
+    monkeypatch.setattr("rotator.vault.patience._FIRST_PAUSE", 1e9)
+    monkeypatch.setattr(Poll, "_sleep", lambda _poll, seconds: made.sleep(seconds))
+    return made
+
+
+class Watch:
+    """A daemon whose jobs are done one after the other, and whose lines are counted."""
+
+    def __init__(self, config: Path, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+        """Make the daemon; nothing is done yet."""
+        self.clock, self.caplog = clock, caplog
+        self.daemon = Daemon(lambda: load(config, {}), {})
+        self.daemon._health._voices.default_factory = lambda: Voice(clock=self.seconds)
+
+    def seconds(self) -> float:
+        """Give the seconds that pass for the daemon."""
+        return time.monotonic() + self.clock.passed.total_seconds()
+
+    def let_pass(self, hours: float) -> list[str]:
+        """Let hours pass, with a poll every few minutes; give what is said in them."""
+        with capture_logs() as logs, self.caplog.at_level("WARNING"):
+            self.caplog.clear()
+            for _ in range(int(hours * POLLS)):
+                self.clock.passed += timedelta(hours=1) / POLLS
+                for job in (self.daemon._poll_once, self.daemon._look_once, self.daemon._keep_once):
+                    job()
+                assert self.daemon._crew.join(time.monotonic() + 60)
+        ours = [str(log["event"]) for log in logs if log["log_level"] != "debug"]
+        return [*ours, *self.caplog.messages]
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """Give accounts that are due."""
+    with World.build(accounts=3, subaccounts=2, created_at=datetime.now(UTC) - OLD) as made:
+        yield made
+
+
+@pytest.fixture
+def watch(
+    world: World,
+    ledger_url: str,
+    tmp_path: Path,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> Iterator[Watch]:
+    """Give a daemon in that world."""
+    (tmp_path / "token").write_text(world.vault.token)
+    text = world.config(ledger_url, tmp_path / "token", grace="1h", jitter="0s")
+    (tmp_path / "config.toml").write_text(f"{text}\n{DISCOVER}")
+    made = Watch(tmp_path / "config.toml", clock, caplog)
+    yield made
+    made.daemon._wiring.close()
+
+
+def sealed(world: World, _folder: Path) -> Callable[[], object]:
+    """Seal Vault."""
+    world.vault.sealed = True
+    return lambda: setattr(world.vault, "sealed", False)
+
+
+def failing(server: str, **fault: Any) -> Outage:  # noqa: ANN401  # of `Fault`
+    """Have a server answer with errors."""
+
+    def begin(world: World, _folder: Path) -> Callable[[], object]:
+        book: FaultBook = getattr(world, server).faults
+        book.add(Fault(**({"kind": "status", "times": None} | fault)))
+        return book.clear
+
+    return begin
+
+
+def lost(_world: World, folder: Path) -> Callable[[], object]:
+    """Take the ledger's file away, and let nobody make another."""
+    file, kept = folder / "ledger.db", folder / "kept.db"
+    file.rename(kept)
+    file.mkdir()
+
+    def end() -> None:
+        file.rmdir()
+        kept.rename(file)
+
+    return end
+
+
+OUTAGES: dict[str, Outage] = {
+    "vault is sealed": sealed,
+    "vonage fails": failing("vonage"),
+    "the ledger is away": lost,
+}
+MORE: dict[str, Outage] = {
+    "vault fails": failing("vault"),
+    "vault hangs up": failing("vault", kind="drop-before"),
+    "vault does not read": failing("vault", method="GET", path="/data/vonage"),
+    "vault denies": failing("vault", status=403),
+    "vonage hangs up": failing("vonage", kind="drop-before"),
+    "vonage refuses": failing("vonage", status=401),
+    "vonage limits": failing("vonage", status=429),
+    "vonage creates nothing": failing("vonage", method="POST"),
+}
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+@pytest.mark.parametrize(
+    "outage", [*OUTAGES, *(pytest.param(each, marks=pytest.mark.slow) for each in MORE)]
+)
+def test_hours_of_an_outage_are_a_few_lines(
+    watch: Watch, world: World, tmp_path: Path, outage: str
+) -> None:
+    """And a few requests; when it is over, all is done that was due, and that is said, too."""
+    end = (OUTAGES | MORE)[outage](world, tmp_path)
+    began = watch.let_pass(1)
+    asked = len(world.vonage.exchanges)
+    said = watch.let_pass(HOURS)
+    asked = len(world.vonage.exchanges) - asked
+    end()
+    after = watch.let_pass(9)
+    rotated = [len(world.vonage.history(each.api_key)) for each in world.accounts]
+
+    assert 0 < len(began) <= 2 * AN_HOUR
+    assert len(said) <= HOURS * AN_HOUR
+    assert asked <= HOURS * CALLS
+    assert rotated == [2] * len(rotated)
+    assert {"back", "completed"} & set(after)
