@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from rotator.config import load
+from rotator.config.tables import AUTH_METHODS
 from rotator.sim import World
 from tests.acceptance.service import ROOT, service, until
+from tests.acceptance.test_readme import blocks
 
 UNITS = sorted((ROOT / "systemd").iterdir())
 SERVICES = [path for path in UNITS if path.suffix == ".service"]
@@ -80,20 +83,125 @@ def test_a_service_is_hardened(unit: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@needs_systemd
-def test_units_are_what_systemd_takes(tmp_path: Path) -> None:
-    """Anything printed is a directive that systemd does not know, or a unit that is not there."""
-    program = tmp_path / "rotator"
+def verified(folder: Path, drop_in: str = "") -> tuple[int, str, str]:
+    """Have systemd read all units, with a drop-in for each service; give what it says."""
+    program = folder / "rotator"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    copies = [tmp_path / path.name.replace("@", "@sms-prod") for path in UNITS]
+    copies = [folder / path.name.replace("@", "@sms-prod") for path in UNITS]
     for path, copy in zip(UNITS, copies, strict=True):
         copy.write_text(path.read_text().replace("/opt/rotator/bin/rotator", str(program)))
+        if drop_in and copy.suffix == ".service":
+            (folder / f"{copy.name}.d").mkdir()
+            (folder / f"{copy.name}.d" / "credentials.conf").write_text(drop_in)
     done = subprocess.run(
         ["systemd-analyze", "verify", *map(str, copies)],
         capture_output=True,
         text=True,
         check=False,
     )
+    return done.returncode, done.stdout, done.stderr
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+@needs_systemd
+def test_units_are_what_systemd_takes(tmp_path: Path) -> None:
+    """Anything printed is a directive that systemd does not know, or a unit that is not there."""
+    assert verified(tmp_path) == (0, "", "")
+
+
+# -- Credentials. --------------------------------------------------------------------------
+
+PAGE = (ROOT / "docs" / "operations.md").read_text()
+DROP_IN = re.findall(r"^```ini\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[0]
+WAYS = {
+    method: (re.findall(r"`([^`]+)`", credentials), re.findall(r"`([^`\[]+)`", keys), table)
+    for method, credentials, keys, table in re.findall(
+        r"^\| `(\w+)` \| (.*) \| (.*) of `\[(vault.*)\]` \|$", PAGE, re.MULTILINE
+    )
+}
+#: What else each way needs.
+MORE = {"userpass": 'username = "rotator"\n', "jwt": 'role = "rotator"\n'}
+
+
+def test_every_way_that_needs_files_has_its_credentials() -> None:
+    """A pod's token is not systemd's, and the token's file is in the units."""
+    assert {*WAYS, "token", "kubernetes"} == {*AUTH_METHODS}
+
+
+@needs_systemd
+@pytest.mark.parametrize("method", WAYS)
+def test_a_drop_in_brings_what_a_way_into_vault_needs(tmp_path: Path, method: str) -> None:
+    """Systemd takes it, and the configuration finds each credential where systemd puts it."""
+    credentials, keys, table = WAYS[method]
+    lines = [f"LoadCredential={each}:/etc/rotator/{each}" for each in credentials]
+    head = DROP_IN[: DROP_IN.index("LoadCredential=\n") + len("LoadCredential=\n")]
+    settings = "".join(
+        f'{key} = "$CREDENTIALS_DIRECTORY/{each}"\n'
+        for key, each in zip(keys, credentials, strict=True)
+    )
+    auth = f'[vault.auth]\nmethod = "{method}"\n{MORE.get(method, "")}'
+    vault = '[vault]\naddress = "https://vault.example.com:8200"\n'
+    text = f"{vault}{settings}{auth}" if table == "vault" else f"{vault}{auth}{settings}"
+    account = '[[accounts]]\nname = "a"\napi_key = "abcd1234"\nvault_path = "vonage/a"\n'
+    (tmp_path / "config.toml").write_text(f"{text}{account}")
+    for each in credentials:
+        (tmp_path / each).write_text("x")
+    loaded = load(tmp_path / "config.toml", {"CREDENTIALS_DIRECTORY": str(tmp_path)}).vault
+    found = [getattr(loaded if table == "vault" else loaded.auth, key) for key in keys]
+
+    assert verified(tmp_path, "\n".join([head, *lines, ""])) == (0, "", "")
+    assert found == [tmp_path / each for each in credentials]
+
+
+def test_the_drop_in_of_the_page_is_that_of_its_first_way() -> None:
+    """What is shown in full is what the table says."""
+    shown = re.findall(r"^LoadCredential=(\S+):/etc/rotator/(\S+)$", DROP_IN, re.MULTILINE)
+
+    assert shown == [(each, each) for each in WAYS["approle"][0]]
+
+
+# -- Installing. ---------------------------------------------------------------------------
+
+
+@needs_systemd
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_the_service_is_installed_as_the_readme_says(ledger_url: str, tmp_path: Path) -> None:
+    """Its commands, in another root: the unit is enabled, and what it starts becomes ready."""
+    block = next(each for each in blocks("sh") if "systemctl enable --now rotator.service" in each)
+    root, here = tmp_path / "root", tmp_path / "here"
+    here.mkdir()
+    (root / "etc/systemd/system").mkdir(parents=True)
+    (here / "systemd").symlink_to(ROOT / "systemd")
+    world = World.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC))
+    manager = Manager(tmp_path)
+    with service(world, here, ledger_url) as run:
+        (here / "rotator.token").write_text(world.vault.token)
+        text = run.config.read_text().replace(
+            str(run.token_file), "$CREDENTIALS_DIRECTORY/vault-token"
+        )
+        run.config.write_text(text)
+        for line in block.splitlines():
+            if line.startswith(("install ", "systemctl enable ")):
+                there = line.replace(" /etc/", f" {root}/etc/").replace(
+                    "enable --now", f"--root={root} enable"
+                )
+                subprocess.run(["sh", "-c", there], cwd=here, check=True, capture_output=True)
+        wanted = root / "etc/systemd/system/multi-user.target.wants/rotator.service"
+        # It points to where the unit is once that root is the machine's.
+        installed = Path(f"{root}{wanted.readlink()}")
+        credentials = re.findall(
+            r"^LoadCredential=(\S+):(\S+)$", installed.read_text(), re.MULTILINE
+        )
+        config = re.findall(
+            r"^Environment=ROTATOR_CONFIG=(\S+)$", installed.read_text(), re.MULTILINE
+        )
+        for name, source in credentials:
+            shutil.copy(f"{root}{source}", here / name)
+        run.config = Path(f"{root}{config[0]}")
+        process = run.start(NOTIFY_SOCKET=manager.path, CREDENTIALS_DIRECTORY=str(here))
+        until(lambda: manager.has("READY=1".__eq__))
+        assert run.stop(process) == 0
+    manager.close()
+
+    assert installed.read_text() == (ROOT / "systemd/rotator.service").read_text()
+    assert oct((root / "etc/rotator/vault-token").stat().st_mode)[-3:] == "600"
