@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -33,6 +33,8 @@ _log = structlog.get_logger(__name__)
 
 #: How long passes may take for the step they are at, besides one call's timeout, in seconds.
 PATIENCE = 10.0
+#: And how long at most, whatever the timeouts: well inside the unit's `TimeoutStopSec`.
+LONGEST_PATIENCE = 60.0
 
 
 class Daemon:
@@ -137,8 +139,7 @@ class Daemon:
         self._notifier.stopping()
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
-        patience = PATIENCE + self._longest_call().total_seconds()
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + self._patience()
         is_quiet = self._quiet(deadline) and self._crew.join(deadline) and self._post.join(deadline)
         is_quiet = self._front.close(deadline) and is_quiet
         if is_quiet:
@@ -158,9 +159,11 @@ class Daemon:
             lock.release()
         return True
 
-    def _longest_call(self) -> timedelta:
+    def _patience(self) -> float:
+        """Give how long passes may take for the step they are at, in seconds."""
         settings = self._wiring.settings
-        return max(settings.vonage.timeout, settings.vault.timeout)
+        longest = max(settings.vonage.timeout, settings.vault.timeout)
+        return min(PATIENCE + longest.total_seconds(), LONGEST_PATIENCE)
 
     # -- The configuration. ----------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import pytest
 
 from rotator.config import load
 from rotator.config.tables import AUTH_METHODS
+from rotator.daemon.service import Daemon
 from rotator.sim import World
 from tests.acceptance.service import ROOT, service, until
 from tests.acceptance.test_readme import blocks
@@ -158,6 +159,82 @@ def test_the_drop_in_of_the_page_is_that_of_its_first_way() -> None:
     shown = re.findall(r"^LoadCredential=(\S+):/etc/rotator/(\S+)$", DROP_IN, re.MULTILINE)
 
     assert shown == [(each, each) for each in WAYS["approle"][0]]
+
+
+# -- Living with it. -----------------------------------------------------------------------
+
+
+def daemon_in(folder: Path, **environ: str) -> Daemon:
+    """Give a daemon that was not started, and knows one account."""
+    (folder / "config.toml").write_text(
+        f'[vault]\naddress = "http://127.0.0.1:1"\ntimeout = "5m"\n[ledger]\n'
+        f'url = "sqlite:///{folder}/ledger.db"\n[[accounts]]\nname = "a"\n'
+        'api_key = "abcd1234"\nvault_path = "vonage/a"\n'
+    )
+    return Daemon(lambda: load(folder / "config.toml", {}), environ)
+
+
+def test_the_watchdog_hears_of_work_and_not_of_time(tmp_path: Path) -> None:
+    """A poll that comes to nothing is no sign of life, though its thread lives."""
+    manager = Manager(tmp_path)
+    daemon = daemon_in(tmp_path, NOTIFY_SOCKET=manager.path, WATCHDOG_USEC="2000000")
+
+    def fail() -> list[str]:
+        raise ZeroDivisionError
+
+    due, daemon._poll.due = daemon._poll.due, fail  # type: ignore[method-assign]
+    daemon._poll_once()
+    silent = not manager.has("WATCHDOG=1".__eq__)
+    daemon._poll.due = due  # type: ignore[method-assign]
+    daemon._poll_once()
+
+    assert silent
+    assert manager.has("WATCHDOG=1".__eq__)
+    daemon._wiring.close()
+    manager.close()
+
+
+def test_the_end_is_well_inside_the_time_that_systemd_gives(tmp_path: Path) -> None:
+    """However long a call may take by the configuration."""
+    unit = (ROOT / "systemd" / "rotator.service").read_text()
+    [given] = re.findall(r"^TimeoutStopSec=(\d+)s$", unit, re.MULTILINE)
+    daemon = daemon_in(tmp_path)
+
+    assert daemon._patience() <= 0.7 * int(given)
+    daemon._wiring.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_the_timer_s_service_resumes_and_rotates(ledger_url: str, tmp_path: Path) -> None:
+    """What the last run left waiting for its grace is finished, then the account is rotated."""
+    unit = (ROOT / "systemd" / "rotator-rotate-now@.service").read_text()
+    lines = re.findall(r"^ExecStart=-?/opt/rotator/bin/rotator (.*)$", unit, re.MULTILINE)
+    world = World.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC))
+    with service(world, tmp_path, ledger_url) as run:
+        run.configure(grace="1s", jitter="0s")
+
+        def start() -> list[int]:
+            words = [line.replace("%i", "account-1").split() for line in lines]
+            return [run.run(*each).returncode for each in words]
+
+        first = start()
+        rotation = run.records()[0].last_rotation
+        assert rotation
+        ends = rotation.delete_due_at or datetime.max.replace(tzinfo=UTC)
+        until(lambda: datetime.now(UTC) > ends)
+        second = start()
+        secrets = run.made()["account-1"], len(run.world.vonage.secrets(world.accounts[0].api_key))
+
+    assert (first, second) == ([0, 0], [0, 0])
+    assert secrets == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "line", ["Persistent=true", "RandomizedDelaySec=1h", "WantedBy=timers.target"]
+)
+def test_the_timer_makes_up_for_what_was_missed(line: str) -> None:
+    """At the next start of the machine, and not all machines at the same minute."""
+    assert line in (ROOT / "systemd" / "rotator-rotate-now@.timer").read_text().splitlines()
 
 
 # -- Installing. ---------------------------------------------------------------------------

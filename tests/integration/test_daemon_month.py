@@ -74,7 +74,7 @@ def held() -> int:
     """Give the bytes that rotator holds since the notes began; the simulators keep every secret."""
     # The standard library keeps the last 128 addresses, and each version of an entry has its own:
     # that fills for some weeks, and is full then.
-    urllib.parse.urlsplit.cache_clear()
+    urllib.parse.urlsplit.cache_clear()  # type: ignore[attr-defined]  # hidden by its overloads
     gc.collect()
     traces = tracemalloc.take_snapshot().traces
     return sum(trace.size for trace in traces if _is_ours(trace.traceback))
