@@ -18,6 +18,9 @@ WARM_UP, REST = 100, 300
 #: MB that may be added all the same: SQLite keeps up to 2 MB of a growing file for each of its
 #: connections, and the page of an account shows ever more of its history.
 GROWTH = 6.0
+#: Descriptors that may be added: connections to the ledger are opened when they are needed, and
+#: kept, up to some. One left by each rotation would be hundreds.
+SOME = 15
 #: How often descriptors are counted: some are open for moments only.
 SAMPLES = 40
 
@@ -52,7 +55,7 @@ def test_descriptors_and_memory_of_the_daemon_stay_flat(run: Service) -> None:
     after = standing(process.pid)
 
     assert run.stop(process) == 0
-    assert after[1] <= before[1]
+    assert after[1] <= before[1] + SOME
     assert after[0] - before[0] < GROWTH
 
 
