@@ -294,6 +294,13 @@ def test_backoff_doubles_up_to_six_hours() -> None:
     assert minutes == [5, 10, 20, 40, 80, 160, 320, 360, 360]
 
 
+def test_a_pause_doubles_up_to_five_minutes() -> None:
+    """What is away is found back soon, and asked a dozen times an hour at most."""
+    pauses = [schedule.pause(number).total_seconds() for number in (1, 2, 3, 9, 10, 1000)]
+
+    assert pauses == [1, 2, 4, 256, 300, 300]
+
+
 def test_backoff_after_years_of_failures() -> None:
     """No number of failures is too many."""
     assert schedule.backoff(10**9) == timedelta(hours=6)
