@@ -69,6 +69,14 @@ class Credential:
     secret: SecretValue
 
 
+class ForwardMethod(StrEnum):
+    """How Vonage calls an account's callbacks."""
+
+    GET_QUERY_PARAMS = "GET_QUERY_PARAMS"
+    POST_QUERY_PARAMS = "POST_QUERY_PARAMS"
+    POST_JSON = "POST_JSON"
+
+
 class OnForeign(StrEnum):
     """What to do with a secret that rotator does not know."""
 

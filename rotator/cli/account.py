@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -12,6 +13,7 @@ from rotator.cli import output
 from rotator.cli.names import Name, OnlyNames
 from rotator.cli.session import Session, chosen
 from rotator.errors import ConfigError, CredentialRefused, IssuerError, RequestRefused, RotatorError
+from rotator.model import ForwardMethod
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -21,9 +23,20 @@ if TYPE_CHECKING:
     from rotator.wiring import Wiring
 
 BALANCE_HEADERS = ("account", "balance (EUR)", "auto-reload", "minimum (EUR)", "note")
-CALLBACK_HEADERS = ("callback", "url")
+CALLBACK_HEADERS = ("callback", "setting")
+
+Text = TypeVar("Text", bound=str)
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document instead of a table")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is to become of the callbacks: "" unsets, None leaves."""
+
+    inbound: str | None = None
+    delivery: str | None = None
+    method: ForwardMethod | Literal[""] | None = None
 
 
 def balance(
@@ -100,21 +113,30 @@ def callbacks(
     no_delivery: Annotated[
         bool, typer.Option("--no-delivery", help="unset the callback for delivery receipts")
     ] = False,
+    forward_method: Annotated[
+        ForwardMethod | None,
+        typer.Option(metavar="METHOD", help=f"how Vonage calls both: {', '.join(ForwardMethod)}"),
+    ] = None,
+    no_forward_method: Annotated[
+        bool, typer.Option("--no-forward-method", help="leave to Vonage how it calls both")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show an account's callback URLs, or set or unset them.
+    """Show an account's callbacks and how Vonage calls them, or set or unset them.
 
-    Vonage calls each new URL, and wants a 200 from it before it saves anything.
+    Vonage calls each new URL, and wants a 200 from it before it saves anything. Its answer may
+    not name the method, which then shows as `-`.
     """
-    wanted = (
-        _url("inbound", inbound, unset=no_inbound),
-        _url("delivery", delivery, unset=no_delivery),
+    wanted = Wanted(
+        inbound=_text("inbound", inbound, unset=no_inbound),
+        delivery=_text("delivery", delivery, unset=no_delivery),
+        method=_text("forward-method", forward_method, unset=no_forward_method),
     )
     with opened(context, name) as (wiring, account, credential):
-        if any(url is not None for url in wanted):
-            settings = _change(wiring, account, credential, *wanted)
-        else:
+        if wanted == Wanted():
             settings = wiring.accounts_api.settings(credential)
+        else:
+            settings = _change(wiring, account, credential, wanted)
     _show(name, settings, as_json=as_json)
 
 
@@ -122,14 +144,16 @@ def _change(
     wiring: "Wiring",
     account: "Account",
     credential: "Credential",
-    inbound: str | None,
-    delivery: str | None,
+    wanted: Wanted,
 ) -> "Settings":
     from rotator.cli.by_hand import hand  # noqa: PLC0415  # the rules, which others do without
 
     def change() -> "Settings":
         return wiring.accounts_api.update_callbacks(
-            credential, inbound_sms_url=inbound, delivery_receipt_url=delivery
+            credential,
+            inbound_sms_url=wanted.inbound,
+            delivery_receipt_url=wanted.delivery,
+            forward_method=wanted.method,
         )
 
     with hand(wiring, account) as by_hand:
@@ -137,11 +161,11 @@ def _change(
         return by_hand.perform("callbacks", change)
 
 
-def _url(option: str, given: str | None, *, unset: bool) -> str | None:
-    """Give the URL to set, "" to unset, None to leave it.
+def _text(option: str, given: Text | None, *, unset: bool) -> Text | Literal[""] | None:
+    """Give what to set, "" to unset, None to leave it.
 
     Raises:
-        ConfigError: both are asked for, or the URL is empty: a variable that is not set.
+        ConfigError: both are asked for, or it is empty: a variable that is not set.
     """
     if given is not None and unset:
         raise ConfigError(f"--{option} and --no-{option} are both given", hint="give one of them")
@@ -217,14 +241,16 @@ def _number(amount: "Decimal | None") -> float | None:
 
 
 def _show(name: str, settings: "Settings", *, as_json: bool) -> None:
-    urls = {
+    shown = {
         "inbound": settings.inbound_sms_url,
         "delivery": settings.delivery_receipt_url,
+        "forward_method": settings.forward_method,
     }
     if as_json:
-        output.write_json({"account": name, **urls})
+        output.write_json({"account": name, **shown})
     else:
-        output.table(CALLBACK_HEADERS, [(key, url or words.NOTHING) for key, url in urls.items()])
+        rows = [(key.replace("_", " "), text or words.NOTHING) for key, text in shown.items()]
+        output.table(CALLBACK_HEADERS, rows)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The commands, put together: `rotator` and, for `rotate-now` alone, a program of its own."""
 
 from collections.abc import Callable
-from inspect import getdoc
 from typing import Any
 
 import typer
@@ -28,6 +27,7 @@ from rotator.cli import (
     status,
     subaccounts,
 )
+from rotator.cli.help import Command, Group, examples, text_of
 from rotator.cli.session import (
     DEFAULT_LOG_LEVEL,
     ConfigOption,
@@ -54,7 +54,7 @@ def _rotator() -> typer.Typer:
     app = _program("Keep Vonage API secrets young: create, store in Vault, verify, wait, delete.")
     app.callback(
         invoke_without_command=True,
-        epilog=_examples(
+        epilog=examples(
             "rotator",
             "config check",
             "rotate-now sms-prod --dry-run",
@@ -146,7 +146,7 @@ def _account() -> typer.Typer:
         account.callbacks,
         "sms-prod",
         "sms-prod --inbound https://example.com/inbound",
-        "sms-prod --no-delivery",
+        "sms-prod --no-delivery --forward-method POST_JSON",
     )
     return app
 
@@ -200,9 +200,9 @@ def _help_alone(context: typer.Context) -> None:
         output.write(context.get_help())
 
 
-def _group(name: str, summary: str, *examples: str) -> typer.Typer:
+def _group(name: str, summary: str, *tried: str) -> typer.Typer:
     app = _program(summary)
-    epilog = _examples(f"rotator {name}", *examples)
+    epilog = examples(f"rotator {name}", *tried)
     app.callback(invoke_without_command=True, epilog=epilog)(_help_alone)
     return app
 
@@ -210,6 +210,7 @@ def _group(name: str, summary: str, *examples: str) -> typer.Typer:
 def _program(summary: str | None) -> typer.Typer:
     return typer.Typer(
         help=summary,
+        cls=Group,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -220,18 +221,10 @@ def _add(
     app: typer.Typer,
     path: str,
     command: Callable[..., None],
-    *examples: str,
+    *tried: str,
     program: str = "",
 ) -> None:
     program = program or f"rotator {path}"
     name = path.rsplit(maxsplit=1)[-1]
-    app.command(name, help=_help(command), epilog=_examples(program, *examples))(command)
-
-
-def _help(command: Callable[..., None]) -> str:
-    """Give a command's docstring with each paragraph on one line, for the terminal to fold."""
-    return "\n\n".join(part.replace("\n", " ") for part in (getdoc(command) or "").split("\n\n"))
-
-
-def _examples(program: str, *arguments: str) -> str:
-    return "\n".join(["Examples:", *(f"$ {program} {each}".rstrip() for each in arguments)])
+    epilog = examples(program, *tried)
+    app.command(name, cls=Command, help=text_of(command), epilog=epilog)(command)

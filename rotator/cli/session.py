@@ -42,7 +42,11 @@ ConfigOption = Annotated[
 ]
 LogLevelOption = Annotated[
     LogLevel | None,
-    typer.Option("--log-level", help="what to log on standard error; else warning, for run info"),
+    typer.Option(
+        "--log-level",
+        metavar="LEVEL",
+        help=f"what to log on standard error: {', '.join(LogLevel)}; else warning, for run info",
+    ),
 ]
 
 

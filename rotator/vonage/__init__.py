@@ -1,6 +1,6 @@
 """Vonage's Account API: balance, top-up, settings, secrets and subaccounts, over HTTP."""
 
-from rotator.vonage.accounts import Accounts, Balance, ForwardMethod, Settings
+from rotator.vonage.accounts import Accounts, Balance, Settings
 from rotator.vonage.call import RestAuth
 from rotator.vonage.secrets import Secrets
 from rotator.vonage.subaccounts import PrimaryAccount, Subaccount, SubaccountList, Subaccounts
@@ -9,7 +9,6 @@ from rotator.vonage.transport import Transport
 __all__ = [
     "Accounts",
     "Balance",
-    "ForwardMethod",
     "PrimaryAccount",
     "RestAuth",
     "Secrets",

@@ -122,16 +122,22 @@ def test_a_top_up_without_auto_reload_says_so(desk: Desk) -> None:
 
 def test_callbacks_are_read_set_and_unset(desk: Desk) -> None:
     """One is changed without touching the other; the record does not name a URL."""
-    both = desk.run("account", "callbacks", "account-1", "--inbound", URL, "--delivery", f"{URL}2")
-    desk.run("account", "callbacks", "account-1", "--no-inbound")
-    read = desk.run("account", "callbacks", "account-1", "--json")
+    callbacks = ("account", "callbacks", "account-1")
+    urls = ("--inbound", URL, "--delivery", f"{URL}2")
+    all_set = desk.run(*callbacks, *urls, "--forward-method", "POST_JSON")
+    desk.run(*callbacks, "--no-inbound")
+    read = desk.run(*callbacks, "--json")
+    unset = desk.run(*callbacks, "--no-forward-method", "--json")
 
-    assert [line.split() for line in both.out.splitlines()[1:]] == [
+    assert [line.rsplit(maxsplit=1) for line in all_set.out.splitlines()[1:]] == [
         ["inbound", URL],
         ["delivery", f"{URL}2"],
+        ["forward method", "POST_JSON"],
     ]
-    assert read.json() == {"account": "account-1", "inbound": None, "delivery": f"{URL}2"}
-    assert [line.split()[0] for line in recorded(desk)] == ["intent", "done"] * 2
+    document = {"account": "account-1", "inbound": None, "delivery": f"{URL}2"}
+    assert read.json() == document | {"forward_method": "POST_JSON"}
+    assert unset.json() == document | {"forward_method": None}
+    assert [line.split()[0] for line in recorded(desk)] == ["intent", "done"] * 3
     assert URL not in "".join(recorded(desk))
 
 
@@ -140,6 +146,11 @@ def test_callbacks_are_read_set_and_unset(desk: Desk) -> None:
     [
         (("--inbound", ""), "--inbound is empty"),
         (("--delivery", URL, "--no-delivery"), "--delivery and --no-delivery are both given"),
+        (("--forward-method", "POST_JSON", "--no-forward-method"), "are both given"),
+        (
+            ("--forward-method", "PUT"),
+            "'PUT' is not one of 'GET_QUERY_PARAMS'",
+        ),
         (("--inbound", "ftp://example.com"), "a callback is a URL of http or https"),
     ],
 )

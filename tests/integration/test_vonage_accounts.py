@@ -4,9 +4,9 @@ from decimal import Decimal
 import pytest
 
 from rotator.errors import ConfigError, CredentialRefused, Forbidden, RequestRefused
-from rotator.model import Credential, SecretValue
+from rotator.model import Credential, ForwardMethod, SecretValue
 from rotator.sim import Fault, VonageSimulator
-from rotator.vonage import Accounts, Balance, ForwardMethod, RestAuth, Subaccounts, Transport
+from rotator.vonage import Accounts, Balance, RestAuth, Subaccounts, Transport
 
 KEY, SECRET = "abcd1234", "FirstSecret0001"
 CREDENTIAL = Credential(api_key=KEY, secret=SecretValue(SECRET))
@@ -92,10 +92,11 @@ def test_callbacks_are_changed_left_and_unset(accounts: Accounts) -> None:
         forward_method=ForwardMethod.POST_JSON,
     )
     changed = accounts.settings(CREDENTIAL)
-    unset = accounts.update_callbacks(CREDENTIAL, inbound_sms_url="")
+    unset = accounts.update_callbacks(CREDENTIAL, inbound_sms_url="", forward_method="")
 
     assert (changed.inbound_sms_url, changed.delivery_receipt_url) == (inbound, receipts)
     assert (unset.inbound_sms_url, unset.delivery_receipt_url) == (None, receipts)
+    assert (changed.forward_method, unset.forward_method) == ("POST_JSON", None)
     assert unset.max_calls_per_second == 30
 
 
