@@ -2,10 +2,11 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rotator import window
@@ -90,11 +91,17 @@ def _name_the_rest(wiring: "Wiring", names: list[str]) -> None:
             )
 
 
-def refuse(accounts: Sequence[Account], error: RotatorError, *, as_json: bool) -> int:
-    """Report that nothing was begun; give the exit code."""
+def refuse(
+    accounts: Sequence[Account],
+    error: RotatorError,
+    *,
+    as_json: bool,
+    also: Mapping[str, object] = MappingProxyType({}),
+) -> int:
+    """Report that nothing was begun; give the exit code. `also` is added to each document."""
     if as_json:
         reports = [results.unready(account, error) for account in accounts]
-        output.write_json(results.document(reports))
+        output.write_json([{**each, **also} for each in results.document(reports)])
     output.complain(error.message, error.hint)
     return results.exit_code_of(error)
 

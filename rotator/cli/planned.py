@@ -1,31 +1,14 @@
 """`rotate-now --dry-run`: what a rotation would do, in words."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rotator import words
-from rotator.actions import (
-    Abort,
-    Action,
-    Ask,
-    Clear,
-    Close,
-    Create,
-    Delete,
-    Evict,
-    Learn,
-    Look,
-    Notify,
-    Open,
-    Probe,
-    Push,
-    Stage,
-    Verify,
-    Wait,
-)
+from rotator.actions import Action, Ask, Close, Create, Delete, Evict, Look, Open, Probe, Wait
 from rotator.cli import fleet, output, passes, results
+from rotator.cli.foreseen import Foreseen, foresee
 from rotator.model import Account, Observation, Report, Request
 
 if TYPE_CHECKING:
@@ -64,30 +47,63 @@ class Plan:
 
     def lines(self, request: Request) -> Iterator[str]:
         """Say it all, one line for each thing."""
-        grace = self._grace(request)
         yield f"{self.account.name}: {self._headline()}"
         yield f"  replaces {self._predecessor()}"
-        steps = [text for action in self.actions if (text := self._step(action, grace))]
-        if self.wait and self.predecessor_id:
-            if self._gates() and request.reason != "compromised":
-                steps.append(f"gates   ask {self._gates()}")
-            steps.append(f"delete  delete secret {self.predecessor_id} at Vonage")
-        yield from (f"  {number:2}  {step}" for number, step in enumerate(steps, start=1))
+        for number, step in enumerate(self.steps(request), start=1):
+            yield f"  {number:2}  {step.line()}"
         yield f"  calls to Vonage: {self.calls()}"
-        rotation = self.world.rotation if self.world else None
-        if request.reason == "compromised":
-            yield from self._undecided()
-        if request.reason == "compromised" and rotation and rotation.verified_at:
+        for secret_id in self.undecided(request):
+            yield f"  leaves secret {secret_id}, which may have leaked, too: decide about it"
+        if self._is_twice(request):
             yield "  and then rotate once more, as what replaced it may have leaked, too"
 
-    def _undecided(self) -> Iterator[str]:
+    def document(self, request: Request) -> dict[str, Any] | None:
+        """Give it as `--json` prints it; None where nothing could be seen."""
+        if self.world is None:
+            return None
+        rotation = self.world.rotation
+        return {
+            "carries_on": rotation.id if rotation else self.opened and self.opened.recovered_id,
+            "predecessor": {"secret_id": self.predecessor_id, "why": self._why()},
+            "steps": [step.document() for step in self.steps(request)],
+            "vonage_calls": self.calls(),
+            "undecided_secret_ids": list(self.undecided(request)),
+            "rotates_once_more": self._is_twice(request),
+        }
+
+    def steps(self, request: Request) -> list[Foreseen]:
+        """List what would be done, what would follow the grace included."""
+        facts = self._facts(request)
+        # That a rotation is closed goes without saying, unless it is all that is left of it.
+        told = [
+            action
+            for action in self.actions
+            if not isinstance(action, Close) or len(self.actions) == 1
+        ]
+        steps = [step for action in told if (step := foresee(action, facts))]
+        if not self.wait or not self.predecessor_id:
+            return steps
+        later: list[Action] = [Delete(secret_id=self.predecessor_id)]
+        if self._gates() and request.reason != "compromised":
+            later.insert(0, Ask())
+        due = self.wait.until
+        foreseen = [step for action in later if (step := foresee(action, facts))]
+        return steps + [replace(step, due_at=due) for step in foreseen]
+
+    def undecided(self, request: Request) -> list[str]:
         """Name what would be left: a leak may have been of any secret, not of the last alone."""
+        if request.reason != "compromised":
+            return []
         touched = {
             action.secret_id for action in self.actions if isinstance(action, Evict | Delete)
         }
         listed = self.world.listed_ids if self.world else frozenset()
-        for secret_id in sorted(listed - touched - {self.predecessor_id}):
-            yield f"  leaves secret {secret_id}, which may have leaked, too: decide about it"
+        return sorted(listed - touched - {self.predecessor_id or ""})
+
+    def _is_twice(self, request: Request) -> bool:
+        """Whether a rotation would follow the one that is open."""
+        rotation = self.world.rotation if self.world else None
+        return bool(request.reason == "compromised" and rotation and rotation.verified_at)
 
     def calls(self) -> int:
         """Count the calls to Vonage, the look before the first step and after a wait included."""
@@ -104,23 +120,23 @@ class Plan:
         return "would rotate"
 
     def _predecessor(self) -> str:
-        secret_id, world = self.predecessor_id, self.world
+        secret_id, why = self.predecessor_id, self._why()
         if secret_id is None:
             return "nothing: no secret at Vonage is known to be the one that Vault holds"
-        if world is None or world.rotation:
-            return f"secret {secret_id}"
-        if world.current and world.current.note and world.current.note.secret_id == secret_id:
-            return f"secret {secret_id}: the note in Vault names it"
-        if len(world.listed or ()) == 1:
-            return f"secret {secret_id}: the only one, and Vault's value authenticates"
-        return f"secret {secret_id}"
+        return f"secret {secret_id}{f': {why}' if why else ''}"
 
-    def _step(self, action: Action, grace: timedelta) -> str | None:
-        """Say what an action would do; None for what only the ledger hears of."""
-        if isinstance(action, Close) and len(self.actions) == 1:
-            return "close   record that it is over"
-        text = _TEXTS.get(type(action))
-        return text.format_map(self._facts(grace) | vars(action)) if text else None
+    def _why(self) -> str | None:
+        """Say how it is known which secret is to be replaced."""
+        secret_id, world = self.predecessor_id, self.world
+        if secret_id is None or world is None:
+            return None
+        if world.rotation:
+            return "recorded when the rotation was opened"
+        if world.current and world.current.note and world.current.note.secret_id == secret_id:
+            return "the note in Vault names it"
+        if len(world.listed or ()) == 1:
+            return "the only one, and Vault's value authenticates"
+        return None
 
     def _grace(self, request: Request) -> timedelta:
         rotation = self.world.rotation if self.world else None
@@ -130,42 +146,24 @@ class Plan:
     def _gates(self) -> str:
         return ", ".join(self.world.gates) if self.world else ""
 
-    def _facts(self, grace: timedelta) -> dict[str, object]:
+    def _facts(self, request: Request) -> dict[str, Any]:
         current = self.world.current if self.world else None
         return {
             "api_key": self.account.api_key,
             "current": f"{self.mount}/{self.account.vault_path}",
             "base": current.version if current else 0,
             "pending": f"{self.mount}/{self.account.pending_path}",
-            "gates": self._gates(),
             "pending_base": self.world.pending_version if self.world else 0,
-            "moment": words.moment(self.wait.until) if self.wait else "",
-            "grace": words.span(grace),
+            "gates": self._gates(),
+            "grace": words.span(self._grace(request)),
         }
-
-
-_TEXTS: Mapping[type[Action], str] = {
-    Evict: "evict   delete secret {secret_id} at Vonage, to free its slot",
-    Stage: "stage   write a new value to {pending} in Vault, check-and-set version {pending_base}",
-    Create: "create  make it a secret of {api_key} at Vonage",
-    Probe: "probe   see it authenticate at Vonage",
-    Push: "push    write it to {current} in Vault, check-and-set version {base}",
-    Verify: "verify  read version {version} back and compare",
-    Clear: "clear   remove {pending} from Vault",
-    Notify: "hooks   tell of the new secret",
-    Ask: "gates   ask {gates}",
-    Wait: "wait    until {moment} (grace {grace})",
-    Delete: "delete  delete secret {secret_id} at Vonage",
-    Learn: "learn   record what is seen to have been done",
-    Abort: "abort   undo the rotation ({code})",
-}
 
 
 def show(wiring: "Wiring", accounts: Sequence[Account], request: Request, *, as_json: bool) -> int:
     """Print what a rotation of each account would do, and give the exit code."""
     unready = passes.preflight(wiring, changes_nothing=True)
     if unready:
-        return passes.refuse(accounts, unready, as_json=as_json)
+        return passes.refuse(accounts, unready, as_json=as_json, also={"plan": None})
     engine, brake = wiring.engine(ledger=wiring.present_book), fleet.Brake()
 
     def plan(account: Account) -> Plan:
@@ -177,9 +175,13 @@ def show(wiring: "Wiring", accounts: Sequence[Account], request: Request, *, as_
         return Plan(account=account, report=report, actions=actions, world=world, mount=mount)
 
     plans = fleet.run(accounts, plan, concurrency=wiring.settings.daemon.concurrency, brake=brake)
-    reports = [_foreseen(plan) for plan in plans]
+    reports = [_reported(plan) for plan in plans]
     if as_json:
-        results.show(reports, as_json=True)
+        documents = results.document(reports)
+        told = [each.document(request) for each in plans]
+        output.write_json([a | {"plan": b} for a, b in zip(documents, told, strict=True)])
+        output.flush()
+        results.complain(reports)
         return results.exit_code(reports)
     for plan_ in plans:
         if not plan_.report.error:
@@ -190,7 +192,7 @@ def show(wiring: "Wiring", accounts: Sequence[Account], request: Request, *, as_
     return results.exit_code(reports)
 
 
-def _foreseen(plan: Plan) -> Report:
+def _reported(plan: Plan) -> Report:
     """Add to the report what is certain in advance."""
     if plan.report.error:
         return plan.report

@@ -214,6 +214,8 @@ def test_a_dry_run_takes_no_lease(desk: Desk) -> None:
     (report,) = done.json()
     assert (report["outcome"], report["new_secret_id"]) == ("planned", None)
     assert [report["old_secret_id"]] == desk.secret_ids()
+    assert report["plan"]["predecessor"]["secret_id"] == report["old_secret_id"]
+    assert report["plan"]["steps"][3]["path"] == "secret/vonage/account-1"
     assert before == (desk.sql("SELECT * FROM account"), desk.sql("SELECT count(*) FROM entry"))
 
 
@@ -223,9 +225,12 @@ def test_a_dry_run_foresees_a_refusal(tmp_path: Path, sqlite_template: Path) -> 
         desk.rotate()
         done = desk.run("rotate-now", "account-1", "--dry-run")
 
+        (report,) = desk.run("rotate-now", "account-1", "--dry-run", "--json").json()
+
         assert done.code == 3
         assert "error: account-1: the last rotation waits in its grace until" in done.err
         assert done.out == ""
+        assert (report["error"]["code"], report["plan"]["steps"][0]["step"]) == ("in-grace", "wait")
 
 
 # -- Being stopped. ------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from rotator.cli.app import command_of
 from tests.acceptance import transcript
 
 #: Read like the others, but these commands have tests of their own that `make test` runs.
-SLOW = {"3-the-record", "4-by-hand"}
+SLOW = {"3-the-record", "4-by-hand", "5-for-programs"}
 #: They take no arguments; only their name or the configuration can be wrong.
 NOTHING_WRONG = {"db current", "db upgrade", "config show"}
 #: They run until they are stopped, or need what a simulated account has not: auto-reload.

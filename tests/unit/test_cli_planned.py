@@ -96,6 +96,53 @@ def test_a_whole_rotation_is_told_step_by_step() -> None:
     ]
 
 
+def test_the_same_for_programs() -> None:
+    """Each step has its target, what Vault is expected to hold, and when it is due, as values."""
+    told = plan([*WHOLE, Wait(until=NOW + timedelta(days=1))]).document(ASKED)
+    assert told
+    steps = {step.pop("step"): step for step in told.pop("steps")}
+
+    assert told == {
+        "carries_on": None,
+        "predecessor": {"secret_id": "old", "why": "the note in Vault names it"},
+        "vonage_calls": 6,
+        "undecided_secret_ids": [],
+        "rotates_once_more": False,
+    }
+    assert list(steps) == (
+        ["evict", "stage", "create", "probe", "push", "verify", "clear", "wait", "delete"]
+    )
+    assert steps["push"] == {
+        "where": "vault",
+        "what": "write it to kv/a in Vault, check-and-set version 6",
+        "path": "kv/a",
+        "check_and_set": 6,
+        "vault_version": None,
+        "secret_id": None,
+        "due_at": None,
+    }
+    assert (steps["stage"]["path"], steps["stage"]["check_and_set"]) == ("kv/pending/a", 0)
+    assert steps["verify"]["vault_version"] == 7
+    assert steps["evict"]["secret_id"] == "orphan"
+    assert steps["wait"]["where"] is None
+    assert (steps["delete"]["secret_id"], steps["delete"]["due_at"]) == (
+        "old",
+        "2026-11-24T07:28:00Z",
+    )
+
+
+def test_a_program_is_told_what_a_leak_leaves() -> None:
+    """With an open rotation that has replaced one: which, what else works, and that it is anew."""
+    leaked = Request(reason="compromised", grace=timedelta())
+    listed = (*(WORLD.listed or ()), Secret(id="foreign", created_at=NOW))
+    told = plan(REST, replace(WORLD, listed=listed, rotation=OPENED)).document(leaked)
+
+    assert told
+    assert (told["carries_on"], told["rotates_once_more"]) == ("r1", True)
+    assert told["undecided_secret_ids"] == ["foreign", "orphan"]
+    assert [step["step"] for step in told["steps"]] == ["delete"]
+
+
 def test_a_leak_may_have_been_of_any_secret() -> None:
     """What a compromised account would keep besides the new secret is named."""
     listed = (*(WORLD.listed or ()), Secret(id="foreign", created_at=NOW))
@@ -122,7 +169,7 @@ def test_a_rotation_under_way_is_carried_on() -> None:
 
     assert list(told.lines(ASKED)) == [
         "a: would carry on rotation r1, which is at step wait",
-        "  replaces secret old",
+        "  replaces secret old: recorded when the rotation was opened",
         "   1  delete  delete secret old at Vonage",
         "  calls to Vonage: 2",
     ]
@@ -170,3 +217,4 @@ def test_a_world_that_was_not_seen_has_no_facts() -> None:
     assert told.calls() == 1
     assert told.wait is None
     assert told.predecessor_id is None
+    assert told.document(ASKED) is None
