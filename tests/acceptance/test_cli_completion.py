@@ -3,9 +3,11 @@
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,62 @@ def test_the_option_counts_more_than_the_environment(desk: Desk) -> None:
         done = completed(desk, line, program=program, config="/nowhere.toml")
 
         assert done.out.split() == NAMES
+
+
+DISCOVER = '[[discover]]\nparent = "account-1"\nvault_path = "v/{api_key}"\nexclude = ["test-*"]\n'
+
+
+@pytest.fixture
+def discovering(desk: Desk, sqlite_template: Path) -> Desk:
+    """Three accounts, and two in the ledger, of which one is excluded."""
+    shutil.copy(sqlite_template, desk.ledger)
+    for key, title in (("bbbb0001", "shop"), ("cccc0001", "test-1")):
+        desk.sql(
+            "INSERT INTO subaccount VALUES ('account-1', ?, ?, 'active', '2026-11-23')", key, title
+        )
+    desk.config.write_text(f"{desk.text}\n{DISCOVER}")
+    return desk
+
+
+def test_what_the_daemon_found_is_completed(discovering: Desk) -> None:
+    """By the names that it has given them; nothing is left in the ledger's folder."""
+    before = {file.name: file.stat().st_mtime_ns for file in discovering.folder.glob("ledger*")}
+    done = completed(discovering, "rotator status ")
+    after = {file.name: file.stat().st_mtime_ns for file in discovering.folder.glob("ledger*")}
+
+    assert (done.out.split(), done.err) == ([*NAMES, "bbbb0001"], "")
+    assert before == after
+
+
+def test_a_ledger_in_use_is_read_as_it_is(discovering: Desk) -> None:
+    """What the daemon has just written is completed while it has the ledger open."""
+    with closing(sqlite3.connect(discovering.ledger)) as daemon:
+        daemon.execute(
+            "INSERT INTO subaccount SELECT parent, 'dddd0001', title, state, changed_at "
+            "FROM subaccount WHERE api_key = 'bbbb0001'"
+        )
+        daemon.commit()
+        done = completed(discovering, "rotator status b")
+        new = completed(discovering, "rotator status d")
+
+    assert (done.out.split(), new.out.split()) == (["bbbb0001"], ["dddd0001"])
+
+
+@pytest.mark.parametrize("trouble", ["damaged", "absent", "server", "invalid"])
+def test_a_ledger_that_cannot_be_read_is_passed_over(discovering: Desk, trouble: str) -> None:
+    """What is configured is completed all the same, at once and in silence."""
+    if trouble == "damaged":
+        discovering.ledger.write_bytes(b"x" * 8192)
+    elif trouble == "absent":
+        discovering.ledger.unlink()
+    else:
+        url = "postgresql+psycopg://127.0.0.1:1/x" if trouble == "server" else "nonsense"
+        text = discovering.config.read_text()
+        discovering.config.write_text(text.replace(f"sqlite:///{discovering.ledger}", url))
+    done = completed(discovering, "rotator status ")
+
+    assert (done.out.split(), done.err) == (NAMES, "")
+    assert discovering.ledger.exists() is (trouble != "absent")
 
 
 @pytest.mark.parametrize(
