@@ -104,25 +104,48 @@ def _columns(rows: Sequence[Row]) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-#: More columns than any table has, to measure by.
-_WIDEST = 1_000
-
-
 def _draw(headers: Row, rows: Sequence[Row]) -> None:
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415  # only a terminal needs it
     from rich.console import Console  # noqa: PLC0415  # likewise
     from rich.table import Table  # noqa: PLC0415  # likewise
 
-    drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for index, header in enumerate(headers):
-        # Words, ids and times stay whole; what has spaces, in the last column, may be folded.
-        is_last = index == len(headers) - 1
-        drawn.add_column(header, overflow="fold", no_wrap=not is_last)
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for header, *cells in zip(headers, *rows, strict=True):
+        is_prose = any(map(_is_prose, cells))
+        parts = [part for cell in cells for part in (cell.split(" ") if is_prose else [cell])]
+        narrowest = max(map(len, [header, *parts]))
+        drawn.add_column(header, overflow="fold", no_wrap=not is_prose, min_width=narrowest)
     for row in rows:
         drawn.add_row(*row)
     console = Console(markup=False, emoji=False, highlight=False)
-    widest = console.measure(drawn, options=console.options.update(width=_WIDEST)).minimum
-    # Rather lines that the terminal breaks than ids cut in pieces, which nobody could copy.
-    console.print(
-        drawn, width=max(widest, console.width), crop=False, soft_wrap=widest > console.width
-    )
+    if (
+        console.measure(drawn, options=console.options.update(width=_WIDEST)).minimum
+        > console.width
+    ):
+        write("\n".join(_lines([headers, *rows])))
+    else:
+        console.print(drawn)
+
+
+#: More columns than any table has, to measure by.
+_WIDEST = 1_000
+
+
+def _is_prose(cell: str) -> bool:
+    """Whether a cell is a sentence, which may be folded. Words, ids and times stay whole."""
+    return cell.count(" ") > 2  # noqa: PLR2004  # a time has two
+
+
+def _lines(rows: Sequence[Row]) -> Iterator[str]:
+    """Give columns as short as they can be where nothing is cut in pieces.
+
+    The terminal may break these lines: rather than an id in pieces, which nobody could copy.
+    """
+    columns = [*zip(*rows, strict=True)]
+    widths = [0 if any(map(_is_prose, each)) else max(map(len, each)) for each in columns]
+    for row in rows:
+        told = len(row)
+        while told > 1 and row[told - 1] == NOTHING:
+            told -= 1
+        cells = (cell.ljust(width) for cell, width in zip(row[:told], widths, strict=False))
+        yield "  ".join(cells).rstrip()
