@@ -55,11 +55,19 @@ def copy(
     session = Session.of(context)
     target = ledger_at(to, to_file)
     with session.wiring(session.settings(), offline=True) as wiring:
-        copied = wiring.copy_ledger(target.read_url())
+        copied = wiring.copy_ledger(_url(target))
     rows = ", ".join(f"{count} in {table}" for table, count in copied.rows.items())
     output.write(f"copied rows: {rows}")
     output.write(f"verified chains: {len(copied.verdicts)}, all whole and as in the old ledger")
     _say_what_next(target)
+
+
+def _url(target: "Ledger") -> str:
+    try:
+        return target.read_url()
+    except ConfigError as error:
+        where = error.message.replace("ledger.url_file", "--to-file")
+        raise ConfigError(where, hint=error.hint) from None
 
 
 def _say_what_next(target: "Ledger") -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from rotator.cli import output
+
 
 class Command(TyperCommand):
     """A command whose help names no type of Python."""
@@ -14,6 +16,11 @@ class Command(TyperCommand):
         """Give its arguments and options."""
         return _untyped(super().get_params(ctx))
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  # likewise
+        """Write it to standard output; raises as `output.write`."""
+        with output.translated():
+            super().format_help(ctx, formatter)
+
 
 class Group(TyperGroup):
     """The same, of commands."""
@@ -21,6 +28,11 @@ class Group(TyperGroup):
     def get_params(self, ctx: Any) -> Any:  # noqa: ANN401  # typer has no public name for it
         """Give its options."""
         return _untyped(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  # likewise
+        """Write it to standard output; raises as `output.write`."""
+        with output.translated():
+            super().format_help(ctx, formatter)
 
 
 def _untyped(parameters: list[Any]) -> list[Any]:

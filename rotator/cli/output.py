@@ -32,7 +32,7 @@ def write(text: str) -> None:
         RotatorError: it does not take them.
         BrokenPipeError: nobody reads them any more.
     """
-    with _translated():
+    with translated():
         sys.stdout.write(f"{text}\n")
 
 
@@ -50,7 +50,7 @@ def table(headers: Row, rows: Sequence[Row]) -> None:
     """Write a table: drawn on a terminal, in plain columns elsewhere; raises as `write`."""
     cells = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        with _translated():
+        with translated():
             _draw(headers, cells)
     else:
         write("\n".join(_columns([headers, *cells])))
@@ -63,7 +63,7 @@ def brief(identifier: str | None) -> str:
 
 def flush() -> None:
     """See that everything written has been taken; raises as `write`."""
-    with _translated():
+    with translated():
         sys.stdout.flush()
 
 
@@ -87,13 +87,19 @@ def give_up() -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Say what is wrong with standard output where a library writes to it; raises as `write`."""
     try:
         yield
     except BrokenPipeError:
         raise
+    except SystemExit:
+        # What rich makes of it.
+        raise BrokenPipeError from None
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
+        # What is left in its buffer would be tried again at the end.
+        give_up()
         raise RotatorError(f"standard output cannot be written: {reason}") from None
 
 

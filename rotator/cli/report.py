@@ -168,12 +168,16 @@ def _write(text: str, path: str | None) -> None:
     """Write a report to a file, as a whole or not at all, or to standard output.
 
     Raises:
+        ConfigError: the path is none that can be written to.
         RotatorError: it cannot be written.
     """
     if path is None:
         output.write(text.removesuffix("\n"))
         return
     target = Path(path)
+    if target.is_dir() or not target.parent.is_dir():
+        reason = "it is a directory" if target.is_dir() else "there is no such directory"
+        raise ConfigError(f"--output: {path} cannot be written: {reason}")
     try:
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False

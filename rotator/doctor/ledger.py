@@ -36,4 +36,5 @@ def checks(wiring: Wiring) -> Iterator[Check]:
             cure = "compare with a backup, or with what `rotator ledger export` gave before"
             yield bad("chain", name, verdict.fault, cure)
         else:
-            yield fine("chain", name, f"{verdict.entries} entries, head {verdict.head[:12]}")
+            counted = "1 entry" if verdict.entries == 1 else f"{verdict.entries} entries"
+            yield fine("chain", name, f"{counted}, head {verdict.head[:12]}")

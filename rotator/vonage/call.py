@@ -51,7 +51,7 @@ def segment(text: str, meaning: str) -> str:
     """
     if not is_identifier(text):
         raise ConfigError(
-            f"not {meaning}: letters, digits, '.', '_' and '-', at most 128 of them, are",
+            f"this is not {meaning}, which has letters, digits, '.', '_' and '-', at most 128",
         )
     return quote(text, safe="")
 

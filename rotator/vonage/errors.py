@@ -159,7 +159,8 @@ def failure(call: Call, error: httpx.HTTPError) -> tuple[str, IssuerError]:
             return "timeout", NotSent(f"{NotSent().message} in time")
         # Proxies refuse a tunnel before anything goes through it.
         case httpx.ConnectError() | httpx.ProxyError() | httpx.UnsupportedProtocol():
-            reason = one_line(call, str(error)) or "refused"
+            # Its number says nothing that its text does not.
+            reason = re.sub(r"^\[Errno -?\d+\] ", "", one_line(call, str(error))) or "refused"
             return "unreachable", NotSent(f"{NotSent().message}: {reason}"[:_LONGEST_MESSAGE])
         case httpx.TimeoutException():
             return "timeout", IssuerUnavailable("Vonage did not answer in time")

@@ -81,6 +81,7 @@ def test_bad_input_copies_nothing(desk: Desk) -> None:
 
     assert [done.code for done in [*refused, empty]] == [2] * 5
     assert "give one of --to and --to-file" in refused[0].err
+    assert "error: --to-file: " in refused[3].err
     assert "the target's URL is no ledger's URL" in refused[2].err
     assert "there is no ledger to copy" in empty.err
     assert not (desk.folder / "new.db").exists()

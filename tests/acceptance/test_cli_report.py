@@ -192,8 +192,10 @@ def test_what_is_no_period_is_bad_usage(desk: Desk, arguments: list[str], messag
 
 
 def test_a_folder_that_is_not_there_is_named(desk: Desk, tmp_path: Path) -> None:
-    """Why the file cannot be written is told in a line."""
-    done = report(desk, "--output", str(tmp_path / "no" / "report.html"))
+    """Why the file cannot be written is told in a line; a wrong path is bad usage."""
+    absent = report(desk, "--output", str(tmp_path / "no" / "report.html"))
+    folder = report(desk, "--output", str(tmp_path))
 
-    assert done.code == 1
-    assert "cannot be written: no such file or directory" in done.err
+    assert (absent.code, folder.code) == (2, 2)
+    assert "cannot be written: there is no such directory" in absent.err
+    assert "cannot be written: it is a directory" in folder.err

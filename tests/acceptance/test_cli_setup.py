@@ -72,6 +72,28 @@ def test_a_short_way_to_help(desk: Desk) -> None:
     assert (whole.code, "Usage: rotator [OPTIONS] COMMAND" in whole.out) == (0, True)
 
 
+def test_help_that_nobody_takes(desk: Desk) -> None:
+    """A reader that is gone is no error; a full disk is told of, and is no fault of rotator's."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    unread = desk.run("status", "--help", stdout=writer)
+    os.close(writer)
+    with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
+        untaken = desk.run("--help", stdout=full)
+
+    assert (unread.code, unread.err) == (141, "")
+    assert untaken.code == 1
+    assert untaken.err == "error: standard output cannot be written: no space left on device\n"
+
+
+def test_no_type_of_python_is_in_the_help(desk: Desk) -> None:
+    """A flag is a flag, and an argument what its name says."""
+    done = desk.run("rotate-now", "--help")
+
+    assert "--dry-run" in done.out
+    assert "<" not in done.out
+
+
 def test_misuse_is_explained(desk: Desk) -> None:
     """A command line that makes no sense is exit 2, with where to read on."""
     done = desk.run("rotate-now", "--dryrun")

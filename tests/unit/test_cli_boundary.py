@@ -1,5 +1,3 @@
-import errno
-import io
 import signal
 import sys
 from collections.abc import Callable
@@ -95,19 +93,12 @@ def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
     assert handlers[signal.SIGTERM] is not signal.SIG_DFL
 
 
-class Full(io.StringIO):
-    """A stream on a full disk."""
-
-    def write(self, _text: str) -> int:
-        """Fail."""
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-
 def test_output_that_is_not_taken_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A result that could not be written is not passed over."""
-    monkeypatch.setattr(sys, "stdout", Full())
-    with pytest.raises(RotatorError) as caught:
-        output.write("x")
+    """A result that could not be written is not passed over, nor tried again at the end."""
+    with open("/dev/full", "w", buffering=1) as full:  # noqa: PTH123  # a device
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(RotatorError) as caught:
+            output.write("x")
 
     assert caught.value.message == "standard output cannot be written: no space left on device"
 

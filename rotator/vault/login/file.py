@@ -55,8 +55,9 @@ class CredentialFile:
         try:
             return self._path.read_bytes()
         except OSError as error:
+            reason = (error.strerror or "no file").lower()
             raise LoginFailed(
-                f"the {self._kind} cannot be read from {self._path}: {error.strerror or 'no file'}",
+                f"the {self._kind} cannot be read from {self._path}: {reason}",
                 hint=f"check {self._key} and who may read it",
             ) from None
 

@@ -169,7 +169,8 @@ class TokenFile(HeldToken):
         self._seen = seen
 
     def _unreadable(self, error: OSError) -> LoginFailed:
+        reason = (error.strerror or "no file").lower()
         return LoginFailed(
-            f"the Vault token cannot be read from {self._path}: {error.strerror or 'no file'}",
+            f"the Vault token cannot be read from {self._path}: {reason}",
             hint="check vault.auth.token_file and who may read it",
         )
