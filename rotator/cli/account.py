@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from rotator import words
-from rotator.cli import output
+from rotator.cli import output, question
 from rotator.cli.names import Name, OnlyNames
 from rotator.cli.session import Session, chosen
 from rotator.errors import ConfigError, CredentialRefused, IssuerError, RequestRefused, RotatorError
@@ -85,8 +85,8 @@ def top_up(
     with opened(context, name) as (wiring, account, credential):
         before = wiring.accounts_api.balance(credential)
         if not yes:
-            question = f"its balance is {before.value} EUR; charge {name}'s payment method now?"
-            typer.confirm(question, abort=True, err=True)
+            asked = f"its balance is {before.value} EUR; charge {name}'s payment method now?"
+            question.confirm(asked)
         with hand(wiring, account) as by_hand, _money_in_mind(name):
             by_hand.perform("top-up", lambda: wiring.accounts_api.top_up(credential, transaction))
     if as_json:

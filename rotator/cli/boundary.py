@@ -44,7 +44,7 @@ def _run(program: str, arguments: Sequence[str]) -> int:
         code = _invoke(program, arguments)
         output.flush()
     except Stopped as stopped:
-        output.say("interrupted; nothing is lost, `rotator resume` goes on")
+        output.say(stopped.message)
         return stopped.exit_code
     except RotatorError as error:
         output.complain(error.message, error.hint)

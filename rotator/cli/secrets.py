@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator import words
-from rotator.cli import output
+from rotator.cli import output, question
 from rotator.cli.names import Name
 from rotator.cli.session import Session
 from rotator.cli.value import given
@@ -99,8 +99,8 @@ def delete(
         if not yes:
             view = _look(wiring, account)
             _require_deletable(view, secret_id, force=force)
-            question = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
-            typer.confirm(question, abort=True, err=True)
+            asked = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
+            question.confirm(asked)
         with hand(wiring, account) as by_hand:
             view = by_hand.look()
             _require_deletable(view, secret_id, force=force)

@@ -13,6 +13,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Stopped(BaseException):
     """A signal asked this process to end. No error: nothing that handles errors catches it."""
 
+    #: What is said of it.
+    message = "interrupted; nothing is lost, `rotator resume` goes on"
+
     def __init__(self, signum: int) -> None:
         """Keep which signal it was."""
         super().__init__(signum)
@@ -22,6 +25,12 @@ class Stopped(BaseException):
     def exit_code(self) -> int:
         """What a shell reports for a process that this signal ended."""
         return 128 + self.signum
+
+
+class Unanswered(Stopped):
+    """The signal came instead of an answer, so that nothing had begun."""
+
+    message = "interrupted; nothing was done"
 
 
 def install() -> None:

@@ -2,6 +2,7 @@
 
 import sys
 
+from rotator.cli import question
 from rotator.errors import ConfigError
 
 _LONGEST = 4096
@@ -20,11 +21,9 @@ def given(from_file: str | None, *, prompt: str) -> str:
 
 
 def _typed(prompt: str) -> str:
-    from getpass import getpass  # noqa: PLC0415  # nobody else needs it
-
     if not sys.stdin.isatty():
         raise ConfigError("there is nobody to ask", hint="give the value with --from-file PATH|-")
-    return getpass(prompt)
+    return question.blind(prompt)
 
 
 def _read(path: str) -> str:

@@ -65,7 +65,7 @@ class Book:
             row = locked(connection, name) or added(connection, name)
             now = clock_of(connection, now)
             if _is_held(row, now):
-                message = f"{name}: process {_readable(row['lease_owner'])} is working on it"
+                message = f"process {_readable(row['lease_owner'])} is working on {name}"
                 raise Busy(message)
             return self._take(connection, row, now)
 

@@ -100,7 +100,7 @@ def test_a_leased_account_is_busy(book: Book, rival: Book) -> None:
     with pytest.raises(Busy) as caught:
         rival.claim("a", NOW)
 
-    assert caught.value.message == "a: process 1 on here is working on it"
+    assert caught.value.message == "process 1 on here is working on a"
     assert caught.value.exit_code == 75
 
 
@@ -260,7 +260,7 @@ def test_an_owner_may_have_any_name(database: Engine, rival: Book) -> None:
     """A name that is no process's is shown as it is."""
     Book(database, lease_seconds=60, owner="somebody").claim("a", NOW)
 
-    with pytest.raises(Busy, match="process somebody is working on it"):
+    with pytest.raises(Busy, match="process somebody is working on a"):
         rival.claim("a", NOW)
 
 
@@ -293,7 +293,7 @@ def test_postgresql_measures_leases_by_its_own_clock(book: Book, rival: Book) ->
 
 def test_a_living_holder_is_left_alone(holder: subprocess.Popen[bytes], rival: Book) -> None:
     """While the other process lives and its lease lasts, the account is its own."""
-    with pytest.raises(Busy, match=rf"^a: process {holder.pid} on "):
+    with pytest.raises(Busy, match=rf"^process {holder.pid} on "):
         rival.claim("a", datetime.now(UTC))
 
 
