@@ -50,7 +50,10 @@ def _summary(report: Report) -> Html:
     within = [account for account in accounts if account.verdict == "within policy"]
     held = [account for account in accounts if account.holdings]
     completed = sum(account.count("completed") for account in accounts)
-    compared = len([account for account in accounts if account.record.vault == "matches"])
+    found = [account.record.vault for account in accounts]
+    is_compared = any(each not in {"not compared", "not configured"} for each in found)
+    matching = f"{found.count('matches')} of {len(found)} match"
+    matches = matching if is_compared else "not compared with"
     tiles = (
         (f"{len(within)} of {len(accounts)}", "accounts within policy all the time", ""),
         (str(len(overdue)), "with an overdue secret", "bad" if overdue else ""),
@@ -58,7 +61,7 @@ def _summary(report: Report) -> Html:
         (str(len(held)), "held by an operator", "warn" if held else ""),
         (
             "verified" if report.is_proven else "NOT VERIFIED",
-            f"the ledger's chains of hashes; {compared} of {len(accounts)} match Vault",
+            f"the ledger's chains of hashes; {matches} Vault",
             "good" if report.is_proven else "bad",
         ),
     )

@@ -21,12 +21,13 @@ def strip(account: AccountReport, period: Period) -> str:
         *(_rectangle(period, *_ends(tenure), _name(tenure, at)) for at, tenure in _each(account)),
         *(part for _, tenure in _each(account) for part in _overdue(account, tenure, period)),
         *(_held(holding, period) for holding in account.holdings),
-        *_ticks(period),
     ]
     return (
-        f'<svg class="strip" viewBox="0 0 {_WIDTH:.0f} 52" role="img" '
+        f'<svg class="strip" viewBox="0 0 {_WIDTH:.0f} 38" preserveAspectRatio="none" role="img" '
         f'aria-label="Secrets of {escape(account.name)} over time; the tables below say the same">'
         f"{''.join(parts)}</svg>"
+        # Beside the drawing, so that they stay legible where it is narrow.
+        f'<p class="ticks">{"".join(_ticks(period))}</p>'
     )
 
 
@@ -76,12 +77,10 @@ def _rectangle(
 def _ticks(period: Period) -> Iterator[str]:
     """Mark both ends, and the middle."""
     length = period.until - period.since
-    for part, anchor in ((0, "start"), (1, "middle"), (2, "end")):
+    for part in range(3):
         at = period.since + part * length / 2
         text = moment(at)[:10] if length > timedelta(days=2) else moment(at)
-        yield (
-            f'<text x="{_x(period, at):.1f}" y="50" text-anchor="{anchor}">{escape(text)}</text>'
-        )
+        yield f"<span>{escape(text)}</span>"
 
 
 def _x(period: Period, at: datetime) -> float:

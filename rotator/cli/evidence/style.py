@@ -53,11 +53,15 @@ th { font-size: .82rem; font-weight: 600; color: var(--faint); white-space: nowr
 td { font-size: .9rem; }
 .account { margin-top: 2.6rem; padding-top: .2rem; border-top: 2px solid var(--line); }
 .account h2 { margin-top: 1rem; }
-.strip { display: block; width: 100%; height: auto; margin: .9rem 0 .3rem; }
-.strip text { font: 13px system-ui, sans-serif; fill: var(--faint); }
+.strip { display: block; width: 100%; height: 38px; margin: .9rem 0 0; }
+.ticks {
+  display: flex; justify-content: space-between; margin: 0; font-size: .85rem; color: var(--faint);
+}
 .strip .even { fill: var(--even); } .strip .odd { fill: var(--odd); }
 .strip .late { fill: var(--bad); } .strip .held { fill: var(--held); }
+@media (max-width: 52rem) { .wide table { min-width: 50rem; } }
 @media print {
+  @page { margin: 14mm; }
   :root {
     --ink: #000000; --faint: #444444; --line: #bbbbbb; --paper: #ffffff; --panel: #ffffff;
     --good: #1a7f4b; --bad: #b3261e; --warn: #8a5a00;
@@ -65,6 +69,9 @@ td { font-size: .9rem; }
   }
   body { max-width: none; padding: 0; font-size: 10pt; }
   .wide { overflow: visible; }
+  .wide table { min-width: 0; }
+  .tiles { grid-template-columns: repeat(5, 1fr); }
+  .proof, .notes { font-size: 8.5pt; }
   table { font-size: 8.5pt; }
   td, th { font-size: 8.5pt; }
   tr, .tile, .strip, h2, h3 { break-inside: avoid; }
