@@ -10,16 +10,21 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rotator.cli import output
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rotator.sim import Exchange, Phase, World
 
 #: Enough to see the steps pass by, in seconds.
 LATENCY = 0.05
+#: Entries of a rotation that was killed once.
+_STEPS = "14"
 
 
 def demo() -> None:
@@ -93,6 +98,7 @@ class Demo:
         )
         self._kill_after_create(account.name, account.api_key)
         held = len(self._world.vonage.secrets(account.api_key))
+        output.write("")
         _say(f"killed; Vonage now lists {held} secrets, and rotator never got the answer")
         _say("The value is safe at Vault's pending path, so a new process just goes on:")
         self._rotator("resume")
@@ -100,31 +106,42 @@ class Demo:
     def _record(self) -> None:
         _say("What the ledger knows, the steps of the rotation that was killed, and its proof:")
         self._rotator("status")
-        self._rotator("history", self._world.accounts[1].name, "--limit", "20")
+        self._rotator("history", self._world.accounts[1].name, "--limit", _STEPS)
         self._rotator("ledger", "verify")
         violations = self._world.violations()
         _say("; ".join(violations) or "seen from outside: every Vault value authenticates")
 
     def _kill_after_create(self, name: str, api_key: str) -> None:
-        process = subprocess.Popen(self._command("rotate-now", name))
+        with self._started("rotate-now", name) as process:
 
-        def kill(phase: "Phase", exchange: "Exchange") -> None:
-            is_create = exchange.method == "POST" and exchange.api_key == api_key
-            if phase == "after" and is_create:
-                os.kill(process.pid, signal.SIGKILL)
+            def kill(phase: "Phase", exchange: "Exchange") -> None:
+                is_create = exchange.method == "POST" and exchange.api_key == api_key
+                if phase == "after" and is_create:
+                    os.kill(process.pid, signal.SIGKILL)
 
-        self._world.vonage.observers.append(kill)
-        process.wait()
+            self._world.vonage.observers.append(kill)
         self._world.vonage.observers.remove(kill)
 
     def _rotator(self, *arguments: str) -> None:
-        output.write(f"$ rotator {' '.join(arguments)}")
-        output.flush()
-        subprocess.run(self._command(*arguments), check=True)
+        with self._started(*arguments) as process:
+            pass
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, process.args)
         output.write("")
 
-    def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "rotator", "--config", str(self._config), *arguments]
+    @contextmanager
+    def _started(self, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
+        """Start a command; show, to its end, the steps that it tells of.
+
+        They come through a pipe, so that they stay where a terminal would see them pass by.
+        """
+        output.write(f"$ rotator {' '.join(arguments)}")
+        output.flush()
+        command = [sys.executable, "-m", "rotator", "--config", str(self._config), *arguments]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            yield process
+            for line in process.stderr or ():
+                output.say(line.rstrip())
 
 
 def _say(text: str) -> None:

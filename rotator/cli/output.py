@@ -115,7 +115,7 @@ def _draw(headers: Row, rows: Sequence[Row]) -> None:
     from rich.console import Console  # noqa: PLC0415  # likewise
     from rich.table import Table  # noqa: PLC0415  # likewise
 
-    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    drawn = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for header, *cells in zip(headers, *rows, strict=True):
         is_prose = any(map(_is_prose, cells))
         parts = [part for cell in cells for part in (cell.split(" ") if is_prose else [cell])]

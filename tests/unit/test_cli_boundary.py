@@ -199,7 +199,7 @@ ROWS = [("a", ID, "waits until the gate opens"), ("b", "-", "-")]
                 "waits until the gate opens\nb\n"
             ),
         ),
-        (70, f" a        {ID}  waits until the gate "),
+        (70, f"a        {ID}  waits until the gate "),
     ],
 )
 def test_no_column_is_cut_by_a_narrow_terminal(
