@@ -7,6 +7,7 @@ Keys, kinds and defaults are those of the settings model; what a key means is sa
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from types import UnionType
@@ -72,6 +73,7 @@ def _kinds(annotation: Any) -> Iterator[str]:  # noqa: ANN401  # whatever a fiel
 _NAMES: dict[Any, str] = {
     bool: "true or false",
     float: "number",
+    Decimal: "number",
     int: "number",
     str: "text",
     timedelta: "duration",

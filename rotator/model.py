@@ -86,7 +86,7 @@ class OnForeign(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """How an account's secrets are to be rotated."""
+    """How an account's secrets are to be rotated, and what is to be warned of."""
 
     #: Time between two rotations; None where `cron` says when.
     every: timedelta | None
@@ -104,6 +104,8 @@ class Policy:
     on_foreign: OnForeign
     #: When rotations may begin and secrets be deleted, in `timezone`; empty for always.
     window: tuple[str, ...] = ()
+    #: Euros. Less than this at Vonage is warned of; None for no warning.
+    min_balance: Decimal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,11 +125,14 @@ class Account:
     #: Name of the parent account whose credential may manage this one; "" for none.
     managed_by: str
     policy: Policy
-    #: Euros. Less than this at Vonage is warned of; None for no warning.
-    min_balance: Decimal | None = None
     #: Found below its parent at Vonage, and not configured by name: nobody can be expected to
     #: have put a value of it into Vault.
     discovered: bool = False
+
+    @property
+    def min_balance(self) -> Decimal | None:
+        """What is to be warned of, as its policy has it."""
+        return self.policy.min_balance
 
     def is_low(self, balance: Decimal) -> bool:
         """Whether a balance, in euros, is less than what is to be warned of."""

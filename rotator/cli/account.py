@@ -217,7 +217,11 @@ def _balance_document(account: "Account", found: "Balance | RotatorError") -> di
     document: dict[str, Any] = {"account": account.name, "balance": None, "auto_reload": None}
     if isinstance(found, RotatorError):
         error = {"code": found.code, "message": found.message, "hint": found.hint}
-        return document | {"min_balance": _number(account.min_balance), "low": None, "error": error}
+        return document | {
+            "min_balance": _number(account.min_balance),
+            "low": None,
+            "error": error,
+        }
     return document | {
         "balance": _number(found.value),
         "auto_reload": found.auto_reload,

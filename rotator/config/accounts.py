@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
 from rotator.config.duration import format_duration
 from rotator.config.problem import Problem, did_you_mean
@@ -58,8 +57,6 @@ def account_of(table: AccountTable, default: Policy, pending_prefix: str) -> Acc
         key_field=table.key_field,
         managed_by=table.managed_by,
         policy=policy_of(table, default),
-        # By its text: 0.1 is not 0.1000000000000000055.
-        min_balance=None if table.min_balance is None else Decimal(str(table.min_balance)),
     )
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def _typed(table: str, key: str, text: str) -> object:
         return {"true": True, "false": False}.get(text, text)
     if kind in (int, int | None) and re.fullmatch("[+-]?[0-9]{1,18}", text):
         return int(text)
-    if kind is float and re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?", text):
+    if kind in (float, Decimal | None) and re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?", text):
         return float(text)
     return text
 

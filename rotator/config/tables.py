@@ -7,6 +7,7 @@ in `accounts`. Values are as typed as TOML makes them: "25" is no number.
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -25,7 +26,7 @@ from rotator.errors import ConfigError
 from rotator.model import OnForeign, SecretValue
 from rotator.notice import Event, Format, Hook
 
-Ordered = TypeVar("Ordered", int, float, timedelta)
+Ordered = TypeVar("Ordered", int, float, Decimal, timedelta)
 
 _SQLITE_DEFAULT = "sqlite:////var/lib/rotator/ledger.db"
 
@@ -48,11 +49,7 @@ def _at_least(low: Ordered) -> Callable[[Ordered], Ordered]:
     return check
 
 
-def _if_given(check: Callable[[Ordered], Ordered]) -> Callable[[Ordered | None], Ordered | None]:
-    return lambda value: None if value is None else check(value)
-
-
-def _plain(value: float | timedelta) -> str:
+def _plain(value: float | Decimal | timedelta) -> str:
     return format_duration(value) if isinstance(value, timedelta) else str(value)
 
 
@@ -135,6 +132,22 @@ def _windows(value: object) -> tuple[str, ...] | None:
 
 
 _HOW_TO_WRITE_WINDOWS = 'write "sun 02:00-05:00" or "mon-fri 22:00-04:00", or a list of such'
+
+
+def _euros(value: object) -> Decimal | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Unfit("is not a number")
+    # A fraction by its text: 0.1 is not 0.1000000000000000055.
+    euros = Decimal(value if isinstance(value, int) else str(value))
+    if not euros.is_finite():
+        raise Unfit("is not a finite number")
+    return _within(Decimal(0), _MOST_EUROS)(euros)
+
+
+#: More than any account has.
+_MOST_EUROS = Decimal(1_000_000_000)
 
 
 def _events(value: object) -> list[Event]:
@@ -361,6 +374,8 @@ class PolicyTable(Table):
     length: Annotated[int | None, AfterValidator(_within(MIN_LENGTH, MAX_LENGTH))] = None
     on_foreign: Annotated[OnForeign | None, BeforeValidator(_on_foreign)] = None
     window: Annotated[tuple[str, ...] | None, BeforeValidator(_windows)] = None
+    #: None: the balance is not looked at.
+    min_balance: Annotated[Decimal | None, BeforeValidator(_euros)] = None
 
     def given(self) -> dict[str, Any]:
         """Give the keys of a policy that this table sets, with their values."""
@@ -423,10 +438,6 @@ class AccountTable(PolicyTable):
     key_field: FieldName = "api_key"
     #: Name of the parent account; "" for none.
     managed_by: str = ""
-    #: Euros; None: the balance is not looked at.
-    min_balance: Annotated[
-        float | None, Field(allow_inf_nan=False), AfterValidator(_if_given(_at_least(0.0)))
-    ] = None
 
 
 class HookTable(Table):

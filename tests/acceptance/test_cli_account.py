@@ -47,7 +47,7 @@ def test_balances_are_shown_against_their_minimum(desk: Desk) -> None:
 
     rows = [line.split() for line in table.out.splitlines()[1:]]
     assert rows == [
-        ["account-1", "10.28", "no", "20.0", "LOW"],
+        ["account-1", "10.28", "no", "20", "LOW"],
         ["account-1-sub-1", "10.28", "no", "-", "-"],
     ]
     assert document == [

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from rotator.config import Ledger, Settings, Vault, format_duration, load, parse_duration
 from rotator.config.tables import AUTH_METHODS, TABLES
 from rotator.errors import ConfigError, UnknownAccount
-from rotator.model import Account, OnForeign, Policy
+from rotator.model import Account, Found, OnForeign, Policy, SubaccountState
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -185,7 +185,22 @@ def test_a_minimum_is_no_debt(refuse: Refuse, read: Read) -> None:
         assert "min_balance" in refuse(f"{VAULT}{SMS}min_balance = {value}\n").message
 
     assert read().accounts[0].min_balance is None
-    assert read(f"{VAULT}{SMS}min_balance = 0.1\n").accounts[0].min_balance == Decimal("0.1")
+    own = read(f"{VAULT}{SMS}min_balance = 0.1\n").accounts[0]
+    assert own.min_balance == Decimal("0.1")
+
+
+def test_a_minimum_for_all(read: Read) -> None:
+    """`[policy]`, or the environment, has the one of every account that has none of its own."""
+    discover = '[[discover]]\nparent = "sms"\nvault_path = "v/{api_key}"\n'
+    text = f"[policy]\nmin_balance = 20\n{VAULT}{SMS}{discover}"
+    found = Found(parent="sms", api_key="b1", title="", state=SubaccountState.ACTIVE)
+    merged = read(text).with_found([found]).accounts
+    other = read(f"{VAULT}{SMS}", {"ROTATOR_POLICY__MIN_BALANCE": "7.5"}).accounts[0]
+
+    assert [account.min_balance for account in merged] == [Decimal(20)] * 2
+    assert merged[1].discovered
+    assert other.min_balance == Decimal("7.5")
+    assert other.is_low(Decimal(7))
 
 
 @pytest.mark.parametrize(
