@@ -10,8 +10,6 @@ from tests.acceptance import transcript
 
 #: Read like the others, but these commands have tests of their own that `make test` runs.
 SLOW = {"3-the-record", "4-by-hand", "5-for-programs"}
-#: They take no arguments; only their name or the configuration can be wrong.
-NOTHING_WRONG = {"db current", "db upgrade", "config show"}
 #: They run until they are stopped, or need what a simulated account has not: auto-reload.
 NEVER_RIGHT = {"account top-up", "demo", "run", "sim"}
 
@@ -51,5 +49,5 @@ def test_no_command_is_left_out() -> None:
     ]
 
     assert len(paths) > 25
-    assert {path for path in paths if False not in tried(path)} == NOTHING_WRONG
+    assert not [path for path in paths if False not in tried(path)]
     assert {path for path in paths if True not in tried(path)} == NEVER_RIGHT
