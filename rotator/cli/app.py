@@ -120,13 +120,13 @@ def _secrets() -> typer.Typer:
     )
     _add(app, "secrets list", secrets.list_, "sms-prod", "sms-prod --json")
     _add(app, "secrets show", secrets.show, "sms-prod 3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10")
-    _add(app, "secrets create", secrets.create, "sms-prod", "sms-prod --from-file - < value")
+    _add(app, "secrets create", secrets.create, "sms-prod", "sms-prod --from-file - --json < value")
     _add(
         app,
         "secrets delete",
         secrets.delete,
         "sms-prod 3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10",
-        "sms-prod 3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10 --yes",
+        "sms-prod 3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10 --yes --json",
     )
     return app
 

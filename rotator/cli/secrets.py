@@ -27,6 +27,7 @@ HEADERS = ("id", "created", "age", "role")
 
 SecretId = Annotated[str, typer.Argument(metavar="ID", help="the secret's id at Vonage")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document instead of a table")]
+JsonDone = Annotated[bool, typer.Option("--json", help="print what was done as a JSON document")]
 
 
 def list_(context: typer.Context, name: Name, as_json: Json = False) -> None:
@@ -60,6 +61,7 @@ def create(
             "--from-file", metavar="PATH|-", help="read the value there; else it is asked for"
         ),
     ] = None,
+    as_json: JsonDone = False,
 ) -> None:
     """Make a value that you bring a secret of an account, in an emergency.
 
@@ -78,7 +80,11 @@ def create(
             "create",
             lambda: wiring.secrets.create_secret(view.credential, account.api_key, value),
         )
-    output.write(f"created secret {secret.id} of {name}")
+    if as_json:
+        created = words.rfc3339(secret.created_at)
+        output.write_json({"account": name, "secret_id": secret.id, "created_at": created})
+    else:
+        output.write(f"created secret {secret.id} of {name}")
 
 
 def delete(
@@ -89,6 +95,7 @@ def delete(
     force: Annotated[
         bool, typer.Option("--force", help="also where it may be in use; consumers may break")
     ] = False,
+    as_json: JsonDone = False,
 ) -> None:
     """Delete a secret of an account at Vonage. Who uses it stops working."""
     from rotator.cli.by_hand import hand  # noqa: PLC0415  # the rules, which others do without
@@ -109,7 +116,10 @@ def delete(
                 lambda: wiring.secrets.delete_secret(view.credential, account.api_key, secret_id),
                 secret_id,
             )
-    output.write(f"deleted secret {secret_id} of {name}")
+    if as_json:
+        output.write_json({"account": name, "secret_id": secret_id, "deleted": True})
+    else:
+        output.write(f"deleted secret {secret_id} of {name}")
 
 
 @contextmanager

@@ -32,6 +32,8 @@ def list_(
         output.write_json({"account": name, "api_key": account.api_key, "subaccounts": subaccounts})
     else:
         output.table(HEADERS, [_row(each, names.get(each.api_key)) for each in found.subaccounts])
+    if not found.subaccounts:
+        output.say(f"{name} has no subaccounts")
 
 
 def _document(found: "Subaccount", name: str | None) -> dict[str, Any]:

@@ -138,3 +138,16 @@ def test_delete_when_uncertain_needs_force(desk: Desk) -> None:
     assert (refused.code, forced.code) == (3, 0)
     assert "is not certain" in refused.err
     assert foreign not in desk.secret_ids()
+
+
+def test_what_is_done_is_told_to_programs(desk: Desk) -> None:
+    """The id of what was made or deleted stands in one document."""
+    made = desk.run(
+        "secrets", "create", "account-1", "--from-file", "-", "--json", text=VALUE
+    ).json()
+    deletion = ("secrets", "delete", "account-1", made["secret_id"], "--yes", "--force", "--json")
+    gone = desk.run(*deletion).json()
+
+    assert made.keys() == {"account", "secret_id", "created_at"}
+    assert gone == {"account": "account-1", "secret_id": made["secret_id"], "deleted": True}
+    assert made["secret_id"] not in desk.secret_ids()
