@@ -47,7 +47,9 @@ def report(
     form: Annotated[Format, typer.Option("--format", help="what to write")] = Format.HTML,
     path: Annotated[
         str | None,
-        typer.Option("--output", metavar="FILE", help="write it there; else to standard output"),
+        typer.Option(
+            "--output", metavar="FILE", help="write it there; else, or for -, to standard output"
+        ),
     ] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="do not compare the ledger with Vault")
@@ -171,7 +173,7 @@ def _write(text: str, path: str | None) -> None:
         ConfigError: the path is none that can be written to.
         RotatorError: it cannot be written.
     """
-    if path is None:
+    if path is None or path == "-":
         output.write(text.removesuffix("\n"))
         return
     target = Path(path)

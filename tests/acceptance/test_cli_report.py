@@ -195,7 +195,9 @@ def test_a_folder_that_is_not_there_is_named(desk: Desk, tmp_path: Path) -> None
     """Why the file cannot be written is told in a line; a wrong path is bad usage."""
     absent = report(desk, "--output", str(tmp_path / "no" / "report.html"))
     folder = report(desk, "--output", str(tmp_path))
+    dash = report(desk, "--format", "csv", "--output", "-")
 
     assert (absent.code, folder.code) == (2, 2)
+    assert dash.out.startswith("record,account,")
     assert "cannot be written: there is no such directory" in absent.err
     assert "cannot be written: it is a directory" in folder.err
