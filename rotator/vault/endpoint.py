@@ -1,10 +1,8 @@
-"""Vault's address and the way there: one hvac client per thread, and no token of its own."""
+"""Vault's address and the hvac clients that ask it, with no token of their own."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,7 +13,8 @@ from rotator.errors import ConfigError, StoreError, StoreSealed, StoreUnavailabl
 from rotator.vault.call import Call
 from rotator.vault.failure import is_starting, judge
 from rotator.vault.patience import Patience
-from rotator.vault.transport import Answer, Outcome, Session, Transport
+from rotator.vault.transport import Answer, Outcome, Transport
+from rotator.vault.way import Trust
 
 #: How often a read that found Vault unavailable is repeated, and a write that was never sent.
 _REPEATS = 3
@@ -24,25 +23,6 @@ _log = structlog.get_logger(__name__)
 
 #: Told of every HTTP call: its operation, its status or reason for none, and its seconds.
 OnCall = Callable[[str, str, float], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trust:
-    """Files that say who is trusted, and who rotator is, in TLS. "" for none."""
-
-    #: Certificate authorities for Vault's certificate; "" for the system's.
-    ca_file: str = ""
-    #: rotator's own certificate, for a server that wants one.
-    client_cert_file: str = ""
-    #: Its key; "" where it is in the same file.
-    client_key_file: str = ""
-
-    @property
-    def client(self) -> str | tuple[str, str]:
-        """The client certificate as requests wants it."""
-        if self.client_key_file:
-            return self.client_cert_file, self.client_key_file
-        return self.client_cert_file
 
 
 class Endpoint:
@@ -71,7 +51,8 @@ class Endpoint:
         self._on_call = on_call
         self._sleep = sleep
         self._clock = clock
-        self._of_thread = threading.local()
+        #: Clients that nobody uses at the moment, each with its connection.
+        self._idle: list[Any] = []
         # Its DEBUG lines name every path; ours say more, and once.
         logging.getLogger("urllib3").setLevel(logging.WARNING)
 
@@ -80,17 +61,25 @@ class Endpoint:
         return Patience(self._timeout, clock=self._clock, sleep=self._sleep)
 
     def reconnect(self) -> None:
-        """Have every thread connect anew, so that a changed client certificate is presented."""
-        self._of_thread = threading.local()
+        """Have all connect anew, so that a changed client certificate is presented."""
+        # What is used just now goes back to the former list, and with it.
+        self._idle = []
 
     def exchange(self, call: Call, token: str, patience: Patience) -> Outcome:
         """Send `call` once, with `token` or, for "", without one."""
-        client = self._client()
+        # hvac promises nothing about threads that share a client: each takes one for itself. Not
+        # one for each thread, as a thread may live for no more than a rotation.
+        idle = self._idle
+        try:
+            client = idle.pop()
+        except IndexError:
+            client = self._client()
         client.token = token
         client.adapter.namespace = self._namespace if call.in_namespace else None
         client.adapter.patience = patience
         started = self._clock()
         outcome = call.send(client)
+        idle.append(client)
         self._report(call, outcome.code, self._clock() - started)
         return outcome
 
@@ -106,22 +95,14 @@ class Endpoint:
             self._on_call(call.operation, code, seconds)
 
     def _client(self) -> Any:  # noqa: ANN401  # hvac has no type hints
-        """Give this thread's client: hvac promises nothing about sharing one."""
-        client = getattr(self._of_thread, "client", None)
-        if client is None:
-            client = self._of_thread.client = hvac.Client(
-                url=self._address,
-                # Never None: hvac would look for VAULT_TOKEN and ~/.vault-token by itself.
-                token="",
-                # Likewise, for VAULT_CLIENT_CERT.
-                cert=self._trust.client,
-                verify=self._trust.ca_file or True,
-                namespace=self._namespace or None,
-                allow_redirects=False,
-                session=Session(self._address, self._trust.ca_file),
-                adapter=Transport,
-            )
-        return client
+        return hvac.Client(
+            url=self._address,
+            # Never None: hvac would look for VAULT_TOKEN and ~/.vault-token by itself.
+            token="",
+            namespace=self._namespace or None,
+            adapter=Transport,
+            trust=self._trust,
+        )
 
 
 class Line:

@@ -1,32 +1,48 @@
 """One HTTP exchange with Vault: bounded, never redirected, and told as a value.
 
 hvac raises an exception per status that carries the whole body, knows only some statuses, and
-trips over an error body of an unexpected shape. requests raises exceptions that carry the
-request, token included. Neither gets past this module: what came back is an `Answer`, and
-what did not is a `NoAnswer`.
+trips over an error body of an unexpected shape. urllib3 raises exceptions that carry the path
+and the connection. Neither gets past this module: what came back is an `Answer`, and what did
+not is a `NoAnswer`.
 """
 
-import json
 import math
-import os
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
+from json import JSONDecoder, dumps
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import urlencode
 
-import requests
 from hvac.adapters import RawAdapter
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProxyError,
+    ProxySchemeUnknown,
+    SSLError,
+)
+from urllib3.exceptions import (
+    TimeoutError as SlowError,
+)
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import Retry
 
 from rotator.vault.patience import Patience
+from rotator.vault.way import Trust, Way
 
 #: Bytes of a body, unpacked. Vault's storage takes entries of 1 MB at most.
 LIMIT = 4 * 1024 * 1024
 
-#: Bytes read at once. Small, as the time is checked in between.
-_PIECE = 256
-#: Seconds; requests takes no timeout of zero.
+#: Bytes read at once, at most: whatever is there, as the time is checked in between.
+_PIECE = 64 * 1024
+#: Seconds; urllib3 takes no timeout of zero.
 _SHORTEST_TIMEOUT = 0.001
+#: Repeats nothing and follows no redirect; errors are raised as they are.
+_NONE = Retry(total=False, redirect=False)
 
 
 _T = TypeVar("_T")
@@ -92,69 +108,91 @@ class NoAnswer(StrEnum):
 Outcome = Answer | NoAnswer
 
 
-class Session(requests.Session):
-    """A requests session that sends what it is told to send, and only there."""
-
-    def __init__(self, address: str, ca_file: str) -> None:
-        """Trust the certificates in `ca_file`; "" for the environment's, or the system's.
-
-        Proxy and certificates of the environment are looked up here, once: requests would go
-        through all of it at each request, which takes longer than the request.
-        """
-        super().__init__()
-        self.trust_env = False
-        self.proxies = requests.utils.get_environ_proxies(address)
-        of_environment = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        # Here, since hvac ignores its own `verify` where it is given a session.
-        self.verify = ca_file or of_environment or True
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Follow none: requests would send the token to whatever host it is pointed to."""
-
-
 class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
-    """hvac's adapter, giving an `Outcome` for every request and raising nothing."""
+    """hvac's adapter, giving an `Outcome` for every request and raising nothing.
+
+    It sends with urllib3 itself: what requests does around it for each request takes longer than
+    the request, and follows redirects, by which the token would go to whatever host is named.
+    """
 
     #: The budget of the exchanges to come; set by the connection before each.
     patience: Patience
 
-    def request(
+    def __init__(self, *, trust: Trust, **options: Any) -> None:  # noqa: ANN401  # hvac's
+        """Trust `trust` alone, and not what hvac finds in the environment."""
+        super().__init__(**options)
+        self._trust = trust
+
+    @cached_property
+    def _way(self) -> Way:
+        return Way(self.base_uri, self._trust)
+
+    def request(  # noqa: PLR0913  # hvac's signature
         self,
         method: str,
         url: str,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         raise_exception: bool = True,  # noqa: ARG002, FBT001, FBT002  # hvac's signature
-        **kwargs: Any,  # noqa: ANN401  # handed through to requests
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: object = None,
+        wrap_ttl: None = None,  # noqa: ARG002  # likewise; nothing here asks for it
     ) -> Outcome:
         """Send one request and read its answer.
 
         The budget bounds each wait for the server, and the body as a whole.
         """
-        kwargs["timeout"] = max(self.patience.left, _SHORTEST_TIMEOUT)
+        body = None if json is None else dumps(json, allow_nan=False).encode()
+        query = f"?{urlencode(params)}" if params else ""
         try:
-            with super().request(method, url, headers, False, stream=True, **kwargs) as response:  # noqa: FBT003
+            with self._way.pool.urlopen(
+                method.upper(),
+                f"{self._way.base}/{_single_slashed(url)}{query}",
+                body=body,
+                headers={**self._headers(has_body=body is not None), **(headers or {})},
+                timeout=max(self.patience.left, _SHORTEST_TIMEOUT),
+                retries=_NONE,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+            ) as response:
                 return self._answer(response)
-        except OSError as error:  # the root of requests' exceptions, too
+        except (OSError, ValueError, HTTPError) as error:
             return _no_answer(error)
 
-    def _answer(self, response: requests.Response) -> Outcome:
+    def _headers(self, *, has_body: bool) -> dict[str, str]:
+        headers = {"X-Vault-Request": "true"}
+        if self.token:
+            headers["X-Vault-Token"] = self.token
+        if self.namespace:
+            headers["X-Vault-Namespace"] = self.namespace
+        if has_body:
+            headers["Content-Type"] = "application/json"
+        return headers
+
+    def _answer(self, response: BaseHTTPResponse) -> Outcome:
         body = bytearray()
-        for piece in response.iter_content(_PIECE):
+        while piece := response.read1(_PIECE):
             body += piece
             if len(body) > LIMIT:
                 return NoAnswer.OVERSIZE
             if self.patience.left <= 0:
                 return NoAnswer.TIMEOUT
         return Answer(
-            status=response.status_code,
+            status=response.status,
             body=_json_object(bytes(body)),
             date=response.headers.get("Date"),
         )
 
 
+def _single_slashed(path: str) -> str:
+    """Give a path as hvac and the vault command send it: `a//b/` is `a/b`."""
+    return "/".join(part for part in path.split("/") if part)
+
+
 def _json_object(body: bytes) -> Mapping[str, Any] | None:
     try:
-        document = json.loads(body.decode(), parse_float=_finite, parse_constant=_refuse)
+        document = _DECODER.decode(body.decode())
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
@@ -170,10 +208,12 @@ def _refuse(text: str) -> NoReturn:
     raise ValueError(text)
 
 
-def _no_answer(error: OSError) -> NoAnswer:
-    if not isinstance(error, requests.RequestException):
-        return NoAnswer.CERTIFICATES
-    if isinstance(error, requests.exceptions.ProxyError):
+#: Made once: that takes as long as to read a body.
+_DECODER = JSONDecoder(parse_float=_finite, parse_constant=_refuse)
+
+
+def _no_answer(error: Exception) -> NoAnswer:
+    if isinstance(error, ProxyError | ProxySchemeUnknown):
         return NoAnswer.PROXY
     causes = list(_causes(error))
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
@@ -183,12 +223,16 @@ def _no_answer(error: OSError) -> NoAnswer:
     if any(isinstance(cause, FileNotFoundError | PermissionError) for cause in causes):
         return NoAnswer.CERTIFICATES
     match error:
-        case requests.exceptions.SSLError():
+        case SSLError():
             return NoAnswer.TLS
-        case requests.exceptions.ConnectTimeout():
+        case NewConnectionError():  # a kind of timeout to urllib3, whatever the reason
+            return NoAnswer.DROPPED
+        case ConnectTimeoutError():
             return NoAnswer.CONNECT_TIMEOUT
-        case requests.exceptions.Timeout():
+        case SlowError():
             return NoAnswer.TIMEOUT
+        case OSError():  # not of a connection: those urllib3 wraps
+            return NoAnswer.CERTIFICATES
         case _:
             return NoAnswer.DROPPED
 

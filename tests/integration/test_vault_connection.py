@@ -143,27 +143,32 @@ def test_without_a_namespace_no_header_is_sent(
     assert vault.exchanges[0].request_headers["x-vault-request"] == "true"
 
 
-def test_each_thread_has_its_own_client(vault: VaultSimulator) -> None:
-    """Threads share the connection's settings and token but no hvac client."""
+def test_no_client_is_shared_and_none_is_lost(vault: VaultSimulator) -> None:
+    """Threads that ask at once have a client each; those of threads that ended are used again."""
     clients: list[object] = []
     connection = Connection(vault.url, token_source=GivenToken(vault.token), timeout=10)
 
-    def send(client: object) -> Outcome:
-        clients.append(client)
-        return READ.send(client)
+    def work(meet: threading.Barrier) -> None:
+        def send(client: object) -> Outcome:
+            clients.append(client)
+            meet.wait(5)
+            return READ.send(client)
 
-    def work() -> None:
-        for _ in range(5):
-            connection.call(Call(operation="x", path="x", send=send, repeatable=True))
+        connection.call(Call(operation="x", path="x", send=send, repeatable=True))
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for count in (4, 3, 1):
+        meet = threading.Barrier(count)
+        threads = [threading.Thread(target=work, args=[meet]) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
-    assert len(clients) == 20
-    assert len({id(client) for client in clients}) == 4
+    first, second = clients[:4], clients[4:7]
+    assert len(clients) == 8
+    assert len({id(client) for client in first}) == 4
+    assert len({id(client) for client in second}) == 3
+    assert {id(client) for client in clients} == {id(client) for client in first}
 
 
 def test_each_http_call_is_reported(vault: VaultSimulator) -> None:

@@ -118,7 +118,7 @@ def failure(connection: Connection) -> StoreError:
     shown = "".join(traceback.format_exception(error)) + f"{error!r}{error.hint}"
     assert TOKEN not in shown
     assert VALUE not in shown
-    # Those of requests carry the request with its token, those of json the whole body.
+    # Those of urllib3 carry the path and the connection, those of json the whole body.
     assert error.__cause__ is None
     assert error.__context__ is None
     return error
@@ -233,17 +233,20 @@ def test_a_silent_server_is_given_up_on(canned: Canned) -> None:
 
 def test_a_dripping_body_is_given_up_on(canned: Canned) -> None:
     """A body that comes in drops is bounded as a whole, not drop by drop."""
-    elapsed = iter(range(1000))
+    elapsed, looks = iter(range(1000)), threading.Semaphore(0)
+
+    def clock() -> float:
+        looks.release()
+        return float(next(elapsed))
 
     def drip(accepted: socket.socket) -> None:
         accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n")
-        for _ in range(20):
-            accepted.sendall(b" " * 256)
+        # One drop for each look at the clock.
+        while looks.acquire(timeout=2):
+            accepted.sendall(b" ")
 
     canned.send = drip
-    connection = Connection(
-        canned.url, token_source=GivenToken(TOKEN), timeout=9, clock=lambda: float(next(elapsed))
-    )
+    connection = Connection(canned.url, token_source=GivenToken(TOKEN), timeout=9, clock=clock)
 
     assert "in time" in failure(connection).message
 
