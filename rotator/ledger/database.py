@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -100,6 +99,9 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """
     turn = engine.get_execution_options().get("rotator_turn", nullcontext())
     with turn, translated(), engine.begin() as connection:
+        # IMMEDIATE takes the write lock now: a transaction that has read does not fail when
+        # it comes to write.
+        _begin(connection, "BEGIN IMMEDIATE")
         yield connection
 
 
@@ -111,14 +113,26 @@ def reading(engine: Engine) -> Iterator[Connection]:
         LedgerError: the database failed.
     """
     with translated(), engine.connect() as connection:
-        yield connection.execution_options(**_SNAPSHOT[engine.dialect.name])
+        connection.execution_options(**_SNAPSHOT[engine.dialect.name])
+        _begin(connection, "BEGIN")
+        yield connection
 
 
 #: What makes a transaction see the ledger as it was when it began, whatever others commit.
 _SNAPSHOT: dict[str, dict[str, Any]] = {
-    "sqlite": {"rotator_reads_only": True},
+    "sqlite": {},
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
 }
+
+
+def _begin(connection: Connection, statement: str) -> None:
+    """Begin a transaction where the driver does not do it at the right time.
+
+    Here and not when SQLAlchemy says that one begins: with a single listener for its events, it
+    goes through all of them at each statement, which takes longer than the statement.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(statement)
 
 
 @contextmanager
@@ -164,7 +178,7 @@ def _sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-        # The driver's own transactions would run a SELECT before BEGIN; ours start below.
+        # The driver's own transactions would run a SELECT before BEGIN; ours start above.
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode = WAL")
@@ -183,20 +197,13 @@ def _sqlite(url: URL) -> Engine:
         if record.info.setdefault("rotator_file", now) != now:
             raise DisconnectionError
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # IMMEDIATE takes the write lock now: a transaction that has read does not fail when
-        # it comes to write.
-        is_reading = connection.get_execution_options().get("rotator_reads_only", False)
-        connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
-
     return engine
 
 
 def _identity(path: str | None) -> tuple[int, int] | None:
     """Tell a file from any other that gets its name later; None where there is none."""
     try:
-        found = Path(path or "").stat()
+        found = os.stat(path or "")  # noqa: PTH116  # at each transaction: a Path takes as long again
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
