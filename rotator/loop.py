@@ -410,7 +410,7 @@ class Pass:
         if self.sight is not None and self.sight.world.listed is not None:
             sighting = seen(self.account, self.sight.world, drift=drift)
         committed = self.journal.commit(self.rotation, sighting, last=last)
-        if committed and self.sight is not None:
+        if committed and self.sight and committed.hold != self.sight.world.hold:
             self.sight.world = replace(self.sight.world, hold=committed.hold)
 
     # -- Waiting. --------------------------------------------------------------------------

@@ -51,6 +51,8 @@ class Book:
         self._hearing = hearing
         self._lease_seconds = lease_seconds
         self._owner = owner
+        #: Account and fencing token of leases that a last commit gave up.
+        self._given_up: set[tuple[str, int]] = set()
 
     @cached_property
     def owner(self) -> str:
@@ -108,12 +110,14 @@ class Book:
 
     def release(self, lease: Lease) -> None:
         """See `Ledger.release`."""
+        if (lease.account, lease.token) in self._given_up:
+            self._given_up.discard((lease.account, lease.token))
+            return
         with writing(self._engine) as connection:
             connection.execute(
                 update(tables.account)
                 .where(tables.account.c.name == lease.account)
                 .where(tables.account.c.fencing_token == lease.token)
-                # Nothing to write, and so nothing to wait for, after the last commit.
                 .where(tables.account.c.lease_owner == lease.owner)
                 .values(lease_owner=None, lease_expires_at=None)
             )
@@ -172,6 +176,8 @@ class Book:
                 **_seen(sighting, row, now),
                 **_tried(row, entries, now),
             )
+        if last:
+            self._given_up.add((lease.account, lease.token))
         return Committed(head=appended["chain_head"], hold=hold_of(row))
 
     def notice(self, name: str, event: Event, what: str | None, *, why: str, now: datetime) -> bool:
@@ -271,9 +277,10 @@ def _append(
     for draft in drafts:
         seq += 1
         entry = chain.linked(draft, account=row["name"], at=now, seq=seq, prev_hash=head)
-        connection.execute(_NEW_ENTRY, entry._asdict())
         entries.append(entry)
         head = entry.hash
+    if entries:
+        connection.execute(_NEW_ENTRY, [entry._asdict() for entry in entries])
     return entries
 
 
@@ -384,7 +391,14 @@ def _readable(owner: str | None) -> str:
 # -- Statements, put together once: that takes longer than to execute them. ------------------
 
 _OF_NAME = bindparam("of_name", type_=String)
-_ACCOUNT = select(tables.account).where(tables.account.c.name == _OF_NAME)
+_ACCOUNT = select(
+    # What is written without a look at it, or read elsewhere, would only be decoded for nothing.
+    *(
+        column
+        for column in tables.account.c
+        if column.name not in ("listed_ids", "current_id", "current_since", "seen_at", "retry_at")
+    )
+).where(tables.account.c.name == _OF_NAME)
 _LOCKED_ACCOUNT = _ACCOUNT.with_for_update()
 _CHANGED_ACCOUNT = update(tables.account).where(tables.account.c.name == _OF_NAME)
 _NEW_ENTRY = insert(tables.entry)

@@ -55,7 +55,11 @@ class Entry(NamedTuple):
 
 def canonical_json(value: object) -> str:
     """Give the one text of `value` that is hashed."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(value)
+
+
+#: Made once: that takes as long as to write a text.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def canonical_time(at: datetime) -> str:

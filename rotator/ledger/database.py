@@ -1,6 +1,7 @@
 """Opening the ledger's database, and turning its failures into `rotator.errors`."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from threading import Lock
@@ -132,7 +133,10 @@ def _begin(connection: Connection, statement: str) -> None:
     goes through all of them at each statement, which takes longer than the statement.
     """
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(statement)
+        try:
+            connection.connection.cursor().execute(statement)
+        except sqlite3.Error as error:
+            raise _failure(error) from None
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The two entries as JSON: what consumers read, and the write-ahead copy."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
@@ -12,6 +13,8 @@ from rotator.ports import StoredCurrent, StoredPending
 NOTE_FIELD = "rotator"
 
 Fields = Mapping[str, Any]
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def current_of(account: Account, version: int, fields: Fields) -> StoredCurrent:
@@ -113,11 +116,7 @@ def _texts(found: object) -> frozenset[str] | None:
 
 def _is_text(found: object) -> TypeGuard[str]:
     """Whether it is text, and not with half a surrogate pair: JSON can spell it, UTF-8 cannot."""
-    return (
-        isinstance(found, str)
-        and found != ""
-        and not any("\ud800" <= character <= "\udfff" for character in found)
-    )
+    return isinstance(found, str) and found != "" and not _HALF_PAIR.search(found)
 
 
 def _moment(found: object) -> datetime | None:

@@ -10,6 +10,7 @@ import logging
 import random as chance
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Self, TypeVar
@@ -76,7 +77,15 @@ class Transport:
         self._deadline = Deadline(clock)
         self._limit = RateLimit(max_requests_per_second, clock=clock, sleep=sleep)
         self._connections = Connections(self._urls.values(), self._deadline)
-        self._agent = f"rotator/{_own_version()}"
+        self._limits = httpx.Timeout(timeout).as_dict()
+        self._headers = httpx.Headers(
+            {
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "Connection": "close",
+                "User-Agent": f"rotator/{_own_version()}",
+            }
+        )
         #: The Date header of the answer that came last; None before the first one.
         self.last_date: str | None = None
 
@@ -151,24 +160,24 @@ class Transport:
         return Answer(status=response.status_code, headers=response.headers, body=body)
 
     def _request(self, call: Call) -> httpx.Request:
-        headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "Connection": "close",
-            "User-Agent": self._agent,
-        }
-        if call.content_type:
+        url = _address(f"{self._urls[call.host]}{call.path}")
+        headers = httpx.Headers(self._headers)
+        headers["Host"] = url.netloc.decode("ascii")
+        if call.body:
+            headers["Content-Length"] = str(len(call.body))
             headers["Content-Type"] = call.content_type
-        url = f"{self._urls[call.host]}{call.path}"
         if call.host is Host.REST and self._rest_auth is RestAuth.QUERY:
             credential = call.credential
             pair = {"api_key": credential.api_key, "api_secret": credential.secret.reveal()}
-            url = f"{url}?{urlencode(pair)}"
+            url = httpx.URL(f"{url}?{urlencode(pair)}")
         else:
             headers["Authorization"] = call.basic()
-        limits = httpx.Timeout(self._timeout).as_dict()
         return httpx.Request(
-            call.method, url, headers=headers, content=call.body, extensions={"timeout": limits}
+            call.method,
+            url,
+            headers=headers,
+            stream=httpx.ByteStream(call.body),
+            extensions={"timeout": self._limits},
         )
 
     def _report(self, call: Call, code: str, came: Answer | IssuerError, seconds: float) -> None:
@@ -182,6 +191,12 @@ class Transport:
             milliseconds=round(seconds * 1000),
             request_id=request_id_of(call, came) if isinstance(came, Answer) else None,
         )
+
+
+@lru_cache(maxsize=1000)
+def _address(url: str) -> httpx.URL:
+    """Parse a URL, which is to hold no secret: most are asked for three times a rotation."""
+    return httpx.URL(url)
 
 
 def _received(response: httpx.Response) -> bytes | None:
