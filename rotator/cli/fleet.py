@@ -6,7 +6,8 @@ done with it. What becomes of one account never stops another.
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from rotator.cli import output
@@ -54,15 +55,23 @@ def run(
     is waited for, and nothing else begins.
     """
     queue, results = _Queue(accounts), dict[str, Result]()
+    finished: SimpleQueue[Future[Result]] = SimpleQueue()
+    running: dict[Future[Result], Account] = {}
     with ThreadPoolExecutor(max_workers=concurrency) as pool:
+
+        def begin(ready: Sequence[Account]) -> None:
+            for account in ready:
+                future = pool.submit(work, account)
+                running[future] = account
+                future.add_done_callback(finished.put)
+
         try:
-            running = {pool.submit(work, account): account for account in queue.ready()}
+            begin(queue.ready())
             while running:
-                for future in _finished(running):
+                if future := _next(finished):
                     account = running.pop(future)
                     results[account.name] = future.result()
-                    ready = queue.after(account)
-                    running |= {pool.submit(work, account): account for account in ready}
+                    begin(queue.after(account))
         except BaseException:
             brake.pull()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -71,10 +80,13 @@ def run(
     return [results[account.name] for account in accounts]
 
 
-def _finished(running: dict[Future[Result], Account]) -> set[Future[Result]]:
+def _next(finished: SimpleQueue[Future[Result]]) -> Future[Result] | None:
     # The kernel may give a signal to another thread than this one, and Python runs its handler
     # only once this one wakes up.
-    return wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done
+    try:
+        return finished.get(timeout=0.1)
+    except Empty:
+        return None
 
 
 class _Queue:

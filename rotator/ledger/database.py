@@ -3,8 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from threading import Lock
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -20,6 +19,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from rotator.errors import LedgerError, LedgerFull, LedgerUnusable, RotatorError
+from rotator.ledger.commits import SharedCommits, begin
 
 #: How long a writer waits for another one, in seconds.
 BUSY_TIMEOUT = 10
@@ -98,11 +98,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
         LedgerError: the database failed. Whether the transaction was committed is then
             certain only if it failed before its end.
     """
-    turn = engine.get_execution_options().get("rotator_turn", nullcontext())
-    with turn, translated(), engine.begin() as connection:
-        # IMMEDIATE takes the write lock now: a transaction that has read does not fail when
-        # it comes to write.
-        _begin(connection, "BEGIN IMMEDIATE")
+    shared: SharedCommits | None = engine.get_execution_options().get("rotator_commits")
+    with translated(), shared.writing(engine) if shared else engine.begin() as connection:
         yield connection
 
 
@@ -115,7 +112,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """
     with translated(), engine.connect() as connection:
         connection.execution_options(**_SNAPSHOT[engine.dialect.name])
-        _begin(connection, "BEGIN")
+        if engine.dialect.name == "sqlite":
+            begin(connection, "BEGIN")
         yield connection
 
 
@@ -126,19 +124,6 @@ _SNAPSHOT: dict[str, dict[str, Any]] = {
 }
 
 
-def _begin(connection: Connection, statement: str) -> None:
-    """Begin a transaction where the driver does not do it at the right time.
-
-    Here and not when SQLAlchemy says that one begins: with a single listener for its events, it
-    goes through all of them at each statement, which takes longer than the statement.
-    """
-    if connection.dialect.name == "sqlite":
-        try:
-            connection.connection.cursor().execute(statement)
-        except sqlite3.Error as error:
-            raise _failure(error) from None
-
-
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn the database's errors into ours. Statements and their values are not quoted."""
@@ -146,6 +131,8 @@ def translated() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise _failure(error.orig) from None
+    except sqlite3.Error as error:
+        raise _failure(error) from None
     except SQLAlchemyError as error:
         message = f"the ledger failed: {type(error).__name__}"
         raise LedgerError(message) from None
@@ -170,7 +157,7 @@ def _sqlite(url: URL) -> Engine:
         connect_args={"timeout": BUSY_TIMEOUT},
         # SQLite lets waiting writers try again at random and forgets who came first. Threads
         # take turns, so that only processes meet there.
-        execution_options={"rotator_turn": Lock()},
+        execution_options={"rotator_commits": SharedCommits()},
     )
 
     @event.listens_for(engine, "do_connect")
@@ -182,7 +169,7 @@ def _sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-        # The driver's own transactions would run a SELECT before BEGIN; ours start above.
+        # The driver's own transactions would run a SELECT before BEGIN; `commits` begins ours.
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode = WAL")

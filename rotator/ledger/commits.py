@@ -1,0 +1,159 @@
+"""SQLite's transactions: begun at the right time, and committed for several threads at once.
+
+SQLite has one writer at a time, and a commit that is to outlive a loss of power waits for the
+disk. So threads take turns in one transaction: who is done leaves it open if another one is
+waiting for its turn, else commits it for all who took part. Each goes on only once the commit is
+on the disk, and what one of them gives up is undone without the others.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Lock
+
+from sqlalchemy import Connection, Engine, Transaction
+from sqlalchemy.exc import SQLAlchemyError
+
+from rotator.errors import LedgerError
+
+#: Turns in one transaction, so that the first does not wait for ever and nor do other processes.
+_MOST = 32
+#: Seconds after which those who wait see for themselves whether anybody is there to commit.
+_PATIENCE = 1.0
+
+
+def begin(connection: Connection, statement: str) -> None:
+    """Begin a transaction on SQLite, by `BEGIN` or one of its variants.
+
+    Here and not when SQLAlchemy says that one begins: with a single listener for its events, it
+    goes through all of them at each statement, which takes longer than the statement.
+
+    Raises:
+        sqlite3.Error: it is not begun.
+    """
+    connection.connection.cursor().execute(statement)
+
+
+class SharedCommits:
+    """The transactions of all threads that write to one SQLite database."""
+
+    def __init__(self) -> None:
+        """Begin nothing yet."""
+        self._turn = Lock()
+        #: How many wait for their turn, and what guards that number.
+        self._waiting, self._counting = 0, Lock()
+        #: What the next turn is in; None for a new one.
+        self._open: _Shared | None = None
+
+    @contextmanager
+    def writing(self, engine: Engine) -> Iterator[Connection]:
+        """Give a transaction; committed on return, and undone on any error.
+
+        Raises:
+            sqlite3.Error: it could not be begun.
+            SQLAlchemyError: it could not be committed.
+        """
+        with self._in_turn():
+            transaction = self._open = self._open or _Shared(engine)
+            with transaction.turn() as connection:
+                yield connection
+        while not transaction.ended.wait(_PATIENCE):
+            # Who was to commit it was interrupted on the way.
+            with self._in_turn():
+                pass
+        if transaction.error:
+            raise transaction.error
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Wait for the turn; at its end, commit what is open if nobody waits to go on with it."""
+        with self._counted():
+            self._turn.acquire()
+        try:
+            yield
+        finally:
+            if self._open and (self._waiting == 0 or not self._open.takes_more()):
+                self._open.end()
+                self._open = None
+            self._turn.release()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._counting:
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._waiting -= 1
+
+
+class _Shared:
+    """One transaction, in which threads take turns."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Begin it.
+
+        IMMEDIATE takes the write lock now: a transaction that has read does not fail when it
+        comes to write.
+        """
+        self._connection = engine.connect()
+        try:
+            begin(self._connection, "BEGIN IMMEDIATE")
+        except BaseException:
+            self._connection.close()
+            raise
+        self._whole = self._connection.begin()
+        self._turns = 0
+        #: Set once it is committed, or `error` says why it is not.
+        self.ended = Event()
+        self.error: BaseException | None = None
+
+    def takes_more(self) -> bool:
+        """Whether another turn may be taken."""
+        return self._turns < _MOST and self.error is None
+
+    def end(self) -> None:
+        """Commit it, unless it has ended already. `error` says whether that failed."""
+        if self.ended.is_set():
+            return
+        try:
+            self._whole.commit()
+        except BaseException as error:
+            # SQLite keeps open what it could not commit.
+            self._undo(self._whole, error)
+            if not isinstance(error, SQLAlchemyError):
+                raise
+        else:
+            self._close(None)
+
+    @contextmanager
+    def turn(self) -> Iterator[Connection]:
+        """Give the connection; what is done with it is undone alone if it fails."""
+        # The first has nobody else's work to keep.
+        part = self._connection.begin_nested() if self._turns else self._whole
+        self._turns += 1
+        try:
+            yield self._connection
+            if part is not self._whole:
+                part.commit()
+        except BaseException as error:
+            self._undo(part, error)
+            # Who fails may come back at once, again and again, and the others wait.
+            self._turns = _MOST
+            raise
+
+    def _undo(self, part: Transaction, cause: BaseException) -> None:
+        try:
+            part.rollback()
+        except SQLAlchemyError as error:
+            # SQLite has undone all of it by itself, as it does when the disk is full.
+            self._close(cause if isinstance(cause, SQLAlchemyError) else error)
+        else:
+            if part is self._whole:
+                self._close(cause)
+
+    def _close(self, error: BaseException | None) -> None:
+        is_known = error is None or isinstance(error, SQLAlchemyError)
+        self.error = error if is_known else LedgerError("the ledger was interrupted")
+        self._connection.close()
+        self.ended.set()
