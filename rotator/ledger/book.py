@@ -90,15 +90,9 @@ class Book:
         """
         with writing(self._engine) as connection:
             clock = clock_of(connection, now)
-            query = (
-                select(tables.account)
-                .where(due.is_due(now), due.is_free(connection, clock))
-                .where(tables.account.c.name.in_(names))
-                .limit(limit)
-                # On SQLite this compiles to nothing; there one transaction waits for the other.
-                .with_for_update(skip_locked=True)
+            rows = due.lock_due(
+                connection, names, limit=limit, now=now, clock=clock, owner=self.owner
             )
-            rows = connection.execute(due.longest_first(query)).mappings().all()
             return [self._take(connection, row, clock) for row in rows]
 
     def renew(self, lease: Lease, now: datetime) -> None:

@@ -6,11 +6,12 @@ waiting for its turn, else commits it for all who took part. Each goes on only o
 on the disk, and what one of them gives up is undone without the others.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Lock
 
-from sqlalchemy import Connection, Engine, Transaction
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from rotator.errors import LedgerError
@@ -120,7 +121,7 @@ class _Shared:
             self._whole.commit()
         except BaseException as error:
             # SQLite keeps open what it could not commit.
-            self._undo(self._whole, error)
+            self._undo(error, whole=True)
             if not isinstance(error, SQLAlchemyError):
                 raise
         else:
@@ -129,31 +130,41 @@ class _Shared:
     @contextmanager
     def turn(self) -> Iterator[Connection]:
         """Give the connection; what is done with it is undone alone if it fails."""
-        # The first has nobody else's work to keep.
-        part = self._connection.begin_nested() if self._turns else self._whole
+        is_first = self._turns == 0
         self._turns += 1
         try:
+            if not is_first:
+                self._run("SAVEPOINT turn")
             yield self._connection
-            if part is not self._whole:
-                part.commit()
+            if not is_first:
+                self._run("RELEASE turn")
         except BaseException as error:
-            self._undo(part, error)
+            self._undo(error, whole=is_first)
             # Who fails may come back at once, again and again, and the others wait.
             self._turns = _MOST
             raise
 
-    def _undo(self, part: Transaction, cause: BaseException) -> None:
+    def _undo(self, cause: BaseException, *, whole: bool) -> None:
         try:
-            part.rollback()
-        except SQLAlchemyError as error:
+            if whole:
+                # There is nobody else's work in it.
+                self._whole.rollback()
+            else:
+                self._run("ROLLBACK TO turn")
+                self._run("RELEASE turn")
+        except (SQLAlchemyError, sqlite3.Error) as error:
             # SQLite has undone all of it by itself, as it does when the disk is full.
             self._close(cause if isinstance(cause, SQLAlchemyError) else error)
         else:
-            if part is self._whole:
+            if whole:
                 self._close(cause)
 
+    def _run(self, statement: str) -> None:
+        """Execute a statement that has no result, without what SQLAlchemy does around it."""
+        self._connection.connection.cursor().execute(statement)
+
     def _close(self, error: BaseException | None) -> None:
-        is_known = error is None or isinstance(error, SQLAlchemyError)
+        is_known = error is None or isinstance(error, SQLAlchemyError | sqlite3.Error)
         self.error = error if is_known else LedgerError("the ledger was interrupted")
         self._connection.close()
         self.ended.set()

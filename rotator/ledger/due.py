@@ -1,16 +1,23 @@
 """Which accounts there is something to do for, as far as the ledger can tell."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, union
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    bindparam,
+    or_,
+    select,
+    union,
+)
 
 from rotator.ledger import process, tables
 from rotator.ledger.rows import from_row
 from rotator.model import Rotation, Step
-
-Ts = TypeVar("Ts", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,15 +31,34 @@ class Due:
 
 def due(connection: Connection, now: datetime) -> list[Due]:
     """Give all that is due, whoever is working on it, the longest first."""
-    names = connection.execute(
-        longest_first(select(tables.account.c.name).where(is_due(now)))
-    ).scalars()
-    opened = connection.execute(_open_rotations().where(_is_ready(now))).mappings()
+    names = connection.execute(_DUE_NAMES, {"of_now": now}).scalars()
+    opened = connection.execute(_READY_ROTATIONS, {"of_now": now}).mappings()
     rotations = {row["account"]: from_row(row) for row in opened}
     return [Due(name=name, rotation=rotations.get(name)) for name in names]
 
 
-def is_due(now: datetime) -> ColumnElement[bool]:
+def lock_due(  # noqa: PLR0913  # all but two by name
+    connection: Connection,
+    names: Collection[str],
+    *,
+    limit: int,
+    now: datetime,
+    clock: datetime,
+    owner: str,
+) -> Sequence[RowMapping]:
+    """Give the rows of those of `names` that are due and free, the longest due first, locked.
+
+    Free is one whose lease has run out by `clock`, or is held by a process that is dead. `owner`
+    is this one. What others have locked is passed over.
+    """
+    among = {"of_names": [*names]}
+    owners = connection.execute(_OWNERS, among).scalars()
+    dead = [each for each in owners if each != owner and process.is_dead(each)]
+    known = {"of_now": now, "of_clock": clock, "of_dead": dead, "at_most": limit}
+    return connection.execute(_DUE_AND_FREE, among | known).mappings().all()
+
+
+def _is_due() -> ColumnElement[bool]:
     """Whether an account's next due time has come, or its open rotation has nothing to wait for.
 
     But not one that failed and is to be tried later; and one that is held only for a rotation
@@ -40,12 +66,12 @@ def is_due(now: datetime) -> ColumnElement[bool]:
     that is not due costs nothing.
     """
     account, rotation = tables.account.c, tables.rotation.c
-    waiting = _open_rotations().where(
+    waiting = _OPEN_ROTATIONS.where(
         rotation.account == account.name,
-        or_(rotation.delete_due_at > now, rotation.gate_retry_at > now),
+        or_(rotation.delete_due_at > _NOW, rotation.gate_retry_at > _NOW),
     )
-    come = select(account.name).where(account.next_due_at <= now, ~waiting.exists())
-    ready = select(rotation.account).where(rotation.closed_at.is_(None), _is_ready(now))
+    come = select(account.name).where(account.next_due_at <= _NOW, ~waiting.exists())
+    ready = select(rotation.account).where(rotation.closed_at.is_(None), _is_ready())
     # The answer to a push may have been lost, and only a look tells whether it took effect.
     may_have_pushed = or_(rotation.vault_version.is_not(None), rotation.step == Step.PUSH.value)
     pushed = select(rotation.account).where(rotation.closed_at.is_(None), may_have_pushed)
@@ -53,33 +79,45 @@ def is_due(now: datetime) -> ColumnElement[bool]:
     return and_(
         account.name.in_(union(come, ready)),
         or_(account.hold_reason.is_(None), is_finished),
-        or_(account.retry_at.is_(None), account.retry_at <= now),
+        or_(account.retry_at.is_(None), account.retry_at <= _NOW),
     )
 
 
-def is_free(connection: Connection, clock: datetime) -> ColumnElement[bool]:
+def _is_free() -> ColumnElement[bool]:
     """Whether nobody has an account's lease, or only one who cannot use it any more."""
     account = tables.account.c
-    owners = select(account.lease_owner).where(account.lease_owner.is_not(None)).distinct()
-    dead = [owner for owner in connection.execute(owners).scalars() if process.is_dead(owner)]
     return or_(
         account.lease_owner.is_(None),
-        account.lease_expires_at <= clock,
-        account.lease_owner.in_(dead),
+        account.lease_expires_at <= bindparam("of_clock", type_=tables.Instant()),
+        account.lease_owner.in_(bindparam("of_dead", expanding=True)),
     )
 
 
-def longest_first(query: Select[Ts]) -> Select[Ts]:
-    """Put what has waited longest first."""
-    return query.order_by(tables.account.c.next_due_at, tables.account.c.name)
-
-
-def _is_ready(now: datetime) -> ColumnElement[bool]:
+def _is_ready() -> ColumnElement[bool]:
     """Whether a rotation has no grace and no gate to wait for."""
     due_at, gate_at = tables.rotation.c.delete_due_at, tables.rotation.c.gate_retry_at
-    is_out_of_grace = or_(due_at.is_(None), due_at <= now)
-    return and_(is_out_of_grace, or_(gate_at.is_(None), gate_at <= now))
+    is_out_of_grace = or_(due_at.is_(None), due_at <= _NOW)
+    return and_(is_out_of_grace, or_(gate_at.is_(None), gate_at <= _NOW))
 
 
-def _open_rotations() -> Select[Any]:
-    return select(tables.rotation).where(tables.rotation.c.closed_at.is_(None))
+# -- Statements, put together once: that takes longer than to execute them. ------------------
+
+_NOW = bindparam("of_now", type_=tables.Instant())
+_OPEN_ROTATIONS = select(tables.rotation).where(tables.rotation.c.closed_at.is_(None))
+_READY_ROTATIONS = _OPEN_ROTATIONS.where(_is_ready())
+_LONGEST_FIRST = tables.account.c.next_due_at, tables.account.c.name
+_DUE_NAMES = select(tables.account.c.name).where(_is_due()).order_by(*_LONGEST_FIRST)
+_AMONG_NAMES = tables.account.c.name.in_(bindparam("of_names", expanding=True))
+_OWNERS = (
+    select(tables.account.c.lease_owner)
+    .where(_AMONG_NAMES, tables.account.c.lease_owner.is_not(None))
+    .distinct()
+)
+_DUE_AND_FREE = (
+    select(tables.account.c.name, tables.account.c.fencing_token)
+    .where(_AMONG_NAMES, _is_due(), _is_free())
+    .order_by(*_LONGEST_FIRST)
+    .limit(bindparam("at_most"))
+    # On SQLite this compiles to nothing; there one transaction waits for the other.
+    .with_for_update(skip_locked=True)
+)
