@@ -202,7 +202,13 @@ def _identity(path: str | None) -> tuple[int, int] | None:
 
 def _postgresql(url: URL) -> Engine:
     # A connection that died while idle is noticed before it is used, not in mid-step.
-    engine = create_engine(url.set(query={**_PATIENCE, **url.query}), pool_pre_ping=True)
+    engine = create_engine(
+        url.set(query={**_PATIENCE, **url.query}),
+        pool_pre_ping=True,
+        # All are kept: to connect takes longer than what a connection is used for.
+        pool_size=15,
+        max_overflow=0,
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
