@@ -9,7 +9,7 @@ on the disk, and what one of them gives up is undone without the others.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event, Lock
+from threading import Lock
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -53,39 +53,38 @@ class SharedCommits:
             sqlite3.Error: it could not be begun.
             SQLAlchemyError: it could not be committed.
         """
-        with self._in_turn():
+        self._take_turn()
+        try:
             transaction = self._open = self._open or _Shared(engine)
             with transaction.turn() as connection:
                 yield connection
-        while not transaction.ended.wait(_PATIENCE):
+        finally:
+            self._end_turn()
+        while not transaction.wait(_PATIENCE):
             # Who was to commit it was interrupted on the way.
-            with self._in_turn():
-                pass
+            self._take_turn()
+            self._end_turn()
         if transaction.error:
             raise transaction.error
 
-    @contextmanager
-    def _in_turn(self) -> Iterator[None]:
-        """Wait for the turn; at its end, commit what is open if nobody waits to go on with it."""
-        with self._counted():
-            self._turn.acquire()
-        try:
-            yield
-        finally:
-            if self._open and (self._waiting == 0 or not self._open.takes_more()):
-                self._open.end()
-                self._open = None
-            self._turn.release()
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _take_turn(self) -> None:
         with self._counting:
             self._waiting += 1
         try:
-            yield
+            self._turn.acquire()
         finally:
             with self._counting:
                 self._waiting -= 1
+
+    def _end_turn(self) -> None:
+        """Commit what is open, if nobody waits to go on with it."""
+        try:
+            if self._open and (self._waiting == 0 or not self._open.takes_more()):
+                self._open.end()
+        finally:
+            if self._open and self._open.is_over:
+                self._open = None
+            self._turn.release()
 
 
 class _Shared:
@@ -105,9 +104,19 @@ class _Shared:
             raise
         self._whole = self._connection.begin()
         self._turns = 0
-        #: Set once it is committed, or `error` says why it is not.
-        self.ended = Event()
+        #: It is committed, or `error` says why it is not.
+        self.is_over = False
         self.error: BaseException | None = None
+        #: Held until it is over; an `Event` takes longer to make than most have to wait.
+        self._over = Lock()
+        self._over.acquire()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is over, for so many seconds; give whether it is."""
+        if self.is_over or not self._over.acquire(timeout=seconds):
+            return self.is_over
+        self._over.release()
+        return True
 
     def takes_more(self) -> bool:
         """Whether another turn may be taken."""
@@ -115,7 +124,7 @@ class _Shared:
 
     def end(self) -> None:
         """Commit it, unless it has ended already. `error` says whether that failed."""
-        if self.ended.is_set():
+        if self.is_over:
             return
         try:
             self._whole.commit()
@@ -167,4 +176,5 @@ class _Shared:
         is_known = error is None or isinstance(error, SQLAlchemyError | sqlite3.Error)
         self.error = error if is_known else LedgerError("the ledger was interrupted")
         self._connection.close()
-        self.ended.set()
+        self.is_over = True
+        self._over.release()
