@@ -287,9 +287,19 @@ def _chained(row: tables.Row, entries: Sequence[chain.Entry]) -> tables.Row:
 
 def _upsert_rotation(connection: Connection, rotation: Rotation) -> None:
     values = to_row(rotation)
+    changing = {
+        key: value
+        for key, value in values.items()
+        if key not in _FIXED and not (key in _SET_ONCE and value is None)
+    }
     known = {"of_account": rotation.account, "of_id": rotation.id}
-    if connection.execute(_CHANGED_ROTATION, known | values).rowcount == 0:
+    if connection.execute(_CHANGED_ROTATION, known | changing).rowcount == 0:
         connection.execute(_NEW_ROTATION, values)
+
+
+#: Columns of a rotation that never change, and those that are never empty again once they are
+#: not. To set one to what it is has SQLite write its index anew.
+_FIXED, _SET_ONCE = ("account", "id", "opened_at"), ("closed_at", "delete_due_at")
 
 
 def _seen(sighting: Sighting | None, row: tables.Row, now: datetime) -> tables.Row:
@@ -303,7 +313,8 @@ def _seen(sighting: Sighting | None, row: tables.Row, now: datetime) -> tables.R
         "drift": sighting.drift,
     }
     due_at = sighting.next_due_at or row["next_due_at"] or sighting.first_due_at
-    return values | {"next_due_at": due_at}
+    # Left out where it stays: to set it to what it is has SQLite write its index.
+    return values if due_at == row["next_due_at"] else values | {"next_due_at": due_at}
 
 
 def _tried(row: tables.Row, entries: Sequence[Draft], now: datetime) -> tables.Row:
