@@ -16,8 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from rotator.errors import LedgerError
 
-#: Turns in one transaction, so that the first does not wait for ever and nor do other processes.
-_MOST = 32
+#: Turns in one transaction: more would spare few commits, and let the first wait for too long.
+_MOST = 8
 #: Seconds after which those who wait see for themselves whether anybody is there to commit.
 _PATIENCE = 1.0
 
