@@ -7,11 +7,12 @@ aims are printed for the reader, as a busy machine reaches none of them.
 import argparse
 from collections.abc import Callable, Mapping
 
-from bench import daemon, fleet, growth, rotation, startup
+from bench import daemon, fleet, growth, libraries, rotation, startup
 from bench.figures import Figure, machine, save, show
 
 SECTIONS: Mapping[str, tuple[Callable[[], list[Figure]], ...]] = {
     "rotation": (rotation.over_latency, rotation.beside_script),
+    "libraries": (libraries.alone,),
     "start-up": (startup.start_up,),
     "fleet": (fleet.fleet_on_sqlite, fleet.daemons_on_postgresql),
     "daemon": (daemon.poll, daemon.idle, daemon.due_at_once),
