@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     RowMapping,
@@ -58,12 +59,12 @@ def lock_due(  # noqa: PLR0913  # all but two by name
     return connection.execute(_DUE_AND_FREE, among | known).mappings().all()
 
 
-def _is_due() -> ColumnElement[bool]:
+def _is_due(among: BindParameter[Sequence[str]] | None = None) -> ColumnElement[bool]:
     """Whether an account's next due time has come, or its open rotation has nothing to wait for.
 
     But not one that failed and is to be tried later; and one that is held only for a rotation
     that has pushed, or may have, and if it is frozen not at all. Told by two indexes: an account
-    that is not due costs nothing.
+    that is not due costs nothing, nor does one that is due and not `among` the names given.
     """
     account, rotation = tables.account.c, tables.rotation.c
     waiting = _OPEN_ROTATIONS.where(
@@ -72,6 +73,9 @@ def _is_due() -> ColumnElement[bool]:
     )
     come = select(account.name).where(account.next_due_at <= _NOW, ~waiting.exists())
     ready = select(rotation.account).where(rotation.closed_at.is_(None), _is_ready())
+    if among is not None:
+        come = come.where(account.name.in_(among))
+        ready = ready.where(rotation.account.in_(among))
     # The answer to a push may have been lost, and only a look tells whether it took effect.
     may_have_pushed = or_(rotation.vault_version.is_not(None), rotation.step == Step.PUSH.value)
     pushed = select(rotation.account).where(rotation.closed_at.is_(None), may_have_pushed)
@@ -107,7 +111,8 @@ _OPEN_ROTATIONS = select(tables.rotation).where(tables.rotation.c.closed_at.is_(
 _READY_ROTATIONS = _OPEN_ROTATIONS.where(_is_ready())
 _LONGEST_FIRST = tables.account.c.next_due_at, tables.account.c.name
 _DUE_NAMES = select(tables.account.c.name).where(_is_due()).order_by(*_LONGEST_FIRST)
-_AMONG_NAMES = tables.account.c.name.in_(bindparam("of_names", expanding=True))
+_NAMES: BindParameter[Sequence[str]] = bindparam("of_names", expanding=True)
+_AMONG_NAMES = tables.account.c.name.in_(_NAMES)
 _OWNERS = (
     select(tables.account.c.lease_owner)
     .where(_AMONG_NAMES, tables.account.c.lease_owner.is_not(None))
@@ -115,7 +120,7 @@ _OWNERS = (
 )
 _DUE_AND_FREE = (
     select(tables.account.c.name, tables.account.c.fencing_token)
-    .where(_AMONG_NAMES, _is_due(), _is_free())
+    .where(_AMONG_NAMES, _is_due(_NAMES), _is_free())
     .order_by(*_LONGEST_FIRST)
     .limit(bindparam("at_most"))
     # On SQLite this compiles to nothing; there one transaction waits for the other.

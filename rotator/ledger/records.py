@@ -37,50 +37,43 @@ MOST_NAMES = 500
 
 def records_of(connection: Connection, names: Sequence[str]) -> dict[str, AccountRecord]:
     """Give what is known of each of `names`, in that order."""
-    accounts = connection.execute(_some(select(*COLUMNS), tables.account.c.name, names))
+    accounts = connection.execute(_some(select(*COLUMNS, _LAST_SUCCESS_AT), names))
     known = {row["name"]: row for row in accounts.mappings()}
-    rotations = connection.execute(_last_rotations(names)).mappings()
+    rotations = connection.execute(_some(_LAST_ROTATIONS, names)).mappings()
     last = {row["account"]: row for row in rotations}
-    completed = _some(_last_successes(), tables.rotation.c.account, names)
-    successes = {row.account: row.closed_at for row in connection.execute(completed)}
-    return {
-        name: _record(name, known.get(name), last.get(name), successes.get(name)) for name in names
-    }
+    return {name: _record(name, known.get(name), last.get(name)) for name in names}
 
 
-def _some(query: Select[Any], of_account: Column[Any], names: Sequence[str]) -> Select[Any]:
-    return query.where(of_account.in_(names)) if len(names) <= MOST_NAMES else query
+def _some(query: Select[Any], names: Sequence[str]) -> Select[Any]:
+    return query.where(tables.account.c.name.in_(names)) if len(names) <= MOST_NAMES else query
 
 
-def _last_rotations(names: Sequence[str]) -> Select[Any]:
-    """Find each account's newest rotation."""
-    rotation = tables.rotation
-    found = select(rotation.c.account, func.max(rotation.c.opened_at).label("opened_at"))
-    newest = _some(found.group_by(rotation.c.account), rotation.c.account, names).subquery()
-    at_once = (rotation.c.account == newest.c.account) & (
-        rotation.c.opened_at == newest.c.opened_at
-    )
+# An account's newest rotations are looked up at the end of an index, one account after the other:
+# to group all rotations by account would read those of many years.
+_ROTATION = tables.rotation.c
+_OTHER = tables.rotation.alias("other").c
+_LAST_SUCCESS_AT = (
+    select(_ROTATION.closed_at)
+    .where(_ROTATION.account == tables.account.c.name)
+    .where(_ROTATION.outcome == "completed", _ROTATION.closed_at.is_not(None))
+    .order_by(_ROTATION.closed_at.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("last_success_at")
+)
+_LAST_OPENED_AT = (
+    select(func.max(_OTHER.opened_at)).where(_OTHER.account == tables.account.c.name)
+).scalar_subquery()
+_LAST_ROTATIONS = (
+    select(tables.rotation)
+    .join(tables.account, _ROTATION.account == tables.account.c.name)
+    .where(_ROTATION.opened_at == _LAST_OPENED_AT)
     # Of two that were opened in the same microsecond, the one that is open comes last.
-    return select(rotation).join(newest, at_once).order_by(rotation.c.closed_at.is_(None))
+    .order_by(_ROTATION.closed_at.is_(None))
+)
 
 
-def _last_successes() -> Select[Any]:
-    """Find when each account's newest completed rotation was closed."""
-    rotation = tables.rotation.c
-    closed_at = func.max(rotation.closed_at, type_=tables.Instant()).label("closed_at")
-    return (
-        select(rotation.account, closed_at)
-        .where(rotation.outcome == "completed")
-        .group_by(rotation.account)
-    )
-
-
-def _record(
-    name: str,
-    row: RowMapping | None,
-    last: RowMapping | None,
-    success: Any,  # noqa: ANN401
-) -> AccountRecord:
+def _record(name: str, row: RowMapping | None, last: RowMapping | None) -> AccountRecord:
     if row is None:
         return AccountRecord.blank(name)
     return AccountRecord(
@@ -88,6 +81,6 @@ def _record(
         listed_ids=tuple(json.loads(row["listed_ids"] or "[]")),
         hold=hold_of(dict(row)),
         last_rotation=from_row(last) if last else None,
-        last_success_at=success,
+        last_success_at=row["last_success_at"],
         **{column: row[column] for column in _SAME},
     )

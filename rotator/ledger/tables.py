@@ -120,6 +120,14 @@ Index(
     sqlite_where=rotation.c.closed_at.is_(None),
     postgresql_where=rotation.c.closed_at.is_(None),
 )
+#: How the rotations of the last days ended: of all accounts, and of one.
+for _name, _of in (("rotation_closed_at", ()), ("rotation_account_closed_at", ("account",))):
+    Index(
+        _name,
+        *(rotation.c[column] for column in (*_of, "closed_at", "outcome")),
+        sqlite_where=rotation.c.closed_at.is_not(None),
+        postgresql_where=rotation.c.closed_at.is_not(None),
+    )
 
 entry = Table(
     "entry",
