@@ -7,7 +7,8 @@ than accounts, operations and codes.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 import prometheus_client
@@ -17,6 +18,7 @@ from prometheus_client.registry import Collector
 from rotator.errors import RotatorError
 from rotator.model import Outcome, Report, Step
 from rotator.ports import AccountRecord, Draft
+from rotator.web.families import family, labels
 
 #: How a pass over an account may end, where that is worth counting.
 _OUTCOMES = (Outcome.COMPLETED, Outcome.FAILED, Outcome.REFUSED)
@@ -52,12 +54,6 @@ class Metrics:
         # Their time of creation would be one more metric for each label set.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = prometheus_client.CollectorRegistry()
-        self._rotations = prometheus_client.Counter(
-            "rotator_rotations",
-            "Passes of this process that completed a rotation, failed or were refused",
-            ["account", "outcome"],
-            registry=self._registry,
-        )
         self._duration = prometheus_client.Histogram(
             "rotator_rotation_duration_seconds",
             "From opening a rotation until Vault holds the new secret, its grace left out",
@@ -73,22 +69,23 @@ class Metrics:
         for api, operations in _OPERATIONS.items():
             for operation in operations:
                 self._requests.labels(api, operation, _USUAL.get(operation, "200"))
-        self._accounts: Collection[str] = ()
+        #: Passes by account and how they ended.
+        self._ended: Counter[tuple[str, Outcome]] = Counter()
+        self._accounts: Mapping[str, str] = {}
+        self._records: Records = dict
         self._opened: dict[str, float] = {}
         self._lock = threading.Lock()
         self._gauges = _Gauges(version)
         self._registry.register(self._gauges)
 
-    def watch(self, accounts: Collection[str], records: Records) -> None:
+    def watch(self, accounts: Iterable[str], records: Records) -> None:
         """Tell of these accounts and no others, as `records` knows them."""
-        for name in set(self._accounts) - set(accounts):
-            for outcome in _OUTCOMES:
-                self._rotations.remove(name, outcome.value)
-        for name in accounts:
-            for outcome in _OUTCOMES:
-                self._rotations.labels(name, outcome.value)
-        self._accounts = frozenset(accounts)
-        self._gauges.accounts, self._gauges.records = tuple(accounts), records
+        watched = {name: labels(account=name) for name in accounts}
+        with self._lock:
+            for name, outcome in [*self._ended]:
+                if name not in watched:
+                    del self._ended[name, outcome]
+            self._accounts, self._records = watched, records
 
     def set_token_expiry(self, read: Callable[[], datetime | None]) -> None:
         """Have `read` tell when the Vault token expires; None where that is not known."""
@@ -102,7 +99,8 @@ class Metrics:
         """Count how a pass ended."""
         # Of another configuration, where it is none of these.
         if report.outcome in _OUTCOMES and report.account in self._accounts:
-            self._rotations.labels(report.account, report.outcome.value).inc()
+            with self._lock:
+                self._ended[report.account, report.outcome] += 1
 
     def recorded(self, _name: str, draft: Draft) -> None:
         """Time a rotation by its entries in the ledger."""
@@ -122,24 +120,46 @@ class Metrics:
 
     def rendered(self) -> bytes:
         """Give all of it as text."""
-        return prometheus_client.generate_latest(self._registry)
+        text = "".join(self._of_accounts())
+        return prometheus_client.generate_latest(self._registry) + text.encode()
+
+    def _of_accounts(self) -> Iterator[str]:
+        """Give what each account has; without the ledger, what does without."""
+        accounts, ended = self._accounts, self._ended
+        yield from family(
+            "rotator_rotations_total",
+            "counter",
+            "Passes of this process that completed a rotation, failed or were refused",
+            (
+                (f'{of},outcome="{outcome.value}"', ended[name, outcome])
+                for name, of in accounts.items()
+                for outcome in _OUTCOMES
+            ),
+        )
+        try:
+            records = self._records()
+        except RotatorError:
+            # An alert on what is absent tells more than old figures would.
+            return
+        known = [(of, records.get(name)) for name, of in accounts.items()]
+        for metric, meaning, value in _OF_RECORD:
+            samples = ((of, (value(record) if record else None) or 0) for of, record in known)
+            yield from family(metric, "gauge", meaning, samples)
 
 
 class _Gauges(Collector):
-    """What the ledger knows at the moment of asking."""
+    """What is known at the moment of asking."""
 
     def __init__(self, version: str) -> None:
         self._version = version
-        self.accounts: tuple[str, ...] = ()
-        self.records: Records = dict
         self.token_expiry: Callable[[], datetime | None] = lambda: None
 
     def describe(self) -> Iterable[Metric]:
-        """Name no metrics: that would read the ledger before there is one."""
+        """Name no metrics: that would ask before there is anybody to ask."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Give the gauges; without the ledger, those that do without."""
+        """Give the gauges."""
         yield InfoMetricFamily("rotator_build", "This version", {"version": self._version})
         expiry = self.token_expiry()
         yield GaugeMetricFamily(
@@ -147,18 +167,6 @@ class _Gauges(Collector):
             "When the Vault token expires; 0 where that is not known",
             expiry.timestamp() if expiry else 0,
         )
-        try:
-            records = self.records()
-        except RotatorError:
-            # An alert on what is absent tells more than old figures would.
-            return
-        known = [(name, records.get(name)) for name in self.accounts]
-        for metric, text, value in _OF_RECORD:
-            family = GaugeMetricFamily(metric, text, labels=["account"])
-            for name, record in known:
-                found = value(record) if record else None
-                family.add_metric([name], found or 0)
-            yield family
 
 
 def _seconds(at: datetime | None) -> float | None:

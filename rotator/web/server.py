@@ -1,9 +1,11 @@
 """The HTTP server, in a thread of the daemon's process."""
 
+import asyncio
 import logging
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -12,6 +14,8 @@ from starlette.types import ASGIApp
 _MOST_AT_ONCE = 64
 #: How long requests under way may take at the end, in seconds.
 _PATIENCE = 2
+#: How often the date is read that answers carry, in seconds.
+_TICK = 1.0
 
 
 class Server:
@@ -36,7 +40,7 @@ class Server:
             timeout_graceful_shutdown=_PATIENCE,
             ws="none",
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Patient(config)
         self._listening = listening
         # Not waited for for ever: a request may wait for Vault.
         self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
@@ -47,7 +51,7 @@ class Server:
 
     def stop(self) -> None:
         """Accept nothing more and end when what is under way has ended."""
-        self._server.should_exit = True
+        self._server.end()
 
     def join(self, deadline: float) -> bool:
         """Wait for the end, until `deadline` at most (monotonic); give whether it has come."""
@@ -57,3 +61,27 @@ class Server:
     def _serve(self) -> None:
         # It leaves signals alone, as it is not in the main thread.
         self._server.run(sockets=[self._listening])
+
+
+class _Patient(uvicorn.Server):
+    """Waits to be told to end: uvicorn's own looks ten times a second, and each look wakes it."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._over = asyncio.Event()
+
+    def end(self) -> None:
+        """Have it end soon; from another thread."""
+        self.should_exit = True
+        if self._loop:
+            # Where it has ended already, its loop is closed.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._over.set)
+
+    async def main_loop(self) -> None:
+        """Run until told to end; each tick reads the date."""
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(counter=0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), timeout=_TICK)

@@ -322,3 +322,15 @@ def test_a_history_is_read_page_by_page(visitor: Visitor) -> None:
     assert "secret_id=id-11<" in older
     assert "older" not in older
     assert "the chain is broken: entry 1 was changed" in newest
+
+
+def test_the_server_ends_when_it_is_told_to(
+    ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at its next look: at rest it hardly wakes."""
+    monkeypatch.setattr("rotator.web.server._TICK", 3600)
+    visitor = Visitor(ledger_url, tmp_path)
+    answer = visitor.get("/healthz")
+
+    assert "date" in answer.headers
+    visitor.close()

@@ -2,10 +2,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from rotator.errors import LedgerError
 from rotator.model import Outcome, Report, Step
 from rotator.ports import AccountRecord, Draft
+from rotator.web.families import family, labels
 from rotator.web.metrics import Metrics
 from tests.unit.test_cli_fleet import account
 from tests.unit.test_standing import HOLD, NOW
@@ -169,3 +171,24 @@ def test_the_token_expiry_is_told_where_it_is_known() -> None:
 
     name = "rotator_vault_token_expiry_timestamp_seconds"
     assert samples(metrics)[name] == expiry.timestamp()
+
+
+def test_a_label_may_be_any_text() -> None:
+    """Prometheus would read a bare quotation mark as its end, and drop the whole answer."""
+    lines = list(family("m", "gauge", "What it means", [(labels(account='a"b\\c\nd'), True)]))
+
+    assert lines == [
+        "# HELP m What it means\n",
+        "# TYPE m gauge\n",
+        'm{account="a\\"b\\\\c\\nd"} 1.0\n',
+    ]
+
+
+def test_what_is_rendered_is_what_prometheus_reads() -> None:
+    """Its own parser finds every family, with its kind."""
+    text = made("a", records={"a": record("a")}).rendered().decode()
+    kinds = {each.name: each.type for each in text_string_to_metric_families(text)}
+
+    assert kinds["rotator_rotations"] == "counter"
+    assert kinds["rotator_account_held"] == "gauge"
+    assert kinds["rotator_rotation_duration_seconds"] == "histogram"
