@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, String, bindparam, func, select, text
 
 from rotator.ledger import chain, tables
 from rotator.ledger.database import reading
@@ -183,10 +183,9 @@ class Queries:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        query = select(tables.account.c.chain_seq, tables.account.c.chain_head)
         head, count, has_anchor, fault = chain.GENESIS, 0, anchor == chain.GENESIS, None
         with reading(self._engine) as connection:
-            row = connection.execute(query.where(tables.account.c.name == name)).first()
+            row = connection.execute(_END, {"of_name": name}).first()
             for entry in _entries(connection, name):
                 fault = chain.fault(entry, prev_hash=head, seq=count + 1)
                 if fault:
@@ -217,12 +216,20 @@ _TRIGGERS = {
 
 
 def _entries(connection: Connection, name: str | None) -> Iterator[chain.Entry]:
-    query = select(tables.entry).order_by(tables.entry.c.account, tables.entry.c.seq)
-    if name is not None:
-        query = query.where(tables.entry.c.account == name)
-    with connection.execution_options(yield_per=BATCH).execute(query) as streamed:
+    query = _ENTRIES if name is None else _ENTRIES_OF
+    streaming = connection.execution_options(yield_per=BATCH)
+    with streaming.execute(query, {"of_name": name} if name is not None else {}) as streamed:
         for rows in streamed.partitions():
             yield from map(chain.Entry._make, rows)
+
+
+# Put together once: of an account with a short chain, that takes longer than to follow it.
+_OF_NAME = bindparam("of_name", type_=String)
+_END = select(tables.account.c.chain_seq, tables.account.c.chain_head).where(
+    tables.account.c.name == _OF_NAME
+)
+_ENTRIES = select(tables.entry).order_by(tables.entry.c.account, tables.entry.c.seq)
+_ENTRIES_OF = _ENTRIES.where(tables.entry.c.account == _OF_NAME)
 
 
 def _day(dialect: str) -> ColumnElement[Any]:

@@ -121,6 +121,17 @@ class _Place:
     now: State = State.NEW
     is_late: bool = False
 
+    def at(self, now: datetime) -> "_Place":
+        """Tell how it stands now."""
+        self.is_late = self.late_from is not None and now > self.late_from
+        self.now = self.state
+        if self.state not in _TOLD_FIRST:
+            if self.is_late:
+                self.now = State.OVERDUE
+            elif self.state is State.HEALTHY and self.due_from is not None and now >= self.due_from:
+                self.now = State.DUE
+        return self
+
     @property
     def rank(self) -> int:
         """Where it stands: what is held and late with what is late."""
@@ -161,13 +172,6 @@ class Board:
             upcoming=_upcoming(places, now),
         )
 
-    def one(self, name: str, records: Mapping[str, AccountRecord], now: datetime) -> Shown | None:
-        """Tell how one account stands; None where it is not configured."""
-        account = next((each for each in self._accounts if each.name == name), None)
-        if account is None:
-            return None
-        return _shown(self._placed(account, records.get(name), now), now)
-
     def standings(self, records: Mapping[str, AccountRecord], now: datetime) -> Iterable[Standing]:
         """Tell how each stands, in the order of the configuration."""
         for account in self._accounts:
@@ -186,15 +190,12 @@ class Board:
         if place is None or place.record is not record:
             place = self._places[account.name] = _place(account, record, now)
             self._is_new = True
-        late_from, due_from = place.late_from, place.due_from
-        place.is_late = late_from is not None and now > late_from
-        place.now = place.state
-        if place.state not in _TOLD_FIRST:
-            if place.is_late:
-                place.now = State.OVERDUE
-            elif place.state is State.HEALTHY and due_from is not None and now >= due_from:
-                place.now = State.DUE
-        return place
+        return place.at(now)
+
+
+def stands(account: Account, record: AccountRecord, now: datetime) -> Shown:
+    """Tell how one account stands, whatever there is of others."""
+    return _shown(_place(account, record, now).at(now), now)
 
 
 def _place(account: Account, record: AccountRecord | None, now: datetime) -> _Place:

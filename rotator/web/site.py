@@ -18,7 +18,7 @@ from starlette.routing import Route
 from rotator.errors import RotatorError
 from rotator.ledger.chain import Entry
 from rotator.ports import AccountRecord
-from rotator.web.board import Board, Glance, Question, Shown, State
+from rotator.web.board import Board, Glance, Question, Shown, State, stands
 from rotator.web.metrics import Metrics
 from rotator.web.pages import AT_REST, AT_WORK, files, rendered
 from rotator.web.rows import Row, distance, line, policy_facts, row
@@ -248,9 +248,12 @@ class View:
             return self._board.look(self.records(), question, now)
 
     def one(self, name: str, now: datetime) -> Shown | None:
-        """Give one account; None where there is none of that name."""
-        with self._lock:
-            return self._board.one(name, self.records(), now)
+        """Give one account, without a look at the others; None where there is none of that name."""
+        account = self.wiring.accounts.get(name)
+        if account is None:
+            return None
+        (record,) = self.wiring.queries.accounts([name])
+        return stands(account, record, now)
 
     def standings(self, now: datetime) -> list[dict[str, object]]:
         """Give what `status --json` prints of each account."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rotator.ports import AccountRecord
-from rotator.web.board import PAGE, Board, Glance, Question, State
+from rotator.web.board import PAGE, Board, Glance, Question, State, stands
 from tests.unit.test_cli_fleet import account
 from tests.unit.test_standing import COMPLETED, FAILED, HOLD, NOW, ROTATING, WAITING
 
@@ -180,17 +180,13 @@ def test_a_query_may_be_anything(given: dict[str, str], question: Question) -> N
     assert Question.of(given) == question
 
 
-def test_one_account_is_found_by_its_name() -> None:
-    """One that is not configured is none, whatever the ledger knows."""
-    board = Board([account("a"), account("new")])
-    records = {"a": record("a", hold=HOLD), "b": record("b")}
-    found, new = board.one("a", records, NOW), board.one("new", records, NOW)
+@pytest.mark.parametrize("state", State)
+def test_one_account_stands_as_it_does_among_the_others(state: State) -> None:
+    """Its own page and the first one tell the same of it."""
+    shown = stands(account(state.value), RECORDS[state.value], NOW)
 
-    assert found
-    assert found.state is State.HELD
-    assert new
-    assert new.state is State.NEW
-    assert board.one("b", records, NOW) is None
+    assert shown.state is state
+    assert shown in look().shown
 
 
 def test_standings_come_in_the_order_of_the_configuration() -> None:
