@@ -41,6 +41,8 @@ def short(identifier: str | None) -> str:
 
 def printable(text: str) -> str:
     """Replace what a terminal would obey instead of show."""
+    if text.isprintable():
+        return text
     return "".join(
         character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}"
         for character in text
