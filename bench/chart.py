@@ -7,7 +7,18 @@ from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 380, 60, 190, 16, 44
 #: Told apart on a light and on a dark page, and by the colour-blind.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888")
+COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#888888",
+    "#7a5cd6",
+    "#8a6d3b",
+    "#b22222",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

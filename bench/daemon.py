@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from rotator.wiring import Wiring
 SECTION = "daemon"
 IDLE, MANY, DUE, WORKERS = 10_000, 100_000, 1_000, 32
 #: Seconds that the daemon is left alone before, and while, it is watched.
-SETTLE, WATCH = 20.0, 60.0
+SETTLE, WATCH = 30.0, 600.0
 #: Seconds per request, and how many requests a rotation without a grace waits for.
 VONAGE_LATENCY, VAULT_LATENCY, VONAGE_CALLS, VAULT_CALLS = 0.100, 0.005, 4, 6
 ROUNDS = 50
@@ -32,20 +31,22 @@ ROUNDS = 50
 
 def idle() -> list[Figure]:
     """Let a daemon with nothing to do run for a while."""
-    with _quiet(IDLE, servers_too=True) as config:
+    with _quiet(IDLE, simulated_too=True) as config:
         command = [*ROTATOR, "--config", str(config), "run"]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
             try:
                 time.sleep(SETTLE)
-                before = _cpu(process.pid)
+                cpu, wake_ups = _cpu(process.pid), _wake_ups(process.pid)
                 time.sleep(WATCH)
-                percent = (_cpu(process.pid) - before) / WATCH * 100
+                percent = (_cpu(process.pid) - cpu) / WATCH * 100
+                rate = (_wake_ups(process.pid) - wake_ups) / WATCH
                 megabytes = _resident(process.pid)
             finally:
                 process.terminate()
-    name = f"idle, {IDLE:,} accounts"
+    name = f"idle for {WATCH / 60:.0f} minutes, {IDLE:,} accounts"
     return [
         Figure(section=SECTION, what=f"{name}: of a core", unit="%", ours=percent, aim="<= 0.5"),
+        Figure(section=SECTION, what=f"{name}: wake-ups", unit="/s", ours=rate),
         Figure(section=SECTION, what=f"{name}: memory", unit="MB", ours=megabytes, aim="<= 150"),
     ]
 
@@ -114,38 +115,32 @@ def _milliseconds(wiring: Wiring) -> float:
 
 
 @contextmanager
-def _quiet(count: int, *, servers_too: bool = False) -> Iterator[Path]:
-    """Give a configuration of so many accounts, all of them just seen and none of them due."""
-    with tempfile.TemporaryDirectory() as folder, servers("0ms", "0ms") as simulated:
-        head = simulated.config.read_text(encoding="utf-8").partition("[[accounts]]")[0]
-        config = Path(folder) / "config.toml"
-        ledger = f"sqlite:///{folder}/ledger.db"
-        lines = [line for line in head.splitlines() if not line.startswith("url = ")]
-        text = "\n".join(lines).replace("[ledger]", f'[ledger]\nurl = "{ledger}"')
-        names = [f"account-{number}" for number in range(count if servers_too else 1)]
-        config.write_text(
-            "\n".join(
-                [
-                    text,
-                    *(
-                        f'[[accounts]]\nname = "{name}"\napi_key = "key{number}"\n'
-                        f'vault_path = "vonage/{name}"'
-                        for number, name in enumerate(names)
-                    ),
-                ]
-            )
-        )
-        every = [f"account-{number}" for number in range(count)]
-        _fill(ledger, every, due_in=timedelta(days=1))
-        yield config
+def _quiet(count: int, *, simulated_too: bool = False) -> Iterator[Path]:
+    """Give a configuration whose ledger has so many accounts, all just seen and none of them due.
+
+    It names all of them if they are `simulated_too`, and else only one.
+    """
+    with servers("0ms", "0ms", accounts=count if simulated_too else 1) as simulated:
+        # A daemon serves its page, unless it is told not to.
+        text = simulated.config.read_text(encoding="utf-8")
+        text = text.replace('listen = ""', 'listen = "127.0.0.1:0"')
+        simulated.config.write_text(text, encoding="utf-8")
+        settings = load(simulated.config, {})
+        configured = [account.name for account in settings.accounts]
+        others = [f"other-{number}" for number in range(count - len(configured))]
+        names, due_in = [*configured, *others], timedelta(days=1)
+        _fill(settings.ledger.read_url(), names, due_in=due_in, waiting=others[::30])
+        yield simulated.config
 
 
-def _fill(ledger: str, names: Sequence[str], *, due_in: timedelta) -> None:
-    """Record accounts as just seen; a thirtieth of those that are not due is in its grace."""
+def _fill(
+    ledger: str, names: Sequence[str], *, due_in: timedelta, waiting: Sequence[str] = ()
+) -> None:
+    """Record accounts as just seen, those that are `waiting` in their grace."""
     database, now = open_database(ledger), datetime.now(UTC)
     schema.upgrade(database)
     rows = [{"name": name, "seen_at": now, "next_due_at": now + due_in} for name in names]
-    waiting = [
+    opened = [
         {
             "account": name,
             "id": "r",
@@ -158,12 +153,12 @@ def _fill(ledger: str, names: Sequence[str], *, due_in: timedelta) -> None:
             "verified_at": now,
             "delete_due_at": now + timedelta(days=1),
         }
-        for name in names[::30]
+        for name in waiting
     ]
     with writing(database) as connection:
         connection.execute(insert(tables.account), rows)
-        if due_in > timedelta():
-            connection.execute(insert(tables.rotation), waiting)
+        if opened:
+            connection.execute(insert(tables.rotation), opened)
     database.dispose()
 
 
@@ -171,6 +166,14 @@ def _cpu(pid: int) -> float:
     """Give the seconds of CPU that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _wake_ups(pid: int) -> int:
+    """Count how often the threads of a process waited for something and were woken."""
+    texts = [
+        each.read_text(encoding="utf-8") for each in Path("/proc").glob(f"{pid}/task/*/status")
+    ]
+    return sum(int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0]) for text in texts)
 
 
 def _resident(pid: int) -> float:

@@ -11,107 +11,29 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine
 
-from rotator.ledger import chain, schema, tables
+from bench.past import DUE_IN, drafts, fill
+from rotator.ledger import schema
 from rotator.ledger.book import Book
-from rotator.ledger.database import open_database, writing
+from rotator.ledger.database import open_database
 from rotator.ledger.queries import Queries
-from rotator.ledger.rows import to_row
 from rotator.model import Rotation, Step
-from rotator.ports import Draft, Sighting
+from rotator.ports import Sighting
 from tests.harness import figures
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
-#: Entries of one rotation, as the engine writes them.
-STEPS = (
-    ("opened", Step.OPEN),
-    ("intent", Step.STAGE),
-    ("done", Step.STAGE),
-    ("intent", Step.CREATE),
-    ("done", Step.CREATE),
-    ("done", Step.PROBE),
-    ("intent", Step.PUSH),
-    ("done", Step.PUSH),
-    ("done", Step.VERIFY),
-    ("intent", Step.CLEAR),
-    ("done", Step.CLEAR),
-    ("intent", Step.DELETE),
-    ("done", Step.DELETE),
-    ("closed", Step.COMPLETE),
-)
-ROWS_AT_ONCE = 20_000
 COMMITS = 300
-
-
-def drafts(count: int) -> Iterator[Draft]:
-    """Make the entries of rotations that follow each other."""
-    for number in range(count):
-        event, step = STEPS[number % len(STEPS)]
-        yield Draft(
-            event=event,
-            step=step,
-            rotation_id=f"0b8e7a5c-6f0e-4d7b-9c55-{number // len(STEPS):012}",
-            detail={"secret_id": f"ad6dc56f-07b5-46e1-a527-{number:012}", "vault_version": number},
-        )
-
-
-def rotations(account: str, entries: int) -> Iterator[Rotation]:
-    """Make the rotations that so many entries belong to."""
-    for number in range(entries // len(STEPS)):
-        at = START + timedelta(days=number)
-        yield Rotation(
-            id=f"0b8e7a5c-6f0e-4d7b-9c55-{number:012}",
-            account=account,
-            reason="due",
-            step=Step.COMPLETE,
-            predecessor_id=f"old-{number}",
-            new_id=f"new-{number}",
-            grace=timedelta(days=1),
-            opened_at=at,
-            verified_at=at,
-            closed_at=at,
-            outcome="completed",
-        )
-
-
-def chained(account: str, count: int) -> Iterator[chain.Entry]:
-    """Chain an account's entries, a second apart."""
-    head = chain.GENESIS
-    for seq, draft in enumerate(drafts(count), start=1):
-        at = START + timedelta(seconds=seq)
-        entry = chain.linked(draft, account=account, at=at, seq=seq, prev_hash=head)
-        yield entry
-        head = entry.hash
-
-
-def fill(engine: Engine, names: list[str], each: int) -> None:
-    """Give every account so many entries and the rotations they belong to."""
-    with writing(engine) as connection:
-        for name in names:
-            account = {"name": name, "next_due_at": START, "listed_ids": '["new","old"]'}
-            connection.execute(insert(tables.account), account)
-            rows = [to_row(rotation) for rotation in rotations(name, each)]
-            if rows:
-                connection.execute(insert(tables.rotation), rows)
-            entries, head = chained(name, each), chain.GENESIS
-            while part := list(islice(entries, ROWS_AT_ONCE)):
-                head = part[-1].hash
-                connection.execute(insert(tables.entry), [entry._asdict() for entry in part])
-            row = tables.account.update().where(tables.account.c.name == name)
-            connection.execute(row.values(chain_seq=each, chain_head=head))
 
 
 def commit_times(book: Book, name: str) -> list[float]:
     """Time commits as the engine makes them: an outcome, the next intent, and a sighting."""
-    sighting = Sighting(listed_ids=("a", "b"), current_id="a", current_since=START, drift=None)
+    sighting = Sighting(listed_ids=("a", "b"), current_id="a", current_since=None, drift=None)
     now, times = datetime.now(UTC), []
     lease = book.claim(name, now)
     for number in range(COMMITS):
@@ -147,10 +69,12 @@ def report(engine: Engine, entries: int, accounts: int) -> None:
     names, each = [f"account-{number:05}" for number in range(accounts)], entries // accounts
     schema.upgrade(engine)
     began = time.perf_counter()
-    fill(engine, names, each)
+    now = datetime.now(UTC)
+    fill(engine, names, each, now)
     print(f"{each * accounts:,} entries of {accounts:,} accounts in {engine.dialect.name}")
     show("made in", time.perf_counter() - began)
 
+    due = now + DUE_IN
     queries, book = Queries(engine), Book(engine, lease_seconds=600)
 
     def verify() -> None:
@@ -173,7 +97,10 @@ def report(engine: Engine, entries: int, accounts: int) -> None:
     show("history, newest 100 of all", timed(lambda: queries.history(None, limit=100)))
     show("history, newest 100 of one", timed(lambda: queries.history(names[0], limit=100)))
     show("recall", timed(lambda: book.recall(names[0])))
-    show("claim what is due, 8 of all", timed(lambda: book.claim_due(names, limit=8, now=START)))
+    show(
+        "claim what is due, 8 of all",
+        timed(lambda: book.claim_due(names, limit=8, now=due)),
+    )
     times = sorted(commit_times(book, names[-1]))
     show("commit, median", statistics.median(times))
     show("commit, 99th of 100", times[len(times) * 99 // 100])

@@ -9,6 +9,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -39,9 +40,9 @@ def main() -> None:
         database = open_database(url)
         schema.upgrade(database)
         _fill(database, given.accounts)
-        config = Path(folder) / "config.toml"
-        config.write_text(_config(url, given.accounts))
-        with Wiring(load(config, {}), {}) as wiring:
+        path = Path(folder) / "config.toml"
+        path.write_text(config(url, (f"account-{number:05}" for number in range(given.accounts))))
+        with Wiring(load(path, {}), {}) as wiring:
             _time(wiring)
         database.dispose()
 
@@ -105,14 +106,14 @@ def _fill(database: Engine, count: int) -> None:
         connection.execute(insert(tables.rotation), rotations)
 
 
-def _config(url: str, count: int) -> str:
+def config(url: str, names: Iterable[str], *, listen: str = "127.0.0.1:0") -> str:
+    """Give a configuration of these accounts, with the ledger at `url` and no Vault to reach."""
     accounts = (
-        f'[[accounts]]\nname = "account-{number:05}"\napi_key = "{number:08}"\n'
-        f'vault_path = "vonage/account-{number:05}"\n'
-        for number in range(count)
+        f'[[accounts]]\nname = "{name}"\napi_key = "{number:08}"\nvault_path = "vonage/{name}"\n'
+        for number, name in enumerate(names)
     )
     head = f'[vault]\naddress = "http://127.0.0.1:1"\n[ledger]\nurl = "{url}"\n'
-    return head + "".join(accounts)
+    return f'{head}[daemon]\nlisten = "{listen}"\n' + "".join(accounts)
 
 
 if __name__ == "__main__":
