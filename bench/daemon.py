@@ -1,6 +1,5 @@
 """The daemon with many accounts: at rest, polling, and with a thousand of them due at once."""
 
-import os
 import re
 import subprocess
 import time
@@ -13,6 +12,7 @@ from statistics import median
 from sqlalchemy import insert
 
 from bench.figures import Figure
+from bench.processes import cpu, resident, wake_ups
 from bench.servers import ROTATOR, servers
 from rotator.config import load
 from rotator.ledger import schema, tables
@@ -36,11 +36,11 @@ def idle() -> list[Figure]:
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
             try:
                 time.sleep(SETTLE)
-                cpu, wake_ups = _cpu(process.pid), _wake_ups(process.pid)
+                before, woken = cpu(process.pid), wake_ups(process.pid)
                 time.sleep(WATCH)
-                percent = (_cpu(process.pid) - cpu) / WATCH * 100
-                rate = (_wake_ups(process.pid) - wake_ups) / WATCH
-                megabytes = _resident(process.pid)
+                percent = (cpu(process.pid) - before) / WATCH * 100
+                rate = (wake_ups(process.pid) - woken) / WATCH
+                megabytes = resident(process.pid)
             finally:
                 process.terminate()
     name = f"idle for {WATCH / 60:.0f} minutes, {IDLE:,} accounts"
@@ -81,7 +81,7 @@ def due_at_once() -> list[Figure]:
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
             try:
                 began, ended = _span(queries)
-                used = _cpu(process.pid)
+                used = cpu(process.pid)
             finally:
                 process.terminate()
         database.dispose()
@@ -160,23 +160,3 @@ def _fill(
         if opened:
             connection.execute(insert(tables.rotation), opened)
     database.dispose()
-
-
-def _cpu(pid: int) -> float:
-    """Give the seconds of CPU that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _wake_ups(pid: int) -> int:
-    """Count how often the threads of a process waited for something and were woken."""
-    texts = [
-        each.read_text(encoding="utf-8") for each in Path("/proc").glob(f"{pid}/task/*/status")
-    ]
-    return sum(int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0]) for text in texts)
-
-
-def _resident(pid: int) -> float:
-    """Give the megabytes that a process has in memory."""
-    text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    return int(text.partition("VmRSS:")[2].split()[0]) / 1000

@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from sqlalchemy import Engine, func, insert, select
 
 from bench.figures import Figure
+from bench.processes import cpu, cpu_of_family, cpu_of_machine
 from bench.rotation import REQUEST, VAULT_LATENCY
 from bench.servers import ROTATOR, Servers, servers
 from rotator import logs
@@ -93,21 +95,36 @@ def daemons_on_postgresql(accounts: int = ACCOUNTS, workers: int = 32) -> list[F
             servers("100ms", "5ms", accounts=accounts) as simulated,
             postgresql() as url,
         ):
-            seconds = shared(simulated, url, daemons=daemons, workers=workers)
+            seconds, used = shared(simulated, url, daemons=daemons, workers=workers)
+        name = f"{accounts} due accounts, {daemons} daemons of {workers}"
         figures.append(
             Figure(
                 section="daemons",
-                what=f"{accounts} due accounts, {daemons} daemons of {workers} / latency bound",
+                what=f"{name} / latency bound",
                 unit="s",
                 ours=seconds,
                 floor=accounts * ONE / workers / daemons,
             )
         )
+        figures += [
+            Figure(
+                section="daemons",
+                what=f"{name}: CPU of the {whose}",
+                unit="%",
+                ours=percent,
+            )
+            for whose, percent in used.items()
+        ]
     return figures
 
 
-def shared(simulated: Servers, url: str, *, daemons: int, workers: int) -> float:
-    """Run daemons until every account is rotated; give the seconds from the first rotation on.
+def shared(
+    simulated: Servers, url: str, *, daemons: int, workers: int
+) -> tuple[float, dict[str, float]]:
+    """Run daemons until every account is rotated.
+
+    Gives the seconds from the first rotation on, and who used how much of one core from the
+    daemons' start on, in percent.
 
     Raises:
         RuntimeError: an account was rotated twice.
@@ -123,12 +140,22 @@ def shared(simulated: Servers, url: str, *, daemons: int, workers: int) -> float
     database = open_database(url)
     names = [account["name"] for account in simulated.ready["accounts"]]
     make_due(database, names)
+    server = int(Path(str(database.url.query["host"]), "postmaster.pid").read_text().split()[0])
+    began_at = time.monotonic()
+    before = cpu(simulated.pid), cpu_of_family(server), cpu_of_machine()
     processes = [
         subprocess.Popen([*ROTATOR, "--log-level", "error", "run"], env=environ)
         for _ in range(daemons)
     ]
     try:
         began, ended = finished(database, len(names))
+        used = {
+            "daemons": sum(cpu(process.pid) for process in processes),
+            "simulators": cpu(simulated.pid) - before[0],
+            "database": cpu_of_family(server) - before[1],
+            "machine": cpu_of_machine() - before[2],
+        }
+        watched = time.monotonic() - began_at
     finally:
         for process in processes:
             process.terminate()
@@ -139,7 +166,8 @@ def shared(simulated: Servers, url: str, *, daemons: int, workers: int) -> float
     database.dispose()
     if opened != len(names):
         raise RuntimeError(opened)
-    return (ended - began).total_seconds()
+    percent = {whose: 100 * seconds / watched for whose, seconds in used.items()}
+    return (ended - began).total_seconds(), percent
 
 
 def make_due(database: Engine, names: Sequence[str]) -> None:

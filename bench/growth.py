@@ -19,6 +19,7 @@ from bench.chart import Line, drawn
 from bench.figures import Figure
 from bench.page import config
 from bench.past import DUE_IN, fill
+from bench.processes import resident
 from bench.servers import ROTATOR
 from rotator.daemon.poll import OFFERED
 from rotator.ledger import schema
@@ -69,6 +70,9 @@ def measured(accounts: int, each: int) -> Measured:
         database = open_database(url)
         schema.upgrade(database)
         fill(database, names, each, now)
+        # Once closed, SQLite's log of all that was written is gone, and then it is on the disk.
+        database.dispose()
+        os.sync()
         queried = of_queries(database, names, now)
         database.dispose()
         listen, path = free_address(), Path(folder) / "config.toml"
@@ -118,7 +122,7 @@ def of_daemon(path: Path, listen: str, names: Sequence[str]) -> Measured:
             fetch(f"http://{listen}{where}", process)
             times = [fetch(f"http://{listen}{where}", process) for _ in range(RUNS)]
             found[what, "ms"] = statistics.median(times) * 1000
-        found["daemon", "MB"] = _most_resident(process.pid)
+        found["daemon", "MB"] = resident(process.pid, most=True)
     return found
 
 
@@ -170,7 +174,7 @@ def figures(what: str, grown: Mapping[int, Measured]) -> list[Figure]:
     return [
         Figure(
             section="growth",
-            what=f"{name}: {count:,} {what}",
+            what=f"{name}{', memory' if unit == 'MB' else ''}: {count:,} {what}",
             unit=unit,
             ours=grown[count][name, unit],
             floor=grown[smallest][name, unit],
@@ -198,9 +202,3 @@ def _run(arguments: Sequence[str], path: Path) -> tuple[float, float]:
     began = time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return time.perf_counter() - began, int(done.stderr.split()[-1]) / 1000
-
-
-def _most_resident(pid: int) -> float:
-    """Give the most megabytes that a process had in memory."""
-    text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    return int(text.partition("VmHWM:")[2].split()[0]) / 1000

@@ -21,6 +21,8 @@ class Servers:
     #: What `rotator sim` prints when it is ready.
     ready: dict[str, Any]
     config: Path
+    #: Of the process that both are.
+    pid: int
 
     def requests(self) -> tuple[int, int]:
         """Count the requests that Vonage and Vault have received."""
@@ -38,7 +40,8 @@ def servers(vonage: str, vault: str, *, accounts: int = 1) -> Iterator[Servers]:
             if process.stdout is None:
                 raise RuntimeError
             try:
-                yield Servers(ready=json.loads(process.stdout.readline()), config=config)
+                ready = json.loads(process.stdout.readline())
+                yield Servers(ready=ready, config=config, pid=process.pid)
             finally:
                 process.terminate()
 
