@@ -145,6 +145,8 @@ clean: ## remove the environments and everything built or cached
 		.pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find $(CHECKED) -name __pycache__ -prune -exec rm -rf {} +
 
+# The locks are whole, so that nothing is resolved again: they have no extras, and for one
+# (`coverage[toml]`) pip takes a release that came out since, and refuses it for having no hash.
 # An environment is made anew when its locks change; a changed pyproject.toml installs the
 # project again, so that its commands and version are right.
 $(VENV)/dependencies.stamp: LOCKS := requirements-dev.lock
@@ -159,7 +161,7 @@ $(DEMO_VENV)/dependencies.stamp: requirements.lock requirements-build.lock
 		exit 1; }
 	@echo "making $* with $(PYTHON), half a minute"
 	@$(PYTHON) -m venv --clear $*
-	@$*/bin/python $(PIP_INSTALL) --require-hashes $(addprefix -r ,$(LOCKS))
+	@$*/bin/python $(PIP_INSTALL) --no-deps --require-hashes $(addprefix -r ,$(LOCKS))
 	@touch $@
 
 %/project.stamp: %/dependencies.stamp pyproject.toml
