@@ -163,6 +163,20 @@ def test_what_looks_like_a_secret_is_masked(script: Script, said: str, kept: str
     assert call(command=(program,)) == f"exit status 1: {kept}"
 
 
+@pytest.mark.parametrize(
+    "part", ["secret-", "secret-id-", "eyJ-", "a-", "token=", "://a:", "Bearer "]
+)
+def test_what_is_said_over_and_over_is_read_quickly(script: Script, part: str) -> None:
+    """However a hook repeats itself, nobody else has to wait for what it said to be masked."""
+    (program,) = script("")
+    Path(program).write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{part * 4096}\nEND\nexit 1\n")
+    before = time.thread_time()
+    reason = call(command=(program,))
+
+    assert str(reason).startswith("exit status 1: ")
+    assert time.thread_time() - before < 1
+
+
 def test_a_value_is_masked_before_the_line_is_cut(script: Script) -> None:
     """Half a value at the end of what is kept would be nobody's."""
     value = SecretValue("Xy7pQ2mN8vB4kL1zR5tW9cD3f")
