@@ -133,7 +133,9 @@ def taken_over(rotation: Rotation, request: Request) -> tuple[Rotation, Draft] |
     is_leaked = "compromised" in (rotation.reason, request.reason)
     reason = "compromised" if is_leaked else request.reason
     grace = rotation.grace if request.grace is None else request.grace
-    after = replace(rotation, reason=reason, grace=grace)
+    # What waits for a window does not any more; what is verified waits for a gate.
+    retry_at = rotation.gate_retry_at if rotation.verified_at else None
+    after = replace(rotation, reason=reason, grace=grace, gate_retry_at=retry_at)
     if after == rotation:
         return None
     seconds = int(grace.total_seconds())

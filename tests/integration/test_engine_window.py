@@ -169,6 +169,25 @@ def test_no_slot_is_freed_outside(tmp_path: Path) -> None:
         assert late.outcome is Outcome.COMPLETED
 
 
+def test_what_waited_for_a_slot_and_was_asked_for_waits_no_more(tmp_path: Path) -> None:
+    """If whoever was asked dies, any daemon carries it on, and not only in the window."""
+    with Scene(tmp_path, window=WINDOW, rotated_before=True) as scene:
+        go_to(scene, window.opens_at(scene.accounts[NAME].policy, scene.clock.now()))
+        scene.world.vonage.faults.add(Fault("drop-before", method="POST", times=None))
+        scene.attempt(reason="due")
+        scene.world.vonage.faults.clear()
+        know_orphan(scene, scene.make_foreign())
+        scene.clock.advance(hours=3)
+        put_off = scene.attempt(reason="due")
+        scene.calls.plan("after", "store.write_current", 1, scene.calls.kill)
+        killed = scene.run_until_killed(reason="compromised")
+        due = scene.book.due(scene.clock.now())
+
+        assert put_off.outcome is Outcome.IDLE
+        assert killed is None
+        assert [each.name for each in due] == [NAME]
+
+
 def test_who_asks_has_a_slot_freed_outside(tmp_path: Path) -> None:
     """A person means now."""
     with Scene(tmp_path, window=WINDOW, rotated_before=True) as scene:
