@@ -1,14 +1,15 @@
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
 from rotator.cli import boundary, config, output, stop
 from rotator.cli.session import Session
 from rotator.errors import ConfigError, RotatorError
+from rotator.ledger.database import open_database, writing
 
 Raise = Callable[[BaseException], None]
 
@@ -91,6 +92,44 @@ def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert handlers[signal.SIGINT] is signal.SIG_IGN
     assert handlers[signal.SIGTERM] is not signal.SIG_DFL
+
+
+class Interrupted:
+    """A lock that is taken at the moment at which a signal arrives."""
+
+    def __init__(self, lock: Any) -> None:  # noqa: ANN401  # of a class that has no name
+        self._lock = lock
+        self.release = lock.release
+
+    def acquire(self) -> None:
+        """Take it."""
+        self._lock.acquire()
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Have the signals do afterwards what they did before."""
+    of = signal.SIGINT, signal.SIGTERM, signal.SIGALRM
+    before = {signum: signal.getsignal(signum) for signum in of}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_signal_leaves_no_turn_behind(tmp_path: Path) -> None:
+    """Who releases a lease on the way out is not kept waiting by what it was interrupted in."""
+    database = open_database(f"sqlite:///{tmp_path}/ledger.db")
+    shared = database.get_execution_options()["rotator_commits"]
+    turn, shared._turn = shared._turn, Interrupted(shared._turn)
+    stop.install()
+    with pytest.raises(stop.Stopped), writing(database):
+        signal.sigtimedwait([], 10)  # until it is told
+    is_held = turn.locked()
+    database.dispose()
+
+    assert not is_held
 
 
 def test_output_that_is_not_taken_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
