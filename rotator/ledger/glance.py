@@ -20,7 +20,7 @@ def found(file: Path) -> list[Found]:
                 Found(parent=parent, api_key=key, title=title, state=SubaccountState(state))
                 for parent, key, title, state in rows
             ]
-    except (sqlite3.Error, ValueError):
+    except (OSError, sqlite3.Error, ValueError):
         return []
 
 

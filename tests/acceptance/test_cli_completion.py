@@ -98,7 +98,7 @@ def test_a_ledger_in_use_is_read_as_it_is(discovering: Desk) -> None:
     assert (done.out.split(), new.out.split()) == (["bbbb0001"], ["dddd0001"])
 
 
-@pytest.mark.parametrize("trouble", ["damaged", "absent", "server", "invalid"])
+@pytest.mark.parametrize("trouble", ["damaged", "absent", "hidden", "server", "invalid"])
 def test_a_ledger_that_cannot_be_read_is_passed_over(discovering: Desk, trouble: str) -> None:
     """What is configured is completed all the same, at once and in silence."""
     if trouble == "damaged":
@@ -106,7 +106,12 @@ def test_a_ledger_that_cannot_be_read_is_passed_over(discovering: Desk, trouble:
     elif trouble == "absent":
         discovering.ledger.unlink()
     else:
-        url = "postgresql+psycopg://127.0.0.1:1/x" if trouble == "server" else "nonsense"
+        url = {
+            # Fails for root, too, as a folder does that others may not look into.
+            "hidden": f"sqlite:////{'x' * 300}/ledger.db",
+            "server": "postgresql+psycopg://127.0.0.1:1/x",
+            "invalid": "nonsense",
+        }[trouble]
         text = discovering.config.read_text()
         discovering.config.write_text(text.replace(f"sqlite:///{discovering.ledger}", url))
     done = completed(discovering, "rotator status ")
