@@ -200,8 +200,12 @@ class Wiring:
         from rotator.ledger import schema  # noqa: PLC0415  # see above
 
         file = sqlite_path(self.settings.ledger.read_url())
-        # To connect to a file makes it.
-        is_there = file is None or Path(file).exists()
+        try:
+            # To connect to a file makes it.
+            is_there = file is None or Path(file).exists()
+        except OSError:
+            # Its folder may not be looked into: SQLite will say so, and make nothing.
+            is_there = True
         return schema.revision(self.database) if is_there else None
 
     def upgrade(self) -> None:

@@ -341,6 +341,26 @@ def test_a_ledger_that_is_not_there_is_not_made(desk: Desk) -> None:
     assert not desk.ledger.exists()
 
 
+def test_a_ledger_that_may_not_be_looked_at_is_no_bug(desk: Desk) -> None:
+    """Also where not even whether it is there can be told, as for a user who is not the daemon's.
+
+    By a name that is too long: root may look into every folder.
+    """
+    text = desk.config.read_text()
+    desk.config.write_text(text.replace(str(desk.ledger), f"/{'x' * 300}/ledger.db"))
+    examined = desk.run("doctor", "--json")
+    tried = desk.run("rotate-now", desk.account.name, "--dry-run")
+
+    rows = [row for row in examined.json() if row["check"] == "ledger revision"]
+    assert [(row["verdict"], row["finding"]) for row in rows] == [
+        ("failed", "the ledger file cannot be opened or created")
+    ]
+    assert (tried.code, tried.err.split("\n")[0]) == (
+        2,
+        "error: the ledger file cannot be opened or created",
+    )
+
+
 @pytest.mark.parametrize(
     ("date", "verdict"),
     [
