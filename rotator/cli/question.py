@@ -47,7 +47,8 @@ def _asked() -> Iterator[None]:
     """End the line of the question where the answer does not."""
     try:
         yield
-    except EOFError:
+    except (EOFError, UnicodeDecodeError):
+        # What is no text is no answer either, and it would be read again and again.
         output.say("")
         raise typer.Abort from None
     except Stopped as stopped:

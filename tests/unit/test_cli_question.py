@@ -31,6 +31,13 @@ def test_everything_else_does_nothing(monkeypatch: pytest.MonkeyPatch, answer: s
         question.confirm("delete it?")
 
 
+def test_what_is_no_text_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that the terminal's encoding does not know are no yes, and no bug."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\ny\n"), "utf-8"))
+    with pytest.raises(typer.Abort):
+        question.confirm("delete it?")
+
+
 @pytest.mark.parametrize("ask", [question.confirm, question.blind])
 def test_a_signal_instead_of_an_answer(
     monkeypatch: pytest.MonkeyPatch,
