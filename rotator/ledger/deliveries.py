@@ -124,15 +124,16 @@ class Deliveries:
             )
 
     def drop(self, hooks: Collection[str], *, now: datetime) -> int:
-        """Drop what hooks of other names should have been told a week ago; give how much that was.
+        """Drop what nobody has tried for a week to tell hooks of other names; give how much it was.
 
-        They are not configured any more. Not at once: another process may know of a hook that
-        this one has yet to hear of. Each is recorded.
+        They are not configured any more, here or anywhere else: another process may have a hook
+        that this one does not know, and who has it tries again at least every other hour. Each
+        is recorded.
 
         Raises:
             LedgerError: the ledger cannot be written.
         """
-        left = select(tables.delivery).where(_ROW.hook.not_in(hooks), _ROW.at <= now - KEPT)
+        left = select(tables.delivery).where(_ROW.hook.not_in(hooks), _ROW.retry_at <= now - KEPT)
         with reading(self._engine) as connection:
             if connection.execute(left.limit(1)).first() is None:
                 return 0

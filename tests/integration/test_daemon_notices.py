@@ -137,7 +137,7 @@ def test_what_is_left_of_hooks_that_are_gone_is_dropped(wiring: Wiring, database
     """Also where no hook is configured any more."""
     Notices(wiring).balance(wiring.accounts["a"], LOW)
     with database.begin() as connection:
-        connection.execute(update(tables.delivery).values(at=datetime.now(UTC) - 8 * DAY))
+        connection.execute(update(tables.delivery).values(retry_at=datetime.now(UTC) - 8 * DAY))
     with Wiring(dataclasses.replace(wiring.settings, hooks=()), {}) as without:
         delivered(without)
 

@@ -231,6 +231,20 @@ def test_what_a_hook_that_is_gone_should_have_been_told_is_dropped(
     assert Queries(database).verify("a").fault is None
 
 
+def test_what_another_process_still_tries_to_tell_is_not_dropped(
+    book: Book, outbox: Deliveries
+) -> None:
+    """It has a hook that this one does not know, and a push is told for as long as it takes."""
+    happen(book, VERIFIED, rotation=ROTATION)
+    delivery = claim(outbox, NOW + WEEK, hooks=["one"])
+    assert delivery
+    outbox.settle(delivery, "why", now=NOW + WEEK)
+    count = outbox.drop(["two"], now=NOW + WEEK + MINUTE)
+
+    assert count == 0
+    assert ("one", "pushed") in waiting(outbox)
+
+
 def test_a_try_that_was_broken_off_leaves_the_delivery_due(
     book: Book, outbox: Deliveries, database: Engine
 ) -> None:
