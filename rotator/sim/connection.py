@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from contextlib import suppress
 from urllib.parse import parse_qsl, unquote
 
@@ -35,6 +36,7 @@ class Connection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
         self._certificate: bytes | None = None
+        self._arrived_at = time.monotonic()
 
     def secure(self, context: ssl.SSLContext) -> None:
         """Speak TLS from here on.
@@ -79,6 +81,14 @@ class Connection:
         self._socket.sendall(reply.encoded(request.method, keep_alive=keep_alive))
         return keep_alive
 
+    def delay(self, seconds: float) -> None:
+        """Sleep until it is so long since the last request arrived, as `pause` does.
+
+        What reading it took is part of that, as it is of a real server's latency.
+        """
+        if seconds > 0:
+            self.pause(self._arrived_at + seconds - time.monotonic())
+
     def pause(self, seconds: float) -> None:
         """Sleep for so long before the connection goes on.
 
@@ -110,6 +120,7 @@ class Connection:
             if not self._fill():
                 return None
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        self._arrived_at = time.monotonic()
         return head
 
     def _body(self, headers: dict[str, str]) -> bytes:

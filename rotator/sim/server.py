@@ -22,8 +22,9 @@ _NOT_HTTP = Request(method="GET", path="/", query={}, headers={}, keep_alive=Fal
 class Simulator(ABC):
     """A server on loopback whose state lives in memory and outlasts `close`.
 
-    `latency` (seconds, settable) is slept in each request's thread before its effect. All
-    state changes under one lock, which is never held while sleeping, sending or in an observer.
+    `latency` (seconds, settable) is what each request takes from its arrival to its effect, asleep
+    in its thread. All state changes under one lock, which is never held while sleeping, sending
+    or in an observer.
     """
 
     def __init__(
@@ -130,7 +131,7 @@ class Simulator(ABC):
         self._notify("before", exchange)
         fault = self.faults.take(request.method, request.path)
         exchange.fault = fault.kind if fault else None
-        connection.pause(self.latency)
+        connection.delay(self.latency)
         if fault is None:
             return self._finish(connection, request, exchange, self._effect(request))
         return self._fail(connection, request, exchange, fault)
