@@ -4,10 +4,15 @@ import contextlib
 import select
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 SOCKET = ".s.PGSQL.5432"
+#: A client that only wants to hear early, which it does or does not as time allows.
+_FLUSH = b"H\0\0\0\4"
+#: Types of messages after which a client waits, or ends: Sync, Query, Terminate, Flush. Those
+#: before them may come in one piece or in several.
+_LAST_OF_ROUND = b"SQXH"
 
 
 class Proxy:
@@ -25,16 +30,16 @@ class Proxy:
         self.folder = folder
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
-        #: How many messages of rotator's are still let through; None for all.
+        #: How many rounds of rotator's are still let through; None for all.
         self.left: int | None = None
-        #: Whether the message that is not answered reaches the server all the same.
+        #: Whether the round that is not answered reaches the server all the same.
         self.delivers_last = False
         self.has_hung_up = False
         self.when_hanging_up = lambda: None
 
-    def hang_up_after(self, messages: int, *, delivers_last: bool) -> None:
-        """Hang up once, after so many more messages of rotator's."""
-        self.left, self.delivers_last, self.has_hung_up = messages, delivers_last, False
+    def hang_up_after(self, rounds: int, *, delivers_last: bool) -> None:
+        """Hang up once, after so many more rounds of rotator's: messages up to a wait."""
+        self.left, self.delivers_last, self.has_hung_up = rounds, delivers_last, False
 
     def close(self) -> None:
         """Take no more connections and wait for those that are left to end."""
@@ -55,6 +60,7 @@ class Proxy:
         # Either side may hang up while it is being sent something.
         with client, socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError):
             server.connect(str(self._server / SOCKET))
+            rounds = _Rounds()
             while True:
                 ready, _, _ = select.select([client, server], [], [])
                 data = ready[0].recv(65536)
@@ -62,18 +68,19 @@ class Proxy:
                     return
                 if ready[0] is server:
                     client.sendall(data)
-                elif self._is_last():
-                    self.has_hung_up = True
-                    self.when_hanging_up()
-                    if self.delivers_last:
-                        server.sendall(data)
-                    _end(server)
-                    return
-                else:
-                    server.sendall(data)
+                    continue
+                for each in rounds.of(data):
+                    if each != _FLUSH and self._is_last():
+                        self.has_hung_up = True
+                        self.when_hanging_up()
+                        if self.delivers_last:
+                            server.sendall(each)
+                        _end(server)
+                        return
+                    server.sendall(each)
 
     def _is_last(self) -> bool:
-        """Count a message of rotator's."""
+        """Count a round of rotator's."""
         if self.left is None:
             return False
         self.left -= 1
@@ -81,6 +88,37 @@ class Proxy:
             return False
         self.left = None
         return True
+
+
+class _Rounds:
+    """Puts what a client sends together again, as the protocol has it (version 3)."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._round = b""
+        #: The very first message has no type.
+        self._has_begun = False
+
+    def of(self, data: bytes) -> Iterator[bytes]:
+        """Give every round that is complete with `data`."""
+        self._rest += data
+        while message := self._message():
+            self._round += message
+            if not self._has_begun or message[0] in _LAST_OF_ROUND:
+                self._has_begun = True
+                yield self._round
+                self._round = b""
+
+    def _message(self) -> bytes:
+        """Take one whole message; b"" where there is none yet."""
+        start = 1 if self._has_begun else 0
+        if len(self._rest) < start + 4:
+            return b""
+        end = start + int.from_bytes(self._rest[start : start + 4], "big")
+        if len(self._rest) < end:
+            return b""
+        message, self._rest = self._rest[:end], self._rest[end:]
+        return message
 
 
 def _end(server: socket.socket) -> None:
