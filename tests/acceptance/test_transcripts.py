@@ -9,7 +9,7 @@ from rotator.cli.app import command_of
 from tests.acceptance import transcript
 
 #: Read like the others, but these commands have tests of their own that `make test` runs.
-SLOW = {"3-the-record", "4-by-hand", "5-for-programs"}
+SLOW = {"2-rotating", "3-the-record", "4-by-hand", "5-for-programs"}
 #: They run until they are stopped, or need what a simulated account has not: auto-reload.
 NEVER_RIGHT = {"account top-up", "demo", "run", "sim"}
 
