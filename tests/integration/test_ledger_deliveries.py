@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 from sqlalchemy import Engine
 
+from rotator.errors import Stopping
 from rotator.hooks.courier import Courier
 from rotator.ledger import deliveries as deliveries_module
 from rotator.ledger.book import Book
@@ -397,6 +398,35 @@ class Counting:
         self.clashes += self.at_once[key] > 1
         yield
         self.at_once[key] -= 1
+
+
+class Ending:
+    """Stands for hooks that are called when the daemon ends."""
+
+    def call(self, _hook: Hook, _message: object, *, at: datetime) -> str | None:
+        """Break off."""
+        del at
+        raise Stopping
+
+
+def test_what_the_end_of_a_daemon_breaks_off_is_anybodys(book: Book, outbox: Deliveries) -> None:
+    """Another machine's daemon cannot tell that this one is gone, and need not wait for it."""
+    happen(book, VERIFIED, rotation=ROTATION)
+    due = outbox.undelivered(["one"])
+    courier = Courier(
+        hooks=HOOKS[:1],
+        accounts={},
+        mount="secret",
+        outbox=lambda: outbox,
+        caller=Ending(),  # type: ignore[arg-type]
+        now=lambda: NOW,
+    )
+    with pytest.raises(Stopping):
+        list(courier.deliver(None))
+    taken = claim(outbox, hooks=["one"])
+
+    assert due
+    assert taken
 
 
 def test_many_deliver_at_once_and_each_notice_once(
