@@ -56,7 +56,10 @@ class Verify:
 
 @dataclass(frozen=True, kw_only=True)
 class Clear:
-    """Remove the pending entry."""
+    """Remove the pending entry: for good what its versions hold, and no later one."""
+
+    #: The newest version that may hold a value; 0 where the path never had one.
+    upto: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,9 +74,9 @@ class Effects:
                 return record.created(sight.world, rotation, secret, self.now())
             case Push():
                 return self._push(sight, rotation, head)
-            case Clear():
-                self.store.clear_pending(self.account)
-                sight.pending = StoredPending(version=0)
+            case Clear(upto=upto):
+                self.store.clear_pending(self.account, upto)
+                sight.pending = StoredPending(version=upto)
                 return record.cleared(sight.world, rotation)
             case Delete(secret_id=secret_id):  # pragma: no branch  # that is all of them
                 self._delete(secret_id, sight)
@@ -135,7 +135,7 @@ class Effects:
             predecessor_id=rotation.predecessor_id,
         )
         sight.pending = self.store.write_pending(self.account, sight.pending, value, entry)
-        return record.staged(sight.world, rotation, entry)
+        return record.staged(sight.world, rotation, entry, sight.pending.version)
 
     def _push(self, sight: Sight, rotation: Rotation, head: str) -> tuple[Observation, Draft]:
         value, base = _pending_value(sight), sight.current

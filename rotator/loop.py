@@ -358,7 +358,7 @@ class Pass:
 
     def _perform(self, action: Effect, sight: Sight) -> None:
         before, hold = self._open_rotation(), sight.world.hold
-        rotation, draft = record.intent(before, action, self.means.now())
+        rotation, draft = record.intent(sight.world, before, action, self.means.now())
         sight.world = replace(sight.world, rotation=rotation)
         self.journal.drafts.append(draft)
         self._commit()

@@ -267,6 +267,8 @@ class Rotation:
     new_id: str | None = None
     #: Version of the current entry that this rotation wrote.
     vault_version: int | None = None
+    #: Version of the pending entry that was pushed; 0 where none was yet.
+    pending_version: int = 0
     #: When Vault was seen to hold the new value; the grace starts here.
     verified_at: datetime | None = None
     #: Error code that made it abort; set before anything is undone.

@@ -86,7 +86,7 @@ def _progress(  # noqa: C901, PLR0912, PLR0913, PLR0917  # one line for each act
                 listed_ids=listed_ids,
                 predecessor_id=rotation.predecessor_id,
             )
-            return record.staged(world, rotation, entry)[0]
+            return record.staged(world, rotation, entry, world.pending_version + 1)[0]
         case Create():
             secret = Secret(id=NEW_ID, created_at=now)
             return record.created(world, rotation, secret, now)[0]

@@ -150,8 +150,10 @@ class Store(Protocol):
         """
         ...
 
-    def clear_pending(self, account: Account) -> None:
-        """Remove the pending entry and all its versions. Idempotent.
+    def clear_pending(self, account: Account, upto: int) -> None:
+        """Remove for good what the versions of the pending entry up to `upto` hold. Idempotent.
+
+        A later version stays, however late the request arrives.
 
         Raises:
             StoreError: any failure.

@@ -19,7 +19,8 @@ In what order, and why it is safe to die anywhere in between:
     push     Write it to the current entry, check-and-set. Both secrets are valid now, so it
              does not matter which of them a consumer has read.
     verify   Read that version back from Vault and compare.
-    clear    Remove the pending entry: the value is safe in the current one.
+    clear    Remove what is pending, by version: the value is safe in the current entry. A request
+             to do so that arrives late finds nothing of what a later rotation has staged.
     hooks    Tell who wants to know that there is a new secret. Each is tried at least once before
              the predecessor can go, and again and again apart from the rotation.
     wait     The predecessor lives on until its grace is over, and until every gate is open.
@@ -328,7 +329,7 @@ def _undo(world: Observation, rotation: Rotation, now: datetime) -> Action:
         if not _is_fresh(world.current_live_at, now) or not _is_fresh(world.seen_at, now):
             return Look()
         return Delete(secret_id=rotation.new_id)
-    return Clear() if is_staged else Close(error_code=rotation.abort_code)
+    return _clear(world, rotation) if is_staged else Close(error_code=rotation.abort_code)
 
 
 # -- After the push: only forward. ---------------------------------------------------------
@@ -349,7 +350,7 @@ def _after_push(
     # After the verification even where no entry is seen: a standby may not show it.
     is_uncleared = world.pending is None and rotation.step in (Step.VERIFY, Step.CLEAR)
     if is_uncleared or _is_staged(world, rotation):
-        return Clear()
+        return _clear(world, rotation)
     if rotation.step is Step.HOOKS:
         return Notify()
     due = _due(account, rotation, rotation.verified_at, request, now)
@@ -419,6 +420,11 @@ def _note(world: Observation) -> Note | None:
 def _is_staged(world: Observation, rotation: Rotation) -> bool:
     """Whether the pending entry is this rotation's."""
     return world.pending is not None and world.pending.rotation_id == rotation.id
+
+
+def _clear(world: Observation, rotation: Rotation) -> Clear:
+    """Clear what is seen, and what was pushed: a standby that lags may not show it."""
+    return Clear(upto=max(world.pending_version, rotation.pending_version))
 
 
 def _is_pushed(world: Observation, rotation: Rotation) -> bool:

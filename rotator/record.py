@@ -142,7 +142,9 @@ def taken_over(rotation: Rotation, request: Request) -> tuple[Rotation, Draft] |
     return after, _draft("asked", rotation.step, after, reason=reason, grace_seconds=seconds)
 
 
-def intent(rotation: Rotation, action: Effect, now: datetime) -> tuple[Rotation, Draft]:
+def intent(
+    world: Observation, rotation: Rotation, action: Effect, now: datetime
+) -> tuple[Rotation, Draft]:
     """Write down that `action` is about to be tried."""
     step = step_of(action)
     rotation = replace(rotation, step=step)
@@ -150,6 +152,8 @@ def intent(rotation: Rotation, action: Effect, now: datetime) -> tuple[Rotation,
         rotation = replace(rotation, draws=rotation.draws + 1)
     if isinstance(action, Create):
         rotation = replace(rotation, sent_at=now)
+    if isinstance(action, Push):
+        rotation = replace(rotation, pending_version=world.pending_version)
     return rotation, _draft("intent", step, rotation, **target_of(action))
 
 
@@ -160,7 +164,7 @@ def evicted(world: Observation, rotation: Rotation, secret_id: str) -> tuple[Obs
 
 
 def staged(
-    world: Observation, rotation: Rotation, entry: PendingEntry
+    world: Observation, rotation: Rotation, entry: PendingEntry, version: int
 ) -> tuple[Observation, Draft]:
     """A new value stands at the pending path. Vonage certainly does not know it."""
     rotation = replace(rotation, rejected=False, sent_at=None)
@@ -168,6 +172,7 @@ def staged(
         world,
         rotation=rotation,
         pending=entry,
+        pending_version=version,
         pending_live_at=None,
         pending_refused_since=None,
         pending_refused_at=None,

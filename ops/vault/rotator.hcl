@@ -6,6 +6,6 @@ path "secret/data/vonage/*" {
 path "secret/data/rotator/pending/*" {
   capabilities = ["create", "read", "update"]
 }
-path "secret/metadata/rotator/pending/*" {
-  capabilities = ["delete"]
+path "secret/destroy/rotator/pending/*" {
+  capabilities = ["update"]
 }

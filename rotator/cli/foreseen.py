@@ -116,7 +116,7 @@ _SKETCHES: Mapping[type[Action], _Sketch] = {
     Clear: _Sketch(
         step="clear",
         where="vault",
-        what="remove {pending} from Vault",
+        what="destroy what {pending} holds in Vault",
         keeps={"path": "pending"},
     ),
     Notify: _Sketch(step="hooks", where="hooks", what="tell of the new secret"),

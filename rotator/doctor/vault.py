@@ -109,7 +109,7 @@ def _needed(account: Account, mount: str) -> dict[str, tuple[frozenset[str], fro
             frozenset({"create"}),
         ),
         f"{mount}/data/{pending}": (frozenset({"create", "read", "update"}), frozenset()),
-        f"{mount}/metadata/{pending}": (frozenset({"delete"}), frozenset()),
+        f"{mount}/destroy/{pending}": (frozenset({"update"}), frozenset()),
     }
 
 

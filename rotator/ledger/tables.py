@@ -92,6 +92,7 @@ rotation = Table(
     Column("rejected", Integer, nullable=False),
     Column("sent_at", Instant),
     Column("vault_version", BigInteger),
+    Column("pending_version", BigInteger, nullable=False, server_default="0"),
     Column("opened_at", Instant, nullable=False),
     Column("verified_at", Instant),
     #: `verified_at` plus the grace; here to be searched for.

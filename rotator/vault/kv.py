@@ -1,6 +1,6 @@
 """The calls to a KV version 2 mount that rotator makes, and what their answers mean."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -85,17 +85,17 @@ class KvMount:
             raise StoreUnavailable(f"Vault does not say what it wrote: {call}")
         return number
 
-    def remove(self, operation: str, path: str) -> None:
-        """Remove an entry with all its versions; there may be none.
+    def destroy(self, operation: str, path: str, numbers: Iterable[int]) -> None:
+        """Remove for good what versions of an entry hold; there may be none of these.
 
         Raises:
             StoreError: it may still be there.
         """
         call = Call(
             operation=operation,
-            path=f"{self._mount}/metadata/{path}",
-            send=lambda client: client.secrets.kv.v2.delete_metadata_and_all_versions(
-                path, mount_point=self._mount
+            path=f"{self._mount}/destroy/{path}",
+            send=lambda client: client.secrets.kv.v2.destroy_secret_versions(
+                path, list(numbers), mount_point=self._mount
             ),
             repeatable=False,
         )

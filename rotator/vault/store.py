@@ -8,6 +8,10 @@ from rotator.vault.entry import current_fields, current_of, pending_fields, pend
 from rotator.vault.kv import KvMount
 from rotator.vault.mount import check_mount
 
+#: How many versions are cleared. Vault keeps that many unless it is told otherwise; where it
+#: keeps more, the rotations that wrote older ones have cleared them.
+_KEPT = 10
+
 
 class KvStore(Store):
     """A KV version 2 mount as `Store`.
@@ -73,9 +77,14 @@ class KvStore(Store):
         version = self._kv.write("write-pending", account.pending_path, fields, base.version)
         return StoredPending(version=version, entry=entry, value=value)
 
-    def clear_pending(self, account: Account) -> None:
-        """Remove the pending entry and all its versions."""
-        self._kv.remove("clear-pending", account.pending_path)
+    def clear_pending(self, account: Account, upto: int) -> None:
+        """Destroy what the versions of the pending entry up to `upto` hold.
+
+        The versions go on being counted. To delete the path whole would take no version: such a
+        request, arriving late, would take with it what the next rotation has staged there.
+        """
+        if versions := range(max(1, upto - _KEPT + 1), upto + 1):
+            self._kv.destroy("clear-pending", account.pending_path, versions)
 
     def _missing(self, account: Account, version: int, *, gone: bool) -> VersionMissing:
         why = "was deleted or destroyed" if gone else "did not appear in time"

@@ -20,7 +20,7 @@ from tests.harness import leaks
 POLICY = {
     "secret/data/vonage/*": ["create", "read", "update"],
     "secret/data/rotator/pending/*": ["create", "read", "update"],
-    "secret/metadata/rotator/pending/*": ["delete"],
+    "secret/destroy/rotator/pending/*": ["update"],
 }
 
 
@@ -177,9 +177,13 @@ WRONG: dict[str, tuple[Callable[[Desk], object], str, str, str]] = {
         without("secret/data/vonage/*", "update"),
         *("vault policy", "update is not granted", 'path "secret/data/vonage/account-1"'),
     ),
-    "no delete": (
-        without("secret/metadata/rotator/pending/*", "delete"),
-        *("vault policy", "delete is not granted", 'capabilities = ["delete"]'),
+    "no destroying": (
+        without("secret/destroy/rotator/pending/*", "update"),
+        *(
+            "vault policy",
+            "update is not granted",
+            'path "secret/destroy/rotator/pending/account-1"',
+        ),
     ),
     "dead value": (
         revoke_all,

@@ -24,7 +24,7 @@ OpenWay = Callable[..., access.Access]
 GRANTED = {
     "secret/data/vonage/*": ["read"],
     "secret/data/rotator/pending/*": ["create", "read", "update"],
-    "secret/metadata/rotator/pending/*": ["delete"],
+    "secret/destroy/rotator/pending/*": ["update"],
 }
 POLICY = Policy(
     every=timedelta(days=30),

@@ -170,7 +170,8 @@ class Site:
         assert entry["rotator"]["secret_id"] == live.id
         assert len(self.vonage.history(self.account.api_key)) == 2, "one secret was made"
         assert metadata["current_version"] == 2, "one version was pushed"
-        assert self.server.metadata(self.account.pending_path) is None
+        pending = self.server.metadata(self.account.pending_path) or {}
+        assert all(version["destroyed"] for version in pending["versions"].values())
         last = self.queries.accounts([self.account.name])[0].last_rotation
         assert last
         assert last.outcome == "completed"

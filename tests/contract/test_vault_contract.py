@@ -266,17 +266,55 @@ def test_a_malformed_pending_entry_is_unexpected(
     assert OLD.reveal() not in f"{caught.value!r}{caught.value.hint}"
 
 
-def test_a_cleared_pending_entry_leaves_nothing(
+def test_a_cleared_pending_entry_holds_nothing(
     server: "Server", store: KvStore, account: Account, new: SecretValue, pending: PendingEntry
 ) -> None:
-    """Clearing removes all versions and can be repeated."""
+    """Clearing destroys all versions and can be repeated."""
     for value in (OLD, new):
         store.write_pending(account, store.read_pending(account), value, pending)
-    store.clear_pending(account)
-    store.clear_pending(account)
+    store.clear_pending(account, 2)
+    store.clear_pending(account, 2)
+    metadata = server.metadata(account.pending_path)
+
+    assert metadata is not None
+    assert [version["destroyed"] for version in metadata["versions"].values()] == [True, True]
+    assert store.read_pending(account) == StoredPending(version=2)
+
+
+def test_clearing_leaves_what_was_staged_since(
+    store: KvStore, account: Account, new: SecretValue, pending: PendingEntry
+) -> None:
+    """A request to clear that arrives late does not take the next rotation's value with it."""
+    store.write_pending(account, store.read_pending(account), OLD, pending)
+    store.clear_pending(account, 1)
+    store.write_pending(account, store.read_pending(account), new, pending)
+    store.clear_pending(account, 1)
+
+    assert store.read_pending(account).value == new
+
+
+def test_all_that_vault_keeps_is_cleared(
+    server: "Server", store: KvStore, account: Account, new: SecretValue, pending: PendingEntry
+) -> None:
+    """After many rotations no version at the pending path holds a value."""
+    for _ in range(12):
+        store.write_pending(account, store.read_pending(account), new, pending)
+    store.clear_pending(account, 12)
+    metadata = server.metadata(account.pending_path)
+
+    assert metadata is not None
+    assert len(metadata["versions"]) == 10
+    assert all(version["destroyed"] for version in metadata["versions"].values())
+
+
+def test_clearing_what_never_was_is_done(
+    server: "Server", store: KvStore, account: Account
+) -> None:
+    """Where an operator removed the path whole, or nothing was staged, there is nothing to do."""
+    store.clear_pending(account, 3)
+    store.clear_pending(account, 0)
 
     assert server.metadata(account.pending_path) is None
-    assert store.read_pending(account) == StoredPending(version=0)
 
 
 @pytest.mark.parametrize("odd", ["a b", "ü", "100%", "a+b", "a?b#c", "a&b=c", "%2e%2e", "~"])
@@ -302,7 +340,7 @@ def test_a_missing_right_is_forbidden(
     base = store.read_pending(account)
     for call in (
         lambda: store.write_pending(account, base, OLD, pending),
-        lambda: store.clear_pending(account),
+        lambda: store.clear_pending(account, 1),
     ):
         with pytest.raises(StoreForbidden):
             call()

@@ -52,7 +52,7 @@ def calls(
         "write-current": lambda: store.write_current(account, current, NEW, note),
         "read-pending": lambda: store.read_pending(account),
         "write-pending": lambda: store.write_pending(account, nothing, NEW, pending),
-        "clear-pending": lambda: store.clear_pending(account),
+        "clear-pending": lambda: store.clear_pending(account, 1),
         "check": store.check,
     }
 

@@ -35,7 +35,7 @@ def test_each_way_leads_in(
     client = Client(open_way(method))
     client.store.check()
     staged = client.store.write_pending(account, client.store.read_pending(account), VALUE, pending)
-    client.store.clear_pending(account)
+    client.store.clear_pending(account, 1)
 
     assert staged.version == 1
     assert client.count("log-in 200") == 1

@@ -40,7 +40,7 @@ def rotate(store: KvStore, account: Account, pending: PendingEntry, note: Note) 
     for _ in range(2):
         store.write_pending(account, store.read_pending(account), VALUE, pending)
     store.read_version(account, store.write_current(account, base, VALUE, note))
-    store.clear_pending(account)
+    store.clear_pending(account, 2)
 
 
 def test_the_policy_is_enough(

@@ -33,11 +33,11 @@ def test_a_mount_may_have_any_name(
     store.write_pending(account, store.read_pending(account), VALUE, pending)
     staged = store.read_pending(account)
     elsewhere = server.data(account.pending_path)
-    store.clear_pending(account)
+    store.clear_pending(account, 1)
 
     assert staged == StoredPending(version=1, entry=pending, value=VALUE)
     assert elsewhere is None
-    assert store.read_pending(account) == StoredPending(version=0)
+    assert store.read_pending(account) == StoredPending(version=1)
 
 
 def test_a_namespace_has_entries_of_its_own(
@@ -183,7 +183,7 @@ def test_a_seal_in_between(
             lambda: store.read_version(account, 1),
             lambda: store.read_pending(account),
             lambda: store.write_pending(account, staged, VALUE, pending),
-            lambda: store.clear_pending(account),
+            lambda: store.clear_pending(account, 1),
         ):
             with pytest.raises(StoreSealed) as caught:
                 call()

@@ -23,6 +23,7 @@ from rotator.sim import (
     Observer,
     Phase,
     SimAccount,
+    SimVersion,
     VaultSimulator,
     VonageSimulator,
     World,
@@ -147,9 +148,11 @@ class Ground:
 
     def pending(self) -> list[str]:
         """Name the accounts that have something at their pending path."""
-        vault = self.world.vault
-        paths = {each.name: f"rotator/pending/{each.name}" for each in self.world.accounts}
-        return [name for name, path in paths.items() if vault.current_version(path)]
+        return [
+            account.name
+            for account in self.world.accounts
+            if any(version.data for version in self._pending_versions(account))
+        ]
 
     def leaks(self) -> list[str]:
         """Name the places where a secret value is that must not hold one."""
@@ -219,15 +222,19 @@ class Ground:
         ]
 
     def _values_in_vault(self, account: SimAccount) -> set[str]:
-        vault = self.world.vault
-        fields = {account.vault_path: "api_secret", f"rotator/pending/{account.name}": "value"}
-        return {
-            version.data[name]
-            for path, name in fields.items()
-            if vault.current_version(path)
-            for version in vault.versions(path)
-            if version.data and name in version.data
-        }
+        """Give the values at both paths: the pending one first.
+
+        Requests go on meanwhile, and a value moves from there to the current entry. Read the
+        other way round, one that moves between the two reads would be seen at neither.
+        """
+        pending = [
+            version.data["value"] for version in self._pending_versions(account) if version.data
+        ]
+        current = self.world.vault.versions(account.vault_path)
+        return {*pending, *(version.data["api_secret"] for version in current if version.data)}
+
+    def _pending_versions(self, account: SimAccount) -> list[SimVersion]:
+        return self.world.vault.versions(f"rotator/pending/{account.name}")
 
 
 @contextmanager
@@ -255,7 +262,7 @@ def _effect_of(
             rf"^/accounts/{account.api_key}/secrets/": ("delete", "evict"),
             rf"/data/{account.vault_path}$": ("push",),
             rf"/data/rotator/pending/{account.name}$": ("stage",),
-            rf"/metadata/rotator/pending/{account.name}$": ("clear",),
+            rf"/destroy/rotator/pending/{account.name}$": ("clear",),
         }
         for pattern, steps in effects.items():
             if re.search(pattern, exchange.path):

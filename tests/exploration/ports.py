@@ -190,11 +190,10 @@ class MemoryStore(Store):
         self._write(WritePending(base=base.version, staged=staged))
         return StoredPending(version=base.version + 1, entry=entry, value=value)
 
-    def clear_pending(self, account: Account) -> None:
+    def clear_pending(self, account: Account, upto: int) -> None:
         """Remove what is pending."""
         del account
-        upto = len(self._world.pending)
-        self._write(ClearPending(upto=upto if self._world.counts else None))
+        self._write(ClearPending(upto=upto))
 
     def _read(self, what: str) -> None:
         if self._process.at(what, _done, "unavailable") != "done":

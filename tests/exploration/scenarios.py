@@ -100,9 +100,10 @@ PLAIN = Scenario(
     bounds=Bounds(stalls=True),
 )
 LATE = Scenario(
-    name="a lost request that arrives late",
+    name="a lost request that arrives late, if only in the next rotation",
     worlds=(tidy(lates=1),),
     accounts=accounts(),
+    rotations=2,
 )
 UNREAD = Scenario(
     name="reads and the ledger fail, too",

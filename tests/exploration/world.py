@@ -91,9 +91,9 @@ class WritePending:
 
 @dataclass(frozen=True, kw_only=True)
 class ClearPending:
-    """Destroy the versions of the pending entry up to `upto`; without one, forget them all."""
+    """Destroy the versions of the pending entry up to `upto`."""
 
-    upto: int | None
+    upto: int
 
 
 Effect = CreateSecret | DeleteSecret | WriteCurrent | WritePending | ClearPending
@@ -150,9 +150,6 @@ class World:
     #: listed, and whether a revoked one may be accepted for as long.
     spread: float = 0.0
     lingers: bool = False
-    #: Clearing the pending entry destroys its versions, but goes on counting them; otherwise it
-    #: forgets that there were any, and the next write begins at 1 again.
-    counts: bool = False
     #: Names of the gates, how often they may still be shut, and whether hooks are to be told.
     gates: tuple[str, ...] = ()
     shuts: int = 0
@@ -262,7 +259,8 @@ class World:
     def forget(self) -> None:
         """Let a process end: nobody remembers the lease, or which versions there were."""
         self.owner = self.intent = None
-        if self.in_flight is None and len(self.pending) > 1 and self.pending[0] is None:
+        is_named = self.in_flight or (self.rotation and self.rotation.pending_version)
+        if not is_named and len(self.pending) > 1 and self.pending[0] is None:
             self.pending = (None, *(version for version in self.pending if version))
 
     def heard(self, value: str, *, accepted: bool) -> None:
@@ -307,9 +305,7 @@ def apply(world: World, effect: Effect) -> None:
             if base != len(world.pending):
                 raise CheckAndSetLost
             world.pending = (*world.pending, staged)
-        case ClearPending(upto=None):
-            world.pending = ()
-        case ClearPending(upto=int(upto)):
+        case ClearPending(upto=upto):
             world.pending = (*(None for _ in world.pending[:upto]), *world.pending[upto:])
 
 

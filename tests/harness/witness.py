@@ -189,6 +189,6 @@ def _steps_of(seen: Seen, account: Account) -> frozenset[str]:
         ("vonage", "DELETE", path.startswith(f"{secrets}/")): {"delete", "evict"},
         ("vault", "POST", path == f"/v1/secret/data/{account.pending_path}"): {"stage"},
         ("vault", "POST", path == f"/v1/secret/data/{account.vault_path}"): {"push"},
-        ("vault", "DELETE", path == f"/v1/secret/metadata/{account.pending_path}"): {"clear"},
+        ("vault", "POST", path == f"/v1/secret/destroy/{account.pending_path}"): {"clear"},
     }
     return frozenset(effects.get((seen.system, method, True), ()))

@@ -4,6 +4,7 @@ The requests are those of a dry run. Each case lets one of them meet one mishap 
 the command again, a few times at most, as an operator or the daemon would.
 """
 
+import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
@@ -16,6 +17,7 @@ from _pytest.mark import ParameterSet
 
 from rotator.errors import LedgerError
 from rotator.model import Outcome, Report
+from rotator.sim import Exchange, Phase
 from tests.harness import faults, figures
 from tests.harness.scene import Scene
 from tests.harness.tap import MOMENTS, Moment
@@ -30,6 +32,8 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 }
 #: Real seconds that the clients wait where a mishap is to try their patience.
 IMPATIENT = 0.25
+#: Longer than anything here takes, in seconds.
+WHILE = 10
 
 
 @cache
@@ -252,6 +256,43 @@ def test_a_lost_creation_that_never_works_is_nobodys(tmp_path: Path, mishap: str
         assert pending is not None
         assert second.outcome is Outcome.COMPLETED
         check(scene, made("first"))
+
+
+# -- A request whose sender has given up, and which arrives after all. ---------------------
+
+
+def test_a_clear_that_arrives_in_the_next_rotation_loses_nothing(tmp_path: Path) -> None:
+    """Another value is pending by then, with nobody else to know it, and stays so."""
+    late: list[Exchange] = []
+    may_arrive, has_landed = threading.Event(), threading.Event()
+
+    def hold_up(phase: Phase, exchange: Exchange) -> None:
+        if "/destroy/" not in exchange.path:
+            return
+        if phase == "before" and not late:
+            late.append(exchange)
+            may_arrive.wait(WHILE)
+        elif phase == "after" and exchange is late[0]:
+            has_landed.set()
+
+    with Scene(tmp_path, timeout=IMPATIENT) as scene:
+
+        def arrive_and_be_killed() -> None:
+            may_arrive.set()
+            assert has_landed.wait(WHILE)
+            scene.calls.kill()
+
+        # What the rotation itself did while its own request was held up.
+        scene.witness.excused.add("a secret vanished unasked")
+        scene.world.vault.observers.append(hold_up)
+        first = scene.attempt()
+        scene.calls.plan("after", "issuer.create_secret", 1, arrive_and_be_killed)
+        second = scene.run_until_killed()
+        scene.carry_on()
+
+        assert first.outcome is Outcome.COMPLETED
+        assert second is None
+        check(scene, made("first") + 1)
 
 
 # -- A standby that lags, after something else went wrong. ---------------------------------

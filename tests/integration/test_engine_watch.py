@@ -156,7 +156,7 @@ def test_a_lost_value_is_seen(tmp_path: Path) -> None:
         scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
         scene.run_until_killed()
         intend(scene, Step.CLEAR)
-        scene.engine.store.clear_pending(scene.accounts[NAME])
+        scene.engine.store.clear_pending(scene.accounts[NAME], 1)
 
         assert "the only copy of a live secret was lost" in wrong(scene)
 

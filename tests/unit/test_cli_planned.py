@@ -63,7 +63,7 @@ WHOLE: list[Action] = [
     Probe(),
     Push(),
     Verify(version=7),
-    Clear(),
+    Clear(upto=1),
 ]
 REST: list[Action] = [Delete(secret_id="old"), Close()]
 
@@ -89,7 +89,7 @@ def test_a_whole_rotation_is_told_step_by_step() -> None:
         "   4  probe   see it authenticate at Vonage",
         "   5  push    write it to kv/a in Vault, check-and-set version 6",
         "   6  verify  read version 7 back and compare",
-        "   7  clear   remove kv/pending/a from Vault",
+        "   7  clear   destroy what kv/pending/a holds in Vault",
         "   8  wait    until 2026-11-24 07:28 UTC (grace 1d)",
         "   9  delete  delete secret old at Vonage",
         "  calls to Vonage: 6",

@@ -301,7 +301,7 @@ STAGING = table(
 )
 
 CREATING = table(
-    Facts().but(rotation=ROTATION, pending=PENDING),
+    Facts().but(rotation=ROTATION, pending=PENDING, pending_version=3),
     ({}, Create()),
     # No answer came, and there is no new id: the same value is sent again.
     ({"rotation__sent_at": NOW}, Create()),
@@ -313,7 +313,7 @@ CREATING = table(
         Evict(secret_id="new"),
     ),
     ({"pending": None}, Stage(listed_ids=frozenset({"old"}))),
-    ({"rotation__abort_code": "x"}, Clear()),
+    ({"rotation__abort_code": "x"}, Clear(upto=3)),
     # The value was rejected: another is drawn, but not while an earlier try may have arrived.
     ({"rotation__rejected": True}, Stage(listed_ids=frozenset({"old"}))),
     (
@@ -408,6 +408,7 @@ UNDOING = table(
             ROTATION, sent_at=NOW, new_id="new", abort_code="new-secret-refused", step=Step.ABORT
         ),
         pending=PENDING,
+        pending_version=3,
         listed=BOTH,
     ),
     ({}, Delete(secret_id="new")),
@@ -428,17 +429,20 @@ UNDOING = table(
     ({"listed": None, "current_live_at": None}, "current-refused"),
     ({"current__intact": False}, "drift"),
     # It is gone: what was staged goes, and the rotation is closed.
-    ({"listed": (OLD,)}, Clear()),
+    ({"listed": (OLD,)}, Clear(upto=3)),
     ({"listed": (OLD,), "pending": None}, Close(error_code="new-secret-refused")),
     ({"listed": (OLD,), "pending__rotation_id": "r0"}, Close(error_code="new-secret-refused")),
-    ({"rotation__new_id": None}, Clear()),
+    ({"rotation__new_id": None}, Clear(upto=3)),
 )
 
 # -- After the push. -----------------------------------------------------------------------
 
 PUSHED = Facts().but(
-    rotation=replace(ROTATION, sent_at=NOW, new_id="new", vault_version=8, step=Step.PUSH),
+    rotation=replace(
+        ROTATION, sent_at=NOW, new_id="new", vault_version=8, pending_version=3, step=Step.PUSH
+    ),
     pending=PENDING,
+    pending_version=3,
     listed=BOTH,
     note__secret_id="new",
     note__rotation_id="r1",
@@ -474,10 +478,13 @@ VERIFYING = table(
 VERIFIED = PUSHED.but(rotation__verified_at=NOW, rotation__step=Step.VERIFY)
 CLEARING = table(
     VERIFIED,
-    ({}, Clear()),
-    ({"hold": HOLD}, Clear()),
-    # Not seen is not gone: a standby may lag.
-    ({"pending": None}, Clear()),
+    ({}, Clear(upto=3)),
+    ({"hold": HOLD}, Clear(upto=3)),
+    # Not seen is not gone: a standby may lag. What was pushed is known.
+    ({"pending": None}, Clear(upto=3)),
+    ({"pending": None, "pending_version": 2}, Clear(upto=3)),
+    ({"pending": None, "pending_version": 2, "rotation__pending_version": 0}, Clear(upto=2)),
+    ({"pending": None, "pending_version": 0, "rotation__pending_version": 0}, Clear(upto=0)),
     ({"pending": None, "rotation__step": Step.WAIT}, Wait(until=NOW + GRACE)),
     ({"pending__rotation_id": "r0"}, Wait(until=NOW + GRACE)),
     *CHANGED,

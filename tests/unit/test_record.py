@@ -85,7 +85,7 @@ EFFECTS: list[tuple[Effect, Step]] = [
     (Stage(listed_ids=frozenset({"old"})), Step.STAGE),
     (Create(), Step.CREATE),
     (Push(), Step.PUSH),
-    (Clear(), Step.CLEAR),
+    (Clear(upto=1), Step.CLEAR),
     (Delete(secret_id="old"), Step.DELETE),
 ]
 
@@ -99,7 +99,7 @@ def of(world: Observation) -> Rotation:
 @pytest.mark.parametrize(("action", "step"), EFFECTS)
 def test_an_intent_names_step_and_target(action: Effect, step: Step) -> None:
     """What is about to be tried can be read from the ledger alone."""
-    rotation, draft = record.intent(ROTATION, action, LATER)
+    rotation, draft = record.intent(WORLD, ROTATION, action, LATER)
     target = {"secret_id": action.secret_id} if isinstance(action, Evict | Delete) else {}
 
     assert (draft.event, draft.step, draft.rotation_id) == ("intent", step, "r1")
@@ -109,9 +109,9 @@ def test_an_intent_names_step_and_target(action: Effect, step: Step) -> None:
 
 def test_an_intent_to_create_records_when_the_value_was_sent() -> None:
     """From then on Vonage may know it. No other intent says so, and only a draw counts as one."""
-    created, _ = record.intent(ROTATION, Create(), LATER)
-    staged, _ = record.intent(ROTATION, Stage(listed_ids=frozenset()), LATER)
-    pushed, _ = record.intent(ROTATION, Push(), LATER)
+    created, _ = record.intent(WORLD, ROTATION, Create(), LATER)
+    staged, _ = record.intent(WORLD, ROTATION, Stage(listed_ids=frozenset()), LATER)
+    pushed, _ = record.intent(WORLD, ROTATION, Push(), LATER)
 
     assert (created.sent_at, created.draws) == (LATER, 0)
     assert (staged.sent_at, staged.draws) == (None, 1)
@@ -178,10 +178,10 @@ def test_a_staged_value_is_a_fresh_start() -> None:
         pending_refused_at=NOW,
         current_is_pending=True,
     )
-    world, draft = record.staged(seen, before, PENDING)
+    world, draft = record.staged(seen, before, PENDING, 4)
 
     assert (of(world).rejected, of(world).sent_at) == (False, None)
-    assert world.pending == PENDING
+    assert (world.pending, world.pending_version) == (PENDING, 4)
     assert world.pending_live_at is None
     assert (world.pending_refused_since, world.pending_refused_at) == (None, None)
     assert not world.current_is_pending
@@ -239,6 +239,15 @@ def test_what_is_not_found_counts_as_refused() -> None:
     assert (twice.pending_refused_since, twice.pending_refused_at) == (NOW, LATER)
 
 
+def test_an_intent_to_push_records_which_version_is_pending() -> None:
+    """So that what is cleared later is this one, whatever a standby then shows."""
+    staged = replace(WORLD, pending_version=4)
+    pushed, _ = record.intent(staged, ROTATION, Push(), LATER)
+    created, _ = record.intent(staged, ROTATION, Create(), LATER)
+
+    assert (pushed.pending_version, created.pending_version) == (4, 0)
+
+
 def test_a_pushed_value_is_the_current_one() -> None:
     """It works as of its last probe, and is what is pending."""
     seen = replace(WORLD, pending_live_at=LATER)
@@ -294,7 +303,7 @@ def test_a_deleted_secret_is_listed_no_more() -> None:
 @pytest.mark.parametrize(("action", "step"), EFFECTS)
 def test_a_refused_effect_did_not_happen(action: Effect, step: Step) -> None:
     """All is as it was before the intent, except that the draw is spent."""
-    intended, _ = record.intent(ROTATION, action, LATER)
+    intended, _ = record.intent(WORLD, ROTATION, action, LATER)
     error = CheckAndSetLost()
     rotation, draft = record.rejected(ROTATION, intended, action, error)
 
@@ -318,7 +327,7 @@ def test_only_vonages_no_rejects_a_value(
 ) -> None:
     """And what was rejected once stays so until another is drawn."""
     before = replace(ROTATION, rejected=was)
-    intended, _ = record.intent(before, Create(), LATER)
+    intended, _ = record.intent(WORLD, before, Create(), LATER)
     rotation, _ = record.rejected(before, intended, Create(), error)
 
     assert rotation.rejected is expected
