@@ -159,7 +159,7 @@ class Standing:
             "current_since": words.rfc3339(self.current_since),
             "next_due_at": words.rfc3339(self.next_due_at),
             "overdue": self.lateness is not None,
-            "hold": _hold_document(self.hold) if self.hold else None,
+            "hold": hold_document(self.hold) if self.hold else None,
             "gate": self._gate_document(),
             "undelivered": [_undelivered_document(each) for each in self.undelivered],
             "last_rotation": self._rotation_document(self.rotation) if self.rotation else None,
@@ -243,7 +243,8 @@ class Standing:
         }
 
 
-def _hold_document(hold: Hold) -> dict[str, Any]:
+def hold_document(hold: Hold) -> dict[str, Any]:
+    """Give a hold as programs get it."""
     return {
         "reason": hold.reason,
         "by": hold.by,

@@ -1,7 +1,7 @@
 """`hold` and `release`: an operator pauses an account, and ends that."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,9 +11,12 @@ from rotator.cli.person import login_name
 from rotator.cli.session import Session
 from rotator.errors import ConfigError
 from rotator.model import Hold, Rotation, Step
+from rotator.standing import hold_document
 
 #: Characters in a reason: it has to fit into a line of `status`.
 LONGEST = 200
+
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document instead of a line")]
 
 
 def hold(
@@ -26,6 +29,7 @@ def hold(
         bool,
         typer.Option("--freeze", help="do nothing at all, not even finish what has been pushed"),
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Pause an account: no rotation of it is begun until it is released.
 
@@ -41,21 +45,37 @@ def hold(
     with session.wiring(settings, offline=True) as wiring:
         before = wiring.holds.put(name, new)
         rotation = wiring.book.recall(name).rotation
-    output.write(f"{name} is held: {new}")
+    if as_json:
+        output.write_json(_document(name, new, before))
+    else:
+        output.write(f"{name} is held: {new}")
     if before:
         output.say(f"note: this takes the place of: {before}")
     if rotation:
         output.say(f"note: {_what_becomes_of(rotation, freeze=freeze)}")
 
 
-def release(context: typer.Context, name: Name) -> None:
+def release(context: typer.Context, name: Name, as_json: Json = False) -> None:
     """End the hold of an account. It is due again as if it had not been held."""
     session = Session.of(context)
     settings = session.settings()
     settings.account(name)
     with session.wiring(settings, offline=True) as wiring:
         before = wiring.holds.lift(name, by=login_name(), now=datetime.now(UTC))
-    output.write(f"{name} is released; it was held: {before}" if before else f"{name} is not held")
+    if as_json:
+        output.write_json(_document(name, None, before))
+    elif before:
+        output.write(f"{name} is released; it was held: {before}")
+    else:
+        output.write(f"{name} is not held")
+
+
+def _document(name: str, hold: Hold | None, before: Hold | None) -> dict[str, Any]:
+    return {
+        "account": name,
+        "hold": hold_document(hold) if hold else None,
+        "was": hold_document(before) if before else None,
+    }
 
 
 def _usable(reason: str) -> str:

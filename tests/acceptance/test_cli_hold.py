@@ -58,6 +58,19 @@ def test_a_released_account_is_rotated(desk: Desk) -> None:
     assert desk.run("ledger", "verify").code == 0
 
 
+def test_programs_are_told_what_holds_and_what_held_before(desk: Desk) -> None:
+    """As `status --json` has it, for a hold, another in its place, and a release."""
+    first = desk.run("hold", "account-1", "--reason", "a", "--json").json()
+    second = desk.run("hold", "account-1", "--reason", "b", "--freeze", "--json").json()
+    (account,) = desk.run("status", "--json").json()["accounts"]
+    released, again = (desk.run("release", "account-1", "--json").json() for _ in range(2))
+
+    assert (first["account"], first["hold"]["reason"], first["was"]) == ("account-1", "a", None)
+    assert second == {"account": "account-1", "hold": account["hold"], "was": first["hold"]}
+    assert released == {"account": "account-1", "hold": None, "was": second["hold"]}
+    assert again == {"account": "account-1", "hold": None, "was": None}
+
+
 def test_what_has_pushed_is_finished_though_it_is_held(tmp_path: Path) -> None:
     """The command says so, and `resume` deletes the old secret; of a frozen one it does not."""
     with Desk(tmp_path, policy={"grace": "1s"}) as desk:

@@ -120,6 +120,7 @@ class Terminal:
         for key, name in self._keys.items():
             text = text.replace(key, f"<key of {name}>")
         text = text.replace(f"({login_name()})", "(<login>)")
+        text = text.replace(f'"by": "{login_name()}"', '"by": "<login>"')
         text = re.sub(_TIME, _time, text)
         for pattern, sign in _VARYING:
             text = re.sub(pattern, sign, text, flags=re.MULTILINE)
