@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
 from sqlalchemy import Engine, func, insert, select
@@ -28,6 +29,8 @@ from rotator.wiring import Wiring
 ACCOUNTS = 1000
 WORKERS = (8, 32, 128)
 DAEMONS = (1, 2, 4)
+#: Of each daemon: few, so that latency is what bounds several, and as many as one has by itself.
+DAEMON_WORKERS = (8, 32)
 #: Seconds per request.
 VONAGE_LATENCY = 0.100
 #: What rotator asks for one rotation.
@@ -87,10 +90,10 @@ def unlimited(simulated: Servers) -> Settings:
     return load(simulated.config, {"ROTATOR_VONAGE__MAX_REQUESTS_PER_SECOND": "100000"})
 
 
-def daemons_on_postgresql(accounts: int = ACCOUNTS, workers: int = 32) -> list[Figure]:
+def daemons_on_postgresql(accounts: int = ACCOUNTS) -> list[Figure]:
     """Let ever more daemons share a fleet of which every account is due."""
     figures = []
-    for daemons in DAEMONS:
+    for workers, daemons in product(DAEMON_WORKERS, DAEMONS):
         with (
             servers("100ms", "5ms", accounts=accounts) as simulated,
             postgresql() as url,

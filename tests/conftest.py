@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,6 +76,14 @@ class PostgreSQL:
     def drop(self, url: str) -> None:
         """Remove a database, whoever is connected to it."""
         self._run(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
+    def shut(self, url: str) -> Callable[[], None]:
+        """End every connection to a database and let nobody in; give what lets them in again."""
+        name = make_url(url).database
+        self._run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname ="
+        self._run(f"{ends} '{name}'")
+        return lambda: self._run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
     def close(self) -> None:
         """Stop the server."""

@@ -21,6 +21,7 @@ from rotator.sim import Fault, World
 
 if TYPE_CHECKING:
     from rotator.sim.faults import FaultBook
+    from tests.conftest import PostgreSQL
 
 #: Begins in a world, with files in a folder, and gives what ends it.
 Outage = Callable[[World, Path], Callable[[], object]]
@@ -184,7 +185,21 @@ def test_hours_of_an_outage_are_a_few_lines(
     watch: Watch, world: World, tmp_path: Path, outage: str
 ) -> None:
     """And a few requests; when it is over, all is done that was due, and that is said, too."""
-    end = (OUTAGES | MORE)[outage](world, tmp_path)
+    outlasts(watch, world, lambda: (OUTAGES | MORE)[outage](world, tmp_path))
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_hours_without_postgresql_are_a_few_lines(
+    watch: Watch, world: World, postgresql: "PostgreSQL", ledger_url: str
+) -> None:
+    """The same where the ledger's server ends every connection and lets nobody in."""
+    outlasts(watch, world, lambda: postgresql.shut(ledger_url))
+
+
+def outlasts(watch: Watch, world: World, begin: Callable[[], Callable[[], object]]) -> None:
+    """Have a daemon live through an outage, and check what it said, asked and did."""
+    end = begin()
     began = watch.let_pass(1)
     asked = len(world.vonage.exchanges)
     said = watch.let_pass(HOURS)
