@@ -21,6 +21,16 @@ class Answer:
 
     @property
     def problem(self) -> tuple[int, str, str]:
-        """Status, fragment of the type and title of a problem document."""
+        """Status, fragment of the type and title of a problem document of Vonage."""
         fragment = self.document["type"].partition("#")[2]
         return self.status, fragment, self.document["title"]
+
+    @property
+    def data(self) -> Any:  # noqa: ANN401 - JSON
+        """What Vault's envelope holds."""
+        return self.document["data"]
+
+    @property
+    def refusal(self) -> tuple[int, list[str]]:
+        """Status and errors of Vault."""
+        return self.status, self.document["errors"]
