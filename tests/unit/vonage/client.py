@@ -1,0 +1,48 @@
+"""A transport as the tests make it: its credential, its clock, and answers to it."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rotator.model import Credential, SecretValue
+from rotator.vonage import Transport
+
+KEY, SECRET, VALUE = "abcd1234", "Current+Secret/1", "BrandNewSecret2"
+CREDENTIAL = Credential(api_key=KEY, secret=SecretValue(SECRET))
+PAIR = base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
+ONE = b'{"id": "one", "created_at": "2018-12-03T10:07:23Z"}'
+LIST = b'{"_embedded": {"secrets": [' + ONE + b"]}}"
+BALANCE = b'{"value": 10.28, "autoReload": false}'
+
+
+@dataclass
+class Clock:
+    """Time that passes by sleeping, or as a test sets it."""
+
+    now: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def transport(url: str, clock: Callable[[], float], **changes: Any) -> Transport:  # noqa: ANN401
+    """Make a transport whose pauses are as long as they can be and take no real time."""
+    settings: dict[str, Any] = {
+        "api_url": url,
+        "rest_url": url,
+        "timeout": 5.0,
+        "max_requests_per_second": 1000,
+        "clock": clock,
+        "sleep": getattr(clock, "sleep", None),
+        "random": lambda: 1.0,
+        "wall_clock": lambda: 1_700_000_000.0,
+    }
+    return Transport(**(settings | changes))
