@@ -1,8 +1,7 @@
-"""A transport as the tests make it: its credential, its clock, and answers to it."""
+"""A transport as the tests make it: its credential, and answers to it."""
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from rotator.model import Credential, SecretValue
@@ -14,23 +13,6 @@ PAIR = base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
 ONE = b'{"id": "one", "created_at": "2018-12-03T10:07:23Z"}'
 LIST = b'{"_embedded": {"secrets": [' + ONE + b"]}}"
 BALANCE = b'{"value": 10.28, "autoReload": false}'
-
-
-@dataclass
-class Clock:
-    """Time that passes by sleeping, or as a test sets it."""
-
-    now: float = 0.0
-    slept: list[float] = field(default_factory=list)
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 def transport(url: str, clock: Callable[[], float], **changes: Any) -> Transport:  # noqa: ANN401

@@ -6,7 +6,8 @@ import pytest
 
 from rotator.vonage import Secrets, Transport
 from tests.unit.vonage.canned import Canned
-from tests.unit.vonage.client import Clock, transport
+from tests.unit.vonage.client import transport
+from tests.unit.vonage.clock import Clock
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from rotator.errors import IssuerError
 from rotator.model import SecretValue
 from rotator.vonage import Accounts, RestAuth, Secrets
 from tests.unit.vonage.canned import Canned, reply
-from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, PAIR, SECRET, VALUE, Clock, transport
+from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, PAIR, SECRET, VALUE, transport
+from tests.unit.vonage.clock import Clock
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from rotator.errors import ConfigError, NotSent
 from rotator.model import SecretValue
 from rotator.vonage import Secrets
 from tests.unit.vonage.canned import Canned, reply
-from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, PAIR, VALUE, Clock, transport
+from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, PAIR, VALUE, transport
+from tests.unit.vonage.clock import Clock
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""])

@@ -17,7 +17,8 @@ from rotator.errors import (
 from rotator.model import SecretValue
 from rotator.vonage import Accounts, Secrets, Transport
 from tests.unit.vonage.canned import Canned, reply
-from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, VALUE, Clock, transport
+from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, VALUE, transport
+from tests.unit.vonage.clock import Clock
 
 GONE = b'{"type": "x#invalid-id", "title": "Invalid ID"}'
 

@@ -17,9 +17,9 @@ from tests.unit.vonage.client import (
     PAIR,
     SECRET,
     VALUE,
-    Clock,
     transport,
 )
+from tests.unit.vonage.clock import Clock
 
 
 def test_the_request_on_the_wire(server: Canned, secrets: Secrets) -> None:

@@ -10,7 +10,8 @@ from rotator.errors import ConfigError, NotSent
 from rotator.model import SecretValue
 from rotator.vonage import Secrets
 from tests.unit.vonage.canned import Canned, reply
-from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, VALUE, Clock, transport
+from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, VALUE, transport
+from tests.unit.vonage.clock import Clock
 
 
 @pytest.fixture(scope="module")

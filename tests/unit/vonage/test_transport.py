@@ -12,7 +12,8 @@ from rotator.errors import CredentialRefused, UnexpectedAnswer
 from rotator.model import SecretValue
 from rotator.vonage import Accounts, Secrets, Subaccounts
 from tests.unit.vonage.canned import Canned, reply
-from tests.unit.vonage.client import BALANCE, CREDENTIAL, KEY, LIST, VALUE, Clock, transport
+from tests.unit.vonage.client import BALANCE, CREDENTIAL, KEY, LIST, VALUE, transport
+from tests.unit.vonage.clock import Clock
 
 
 def test_importing_the_package_imports_no_other_adapter() -> None:
