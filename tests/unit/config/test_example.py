@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from rotator.config import load
-from rotator.config.tables import AUTH_METHODS, TABLES
+from rotator.config.tables import TABLES
+from rotator.config.vault import AUTH_METHODS
 from tests.unit.config.file import NOTHING, Read
 
 EXAMPLE = Path(__file__).parents[3] / "config.example.toml"
