@@ -1,14 +1,28 @@
-"""What must hold between an account, the other accounts and the tables beside them."""
+"""`[[accounts]]`, and what must hold between an account, the others and the tables beside them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from rotator.config.duration import format_duration
+from rotator.config.kind import ApiKey, FieldName, Name, VaultPath
+from rotator.config.policy import PolicyTable
 from rotator.config.problem import Problem, did_you_mean
-from rotator.config.tables import AccountTable, PolicyTable, Vault
+from rotator.config.vault import Vault
 from rotator.model import Account, Policy
 
 _UNIQUE = ("name", "api_key", "vault_path")
+
+
+class AccountTable(PolicyTable):
+    """`[[accounts]]`: one account, with the keys of its policy that differ."""
+
+    name: Name
+    api_key: ApiKey
+    vault_path: VaultPath
+    secret_field: FieldName = "api_secret"  # noqa: S105  # a field's name
+    key_field: FieldName = "api_key"
+    #: Name of the parent account; "" for none.
+    managed_by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from rotator.config.problem import Problem
-from rotator.config.tables import AUTH_METHODS, Vault, VaultAuth
+from rotator.config.vault import AUTH_METHODS, Vault, VaultAuth
 
 
 def auth_problems(vault: Vault, locate: Callable[[str], str]) -> Iterator[Problem]:

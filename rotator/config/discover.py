@@ -1,14 +1,60 @@
-"""Accounts that are found below a parent: what `[[discover]]` makes of what Vonage lists."""
+"""`[[discover]]`, and the accounts that it makes of what Vonage lists below a parent."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
+from typing import Annotated
 
+from pydantic import AfterValidator, BeforeValidator
+
+from rotator.config import path
 from rotator.config.accounts import Place, among_pending, parent_problem, policy_of, with_mount
-from rotator.config.problem import Problem
-from rotator.config.tables import ACCOUNT_NAME, API_KEY, DiscoverTable, Vault
+from rotator.config.kind import ACCOUNT_NAME, API_KEY, FieldName, written_as
+from rotator.config.policy import PolicyTable
+from rotator.config.problem import Problem, Unfit
+from rotator.config.vault import Vault
 from rotator.model import Account, Found, Policy
+
+
+def _pattern(check: Callable[[str], str], text: str) -> str:
+    """See that a pattern has a place for the api key, and gives what passes `check`."""
+    if "{api_key}" not in text:
+        raise Unfit("has no {api_key}, so that all subaccounts would share it")
+    sample = text.replace("{api_key}", "abcd1234").replace("{parent}", "parent")
+    if "{" in sample or "}" in sample:
+        raise Unfit("has braces around something else than {api_key} or {parent}")
+    checked = check(sample)
+    # Slashes around a path are no part of it.
+    start = sample.index(checked)
+    return text.strip("/") if start or len(checked) < len(sample) else text
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+        raise Unfit("is not a list of texts", hint='write ["*"] or ["prod-*", "abcd1234"]')
+    return tuple(value)
+
+
+VaultPattern = Annotated[str, AfterValidator(partial(_pattern, path.vault_path))]
+NamePattern = Annotated[
+    str,
+    AfterValidator(partial(_pattern, partial(written_as, ACCOUNT_NAME, "gives no account name"))),
+]
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns)]
+
+
+class DiscoverTable(PolicyTable):
+    """`[[discover]]`: the subaccounts of one parent, with the keys of their policy that differ."""
+
+    parent: str
+    vault_path: VaultPattern
+    name: NamePattern = "{api_key}"
+    include: Patterns = ("*",)
+    exclude: Patterns = ()
+    secret_field: FieldName = "api_secret"  # noqa: S105  # a field's name
+    key_field: FieldName = "api_key"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rotator.config.accounts import (
+    AccountTable,
     Place,
     Placed,
     account_of,
@@ -15,26 +16,19 @@ from rotator.config.accounts import (
     policy_problems,
 )
 from rotator.config.auth import auth_problems
-from rotator.config.discover import discover_of, discover_problems
-from rotator.config.hooks import PlacedHook, hook_problems
+from rotator.config.daemon import Daemon
+from rotator.config.discover import DiscoverTable, discover_of, discover_problems
+from rotator.config.hooks import HookTable, PlacedHook, hook_problems
+from rotator.config.ledger import Ledger
 from rotator.config.path import Surroundings
+from rotator.config.policy import PolicyTable
 from rotator.config.problem import Problem, Unfit, key_text, unknown_key, value_text
 from rotator.config.settings import DEFAULT_POLICY, Settings
-from rotator.config.tables import (
-    EXCLUSIVE,
-    AccountTable,
-    Daemon,
-    DiscoverTable,
-    HookTable,
-    Ledger,
-    PolicyTable,
-    Table,
-    Telemetry,
-    Vault,
-    Vonage,
-    keys_of,
-    paths_of,
-)
+from rotator.config.table import Table
+from rotator.config.tables import EXCLUSIVE, keys_of, paths_of
+from rotator.config.telemetry import Telemetry
+from rotator.config.vault import Vault
+from rotator.config.vonage import Vonage
 from rotator.model import Policy
 
 AnyTable = TypeVar("AnyTable", bound=Table)

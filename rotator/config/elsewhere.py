@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from rotator.config.ledger import Ledger
 from rotator.config.path import Surroundings
 from rotator.config.problem import Unfit
-from rotator.config.tables import Ledger
 from rotator.errors import ConfigError
 
 

@@ -1,16 +1,107 @@
-"""What must hold between a hook, the other hooks and the accounts."""
+"""`[[hooks]]`, and what must hold between a hook, the other hooks and the accounts."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
 
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from rotator.config import url
 from rotator.config.accounts import Place
-from rotator.config.problem import Problem, did_you_mean
-from rotator.config.tables import HookTable
-from rotator.notice import Event, Format
+from rotator.config.kind import File, Timeout, written_as
+from rotator.config.problem import Problem, Unfit, did_you_mean
+from rotator.config.table import Table
+from rotator.notice import Event, Format, Hook
 
 _WAYS = ("command", "url", "url_file")
 #: What only a web address can use.
 _OF_WEB = ("secret_file", "format")
+
+
+def _events(value: object) -> list[Event]:
+    if not isinstance(value, list) or not value:
+        raise Unfit("is not a list of events", hint=f"known are {', '.join(Event)}")
+    return [_event(item) for item in value]
+
+
+def _event(value: object) -> Event:
+    for known in Event:
+        if value == known:
+            return known
+    meant = did_you_mean(value, Event) if isinstance(value, str) else ""
+    raise Unfit(f"names no event{meant}", hint=f"known are {', '.join(Event)}")
+
+
+def _format(value: object) -> Format:
+    for known in Format:
+        if value == known:
+            return known
+    raise Unfit(f"is not one of {', '.join(Format)}")
+
+
+def _command(command: list[str]) -> list[str]:
+    if not command or not command[0].startswith("/"):
+        raise Unfit(
+            "does not begin with the absolute path of a program",
+            hint='write ["/usr/local/bin/PROGRAM", "ARGUMENT"]; there is no shell',
+        )
+    if any("\0" in word for word in command):
+        raise Unfit("holds a zero byte")
+    return command
+
+
+def _hook_name(text: str) -> str:
+    return written_as(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", _NO_HOOK_NAME, text)
+
+
+_NO_HOOK_NAME = "is no name of a hook: at most 64 letters, digits, . _ -, the first no sign"
+
+HookUrl = Annotated[str, AfterValidator(url.hook_url)]
+
+
+class HookTable(Table):
+    """`[[hooks]]`: a command or a web address that is told of events, or asked as a gate."""
+
+    #: None: the command's or the address's.
+    name: Annotated[str | None, AfterValidator(_hook_name)] = None
+    on: Annotated[list[Event], BeforeValidator(_events)]
+    #: None: see `url` and `url_file`.
+    command: Annotated[list[str] | None, AfterValidator(_command)] = None
+    url: HookUrl | None = None
+    #: A file whose only line is the URL, for one that holds a token.
+    url_file: File = None
+    #: A file with the key that signs the body.
+    secret_file: File = None
+    format: Annotated[Format, BeforeValidator(_format)] = Format.JSON
+    #: Names of accounts; empty for all.
+    accounts: list[str] = Field(default_factory=list)
+    #: Of one call.
+    timeout: Timeout = timedelta(seconds=30)
+
+    def hook(self) -> Hook:
+        """Give the hook that the table describes."""
+        return Hook(
+            name=self.name or self._own_name(),
+            on=frozenset(self.on),
+            accounts=frozenset(self.accounts),
+            timeout=self.timeout,
+            command=tuple(self.command or ()),
+            url=self.url,
+            url_file=self.url_file,
+            secret_file=self.secret_file,
+            format=self.format,
+        )
+
+    def _own_name(self) -> str:
+        """Name it by what it calls: the program, the host or the file that holds the address."""
+        if self.command:
+            return Path(self.command[0]).name
+        if self.url:
+            return urlsplit(self.url).hostname or ""
+        return self.url_file.name if self.url_file else ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from rotator.config.daemon import Daemon
 from rotator.config.discover import Discover, accounts_of
 from rotator.config.duration import format_duration
+from rotator.config.ledger import Ledger
 from rotator.config.problem import closest
-from rotator.config.tables import Daemon, Ledger, Table, Telemetry, Vault, Vonage
+from rotator.config.table import Table
+from rotator.config.telemetry import Telemetry
+from rotator.config.vault import Vault
+from rotator.config.vonage import Vonage
 from rotator.errors import UnknownAccount
 from rotator.model import Account, Found, OnForeign, Policy
 from rotator.notice import Hook

@@ -1,28 +1,11 @@
 import threading
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rotator.vonage.ratelimit import RateLimit
-
-
-@dataclass
-class Clock:
-    """Time that passes by sleeping only."""
-
-    now: float = 1000.0
-    slept: list[float] = field(default_factory=list)
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-        self.slept.append(seconds)
-        self.now += seconds
+from tests.unit.vonage.clock import Clock
 
 
 def test_a_burst_of_one_second_goes_at_once() -> None:

@@ -7,17 +7,7 @@ import httpx
 import pytest
 
 from rotator.vonage.deadline import BoundedBackend, BoundedStream, Deadline
-
-
-@dataclass
-class Clock:
-    """Time that a test sets."""
-
-    now: float = 100.0
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
+from tests.unit.vonage.clock import Clock
 
 
 @dataclass

@@ -1,3 +1,5 @@
+"""`[[hooks]]`: what is called, when, and which of it cannot be."""
+
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path

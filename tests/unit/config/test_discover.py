@@ -1,3 +1,5 @@
+"""What `[[discover]]` makes of the subaccounts that were found."""
+
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-from dataclasses import dataclass
-
 import pytest
 
 from rotator.errors import (
@@ -15,17 +13,7 @@ from rotator.errors import (
 from rotator.model import Credential, SecretValue
 from rotator.vonage.call import Call, Host
 from rotator.vonage.retry import TRIES, Course
-
-
-@dataclass
-class Clock:
-    """Time that a test sets."""
-
-    now: float = 50.0
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
+from tests.unit.vonage.clock import Clock
 
 
 def course(method: str = "GET", *, clock: Clock | None = None, timeout: float = 10) -> Course:

@@ -2,8 +2,6 @@ import base64
 import gzip
 import json
 import re
-import socket
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -17,47 +15,13 @@ from structlog.testing import capture_logs
 from rotator.errors import IssuerError, RotatorError
 from rotator.model import Credential, Secret, SecretValue
 from rotator.vonage import Accounts, Secrets, SubaccountList, Subaccounts, Transport
+from tests.unit.vonage.canned import Canned
 
 KEY, SECRET, VALUE = "abcd1234", "CurrentSecret01", "BrandNewSecret2"
 CREDENTIAL = Credential(api_key=KEY, secret=SecretValue(SECRET))
 PAIR = base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 ONE = {"id": "ad6dc56f-07b5-46e1-a527-85530e625800", "created_at": "2018-12-03T10:07:23Z"}
-
-
-class Canned:
-    """Answers every request with `reply`, verbatim, and closes."""
-
-    def __init__(self) -> None:
-        """Listen on loopback."""
-        self.reply = b""
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection, connection.makefile("rb") as stream:
-                try:
-                    self._answer(connection, stream)
-                except OSError:  # the client had enough
-                    continue
-
-    def _answer(self, connection: socket.socket, stream: Any) -> None:  # noqa: ANN401  # a file
-        length = 0
-        while (line := stream.readline()).strip():
-            if line.lower().startswith(b"content-length:"):
-                length = int(line.split()[1])
-        stream.read(length)
-        connection.sendall(self.reply)
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +216,7 @@ def test_any_document_is_a_value_or_an_error(
     """Almost what is promised is either sound or an error of ours that shows no value."""
     name, status, document = answer
     body = json.dumps(document).encode()
-    server.reply = spelled(status, headers, body)
+    server.replies = [spelled(status, headers, body)]
     result = outcome(transport, name)
 
     assert isinstance(result, IssuerError) or is_sound(result)
@@ -271,7 +235,7 @@ def test_any_bytes_are_an_error(
     server: Canned, transport: Transport, name: str, raw: bytes
 ) -> None:
     """What is no answer at all is an error, unless it is an empty one to a deletion."""
-    server.reply = raw
+    server.replies = [raw]
     result = outcome(transport, name)
 
     assert isinstance(result, IssuerError) or name == "delete"
@@ -289,7 +253,7 @@ def test_a_damaged_list_is_no_other_list(  # noqa: PLR0913  # fixtures and draws
     damaged = bytearray(packed)
     if pack:
         damaged[flip % len(damaged)] ^= 1 << bit
-    server.reply = spelled(200, headers, bytes(damaged[: len(damaged) - cut]))
+    server.replies = [spelled(200, headers, bytes(damaged[: len(damaged) - cut]))]
     result = outcome(transport, "list")
 
     assert isinstance(result, IssuerError) or (isinstance(result, tuple) and len(result) == 2)
@@ -318,7 +282,7 @@ def test_a_list_is_whole_or_not_at_all(
     server: Canned, transport: Transport, document: object
 ) -> None:
     """One entry that is not as promised spoils the list; none is left out silently."""
-    server.reply = spelled(200, [], json.dumps(document).encode())
+    server.replies = [spelled(200, [], json.dumps(document).encode())]
     result = outcome(transport, "list")
 
     assert isinstance(result, IssuerError)
@@ -328,7 +292,7 @@ def test_a_list_is_whole_or_not_at_all(
 def test_fifty_secrets_are_still_a_list(server: Canned, transport: Transport) -> None:
     """Vonage may raise its limit; a list is taken in whatever order it comes."""
     entries = [{**ONE, "id": f"id{n}"} for n in range(50)]
-    server.reply = spelled(200, [], json.dumps({"_embedded": {"secrets": entries}}).encode())
+    server.replies = [spelled(200, [], json.dumps({"_embedded": {"secrets": entries}}).encode())]
     result = outcome(transport, "list")
 
     assert isinstance(result, tuple)
@@ -351,7 +315,9 @@ def test_a_creation_is_done_only_with_an_id(
     server: Canned, transport: Transport, status: int, document: object
 ) -> None:
     """Whatever else is answered to a creation, its outcome is unknown."""
-    server.reply = spelled(status, [], b"" if document is None else json.dumps(document).encode())
+    server.replies = [
+        spelled(status, [], b"" if document is None else json.dumps(document).encode())
+    ]
     result = outcome(transport, "create")
 
     assert isinstance(result, IssuerError)
@@ -361,7 +327,7 @@ def test_a_creation_is_done_only_with_an_id(
 @pytest.mark.parametrize("status", [200, 201])
 def test_a_creation_that_is_done(server: Canned, transport: Transport, status: int) -> None:
     """A created secret is one whether it comes with 201 or 200."""
-    server.reply = spelled(status, [], json.dumps(ONE).encode())
+    server.replies = [spelled(status, [], json.dumps(ONE).encode())]
     result = outcome(transport, "create")
 
     assert isinstance(result, Secret)
@@ -373,7 +339,7 @@ def test_a_deletion_that_is_done(
     server: Canned, transport: Transport, status: int, body: bytes
 ) -> None:
     """A deletion is done with 204, or with a 200 that says nothing else."""
-    server.reply = spelled(status, [], body)
+    server.replies = [spelled(status, [], body)]
 
     assert outcome(transport, "delete") is None
 
@@ -395,7 +361,7 @@ def test_a_deletion_that_is_not_known_to_be_done(
     server: Canned, transport: Transport, status: int, body: bytes
 ) -> None:
     """Neither a login page nor a proxy's 404 ends a rotation."""
-    server.reply = spelled(status, [], body)
+    server.replies = [spelled(status, [], body)]
     result = outcome(transport, "delete")
 
     assert isinstance(result, IssuerError)
@@ -404,7 +370,7 @@ def test_a_deletion_that_is_not_known_to_be_done(
 
 def test_another_secret_than_asked_for(server: Canned, transport: Transport) -> None:
     """A secret with another id is no answer."""
-    server.reply = spelled(200, [], json.dumps({**ONE, "id": "other"}).encode())
+    server.replies = [spelled(200, [], json.dumps({**ONE, "id": "other"}).encode())]
     result = outcome(transport, "get")
 
     assert isinstance(result, IssuerError)
@@ -435,7 +401,7 @@ def test_a_foreign_document_is_no_value(
     server: Canned, transport: Transport, name: str, document: object
 ) -> None:
     """A 200 with something else in it is not what the API promises."""
-    server.reply = spelled(200, [], json.dumps(document).encode())
+    server.replies = [spelled(200, [], json.dumps(document).encode())]
     result = outcome(transport, name)
 
     assert isinstance(result, IssuerError)

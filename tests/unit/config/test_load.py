@@ -1,0 +1,72 @@
+"""The file itself: there, readable, and TOML."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rotator.config import load
+from rotator.errors import ConfigError
+from tests.unit.config.file import SMS, VAULT, Read, Refuse
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[vault\n", "line 1, column 7: expected ']' at the end of a table declaration"),
+        ("a = 1\nb = x\n", "line 2, column 5: invalid value"),
+        ("a = 1\na = 2\n", "line 2, column 6: cannot overwrite a value"),
+        ("a = [", "end of document: invalid value"),
+        ("a = " + "[" * 9999, "is nested too deeply"),
+        ("a = " + "1" * 9999, "exceeds the limit"),
+    ],
+)
+def test_syntax_error_is_located(refuse: Refuse, text: str, reason: str) -> None:
+    """A file that is no TOML is refused with the file, the line and the column."""
+    assert f"config.toml: {reason}" in refuse(text).message
+
+
+def test_missing_file_is_answered_with_how_to_name_it(tmp_path: Path) -> None:
+    """Where no configuration is, the hint says how to name another."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "config.toml", {})
+
+    assert caught.value.message == f"{tmp_path}/config.toml: there is no such file"
+    assert "rotator --config PATH" in str(caught.value.hint)
+    assert "$ROTATOR_CONFIG" in str(caught.value.hint)
+    assert caught.value.exit_code == 2
+
+
+def test_directory_is_refused(tmp_path: Path) -> None:
+    """A directory is no configuration."""
+    with pytest.raises(ConfigError, match="is a directory"):
+        load(tmp_path, {})
+
+
+def test_unreadable_file_is_refused(tmp_path: Path) -> None:
+    """A file that the system does not let be read is refused with its reason."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be read: not a directory"):
+        load(tmp_path / "file" / "config.toml", {})
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_forbidden_file_is_refused(tmp_path: Path) -> None:
+    """A file without permission is refused as such."""
+    path = tmp_path / "config.toml"
+    path.touch(mode=0)
+    with pytest.raises(ConfigError, match="cannot be read: permission denied"):
+        load(path, {})
+
+
+def test_other_encoding_is_refused(tmp_path: Path) -> None:
+    """A file that is not UTF-8 is refused with the place."""
+    path = tmp_path / "config.toml"
+    path.write_bytes(b'a = "\xff"')
+    with pytest.raises(ConfigError, match=r"is not UTF-8 \(byte 5\)"):
+        load(path, {})
+
+
+def test_byte_order_mark_is_taken(read: Read) -> None:
+    """The mark that some editors put before the text is no error."""
+    assert read("\ufeff" + VAULT + SMS) == read()

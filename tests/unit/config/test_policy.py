@@ -1,0 +1,190 @@
+"""When and how an account is rotated: `[policy]`, and what an account says otherwise."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from rotator.model import Found, OnForeign, Policy, SubaccountState
+from tests.unit.config.file import SMS, VAULT, VOICE, Read, Refuse
+
+
+def test_a_minimum_is_no_debt(refuse: Refuse, read: Read) -> None:
+    """A balance to be warned of is a number, not negative; without one nothing is watched."""
+    for value in ("-1", '"20"', "inf", "true"):
+        assert "min_balance" in refuse(f"{VAULT}{SMS}min_balance = {value}\n").message
+
+    assert read().accounts[0].min_balance is None
+    own = read(f"{VAULT}{SMS}min_balance = 0.1\n").accounts[0]
+    assert own.min_balance == Decimal("0.1")
+
+
+def test_a_minimum_for_all(read: Read) -> None:
+    """`[policy]`, or the environment, has the one of every account that has none of its own."""
+    discover = '[[discover]]\nparent = "sms"\nvault_path = "v/{api_key}"\n'
+    text = f"[policy]\nmin_balance = 20\n{VAULT}{SMS}{discover}"
+    found = Found(parent="sms", api_key="b1", title="", state=SubaccountState.ACTIVE)
+    merged = read(text).with_found([found]).accounts
+    other = read(f"{VAULT}{SMS}", {"ROTATOR_POLICY__MIN_BALANCE": "7.5"}).accounts[0]
+
+    assert [account.min_balance for account in merged] == [Decimal(20)] * 2
+    assert merged[1].discovered
+    assert other.min_balance == Decimal("7.5")
+    assert other.is_low(Decimal(7))
+
+
+def test_account_overrides_the_policy(read: Read) -> None:
+    """Any key of the policy may stand in an account and holds for it alone."""
+    own = (
+        'every = "10d"\ntimezone = "Europe/Berlin"\njitter = "0s"\ngrace = "1h"\n'
+        'max_age = "11d"\nlength = 8\non_foreign = "evict-oldest"\nwindow = "Sun  02:00-05:00"\n'
+    )
+    settings = read(VAULT + '[policy]\ngrace = "2h"\n' + SMS + own + VOICE)
+
+    assert settings.account("sms").policy == Policy(
+        every=timedelta(days=10),
+        cron=None,
+        timezone="Europe/Berlin",
+        jitter=timedelta(),
+        grace=timedelta(hours=1),
+        max_age=timedelta(days=11),
+        length=8,
+        on_foreign=OnForeign.EVICT_OLDEST,
+        window=("sun 02:00-05:00",),
+    )
+    assert settings.account("voice").policy == settings.policy
+    assert settings.policy.grace == timedelta(hours=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "window"),
+    [
+        ('""', ()),
+        ("[]", ()),
+        ('["sun 02:00-05:00", "mon-fri 22:00-04:00"]', ("sun 02:00-05:00", "mon-fri 22:00-04:00")),
+    ],
+)
+def test_windows_of_an_account_replace_the_policy_s(
+    read: Read, given: str, window: tuple[str, ...]
+) -> None:
+    """None, one or a list; none is always."""
+    text = VAULT + '[policy]\nwindow = "03:00-04:00"\n' + SMS + f"window = {given}\n" + VOICE
+    settings = read(text)
+
+    assert settings.account("sms").policy.window == window
+    assert settings.account("voice").policy.window == ("03:00-04:00",)
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        ('"sunday 02:00-05:00"', "'sunday 02:00-05:00' names a day that is none of mon"),
+        ('["sun 02:00-05:00", "x"]', "a list has 'x', which is no window"),
+        ("5", "5 is neither text nor a list of texts"),
+        ("[5]", "a list is neither text nor a list of texts"),
+    ],
+)
+def test_what_is_no_window_is_refused(refuse: Refuse, given: str, rule: str) -> None:
+    """The window is named, and how one is written."""
+    error = refuse(VAULT + SMS + f"window = {given}\n")
+
+    assert f"accounts[0].window (sms): {rule}" in error.message
+    assert "sun 02:00-05:00" in (error.hint or "")
+
+
+def test_cron_of_an_account_replaces_every(read: Read) -> None:
+    """An account that sets `cron` has no `every`, and keeps the default time zone."""
+    text = VAULT + '[policy]\ntimezone = "Asia/Tokyo"\n' + SMS + 'cron = "0  3 * * SUN"\n'
+    policy = read(text).account("sms").policy
+
+    assert (policy.every, policy.cron, policy.timezone) == (None, "0 3 * * SUN", "Asia/Tokyo")
+
+
+def test_every_of_an_account_replaces_cron(read: Read) -> None:
+    """An account that sets `every` does not inherit `cron`."""
+    settings = read(VAULT + '[policy]\ncron = "0 3 * * *"\n' + SMS + 'every = "7d"\n' + VOICE)
+
+    assert settings.account("sms").policy.every == timedelta(days=7)
+    assert settings.account("sms").policy.cron is None
+    assert settings.account("voice").policy.every is None
+    assert settings.account("voice").policy.cron == "0 3 * * *"
+
+
+@pytest.mark.parametrize("text", [VAULT + "[policy]\n{}" + SMS, VAULT + SMS + "{}"])
+def test_every_and_cron_exclude_each_other(refuse: Refuse, text: str) -> None:
+    """One table cannot have both `every` and `cron`."""
+    error = refuse(text.format('every = "7d"\ncron = "0 3 * * *"\n'))
+
+    assert "every and cron exclude each other" in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('[policy]\nevery = "12h"', "policy.every: grace (1d) is not less than every (12h)"),
+        ('[policy]\nevery = "1d"', "policy.every: grace (1d) is not less than every (1d)"),
+        ('[policy]\ngrace = "30d"', "policy.grace: grace (30d) is not less than every (30d)"),
+        ('[policy]\nevery = "60d"', "policy.every: max_age (45d) is less than every (60d)"),
+        ('[policy]\nmax_age = "29d"', "policy.max_age: max_age (29d) is less than every (30d)"),
+    ],
+)
+def test_policy_must_be_able_to_work(refuse: Refuse, text: str, reason: str) -> None:
+    """Rotations that overlap and secrets that are always overdue are refused."""
+    assert reason in refuse(f"{VAULT}{SMS}{text}\n").message
+
+
+def test_policy_of_an_account_must_be_able_to_work(refuse: Refuse) -> None:
+    """An account's keys are checked together with the defaults that it keeps."""
+    error = refuse(VAULT + SMS + 'grace = "30d"\n' + VOICE)
+
+    assert "accounts[0].grace (sms): grace (30d) is not less than every (30d)" in error.message
+    assert "voice" not in error.message
+
+
+def test_grace_is_not_compared_with_cron(read: Read) -> None:
+    """With `cron` there is no interval that grace or max_age could be compared with."""
+    settings = read(VAULT + '[policy]\ncron = "0 3 1 * *"\ngrace = "40d"\nmax_age = "1d"\n' + SMS)
+
+    assert settings.policy.grace == timedelta(days=40)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0 3 * * sun",
+        "*/15 0-6,22 1,15 jan-mar mon-fri",
+        "0 0 29 2 *",
+        "0 0 31 * 7",
+        "5-10/5 * * * *",
+    ],
+)
+def test_cron_expressions_are_taken(read: Read, text: str) -> None:
+    """Five fields of numbers, names, ranges, lists and steps are a cron expression."""
+    assert read(f'{VAULT}{SMS}cron = "{text}"\n').accounts[0].policy.cron == text
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "does not have five fields"),
+        ("0 3 * *", "does not have five fields"),
+        ("0 0 3 * * *", "does not have five fields"),
+        ("@daily", "does not have five fields"),
+        ("60 * * * *", "has a bad minute"),
+        ("0 24 * * *", "has a bad hour"),
+        ("0 0 0 * *", "has a bad day-of-month"),
+        ("0 0 * 13 *", "has a bad month"),
+        ("0 0 * sun *", "has a bad month"),
+        ("0 0 * * 8", "has a bad day-of-week"),
+        ("0 0 * * fri-mon", "has a bad day-of-week"),
+        ("0 0 * * mon,", "has a bad day-of-week"),
+        ("*/0 * * * *", "has a bad minute"),
+        ("a; * * * *", "has a bad minute"),
+        ("0 0 30 2 *", "has a bad day-of-month"),
+    ],
+)
+def test_other_cron_expressions_are_refused(refuse: Refuse, text: str, reason: str) -> None:
+    """An expression that cron would not take, or that would never come, is refused."""
+    error = refuse(f'{VAULT}{SMS}cron = "{text}"\n')
+
+    assert f"accounts[0].cron (sms): {text!r} {reason}" in error.message

@@ -1,0 +1,115 @@
+"""After the push: the facts that lead to each action, and each single fact that forbids it."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from rotator.actions import Action, Clear, Close, Delete, Learn, Look, Verify, Wait
+from rotator.model import Request, Step
+from tests.unit.protocol.facts import (
+    ALIEN,
+    BOTH,
+    FREEZE,
+    GRACE,
+    HOLD,
+    JUST_FRESH,
+    NEW,
+    NOW,
+    OLD,
+    PENDING,
+    ROTATION,
+    STALE,
+    Facts,
+    table,
+)
+
+PUSHED = Facts().but(
+    rotation=replace(
+        ROTATION, sent_at=NOW, new_id="new", vault_version=8, pending_version=3, step=Step.PUSH
+    ),
+    pending=PENDING,
+    pending_version=3,
+    listed=BOTH,
+    note__secret_id="new",
+    note__rotation_id="r1",
+    current__version=8,
+    pending_live_at=NOW,
+    current_is_pending=True,
+)
+CHANGED: list[tuple[dict[str, Any], Action | str]] = [
+    ({"current": None}, "drift"),
+    ({"current__has_value": False}, "drift"),
+    ({"current__intact": False}, "drift"),
+    ({"note__rotation_id": "r2"}, "drift"),
+    # Not even what is wrong is looked into.
+    ({"hold": FREEZE}, "held"),
+    ({"hold": FREEZE, "current": None}, "held"),
+]
+
+VERIFYING = table(
+    PUSHED,
+    ({}, Verify(version=8)),
+    ({"listed": None, "current_live_at": None}, Verify(version=8)),
+    # Someone patched another field meanwhile: the version that was written is what counts.
+    ({"current__version": 9}, Verify(version=8)),
+    # The answer to the push was lost, and the note tells that it was written.
+    ({"rotation__vault_version": None}, Learn(new_id="new", vault_version=8)),
+    ({"rotation__new_id": None}, Learn(new_id="new", vault_version=8)),
+    ({"rotation__abort_code": "x"}, Verify(version=8)),
+    ({"hold": HOLD}, Verify(version=8)),
+    ({"hold": HOLD, "rotation__vault_version": None}, Learn(new_id="new", vault_version=8)),
+    *CHANGED,
+)
+
+VERIFIED = PUSHED.but(rotation__verified_at=NOW, rotation__step=Step.VERIFY)
+CLEARING = table(
+    VERIFIED,
+    ({}, Clear(upto=3)),
+    ({"hold": HOLD}, Clear(upto=3)),
+    # Not seen is not gone: a standby may lag. What was pushed is known.
+    ({"pending": None}, Clear(upto=3)),
+    ({"pending": None, "pending_version": 2}, Clear(upto=3)),
+    ({"pending": None, "pending_version": 2, "rotation__pending_version": 0}, Clear(upto=2)),
+    ({"pending": None, "pending_version": 0, "rotation__pending_version": 0}, Clear(upto=0)),
+    ({"pending": None, "rotation__step": Step.WAIT}, Wait(until=NOW + GRACE)),
+    ({"pending__rotation_id": "r0"}, Wait(until=NOW + GRACE)),
+    *CHANGED,
+)
+
+GRACE_OVER = VERIFIED.but(pending=None, rotation__verified_at=NOW - GRACE, rotation__step=Step.WAIT)
+DELETING = table(
+    GRACE_OVER,
+    ({}, Delete(secret_id="old")),
+    ({"hold": HOLD}, Delete(secret_id="old")),
+    ({"seen_at": JUST_FRESH, "current_live_at": JUST_FRESH}, Delete(secret_id="old")),
+    ({"current__version": 9}, Delete(secret_id="old")),
+    # (c) the grace
+    (
+        {"rotation__verified_at": NOW - GRACE + timedelta(seconds=1)},
+        Wait(until=NOW + timedelta(seconds=1)),
+    ),
+    (
+        {"rotation__verified_at": NOW, "request": Request(reason=None, grace=timedelta())},
+        Delete(secret_id="old"),
+    ),
+    (
+        {"request": Request(reason=None, grace=timedelta(days=9))},
+        Delete(secret_id="old"),
+    ),
+    # (b) Vault's value has just authenticated
+    ({"seen_at": STALE}, Look()),
+    ({"current_live_at": STALE}, Look()),
+    ({"current_live_at": None}, "current-refused"),
+    ({"listed": None, "current_live_at": None}, "current-refused"),
+    # (a) it is not the one that Vault holds, nor the last one
+    ({"note__secret_id": "old"}, "drift"),
+    ({"note__secret_id": "gone"}, "drift"),
+    ({"listed": (OLD,)}, "drift"),
+    ({"listed": (OLD, ALIEN)}, "drift"),
+    # (d) it is known as the predecessor
+    ({"rotation__predecessor_id": None}, Close()),
+    ({"rotation__predecessor_id": "gone"}, Close()),
+    ({"listed": (NEW,)}, Close()),
+    ({"listed": (NEW, ALIEN)}, Close()),
+    *CHANGED,
+)

@@ -1,0 +1,88 @@
+"""No rotation is open: the facts that open one, and each single fact that forbids it."""
+
+from rotator.actions import Idle, Look, Open
+from rotator.model import OnForeign, Request
+from tests.unit.protocol.facts import (
+    BOTH,
+    FREEZE,
+    HOLD,
+    NO_NOTE,
+    PENDING,
+    STALE,
+    WITH_ALIEN,
+    Facts,
+    table,
+)
+
+OPENING = table(
+    Facts(),
+    ({}, Open(predecessor_id="old")),
+    (NO_NOTE, Open(predecessor_id="old")),
+    ({"current__api_key": None}, Open(predecessor_id="old")),
+    ({"request": Request(reason=None)}, Idle()),
+    ({"request": Request(reason=None), "hold": FREEZE}, Idle()),
+    ({"hold": HOLD}, "held"),
+    ({"hold": FREEZE}, "held"),
+    ({"current": None}, "entry-missing"),
+    ({"current__has_value": False}, "field-missing"),
+    ({"current__api_key": "ffffffff"}, "wrong-entry"),
+    ({"current__intact": False}, "drift"),
+    ({"listed": None, "current_live_at": None}, "current-refused"),
+    # Vault's value works, but which secret is it?
+    ({"note__secret_id": "gone"}, "drift"),
+    ({"listed": WITH_ALIEN, **NO_NOTE}, "unknown-current"),
+    # It does not, and the parent's does: rotating is the cure.
+    ({"note__secret_id": "gone", "current_live_at": None}, Open(predecessor_id=None)),
+    ({"current_live_at": None, **NO_NOTE}, Open(predecessor_id=None)),
+    # Both slots are taken.
+    ({"listed": WITH_ALIEN}, "foreign-secret"),
+    (
+        {"listed": WITH_ALIEN, "expendable_ids": frozenset({"alien"})},
+        Open(predecessor_id="old"),
+    ),
+    (
+        {"listed": WITH_ALIEN, "policy__on_foreign": OnForeign.EVICT_OLDEST},
+        Open(predecessor_id="old"),
+    ),
+    (
+        {"listed": WITH_ALIEN, "expendable_ids": frozenset({"alien"}), "seen_at": STALE},
+        Look(),
+    ),
+    (
+        {"listed": WITH_ALIEN, "expendable_ids": frozenset({"old"})},
+        "foreign-secret",
+    ),
+    (
+        {
+            "listed": WITH_ALIEN,
+            "expendable_ids": frozenset({"alien"}),
+            "note__secret_id": "gone",
+            "current_live_at": None,
+        },
+        "unsafe-delete",
+    ),
+)
+
+RECOVERING = table(
+    Facts().but(pending=PENDING, pending_is_unrecorded=True),
+    ({}, Open(predecessor_id="old", recovered_id="r1")),
+    ({"listed": BOTH}, Open(predecessor_id="old", recovered_id="r1")),
+    ({"pending_is_unrecorded": False}, Open(predecessor_id="old")),
+    ({"request": Request(reason=None)}, Idle()),
+    ({"hold": HOLD}, "held"),
+    ({"current__intact": False}, "drift"),
+    # It was pushed before the ledger was lost: the pending entry names the predecessor.
+    (
+        {"listed": BOTH, "note__rotation_id": "r1", "note__secret_id": "new"},
+        Open(predecessor_id="old", recovered_id="r1"),
+    ),
+    (
+        {
+            "listed": BOTH,
+            "note__rotation_id": "r1",
+            "note__secret_id": "new",
+            "pending__predecessor_id": None,
+        },
+        Open(predecessor_id=None, recovered_id="r1"),
+    ),
+)

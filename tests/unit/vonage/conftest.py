@@ -1,0 +1,37 @@
+"""A server that is told what to answer, and a client of it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from rotator.vonage import Secrets, Transport
+from tests.unit.vonage.canned import Canned
+from tests.unit.vonage.client import transport
+from tests.unit.vonage.clock import Clock
+
+
+@pytest.fixture
+def server() -> Iterator[Canned]:
+    """Give a server that answers what it is told."""
+    server = Canned()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Give a clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+def shared(server: Canned, clock: Clock) -> Iterator[Transport]:
+    """Give a transport to the server."""
+    with transport(server.url, clock) as shared:
+        yield shared
+
+
+@pytest.fixture
+def secrets(shared: Transport) -> Secrets:
+    """Give a client of the server."""
+    return Secrets(shared)

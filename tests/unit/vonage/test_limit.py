@@ -1,0 +1,76 @@
+"""Answers that drip, never end, or are too long to be one."""
+
+import gzip
+import time
+
+import pytest
+
+from rotator.errors import IssuerUnavailable, UnexpectedAnswer
+from rotator.model import SecretValue
+from rotator.vonage import Secrets
+from rotator.vonage.answer import LIMIT
+from tests.unit.vonage.canned import Canned, reply
+from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, VALUE, transport
+from tests.unit.vonage.clock import Clock
+
+
+@pytest.mark.parametrize(
+    "answer", [reply(200, LIST), reply(200, LIST, **{f"X-{n}": "y" for n in range(9)})]
+)
+@pytest.mark.parametrize("timeout", [0.25])
+def test_a_server_that_drips_does_not_hold_a_thread(
+    server: Canned, answer: bytes, timeout: float
+) -> None:
+    """Each byte comes in time, the whole does not: the attempt ends at its deadline."""
+    server.drip = 0.02
+    server.replies = [answer]
+    started = time.monotonic()
+    with (
+        transport(server.url, time.monotonic, timeout=timeout) as shared,
+        pytest.raises(IssuerUnavailable, match="in time"),
+    ):
+        Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
+    took = time.monotonic() - started
+
+    assert timeout * 0.9 < took < len(answer) * server.drip / 2
+
+
+def test_a_server_that_says_nothing(server: Canned, clock: Clock) -> None:
+    """Silence ends with the timeout, and the outcome is unknown."""
+    server.drip = 60
+    server.replies = [b"H" * 2]
+    codes: list[str] = []
+    with (
+        transport(
+            server.url, clock, timeout=0.1, on_call=lambda _, code, __: codes.append(code)
+        ) as shared,
+        pytest.raises(IssuerUnavailable),
+    ):
+        Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
+
+    assert codes == ["timeout"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(200, LIST + b" " * LIMIT),
+        b"HTTP/1.1 200 OK\r\n\r\n" + LIST + b" " * LIMIT,
+        reply(200, gzip.compress(LIST + b" " * LIMIT), Content_Encoding="gzip"),
+    ],
+)
+def test_an_answer_too_long_to_be_one(server: Canned, secrets: Secrets, answer: bytes) -> None:
+    """More than a megabyte, as sent or unpacked, is no list, even if one stands in it."""
+    server.replies = [answer]
+
+    with pytest.raises(UnexpectedAnswer, match="longer than 1 MB"):
+        secrets.list_secrets(CREDENTIAL, KEY)
+
+
+def test_an_answer_without_end(server: Canned, secrets: Secrets) -> None:
+    """Of an answer that never ends no more than the limit is read."""
+    server.endless = True
+    server.replies = [b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 65536]
+
+    with pytest.raises(UnexpectedAnswer, match="longer than 1 MB"):
+        secrets.list_secrets(CREDENTIAL, KEY)

@@ -1,0 +1,183 @@
+"""Which calls are sent again, how often, and within which time."""
+
+import socket
+from contextlib import AbstractContextManager
+
+import pytest
+
+from rotator.errors import (
+    CredentialRefused,
+    IssuerError,
+    IssuerUnavailable,
+    NotSent,
+    RateLimited,
+    SecretNotFound,
+    UnexpectedAnswer,
+)
+from rotator.model import SecretValue
+from rotator.vonage import Accounts, Secrets, Transport
+from tests.unit.vonage.canned import Canned, reply
+from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, VALUE, transport
+from tests.unit.vonage.clock import Clock
+
+GONE = b'{"type": "x#invalid-id", "title": "Invalid ID"}'
+
+
+@pytest.mark.parametrize("failure", [b"", reply(503), reply(200, LIST)[:-3]])
+def test_a_read_is_repeated(server: Canned, secrets: Secrets, clock: Clock, failure: bytes) -> None:
+    """A dropped, failed or cut off answer to a read is asked for again, with growing pauses."""
+    server.replies = [failure, failure, failure, reply(200, LIST)]
+    listed = secrets.list_secrets(CREDENTIAL, KEY)
+
+    assert [secret.id for secret in listed] == ["one"]
+    assert clock.slept == [0.5, 1.0, 2.0]
+
+
+def test_a_read_gives_up_after_four_tries(server: Canned, secrets: Secrets) -> None:
+    """What does not pass is reported."""
+    server.replies = [reply(503)]
+    with pytest.raises(IssuerUnavailable, match="HTTP 503"):
+        secrets.list_secrets(CREDENTIAL, KEY)
+
+    assert len(server.requests) == 4
+
+
+def test_a_strange_answer_is_asked_for_once_more(server: Canned, secrets: Secrets) -> None:
+    """A read that gets a web page twice is reported as such."""
+    server.replies = [reply(200, b"<html>")]
+    with pytest.raises(UnexpectedAnswer, match="not JSON"):
+        secrets.list_secrets(CREDENTIAL, KEY)
+
+    assert len(server.requests) == 2
+
+
+def test_the_budget_ends_a_call(server: Canned, clock: Clock) -> None:
+    """Tries that eat up three timeouts are the last."""
+
+    def slow(*_: object) -> None:
+        clock.now += 6
+
+    server.replies = [reply(503)]
+    with (
+        transport(server.url, clock, on_call=slow, timeout=5.0) as shared,
+        pytest.raises(IssuerUnavailable),
+    ):
+        Secrets(shared).list_secrets(CREDENTIAL, KEY)
+
+    assert len(server.requests) == 3
+
+
+def test_the_last_try_gets_what_is_left(
+    server: Canned, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A try may not take longer than the rest of the budget."""
+    given: list[float] = []
+
+    def slow(*_: object) -> None:
+        clock.now += 12
+
+    server.replies = [reply(503)]
+    with transport(server.url, clock, on_call=slow, timeout=5.0) as shared:
+        within = shared._deadline.within
+
+        def noted(seconds: float) -> AbstractContextManager[None]:
+            given.append(seconds)
+            return within(seconds)
+
+        monkeypatch.setattr(shared._deadline, "within", noted)
+        with pytest.raises(IssuerUnavailable):
+            Secrets(shared).list_secrets(CREDENTIAL, KEY)
+
+    assert given == [5.0, 2.5]
+
+
+def test_a_wait_for_the_pace_counts_into_the_budget(server: Canned, clock: Clock) -> None:
+    """A retry whose turn comes after the budget is not made."""
+    server.replies = [reply(503)]
+    with (
+        transport(server.url, clock, max_requests_per_second=0.01) as shared,
+        pytest.raises(IssuerUnavailable),
+    ):
+        Secrets(shared).list_secrets(CREDENTIAL, KEY)
+
+    assert len(server.requests) == 1
+    assert clock.slept == [0.5, pytest.approx(99.5)]
+
+
+def test_a_rate_limit_is_waited_out(server: Canned, secrets: Secrets, clock: Clock) -> None:
+    """A read comes back when Vonage said."""
+    server.replies = [reply(429, Retry_After="7"), reply(200, LIST)]
+    secrets.list_secrets(CREDENTIAL, KEY)
+
+    assert clock.slept == [7]
+
+
+def test_a_long_rate_limit_is_the_callers(server: Canned, secrets: Secrets) -> None:
+    """A wait beyond the budget is reported, with its length."""
+    server.replies = [reply(429, Retry_After="900")]
+    with pytest.raises(RateLimited) as caught:
+        secrets.list_secrets(CREDENTIAL, KEY)
+
+    assert caught.value.retry_after == 900
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (b"", IssuerUnavailable),
+        (reply(503), IssuerUnavailable),
+        (reply(429, Retry_After="0"), RateLimited),
+        (reply(201, b"<html>"), UnexpectedAnswer),
+        (reply(201, ONE)[:-4], IssuerUnavailable),
+        (reply(307, Location="/accounts/abcd1234/secrets"), UnexpectedAnswer),
+        (reply(401), CredentialRefused),
+    ],
+)
+def test_a_post_is_sent_once(
+    server: Canned, shared: Transport, failure: bytes, kind: type[IssuerError]
+) -> None:
+    """Creating, topping up and changing settings are never repeated, whatever the answer."""
+    server.replies = [failure]
+    with pytest.raises(kind) as created:
+        Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
+    with pytest.raises(kind):
+        Accounts(shared).top_up(CREDENTIAL, "8ef2447e")
+    with pytest.raises(kind):
+        Accounts(shared).update_callbacks(CREDENTIAL, inbound_sms_url="")
+    with pytest.raises(kind):
+        Accounts(shared).settings(CREDENTIAL)
+
+    assert len(server.requests) == 4
+    assert created.value.definite is (kind in (RateLimited, CredentialRefused))
+
+
+def test_gone_after_a_lost_deletion(server: Canned, secrets: Secrets) -> None:
+    """A deletion whose answer was lost is repeated; then the id is unknown, which is told."""
+    server.replies = [b"", reply(404, GONE)]
+    with pytest.raises(SecretNotFound):
+        secrets.delete_secret(CREDENTIAL, KEY, "one")
+
+    assert len(server.requests) == 2
+
+
+def test_a_refusal_after_a_lost_deletion_is_unknown(server: Canned, secrets: Secrets) -> None:
+    """A deletion may have revoked the very credential; its 401 does not mean "no effect"."""
+    server.replies = [b"", reply(401)]
+    with pytest.raises(IssuerUnavailable) as caught:
+        secrets.delete_secret(CREDENTIAL, KEY, "one")
+
+    assert caught.value.definite is False
+
+
+def test_no_connection_is_definite(clock: Clock) -> None:
+    """Where nobody listens, nothing was sent, and a read tries again."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with transport(url, clock) as shared, pytest.raises(NotSent, match="refused") as caught:
+        Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
+    with transport(url, clock) as shared, pytest.raises(NotSent):
+        Secrets(shared).list_secrets(CREDENTIAL, KEY)
+
+    assert caught.value.definite is True
+    assert clock.slept == [0.5, 1.0, 2.0]
