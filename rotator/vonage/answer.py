@@ -4,7 +4,6 @@ Every reader gives a value of the promised type or raises `UnexpectedAnswer`. It
 names what is missing and never quotes what was there.
 """
 
-import json
 import re
 import zlib
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from json import JSONDecoder
 from typing import Any, NoReturn
 
 from rotator.errors import UnexpectedAnswer
@@ -61,12 +61,7 @@ class Answer:
         """Give the body as a JSON object, whatever its media type says."""
         content = self.content()
         try:
-            document = json.loads(
-                content.decode(),
-                parse_float=Decimal,
-                parse_constant=_refuse_constant,
-                object_pairs_hook=_unambiguous,
-            )
+            document = _DECODER.decode(content.decode())
         except (ValueError, ArithmeticError, RecursionError):
             raise strange("not JSON") from None
         if not isinstance(document, dict):
@@ -98,6 +93,12 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(document) != len(pairs):
         raise ValueError
     return document
+
+
+#: Made once: that takes as long as to read a body.
+_DECODER = JSONDecoder(
+    parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_unambiguous
+)
 
 
 def part(document: Document, key: str) -> Document:

@@ -183,6 +183,9 @@ class Transport:
     def _report(self, call: Call, code: str, came: Answer | IssuerError, seconds: float) -> None:
         if self._on_call:
             self._on_call(call.operation, code, seconds)
+        if not _log.is_enabled_for(logging.DEBUG):
+            # To search the request's id for the values that were sent takes longer than the line.
+            return
         _log.debug(
             "vonage call",
             operation=call.operation,
