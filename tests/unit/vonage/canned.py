@@ -35,7 +35,8 @@ class Canned:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._server = threading.Thread(target=self._serve, daemon=True)
+        self._server.start()
 
     def encrypt(self, certificate: Path) -> None:
         """Speak TLS from now on."""
@@ -44,8 +45,13 @@ class Canned:
         self._tls.load_cert_chain(certificate)
 
     def close(self) -> None:
-        """Stop listening and end every drip."""
+        """Stop listening and end every drip.
+
+        Who was about to accept must not do so once the number of this socket is another one's.
+        """
         self.over.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._server.join()
         self._listener.close()
 
     def _serve(self) -> None:
