@@ -57,8 +57,10 @@ class Adoption:
                 code="wrong-entry",
                 hint="correct `vault_path` or `api_key` of this account",
             )
-        secret = self._identify(self._proved())
+        secret = self._identify(self._listed)
         is_known = self._is_noted(secret.id)
+        if not is_known:
+            self._require_kept(secret.id)
         version = self._base.entry.version if is_known else self._write(secret.id)
         rotation = self._recorded(secret.id, version, is_known=is_known)
         return Adopted(
@@ -95,7 +97,9 @@ class Adoption:
             )
         return value
 
-    def _proved(self) -> tuple[Secret, ...]:
+    @cached_property
+    def _listed(self) -> tuple[Secret, ...]:
+        """The live secrets, as listed with the value: it is proved by that."""
         credential = Credential(api_key=self.account.api_key, secret=self._value)
         try:
             return self.means.issuer.list_secrets(credential, self.account.api_key)
@@ -141,6 +145,34 @@ class Adoption:
             code="unknown-current",
             hint=f"nothing was changed; see `rotator secrets list {self.account.name}`",
         )
+
+    def _require_kept(self, secret_id: str) -> None:
+        """Refuse a secret whose deletion was begun: the request may arrive at any time.
+
+        Not where it certainly has no effect: the last secret is not deleted, and the request
+        authenticates with what Vault holds.
+        """
+        rotation = self._memory.rotation
+        if rotation is None or len(self._listed) == 1:
+            return
+        doomed_id = rotation.new_id if rotation.abort_code else rotation.predecessor_id
+        is_doomed = rotation.step is Step.DELETE and secret_id == doomed_id
+        if (is_doomed or rotation.step is Step.EVICT) and self._is_base_live():
+            raise Refused(
+                f"rotation {rotation.id} has begun to delete a secret, which may be {secret_id}, "
+                "and the request may still be on its way",
+                code="rotation-open",
+                hint=f"`rotator resume {self.account.name}` carries it on; try again after that",
+            )
+
+    def _is_base_live(self) -> bool:
+        value = self._base.value
+        if value is None:
+            return False
+        with suppress(CredentialRefused):
+            credential = Credential(api_key=self.account.api_key, secret=value)
+            return bool(self.means.issuer.list_secrets(credential, self.account.api_key))
+        return False
 
     def _notes(self) -> list[Note]:
         """Give what notes there are: beside the present value, and of what was pushed last."""
@@ -196,7 +228,7 @@ class Adoption:
         return self.means.new_id()
 
     def _write(self, secret_id: str) -> int:
-        head = self._commit([self._draft("intent", secret_id)])
+        head = self._commit([self._draft("intent", secret_id)], self._let_go(secret_id))
         rotation_id = self._rotation_id(secret_id)
         note = Note(
             secret_id=secret_id,
@@ -209,29 +241,39 @@ class Adoption:
             return self.means.store.write_current(self.account, self._base, self._value, note)
         except StoreError as error:
             event = "rejected" if error.definite else "unknown"
-            self._commit([self._draft(event, secret_id, code=error.code)])
+            after = self._memory.rotation if error.definite else None
+            self._commit([self._draft(event, secret_id, code=error.code)], after)
             raise
+
+    def _let_go(self, secret_id: str) -> Rotation | None:
+        rotation = self._memory.rotation
+        if rotation is None:
+            return None
+        is_pushed = self._pushed_version(rotation) is not None
+        return record.let_go(rotation, secret_id, is_pushed=is_pushed)
 
     def _recorded(self, secret_id: str, version: int, *, is_known: bool) -> Rotation | None:
         drafts = [] if is_known else [self._draft("done", secret_id, vault_version=version)]
         rotation = self._memory.rotation
         if rotation is not None:
-            note = self._base.entry.note
-            was_pushed = rotation.vault_version is not None or bool(
-                note and note.rotation_id == rotation.id
-            )
             rotation, draft = record.adopted(
                 rotation,
                 secret_id=secret_id,
                 vault_version=version,
                 is_own=self._is_own(rotation, secret_id),
-                was_pushed=was_pushed,
+                pushed_version=self._pushed_version(rotation),
                 now=self.means.now(),
             )
             drafts += [draft] if draft else []
         if drafts:
             self._commit(drafts, rotation)
         return rotation
+
+    def _pushed_version(self, rotation: Rotation) -> int | None:
+        """Give the version that the rotation pushed, if only Vault's note tells of it."""
+        entry = self._base.entry
+        is_noted = entry.note is not None and entry.note.rotation_id == rotation.id
+        return rotation.vault_version or (entry.version if is_noted else None)
 
     def _draft(self, event: str, secret_id: str, **detail: str | int) -> Draft:
         told: dict[str, str | int | bool | None] = {"by": "operator", "operation": "adopt"}

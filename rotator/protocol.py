@@ -232,7 +232,8 @@ def _before_push(
     pending = world.pending
     current = held_id(world)
     was_there = current in pending.listed_ids if pending else not rotation.sent_at
-    if rotation.predecessor_id is None and current and was_there:
+    # Also where another one was written down: a ledger that was restored is out of date.
+    if rotation.predecessor_id not in world.listed_ids and current and was_there:
         return Learn(predecessor_id=current)
     if pending is None or not _is_staged(world, rotation):
         if rotation.sent_at or rotation.new_id:
@@ -277,13 +278,12 @@ def _with_new_id(
     not have settled yet: the pending value is kept, and nobody's secret is touched.
     """
     new_ids = _new_ids(world)
-    if rotation.sent_at is None:
-        return _make_room(account, world, now) or _give_up(rotation, "overtaken")
     if len(new_ids) == 1 and _is_fresh(world.pending_live_at, now):
         return Learn(new_id=new_ids[0])
-    if len(new_ids) > 1 or _is_refused_for(patience, world, rotation):
-        return refusals.unexplained(new_ids)
-    return Probe()
+    is_over = len(new_ids) > 1 or _is_refused_for(patience, world, rotation)
+    if rotation.sent_at is None and (is_over or not _may_be_sent(world, rotation)):
+        return _make_room(account, world, now) or _give_up(rotation, "overtaken")
+    return refusals.unexplained(new_ids) if is_over else Probe()
 
 
 def _without_new_id(
@@ -293,15 +293,18 @@ def _without_new_id(
 
     A rejection only counts once no earlier attempt can have taken effect: an active value is
     rejected, too, when it is sent again. What authenticates is there, and a list may lag: it is
-    believed only as late as the last refusal.
+    believed only as late as the last refusal. What an operator adopted meanwhile is no new id.
     """
+    if world.current_is_pending and world.current and world.current.intact:
+        return _give_up(rotation, "overtaken")
     if not rotation.rejected:
         return _make_room(account, world, now) or Create()
-    if rotation.sent_at and _is_fresh(world.pending_live_at, now):
+    is_sent = _may_be_sent(world, rotation)
+    if is_sent and _is_fresh(world.pending_live_at, now):
         return Look()
-    if rotation.sent_at and not _is_refused_for(patience, world, rotation):
+    if is_sent and not _is_refused_for(patience, world, rotation):
         return Probe()
-    if rotation.sent_at and _is_listed_before_refused(world):
+    if is_sent and _is_listed_before_refused(world):
         return Look()
     if rotation.draws < MAX_DRAWS:
         return Stage(listed_ids=world.listed_ids)
@@ -326,6 +329,10 @@ def _undo(world: Observation, rotation: Rotation, now: datetime) -> Action:
         is_only = len(world.listed_ids) == 1
         if not is_other or current == rotation.new_id or is_only or not world.current_live_at:
             return refusals.unsafe(rotation.account, rotation.new_id)
+        if current not in (None, rotation.predecessor_id):
+            # Some rotation has pushed since, which a ledger that was restored does not know; what
+            # that one replaced may be this very secret.
+            return refusals.once_used(rotation.account, rotation.new_id)
         if not _is_fresh(world.current_live_at, now) or not _is_fresh(world.seen_at, now):
             return Look()
         return Delete(secret_id=rotation.new_id)
@@ -425,6 +432,15 @@ def _is_staged(world: Observation, rotation: Rotation) -> bool:
 def _clear(world: Observation, rotation: Rotation) -> Clear:
     """Clear what is seen, and what was pushed: a standby that lags may not show it."""
     return Clear(upto=max(world.pending_version, rotation.pending_version))
+
+
+def _may_be_sent(world: Observation, rotation: Rotation) -> bool:
+    """Whether Vonage may know the pending value.
+
+    A pass that staged it knows what became of it. Of one that is found only the ledger knows,
+    which may have been restored, or have lost what it had from a moment ago.
+    """
+    return rotation.sent_at is not None or not world.pending_is_unsent
 
 
 def _is_pushed(world: Observation, rotation: Rotation) -> bool:

@@ -173,6 +173,7 @@ def staged(
         rotation=rotation,
         pending=entry,
         pending_version=version,
+        pending_is_unsent=True,
         pending_live_at=None,
         pending_refused_since=None,
         pending_refused_at=None,
@@ -222,8 +223,13 @@ def seen_again(before: Observation | None, world: Observation) -> Observation:
     if world.pending is None:
         since, at = since or world.seen_at, world.seen_at
     asked_at = before.gates_asked_at if before and before.shut_gate is None else None
+    is_unsent = before is not None and before.pending_is_unsent and before.pending == world.pending
     return replace(
-        world, pending_refused_since=since, pending_refused_at=at, gates_asked_at=asked_at
+        world,
+        pending_is_unsent=is_unsent,
+        pending_refused_since=since,
+        pending_refused_at=at,
+        gates_asked_at=asked_at,
     )
 
 
@@ -384,7 +390,7 @@ def adopted(  # noqa: PLR0913  # all but one by name
     secret_id: str,
     vault_version: int,
     is_own: bool,
-    was_pushed: bool,
+    pushed_version: int | None,
     now: datetime,
 ) -> tuple[Rotation, Draft | None]:
     """An operator had a secret written to the current entry while this rotation is open.
@@ -393,6 +399,7 @@ def adopted(  # noqa: PLR0913  # all but one by name
     ends a rotation that had pushed, as there is nothing to go on with; before a push, it is what
     the rotation now replaces. One that is being undone goes on with that, unless Vault now holds
     what was to be removed: with a version of Vault's to its name, it is not taken for an orphan.
+    Nor is what had been pushed, as `pushed_version`, where the answer to the push was lost.
     """
     if is_own and not rotation.abort_code:
         after = replace(rotation, new_id=secret_id, vault_version=vault_version)
@@ -400,13 +407,13 @@ def adopted(  # noqa: PLR0913  # all but one by name
             "learned", Step.PUSH, after, secret_id=secret_id, vault_version=vault_version
         )
         return after, None if after == rotation else draft
-    if not is_own and not was_pushed:
+    if not is_own and pushed_version is None:
         after = replace(rotation, predecessor_id=secret_id)
         draft = _draft("learned", Step.OPEN, after, predecessor_id=secret_id)
         return (rotation, None) if rotation.abort_code or after == rotation else (after, draft)
     rotation = replace(
         rotation,
-        vault_version=vault_version if is_own else rotation.vault_version,
+        vault_version=vault_version if is_own else pushed_version,
         closed_at=now,
         outcome="failed",
         error_code=rotation.abort_code or SUPERSEDED,
@@ -414,6 +421,18 @@ def adopted(  # noqa: PLR0913  # all but one by name
     return rotation, _draft(
         "closed", rotation.step, rotation, outcome="failed", code=rotation.error_code
     )
+
+
+def let_go(rotation: Rotation, secret_id: str, *, is_pushed: bool) -> Rotation:
+    """Have a rotation not delete what an operator is about to have in Vault.
+
+    From before it is written: the write may arrive when the rotation has gone on.
+    """
+    if rotation.abort_code and secret_id == rotation.new_id:
+        return replace(rotation, new_id=None)
+    if is_pushed and secret_id == rotation.predecessor_id:
+        return replace(rotation, predecessor_id=None)
+    return rotation
 
 
 def _without(world: Observation, secret_id: str, rotation: Rotation) -> Observation:

@@ -173,6 +173,17 @@ def unexplained(ids: list[str]) -> Refuse:
     )
 
 
+def once_used(name: str, secret_id: str) -> Refuse:
+    """What is to be taken back may have been in Vault since it was made."""
+    return Refuse(
+        code="unsafe-delete",
+        why=f"to the ledger, secret {secret_id} was never used, but Vault holds another one than it"
+        " was to replace, as if the ledger were restored from a backup",
+        hint="nothing was deleted; see `rotator ledger verify`, and once nothing uses it, "
+        f"`rotator secrets delete {name} {secret_id} --force`",
+    )
+
+
 def unsafe(name: str, secret_id: str) -> Refuse:
     """That something else would still work after the deletion is not certain."""
     return Refuse(

@@ -119,6 +119,8 @@ class Search:
 
     def _start(self, asked: Asked) -> None:
         """Run a process in every way in which it can go."""
+        if asked.adopts and not self._node.world.adoptions:
+            return
         scripts: deque[tuple[int, ...]] = deque([()])
         while scripts:
             script = Script(scripts.popleft())
@@ -160,6 +162,11 @@ class Search:
                 left.losses -= 1
                 outsiders.lose_ledger(left)
                 self._take_in(Node(world=left, log=(*note, "ledger lost"), parent=self._node))
+            for key, was in left.past if left.relapses else ():
+                gone_back = left.copy()
+                outsiders.set_back_ledger(gone_back, was)
+                told = f"ledger is back at {key}"
+                self._take_in(Node(world=gone_back, log=(*note, told), parent=self._node))
 
     def _take_in(self, node: Node) -> None:
         mark = fingerprint(node.world.text(), node.world.now)
@@ -232,7 +239,12 @@ class Search:
 
     def _may_refuse(self, world: World) -> bool:
         begun = self.scenario.worlds[0]
-        is_meddled = (world.outsiders, world.losses) != (begun.outsiders, begun.losses)
+        is_meddled = (world.outsiders, world.losses, world.relapses, world.adoptions) != (
+            begun.outsiders,
+            begun.losses,
+            begun.relapses,
+            begun.adoptions,
+        )
         return is_meddled or self.scenario.may_refuse
 
     def _was_late(self, world: World) -> bool:

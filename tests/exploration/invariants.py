@@ -79,6 +79,15 @@ def after_deletion(before: World, world: World, secret_id: str, unseen: frozense
         world.harmed |= {secret.value}
 
 
+def unaccounted_for(world: World) -> frozenset[str]:
+    """Give the values that are lost, as far as they are rotator's."""
+    return frozenset(
+        secret.value
+        for secret in world.live
+        if secret.maker == "rotator" and not _is_accounted_for(world, secret.id, secret.value)
+    )
+
+
 def always(world: World) -> None:
     """Judge a state of the world."""
     kept = world.consumed
@@ -123,13 +132,28 @@ def _may_delete(world: World, secret_id: str, sender: Sender) -> None:
         raise Violation("I5", f"{secret_id} is about to be deleted without an open rotation")
     if world.pushed == rotation.id and secret_id == rotation.new_id:
         raise Violation("I6", f"{secret_id} was pushed, and its own rotation deletes it")
+    _is_not_resting(world, secret_id, sender)
     if step == "delete" and secret_id == rotation.predecessor_id:
         _is_out_of_grace(world, rotation, sender.grace)
         _is_let_go(world, rotation, sender)
 
 
+def _is_not_resting(world: World, secret_id: str, sender: Sender) -> None:
+    """Judge a deletion by what the ledger once knew, if not now: who may still use the secret."""
+    resting_id, until = world.resting or ("", 0.0)
+    is_asked = sender.grace is not None or sender.is_in_a_hurry or world.is_astray
+    # To the policy, whatever the ledger does not know is expendable.
+    is_evicted = world.intent and world.intent.step == "evict" and sender.may_evict_foreign
+    if is_evicted:
+        return
+    if secret_id == resting_id and world.now < until and not is_asked:
+        raise Violation("I7", f"{secret_id} is about to be deleted, and its grace is not over")
+
+
 def _is_out_of_grace(world: World, rotation: Rotation, asked: timedelta | None) -> None:
     grace = rotation.grace if asked is None else min(asked, rotation.grace)
+    if world.is_astray:
+        return
     if rotation.verified_at is None or when(world.now) < rotation.verified_at + grace:
         raise Violation("I7", "the predecessor is about to be deleted before its grace is over")
 
@@ -148,6 +172,6 @@ def _is_accounted_for(world: World, secret_id: str, value: str) -> bool:
     if rotation:
         known.add(rotation.predecessor_id or "")
         known.add(rotation.new_id or "" if rotation.abort_code else "")
-    stored = {staged.value for staged in world.pending if staged}
+    stored = {staged.value for staged in world.pending if staged} | world.kept_by_hand
     stored.add(world.consumed.value if world.consumed else "")
     return value in stored or secret_id in known or value in world.harmed

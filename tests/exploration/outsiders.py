@@ -5,6 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+from rotator.model import Rotation
+from tests.exploration import invariants
 from tests.exploration.world import SLOTS, Issued, Kept, Staged, World
 
 
@@ -29,6 +31,14 @@ def lose_ledger(world: World) -> None:
     known = world.consumed.value if world.consumed else ""
     world.harmed |= {secret.value for secret in world.live if secret.value != known}
     world.rotation, world.closed = None, ()
+
+
+def set_back_ledger(world: World, was: tuple[Rotation | None, tuple[Rotation, ...]]) -> None:
+    """Have the ledger be what it was: what only it knew of live secrets is not known any more."""
+    world.relapses -= 1
+    world.rotation, world.closed = was
+    world.past = ()
+    world.harmed |= invariants.unaccounted_for(world)
 
 
 def _do(world: World, process: Unaware, where: str, deed: Callable[[], None]) -> None:

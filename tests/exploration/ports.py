@@ -68,6 +68,11 @@ PATIENCE = 80.0
 LONG_ANSWER = 61.0
 #: How Vonage may answer while the news of a secret spreads.
 LAGS = "done, without the newest"
+#: Only where the world has it so: as `lists_revoked` says.
+REMEMBERS = "done, with the one revoked last"
+OLD_LIST = "done, without the newest and with the one revoked last"
+#: How a standby of Vault may answer.
+OLD_NEWS = "the version before"
 
 
 class MemoryIssuer(Issuer):
@@ -89,7 +94,9 @@ class MemoryIssuer(Issuer):
         if answer == "401":
             raise CredentialRefused
         self._process.saw("vonage")
-        listed = self._world.live[:-1] if answer == LAGS else self._world.live
+        listed = self._world.live[:-1] if answer in (LAGS, OLD_LIST) else self._world.live
+        if answer in (REMEMBERS, OLD_LIST) and self._world.lingering:
+            listed = (*listed, self._world.lingering)
         return tuple(Secret(id=secret.id, created_at=when(0)) for secret in listed)
 
     def create_secret(self, credential: Credential, api_key: str, value: SecretValue) -> Secret:
@@ -113,9 +120,13 @@ class MemoryIssuer(Issuer):
 
     def _ways_to_list(self, value: str) -> list[str]:
         ways, world = self._ways(value), self._world
+        if "done" not in ways:
+            return ways
         newest = world.live[-1]
         if value != newest.value and world.now < newest.since + min(world.spread, PATIENCE):
             ways.append(LAGS)
+        if world.lists_revoked and world.lingering and world.is_news(world.lingering):
+            ways += [REMEMBERS, OLD_LIST] if LAGS in ways else [REMEMBERS]
         return ways
 
     def _ways(self, value: str) -> list[str]:
@@ -140,11 +151,13 @@ class MemoryStore(Store):
         """Read the newest version."""
         if account.name == "parent":
             return _stored(1, Kept(value=PARENT, note=None, noted=None))
-        self._read("read current")
+        answer = self._read("read current", self._world.current_before)
         self._process.saw("vault")
-        version = len(self._world.current)
-        kept = self._world.consumed
-        return _stored(version, kept) if kept else None
+        versions = self._world.current
+        if answer == OLD_NEWS and self._world.current_before is not None:
+            versions = self._world.current_before
+        kept = versions[-1] if versions else None
+        return _stored(len(versions), kept) if kept else None
 
     def read_version(self, account: Account, version: int) -> StoredCurrent:
         """Read a certain version."""
@@ -157,10 +170,9 @@ class MemoryStore(Store):
         return _stored(version, kept)
 
     def read_base(self, account: Account) -> StoredCurrent:
-        """Read what a write would replace: here only asked for where nothing is."""
-        del account
-        self._read("read current")
-        self._process.saw("vault")
+        """Read what a write would replace."""
+        if stored := self.read_current(account):
+            return stored
         entry = CurrentEntry(
             version=len(self._world.current), note=None, intact=False, has_value=False, api_key=None
         )
@@ -172,14 +184,22 @@ class MemoryStore(Store):
         """Write over `base`."""
         del account
         kept = Kept(value=value.reveal(), note=note, noted=value.reveal())
-        self._write(WriteCurrent(base=base.entry.version, kept=kept))
+        is_by_hand = self._process.asked.adopts is not None
+        self._write(WriteCurrent(base=base.entry.version, kept=kept, is_by_hand=is_by_hand))
         return base.entry.version + 1
 
     def read_pending(self, account: Account) -> StoredPending:
         """Read what is pending."""
         del account
-        self._read("read pending")
-        return self._pending()
+        answer = self._read("read pending", self._world.pending_before)
+        versions = self._world.pending
+        if answer == OLD_NEWS and self._world.pending_before is not None:
+            versions = self._world.pending_before
+        version, staged = len(versions), versions[-1] if versions else None
+        if staged is None:
+            return StoredPending(version=version)
+        value = SecretValue(staged.value)
+        return StoredPending(version=version, entry=staged.entry, value=value)
 
     def write_pending(
         self, account: Account, base: StoredPending, value: SecretValue, entry: PendingEntry
@@ -195,9 +215,15 @@ class MemoryStore(Store):
         del account
         self._write(ClearPending(upto=upto))
 
-    def _read(self, what: str) -> None:
-        if self._process.at(what, _done, "unavailable") != "done":
+    def _read(self, what: str, before: object = None) -> str:
+        def ways() -> list[str]:
+            return ["done", OLD_NEWS] if self._world.lags and before is not None else ["done"]
+
+        answer = self._process.at(what, ways, "unavailable")
+        if answer == "unavailable":
             raise StoreUnavailable
+        self._world.lags -= answer == OLD_NEWS
+        return answer
 
     def _write(self, effect: WriteCurrent | WritePending | ClearPending) -> None:
         ways = self._ways_to_stage if isinstance(effect, WritePending) else _done
@@ -205,13 +231,6 @@ class MemoryStore(Store):
 
     def _ways_to_stage(self) -> list[str]:
         return ["done", "done, but unfit"] if self._world.rejections else ["done"]
-
-    def _pending(self) -> StoredPending:
-        version, staged = len(self._world.pending), self._world.staged
-        if staged is None:
-            return StoredPending(version=version)
-        value = SecretValue(staged.value)
-        return StoredPending(version=version, entry=staged.entry, value=value)
 
 
 class MemoryHooks(Hooks):
@@ -336,6 +355,12 @@ class MemoryLedger(Ledger):
 
     def _record(self, lease: Lease, rotation: Rotation | None, entries: Sequence[Draft]) -> None:
         world = self._world
+        if world.relapses and (rotation and rotation != world.rotation):
+            world.remember()
+        resting_id = world.resting[0] if world.resting else None
+        if rotation and rotation.verified_at and rotation.predecessor_id == resting_id:
+            until = rotation.verified_at + rotation.grace
+            world.resting = (resting_id or "", until.timestamp())
         if rotation and rotation.closed_at:
             world.closed = (*world.closed, rotation)
             world.rotation = None

@@ -6,6 +6,7 @@ over. A kill needs no choice: the search takes note of the world at every call.
 """
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,7 +14,8 @@ from typing import Protocol
 
 from rotator.engine import Engine
 from rotator.errors import CredentialRefused, RotatorError
-from rotator.model import Account, OnForeign, Report, Request
+from rotator.model import Account, OnForeign, Outcome, Report, Request, SecretValue
+from rotator.reports import failure
 from tests.exploration import invariants, operators, outsiders
 from tests.exploration.fingerprint import describe, stack
 from tests.exploration.ports import (
@@ -44,6 +46,8 @@ Ways = Callable[[], Sequence[str]]
 TICK = 40.0
 #: How long a process may stand still without noticing; this does.
 STALL = 61.0
+#: How far the clock may jump.
+JUMP = 1000.0
 #: More calls than a single pass should ever need.
 ENDLESS = 400
 #: Calls that tell of Vonage and Vault, or change them. Whatever others do in between may as well
@@ -54,11 +58,24 @@ ENDS = frozenset({"fails", "recorded, unheard", "unavailable", "unanswered"})
 
 
 @dataclass(frozen=True, kw_only=True)
+class Adopts:
+    """Which of the live secrets an operator adopts, counted from the one that was there first."""
+
+    number: int
+    #: The operator says which one it is.
+    names_it: bool = False
+    #: What Vault has, whichever it is.
+    from_vault: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Asked:
     """What a process is started for."""
 
     request: Request = field(default_factory=lambda: Request(reason="asked"))
     wait: bool = False
+    #: Instead of a rotation.
+    adopts: Adopts | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,10 +140,29 @@ class Process:
         self.asked = asked
         self.faults_left, self.takeovers_left = self.bounds.faults, self.bounds.takeovers
         account = self.accounts["account"]
+        if asked.adopts is not None:
+            return self._adopt(account, asked.adopts)
         try:
             return self._engine().attempt(account, asked.request, wait=asked.wait)
         except Ended:
             return None
+
+    def _adopt(self, account: Account, what: Adopts) -> Report | None:
+        """Have an operator adopt a secret, and remember its value."""
+        self.world.adoptions -= 1
+        if what.number >= len(self.world.live):
+            return None
+        secret = self.world.live[what.number]
+        self.world.kept_by_hand |= {secret.value}
+        value = None if what.from_vault else SecretValue(secret.value)
+        secret_id = secret.id if what.names_it else None
+        try:
+            self._engine().adopt(account, value, secret_id=secret_id)
+        except Ended:
+            return None
+        except RotatorError as error:
+            return failure(account, None, error)
+        return Report.of(account, Outcome.IDLE, None)
 
     # -- What the ports ask. ---------------------------------------------------------------
 
@@ -159,7 +195,7 @@ class Process:
             raise refused
         if answer == "late":
             self.world.lates -= 1
-            until = self.world.now + PATIENCE
+            until = math.inf if self.world.is_patient else self.world.now + PATIENCE
             self.world.in_flight = InFlight(effect=effect, until=until, unseen=self.unseen)
         if answer in ("late", "lost"):
             raise lost
@@ -192,6 +228,9 @@ class Process:
         found: dict[str, Callable[[], None]] = {}
         if call == "commit" and self.faults_left and self.bounds.stalls:
             found["stands still for a minute"] = self._stall
+        if (call == "commit" or call in TELLING) and self.world.jumps and self.bounds is not CALM:
+            found["clock jumps ahead"] = lambda: self._jump(JUMP)
+            found["clock jumps back"] = lambda: self._jump(-JUMP)
         # In between, an operator may as well act right before one of these.
         if call in ("commit", "recall") and self.bounds is not CALM:
             found |= operators.deeds(self.world)
@@ -201,6 +240,10 @@ class Process:
             if self.world.outsiders:
                 found |= outsiders.deeds(self.world, self)
         return found
+
+    def _jump(self, seconds: float) -> None:
+        self.world.jumps -= 1
+        self.world.jump(seconds)
 
     def _stall(self) -> None:
         self.faults_left -= 1
@@ -221,6 +264,8 @@ class Process:
                 raise CredentialRefused
         before = world.copy()
         apply(world, effect)
+        if isinstance(effect, WriteCurrent):
+            self._rest(before, effect)
         if isinstance(effect, DeleteSecret):
             invariants.after_deletion(before, world, effect.id, unseen)
         if isinstance(effect, WriteCurrent) and effect.kept.note:
@@ -229,6 +274,21 @@ class Process:
             world.rejections -= 1
             world.unfit |= {effect.staged.value}
         invariants.always(world)
+
+    def _rest(self, before: World, effect: WriteCurrent) -> None:
+        """Let what consumers have read be in use until the grace is over, which has yet to begin.
+
+        What an operator puts in its place is the operator's decision; Vault keeps the version.
+        """
+        kept, note = before.consumed, effect.kept.note
+        rested = before.issued(kept.value) if kept else None
+        if effect.is_by_hand and note:
+            self.world.held |= {note.secret_id}
+        if kept is None or kept.value == effect.kept.value:
+            return
+        self.world.resting = (rested.id, math.inf) if rested else None
+        if effect.is_by_hand:
+            self.world.kept_by_hand |= {kept.value}
 
     def _be_replaced(self) -> None:
         """Stand still until the lease has ended, while another process works for a while."""

@@ -7,7 +7,7 @@ from typing import Any
 from rotator.model import Account, Note, OnForeign, Policy, Request, Rotation, SecretValue, Step
 from tests.exploration.explore import Scenario
 from tests.exploration.ports import PATIENCE
-from tests.exploration.process import Asked, Bounds
+from tests.exploration.process import Adopts, Asked, Bounds
 from tests.exploration.world import BEGIN, Issued, Kept, World, when
 
 NONE = timedelta(0)
@@ -20,15 +20,15 @@ SECOND = Issued(id="s#002", value="v#002", maker="rotator")
 FOREIGN = Issued(id="s#003", value="v#003", maker="outsider")
 
 
-def kept(secret: Issued) -> Kept:
+def kept(secret: Issued, rotation_id: str = "r#001") -> Kept:
     """Give the current entry as a rotation leaves it."""
     value = SecretValue(secret.value)
     note = Note(
         secret_id=secret.id,
-        rotation_id="r#001",
+        rotation_id=rotation_id,
         rotated_at=when(BEGIN),
         ledger_head="head",
-        check=Note.check_of(value, secret_id=secret.id, rotation_id="r#001"),
+        check=Note.check_of(value, secret_id=secret.id, rotation_id=rotation_id),
     )
     return Kept(value=secret.value, note=note, noted=secret.value)
 
@@ -52,6 +52,26 @@ def undone(orphan: Issued) -> Rotation:
         new_id=orphan.id,
         outcome="failed",
     )
+
+
+def pushed(**more: Any) -> World:  # noqa: ANN401  # any of its facts
+    """Give a world in which a rotation has pushed, and goes on to delete the predecessor."""
+    rotation = Rotation(
+        id="r#002",
+        account="account",
+        reason="asked",
+        step=Step.WAIT,
+        predecessor_id=FIRST.id,
+        grace=NONE,
+        opened_at=when(BEGIN),
+        sent_at=when(BEGIN),
+        new_id=SECOND.id,
+        vault_version=2,
+        verified_at=when(BEGIN),
+    )
+    current = (kept(FIRST), kept(SECOND, rotation.id))
+    world = tidy(live=(FIRST, SECOND), current=current, rotation=rotation, pushed=rotation.id)
+    return replace(world, **more)
 
 
 def accounts(
@@ -91,6 +111,14 @@ ASKED = Asked()
 RESUMED = Asked(request=Request(reason=None))
 WAITED = Asked(wait=True)
 HURRIED = Asked(request=Request(reason="asked", grace=NONE))
+#: What operators may adopt.
+ADOPTIONS = (
+    Asked(adopts=Adopts(number=0)),
+    Asked(adopts=Adopts(number=1)),
+    Asked(adopts=Adopts(number=0, names_it=True)),
+    Asked(adopts=Adopts(number=1, names_it=True)),
+    Asked(adopts=Adopts(number=0, from_vault=True)),
+)
 COMPROMISED = Asked(request=Request(reason="compromised", grace=NONE))
 
 PLAIN = Scenario(
@@ -232,6 +260,87 @@ FORGETFUL = Scenario(
     accounts=accounts(grace=GRACE),
     asked=(ASKED, HURRIED),
 )
+RESTORED = Scenario(
+    name="a ledger that is restored from a backup, after another rotation",
+    worlds=(tidy(relapses=1),),
+    accounts=accounts(grace=GRACE),
+    bounds=Bounds(faults=0),
+    rotations=2,
+)
+FAILED_OVER = Scenario(
+    name="a ledger that lacks its last commits, while news spreads slowly",
+    worlds=(tidy(relapses=1, spread=PATIENCE),),
+    accounts=accounts(),
+    bounds=Bounds(faults=0),
+)
+RESTORED_TROUBLED = Scenario(
+    name="a ledger that is restored, and faults",
+    worlds=(tidy(relapses=1),),
+    accounts=accounts(),
+)
+STANDBY = Scenario(
+    name="a standby of Vault that lags, and a ledger that is restored",
+    worlds=(tidy(relapses=1, lags=1),),
+    accounts=accounts(),
+    bounds=Bounds(faults=0),
+)
+STANDBY_GRACE = Scenario(
+    name="a standby of Vault that lags twice",
+    worlds=(tidy(lags=2),),
+    accounts=accounts(grace=GRACE),
+    bounds=Bounds(faults=0),
+    may_refuse=True,
+)
+ASTRAY = Scenario(
+    name="a clock that jumps, while news spreads slowly",
+    worlds=(tidy(jumps=1, spread=PATIENCE),),
+    accounts=accounts(),
+    bounds=Bounds(faults=0),
+    may_refuse=True,
+)
+REMEMBERED = Scenario(
+    name="lists that lag in both directions",
+    worlds=(
+        tidy(
+            live=(FIRST, SECOND),
+            closed=(undone(SECOND),),
+            spread=PATIENCE,
+            lingers=True,
+            lists_revoked=True,
+        ),
+    ),
+    accounts=accounts(),
+)
+PATIENT = Scenario(
+    name="a parent's request that arrives late, if only in the next rotation",
+    worlds=(tidy(live=(FOREIGN,), lates=1, is_patient=True, harmed=frozenset({FIRST.value})),),
+    accounts=accounts(managed_by="parent"),
+    rotations=2,
+    may_refuse=True,
+)
+ADOPTED = Scenario(
+    name="an operator who adopts a secret",
+    worlds=(tidy(adoptions=1),),
+    accounts=accounts(grace=GRACE),
+    asked=(ASKED, *ADOPTIONS),
+    bounds=Bounds(faults=0),
+    may_refuse=True,
+)
+ADOPTED_LATE = Scenario(
+    name="an operator who adopts a secret after a push, and requests that arrive late",
+    worlds=(pushed(adoptions=1, lates=2, is_patient=True),),
+    accounts=accounts(),
+    asked=(ASKED, *ADOPTIONS),
+    may_refuse=True,
+)
+ADOPTED_FORGOTTEN = Scenario(
+    name="an operator who adopts a secret, and a ledger that is lost",
+    worlds=(tidy(adoptions=1, losses=1),),
+    accounts=accounts(grace=GRACE),
+    asked=(ASKED, *ADOPTIONS),
+    bounds=Bounds(faults=0),
+    may_refuse=True,
+)
 #: Larger bounds: more goes wrong at once.
 LARGER = (
     FALTERING,
@@ -240,6 +349,7 @@ LARGER = (
     TROUBLED,
     BESIEGED,
     FORGETFUL,
+    RESTORED_TROUBLED,
 )
 GATED = Scenario(
     name="a gate that opens late",
@@ -314,6 +424,13 @@ FOUND_MEDDLED = Scenario(
     accounts=found(),
     bounds=Bounds(faults=0),
 )
+FOUND_RESTORED = Scenario(
+    name="a first secret and a ledger that is restored",
+    worlds=(replace(BARE, relapses=1),),
+    accounts=found(OnForeign.EVICT_OLDEST),
+    bounds=Bounds(faults=0),
+    rotations=2,
+)
 ALL = (
     PLAIN,
     LATE,
@@ -345,5 +462,16 @@ ALL = (
     FOUND_FULL,
     FOUND_REPLACED,
     FOUND_MEDDLED,
+    FOUND_RESTORED,
+    RESTORED,
+    FAILED_OVER,
+    STANDBY,
+    STANDBY_GRACE,
+    ASTRAY,
+    REMEMBERED,
+    PATIENT,
+    ADOPTED,
+    ADOPTED_LATE,
+    ADOPTED_FORGOTTEN,
     *LARGER,
 )

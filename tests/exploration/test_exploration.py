@@ -1,8 +1,9 @@
 """Every order of events, explored to closure with the real engine and the real rules.
 
 Each scenario is a world in which every effect may be applied or not and told or not, and the
-process may die at any point; some have outsiders, a rival that takes the lease, or an operator
-who changes the grace, or holds the account and releases it. In every state the rules are checked;
+process may die at any point; some have outsiders, a rival that takes the lease, an operator who
+changes the grace, holds the account and releases it, or adopts a secret, a ledger that goes back to
+what it was, a standby that lags, or a clock that jumps. In every state the rules are checked;
 from every state a process without any fault must bring the rotation to its end.
 """
 
@@ -51,6 +52,14 @@ LONG = (
     scenarios.FOUND,
     scenarios.FOUND_LATE,
     scenarios.FOUND_MEDDLED,
+    scenarios.FOUND_RESTORED,
+    scenarios.RESTORED,
+    scenarios.FAILED_OVER,
+    scenarios.STANDBY,
+    scenarios.ASTRAY,
+    scenarios.REMEMBERED,
+    scenarios.PATIENT,
+    scenarios.ADOPTED_FORGOTTEN,
     *scenarios.LARGER,
 )
 
@@ -178,6 +187,14 @@ def without_finishing(*arguments: object, **named: object) -> Action:
     return decide(account, world, request, **named)  # type: ignore[arg-type]
 
 
+def without_minding_a_restored_ledger(*arguments: object, **named: object) -> Action:
+    """Take back what the ledger has as never pushed, whatever Vault holds instead."""
+    action, rotation = _decided(arguments, named)
+    if isinstance(action, Refuse) and action.code == "unsafe-delete" and rotation:
+        return Delete(secret_id=rotation.new_id or "")
+    return action
+
+
 @pytest.mark.parametrize(
     ("wrong", "scenario"),
     [
@@ -190,6 +207,7 @@ def without_finishing(*arguments: object, **named: object) -> Action:
         (without_minding_a_freeze, scenarios.HELD),
         (without_finishing, scenarios.HELD),
         (with_a_stranger_as_predecessor, scenarios.FOUND_REPLACED),
+        (without_minding_a_restored_ledger, scenarios.RESTORED),
     ],
 )
 def test_a_wrong_rule_is_found(

@@ -79,6 +79,8 @@ class WriteCurrent:
 
     base: int
     kept: Kept
+    #: An operator adopts it.
+    is_by_hand: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +152,8 @@ class World:
     #: listed, and whether a revoked one may be accepted for as long.
     spread: float = 0.0
     lingers: bool = False
+    #: A secret that was revoked may be listed for as long, too.
+    lists_revoked: bool = False
     #: Names of the gates, how often they may still be shut, and whether hooks are to be told.
     gates: tuple[str, ...] = ()
     shuts: int = 0
@@ -157,8 +161,25 @@ class World:
     #: What may still go wrong in this world.
     outsiders: int = 0
     lates: int = 0
+    #: A late request may arrive at any time, if only in a later rotation.
+    is_patient: bool = False
     rejections: int = 0
     losses: int = 0
+    #: How often the ledger may go back to what it was, and what it was.
+    relapses: int = 0
+    past: tuple[tuple[str, tuple[Rotation | None, tuple[Rotation, ...]]], ...] = ()
+    #: How often a read of Vault may be answered by a standby that lags, and what it has.
+    lags: int = 0
+    current_before: tuple[Kept | None, ...] | None = None
+    pending_before: tuple[Staged | None, ...] | None = None
+    #: How often the clock may jump.
+    jumps: int = 0
+    #: It has jumped: a grace is as long as the clock says.
+    is_astray: bool = False
+    #: How often an operator may adopt a secret.
+    adoptions: int = 0
+    #: Values that the operator keeps: what was adopted, or stands in an older version at Vault.
+    kept_by_hand: frozenset[str] = frozenset()
     #: How often an operator may still hold the account, or release it.
     holds: int = 0
 
@@ -170,6 +191,8 @@ class World:
     #: The rotation that the hooks were told of.
     told: str | None = None
     completed: int = 0
+    #: The secret that was replaced last, and until when consumers may go on using it.
+    resting: tuple[str, float] | None = None
     #: Counts names, so that none is used twice.
     serial: int = 100
 
@@ -215,8 +238,11 @@ class World:
     def expendable(self) -> frozenset[str]:
         """Ids that the ledger has as superseded or as orphans; see `Book.recall`."""
         rotations = (*self.closed, self.rotation) if self.rotation else self.closed
-        superseded = {rotation.predecessor_id for rotation in rotations if rotation.verified_at}
-        orphans = {rotation.new_id for rotation in rotations if rotation.outcome == "failed"}
+        failed = [each for each in rotations if each.outcome == "failed"]
+        superseded = {
+            each.predecessor_id for each in rotations if each.verified_at and each not in failed
+        }
+        orphans = {each.new_id for each in failed if each.vault_version is None}
         return frozenset(secret_id for secret_id in superseded | orphans if secret_id)
 
     def knows(self, rotation_id: str) -> bool:
@@ -233,13 +259,28 @@ class World:
         parts = (
             (self.live, self.current, self.pending, rotation, self.in_flight, self.lingering),
             (self.expendable & ids, self.held & ids, self.harmed & values, self.unfit & values),
+            (self.kept_by_hand & values,),
             (staged and self.knows(staged.entry.rotation_id)),
             (rotation and self.pushed == rotation.id, self.completed),
             (rotation and self.told == rotation.id, self.shuts),
             (self.gates and rotation and rotation.reason == "compromised"),
             (self.outsiders, self.lates, self.rejections, self.losses, self.holds, self.hold),
+            (
+                self.relapses,
+                self.relapses and tuple(sorted(key for key, _ in self.past)),
+                self.lags,
+                self.jumps,
+            ),
+            (self.lags and self.current_before, self.lags and self.pending_before),
+            (self._is_resting_apart() and self.resting),
         )
         return describe(parts)
+
+    def _is_resting_apart(self) -> bool:
+        """Whether the open rotation does not tell already who rests, and for how long."""
+        resting_id = self.resting[0] if self.resting else ""
+        is_told = self.rotation and self.rotation.predecessor_id == resting_id
+        return self.find(resting_id) is not None and not is_told
 
     # -- What happens. ---------------------------------------------------------------------
 
@@ -255,6 +296,33 @@ class World:
         """Whether `value` was revoked, and may be accepted all the same."""
         secret = self.lingering
         return bool(secret and secret.value == value and self.is_news(secret))
+
+    def remember(self) -> None:
+        """Keep what the ledger is now, for it to go back to: the last of each kind."""
+        opened = self.rotation
+        facts = opened and (
+            *(opened.step, bool(opened.sent_at), bool(opened.new_id), bool(opened.vault_version)),
+            *(bool(opened.verified_at), bool(opened.abort_code), opened.rejected),
+        )
+        key = f"{len(self.closed)} {facts}"
+        kept = tuple(each for each in self.past if each[0] != key)
+        self.past = (*kept, (key, (opened, self.closed)))
+
+    def jump(self, seconds: float) -> None:
+        """Let the clock be put forward or back, while no time goes by."""
+        self.is_astray = True
+        self.now += seconds
+        self.expires += seconds
+        self.live = tuple(
+            replace(secret, since=secret.since + seconds) if secret.since else secret
+            for secret in self.live
+        )
+        if self.lingering:
+            self.lingering = replace(self.lingering, since=self.lingering.since + seconds)
+        if self.in_flight:
+            self.in_flight = replace(self.in_flight, until=self.in_flight.until + seconds)
+        if self.resting:
+            self.resting = (self.resting[0], self.resting[1] + seconds)
 
     def forget(self) -> None:
         """Let a process end: nobody remembers the lease, or which versions there were."""
@@ -300,12 +368,15 @@ def apply(world: World, effect: Effect) -> None:
         case WriteCurrent(base=base, kept=kept):
             if base != len(world.current):
                 raise CheckAndSetLost
+            world.current_before = world.current
             world.current = (*world.current, kept)
         case WritePending(base=base, staged=staged):
             if base != len(world.pending):
                 raise CheckAndSetLost
+            world.pending_before = world.pending
             world.pending = (*world.pending, staged)
         case ClearPending(upto=upto):
+            world.pending_before = world.pending
             world.pending = (*(None for _ in world.pending[:upto]), *world.pending[upto:])
 
 

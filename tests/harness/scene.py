@@ -2,8 +2,9 @@
 
 import dataclasses
 import shutil
+import sqlite3
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -205,6 +206,22 @@ class Scene:
         """Begin a new process with an empty ledger."""
         self.database.dispose()
         self._copy_ledger()
+        self.restart()
+
+    def keep_ledger(self) -> Path:
+        """Make a backup of the ledger, a SQLite file."""
+        kept = self.folder / f"backup-{len(list(self.folder.glob('backup-*')))}.db"
+        with (
+            closing(sqlite3.connect(self.ledger_file)) as source,
+            closing(sqlite3.connect(kept)) as target,
+        ):
+            source.backup(target)
+        return kept
+
+    def restore_ledger(self, kept: Path) -> None:
+        """Begin a new process with the ledger as a backup has it."""
+        self.database.dispose()
+        self.ledger_file: Path = kept
         self.restart()
 
     def _copy_ledger(self) -> None:

@@ -179,6 +179,65 @@ def test_resume_does_not_recover(tmp_path: Path) -> None:
         assert scene.look().pending is not None
 
 
+# -- The ledger is restored: it goes back, while Vonage and Vault do not. --------------------
+
+
+def test_what_a_later_rotation_replaced_outlives_its_grace(tmp_path: Path) -> None:
+    """To the backup it is what the open rotation made, and has to take back."""
+    with Scene(tmp_path, rotated_before=True, grace=timedelta(hours=1)) as scene:
+        scene.calls.plan("before", "issuer.list_secrets", 2, scene.calls.kill)
+        scene.run_until_killed()
+        backup = scene.keep_ledger()
+        scene.resume()
+        scene.clock.advance(hours=2)
+        scene.resume()
+        later = scene.attempt()
+        scene.restore_ledger(backup)
+        refused = scene.resume()
+
+        assert later.outcome is Outcome.AWAITING_DELETION
+        assert refused.error is not None
+        assert refused.error.code == "unsafe-delete"
+        assert later.old_secret_id in scene.look().ids
+
+
+def test_the_secret_in_use_is_replaced_whatever_the_backup_has(tmp_path: Path) -> None:
+    """An open rotation whose predecessor is long gone takes the secret that Vault holds for it."""
+    with Scene(tmp_path, rotated_before=True) as scene:
+        scene.calls.plan("before", "store.write_pending", 1, scene.calls.kill)
+        scene.run_until_killed()
+        backup = scene.keep_ledger()
+        scene.resume()
+        in_use = scene.attempt().new_secret_id
+        scene.restore_ledger(backup)
+        report = scene.resume()
+
+        assert report.outcome is Outcome.COMPLETED
+        assert report.old_secret_id == in_use
+        assert is_settled(scene)
+
+
+@pytest.mark.parametrize("propagation", [0, 60])
+def test_a_replica_that_lacks_the_last_commits_costs_no_value(
+    tmp_path: Path, propagation: int
+) -> None:
+    """What was sent is found, though to the ledger it was not, and the list may lag."""
+    with Scene(tmp_path, rotated_before=True) as scene:
+        scene.calls.plan("after", "store.write_pending", 1, scene.calls.kill)
+        scene.run_until_killed()
+        replica = scene.keep_ledger()
+        scene.propagate_in(propagation)
+        scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
+        assert scene.run_until_killed(reason=None) is None
+        made = {secret.id for secret in scene.secrets()}
+        scene.restore_ledger(replica)
+        report = scene.resume()
+
+        assert report.outcome is Outcome.COMPLETED
+        assert report.new_secret_id in made
+        assert is_settled(scene)
+
+
 # -- The lease. ----------------------------------------------------------------------------
 
 

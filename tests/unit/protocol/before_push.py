@@ -44,6 +44,7 @@ REFUSED = {
     "pending_refused_since": NOW - PATIENCE,
     "pending_refused_at": NOW,
 }
+NOT_THERE = REFUSED | {"rotation__sent_at": None}
 #: Time alone, or refusals that may have come too early, tell nothing.
 REFUSED_TOO_EARLY = (
     REFUSED | {"rotation__sent_at": NOW - PATIENCE + timedelta(seconds=1)},
@@ -100,13 +101,18 @@ STAGING = table(
 )
 
 CREATING = table(
-    Facts().but(rotation=ROTATION, pending=PENDING, pending_version=3),
+    Facts().but(rotation=ROTATION, pending=PENDING, pending_version=3, pending_is_unsent=True),
     ({}, Create()),
     # No answer came, and there is no new id: the same value is sent again.
     ({"rotation__sent_at": NOW}, Create()),
     # Never with a new id in the list.
     ({"listed": BOTH, "rotation__sent_at": NOW}, Probe()),
     ({"listed": BOTH}, "foreign-secret"),
+    # Found and not staged just now: a ledger that was restored does not know whether it was sent.
+    ({"listed": BOTH, "pending_is_unsent": False}, Probe()),
+    ({"listed": BOTH, "pending_is_unsent": False, **NOT_THERE}, "foreign-secret"),
+    ({"listed": (NEW,), "pending_is_unsent": False}, Probe()),
+    ({"listed": (NEW,), "pending_is_unsent": False, **NOT_THERE}, Abort(code="overtaken")),
     (
         {"listed": BOTH, "expendable_ids": frozenset({"new"})},
         Evict(secret_id="new"),
@@ -121,6 +127,11 @@ CREATING = table(
     ),
     ({"rotation__rejected": True, "rotation__draws": MAX_DRAWS}, Abort(code="secret-rejected")),
     # An earlier attempt may have taken effect: the value is not given up while it may.
+    ({"rotation__rejected": True, "pending_is_unsent": False}, Probe()),
+    (
+        {"rotation__rejected": True, "pending_is_unsent": False, "pending_live_at": NOW},
+        Look(),
+    ),
     ({"rotation__rejected": True, "rotation__sent_at": NOW}, Probe()),
     (
         {"rotation__rejected": True, "rotation__sent_at": NOW, "pending_live_at": NOW},
@@ -133,6 +144,9 @@ CREATING = table(
         {**REFUSED, "rotation__rejected": True, "seen_at": NOW - timedelta(seconds=1)},
         Look(),
     ),
+    # An operator has adopted the very value.
+    ({"current_is_pending": True, "rotation__sent_at": NOW}, Abort(code="overtaken")),
+    ({"current_is_pending": True, "current__intact": False, "current__note": None}, Create()),
     # An orphan of an earlier rotation that the list shows late is not what was sent.
     (
         {"rotation__sent_at": NOW, "listed": BOTH, "expendable_ids": frozenset({"new"})},
@@ -152,7 +166,8 @@ LEARNING = table(
     ({"pending_live_at": JUST_FRESH}, Learn(new_id="new")),
     ({"pending_live_at": None}, Probe()),
     ({"pending_live_at": STALE}, Probe()),
-    ({"rotation__sent_at": None}, "foreign-secret"),
+    # What authenticates was sent, whatever the ledger knows of it.
+    ({"rotation__sent_at": None}, Learn(new_id="new")),
     ({"listed": (OLD, NEW, ALIEN)}, "foreign-secret"),
     ({"listed": (OLD,)}, Create()),
     ({"rotation__new_id": "new"}, Push()),
@@ -224,6 +239,10 @@ UNDOING = table(
     (FIRST, "first-secret-unused"),
     ({**NO_NOTE, "pending": None}, "unsafe-delete"),
     ({**NO_NOTE, "pending__rotation_id": "r0"}, "unsafe-delete"),
+    # Another rotation has pushed since, of which a restored ledger does not know: what is to be
+    # deleted may be what that one replaced.
+    ({"rotation__predecessor_id": "before"}, "unsafe-delete"),
+    ({"rotation__predecessor_id": None}, "unsafe-delete"),
     ({"hold": HOLD}, "held"),
     ({"listed": None, "current_live_at": None}, "current-refused"),
     ({"current__intact": False}, "drift"),
