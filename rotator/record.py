@@ -395,7 +395,8 @@ def adopted(  # noqa: PLR0913  # all but one by name
 ) -> tuple[Rotation, Draft | None]:
     """An operator had a secret written to the current entry while this rotation is open.
 
-    The rotation's own secret is what it pushed, or would have: it goes on from there. Any other
+    The rotation's own secret is what it pushed, or would have: it goes on from there, with a grace
+    that begins anew where something else stood in its place. Any other
     ends a rotation that had pushed, as there is nothing to go on with; before a push, it is what
     the rotation now replaces. One that is being undone goes on with that, unless Vault now holds
     what was to be removed: with a version of Vault's to its name, it is not taken for an orphan.
@@ -403,6 +404,9 @@ def adopted(  # noqa: PLR0913  # all but one by name
     """
     if is_own and not rotation.abort_code:
         after = replace(rotation, new_id=secret_id, vault_version=vault_version)
+        if rotation.verified_at and rotation.vault_version != vault_version:
+            # What stood there meanwhile is what consumers have read: their grace begins anew.
+            after = replace(after, verified_at=now)
         draft = _draft(
             "learned", Step.PUSH, after, secret_id=secret_id, vault_version=vault_version
         )

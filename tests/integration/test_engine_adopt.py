@@ -220,6 +220,27 @@ def test_what_was_pushed_can_be_put_back(tmp_path: Path) -> None:
         assert old.id not in {secret.id for secret in scene.secrets()}
 
 
+def test_what_was_put_back_has_all_of_its_grace(tmp_path: Path) -> None:
+    """Until then consumers read the old value again: it lives on for as long as after a push."""
+    with Scene(tmp_path, rotated_before=True, grace=timedelta(hours=24)) as scene:
+        before = entry(scene)
+        scene.attempt()
+        old, new = scene.secrets()
+        scene.world.vault.write(scene.accounts[NAME].vault_path, before)
+        scene.clock.advance(hours=23)
+        scene.adopt(new.value, secret_id=new.id)
+        scene.clock.advance(hours=23)
+        waiting = scene.resume()
+        both = {secret.id for secret in scene.secrets()}
+        scene.clock.advance(hours=1, seconds=1)
+        done = scene.resume()
+
+        assert waiting.outcome.value == "awaiting-deletion"
+        assert both == {old.id, new.id}
+        assert done.outcome.value == "completed"
+        assert [secret.id for secret in scene.secrets()] == [new.id]
+
+
 def test_by_the_rotations_note_the_old_value_is_told_from_the_new(tmp_path: Path) -> None:
     """Of two secrets the one that the note is not bound to is the other; both stay."""
     with Scene(tmp_path, grace=HOUR) as scene:
