@@ -428,7 +428,14 @@ def test_a_deletion_that_has_no_effect_any_more_is_no_reason(tmp_path: Path) -> 
         end_the_new(scene)
         scene.make_foreign()
 
-    for meddle in (end_the_new, replace_the_new, lambda scene: scene.drop_field("api_secret")):
+    def put_the_old_back(scene: Scene) -> None:
+        scene.patch(api_secret=scene.secrets()[0].value, rotator=None)
+        end_the_new(scene)
+
+    def empty(scene: Scene) -> None:
+        scene.drop_field("api_secret")
+
+    for meddle in (end_the_new, replace_the_new, put_the_old_back, empty):
         with Scene(tmp_path, rotated_before=True) as scene:
             scene.calls.plan("before", "issuer.delete_secret", 1, scene.calls.kill)
             scene.run_until_killed()

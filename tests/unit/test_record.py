@@ -230,6 +230,18 @@ def test_a_look_keeps_what_only_probing_tells() -> None:
     assert (first.pending_refused_since, first.pending_refused_at) == (None, None)
 
 
+def test_only_who_staged_knows_that_nothing_was_sent() -> None:
+    """Through any look that shows the same entry; of another's, only the ledger could tell."""
+    staged, _ = record.staged(WORLD, ROTATION, PENDING, 4)
+    same = record.seen_again(staged, replace(WORLD, pending=PENDING))
+    other = record.seen_again(staged, replace(WORLD, pending=replace(PENDING, rotation_id="r0")))
+    found = record.seen_again(None, replace(WORLD, pending=PENDING))
+    again = record.seen_again(found, replace(WORLD, pending=PENDING))
+
+    assert (staged.pending_is_unsent, same.pending_is_unsent) == (True, True)
+    assert not any(world.pending_is_unsent for world in (other, found, again))
+
+
 def test_what_is_not_found_counts_as_refused() -> None:
     """Patience with a standby that does not show the pending entry begins at the first look."""
     once = record.seen_again(None, replace(WORLD, seen_at=NOW, pending=None))
