@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from rotator.sim import Fault
-from tests.harness.scene import Scene
+from tests.harness.scene import IMPATIENT, PATIENT, Scene
 from tests.harness.witness import Seen, System
 
 #: Steps in when the request has arrived and nothing has been done yet.
@@ -33,10 +33,10 @@ BOTH: Mapping[str, Mishap] = {
     "huge": _fault("huge"),
 }
 
-#: Held for longer than a scene's clients wait.
+#: Held for longer than an impatient client waits.
 SLOW: Mapping[str, Mishap] = {
-    "timeout-before": _fault("timeout-before", seconds=2.0),
-    "timeout-after": _fault("timeout-after", seconds=2.0),
+    "timeout-before": _fault("timeout-before", seconds=5 * IMPATIENT),
+    "timeout-after": _fault("timeout-after", seconds=5 * IMPATIENT),
 }
 
 
@@ -113,6 +113,20 @@ def applies(name: str, system: System) -> bool:
 def meet(scene: Scene, name: str, number: int) -> None:
     """Let the `number`th request from now, to either system, meet the mishap of that name."""
     scene.before_request(number, lambda seen: MISHAPS[name](scene, seen))
+    if name in SLOW:
+        give_up(scene, number)
+
+
+def give_up(scene: Scene, number: int) -> None:
+    """Let the clients be impatient for the `number`th request from now, and for no other.
+
+    Were they so for all, one that a busy machine holds up would be a second mishap.
+    """
+    if number == 1:
+        scene.wait_for_answers(IMPATIENT)
+    else:
+        scene.after_request(number - 1, lambda _: scene.wait_for_answers(IMPATIENT))
+    scene.before_request(number, lambda _: scene.wait_for_answers(PATIENT))
 
 
 def unreachable(scene: Scene, number: int, *, for_the_pass: bool) -> None:

@@ -59,6 +59,10 @@ AGE = timedelta(days=40)
 SHORTEST = 8
 NAME = "account-1"
 SUB = "account-1-sub-1"
+#: Seconds, of the real clock, that clients wait for an answer: enough for a busy machine.
+PATIENT = 5.0
+#: The same where a request is to be given up.
+IMPATIENT = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +76,6 @@ class Setting:
     propagation: float = 0.0
     propagation_timeout: timedelta = timedelta(minutes=2)
     subaccounts: int = 0
-    #: Seconds, of the real clock: how long the clients wait for an answer.
-    timeout: float = 5.0
     full_status: int = 403
     #: The account was rotated before, so that its Vault entry has a note.
     rotated_before: bool = False
@@ -94,6 +96,7 @@ class Scene:
         """Build everything in `folder`."""
         self.setting = Setting(**setting)
         self.clock = FakeClock()
+        self._patience = PATIENT
         self.folder = Path(mkdtemp(dir=folder))
         self.ear = leaks.LogEar()
         self.reports: list[Report] = []
@@ -166,7 +169,7 @@ class Scene:
             self.transport = Transport(
                 api_url=self.world.vonage.url,
                 rest_url=self.world.vonage.url,
-                timeout=self.setting.timeout,
+                timeout=self._patience,
                 max_requests_per_second=1e9,
                 clock=self.clock.monotonic,
                 sleep=self.clock.sleep,
@@ -174,16 +177,16 @@ class Scene:
                 wall_clock=self.clock.epoch,
             )
         self._process.callback(self.transport.close)
-        connection = Connection(
+        self.connection = Connection(
             self.world.vault.url,
             token_source=TokenFile(str(self.token_file)),
-            timeout=self.setting.timeout,
+            timeout=self._patience,
             sleep=self.clock.sleep,
             clock=self.clock.monotonic,
         )
         self.engine = Engine(
             issuer=cast("Issuer", Tap("issuer", Secrets(self.transport), self.calls)),
-            store=cast("Store", Tap("store", KvStore(connection, "secret"), self.calls)),
+            store=cast("Store", Tap("store", KvStore(self.connection, "secret"), self.calls)),
             ledger=cast("Ledger", Tap("ledger", self.book, self.calls)),
             accounts=self.accounts,
             propagation_timeout=self.setting.propagation_timeout,
@@ -194,6 +197,13 @@ class Scene:
             monotonic=self.clock.monotonic,
             sleep=self.clock.sleep,
         )
+
+    def wait_for_answers(self, seconds: float) -> None:
+        """From the next request on, let the clients wait so long, of the real clock."""
+        self._patience = seconds
+        self.transport._timeout = seconds
+        self.transport._limits = httpx.Timeout(seconds).as_dict()
+        self.connection._endpoint._timeout = seconds
 
     def _open(self, url: str) -> DatabaseEngine:
         database = open_database(url)

@@ -19,7 +19,7 @@ from rotator.errors import LedgerError
 from rotator.model import Outcome, Report
 from rotator.sim import Exchange, Phase
 from tests.harness import faults, figures
-from tests.harness.scene import Scene
+from tests.harness.scene import IMPATIENT, PATIENT, Scene
 from tests.harness.tap import MOMENTS, Moment
 from tests.harness.witness import Seen, System
 
@@ -30,8 +30,6 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "later": {"rotated_before": True},
     "grace": {"rotated_before": True, "grace": GRACE},
 }
-#: Real seconds that the clients wait where a mishap is to try their patience.
-IMPATIENT = 0.25
 #: Longer than anything here takes, in seconds.
 WHILE = 10
 
@@ -114,8 +112,7 @@ def test_one_mishap_changes_nothing_in_the_end(
     tmp_path: Path, setting: str, number: int, mishap: str
 ) -> None:
     """Whatever one request meets, the rotation is completed with one creation."""
-    timeout = IMPATIENT if mishap in faults.SLOW else 5.0
-    with Scene(tmp_path, **SETTINGS[setting], timeout=timeout) as scene:
+    with Scene(tmp_path, **SETTINGS[setting]) as scene:
         amid = len(dry_run(setting)[0])
         if number <= amid:
             faults.meet(scene, mishap, number)
@@ -271,11 +268,12 @@ def test_a_clear_that_arrives_in_the_next_rotation_loses_nothing(tmp_path: Path)
             return
         if phase == "before" and not late:
             late.append(exchange)
+            scene.wait_for_answers(PATIENT)
             may_arrive.wait(WHILE)
         elif phase == "after" and exchange is late[0]:
             has_landed.set()
 
-    with Scene(tmp_path, timeout=IMPATIENT) as scene:
+    with Scene(tmp_path) as scene:
 
         def arrive_and_be_killed() -> None:
             may_arrive.set()
@@ -285,6 +283,9 @@ def test_a_clear_that_arrives_in_the_next_rotation_loses_nothing(tmp_path: Path)
         # What the rotation itself did while its own request was held up.
         scene.witness.excused.add("a secret vanished unasked")
         scene.world.vault.observers.append(hold_up)
+        scene.calls.plan(
+            "before", "store.clear_pending", 1, lambda: scene.wait_for_answers(IMPATIENT)
+        )
         first = scene.attempt()
         scene.calls.plan("after", "issuer.create_secret", 1, arrive_and_be_killed)
         second = scene.run_until_killed()
