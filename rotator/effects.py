@@ -5,7 +5,7 @@ The intent of an effect is committed before it is called here; see `rotator.loop
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rotator import record
@@ -110,7 +110,8 @@ class Effects:
         if not (is_ours and is_same):
             message = f"version {version} at Vault is not what rotator wrote"
             raise UnexpectedEntry(message)
-        return record.verified(sight.world, rotation, request, self.now())
+        world = replace(sight.world, clock_lead=self.issuer.clock_lead)
+        return record.verified(world, rotation, request, self.now())
 
     def _delete(self, secret_id: str, sight: Sight) -> None:
         """Delete with the credential that Vault holds: if it does not work, nothing happens.

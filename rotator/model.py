@@ -359,6 +359,8 @@ class Observation:
     shut_gate: ShutGate | None = None
     #: The current path never had a version, so that no consumer can have read one.
     entry_is_new: bool = False
+    #: How far this machine's clock is ahead of Vonage's; negative where it is behind.
+    clock_lead: timedelta = timedelta()
 
     @property
     def listed_ids(self) -> frozenset[str]:

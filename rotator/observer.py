@@ -89,6 +89,7 @@ class Observer:
             has_hooks=self.hooks.has_listeners(account),
             gates=self.hooks.gates(account),
             entry_is_new=is_new,
+            clock_lead=self.issuer.clock_lead,
         )
         accepted = credential if listed is not None else None
         return Sight(world=world, current=current, pending=pending, credential=accepted)

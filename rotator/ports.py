@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, Self
 
 from rotator.model import (
@@ -49,6 +49,15 @@ class Issuer(Protocol):
     is sent once. A raised `IssuerError` with `definite` true had no effect at Vonage; any
     other may have had.
     """
+
+    @property
+    def clock_lead(self) -> timedelta:
+        """How far this machine's clock was ahead of Vonage's when an answer came last.
+
+        Negative where it was behind. Zero where both agreed within a minute, and where Vonage
+        did not tell its time.
+        """
+        ...
 
     def list_secrets(self, credential: Credential, api_key: str) -> tuple[Secret, ...]:
         """List the live secrets of `api_key`, in no order that means anything.

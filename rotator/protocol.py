@@ -379,12 +379,23 @@ def _delete_predecessor(
     if held_id(world) != rotation.new_id:
         why = f"Vonage does not list secret {rotation.new_id}, which Vault holds"
         return refusals.changed(rotation.account, why)
+    if _is_early(world, rotation, request, now):
+        gate = refusals.clock_ahead(world.clock_lead)
+        return Wait(until=_gate_retry_at(rotation, gate, now), gate=gate)
     if world.gates and not skips_gates(rotation, request):
         if not _is_fresh(world.gates_asked_at, now):
             return Ask()
         if world.shut_gate:
             return Wait(until=_gate_retry_at(rotation, world.shut_gate, now), gate=world.shut_gate)
     return Delete(secret_id=rotation.predecessor_id)
+
+
+def _is_early(world: Observation, rotation: Rotation, request: Request, now: datetime) -> bool:
+    """Whether the grace is over only by a clock that is ahead of Vonage's."""
+    grace = _grace(rotation, request)
+    if not grace or rotation.verified_at is None:
+        return False
+    return now - rotation.verified_at < grace + world.clock_lead
 
 
 def skips_gates(rotation: Rotation, request: Request) -> bool:
@@ -410,11 +421,16 @@ def _due(
 
     And then in a window, unless a person asked for no grace.
     """
-    grace = rotation.grace if request.grace is None else min(rotation.grace, request.grace)
+    grace = _grace(rotation, request)
     is_asked = rotation.reason in window.BY_HAND or request.grace is not None
     if is_asked and not grace:
         return verified_at
     return window.opens_at(account.policy, max(verified_at + grace, now))
+
+
+def _grace(rotation: Rotation, request: Request) -> timedelta:
+    """The rotation's own grace, or a shorter one asked for now."""
+    return rotation.grace if request.grace is None else min(rotation.grace, request.grace)
 
 
 # -- What several of the above need. -------------------------------------------------------

@@ -16,7 +16,7 @@ policy allows; that is mended), `held` and `released` (an operator paused it, or
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rotator.actions import (
     Abort,
@@ -154,6 +154,8 @@ def intent(
         rotation = replace(rotation, sent_at=now)
     if isinstance(action, Push):
         rotation = replace(rotation, pending_version=world.pending_version)
+    if isinstance(action, Delete):
+        rotation = _ungated(rotation)
     return rotation, _draft("intent", step, rotation, **target_of(action))
 
 
@@ -254,8 +256,12 @@ def pushed(
 def verified(
     world: Observation, rotation: Rotation, request: Request, now: datetime
 ) -> tuple[Observation, Draft]:
-    """Vault was seen to hold the new value. The grace starts now."""
+    """Vault was seen to hold the new value. The grace starts now.
+
+    It is longer by as much as this clock is behind: once put right, it would end the grace early.
+    """
     grace = rotation.grace if request.grace is None else request.grace
+    grace += max(-world.clock_lead, timedelta()) if grace else timedelta()
     rotation = replace(rotation, step=Step.VERIFY, verified_at=now, grace=grace)
     draft = _draft("done", Step.VERIFY, rotation, vault_version=rotation.vault_version)
     return replace(world, rotation=rotation), draft
@@ -288,9 +294,13 @@ def told(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]:
 
 def gates_open(world: Observation, rotation: Rotation, now: datetime) -> tuple[Observation, Draft]:
     """Every gate lets the predecessor be deleted."""
-    rotation = replace(rotation, gate=None, gate_reason=None, gate_since=None, gate_retry_at=None)
+    rotation = _ungated(rotation)
     world = replace(world, rotation=rotation, gates_asked_at=now, shut_gate=None)
     return world, _draft("gates-open", Step.WAIT, rotation, gates=", ".join(world.gates))
+
+
+def _ungated(rotation: Rotation) -> Rotation:
+    return replace(rotation, gate=None, gate_reason=None, gate_since=None, gate_retry_at=None)
 
 
 def gate_shut(world: Observation, gate: ShutGate, now: datetime) -> Observation:

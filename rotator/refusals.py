@@ -4,9 +4,10 @@ Every text that `rotator.protocol` shows to people stands here; when one applies
 """
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from rotator.actions import Refuse
-from rotator.model import Account, Hold, Rotation, Secret
+from rotator.model import Account, Hold, Rotation, Secret, ShutGate
 
 
 def entry_missing(account: Account) -> Refuse:
@@ -150,6 +151,13 @@ def first_kept(name: str, secret_id: str) -> Refuse:
         hint=f"nothing uses it: `rotator secrets delete {name} {secret_id} --force`, and another "
         "one is made",
     )
+
+
+def clock_ahead(lead: timedelta) -> ShutGate:
+    """A clock that is ahead would end a grace early; it is put right, or the time comes."""
+    told = timedelta(seconds=round(lead.total_seconds()))
+    why = f"this machine's clock is {told} ahead of Vonage's, by which the grace is not over"
+    return ShutGate(name="clock", reason=why)
 
 
 def foreign(ids: list[str]) -> Refuse:

@@ -12,8 +12,6 @@ that a deletion is done.
 
 import re
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 import httpx
 
@@ -34,6 +32,7 @@ from rotator.errors import (
 )
 from rotator.vonage.answer import Answer, Document
 from rotator.vonage.call import Call
+from rotator.vonage.dates import timestamp
 
 #: Characters of an error's message.
 _LONGEST_MESSAGE = 200
@@ -223,8 +222,5 @@ def _after(value: str, now: float) -> float | None:
     """Read `Retry-After`: seconds, or a date."""
     if _SECONDS.fullmatch(value):
         return float(value)
-    try:
-        date = parsedate_to_datetime(value)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
+    date = timestamp(value)
+    return None if date is None else date - now

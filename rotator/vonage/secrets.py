@@ -1,6 +1,7 @@
 """The Secret Management part of the Account API."""
 
 import json
+from datetime import timedelta
 
 from rotator.model import Credential, Secret, SecretValue
 from rotator.vonage.answer import Answer, Document, identifier, moment, part, parts, strange
@@ -17,6 +18,11 @@ class Secrets:
     def __init__(self, transport: Transport) -> None:
         """Call through `transport`."""
         self._transport = transport
+
+    @property
+    def clock_lead(self) -> timedelta:
+        """How far this machine's clock was ahead of Vonage's; see `Issuer.clock_lead`."""
+        return self._transport.clock_lead
 
     def list_secrets(self, credential: Credential, api_key: str) -> tuple[Secret, ...]:
         """List the live secrets of `api_key`, in no order that means anything.

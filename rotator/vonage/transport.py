@@ -10,6 +10,7 @@ import logging
 import random as chance
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
@@ -23,6 +24,7 @@ from rotator.errors import ConfigError, IssuerError, UnexpectedAnswer
 from rotator.vonage.answer import LIMIT, Answer
 from rotator.vonage.call import Call, Host, RestAuth
 from rotator.vonage.connections import Connections, parsed
+from rotator.vonage.dates import lead
 from rotator.vonage.deadline import Deadline
 from rotator.vonage.errors import failure, refusal, request_id_of
 from rotator.vonage.ratelimit import RateLimit
@@ -86,8 +88,8 @@ class Transport:
                 "User-Agent": f"rotator/{_own_version()}",
             }
         )
-        #: The Date header of the answer that came last; None before the first one.
-        self.last_date: str | None = None
+        #: The Date header of the answer that came last, and when it came: seconds since 1970.
+        self._dated: tuple[str | None, float] = (None, 0.0)
 
     def __enter__(self) -> Self:
         return self
@@ -103,6 +105,16 @@ class Transport:
     def close(self) -> None:
         """Close all connections. No call may be under way."""
         self._connections.close()
+
+    @property
+    def last_date(self) -> str | None:
+        """The Date header of the answer that came last; None before the first one."""
+        return self._dated[0]
+
+    @property
+    def clock_lead(self) -> timedelta:
+        """How far this machine's clock was ahead when the last answer came; see `Issuer`."""
+        return lead(*self._dated)
 
     def send(self, call: Call, read: Callable[[Answer], T]) -> T:
         """Send `call`, repeating it where that is safe, and give what `read` makes of the answer.
@@ -156,7 +168,7 @@ class Transport:
             body = _received(response)
         finally:
             response.close()
-        self.last_date = response.headers.get("Date")
+        self._dated = response.headers.get("Date"), self._wall_clock()
         return Answer(status=response.status_code, headers=response.headers, body=body)
 
     def _request(self, call: Call) -> httpx.Request:

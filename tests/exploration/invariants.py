@@ -141,7 +141,7 @@ def _may_delete(world: World, secret_id: str, sender: Sender) -> None:
 def _is_not_resting(world: World, secret_id: str, sender: Sender) -> None:
     """Judge a deletion by what the ledger once knew, if not now: who may still use the secret."""
     resting_id, until = world.resting or ("", 0.0)
-    is_asked = sender.grace is not None or sender.is_in_a_hurry or world.is_astray
+    is_asked = sender.grace is not None or sender.is_in_a_hurry
     # To the policy, whatever the ledger does not know is expendable.
     is_evicted = world.intent and world.intent.step == "evict" and sender.may_evict_foreign
     if is_evicted:
@@ -151,10 +151,11 @@ def _is_not_resting(world: World, secret_id: str, sender: Sender) -> None:
 
 
 def _is_out_of_grace(world: World, rotation: Rotation, asked: timedelta | None) -> None:
-    grace = rotation.grace if asked is None else min(asked, rotation.grace)
-    if world.is_astray:
-        return
-    if rotation.verified_at is None or when(world.now) < rotation.verified_at + grace:
+    if rotation.verified_at and asked is not None and asked < rotation.grace:
+        is_over = when(world.now) >= rotation.verified_at + asked
+    else:
+        is_over = rotation.verified_at is not None and world.true >= world.rested
+    if not is_over:
         raise Violation("I7", "the predecessor is about to be deleted before its grace is over")
 
 

@@ -5,7 +5,7 @@ that nothing happened, and which that it may have.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -81,6 +81,12 @@ class MemoryIssuer(Issuer):
     def __init__(self, process: "Process") -> None:
         """Answer `process`."""
         self._process, self._world = process, process.world
+        self._lead = 0.0
+
+    @property
+    def clock_lead(self) -> timedelta:
+        """Tell what the last answer did."""
+        return timedelta(seconds=self._lead)
 
     def list_secrets(self, credential: Credential, api_key: str) -> tuple[Secret, ...]:
         """List what is live, if the credential is accepted."""
@@ -90,6 +96,7 @@ class MemoryIssuer(Issuer):
         answer = self._process.at("list", ways, "unanswered", detail=value)
         if answer == "unanswered":
             raise IssuerUnavailable
+        self._lead = self._world.astray
         self._world.heard(value, accepted=answer != "401")
         if answer == "401":
             raise CredentialRefused
@@ -357,10 +364,14 @@ class MemoryLedger(Ledger):
         world = self._world
         if world.relapses and (rotation and rotation != world.rotation):
             world.remember()
-        resting_id = world.resting[0] if world.resting else None
-        if rotation and rotation.verified_at and rotation.predecessor_id == resting_id:
-            until = rotation.verified_at + rotation.grace
-            world.resting = (resting_id or "", until.timestamp())
+        opened = world.rotation
+        if rotation and rotation.verified_at != (opened.verified_at if opened else None):
+            grace = opened.grace if opened else rotation.grace
+            world.rested = world.true + grace.total_seconds()
+            resting_id = world.resting[0] if world.resting else None
+            if rotation.verified_at and rotation.predecessor_id == resting_id:
+                until = world.now + grace.total_seconds()
+                world.resting = (resting_id or "", until)
         if rotation and rotation.closed_at:
             world.closed = (*world.closed, rotation)
             world.rotation = None

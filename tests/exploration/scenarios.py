@@ -298,6 +298,13 @@ ASTRAY = Scenario(
     bounds=Bounds(faults=0),
     may_refuse=True,
 )
+ASTRAY_GRACE = Scenario(
+    name="a clock that jumps, and a grace",
+    worlds=(tidy(jumps=1), tidy(jumps=1, astray=-1000.0), tidy(jumps=1, astray=1000.0)),
+    accounts=accounts(grace=GRACE),
+    bounds=Bounds(faults=0),
+    may_refuse=True,
+)
 REMEMBERED = Scenario(
     name="lists that lag in both directions",
     worlds=(
@@ -468,6 +475,7 @@ ALL = (
     STANDBY,
     STANDBY_GRACE,
     ASTRAY,
+    ASTRAY_GRACE,
     REMEMBERED,
     PATIENT,
     ADOPTED,

@@ -4,6 +4,7 @@ Everything in it is a small value, so that a world is copied in no time. What ro
 is an `Effect`; `apply` is all that Vonage and Vault do with one.
 """
 
+import math
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -174,8 +175,10 @@ class World:
     pending_before: tuple[Staged | None, ...] | None = None
     #: How often the clock may jump.
     jumps: int = 0
-    #: It has jumped: a grace is as long as the clock says.
-    is_astray: bool = False
+    #: How far it is ahead of Vonage's, in seconds.
+    astray: float = 0.0
+    #: When the grace of the open rotation is over, by Vonage's clock.
+    rested: float = math.inf
     #: How often an operator may adopt a secret.
     adoptions: int = 0
     #: Values that the operator keeps: what was adopted, or stands in an older version at Vault.
@@ -204,6 +207,11 @@ class World:
         """Make up a name: `s` for an id, `v` for a value, `r` for a rotation."""
         self.serial += 1
         return f"{kind}#{self.serial}"
+
+    @property
+    def true(self) -> float:
+        """The time by Vonage's clock."""
+        return self.now - self.astray
 
     # -- What is so. -----------------------------------------------------------------------
 
@@ -270,6 +278,8 @@ class World:
                 self.relapses and tuple(sorted(key for key, _ in self.past)),
                 self.lags,
                 self.jumps,
+                self.astray,
+                (self.jumps or self.astray) and rotation and rotation.verified_at and self.rested,
             ),
             (self.lags and self.current_before, self.lags and self.pending_before),
             (self._is_resting_apart() and self.resting),
@@ -310,7 +320,7 @@ class World:
 
     def jump(self, seconds: float) -> None:
         """Let the clock be put forward or back, while no time goes by."""
-        self.is_astray = True
+        self.astray += seconds
         self.now += seconds
         self.expires += seconds
         self.live = tuple(

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -96,6 +96,8 @@ class Scene:
         """Build everything in `folder`."""
         self.setting = Setting(**setting)
         self.clock = FakeClock()
+        #: How far rotator's machine is ahead of the simulators' clock.
+        self.clock_lead = timedelta()
         self._patience = PATIENT
         self.folder = Path(mkdtemp(dir=folder))
         self.ear = leaks.LogEar()
@@ -174,7 +176,7 @@ class Scene:
                 clock=self.clock.monotonic,
                 sleep=self.clock.sleep,
                 random=lambda: 0.5,
-                wall_clock=self.clock.epoch,
+                wall_clock=lambda: self._told_time().timestamp(),
             )
         self._process.callback(self.transport.close)
         self.connection = Connection(
@@ -193,10 +195,14 @@ class Scene:
             hooks=cast("Hooks", Tap("hooks", self.courier, self.calls)),
             listener=self._listen,
             draw=self._draw,
-            now=self.clock.now,
+            now=self._told_time,
             monotonic=self.clock.monotonic,
             sleep=self.clock.sleep,
         )
+
+    def _told_time(self) -> datetime:
+        """Give the time as this machine's clock has it."""
+        return self.clock.now() + self.clock_lead
 
     def wait_for_answers(self, seconds: float) -> None:
         """From the next request on, let the clients wait so long, of the real clock."""

@@ -59,9 +59,11 @@ class Tap:
         """Hand calls on to `port`."""
         self._name, self._port, self._calls = name, port, calls
 
-    def __getattr__(self, method: str) -> Callable[..., Any]:
-        """Give the port's method, tapped."""
+    def __getattr__(self, method: str) -> Any:  # noqa: ANN401  # of whatever type a property is
+        """Give the port's method, tapped; a property as it is."""
         name, target = f"{self._name}.{method}", getattr(self._port, method)
+        if not callable(target):
+            return target
 
         def call(*args: object, **options: object) -> object:
             calls = self._calls

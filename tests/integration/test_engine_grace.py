@@ -44,6 +44,52 @@ def test_resume_respects_the_grace_to_the_second(tmp_path: Path) -> None:
         assert [secret.id for secret in scene.secrets()] == [late.new_secret_id]
 
 
+def test_a_clock_that_is_ahead_does_not_end_a_grace(tmp_path: Path) -> None:
+    """By Vonage's clock it is not over: the deletion waits, says why, and is tried again."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.attempt()
+        scene.clock.advance(hours=21, minutes=1)
+        scene.clock_lead = 3 * HOUR
+        early = scene.resume()
+        rotation, seen = scene.rotation(), scene.look()
+        asked_again = scene.resume()
+        scene.clock.advance(hours=2, minutes=59)
+        late = scene.resume()
+
+        assert (early.outcome, asked_again.outcome) == (Outcome.AWAITING_DELETION,) * 2
+        assert len(seen.ids) == 2
+        assert rotation is not None
+        assert rotation.gate == "clock"
+        assert rotation.gate_reason is not None
+        assert "this machine's clock is 3:00:0" in rotation.gate_reason
+        assert scene.events().count("gate-shut wait") == 1
+        assert late.outcome is Outcome.COMPLETED
+
+
+def test_a_clock_that_was_behind_does_not_end_a_grace(tmp_path: Path) -> None:
+    """It began at a time that was told too early; put right, the clock does not shorten it."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.clock_lead = -3 * HOUR
+        scene.attempt()
+        scene.clock_lead = NONE
+        scene.clock.advance(hours=23, minutes=59)
+        early = scene.resume()
+        scene.clock.advance(minutes=1)
+        late = scene.resume()
+
+        assert (early.outcome, late.outcome) == (Outcome.AWAITING_DELETION, Outcome.COMPLETED)
+
+
+def test_no_grace_asks_no_clock(tmp_path: Path) -> None:
+    """`--grace 0s` means now, whatever any clock says."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.attempt()
+        scene.clock_lead = 72 * HOUR
+        report = scene.attempt(grace=NONE)
+
+        assert report.outcome is Outcome.COMPLETED
+
+
 def test_wait_sits_the_grace_out(tmp_path: Path) -> None:
     """With `--wait` one pass takes as long as the grace, and keeps its lease all the while."""
     with Scene(tmp_path, grace=2 * HOUR) as scene:

@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +52,29 @@ def secrets(vonage: VonageSimulator) -> Iterator[Secrets]:
 def methods(vonage: VonageSimulator) -> list[str]:
     """Give the methods of the requests that the simulator received."""
     return [exchange.method for exchange in vonage.exchanges]
+
+
+@pytest.mark.parametrize("seconds", [0, 59, 7200, -7200])
+def test_an_answer_tells_how_far_the_clock_is_ahead(seconds: int) -> None:
+    """By its Date header; less than a minute is nothing."""
+    began = datetime(2026, 11, 23, 7, 28, tzinfo=UTC).timestamp()
+    with (
+        VonageSimulator(clock=lambda: int(began) * 10**9) as dated,
+        Transport(
+            api_url=dated.url,
+            rest_url=dated.url,
+            timeout=5,
+            max_requests_per_second=1e6,
+            wall_clock=lambda: began + seconds,
+        ) as transport,
+    ):
+        dated.add_account(KEY, SECRET, created_at=OLD)
+        secrets: Issuer = Secrets(transport)
+        before = secrets.clock_lead
+        secrets.list_secrets(CREDENTIAL, KEY)
+
+        assert before == timedelta()
+        assert secrets.clock_lead == timedelta(seconds=seconds if abs(seconds) > 60 else 0)
 
 
 def test_the_life_of_a_secret(vonage: VonageSimulator, secrets: Secrets) -> None:

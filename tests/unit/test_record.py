@@ -284,6 +284,33 @@ def test_the_grace_starts_at_verification(asked: timedelta | None, grace: timede
     assert (of(world).step, draft.detail) == (Step.VERIFY, {"vault_version": 8})
 
 
+@pytest.mark.parametrize(
+    ("grace", "lead", "expected"),
+    [
+        (GRACE, timedelta(hours=-3), GRACE + timedelta(hours=3)),
+        (GRACE, timedelta(hours=3), GRACE),
+        (timedelta(), timedelta(hours=-3), timedelta()),
+    ],
+)
+def test_a_grace_is_longer_by_what_the_clock_is_behind(
+    grace: timedelta, lead: timedelta, expected: timedelta
+) -> None:
+    """Once the clock is put right, it would end early. Where there is none, there is none."""
+    world, _ = record.verified(
+        replace(WORLD, clock_lead=lead), replace(ROTATION, grace=grace), Request(reason=None), NOW
+    )
+
+    assert of(world).grace == expected
+
+
+def test_a_deletion_waits_for_no_gate_any_more() -> None:
+    """Not even for one that was skipped, or for a clock that nobody opens."""
+    gated = replace(ROTATION, gate="clock", gate_reason="x", gate_since=NOW, gate_retry_at=NOW)
+    rotation, _ = record.intent(WORLD, gated, Delete(secret_id="old"), NOW)
+
+    assert rotation == replace(ROTATION, step=Step.DELETE)
+
+
 def test_a_cleared_rotation_waits_if_it_is_verified() -> None:
     """One that is being undone stays in its step."""
     seen = replace(WORLD, pending=PENDING, current_is_pending=True)

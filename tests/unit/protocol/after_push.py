@@ -6,6 +6,7 @@ from typing import Any
 
 from rotator.actions import Action, Clear, Close, Delete, Learn, Look, Verify, Wait
 from rotator.model import Request, Step
+from rotator.refusals import clock_ahead
 from tests.unit.protocol.facts import (
     ALIEN,
     BOTH,
@@ -76,6 +77,10 @@ CLEARING = table(
     *CHANGED,
 )
 
+HOUR = timedelta(hours=1)
+SOON = NOW + timedelta(minutes=1)
+AHEAD = clock_ahead(timedelta(seconds=1))
+DELETE = Delete(secret_id="old")
 GRACE_OVER = VERIFIED.but(pending=None, rotation__verified_at=NOW - GRACE, rotation__step=Step.WAIT)
 DELETING = table(
     GRACE_OVER,
@@ -96,6 +101,17 @@ DELETING = table(
         {"request": Request(reason=None, grace=timedelta(days=9))},
         Delete(secret_id="old"),
     ),
+    # A clock that is ahead does not end it, unless no grace is asked for.
+    ({"clock_lead": timedelta(seconds=1)}, Wait(until=SOON, gate=AHEAD)),
+    ({"clock_lead": timedelta(seconds=-1)}, Delete(secret_id="old")),
+    (
+        {"clock_lead": HOUR, "rotation__verified_at": NOW - GRACE - HOUR},
+        Delete(secret_id="old"),
+    ),
+    ({"clock_lead": HOUR, "request": Request(reason=None, grace=GRACE - HOUR)}, DELETE),
+    ({"clock_lead": HOUR, "request": Request(reason=None, grace=timedelta())}, DELETE),
+    ({"clock_lead": HOUR, "rotation__grace": timedelta()}, DELETE),
+    ({"clock_lead": HOUR, "rotation__predecessor_id": "gone"}, Close()),
     # (b) Vault's value has just authenticated
     ({"seen_at": STALE}, Look()),
     ({"current_live_at": STALE}, Look()),
