@@ -337,6 +337,8 @@ class Observation:
     expendable_ids: frozenset[str] = frozenset()
     #: The ledger never had the rotation of the pending entry: it was lost or replaced.
     pending_is_unrecorded: bool = False
+    #: The secret that an operator had written to Vault last: no policy makes it expendable.
+    adopted_id: str | None = None
     #: This pass staged the pending entry, and knows of each time that its value was sent.
     pending_is_unsent: bool = False
     #: When Vault's current value last authenticated; None if Vonage refused it.

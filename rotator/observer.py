@@ -80,6 +80,7 @@ class Observer:
             rotation=memory.rotation,
             hold=memory.hold,
             expendable_ids=memory.expendable_ids,
+            adopted_id=memory.adopted_id,
             pending_is_unrecorded=self._is_unrecorded(account, memory, pending),
             current_live_at=current_live_at,
             pending_live_at=pending_live_at,

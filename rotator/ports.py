@@ -244,6 +244,8 @@ class Memory:
     expendable_ids: frozenset[str]
     #: Who holds the account and why; None where nobody does.
     hold: Hold | None
+    #: The secret that an operator had written to Vault last, or began to; None before the first.
+    adopted_id: str | None = None
     #: Hash of the newest entry; 64 zeros before the first.
     head: str
     #: What was wrong when the account was last looked at, named exactly; None for nothing.

@@ -492,6 +492,8 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
         return refusals.no_slot(account, others)
     expendable = [secret_id for secret_id in others if secret_id in world.expendable_ids]
     if not expendable and account.policy.on_foreign is OnForeign.EVICT_OLDEST:
+        if world.adopted_id in others:
+            return refusals.adopted(account, world.adopted_id)
         expendable = others
     if not expendable:
         return refusals.foreign(others)

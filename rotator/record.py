@@ -360,12 +360,18 @@ def withdrawn(before: Rotation, action: Effect) -> Draft:
 
 
 def learned(world: Observation, rotation: Rotation, action: Learn) -> tuple[Observation, Draft]:
-    """Looking showed what was not known before."""
+    """Looking showed what was not known before.
+
+    The new secret is no predecessor: an operator adopted it, when a standby that lags did not show
+    whose it is. What else was to be replaced is not known any more.
+    """
+    new_id = action.new_id or rotation.new_id
+    predecessor_id = action.predecessor_id or rotation.predecessor_id
     rotation = replace(
         rotation,
-        new_id=action.new_id or rotation.new_id,
+        new_id=new_id,
         vault_version=action.vault_version or rotation.vault_version,
-        predecessor_id=action.predecessor_id or rotation.predecessor_id,
+        predecessor_id=None if predecessor_id == new_id else predecessor_id,
     )
     if action.predecessor_id:
         draft = _draft("learned", Step.OPEN, rotation, predecessor_id=rotation.predecessor_id)

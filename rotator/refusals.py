@@ -170,6 +170,17 @@ def foreign(ids: list[str]) -> Refuse:
     )
 
 
+def adopted(account: Account, secret_id: str | None) -> Refuse:
+    """The policy would free a slot of what an operator adopted, and Vault does not show."""
+    return Refuse(
+        code="unsafe-delete",
+        why=f"both slots are taken, one by secret {secret_id}, which was adopted last, while Vault "
+        "shows another: a standby of Vault may lag, or someone changed the entry",
+        hint="nothing was deleted; try again in a minute. If nothing uses it, `rotator secrets "
+        f"delete {account.name} {secret_id}`",
+    )
+
+
 def unexplained(ids: list[str]) -> Refuse:
     """Secrets appeared that may be this rotation's or a stranger's."""
     return Refuse(

@@ -129,6 +129,7 @@ class Book:
             rotation=from_row(opened) if opened else None,
             expendable_ids=frozenset(expendable),
             hold=hold_of(account) if account else None,
+            adopted_id=account["adopted_id"] if account else None,
             head=account["chain_head"] if account else chain.GENESIS,
             drift=account["drift"] if account else None,
         )
@@ -169,6 +170,7 @@ class Book:
                 **appended,
                 **_seen(sighting, row, now),
                 **_tried(row, entries, now),
+                **_adopted(entries),
             )
         if last:
             self._given_up.add((lease.account, lease.token))
@@ -325,6 +327,13 @@ def _tried(row: tables.Row, entries: Sequence[Draft], now: datetime) -> tables.R
     if any(draft.step in _SUCCEEDED or draft.event == "drift-over" for draft in entries):
         return {"failures": 0, "retry_at": None}
     return {}
+
+
+def _adopted(entries: Sequence[Draft]) -> tables.Row:
+    """Keep what an operator adopts, from before it is written to Vault."""
+    intents = (draft.detail for draft in entries if draft.event == "intent")
+    ids = [each["secret_id"] for each in intents if each.get("operation") == "adopt"]
+    return {"adopted_id": ids[-1]} if ids else {}
 
 
 #: Events that a pass ends with when it came to nothing.

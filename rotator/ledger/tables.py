@@ -55,6 +55,8 @@ account = Table(
     Column("current_since", Instant),
     Column("seen_at", Instant),
     Column("drift", Text),
+    #: What an operator had written to Vault last, or began to.
+    Column("adopted_id", Text),
     #: When the next rotation is due; null until the current secret's age is known.
     Column("next_due_at", Instant),
     #: What hooks were told last, by the kind of trouble: JSON.

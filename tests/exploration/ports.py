@@ -318,7 +318,11 @@ class MemoryLedger(Ledger):
         self._call("recall")
         world = self._world
         return Memory(
-            rotation=world.rotation, expendable_ids=world.expendable, hold=world.hold, head="head"
+            rotation=world.rotation,
+            expendable_ids=world.expendable,
+            adopted_id=world.adopted_id,
+            hold=world.hold,
+            head="head",
         )
 
     def knows_rotation(self, name: str, rotation_id: str) -> bool:
@@ -380,6 +384,8 @@ class MemoryLedger(Ledger):
             world.rotation = rotation
         for draft in entries:
             world.intent = _intent(lease, draft, world.hold)
+            if draft.event == "intent" and draft.detail.get("operation") == "adopt":
+                world.adopted_id = str(draft.detail["secret_id"])
         self._prolong()
 
     def _guard(self, lease: Lease) -> None:

@@ -340,6 +340,14 @@ ADOPTED_LATE = Scenario(
     asked=(ASKED, *ADOPTIONS),
     may_refuse=True,
 )
+ADOPTED_UNSEEN = Scenario(
+    name="an operator who adopts one of two secrets, and a standby of Vault that lags",
+    worlds=(tidy(live=(FIRST, FOREIGN), adoptions=1, lags=2),),
+    accounts=accounts(on_foreign=OnForeign.EVICT_OLDEST),
+    asked=(ASKED, ADOPTIONS[3]),
+    bounds=Bounds(faults=0),
+    may_refuse=True,
+)
 ADOPTED_FORGOTTEN = Scenario(
     name="an operator who adopts a secret, and a ledger that is lost",
     worlds=(tidy(adoptions=1, losses=1),),
@@ -480,6 +488,7 @@ ALL = (
     PATIENT,
     ADOPTED,
     ADOPTED_LATE,
+    ADOPTED_UNSEEN,
     ADOPTED_FORGOTTEN,
     *LARGER,
 )

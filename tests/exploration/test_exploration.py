@@ -171,6 +171,13 @@ def without_another_clock(*arguments: object, **named: object) -> Action:
     return decide(account, world, request, **named)  # type: ignore[arg-type]
 
 
+def without_minding_an_adoption(*arguments: object, **named: object) -> Action:
+    """Evict what the policy names, though an operator adopted it a moment ago."""
+    account, world, request = arguments
+    world = replace(world, adopted_id=None)  # type: ignore[type-var]
+    return decide(account, world, request, **named)  # type: ignore[arg-type]
+
+
 def without_telling(*arguments: object, **named: object) -> Action:
     """Delete the predecessor before anyone was told of the new secret."""
     action, rotation = _decided(arguments, named)
@@ -212,6 +219,7 @@ def without_minding_a_restored_ledger(*arguments: object, **named: object) -> Ac
         (without_probing, scenarios.PLAIN),
         (without_gates, scenarios.GATED),
         (without_another_clock, scenarios.ASTRAY_GRACE),
+        (without_minding_an_adoption, scenarios.ADOPTED_UNSEEN),
         (without_telling, scenarios.GATED),
         (without_minding_a_freeze, scenarios.HELD),
         (without_finishing, scenarios.HELD),

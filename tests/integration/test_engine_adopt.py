@@ -12,7 +12,7 @@ from rotator.errors import (
     Refused,
     StoreUnavailable,
 )
-from rotator.model import OnForeign
+from rotator.model import OnForeign, Outcome
 from rotator.sim import Fault
 from tests.harness.scene import NAME, Scene
 from tests.harness.tap import Killed
@@ -47,6 +47,31 @@ def test_where_vault_has_no_entry_it_is_made(tmp_path: Path) -> None:
         assert (record.current_id, record.drift) == (only.id, None)
         assert by_hand(scene) == ["intent push", "done push"]
         assert scene.attempt().old_secret_id == only.id
+
+
+@pytest.mark.parametrize("adopts", [True, False])
+def test_what_a_standby_does_not_show_yet_is_not_evicted(tmp_path: Path, *, adopts: bool) -> None:
+    """By Vault's old answer the policy names it expendable; the ledger knows who adopted it."""
+    with Scene(tmp_path, on_foreign=OnForeign.EVICT_OLDEST, rotated_before=True) as scene:
+        foreign_id, old_id = scene.make_foreign(), scene.secrets()[0].id
+        scene.adopt(OTHER, secret_id=foreign_id)
+        if not adopts:
+            # Not even where someone took it out of Vault again: an operator decides.
+            scene.roll_back()
+        scene.world.vault.stale_reads = 9 if adopts else 0
+        early = scene.attempt()
+        scene.world.vault.stale_reads = 0
+
+        assert early.error is not None
+        assert (early.error.code, early.exit_code) == ("unsafe-delete", 3)
+        assert foreign_id in (early.error.message)
+        assert {secret.id for secret in scene.secrets()} == {old_id, foreign_id}
+        if adopts:
+            scene.witness.foreign.clear()
+            late = scene.attempt()
+            assert late.outcome is Outcome.COMPLETED
+            assert late.old_secret_id == foreign_id
+            assert {secret.id for secret in scene.secrets()} == {late.new_secret_id}
 
 
 def test_other_fields_are_kept(tmp_path: Path) -> None:

@@ -196,6 +196,26 @@ def test_nul_in_a_detail_is_escaped(database: Engine, book: Book, lease: Lease) 
     assert next(Queries(database).entries("a")).detail == r'{"why":"a\u0000b"}'
 
 
+@pytest.mark.parametrize(
+    ("events", "known"),
+    [
+        (("intent",), "s1"),
+        (("intent", "rejected"), "s1"),
+        (("done",), None),
+    ],
+)
+def test_what_is_adopted_is_remembered(
+    book: Book, lease: Lease, events: tuple[str, ...], known: str | None
+) -> None:
+    """From before it is written to Vault, whatever becomes of that."""
+    detail = {"by": "operator", "operation": "adopt", "secret_id": "s1"}
+    drafts = [Draft(event=event, step=Step.PUSH, detail=detail) for event in events]
+    commit(book, lease, entries=drafts)
+    commit(book, lease, entries=[DRAFT])
+
+    assert book.recall("a").adopted_id == known
+
+
 # -- Rotations. ----------------------------------------------------------------------------
 
 

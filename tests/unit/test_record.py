@@ -395,6 +395,15 @@ def test_what_was_learned_is_kept_beside_what_was_known() -> None:
     )
 
 
+def test_the_new_secret_is_no_predecessor() -> None:
+    """What an operator adopted turned out to be it: nothing is left that is known to be old."""
+    adopted = replace(ROTATION, predecessor_id="new")
+    created, draft = record.learned(WORLD, adopted, Learn(new_id="new"))
+
+    assert (of(created).new_id, of(created).predecessor_id) == ("new", None)
+    assert (draft.step, draft.detail["secret_id"]) == (Step.CREATE, "new")
+
+
 def test_learning_a_version_keeps_it() -> None:
     """What is learned later does not wipe it out."""
     pushed, _ = record.learned(WORLD, ROTATION, Learn(vault_version=8))

@@ -44,6 +44,28 @@ OPENING = table(
         {"listed": WITH_ALIEN, "policy__on_foreign": OnForeign.EVICT_OLDEST},
         Open(predecessor_id="old"),
     ),
+    # Vault holds it, or did a moment ago, and a standby does not show it.
+    (
+        {
+            "listed": WITH_ALIEN,
+            "policy__on_foreign": OnForeign.EVICT_OLDEST,
+            "adopted_id": "alien",
+        },
+        "unsafe-delete",
+    ),
+    (
+        {"listed": WITH_ALIEN, "policy__on_foreign": OnForeign.EVICT_OLDEST, "adopted_id": "old"},
+        Open(predecessor_id="old"),
+    ),
+    # Superseded since it was adopted, it is the ledger's own.
+    (
+        {
+            "listed": WITH_ALIEN,
+            "expendable_ids": frozenset({"alien"}),
+            "adopted_id": "alien",
+        },
+        Open(predecessor_id="old"),
+    ),
     (
         {"listed": WITH_ALIEN, "expendable_ids": frozenset({"alien"}), "seen_at": STALE},
         Look(),
