@@ -368,14 +368,8 @@ class MemoryLedger(Ledger):
         world = self._world
         if world.relapses and (rotation and rotation != world.rotation):
             world.remember()
-        opened = world.rotation
-        if rotation and rotation.verified_at != (opened.verified_at if opened else None):
-            grace = opened.grace if opened else rotation.grace
-            world.rested = world.true + grace.total_seconds()
-            resting_id = world.resting[0] if world.resting else None
-            if rotation.verified_at and rotation.predecessor_id == resting_id:
-                until = world.now + grace.total_seconds()
-                world.resting = (resting_id or "", until)
+        if rotation:
+            self._grace(world.rotation, rotation)
         if rotation and rotation.closed_at:
             world.closed = (*world.closed, rotation)
             world.rotation = None
@@ -387,6 +381,17 @@ class MemoryLedger(Ledger):
             if draft.event == "intent" and draft.detail.get("operation") == "adopt":
                 world.adopted_id = str(draft.detail["secret_id"])
         self._prolong()
+
+    def _grace(self, before: Rotation | None, rotation: Rotation) -> None:
+        """Remember until when the predecessor may be in use, whatever this clock will say."""
+        world = self._world
+        if before is None or rotation.verified_at != before.verified_at:
+            world.verified = world.true
+            world.rested = world.verified + (before or rotation).grace.total_seconds()
+        elif rotation.verified_at and rotation.grace != before.grace:
+            world.rested = world.verified + rotation.grace.total_seconds()
+        if world.resting and rotation.verified_at and rotation.predecessor_id == world.resting[0]:
+            world.resting = (world.resting[0], world.rested + world.astray)
 
     def _guard(self, lease: Lease) -> None:
         if lease.token != self._world.token:

@@ -4,7 +4,6 @@ Everything in it is a small value, so that a world is copied in no time. What ro
 is an `Effect`; `apply` is all that Vonage and Vault do with one.
 """
 
-import math
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -178,8 +177,9 @@ class World:
     jumps: int = 0
     #: How far it is ahead of Vonage's, in seconds.
     astray: float = 0.0
-    #: When the grace of the open rotation is over, by Vonage's clock.
-    rested: float = math.inf
+    #: When the grace of the open rotation began and is over, by Vonage's clock.
+    verified: float = 0.0
+    rested: float = 0.0
     #: How often an operator may adopt a secret.
     adoptions: int = 0
     #: Values that the operator keeps: what was adopted, or stands in an older version at Vault.
@@ -281,6 +281,7 @@ class World:
                 self.jumps,
                 self.astray,
                 (self.jumps or self.astray) and rotation and rotation.verified_at and self.rested,
+                (self.jumps or self.astray) and rotation and rotation.verified_at and self.verified,
             ),
             (self.lags and self.current_before, self.lags and self.pending_before),
             (self._is_resting_apart() and self.resting),
