@@ -11,6 +11,7 @@ from functools import cached_property
 
 from rotator import record
 from rotator.errors import CredentialRefused, Refused, StoreError
+from rotator.journal import Journal
 from rotator.means import Means
 from rotator.model import Account, Credential, Note, Rotation, Secret, SecretValue, Step
 from rotator.ports import Draft, Lease, Memory, StoredCurrent, StoredPending
@@ -74,8 +75,18 @@ class Adoption:
     # -- What there is. --------------------------------------------------------------------
 
     @cached_property
+    def _journal(self) -> Journal:
+        return Journal(
+            ledger=self.means.ledger,
+            lease=self.lease,
+            now=self.means.now,
+            monotonic=self.means.monotonic,
+            listener=self.means.listener,
+        )
+
+    @cached_property
     def _memory(self) -> Memory:
-        return self.means.ledger.recall(self.account.name)
+        return self._journal.begin()
 
     @cached_property
     def _base(self) -> StoredCurrent:
@@ -228,15 +239,16 @@ class Adoption:
         return self.means.new_id()
 
     def _write(self, secret_id: str) -> int:
-        head = self._commit([self._draft("intent", secret_id)], self._let_go(secret_id))
+        self._commit([self._draft("intent", secret_id)], self._let_go(secret_id))
         rotation_id = self._rotation_id(secret_id)
         note = Note(
             secret_id=secret_id,
             rotation_id=rotation_id,
             rotated_at=self.means.now(),
-            ledger_head=head,
+            ledger_head=self._journal.head,
             check=Note.check_of(self._value, secret_id=secret_id, rotation_id=rotation_id),
         )
+        self._journal.check_lease()
         try:
             return self.means.store.write_current(self.account, self._base, self._value, note)
         except StoreError as error:
@@ -279,10 +291,9 @@ class Adoption:
         told: dict[str, str | int | bool | None] = {"by": "operator", "operation": "adopt"}
         return Draft(event=event, step=Step.PUSH, detail=told | {"secret_id": secret_id} | detail)
 
-    def _commit(self, drafts: list[Draft], rotation: Rotation | None = None) -> str:
-        return self.means.ledger.commit(
-            self.lease, rotation=rotation, entries=drafts, sighting=None, now=self.means.now()
-        ).head
+    def _commit(self, drafts: list[Draft], rotation: Rotation | None = None) -> None:
+        self._journal.drafts += drafts
+        self._journal.commit(rotation, None, last=False)
 
 
 def _ambiguous(account: Account, listed: tuple[Secret, ...]) -> Refused:

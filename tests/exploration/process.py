@@ -354,6 +354,6 @@ class Process:
             draw=lambda _length: world.name("v"),
             new_id=lambda: world.name("r"),
             now=lambda: when(world.now),
-            monotonic=lambda: world.now,
+            monotonic=lambda: world.true,
             sleep=lambda seconds: world.pass_time(max(seconds, TICK)),
         )

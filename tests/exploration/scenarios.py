@@ -348,6 +348,14 @@ ADOPTED_UNSEEN = Scenario(
     bounds=Bounds(faults=0),
     may_refuse=True,
 )
+ADOPTED_REPLACED = Scenario(
+    name="an operator who adopts a secret, and another process that takes the lease",
+    worlds=(tidy(adoptions=1),),
+    accounts=accounts(grace=GRACE),
+    asked=(ASKED, *ADOPTIONS),
+    bounds=Bounds(faults=0, takeovers=1),
+    may_refuse=True,
+)
 ADOPTED_FORGOTTEN = Scenario(
     name="an operator who adopts a secret, and a ledger that is lost",
     worlds=(tidy(adoptions=1, losses=1),),
@@ -489,6 +497,7 @@ ALL = (
     ADOPTED,
     ADOPTED_LATE,
     ADOPTED_UNSEEN,
+    ADOPTED_REPLACED,
     ADOPTED_FORGOTTEN,
     *LARGER,
 )

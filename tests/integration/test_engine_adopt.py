@@ -9,12 +9,13 @@ from rotator.errors import (
     Busy,
     CheckAndSetLost,
     CredentialRefused,
+    LeaseLost,
     Refused,
     StoreUnavailable,
 )
 from rotator.model import OnForeign, Outcome
 from rotator.sim import Fault
-from tests.harness.scene import NAME, Scene
+from tests.harness.scene import LEASE, NAME, Scene
 from tests.harness.tap import Killed
 
 HOUR = timedelta(hours=1)
@@ -72,6 +73,20 @@ def test_what_a_standby_does_not_show_yet_is_not_evicted(tmp_path: Path, *, adop
             assert late.outcome is Outcome.COMPLETED
             assert late.old_secret_id == foreign_id
             assert {secret.id for secret in scene.secrets()} == {late.new_secret_id}
+
+
+def test_an_adoption_that_stood_still_for_too_long_writes_nothing(tmp_path: Path) -> None:
+    """Another process may have deleted the secret since."""
+    with Scene(tmp_path, rotated_before=True) as scene:
+        (only,) = scene.secrets()
+        version = scene.look().version
+        scene.patch(api_secret="NotTheSecret1")
+        scene.calls.plan("after", "ledger.commit", 1, lambda: scene.clock.advance(seconds=LEASE))
+        with pytest.raises(LeaseLost):
+            scene.adopt(only.value)
+
+        assert scene.look().version == version + 1
+        assert scene.adopt(only.value).vault_version == version + 2
 
 
 def test_other_fields_are_kept(tmp_path: Path) -> None:
