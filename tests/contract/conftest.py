@@ -3,12 +3,12 @@
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from rotator.model import Account, Note, OnForeign, PendingEntry, Policy, SecretValue
+from rotator.model import Account, Note, PendingEntry, SecretValue
 from rotator.sim import VaultSimulator
 from rotator.vault import KvStore
 from tests.contract import access
@@ -16,6 +16,7 @@ from tests.contract.client import connect
 from tests.contract.real import Real
 from tests.contract.server import ROOT, Server, Simulated
 from tests.contract.site import Site
+from tests.harness import samples
 
 #: The real servers to test against; without any, the one to be skipped.
 COMMANDS = [command for command in ("bao", "vault") if shutil.which(command)] or ["bao"]
@@ -26,16 +27,6 @@ GRANTED = {
     "secret/data/rotator/pending/*": ["create", "read", "update"],
     "secret/destroy/rotator/pending/*": ["update"],
 }
-POLICY = Policy(
-    every=timedelta(days=30),
-    cron=None,
-    timezone="UTC",
-    jitter=timedelta(0),
-    grace=timedelta(hours=24),
-    max_age=timedelta(days=45),
-    length=25,
-    on_foreign=OnForeign.REFUSE,
-)
 
 
 @pytest.fixture(scope="session")
@@ -102,17 +93,7 @@ def vault(simulated: Simulated) -> Iterator[VaultSimulator]:
 @pytest.fixture
 def account() -> Account:
     """Give an account that nobody used before."""
-    name = f"account-{uuid.uuid4()}"
-    return Account(
-        name=name,
-        api_key="abcd1234",
-        vault_path=f"vonage/{name}",
-        pending_path=f"rotator/pending/{name}",
-        secret_field="api_secret",
-        key_field="api_key",
-        managed_by="",
-        policy=POLICY,
-    )
+    return samples.account(f"account-{uuid.uuid4()}")
 
 
 @pytest.fixture

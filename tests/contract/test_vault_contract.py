@@ -1,6 +1,7 @@
 """What the store promises, on the simulator and on whatever real server is on PATH."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -323,7 +324,7 @@ def test_odd_paths_are_one_entry(
 ) -> None:
     """Characters that mean something in a URL mean themselves in a path."""
     path = f"{account.pending_path}/{odd}"
-    odd_account = Account(**{**vars(account), "pending_path": path})
+    odd_account = replace(account, pending_path=path)
     store.write_pending(odd_account, store.read_pending(odd_account), OLD, pending)
     listed = server.call("GET", f"secret/metadata/{account.pending_path}?list=true")
 

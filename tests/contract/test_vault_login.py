@@ -1,6 +1,7 @@
 """Every way into Vault, on the simulator and on whatever real server is on PATH."""
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -94,7 +95,7 @@ def test_a_revoked_token_is_replaced(
 def test_a_denial_by_policy_is_no_reason_to_log_in(open_way: OpenWay, account: Account) -> None:
     """However often the policy denies, the token stays."""
     client = Client(open_way("approle"))
-    denied = Account(**{**vars(account), "pending_path": f"elsewhere/{account.name}"})
+    denied = replace(account, pending_path=f"elsewhere/{account.name}")
     for _ in range(5):
         client.advance(100)
         with pytest.raises(StoreForbidden) as caught:

@@ -4,11 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from rotator.model import Account, Note, OnForeign, Policy, Request, Rotation, SecretValue, Step
+from rotator.model import Account, Note, OnForeign, Request, Rotation, SecretValue, Step
 from tests.exploration.explore import Scenario
 from tests.exploration.ports import PATIENCE
 from tests.exploration.process import Adopts, Asked, Bounds
 from tests.exploration.world import BEGIN, Issued, Kept, World, when
+from tests.harness.samples import account, policy, rotation
 
 NONE = timedelta(0)
 GRACE = timedelta(seconds=200)
@@ -40,30 +41,19 @@ def tidy(**more: Any) -> World:  # noqa: ANN401  # any of its facts
 
 def undone(orphan: Issued) -> Rotation:
     """Give a rotation that failed and left a secret behind."""
-    return Rotation(
-        id="r#002",
-        account="account",
-        reason="asked",
-        step=Step.ABORT,
-        predecessor_id=FIRST.id,
-        grace=NONE,
-        opened_at=when(BEGIN),
-        closed_at=when(BEGIN),
-        new_id=orphan.id,
-        outcome="failed",
-    )
+    return _rotation(step=Step.ABORT, closed_at=when(BEGIN), new_id=orphan.id, outcome="failed")
+
+
+def _rotation(**facts: Any) -> Rotation:  # noqa: ANN401  # of `Rotation`
+    """Give a rotation without grace, begun when the world was."""
+    usual = {"id": "r#002", "account": "account", "grace": NONE, "opened_at": when(BEGIN)}
+    return rotation(**usual, predecessor_id=FIRST.id, **facts)
 
 
 def pushed(**more: Any) -> World:  # noqa: ANN401  # any of its facts
     """Give a world in which a rotation has pushed, and goes on to delete the predecessor."""
-    rotation = Rotation(
-        id="r#002",
-        account="account",
-        reason="asked",
+    rotation = _rotation(
         step=Step.WAIT,
-        predecessor_id=FIRST.id,
-        grace=NONE,
-        opened_at=when(BEGIN),
         sent_at=when(BEGIN),
         new_id=SECOND.id,
         vault_version=2,
@@ -78,27 +68,14 @@ def accounts(
     *, grace: timedelta = NONE, managed_by: str = "", on_foreign: OnForeign = OnForeign.REFUSE
 ) -> dict[str, Account]:
     """Give the configured accounts."""
-    policy = Policy(
-        every=timedelta(days=30),
-        cron=None,
-        timezone="UTC",
-        jitter=NONE,
-        grace=grace,
-        max_age=timedelta(days=45),
-        length=25,
-        on_foreign=on_foreign,
-    )
-    account = Account(
-        name="account",
-        api_key="abcd1234",
+    one = account(
+        "account",
+        managed_by,
         vault_path="account",
         pending_path="pending/account",
-        secret_field="api_secret",
-        key_field="api_key",
-        managed_by=managed_by,
-        policy=policy,
+        policy=policy(grace=grace, on_foreign=on_foreign),
     )
-    return {"account": account, "parent": replace(account, name="parent", managed_by="")}
+    return {"account": one, "parent": replace(one, name="parent", managed_by="")}
 
 
 def found(on_foreign: OnForeign = OnForeign.REFUSE) -> dict[str, Account]:

@@ -31,22 +31,13 @@ from rotator.ledger.chain import Entry
 from rotator.ledger.database import open_database
 from rotator.ledger.deliveries import Deliveries
 from rotator.ledger.queries import Queries
-from rotator.model import (
-    Account,
-    OnForeign,
-    Outcome,
-    Policy,
-    Report,
-    Request,
-    Rotation,
-    SecretValue,
-)
+from rotator.model import Account, OnForeign, Outcome, Report, Request, Rotation, SecretValue
 from rotator.notice import Event, Hook, hearing
 from rotator.ports import Draft, Hooks, Issuer, Lease, Ledger, Store
 from rotator.sim import SimSecret, VaultSimulator, VonageSimulator, World
 from rotator.vault import Connection, KvStore, TokenFile
 from rotator.vonage import Secrets, Transport
-from tests.harness import leaks
+from tests.harness import leaks, samples
 from tests.harness.clock import START, FakeClock
 from tests.harness.tap import Calls, Killed, Tap
 from tests.harness.witness import Seen, Snapshot, Witness
@@ -278,29 +269,19 @@ class Scene:
         return world
 
     def _accounts(self) -> dict[str, Account]:
-        policy = Policy(
-            every=timedelta(days=30),
-            cron=None,
-            timezone="UTC",
-            jitter=timedelta(),
-            grace=self.setting.grace,
-            max_age=timedelta(days=45),
-            length=25,
-            on_foreign=self.setting.on_foreign,
-            window=self.setting.window,
+        setting = self.setting
+        policy = samples.policy(
+            grace=setting.grace, on_foreign=setting.on_foreign, window=setting.window
         )
         return {
-            account.name: Account(
-                name=account.name,
-                api_key=account.api_key,
-                vault_path=account.vault_path,
-                pending_path=f"rotator/pending/{account.name}",
-                secret_field="api_secret",
-                key_field="api_key",
-                managed_by=account.managed_by,
+            made.name: samples.account(
+                made.name,
+                made.managed_by,
+                api_key=made.api_key,
+                vault_path=made.vault_path,
                 policy=policy,
             )
-            for account in self.world.accounts
+            for made in self.world.accounts
         }
 
     # -- Action. ---------------------------------------------------------------------------

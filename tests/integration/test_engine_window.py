@@ -10,9 +10,10 @@ from rotator import window
 from rotator.actions import Open, Wait
 from rotator.ledger import tables
 from rotator.ledger.rows import to_row
-from rotator.model import Outcome, Request, Rotation, Step
+from rotator.model import Outcome, Request, Step
 from rotator.sim import Fault
 from tests.harness.clock import START
+from tests.harness.samples import rotation
 from tests.harness.scene import NAME, Scene
 
 #: START is outside of it by five hours.
@@ -130,13 +131,11 @@ def test_what_was_not_sent_waits(tmp_path: Path) -> None:
 def know_orphan(scene: Scene, secret_id: str) -> None:
     """Let the ledger know a secret as one that a rotation which was undone has left behind."""
     scene.witness.foreign.discard(secret_id)
-    undone = Rotation(
+    undone = rotation(
         id="undone",
         account=NAME,
-        reason="due",
         step=Step.ABORT,
         predecessor_id=None,
-        grace=timedelta(),
         opened_at=START,
         closed_at=START,
         new_id=secret_id,

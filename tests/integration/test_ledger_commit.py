@@ -15,19 +15,12 @@ from rotator.ledger.database import writing
 from rotator.ledger.queries import Queries
 from rotator.model import Rotation, Step
 from rotator.ports import Draft, Lease, Memory, Sighting
+from tests.harness.samples import rotation
 
 NOW = datetime(2026, 11, 23, 7, 28, 0, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
 DRAFT = Draft(event="intent", step=Step.STAGE, detail={"code": None}, rotation_id="r1")
-ROTATION = Rotation(
-    id="r1",
-    account="a",
-    reason="asked",
-    step=Step.OPEN,
-    predecessor_id="old",
-    grace=timedelta(hours=24),
-    opened_at=NOW,
-)
+ROTATION = rotation(account="a", opened_at=NOW)
 SIGHTING = Sighting(
     listed_ids=("old", "new"),
     current_id="new",

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, text
@@ -12,21 +11,12 @@ from rotator.errors import LedgerError
 from rotator.ledger.book import Book
 from rotator.ledger.database import open_database
 from rotator.ledger.queries import Queries
-from rotator.model import Rotation, Step
 from rotator.ports import Draft, Lease, Sighting
 from tests.harness.proxy import Proxy
+from tests.harness.samples import NOW, rotation
 
 pytestmark = [pytest.mark.postgres, pytest.mark.parametrize("kind", ["postgresql"])]
-NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
-ROTATION = Rotation(
-    id="r",
-    account="a",
-    reason="due",
-    step=Step.OPEN,
-    predecessor_id=None,
-    grace=timedelta(hours=1),
-    opened_at=NOW,
-)
+ROTATION = rotation(id="r", account="a")
 SIGHTING = Sighting(listed_ids=(), current_id=None, current_since=None, drift=None)
 
 

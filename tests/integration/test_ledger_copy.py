@@ -14,9 +14,10 @@ from rotator.ledger.book import Book
 from rotator.ledger.copy import copy
 from rotator.ledger.database import open_database, writing
 from rotator.ledger.queries import Queries
-from rotator.model import Rotation, Step
+from rotator.model import Step
 from rotator.ports import Draft
 from tests.conftest import PostgreSQL
+from tests.harness.samples import rotation
 
 NOW = datetime(2026, 11, 23, 7, 28, 0, 123456, tzinfo=UTC)
 
@@ -38,12 +39,11 @@ def ledger(database: Engine) -> Engine:
     book = Book(database, lease_seconds=60)
     for name in ("sms", "voice"):
         lease = book.claim(name, NOW)
-        rotation = Rotation(
-            id="r1", account=name, reason="due", step=Step.OPEN, predecessor_id="ünïcode",
-            grace=timedelta(hours=1.5), opened_at=NOW,
-        )  # fmt: skip
+        opened = rotation(
+            account=name, predecessor_id="ünïcode", grace=timedelta(hours=1.5), opened_at=NOW
+        )
         drafts = [Draft(event="opened", step=Step.OPEN, detail={"what": "ünïcode"})] * 3
-        is_rotated = rotation if name == "sms" else None
+        is_rotated = opened if name == "sms" else None
         book.commit(lease, rotation=is_rotated, entries=drafts, sighting=None, now=NOW, last=True)
     return database
 

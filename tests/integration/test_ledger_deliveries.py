@@ -21,6 +21,7 @@ from rotator.ledger.queries import Queries
 from rotator.model import Rotation, Step
 from rotator.notice import Delivery, Event, Hook, Undelivered, hearing
 from rotator.ports import Draft
+from tests.harness.samples import rotation
 
 NOW = datetime(2026, 11, 24, 7, 28, tzinfo=UTC)
 MINUTE, WEEK = timedelta(minutes=1), timedelta(days=7)
@@ -29,12 +30,10 @@ HOOKS = (
     Hook(name="two", on=frozenset({Event.PUSHED, Event.REFUSED, Event.DRIFT})),
     Hook(name="elsewhere", on=frozenset(Event), accounts=frozenset({"other"})),
 )
-ROTATION = Rotation(
+ROTATION = rotation(
     id="r",
     account="a",
-    reason="due",
     step=Step.VERIFY,
-    predecessor_id="old",
     grace=timedelta(),
     opened_at=NOW,
     new_id="new",

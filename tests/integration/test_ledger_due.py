@@ -2,7 +2,7 @@ import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 
 import pytest
@@ -15,18 +15,10 @@ from rotator.ledger.database import open_database
 from rotator.ledger.holds import Holds
 from rotator.model import Hold, Rotation, Step
 from rotator.ports import Draft, Lease, Sighting
+from tests.harness.samples import NOW, rotation
 
-NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-OPEN = Rotation(
-    id="r",
-    account="a",
-    reason="due",
-    step=Step.OPEN,
-    predecessor_id=None,
-    grace=24 * HOUR,
-    opened_at=NOW - 48 * HOUR,
-)
+OPEN = rotation(account="a", opened_at=NOW - 48 * HOUR)
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from rotator.ledger.database import writing
 from rotator.ledger.queries import Queries
 from rotator.notice import Event
 from rotator.ports import AccountRecord, Lease
-from tests.integration.test_ledger_due import NOW, OPEN, put
+from tests.harness.samples import NOW
+from tests.integration.test_ledger_due import OPEN, put
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 #: What a plan says of a table that is read from one end to the other. SQLite goes through an index

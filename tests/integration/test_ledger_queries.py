@@ -2,7 +2,7 @@ import json
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -16,19 +16,11 @@ from rotator.ledger.book import Book
 from rotator.ledger.chain import GENESIS
 from rotator.ledger.database import open_database, writing
 from rotator.ledger.queries import Queries
-from rotator.model import Rotation, Step
+from rotator.model import Rotation
 from rotator.ports import AccountRecord, Draft
+from tests.harness.samples import NOW, rotation
 
-NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
-ROTATION = Rotation(
-    id="r1",
-    account="a",
-    reason="asked",
-    step=Step.OPEN,
-    predecessor_id="old",
-    grace=timedelta(hours=24),
-    opened_at=NOW,
-)
+ROTATION = rotation(account="a")
 
 
 @pytest.fixture
@@ -54,9 +46,9 @@ def append(book: Book, name: str, count: int = 1, at: datetime = NOW) -> str:
 
 def record(book: Book, *rotations: Rotation) -> None:
     """Record rotations in this order."""
-    for rotation in rotations:
-        lease = book.claim(rotation.account, NOW)
-        book.commit(lease, rotation=rotation, entries=[], sighting=None, now=NOW)
+    for each in rotations:
+        lease = book.claim(each.account, NOW)
+        book.commit(lease, rotation=each, entries=[], sighting=None, now=NOW)
         book.release(lease)
 
 

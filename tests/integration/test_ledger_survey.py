@@ -12,20 +12,12 @@ from rotator.ledger.database import writing
 from rotator.ledger.holds import Holds
 from rotator.ledger.queries import Queries
 from rotator.ledger.survey import Survey
-from rotator.model import Hold, Rotation, Step
+from rotator.model import Hold, Rotation
 from rotator.ports import AccountRecord, Draft, Sighting
+from tests.harness.samples import NOW, rotation
 
-NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 DAY = timedelta(days=1)
-ROTATION = Rotation(
-    id="r1",
-    account="a",
-    reason="due",
-    step=Step.OPEN,
-    predecessor_id="old",
-    grace=DAY,
-    opened_at=NOW,
-)
+ROTATION = rotation(account="a")
 CLOSED = replace(ROTATION, closed_at=NOW, outcome="completed")
 FAILED = replace(ROTATION, closed_at=NOW, outcome="failed", error_code="x")
 

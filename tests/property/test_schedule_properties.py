@@ -5,22 +5,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rotator import schedule
-from rotator.model import Account, OnForeign, Policy
+from tests.harness.samples import scheduled
+from tests.property.zones import CHANGES
 
-#: Zones, each with days on or around which its clocks are moved.
-CHANGES = [
-    ("UTC", date(2026, 11, 23)),
-    ("Europe/Berlin", date(2027, 3, 28)),
-    ("Europe/Berlin", date(2026, 10, 25)),
-    ("America/New_York", date(2027, 3, 14)),
-    ("America/New_York", date(2026, 11, 1)),
-    ("Australia/Lord_Howe", date(2026, 10, 4)),
-    ("Australia/Lord_Howe", date(2027, 4, 4)),
-    ("Pacific/Apia", date(2011, 12, 30)),
-    ("Pacific/Apia", date(2012, 4, 1)),
-    ("America/Asuncion", date(2024, 10, 6)),
-    ("America/Havana", date(2026, 11, 1)),
-]
 HOURS = st.timedeltas(timedelta(hours=-72), timedelta(hours=72))
 TIMES = st.datetimes(
     datetime(2000, 1, 1),  # noqa: DTZ001  # hypothesis adds the zone
@@ -36,36 +23,6 @@ CRONS = st.builds(
     st.integers(1, 12) | st.just("*"),
     st.integers(0, 7) | st.sampled_from(["*", "mon-fri", "sun"]),
 )
-
-
-def account(
-    *,
-    every: timedelta | None = None,
-    cron: str | None = None,
-    zone: str = "UTC",
-    jitter: timedelta = timedelta(0),
-    name: str = "a",
-) -> Account:
-    """Make an account with this schedule."""
-    return Account(
-        name=name,
-        api_key="abcd1234",
-        vault_path="a",
-        pending_path="rotator/pending/a",
-        secret_field="api_secret",
-        key_field="api_key",
-        managed_by="",
-        policy=Policy(
-            every=every,
-            cron=cron,
-            timezone=zone,
-            jitter=jitter,
-            grace=timedelta(hours=24),
-            max_age=timedelta(days=45),
-            length=25,
-            on_foreign=OnForeign.REFUSE,
-        ),
-    )
 
 
 def occurrence(day: date, wall: time, zone: ZoneInfo) -> datetime:
@@ -99,13 +56,13 @@ def test_a_daily_time_comes_once_a_day(
     days = [today + timedelta(days=number) for number in range(-1, 4)]
     expected = min(due for due in (occurrence(day, wall, zone) for day in days) if due > after)
 
-    assert schedule.next_due(account(cron=cron, zone=name), after) == expected
+    assert schedule.next_due(scheduled(cron=cron, zone=name), after) == expected
 
 
 @given(cron=CRONS, zone=st.sampled_from([name for name, _ in CHANGES]), after=TIMES)
 def test_cron_comes_later_and_misses_nothing(cron: str, zone: str, after: datetime) -> None:
     """The due time is later than the last, and from any instant between the same one."""
-    one = account(cron=cron, zone=zone)
+    one = scheduled(cron=cron, zone=zone)
     due = schedule.next_due(one, after)
     between = after + (due - after) / 2
 
@@ -121,7 +78,7 @@ def test_every_is_later_by_the_interval_and_the_jitter(
     every: timedelta, after: datetime, jitter: timedelta, name: str
 ) -> None:
     """The due time is never before the interval is over, and never later than the jitter."""
-    due = schedule.next_due(account(every=every, jitter=jitter, name=name), after)
+    due = schedule.next_due(scheduled(every=every, jitter=jitter, name=name), after)
 
     assert after + every <= due <= after + every + jitter
 
@@ -129,8 +86,8 @@ def test_every_is_later_by_the_interval_and_the_jitter(
 @given(cron=CRONS, after=TIMES, jitter=DURATIONS)
 def test_jitter_is_added_to_cron(cron: str, after: datetime, jitter: timedelta) -> None:
     """The jitter delays an occurrence and never brings one forward."""
-    plain = schedule.next_due(account(cron=cron), after)
-    due = schedule.next_due(account(cron=cron, jitter=jitter), after)
+    plain = schedule.next_due(scheduled(cron=cron), after)
+    due = schedule.next_due(scheduled(cron=cron, jitter=jitter), after)
 
     assert plain <= due <= plain + jitter
 

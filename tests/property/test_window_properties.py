@@ -6,22 +6,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rotator import window
-from rotator.model import OnForeign, Policy
+from rotator.model import Policy
+from tests.harness import samples
+from tests.property.zones import CHANGES
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
-#: Zones, each with days on or around which its clocks are moved.
-CHANGES = [
-    ("UTC", date(2026, 11, 23)),
-    ("Europe/Berlin", date(2027, 3, 28)),
-    ("Europe/Berlin", date(2026, 10, 25)),
-    ("America/New_York", date(2027, 3, 14)),
-    ("America/New_York", date(2026, 11, 1)),
-    ("Australia/Lord_Howe", date(2026, 10, 4)),
-    ("Australia/Lord_Howe", date(2027, 4, 4)),
-    ("Pacific/Apia", date(2011, 12, 30)),
-    ("America/Asuncion", date(2024, 10, 6)),
-    ("America/Havana", date(2026, 11, 1)),
-]
 WALLS = st.builds(time, st.integers(0, 23), st.integers(0, 59))
 DAYS = st.sampled_from(["", "sun ", "mon-fri ", "sat-mon ", "wed,sun ", "fri ", "sat "])
 
@@ -37,17 +26,7 @@ def windows(draw: st.DrawFn) -> str:
 
 def policy(*texts: str, zone: str = "UTC") -> Policy:
     """Make a policy with these windows."""
-    return Policy(
-        every=DAY,
-        cron=None,
-        timezone=zone,
-        jitter=timedelta(),
-        grace=timedelta(),
-        max_age=timedelta(days=45),
-        length=25,
-        on_foreign=OnForeign.REFUSE,
-        window=texts,
-    )
+    return samples.policy(every=DAY, grace=timedelta(), timezone=zone, window=texts)
 
 
 def shows(text: str, instant: datetime, zone: str) -> bool:

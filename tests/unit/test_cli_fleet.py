@@ -3,23 +3,8 @@ import threading
 import pytest
 
 from rotator.cli import fleet
-from rotator.config.settings import DEFAULT_POLICY
 from rotator.model import Account
-
-
-def account(name: str, managed_by: str = "") -> Account:
-    """Make an account."""
-    return Account(
-        name=name,
-        api_key=name,
-        vault_path=name,
-        pending_path=f"pending/{name}",
-        secret_field="secret",
-        key_field="key",
-        managed_by=managed_by,
-        policy=DEFAULT_POLICY,
-    )
-
+from tests.harness.samples import account
 
 FAMILY = [account("a"), account("b"), account("a1", "a"), account("c1", "c"), account("a2", "a")]
 

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -20,20 +20,9 @@ from rotator.actions import (
     Wait,
 )
 from rotator.cli.planned import Plan
-from rotator.model import (
-    CurrentEntry,
-    Note,
-    Observation,
-    Outcome,
-    Report,
-    Request,
-    Rotation,
-    Secret,
-    Step,
-)
-from tests.unit.test_cli_fleet import account
+from rotator.model import CurrentEntry, Note, Observation, Outcome, Report, Request, Secret, Step
+from tests.harness.samples import NOW, account, rotation
 
-NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 NOTE = Note(secret_id="old", rotation_id="r0", rotated_at=NOW, ledger_head="", check="")
 CURRENT = CurrentEntry(version=6, note=NOTE, intact=True, has_value=True, api_key="a")
 WORLD = Observation(
@@ -44,15 +33,8 @@ WORLD = Observation(
     rotation=None,
     current_live_at=NOW,
 )
-OPENED = Rotation(
-    id="r1",
-    account="a",
-    reason="due",
-    step=Step.WAIT,
-    predecessor_id="old",
-    grace=timedelta(hours=1),
-    opened_at=NOW,
-    verified_at=NOW,
+OPENED = rotation(
+    account="a", reason="due", step=Step.WAIT, grace=timedelta(hours=1), verified_at=NOW
 )
 ASKED = Request(reason="asked")
 WHOLE: list[Action] = [
@@ -84,12 +66,12 @@ def test_a_whole_rotation_is_told_step_by_step() -> None:
         "a: would rotate",
         "  replaces secret old: the note in Vault names it",
         "   1  evict   delete secret orphan at Vonage, to free its slot",
-        "   2  stage   write a new value to kv/pending/a in Vault, check-and-set version 0",
-        "   3  create  make it a secret of a at Vonage",
+        "   2  stage   write a new value to kv/rotator/pending/a in Vault, check-and-set version 0",
+        "   3  create  make it a secret of abcd1234 at Vonage",
         "   4  probe   see it authenticate at Vonage",
-        "   5  push    write it to kv/a in Vault, check-and-set version 6",
+        "   5  push    write it to kv/vonage/a in Vault, check-and-set version 6",
         "   6  verify  read version 7 back and compare",
-        "   7  clear   destroy what kv/pending/a holds in Vault",
+        "   7  clear   destroy what kv/rotator/pending/a holds in Vault",
         "   8  wait    until 2026-11-24 07:28 UTC (grace 1d)",
         "   9  delete  delete secret old at Vonage",
         "  calls to Vonage: 6",
@@ -114,14 +96,14 @@ def test_the_same_for_programs() -> None:
     )
     assert steps["push"] == {
         "where": "vault",
-        "what": "write it to kv/a in Vault, check-and-set version 6",
-        "path": "kv/a",
+        "what": "write it to kv/vonage/a in Vault, check-and-set version 6",
+        "path": "kv/vonage/a",
         "check_and_set": 6,
         "vault_version": None,
         "secret_id": None,
         "due_at": None,
     }
-    assert (steps["stage"]["path"], steps["stage"]["check_and_set"]) == ("kv/pending/a", 0)
+    assert (steps["stage"]["path"], steps["stage"]["check_and_set"]) == ("kv/rotator/pending/a", 0)
     assert steps["verify"]["vault_version"] == 7
     assert steps["evict"]["secret_id"] == "orphan"
     assert steps["wait"]["where"] is None

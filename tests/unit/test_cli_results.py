@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from rotator.cli import results
@@ -10,21 +12,12 @@ from rotator.errors import (
     StoreUnavailable,
 )
 from rotator.model import Outcome, Report
-from tests.unit.test_cli_fleet import account
+from tests.harness.samples import account
 
 
 def report(code: int, outcome: Outcome = Outcome.FAILED) -> Report:
     """Make a report that asks for an exit code."""
-    return Report(
-        account="a",
-        rotation_id=None,
-        outcome=outcome,
-        old_secret_id=None,
-        new_secret_id=None,
-        vault_version=None,
-        delete_due_at=None,
-        exit_code=code,
-    )
+    return replace(Report.of(account("a"), outcome, None), exit_code=code)
 
 
 @pytest.mark.parametrize(

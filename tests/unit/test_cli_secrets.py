@@ -11,7 +11,7 @@ from rotator.errors import ConfigError, CredentialRefused, Refused, SecretNotFou
 from rotator.model import Credential, Observation, Secret, SecretValue
 from rotator.observer import Sight
 from rotator.ports import StoredPending
-from tests.unit.test_cli_fleet import account
+from tests.harness.samples import account
 from tests.unit.test_standing import COMPLETED, ROTATING, WAITING
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

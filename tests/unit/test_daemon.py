@@ -3,7 +3,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -15,35 +15,11 @@ from rotator.daemon.health import Health
 from rotator.daemon.notify import Notifier
 from rotator.daemon.poll import without_parents
 from rotator.errors import LedgerUnusable, NotSent, StoreForbidden, StoreSealed, StoreUnavailable
-from rotator.model import Account, OnForeign, Outcome, Policy, Problem, Report
+from rotator.model import Outcome, Problem, Report
+from tests.harness.samples import account
 
 if TYPE_CHECKING:
     from rotator.wiring import Wiring
-
-POLICY = Policy(
-    every=timedelta(days=30),
-    cron=None,
-    timezone="UTC",
-    jitter=timedelta(),
-    grace=timedelta(),
-    max_age=timedelta(days=45),
-    length=25,
-    on_foreign=OnForeign.REFUSE,
-)
-
-
-def account(name: str, managed_by: str = "") -> Account:
-    """Give an account."""
-    return Account(
-        name=name,
-        api_key=name,
-        vault_path=name,
-        pending_path=f"p/{name}",
-        secret_field="api_secret",
-        key_field="api_key",
-        managed_by=managed_by,
-        policy=POLICY,
-    )
 
 
 # -- Children before parents. --------------------------------------------------------------
@@ -137,16 +113,8 @@ def test_an_account_s_own_error_is_no_component_s() -> None:
 
 def report(outcome: Outcome, code: str = "") -> Report:
     """Give what a pass over account "a" ended with."""
-    return Report(
-        account="a",
-        rotation_id=None,
-        outcome=outcome,
-        old_secret_id=None,
-        new_secret_id=None,
-        vault_version=None,
-        delete_due_at=None,
-        error=Problem(code=code, message="why", hint=None) if code else None,
-    )
+    bare = Report.of(account("a"), outcome, None)
+    return replace(bare, error=Problem(code=code, message="why", hint=None) if code else None)
 
 
 def test_a_worker_s_error_is_survived_and_put_off() -> None:

@@ -1,25 +1,15 @@
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from rotator.config import load
 from rotator.doctor import accounts, files
-from rotator.model import CurrentEntry, Note, Observation, Rotation, Secret, Step
+from rotator.model import CurrentEntry, Note, Observation, Secret, Step
 from rotator.wiring import Wiring
+from tests.harness.samples import NOW, rotation
 
-NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
-ROTATION = Rotation(
-    id="r1",
-    account="sms",
-    reason="asked",
-    step=Step.PUSH,
-    predecessor_id="old",
-    new_id="new",
-    grace=timedelta(),
-    opened_at=NOW,
-    sent_at=NOW,
-)
+ROTATION = rotation(step=Step.PUSH, new_id="new", grace=timedelta(), sent_at=NOW)
 BASE = """
 [vault]
 address = "https://vault.example.com"

@@ -1,37 +1,16 @@
 import hashlib
 import pickle
-from dataclasses import FrozenInstanceError, fields
-from datetime import UTC, datetime, timedelta
+from dataclasses import FrozenInstanceError, fields, replace
+from datetime import timedelta
 
 import pytest
 
 from rotator import model
-from rotator.model import (
-    Account,
-    Credential,
-    Note,
-    Observation,
-    OnForeign,
-    Outcome,
-    Policy,
-    Report,
-    Rotation,
-    Secret,
-    SecretValue,
-    Step,
-)
+from rotator.model import Credential, Note, Observation, Outcome, Report, Secret, SecretValue, Step
+from tests.harness.samples import NOW, account, rotation
 
-NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 VALUE = "Abcdefgh12345678"
-ROTATION = Rotation(
-    id="r1",
-    account="sms",
-    reason="asked",
-    step=Step.OPEN,
-    predecessor_id="old",
-    grace=timedelta(hours=1),
-    opened_at=NOW,
-)
+ROTATION = rotation(grace=timedelta(hours=1))
 
 
 def note(value: str = VALUE) -> Note:
@@ -127,14 +106,7 @@ def test_steps_come_in_the_order_of_a_rotation() -> None:
 
 def test_the_deletion_is_due_a_grace_after_verification() -> None:
     """Before that there is no such time."""
-    verified = Rotation(
-        **{
-            field.name: getattr(ROTATION, field.name)
-            for field in fields(Rotation)
-            if field.name != "verified_at"
-        },
-        verified_at=NOW,
-    )
+    verified = replace(ROTATION, verified_at=NOW)
 
     assert ROTATION.delete_due_at is None
     assert verified.delete_due_at == NOW + timedelta(hours=1)
@@ -157,28 +129,8 @@ def test_the_listed_ids_are_a_set(listed: tuple[Secret, ...] | None, ids: set[st
 
 def test_a_report_tells_the_rotation_as_it_is() -> None:
     """Without a rotation it names the account and the outcome."""
-    policy = Policy(
-        every=None,
-        cron=None,
-        timezone="UTC",
-        jitter=timedelta(),
-        grace=timedelta(),
-        max_age=timedelta(),
-        length=25,
-        on_foreign=OnForeign.REFUSE,
-    )
-    account = Account(
-        name="sms",
-        api_key="abcd1234",
-        vault_path="x",
-        pending_path="y",
-        secret_field="api_secret",
-        key_field="api_key",
-        managed_by="",
-        policy=policy,
-    )
-    bare = Report.of(account, Outcome.IDLE, None)
-    full = Report.of(account, Outcome.AWAITING_DELETION, ROTATION)
+    bare = Report.of(account(), Outcome.IDLE, None)
+    full = Report.of(account(), Outcome.AWAITING_DELETION, ROTATION)
 
     assert (bare.account, bare.outcome, bare.rotation_id) == ("sms", Outcome.IDLE, None)
     assert (full.rotation_id, full.old_secret_id, full.new_secret_id) == ("r1", "old", None)

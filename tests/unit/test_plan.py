@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,65 +16,12 @@ from rotator.actions import (
     Verify,
     Wait,
 )
-from rotator.model import (
-    Account,
-    CurrentEntry,
-    Hold,
-    Note,
-    Observation,
-    OnForeign,
-    PendingEntry,
-    Policy,
-    Request,
-    Rotation,
-    Secret,
-    Step,
-)
+from rotator.model import Account, CurrentEntry, OnForeign, Request, Step
+from tests.harness.samples import NOW, account, policy, rotation
+from tests.unit.protocol.facts import ALIEN, GRACE, HOLD, NEW, NOTE, OLD, PENDING, QUIET
 
-NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
-GRACE = timedelta(hours=24)
-OLD, NEW, ALIEN = (Secret(id=name, created_at=NOW) for name in ("old", "new", "alien"))
-POLICY = Policy(
-    every=timedelta(days=30),
-    cron=None,
-    timezone="UTC",
-    jitter=timedelta(),
-    grace=timedelta(),
-    max_age=timedelta(days=45),
-    length=25,
-    on_foreign=OnForeign.EVICT_OLDEST,
-)
-ACCOUNT = Account(
-    name="sms",
-    api_key="abcd1234",
-    vault_path="vonage/sms",
-    pending_path="rotator/pending/sms",
-    secret_field="api_secret",
-    key_field="api_key",
-    managed_by="",
-    policy=POLICY,
-)
-NOTE = Note(secret_id="old", rotation_id="r0", rotated_at=NOW, ledger_head="", check="")
-WORLD = Observation(
-    seen_at=NOW,
-    listed=(OLD,),
-    current=CurrentEntry(version=7, note=NOTE, intact=True, has_value=True, api_key=None),
-    pending=None,
-    rotation=None,
-    current_live_at=NOW,
-)
-HOLD = Hold(reason="moving house", by="ann", at=NOW)
-PENDING = PendingEntry(rotation_id="r1", listed_ids=frozenset({"old"}), predecessor_id="old")
-ROTATION = Rotation(
-    id="r1",
-    account="sms",
-    reason="asked",
-    step=Step.CREATE,
-    predecessor_id="old",
-    grace=timedelta(),
-    opened_at=NOW,
-    sent_at=NOW,
-)
+ACCOUNT = account(policy=policy(grace=timedelta(), on_foreign=OnForeign.EVICT_OLDEST))
+ROTATION = rotation(step=Step.CREATE, grace=timedelta(), sent_at=NOW)
 REST = ["Probe", "Push", "Verify", "Clear", "Delete", "Close"]
 
 
@@ -86,7 +33,7 @@ def planned(
     """Plan from the world with `changes`."""
     return plan.actions(
         account,
-        replace(WORLD, **changes),
+        replace(QUIET, **changes),
         request,
         propagation_timeout=timedelta(minutes=2),
         now=NOW,
@@ -111,8 +58,7 @@ def test_a_whole_rotation_is_planned() -> None:
 
 def test_a_plan_ends_where_the_grace_begins() -> None:
     """The last action says until when."""
-    policy = replace(POLICY, grace=GRACE)
-    actions = planned(replace(ACCOUNT, policy=policy))
+    actions = planned(account(policy=policy(grace=GRACE)))
 
     assert actions[-1] == Wait(until=NOW + GRACE)
     assert "Delete" not in names(actions)

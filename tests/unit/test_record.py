@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -24,62 +24,13 @@ from rotator.errors import (
     RotatorError,
     SecretRejected,
 )
-from rotator.model import (
-    Account,
-    CurrentEntry,
-    Note,
-    Observation,
-    OnForeign,
-    PendingEntry,
-    Policy,
-    Request,
-    Rotation,
-    Secret,
-    Step,
-)
+from rotator.model import CurrentEntry, Note, Observation, Request, Rotation, Secret, Step
+from tests.harness.samples import NOW
+from tests.unit.protocol.facts import ACCOUNT, CURRENT, GRACE, NEW, OLD, PENDING, QUIET, ROTATION
 
-NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
-GRACE = timedelta(hours=24)
-OLD, NEW = Secret(id="old", created_at=NOW), Secret(id="new", created_at=NOW)
-ACCOUNT = Account(
-    name="sms",
-    api_key="abcd1234",
-    vault_path="vonage/sms",
-    pending_path="rotator/pending/sms",
-    secret_field="api_secret",
-    key_field="api_key",
-    managed_by="",
-    policy=Policy(
-        every=timedelta(days=30),
-        cron=None,
-        timezone="UTC",
-        jitter=timedelta(),
-        grace=GRACE,
-        max_age=timedelta(days=45),
-        length=25,
-        on_foreign=OnForeign.REFUSE,
-    ),
-)
-ROTATION = Rotation(
-    id="r1",
-    account="sms",
-    reason="asked",
-    step=Step.OPEN,
-    predecessor_id="old",
-    grace=GRACE,
-    opened_at=NOW,
-)
-PENDING = PendingEntry(rotation_id="r1", listed_ids=frozenset({"old"}))
 NOTE = Note(secret_id="new", rotation_id="r1", rotated_at=NOW, ledger_head="", check="")
-WORLD = Observation(
-    seen_at=NOW,
-    listed=(OLD,),
-    current=CurrentEntry(version=7, note=None, intact=False, has_value=True, api_key=None),
-    pending=None,
-    rotation=ROTATION,
-    current_live_at=NOW,
-)
+WORLD = replace(QUIET, current=replace(CURRENT, note=None, intact=False), rotation=ROTATION)
 EFFECTS: list[tuple[Effect, Step]] = [
     (Evict(secret_id="alien"), Step.EVICT),
     (Stage(listed_ids=frozenset({"old"})), Step.STAGE),

@@ -6,7 +6,7 @@ import pytest
 
 from rotator import report
 from rotator.report import Event, Holding, Known, Period, Record, Tenure, Trouble
-from tests.unit.test_cli_fleet import account
+from tests.harness.samples import account
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -4,42 +4,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from rotator import schedule
-from rotator.model import Account, OnForeign, Policy
+from tests.harness.samples import scheduled
 
 NEVER = timedelta(0)
 NOW = datetime(2026, 11, 23, 7, 28, 0, 123456, tzinfo=UTC)
-
-
-def account(  # noqa: PLR0913  # each by name
-    *,
-    every: timedelta | None = None,
-    cron: str | None = None,
-    zone: str = "UTC",
-    jitter: timedelta = NEVER,
-    name: str = "sms-prod",
-    window: tuple[str, ...] = (),
-) -> Account:
-    """Make an account with this schedule."""
-    return Account(
-        name=name,
-        api_key="abcd1234",
-        vault_path="vonage/sms-prod",
-        pending_path="rotator/pending/sms-prod",
-        secret_field="api_secret",
-        key_field="api_key",
-        managed_by="",
-        policy=Policy(
-            every=every,
-            cron=cron,
-            timezone=zone,
-            jitter=jitter,
-            grace=timedelta(hours=24),
-            max_age=timedelta(days=45),
-            length=25,
-            on_foreign=OnForeign.REFUSE,
-            window=window,
-        ),
-    )
 
 
 def utc(text: str) -> datetime:
@@ -51,7 +19,7 @@ def dues(cron: str, zone: str, after: str, count: int) -> list[str]:
     """Give the due times that follow each other, as the zone's clocks show them and in UTC."""
     times, given = [], utc(after)
     for _ in range(count):
-        given = schedule.next_due(account(cron=cron, zone=zone), given)
+        given = schedule.next_due(scheduled(cron=cron, zone=zone), given)
         times.append(given.strftime("%m-%d %H:%M"))
     return times
 
@@ -59,7 +27,7 @@ def dues(cron: str, zone: str, after: str, count: int) -> list[str]:
 def test_every_counts_from_the_last_time() -> None:
     """An interval is added to the microsecond, and given in UTC."""
     after = NOW.astimezone(timezone(timedelta(hours=-3)))
-    due = schedule.next_due(account(every=timedelta(days=30)), after)
+    due = schedule.next_due(scheduled(every=timedelta(days=30)), after)
 
     assert due == NOW + timedelta(days=30)
     assert due.tzinfo is UTC
@@ -68,7 +36,7 @@ def test_every_counts_from_the_last_time() -> None:
 def test_every_does_not_follow_the_clocks() -> None:
     """A day is 24 hours, also where the clocks are moved on it."""
     before = utc("2027-03-27T12:00")
-    due = schedule.next_due(account(every=timedelta(days=1), zone="Europe/Berlin"), before)
+    due = schedule.next_due(scheduled(every=timedelta(days=1), zone="Europe/Berlin"), before)
 
     assert due == utc("2027-03-28T12:00")
 
@@ -84,7 +52,7 @@ def test_every_does_not_follow_the_clocks() -> None:
 )
 def test_cron_is_after_the_last_time(after: str, due: str) -> None:
     """The next occurrence is a later one, be it by a microsecond."""
-    assert schedule.next_due(account(cron="0 3 * * *"), utc(after)) == utc(due)
+    assert schedule.next_due(scheduled(cron="0 3 * * *"), utc(after)) == utc(due)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +75,7 @@ def test_cron_is_after_the_last_time(after: str, due: str) -> None:
 )
 def test_cron_means_what_cron_means(cron: str, due: str) -> None:
     """0 and 7 are Sunday, names are names, and a leap day is waited for."""
-    assert schedule.next_due(account(cron=cron), NOW) == utc(due)
+    assert schedule.next_due(scheduled(cron=cron), NOW) == utc(due)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +183,7 @@ def test_a_year_of_days_has_one_occurrence_each(zone: str, wall: str) -> None:
     for cron in (f"{wall} * * *", f"{wall} * * 1", f"{wall} 1 * *"):
         times, given = [], start
         while given < utc("2028-01-01T12:00"):
-            given = schedule.next_due(account(cron=cron, zone=zone), given)
+            given = schedule.next_due(scheduled(cron=cron, zone=zone), given)
             times.append(given.astimezone(ZoneInfo(zone)).date())
         found[cron] = [day for day in times if day.year == 2027]
     daily, weekly, monthly = found.values()
@@ -233,7 +201,7 @@ def test_what_comes_due_outside_a_window_is_due_in_the_next() -> None:
     hour, sunday = timedelta(hours=1), utc("2026-11-29T02:00")
     dues = [
         schedule.next_due(
-            account(
+            scheduled(
                 every=timedelta(days=30),
                 jitter=jitter,
                 name=f"a{number}",
@@ -243,7 +211,7 @@ def test_what_comes_due_outside_a_window_is_due_in_the_next() -> None:
         )
         for number, jitter in enumerate([NEVER] + 50 * [2 * hour])
     ]
-    inside = account(cron="30 2 * * sun", window=("sun 02:00-05:00",))
+    inside = scheduled(cron="30 2 * * sun", window=("sun 02:00-05:00",))
 
     assert dues[0] == sunday
     assert all(sunday <= due < sunday + hour for due in dues)
@@ -256,7 +224,7 @@ def test_what_comes_due_outside_a_window_is_due_in_the_next() -> None:
 
 def test_jitter_is_the_same_each_time() -> None:
     """A restart does not draw again."""
-    one = account(every=timedelta(days=30), jitter=timedelta(hours=1))
+    one = scheduled(every=timedelta(days=30), jitter=timedelta(hours=1))
 
     assert schedule.next_due(one, NOW) == schedule.next_due(one, NOW)
     assert schedule.next_due(one, NOW) != NOW + timedelta(days=30)
@@ -264,7 +232,7 @@ def test_jitter_is_the_same_each_time() -> None:
 
 def test_jitter_does_not_change_between_versions() -> None:
     """A due time that was announced is kept by the next release, too."""
-    one = account(cron="0 3 * * sun", jitter=timedelta(hours=1))
+    one = scheduled("sms-prod", cron="0 3 * * sun", jitter=timedelta(hours=1))
 
     assert schedule.next_due(one, NOW).isoformat() == "2026-11-29T03:25:47.822783+00:00"
 
@@ -273,11 +241,11 @@ def test_jitter_spreads_accounts_and_occasions() -> None:
     """A hundred accounts of one schedule fill the hour, and none is always the last."""
     cron, hour = "0 3 * * *", timedelta(hours=1)
     first = [
-        schedule.next_due(account(cron=cron, jitter=hour, name=f"a{number}"), NOW)
+        schedule.next_due(scheduled(cron=cron, jitter=hour, name=f"a{number}"), NOW)
         for number in range(100)
     ]
     quarters = {int((due - utc("2026-11-24T03:00")) / timedelta(minutes=15)) for due in first}
-    again = schedule.next_due(account(cron=cron, jitter=hour, name="a0"), first[0] + hour)
+    again = schedule.next_due(scheduled(cron=cron, jitter=hour, name="a0"), first[0] + hour)
 
     assert len(set(first)) == 100
     assert quarters == {0, 1, 2, 3}

@@ -4,20 +4,17 @@ from typing import Any
 
 import pytest
 
-from rotator.model import Hold, Rotation, Step
+from rotator.model import Hold, Step
 from rotator.notice import Event, Undelivered
 from rotator.standing import Phase, Standing
-from tests.unit.test_cli_fleet import account
+from tests.harness.samples import account, rotation
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-COMPLETED = Rotation(
-    id="r",
+COMPLETED = rotation(
     account="a",
     reason="due",
     step=Step.COMPLETE,
-    predecessor_id="old",
-    grace=DAY,
     opened_at=NOW - 3 * DAY,
     new_id="new",
     vault_version=2,

@@ -6,29 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotator.errors import UnexpectedEntry
-from rotator.model import Account, Note, OnForeign, PendingEntry, Policy, SecretValue
+from rotator.model import Note, PendingEntry, SecretValue
 from rotator.vault.entry import current_fields, current_of, pending_fields, pending_of
+from tests.harness.samples import account
 
 VALUE = SecretValue("Abcdefgh1")
-ACCOUNT = Account(
-    name="sms-prod",
-    api_key="abcd1234",
-    vault_path="vonage/sms-prod",
-    pending_path="rotator/pending/sms-prod",
-    secret_field="api_secret",
-    key_field="api_key",
-    managed_by="",
-    policy=Policy(
-        every=timedelta(days=30),
-        cron=None,
-        timezone="UTC",
-        jitter=timedelta(0),
-        grace=timedelta(hours=24),
-        max_age=timedelta(days=45),
-        length=25,
-        on_foreign=OnForeign.REFUSE,
-    ),
-)
+ACCOUNT = account("sms-prod")
 NOTE = Note(
     secret_id="id-1",
     rotation_id="rotation-1",

@@ -7,7 +7,7 @@ import pytest
 
 from rotator.ports import AccountRecord
 from rotator.web.board import PAGE, Board, Glance, Question, State, stands
-from tests.unit.test_cli_fleet import account
+from tests.harness.samples import account
 from tests.unit.test_standing import COMPLETED, FAILED, HOLD, NOW, ROTATING, WAITING
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

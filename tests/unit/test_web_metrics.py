@@ -9,7 +9,7 @@ from rotator.model import Outcome, Report, Step
 from rotator.ports import AccountRecord, Draft
 from rotator.web.families import family, labels
 from rotator.web.metrics import Metrics
-from tests.unit.test_cli_fleet import account
+from tests.harness.samples import account
 from tests.unit.test_standing import HOLD, NOW
 from tests.unit.test_web_board import record
 

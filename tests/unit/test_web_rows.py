@@ -11,7 +11,7 @@ from rotator.web.board import Shown, State
 from rotator.web.rows import Slot, line, policy_facts, row
 from rotator.web.steps import Stage, stages
 from rotator.web.timeline import DAYS, HEIGHT, Recent, timeline
-from tests.unit.test_cli_fleet import account
+from tests.harness.samples import account
 from tests.unit.test_standing import COMPLETED, FAILED, HOLD, NOW, ROTATING, WAITING, standing
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

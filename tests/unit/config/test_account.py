@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.model import Account, OnForeign, Policy
+from tests.harness.samples import account, policy
 from tests.unit.config.file import PARENT, SMS, VAULT, VOICE, Read, Refuse
 
 
@@ -12,27 +12,7 @@ def test_account_is_complete(read: Read) -> None:
     """An account has its own keys, a pending path and a whole policy."""
     settings = read(VAULT + SMS)
 
-    assert settings.accounts == (
-        Account(
-            name="sms",
-            api_key="abcd1234",
-            vault_path="vonage/sms",
-            pending_path="rotator/pending/sms",
-            secret_field="api_secret",
-            key_field="api_key",
-            managed_by="",
-            policy=Policy(
-                every=timedelta(days=30),
-                cron=None,
-                timezone="UTC",
-                jitter=timedelta(hours=1),
-                grace=timedelta(hours=24),
-                max_age=timedelta(days=45),
-                length=25,
-                on_foreign=OnForeign.REFUSE,
-            ),
-        ),
-    )
+    assert settings.accounts == (account("sms", policy=policy(jitter=timedelta(hours=1))),)
 
 
 @pytest.mark.parametrize("name", ["a", "0", "sms-prod", "a.b_c-d", "a" * 64])

@@ -7,6 +7,7 @@ from typing import Any
 from rotator.actions import Action, Clear, Close, Delete, Learn, Look, Verify, Wait
 from rotator.model import Request, Step
 from rotator.refusals import clock_ahead
+from tests.harness.samples import NOW
 from tests.unit.protocol.facts import (
     ALIEN,
     BOTH,
@@ -15,7 +16,6 @@ from tests.unit.protocol.facts import (
     HOLD,
     JUST_FRESH,
     NEW,
-    NOW,
     OLD,
     PENDING,
     ROTATION,

@@ -18,6 +18,7 @@ from rotator.actions import (
 )
 from rotator.model import OnForeign, Step
 from rotator.protocol import MAX_DRAWS
+from tests.harness.samples import NOW
 from tests.unit.protocol.facts import (
     ALIEN,
     BOTH,
@@ -26,7 +27,6 @@ from tests.unit.protocol.facts import (
     JUST_FRESH,
     NEW,
     NO_NOTE,
-    NOW,
     OLD,
     PATIENCE,
     PENDING,

@@ -1,7 +1,7 @@
 """All that `decide` is given, and tables of what follows from it."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,57 +13,26 @@ from rotator.model import (
     Hold,
     Note,
     Observation,
-    OnForeign,
     PendingEntry,
-    Policy,
     Request,
-    Rotation,
     Secret,
-    Step,
 )
 from rotator.protocol import FRESH, decide
+from tests.harness.samples import NOW, account, rotation
 
-NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 PATIENCE = timedelta(minutes=2)
-GRACE = timedelta(hours=24)
 STALE = NOW - FRESH - timedelta(seconds=1)
 JUST_FRESH = NOW - FRESH
 OLD, NEW, ALIEN = (Secret(id=name, created_at=NOW) for name in ("old", "new", "alien"))
 
-POLICY = Policy(
-    every=timedelta(days=30),
-    cron=None,
-    timezone="UTC",
-    jitter=timedelta(),
-    grace=GRACE,
-    max_age=timedelta(days=45),
-    length=25,
-    on_foreign=OnForeign.REFUSE,
-)
-ACCOUNT = Account(
-    name="sms",
-    api_key="abcd1234",
-    vault_path="vonage/sms",
-    pending_path="rotator/pending/sms",
-    secret_field="api_secret",
-    key_field="api_key",
-    managed_by="",
-    policy=POLICY,
-)
+ACCOUNT = account()
+GRACE = ACCOUNT.policy.grace
 ASKED = Request(reason="asked")
 #: What the entry says before: the note of an earlier rotation.
 NOTE = Note(secret_id="old", rotation_id="r0", rotated_at=NOW, ledger_head="", check="")
 CURRENT = CurrentEntry(version=7, note=NOTE, intact=True, has_value=True, api_key="abcd1234")
 PENDING = PendingEntry(rotation_id="r1", listed_ids=frozenset({"old"}), predecessor_id="old")
-ROTATION = Rotation(
-    id="r1",
-    account="sms",
-    reason="asked",
-    step=Step.OPEN,
-    predecessor_id="old",
-    grace=GRACE,
-    opened_at=NOW,
-)
+ROTATION = rotation()
 HOLD = Hold(reason="moving house", by="ann", at=NOW)
 FREEZE = replace(HOLD, freeze=True)
 #: Nothing is under way, one secret exists, Vault holds it, and it works.

@@ -8,6 +8,7 @@ import pytest
 from rotator.actions import Delete, Evict
 from rotator.model import Observation, Rotation, Step
 from rotator.protocol import held_id
+from tests.harness.samples import NOW
 from tests.unit.protocol.facts import (
     ALIEN,
     BOTH,
@@ -15,7 +16,6 @@ from tests.unit.protocol.facts import (
     GRACE,
     NEW,
     NOTE,
-    NOW,
     OLD,
     PATIENCE,
     PENDING,

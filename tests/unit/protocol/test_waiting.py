@@ -8,14 +8,13 @@ import pytest
 from rotator.actions import Evict, Wait
 from rotator.model import Account, Request, Rotation, Step
 from rotator.protocol import decide, waits_until
+from tests.harness.samples import NOW, account, policy
 from tests.unit.protocol.facts import (
     ACCOUNT,
     ASKED,
     GRACE,
-    NOW,
     PATIENCE,
     PENDING,
-    POLICY,
     QUIET,
     ROTATION,
     WITH_ALIEN,
@@ -55,7 +54,7 @@ def test_a_waiting_rotation_without_a_time_does_not_wait() -> None:
 
 
 #: Closed at NOW.
-CLOSED = replace(ACCOUNT, policy=replace(POLICY, window=("09:00-10:00",)))
+CLOSED = account(policy=policy(window=("09:00-10:00",)))
 OPENS = NOW.replace(hour=9, minute=0)
 DUE = Request(reason="due")
 BY_ITSELF = replace(ROTATION, reason="due")

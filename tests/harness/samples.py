@@ -1,0 +1,59 @@
+"""An account, its policy and a rotation as most tests want them: a test names what it is about."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rotator.model import Account, OnForeign, Policy, Rotation, Step
+
+#: A Monday.
+NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
+
+
+def policy(**changes: Any) -> Policy:  # noqa: ANN401  # of `Policy`
+    """Give a policy: every 30 days, with a grace of one, and nothing by chance."""
+    usual = Policy(
+        every=timedelta(days=30),
+        cron=None,
+        timezone="UTC",
+        jitter=timedelta(),
+        grace=timedelta(hours=24),
+        max_age=timedelta(days=45),
+        length=25,
+        on_foreign=OnForeign.REFUSE,
+    )
+    return replace(usual, **changes)
+
+
+def account(name: str = "sms", managed_by: str = "", **changes: Any) -> Account:  # noqa: ANN401  # of `Account`
+    """Give an account, with paths of its name."""
+    usual = Account(
+        name=name,
+        api_key="abcd1234",
+        vault_path=f"vonage/{name}",
+        pending_path=f"rotator/pending/{name}",
+        secret_field="api_secret",
+        key_field="api_key",
+        managed_by=managed_by,
+        policy=policy(),
+    )
+    return replace(usual, **changes)
+
+
+def scheduled(name: str = "sms", *, zone: str = "UTC", **schedule: Any) -> Account:  # noqa: ANN401  # of `Policy`
+    """Give an account that is rotated at such times only."""
+    return account(name, policy=policy(**{"every": None, "timezone": zone, **schedule}))
+
+
+def rotation(**changes: Any) -> Rotation:  # noqa: ANN401  # of `Rotation`
+    """Give the rotation `r1` of `sms`, which somebody has just asked for."""
+    usual = Rotation(
+        id="r1",
+        account="sms",
+        reason="asked",
+        step=Step.OPEN,
+        predecessor_id="old",
+        grace=timedelta(hours=24),
+        opened_at=NOW,
+    )
+    return replace(usual, **changes)
