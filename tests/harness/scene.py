@@ -1,11 +1,8 @@
 """An engine at work between two simulators, watched from outside."""
 
 import dataclasses
-import shutil
-import sqlite3
 from collections.abc import Callable
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -16,68 +13,42 @@ from unittest.mock import patch
 
 import httpx
 from sqlalchemy import Engine as DatabaseEngine
-from sqlalchemy import event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from rotator import composition
 from rotator.adoption import Adopted
 from rotator.engine import Engine
 from rotator.hooks.call import Caller
 from rotator.hooks.courier import Courier
-from rotator.ledger import schema
 from rotator.ledger.book import Book
 from rotator.ledger.chain import Entry
-from rotator.ledger.database import open_database
 from rotator.ledger.deliveries import Deliveries
 from rotator.ledger.queries import Queries
-from rotator.model import Account, OnForeign, Outcome, Report, Request, Rotation, SecretValue
+from rotator.model import Outcome, Report, Request, Rotation, SecretValue
 from rotator.notice import Event, Hook, hearing
 from rotator.ports import Draft, Hooks, Issuer, Lease, Ledger, Store
-from rotator.sim import SimSecret, VaultSimulator, VonageSimulator, World
 from rotator.vault import Connection, KvStore, TokenFile
 from rotator.vonage import Secrets, Transport
-from tests.harness import leaks, samples
-from tests.harness.clock import START, FakeClock
+from tests.harness import leaks
+from tests.harness.clock import FakeClock
+from tests.harness.ledgers import backup, new_ledger, open_ledger
+from tests.harness.outsiders import Outsiders
+from tests.harness.setting import AGE, NAME, SUB, Setting
 from tests.harness.tap import Calls, Killed, Tap
-from tests.harness.witness import Seen, Snapshot, Witness
+from tests.harness.witness import Seen, Witness
+
+__all__ = ["AGE", "IMPATIENT", "LEASE", "NAME", "PATIENT", "SUB", "Scene"]
 
 #: Seconds that a lease lasts.
 LEASE = 180.0
-#: Each simulated account's first secret is that much older than the scene.
-AGE = timedelta(days=40)
 #: Characters; anything shorter is no secret and found everywhere.
 SHORTEST = 8
-NAME = "account-1"
-SUB = "account-1-sub-1"
 #: Seconds, of the real clock, that clients wait for an answer: enough for a busy machine.
 PATIENT = 5.0
 #: The same where a request is to be given up.
 IMPATIENT = 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What a scene begins with."""
-
-    grace: timedelta = timedelta()
-    on_foreign: OnForeign = OnForeign.REFUSE
-    window: tuple[str, ...] = ()
-    #: Seconds in which a new or revoked secret becomes known all over Vonage.
-    propagation: float = 0.0
-    propagation_timeout: timedelta = timedelta(minutes=2)
-    subaccounts: int = 0
-    full_status: int = 403
-    #: The account was rotated before, so that its Vault entry has a note.
-    rotated_before: bool = False
-    hooks: tuple[Hook, ...] = ()
-    #: URL of an empty ledger; without one, a new SQLite file.
-    ledger_url: str = ""
-    #: URL by which the engine reaches that ledger; without one, the same.
-    engine_ledger_url: str = ""
-
-
-class Scene:
+class Scene(Outsiders):
     """Both simulators, both clients, a ledger in a file and an engine, all on one fake clock.
 
     At the end it fails if a rule was broken anywhere, or a value is where it must not be.
@@ -103,9 +74,9 @@ class Scene:
         self.drawn: list[str] = []
         self._cleanup = ExitStack()
         self._process = ExitStack()
-        self.world = self._world()
-        self.accounts = self._accounts()
-        self._copy_ledger()
+        self.world = self.setting.world(self.clock)
+        self.accounts = self.setting.managed(self.world)
+        self.ledger_file = new_ledger(self.folder)
         self.token_file = self.folder / "token"
         self.tokens: list[str] = []
         self.token_works = False
@@ -203,38 +174,23 @@ class Scene:
         self.connection._endpoint._timeout = seconds
 
     def _open(self, url: str) -> DatabaseEngine:
-        database = open_database(url)
+        database = open_ledger(url)
         self._process.callback(database.dispose)
-        if database.dialect.name == "sqlite":
-            event.listen(database, "connect", _without_sync)
         return database
 
     def lose_ledger(self) -> None:
         """Begin a new process with an empty ledger."""
-        self.database.dispose()
-        self._copy_ledger()
-        self.restart()
+        self.restore_ledger(new_ledger(self.folder))
 
     def keep_ledger(self) -> Path:
         """Make a backup of the ledger, a SQLite file."""
-        kept = self.folder / f"backup-{len(list(self.folder.glob('backup-*')))}.db"
-        with (
-            closing(sqlite3.connect(self.ledger_file)) as source,
-            closing(sqlite3.connect(kept)) as target,
-        ):
-            source.backup(target)
-        return kept
+        return backup(self.ledger_file)
 
     def restore_ledger(self, kept: Path) -> None:
-        """Begin a new process with the ledger as a backup has it."""
+        """Begin a new process with the ledger as a file, such as a backup, has it."""
         self.database.dispose()
-        self.ledger_file: Path = kept
+        self.ledger_file = kept
         self.restart()
-
-    def _copy_ledger(self) -> None:
-        number = len(list(self.folder.glob("ledger-*.db"))) + 1
-        self.ledger_file = self.folder / f"ledger-{number}.db"
-        self.ledger_file.write_bytes(_empty_ledger())
 
     @property
     def hooks(self) -> tuple[Hook, ...]:
@@ -252,37 +208,6 @@ class Scene:
         value = composition.draw(length)
         self.drawn.append(value)
         return value
-
-    def _world(self) -> World:
-        clock = self.clock.nanoseconds
-        world = World(
-            vonage=VonageSimulator(
-                propagation=self.setting.propagation,
-                full_status=self.setting.full_status,
-                clock=clock,
-            ),
-            vault=VaultSimulator(clock=clock),
-        )
-        world._add(NAME, None, START - AGE)
-        for number in range(1, self.setting.subaccounts + 1):
-            world._add(f"{NAME}-sub-{number}", world.accounts[0], START - AGE)
-        return world
-
-    def _accounts(self) -> dict[str, Account]:
-        setting = self.setting
-        policy = samples.policy(
-            grace=setting.grace, on_foreign=setting.on_foreign, window=setting.window
-        )
-        return {
-            made.name: samples.account(
-                made.name,
-                made.managed_by,
-                api_key=made.api_key,
-                vault_path=made.vault_path,
-                policy=policy,
-            )
-            for made in self.world.accounts
-        }
 
     # -- Action. ---------------------------------------------------------------------------
 
@@ -355,23 +280,20 @@ class Scene:
 
     def before_request(self, number: int, action: Callable[[Seen], object]) -> None:
         """Do `action` when the `number`th request from now, to either system, has arrived."""
-        due = len(self.witness.requests) + number
-
-        def step_in(seen: Seen) -> None:
-            if seen.number == due:
-                action(seen)
-
-        self.witness.before.append(step_in)
+        self.witness.before.append(self._at(number, action))
 
     def after_request(self, number: int, action: Callable[[Seen], object]) -> None:
         """Do `action` when the `number`th request from now has taken effect, unanswered yet."""
+        self.witness.after.append(self._at(number, action))
+
+    def _at(self, number: int, action: Callable[[Seen], object]) -> Callable[[Seen], None]:
         due = len(self.witness.requests) + number
 
         def step_in(seen: Seen) -> None:
             if seen.number == due:
                 action(seen)
 
-        self.witness.after.append(step_in)
+        return step_in
 
     def new_token(self) -> None:
         """Put another Vault token into the token file; the one before is revoked."""
@@ -391,67 +313,12 @@ class Scene:
         api = self.world.vonage._api
         api.propagation = api.secret_calls.propagation = timedelta(seconds=seconds)
 
-    # -- Outsiders. ------------------------------------------------------------------------
-
-    def make_foreign(self, name: str = NAME, value: str = "MadeByHand1") -> str:
-        """Make a secret in the dashboard; give its id."""
-        secret_id = self.world.vonage.add_secret(self.accounts[name].api_key, value)
-        self.witness.foreign.add(secret_id)
-        return secret_id
-
-    def revoke(self, secret_id: str, name: str = NAME) -> None:
-        """Revoke a secret in the dashboard."""
-        self.world.vonage.revoke(self.accounts[name].api_key, secret_id)
-
-    def drop_pending(self, name: str = NAME) -> None:
-        """Remove the pending entry with all its versions by hand, if there is one."""
-        mount = self.world.vault._mounts.versioned("secret")
-        mount.keys.pop(self.accounts[name].pending_path, None)
-
-    def spoil_pending(self, name: str = NAME, **fields: Any) -> None:  # noqa: ANN401  # any JSON
-        """Write a pending entry by hand."""
-        self.world.vault.write(self.accounts[name].pending_path, fields)
-
-    def drop_current(self, name: str = NAME) -> None:
-        """Remove the current entry with all its versions by hand."""
-        mount = self.world.vault._mounts.versioned("secret")
-        del mount.keys[self.accounts[name].vault_path]
-
-    def drop_field(self, field: str, name: str = NAME) -> None:
-        """Take a field out of the current entry by hand."""
-        path = self.accounts[name].vault_path
-        fields = self.world.vault.read(path) or {}
-        self.world.vault.write(path, {key: fields[key] for key in fields if key != field})
-
-    def roll_back(self, name: str = NAME) -> None:
-        """Put back the version before by hand, as `vault kv rollback` does."""
-        path = self.accounts[name].vault_path
-        before = self.world.vault.versions(path)[-2]
-        self.world.vault.write(path, before.data or {})
-
-    def patch(self, name: str = NAME, **fields: Any) -> None:  # noqa: ANN401  # any JSON
-        """Change fields of the current entry by hand."""
-        path = self.accounts[name].vault_path
-        self.world.vault.write(path, {**(self.world.vault.read(path) or {}), **fields})
-
     def rival(self, name: str = NAME) -> Lease:
         """Take the lease away, as another machine does once it has run out."""
         late = self.clock.now() + timedelta(seconds=2 * LEASE)
         return Book(self.database, lease_seconds=LEASE, owner="elsewhere/x/y/1/2").claim(name, late)
 
     # -- What there is to see. -------------------------------------------------------------
-
-    def look(self, name: str = NAME) -> Snapshot:
-        """See the account from outside."""
-        return self.witness.snapshot(self.accounts[name])
-
-    def secrets(self, name: str = NAME) -> list[SimSecret]:
-        """Give the live secrets, the oldest first."""
-        return list(reversed(self.world.vonage.secrets(self.accounts[name].api_key)))
-
-    def history(self, name: str = NAME) -> list[SimSecret]:
-        """Give every secret that ever was, the oldest first."""
-        return self.world.vonage.history(self.accounts[name].api_key)
 
     def entries(self, name: str = NAME) -> list[Entry]:
         """Give the account's ledger entries."""
@@ -516,26 +383,7 @@ class Scene:
         return {value for value in values if len(value) >= SHORTEST}
 
 
-def _without_sync(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-    """Do not wait for the disk: half of a scene's time, and no scene cuts the power."""
-    connection.cursor().execute("PRAGMA synchronous = OFF")
-
-
 @cache
 def _tls() -> Any:  # noqa: ANN401
     """Load the system's certificates once: no scene uses them, and they take 20 ms."""
     return httpx.create_ssl_context()
-
-
-@cache
-def _empty_ledger() -> bytes:
-    """Give the file of a ledger with its schema and nothing in it."""
-    folder = Path(mkdtemp())
-    try:
-        database = open_database(f"sqlite:///{folder / 'ledger.db'}")
-        schema.ensure(database, auto_upgrade=True)
-        # The last connection's end moves everything from the write-ahead log into the file.
-        database.dispose()
-        return (folder / "ledger.db").read_bytes()
-    finally:
-        shutil.rmtree(folder)

@@ -1,0 +1,57 @@
+"""Ledgers in SQLite files, made and opened without waiting for the disk."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+from sqlalchemy import Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from rotator.ledger import schema
+from rotator.ledger.database import open_database
+
+
+def new_ledger(folder: Path) -> Path:
+    """Make an empty ledger beside those that are in the folder."""
+    file = folder / f"ledger-{len(list(folder.glob('ledger-*.db'))) + 1}.db"
+    file.write_bytes(_empty())
+    return file
+
+
+def backup(ledger: Path) -> Path:
+    """Make a backup of a ledger, beside it."""
+    kept = ledger.with_name(f"backup-{len(list(ledger.parent.glob('backup-*')))}.db")
+    with closing(sqlite3.connect(ledger)) as source, closing(sqlite3.connect(kept)) as target:
+        source.backup(target)
+    return kept
+
+
+def open_ledger(url: str) -> Engine:
+    """Open a ledger of any kind."""
+    database = open_database(url)
+    if database.dialect.name == "sqlite":
+        event.listen(database, "connect", _without_sync)
+    return database
+
+
+def _without_sync(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    """Do not wait for the disk: half of a scene's time, and no scene cuts the power."""
+    connection.cursor().execute("PRAGMA synchronous = OFF")
+
+
+@cache
+def _empty() -> bytes:
+    """Give the file of a ledger with its schema and nothing in it."""
+    folder = Path(mkdtemp())
+    try:
+        database = open_database(f"sqlite:///{folder / 'ledger.db'}")
+        schema.ensure(database, auto_upgrade=True)
+        # The last connection's end moves everything from the write-ahead log into the file.
+        database.dispose()
+        return (folder / "ledger.db").read_bytes()
+    finally:
+        shutil.rmtree(folder)

@@ -1,0 +1,71 @@
+"""What happens to secrets and entries without rotator: by hand, in the dashboard or in Vault."""
+
+from typing import Any
+
+from rotator.model import Account
+from rotator.sim import SimSecret, World
+from tests.harness.setting import NAME
+from tests.harness.witness import Snapshot, Witness
+
+
+class Outsiders:
+    """People who look at the accounts of a world, and meddle with them."""
+
+    world: World
+    accounts: dict[str, Account]
+    witness: Witness
+
+    def make_foreign(self, name: str = NAME, value: str = "MadeByHand1") -> str:
+        """Make a secret in the dashboard; give its id."""
+        secret_id = self.world.vonage.add_secret(self.accounts[name].api_key, value)
+        self.witness.foreign.add(secret_id)
+        return secret_id
+
+    def revoke(self, secret_id: str, name: str = NAME) -> None:
+        """Revoke a secret in the dashboard."""
+        self.world.vonage.revoke(self.accounts[name].api_key, secret_id)
+
+    def drop_pending(self, name: str = NAME) -> None:
+        """Remove the pending entry with all its versions by hand, if there is one."""
+        mount = self.world.vault._mounts.versioned("secret")
+        mount.keys.pop(self.accounts[name].pending_path, None)
+
+    def spoil_pending(self, name: str = NAME, **fields: Any) -> None:  # noqa: ANN401  # any JSON
+        """Write a pending entry by hand."""
+        self.world.vault.write(self.accounts[name].pending_path, fields)
+
+    def drop_current(self, name: str = NAME) -> None:
+        """Remove the current entry with all its versions by hand."""
+        mount = self.world.vault._mounts.versioned("secret")
+        del mount.keys[self.accounts[name].vault_path]
+
+    def drop_field(self, field: str, name: str = NAME) -> None:
+        """Take a field out of the current entry by hand."""
+        path = self.accounts[name].vault_path
+        fields = self.world.vault.read(path) or {}
+        self.world.vault.write(path, {key: fields[key] for key in fields if key != field})
+
+    def roll_back(self, name: str = NAME) -> None:
+        """Put back the version before by hand, as `vault kv rollback` does."""
+        path = self.accounts[name].vault_path
+        before = self.world.vault.versions(path)[-2]
+        self.world.vault.write(path, before.data or {})
+
+    def patch(self, name: str = NAME, **fields: Any) -> None:  # noqa: ANN401  # any JSON
+        """Change fields of the current entry by hand."""
+        path = self.accounts[name].vault_path
+        self.world.vault.write(path, {**(self.world.vault.read(path) or {}), **fields})
+
+    # -- What they see. --------------------------------------------------------------------
+
+    def look(self, name: str = NAME) -> Snapshot:
+        """See the account from outside."""
+        return self.witness.snapshot(self.accounts[name])
+
+    def secrets(self, name: str = NAME) -> list[SimSecret]:
+        """Give the live secrets, the oldest first."""
+        return list(reversed(self.world.vonage.secrets(self.accounts[name].api_key)))
+
+    def history(self, name: str = NAME) -> list[SimSecret]:
+        """Give every secret that ever was, the oldest first."""
+        return self.world.vonage.history(self.accounts[name].api_key)
