@@ -1,0 +1,38 @@
+"""Calling a hook once."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rotator.hooks.call import Caller
+from rotator.hooks.message import Message
+from rotator.notice import Event, Hook, Notice
+
+NOW = datetime(2026, 11, 24, 7, 28, tzinfo=UTC)
+NOTICE = Notice(
+    id="n1",
+    event=Event.PUSHED,
+    account="sms",
+    at=NOW,
+    rotation_id="r1",
+    secret_id="new",
+    old_secret_id="old",
+    vault_version=5,
+)
+MESSAGE = Message(notice=NOTICE, mount="secret", path="vonage/sms")
+#: Short, as every test that waits for it waits that long.
+SHORT = timedelta(seconds=1)
+
+Script = Callable[[str], tuple[str, ...]]
+
+
+def call(
+    message: Message = MESSAGE,
+    environ: dict[str, str] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    **hook: Any,  # noqa: ANN401  # of `Hook`
+) -> object:
+    """Call a hook once; give why it failed."""
+    usual: dict[str, Any] = {"name": "h", "on": frozenset({Event.PUSHED}), "timeout": SHORT}
+    caller = Caller(environ=environ or {}, should_stop=should_stop)
+    return caller.call(Hook(**(usual | hook)), message, at=NOW)

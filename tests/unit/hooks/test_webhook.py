@@ -1,0 +1,221 @@
+"""Hooks that are web addresses: what is posted, signed and given up."""
+
+import hashlib
+import hmac
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from rotator.errors import Stopping
+from rotator.hooks.message import Message
+from rotator.notice import Event, Format, Notice
+from tests.harness.receiver import Answer, Receiver, receiving, status
+from tests.unit.hooks.calling import NOTICE, NOW, call
+
+
+def test_a_webhook_posts_json(receiver: Receiver) -> None:
+    """Path and query are those of the address; the event stands in a header, too."""
+    reason = call(url=f"{receiver.url}/hook?a=b")
+    [taken] = receiver.taken
+
+    assert reason is None
+    assert taken.path == "/hook?a=b"
+    assert taken.headers["Content-Type"] == "application/json"
+    assert taken.headers["Rotator-Event"] == "pushed"
+    assert taken.headers["Rotator-Delivery"] == "n1"
+    assert "Rotator-Signature" not in taken.headers
+    assert json.loads(taken.body) == {
+        "event": "pushed",
+        "id": "n1",
+        "account": "sms",
+        "at": "2026-11-24T07:28:00Z",
+        "rotation_id": "r1",
+        "secret_id": "new",
+        "old_secret_id": "old",
+        "vault_mount": "secret",
+        "vault_path": "vonage/sms",
+        "vault_version": 5,
+        "code": None,
+        "reason": None,
+    }
+
+
+def test_a_body_is_signed_with_the_key_and_the_time(receiver: Receiver, tmp_path: Path) -> None:
+    """A receiver that knows the key can check both; the line end of the file is no part of it."""
+    (tmp_path / "key").write_text("k3y\n")
+    call(url=receiver.url, secret_file=tmp_path / "key")
+    [taken] = receiver.taken
+    seconds, _, digest = taken.headers["Rotator-Signature"].partition(",v1=")
+    signed = seconds.removeprefix("t=").encode() + b"." + taken.body
+
+    assert seconds == f"t={int(NOW.timestamp())}"
+    assert digest == hmac.new(b"k3y", signed, hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (status(200), None),
+        (status(204), None),
+        (status(400), "answered 400"),
+        (status(500), "answered 500"),
+        (status(503), "answered 503"),
+    ],
+)
+def test_a_webhook_succeeds_by_its_status(
+    receiver: Receiver, answer: Answer, reason: str | None
+) -> None:
+    """Anything but 2xx is a failure."""
+    receiver.answer = answer
+
+    assert call(url=receiver.url) == reason
+    assert len(receiver.taken) == 1
+
+
+def test_a_redirect_is_never_followed(receiver: Receiver) -> None:
+    """The body stays with the host that is configured."""
+    with receiving() as other:
+        receiver.answer = status(307, Location=f"{other.url}/")
+
+        assert call(url=receiver.url) == "answered 307, and no redirect is followed"
+        assert other.taken == []
+
+
+@pytest.mark.parametrize("way", ["hang", "drip"])
+def test_a_server_that_does_not_answer_is_given_up(receiver: Receiver, way: str) -> None:
+    """In time, even if it sends a byte now and then."""
+    receiver.answer = getattr(receiver, way)
+
+    assert call(url=receiver.url) == "timed out after 1 s"
+
+
+@pytest.mark.parametrize("way", ["hang", "drip"])
+def test_a_server_is_given_up_when_rotator_ends(receiver: Receiver, way: str) -> None:
+    """Though it may have got all of it."""
+    receiver.answer = getattr(receiver, way)
+    with pytest.raises(Stopping):
+        call(
+            url=receiver.url,
+            timeout=timedelta(minutes=5),
+            should_stop=lambda: bool(receiver.taken),
+        )
+
+    assert len(receiver.taken) == 1
+
+
+def test_a_dropped_connection_is_a_failure(receiver: Receiver) -> None:
+    """What is not answered did not arrive, for all that is known."""
+    receiver.answer = receiver.drop
+
+    assert call(url=receiver.url) == "no usable answer came (RemoteDisconnected)"
+
+
+def test_an_address_that_nobody_listens_at_is_a_failure() -> None:
+    """The reason does not repeat the address."""
+    with receiving() as gone:
+        pass
+
+    assert call(url=f"{gone.url}/T0KEN") == "the connection was refused"
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://no-such-host.invalid/T0KEN", "its host is not found"),
+        ("https://a..b/T0KEN", "its address cannot be used"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_a_failure(url: str, reason: str) -> None:
+    """Likewise."""
+    assert call(url=url) == reason
+
+
+def test_a_server_without_tls_is_a_failure(receiver: Receiver) -> None:
+    """Nothing is sent to one that cannot prove who it is."""
+    reason = call(url=receiver.url.replace("http:", "https:"))
+
+    assert reason == "no usable answer came (SSLError)"
+    assert receiver.taken == []
+
+
+def test_another_machine_is_called_through_the_proxy(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is shown its own password, and not what is sent."""
+    monkeypatch.setenv("https_proxy", receiver.url.replace("//", "//user:pa%20ss@"))
+    receiver.answer = status(403)
+    reason = call(url="https://example.com/T0KEN")
+    [taken] = receiver.taken
+
+    assert reason == "the proxy does not let it through"
+    assert taken.path == "example.com:443"
+    assert taken.headers["Proxy-Authorization"] == "Basic dXNlcjpwYSBzcw=="
+    assert "T0KEN" not in str(taken)
+
+
+def test_a_proxy_is_not_asked_for_what_is_exempt(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As NO_PROXY has it."""
+    monkeypatch.setenv("https_proxy", receiver.url)
+    monkeypatch.setenv("no_proxy", "no-such-host.invalid")
+
+    assert call(url="https://no-such-host.invalid") == "its host is not found"
+    assert receiver.taken == []
+
+
+def test_an_address_may_stand_in_a_file(tmp_path: Path) -> None:
+    """What is wrong with the file is said, and nothing of what it holds."""
+    file = tmp_path / "url"
+    missing = call(url_file=file)
+    file.write_text("")
+    empty = call(url_file=file)
+    file.write_text("http://example.com/T0KEN")
+    plain = call(url_file=file)
+    file.write_bytes(b"\xff")
+    garbled = call(url_file=file)
+
+    assert missing == "its url_file cannot be read: no such file or directory"
+    assert empty == "its url_file is empty"
+    assert plain == "its url_file holds no https address"
+    assert garbled == "its url_file is not UTF-8"
+
+
+def test_a_key_that_is_missing_sends_nothing(receiver: Receiver, tmp_path: Path) -> None:
+    """An unsigned body would be refused, or worse, believed."""
+    reason = call(url=receiver.url, secret_file=tmp_path / "key")
+
+    assert reason == "its secret_file cannot be read: no such file or directory"
+    assert receiver.taken == []
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (Event.PUSHED, "sms: a new secret is in Vault, at secret/vonage/sms version 5"),
+        (Event.COMPLETED, "sms: rotated: secret old is deleted, new took its place"),
+        (Event.GATE, "sms: may secret old be deleted?"),
+        (
+            Event.REFUSED,
+            "sms: rotation refused, an operator must decide: a &lt;b&gt; &amp; c (odd)",
+        ),
+        (Event.OVERDUE, "sms: overdue: a &lt;b&gt; &amp; c"),
+    ],
+)
+def test_slack_gets_a_sentence(receiver: Receiver, event: Event, text: str) -> None:
+    """As {"text": …}, with what Slack would read as markup escaped."""
+    notice = Notice(**vars(NOTICE) | {"event": event, "code": "odd", "reason": "a <b> & c"})
+    message = Message(notice=notice, mount="secret", path="vonage/sms")
+    assert call(message, url=receiver.url, format=Format.SLACK) is None
+
+    assert json.loads(receiver.taken[0].body) == {"text": text}
+
+
+def test_every_event_has_a_sentence() -> None:
+    """Also where nothing is known but the event itself."""
+    for event in Event:
+        notice = Notice(id="n", event=event, account="sms", at=NOW)
+
+        assert Message(notice=notice, mount="m", path="").text().startswith("sms: ")
