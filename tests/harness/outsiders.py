@@ -41,9 +41,9 @@ class Outsiders:
 
     def drop_field(self, field: str, name: str = NAME) -> None:
         """Take a field out of the current entry by hand."""
-        path = self.accounts[name].vault_path
-        fields = self.world.vault.read(path) or {}
-        self.world.vault.write(path, {key: fields[key] for key in fields if key != field})
+        fields = self.fields(name)
+        fields.pop(field, None)
+        self.world.vault.write(self.accounts[name].vault_path, fields)
 
     def roll_back(self, name: str = NAME) -> None:
         """Put back the version before by hand, as `vault kv rollback` does."""
@@ -54,13 +54,17 @@ class Outsiders:
     def patch(self, name: str = NAME, **fields: Any) -> None:  # noqa: ANN401  # any JSON
         """Change fields of the current entry by hand."""
         path = self.accounts[name].vault_path
-        self.world.vault.write(path, {**(self.world.vault.read(path) or {}), **fields})
+        self.world.vault.write(path, self.fields(name) | fields)
 
     # -- What they see. --------------------------------------------------------------------
 
     def look(self, name: str = NAME) -> Snapshot:
         """See the account from outside."""
         return self.witness.snapshot(self.accounts[name])
+
+    def fields(self, name: str = NAME) -> dict[str, Any]:
+        """Give the fields of the current entry."""
+        return dict(self.world.vault.read(self.accounts[name].vault_path) or {})
 
     def secrets(self, name: str = NAME) -> list[SimSecret]:
         """Give the live secrets, the oldest first."""

@@ -1,0 +1,20 @@
+"""A ledger that knows hooks, and what it has to deliver."""
+
+import pytest
+from sqlalchemy import Engine
+
+from rotator.ledger.book import Book
+from rotator.ledger.deliveries import Deliveries
+from tests.integration.deliveries.happening import names
+
+
+@pytest.fixture
+def book(database: Engine) -> Book:
+    """Give a ledger that knows the hooks."""
+    return Book(database, lease_seconds=60, owner="here/boot/ns/1/100", hearing=names)
+
+
+@pytest.fixture
+def outbox(database: Engine) -> Deliveries:
+    """Give what is to be delivered."""
+    return Deliveries(database, owner="first")
