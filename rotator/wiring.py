@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rotator.config import Settings, VaultAuth
@@ -65,12 +64,7 @@ class Wiring:
         """Give itself."""
         return self
 
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close all that was opened."""
         self.close()
 

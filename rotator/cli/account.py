@@ -11,7 +11,7 @@ import typer
 from rotator import words
 from rotator.cli import output, question
 from rotator.cli.names import Name, OnlyNames
-from rotator.cli.session import Session, chosen
+from rotator.cli.session import JsonOption, Session, chosen
 from rotator.errors import ConfigError, CredentialRefused, IssuerError, RequestRefused, RotatorError
 from rotator.model import ForwardMethod
 
@@ -27,8 +27,6 @@ CALLBACK_HEADERS = ("callback", "setting")
 
 Text = TypeVar("Text", bound=str)
 
-Json = Annotated[bool, typer.Option("--json", help="print one JSON document instead of a table")]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
@@ -42,12 +40,12 @@ class Wanted:
 def balance(
     context: typer.Context,
     names: OnlyNames = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what accounts have left at Vonage, and whether that is less than `min_balance`."""
     session = Session.of(context)
     settings = session.settings()
-    accounts = chosen(settings, names) if names else list(settings.accounts)
+    accounts = chosen(settings, names)
     with session.wiring(settings) as wiring:
         wiring.store.check()
         found = [(account, _balance(wiring, account)) for account in accounts]
@@ -72,7 +70,7 @@ def top_up(
         ),
     ],
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Spend money: charge an account's payment method now, as much as the named payment was.
 
@@ -120,7 +118,7 @@ def callbacks(
     no_forward_method: Annotated[
         bool, typer.Option("--no-forward-method", help="leave to Vonage how it calls both")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show an account's callbacks and how Vonage calls them, or set or unset them.
 

@@ -9,7 +9,7 @@ from rotator import words
 from rotator.cli import output
 from rotator.cli.names import Name
 from rotator.cli.session import Session
-from rotator.cli.value import given
+from rotator.cli.value import FromFile, given
 from rotator.errors import ConfigError
 from rotator.model import SecretValue
 
@@ -31,12 +31,7 @@ def adopt(
             "--secret-id", metavar="ID", help="which secret it is, where Vonage lists two"
         ),
     ] = None,
-    from_file: Annotated[
-        str | None,
-        typer.Option(
-            "--from-file", metavar="PATH|-", help="read the value there; else it is asked for"
-        ),
-    ] = None,
+    from_file: FromFile = None,
     from_vault: Annotated[
         bool, typer.Option("--from-vault", help="adopt the value that Vault's entry has already")
     ] = False,

@@ -1,12 +1,12 @@
 """`doctor`: everything that a rotation needs, with a cure for what is missing."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from rotator import words
 from rotator.cli import output
-from rotator.cli.session import Session
+from rotator.cli.session import JsonOption, Session
 from rotator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ HEADERS = ("verdict", "check", "about", "finding", "cure")
 
 def doctor(
     context: typer.Context,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print one JSON document instead of a table")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Look at everything that a rotation needs, and say what to do about what is missing.
 

@@ -8,7 +8,7 @@ import typer
 from rotator import words
 from rotator.cli import output
 from rotator.cli.names import OnlyName
-from rotator.cli.session import Session
+from rotator.cli.session import JsonOption, Session
 
 if TYPE_CHECKING:
     from rotator.wiring import Wiring
@@ -20,9 +20,7 @@ def history(
     context: typer.Context,
     name: OnlyName = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="how many entries")] = 50,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print one JSON document instead of a table")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the newest entries of the ledger, the oldest of them first."""
     session = Session.of(context)

@@ -8,7 +8,7 @@ from rotator.cli import output
 from rotator.cli.history import require_known
 from rotator.cli.names import OnlyName, OnlyNames
 from rotator.cli.proof import Proof, away_from, proof_of
-from rotator.cli.session import Session
+from rotator.cli.session import JsonOption, Session
 from rotator.errors import RotatorError
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ def verify(
     offline: Annotated[
         bool, typer.Option("--offline", help="check the chain alone, and do not ask Vault")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print one JSON document instead of a table")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check that no entry of the ledger was changed or is missing.
 

@@ -1,6 +1,7 @@
 """What became of each account, as `rotate-now` and `resume` tell it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rotator import words
@@ -73,17 +74,8 @@ def internal(account: Account, error: Exception) -> Report:
 
 
 def _report(account: Account, problem: Problem, code: int) -> Report:
-    return Report(
-        account=account.name,
-        rotation_id=None,
-        outcome=Outcome.REFUSED if code == _REFUSED else Outcome.FAILED,
-        old_secret_id=None,
-        new_secret_id=None,
-        vault_version=None,
-        delete_due_at=None,
-        error=problem,
-        exit_code=code,
-    )
+    outcome = Outcome.REFUSED if code == _REFUSED else Outcome.FAILED
+    return replace(Report.of(account, outcome, None), error=problem, exit_code=code)
 
 
 def _row(report: Report) -> output.Row:

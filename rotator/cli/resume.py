@@ -1,12 +1,12 @@
 """`resume`: carry open rotations on."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from rotator.cli import output, passes
 from rotator.cli.names import OnlyNames
-from rotator.cli.session import Session, chosen
+from rotator.cli.session import JsonOption, Session, chosen
 from rotator.model import Account, Request
 
 if TYPE_CHECKING:
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 def resume(
     context: typer.Context,
     names: OnlyNames = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print one JSON document instead of a table")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Carry every open rotation as far as it can go now, and start none.
 
@@ -26,7 +24,7 @@ def resume(
     """
     session = Session.of(context)
     settings = session.settings()
-    wanted = chosen(settings, names) if names else list(settings.accounts)
+    wanted = chosen(settings, names)
     with session.wiring(settings) as wiring:
         accounts = _opened(wiring, wanted)
         if accounts:

@@ -7,7 +7,14 @@ import typer
 
 from rotator.cli import output, passes
 from rotator.cli.names import argument
-from rotator.cli.session import ConfigOption, LogLevelOption, Session, VersionOption, chosen
+from rotator.cli.session import (
+    ConfigOption,
+    JsonOption,
+    LogLevelOption,
+    Session,
+    VersionOption,
+    chosen,
+)
 from rotator.errors import ConfigError
 from rotator.model import Account, Request
 from rotator.notice import Event, hearing
@@ -38,9 +45,7 @@ def rotate_now(
     compromised: Annotated[
         bool, typer.Option("--compromised", help="the old secret leaked: no grace, no gates")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print one JSON document instead of a table")
-    ] = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
     log_level: LogLevelOption = None,
     _version: VersionOption = False,

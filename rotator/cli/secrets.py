@@ -10,8 +10,8 @@ import typer
 from rotator import words
 from rotator.cli import output, question
 from rotator.cli.names import Name
-from rotator.cli.session import Session
-from rotator.cli.value import given
+from rotator.cli.session import JsonOption, Session
+from rotator.cli.value import FromFile, given
 from rotator.errors import ConfigError, Refused, SecretNotFound, SlotsFull
 from rotator.model import SecretValue
 
@@ -26,11 +26,10 @@ _SLOTS = 2
 HEADERS = ("id", "created", "age", "role")
 
 SecretId = Annotated[str, typer.Argument(metavar="ID", help="the secret's id at Vonage")]
-Json = Annotated[bool, typer.Option("--json", help="print one JSON document instead of a table")]
 JsonDone = Annotated[bool, typer.Option("--json", help="print what was done as a JSON document")]
 
 
-def list_(context: typer.Context, name: Name, as_json: Json = False) -> None:
+def list_(context: typer.Context, name: Name, as_json: JsonOption = False) -> None:
     """List an account's secrets, and what rotator knows of each. No values: Vonage has none."""
     with _account(context, name) as (wiring, account):
         view = _look(wiring, account)
@@ -41,7 +40,9 @@ def list_(context: typer.Context, name: Name, as_json: Json = False) -> None:
         output.table(HEADERS, [_row(view, secret) for secret in view.secrets])
 
 
-def show(context: typer.Context, name: Name, secret_id: SecretId, as_json: Json = False) -> None:
+def show(
+    context: typer.Context, name: Name, secret_id: SecretId, as_json: JsonOption = False
+) -> None:
     """Show one secret of an account: when it was made and what rotator knows of it."""
     with _account(context, name) as (wiring, account):
         view = _look(wiring, account)
@@ -55,12 +56,7 @@ def show(context: typer.Context, name: Name, secret_id: SecretId, as_json: Json 
 def create(
     context: typer.Context,
     name: Name,
-    from_file: Annotated[
-        str | None,
-        typer.Option(
-            "--from-file", metavar="PATH|-", help="read the value there; else it is asked for"
-        ),
-    ] = None,
+    from_file: FromFile = None,
     as_json: JsonDone = False,
 ) -> None:
     """Make a value that you bring a secret of an account, in an emergency.

@@ -56,6 +56,9 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="print one JSON document instead of a table")
+]
 VersionOption = Annotated[
     bool,
     typer.Option("--version", callback=_print_version, is_eager=True, help="print the version"),
@@ -127,10 +130,11 @@ class Session:
         logs.configure(self.log_level)
 
 
-def chosen(settings: "Settings", names: Iterable[str]) -> "list[Account]":
-    """Give the accounts of these names, each once, in the order given.
+def chosen(settings: "Settings", names: Iterable[str] | None) -> "list[Account]":
+    """Give the accounts of these names, each once, in the order given; without any, all.
 
     Raises:
         UnknownAccount: one of them is not configured.
     """
-    return [settings.account(name) for name in dict.fromkeys(names)]
+    named = [settings.account(name) for name in dict.fromkeys(names or ())]
+    return named or list(settings.accounts)

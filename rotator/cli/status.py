@@ -8,7 +8,7 @@ import typer
 
 from rotator.cli import fleet, output
 from rotator.cli.names import OnlyNames
-from rotator.cli.session import Session, chosen
+from rotator.cli.session import JsonOption, Session, chosen
 from rotator.cli.unexpected import described
 from rotator.errors import Busy, RotatorError
 from rotator.model import Account, Problem
@@ -30,14 +30,12 @@ def status(
         bool,
         typer.Option("--check", help="exit 1 if anything is overdue, failed, held or drifted"),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print one JSON document instead of a table")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show how accounts stand, as the ledger knows it. Asks nobody else, unless told to."""
     session = Session.of(context)
     settings = session.settings()
-    accounts = chosen(settings, names) if names else list(settings.accounts)
+    accounts = chosen(settings, names)
     with session.wiring(settings, offline=not refresh) as wiring:
         is_complete = not refresh or _refresh(wiring, accounts)
         standings = _standings(wiring, accounts, datetime.now(UTC))

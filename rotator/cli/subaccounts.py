@@ -6,8 +6,9 @@ import typer
 
 from rotator import words
 from rotator.cli import output
-from rotator.cli.account import Json, opened
+from rotator.cli.account import opened
 from rotator.cli.names import argument
+from rotator.cli.session import JsonOption
 
 if TYPE_CHECKING:
     from rotator.vonage import Subaccount
@@ -18,7 +19,7 @@ HEADERS = ("api key", "name", "balance (EUR)", "state", "created", "configured a
 def list_(
     context: typer.Context,
     name: Annotated[str, argument("the primary account")],
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the subaccounts of a primary account, and which of them rotator looks after.
 

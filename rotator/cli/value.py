@@ -1,11 +1,20 @@
 """Where a secret's value comes from: never from an argument, which everyone here can see."""
 
 import sys
+from typing import Annotated
+
+import typer
 
 from rotator.cli import question
 from rotator.errors import ConfigError
 
 _LONGEST = 4096
+FromFile = Annotated[
+    str | None,
+    typer.Option(
+        "--from-file", metavar="PATH|-", help="read the value there; else it is asked for"
+    ),
+]
 
 
 def given(from_file: str | None, *, prompt: str) -> str:

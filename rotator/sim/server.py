@@ -4,7 +4,6 @@ import ssl
 import threading
 import time
 from abc import ABC, abstractmethod
-from types import TracebackType
 from typing import Any, Self
 
 from rotator.sim import control
@@ -81,12 +80,7 @@ class Simulator(ABC):
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @abstractmethod

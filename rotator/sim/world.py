@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from os import PathLike, fspath
-from types import TracebackType
 from typing import Any, Self
 
 from rotator.sim.vault.simulator import VaultSimulator
@@ -77,12 +76,7 @@ class World:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def describe(self) -> dict[str, Any]:

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 
 from rotator.errors import StoreError, StoreUnavailable
 from rotator.vault.call import Call
 from rotator.vault.connection import Connection
+from rotator.vault.mount import configuration_of
 
 #: What `sys/health` answers with of a node that cannot serve just now.
 _HEALTH = frozenset({429, 472, 473, 474, 501, 503, 530})
-_DENIED = frozenset({HTTPStatus.FORBIDDEN})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +85,5 @@ class Inquiry:
         Raises:
             StoreError: any other failure.
         """
-        answer = self._connection.call(
-            Call(
-                operation="read-mount-configuration",
-                path=f"{mount}/config",
-                send=lambda client: client.secrets.kv.v2.read_configuration(mount_point=mount),
-                repeatable=True,
-                welcome=_DENIED,
-            )
-        )
+        answer = self._connection.call(configuration_of(mount))
         return (answer.part("data", dict) or {}).get("cas_required")

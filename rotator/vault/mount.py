@@ -70,17 +70,20 @@ def _check_version(mount: str, kind: object, options: dict[str, object]) -> None
     )
 
 
+def configuration_of(mount: str) -> Call:
+    """Ask a mount for its configuration, which a token may be denied."""
+    return Call(
+        operation="read-mount-configuration",
+        path=f"{mount}/config",
+        send=lambda client: client.secrets.kv.v2.read_configuration(mount_point=mount),
+        repeatable=True,
+        welcome=_DENIED,
+    )
+
+
 def _check_by_configuration(connection: Connection, mount: str) -> None:
     """Ask the mount for its configuration, which only version 2 has."""
-    answer = connection.call(
-        Call(
-            operation="read-mount-configuration",
-            path=f"{mount}/config",
-            send=lambda client: client.secrets.kv.v2.read_configuration(mount_point=mount),
-            repeatable=True,
-            welcome=_DENIED,
-        )
-    )
+    answer = connection.call(configuration_of(mount))
     if answer.status == HTTPStatus.FORBIDDEN:
         raise StoreForbidden(
             f"Vault has no mount {mount}, or denies it to this token",

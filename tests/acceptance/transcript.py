@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from rotator.cli.person import login_name
@@ -85,12 +84,7 @@ class Terminal:
         """Give itself."""
         return self
 
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop the simulator."""
         self._simulator.terminate()
         self._simulator.communicate()

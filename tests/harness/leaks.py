@@ -5,7 +5,6 @@ import logging
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -59,12 +58,7 @@ class LogEar(logging.Handler):
         logging.root.setLevel(logging.DEBUG)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Leave logging as it was."""
         structlog.configure(processors=self._processors)
         logging.root.removeHandler(self)
