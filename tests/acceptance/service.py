@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from rotator.ledger.database import open_database
 from rotator.ledger.queries import Queries
@@ -20,6 +22,8 @@ from tests.harness import leaks
 ROOT = Path(__file__).parents[2]
 #: Long enough for a loaded machine; nothing waits for it but a failure.
 PATIENCE = 60.0
+#: Older than a policy of 30 days allows.
+OLD = timedelta(days=40)
 
 
 def until(condition: Callable[[], object], *, seconds: float = PATIENCE) -> None:
@@ -153,3 +157,19 @@ def service(
                 process.kill()
                 process.wait()
             made.database.dispose()
+
+
+Build = Callable[..., Service]
+
+
+@contextmanager
+def building(folder: Path, ledger_url: str, daemon: str = 'listen = ""') -> Iterator[Build]:
+    """Give what builds a world with one account that is due, and a service in it."""
+    with ExitStack() as stack:
+
+        def build(*, daemon: str = daemon, age: timedelta = OLD, **world: Any) -> Service:  # noqa: ANN401  # of `World.build`
+            arguments = {"accounts": 1, "subaccounts": 0, **world}
+            built = World.build(**arguments, created_at=datetime.now(UTC) - age)
+            return stack.enter_context(service(built, folder, ledger_url, daemon))
+
+        yield build

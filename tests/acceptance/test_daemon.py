@@ -1,40 +1,24 @@
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import make_url
 
 from rotator.sim import Fault, World
-from tests.acceptance.service import Service, service, until
+from tests.acceptance.service import OLD, Build, Service, building, service, until
 from tests.conftest import PostgreSQL
 from tests.harness.receiver import receiving, status
-
-Build = Callable[..., Service]
-#: Older than a policy of 30 days allows.
-OLD = timedelta(days=40)
 
 
 @pytest.fixture
 def build(ledger_url: str, tmp_path: Path) -> Iterator[Build]:
     """Give what builds a world with accounts that are due, and a service in it."""
-    managers: list[Any] = []
-
-    def make(*, age: timedelta = OLD, **world: Any) -> Service:  # noqa: ANN401  # of `World.build`
-        arguments = {"accounts": 1, "subaccounts": 0, **world}
-        built = World.build(**arguments, created_at=datetime.now(UTC) - age)
-        manager = service(built, tmp_path, ledger_url)
-        managers.append(manager)
-        made: Service = manager.__enter__()
-        return made
-
-    yield make
-    for manager in managers:
-        manager.__exit__(None, None, None)
+    with building(tmp_path, ledger_url) as build:
+        yield build
 
 
 def test_due_accounts_are_rotated_once(build: Build) -> None:

@@ -3,21 +3,16 @@
 import json
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from rotator.sim import World
-from tests.acceptance.service import Service, service, until
+from tests.acceptance.service import Build, Service, building, until
 from tests.harness import leaks
 
-Build = Callable[..., Service]
-#: Older than a policy of 30 days allows.
-OLD = timedelta(days=40)
 LISTEN = 'listen = "127.0.0.1:0"'
 
 pytestmark = pytest.mark.parametrize("kind", ["sqlite"])
@@ -26,19 +21,8 @@ pytestmark = pytest.mark.parametrize("kind", ["sqlite"])
 @pytest.fixture
 def build(ledger_url: str, tmp_path: Path) -> Iterator[Build]:
     """Give what builds a world with one account, and a service in it that listens."""
-    managers: list[Any] = []
-
-    def make(*, daemon: str = LISTEN, age: timedelta = OLD, **world: Any) -> Service:  # noqa: ANN401  # of `World.build`
-        arguments = {"accounts": 1, "subaccounts": 0, **world}
-        built = World.build(**arguments, created_at=datetime.now(UTC) - age)
-        manager = service(built, tmp_path, ledger_url, daemon)
-        managers.append(manager)
-        made: Service = manager.__enter__()
-        return made
-
-    yield make
-    for manager in managers:
-        manager.__exit__(None, None, None)
+    with building(tmp_path, ledger_url, LISTEN) as build:
+        yield build
 
 
 def samples(url: str) -> dict[str, float]:

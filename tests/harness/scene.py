@@ -36,7 +36,7 @@ from tests.harness.setting import AGE, NAME, SUB, Setting
 from tests.harness.tap import Calls, Killed, Tap
 from tests.harness.witness import Seen, Witness
 
-__all__ = ["AGE", "IMPATIENT", "LEASE", "NAME", "PATIENT", "SUB", "Scene"]
+__all__ = ["AGE", "IMPATIENT", "LEASE", "NAME", "PATIENT", "SUB", "Scene", "code"]
 
 #: Seconds that a lease lasts.
 LEASE = 180.0
@@ -381,6 +381,11 @@ class Scene(Outsiders):
                 if version.data
             }
         return {value for value in values if len(value) >= SHORTEST}
+
+
+def code(report: Report) -> str | None:
+    """Give a report's error code."""
+    return report.error.code if report.error else None
 
 
 @cache

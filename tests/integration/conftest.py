@@ -1,13 +1,20 @@
-"""A PostgreSQL ledger that can be cut off."""
+"""A ledger to write in, and a PostgreSQL one that can be cut off."""
 
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import Engine, make_url
 
+from rotator.ledger.book import Book
 from tests.harness.proxy import Proxy
+
+
+@pytest.fixture
+def book(database: Engine) -> Book:
+    """Give the ledger as one process sees it."""
+    return Book(database, lease_seconds=60, owner="here/boot/ns/1/100")
 
 
 @pytest.fixture

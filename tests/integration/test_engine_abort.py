@@ -6,18 +6,13 @@ from pathlib import Path
 import pytest
 
 from rotator.loop import MAX_FAILURES
-from rotator.model import Outcome, Report
+from rotator.model import Outcome
 from rotator.protocol import MAX_DRAWS
 from rotator.sim import Fault
-from tests.harness.scene import NAME, Scene
+from tests.harness.scene import NAME, Scene, code
 from tests.harness.tap import MOMENTS, Moment
 
 POST = r"/accounts/\w+/secrets$"
-
-
-def code(report: Report) -> str | None:
-    """Give a report's error code."""
-    return report.error.code if report.error else None
 
 
 def reject(scene: Scene, times: int | None) -> None:

@@ -5,10 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.errors import (
-    CheckAndSetLost,
-    Refused,
-)
+from rotator.errors import CheckAndSetLost, Refused
 from rotator.model import OnForeign
 from rotator.sim import Fault, SimSecret
 from tests.harness.scene import NAME, Scene

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from rotator.ledger.holds import Holds
-from rotator.model import Hold, Outcome, Report, Step
+from rotator.model import Hold, Outcome, Step
 from tests.harness.clock import START
-from tests.harness.scene import NAME, Scene
+from tests.harness.scene import NAME, Scene, code
 
 HOLD = Hold(reason="audit", by="ann", at=START)
 FREEZE = replace(HOLD, freeze=True)
@@ -27,11 +27,6 @@ def hold_before_commit(scene: Scene, number: int, hold: Hold) -> None:
 def release(scene: Scene) -> None:
     """Have the operator release it."""
     Holds(scene.database).lift(NAME, by="ann", now=scene.clock.now())
-
-
-def code(report: Report) -> str:
-    """Give the code of what went wrong."""
-    return report.error.code if report.error else ""
 
 
 @pytest.mark.parametrize("hold", [HOLD, FREEZE])

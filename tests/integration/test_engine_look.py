@@ -16,20 +16,15 @@ from rotator.engine import Engine
 from rotator.errors import Busy, CheckAndSetLost, CredentialRefused, LedgerError
 from rotator.ledger.holds import Holds
 from rotator.loop import Pass
-from rotator.model import Hold, Outcome, Report, Request
+from rotator.model import Hold, Outcome, Request
 from rotator.ports import Draft, StoredPending
 from rotator.reports import in_grace
 from rotator.sim import Fault
 from tests.harness.clock import START
-from tests.harness.scene import AGE, NAME, SUB, Scene
+from tests.harness.scene import AGE, NAME, SUB, Scene, code
 
 ASKED = Request(reason="asked")
 NOTHING = StoredPending(version=0)
-
-
-def code(report: Report) -> str | None:
-    """Give a report's error code."""
-    return report.error.code if report.error else None
 
 
 # -- A plan. -------------------------------------------------------------------------------

@@ -8,18 +8,13 @@ import pytest
 
 from rotator.errors import LedgerError
 from rotator.ledger.holds import Holds
-from rotator.model import Hold, OnForeign, Outcome, Report
+from rotator.model import Hold, OnForeign, Outcome
 from rotator.ports import Draft
 from rotator.sim import Fault
 from tests.harness.clock import START
-from tests.harness.scene import NAME, Scene
+from tests.harness.scene import NAME, Scene, code
 
 HOLD = Hold(reason="moving house", by="ann", at=START)
-
-
-def code(report: Report) -> str | None:
-    """Give a report's error code."""
-    return report.error.code if report.error else None
 
 
 def test_a_known_predecessor_is_evicted(tmp_path: Path) -> None:

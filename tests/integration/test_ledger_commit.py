@@ -31,12 +31,6 @@ SIGHTING = Sighting(
 
 
 @pytest.fixture
-def book(database: Engine) -> Book:
-    """Give the ledger."""
-    return Book(database, lease_seconds=60, owner="here/boot/ns/1/100")
-
-
-@pytest.fixture
 def lease(book: Book) -> Lease:
     """Claim the account `a`."""
     return book.claim("a", NOW)

@@ -21,12 +21,6 @@ HOUR = timedelta(hours=1)
 OPEN = rotation(account="a", opened_at=NOW - 48 * HOUR)
 
 
-@pytest.fixture
-def book(database: Engine) -> Book:
-    """Give the ledger."""
-    return Book(database, lease_seconds=60, owner="here/boot/ns/1/100")
-
-
 def put(book: Book, name: str, due_at: datetime | None, rotation: Rotation | None = None) -> None:
     """Record an account with its due time and open rotation."""
     lease = book.claim(name, NOW)

@@ -17,12 +17,6 @@ HOLD = Hold(reason="audit", by="ann", at=NOW)
 
 
 @pytest.fixture
-def book(database: Engine) -> Book:
-    """Give the ledger."""
-    return Book(database, lease_seconds=60)
-
-
-@pytest.fixture
 def holds(database: Engine) -> Holds:
     """Give what pauses accounts."""
     return Holds(database)

@@ -32,12 +32,6 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def book(database: Engine) -> Book:
-    """Give the ledger as one process sees it."""
-    return Book(database, lease_seconds=60, owner="here/boot/ns/1/100")
-
-
-@pytest.fixture
 def rival(database: Engine) -> Book:
     """Give the same ledger as another process sees it."""
     return Book(database, lease_seconds=60, owner="there/boot/ns/2/200")

@@ -24,12 +24,6 @@ ROTATION = rotation(account="a")
 
 
 @pytest.fixture
-def book(database: Engine) -> Book:
-    """Give the ledger to write in."""
-    return Book(database, lease_seconds=60, owner="o")
-
-
-@pytest.fixture
 def queries(database: Engine) -> Queries:
     """Give the ledger to read from."""
     return Queries(database)

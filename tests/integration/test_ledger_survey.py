@@ -23,12 +23,6 @@ FAILED = replace(ROTATION, closed_at=NOW, outcome="failed", error_code="x")
 
 
 @pytest.fixture
-def book(database: Engine) -> Book:
-    """Give the ledger to write in."""
-    return Book(database, lease_seconds=60, owner="o")
-
-
-@pytest.fixture
 def survey(database: Engine) -> Survey:
     """Give what is tested."""
     return Survey(database)

@@ -7,23 +7,7 @@ from rotator.sim import Fault, VaultSimulator
 from rotator.vault import Connection, GivenToken
 from rotator.vault.call import Call
 from rotator.vault.transport import Answer
-
-READ = Call(
-    operation="read-current",
-    path="secret/data/x",
-    send=lambda client: client.secrets.kv.v2.read_secret_version(
-        "x", mount_point="secret", raise_on_deleted_version=False
-    ),
-    repeatable=True,
-)
-WRITE = Call(
-    operation="write-current",
-    path="secret/data/x",
-    send=lambda client: client.secrets.kv.v2.create_or_update_secret(
-        "x", {"value": "Abcdefgh1"}, mount_point="secret"
-    ),
-    repeatable=False,
-)
+from tests.harness.vault_calls import READ, WRITE
 
 
 class FakeTime:

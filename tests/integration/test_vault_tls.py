@@ -9,17 +9,8 @@ import pytest
 
 from rotator.errors import StoreError, StoreUnavailable
 from rotator.vault import Connection, GivenToken, Trust
-from rotator.vault.call import Call
 from tests.harness import certificates
-
-CALL = Call(
-    operation="read-current",
-    path="secret/data/x",
-    send=lambda client: client.secrets.kv.v2.read_secret_version(
-        "x", mount_point="secret", raise_on_deleted_version=False
-    ),
-    repeatable=True,
-)
+from tests.harness.vault_calls import READ
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -105,7 +96,7 @@ def connect(server: Server, ca_file: str = "", cert: str = "", key: str = "") ->
 def failure(connection: Connection) -> StoreError:
     """Make the call and give its error."""
     with pytest.raises(StoreUnavailable) as caught:
-        connection.call(CALL)
+        connection.call(READ)
     assert caught.value.__context__ is None
     return caught.value
 
@@ -115,7 +106,7 @@ def test_the_ca_file_is_trusted(
 ) -> None:
     """What the ca file signed is trusted, whatever the environment says."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent")
-    answer = connect(server, str(certificate)).call(CALL)
+    answer = connect(server, str(certificate)).call(READ)
 
     assert answer.body == {"over": "tls"}
 
@@ -154,7 +145,7 @@ def test_a_client_certificate_is_presented(certificate: Path, tmp_path: Path) ->
     alone.write_text(certificates.public_part(both))
     with Server(certificate, clients=both) as server:
         answers = [
-            connect(server, str(certificate), *client).call(CALL)
+            connect(server, str(certificate), *client).call(READ)
             for client in ([str(both)], [str(alone), str(tmp_path / "client.key")])
         ]
         errors = [

@@ -1,0 +1,20 @@
+"""Calls of Vault, for tests of how any call is made."""
+
+from rotator.vault.call import Call
+
+READ = Call(
+    operation="read-current",
+    path="secret/data/x",
+    send=lambda client: client.secrets.kv.v2.read_secret_version(
+        "x", mount_point="secret", raise_on_deleted_version=False
+    ),
+    repeatable=True,
+)
+WRITE = Call(
+    operation="write-current",
+    path="secret/data/x",
+    send=lambda client: client.secrets.kv.v2.create_or_update_secret(
+        "x", {"value": "Abcdefgh1"}, mount_point="secret"
+    ),
+    repeatable=False,
+)
