@@ -32,7 +32,7 @@ def next_due(account: Account, after: datetime) -> datetime:
     policy = account.policy
     if policy.cron is not None:
         local = after.astimezone(ZoneInfo(policy.timezone))
-        base = next(CronSim(policy.cron, local)).astimezone(UTC)
+        base = next(filter(_exists, CronSim(policy.cron, local))).astimezone(UTC)
     else:
         base = after.astimezone(UTC) + (policy.every or timedelta())
     delay = _fraction(f"{account.name} {base.isoformat()}") * policy.jitter
@@ -40,6 +40,15 @@ def next_due(account: Account, after: datetime) -> datetime:
     if opening == base + delay or window.opens_at(policy, opening + delay) != opening + delay:
         return opening
     return opening + delay
+
+
+def _exists(local: datetime) -> bool:
+    """Whether clocks show that time; cronsim may give a midnight that they skip.
+
+    It does so only on its way from another day to a `*`, as if there were such an hour.
+    """
+    shown = local.astimezone(UTC).astimezone(local.tzinfo)
+    return shown.replace(tzinfo=None) == local.replace(tzinfo=None)
 
 
 def backoff(failures: int) -> timedelta:

@@ -60,6 +60,11 @@ def test_a_daily_time_comes_once_a_day(
 
 
 @given(cron=CRONS, zone=st.sampled_from([name for name, _ in CHANGES]), after=TIMES)
+# On the day when the hour after midnight is skipped.
+@example(cron="* 0 1 10 0", zone="America/Asuncion", after=datetime(2000, 1, 1, tzinfo=UTC))
+@example(
+    cron="*/5 0 * * *", zone="America/Asuncion", after=datetime(2000, 9, 30, 3, 59, tzinfo=UTC)
+)
 def test_cron_comes_later_and_misses_nothing(cron: str, zone: str, after: datetime) -> None:
     """The due time is later than the last, and from any instant between the same one."""
     one = scheduled(cron=cron, zone=zone)
