@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -12,6 +13,40 @@ HOST = "127.0.0.1"
 _BACKLOG = 128
 #: how long `close` waits for a thread that an observer holds
 _JOIN_SECONDS = 2.0
+#: and for the one that accepts, which nothing holds but a busy machine
+_ACCEPTOR_SECONDS = 60.0
+
+
+class Port:
+    """A port on loopback that stays this object's own, whether or not anybody listens there.
+
+    A socket that is bound and does not listen holds it: who connects meanwhile is refused, and
+    the system gives the number to nobody else.
+
+    Raises:
+        OSError: there is none to be had.
+    """
+
+    def __init__(self) -> None:
+        holder = _bound(0)
+        self.number: int = holder.getsockname()[1]
+        weakref.finalize(self, holder.close)
+
+    def listen(self) -> socket.socket:
+        """Give a socket that listens there; one at a time gets the connections."""
+        listening = _bound(self.number)
+        listening.listen(_BACKLOG)
+        return listening
+
+
+def _bound(port: int) -> socket.socket:
+    bound = socket.socket()
+    # The one lets two sockets share a port; for 0 the system gives one that nobody has all the
+    # same. The other takes it though connections of before linger there.
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((HOST, port))
+    return bound
 
 
 class Listener:
@@ -19,21 +54,18 @@ class Listener:
 
     `serve` may raise OSError when its client goes away; the connection is closed after it.
     All threads are daemons. With `tls`, that is what it speaks.
-
-    Raises:
-        OSError: the port is taken.
     """
 
     def __init__(
         self,
         serve: Callable[[Connection], None],
-        port: int = 0,
+        port: Port,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._serve = serve
         self._tls = tls
-        self._socket = socket.create_server((HOST, port), backlog=_BACKLOG)
-        self.port: int = self._socket.getsockname()[1]
+        self._socket = port.listen()
+        self._port = port.number
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._threads: dict[Connection, threading.Thread] = {}
@@ -44,7 +76,8 @@ class Listener:
         """Stop listening, break every connection and wait for the threads; idempotent."""
         self._closing.set()
         self._wake()
-        self._acceptor.join(_JOIN_SECONDS)
+        # About to accept, it must not do so once the number of this socket is another one's.
+        self._acceptor.join(_ACCEPTOR_SECONDS)
         self._socket.close()
         with self._lock:
             open_now = list(self._threads.items())
@@ -57,7 +90,7 @@ class Listener:
 
     def _wake(self) -> None:
         # A blocked accept does not notice that its socket is closed; a visitor ends it.
-        with suppress(OSError), socket.create_connection((HOST, self.port), timeout=1.0):
+        with suppress(OSError), socket.create_connection((HOST, self._port), timeout=1.0):
             pass
 
     def _accept(self) -> None:

@@ -12,7 +12,7 @@ from rotator.sim.distortion import distorted
 from rotator.sim.exchange import Exchange, Observer, Phase
 from rotator.sim.faults import Fault, FaultBook
 from rotator.sim.instant import Clock, as_datetime, http_date
-from rotator.sim.listener import HOST, Listener
+from rotator.sim.listener import HOST, Listener, Port
 from rotator.sim.message import Refused, Reply, Request
 
 _NOT_HTTP = Request(method="GET", path="/", query={}, headers={}, keep_alive=False)
@@ -44,7 +44,7 @@ class Simulator(ABC):
         self._tls = tls
         self._lock = threading.RLock()
         self._listener: Listener | None = None
-        self._port = 0
+        self._port: Port | None = None
 
     @property
     def url(self) -> str:
@@ -53,19 +53,15 @@ class Simulator(ABC):
         Raises:
             RuntimeError: the simulator was never started.
         """
-        if not self._port:
+        if self._port is None:
             raise RuntimeError(f"{type(self).__name__} is not started")
-        return f"{'https' if self._tls else 'http'}://{HOST}:{self._port}"
+        return f"{'https' if self._tls else 'http'}://{HOST}:{self._port.number}"
 
     def start(self) -> Self:
-        """Listen; after a `close`, on the same port again. Idempotent.
-
-        Raises:
-            OSError: another process took the port meanwhile.
-        """
+        """Listen; after a `close`, on the same port again, which was kept. Idempotent."""
         if self._listener is None:
+            self._port = self._port or Port()
             self._listener = Listener(self._converse, self._port, self._tls)
-            self._port = self._listener.port
         return self
 
     def close(self) -> None:

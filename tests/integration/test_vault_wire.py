@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotator.errors import StoreError, StoreForbidden, StoreUnavailable
+from rotator.sim.listener import Port
 from rotator.vault import Connection, GivenToken
 from rotator.vault.call import Call
 from rotator.vault.transport import LIMIT, Answer
@@ -61,7 +62,7 @@ class Canned:
                 self._converse(accepted)
 
     def _converse(self, accepted: socket.socket) -> None:
-        accepted.settimeout(5)
+        accepted.settimeout(60)
         self.requests.append(_request(accepted))
         (self.send or self._send)(accepted)
 
@@ -104,7 +105,7 @@ def http(status: str, body: bytes = b"", *headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def connect(url: str, timeout: float = 5) -> Connection:
+def connect(url: str, timeout: float = 60) -> Connection:
     """Connect without ever sleeping."""
     source = GivenToken(TOKEN)
     return Connection(url, token_source=source, timeout=timeout, sleep=lambda _: None)
@@ -222,7 +223,7 @@ def test_a_silent_server_is_given_up_on(canned: Canned) -> None:
     given_up = threading.Event()
 
     def say_nothing(_: socket.socket) -> None:
-        given_up.wait(5)
+        given_up.wait(60)
 
     canned.send = say_nothing
     error = failure(connect(canned.url, timeout=0.02))
@@ -233,7 +234,7 @@ def test_a_silent_server_is_given_up_on(canned: Canned) -> None:
 
 def test_a_dripping_body_is_given_up_on(canned: Canned) -> None:
     """A body that comes in drops is bounded as a whole, not drop by drop."""
-    elapsed, looks = iter(range(1000)), threading.Semaphore(0)
+    elapsed, looks, is_over = iter(range(1000)), threading.Semaphore(0), threading.Event()
 
     def clock() -> float:
         looks.release()
@@ -242,13 +243,16 @@ def test_a_dripping_body_is_given_up_on(canned: Canned) -> None:
     def drip(accepted: socket.socket) -> None:
         accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n")
         # One drop for each look at the clock.
-        while looks.acquire(timeout=2):
-            accepted.sendall(b" ")
+        while not is_over.is_set():
+            if looks.acquire(timeout=0.05):
+                accepted.sendall(b" ")
 
     canned.send = drip
     connection = Connection(canned.url, token_source=GivenToken(TOKEN), timeout=9, clock=clock)
+    error = failure(connection)
+    is_over.set()
 
-    assert "in time" in failure(connection).message
+    assert "in time" in error.message
 
 
 @pytest.mark.parametrize(
@@ -297,9 +301,8 @@ def test_a_proxy_of_the_environment_is_used(
 
 def test_a_broken_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy that cannot be reached is told from a Vault that cannot."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+    nobody = Port()
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{nobody.number}")
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("no_proxy", "")
 

@@ -26,7 +26,7 @@ def test_a_connection_serves_many_requests(vonage: VonageSimulator) -> None:
 def converse(simulator: VonageSimulator, sent: bytes) -> bytes:
     """Send raw bytes and give all that comes back."""
     host, port = urlsplit(simulator.url).netloc.split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as client:
+    with socket.create_connection((host, int(port)), timeout=60) as client:
         client.sendall(sent)
         return b"".join(iter(lambda: client.recv(65536), b""))
 
@@ -63,7 +63,7 @@ def test_what_is_not_http_is_400(vonage: VonageSimulator, sent: bytes) -> None:
 def test_a_request_that_breaks_off_is_not_carried_out(vonage: VonageSimulator) -> None:
     """A client that is killed within its request leaves no exchange, and hurts nobody."""
     host, port = urlsplit(vonage.url).netloc.split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as client:
+    with socket.create_connection((host, int(port)), timeout=60) as client:
         client.sendall(f"POST {SECRETS} HTTP/1.1\r\nContent-Length: 9\r\n\r\n".encode())
 
     assert call(vonage, "GET", SECRETS).status == 200

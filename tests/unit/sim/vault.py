@@ -26,7 +26,7 @@ def call(  # noqa: PLR0913 - a request has as many parts
 ) -> Answer:
     """Make one request; a body that is no text is sent as JSON."""
     sent = {**(headers or {}), **({"X-Vault-Token": token} if token else {})}
-    with closing(http.client.HTTPConnection(urlsplit(simulator.url).netloc, timeout=5)) as client:
+    with closing(http.client.HTTPConnection(urlsplit(simulator.url).netloc, timeout=60)) as client:
         client.request(method, path, body if isinstance(body, str) else json.dumps(body), sent)
         response = client.getresponse()
         return Answer(response.status, response.headers, response.read())

@@ -20,7 +20,7 @@ SECRETS = f"/accounts/{KEY}/secrets"
 
 def connect(simulator: VonageSimulator) -> http.client.HTTPConnection:
     """Make a client that connects with its first request."""
-    return http.client.HTTPConnection(urlsplit(simulator.url).netloc, timeout=5)
+    return http.client.HTTPConnection(urlsplit(simulator.url).netloc, timeout=60)
 
 
 def basic(key: str, secret: str) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Which calls are sent again, how often, and within which time."""
 
-import socket
 from contextlib import AbstractContextManager
 
 import pytest
@@ -15,6 +14,7 @@ from rotator.errors import (
     UnexpectedAnswer,
 )
 from rotator.model import SecretValue
+from rotator.sim.listener import Port
 from rotator.vonage import Accounts, Secrets, Transport
 from tests.unit.vonage.canned import Canned, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, VALUE, transport
@@ -172,8 +172,8 @@ def test_a_refusal_after_a_lost_deletion_is_unknown(server: Canned, secrets: Sec
 
 def test_no_connection_is_definite(clock: Clock) -> None:
     """Where nobody listens, nothing was sent, and a read tries again."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    nobody = Port()
+    url = f"http://127.0.0.1:{nobody.number}"
     with transport(url, clock) as shared, pytest.raises(NotSent, match="refused") as caught:
         Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
     with transport(url, clock) as shared, pytest.raises(NotSent):
