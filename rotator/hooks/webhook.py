@@ -82,18 +82,21 @@ def _bounded(
     cut_for: list[Exception] = []
 
     def watch() -> None:
-        while not is_over.wait(min(_LOOK, max(0.0, deadline - time.monotonic()))):
-            if should_stop():
+        while not is_over.wait(
+            _LOOK if cut_for else min(_LOOK, max(0.0, deadline - time.monotonic()))
+        ):
+            if cut_for:
+                # There was nothing to cut off yet.
+                pass
+            elif should_stop():
                 cut_for.append(Stopping())
             elif time.monotonic() >= deadline:
                 cut_for.append(TimeoutError())
-            else:
-                continue
-            if connection.sock:
+            if cut_for and connection.sock:
                 with suppress(OSError):
                     # Not the TLS socket's own, which another thread is using.
                     socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
-            return
+                return
 
     watcher = threading.Thread(target=watch, name="webhook", daemon=True)
     watcher.start()

@@ -20,6 +20,8 @@ NOTICE = Notice(
     vault_version=5,
 )
 MESSAGE = Message(notice=NOTICE, mount="secret", path="vonage/sms")
+#: Longer than anything takes that is not to be given up.
+PATIENT = timedelta(seconds=60)
 #: Short, as every test that waits for it waits that long.
 SHORT = timedelta(seconds=1)
 
@@ -33,6 +35,6 @@ def call(
     **hook: Any,  # noqa: ANN401  # of `Hook`
 ) -> object:
     """Call a hook once; give why it failed."""
-    usual: dict[str, Any] = {"name": "h", "on": frozenset({Event.PUSHED}), "timeout": SHORT}
+    usual: dict[str, Any] = {"name": "h", "on": frozenset({Event.PUSHED}), "timeout": PATIENT}
     caller = Caller(environ=environ or {}, should_stop=should_stop)
     return caller.call(Hook(**(usual | hook)), message, at=NOW)

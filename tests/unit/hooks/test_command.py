@@ -4,6 +4,7 @@ import os
 import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,10 @@ from rotator.errors import Stopping
 from rotator.hooks.message import Message
 from rotator.model import SecretValue
 from rotator.notice import Event, Notice
-from tests.unit.hooks.calling import NOW, Script, call
+from tests.unit.hooks.calling import NOW, PATIENT, SHORT, Script, call
+
+#: Starts a child, and names it once it is there.
+IN_THE_BACKGROUND = "sleep 600 & echo $! > part; mv part child"
 
 
 def test_a_command_is_told_by_a_clean_environment(tmp_path: Path, script: Script) -> None:
@@ -138,10 +142,22 @@ def test_arguments_meet_no_shell(tmp_path: Path, script: Script) -> None:
 
 
 def test_a_command_past_its_time_is_killed_with_its_children(
-    tmp_path: Path, script: Script
+    tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its whole process group ends, whoever in it ignores signals."""
-    reason = call(command=script("trap '' TERM\necho busy >&2\nsleep 600 & echo $! > child\nwait"))
+    was_there: list[bool] = [False]
+
+    def clock() -> float:
+        """Stand still until what it said before its child was there has been read, too."""
+        was_there.append((tmp_path / "child").exists())
+        return 3600.0 if was_there[-2] else 0.0
+
+    monkeypatch.setattr(
+        "rotator.hooks.command.time", SimpleNamespace(monotonic=clock, sleep=time.sleep)
+    )
+    reason = call(
+        command=script(f"trap '' TERM\necho busy >&2\n{IN_THE_BACKGROUND}\nwait"), timeout=SHORT
+    )
     child = int((tmp_path / "child").read_text())
 
     assert reason == "timed out after 1 s, and was killed: busy"
@@ -150,7 +166,7 @@ def test_a_command_past_its_time_is_killed_with_its_children(
 
 def _ends(pid: int) -> bool:
     """Whether a process is over soon: init may take a moment to bury it."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENT.total_seconds()
     while time.monotonic() < deadline:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -164,13 +180,15 @@ def _ends(pid: int) -> bool:
 
 @pytest.mark.parametrize("trap", ["trap 'echo bye > told; exit' TERM", "trap '' TERM"])
 def test_a_command_is_ended_with_its_children_when_rotator_ends(
-    tmp_path: Path, script: Script, trap: str
+    tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch, trap: str
 ) -> None:
     """It is told to, and killed if it does not; neither success nor failure is reported."""
+    # Who ends by itself gets all the time that it may need.
+    monkeypatch.setattr("rotator.hooks.command._LAST_WORDS", 60.0 if "bye" in trap else 1.0)
     began = time.monotonic()
     with pytest.raises(Stopping):
         call(
-            command=script(f"{trap}\nsleep 600 & echo $! > child\nwait; wait"),
+            command=script(f"{trap}\n{IN_THE_BACKGROUND}\nwait; wait"),
             timeout=timedelta(minutes=5),
             should_stop=(tmp_path / "child").exists,
         )
@@ -207,7 +225,9 @@ def test_huge_output_is_bounded(script: Script, stream: str) -> None:
 
 def test_output_without_end_is_cut_off(script: Script) -> None:
     """Somebody who never stops talking is stopped in time."""
-    assert str(call(command=script("yes >&2"))).startswith("timed out after 1 s, and was killed")
+    reason = call(command=script("yes >&2"), timeout=SHORT)
+
+    assert str(reason).startswith("timed out after 1 s, and was killed")
 
 
 def test_a_command_that_is_not_there_fails(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import hashlib
 import hmac
+import http.client
 import json
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,8 +13,9 @@ import pytest
 from rotator.errors import Stopping
 from rotator.hooks.message import Message
 from rotator.notice import Event, Format, Notice
+from rotator.sim.listener import Port
 from tests.harness.receiver import Answer, Receiver, receiving, status
-from tests.unit.hooks.calling import NOTICE, NOW, call
+from tests.unit.hooks.calling import NOTICE, NOW, PATIENT, SHORT, call
 
 
 def test_a_webhook_posts_json(receiver: Receiver) -> None:
@@ -88,7 +91,7 @@ def test_a_server_that_does_not_answer_is_given_up(receiver: Receiver, way: str)
     """In time, even if it sends a byte now and then."""
     receiver.answer = getattr(receiver, way)
 
-    assert call(url=receiver.url) == "timed out after 1 s"
+    assert call(url=receiver.url, timeout=SHORT) == "timed out after 1 s"
 
 
 @pytest.mark.parametrize("way", ["hang", "drip"])
@@ -105,6 +108,29 @@ def test_a_server_is_given_up_when_rotator_ends(receiver: Receiver, way: str) ->
     assert len(receiver.taken) == 1
 
 
+def test_what_is_given_up_while_it_connects_is_not_waited_for(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is nothing to cut off yet when rotator ends; once there is, it is."""
+    receiver.answer, looked = receiver.drip, threading.Event()
+    connect, sockets = http.client.HTTPConnection.connect, dict[object, object]()
+
+    def look(connection: http.client.HTTPConnection) -> object:
+        looked.set()
+        return sockets.get(connection)
+
+    def connect_late(connection: http.client.HTTPConnection) -> None:
+        looked.wait(PATIENT.total_seconds())
+        connect(connection)
+
+    sock = property(look, sockets.__setitem__)
+    monkeypatch.setattr(http.client.HTTPConnection, "sock", sock, raising=False)
+    monkeypatch.setattr(http.client.HTTPConnection, "connect", connect_late)
+
+    with pytest.raises(Stopping):
+        call(url=receiver.url, should_stop=lambda: True)
+
+
 def test_a_dropped_connection_is_a_failure(receiver: Receiver) -> None:
     """What is not answered did not arrive, for all that is known."""
     receiver.answer = receiver.drop
@@ -114,10 +140,9 @@ def test_a_dropped_connection_is_a_failure(receiver: Receiver) -> None:
 
 def test_an_address_that_nobody_listens_at_is_a_failure() -> None:
     """The reason does not repeat the address."""
-    with receiving() as gone:
-        pass
+    nobody = Port()
 
-    assert call(url=f"{gone.url}/T0KEN") == "the connection was refused"
+    assert call(url=f"http://127.0.0.1:{nobody.number}/T0KEN") == "the connection was refused"
 
 
 @pytest.mark.parametrize(
