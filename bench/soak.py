@@ -180,7 +180,9 @@ def run_for(here: Ground, seconds: float, command: tuple[str, ...]) -> int:
     def kill() -> None:
         here.started.wait()
         if not over.wait(seconds):
-            os.kill(here.pid, signal.SIGKILL)
+            # Unless it has just ended by itself.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(here.pid, signal.SIGKILL)
 
     here.started.clear()
     killer = threading.Thread(target=kill)

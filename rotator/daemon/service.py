@@ -135,9 +135,11 @@ class Daemon:
             )
 
     def _end(self) -> bool:
-        _log.info("stopping", running=self._crew.busy_with)
-        self._notifier.stopping()
+        running = self._crew.busy_with
+        # Before it is said: who is told of it may rely on that nothing more begins.
         self._stopping.set()
+        _log.info("stopping", running=running)
+        self._notifier.stopping()
         self._scheduler.shutdown(wait=False)
         deadline = time.monotonic() + self._patience()
         is_quiet = self._quiet(deadline) and self._crew.join(deadline) and self._post.join(deadline)

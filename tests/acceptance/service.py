@@ -13,8 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from rotator.ledger.database import open_database
+import httpx
+from sqlalchemy import Engine, update
+
+from rotator.ledger.database import open_database, writing
 from rotator.ledger.queries import Queries
+from rotator.ledger.tables import rotation
 from rotator.ports import AccountRecord
 from rotator.sim import World
 from tests.harness import leaks
@@ -24,14 +28,36 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 #: Older than a policy of 30 days allows.
 OLD = timedelta(days=40)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def until(condition: Callable[[], object], *, seconds: float = PATIENCE) -> None:
+def until(
+    condition: Callable[[], object], *, seconds: float = PATIENCE, pause: float = 0.05
+) -> None:
     """Wait for what a process brings about by itself."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
+        time.sleep(pause)
+
+
+def get(url: str, **options: Any) -> httpx.Response:  # noqa: ANN401  # of `httpx.get`
+    """Ask a daemon, which on a busy machine may take its time."""
+    return httpx.get(url, timeout=PATIENCE, **options)
+
+
+def end_graces(database: Engine) -> None:
+    """Let every grace in a ledger be over, as if it had begun long ago.
+
+    To wait for one, it would have to be so short that a busy machine lets it pass before the
+    command that began it has ended.
+    """
+    with writing(database) as connection:
+        connection.execute(
+            update(rotation)
+            .where(rotation.c.delete_due_at.is_not(None))
+            .values(verified_at=LONG_AGO, delete_due_at=LONG_AGO)
+        )
 
 
 @dataclass
@@ -106,7 +132,7 @@ class Service:
     def outcomes(self) -> dict[str, int]:
         """Count how the last rotations of all accounts ended; `None` for not yet."""
         found = [record.last_rotation for record in self.records()]
-        words = [str(rotation.outcome if rotation else None) for rotation in found]
+        words = [str(last.outcome if last else None) for last in found]
         return {word: words.count(word) for word in words}
 
     def are_done(self) -> bool:
@@ -117,6 +143,10 @@ class Service:
         """Count the secrets that each account ever had, its first one left out."""
         accounts = self.world.accounts
         return {each.name: len(self.world.vonage.history(each.api_key)) - 1 for each in accounts}
+
+    def end_graces(self) -> None:
+        """Let every grace be over, as if it had begun long ago."""
+        end_graces(self.database)
 
     def url(self) -> str:
         """Wait for the daemon that was started last to serve; give where."""

@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
+from rotator.daemon.service import LONGEST_PATIENCE
 from rotator.sim import Fault, World
-from tests.acceptance.service import OLD, Build, Service, building, service, until
+from tests.acceptance.service import OLD, PATIENCE, Build, Service, building, service, until
 from tests.conftest import PostgreSQL
 from tests.harness.receiver import receiving, status
+
+#: Lines that the end of an outage costs at most: a job may come late with what it met before.
+AGAIN = 2
 
 
 @pytest.fixture
@@ -56,16 +60,16 @@ def test_children_are_rotated_before_their_parent(build: Build) -> None:
 def test_a_worker_that_is_done_does_not_wait_for_the_next_poll(build: Build) -> None:
     """However long the daemon waits between polls, one finds all that is due."""
     run = build(accounts=6)
-    text = run.config.read_text().replace('poll = "1s"', 'poll = "2s"\nconcurrency = 1')
+    # There is one poll in the time that is waited for them, and one worker.
+    text = run.config.read_text().replace('poll = "1s"', 'poll = "1h"\nconcurrency = 1')
     run.config.write_text(text)
+    # The first look settles what that poll then finds to be due.
+    assert run.run("status", "--refresh").returncode == 0
     process = run.start()
     until(run.are_done)
-    assert run.stop(process) == 0
 
-    rotations = [record.last_rotation for record in run.records()]
-    opened = sorted(rotation.opened_at for rotation in rotations if rotation)
-    # With one worker, a poll for each would take five times two seconds.
-    assert opened[-1] - opened[0] < timedelta(seconds=6)
+    assert run.stop(process) == 0
+    assert set(run.made().values()) == {1}
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
@@ -140,13 +144,17 @@ def test_sealed_vault_is_survived(build: Build) -> None:
     run.world.vault.sealed = True
     process = run.start()
     until(lambda: run.logged('"away"'))
+    asked = len(run.world.vault.exchanges)
+    until(lambda: len(run.world.vault.exchanges) > asked + 3)
+    said = run.logged('"away"')
     assert process.poll() is None
     run.world.vault.sealed = False
     until(run.are_done)
     assert run.stop(process) == 0
 
-    assert run.logged('"away"') == 1
-    assert run.logged('"back"') == 1
+    assert said == 1
+    assert 1 <= run.logged('"back"') <= AGAIN
+    assert run.logged('"away"') <= AGAIN
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
@@ -174,7 +182,7 @@ def test_unusable_configuration_is_bad_usage(build: Build) -> None:
     run = build()
     run.config.write_text("[vault]\n")
 
-    assert run.start().wait(30) == 2
+    assert run.start().wait(PATIENCE) == 2
 
 
 @pytest.mark.postgres
@@ -188,13 +196,15 @@ def test_a_database_that_comes_later_is_waited_for(
     with service(world, tmp_path, later) as run:
         process = run.start()
         until(lambda: run.logged('"ledger"'))
+        said = run.logged('"away"')
         assert process.poll() is None
         postgresql._run("CREATE DATABASE later")
         until(lambda: run.logged('"back"'))
         until(run.are_done)
 
         assert run.stop(process) == 0
-        assert run.logged('"away"') == 1
+        assert said == 1
+        assert run.logged('"away"') <= AGAIN
         run.database.dispose()
         postgresql.drop(later)
 
@@ -222,6 +232,11 @@ def hook(run: Service, text: str) -> None:
     run.config.write_text(f"{run.config.read_text()}\n{text}\n")
 
 
+def delivered(run: Service) -> int:
+    """Count what the ledger knows to be delivered."""
+    return [entry.event for entry in run.queries.entries()].count("delivered")
+
+
 def test_two_daemons_tell_everything_once(build: Build) -> None:
     """What either of them brings about reaches the hook, whichever of them calls it."""
     with receiving() as receiver:
@@ -229,7 +244,8 @@ def test_two_daemons_tell_everything_once(build: Build) -> None:
         hook(run, f'[[hooks]]\non = ["pushed", "completed"]\nurl = "{receiver.url}"')
         processes = [run.start(), run.start()]
         until(run.are_done)
-        until(lambda: len(receiver.taken) >= 8)
+        # Until all is recorded: what a daemon that ends had not heard an answer to is told again.
+        until(lambda: delivered(run) >= 8)
         assert [run.stop(process) for process in processes] == [0, 0]
         told = [json.loads(taken.body) for taken in receiver.taken]
 
@@ -273,6 +289,8 @@ def test_a_daemon_that_ends_waits_for_no_hook(build: Build, tmp_path: Path, even
     )
     program.chmod(0o700)
     hook(run, f'[[hooks]]\non = ["{event}"]\ncommand = ["{program}"]\ntimeout = "5m"')
+    # What does take its time is waited for by this much.
+    run.config.write_text(run.config.read_text().replace("[vonage]", '[vonage]\ntimeout = "5m"'))
     process = run.start()
     until((tmp_path / "child").exists)
     began = time.monotonic()
@@ -286,7 +304,7 @@ def test_a_daemon_that_ends_waits_for_no_hook(build: Build, tmp_path: Path, even
 
     assert run.stop(again) == 0
     assert code == 0
-    assert took < 10
+    assert took < LONGEST_PATIENCE / 2
     until(lambda: not child.exists() or "Z (zombie)" in (child / "status").read_text())
     assert run.logged("leaving passes behind") == 0
     assert run.logged('"undelivered"') == 0

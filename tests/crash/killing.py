@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rotator.ledger.database import open_database
 from rotator.ledger.queries import Queries
@@ -28,6 +28,7 @@ from rotator.sim import (
     VonageSimulator,
     World,
 )
+from tests.acceptance.service import PATIENCE, until
 from tests.harness import leaks
 
 ZYGOTE = Path(__file__).with_name("zygote.py")
@@ -97,6 +98,8 @@ class Ground:
     chosen: Exchange | None = None
     broken: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    #: By each server's URL, the numbers of the requests that it is at, once they were looked at.
+    under_way: dict[str, set[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Write the configuration, and watch every request."""
@@ -132,14 +135,10 @@ class Ground:
             order |= {"commit": moment.number, "when": moment.side}
         self.pid = self.zygote.start(**order)
         self.started.set()
-        return self.zygote.wait()
-
-    def let_grace_pass(self) -> None:
-        """Wait until the predecessor's time is over."""
-        for record in self.queries.accounts([account.name for account in self.world.accounts]):
-            due = record.last_rotation.delete_due_at if record.last_rotation else None
-            if due and (left := (due - datetime.now(UTC)).total_seconds()) > 0:
-                time.sleep(left)
+        code = self.zygote.wait()
+        for server in (self.world.vonage, self.world.vault):
+            self._hear_out(server)
+        return code
 
     def secrets_left(self) -> dict[str, int]:
         """Count each account's live secrets."""
@@ -170,14 +169,34 @@ class Ground:
             if any(form in text for form in forms_of(account.api_key, secret.value))
         ]
 
+    def _hear_out(self, server: VonageSimulator | VaultSimulator) -> None:
+        """Wait until all that a command sent was looked at as it arrived, and what chose its end.
+
+        Else a request that a busy machine holds up would be judged by what the next command has
+        written down since. One that a fault delays was looked at, and may well come late.
+        """
+        # Connections are accepted in their order, so that those of the command are by now.
+        with closing(HTTPConnection(urlsplit(server.url).netloc, timeout=PATIENCE)) as visit:
+            visit.request("GET", "/_sim/")
+            visit.getresponse().read()
+        open_now = server._listener._threads if server._listener else {}
+        until(lambda: len(open_now) <= len(self.under_way[server.url]), pause=0.001)
+
     def _watcher(self, server: VonageSimulator | VaultSimulator) -> Observer:
+        under_way = self.under_way[server.url] = set()
+
         def watch(phase: Phase, exchange: Exchange) -> None:
             self.started.wait()
-            if phase == "before":
-                self._check_intent(exchange)
-            self.broken += self.world.violations()
-            self.broken += self._lost_values()
-            self._kill_if_chosen(server, phase, exchange)
+            under_way.discard(exchange.number)
+            try:
+                if phase == "before":
+                    self._check_intent(exchange)
+                self.broken += self.world.violations()
+                self.broken += self._lost_values()
+                self._kill_if_chosen(server, phase, exchange)
+            finally:
+                if phase == "before" and exchange is not self.chosen:
+                    under_way.add(exchange.number)
 
         return watch
 

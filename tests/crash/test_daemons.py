@@ -3,18 +3,19 @@
 import random
 import re
 import signal
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import OperationalError
 
 from rotator.ledger import tables
 from rotator.sim import Exchange, Phase, World
-from tests.acceptance.service import Service, service, until
+from tests.acceptance.service import PATIENCE, Service, service, until
 
 OLD = timedelta(days=40)
 PUSH = re.compile(r"/data/vonage/")
@@ -68,15 +69,15 @@ def test_three_daemons_share_the_work_though_they_are_killed(run: Service) -> No
                 daemons[index] = run.start()
         return run.are_done()
 
-    until(is_done, seconds=110 if len(run.world.accounts) < 100 else 800)
+    until(is_done, seconds=800)
     codes = [run.stop(daemon) for daemon in daemons]
 
     assert broken == []
     assert set(opened(run).values()) == {1}
     assert set(run.made().values()) == {1}
     assert -signal.SIGKILL in {process.returncode for process in run.processes}
-    # 143: stopped while it was still starting.
-    assert set(codes) <= {0, 143, -signal.SIGKILL}
+    # Stopped while it was still starting: rotator itself, or Python before it.
+    assert set(codes) <= {0, 143, -signal.SIGTERM, -signal.SIGKILL}
     verdicts = [run.queries.verify(account.name) for account in run.world.accounts]
     assert [verdict.fault for verdict in verdicts if verdict.fault] == []
 
@@ -90,9 +91,9 @@ def test_the_accounts_of_a_killed_daemon_go_to_another_at_once(run: Service) -> 
             first.kill()
 
     run.world.vault.observers.append(kill)
-    assert first.wait(60) == -signal.SIGKILL
+    assert first.wait(PATIENCE) == -signal.SIGKILL
     second = run.start()
-    until(run.are_done, seconds=30)
+    until(run.are_done)
 
     assert run.stop(second) == 0
     assert opened(run) == {"account-1": 1}
@@ -100,12 +101,26 @@ def test_the_accounts_of_a_killed_daemon_go_to_another_at_once(run: Service) -> 
 
 
 def is_locked(database: Engine) -> bool:
-    """Whether nobody can write to the ledger at present."""
+    """Whether nobody can write to the ledger at present, or not to an account's row."""
     try:
-        with database.begin():
+        with database.begin() as connection:
+            connection.execute(select(tables.account.c.name).with_for_update(nowait=True)).all()
             return False
     except OperationalError:
         return True
+
+
+def stand_still(process: subprocess.Popen[bytes]) -> None:
+    """Have a process pause, and return when all of its threads do."""
+    process.send_signal(signal.SIGSTOP)
+    tasks = Path(f"/proc/{process.pid}/task")
+    until(
+        lambda: all(
+            (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+            for task in tasks.iterdir()
+        ),
+        pause=0.001,
+    )
 
 
 def test_a_daemon_that_stood_still_past_its_lease_does_nothing_more(run: Service) -> None:
@@ -115,12 +130,12 @@ def test_a_daemon_that_stood_still_past_its_lease_does_nothing_more(run: Service
 
     def pause(phase: Phase, exchange: Exchange) -> None:
         if phase == "before" and exchange.method == "POST" and not paused:
-            first.send_signal(signal.SIGSTOP)
+            stand_still(first)
             while is_locked(run.database):
-                # Another thread of it was about to write, and nobody else could on SQLite.
+                # Another thread of it was about to write, and nobody else could.
                 first.send_signal(signal.SIGCONT)
                 until(lambda: not is_locked(run.database))
-                first.send_signal(signal.SIGSTOP)
+                stand_still(first)
             paused.append(exchange.path)
 
     run.world.vonage.observers.append(pause)
@@ -129,7 +144,7 @@ def test_a_daemon_that_stood_still_past_its_lease_does_nothing_more(run: Service
         ended = datetime.now(UTC) - timedelta(seconds=1)
         connection.execute(update(tables.account).values(lease_expires_at=ended))
     second = run.start()
-    until(run.are_done, seconds=40)
+    until(run.are_done)
     seen = len(run.world.vonage.exchanges)
     first.send_signal(signal.SIGCONT)
 
@@ -149,9 +164,11 @@ def test_a_daemon_that_is_told_to_stop_leaves_a_rotation_to_the_next(run: Servic
     def stop(phase: Phase, exchange: Exchange) -> None:
         if phase == "before" and exchange.method == "POST" and first.poll() is None:
             first.send_signal(signal.SIGTERM)
+            # Else it might be done before the thread that hears the signal comes to run.
+            until(lambda: run.logged('"stopping"'))
 
     run.world.vonage.observers.append(stop)
-    assert first.wait(30) == 0
+    assert first.wait(PATIENCE) == 0
     record = run.records()[0]
     with run.database.connect() as connection:
         owner = connection.execute(tables.account.select()).mappings().one()["lease_owner"]

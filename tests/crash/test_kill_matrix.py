@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.service import end_graces
 from tests.crash.killing import KILLED, Ground, Moment, Zygote, ground
 from tests.harness import figures
 
@@ -68,11 +69,11 @@ class Plain(Scenario):
 
 
 class Grace(Scenario):
-    """One account whose predecessor waits a second; a second command deletes it."""
+    """One account whose predecessor waits; a second command deletes it."""
 
     def prepare(self, here: Ground) -> None:
         """Set the grace."""
-        here.configure(grace="1s")
+        here.configure(grace="1h")
 
     def commands(self) -> list[tuple[str, ...]]:
         """Rotate, then carry on what waits."""
@@ -80,7 +81,7 @@ class Grace(Scenario):
 
     def between(self, here: Ground, _code: int, /) -> None:
         """Let the grace pass."""
-        here.let_grace_pass()
+        end_graces(here.database)
 
 
 class Full(Scenario):
