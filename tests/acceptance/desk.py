@@ -139,7 +139,7 @@ class Desk:
             if phase == "before" and not sent and when(exchange):
                 sent.append(process.pid)
                 process.send_signal(signum)
-                heard = time.monotonic() + 5
+                heard = time.monotonic() + PATIENCE / 2
                 while "stopping" not in errors.read_text() and time.monotonic() < heard:
                     time.sleep(0.01)
 

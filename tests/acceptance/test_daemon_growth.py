@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 
 from rotator.sim import World
-from tests.acceptance.service import Service, service, until
+from tests.acceptance.service import Service, get, service, until
 
 #: Rotations until all caches are full, and for which nothing may grow afterwards: a month's
 #: worth of a hundred accounts, each with a look in between.
@@ -37,7 +36,7 @@ def run(ledger_url: str, tmp_path: Path) -> Iterator[Service]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def test_descriptors_and_memory_of_the_daemon_stay_flat(run: Service) -> None:
     """However many rotations, looks, hooks and page views there were."""
@@ -46,12 +45,12 @@ def test_descriptors_and_memory_of_the_daemon_stay_flat(run: Service) -> None:
 
     def are_made(count: int) -> bool:
         for page in ("/", "/metrics", "/accounts/account-1"):
-            assert httpx.get(f"{url}{page}").status_code == 200
+            assert get(f"{url}{page}").status_code == 200
         return sum(run.made().values()) >= count
 
-    until(lambda: are_made(WARM_UP), seconds=200)
+    until(lambda: are_made(WARM_UP), seconds=500)
     before = standing(process.pid)
-    until(lambda: are_made(WARM_UP + REST), seconds=400)
+    until(lambda: are_made(WARM_UP + REST), seconds=900)
     after = standing(process.pid)
 
     assert run.stop(process) == 0

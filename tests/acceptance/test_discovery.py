@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 
 from rotator.sim import World
-from tests.acceptance.service import Service, service, until
+from tests.acceptance.service import Service, get, service, until
 
 KEYS = ("bbbb0001", "bbbb0002")
 LISTEN = 'listen = "127.0.0.1:0"'
@@ -107,7 +106,7 @@ def test_what_is_found_is_shown(run: Service) -> None:
     url = run.url()
 
     def shown() -> set[str]:
-        accounts = httpx.get(f"{url}/api/status").json()["accounts"]
+        accounts = get(f"{url}/api/status").json()["accounts"]
         return {each["name"] for each in accounts}
 
     until(lambda: shown() == {"account-1", *KEYS})
@@ -118,8 +117,8 @@ def test_what_is_found_is_shown(run: Service) -> None:
     process.send_signal(signal.SIGHUP)
     until(lambda: run.logged('"reloaded"'))
     until(lambda: "bbbb0003" in shown())
-    metrics = httpx.get(f"{url}/metrics").text
-    page = httpx.get(f"{url}/accounts/bbbb0003")
+    metrics = get(f"{url}/metrics").text
+    page = get(f"{url}/accounts/bbbb0003")
     assert run.stop(process) == 0
 
     assert 'rotator_account_held{account="bbbb0003"} 0.0' in metrics

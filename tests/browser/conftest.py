@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from rotator.sim import World
 from tests.acceptance.service import Service, service
@@ -19,6 +19,9 @@ SCREENSHOTS = ROOT / "build" / "screenshots"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 Serve = Callable[..., "Visit"]
+
+# In milliseconds: a busy machine takes its time to show what is to be seen.
+expect.set_options(timeout=60_000)
 
 
 @dataclass

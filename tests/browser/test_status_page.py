@@ -1,6 +1,7 @@
 """The status page as people see it, with a keyboard, on a phone, and by a screen reader."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from rotator.ports import Lease
 
 AXE = ROOT / "build" / "axe" / "axe.min.js"
-#: A page comes again by itself within this, in milliseconds.
-PATIENCE = 60_000
 #: All that is found wrong by the rules of WCAG 2.2 A and AA, and by good practice.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -38,6 +37,14 @@ def drifted(visit: Visit) -> None:
     visit.run.run("status", "--refresh")
 
 
+def settle(visit: Visit) -> None:
+    """Have Vonage accept everything that was made, as it does after a while."""
+    vonage = visit.run.world.vonage
+    vonage.propagation = 0
+    for account in vonage._accounts:
+        account.secrets = [replace(each, active_from=each.created_at) for each in account.secrets]
+
+
 def test_a_rotation_is_watched_from_due_to_complete(serve: Serve) -> None:
     """One window that nobody touches shows it due, then its steps with times, then the end."""
     leases: list[Lease] = []
@@ -50,18 +57,19 @@ def test_a_rotation_is_watched_from_due_to_complete(serve: Serve) -> None:
         leases.append(elsewhere(run).claim("account-1", datetime.now(UTC)))
 
     age = timedelta(days=30, minutes=1)
-    visit = serve(age=age, prepare=due_but_busy, propagation=8.0)
+    visit = serve(age=age, prepare=due_but_busy, propagation=3600.0)
     page = visit.open()
     row = page.get_by_role("row").filter(has_text="account-1")
     expect(row.locator(".badge")).to_have_text("due")
     picture(page, "rotation-1-due")
     elsewhere(visit.run).release(leases[0])
 
-    expect(row.locator(".badge")).to_have_text("rotating", timeout=PATIENCE)
+    expect(row.locator(".badge")).to_have_text("rotating")
     expect(row.locator(".step.is-done", has_text="create")).to_contain_text(":")
     expect(row.locator("[aria-current=step]")).to_contain_text("probe")
     picture(page, "rotation-2-rotating")
-    expect(row.locator(".badge")).to_have_text("healthy", timeout=PATIENCE)
+    settle(visit)
+    expect(row.locator(".badge")).to_have_text("healthy")
     expect(page.locator("h1")).to_have_text("The account is well")
     picture(page, "rotation-3-complete")
     page.get_by_role("link", name="account-1").first.click()

@@ -2,13 +2,15 @@
 
 import json
 import os
+import random
 import re
 import socket
 import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -52,7 +54,7 @@ class Real(Server):
         """End this one process."""
         super().stop()
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def _mount(self, mount: str, version: int, namespace: str = "") -> None:
         body = {"type": "kv", "options": {"version": str(version)}}
@@ -125,7 +127,8 @@ class Real(Server):
 
     def _wait(self) -> None:
         """Wait until the mounts are ready, which is a little later than the server."""
-        for _ in range(400):
+        deadline = monotonic() + 60
+        while monotonic() < deadline:
             if self._process.poll() is not None:
                 break
             try:
@@ -138,8 +141,13 @@ class Real(Server):
 
 
 def _free_ports() -> list[int]:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as one,
-        socket.create_server(("127.0.0.1", 0)) as two,
-    ):
-        return [each.getsockname()[1] for each in (one, two)]
+    """Give two that nobody has, from below those that the system gives out by itself.
+
+    One of those might be another test's by the time that the server listens.
+    """
+    free: list[int] = []
+    while len(free) < 2:
+        port = random.SystemRandom().randrange(10_000, 32_768)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            free.append(port)
+    return free

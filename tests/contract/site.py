@@ -83,7 +83,7 @@ class Site:
         transport = Transport(
             api_url=self.vonage.url,
             rest_url=self.vonage.url,
-            timeout=5,
+            timeout=60,
             max_requests_per_second=1e9,
             clock=self.clock.monotonic,
             sleep=self.clock.sleep,

@@ -43,7 +43,7 @@ LEASE = 180.0
 #: Characters; anything shorter is no secret and found everywhere.
 SHORTEST = 8
 #: Seconds, of the real clock, that clients wait for an answer: enough for a busy machine.
-PATIENT = 5.0
+PATIENT = 15.0
 #: The same where a request is to be given up.
 IMPATIENT = 1.0
 

@@ -31,7 +31,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "grace": {"rotated_before": True, "grace": GRACE},
 }
 #: Longer than anything here takes, in seconds.
-WHILE = 10
+WHILE = 60
 
 
 @cache

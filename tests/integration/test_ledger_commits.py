@@ -41,7 +41,7 @@ class Crowd:
             first, *others = works
             has_turn = threading.Event()
             futures = [pool.submit(self.alone, self._holding(first, has_turn, len(others)))]
-            has_turn.wait(5)
+            assert has_turn.wait(60)
             futures += [pool.submit(self.alone, work) for work in others]
             return [future.result() for future in futures]
 
@@ -164,7 +164,7 @@ def test_what_was_left_open_is_committed(crowd: Crowd, monkeypatch: pytest.Monke
     waiting.start()
     until(lambda: shared._open and not shared._turn.locked())
     shared._waiting -= 1
-    waiting.join(5)
+    waiting.join(60)
 
     assert crowd.rows() == [0]
 

@@ -126,6 +126,7 @@ def test_any_call_after_the_server_was_restarted_works(
         others = text(
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
             " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            " AND backend_type = 'client backend'"
         )
         ended = connection.execute(others).all()
 

@@ -26,7 +26,7 @@ def vault() -> Iterator[VaultSimulator]:
 @pytest.fixture
 def connection(vault: VaultSimulator) -> Connection:
     """Give a connection with the root token."""
-    return Connection(vault.url, token_source=GivenToken(vault.token), timeout=10)
+    return Connection(vault.url, token_source=GivenToken(vault.token), timeout=60)
 
 
 def version(answer: Answer) -> int:
@@ -55,7 +55,7 @@ def test_a_denied_token_is_read_again_once(vault: VaultSimulator, tmp_path: Path
             file.write_text(fresh)
 
     vault.observers.append(replace)
-    answer = Connection(vault.url, token_source=source, timeout=10).call(WRITE)
+    answer = Connection(vault.url, token_source=source, timeout=60).call(WRITE)
 
     assert version(answer) == 2
     assert [it.request_headers["x-vault-token"] for it in vault.exchanges] == [stale, fresh]
@@ -63,7 +63,7 @@ def test_a_denied_token_is_read_again_once(vault: VaultSimulator, tmp_path: Path
 
 def test_a_token_that_is_not_accepted_is_called_so(vault: VaultSimulator) -> None:
     """A 403 that a look-up of the token explains says that it is the token, whatever the call."""
-    connection = Connection(vault.url, token_source=GivenToken("hvs.unknown"), timeout=10)
+    connection = Connection(vault.url, token_source=GivenToken("hvs.unknown"), timeout=60)
     errors: list[StoreError] = []
     for call in (READ, WRITE):
         with pytest.raises(TokenRefused) as caught:
@@ -80,7 +80,7 @@ def test_a_token_that_is_not_accepted_is_called_so(vault: VaultSimulator) -> Non
 def test_a_denial_by_policy_stands(vault: VaultSimulator) -> None:
     """A 403 for a token that Vault accepts is the policy's, and names the call."""
     token = vault.issue_token(policies={})
-    connection = Connection(vault.url, token_source=GivenToken(token), timeout=10)
+    connection = Connection(vault.url, token_source=GivenToken(token), timeout=60)
     with pytest.raises(StoreForbidden, match="read-current secret/data/x") as caught:
         connection.call(READ)
 
@@ -96,7 +96,7 @@ def test_no_token_of_the_environment_is_picked_up(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("VAULT_TOKEN", "hvs.environment")
     with pytest.raises(StoreForbidden, match="none is given"):
-        Connection(vault.url, token_source=GivenToken(""), timeout=10).call(READ)
+        Connection(vault.url, token_source=GivenToken(""), timeout=60).call(READ)
 
     assert "x-vault-token" not in vault.exchanges[0].request_headers
 
@@ -106,11 +106,11 @@ def test_the_namespace_is_sent() -> None:
     with VaultSimulator(namespace="team/a") as vault:
         vault.write("x", {"value": "first"})
         source = GivenToken(vault.token)
-        answer = Connection(vault.url, token_source=source, timeout=10, namespace="team/a").call(
+        answer = Connection(vault.url, token_source=source, timeout=60, namespace="team/a").call(
             READ
         )
         with pytest.raises(StoreError):
-            Connection(vault.url, token_source=source, timeout=10, namespace="b").call(READ)
+            Connection(vault.url, token_source=source, timeout=60, namespace="b").call(READ)
 
     assert version(answer) == 1
     assert vault.exchanges[0].request_headers["x-vault-namespace"] == "team/a"
@@ -130,12 +130,12 @@ def test_without_a_namespace_no_header_is_sent(
 def test_no_client_is_shared_and_none_is_lost(vault: VaultSimulator) -> None:
     """Threads that ask at once have a client each; those of threads that ended are used again."""
     clients: list[object] = []
-    connection = Connection(vault.url, token_source=GivenToken(vault.token), timeout=10)
+    connection = Connection(vault.url, token_source=GivenToken(vault.token), timeout=60)
 
     def work(meet: threading.Barrier) -> None:
         def send(client: object) -> Outcome:
             clients.append(client)
-            meet.wait(5)
+            meet.wait(60)
             return READ.send(client)
 
         connection.call(Call(operation="x", path="x", send=send, repeatable=True))
@@ -161,7 +161,7 @@ def test_each_http_call_is_reported(vault: VaultSimulator) -> None:
     connection = Connection(
         vault.url,
         token_source=GivenToken(vault.token),
-        timeout=10,
+        timeout=60,
         sleep=lambda _: None,
         on_call=lambda *call: calls.append(call),
     )
@@ -214,7 +214,7 @@ def test_logs_name_calls_and_no_values(vault: VaultSimulator, connection: Connec
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     """An address that could not be used, or holds a credential, is refused unseen."""
     with pytest.raises(ConfigError) as caught:
-        Connection(address, token_source=GivenToken(""), timeout=10)
+        Connection(address, token_source=GivenToken(""), timeout=60)
 
     assert "pass@" not in str(caught.value)
 
@@ -223,7 +223,7 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
 def test_a_namespace_that_is_none_is_refused(namespace: str) -> None:
     """A namespace that no header can carry is refused before anything is sent."""
     with pytest.raises(ConfigError):
-        Connection("http://h", token_source=GivenToken(""), timeout=10, namespace=namespace)
+        Connection("http://h", token_source=GivenToken(""), timeout=60, namespace=namespace)
 
 
 def test_nothing_shows_the_token(vault: VaultSimulator, connection: Connection) -> None:

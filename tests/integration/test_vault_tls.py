@@ -87,7 +87,7 @@ def connect(server: Server, ca_file: str = "", cert: str = "", key: str = "") ->
     return Connection(
         server.url,
         token_source=GivenToken("hvs.SecretToken"),
-        timeout=5,
+        timeout=60,
         trust=Trust(ca_file=ca_file, client_cert_file=cert, client_key_file=key),
         sleep=lambda _: None,
     )

@@ -27,7 +27,7 @@ def transport(vonage: VonageSimulator, request: pytest.FixtureRequest) -> Iterat
     with Transport(
         api_url=vonage.url,
         rest_url=vonage.url,
-        timeout=5,
+        timeout=60,
         max_requests_per_second=1e6,
         rest_auth=request.param,
         sleep=lambda _: None,

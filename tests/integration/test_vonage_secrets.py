@@ -42,7 +42,7 @@ def secrets(vonage: VonageSimulator) -> Iterator[Secrets]:
     with Transport(
         api_url=vonage.url,
         rest_url=vonage.url,
-        timeout=5,
+        timeout=60,
         max_requests_per_second=1e6,
         sleep=lambda _: None,
     ) as transport:
@@ -63,7 +63,7 @@ def test_an_answer_tells_how_far_the_clock_is_ahead(seconds: int) -> None:
         Transport(
             api_url=dated.url,
             rest_url=dated.url,
-            timeout=5,
+            timeout=60,
             max_requests_per_second=1e6,
             wall_clock=lambda: began + seconds,
         ) as transport,
@@ -130,7 +130,7 @@ def test_full_slots(status: int) -> None:
     with (
         VonageSimulator(full_status=status) as vonage,
         Transport(
-            api_url=vonage.url, rest_url=vonage.url, timeout=5, max_requests_per_second=1e6
+            api_url=vonage.url, rest_url=vonage.url, timeout=60, max_requests_per_second=1e6
         ) as transport,
     ):
         vonage.add_account(KEY, SECRET)

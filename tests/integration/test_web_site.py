@@ -68,13 +68,13 @@ class Visitor:
         self.guard = Guard(self.site.app, address=address, token=None)
         self.server = Server(self.guard, listening)
         self.server.start()
-        self.client = httpx.Client(base_url=shown(listening))
+        self.client = httpx.Client(base_url=shown(listening), timeout=60)
 
     def close(self) -> None:
         """Leave, and end the site."""
         self.client.close()
         self.server.stop()
-        assert self.server.join(time.monotonic() + 10)
+        assert self.server.join(time.monotonic() + 60)
         self.wiring.close()
         self.database.dispose()
 

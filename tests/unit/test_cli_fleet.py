@@ -27,7 +27,7 @@ def test_children_are_done_before_their_parent_begins(concurrency: int) -> None:
 
 def test_work_is_done_at_once() -> None:
     """Accounts do not wait for each other where they need not."""
-    together = threading.Barrier(3, timeout=10)
+    together = threading.Barrier(3, timeout=60)
 
     def work(account: Account) -> str:
         together.wait()
@@ -41,10 +41,13 @@ def test_work_is_done_at_once() -> None:
 def test_after_a_stop_nothing_begins(capsys: pytest.CaptureFixture[str]) -> None:
     """What runs is let to its next check, what waits never begins, and the stop is passed on."""
     begun: list[str] = []
-    brake = fleet.Brake()
+    brake, is_first = fleet.Brake(), threading.Event()
 
     def work(account: Account) -> str:
+        if account.name == "x":
+            is_first.wait(60)
         begun.append(account.name)
+        is_first.set()
         if account.name == "x":
             raise KeyboardInterrupt
         brake.sleep(60)

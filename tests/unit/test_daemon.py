@@ -193,7 +193,7 @@ def listening(address: str) -> Iterator[socket.socket]:
     """Listen where systemd would."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(address)
-        channel.settimeout(5)
+        channel.settimeout(60)
         yield channel
 
 

@@ -20,7 +20,7 @@ def transport(url: str, clock: Callable[[], float], **changes: Any) -> Transport
     settings: dict[str, Any] = {
         "api_url": url,
         "rest_url": url,
-        "timeout": 5.0,
+        "timeout": 15.0,
         "max_requests_per_second": 1000,
         "clock": clock,
         "sleep": getattr(clock, "sleep", None),

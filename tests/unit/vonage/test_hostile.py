@@ -38,7 +38,7 @@ def transport(server: Canned) -> Iterator[Transport]:
     with Transport(
         api_url=server.url,
         rest_url=server.url,
-        timeout=5,
+        timeout=60,
         max_requests_per_second=1e9,
         sleep=lambda _: None,
     ) as transport:
