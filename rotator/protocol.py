@@ -374,7 +374,8 @@ def _delete_predecessor(
         return refusals.dead(rotation.account)
     if not _is_fresh(world.seen_at, now) or not _is_fresh(world.current_live_at, now):
         return Look()
-    if rotation.predecessor_id is None or rotation.predecessor_id not in world.listed_ids:
+    # What the rotation made is not its predecessor, whatever was written down.
+    if rotation.predecessor_id not in world.listed_ids - {rotation.new_id}:
         return Close()
     if held_id(world) != rotation.new_id:
         why = f"Vonage does not list secret {rotation.new_id}, which Vault holds"

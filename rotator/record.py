@@ -371,7 +371,7 @@ def learned(world: Observation, rotation: Rotation, action: Learn) -> tuple[Obse
         rotation,
         new_id=new_id,
         vault_version=action.vault_version or rotation.vault_version,
-        predecessor_id=None if predecessor_id == new_id else predecessor_id,
+        predecessor_id=_other_than(new_id, predecessor_id),
     )
     if action.predecessor_id:
         draft = _draft("learned", Step.OPEN, rotation, predecessor_id=rotation.predecessor_id)
@@ -412,14 +412,20 @@ def adopted(  # noqa: PLR0913  # all but one by name
     """An operator had a secret written to the current entry while this rotation is open.
 
     The rotation's own secret is what it pushed, or would have: it goes on from there, with a grace
-    that begins anew where something else stood in its place. Any other
+    that begins anew where something else stood in its place. It is no predecessor, for which it was
+    taken if it was adopted before, while a standby hid what was pending. Any other
     ends a rotation that had pushed, as there is nothing to go on with; before a push, it is what
     the rotation now replaces. One that is being undone goes on with that, unless Vault now holds
     what was to be removed: with a version of Vault's to its name, it is not taken for an orphan.
     Nor is what had been pushed, as `pushed_version`, where the answer to the push was lost.
     """
     if is_own and not rotation.abort_code:
-        after = replace(rotation, new_id=secret_id, vault_version=vault_version)
+        after = replace(
+            rotation,
+            new_id=secret_id,
+            vault_version=vault_version,
+            predecessor_id=_other_than(secret_id, rotation.predecessor_id),
+        )
         if rotation.verified_at and rotation.vault_version != vault_version:
             # What stood there meanwhile is what consumers have read: their grace begins anew.
             after = replace(after, verified_at=now)
@@ -453,6 +459,10 @@ def let_go(rotation: Rotation, secret_id: str, *, is_pushed: bool) -> Rotation:
     if is_pushed and secret_id == rotation.predecessor_id:
         return replace(rotation, predecessor_id=None)
     return rotation
+
+
+def _other_than(new_id: str | None, predecessor_id: str | None) -> str | None:
+    return None if predecessor_id == new_id else predecessor_id
 
 
 def _without(world: Observation, secret_id: str, rotation: Rotation) -> Observation:

@@ -1,6 +1,7 @@
 """Adopting a secret while a rotation is open: what becomes of that, and of what is under way."""
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,27 @@ def test_the_pending_value_pushes_itself(tmp_path: Path) -> None:
         assert (adopted.rotation.new_id, adopted.rotation.vault_version) == (new.id, 3)
         assert done.outcome.value == "completed"
         assert old.id not in {secret.id for secret in scene.secrets()}
+
+
+def test_the_pending_value_adopted_twice_is_not_its_own_predecessor(tmp_path: Path) -> None:
+    """The first time a standby hid what was pending, and it was taken for what is replaced."""
+    with Scene(tmp_path, rotated_before=True) as scene:
+        scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
+        scene.run_until_killed()
+        old, new = scene.secrets()
+        hide = partial(setattr, scene.world.vault, "stale_reads", 1)
+        scene.calls.plan("before", "store.read_pending", 1, hide)
+        first = scene.adopt(new.value, secret_id=new.id).rotation
+        second = scene.adopt(new.value).rotation
+        done = scene.resume()
+
+        assert first
+        assert (first.new_id, first.predecessor_id) == (None, new.id)
+        assert second
+        assert (second.new_id, second.predecessor_id) == (new.id, None)
+        assert done.outcome.value == "completed"
+        assert {secret.id for secret in scene.secrets()} == {old.id, new.id}
+        assert scene.look().works
 
 
 def test_a_pending_value_that_was_adopted_ends_the_rotation_that_is_recovered(

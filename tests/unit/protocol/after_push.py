@@ -125,6 +125,7 @@ DELETING = table(
     # (d) it is known as the predecessor
     ({"rotation__predecessor_id": None}, Close()),
     ({"rotation__predecessor_id": "gone"}, Close()),
+    ({"rotation__predecessor_id": "new"}, Close()),
     ({"listed": (NEW,)}, Close()),
     ({"listed": (NEW, ALIEN)}, Close()),
     *CHANGED,
