@@ -224,6 +224,9 @@ class Adoption:
         note = self._base.entry.note
         if note is None or self._base.value != self._value or not self._base.entry.intact:
             return False
+        if self._memory.adopted_id not in (None, secret_id):
+            # Someone put it back by hand, and now it is adopted; or a standby lags.
+            return False
         rotation = self._memory.rotation
         is_own = rotation is not None and self._is_own(rotation, secret_id)
         is_right = not is_own or note.rotation_id == self._rotation_id(secret_id)
@@ -274,6 +277,7 @@ class Adoption:
                 vault_version=version,
                 is_own=self._is_own(rotation, secret_id),
                 pushed_version=self._pushed_version(rotation),
+                clock_lead=self.means.issuer.clock_lead,
                 now=self.means.now(),
             )
             drafts += [draft] if draft else []

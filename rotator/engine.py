@@ -72,7 +72,8 @@ class Engine(Means):
             return failure(account, rotation, refused(actions[-1])), actions, world
         is_asked_again = request.reason is not None and rotation and rotation.verified_at
         if is_asked_again and isinstance(actions[-1], Wait):
-            return failure(account, rotation, in_grace(account, rotation)), actions, world
+            refusal = in_grace(account, rotation, actions[-1].gate)
+            return failure(account, rotation, refusal), actions, world
         return reported(account, Outcome.PLANNED, rotation), actions, world
 
     def adopt(

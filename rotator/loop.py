@@ -422,8 +422,11 @@ class Pass:
         if not wait:
             return True
         self._commit()
-        while (left := (until - self.means.now()).total_seconds()) > 0:
+        left = longest = (until - self.means.now()).total_seconds()
+        # Longer than it was: the clock was ahead and has been put right, and with it the end.
+        while 0 < left <= longest:
             self._rest(min(left, self.journal.lease.seconds / 4))
+            longest, left = left, (until - self.means.now()).total_seconds()
         self.must_look = True
         return False
 

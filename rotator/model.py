@@ -269,7 +269,8 @@ class Rotation:
     vault_version: int | None = None
     #: Version of the pending entry that was pushed; 0 where none was yet.
     pending_version: int = 0
-    #: When Vault was seen to hold the new value; the grace starts here.
+    #: When Vault was seen to hold the new value; the grace starts here. By Vonage's clock where
+    #: this machine's was behind and there is a grace.
     verified_at: datetime | None = None
     #: Error code that made it abort; set before anything is undone.
     abort_code: str | None = None
@@ -290,6 +291,12 @@ class Rotation:
     def delete_due_at(self) -> datetime | None:
         """When the predecessor may be deleted; None before the new value is verified."""
         return self.verified_at + self.grace if self.verified_at else None
+
+
+#: Name of the gate that is shut while this machine's clock is ahead of Vonage's; no hook has it.
+CLOCK = "clock"
+#: Longest wait before a gate that is shut is asked again.
+LONGEST_GATE_WAIT = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -337,7 +344,8 @@ class Observation:
     expendable_ids: frozenset[str] = frozenset()
     #: The ledger never had the rotation of the pending entry: it was lost or replaced.
     pending_is_unrecorded: bool = False
-    #: The secret that an operator had written to Vault last: no policy makes it expendable.
+    #: The secret that an operator had written to Vault, and no rotation has replaced since: it is
+    #: not expendable, whatever else is known of it.
     adopted_id: str | None = None
     #: This pass staged the pending entry, and knows of each time that its value was sent.
     pending_is_unsent: bool = False

@@ -52,10 +52,10 @@ class Issuer(Protocol):
 
     @property
     def clock_lead(self) -> timedelta:
-        """How far this machine's clock was ahead of Vonage's when an answer came last.
+        """How far this machine's clock is ahead of Vonage's, by the last answer that told its time.
 
-        Negative where it was behind. Zero where both agreed within a minute, and where Vonage
-        did not tell its time.
+        Negative where it is behind. Zero where both agree within a minute, and where no answer
+        told. Also what was done to the clock since then counts.
         """
         ...
 
@@ -244,7 +244,8 @@ class Memory:
     expendable_ids: frozenset[str]
     #: Who holds the account and why; None where nobody does.
     hold: Hold | None
-    #: The secret that an operator had written to Vault last, or began to; None before the first.
+    #: The secret that an operator had written to Vault, or began to, and that no rotation has
+    #: replaced since; None for none.
     adopted_id: str | None = None
     #: Hash of the newest entry; 64 zeros before the first.
     head: str

@@ -73,6 +73,7 @@ from rotator.actions import (
     Wait,
 )
 from rotator.model import (
+    LONGEST_GATE_WAIT,
     Account,
     Note,
     Observation,
@@ -86,8 +87,8 @@ from rotator.model import (
 
 #: How recent a look at Vonage must be for a decision that cannot be taken back.
 FRESH = timedelta(seconds=60)
-#: First and longest wait before a gate that is shut is asked again.
-FIRST_GATE_WAIT, LONGEST_GATE_WAIT = timedelta(minutes=1), timedelta(minutes=15)
+#: First wait before a gate that is shut is asked again.
+FIRST_GATE_WAIT = timedelta(minutes=1)
 #: How many values are drawn before Vonage's rejection is believed to have another reason.
 MAX_DRAWS = 3
 
@@ -425,7 +426,7 @@ def _due(
     grace = _grace(rotation, request)
     is_asked = rotation.reason in window.BY_HAND or request.grace is not None
     if is_asked and not grace:
-        return verified_at
+        return min(verified_at, now)
     return window.opens_at(account.policy, max(verified_at + grace, now))
 
 
@@ -493,9 +494,9 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
         return refusals.no_slot(account, others)
     expendable = [secret_id for secret_id in others if secret_id in world.expendable_ids]
     if not expendable and account.policy.on_foreign is OnForeign.EVICT_OLDEST:
-        if world.adopted_id in others:
-            return refusals.adopted(account, world.adopted_id)
         expendable = others
+    if world.adopted_id in expendable:
+        return refusals.adopted(account, world.adopted_id)
     if not expendable:
         return refusals.foreign(others)
     if current is None or world.current_live_at is None:

@@ -256,15 +256,21 @@ def pushed(
 def verified(
     world: Observation, rotation: Rotation, request: Request, now: datetime
 ) -> tuple[Observation, Draft]:
-    """Vault was seen to hold the new value. The grace starts now.
-
-    It is longer by as much as this clock is behind: once put right, it would end the grace early.
-    """
+    """Vault was seen to hold the new value. The grace starts now."""
     grace = rotation.grace if request.grace is None else request.grace
-    grace += max(-world.clock_lead, timedelta()) if grace else timedelta()
-    rotation = replace(rotation, step=Step.VERIFY, verified_at=now, grace=grace)
+    verified_at = _begun_at(grace, world.clock_lead, now)
+    rotation = replace(rotation, step=Step.VERIFY, verified_at=verified_at, grace=grace)
     draft = _draft("done", Step.VERIFY, rotation, vault_version=rotation.vault_version)
     return replace(world, rotation=rotation), draft
+
+
+def _begun_at(grace: timedelta, clock_lead: timedelta, now: datetime) -> datetime:
+    """Give when a grace begins that does now.
+
+    Where this clock is behind, by Vonage's: put right, it would end the grace early, be it this one
+    or a shorter one that is asked for later.
+    """
+    return now + max(-clock_lead, timedelta()) if grace else now
 
 
 def cleared(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]:
@@ -407,6 +413,7 @@ def adopted(  # noqa: PLR0913  # all but one by name
     vault_version: int,
     is_own: bool,
     pushed_version: int | None,
+    clock_lead: timedelta,
     now: datetime,
 ) -> tuple[Rotation, Draft | None]:
     """An operator had a secret written to the current entry while this rotation is open.
@@ -428,7 +435,7 @@ def adopted(  # noqa: PLR0913  # all but one by name
         )
         if rotation.verified_at and rotation.vault_version != vault_version:
             # What stood there meanwhile is what consumers have read: their grace begins anew.
-            after = replace(after, verified_at=now)
+            after = replace(after, verified_at=_begun_at(rotation.grace, clock_lead, now))
         draft = _draft(
             "learned", Step.PUSH, after, secret_id=secret_id, vault_version=vault_version
         )

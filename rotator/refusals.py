@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from rotator.actions import Refuse
-from rotator.model import Account, Hold, Rotation, Secret, ShutGate
+from rotator.model import CLOCK, Account, Hold, Rotation, Secret, ShutGate
 
 
 def entry_missing(account: Account) -> Refuse:
@@ -157,7 +157,7 @@ def clock_ahead(lead: timedelta) -> ShutGate:
     """A clock that is ahead would end a grace early; it is put right, or the time comes."""
     told = timedelta(seconds=round(lead.total_seconds()))
     why = f"this machine's clock is {told} ahead of Vonage's, by which the grace is not over"
-    return ShutGate(name="clock", reason=why)
+    return ShutGate(name=CLOCK, reason=why)
 
 
 def foreign(ids: list[str]) -> Refuse:
@@ -171,13 +171,14 @@ def foreign(ids: list[str]) -> Refuse:
 
 
 def adopted(account: Account, secret_id: str | None) -> Refuse:
-    """The policy would free a slot of what an operator adopted, and Vault does not show."""
+    """The slot to be freed is that of what an operator adopted, and Vault does not show."""
     return Refuse(
         code="unsafe-delete",
         why=f"both slots are taken, one by secret {secret_id}, which was adopted last, while Vault "
         "shows another: a standby of Vault may lag, or someone changed the entry",
-        hint="nothing was deleted; try again in a minute. If nothing uses it, `rotator secrets "
-        f"delete {account.name} {secret_id}`",
+        hint=f"nothing was deleted; try again in a minute. If Vault is right, `rotator adopt "
+        f"{account.name} --from-vault` says so; if nothing uses it, `rotator secrets delete "
+        f"{account.name} {secret_id} --force`",
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from rotator import schedule, window
 from rotator.actions import Refuse
 from rotator.errors import Aborted, Busy, Refused, RotatorError
-from rotator.model import Account, Observation, Outcome, Problem, Report, Rotation
+from rotator.model import CLOCK, Account, Observation, Outcome, Problem, Report, Rotation, ShutGate
 from rotator.ports import Draft, Sighting
 from rotator.protocol import held_id
 
@@ -32,8 +32,20 @@ def reported(account: Account, outcome: Outcome, rotation: Rotation | None) -> R
     return replace(Report.of(account, outcome, rotation), delete_due_at=due)
 
 
-def in_grace(account: Account, rotation: Rotation | None) -> Refused:
-    """Refuse to rotate again what still waits for its last rotation's deletion."""
+def in_grace(account: Account, rotation: Rotation | None, gate: ShutGate | None = None) -> Refused:
+    """Refuse to rotate again what still waits for its last rotation's deletion.
+
+    `gate` is what it would wait for, where that is not recorded.
+    """
+    if rotation and gate:
+        rotation = replace(rotation, gate=gate.name, gate_reason=gate.reason)
+    if rotation and rotation.gate == CLOCK:
+        return Refused(
+            f"the last rotation waits: {rotation.gate_reason}",
+            code="gate-shut",
+            hint="nothing was deleted; set the clock right (`timedatectl set-ntp true`), or end "
+            "the grace with `--grace 0s`",
+        )
     if rotation and rotation.gate:
         return Refused(
             f"the last rotation waits for gate {rotation.gate}: {rotation.gate_reason}",

@@ -43,6 +43,8 @@ class View:
     #: The open one.
     rotation: Rotation | None
     expendable_ids: frozenset[str]
+    #: What an operator adopted, and no rotation has replaced since: Vault holds it, or did.
+    adopted_id: str | None = None
 
     @classmethod
     def of(cls, account: Account, sight: Sight) -> "View":
@@ -68,6 +70,7 @@ class View:
             is_live=world.current_live_at is not None,
             rotation=world.rotation,
             expendable_ids=world.expendable_ids,
+            adopted_id=world.adopted_id,
         )
 
     def role(self, secret_id: str) -> str:

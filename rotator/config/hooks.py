@@ -14,6 +14,7 @@ from rotator.config.accounts import Place
 from rotator.config.kind import File, Timeout, written_as
 from rotator.config.problem import Problem, Unfit, did_you_mean
 from rotator.config.table import Table
+from rotator.model import CLOCK
 from rotator.notice import Event, Format, Hook
 
 _WAYS = ("command", "url", "url_file")
@@ -152,7 +153,10 @@ def _accounts(hook: PlacedHook, accounts: Sequence[str]) -> Iterator[Problem]:
 
 
 def _gate(hook: PlacedHook) -> Iterator[Problem]:
-    """A message is no question: Slack accepts whatever it is sent."""
+    """A message is no question: Slack accepts whatever it is sent. One gate is there already."""
     if Event.GATE in hook.table.on and hook.table.format is Format.SLACK:
         what = "a gate that answers like Slack would always be open"
         yield Problem(where=hook.place.key("format"), what=what)
+    if Event.GATE in hook.table.on and hook.table.hook().name == CLOCK:
+        what = f"{CLOCK!r} is the gate that waits for this machine's clock to be right"
+        yield Problem(where=hook.place.key("name"), what=what, hint="give the hook another name")

@@ -14,7 +14,7 @@ def check(server: str, date: str | None, now: datetime | None = None) -> Check:
     name, cure = "clock", "synchronise this machine's clock: timedatectl set-ntp true"
     try:
         told = parsedate_to_datetime(date or "")
-    except ValueError:
+    except (ValueError, TypeError, IndexError, OverflowError):
         return doubtful(name, server, "it does not tell its time", "compare the clocks by hand")
     skew = (now or datetime.now(UTC)) - (told if told.tzinfo else told.replace(tzinfo=UTC))
     seconds = round(skew.total_seconds())

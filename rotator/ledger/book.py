@@ -170,7 +170,7 @@ class Book:
                 **appended,
                 **_seen(sighting, row, now),
                 **_tried(row, entries, now),
-                **_adopted(entries),
+                **_adopted(row, entries, rotation),
             )
         if last:
             self._given_up.add((lease.account, lease.token))
@@ -329,11 +329,15 @@ def _tried(row: tables.Row, entries: Sequence[Draft], now: datetime) -> tables.R
     return {}
 
 
-def _adopted(entries: Sequence[Draft]) -> tables.Row:
-    """Keep what an operator adopts, from before it is written to Vault."""
+def _adopted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | None) -> tables.Row:
+    """Keep what an operator adopts: from before it is written to Vault until it is replaced."""
     intents = (draft.detail for draft in entries if draft.event == "intent")
     ids = [each["secret_id"] for each in intents if each.get("operation") == "adopt"]
-    return {"adopted_id": ids[-1]} if ids else {}
+    if ids:
+        return {"adopted_id": ids[-1]}
+    is_verified = any((draft.event, draft.step) == ("done", Step.VERIFY) for draft in entries)
+    is_other = rotation is not None and rotation.new_id != row["adopted_id"]
+    return {"adopted_id": None} if is_verified and is_other else {}
 
 
 #: Events that a pass ends with when it came to nothing.

@@ -11,6 +11,7 @@ from sqlalchemy import (
     RowMapping,
     and_,
     bindparam,
+    not_,
     or_,
     select,
     union,
@@ -18,7 +19,7 @@ from sqlalchemy import (
 
 from rotator.ledger import process, tables
 from rotator.ledger.rows import from_row
-from rotator.model import Rotation, Step
+from rotator.model import LONGEST_GATE_WAIT, Rotation, Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +33,9 @@ class Due:
 
 def due(connection: Connection, now: datetime) -> list[Due]:
     """Give all that is due, whoever is working on it, the longest first."""
-    names = connection.execute(_DUE_NAMES, {"of_now": now}).scalars()
-    opened = connection.execute(_READY_ROTATIONS, {"of_now": now}).mappings()
+    times = {"of_now": now, "of_latest": now + LONGEST_GATE_WAIT}
+    names = connection.execute(_DUE_NAMES, times).scalars()
+    opened = connection.execute(_READY_ROTATIONS, times).mappings()
     rotations = {row["account"]: from_row(row) for row in opened}
     return [Due(name=name, rotation=rotations.get(name)) for name in names]
 
@@ -55,8 +57,9 @@ def lock_due(  # noqa: PLR0913  # all but two by name
     among = {"of_names": [*names]}
     owners = connection.execute(_OWNERS, among).scalars()
     dead = [each for each in owners if each != owner and process.is_dead(each)]
-    known = {"of_now": now, "of_clock": clock, "of_dead": dead, "at_most": limit}
-    return connection.execute(_DUE_AND_FREE, among | known).mappings().all()
+    times = {"of_now": now, "of_latest": now + LONGEST_GATE_WAIT, "of_clock": clock}
+    known = {"of_dead": dead, "at_most": limit}
+    return connection.execute(_DUE_AND_FREE, among | times | known).mappings().all()
 
 
 def _is_due(among: BindParameter[Sequence[str]] | None = None) -> ColumnElement[bool]:
@@ -68,8 +71,7 @@ def _is_due(among: BindParameter[Sequence[str]] | None = None) -> ColumnElement[
     """
     account, rotation = tables.account.c, tables.rotation.c
     waiting = _OPEN_ROTATIONS.where(
-        rotation.account == account.name,
-        or_(rotation.delete_due_at > _NOW, rotation.gate_retry_at > _NOW),
+        rotation.account == account.name, or_(rotation.delete_due_at > _NOW, _waits_at_gate())
     )
     come = select(account.name).where(account.next_due_at <= _NOW, ~waiting.exists())
     ready = select(rotation.account).where(rotation.closed_at.is_(None), _is_ready())
@@ -101,12 +103,24 @@ def _is_ready() -> ColumnElement[bool]:
     """Whether a rotation has no grace and no gate to wait for."""
     due_at, gate_at = tables.rotation.c.delete_due_at, tables.rotation.c.gate_retry_at
     is_out_of_grace = or_(due_at.is_(None), due_at <= _NOW)
-    return and_(is_out_of_grace, or_(gate_at.is_(None), gate_at <= _NOW))
+    return and_(is_out_of_grace, or_(gate_at.is_(None), not_(_waits_at_gate())))
+
+
+def _waits_at_gate() -> ColumnElement[bool]:
+    """Whether a gate is not to be asked again yet, or a window not to be looked for.
+
+    No gate waits for longer than it was meant to from now: a later time was told by a clock that
+    was ahead then, and has been put right.
+    """
+    gate, retry_at = tables.rotation.c.gate, tables.rotation.c.gate_retry_at
+    return and_(retry_at > _NOW, or_(gate.is_(None), retry_at <= _LATEST))
 
 
 # -- Statements, put together once: that takes longer than to execute them. ------------------
 
 _NOW = bindparam("of_now", type_=tables.Instant())
+#: When a gate is asked again at the latest that was asked just now.
+_LATEST = bindparam("of_latest", type_=tables.Instant())
 _OPEN_ROTATIONS = select(tables.rotation).where(tables.rotation.c.closed_at.is_(None))
 _READY_ROTATIONS = _OPEN_ROTATIONS.where(_is_ready())
 _LONGEST_FIRST = tables.account.c.next_due_at, tables.account.c.name

@@ -55,7 +55,7 @@ account = Table(
     Column("current_since", Instant),
     Column("seen_at", Instant),
     Column("drift", Text),
-    #: What an operator had written to Vault last, or began to.
+    #: What an operator had written to Vault, or began to; null once a rotation has replaced it.
     Column("adopted_id", Text),
     #: When the next rotation is due; null until the current secret's age is known.
     Column("next_due_at", Instant),

@@ -19,7 +19,7 @@ def timestamp(header: str) -> float | None:
 
 
 def lead(date: str | None, came_at: float) -> timedelta:
-    """Give how far a clock that said `came_at`, in seconds since 1970, was ahead of `date`.
+    """Give how far a clock that says `came_at`, in seconds since 1970, is ahead of `date`.
 
     `date` is the Date header of the answer that came then. Negative where the clock was behind;
     zero where they agree, and where the header tells no time.

@@ -21,7 +21,7 @@ class Secrets:
 
     @property
     def clock_lead(self) -> timedelta:
-        """How far this machine's clock was ahead of Vonage's; see `Issuer.clock_lead`."""
+        """How far this machine's clock is ahead of Vonage's; see `Issuer.clock_lead`."""
         return self._transport.clock_lead
 
     def list_secrets(self, credential: Credential, api_key: str) -> tuple[Secret, ...]:

@@ -87,7 +87,8 @@ class Transport:
                 "User-Agent": f"rotator/{_own_version()}",
             }
         )
-        #: The Date header of the answer that came last, and when it came: seconds since 1970.
+        #: The Date header of the answer that came last of those that had one, and when it came, by
+        #: the clock that nobody sets.
         self._dated: tuple[str | None, float] = (None, 0.0)
 
     def __enter__(self) -> Self:
@@ -102,13 +103,14 @@ class Transport:
 
     @property
     def last_date(self) -> str | None:
-        """The Date header of the answer that came last; None before the first one."""
+        """The Date header that came last; None where no answer had one."""
         return self._dated[0]
 
     @property
     def clock_lead(self) -> timedelta:
-        """How far this machine's clock was ahead when the last answer came; see `Issuer`."""
-        return lead(*self._dated)
+        """How far this machine's clock is ahead, by the last answer that told; see `Issuer`."""
+        date, came_at = self._dated
+        return lead(date, self._wall_clock() - (self._clock() - came_at))
 
     def send(self, call: Call, read: Callable[[Answer], T]) -> T:
         """Send `call`, repeating it where that is safe, and give what `read` makes of the answer.
@@ -162,7 +164,8 @@ class Transport:
             body = _received(response)
         finally:
             response.close()
-        self._dated = response.headers.get("Date"), self._wall_clock()
+        if date := response.headers.get("Date"):
+            self._dated = date, self._clock()
         return Answer(status=response.status_code, headers=response.headers, body=body)
 
     def _request(self, call: Call) -> httpx.Request:

@@ -17,7 +17,6 @@ from tests.exploration.world import (
     World,
     WriteCurrent,
     WritePending,
-    when,
 )
 
 #: The steps whose intent covers each kind of effect.
@@ -146,16 +145,13 @@ def _is_not_resting(world: World, secret_id: str, sender: Sender) -> None:
     is_evicted = world.intent and world.intent.step == "evict" and sender.may_evict_foreign
     if is_evicted:
         return
-    if secret_id == resting_id and world.now < until and not is_asked:
+    if secret_id == resting_id and world.true < until and not is_asked:
         raise Violation("I7", f"{secret_id} is about to be deleted, and its grace is not over")
 
 
 def _is_out_of_grace(world: World, rotation: Rotation, asked: timedelta | None) -> None:
-    if rotation.verified_at and asked is not None and asked < rotation.grace:
-        is_over = when(world.now) >= rotation.verified_at + asked
-    else:
-        is_over = rotation.verified_at is not None and world.true >= world.rested
-    if not is_over:
+    grace = rotation.grace if asked is None else min(rotation.grace, asked)
+    if rotation.verified_at is None or world.true < world.begun + grace.total_seconds():
         raise Violation("I7", "the predecessor is about to be deleted before its grace is over")
 
 

@@ -30,6 +30,7 @@ from rotator.model import (
     Rotation,
     Secret,
     SecretValue,
+    Step,
 )
 from rotator.ports import (
     Committed,
@@ -81,12 +82,12 @@ class MemoryIssuer(Issuer):
     def __init__(self, process: "Process") -> None:
         """Answer `process`."""
         self._process, self._world = process, process.world
-        self._lead = 0.0
+        self._has_told = False
 
     @property
     def clock_lead(self) -> timedelta:
-        """Tell what the last answer did."""
-        return timedelta(seconds=self._lead)
+        """Tell what the last answer did, and whatever was done to the clock since."""
+        return timedelta(seconds=self._world.astray if self._has_told else 0.0)
 
     def list_secrets(self, credential: Credential, api_key: str) -> tuple[Secret, ...]:
         """List what is live, if the credential is accepted."""
@@ -96,7 +97,7 @@ class MemoryIssuer(Issuer):
         answer = self._process.at("list", ways, "unanswered", detail=value)
         if answer == "unanswered":
             raise IssuerUnavailable
-        self._lead = self._world.astray
+        self._has_told = True
         self._world.heard(value, accepted=answer != "401")
         if answer == "401":
             raise CredentialRefused
@@ -368,8 +369,13 @@ class MemoryLedger(Ledger):
         world = self._world
         if world.relapses and (rotation and rotation != world.rotation):
             world.remember()
-        if rotation:
-            self._grace(world.rotation, rotation)
+        opened = world.rotation
+        if rotation and rotation.verified_at != (opened.verified_at if opened else None):
+            world.begun = world.true
+        resting_id = world.resting[0] if world.resting else None
+        if rotation and rotation.verified_at and rotation.predecessor_id == resting_id:
+            until = world.begun + rotation.grace.total_seconds()
+            world.resting = (resting_id or "", until)
         if rotation and rotation.closed_at:
             world.closed = (*world.closed, rotation)
             world.rotation = None
@@ -380,18 +386,10 @@ class MemoryLedger(Ledger):
             world.intent = _intent(lease, draft, world.hold)
             if draft.event == "intent" and draft.detail.get("operation") == "adopt":
                 world.adopted_id = str(draft.detail["secret_id"])
+            elif (draft.event, draft.step) == ("done", Step.VERIFY):
+                is_own = rotation is not None and rotation.new_id == world.adopted_id
+                world.adopted_id = world.adopted_id if is_own else None
         self._prolong()
-
-    def _grace(self, before: Rotation | None, rotation: Rotation) -> None:
-        """Remember until when the predecessor may be in use, whatever this clock will say."""
-        world = self._world
-        if before is None or rotation.verified_at != before.verified_at:
-            world.verified = world.true
-            world.rested = world.verified + (before or rotation).grace.total_seconds()
-        elif rotation.verified_at and rotation.grace != before.grace:
-            world.rested = world.verified + rotation.grace.total_seconds()
-        if world.resting and rotation.verified_at and rotation.predecessor_id == world.resting[0]:
-            world.resting = (world.resting[0], world.rested + world.astray)
 
     def _guard(self, lease: Lease) -> None:
         if lease.token != self._world.token:

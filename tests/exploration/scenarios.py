@@ -61,7 +61,7 @@ def pushed(**more: Any) -> World:  # noqa: ANN401  # any of its facts
     )
     current = (kept(FIRST), kept(SECOND, rotation.id))
     world = tidy(live=(FIRST, SECOND), current=current, rotation=rotation, pushed=rotation.id)
-    return replace(world, **more)
+    return replace(world, begun=BEGIN, **more)
 
 
 def accounts(
@@ -88,6 +88,7 @@ ASKED = Asked()
 RESUMED = Asked(request=Request(reason=None))
 WAITED = Asked(wait=True)
 HURRIED = Asked(request=Request(reason="asked", grace=NONE))
+SHORTENED = Asked(request=Request(reason="asked", grace=GRACE / 2))
 #: What operators may adopt.
 ADOPTIONS = (
     Asked(adopts=Adopts(number=0)),
@@ -279,6 +280,7 @@ ASTRAY_GRACE = Scenario(
     name="a clock that jumps, and a grace",
     worlds=(tidy(jumps=1), tidy(jumps=1, astray=-1000.0), tidy(jumps=1, astray=1000.0)),
     accounts=accounts(grace=GRACE),
+    asked=(ASKED, SHORTENED),
     bounds=Bounds(faults=0),
     may_refuse=True,
 )

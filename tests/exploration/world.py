@@ -177,9 +177,8 @@ class World:
     jumps: int = 0
     #: How far it is ahead of Vonage's, in seconds.
     astray: float = 0.0
-    #: When the grace of the open rotation began and is over, by Vonage's clock.
-    verified: float = 0.0
-    rested: float = 0.0
+    #: When the grace of the open rotation began, by Vonage's clock.
+    begun: float = 0.0
     #: How often an operator may adopt a secret.
     adoptions: int = 0
     #: Values that the operator keeps: what was adopted, or stands in an older version at Vault.
@@ -195,7 +194,8 @@ class World:
     #: The rotation that the hooks were told of.
     told: str | None = None
     completed: int = 0
-    #: The secret that was replaced last, and until when consumers may go on using it.
+    #: The secret that was replaced last, and until when, by Vonage's clock, consumers may go on
+    #: using it.
     resting: tuple[str, float] | None = None
     #: Counts names, so that none is used twice.
     serial: int = 100
@@ -280,8 +280,7 @@ class World:
                 self.lags,
                 self.jumps,
                 self.astray,
-                (self.jumps or self.astray) and rotation and rotation.verified_at and self.rested,
-                (self.jumps or self.astray) and rotation and rotation.verified_at and self.verified,
+                (self.jumps or self.astray) and rotation and rotation.verified_at and self.begun,
             ),
             (self.lags and self.current_before, self.lags and self.pending_before),
             (self._is_resting_apart() and self.resting),
@@ -333,8 +332,6 @@ class World:
             self.lingering = replace(self.lingering, since=self.lingering.since + seconds)
         if self.in_flight:
             self.in_flight = replace(self.in_flight, until=self.in_flight.until + seconds)
-        if self.resting:
-            self.resting = (self.resting[0], self.resting[1] + seconds)
 
     def forget(self) -> None:
         """Let a process end: nobody remembers the lease, or which versions there were."""

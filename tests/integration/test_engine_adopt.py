@@ -84,6 +84,43 @@ def test_an_adoption_that_stood_still_for_too_long_writes_nothing(tmp_path: Path
         assert scene.adopt(only.value).vault_version == version + 2
 
 
+def test_what_was_put_back_by_hand_may_be_adopted(tmp_path: Path) -> None:
+    """From then on it is what was adopted last, though Vault had it with its note already."""
+    with Scene(tmp_path, on_foreign=OnForeign.EVICT_OLDEST, rotated_before=True) as scene:
+        foreign_id, old_id = scene.make_foreign(), scene.secrets()[0].id
+        scene.adopt(OTHER, secret_id=foreign_id)
+        scene.roll_back()
+        adopted, again = scene.adopt(None), scene.adopt(None)
+        scene.witness.foreign.clear()
+        done = scene.attempt()
+
+        assert (adopted.secret.id, adopted.is_written, again.is_written) == (old_id, True, False)
+        assert done.outcome is Outcome.COMPLETED
+        assert {secret.id for secret in scene.secrets()} == {done.new_secret_id}
+
+
+def test_what_is_adopted_again_is_not_evicted_as_what_was_replaced(tmp_path: Path) -> None:
+    """A list that lagged had its rotation end without deleting it; a standby hides its return."""
+    with Scene(tmp_path, grace=HOUR, rotated_before=True) as scene:
+        scene.attempt()
+        old, new = scene.secrets()
+        made = f"{new.created_at:%Y-%m-%dT%H:%M:%SZ}"
+        listed = {"_embedded": {"secrets": [{"id": new.id, "created_at": made}]}}
+        scene.world.vonage.faults.add(Fault("status", method="GET", status=200, body=listed))
+        scene.clock.advance(hours=2)
+        done = scene.resume()
+        scene.adopt(old.value, secret_id=old.id)
+        scene.world.vault.stale_reads = 9
+        refused = scene.attempt()
+        scene.world.vault.stale_reads = 0
+
+        assert done.outcome is Outcome.COMPLETED
+        assert refused.error is not None
+        assert refused.error.code == "unsafe-delete"
+        assert {secret.id for secret in scene.secrets()} == {old.id, new.id}
+        assert scene.look().works
+
+
 def test_other_fields_are_kept(tmp_path: Path) -> None:
     """What is not rotator's in the entry stays; a dead value is replaced."""
     with Scene(tmp_path) as scene:

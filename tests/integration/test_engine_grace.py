@@ -1,6 +1,7 @@
 """Graces: waiting them out, ending them, and what is asked for meanwhile."""
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +81,95 @@ def test_a_clock_that_was_behind_does_not_end_a_grace(tmp_path: Path) -> None:
         assert (early.outcome, late.outcome) == (Outcome.AWAITING_DELETION, Outcome.COMPLETED)
 
 
-def test_no_grace_asks_no_clock(tmp_path: Path) -> None:
-    """`--grace 0s` means now, whatever any clock says."""
+def test_nor_does_one_that_is_put_back_at_the_last_moment(tmp_path: Path) -> None:
+    """After Vonage's last answer, and before the new value is verified in Vault."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        put_back = partial(setattr, scene, "clock_lead", -3 * HOUR)
+        scene.calls.plan("before", "store.read_version", 1, put_back)
+        scene.attempt()
+        scene.clock_lead = NONE
+        scene.clock.advance(hours=23, minutes=59)
+        early = scene.resume()
+
+        assert early.outcome is Outcome.AWAITING_DELETION
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_nor_does_it_end_a_shorter_one_that_is_asked_for(tmp_path: Path, *, waits: bool) -> None:
+    """Be it by the pass that rotates and waits, or by one that comes later."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.clock_lead = -3 * HOUR
+        put_right = partial(setattr, scene, "clock_lead", NONE)
+        scene.clock.wakers.append(put_right)
+        begun = scene.clock.elapsed
+        first = scene.attempt(grace=HOUR if waits else None, wait=waits)
+        put_right()
+        scene.clock.advance(minutes=0 if waits else 59)
+        early = scene.resume() if waits else scene.attempt(grace=HOUR)
+        scene.clock.advance(minutes=0 if waits else 1)
+        late = first if waits else scene.attempt(grace=HOUR)
+
+        assert early.outcome is (Outcome.IDLE if waits else Outcome.REFUSED)
+        assert late.outcome is Outcome.COMPLETED
+        assert scene.clock.elapsed - begun >= HOUR.total_seconds()
+
+
+def test_a_grace_that_begins_anew_is_not_ended_either(tmp_path: Path) -> None:
+    """What was pushed is put back by a clock that is behind."""
+    with Scene(tmp_path, grace=GRACE, rotated_before=True) as scene:
+        scene.attempt()
+        new = scene.secrets()[1]
+        scene.roll_back()
+        scene.clock_lead = -3 * HOUR
+        scene.adopt(new.value)
+        scene.clock_lead = NONE
+        scene.clock.advance(hours=23, minutes=59)
+        early = scene.resume()
+        scene.clock.advance(minutes=1)
+        late = scene.resume()
+
+        assert (early.outcome, late.outcome) == (Outcome.AWAITING_DELETION, Outcome.COMPLETED)
+
+
+def test_what_a_wrong_clock_told_is_not_waited_for(tmp_path: Path) -> None:
+    """It is put right while `--wait` waits for it: the grace ends when it would have."""
+    with Scene(tmp_path, grace=2 * HOUR) as scene:
+
+        def is_ahead() -> bool:
+            return HOUR < timedelta(seconds=scene.clock.elapsed) < 1.5 * HOUR
+
+        scene.clock.wakers.append(
+            lambda: setattr(scene, "clock_lead", timedelta(days=60) if is_ahead() else NONE)
+        )
+        report = scene.attempt(wait=True)
+
+        assert report.outcome is Outcome.COMPLETED
+        assert scene.events().count("gate-shut wait") == 1
+        assert 2 * HOUR <= timedelta(seconds=scene.clock.elapsed) < 2.1 * HOUR
+
+
+def test_a_clock_that_is_put_right_lets_the_daemon_go_on(tmp_path: Path) -> None:
+    """Though by the wrong one the deletion was to be tried again in two months."""
     with Scene(tmp_path, grace=GRACE) as scene:
         scene.attempt()
-        scene.clock_lead = 72 * HOUR
+        scene.clock_lead = timedelta(days=60)
+        scene.clock.advance(hours=1)
+        scene.resume()
+        scene.clock_lead = NONE
+        early = scene.book.due(scene.clock.now())
+        scene.clock.advance(hours=23)
+        late = scene.book.due(scene.clock.now())
+
+        assert (early, [each.name for each in late]) == ([], [NAME])
+
+
+@pytest.mark.parametrize(("begun", "ended"), [(0, 72), (-72, -72), (-72, 0)])
+def test_no_grace_asks_no_clock(tmp_path: Path, begun: int, ended: int) -> None:
+    """`--grace 0s` means now, whatever any clock says."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.clock_lead = begun * HOUR
+        scene.attempt()
+        scene.clock_lead = ended * HOUR
         report = scene.attempt(grace=NONE)
 
         assert report.outcome is Outcome.COMPLETED
@@ -125,6 +210,22 @@ def test_asking_again_within_the_grace_is_refused(tmp_path: Path) -> None:
         assert "2026-11-24 07:28:00 UTC" in again.error.message
         assert again.rotation_id == first.rotation_id
         assert len(scene.history()) == 2
+
+
+def test_a_clock_that_is_ahead_is_named_before_the_first_try(tmp_path: Path) -> None:
+    """A dry run says the same as the pass that finds it, and what to do about it."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.attempt()
+        scene.clock_lead = 3 * HOUR
+        scene.clock.advance(hours=22)
+        foreseen, *_ = scene.engine.plan(scene.accounts[NAME], Request(reason="asked"))
+        found = scene.attempt()
+
+        assert foreseen.error is not None
+        assert foreseen.error == found.error
+        assert foreseen.error.code == "gate-shut"
+        assert "3:00:00 ahead of Vonage's" in foreseen.error.message
+        assert "timedatectl" in (foreseen.error.hint or "")
 
 
 def test_a_dry_run_within_the_grace_is_refused_likewise(tmp_path: Path) -> None:

@@ -203,6 +203,27 @@ def test_what_is_adopted_is_remembered(
     assert book.recall("a").adopted_id == known
 
 
+@pytest.mark.parametrize(
+    ("new_id", "events", "known"),
+    [
+        ("s2", (("done", Step.VERIFY),), None),
+        # What was adopted is what the rotation made.
+        ("s1", (("done", Step.VERIFY),), "s1"),
+        ("s2", (("done", Step.PUSH), ("intent", Step.VERIFY)), "s1"),
+    ],
+)
+def test_what_is_adopted_is_remembered_until_it_is_replaced(
+    book: Book, lease: Lease, new_id: str, events: tuple[tuple[str, Step], ...], known: str | None
+) -> None:
+    """By a rotation whose secret was seen in Vault; from then on it is the ledger's own."""
+    detail = {"by": "operator", "operation": "adopt", "secret_id": "s1"}
+    commit(book, lease, entries=[Draft(event="intent", step=Step.PUSH, detail=detail)])
+    drafts = [Draft(event=event, step=step, detail={}) for event, step in events]
+    commit(book, lease, entries=drafts, rotation=replace(ROTATION, new_id=new_id))
+
+    assert book.recall("a").adopted_id == known
+
+
 # -- Rotations. ----------------------------------------------------------------------------
 
 

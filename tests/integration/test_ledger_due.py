@@ -18,6 +18,7 @@ from rotator.ports import Draft, Lease, Sighting
 from tests.harness.samples import NOW, rotation
 
 HOUR = timedelta(hours=1)
+QUARTER = timedelta(minutes=15)
 OPEN = rotation(account="a", opened_at=NOW - 48 * HOUR)
 
 
@@ -69,6 +70,17 @@ def test_what_is_due_is_claimed_once(book: Book) -> None:
         (NOW + HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR, gate_retry_at=NOW), True),
         (NOW + HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR, gate_retry_at=NOW + HOUR), False),
         (NOW - HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR, gate_retry_at=NOW + HOUR), False),
+        # Later than any gate is asked again: the clock that said so has been put right.
+        (
+            NOW + HOUR,
+            replace(OPEN, verified_at=NOW - 25 * HOUR, gate="g", gate_retry_at=NOW + QUARTER),
+            False,
+        ),
+        (
+            NOW - HOUR,
+            replace(OPEN, verified_at=NOW - 25 * HOUR, gate="g", gate_retry_at=NOW + HOUR),
+            True,
+        ),
         # A closed one is history.
         (NOW + HOUR, replace(OPEN, closed_at=NOW - HOUR), False),
         (NOW, replace(OPEN, verified_at=NOW, closed_at=NOW - HOUR), True),

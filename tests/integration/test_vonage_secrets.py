@@ -65,6 +65,7 @@ def test_an_answer_tells_how_far_the_clock_is_ahead(seconds: int) -> None:
             rest_url=dated.url,
             timeout=60,
             max_requests_per_second=1e6,
+            clock=lambda: 0.0,
             wall_clock=lambda: began + seconds,
         ) as transport,
     ):
@@ -75,6 +76,35 @@ def test_an_answer_tells_how_far_the_clock_is_ahead(seconds: int) -> None:
 
         assert before == timedelta()
         assert secrets.clock_lead == timedelta(seconds=seconds if abs(seconds) > 60 else 0)
+
+
+def test_what_an_answer_told_counts_until_another_tells() -> None:
+    """The clock may be set after it, and some answer may have no Date: a proxy's, for one."""
+    began = datetime(2026, 11, 23, 7, 28, tzinfo=UTC).timestamp()
+    elapsed, shift = 0.0, 0.0
+    with (
+        VonageSimulator(clock=lambda: int(began + elapsed) * 10**9) as dated,
+        Transport(
+            api_url=dated.url,
+            rest_url=dated.url,
+            timeout=5,
+            max_requests_per_second=1e6,
+            clock=lambda: elapsed,
+            wall_clock=lambda: began + elapsed + shift,
+        ) as transport,
+    ):
+        dated.add_account(KEY, SECRET, created_at=OLD)
+        secrets: Issuer = Secrets(transport)
+        secrets.list_secrets(CREDENTIAL, KEY)
+        elapsed, shift = 300.0, -7200.0
+        put_back = secrets.clock_lead
+        dated.faults.add(Fault("status", status=401, headers={"Date": ""}))
+        with pytest.raises(CredentialRefused):
+            secrets.list_secrets(CREDENTIAL, KEY)
+
+        assert put_back == timedelta(hours=-2)
+        assert secrets.clock_lead == timedelta(hours=-2)
+        assert transport.last_date == "Mon, 23 Nov 2026 07:28:00 GMT"
 
 
 def test_the_life_of_a_secret(vonage: VonageSimulator, secrets: Secrets) -> None:

@@ -49,6 +49,7 @@ def test_roles_go_from_certain_to_unknown() -> None:
         (replace(VIEW, secrets=VIEW.secrets[:1]), "held", "the account's only one"),
         (replace(VIEW, rotation=replace(WAITING, predecessor_id="other")), "other", "belongs to"),
         (replace(VIEW, rotation=replace(ROTATING, new_id="other")), "other", "belongs to"),
+        (replace(VIEW, adopted_id="other"), "other", "was adopted last"),
     ],
 )
 def test_what_may_be_in_use_is_not_deleted(view: View, secret_id: str, why: str) -> None:
@@ -88,6 +89,17 @@ def test_nothing_is_seen_without_a_credential() -> None:
 
     with pytest.raises(CredentialRefused, match="every credential"):
         View.of(account("a"), sight)
+
+
+def test_what_was_adopted_is_seen() -> None:
+    """The ledger knows it, whatever Vault shows."""
+    world = Observation(
+        seen_at=NOW, listed=VIEW.secrets, current=None, pending=None, rotation=None, adopted_id="x"
+    )
+    pending = StoredPending(version=0)
+    sight = Sight(world=world, current=None, pending=pending, credential=VIEW.credential)
+
+    assert View.of(account("a"), sight).adopted_id == "x"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from rotator.config import load
-from rotator.doctor import accounts, files
+from rotator.doctor import accounts, clock, files
+from rotator.doctor.check import Verdict
 from rotator.model import CurrentEntry, Note, Observation, Secret, Step
 from rotator.wiring import Wiring
 from tests.harness.samples import NOW, rotation
@@ -101,3 +102,9 @@ def test_a_secret_file_is_its_owners_alone(tmp_path: Path, mode: int, verdict: s
     path.chmod(mode)
 
     assert files._check("vault.auth.token_file", path).verdict == verdict
+
+
+@pytest.mark.parametrize("date", [None, "soon", "Tue, 14 Nov 2023 22:13:20 +99999999999999"])
+def test_a_header_that_is_no_date_is_no_error(date: str | None) -> None:
+    """The server does not tell its time."""
+    assert clock.check("vonage", date, NOW).verdict is Verdict.WARNING

@@ -129,6 +129,7 @@ COMMAND = 'command = ["/bin/true"]'
             "is not one of json, slack",
         ),
         ('on = ["gate"]\nurl = "https://a.b"\nformat = "slack"', "would always be open"),
+        ('on = ["gate"]\ncommand = ["/usr/bin/clock"]', "waits for this machine's clock"),
         (f'on = ["pushed"]\n{COMMAND}\n[[hooks]]\non = ["gate"]\n{COMMAND}', "is already that of"),
         (f'on = ["pushed"]\n{COMMAND}\nsecret = "s"', "a secret is never written"),
     ],

@@ -109,8 +109,8 @@ DELETING = table(
         Delete(secret_id="old"),
     ),
     ({"clock_lead": HOUR, "request": Request(reason=None, grace=GRACE - HOUR)}, DELETE),
-    ({"clock_lead": HOUR, "request": Request(reason=None, grace=timedelta())}, DELETE),
-    ({"clock_lead": HOUR, "rotation__grace": timedelta()}, DELETE),
+    ({"clock_lead": 2 * GRACE, "request": Request(reason=None, grace=timedelta())}, DELETE),
+    ({"clock_lead": 2 * GRACE, "rotation__grace": timedelta()}, DELETE),
     ({"clock_lead": HOUR, "rotation__predecessor_id": "gone"}, Close()),
     # (b) Vault's value has just authenticated
     ({"seen_at": STALE}, Look()),

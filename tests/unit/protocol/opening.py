@@ -57,14 +57,14 @@ OPENING = table(
         {"listed": WITH_ALIEN, "policy__on_foreign": OnForeign.EVICT_OLDEST, "adopted_id": "old"},
         Open(predecessor_id="old"),
     ),
-    # Superseded since it was adopted, it is the ledger's own.
+    # Nor where a rotation had replaced it before it was adopted again.
     (
         {
             "listed": WITH_ALIEN,
             "expendable_ids": frozenset({"alien"}),
             "adopted_id": "alien",
         },
-        Open(predecessor_id="old"),
+        "unsafe-delete",
     ),
     (
         {"listed": WITH_ALIEN, "expendable_ids": frozenset({"alien"}), "seen_at": STALE},
