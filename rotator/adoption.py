@@ -76,13 +76,7 @@ class Adoption:
 
     @cached_property
     def _journal(self) -> Journal:
-        return Journal(
-            ledger=self.means.ledger,
-            lease=self.lease,
-            now=self.means.now,
-            monotonic=self.means.monotonic,
-            listener=self.means.listener,
-        )
+        return self.means.journal(self.lease)
 
     @cached_property
     def _memory(self) -> Memory:

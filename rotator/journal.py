@@ -16,7 +16,7 @@ class Journal:
     ledger: Ledger
     lease: Lease
     now: Callable[[], datetime]
-    #: Must go on counting while the process is stopped.
+    #: Must go on counting while the process is stopped, or the machine suspended.
     monotonic: Callable[[], float]
     #: Told every entry right after it was committed: account name and entry.
     listener: Callable[[str, Draft], None]

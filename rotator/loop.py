@@ -103,14 +103,7 @@ class Pass:
     @classmethod
     def on(cls, account: Account, lease: Lease, means: Means) -> "Pass":
         """Begin a pass on `account` under `lease`."""
-        journal = Journal(
-            ledger=means.ledger,
-            lease=lease,
-            now=means.now,
-            monotonic=means.monotonic,
-            listener=means.listener,
-        )
-        return cls(means=means, account=account, journal=journal)
+        return cls(means=means, account=account, journal=means.journal(lease))
 
     @cached_property
     def _effects(self) -> Effects:

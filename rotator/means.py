@@ -7,14 +7,26 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from rotator import composition
+from rotator.journal import Journal
 from rotator.model import Account, Rotation
 from rotator.observer import Observer
-from rotator.ports import Draft, Hooks, Issuer, Ledger, Store
+from rotator.ports import Draft, Hooks, Issuer, Lease, Ledger, Store
 
 
 def utc_now() -> datetime:
     """Give the present time."""
     return datetime.now(UTC)
+
+
+def steady() -> float:
+    """Give seconds that nobody sets, and that also pass while the machine is suspended.
+
+    Python's monotonic clock stands still then, and another machine may have taken a lease over.
+    """
+    return time.clock_gettime(_STEADY)
+
+
+_STEADY: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class NoHooks(Hooks):
@@ -64,11 +76,21 @@ class Means:
     draw: Callable[[int], str] = composition.draw
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     now: Callable[[], datetime] = utc_now
-    #: Must go on counting while the process is stopped.
-    monotonic: Callable[[], float] = time.monotonic
+    #: Must go on counting while the process is stopped, or the machine suspended.
+    monotonic: Callable[[], float] = steady
     sleep: Callable[[float], None] = time.sleep
     #: Asked before each step: whether this process is to end, and passes with it.
     should_stop: Callable[[], bool] = lambda: False
+
+    def journal(self, lease: Lease) -> Journal:
+        """Give what a pass under `lease` writes to."""
+        return Journal(
+            ledger=self.ledger,
+            lease=lease,
+            now=self.now,
+            monotonic=self.monotonic,
+            listener=self.listener,
+        )
 
     def observer(self) -> Observer:
         """Give what a pass looks with."""

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from rotator.errors import CredentialRefused, RotatorError
+from rotator.journal import Journal
 from rotator.model import Account, Credential, Rotation, Secret
 from rotator.observer import Sight
-from rotator.ports import Draft, Lease
+from rotator.ports import Draft
 from rotator.protocol import held_id
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Hand:
 
     wiring: "Wiring"
     account: Account
-    lease: Lease
+    journal: Journal
 
     def look(self) -> View:
         """Look at the account as it is now."""
@@ -100,8 +101,14 @@ class Hand:
     def perform(
         self, operation: str, effect: "Callable[[], Done]", secret_id: str | None = None
     ) -> Done:
-        """Record that `operation` is about to be tried, try it, and record what became of it."""
+        """Record that `operation` is about to be tried, try it, and record what became of it.
+
+        Raises:
+            LeaseLost: this process stood still for so long that another may be at work.
+            RotatorError: it did not work, or may have.
+        """
         self._record("intent", operation=operation, secret_id=secret_id)
+        self.journal.check_lease()
         try:
             done = effect()
         except RotatorError as error:
@@ -115,9 +122,8 @@ class Hand:
     def _record(self, event: str, **detail: str | None) -> None:
         known = {key: value for key, value in detail.items() if value is not None}
         draft = Draft(event=event, step=None, detail={"by": "operator", **known})
-        self.wiring.book.commit(
-            self.lease, rotation=None, entries=[draft], sighting=None, now=datetime.now(UTC)
-        )
+        self.journal.drafts.append(draft)
+        self.journal.commit(None, None, last=False)
 
 
 @contextmanager
@@ -129,6 +135,6 @@ def hand(wiring: "Wiring", account: Account) -> Iterator[Hand]:
     """
     lease = wiring.book.claim(account.name, datetime.now(UTC))
     try:
-        yield Hand(wiring=wiring, account=account, lease=lease)
+        yield Hand(wiring=wiring, account=account, journal=wiring.engine().journal(lease))
     finally:
         wiring.book.release(lease)
