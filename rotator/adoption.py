@@ -286,8 +286,9 @@ class Adoption:
         return rotation.vault_version or (entry.version if is_noted else None)
 
     def _draft(self, event: str, secret_id: str, **detail: str | int) -> Draft:
-        told: dict[str, str | int | bool | None] = {"by": "operator", "operation": "adopt"}
-        return Draft(event=event, step=Step.PUSH, detail=told | {"secret_id": secret_id} | detail)
+        told = {"by": "operator", "operation": "adopt", "secret_id": secret_id}
+        over = self._base.entry.version
+        return Draft(event=event, step=Step.PUSH, detail={**told, "over": over, **detail})
 
     def _commit(self, drafts: list[Draft], rotation: Rotation | None = None) -> None:
         self._journal.drafts += drafts

@@ -287,6 +287,13 @@ class Rotation:
     outcome: str | None = None
     error_code: str | None = None
 
+    def replaces(self, adopted_id: str | None, *, over: int) -> bool:
+        """Whether what an operator adopted, `over` that version, is replaced by what was pushed.
+
+        Not by what was pushed before the adoption, which a standby that lags may show after it.
+        """
+        return (self.vault_version or 0) > over and self.new_id != adopted_id
+
     @property
     def delete_due_at(self) -> datetime | None:
         """When the predecessor may be deleted; None before the new value is verified."""
@@ -347,6 +354,8 @@ class Observation:
     #: The secret that an operator had written to Vault, and no rotation has replaced since: it is
     #: not expendable, whatever else is known of it.
     adopted_id: str | None = None
+    #: Version of the current entry that it was written over.
+    adopted_over: int = 0
     #: This pass staged the pending entry, and knows of each time that its value was sent.
     pending_is_unsent: bool = False
     #: When Vault's current value last authenticated; None if Vonage refused it.

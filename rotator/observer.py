@@ -81,6 +81,7 @@ class Observer:
             hold=memory.hold,
             expendable_ids=memory.expendable_ids,
             adopted_id=memory.adopted_id,
+            adopted_over=memory.adopted_over,
             pending_is_unrecorded=self._is_unrecorded(account, memory, pending),
             current_live_at=current_live_at,
             pending_live_at=pending_live_at,

@@ -247,6 +247,8 @@ class Memory:
     #: The secret that an operator had written to Vault, or began to, and that no rotation has
     #: replaced since; None for none.
     adopted_id: str | None = None
+    #: Version of the current entry that it was written over.
+    adopted_over: int = 0
     #: Hash of the newest entry; 64 zeros before the first.
     head: str
     #: What was wrong when the account was last looked at, named exactly; None for nothing.

@@ -378,6 +378,8 @@ def _delete_predecessor(
     # What the rotation made is not its predecessor, whatever was written down.
     if rotation.predecessor_id not in world.listed_ids - {rotation.new_id}:
         return Close()
+    if rotation.predecessor_id == world.adopted_id:
+        return refusals.adopted(rotation.account, rotation.predecessor_id)
     if held_id(world) != rotation.new_id:
         why = f"Vonage does not list secret {rotation.new_id}, which Vault holds"
         return refusals.changed(rotation.account, why)
@@ -496,7 +498,7 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
     if not expendable and account.policy.on_foreign is OnForeign.EVICT_OLDEST:
         expendable = others
     if world.adopted_id in expendable:
-        return refusals.adopted(account, world.adopted_id)
+        return refusals.adopted(account.name, world.adopted_id)
     if not expendable:
         return refusals.foreign(others)
     if current is None or world.current_live_at is None:

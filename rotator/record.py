@@ -261,7 +261,9 @@ def verified(
     verified_at = _begun_at(grace, world.clock_lead, now)
     rotation = replace(rotation, step=Step.VERIFY, verified_at=verified_at, grace=grace)
     draft = _draft("done", Step.VERIFY, rotation, vault_version=rotation.vault_version)
-    return replace(world, rotation=rotation), draft
+    is_replaced = rotation.replaces(world.adopted_id, over=world.adopted_over)
+    adopted_id = None if is_replaced else world.adopted_id
+    return replace(world, rotation=rotation, adopted_id=adopted_id), draft
 
 
 def _begun_at(grace: timedelta, clock_lead: timedelta, now: datetime) -> datetime:

@@ -170,15 +170,15 @@ def foreign(ids: list[str]) -> Refuse:
     )
 
 
-def adopted(account: Account, secret_id: str | None) -> Refuse:
-    """The slot to be freed is that of what an operator adopted, and Vault does not show."""
+def adopted(name: str, secret_id: str | None) -> Refuse:
+    """What would be deleted is what an operator adopted, and Vault does not show."""
     return Refuse(
         code="unsafe-delete",
         why=f"both slots are taken, one by secret {secret_id}, which was adopted last, while Vault "
         "shows another: a standby of Vault may lag, or someone changed the entry",
         hint=f"nothing was deleted; try again in a minute. If Vault is right, `rotator adopt "
-        f"{account.name} --from-vault` says so; if nothing uses it, `rotator secrets delete "
-        f"{account.name} {secret_id} --force`",
+        f"{name} --from-vault` says so; if nothing uses it, `rotator secrets delete "
+        f"{name} {secret_id} --force`",
     )
 
 

@@ -15,3 +15,6 @@ depends_on = None
 def upgrade() -> None:
     """Nothing is known of what was adopted before."""
     op.add_column("account", sa.Column("adopted_id", sa.Text))
+    op.add_column(
+        "account", sa.Column("adopted_over", sa.BigInteger, nullable=False, server_default="0")
+    )

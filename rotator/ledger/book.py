@@ -130,6 +130,7 @@ class Book:
             expendable_ids=frozenset(expendable),
             hold=hold_of(account) if account else None,
             adopted_id=account["adopted_id"] if account else None,
+            adopted_over=account["adopted_over"] if account else 0,
             head=account["chain_head"] if account else chain.GENESIS,
             drift=account["drift"] if account else None,
         )
@@ -331,13 +332,16 @@ def _tried(row: tables.Row, entries: Sequence[Draft], now: datetime) -> tables.R
 
 def _adopted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | None) -> tables.Row:
     """Keep what an operator adopts: from before it is written to Vault until it is replaced."""
-    intents = (draft.detail for draft in entries if draft.event == "intent")
-    ids = [each["secret_id"] for each in intents if each.get("operation") == "adopt"]
-    if ids:
-        return {"adopted_id": ids[-1]}
+    for draft in entries:
+        if draft.detail.get("operation") == "adopt" and draft.event in ("intent", "rejected"):
+            # What was certainly not written is none.
+            adopted_id = draft.detail["secret_id"] if draft.event == "intent" else None
+            return {"adopted_id": adopted_id, "adopted_over": draft.detail["over"]}
     is_verified = any((draft.event, draft.step) == ("done", Step.VERIFY) for draft in entries)
-    is_other = rotation is not None and rotation.new_id != row["adopted_id"]
-    return {"adopted_id": None} if is_verified and is_other else {}
+    if not is_verified or rotation is None:
+        return {}
+    is_replaced = rotation.replaces(row["adopted_id"], over=row["adopted_over"])
+    return {"adopted_id": None} if is_replaced else {}
 
 
 #: Events that a pass ends with when it came to nothing.

@@ -57,6 +57,8 @@ account = Table(
     Column("drift", Text),
     #: What an operator had written to Vault, or began to; null once a rotation has replaced it.
     Column("adopted_id", Text),
+    #: Version of the current entry that it was written over.
+    Column("adopted_over", BigInteger, nullable=False, server_default="0"),
     #: When the next rotation is due; null until the current secret's age is known.
     Column("next_due_at", Instant),
     #: What hooks were told last, by the kind of trouble: JSON.

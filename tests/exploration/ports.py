@@ -322,6 +322,7 @@ class MemoryLedger(Ledger):
             rotation=world.rotation,
             expendable_ids=world.expendable,
             adopted_id=world.adopted_id,
+            adopted_over=world.adopted_over,
             hold=world.hold,
             head="head",
         )
@@ -386,9 +387,12 @@ class MemoryLedger(Ledger):
             world.intent = _intent(lease, draft, world.hold)
             if draft.event == "intent" and draft.detail.get("operation") == "adopt":
                 world.adopted_id = str(draft.detail["secret_id"])
-            elif (draft.event, draft.step) == ("done", Step.VERIFY):
-                is_own = rotation is not None and rotation.new_id == world.adopted_id
-                world.adopted_id = world.adopted_id if is_own else None
+                world.adopted_over = int(draft.detail["over"] or 0)
+            elif draft.event == "rejected" and draft.detail.get("operation") == "adopt":
+                world.adopted_id = None
+            elif (draft.event, draft.step) == ("done", Step.VERIFY) and rotation:
+                is_replaced = rotation.replaces(world.adopted_id, over=world.adopted_over)
+                world.adopted_id = None if is_replaced else world.adopted_id
         self._prolong()
 
     def _guard(self, lease: Lease) -> None:

@@ -335,6 +335,12 @@ ADOPTED_REPLACED = Scenario(
     bounds=Bounds(faults=0, takeovers=1),
     may_refuse=True,
 )
+ADOPTED_AGAIN = replace(
+    ADOPTED,
+    name="an operator who adopts a secret, and a standby of Vault that lags twice",
+    worlds=(tidy(adoptions=1, lags=2),),
+    accounts=accounts(),
+)
 ADOPTED_FORGOTTEN = Scenario(
     name="an operator who adopts a secret, and a ledger that is lost",
     worlds=(tidy(adoptions=1, losses=1),),
@@ -477,6 +483,7 @@ ALL = (
     ADOPTED_LATE,
     ADOPTED_UNSEEN,
     ADOPTED_REPLACED,
+    ADOPTED_AGAIN,
     ADOPTED_FORGOTTEN,
     *LARGER,
 )

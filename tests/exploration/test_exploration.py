@@ -60,6 +60,9 @@ LONG = (
     scenarios.ASTRAY,
     scenarios.REMEMBERED,
     scenarios.PATIENT,
+    scenarios.ADOPTED_UNSEEN,
+    scenarios.ADOPTED_REPLACED,
+    scenarios.ADOPTED_AGAIN,
     scenarios.ADOPTED_FORGOTTEN,
     *scenarios.LARGER,
 )

@@ -140,6 +140,7 @@ class World:
     #: The ledger: its open rotation, the closed ones, the last entry if it is an intent.
     rotation: Rotation | None = None
     adopted_id: str | None = None
+    adopted_over: int = 0
     closed: tuple[Rotation, ...] = ()
     intent: Intent | None = None
     #: Who holds the account.
@@ -268,7 +269,7 @@ class World:
         parts = (
             (self.live, self.current, self.pending, rotation, self.in_flight, self.lingering),
             (self.expendable & ids, self.held & ids, self.harmed & values, self.unfit & values),
-            (self.kept_by_hand & values, self.adopted_id),
+            (self.kept_by_hand & values, self.adopted_id, self.adopted_over),
             (staged and self.knows(staged.entry.rotation_id)),
             (rotation and self.pushed == rotation.id, self.completed),
             (rotation and self.told == rotation.id, self.shuts),

@@ -21,6 +21,12 @@ NOW = datetime(2026, 11, 23, 7, 28, 0, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
 DRAFT = Draft(event="intent", step=Step.STAGE, detail={"code": None}, rotation_id="r1")
 ROTATION = rotation(account="a", opened_at=NOW)
+ADOPTING = Draft(
+    event="intent",
+    step=Step.PUSH,
+    detail={"by": "operator", "operation": "adopt", "secret_id": "s1", "over": 7},
+)
+PUSHED = replace(ROTATION, new_id="s2", vault_version=8)
 SIGHTING = Sighting(
     listed_ids=("old", "new"),
     current_id="new",
@@ -187,39 +193,44 @@ def test_nul_in_a_detail_is_escaped(database: Engine, book: Book, lease: Lease) 
     ("events", "known"),
     [
         (("intent",), "s1"),
-        (("intent", "rejected"), "s1"),
+        (("intent", "unknown"), "s1"),
+        (("intent", "rejected"), None),
         (("done",), None),
     ],
 )
 def test_what_is_adopted_is_remembered(
     book: Book, lease: Lease, events: tuple[str, ...], known: str | None
 ) -> None:
-    """From before it is written to Vault, whatever becomes of that."""
-    detail = {"by": "operator", "operation": "adopt", "secret_id": "s1"}
-    drafts = [Draft(event=event, step=Step.PUSH, detail=detail) for event in events]
-    commit(book, lease, entries=drafts)
+    """From before it is written to Vault, unless it certainly was not."""
+    for event in events:
+        commit(book, lease, entries=[replace(ADOPTING, event=event)])
     commit(book, lease, entries=[DRAFT])
 
     assert book.recall("a").adopted_id == known
 
 
 @pytest.mark.parametrize(
-    ("new_id", "events", "known"),
+    ("after", "events", "known"),
     [
-        ("s2", (("done", Step.VERIFY),), None),
+        (PUSHED, (("done", Step.VERIFY),), None),
         # What was adopted is what the rotation made.
-        ("s1", (("done", Step.VERIFY),), "s1"),
-        ("s2", (("done", Step.PUSH), ("intent", Step.VERIFY)), "s1"),
+        (replace(PUSHED, new_id="s1"), (("done", Step.VERIFY),), "s1"),
+        # It was pushed before the adoption.
+        (replace(PUSHED, vault_version=7), (("done", Step.VERIFY),), "s1"),
+        (PUSHED, (("done", Step.PUSH), ("intent", Step.VERIFY)), "s1"),
     ],
 )
 def test_what_is_adopted_is_remembered_until_it_is_replaced(
-    book: Book, lease: Lease, new_id: str, events: tuple[tuple[str, Step], ...], known: str | None
+    book: Book,
+    lease: Lease,
+    after: Rotation,
+    events: tuple[tuple[str, Step], ...],
+    known: str | None,
 ) -> None:
     """By a rotation whose secret was seen in Vault; from then on it is the ledger's own."""
-    detail = {"by": "operator", "operation": "adopt", "secret_id": "s1"}
-    commit(book, lease, entries=[Draft(event="intent", step=Step.PUSH, detail=detail)])
+    commit(book, lease, entries=[ADOPTING])
     drafts = [Draft(event=event, step=step, detail={}) for event, step in events]
-    commit(book, lease, entries=drafts, rotation=replace(ROTATION, new_id=new_id))
+    commit(book, lease, entries=drafts, rotation=after)
 
     assert book.recall("a").adopted_id == known
 

@@ -128,5 +128,8 @@ DELETING = table(
     ({"rotation__predecessor_id": "new"}, Close()),
     ({"listed": (NEW,)}, Close()),
     ({"listed": (NEW, ALIEN)}, Close()),
+    # nor adopted since it was replaced, whatever a standby that lags shows
+    ({"adopted_id": "old"}, "unsafe-delete"),
+    ({"adopted_id": "new"}, Delete(secret_id="old")),
     *CHANGED,
 )
