@@ -23,7 +23,8 @@ In what order, and why it is safe to die anywhere in between:
              to do so that arrives late finds nothing of what a later rotation has staged.
     hooks    Tell who wants to know that there is a new secret. Each is tried at least once before
              the predecessor can go, and again and again apart from the rotation.
-    wait     The predecessor lives on until its grace is over, and until every gate is open.
+    wait     The predecessor lives on until its grace is over, by this machine's clock and by
+             Vonage's, and until every gate is open.
     delete   See Vault's value authenticate, then delete the predecessor.
 
 Before `push` a rotation may abort: what it made is removed again. After `push` it only rolls

@@ -58,6 +58,7 @@ LONG = (
     scenarios.FAILED_OVER,
     scenarios.STANDBY,
     scenarios.ASTRAY,
+    scenarios.ASTRAY_GRACE,
     scenarios.REMEMBERED,
     scenarios.PATIENT,
     scenarios.ADOPTED_UNSEEN,
