@@ -11,6 +11,7 @@ from rotator.model import OnForeign
 from rotator.sim import Fault, SimSecret
 from tests.harness.scene import NAME, Scene
 from tests.harness.tap import Killed
+from tests.harness.witness import Seen
 from tests.integration.test_engine_adopt import HOUR, OTHER, by_hand
 
 
@@ -330,3 +331,32 @@ def test_what_is_certainly_not_adopted_is_deleted_as_before(tmp_path: Path) -> N
 
         assert scene.resume().outcome.value == "completed"
         assert [secret.id for secret in scene.secrets()] == [new.id]
+
+
+def test_a_push_from_before_an_adoption_does_not_replace_what_was_adopted(tmp_path: Path) -> None:
+    """A standby of Vault that lags shows it as if it were the last, when nobody has recorded it."""
+    with Scene(tmp_path, rotated_before=True) as scene:
+        (old,) = scene.secrets()
+        scene.calls.plan("after", "store.write_current", 1, scene.calls.kill)
+        scene.run_until_killed()
+        scene.calls.plan("after", "store.write_current", 1, scene.calls.kill)
+        with pytest.raises(Killed):
+            scene.adopt(old.value)
+        scene.clock.advance(hours=2)
+        scene.restart()
+        scene.calls.plan("after", "ledger.commit", 1, scene.calls.kill)
+        scene.run_until_killed(reason=None)
+        scene.witness.before.append(lambda seen: lag_behind(scene, seen))
+        stale = scene.resume()
+
+        assert stale.error is not None
+        assert stale.error.code == "unsafe-delete"
+        assert scene.look().value == old.value
+        assert old.id in scene.look().ids
+
+
+def lag_behind(scene: Scene, seen: Seen) -> None:
+    """Let each read of the current entry miss its newest version."""
+    is_read = seen.exchange.method == "GET"
+    if is_read and seen.exchange.path.endswith(scene.accounts[NAME].vault_path):
+        scene.world.vault.stale_reads = 1
