@@ -32,7 +32,7 @@ from rotator.ledger import schema
 from rotator.ledger.database import open_database
 from rotator.ledger.tables import rotation
 from rotator.sim import Fault
-from tests.crash.killing import KILLED, Ground, Moment, Zygote, ground
+from tests.crash.killing import KILLED, Ground, Moment, ground
 from tests.harness import figures
 
 ACCOUNTS, SUBACCOUNTS = 8, 4
@@ -80,13 +80,9 @@ def main() -> int:
 def story(seed: int, rotations: int, url: str, folder: Path) -> tuple[list[str], dict[str, int]]:
     """Soak an empty ledger; give what is not as it should be, and what happened in numbers."""
     began = time.monotonic()
-    zygote = Zygote()
-    try:
-        with ground(zygote, folder, url, accounts=ACCOUNTS, subaccounts=SUBACCOUNTS) as here:
-            seen = soak(here, random.Random(seed), rotations)
-            found, done = faults(here), completed(here)
-    finally:
-        zygote.close()
+    with ground(folder, url, accounts=ACCOUNTS, subaccounts=SUBACCOUNTS) as here:
+        seen = soak(here, random.Random(seed), rotations)
+        found, done = faults(here), completed(here)
     print(f"{done} rotations completed, {seen[f'exit {KILLED}']} kills")
     for name, times in sorted(seen.items()):
         print(f"{name:28}{times:>8}")

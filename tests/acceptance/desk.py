@@ -1,7 +1,6 @@
 """An operator's desk: simulated servers, a configuration for them, and the real command."""
 
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -9,15 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from rotator.sim import SimAccount, World
 from tests.harness import leaks
+from tests.harness.commands import ENVIRONMENT, Command, Order
 
-ROOT = Path(__file__).parents[2]
 #: Long enough for a loaded machine; nothing waits for it but a failure.
 PATIENCE = 60
 _ROTATE_NOW = "from rotator.cli.main import rotate_now; rotate_now()"
@@ -60,6 +59,7 @@ class Desk:
             f"sqlite:///{self.ledger}", self.token_file, **{"grace": "0s", **(policy or {})}
         )
         self.config.write_text(self.text)
+        self.environment = {**ENVIRONMENT, "ROTATOR_CONFIG": str(self.config)}
 
     def __enter__(self) -> Self:
         """Give itself."""
@@ -71,9 +71,15 @@ class Desk:
 
     # -- Commands. -------------------------------------------------------------------------
 
-    def run(self, *arguments: str, program: str = "rotator", **options: Any) -> Done:  # noqa: ANN401  # of `subprocess.run`
-        """Run a command to its end."""
-        with self.started(*arguments, program=program, **options) as process:
+    def run(self, *arguments: str, program: str = "rotator", text: str = "") -> Done:
+        """Run a command to its end; `text` is its input."""
+        with self.started(*arguments, program=program, text=text) as process:
+            pass
+        return self.ended(process)
+
+    def run_anew(self, *arguments: str, program: str = "rotator", **options: Any) -> Done:  # noqa: ANN401  # of `subprocess.Popen`
+        """Run a command to its end, started whole, for what only `Popen` can arrange."""
+        with self.started_anew(*arguments, program=program, **options) as process:
             pass
         return self.ended(process)
 
@@ -85,40 +91,49 @@ class Desk:
 
     @contextmanager
     def started(
+        self, *arguments: str, program: str = "rotator", text: str = ""
+    ) -> Iterator[Command]:
+        """Start a command; it is waited for at the end of the block. `text` is its input."""
+        given, out, err = (self.folder / name for name in ("in", "out", "err"))
+        for path, content in ((given, text), (out, ""), (err, "")):
+            path.write_text(content)
+        process = Command(
+            Order(
+                arguments=arguments,
+                program=program,
+                environment=self.environment,
+                stdin=given,
+                stdout=out,
+                stderr=err,
+            )
+        )
+        with _waited_for(process):
+            yield process
+
+    @contextmanager
+    def started_anew(
         self,
         *arguments: str,
         program: str = "rotator",
-        text: str = "",
         **options: Any,  # noqa: ANN401  # of `subprocess.Popen`
     ) -> Iterator[subprocess.Popen[str]]:
-        """Start a command; it is waited for at the end of the block. `text` is its input."""
+        """Start a command whole, with nothing imported before; it is waited for at the end."""
         start = ["-m", "rotator"] if program == "rotator" else ["-c", _ROTATE_NOW]
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-        environment |= {"ROTATOR_CONFIG": str(self.config)}
-        with ExitStack() as files:
-            given, out, err = (
-                files.enter_context((self.folder / name).open("w+"))
-                for name in ("in", "out", "err")
-            )
-            given.write(text)
-            given.seek(0)
-            streams = {"stdin": given, "stdout": out, "stderr": err}
+        with (self.folder / "out").open("w") as out, (self.folder / "err").open("w") as err:
+            usual: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err}
+            usual["env"] = self.environment
             process = subprocess.Popen(
                 [sys.executable, *start, *arguments],
                 text=True,
-                **({"env": environment} | streams | options),
+                **(usual | options),
             )
-        try:
+        with _waited_for(process):
             yield process
-            process.wait(PATIENCE)
-        finally:
-            process.kill()
-            process.wait()
 
-    def ended(self, process: subprocess.Popen[str]) -> Done:
+    def ended(self, process: Command | subprocess.Popen[str]) -> Done:
         """Give what an ended command left behind."""
         done = Done(
-            code=process.returncode,
+            code=process.wait(),
             out=(self.folder / "out").read_text(),
             err=(self.folder / "err").read_text(),
         )
@@ -190,3 +205,13 @@ class Desk:
         """Run one statement on the ledger's file."""
         with closing(sqlite3.connect(self.ledger)) as connection, connection:
             return connection.execute(statement, parameters).fetchall()
+
+
+@contextmanager
+def _waited_for(process: Command | subprocess.Popen[str]) -> Iterator[None]:
+    try:
+        yield
+        process.wait(PATIENCE)
+    finally:
+        process.kill()
+        process.wait()

@@ -1,10 +1,8 @@
 """The daemon as a real process, in a world of its own."""
 
-import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,8 +20,8 @@ from rotator.ledger.tables import rotation
 from rotator.ports import AccountRecord
 from rotator.sim import World
 from tests.harness import leaks
+from tests.harness.commands import ENVIRONMENT, Command, Order
 
-ROOT = Path(__file__).parents[2]
 #: Long enough for a loaded machine; nothing waits for it but a failure.
 PATIENCE = 60.0
 #: Older than a policy of 30 days allows.
@@ -69,7 +67,7 @@ class Service:
     ledger_url: str
     #: The daemon's own lines of the configuration, besides that it polls every second.
     daemon: str = 'listen = ""'
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    processes: list[Command] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Write the configuration; it polls every second."""
@@ -87,41 +85,32 @@ class Service:
         text = self.world.config(self.ledger_url, self.token_file, **policy)  # type: ignore[arg-type]
         self.config.write_text(text.replace('listen = ""', f'poll = "1s"\n{self.daemon}'))
 
-    def start(self, **environment: str) -> subprocess.Popen[bytes]:
+    def start(self, **environment: str) -> Command:
         """Start a daemon."""
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "rotator", "--config", str(self.config), "run"],
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+        process = Command(
+            Order(
+                arguments=("--config", str(self.config), "run"),
+                environment={**ENVIRONMENT, **environment},
+                stdout=self.log,
+                stderr=self.log,
             )
+        )
         self.processes.append(process)
         return process
 
-    def stop(self, process: subprocess.Popen[bytes]) -> int:
+    def stop(self, process: Command) -> int:
         """Ask a daemon to end; give its exit code."""
         process.send_signal(signal.SIGTERM)
         return process.wait(PATIENCE)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command beside the daemons."""
-        return self._python("-m", "rotator", "--config", str(self.config), *arguments)
-
-    def python(self, script: str) -> subprocess.CompletedProcess[str]:
-        """Run a script that may import rotator."""
-        return self._python("-c", script)
-
-    def _python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *arguments],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-        )
+        out, err = (self.folder / name for name in ("out", "err"))
+        for path in (out, err):
+            path.write_text("")
+        asked = ("--config", str(self.config), *arguments)
+        code = Command(Order(arguments=asked, stdout=out, stderr=err)).wait(PATIENCE)
+        return subprocess.CompletedProcess(asked, code, out.read_text(), err.read_text())
 
     # -- What there is to see. -------------------------------------------------------------
 

@@ -24,7 +24,7 @@ def answered(desk: Desk, answer: str, *arguments: str) -> Done:
     """Run a command at a terminal, and answer what it asks."""
     controller, terminal = pty.openpty()
     os.write(controller, answer.encode())
-    done = desk.run(*arguments, stdin=terminal)
+    done = desk.run_anew(*arguments, stdin=terminal)
     os.close(controller)
     os.close(terminal)
     return done

@@ -223,7 +223,7 @@ def without_privileges() -> None:
 def test_the_ledger_is_read_only(desk: Desk) -> None:
     """A ledger that this user may not write to is named as that."""
     desk.ledger.chmod(0o400)
-    done = desk.run("rotate-now", "account-1", "--json", preexec_fn=without_privileges)
+    done = desk.run_anew("rotate-now", "account-1", "--json", preexec_fn=without_privileges)
 
     refused(done, 2, "is read-only", "write to the file")
 
@@ -234,7 +234,7 @@ def test_the_disk_is_full(desk: Desk) -> None:
     def no_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
 
-    done = desk.run("rotate-now", "account-1", preexec_fn=no_room)
+    done = desk.run_anew("rotate-now", "account-1", preexec_fn=no_room)
 
     refused(done, 3, "full", "")
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from rotator.cli.app import command_of
-from tests.acceptance.desk import ROOT, Desk, Done
+from tests.acceptance.desk import Desk, Done
+from tests.harness.commands import ROOT
 
 NAMES = ["account-1", "account-2", "account-1-sub-1"]
 
@@ -33,7 +34,7 @@ def completed(desk: Desk, line: str, *, program: str = "rotator", config: str = 
     environment |= {"ROTATOR_CONFIG": config or str(desk.config)}
     variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
     asked = {variable: "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
-    return desk.run(program=program, env=environment | asked)
+    return desk.run_anew(program=program, env=environment | asked)
 
 
 def test_names_come_from_the_configuration(desk: Desk) -> None:

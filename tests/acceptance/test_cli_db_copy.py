@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.desk import ROOT, Desk
+from tests.acceptance.desk import Desk
 from tests.conftest import PostgreSQL
+from tests.harness.commands import ROOT
 
 
 @pytest.fixture

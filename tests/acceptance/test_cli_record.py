@@ -82,7 +82,7 @@ def test_export_is_one_entry_a_line(desk: Desk) -> None:
 
 def test_export_into_a_closed_pipe_is_quiet(desk: Desk) -> None:
     """Nobody has to read it all."""
-    with desk.started("ledger", "export", stdout=subprocess.PIPE) as process:
+    with desk.started_anew("ledger", "export", stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.close()
 

@@ -14,7 +14,8 @@ import pytest
 
 from rotator.cli import boundary
 from rotator.config import load
-from tests.acceptance.desk import ROOT, Desk
+from tests.acceptance.desk import Desk
+from tests.harness.commands import ROOT
 
 
 @pytest.fixture
@@ -76,10 +77,10 @@ def test_help_that_nobody_takes(desk: Desk) -> None:
     """A reader that is gone is no error; a full disk is told of, and is no fault of rotator's."""
     reader, writer = os.pipe()
     os.close(reader)
-    unread = desk.run("status", "--help", stdout=writer)
+    unread = desk.run_anew("status", "--help", stdout=writer)
     os.close(writer)
     with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
-        untaken = desk.run("--help", stdout=full)
+        untaken = desk.run_anew("--help", stdout=full)
 
     assert (unread.code, unread.err) == (141, "")
     assert untaken.code == 1
@@ -119,9 +120,11 @@ def test_init_knows_vault_from_the_environment(desk: Desk) -> None:
     """Vault's address and namespace are filled in; what belongs in no file is not."""
     environment = {"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(desk.folder / "new" / "c.toml")}
     good = environment | {"VAULT_ADDR": "https://v.example.com", "VAULT_NAMESPACE": "team/a"}
-    done = desk.run("init", env=good)
+    done = desk.run_anew("init", env=good)
     settings = load(desk.folder / "new" / "c.toml", {})
-    desk.run("init", "--force", env=environment | {"VAULT_ADDR": "https://me:pw@v.example.com"})
+    desk.run_anew(
+        "init", "--force", env=environment | {"VAULT_ADDR": "https://me:pw@v.example.com"}
+    )
 
     assert done.out.splitlines()[0].endswith("with $VAULT_ADDR and $VAULT_NAMESPACE")
     assert (settings.vault.address, settings.vault.namespace) == ("https://v.example.com", "team/a")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rotator.cli.app import command_of
 from rotator.config import load
 from rotator.sim import World
 
@@ -88,12 +89,10 @@ def test_two_commands_are_targets_of_the_makefile() -> None:
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
 
 
-def test_every_command_of_the_table_exists(folder: Path) -> None:
+def test_every_command_of_the_table_exists() -> None:
     """No row of the README's table names a command that rotator does not have."""
     table = README[README.index("## Commands") : README.index("## Configuration")]
     named = set(re.findall(r"`rotator ([a-z-]+)", table))
 
-    helped = {name: run([name, "--help"], folder).returncode for name in named}
-
     assert named
-    assert set(helped.values()) == {0}, helped
+    assert named <= set(command_of("rotator").commands)

@@ -13,8 +13,9 @@ from rotator.config import load
 from rotator.config.vault import AUTH_METHODS
 from rotator.daemon.service import Daemon
 from rotator.sim import World
-from tests.acceptance.service import ROOT, service, until
+from tests.acceptance.service import service, until
 from tests.acceptance.test_readme import blocks
+from tests.harness.commands import ROOT
 
 UNITS = sorted((ROOT / "systemd").iterdir())
 SERVICES = [path for path in UNITS if path.suffix == ".service"]

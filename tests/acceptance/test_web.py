@@ -3,6 +3,8 @@
 import json
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from rotator.sim.instant import NANOSECONDS
 from tests.acceptance.service import PATIENCE, Build, Service, building, get, until
 from tests.harness import leaks
+from tests.harness.commands import ENVIRONMENT
 
 LISTEN = 'listen = "127.0.0.1:0"'
 #: Seconds that a token lives, and that one has left which is soon to be renewed.
@@ -208,6 +211,13 @@ def test_a_command_that_reads_the_ledger_loads_no_server(build: Build) -> None:
         f"boundary.run('rotator', ['--config', {str(run.config)!r}, 'status']);"
         "print(sorted({'starlette','uvicorn','jinja2','prometheus_client'} & set(sys.modules)))"
     )
-    done = run.python(script)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
 
     assert done.stdout.splitlines()[-1] == "[]", done.stderr

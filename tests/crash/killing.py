@@ -1,18 +1,20 @@
 """What kills a command and starts it again, and what watches the rules meanwhile."""
 
-import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPConnection
+from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+
+from sqlalchemy.engine.default import DefaultDialect
 
 from rotator.ledger.database import open_database
 from rotator.ledger.queries import Queries
@@ -30,40 +32,9 @@ from rotator.sim import (
 )
 from tests.acceptance.service import PATIENCE, until
 from tests.harness import leaks
+from tests.harness.commands import Command, Order
 
-ZYGOTE = Path(__file__).with_name("zygote.py")
 KILLED = -signal.SIGKILL
-
-
-class Zygote:
-    """The process that forks commands; one for all tests of a process."""
-
-    def __init__(self) -> None:
-        """Start it."""
-        self._process = subprocess.Popen(
-            [sys.executable, str(ZYGOTE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def start(self, **order: object) -> int:
-        """Start a command; give its pid."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return self._answer()["pid"]
-
-    def wait(self) -> int:
-        """Wait for the command to end; give its exit code, negative for a signal."""
-        return self._answer()["status"]
-
-    def close(self) -> None:
-        """End it."""
-        with self._process:
-            pass
-
-    def _answer(self) -> dict[str, int]:
-        assert self._process.stdout is not None
-        answer: dict[str, int] = json.loads(self._process.stdout.readline())
-        return answer
 
 
 @dataclass(frozen=True)
@@ -80,6 +51,24 @@ class Moment:
     number: int
 
 
+def kill_at_commit(moment: Moment) -> None:
+    """Have this process kill itself around a commit to the ledger.
+
+    That is the one place that nobody outside the process can see.
+    """
+    commits, commit = count(1), DefaultDialect.do_commit
+
+    def killing(dialect: DefaultDialect, connection: Any) -> None:  # noqa: ANN401  # any driver's
+        is_it = next(commits) == moment.number
+        if is_it and moment.side == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        commit(dialect, connection)  # type: ignore[no-untyped-call]
+        if is_it:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    DefaultDialect.do_commit = killing  # type: ignore[method-assign]
+
+
 @dataclass
 class Ground:
     """A world, a ledger, and one command at a time in them."""
@@ -87,7 +76,6 @@ class Ground:
     world: World
     folder: Path
     ledger_url: str
-    zygote: Zygote
     #: The pid of the running command is known.
     started: threading.Event = field(default_factory=threading.Event)
     pid: int = 0
@@ -121,21 +109,13 @@ class Ground:
         """Run a command, to be killed at `moment`; give its exit code."""
         self.moment, self.requests, self.chosen = moment, 0, None
         self.started.clear()
-        order: dict[str, object] = {
-            "argv": [
-                "--config",
-                str(self.folder / "config.toml"),
-                "--log-level",
-                "debug",
-                *arguments,
-            ],
-            "output": str(self.folder / "output"),
-        }
-        if moment and moment.what == "commit":
-            order |= {"commit": moment.number, "when": moment.side}
-        self.pid = self.zygote.start(**order)
+        output, config = self.folder / "output", str(self.folder / "config.toml")
+        first = partial(kill_at_commit, moment) if moment and moment.what == "commit" else None
+        asked = ("--config", config, "--log-level", "debug", *arguments)
+        command = Command(Order(arguments=asked, stdout=output, stderr=output, first=first))
+        self.pid = command.pid
         self.started.set()
-        code = self.zygote.wait()
+        code = command.wait()
         for server in (self.world.vonage, self.world.vault):
             self._hear_out(server)
         return code
@@ -258,11 +238,11 @@ class Ground:
 
 @contextmanager
 def ground(
-    zygote: Zygote, folder: Path, ledger_url: str, *, accounts: int = 1, subaccounts: int = 0
+    folder: Path, ledger_url: str, *, accounts: int = 1, subaccounts: int = 0
 ) -> Iterator[Ground]:
     """Give a new world with a new ledger."""
     with World.build(accounts=accounts, subaccounts=subaccounts) as world:
-        made = Ground(world, folder, ledger_url, zygote)
+        made = Ground(world, folder, ledger_url)
         try:
             yield made
         finally:

@@ -3,7 +3,6 @@
 import random
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -16,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from rotator.ledger import tables
 from rotator.sim import Exchange, Phase, World
 from tests.acceptance.service import PATIENCE, Service, service, until
+from tests.harness.commands import Command
 
 OLD = timedelta(days=40)
 PUSH = re.compile(r"/data/vonage/")
@@ -110,7 +110,7 @@ def is_locked(database: Engine) -> bool:
         return True
 
 
-def stand_still(process: subprocess.Popen[bytes]) -> None:
+def stand_still(process: Command) -> None:
     """Have a process pause, and return when all of its threads do."""
     process.send_signal(signal.SIGSTOP)
     tasks = Path(f"/proc/{process.pid}/task")

@@ -8,13 +8,13 @@ The rules are checked at every request, by the simulators' own account of the wo
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.service import end_graces
-from tests.crash.killing import KILLED, Ground, Moment, Zygote, ground
+from tests.crash.killing import KILLED, Ground, Moment, ground
 from tests.harness import figures
 
 pytestmark = pytest.mark.crash
@@ -35,14 +35,6 @@ SIDES = [
 ]
 
 NewLedger = Callable[[Path], str]
-
-
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    """The process that forks commands."""
-    started = Zygote()
-    yield started
-    started.close()
 
 
 class Scenario:
@@ -186,11 +178,11 @@ sides = pytest.mark.parametrize(("what", "side"), SIDES, ids=["-".join(side) for
 
 @sides
 @pytest.mark.parametrize("kind", ["sqlite"])
-def test_plain_rotation_survives_a_kill_anywhere(  # noqa: PLR0913, PLR0917  # fixtures
-    zygote: Zygote, new_ledger: NewLedger, tmp_path: Path, kind: str, what: str, side: str
+def test_plain_rotation_survives_a_kill_anywhere(  # fixtures
+    new_ledger: NewLedger, tmp_path: Path, kind: str, what: str, side: str
 ) -> None:
     """A rotation without grace, on SQLite, is killed at every moment and completes."""
-    matrix(zygote, new_ledger, tmp_path, kind, Plain(), what, side)
+    matrix(new_ledger, tmp_path, kind, Plain(), what, side)
 
 
 @pytest.mark.slow
@@ -198,7 +190,6 @@ def test_plain_rotation_survives_a_kill_anywhere(  # noqa: PLR0913, PLR0917  # f
 @sides
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_scenario_survives_a_kill_anywhere(  # noqa: PLR0913, PLR0917  # fixtures
-    zygote: Zygote,
     new_ledger: NewLedger,
     tmp_path: Path,
     kind: str,
@@ -207,11 +198,10 @@ def test_every_scenario_survives_a_kill_anywhere(  # noqa: PLR0913, PLR0917  # f
     side: str,
 ) -> None:
     """Each scenario, on both databases, is killed at every moment and completes."""
-    matrix(zygote, new_ledger, tmp_path, kind, scenario(), what, side)
+    matrix(new_ledger, tmp_path, kind, scenario(), what, side)
 
 
 def matrix(  # noqa: PLR0913, PLR0917  # one of each
-    zygote: Zygote,
     new_ledger: NewLedger,
     folder: Path,
     kind: str,
@@ -226,7 +216,6 @@ def matrix(  # noqa: PLR0913, PLR0917  # one of each
             place = folder / f"{nth}-{number}"
             place.mkdir()
             with ground(
-                zygote,
                 place,
                 new_ledger(place),
                 accounts=scenario.accounts,

@@ -129,6 +129,7 @@ def family(pid: int) -> Iterator[int]:
             yield from family(int(child))
 
 
+@pytest.mark.slow
 def test_no_value_is_anywhere_but_at_vault_and_vonage(tmp_path: Path) -> None:
     """Values stay out of output, logs, ledger, WAL, exports, URLs, arguments, environment, hooks.
 

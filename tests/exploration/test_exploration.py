@@ -38,34 +38,16 @@ from tests.exploration.explore import Scenario, Search
 from tests.exploration.invariants import Violation
 from tests.harness import figures
 
-#: Those that take longer than some seconds.
-LONG = (
-    scenarios.LATE,
-    scenarios.HASTY,
-    scenarios.MANAGED,
-    scenarios.SLUGGISH,
-    scenarios.FORGOTTEN,
-    scenarios.REJECTED,
-    scenarios.MEDDLED_GRACE,
-    scenarios.MEDDLED_UNNOTED,
-    scenarios.GATED,
-    scenarios.GATED_REPLACED,
-    scenarios.FOUND,
-    scenarios.FOUND_LATE,
-    scenarios.FOUND_MEDDLED,
-    scenarios.FOUND_RESTORED,
-    scenarios.RESTORED,
-    scenarios.FAILED_OVER,
-    scenarios.STANDBY,
-    scenarios.ASTRAY,
-    scenarios.ASTRAY_GRACE,
-    scenarios.REMEMBERED,
-    scenarios.PATIENT,
-    scenarios.ADOPTED_UNSEEN,
-    scenarios.ADOPTED_REPLACED,
-    scenarios.ADOPTED_AGAIN,
-    scenarios.ADOPTED_FORGOTTEN,
-    *scenarios.LARGER,
+#: Those that take few seconds; every other one is slow.
+BRIEF = (
+    scenarios.UNNOTED,
+    scenarios.FULL,
+    scenarios.LEAKED,
+    scenarios.ADOPTED,
+    scenarios.GATED_TWICE,
+    scenarios.FOUND_SLUGGISH,
+    scenarios.FOUND_FULL,
+    scenarios.FOUND_FORGOTTEN,
 )
 
 Decide = Callable[..., Action]
@@ -89,7 +71,7 @@ def unlogged() -> Iterator[None]:
     "scenario",
     [
         pytest.param(
-            scenario, id=scenario.name, marks=[pytest.mark.slow] if scenario in LONG else []
+            scenario, id=scenario.name, marks=[] if scenario in BRIEF else [pytest.mark.slow]
         )
         for scenario in scenarios.ALL
     ],

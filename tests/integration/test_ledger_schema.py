@@ -114,6 +114,7 @@ def test_an_older_schema_can_be_left_to_the_operator(
         schema.ensure(database, auto_upgrade=False)
 
 
+@pytest.mark.slow
 def test_five_processes_start_at_once(empty: Engine, database_url: str) -> None:
     """All of them find a ledger, and one of them made it."""
     pipe = subprocess.PIPE
