@@ -8,6 +8,7 @@ on one of them.
 - `database`: the same, opened
 """
 
+import gc
 import shutil
 import signal
 import subprocess
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
 
+# Thousands of tests are many objects that stay: Python would spend a tenth of the time on looking
+# through them for garbage.
+gc.set_threshold(100_000)
+
 
 def pytest_configure() -> None:
     """Have commands hear Ctrl-C, though a shell that runs the tests in the background ignores it.
@@ -41,6 +46,11 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Have the tests themselves left out where garbage is looked for."""
+    gc.freeze()
 
 
 #: Waits for the end of the tests, be it by SIGKILL, and removes the server if it still runs.

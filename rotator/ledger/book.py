@@ -18,12 +18,11 @@ from sqlalchemy import (
     union,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from rotator import schedule
 from rotator.errors import Busy, LeaseLost
 from rotator.ledger import chain, due, outbox, process, tables
-from rotator.ledger.database import reading, writing
+from rotator.ledger.database import inserting, reading, writing
 from rotator.ledger.rows import from_row, hold_of, to_row
 from rotator.model import Rotation, Step
 from rotator.notice import Event
@@ -352,8 +351,8 @@ _SUCCEEDED = (Step.VERIFY, Step.COMPLETE)
 
 def added(connection: Connection, name: str) -> RowMapping:
     """Add a row for the account, which has none, and lock it; two processes may try at once."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(tables.account).values(name=name).on_conflict_do_nothing())
+    new = inserting(connection, tables.account).values(name=name)
+    connection.execute(new.on_conflict_do_nothing())
     return connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().one()
 
 

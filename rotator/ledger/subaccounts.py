@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from rotator.ledger import holds, tables
 from rotator.ledger.book import added, append_to, locked
-from rotator.ledger.database import reading, writing
+from rotator.ledger.database import inserting, reading, writing
 from rotator.ledger.rows import hold_of
 from rotator.model import Found, Hold, SubaccountState
 from rotator.ports import Draft
@@ -132,8 +131,7 @@ def _keep(connection: Connection, found: Found, *, is_new: bool, now: datetime) 
 
 def _mark(connection: Connection, parent: str, now: datetime) -> None:
     """Note that `parent` was listed; its row is locked until the transaction ends."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    listed = dialect.insert(tables.listing).values(parent=parent, listed_at=now)
+    listed = inserting(connection, tables.listing).values(parent=parent, listed_at=now)
     connection.execute(
         listed.on_conflict_do_update(index_elements=["parent"], set_={"listed_at": now})
     )

@@ -71,9 +71,17 @@ class Desk:
 
     # -- Commands. -------------------------------------------------------------------------
 
-    def run(self, *arguments: str, program: str = "rotator", text: str = "") -> Done:
-        """Run a command to its end; `text` is its input."""
-        with self.started(*arguments, program=program, text=text) as process:
+    def run(
+        self,
+        *arguments: str,
+        program: str = "rotator",
+        text: str = "",
+        environment: dict[str, str] | None = None,
+    ) -> Done:
+        """Run a command to its end; `text` is its input, `environment` more of that."""
+        with self.started(
+            *arguments, program=program, text=text, environment=environment
+        ) as process:
             pass
         return self.ended(process)
 
@@ -91,9 +99,13 @@ class Desk:
 
     @contextmanager
     def started(
-        self, *arguments: str, program: str = "rotator", text: str = ""
+        self,
+        *arguments: str,
+        program: str = "rotator",
+        text: str = "",
+        environment: dict[str, str] | None = None,
     ) -> Iterator[Command]:
-        """Start a command; it is waited for at the end of the block. `text` is its input."""
+        """Start a command; it is waited for at the end of the block."""
         given, out, err = (self.folder / name for name in ("in", "out", "err"))
         for path, content in ((given, text), (out, ""), (err, "")):
             path.write_text(content)
@@ -101,7 +113,7 @@ class Desk:
             Order(
                 arguments=arguments,
                 program=program,
-                environment=self.environment,
+                environment=self.environment | (environment or {}),
                 stdin=given,
                 stdout=out,
                 stderr=err,

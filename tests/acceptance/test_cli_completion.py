@@ -30,11 +30,10 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def completed(desk: Desk, line: str, *, program: str = "rotator", config: str = "") -> Done:
     """Give what bash would be told for `line`, with the cursor at its end."""
     words = line.split(" ")
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-    environment |= {"ROTATOR_CONFIG": config or str(desk.config)}
     variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
     asked = {variable: "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
-    return desk.run_anew(program=program, env=environment | asked)
+    asked["ROTATOR_CONFIG"] = config or str(desk.config)
+    return desk.run(program=program, environment=asked)
 
 
 def test_names_come_from_the_configuration(desk: Desk) -> None:

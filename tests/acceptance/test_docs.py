@@ -171,6 +171,7 @@ def test_the_index_names_every_page() -> None:
 # -- The quick start, run. -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_quick_start_works_from_its_first_line_to_its_last(tmp_path: Path) -> None:
     """Simulators as it starts them; then each of its commands succeeds, and rotates for real."""
     page = ROOT / "docs" / "quickstart.md"

@@ -8,8 +8,6 @@ import pytest
 from rotator.cli.app import command_of
 from tests.acceptance import transcript
 
-#: Read like the others, but these commands have tests of their own that `make test` runs.
-SLOW = {"2-rotating", "3-the-record", "4-by-hand", "5-for-programs"}
 #: They run until they are stopped, or need what a simulated account has not: auto-reload.
 NEVER_RIGHT = {"account top-up", "demo", "run", "sim"}
 
@@ -25,13 +23,8 @@ def tried(path: str) -> set[bool]:
     return found
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
-        pytest.param(file, marks=[pytest.mark.slow] if file.stem in SLOW else [], id=file.stem)
-        for file in transcript.FILES
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("file", transcript.FILES, ids=lambda file: file.stem)
 def test_commands_answer_as_written(file: Path, tmp_path: Path) -> None:
     """Each command's output and exit code are those of the file; `make transcripts` writes it."""
     text = file.read_text()

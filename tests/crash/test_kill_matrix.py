@@ -173,21 +173,18 @@ def check(here: Ground, scenario: Scenario) -> None:
     assert here.leaks() == []
 
 
-sides = pytest.mark.parametrize(("what", "side"), SIDES, ids=["-".join(side) for side in SIDES])
-
-
-@sides
+@pytest.mark.parametrize(("what", "side"), [("request", "after"), ("commit", "before")])
 @pytest.mark.parametrize("kind", ["sqlite"])
-def test_plain_rotation_survives_a_kill_anywhere(  # fixtures
+def test_plain_rotation_survives_a_kill(
     new_ledger: NewLedger, tmp_path: Path, kind: str, what: str, side: str
 ) -> None:
-    """A rotation without grace, on SQLite, is killed at every moment and completes."""
+    """A rotation without grace, on SQLite, is killed after each answer and before each commit."""
     matrix(new_ledger, tmp_path, kind, Plain(), what, side)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@sides
+@pytest.mark.parametrize(("what", "side"), SIDES, ids=["-".join(side) for side in SIDES])
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_scenario_survives_a_kill_anywhere(  # noqa: PLR0913, PLR0917  # fixtures
     new_ledger: NewLedger,

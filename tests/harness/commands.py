@@ -15,7 +15,9 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import connection
+from functools import cache
+from multiprocessing import connection, forkserver
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from subprocess import TimeoutExpired
 from unittest.mock import patch
@@ -24,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 #: What a command finds in its environment, where a test says nothing else.
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
 _PRELOADED = "tests.harness.preloaded"
-_context = multiprocessing.get_context("forkserver")
+context = multiprocessing.get_context("forkserver")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +50,7 @@ class Command:
 
     def __init__(self, order: Order) -> None:
         """Start it."""
-        # The server gets a fresh environment, too: libraries read theirs as they are imported.
-        with patch.dict(os.environ, ENVIRONMENT, clear=True):
-            _context.set_forkserver_preload(["__main__", _PRELOADED])
-            self._process = _context.Process(target=_become, args=(order,), daemon=True)
-            self._process.start()
+        self._process = forked(_become, order)
         assert self._process.pid
         self.pid = self._process.pid
         self.returncode: int | None = None
@@ -81,6 +79,22 @@ class Command:
     def kill(self) -> None:
         """Kill it, unless it has ended."""
         self.send_signal(signal.SIGKILL)
+
+
+def forked(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
+    """Start a function of a module as a process that has rotator imported."""
+    _serve()
+    process = context.Process(target=target, args=arguments, daemon=True)
+    process.start()
+    return process
+
+
+@cache
+def _serve() -> None:
+    # In a fresh environment, as libraries read theirs when they are imported.
+    with patch.dict(os.environ, ENVIRONMENT, clear=True):
+        context.set_forkserver_preload(["__main__", _PRELOADED])
+        forkserver.ensure_running()
 
 
 def _become(order: Order) -> None:

@@ -195,6 +195,7 @@ def test_the_requests_are_as_named(tmp_path: Path) -> None:
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("act", "moment", "expected"), cases(NOTED))
 def test_amid_a_later_rotation(tmp_path: Path, act: Act, moment: str, expected: str) -> None:
     """Whatever is changed from outside is named; what consumers may need stays."""

@@ -1,67 +1,67 @@
-import subprocess
-import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from multiprocessing.synchronize import Barrier
+from typing import NamedTuple
 
 import pytest
 from sqlalchemy import Engine
 
-from rotator.ledger.queries import Queries
-
-#: Appends to accounts from several threads, each claiming one account after the other.
-WORKER = """
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from rotator.errors import Busy
 from rotator.ledger.book import Book
 from rotator.ledger.database import open_database
-from rotator.ports import Draft
+from rotator.ledger.queries import Queries
+from rotator.ports import Draft, Lease
+from tests.harness.commands import context, forked
 
-url, worker, names, threads, rounds = sys.argv[1:]
-names, threads, rounds = names.split(","), int(threads), int(rounds)
-database = open_database(url)
+#: Seconds; long enough for a loaded machine.
+PATIENCE = 60
 
-def work(thread):
-    book = Book(database, lease_seconds=60)
-    for number in range(rounds):
-        name, claimed = names[(thread + number) % len(names)], False
-        while not claimed:
-            try:
-                lease, claimed = book.claim(name, datetime.now(UTC)), True
-            except Busy:
-                pass
-        for part in range(2):
-            detail = {"by": f"{worker}/{thread}", "number": number, "part": part}
-            draft = Draft(event="done", step=None, detail=detail)
-            now = datetime.now(UTC)
-            book.commit(lease, rotation=None, entries=[draft], sighting=None, now=now)
-        book.release(lease)
 
-print(flush=True)
-sys.stdin.read()
-with ThreadPoolExecutor(threads) as pool:
-    list(pool.map(work, range(threads)))
-"""
+class Load(NamedTuple):
+    """What each of some processes appends."""
+
+    names: list[str]
+    threads: int
+    rounds: int
+
+
+def append(url: str, worker: int, load: Load, start: Barrier) -> None:
+    """Append to accounts from several threads, each claiming one account after the other."""
+    database = open_database(url)
+
+    def work(thread: int) -> None:
+        book = Book(database, lease_seconds=60)
+        for number in range(load.rounds):
+            lease = claimed(book, load.names[(thread + number) % len(load.names)])
+            for part in range(2):
+                now, by = datetime.now(UTC), f"{worker}/{thread}"
+                draft = Draft(
+                    event="done", step=None, detail={"by": by, "number": number, "part": part}
+                )
+                book.commit(lease, rotation=None, entries=[draft], sighting=None, now=now)
+            book.release(lease)
+
+    start.wait()
+    with ThreadPoolExecutor(load.threads) as pool:
+        list(pool.map(work, range(load.threads)))
+
+
+def claimed(book: Book, name: str) -> Lease:
+    """Claim an account as soon as nobody else has it."""
+    while True:
+        with suppress(Busy):
+            return book.claim(name, datetime.now(UTC))
 
 
 def run(url: str, names: list[str], *, processes: int, threads: int, rounds: int) -> None:
     """Let processes append, all at the same time; fail if one of them did."""
-    pipe, numbers = subprocess.PIPE, (str(threads), str(rounds))
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, url, str(worker), ",".join(names), *numbers],
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            text=True,
-        )
-        for worker in range(processes)
-    ]
+    load, start = Load(names, threads, rounds), context.Barrier(processes)
+    workers = [forked(append, url, number, load, start) for number in range(processes)]
     for worker in workers:
-        assert worker.stdout
-        worker.stdout.readline()
-    assert [worker.communicate() for worker in workers] == [("", "")] * processes
+        worker.join(PATIENCE)
+    assert [worker.exitcode for worker in workers] == [0] * processes
 
 
 @pytest.mark.parametrize(

@@ -231,6 +231,7 @@ unique_accounts = st.lists(
 )
 
 
+@pytest.mark.slow
 @fuzz
 @given(unique_accounts, st.data())
 def test_shown_settings_are_a_configuration_with_the_same_effect(
@@ -245,6 +246,7 @@ def test_shown_settings_are_a_configuration_with_the_same_effect(
     assert outcome(document(json.loads(json.dumps(first.shown()))), {}) == first
 
 
+@pytest.mark.slow
 @fuzz
 @given(unique_accounts, st.data())
 def test_children_first_is_an_order_of_all(

@@ -50,6 +50,7 @@ def shows(text: str, instant: datetime, zone: str) -> bool:
     return False
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(
     change=st.sampled_from(CHANGES),

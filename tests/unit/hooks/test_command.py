@@ -97,8 +97,8 @@ def test_a_command_succeeds_by_its_exit_status(
             "consumer-7f9c8d6b5-x2x4z: 3 of 7 at /srv/Shop1",
         ),
         (
-            "commit 3f8586e0123456789abcdef0123456789abcdef0",
-            "commit 3f8586e0123456789abcdef0123456789abcdef0",
+            "commit 3f8586e9a1b2c3d4e5f60718293a4b5c6d7e8f90",
+            "commit 3f8586e9a1b2c3d4e5f60718293a4b5c6d7e8f90",
         ),
     ],
 )
