@@ -109,7 +109,11 @@ class Service:
         for path in (out, err):
             path.write_text("")
         asked = ("--config", str(self.config), *arguments)
-        code = Command(Order(arguments=asked, stdout=out, stderr=err)).wait(PATIENCE)
+        process = Command(Order(arguments=asked, stdout=out, stderr=err))
+        try:
+            code = process.wait(PATIENCE)
+        finally:
+            process.kill()
         return subprocess.CompletedProcess(asked, code, out.read_text(), err.read_text())
 
     # -- What there is to see. -------------------------------------------------------------

@@ -115,7 +115,10 @@ class Ground:
         command = Command(Order(arguments=asked, stdout=output, stderr=output, first=first))
         self.pid = command.pid
         self.started.set()
-        code = command.wait()
+        try:
+            code = command.wait()
+        finally:
+            command.kill()
         for server in (self.world.vonage, self.world.vault):
             self._hear_out(server)
         return code

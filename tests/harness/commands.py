@@ -27,6 +27,8 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
 _PRELOADED = "tests.harness.preloaded"
 context = multiprocessing.get_context("forkserver")
+#: An exit code can be read once, and a start reads those of all that have ended.
+_polling = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,7 @@ class Order:
 
 
 class Command:
-    """A started command, with the methods of `subprocess.Popen`; any thread may call them."""
+    """A started command, with methods of `subprocess.Popen`; any thread may call them."""
 
     def __init__(self, order: Order) -> None:
         """Start it."""
@@ -54,11 +56,10 @@ class Command:
         assert self._process.pid
         self.pid = self._process.pid
         self.returncode: int | None = None
-        self._lock = threading.Lock()
 
     def poll(self) -> int | None:
         """Give the exit code, negative for a signal; None while it runs."""
-        with self._lock:
+        with _polling:
             self.returncode = self._process.exitcode
         return self.returncode
 
@@ -67,7 +68,7 @@ class Command:
         connection.wait([self._process.sentinel], timeout)
         code = self.poll()
         if code is None:
-            raise TimeoutExpired(str(self._process), timeout or 0)
+            raise TimeoutExpired(f"process {self.pid}", timeout or 0)
         return code
 
     def send_signal(self, signum: int) -> None:
@@ -85,7 +86,8 @@ def forked(target: Callable[..., None], *arguments: object) -> ForkServerProcess
     """Start a function of a module as a process that has rotator imported."""
     _serve()
     process = context.Process(target=target, args=arguments, daemon=True)
-    process.start()
+    with _polling:
+        process.start()
     return process
 
 
