@@ -1,5 +1,7 @@
 import json
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +14,7 @@ from rotator.daemon.service import LONGEST_PATIENCE
 from rotator.sim import Fault, World
 from tests.acceptance.service import OLD, PATIENCE, Build, Service, building, service, until
 from tests.conftest import PostgreSQL
+from tests.harness.commands import ENVIRONMENT
 from tests.harness.receiver import receiving, status
 
 #: Lines that the end of an outage costs at most: a job may come late with what it met before.
@@ -352,3 +355,24 @@ def closed_window() -> str:
     """Give a window that is not open now, nor soon."""
     closed = datetime.now(UTC) + timedelta(hours=3)
     return f"{closed:%H}:00-{closed:%H}:30"
+
+
+def test_started_whole_it_ends_without_a_word_too_many(build: Build) -> None:
+    """With nothing imported before it, the daemon rotates, and its interpreter ends in quiet."""
+    run = build()
+    with run.log.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rotator", "--config", str(run.config), "run"],
+            env=ENVIRONMENT,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        until(run.are_done)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+    assert all(line.startswith("{") for line in run.log.read_text().splitlines())
