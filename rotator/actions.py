@@ -23,6 +23,8 @@ class Evict:
     """Delete a secret that is expendable, to free its slot."""
 
     secret_id: str
+    #: Nobody here knows it: the operator's policy has it deleted.
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from datetime import timedelta
 import structlog
 
 from rotator import plan
-from rotator.actions import Action, Probe, Refuse, Wait
+from rotator.actions import Action, Delete, Evict, Probe, Refuse, Wait
 from rotator.adoption import Adopted, Adoption
-from rotator.errors import LedgerError, LedgerUnusable, RotatorError
+from rotator.errors import TAMPERED, LedgerError, LedgerUnusable, RotatorError
 from rotator.loop import Pass
 from rotator.means import Means
 from rotator.model import Account, Observation, Outcome, Report, Request, SecretValue
@@ -137,6 +137,8 @@ class Engine(Means):
         if isinstance(action, Refuse):
             return drift_text(action)
         if isinstance(action, Probe) and known:
+            return known
+        if isinstance(action, Evict | Delete) and (known or "").startswith(f"{TAMPERED}:"):
             return known
         return overdue_text(account, world, self.now())
 

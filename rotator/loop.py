@@ -354,7 +354,7 @@ class Pass:
         rotation, draft = record.intent(sight.world, before, action, self.means.now())
         sight.world = replace(sight.world, rotation=rotation)
         self.journal.drafts.append(draft)
-        self._commit()
+        self._commit_first(before, sight)
         if sight.world.hold != hold:
             # Decided without what an operator has said meanwhile. Nothing was tried yet.
             world = replace(sight.world, rotation=before)
@@ -367,6 +367,15 @@ class Pass:
             self._missed(before, action, error, sight)
         else:
             self._fold(sight, world, draft)
+
+    def _commit_first(self, before: Rotation, sight: Sight) -> None:
+        """Commit an intent; where the ledger's own entries speak against it, a refusal."""
+        try:
+            self._commit()
+        except Refused as error:
+            self.journal.drafts.pop()
+            sight.world = replace(sight.world, rotation=before)
+            self._refuse(Refuse(code=error.code, why=error.message, hint=error.hint or ""))
 
     def _missed(self, before: Rotation, action: Effect, error: RotatorError, sight: Sight) -> None:
         """Write down that an effect was refused or lost, and see to it that it is looked at."""

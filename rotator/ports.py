@@ -374,6 +374,8 @@ class Ledger(Protocol):
 
         Raises:
             LeaseLost: the lease is no longer this owner's; nothing was recorded.
+            Refused: what the ledger says of a hold, or of a secret that is about to be deleted,
+                is not what its entries say; nothing was recorded.
         """
         ...
 

@@ -496,7 +496,8 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
     if world.entry_is_new:
         return refusals.no_slot(account, others)
     expendable = [secret_id for secret_id in others if secret_id in world.expendable_ids]
-    if not expendable and account.policy.on_foreign is OnForeign.EVICT_OLDEST:
+    is_foreign = not expendable
+    if is_foreign and account.policy.on_foreign is OnForeign.EVICT_OLDEST:
         expendable = others
     if world.adopted_id in expendable:
         return refusals.adopted(account.name, world.adopted_id)
@@ -506,7 +507,7 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
         return refusals.unsafe(account.name, expendable[0])
     if not _is_fresh(world.seen_at, now) or not _is_fresh(world.current_live_at, now):
         return Look()
-    return Evict(secret_id=expendable[0])
+    return Evict(secret_id=expendable[0], is_foreign=is_foreign)
 
 
 def _new_ids(world: Observation) -> list[str]:

@@ -83,7 +83,10 @@ def step_at(action: Action, rotation: Rotation) -> Step:
 
 def target_of(action: Effect) -> dict[str, str | int | bool | None]:
     """Give what an effect is aimed at, for the ledger."""
-    return {"secret_id": action.secret_id} if isinstance(action, Evict | Delete) else {}
+    if not isinstance(action, Evict | Delete):
+        return {}
+    is_foreign = isinstance(action, Evict) and action.is_foreign
+    return {"secret_id": action.secret_id} | ({"is_foreign": True} if is_foreign else {})
 
 
 def opened(  # noqa: PLR0913  # half of them by name
@@ -260,7 +263,14 @@ def verified(
     grace = rotation.grace if request.grace is None else request.grace
     verified_at = _begun_at(grace, world.clock_lead, now)
     rotation = replace(rotation, step=Step.VERIFY, verified_at=verified_at, grace=grace)
-    draft = _draft("done", Step.VERIFY, rotation, vault_version=rotation.vault_version)
+    draft = _draft(
+        "done",
+        Step.VERIFY,
+        rotation,
+        vault_version=rotation.vault_version,
+        verified_at=_told(verified_at),
+        grace_seconds=int(grace.total_seconds()),
+    )
     is_replaced = rotation.replaces(world.adopted_id, over=world.adopted_over)
     adopted_id = None if is_replaced else world.adopted_id
     return replace(world, rotation=rotation, adopted_id=adopted_id), draft
@@ -273,6 +283,11 @@ def _begun_at(grace: timedelta, clock_lead: timedelta, now: datetime) -> datetim
     or a shorter one that is asked for later.
     """
     return now + max(-clock_lead, timedelta()) if grace else now
+
+
+def _told(at: datetime) -> str:
+    """Return a time as an entry's facts have it: all of it, as rows are compared with them."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def cleared(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]:
@@ -435,11 +450,19 @@ def adopted(  # noqa: PLR0913  # all but one by name
             vault_version=vault_version,
             predecessor_id=_other_than(secret_id, rotation.predecessor_id),
         )
+        verified_at = {}
         if rotation.verified_at and rotation.vault_version != vault_version:
             # What stood there meanwhile is what consumers have read: their grace begins anew.
-            after = replace(after, verified_at=_begun_at(rotation.grace, clock_lead, now))
+            begun_at = _begun_at(rotation.grace, clock_lead, now)
+            after = replace(after, verified_at=begun_at)
+            verified_at = {"verified_at": _told(begun_at)}
         draft = _draft(
-            "learned", Step.PUSH, after, secret_id=secret_id, vault_version=vault_version
+            "learned",
+            Step.PUSH,
+            after,
+            secret_id=secret_id,
+            vault_version=vault_version,
+            **verified_at,
         )
         return after, None if after == rotation else draft
     if not is_own and pushed_version is None:
@@ -454,7 +477,12 @@ def adopted(  # noqa: PLR0913  # all but one by name
         error_code=rotation.abort_code or SUPERSEDED,
     )
     return rotation, _draft(
-        "closed", rotation.step, rotation, outcome="failed", code=rotation.error_code
+        "closed",
+        rotation.step,
+        rotation,
+        outcome="failed",
+        code=rotation.error_code,
+        vault_version=rotation.vault_version,
     )
 
 

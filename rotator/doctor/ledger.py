@@ -32,9 +32,9 @@ def checks(wiring: Wiring) -> Iterator[Check]:
         yield fine("append-only triggers", "", "in place")
     for name in queries.recorded_accounts():
         verdict = queries.verify(name)
-        if verdict.fault:
+        if verdict.faults:
             cure = "compare with a backup, or with what `rotator ledger export` gave before"
-            yield bad("chain", name, verdict.fault, cure)
+            yield bad("chain", name, "; ".join(verdict.faults), cure)
         else:
             counted = "1 entry" if verdict.entries == 1 else f"{verdict.entries} entries"
             yield fine("chain", name, f"{counted}, head {verdict.head[:12]}")

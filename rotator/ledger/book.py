@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from rotator import schedule
 from rotator.errors import Busy, LeaseLost
-from rotator.ledger import chain, due, outbox, process, tables
+from rotator.ledger import chain, due, outbox, process, tables, warrant
 from rotator.ledger.database import inserting, reading, writing
 from rotator.ledger.rows import from_row, hold_of, to_row
 from rotator.model import Rotation, Step
@@ -162,6 +162,7 @@ class Book:
             if rotation is not None:
                 _upsert_rotation(connection, rotation)
             appended = self._append(connection, row, entries, rotation, now)
+            warrant.require(connection, row | appended, entries, rotation)
             _set(
                 connection,
                 lease.account,

@@ -9,7 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Engine, String, bindparam, fun
 
 from rotator.ledger import chain, tables
 from rotator.ledger.database import reading
+from rotator.ledger.differences import differences
 from rotator.ledger.records import records_of
+from rotator.ledger.replay import Replay
 from rotator.model import Rotation
 from rotator.ports import AccountRecord
 
@@ -29,6 +31,14 @@ class Verdict:
     #: Whether the hash asked for is that of one of the entries; None if none was asked for, or
     #: the chain breaks before it was found.
     has_anchor: bool | None
+    #: Where the account's rows are not what its entries say; none is looked for where the chain
+    #: is broken.
+    differences: tuple[str, ...] = ()
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """All that is wrong."""
+        return (self.fault,) if self.fault else self.differences
 
 
 class Queries:
@@ -176,7 +186,7 @@ class Queries:
         return sorted(TRIGGERS[self._engine.dialect.name] - set(present))
 
     def verify(self, name: str, *, anchor: str | None = None) -> Verdict:
-        """Check an account's chain from its first entry to its recorded head.
+        """Check an account's chain from its first entry to its recorded head, and its rows by it.
 
         `anchor` is a hash that has to be in the chain: the one in Vault's note.
 
@@ -184,6 +194,7 @@ class Queries:
             LedgerError: the ledger cannot be read.
         """
         head, count, has_anchor, fault = chain.GENESIS, 0, anchor == chain.GENESIS, None
+        replay = Replay()
         with reading(self._engine) as connection:
             row = connection.execute(_END, {"of_name": name}).first()
             for entry in _entries(connection, name):
@@ -192,12 +203,17 @@ class Queries:
                     break
                 head, count = entry.hash, count + 1
                 has_anchor = has_anchor or head == anchor
+                replay.read(entry)
+            is_unknown = anchor is None or (fault and not has_anchor)
+            fault = fault or _end_fault(count, head, *(row or (0, chain.GENESIS)))
+            found = () if fault else tuple(differences(connection, name, replay))
         return Verdict(
             account=name,
             entries=count,
             head=head,
-            fault=fault or _end_fault(count, head, *(row or (0, chain.GENESIS))),
-            has_anchor=None if anchor is None or (fault and not has_anchor) else has_anchor,
+            fault=fault,
+            has_anchor=None if is_unknown else has_anchor,
+            differences=found,
         )
 
 

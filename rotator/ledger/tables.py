@@ -139,6 +139,8 @@ entry = Table(
     # With a rowid, there would be a second key by which REPLACE deletes a row.
     sqlite_with_rowid=False,
 )
+#: Of those about holds alone.
+Index("entry_hold", entry.c.account, entry.c.seq)
 
 #: What hooks have to be told yet. A row is gone once its notice was delivered or given up, which
 #: an entry records.

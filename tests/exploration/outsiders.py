@@ -6,7 +6,7 @@ from functools import partial
 from typing import Protocol
 
 from rotator.model import Rotation
-from tests.exploration import invariants
+from tests.exploration import entries, invariants
 from tests.exploration.world import SLOTS, Issued, Kept, Staged, World
 
 
@@ -31,6 +31,7 @@ def lose_ledger(world: World) -> None:
     known = world.consumed.value if world.consumed else ""
     world.harmed |= {secret.value for secret in world.live if secret.value != known}
     world.rotation, world.closed, world.adopted_id = None, (), None
+    world.replay = entries.of_rows(())
 
 
 def set_back_ledger(world: World, was: tuple[Rotation | None, tuple[Rotation, ...]]) -> None:
@@ -38,6 +39,7 @@ def set_back_ledger(world: World, was: tuple[Rotation | None, tuple[Rotation, ..
     world.relapses -= 1
     world.rotation, world.closed = was
     world.adopted_id = None
+    world.replay = entries.of_rows(world.rows)
     world.past = ()
     world.harmed |= invariants.unaccounted_for(world)
 

@@ -45,6 +45,8 @@ from rotator.ports import (
     StoredCurrent,
     StoredPending,
 )
+from tests.exploration.entries import contradiction, read
+from tests.exploration.invariants import Violation
 from tests.exploration.world import (
     PARENT,
     ClearPending,
@@ -383,17 +385,24 @@ class MemoryLedger(Ledger):
             world.completed += rotation.outcome == "completed"
         elif rotation:
             world.rotation = rotation
+        world.replay = read(world.replay, entries, when(world.now))
         for draft in entries:
             world.intent = _intent(lease, draft, world.hold)
-            if draft.event == "intent" and draft.detail.get("operation") == "adopt":
-                world.adopted_id = str(draft.detail["secret_id"])
-                world.adopted_over = int(draft.detail["over"] or 0)
-            elif draft.event == "rejected" and draft.detail.get("operation") == "adopt":
-                world.adopted_id = None
-            elif (draft.event, draft.step) == ("done", Step.VERIFY) and rotation:
-                is_replaced = rotation.replaces(world.adopted_id, over=world.adopted_over)
-                world.adopted_id = None if is_replaced else world.adopted_id
+            self._keep_adopted(draft, rotation)
+        if found := contradiction(world.replay, rotation, entries, world.adopted_id):
+            raise Violation("I10", found)
         self._prolong()
+
+    def _keep_adopted(self, draft: Draft, rotation: Rotation | None) -> None:
+        world = self._world
+        if draft.event == "intent" and draft.detail.get("operation") == "adopt":
+            world.adopted_id = str(draft.detail["secret_id"])
+            world.adopted_over = int(draft.detail["over"] or 0)
+        elif draft.event == "rejected" and draft.detail.get("operation") == "adopt":
+            world.adopted_id = None
+        elif (draft.event, draft.step) == ("done", Step.VERIFY) and rotation:
+            is_replaced = rotation.replaces(world.adopted_id, over=world.adopted_over)
+            world.adopted_id = None if is_replaced else world.adopted_id
 
     def _guard(self, lease: Lease) -> None:
         if lease.token != self._world.token:

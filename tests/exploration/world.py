@@ -5,7 +5,7 @@ is an `Effect`; `apply` is all that Vonage and Vault do with one.
 """
 
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Self
 
@@ -17,7 +17,9 @@ from rotator.errors import (
     SecretRejected,
     SlotsFull,
 )
+from rotator.ledger.replay import Replay
 from rotator.model import Hold, Note, PendingEntry, Rotation
+from tests.exploration import entries
 from tests.exploration.fingerprint import describe
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -145,6 +147,8 @@ class World:
     intent: Intent | None = None
     #: Who holds the account.
     hold: Hold | None = None
+    #: What the ledger's entries say, which its rows must not differ from.
+    replay: Replay = field(default_factory=Replay)
     #: The lease: its fencing token, its holder, and when it ends.
     token: int = 0
     owner: str | None = None
@@ -201,6 +205,15 @@ class World:
     #: Counts names, so that none is used twice.
     serial: int = 100
 
+    def __post_init__(self) -> None:
+        """Have the entries say what the rows do at the beginning."""
+        self.replay = entries.of_rows(self.rows)
+
+    @property
+    def rows(self) -> tuple[Rotation, ...]:
+        """All rotations that the ledger has."""
+        return (*self.closed, self.rotation) if self.rotation else self.closed
+
     def copy(self) -> Self:
         """Give a world that changes apart from this one."""
         return copy(self)
@@ -247,7 +260,7 @@ class World:
     @property
     def expendable(self) -> frozenset[str]:
         """Ids that the ledger has as superseded or as orphans; see `Book.recall`."""
-        rotations = (*self.closed, self.rotation) if self.rotation else self.closed
+        rotations = self.rows
         failed = [each for each in rotations if each.outcome == "failed"]
         superseded = {
             each.predecessor_id for each in rotations if each.verified_at and each not in failed
@@ -257,8 +270,7 @@ class World:
 
     def knows(self, rotation_id: str) -> bool:
         """Whether the ledger ever had that rotation."""
-        rotations = (*self.closed, self.rotation) if self.rotation else self.closed
-        return any(rotation.id == rotation_id for rotation in rotations)
+        return any(rotation.id == rotation_id for rotation in self.rows)
 
     def text(self) -> str:
         """Describe all of it that can still matter."""

@@ -70,6 +70,8 @@ class Scene(Outsiders):
         self.on_event: dict[str, Callable[[], object]] = {}
         #: What the ports of any process raised.
         self.errors: list[BaseException] = []
+        #: A test wrote into the ledger's tables: `rotator ledger verify` is to find it.
+        self.is_tampered_with = False
         #: Every value that was ever drawn.
         self.drawn: list[str] = []
         self._cleanup = ExitStack()
@@ -352,8 +354,8 @@ class Scene(Outsiders):
         assert not errors, leaks.text_of(errors[0])
         assert not self.witness.violations, "\n".join(self.witness.violations)
         for name in self.accounts:
-            fault = self.queries.verify(name).fault
-            assert fault is None, f"{name}: {fault}"
+            faults = self.queries.verify(name).faults
+            assert not faults or self.is_tampered_with, f"{name}: {faults}"
         self.database.dispose()
         leaks_found = self.leaks()
         assert not leaks_found, "a value is found in:\n" + "\n".join(leaks_found)

@@ -8,7 +8,7 @@ import pytest
 
 from rotator.errors import LedgerError
 from rotator.ledger.holds import Holds
-from rotator.model import Hold, OnForeign, Outcome
+from rotator.model import Hold, OnForeign, Outcome, Step
 from rotator.ports import Draft
 from rotator.sim import Fault
 from tests.harness.clock import START
@@ -165,8 +165,16 @@ def _remember_orphan(scene: Scene, rotation_id: str, orphan: str) -> None:
         error_code="new-secret-refused",
     )
     lease = scene.book.claim(NAME, scene.clock.now())
-    draft = Draft(event="closed", step=last.step, detail={}, rotation_id=rotation_id)
-    scene.book.commit(lease, rotation=failed, entries=[draft], sighting=None, now=scene.clock.now())
+    facts = {"reason": "asked", "predecessor_id": None, "grace_seconds": 0}
+    ended = {"outcome": "failed", "code": "new-secret-refused"}
+    drafts = [
+        Draft(event="opened", step=Step.OPEN, detail=facts, rotation_id=rotation_id),
+        Draft(
+            event="done", step=Step.CREATE, detail={"secret_id": orphan}, rotation_id=rotation_id
+        ),
+        Draft(event="closed", step=Step.ABORT, detail=ended, rotation_id=rotation_id),
+    ]
+    scene.book.commit(lease, rotation=failed, entries=drafts, sighting=None, now=scene.clock.now())
     scene.book.release(lease)
 
 

@@ -9,8 +9,10 @@ from sqlalchemy import insert
 from rotator import window
 from rotator.actions import Open, Wait
 from rotator.ledger import tables
+from rotator.ledger.book import append_to
 from rotator.ledger.rows import to_row
 from rotator.model import Outcome, Request, Step
+from rotator.ports import Draft
 from rotator.sim import Fault
 from tests.harness.clock import START
 from tests.harness.samples import rotation
@@ -141,8 +143,17 @@ def know_orphan(scene: Scene, secret_id: str) -> None:
         new_id=secret_id,
         outcome="failed",
     )
+    facts = {"reason": undone.reason, "predecessor_id": None}
+    drafts = [
+        Draft(event="opened", step=Step.OPEN, detail=facts, rotation_id="undone"),
+        Draft(
+            event="done", step=Step.CREATE, detail={"secret_id": secret_id}, rotation_id="undone"
+        ),
+        Draft(event="closed", step=Step.ABORT, detail={"outcome": "failed"}, rotation_id="undone"),
+    ]
     with scene.database.begin() as connection:
         connection.execute(insert(tables.rotation).values(to_row(undone)))
+        append_to(connection, NAME, drafts, START)
 
 
 def test_no_slot_is_freed_outside(tmp_path: Path) -> None:

@@ -232,7 +232,12 @@ def test_the_grace_starts_at_verification(asked: timedelta | None, grace: timede
     world, draft = record.verified(WORLD, replace(ROTATION, vault_version=8), request, NOW)
 
     assert of(world).delete_due_at == NOW + grace
-    assert (of(world).step, draft.detail) == (Step.VERIFY, {"vault_version": 8})
+    assert of(world).step is Step.VERIFY
+    assert draft.detail == {
+        "vault_version": 8,
+        "verified_at": "2026-11-23T07:28:00.000000+00:00",
+        "grace_seconds": grace.total_seconds(),
+    }
 
 
 @pytest.mark.parametrize(

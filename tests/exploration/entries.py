@@ -1,0 +1,58 @@
+"""What the entries say that an explored ledger would hold, beside its rows."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rotator.ledger import chain
+from rotator.ledger.replay import RecordedRotation, Replay
+from rotator.model import Rotation, Step
+from rotator.ports import Draft
+
+
+def of_rows(rotations: Sequence[Rotation]) -> Replay:
+    """Give what the entries of these rotations say, with which an exploration begins."""
+    return Replay(rotations={each.id: _recorded(each) for each in rotations})
+
+
+def _recorded(rotation: Rotation) -> RecordedRotation:
+    return RecordedRotation(
+        id=rotation.id,
+        reason=rotation.reason,
+        predecessor_id=rotation.predecessor_id,
+        grace_seconds=int(rotation.grace.total_seconds()),
+        new_id=rotation.new_id,
+        vault_version=rotation.vault_version,
+        may_be_pushed=rotation.step is Step.PUSH,
+        verified_at=rotation.verified_at,
+        abort_code=rotation.abort_code,
+        outcome=rotation.outcome,
+        error_code=rotation.error_code,
+    )
+
+
+def read(replay: Replay, drafts: Sequence[Draft], now: datetime) -> Replay:
+    """Give what the entries say with these at their end."""
+    replay = replay.copy()
+    for draft in drafts:
+        replay.read(chain.linked(draft, account="account", at=now, seq=1, prev_hash=chain.GENESIS))
+    return replay
+
+
+def contradiction(
+    replay: Replay, rotation: Rotation | None, drafts: Sequence[Draft], adopted_id: str | None
+) -> str | None:
+    """Say where rows and entries differ: what is to be done would be refused for it."""
+    if adopted_id != replay.adopted_id:
+        return f"{adopted_id} was adopted, and by the entries {replay.adopted_id}"
+    if rotation is None:
+        return None
+    for difference in replay.rotations[rotation.id].differences(rotation):
+        return difference
+    for draft in drafts:
+        is_deletion = draft.event == "intent" and draft.step in (Step.EVICT, Step.DELETE)
+        if is_deletion and not draft.detail.get("is_foreign"):
+            is_eviction = draft.step is Step.EVICT
+            secret_id = str(draft.detail["secret_id"])
+            if why := replay.against(rotation, secret_id, is_eviction=is_eviction):
+                return f"{secret_id} is to be deleted, and {why}"
+    return None
