@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from rotator.wiring import Wiring
 
 _FAULT_HINT = "compare with a backup, or with what `rotator ledger export` gave before"
-HEADERS = ("account", "entries", "chain", "Vault's head")
+_ROW_HINT = "someone wrote to the ledger's tables: put the row right, or restore a backup"
+HEADERS = ("account", "entries", "chain", "rows", "Vault's head")
 
 
 def verify(
@@ -26,10 +27,11 @@ def verify(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that no entry of the ledger was changed or is missing.
+    """Check that no entry of the ledger was changed or is missing, and that its rows match.
 
     Each account's chain of hashes is followed from its first entry to its last, and compared
-    with the hash that the last rotation left in Vault.
+    with the hash that the last rotation left in Vault. What the entries say of rotations, holds
+    and adopted secrets is compared with the rows that rotator works by.
     """
     session = Session.of(context)
     with session.wiring(session.settings(), offline=offline) as wiring:
@@ -66,13 +68,14 @@ def _all_names(wiring: "Wiring") -> list[str]:
 
 
 def _row(proof: Proof) -> tuple[str, ...]:
-    return (proof.account, str(proof.entries), proof.chain, proof.vault)
+    return (proof.account, str(proof.entries), proof.chain, proof.rows, proof.vault)
 
 
 def _complain(proofs: list[Proof], away: RotatorError | None) -> None:
     for proof in proofs:
         for fault in proof.faults:
-            output.complain(fault, _FAULT_HINT, about=proof.account)
+            hint = _ROW_HINT if fault in proof.row_faults else _FAULT_HINT
+            output.complain(fault, hint, about=proof.account)
         if proof.unread and not away:
             output.complain(
                 f"not compared with Vault: {proof.unread.message}",

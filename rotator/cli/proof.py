@@ -1,6 +1,8 @@
 """Proving an account's record: its chain of hashes, and the one that Vault's note names."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rotator.errors import RotatorError
@@ -23,6 +25,8 @@ class Proof:
     chain_fault: str | None
     #: What is wrong with it against Vault's note.
     vault_fault: str | None
+    #: Where the account's rows are not what its entries say, or not what they can be.
+    row_faults: tuple[str, ...]
     #: `matches`, `no note`, `not configured`, `not compared`, `FAILED`, or `not reached` where
     #: the chain breaks before the entry that Vault's note names.
     vault: str
@@ -32,7 +36,8 @@ class Proof:
     @property
     def faults(self) -> list[str]:
         """All that is wrong."""
-        return [fault for fault in (self.chain_fault, self.vault_fault) if fault]
+        chain = [fault for fault in (self.chain_fault, self.vault_fault) if fault]
+        return [*chain, *self.row_faults]
 
     @property
     def is_whole(self) -> bool:
@@ -44,8 +49,15 @@ class Proof:
         """Give the verdict on the chain in itself."""
         return "FAILED" if self.chain_fault else "whole"
 
+    @property
+    def rows(self) -> str:
+        """Return the verdict on what the rows hold; a broken chain does not tell."""
+        if self.row_faults:
+            return "FAILED"
+        return "not compared" if self.chain_fault else "match"
+
     def document(self) -> dict[str, Any]:
-        """Give the proof as `--json` prints it: one verdict for the chain, one for Vault's head."""
+        """Return the proof as `--json` prints it: a verdict for the chain, the rows, Vault's head."""
         return {
             "account": self.account,
             "entries": self.entries,
@@ -53,6 +65,7 @@ class Proof:
             "ok": self.is_whole,
             "fault": next(iter(self.faults), None),
             "chain": {"verdict": self.chain.lower(), "fault": self.chain_fault},
+            "rows": {"verdict": self.rows.lower(), "faults": [*self.row_faults]},
             "vault_head": {"verdict": self.vault.lower(), "fault": self.vault_fault},
         }
 
@@ -73,6 +86,7 @@ def proof_of(wiring: "Wiring", name: str, away: RotatorError | None, *, offline:
         # Read first: an entry is in the ledger before Vault's note names it.
         anchor, vault, unread = _anchor(wiring, name)
     verdict = wiring.queries.verify(name, anchor=anchor)
+    late = () if verdict.fault else _late(wiring, name, datetime.now(UTC))
     vault_fault = None
     if verdict.has_anchor is False:
         vault, vault_fault = "FAILED", _MISSING if verdict.entries else _LOST
@@ -84,9 +98,44 @@ def proof_of(wiring: "Wiring", name: str, away: RotatorError | None, *, offline:
         head=verdict.head,
         chain_fault=verdict.fault,
         vault_fault=vault_fault,
+        row_faults=(*verdict.differences, *late),
         vault=vault,
         unread=unread,
     )
+
+
+def _late(wiring: "Wiring", name: str, now: datetime) -> Iterator[str]:
+    """Name the times to which the account is put off for longer than rotator would put it off.
+
+    No entry tells of them. Due is an account within its policy, counted from what its row says of
+    the secret or from its last rotation; one that is due later was put off by somebody, by a clock
+    that was wrong, or by a policy that has been changed since.
+    """
+    from rotator import schedule  # noqa: PLC0415  # loads cron's library
+
+    (record,) = wiring.queries.accounts([name])
+    if record.retry_at and record.retry_at > now + _LONGEST_RETRY:
+        yield f"its row has it tried again at {_told(record.retry_at)}, after too long a wait"
+    account = wiring.accounts.get(name)
+    if account is None or record.next_due_at is None:
+        return
+    closed_at = record.last_rotation.closed_at if record.last_rotation else None
+    known = [at for at in (record.current_since, closed_at) if at and at < now]
+    since = max(known, default=now)
+    latest = max(schedule.next_due(account, since), since + account.policy.max_age)
+    if record.next_due_at > latest + account.policy.jitter:
+        yield (
+            f"its row has it due at {_told(record.next_due_at)}, later than its policy allows: "
+            f"{_told(latest)}"
+        )
+
+
+#: The longest wait after failures, with what is added to it, and some time for clocks to differ.
+_LONGEST_RETRY = timedelta(hours=12)
+
+
+def _told(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _anchor(wiring: "Wiring", name: str) -> tuple[str | None, str, RotatorError | None]:

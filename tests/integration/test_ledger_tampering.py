@@ -1,0 +1,381 @@
+"""Rows that someone changed in the ledger's tables: nothing is deleted on their word.
+
+What is written here is what anyone can write who may write to the database, and does not go to
+the trouble of forging the chain of entries. Whether a stranger's secret was deleted, or one in
+its grace, the scene itself watches.
+"""
+
+import json
+import string
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, insert, text, update
+
+from rotator.ledger import chain, tables
+from rotator.ledger.holds import Holds
+from rotator.model import Hold, Outcome
+from rotator.notice import Event, Hook
+from tests.harness.scene import NAME, Scene, code
+
+GRACE = timedelta(hours=24)
+#: Columns of a rotation that has been completed, and of one that was undone.
+ROW = (
+    "INSERT INTO rotation (account, id, reason, step, predecessor_id, new_id, grace_seconds, "
+    "draws, rejected, vault_version, opened_at, verified_at, delete_due_at, closed_at, "
+    "abort_code, outcome) SELECT account, $id, reason, $step, $old, $new, 0, 1, 0, $version, "
+    "opened_at, $verified_at, $verified_at, $closed_at, $abort, $outcome FROM rotation LIMIT 1"
+)
+
+
+def tamper(scene: Scene, template: str, **values: str) -> None:
+    """Write to the ledger's tables as someone else."""
+    scene.is_tampered_with = True
+    with scene.database.begin() as connection:
+        connection.execute(text(string.Template(template).substitute(values)))
+
+
+def row(**values: str) -> str:
+    """Give the statement that makes up a rotation; `$stranger` is whose secret it names."""
+    nothing = dict.fromkeys(
+        ("old", "new", "version", "verified_at", "closed_at", "abort", "outcome"), "NULL"
+    )
+    named = {"id": "'made-up'", "step": "'complete'"} | nothing | values
+    return string.Template(ROW).substitute(named)
+
+
+STRANGERS = {
+    "a rotation that had replaced it": row(
+        old="'$stranger'", verified_at="verified_at", closed_at="closed_at", outcome="'completed'"
+    ),
+    "a rotation that had replaced it, and is open": row(
+        old="'$stranger'", verified_at="verified_at", step="'wait'", version="vault_version"
+    ),
+    "a rotation that had made it and was undone": row(
+        new="'$stranger'", closed_at="closed_at", outcome="'failed'"
+    ),
+    "a rotation that made it and is being undone": row(
+        new="'$stranger'", step="'abort'", abort="'new-secret-refused'"
+    ),
+    "another predecessor": "UPDATE rotation SET predecessor_id = '$stranger'",
+    "another predecessor of a rotation that is open again": (
+        "UPDATE rotation SET predecessor_id = '$stranger', closed_at = NULL, outcome = NULL, "
+        "step = 'wait'"
+    ),
+    "another new secret of a rotation that failed": (
+        "UPDATE rotation SET new_id = '$stranger', outcome = 'failed', vault_version = NULL"
+    ),
+    "another new secret of a rotation that is being undone": (
+        "UPDATE rotation SET new_id = '$stranger', outcome = NULL, vault_version = NULL, "
+        "closed_at = NULL, abort_code = 'new-secret-refused', step = 'abort', id = 'another'"
+    ),
+}
+
+
+@pytest.mark.parametrize("statement", STRANGERS.values(), ids=STRANGERS)
+def test_no_strangers_secret_is_deleted(tmp_path: Path, ledger_url: str, statement: str) -> None:
+    """Whatever a row says of it; the pass is refused, and what differs can be found."""
+    with Scene(tmp_path, ledger_url=ledger_url) as scene:
+        scene.attempt()
+        stranger = scene.make_foreign()
+        tamper(scene, statement, stranger=stranger)
+        scene.clock.advance(days=31)
+        reports = [scene.attempt(reason="due"), scene.resume(), scene.attempt(grace=timedelta())]
+        faults = scene.queries.verify(NAME).faults
+
+        assert stranger in {secret.id for secret in scene.secrets()}
+        assert reports[0].outcome is Outcome.REFUSED
+        assert faults
+        assert any(
+            "made-up" in fault or stranger in fault or "another" in fault for fault in faults
+        )
+
+
+WAITING = {
+    "verified earlier": "verified_at = '2020-01-01', delete_due_at = '2020-01-01'",
+    "without a grace": "grace_seconds = 0, delete_due_at = verified_at",
+    "as if over": "closed_at = verified_at, outcome = 'completed', step = 'complete'",
+    "as if over long ago": (
+        "closed_at = verified_at, outcome = 'completed', verified_at = '2020-01-01'"
+    ),
+    "as if undone": (
+        "closed_at = verified_at, outcome = 'failed', vault_version = NULL, "
+        "new_id = predecessor_id, predecessor_id = NULL, verified_at = NULL"
+    ),
+    "named otherwise": "id = 'another'",
+}
+
+
+@pytest.mark.parametrize("change", WAITING.values(), ids=WAITING)
+def test_no_grace_is_ended(tmp_path: Path, ledger_url: str, change: str) -> None:
+    """The predecessor lives on, be it that the grace looks over or the rotation."""
+    with Scene(tmp_path, ledger_url=ledger_url, grace=GRACE) as scene:
+        first = scene.attempt()
+        tamper(scene, "UPDATE rotation SET $change", change=change)
+        scene.clock.advance(hours=1)
+        reports = [scene.resume(), scene.attempt(reason="due")]
+        faults = scene.queries.verify(NAME).faults
+
+        assert first.old_secret_id in {secret.id for secret in scene.secrets()}
+        assert Outcome.REFUSED in {report.outcome for report in reports}
+        assert faults
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("reason = 'compromised'", "its reason is compromised, and the entries say asked"),
+        ("vault_version = 99", "its vault_version is 99, and the entries say 2"),
+        ("new_id = NULL", "its new_id is nothing, and the entries say"),
+        ("abort_code = 'overtaken'", "its abort_code is overtaken, and the entries say nothing"),
+        ("error_code = 'overtaken'", "its error_code is overtaken"),
+        ("verified_at = NULL", "its verified_at is nothing, and the entries say 2"),
+        ("delete_due_at = '2020-01-01'", "its delete_due_at is not the end of its grace"),
+        ("closed_at = verified_at", "the row has it closed, the entries open"),
+        ("predecessor_id = new_id", "its predecessor_id is"),
+    ],
+)
+def test_each_column_is_compared(tmp_path: Path, change: str, named: str) -> None:
+    """Those that have a say in what is deleted, and when."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.attempt()
+        whole = scene.queries.verify(NAME).faults
+        tamper(scene, "UPDATE rotation SET $change", change=change)
+        fault, *_ = scene.queries.verify(NAME).faults
+
+        assert whole == ()
+        assert named in fault
+
+
+def test_gates_are_asked_though_a_row_says_that_the_secret_leaked(tmp_path: Path) -> None:
+    """Only an entry makes a rotation one whose predecessor goes without asking."""
+    gate = Hook(name="gate", on=frozenset({Event.GATE}), command=("false",))
+    with Scene(tmp_path, grace=GRACE, hooks=(gate,)) as scene:
+        scene.attempt()
+        tamper(scene, "UPDATE rotation SET reason = 'compromised'")
+        scene.clock.advance(hours=25)
+        report = scene.resume()
+
+        assert code(report) == "ledger-tampered"
+        assert len(scene.secrets()) == 2
+
+
+def test_a_rotation_that_was_removed_is_missed(tmp_path: Path, ledger_url: str) -> None:
+    """Its secrets are nobody's then, and stay; its entries tell of it."""
+    with Scene(tmp_path, ledger_url=ledger_url, grace=GRACE) as scene:
+        first = scene.attempt()
+        tamper(scene, "DELETE FROM rotation")
+        scene.clock.advance(days=31)
+        report = scene.attempt(reason="due")
+        (fault,) = scene.queries.verify(NAME).faults
+
+        assert code(report) == "foreign-secret"
+        assert fault == f"there are entries of rotation {first.rotation_id}, and its row is gone"
+
+
+def test_the_refusal_says_what_to_do_and_is_told_once(tmp_path: Path) -> None:
+    """It is recorded, the account's trouble, and tried again later and later."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        first = scene.attempt()
+        tamper(scene, "UPDATE rotation SET grace_seconds = 0")
+        scene.clock.advance(hours=1)
+        report = scene.resume()
+        scene.engine.refresh(scene.accounts[NAME])
+        (account,) = scene.queries.accounts([NAME])
+
+        assert report.error is not None
+        assert report.error.code == "ledger-tampered"
+        assert report.error.message == (
+            f"the deletion of secret {first.old_secret_id} is not backed by the ledger's entries: "
+            f"of rotation {first.rotation_id}, its grace_seconds is 0, and the entries say 86400"
+        )
+        assert report.error.hint is not None
+        assert "`rotator ledger verify` names what differs" in report.error.hint
+        assert report.exit_code == 3
+        assert account.drift is not None
+        assert account.drift.startswith("ledger-tampered: ")
+        assert account.retry_at is not None
+        assert scene.events()[-1] == "refused"
+        assert "intent delete" not in scene.events()
+
+
+def test_what_is_put_right_goes_on(tmp_path: Path) -> None:
+    """As the entries say it, and the rotation is completed."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.attempt()
+        tamper(scene, "UPDATE rotation SET reason = 'due'")
+        scene.clock.advance(hours=25)
+        refused = scene.resume()
+        tamper(scene, "UPDATE rotation SET reason = 'asked'")
+        scene.is_tampered_with = False
+        report = scene.resume()
+
+        assert refused.outcome is Outcome.REFUSED
+        assert report.outcome is Outcome.COMPLETED
+
+
+# -- Holds. --------------------------------------------------------------------------------
+
+LIFTED = "UPDATE account SET hold_reason = NULL, held_by = NULL, held_at = NULL"
+FORGED = "UPDATE account SET hold_reason = 'because', held_by = 'eve', held_at = '2026-11-01'"
+THAWED = "UPDATE account SET hold_freeze = 0"
+
+
+def hold(scene: Scene, *, freeze: bool = False) -> None:
+    """Hold the account as an operator does."""
+    put = Hold(reason="moving house", by="ann", at=scene.clock.now(), freeze=freeze)
+    Holds(scene.database).put(NAME, put)
+
+
+def test_a_hold_that_was_lifted_in_the_tables_still_holds(tmp_path: Path, ledger_url: str) -> None:
+    """Nothing is staged, created or deleted before an operator's `release` is in the entries."""
+    with Scene(tmp_path, ledger_url=ledger_url) as scene:
+        hold(scene)
+        tamper(scene, LIFTED)
+        before = len(scene.requests())
+        report = scene.attempt()
+        (fault,) = scene.queries.verify(NAME).faults
+        changing = [one for one in scene.requests()[before:] if not one.startswith("GET")]
+
+        assert code(report) == "ledger-tampered"
+        assert changing == []
+        assert fault == (
+            "the account's row says that nobody holds it, and the entries say that it is held: "
+            "moving house (ann)"
+        )
+
+
+def test_a_freeze_that_was_thawed_in_the_tables_still_freezes(tmp_path: Path) -> None:
+    """The predecessor stays after its grace."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.attempt()
+        hold(scene, freeze=True)
+        tamper(scene, THAWED)
+        scene.clock.advance(hours=25)
+        report = scene.resume()
+
+        assert code(report) == "ledger-tampered"
+        assert len(scene.secrets()) == 2
+
+
+def test_a_hold_that_was_forged_is_found(tmp_path: Path) -> None:
+    """It keeps the account from being rotated, which `verify` tells from a hold."""
+    with Scene(tmp_path) as scene:
+        scene.attempt()
+        tamper(scene, FORGED)
+        (fault,) = scene.queries.verify(NAME).faults
+
+        assert fault == (
+            "the account's row says that it is held: because (eve), and the entries say that "
+            "nobody holds it"
+        )
+
+
+def test_what_was_adopted_is_compared(tmp_path: Path) -> None:
+    """Nothing else keeps it from being evicted while a standby of Vault lags."""
+    with Scene(tmp_path) as scene:
+        scene.attempt()
+        scene.adopt("AdoptedByHand1", secret_id=scene.make_foreign(value="AdoptedByHand1"))
+        whole = scene.queries.verify(NAME).faults
+        tamper(scene, "UPDATE account SET adopted_id = NULL")
+        (fault,) = scene.queries.verify(NAME).faults
+
+        assert whole == ()
+        assert fault.startswith("its row says that nothing was adopted last, the entries")
+
+
+# -- Entries that do not hold together. ------------------------------------------------------
+
+
+def unguarded(scene: Scene, statement: str) -> None:
+    """Change entries, past the triggers."""
+    with scene.database.begin() as connection:
+        connection.execute(text("PRAGMA defer_foreign_keys = ON"))
+        for trigger in ("entry_no_update", "entry_no_delete", "entry_no_replace"):
+            connection.execute(text(f"DROP TRIGGER {trigger}"))
+    tamper(scene, statement)
+
+
+BROKEN = {
+    "an entry was changed": (
+        "UPDATE entry SET detail = replace(detail, '\"due\"', '\"compromised\"') "
+        "WHERE event = 'opened'"
+    ),
+    "an entry is missing": "DELETE FROM entry WHERE event = 'done' AND step = 'push'",
+    "the opening is missing": "DELETE FROM entry WHERE event = 'opened' OR seq < 3",
+    "the beginning is missing": "DELETE FROM entry WHERE seq < 4",
+    "the end is another": (
+        "UPDATE entry SET hash = prev_hash WHERE seq = (SELECT max(seq) FROM entry)"
+    ),
+    "the row names another end": "UPDATE account SET chain_head = 'ffff'",
+    "an entry is no JSON": "UPDATE entry SET detail = '{' WHERE event = 'opened'",
+}
+
+
+@pytest.mark.parametrize("statement", BROKEN.values(), ids=BROKEN)
+def test_nothing_is_deleted_on_the_word_of_a_broken_chain(tmp_path: Path, statement: str) -> None:
+    """From the opening of the rotation on, each entry has to follow the one before."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.attempt(reason="due")
+        unguarded(scene, statement)
+        scene.clock.advance(hours=25)
+        report = scene.resume()
+
+        assert code(report) == "ledger-tampered"
+        assert len(scene.secrets()) == 2
+        assert scene.queries.verify(NAME).fault
+
+
+def test_a_hold_whose_entry_was_changed_is_none_to_trust(tmp_path: Path) -> None:
+    """The newest entry about a hold has to be whole."""
+    with Scene(tmp_path) as scene:
+        hold(scene)
+        unguarded(scene, "UPDATE entry SET event = 'released' WHERE event = 'held'")
+        tamper(scene, LIFTED)
+
+        assert code(scene.attempt()) == "ledger-tampered"
+
+
+# -- Entries of older versions. ----------------------------------------------------------------
+
+
+def forget(scene: Scene) -> None:
+    """Write the entries anew as versions did that had less to tell of a verification."""
+    unguarded(scene, "SELECT 1")
+    head, entries = chain.GENESIS, scene.entries()
+    with scene.database.begin() as connection:
+        connection.execute(delete(tables.entry))
+        for entry in entries:
+            detail = json.loads(entry.detail)
+            if (entry.event, entry.step) == ("done", "verify"):
+                detail = {"vault_version": detail["vault_version"]}
+            kept = entry._replace(detail=chain.canonical_json(detail), prev_hash=head)
+            head = chain.hash_of(kept)
+            connection.execute(insert(tables.entry).values(kept._replace(hash=head)._asdict()))
+        connection.execute(update(tables.account).values(chain_head=head))
+
+
+def test_what_older_versions_recorded_is_enough(tmp_path: Path) -> None:
+    """Their entries have no time of verification, and no grace: within an hour it is believed."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.attempt()
+        forget(scene)
+        whole = scene.queries.verify(NAME)
+        scene.clock.advance(hours=25)
+        report = scene.resume()
+        scene.is_tampered_with = False
+
+        assert (whole.fault, whole.differences) == (None, ())
+        assert report.outcome is Outcome.COMPLETED
+
+
+def test_but_not_a_much_earlier_time(tmp_path: Path) -> None:
+    """A grace cannot be cut by more than that."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.attempt()
+        forget(scene)
+        tamper(scene, "UPDATE rotation SET $change", change=WAITING["verified earlier"])
+        report = scene.resume()
+
+        assert code(report) == "ledger-tampered"
