@@ -57,7 +57,7 @@ class Proof:
         return "not compared" if self.chain_fault else "match"
 
     def document(self) -> dict[str, Any]:
-        """Return the proof as `--json` prints it: a verdict for the chain, the rows, Vault's head."""
+        """Return the proof as `--json` prints it: a verdict each for chain, rows, Vault's head."""
         return {
             "account": self.account,
             "entries": self.entries,

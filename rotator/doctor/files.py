@@ -1,6 +1,7 @@
 """Files that hold something secret: there, readable, and nobody else's business."""
 
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,37 @@ def checks(wiring: Wiring) -> Iterator[Check]:
     # Where its folder may not be looked into, to open it says so: see `rotator.doctor.ledger`.
     if database and os.path.exists(database):  # noqa: PTH110  # a Path's raises there
         yield _check("ledger.url", Path(database))
+        yield from _owners(Path(database))
+
+
+def _owners(ledger: Path) -> Iterator[Check]:
+    """See that the service, whose folder it is, can write to the ledger's files, and this user."""
+    folder = ledger.absolute().parent
+    owner = folder.stat().st_uid
+    files = [path for path in map(Path, (f"{ledger}{end}" for end in _ENDS)) if path.exists()]
+    others = [path for path in files if path.stat().st_uid != owner]
+    for path in others:
+        why = f"{path} belongs to {_user(path.stat().st_uid)}, its folder to {_user(owner)}"
+        yield bad(_OWNER, "ledger.url", why, f"chown --reference={folder} {path}")
+    shut = [path for path in (folder, *files) if not os.access(path, os.W_OK)]
+    for path in shut:
+        why = f"{path}: this user may not write there"
+        yield bad(_OWNER, "ledger.url", why, f"run as {_user(owner)}, whose folder it is")
+    if not others and not shut:
+        yield fine(_OWNER, "ledger.url", f"its files and their folder belong to {_user(owner)}")
+
+
+#: What the names of a SQLite ledger's files end with.
+_ENDS = ("", "-wal", "-shm")
+_OWNER = "ledger owner"
+
+
+def _user(number: int) -> str:
+    """Return a user's name; a number for one that has none here."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
 
 
 def _secret_files(wiring: Wiring) -> Iterator[tuple[str, Path]]:

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
@@ -19,6 +19,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from rotator.errors import LedgerError, LedgerFull, LedgerUnusable, RotatorError
+from rotator.ledger import file
 from rotator.ledger.commits import SharedCommits, begin
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
         ("unable to open database file",),
         LedgerUnusable,
         "the ledger file cannot be opened or created",
-        "see that its directory exists and that this user may write there",
+        "let this user write to it and its directory (`chown --reference=DIRECTORY FILE`)",
     ),
     (
         ("attempt to write a readonly database", "sqlstate 25006"),
@@ -179,10 +180,8 @@ def _sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def _make_private(*_connection: object) -> None:
-        # SQLite gives its log and index files the mode that it finds; all of it is nobody
-        # else's business. What stands in the way of a file, SQLite will say itself.
-        with suppress(OSError):
-            os.close(os.open(url.database or "", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        # SQLite gives its log and index files the mode and owner that it finds.
+        file.prepare(url.database or "")
 
     @event.listens_for(engine, "connect")
     def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

@@ -1,0 +1,192 @@
+"""Whose the ledger's SQLite file is: its folder's owner's, though root made or restored it."""
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from rotator.config import load
+from rotator.doctor import files
+from rotator.doctor.check import Verdict
+from rotator.errors import LedgerUnusable
+from rotator.ledger import schema
+from rotator.ledger.database import open_database
+from rotator.ledger.queries import Queries
+from rotator.wiring import Wiring
+
+#: Somebody who is not root; nobody has to have the number.
+USER, GROUP = 61_234, 61_235
+CONFIG = """
+[vault]
+address = "https://vault.example.com"
+[ledger]
+url = "sqlite:///{file}"
+[[accounts]]
+name = "sms"
+api_key = "abcd1234"
+vault_path = "vonage/sms"
+"""
+NAMES = ("ledger.db", "ledger.db-wal", "ledger.db-shm")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give a folder of somebody else's, as a service's state is."""
+    folder = tmp_path / "private" / "rotator"
+    folder.mkdir(parents=True, mode=0o700)
+    os.chown(folder, USER, GROUP)
+    return folder
+
+
+def use(file: Path) -> dict[str, tuple[int, int, int]]:
+    """Make or open the ledger as root; give owner, group and mode of its files meanwhile."""
+    database = open_database(f"sqlite:///{file}")
+    schema.ensure(database, auto_upgrade=True)
+    Queries(database).check()
+    found = {
+        path.name: (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode & 0o777)
+        for path in file.parent.iterdir()
+    }
+    database.dispose()
+    return found
+
+
+def test_what_root_makes_is_the_folders_owners(folder: Path) -> None:
+    """The ledger and the files that SQLite puts beside it."""
+    assert use(folder / "ledger.db") == dict.fromkeys(NAMES, (USER, GROUP, 0o600))
+
+
+def test_so_is_what_root_has_restored(folder: Path, tmp_path: Path) -> None:
+    """With the next command of root's, whatever it does."""
+    backup = tmp_path / "backup.db"
+    use(backup)
+    shutil.copy(backup, folder / "ledger.db")
+
+    assert use(folder / "ledger.db") == dict.fromkeys(NAMES, (USER, GROUP, 0o600))
+
+
+def test_the_folder_may_be_reached_by_a_link(folder: Path) -> None:
+    """As a service's state is, whose user comes and goes."""
+    link = folder.parent.parent / "rotator"
+    link.symlink_to(folder)
+
+    assert use(link / "ledger.db") == dict.fromkeys(NAMES, (USER, GROUP, 0o600))
+
+
+@contextmanager
+def somebody() -> Iterator[None]:
+    """Be somebody else in a `with` block."""
+    os.setegid(GROUP)
+    os.seteuid(USER)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+def test_the_owner_can_work_with_it() -> None:
+    """While root has it open, too."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chown(name, USER, GROUP)
+        file = Path(name) / "ledger.db"
+        roots = open_database(f"sqlite:///{file}")
+        schema.ensure(roots, auto_upgrade=True)
+        with somebody(), closing(sqlite3.connect(file)) as own, own:
+            own.execute("INSERT INTO account (name) VALUES ('sms')")
+        found = Queries(roots).recorded_accounts()
+        roots.dispose()
+
+    assert found == ["sms"]
+
+
+def test_what_root_left_to_others_is_refused_with_a_cure() -> None:
+    """Whoever cannot open it hears how it becomes theirs."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chown(name, USER, GROUP)
+        file = Path(name) / "ledger.db"
+        file.touch(0o600)
+        theirs = open_database(f"sqlite:///{file}")
+        with somebody(), pytest.raises(LedgerUnusable) as caught:
+            schema.ensure(theirs, auto_upgrade=True)
+
+    assert caught.value.exit_code == 2
+    assert "chown --reference=DIRECTORY FILE" in str(caught.value.hint)
+
+
+def make_link(path: Path) -> None:
+    """Have the ledger's name lead elsewhere."""
+    path.symlink_to(path.parent.parent / "others")
+
+
+def make_hard_link(path: Path) -> None:
+    """Have the ledger's file be another one, too."""
+    os.link(path.parent.parent / "others", path)
+
+
+def make_other(path: Path) -> None:
+    """Have another file of root's stand in its place."""
+    path.write_text("root's own")
+
+
+def make_someones(path: Path) -> None:
+    """Have it be a third one's."""
+    path.touch()
+    os.chown(path, USER + 7, GROUP)
+
+
+@pytest.mark.parametrize("put", [make_link, make_hard_link, make_other, make_someones])
+def test_nothing_else_is_given_away(folder: Path, put: Callable[[Path], None]) -> None:
+    """Whoever owns the folder cannot have root give them what is root's."""
+    others = folder.parent / "others"
+    others.write_text("root's own")
+    put(folder / "ledger.db")
+    before = (folder / "ledger.db").stat().st_uid
+    database = open_database(f"sqlite:///{folder / 'ledger.db'}")
+    with pytest.raises(Exception, match=r"ledger|database"):
+        schema.ensure(database, auto_upgrade=False)
+    database.dispose()
+
+    assert (folder / "ledger.db").stat().st_uid == before
+    assert others.stat().st_uid == 0
+
+
+def test_a_folder_of_roots_keeps_its_files(tmp_path: Path) -> None:
+    """There is nobody to give them to."""
+    assert use(tmp_path / "ledger.db") == dict.fromkeys(NAMES, (0, 0, 0o600))
+
+
+def test_doctor_sees_whose_it_is(folder: Path, tmp_path: Path) -> None:
+    """A file that is not its folder's owner's keeps the service from its ledger."""
+    file = folder / "ledger.db"
+    use(file)
+    whole = checked(tmp_path, file)
+    os.chown(file, 0, 0)
+    broken = checked(tmp_path, file)
+
+    assert whole == [(Verdict.OK, f"its files and their folder belong to user {USER}", None)]
+    assert broken == [
+        (
+            Verdict.FAILED,
+            f"{file} belongs to root, its folder to user {USER}",
+            f"chown --reference={folder} {file}",
+        )
+    ]
+
+
+def checked(tmp_path: Path, file: Path) -> list[tuple[Verdict, str, str | None]]:
+    """Give what doctor finds of the ledger's owner."""
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG.format(file=file))
+    with Wiring(load(config, {}), {}) as wiring:
+        return [
+            (each.verdict, each.finding, each.cure)
+            for each in files.checks(wiring)
+            if each.name == "ledger owner"
+        ]
