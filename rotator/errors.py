@@ -13,7 +13,8 @@ operator what to do. Messages never hold a secret value or a response body.
     │   └── Stopping
     ├── Aborted                  a rotation was undone before its secret was used
     ├── LedgerError              the ledger cannot be read or written
-    │   └── LedgerFull           its disk is full (exit 3)
+    │   ├── LedgerFull           its disk is full (exit 3)
+    │   └── LedgerConflict       another transaction was in the way; nothing was recorded
     ├── IssuerError              Vonage
     │   ├── CredentialRefused    401
     │   ├── SecretRejected       400 on create
@@ -143,6 +144,10 @@ class LedgerFull(LedgerError):
 
     code = "ledger-full"
     exit_code = 3
+
+
+class LedgerConflict(LedgerError):
+    """another transaction was in the ledger's way."""
 
 
 class IssuerError(RotatorError):

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from rotator import schedule
 from rotator.errors import Busy, LeaseLost
 from rotator.ledger import chain, due, outbox, process, tables, warrant
-from rotator.ledger.database import inserting, reading, writing
+from rotator.ledger.database import inserting, reading, run_again, writing
 from rotator.ledger.rows import from_row, hold_of, to_row
 from rotator.model import Rotation, Step
 from rotator.notice import Event
@@ -60,6 +60,7 @@ class Book:
 
     # -- Leases. ---------------------------------------------------------------------------
 
+    @run_again
     def claim(self, name: str, now: datetime) -> Lease:
         """See `Ledger.claim`. Each claim takes the next fencing token."""
         with writing(self._engine) as connection:
@@ -80,6 +81,7 @@ class Book:
         with reading(self._engine) as connection:
             return due.due(connection, now)
 
+    @run_again
     def claim_due(self, names: Collection[str], *, limit: int, now: datetime) -> list[Lease]:
         """Take the right to work on those of `names` that are due, at most `limit` of them.
 
@@ -94,6 +96,7 @@ class Book:
             )
             return [self._take(connection, row, clock) for row in rows]
 
+    @run_again
     def renew(self, lease: Lease, now: datetime) -> None:
         """See `Ledger.renew`."""
         with writing(self._engine) as connection:
@@ -101,6 +104,7 @@ class Book:
             expiry = self._expiry(clock_of(connection, now))
             _set(connection, lease.account, lease_expires_at=expiry)
 
+    @run_again
     def release(self, lease: Lease) -> None:
         """See `Ledger.release`."""
         if (lease.account, lease.token) in self._given_up:
@@ -146,6 +150,7 @@ class Book:
 
     # -- The one way in. -------------------------------------------------------------------
 
+    @run_again
     def commit(  # noqa: PLR0913  # all but one by name
         self,
         lease: Lease,
@@ -177,6 +182,7 @@ class Book:
             self._given_up.add((lease.account, lease.token))
         return Committed(head=appended["chain_head"], hold=hold_of(row))
 
+    @run_again
     def notice(self, name: str, event: Event, what: str | None, *, why: str, now: datetime) -> bool:
         """Record that something is the case with account `name`, and have the hooks told: once.
 

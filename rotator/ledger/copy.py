@@ -53,7 +53,8 @@ def copy(source: Engine, target: Engine, *, now: datetime) -> Copied:
             the target holds something already. Nothing was copied.
         LedgerError: a database failed. The target has all of it or nothing.
     """
-    schema.ensure(source, auto_upgrade=False)
+    if schema.revision(source) != schema.HEAD:
+        schema.ensure(source, auto_upgrade=False)
     with _locked(source) as rows:
         _refuse_leases(rows, now)
         verdicts = _whole(source)

@@ -2,9 +2,10 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -18,17 +19,25 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from rotator.errors import LedgerError, LedgerFull, LedgerUnusable, RotatorError
+from rotator.errors import (
+    LedgerConflict,
+    LedgerError,
+    LedgerFull,
+    LedgerUnusable,
+    RotatorError,
+)
 from rotator.ledger import file
 from rotator.ledger.commits import SharedCommits, begin
 
 if TYPE_CHECKING:
+    import psycopg
     from sqlalchemy.dialects import postgresql, sqlite
 
 #: How long a writer waits for another one, in seconds.
 BUSY_TIMEOUT = 10
 #: What the database says, and what that means. SQLite's texts are from its `sqlite3ErrStr`;
-#: PostgreSQL speaks the server's language, so that its SQLSTATE is looked for.
+#: PostgreSQL speaks the server's language, so that its SQLSTATE is looked for: a standby answers
+#: with 0A000 when a transaction is to write.
 _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ...] = (
     (
         ("file is not a database",),
@@ -49,7 +58,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
         "let this user write to it and its directory (`chown --reference=DIRECTORY FILE`)",
     ),
     (
-        ("attempt to write a readonly database", "sqlstate 25006"),
+        ("attempt to write a readonly database", "sqlstate 25006", "sqlstate 0a000"),
         LedgerUnusable,
         "the ledger is read-only",
         "let this user write to the file and its directory; PostgreSQL: use the primary server",
@@ -59,6 +68,24 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
         LedgerFull,
         "the disk that holds the ledger is full or fails",
         "free some space, then run the command again",
+    ),
+    (
+        ("sqlstate 3f000",),
+        LedgerUnusable,
+        "no schema of the database takes the ledger's tables",
+        "see that the search_path of its user names a schema that is there",
+    ),
+    (
+        ("sqlstate 42501",),
+        LedgerUnusable,
+        "the database's user lacks a privilege on the ledger",
+        "have the user own the database, or grant it CREATE on the schema and all on its tables",
+    ),
+    (
+        ("sqlstate 40001", "sqlstate 40p01"),
+        LedgerConflict,
+        "another transaction was in the ledger's way, again and again",
+        None,
     ),
     (
         ("database is locked", "sqlstate 55p03"),
@@ -104,6 +131,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """
     shared: SharedCommits | None = engine.get_execution_options().get("rotator_commits")
     with translated(), shared.writing(engine) if shared else engine.begin() as connection:
+        if not shared:
+            connection.exec_driver_sql(_FOR_WRITING)
         yield connection
 
 
@@ -118,8 +147,44 @@ def reading(engine: Engine) -> Iterator[Connection]:
         connection.execution_options(**_SNAPSHOT[engine.dialect.name])
         if engine.dialect.name == "sqlite":
             begin(connection, "BEGIN")
+        elif not _tells_iso_dates(connection):
+            connection.exec_driver_sql(_ISO_DATES)
         yield connection
 
+
+#: What a transaction on PostgreSQL needs, whatever the database, the user or the server has been
+#: set to. For the transaction alone: behind a pooler, the next one has another session.
+_ISO_DATES = "SET LOCAL datestyle = 'ISO'"
+_FOR_WRITING = f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'; {_ISO_DATES}"
+
+
+def _tells_iso_dates(connection: Connection) -> bool:
+    """Whether the server writes dates as the driver reads them; it has said how when asked in."""
+    session: psycopg.Connection[Any] = connection.connection.driver_connection
+    return (session.info.parameter_status("DateStyle") or "").startswith("ISO")
+
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
+
+def run_again(work: Callable[Given, Found]) -> Callable[Given, Found]:
+    """Run again what other transactions made impossible, which PostgreSQL asks for.
+
+    For what does nothing but one transaction: nothing of it has been done then.
+    """
+
+    @wraps(work)
+    def run(*args: Given.args, **kwargs: Given.kwargs) -> Found:
+        for _ in range(_TRIES - 1):
+            with suppress(LedgerConflict):
+                return work(*args, **kwargs)
+        return work(*args, **kwargs)
+
+    return run
+
+
+_TRIES = 5
 
 #: What makes a transaction see the ledger as it was when it began, whatever others commit.
 _SNAPSHOT: dict[str, dict[str, Any]] = {
@@ -219,7 +284,11 @@ def _identity(path: str | None) -> tuple[int, int] | None:
 def _postgresql(url: URL) -> Engine:
     # A connection that died while idle is noticed before it is used, not in mid-step.
     engine = create_engine(
-        url.set(query={**_PATIENCE, **url.query}),
+        url.set(query={**_PATIENCE, **url.query, "client_encoding": "utf8"}),
+        # Said at each transaction, as a database may have another default.
+        isolation_level="READ COMMITTED",
+        # A pooler between us and the server does not know a statement that was prepared elsewhere.
+        connect_args={"prepare_threshold": None},
         pool_pre_ping=True,
         # All are kept: to connect takes longer than what a connection is used for.
         pool_size=15,
@@ -228,10 +297,8 @@ def _postgresql(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
-        cursor.execute(f"SET lock_timeout = '{BUSY_TIMEOUT}s'")
-        cursor.close()
-        connection.commit()
+        # Said at each transaction, too.
+        connection.read_only = False
 
     return engine
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from rotator import schedule
 from rotator.ledger import process, tables
 from rotator.ledger.book import append_to, clock_of
-from rotator.ledger.database import reading, writing
+from rotator.ledger.database import reading, run_again, writing
 from rotator.ledger.outbox import notice_in
 from rotator.model import Step
 from rotator.notice import KEPT, Delivery, Event, Undelivered
@@ -42,6 +42,7 @@ class Deliveries:
         self._engine = engine
         self._owner = owner or process.this_process()
 
+    @run_again
     def claim(  # noqa: PLR0913  # all but one by name
         self,
         hooks: Collection[str],
@@ -74,6 +75,7 @@ class Deliveries:
                 return None
             return self._take(connection, row, expiry=clock + longest + _SPARE)
 
+    @run_again
     def settle(self, delivery: Delivery, reason: str | None, *, now: datetime) -> str | None:
         """Record what became of a try: `reason` says why it failed, None that it did not.
 
@@ -109,6 +111,7 @@ class Deliveries:
                 )
             return event
 
+    @run_again
     def give_back(self, delivery: Delivery) -> None:
         """Let others try a delivery at once, as its try was broken off; nothing is recorded of it.
 
@@ -123,6 +126,7 @@ class Deliveries:
                 .values(lease_owner=None, lease_expires_at=None)
             )
 
+    @run_again
     def drop(self, hooks: Collection[str], *, now: datetime) -> int:
         """Drop what nobody has tried for a week to tell hooks of other names; give how much it was.
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, update
 
 from rotator.ledger import tables
 from rotator.ledger.book import added, append_to, locked
-from rotator.ledger.database import writing
+from rotator.ledger.database import run_again, writing
 from rotator.ledger.rows import hold_of
 from rotator.ledger.tables import Row
 from rotator.model import Hold
@@ -24,6 +24,7 @@ class Holds:
         """Write into `engine`'s database."""
         self._engine = engine
 
+    @run_again
     def put(self, name: str, hold: Hold) -> Hold | None:
         """Hold account `name`; give the hold that this one takes the place of.
 
@@ -35,6 +36,7 @@ class Holds:
             put(connection, name, hold)
         return hold_of(row)
 
+    @run_again
     def lift(self, name: str, *, by: str, now: datetime) -> Hold | None:
         """End the hold of account `name`; give it, or None where there was none.
 

@@ -35,10 +35,14 @@ def ensure(engine: Engine, *, auto_upgrade: bool) -> None:
     """See that the schema is the one this version works with.
 
     Raises:
-        LedgerUnusable: it is newer, or older and `auto_upgrade` is off, or none of rotator's.
+        LedgerUnusable: it is newer, or older and `auto_upgrade` is off, or none of rotator's; or
+            the database cannot hold what people write.
         LedgerError: the database cannot be read or written.
     """
-    if revision(engine) == HEAD:
+    with reading(engine) as connection:
+        _require_unicode(connection)
+        present = _revision(connection)
+    if present == HEAD:
         return
     if auto_upgrade:
         upgrade(engine)
@@ -88,13 +92,44 @@ def _check_origin(connection: Connection) -> None:
 
     present = _revision(connection)
     known = {script.revision for script in ScriptDirectory(str(migrations())).walk_revisions()}
+    if present is None:
+        _require_unicode(connection)
     others = set(inspect(connection).get_table_names()) - {"alembic_version"}
+    if present is None and (elsewhere := _schema_of_another(connection)):
+        message = f"there is a ledger in schema {elsewhere}, and search_path does not name that"
+        raise LedgerUnusable(message, hint="set the search_path of the database's user")
     if present is None and others:
         message = f"the database holds tables that are not the ledger's: {_some(others)}"
         raise LedgerUnusable(message, hint="give the ledger a database of its own")
     if present is not None and present not in known:
         message = f"the schema of the database, {present}, is not known to this version"
         hint = "install the newer version of rotator that made it, or use another database"
+        raise LedgerUnusable(message, hint=hint)
+
+
+def _schema_of_another(connection: Connection) -> str | None:
+    """Return the schema of a ledger of this user's that is not seen; None where there is none."""
+    if connection.dialect.name != "postgresql":
+        return None
+    query = text(
+        "SELECT min(made.schemaname) FROM pg_tables made JOIN pg_tables kept USING (schemaname) "
+        "WHERE made.tablename = 'alembic_version' AND kept.tablename = 'entry' "
+        "AND made.tableowner = current_user"
+    )
+    found: str | None = connection.execute(query).scalar()
+    return found
+
+
+def _require_unicode(connection: Connection) -> None:
+    """Refuse a database that does not take any text as it is, or gives it back as bytes."""
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        message = f"the database's encoding is {encoding}, which cannot hold every text"
+        hint = (
+            "make another with ENCODING 'UTF8' TEMPLATE template0; `rotator db copy` moves a ledger"
+        )
         raise LedgerUnusable(message, hint=hint)
 
 

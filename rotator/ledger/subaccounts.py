@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, upd
 
 from rotator.ledger import holds, tables
 from rotator.ledger.book import added, append_to, locked
-from rotator.ledger.database import inserting, reading, writing
+from rotator.ledger.database import inserting, reading, run_again, writing
 from rotator.ledger.rows import hold_of
 from rotator.model import Found, Hold, SubaccountState
 from rotator.ports import Draft
@@ -62,6 +62,7 @@ class FoundSubaccounts:
         with reading(self._engine) as connection:
             return connection.execute(query).scalar()
 
+    @run_again
     def record(
         self,
         parent: str,
