@@ -10,7 +10,7 @@ import structlog
 from rotator import plan
 from rotator.actions import Action, Delete, Evict, Probe, Refuse, Wait
 from rotator.adoption import Adopted, Adoption
-from rotator.errors import TAMPERED, LedgerError, LedgerUnusable, RotatorError
+from rotator.errors import LedgerError, LedgerUnusable, RotatorError
 from rotator.loop import Pass
 from rotator.means import Means
 from rotator.model import Account, Observation, Outcome, Report, Request, SecretValue
@@ -138,7 +138,7 @@ class Engine(Means):
             return drift_text(action)
         if isinstance(action, Probe) and known:
             return known
-        if isinstance(action, Evict | Delete) and (known or "").startswith(f"{TAMPERED}:"):
+        if isinstance(action, Evict | Delete) and (known or "").startswith("ledger-tampered:"):
             return known
         return overdue_text(account, world, self.now())
 

@@ -96,10 +96,6 @@ class Refused(RotatorError):
         self.code = code
 
 
-#: Code of the refusal to act on rows of the ledger that its chained entries speak against.
-TAMPERED = "ledger-tampered"
-
-
 class Aborted(RotatorError):
     """the rotation was undone before its secret was used."""
 

@@ -1,8 +1,7 @@
 """Proving an account's record: its chain of hashes, and the one that Vault's note names."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rotator.errors import RotatorError
@@ -86,7 +85,7 @@ def proof_of(wiring: "Wiring", name: str, away: RotatorError | None, *, offline:
         # Read first: an entry is in the ledger before Vault's note names it.
         anchor, vault, unread = _anchor(wiring, name)
     verdict = wiring.queries.verify(name, anchor=anchor)
-    late = () if verdict.fault else _late(wiring, name, datetime.now(UTC))
+    put_off = wiring.queries.put_off(name, wiring.accounts.get(name), datetime.now(UTC))
     vault_fault = None
     if verdict.has_anchor is False:
         vault, vault_fault = "FAILED", _MISSING if verdict.entries else _LOST
@@ -98,44 +97,10 @@ def proof_of(wiring: "Wiring", name: str, away: RotatorError | None, *, offline:
         head=verdict.head,
         chain_fault=verdict.fault,
         vault_fault=vault_fault,
-        row_faults=(*verdict.differences, *late),
+        row_faults=(*verdict.differences, *put_off),
         vault=vault,
         unread=unread,
     )
-
-
-def _late(wiring: "Wiring", name: str, now: datetime) -> Iterator[str]:
-    """Name the times to which the account is put off for longer than rotator would put it off.
-
-    No entry tells of them. Due is an account within its policy, counted from what its row says of
-    the secret or from its last rotation; one that is due later was put off by somebody, by a clock
-    that was wrong, or by a policy that has been changed since.
-    """
-    from rotator import schedule  # noqa: PLC0415  # loads cron's library
-
-    (record,) = wiring.queries.accounts([name])
-    if record.retry_at and record.retry_at > now + _LONGEST_RETRY:
-        yield f"its row has it tried again at {_told(record.retry_at)}, after too long a wait"
-    account = wiring.accounts.get(name)
-    if account is None or record.next_due_at is None:
-        return
-    closed_at = record.last_rotation.closed_at if record.last_rotation else None
-    known = [at for at in (record.current_since, closed_at) if at and at < now]
-    since = max(known, default=now)
-    latest = max(schedule.next_due(account, since), since + account.policy.max_age)
-    if record.next_due_at > latest + account.policy.jitter:
-        yield (
-            f"its row has it due at {_told(record.next_due_at)}, later than its policy allows: "
-            f"{_told(latest)}"
-        )
-
-
-#: The longest wait after failures, with what is added to it, and some time for clocks to differ.
-_LONGEST_RETRY = timedelta(hours=12)
-
-
-def _told(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _anchor(wiring: "Wiring", name: str) -> tuple[str | None, str, RotatorError | None]:

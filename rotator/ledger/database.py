@@ -30,7 +30,6 @@ from rotator.ledger import file
 from rotator.ledger.commits import SharedCommits, begin
 
 if TYPE_CHECKING:
-    import psycopg
     from sqlalchemy.dialects import postgresql, sqlite
 
 #: How long a writer waits for another one, in seconds.
@@ -160,7 +159,7 @@ _FOR_WRITING = f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'; {_ISO_DATES}"
 
 def _tells_iso_dates(connection: Connection) -> bool:
     """Whether the server writes dates as the driver reads them; it has said how when asked in."""
-    session: psycopg.Connection[Any] = connection.connection.driver_connection
+    session: Any = connection.connection.driver_connection
     return (session.info.parameter_status("DateStyle") or "").startswith("ISO")
 
 

@@ -1,12 +1,16 @@
-"""Where an account's rows are not what its entries say."""
+"""Where an account's rows are not what its entries say, or what they can be."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, String, bindparam, select
 
+from rotator import schedule
 from rotator.ledger import tables
 from rotator.ledger.replay import Replay, different_holds
 from rotator.ledger.rows import from_row, hold_of
+from rotator.model import Account
+from rotator.ports import AccountRecord
 
 
 def differences(connection: Connection, name: str, replay: Replay) -> Iterator[str]:
@@ -42,6 +46,33 @@ def _of_account(row: RowMapping, replay: Replay) -> Iterator[str]:
     if found != (replay.adopted_id, replay.adopted_over):
         adopted = replay.adopted_id or "nothing"
         yield f"its row says that {found[0] or 'nothing'} was adopted last, the entries {adopted}"
+
+
+def put_off(record: AccountRecord, account: Account | None, now: datetime) -> Iterator[str]:
+    """Name the times to which an account is put off for longer than it can be.
+
+    No entry tells of them. An account is due within its policy, counted from its secret's age or
+    its last rotation. What is due later was put off by somebody, by a clock that was wrong, or
+    by a policy that has been changed since.
+    """
+    if record.retry_at and record.retry_at > now + _LONGEST_RETRY:
+        yield f"its row has it tried again at {_told(record.retry_at)}, after too long a wait"
+    if account is None or record.next_due_at is None:
+        return
+    closed_at = record.last_rotation.closed_at if record.last_rotation else None
+    since = max((at for at in (record.current_since, closed_at) if at and at < now), default=now)
+    latest = max(schedule.next_due(account, since), since + account.policy.max_age)
+    if record.next_due_at > latest + account.policy.jitter:
+        due, latest_text = _told(record.next_due_at), _told(latest)
+        yield f"its row has it due at {due}, and its policy not after {latest_text}"
+
+
+#: The longest wait after failures, with what is added to it, and some time for clocks to differ.
+_LONGEST_RETRY = 2 * schedule.LONGEST_BACKOFF
+
+
+def _told(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 # -- Statements, put together once: that takes longer than to execute them. ------------------

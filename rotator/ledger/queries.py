@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, Connection, Engine, String, bindparam, fun
 
 from rotator.ledger import chain, tables
 from rotator.ledger.database import reading
-from rotator.ledger.differences import differences
+from rotator.ledger.differences import differences, put_off
 from rotator.ledger.records import records_of
 from rotator.ledger.replay import Replay
-from rotator.model import Rotation
+from rotator.model import Account, Rotation
 from rotator.ports import AccountRecord
 
 #: Entries fetched from the database at a time, so that a long ledger takes little memory.
@@ -215,6 +215,17 @@ class Queries:
             has_anchor=None if is_unknown else has_anchor,
             differences=found,
         )
+
+    def put_off(self, name: str, account: Account | None, now: datetime) -> tuple[str, ...]:
+        """Name the times to which an account is put off for longer than it can be.
+
+        `account` is as configured; None where it is not.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        (record,) = self.accounts([name])
+        return tuple(put_off(record, account, now))
 
 
 #: By the kind of database: what keeps entries from being changed, as migrations make it.

