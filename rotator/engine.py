@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from rotator import plan
+from rotator import identity, plan
 from rotator.actions import Action, Probe, Refuse, Wait
 from rotator.adoption import Adopted, Adoption
 from rotator.errors import LedgerError, LedgerUnusable, RotatorError
@@ -111,7 +111,8 @@ class Engine(Means):
         with _named(account), self._claim(account) as lease:
             memory = self.ledger.recall(account.name)
             world = self.observer().look(account, memory).world
-            drift = self._drift(account, world, memory.drift)
+            taken = identity.refusal(account, memory, self.journal(lease))
+            drift = drift_text(taken) if taken else self._drift(account, world, memory.drift)
             drafts = [] if drift == memory.drift else [drifted(drift)]
             sighting = seen(account, world, drift=drift)
             now = self.now()
