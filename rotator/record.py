@@ -11,7 +11,8 @@ all, as an operator held or released the account meanwhile), `learned` (looking 
 effect took place), `aborting`, `closed`. Events of an account: `refused` (an operator must
 decide), `failed` (a pass ended in an error), `drift` and `drift-over` (someone else changed
 something that keeps the account from being rotated, or the secret in use is older than the
-policy allows; that is mended), `held` and `released` (an operator paused it, or ended that).
+policy allows; that is mended), `held` and `released` (an operator paused it, or ended that),
+`forgotten` (an operator let another account have what it was).
 """
 
 from collections.abc import Mapping
@@ -415,6 +416,11 @@ def abandoned(rotation: Rotation, now: datetime) -> tuple[Rotation, Draft]:
     """An operator ended the rotation as it stood: what it made and staged is left alone."""
     rotation = replace(rotation, closed_at=now, outcome="failed", error_code=ABANDONED)
     return rotation, _draft("closed", rotation.step, rotation, outcome="failed", code=ABANDONED)
+
+
+def forgotten(by: str) -> Draft:
+    """An operator let another account have the api key and the path of this one."""
+    return Draft(event="forgotten", step=None, detail={"by": by})
 
 
 def adopted(  # noqa: PLR0913  # all but one by name

@@ -83,9 +83,7 @@ class Document:
             policy=policy,
             daemon=daemon,
             telemetry=telemetry,
-            accounts=tuple(
-                account_of(table, policy, Site.of(vonage, vault)) for table in accounts
-            ),
+            accounts=tuple(account_of(table, policy, Site.of(vonage, vault)) for table in accounts),
             hooks=tuple(table.hook() for table in hooks),
             discover=tuple(discover_of(table, policy) for table in discover),
         )
