@@ -61,11 +61,15 @@ class Engine(Means):
     ) -> tuple[Report, list[Action], Observation | None]:
         """Say what `attempt` would do, and in which world. Reads only, takes no lease."""
         try:
-            world = self.observer().look(account).world
+            memory = self.ledger.recall(account.name)
+            taken = identity.foreseen(account, memory, self.ledger)
+            world = self.observer().look(account, memory).world
         except RotatorError as error:
             return failure(account, None, error), [], None
-        actions = plan.actions(
-            account, world, request, propagation_timeout=self.propagation_timeout, now=self.now()
+        patience, now = self.propagation_timeout, self.now()
+        actions: list[Action] = [taken] if taken else []
+        actions = actions or plan.actions(
+            account, world, request, propagation_timeout=patience, now=now
         )
         rotation = world.rotation
         if isinstance(actions[-1], Refuse):

@@ -129,7 +129,7 @@ class Identity:
 #: What people call the parts of an identity.
 _WORDS = {
     "api_key": "api key",
-    "issuer": "Vonage's host",
+    "issuer": "API host",
     "vault_path": "Vault path",
     "pending_path": "pending path",
 }

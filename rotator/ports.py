@@ -370,6 +370,10 @@ class Ledger(Protocol):
         """Whether account `name` ever had this rotation, open or closed, but not abandoned."""
         ...
 
+    def claimant(self, name: str, identity: Identity) -> Claimant | None:
+        """Return another account than `name` that is the same, or has one of its paths."""
+        ...
+
     def register(self, lease: Lease, identity: Identity) -> Claimant | None:
         """Keep what the leased account is, unless another account is the same or has its path.
 

@@ -188,9 +188,14 @@ def with_mount(place: Place, path: str, mount: str) -> Iterator[Problem]:
 
 def among_pending(place: Place, path: str, prefix: str) -> Iterator[Problem]:
     """Find a path where rotator writes and deletes."""
-    if f"{path}/".startswith(f"{prefix}/"):
+    if lies_within(path, prefix):
         yield Problem(
             where=place.key("vault_path"),
             what=f"{path!r} lies within vault.pending_prefix ({prefix!r}), "
             "where rotator writes and deletes",
         )
+
+
+def lies_within(path: str, prefix: str) -> bool:
+    """Whether `path` is `prefix`, or below it."""
+    return f"{path}/".startswith(f"{prefix}/")

@@ -14,6 +14,7 @@ from rotator.config.accounts import (
     Place,
     Site,
     among_pending,
+    lies_within,
     parent_problem,
     policy_of,
     with_mount,
@@ -154,7 +155,8 @@ def accounts_of(
     """Give the accounts that are managed because they were found, by their api keys.
 
     What is configured by name goes before. An account whose name or path is that of another is
-    left out: the first one keeps it.
+    left out: the first one keeps it. So is one whose path, with the parent's name in it, lies
+    where rotator keeps what is pending.
     """
     taken = list(configured)
     keys = {account.api_key for account in taken}
@@ -167,6 +169,8 @@ def accounts_of(
         if account is None or not re.fullmatch(ACCOUNT_NAME, account.name):
             continue
         if account.api_key in keys or account.name in names or account.vault_path in paths:
+            continue
+        if lies_within(account.vault_path, site.pending_prefix):
             continue
         keys.add(account.api_key)
         names.add(account.name)

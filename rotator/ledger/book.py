@@ -148,6 +148,11 @@ class Book:
             ).first()
         return found is not None
 
+    def claimant(self, name: str, identity: Identity) -> Claimant | None:
+        """See `Ledger.claimant`."""
+        with reading(self._engine) as connection:
+            return identities.claimant(connection, name, identity)
+
     def register(self, lease: Lease, identity: Identity | None) -> Claimant | None:
         """See `Ledger.register`. None for an account that is to be nothing any more."""
         with writing(self._engine) as connection:

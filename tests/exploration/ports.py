@@ -338,6 +338,11 @@ class MemoryLedger(Ledger):
         self._call("knows rotation")
         return self._world.knows(rotation_id)
 
+    def claimant(self, name: str, identity: Identity) -> Claimant | None:
+        """Return who else has it: nobody ever has."""
+        del name, identity
+        raise AssertionError
+
     def register(self, lease: Lease, identity: Identity) -> Claimant | None:
         """Keep what the account is, as it always was."""
         del lease, identity

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine as DatabaseEngine
 from sqlalchemy import update
 
+from rotator import record
 from rotator.cli.by_hand import hand
 from rotator.errors import LedgerError, Refused
 from rotator.ledger import tables
@@ -243,12 +244,14 @@ def test_what_another_account_has_is_refused(tmp_path: Path, shared: str, what: 
         scene.attempt()
         mine = scene.accounts[NAME]
         scene.accounts[SUB] = replace(scene.accounts[SUB], **{shared: getattr(mine, shared)})
+        planned, _, _ = scene.engine.plan(scene.accounts[SUB], Request(reason="asked"))
         requests = len(scene.requests())
         report = scene.attempt(SUB)
         asked = len(scene.requests()) - requests
         scene.engine.refresh(scene.accounts[SUB])
         drift = scene.book.recall(SUB).drift
 
+        assert code(planned) == "account-taken"
         assert (code(report), report.exit_code) == ("account-taken", 3)
         assert report.error
         assert f"{what} " in report.error.message
@@ -272,6 +275,29 @@ def test_an_account_may_be_edited_between_rotations(tmp_path: Path) -> None:
 
         assert code(edited) is None
         assert code(freed) is None
+
+
+@pytest.mark.parametrize("call", ["store.write_pending", "issuer.create_secret"])
+def test_what_was_abandoned_is_taken_up_again(tmp_path: Path, call: str) -> None:
+    """Its value is still pending: under the same name it is recovered, and not written over."""
+    with Scene(tmp_path) as scene:
+        scene.calls.plan("after", call, 1, scene.calls.kill)
+        scene.run_until_killed()
+        lease, opened = scene.book.claim(NAME, scene.clock.now()), scene.rotation()
+        assert opened
+        ended, draft = record.abandoned(opened, scene.clock.now())
+        scene.book.commit(
+            lease, rotation=ended, entries=[draft], sighting=None, now=scene.clock.now()
+        )
+        scene.book.register(lease, None)
+        scene.book.release(lease)
+        idle, report = scene.resume(), scene.attempt()
+
+        assert idle.outcome is Outcome.IDLE
+        assert report.outcome is Outcome.COMPLETED
+        assert report.rotation_id == opened.id
+        assert len(scene.drawn) == 1
+        assert len(scene.secrets()) == 1
 
 
 def identity(number: int = 1, **changes: str) -> Identity:
