@@ -158,7 +158,9 @@ class Book:
         with writing(self._engine) as connection:
             identities.begin(connection)
             _guarded(connection, lease)
-            other = identity and identities.claimant(connection, lease.account, identity)
+            other = None
+            if identity is not None:
+                other = identities.claimant(connection, lease.account, identity)
             if other is None:
                 _set(connection, lease.account, **identities.columns_of(identity))
         return other

@@ -126,17 +126,26 @@ def _is_not_held(world: World, effect: Effect) -> None:
 def _is_not_anothers(world: World, effect: Effect) -> None:
     """Judge a request by what is pending for others: it is neither used nor taken away."""
     theirs = {each.value for each in world.pending if is_theirs(each) and each}
-    used = {
-        CreateSecret: lambda: {effect.value, effect.credential},
-        DeleteSecret: lambda: {effect.credential},
-        WriteCurrent: lambda: {effect.kept.value},
-    }.get(type(effect), set)()
+    used = _values_in(effect)
     if theirs & used:
         raise Violation("I10", f"{effect} has a value that is pending for another account")
     if isinstance(effect, ClearPending) and any(map(is_theirs, world.pending[: effect.upto])):
         raise Violation("I10", f"{effect} takes away what is pending for another account")
     if isinstance(effect, WritePending) and effect.base == len(world.pending) and world.is_strange:
         raise Violation("I10", f"{effect} is written over what another ledger has pending")
+
+
+def _values_in(effect: Effect) -> set[str]:
+    """Give the values that a request sends, or authenticates with, but for what it stages."""
+    match effect:
+        case CreateSecret(credential=credential, value=value):
+            return {credential, value}
+        case DeleteSecret(credential=credential):
+            return {credential}
+        case WriteCurrent(kept=kept):
+            return {kept.value}
+        case _:
+            return set()
 
 
 def is_lost_here(world: World) -> bool:

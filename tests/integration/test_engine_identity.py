@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Barrier
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from sqlalchemy import Engine as DatabaseEngine
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 #: Every call of a first rotation, to Vonage and Vault and to the ledger, and then some.
 CALLS = [(system, number) for system in ("", "ledger.") for number in range(1, 13)]
-EDITS = {
+EDITS: dict[str, dict[str, Any]] = {
     "api_key": {"api_key": "efgh5678"},
     "issuer": {"issuer": "api.example.com"},
     "mount": {"mount": "other"},
@@ -118,7 +118,7 @@ def test_a_value_that_is_pending_for_another_account_authenticates_nowhere(tmp_p
         assert code(report) == "pending-foreign"
 
 
-def edit(scene: Scene, **changes: str) -> Account:
+def edit(scene: Scene, **changes: Any) -> Account:  # noqa: ANN401  # of `Account`
     """Edit the configuration of the scene's account; give what it was."""
     before = scene.accounts[NAME]
     scene.accounts[NAME] = replace(before, **changes)
@@ -199,7 +199,7 @@ def test_nothing_is_changed_by_hand_under_the_rotation_of_another_account(
 
         assert caught.value.code == "account-changed"
         # The lease is given back.
-        assert scene.book.claim(NAME, scene.clock.now())
+        assert scene.book.claim(NAME, scene.clock.now()).account == NAME
 
 
 class _Wiring:
