@@ -215,6 +215,12 @@ def test_what_is_put_right_goes_on(tmp_path: Path) -> None:
         assert report.outcome is Outcome.COMPLETED
 
 
+def test_an_account_that_the_ledger_does_not_know_differs_in_nothing(tmp_path: Path) -> None:
+    """There is neither a row nor an entry."""
+    with Scene(tmp_path) as scene:
+        assert scene.queries.verify("unheard-of").faults == ()
+
+
 # -- Holds. --------------------------------------------------------------------------------
 
 LIFTED = "UPDATE account SET hold_reason = NULL, held_by = NULL, held_at = NULL"

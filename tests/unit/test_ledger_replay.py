@@ -135,6 +135,20 @@ def test_what_was_pushed_is_compared_where_it_is_told(
     assert any("vault_version" in each for each in found) is is_found
 
 
+def test_a_deletion_is_backed_by_what_its_rotation_replaced() -> None:
+    """Not where something else was to go, a row differs, or an operator adopted the secret."""
+    adopts = entry("intent", Step.PUSH, operation="adopt", secret_id="old", over=2)
+    replay = read(OPENED, CREATED, VERIFIED)
+    other = rotation(**{**vars(ROW), "reason": "asked"})
+    adopted = read(OPENED, CREATED, VERIFIED, adopts)
+
+    assert replay.against(ROW, "old", is_eviction=False) is None
+    assert replay.against(ROW, "x", is_eviction=False) == "rotation r1 neither replaced nor made it"
+    assert replay.against(ROW, "old", is_eviction=True) is not None
+    assert replay.against(other, "old", is_eviction=False) is not None
+    assert adopted.against(ROW, "old", is_eviction=False) == "an operator adopted it"
+
+
 def test_a_hold_is_told_by_its_newest_entry() -> None:
     """Who, why, and whether all stands still."""
     held = entry("held", reason="moving", by="ann", freeze=True)
