@@ -7,11 +7,11 @@ nothing is deleted here. Whatever happens in between, adopting the same value ag
 
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from rotator import record
-from rotator.errors import CredentialRefused, Refused, StoreError
-from rotator.journal import Journal
+from rotator.errors import CredentialRefused, Refused, StoreError, Withdrawn
+from rotator.journal import Journal, event_of
 from rotator.means import Means
 from rotator.model import Account, Credential, Note, Rotation, Secret, SecretValue, Step
 from rotator.ports import Draft, Lease, Memory, StoredCurrent, StoredPending
@@ -245,11 +245,13 @@ class Adoption:
             ledger_head=self._journal.head,
             check=Note.check_of(self._value, secret_id=secret_id, rotation_id=rotation_id),
         )
-        self._journal.check_lease()
+        look = partial(self._journal.last_look, self._memory.hold)
         try:
-            return self.means.store.write_current(self.account, self._base, self._value, note)
-        except StoreError as error:
-            event = "rejected" if error.definite else "unknown"
+            return self.means.store.write_current(
+                self.account, self._base, self._value, note, before_send=look
+            )
+        except (StoreError, Withdrawn) as error:
+            event = event_of(error)
             after = self._memory.rotation if error.definite else None
             self._commit([self._draft(event, secret_id, code=error.code)], after)
             raise

@@ -355,7 +355,8 @@ def _after_push(
     if rotation.vault_version is None or rotation.new_id is None:
         return Learn(new_id=current.note.secret_id, vault_version=current.version)
     if rotation.verified_at is None:
-        return Verify(version=rotation.vault_version)
+        # Others may have written other fields since, and what was pushed have rolled off.
+        return Verify(version=max(rotation.vault_version, current.version))
     # After the verification even where no entry is seen: a standby may not show it.
     is_uncleared = world.pending is None and rotation.step in (Step.VERIFY, Step.CLEAR)
     if is_uncleared or _is_staged(world, rotation):

@@ -24,7 +24,7 @@ from rotator.errors import Busy, LeaseLost
 from rotator.ledger import chain, due, outbox, process, tables
 from rotator.ledger.database import inserting, reading, writing
 from rotator.ledger.rows import from_row, hold_of, to_row
-from rotator.model import Rotation, Step
+from rotator.model import Hold, Rotation, Step
 from rotator.notice import Event
 from rotator.ports import Committed, Draft, Lease, Memory, Sighting
 
@@ -100,6 +100,12 @@ class Book:
             _guarded(connection, lease)
             expiry = self._expiry(clock_of(connection, now))
             _set(connection, lease.account, lease_expires_at=expiry)
+
+    def check(self, lease: Lease) -> Hold | None:
+        """See `Ledger.check`."""
+        with reading(self._engine) as connection:
+            row = connection.execute(_STANDING, {"of_name": lease.account}).mappings().first()
+        return hold_of(_ours(row, lease))
 
     def release(self, lease: Lease) -> None:
         """See `Ledger.release`."""
@@ -332,7 +338,7 @@ def _tried(row: tables.Row, entries: Sequence[Draft], now: datetime) -> tables.R
 def _adopted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | None) -> tables.Row:
     """Keep what an operator adopts: from before it is written to Vault until it is replaced."""
     for draft in entries:
-        if draft.detail.get("operation") == "adopt" and draft.event in ("intent", "rejected"):
+        if draft.detail.get("operation") == "adopt" and draft.event in _ADOPTING:
             # What was certainly not written is none.
             adopted_id = draft.detail["secret_id"] if draft.event == "intent" else None
             return {"adopted_id": adopted_id, "adopted_over": draft.detail["over"]}
@@ -343,6 +349,8 @@ def _adopted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | Non
     return {"adopted_id": None} if is_replaced else {}
 
 
+#: Events of an adoption that settle what is adopted: about to be written, or certainly not.
+_ADOPTING = ("intent", "rejected", "withdrawn")
 #: Events that a pass ends with when it came to nothing.
 _FAILED = ("failed", "refused")
 #: Steps whose record means that what failed before is overcome.
@@ -372,7 +380,15 @@ def _guarded(connection: Connection, lease: Lease) -> RowMapping:
     Raises:
         LeaseLost: another process has taken the account since, or the ledger was replaced.
     """
-    row = locked(connection, lease.account)
+    return _ours(locked(connection, lease.account), lease)
+
+
+def _ours(row: RowMapping | None, lease: Lease) -> RowMapping:
+    """Return the account's row, provided the lease is still ours.
+
+    Raises:
+        LeaseLost: another process has taken the account since, or the ledger was replaced.
+    """
     if row is None:
         message = f"{lease.account}: the ledger does not have this account any more"
         raise LeaseLost(message)
@@ -421,6 +437,15 @@ _ACCOUNT = select(
     )
 ).where(tables.account.c.name == _OF_NAME)
 _LOCKED_ACCOUNT = _ACCOUNT.with_for_update()
+#: No more than what the last look before an effect is at.
+_STANDING = select(
+    tables.account.c.lease_owner,
+    tables.account.c.fencing_token,
+    tables.account.c.hold_reason,
+    tables.account.c.held_by,
+    tables.account.c.held_at,
+    tables.account.c.hold_freeze,
+).where(tables.account.c.name == _OF_NAME)
 _CHANGED_ACCOUNT = update(tables.account).where(tables.account.c.name == _OF_NAME)
 _NEW_ENTRY = insert(tables.entry)
 _NEW_ROTATION = insert(tables.rotation)
