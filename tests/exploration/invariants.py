@@ -113,8 +113,8 @@ def _is_intended(world: World, effect: Effect, token: int) -> None:
 
 
 def _is_not_held(world: World, effect: Effect) -> None:
-    """Judge a request that an operator's hold may forbid: one from before its intent does."""
-    hold, rotation = world.intent and world.intent.hold, world.rotation
+    """Judge a request that an operator's hold forbids: one from before the last look does."""
+    hold, rotation = world.hold, world.rotation
     if hold and hold.freeze:
         raise Violation("I8", f"{effect} is sent, and the account is frozen")
     if hold and not (rotation and world.pushed == rotation.id):

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import structlog
 
+import rotator.journal
 import rotator.loop
 from rotator.actions import (
     Action,
@@ -218,6 +219,19 @@ def test_a_wrong_rule_is_found(
 ) -> None:
     """The exploration sees each of these mistakes in the rules."""
     monkeypatch.setattr(rotator.loop, "decide", wrong)
+
+    with pytest.raises(Violation):
+        Search(scenario).explore()
+
+
+@pytest.mark.parametrize(
+    "scenario", [scenarios.HELD, scenarios.REPLACED, scenarios.MEDDLED], ids=lambda one: one.name
+)
+def test_an_effect_without_a_last_look_is_found(
+    monkeypatch: pytest.MonkeyPatch, scenario: Scenario
+) -> None:
+    """While an effect waits for its turn, a hold, a rival or an outsider may forbid it."""
+    monkeypatch.setattr(rotator.journal.Journal, "last_look", lambda *_, **__: None)
 
     with pytest.raises(Violation):
         Search(scenario).explore()

@@ -108,8 +108,6 @@ class Intent:
     token: int
     step: str
     secret_id: str | None
-    #: The operator's hold when the intent was recorded.
-    hold: Hold | None
 
 
 @dataclass(frozen=True, kw_only=True)

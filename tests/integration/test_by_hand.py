@@ -9,6 +9,7 @@ import pytest
 from rotator.cli.by_hand import Hand
 from rotator.errors import LeaseLost
 from rotator.means import steady
+from rotator.ports import BeforeSend
 from tests.harness.scene import LEASE, NAME, Scene
 
 if TYPE_CHECKING:
@@ -25,14 +26,20 @@ def test_who_stood_still_for_too_long_does_nothing(tmp_path: Path, *, stands_sti
             wiring=cast("Wiring", None),
             account=scene.accounts[NAME],
             journal=scene.engine.journal(lease),
+            hold=None,
         )
         pause = LEASE if stands_still else LEASE / 4
         scene.calls.plan("after", "ledger.commit", 1, lambda: scene.clock.advance(seconds=pause))
+
+        def delete(look: BeforeSend) -> None:
+            look()
+            done.append("deleted")
+
         if stands_still:
             with pytest.raises(LeaseLost):
-                hand.perform("delete", lambda: done.append("deleted"), "x")
+                hand.perform("delete", delete, "x")
         else:
-            hand.perform("delete", lambda: done.append("deleted"), "x")
+            hand.perform("delete", delete, "x")
 
         assert done == ([] if stands_still else ["deleted"])
         assert [entry.event for entry in scene.entries()] == (
