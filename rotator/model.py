@@ -349,6 +349,9 @@ class Observation:
     hold: Hold | None = None
     #: Ids that the ledger knows as expendable: superseded predecessors, orphans.
     expendable_ids: frozenset[str] = frozenset()
+    #: Ids that the ledger knows as deleted, or whose deletion was begun: a list that lags may show
+    #: one of them once more.
+    deleted_ids: frozenset[str] = frozenset()
     #: The ledger never had the rotation of the pending entry: it was lost or replaced.
     pending_is_unrecorded: bool = False
     #: The secret that an operator had written to Vault, and no rotation has replaced since: it is

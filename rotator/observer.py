@@ -80,6 +80,7 @@ class Observer:
             rotation=memory.rotation,
             hold=memory.hold,
             expendable_ids=memory.expendable_ids,
+            deleted_ids=memory.deleted_ids | memory.perhaps_deleted_ids,
             adopted_id=memory.adopted_id,
             adopted_over=memory.adopted_over,
             pending_is_unrecorded=self._is_unrecorded(account, memory, pending),

@@ -265,6 +265,10 @@ class Memory:
     expendable_ids: frozenset[str]
     #: Who holds the account and why; None where nobody does.
     hold: Hold | None
+    #: Secrets that were deleted, and those that may have been or may yet be, as a deletion was
+    #: begun and what became of it is not known. The newest, which a list that lags may show.
+    deleted_ids: frozenset[str] = frozenset()
+    perhaps_deleted_ids: frozenset[str] = frozenset()
     #: The secret that an operator had written to Vault, or began to, and that no rotation has
     #: replaced since; None for none.
     adopted_id: str | None = None

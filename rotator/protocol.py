@@ -383,8 +383,7 @@ def _delete_predecessor(
     if rotation.predecessor_id == world.adopted_id:
         return refusals.adopted(rotation.account, rotation.predecessor_id)
     if held_id(world) != rotation.new_id:
-        why = f"Vonage does not list secret {rotation.new_id}, which Vault holds"
-        return refusals.changed(rotation.account, why)
+        return refusals.unlisted(rotation.account, rotation.new_id)
     if _is_early(world, rotation, request, now):
         gate = refusals.clock_ahead(world.clock_lead)
         return Wait(until=_gate_retry_at(rotation, gate, now), gate=gate)
@@ -513,13 +512,14 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
 def _new_ids(world: Observation) -> list[str]:
     """Name what is listed since staging and may be what was sent.
 
-    Not what the ledger knows, as an orphan may come late; nor what Vault's note names, which an
-    operator adopted since.
+    Not what the ledger knows, as an orphan may come late, and what was deleted may be listed once
+    more; nor what Vault's note names, which an operator adopted since.
     """
     staged = world.pending.listed_ids if world.pending else frozenset()
     note = _note(world)
     adopted = {note.secret_id} if note and world.current and world.current.intact else set()
-    return sorted(world.listed_ids - staged - world.expendable_ids - adopted)
+    known = world.expendable_ids | world.deleted_ids | adopted
+    return sorted(world.listed_ids - staged - known)
 
 
 def _is_fresh(at: datetime | None, now: datetime) -> bool:

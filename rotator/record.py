@@ -479,7 +479,8 @@ def _other_than(new_id: str | None, predecessor_id: str | None) -> str | None:
 
 def _without(world: Observation, secret_id: str, rotation: Rotation) -> Observation:
     listed = tuple(secret for secret in world.listed or () if secret.id != secret_id)
-    return replace(world, rotation=rotation, listed=listed)
+    deleted = world.deleted_ids | {secret_id}
+    return replace(world, rotation=rotation, listed=listed, deleted_ids=deleted)
 
 
 def _draft(event: str, step: Step, rotation: Rotation, **detail: str | int | bool | None) -> Draft:

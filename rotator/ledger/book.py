@@ -21,8 +21,9 @@ from sqlalchemy import (
 
 from rotator import schedule
 from rotator.errors import Busy, LeaseLost
-from rotator.ledger import chain, due, outbox, process, tables
+from rotator.ledger import chain, deletions, due, outbox, process, tables
 from rotator.ledger.database import inserting, reading, writing
+from rotator.ledger.deletions import Deletion
 from rotator.ledger.rows import from_row, hold_of, to_row
 from rotator.model import Hold, Rotation, Step
 from rotator.notice import Event
@@ -130,8 +131,13 @@ class Book:
             account = connection.execute(_ACCOUNT, of_name).mappings().first()
             opened = connection.execute(_OPEN_ROTATION, of_name).mappings().first()
             expendable = connection.execute(_EXPENDABLE_IDS, of_name).scalars().all()
+        deleted = deletions.read(account["deletions"]) if account else ()
         return Memory(
             rotation=from_row(opened) if opened else None,
+            deleted_ids=frozenset(id_ for id_, state in deleted if state is Deletion.DONE),
+            perhaps_deleted_ids=frozenset(
+                id_ for id_, state in deleted if state is not Deletion.DONE
+            ),
             expendable_ids=frozenset(expendable),
             hold=hold_of(account) if account else None,
             adopted_id=account["adopted_id"] if account else None,
@@ -177,6 +183,7 @@ class Book:
                 **_seen(sighting, row, now),
                 **_tried(row, entries, now),
                 **_adopted(row, entries, rotation),
+                **_deleted(row, entries, rotation),
             )
         if last:
             self._given_up.add((lease.account, lease.token))
@@ -347,6 +354,14 @@ def _adopted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | Non
         return {}
     is_replaced = rotation.replaces(row["adopted_id"], over=row["adopted_over"])
     return {"adopted_id": None} if is_replaced else {}
+
+
+def _deleted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | None) -> tables.Row:
+    """Keep what is deleted: from before it is sent to Vonage."""
+    if not any(map(deletions.concerns, entries)):
+        return {}
+    known = deletions.after(deletions.read(row["deletions"]), entries, rotation)
+    return {"deletions": deletions.written(known)}
 
 
 #: Events of an adoption that settle what is adopted: about to be written, or certainly not.

@@ -20,6 +20,7 @@ from rotator.errors import (
     StoreUnavailable,
     VersionMissing,
 )
+from rotator.ledger import deletions
 from rotator.model import (
     Account,
     Credential,
@@ -137,7 +138,8 @@ class MemoryIssuer(Issuer):
         if "done" not in ways:
             return ways
         newest = world.live[-1]
-        if value != newest.value and world.now < newest.since + min(world.spread, PATIENCE):
+        is_behind = value != newest.value or world.lists_revoked
+        if is_behind and world.now < newest.since + min(world.spread, PATIENCE):
             ways.append(LAGS)
         if world.lists_revoked and world.lingering and world.is_news(world.lingering):
             ways += [REMEMBERS, OLD_LIST] if LAGS in ways else [REMEMBERS]
@@ -344,6 +346,8 @@ class MemoryLedger(Ledger):
             expendable_ids=world.expendable,
             adopted_id=world.adopted_id,
             adopted_over=world.adopted_over,
+            deleted_ids=frozenset(id_ for id_, state in world.deletions if state == "done"),
+            perhaps_deleted_ids=frozenset(id_ for id_, state in world.deletions if state != "done"),
             hold=world.hold,
             head="head",
         )
@@ -410,6 +414,7 @@ class MemoryLedger(Ledger):
             world.completed += rotation.outcome == "completed"
         elif rotation:
             world.rotation = rotation
+        world.deletions = deletions.after(world.deletions, entries, rotation)
         for draft in entries:
             world.intent = _intent(lease, draft)
             if draft.event == "intent" and draft.detail.get("operation") == "adopt":

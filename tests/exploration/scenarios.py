@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from rotator.ledger.deletions import Deletion
 from rotator.model import Account, Note, OnForeign, Request, Rotation, SecretValue, Step
 from tests.exploration.explore import Scenario
 from tests.exploration.ports import PATIENCE
@@ -297,6 +298,19 @@ REMEMBERED = Scenario(
     ),
     accounts=accounts(),
 )
+REMEMBERED_STRANGER = Scenario(
+    name="a list that shows a secret once more that was just deleted",
+    worlds=(
+        tidy(
+            lingering=replace(FOREIGN, since=BEGIN),
+            deletions=((FOREIGN.id, Deletion.DONE),),
+            spread=PATIENCE,
+            lists_revoked=True,
+        ),
+    ),
+    accounts=accounts(),
+    may_refuse=True,
+)
 PATIENT = Scenario(
     name="a parent's request that arrives late, if only in the next rotation",
     worlds=(tidy(live=(FOREIGN,), lates=1, is_patient=True, harmed=frozenset({FIRST.value})),),
@@ -478,6 +492,7 @@ ALL = (
     ASTRAY,
     ASTRAY_GRACE,
     REMEMBERED,
+    REMEMBERED_STRANGER,
     PATIENT,
     ADOPTED,
     ADOPTED_LATE,

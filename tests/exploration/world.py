@@ -17,6 +17,7 @@ from rotator.errors import (
     SecretRejected,
     SlotsFull,
 )
+from rotator.ledger.deletions import Deletions
 from rotator.model import Hold, Note, PendingEntry, Rotation
 from tests.exploration.fingerprint import describe
 
@@ -139,6 +140,8 @@ class World:
     rotation: Rotation | None = None
     adopted_id: str | None = None
     adopted_over: int = 0
+    #: Which secrets were deleted, or may have been.
+    deletions: Deletions = ()
     closed: tuple[Rotation, ...] = ()
     intent: Intent | None = None
     #: Who holds the account.
@@ -152,7 +155,8 @@ class World:
     #: listed, and whether a revoked one may be accepted for as long.
     spread: float = 0.0
     lingers: bool = False
-    #: A secret that was revoked may be listed for as long, too.
+    #: A secret that was revoked may be listed for as long, too, and a new one not be listed even
+    #: to its own value.
     lists_revoked: bool = False
     #: Names of the gates, how often they may still be shut, and whether hooks are to be told.
     gates: tuple[str, ...] = ()
@@ -264,10 +268,12 @@ class World:
         values = stored | {secret.value for secret in self.live}
         ids = {secret.id for secret in self.live}
         rotation, staged = self.rotation, self.staged
+        listable = ids | {self.lingering.id} if self.lingering else ids
         parts = (
             (self.live, self.current, self.pending, rotation, self.in_flight, self.lingering),
             (self.expendable & ids, self.held & ids, self.harmed & values, self.unfit & values),
             (self.kept_by_hand & values, self.adopted_id, self.adopted_over),
+            tuple(sorted(one for one in self.deletions if one[0] in listable)),
             (staged and self.knows(staged.entry.rotation_id)),
             (rotation and self.pushed == rotation.id, self.completed),
             (rotation and self.told == rotation.id, self.shuts),
