@@ -51,6 +51,8 @@ class Sender:
     opened: frozenset[str]
     #: The predecessor leaked.
     is_in_a_hurry: bool
+    #: Where outsiders have acted since it looked there: `vonage`, `vault`.
+    unseen: frozenset[str]
 
 
 def before_effect(world: World, effect: Effect, sender: Sender) -> None:
@@ -122,6 +124,8 @@ def _is_not_held(world: World, effect: Effect) -> None:
 
 
 def _may_delete(world: World, secret_id: str, sender: Sender) -> None:
+    if "vault" in sender.unseen:
+        raise Violation("I3", f"{secret_id} is about to be deleted, without a last look at Vault")
     step = world.intent.step if world.intent else None
     secret, rotation = world.find(secret_id), world.rotation
     is_foreign = bool(secret and secret.maker == "outsider" and secret_id not in world.held)

@@ -180,7 +180,8 @@ class MemoryStore(Store):
         del account
         self._read("read version")
         versions = self._world.current
-        kept = versions[version - 1] if version <= len(versions) else None
+        is_off = self._world.keeps and version <= len(versions) - self._world.keeps
+        kept = versions[version - 1] if version <= len(versions) and not is_off else None
         if kept is None:
             raise VersionMissing
         return _stored(version, kept)

@@ -349,6 +349,7 @@ class Process:
             grace=self.asked.request.grace,
             opened=self.opened,
             is_in_a_hurry=self.asked.request.reason == "compromised",
+            unseen=self.unseen,
         )
 
     def _engine(self) -> Engine:

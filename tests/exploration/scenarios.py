@@ -191,6 +191,12 @@ MEDDLED = Scenario(
     accounts=accounts(),
     bounds=Bounds(faults=0),
 )
+MEDDLED_FORGETFUL = Scenario(
+    name="an outsider, and a Vault that keeps no version but the newest",
+    worlds=(tidy(outsiders=1, keeps=1),),
+    accounts=accounts(),
+    bounds=Bounds(faults=0),
+)
 MEDDLED_GRACE = Scenario(
     name="an outsider during the grace",
     worlds=(tidy(outsiders=1, lingers=True, spread=PATIENCE),),
@@ -470,6 +476,7 @@ ALL = (
     MANAGED,
     FORGOTTEN,
     MEDDLED,
+    MEDDLED_FORGETFUL,
     MEDDLED_GRACE,
     MEDDLED_UNNOTED,
     GATED,

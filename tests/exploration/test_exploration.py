@@ -165,6 +165,21 @@ def without_minding_an_adoption(*arguments: object, **named: object) -> Action:
     return decide(account, world, request, **named)  # type: ignore[arg-type]
 
 
+def without_minding_deletions(*arguments: object, **named: object) -> Action:
+    """Take for the new secret whatever was not listed before."""
+    account, world, request = arguments
+    world = replace(world, deleted_ids=frozenset())  # type: ignore[type-var]
+    return decide(account, world, request, **named)  # type: ignore[arg-type]
+
+
+def without_minding_what_rolls_off(*arguments: object, **named: object) -> Action:
+    """Verify the version that was written, and no other."""
+    action, rotation = _decided(arguments, named)
+    if isinstance(action, Verify) and rotation is not None and rotation.vault_version:
+        return Verify(version=rotation.vault_version)
+    return action
+
+
 def without_telling(*arguments: object, **named: object) -> Action:
     """Delete the predecessor before anyone was told of the new secret."""
     action, rotation = _decided(arguments, named)
@@ -207,6 +222,10 @@ def without_minding_a_restored_ledger(*arguments: object, **named: object) -> Ac
         (without_gates, scenarios.GATED),
         (without_another_clock, scenarios.ASTRAY_GRACE),
         (without_minding_an_adoption, scenarios.ADOPTED_UNSEEN),
+        pytest.param(
+            without_minding_deletions, scenarios.REMEMBERED_STRANGER, marks=pytest.mark.slow
+        ),
+        (without_minding_what_rolls_off, scenarios.MEDDLED_FORGETFUL),
         (without_telling, scenarios.GATED),
         (without_minding_a_freeze, scenarios.HELD),
         (without_finishing, scenarios.HELD),

@@ -158,6 +158,8 @@ class World:
     #: A secret that was revoked may be listed for as long, too, and a new one not be listed even
     #: to its own value.
     lists_revoked: bool = False
+    #: How many versions of an entry Vault keeps; 0 for all.
+    keeps: int = 0
     #: Names of the gates, how often they may still be shut, and whether hooks are to be told.
     gates: tuple[str, ...] = ()
     shuts: int = 0
