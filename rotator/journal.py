@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rotator.errors import HoldChanged, LeaseLost, RotatorError, Withdrawn
-from rotator.model import Hold, Rotation
-from rotator.ports import Committed, Draft, Lease, Ledger, Memory, Sighting
+from rotator.model import Hold, Identity, Rotation
+from rotator.ports import Claimant, Committed, Draft, Lease, Ledger, Memory, Sighting
 
 #: Seconds from the begin of the last look to the effect, at most.
 LONGEST_LOOK = 1.0
@@ -68,6 +68,10 @@ class Journal:
         for draft in drafts:
             self.listener(self.lease.account, draft)
         return committed
+
+    def register(self, identity: Identity) -> Claimant | None:
+        """Record what the account is; see `Ledger.register`."""
+        return self.ledger.register(self.lease, identity)
 
     def renew(self) -> None:
         """Prolong the lease.

@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from rotator import identity
 from rotator.errors import CredentialRefused, LeaseLost, LedgerError, RotatorError
 from rotator.journal import Journal, event_of
 from rotator.model import Account, Credential, Hold, Rotation, Secret
 from rotator.observer import Sight, require_unchanged
 from rotator.ports import BeforeSend, Draft, StoredCurrent
 from rotator.protocol import held_id
+from rotator.reports import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,10 +154,14 @@ def hand(wiring: "Wiring", account: Account) -> Iterator[Hand]:
 
     Raises:
         Busy: another process is working on the account.
+        Refused: it is not what the ledger has it as.
     """
     lease = wiring.book.claim(account.name, datetime.now(UTC))
     try:
         journal = wiring.engine().journal(lease)
-        yield Hand(wiring=wiring, account=account, journal=journal, hold=journal.begin().hold)
+        memory = journal.begin()
+        if refusal := identity.refusal(account, memory, journal):
+            raise refused(refusal)
+        yield Hand(wiring=wiring, account=account, journal=journal, hold=memory.hold)
     finally:
         wiring.book.release(lease)

@@ -111,11 +111,11 @@ def test_the_life_of_a_secret(vonage: VonageSimulator, secrets: Secrets) -> None
     """A secret is made, listed, read, used to authenticate, and the first one deleted with it."""
     issuer: Issuer = secrets
     (first,) = issuer.list_secrets(CREDENTIAL, KEY)
-    created = issuer.create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
+    created = issuer.create_secret(CREDENTIAL, KEY, SecretValue(VALUE), before_send=lambda: None)
     renewed = Credential(api_key=KEY, secret=SecretValue(VALUE))
     listed = issuer.list_secrets(renewed, KEY)
     read = secrets.get_secret(renewed, KEY, created.id)
-    issuer.delete_secret(renewed, KEY, first.id)
+    issuer.delete_secret(renewed, KEY, first.id, before_send=lambda: None)
 
     assert first.created_at == OLD
     assert set(listed) == {first, created}
