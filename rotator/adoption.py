@@ -7,11 +7,11 @@ nothing is deleted here. Whatever happens in between, adopting the same value ag
 
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from rotator import identity, record
-from rotator.errors import CredentialRefused, Refused, StoreError
-from rotator.journal import Journal
+from rotator.errors import CredentialRefused, Refused, StoreError, Withdrawn
+from rotator.journal import Journal, event_of
 from rotator.means import Means
 from rotator.model import Account, Credential, Note, Rotation, Secret, SecretValue, Step
 from rotator.ports import Draft, Lease, Memory, StoredCurrent, StoredPending
@@ -123,12 +123,15 @@ class Adoption:
     def _identify(self, listed: tuple[Secret, ...]) -> Secret:
         """Tell which of the listed secrets the value is.
 
-        A note is bound to its value, so one that matches names the id. The note of the open
-        rotation, whose id for its value is in the ledger, also tells which one it is not.
+        A note is bound to its value, so one that matches names the id, unless that is not listed
+        and the operator names another one: it may be a wrong one, which was deleted before the
+        note was written. The note of the open rotation, whose id for its value is in the ledger,
+        also tells which one it is not. What was deleted is none, though a list may show it.
         """
-        others = {secret.id: secret for secret in listed}
         named = next((note.secret_id for note in self._notes() if note.matches(self._value)), None)
-        if named:
+        deleted = self._memory.deleted_ids
+        others = {secret.id: secret for secret in listed if secret.id not in deleted}
+        if named and (named in others or not self.secret_id):
             self._require(others, named, named)
             return others[named]
         others.pop(self._excluded() or "", None)
@@ -136,23 +139,26 @@ class Adoption:
             self._require(others, self.secret_id, None)
             return others[self.secret_id]
         if len(others) == 1:
-            return next(iter(others.values()))
+            only = next(iter(others.values()))
+            if only.id not in self._memory.perhaps_deleted_ids:
+                return only
+            self._require_kept(only.id)
         raise _ambiguous(self.account, listed)
 
     def _require(self, possible: dict[str, Secret], secret_id: str, named: str | None) -> None:
+        hint = f"nothing was changed; see `rotator secrets list {self.account.name}`"
         if named and self.secret_id not in (None, named):
             why = f"the value is that of secret {named}, not of {self.secret_id}"
         elif secret_id in possible:
             return
         elif named:
             why = f"the value is that of secret {named}, which was revoked and stops working soon"
+            hint += "; if it works on, its note names a wrong id, and --secret-id the right one"
+        elif secret_id in self._memory.deleted_ids:
+            why = f"secret {secret_id} was deleted by rotator, though a list may still show it"
         else:
             why = f"the value is not that of secret {secret_id}"
-        raise Refused(
-            why,
-            code="unknown-current",
-            hint=f"nothing was changed; see `rotator secrets list {self.account.name}`",
-        )
+        raise Refused(why, code="unknown-current", hint=hint)
 
     def _require_kept(self, secret_id: str) -> None:
         """Refuse a secret whose deletion was begun: the request may arrive at any time.
@@ -214,7 +220,11 @@ class Adoption:
         pending = self._pending.entry
         is_pending = pending and pending.rotation_id == rotation.id
         is_same = is_pending and self._pending.value == self._value
-        return secret_id == rotation.new_id or bool(is_noted or is_same)
+        # Also where the note that it pushed with the value names a wrong id.
+        is_pushed = any(
+            one.rotation_id == rotation.id and one.matches(self._value) for one in self._notes()
+        )
+        return secret_id == rotation.new_id or bool(is_noted or is_same or is_pushed)
 
     def _is_noted(self, secret_id: str) -> bool:
         """Whether Vault holds the value already, with a note that is right."""
@@ -248,11 +258,13 @@ class Adoption:
             ledger_head=self._journal.head,
             check=Note.check_of(self._value, secret_id=secret_id, rotation_id=rotation_id),
         )
-        self._journal.check_lease()
+        look = partial(self._journal.last_look, self._memory.hold)
         try:
-            return self.means.store.write_current(self.account, self._base, self._value, note)
-        except StoreError as error:
-            event = "rejected" if error.definite else "unknown"
+            return self.means.store.write_current(
+                self.account, self._base, self._value, note, before_send=look
+            )
+        except (StoreError, Withdrawn) as error:
+            event = event_of(error)
             after = self._memory.rotation if error.definite else None
             self._commit([self._draft(event, secret_id, code=error.code)], after)
             raise

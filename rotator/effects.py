@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from rotator import record
 from rotator.actions import (
@@ -24,10 +25,12 @@ from rotator.errors import (
     SecretNotFound,
     UnexpectedEntry,
 )
+from rotator.journal import Journal
 from rotator.model import (
     Account,
     Credential,
     CurrentEntry,
+    Hold,
     Note,
     Observation,
     PendingEntry,
@@ -35,8 +38,8 @@ from rotator.model import (
     Rotation,
     SecretValue,
 )
-from rotator.observer import Sight, own_credential
-from rotator.ports import Draft, Issuer, Store, StoredCurrent, StoredPending
+from rotator.observer import Sight, own_credential, require_unchanged
+from rotator.ports import BeforeSend, Draft, Issuer, Store, StoredCurrent, StoredPending
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,40 +49,48 @@ class Effects:
     account: Account
     issuer: Issuer
     store: Store
+    journal: Journal
     #: Draws a secret of so many characters.
     draw: Callable[[int], str]
     now: Callable[[], datetime]
 
     def perform(
-        self, action: Effect, sight: Sight, rotation: Rotation, head: str
+        self, action: Effect, sight: Sight, rotation: Rotation, hold: Hold | None
     ) -> tuple[Observation, Draft]:
-        """Do `action`; give the world after it, and what to write down.
+        """Do `action`; return the world after it, and what to write down.
 
-        `head` is the hash of the newest ledger entry, which a push leaves in Vault.
+        `hold` is the one that it was decided with: right before the first byte, it must still be
+        so, and the lease ours.
 
         Raises:
             IssuerError: Vonage refused, or its answer was lost; see `RotatorError.definite`.
             StoreError: Vault did.
+            Withdrawn: nothing was sent, as it was not right any more.
+            LeaseLost: nothing was sent, as another process may work on the account.
         """
+        look = partial(self.journal.last_look, hold)
         match action:
             case Evict(secret_id=secret_id):
-                self._delete(secret_id, sight)
+                self._delete(secret_id, sight, look)
                 return record.evicted(sight.world, rotation, secret_id)
             case Stage(listed_ids=listed_ids):
-                return self._stage(listed_ids, sight, rotation)
+                return self._stage(listed_ids, sight, rotation, look)
             case Create():
                 secret = self.issuer.create_secret(
-                    _credential(sight), self.account.api_key, _pending_value(sight)
+                    _credential(sight),
+                    self.account.api_key,
+                    _pending_value(sight),
+                    before_send=look,
                 )
                 return record.created(sight.world, rotation, secret, self.now())
             case Push():
-                return self._push(sight, rotation, head)
+                return self._push(sight, rotation, look)
             case Clear(upto=upto):
-                self.store.clear_pending(self.account, upto)
+                self.store.clear_pending(self.account, upto, before_send=look)
                 sight.pending = StoredPending(version=upto)
                 return record.cleared(sight.world, rotation)
             case Delete(secret_id=secret_id):  # pragma: no branch  # that is all of them
-                self._delete(secret_id, sight)
+                self._delete(secret_id, sight, look)
                 return record.deleted(sight.world, rotation, secret_id)
 
     def probe(self, sight: Sight, rotation: Rotation) -> tuple[Observation, Draft]:
@@ -110,24 +121,36 @@ class Effects:
         if not (is_ours and is_same):
             message = f"version {version} at Vault is not what rotator wrote"
             raise UnexpectedEntry(message)
+        sight.current = stored
         world = replace(sight.world, clock_lead=self.issuer.clock_lead)
-        return record.verified(world, rotation, request, self.now())
+        return record.verified(world, rotation, version, request, self.now())
 
-    def _delete(self, secret_id: str, sight: Sight) -> None:
+    def _delete(self, secret_id: str, sight: Sight, look: Callable[..., object]) -> None:
         """Delete with the credential that Vault holds: if it does not work, nothing happens.
 
-        It is read once more, at the last moment: someone may have put back what is to go.
+        What Vault holds is read once more, at the last moment: someone may have put back what is
+        to go.
         """
-        current = self.store.read_current(self.account)
+        current = sight.current
         credential = own_credential(self.account, current)
         if not (credential and current and current.entry == sight.world.current):
             raise CheckAndSetLost
+        unchanged = partial(require_unchanged, self.store, self.account, current)
         # Gone is what was wanted: someone else's deletion, or ours whose answer was lost.
         with contextlib.suppress(SecretNotFound):
-            self.issuer.delete_secret(credential, self.account.api_key, secret_id)
+            self.issuer.delete_secret(
+                credential,
+                self.account.api_key,
+                secret_id,
+                before_send=partial(look, also=unchanged),
+            )
 
     def _stage(
-        self, listed_ids: frozenset[str], sight: Sight, rotation: Rotation
+        self,
+        listed_ids: frozenset[str],
+        sight: Sight,
+        rotation: Rotation,
+        look: BeforeSend,
     ) -> tuple[Observation, Draft]:
         value = SecretValue(self.draw(self.account.policy.length))
         entry = PendingEntry(
@@ -139,10 +162,14 @@ class Effects:
             vault_path=self.account.identity.vault_path,
             ledger_id=sight.world.ledger_id,
         )
-        sight.pending = self.store.write_pending(self.account, sight.pending, value, entry)
+        sight.pending = self.store.write_pending(
+            self.account, sight.pending, value, entry, before_send=look
+        )
         return record.staged(sight.world, rotation, entry, sight.pending.version)
 
-    def _push(self, sight: Sight, rotation: Rotation, head: str) -> tuple[Observation, Draft]:
+    def _push(
+        self, sight: Sight, rotation: Rotation, look: BeforeSend
+    ) -> tuple[Observation, Draft]:
         value, base = _pending_value(sight), sight.current
         if base is None and sight.world.entry_is_new:
             base = _NOTHING
@@ -152,10 +179,10 @@ class Effects:
             secret_id=rotation.new_id,
             rotation_id=rotation.id,
             rotated_at=self.now(),
-            ledger_head=head,
+            ledger_head=self.journal.head,
             check=Note.check_of(value, secret_id=rotation.new_id, rotation_id=rotation.id),
         )
-        version = self.store.write_current(self.account, base, value, note)
+        version = self.store.write_current(self.account, base, value, note, before_send=look)
         return record.pushed(sight.world, rotation, self.account, note=note, version=version)
 
 

@@ -12,6 +12,8 @@ operator what to do. Messages never hold a secret value or a response body.
     │   ├── LeaseLost
     │   └── Stopping
     ├── Aborted                  a rotation was undone before its secret was used
+    ├── Withdrawn                the last look before an effect was too slow: it was not sent
+    │   └── HoldChanged          an operator held or released the account (exit 3)
     ├── LedgerError              the ledger cannot be read or written
     │   ├── LedgerFull           its disk is full (exit 3)
     │   └── LedgerConflict       another transaction was in the way; nothing was recorded
@@ -106,6 +108,22 @@ class Aborted(RotatorError):
         """Name by `code` why it had to be undone."""
         super().__init__(message)
         self.code = code
+
+
+class Withdrawn(RotatorError):
+    """nothing was sent, as the last look at the ledger and Vault took too long."""
+
+    code = "withdrawn"
+    definite = True
+    default_hint = "nothing is lost; see why Vault or the ledger is slow, and try again"
+
+
+class HoldChanged(Withdrawn):
+    """nothing was sent, as an operator has held or released the account meanwhile."""
+
+    code = "hold-changed"
+    exit_code = 3
+    default_hint = "see `rotator status` for who holds it and why, and try again"
 
 
 class Busy(RotatorError):

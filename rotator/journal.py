@@ -1,12 +1,17 @@
-"""What a pass writes into the ledger, and the lease by which it may."""
+"""What is written into the ledger under a lease, and the last look before each effect."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rotator.errors import LeaseLost
-from rotator.model import Identity, Rotation
+from rotator.errors import HoldChanged, LeaseLost, RotatorError, Withdrawn
+from rotator.model import Hold, Identity, Rotation
 from rotator.ports import Claimant, Committed, Draft, Lease, Ledger, Memory, Sighting
+
+#: Seconds from the begin of the last look to the effect, at most.
+LONGEST_LOOK = 1.0
+#: Last looks that may take longer before the effect is withdrawn.
+_MOST_LOOKS = 3
 
 
 @dataclass(kw_only=True)
@@ -78,6 +83,30 @@ class Journal:
         self.ledger.renew(self.lease, self.now())
         self.lease_until = began + self.lease.seconds
 
+    def last_look(self, hold: Hold | None, also: Callable[[], object] = lambda: None) -> None:
+        """See that an effect that was decided on is still right, at the last moment.
+
+        For whoever has an effect, to be called right before its first byte: it may have waited for
+        a rate limit or a connection since its intent. `hold` is the one that was known when it was
+        decided on; `also` raises where something else has changed. A look that took long is
+        repeated, as the world may have changed since it began.
+
+        Raises:
+            LeaseLost: another process works on the account, or may soon.
+            HoldChanged: an operator has held or released it meanwhile.
+            Withdrawn: no look was quick enough.
+        """
+        for _ in range(_MOST_LOOKS):
+            began = self.monotonic()
+            also()
+            now = self.ledger.check(self.lease)
+            self.check_lease()
+            if now != hold:
+                raise HoldChanged
+            if self.monotonic() - began <= LONGEST_LOOK:
+                return
+        raise Withdrawn
+
     def check_lease(self) -> None:
         """Stop if this process was paused for so long that another may have taken over.
 
@@ -86,3 +115,10 @@ class Journal:
         """
         if self.monotonic() > self.lease_until - self.lease.seconds / 2:
             raise LeaseLost
+
+
+def event_of(error: RotatorError) -> str:
+    """Return the event that an effect ends with where it raised `error`."""
+    if isinstance(error, Withdrawn):
+        return "withdrawn"
+    return "rejected" if error.definite else "unknown"

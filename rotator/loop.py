@@ -40,6 +40,7 @@ from rotator.errors import (
     AccountNotFound,
     CredentialRefused,
     Forbidden,
+    HoldChanged,
     IssuerError,
     LeaseLost,
     LedgerError,
@@ -53,6 +54,7 @@ from rotator.errors import (
     StoreError,
     StoreForbidden,
     UnexpectedEntry,
+    Withdrawn,
 )
 from rotator.journal import Journal
 from rotator.means import Means
@@ -111,6 +113,7 @@ class Pass:
             account=self.account,
             issuer=self.means.issuer,
             store=self.means.store,
+            journal=self.journal,
             draw=self.means.draw,
             now=self.means.now,
         )
@@ -357,15 +360,14 @@ class Pass:
         sight.world = replace(sight.world, rotation=rotation)
         self.journal.drafts.append(draft)
         self._commit_first(before, sight)
-        if sight.world.hold != hold:
-            # Decided without what an operator has said meanwhile. Nothing was tried yet.
+        try:
+            world, draft = self._effects.perform(action, sight, rotation, hold)
+        except HoldChanged:
+            # Decided without what an operator has said meanwhile. Nothing was sent.
             world = replace(sight.world, rotation=before)
             self._fold(sight, world, record.withdrawn(before, action))
-            return
-        self.journal.check_lease()
-        try:
-            world, draft = self._effects.perform(action, sight, rotation, self.journal.head)
-        except (IssuerError, StoreError) as error:
+            self.must_look = True
+        except (IssuerError, StoreError, Withdrawn) as error:
             self._missed(before, action, error, sight)
         else:
             self._fold(sight, world, draft)
@@ -382,7 +384,10 @@ class Pass:
     def _missed(self, before: Rotation, action: Effect, error: RotatorError, sight: Sight) -> None:
         """Write down that an effect was refused or lost, and see to it that it is looked at."""
         rotation = self._open_rotation()
-        if error.definite:
+        if isinstance(error, Withdrawn):
+            draft = record.withdrawn(before, action)
+            sight.world = replace(sight.world, rotation=before)
+        elif error.definite:
             rotation, draft = record.rejected(before, rotation, action, error)
             sight.world = replace(sight.world, rotation=rotation)
         else:

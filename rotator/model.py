@@ -412,6 +412,9 @@ class Observation:
     hold: Hold | None = None
     #: Ids that the ledger knows as expendable: superseded predecessors, orphans.
     expendable_ids: frozenset[str] = frozenset()
+    #: Ids that the ledger knows as deleted, or whose deletion was begun: a list that lags may show
+    #: one of them once more.
+    deleted_ids: frozenset[str] = frozenset()
     #: The ledger never had the rotation of the pending entry: it was lost or replaced, or
     #: another ledger has it.
     pending_is_unrecorded: bool = False

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from rotator.errors import CredentialRefused
+from rotator.errors import CheckAndSetLost, CredentialRefused
 from rotator.model import Account, Credential, Observation, Secret
 from rotator.ports import Hooks, Issuer, Ledger, Memory, Store, StoredCurrent, StoredPending
 
@@ -80,6 +80,7 @@ class Observer:
             rotation=memory.rotation,
             hold=memory.hold,
             expendable_ids=memory.expendable_ids,
+            deleted_ids=memory.deleted_ids | memory.perhaps_deleted_ids,
             adopted_id=memory.adopted_id,
             adopted_over=memory.adopted_over,
             pending_is_unrecorded=self._is_unrecorded(account, memory, pending),
@@ -141,3 +142,15 @@ def own_credential(account: Account, current: StoredCurrent | None) -> Credentia
     if current is None or current.value is None:
         return None
     return Credential(api_key=account.api_key, secret=current.value)
+
+
+def require_unchanged(store: Store, account: Account, seen: StoredCurrent | None) -> None:
+    """Refuse to go on where Vault does not hold what was `seen` there any more.
+
+    Raises:
+        CheckAndSetLost: someone else wrote to the current entry, or removed it.
+        StoreError: it cannot be read.
+    """
+    now = store.read_current(account)
+    if (now and (now.entry, now.value)) != (seen and (seen.entry, seen.value)):
+        raise CheckAndSetLost

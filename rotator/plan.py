@@ -94,8 +94,8 @@ def _progress(  # noqa: C901, PLR0912, PLR0913, PLR0917  # one line for each act
             return record.probed(world, rotation, world.listed or (), now)[0]
         case Push():
             return _pushed(account, world, rotation, now)
-        case Verify():
-            return record.verified(world, rotation, request, now)[0]
+        case Verify(version=version):
+            return record.verified(world, rotation, version, request, now)[0]
         case Clear():
             return record.cleared(world, rotation)[0]
         case Notify():

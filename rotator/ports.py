@@ -1,6 +1,6 @@
 """What the engine asks of an issuer, a store and a ledger, and what they owe it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, Self
@@ -18,6 +18,11 @@ from rotator.model import (
     SecretValue,
     Step,
 )
+
+#: The last look before an effect. An adapter calls it exactly once for each request that it sends
+#: of an effect, when the turn under a rate limit has come and the connection is open, right before
+#: the first byte. Where it raises, nothing is sent, and what it raised comes out unchanged.
+BeforeSend = Callable[[], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +51,8 @@ class Issuer(Protocol):
     """Who issues secrets: Vonage's Account API.
 
     Every call blocks until it is answered or its time is up, and may wait for the rate
-    limit. Reads and deletions are repeated inside, as they are idempotent; `create_secret`
-    is sent once. A raised `IssuerError` with `definite` true had no effect at Vonage; any
-    other may have had.
+    limit. Reads are repeated inside; what has an effect is sent once, however it ends. A raised
+    `IssuerError` with `definite` true had no effect at Vonage; any other may have had.
     """
 
     @property
@@ -69,8 +73,10 @@ class Issuer(Protocol):
         """
         ...
 
-    def create_secret(self, credential: Credential, api_key: str, value: SecretValue) -> Secret:
-        """Make `value` a secret of `api_key`. Never repeated inside.
+    def create_secret(
+        self, credential: Credential, api_key: str, value: SecretValue, *, before_send: BeforeSend
+    ) -> Secret:
+        """Make `value` a secret of `api_key`.
 
         Raises:
             SecretRejected: the value does not comply, or is already a secret of the account.
@@ -79,7 +85,9 @@ class Issuer(Protocol):
         """
         ...
 
-    def delete_secret(self, credential: Credential, api_key: str, secret_id: str) -> None:
+    def delete_secret(
+        self, credential: Credential, api_key: str, secret_id: str, *, before_send: BeforeSend
+    ) -> None:
         """Revoke one secret.
 
         Raises:
@@ -95,7 +103,8 @@ class Store(Protocol):
 
     Every call blocks until it is answered or its time is up. A write is durable on return.
     A write that raises `StoreUnavailable` may have taken effect; any other error means
-    that it did not.
+    that it did not. A write is sent again only where it certainly had no effect: it never left,
+    or Vault took no part in it yet.
     """
 
     def read_current(self, account: Account) -> StoredCurrent | None:
@@ -128,7 +137,13 @@ class Store(Protocol):
         ...
 
     def write_current(
-        self, account: Account, base: StoredCurrent, value: SecretValue, note: Note
+        self,
+        account: Account,
+        base: StoredCurrent,
+        value: SecretValue,
+        note: Note,
+        *,
+        before_send: BeforeSend,
     ) -> int:
         """Write `value` and `note` over `base`, keeping all its other fields.
 
@@ -150,7 +165,13 @@ class Store(Protocol):
         ...
 
     def write_pending(
-        self, account: Account, base: StoredPending, value: SecretValue, entry: PendingEntry
+        self,
+        account: Account,
+        base: StoredPending,
+        value: SecretValue,
+        entry: PendingEntry,
+        *,
+        before_send: BeforeSend,
     ) -> StoredPending:
         """Write the pending entry over `base` and return what now stands there.
 
@@ -160,7 +181,7 @@ class Store(Protocol):
         """
         ...
 
-    def clear_pending(self, account: Account, upto: int) -> None:
+    def clear_pending(self, account: Account, upto: int, *, before_send: BeforeSend) -> None:
         """Remove for good what the versions of the pending entry up to `upto` hold. Idempotent.
 
         A later version stays, however late the request arrives.
@@ -245,6 +266,10 @@ class Memory:
     expendable_ids: frozenset[str]
     #: Who holds the account and why; None where nobody does.
     hold: Hold | None
+    #: Secrets that were deleted, and those that may have been or may yet be, as a deletion was
+    #: begun and what became of it is not known. The newest, which a list that lags may show.
+    deleted_ids: frozenset[str] = frozenset()
+    perhaps_deleted_ids: frozenset[str] = frozenset()
     #: The secret that an operator had written to Vault, or began to, and that no rotation has
     #: replaced since; None for none.
     adopted_id: str | None = None
@@ -412,6 +437,16 @@ class Ledger(Protocol):
 
     def renew(self, lease: Lease, now: datetime) -> None:
         """Prolong the lease.
+
+        Raises:
+            LeaseLost: the lease is no longer this owner's.
+        """
+        ...
+
+    def check(self, lease: Lease) -> Hold | None:
+        """Read who holds the account, provided that the lease is still this owner's.
+
+        One short read, made right before each effect: it writes nothing and waits for nobody.
 
         Raises:
             LeaseLost: the lease is no longer this owner's.

@@ -377,7 +377,8 @@ def _after_push(
     if rotation.vault_version is None or rotation.new_id is None:
         return Learn(new_id=current.note.secret_id, vault_version=current.version)
     if rotation.verified_at is None:
-        return Verify(version=rotation.vault_version)
+        # Others may have written other fields since, and what was pushed have rolled off.
+        return Verify(version=max(rotation.vault_version, current.version))
     # After the verification even where no entry is seen: a standby may not show it.
     is_uncleared = world.pending is None and rotation.step in (Step.VERIFY, Step.CLEAR)
     if is_uncleared or _is_staged(account, world, rotation):
@@ -404,8 +405,7 @@ def _delete_predecessor(
     if rotation.predecessor_id == world.adopted_id:
         return refusals.adopted(rotation.account, rotation.predecessor_id)
     if held_id(world) != rotation.new_id:
-        why = f"Vonage does not list secret {rotation.new_id}, which Vault holds"
-        return refusals.changed(rotation.account, why)
+        return refusals.unlisted(rotation.account, rotation.new_id)
     if _is_early(world, rotation, request, now):
         gate = refusals.clock_ahead(world.clock_lead)
         return Wait(until=_gate_retry_at(rotation, gate, now), gate=gate)
@@ -554,13 +554,14 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
 def _new_ids(world: Observation) -> list[str]:
     """Name what is listed since staging and may be what was sent.
 
-    Not what the ledger knows, as an orphan may come late; nor what Vault's note names, which an
-    operator adopted since.
+    Not what the ledger knows, as an orphan may come late, and what was deleted may be listed once
+    more; nor what Vault's note names, which an operator adopted since.
     """
     staged = world.pending.listed_ids if world.pending else frozenset()
     note = _note(world)
     adopted = {note.secret_id} if note and world.current and world.current.intact else set()
-    return sorted(world.listed_ids - staged - world.expendable_ids - adopted)
+    known = world.expendable_ids | world.deleted_ids | adopted
+    return sorted(world.listed_ids - staged - known)
 
 
 def _is_fresh(at: datetime | None, now: datetime) -> bool:

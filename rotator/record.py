@@ -6,13 +6,13 @@ written down. The engine commits `intent` before an effect starts and one of `do
 
 Events of a rotation in the ledger: `opened`, `asked` (a person asked for it, or for another
 grace, while it was open), `intent`, `done`, `rejected` (the server said
-no: certainly no effect), `unknown` (the answer was lost), `withdrawn` (it was not tried after
-all, as an operator held or released the account meanwhile), `learned` (looking showed that the
-effect took place), `aborting`, `closed`. Events of an account: `refused` (an operator must
-decide), `failed` (a pass ended in an error), `drift` and `drift-over` (someone else changed
-something that keeps the account from being rotated, or the secret in use is older than the
-policy allows; that is mended), `held` and `released` (an operator paused it, or ended that),
-`forgotten` (an operator let another account have what it was).
+no: certainly no effect), `unknown` (the answer was lost), `withdrawn` (it was not sent after
+all, as an operator held or released the account meanwhile, or the last look took too long),
+`learned` (looking showed that the effect took place), `aborting`, `closed`. Events of an account:
+`refused` (an operator must decide), `failed` (a pass ended in an error), `drift` and `drift-over`
+(someone else changed something that keeps the account from being rotated, or the secret in use is
+older than the policy allows; that is mended), `held` and `released` (an operator paused it, or
+ended that), `forgotten` (an operator let another account have what it was).
 """
 
 from collections.abc import Mapping
@@ -261,17 +261,19 @@ def pushed(
 
 
 def verified(
-    world: Observation, rotation: Rotation, request: Request, now: datetime
+    world: Observation, rotation: Rotation, version: int, request: Request, now: datetime
 ) -> tuple[Observation, Draft]:
-    """Vault was seen to hold the new value. The grace starts now."""
+    """Vault was seen to hold the new value, as `version`. The grace starts now."""
     grace = rotation.grace if request.grace is None else request.grace
     verified_at = _begun_at(grace, world.clock_lead, now)
-    rotation = replace(rotation, step=Step.VERIFY, verified_at=verified_at, grace=grace)
+    rotation = replace(
+        rotation, step=Step.VERIFY, verified_at=verified_at, grace=grace, vault_version=version
+    )
     draft = _draft(
         "done",
         Step.VERIFY,
         rotation,
-        vault_version=rotation.vault_version,
+        vault_version=version,
         verified_at=_told(verified_at),
         grace_seconds=int(grace.total_seconds()),
     )
@@ -382,7 +384,7 @@ def unknown(rotation: Rotation, action: Effect, error: RotatorError) -> Draft:
 
 
 def withdrawn(before: Rotation, action: Effect) -> Draft:
-    """The intent was committed and then not tried: all is as it was `before` it."""
+    """The intent was committed and then not sent: all is as it was `before` it."""
     return _draft("withdrawn", step_of(action), before, **target_of(action))
 
 
@@ -519,7 +521,8 @@ def _other_than(new_id: str | None, predecessor_id: str | None) -> str | None:
 
 def _without(world: Observation, secret_id: str, rotation: Rotation) -> Observation:
     listed = tuple(secret for secret in world.listed or () if secret.id != secret_id)
-    return replace(world, rotation=rotation, listed=listed)
+    deleted = world.deleted_ids | {secret_id}
+    return replace(world, rotation=rotation, listed=listed, deleted_ids=deleted)
 
 
 def _draft(event: str, step: Step, rotation: Rotation, **detail: str | int | bool | None) -> Draft:

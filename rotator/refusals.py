@@ -95,7 +95,8 @@ def revoked(account: Account, secret_id: str) -> Refuse:
         code="drift",
         why=f"Vault's note names secret {secret_id}, which Vonage does not list",
         hint="someone revoked it outside rotator, and it stops working soon; "
-        f"`rotator adopt {account.name}` takes another one",
+        f"`rotator adopt {account.name}` takes another one, and with --secret-id the present one "
+        "if it works on, as its id is another",
     )
 
 
@@ -136,6 +137,17 @@ def changed(name: str, why: str) -> Refuse:
         why=why,
         hint=f"nothing was deleted; `rotator adopt {name} --from-vault` if the present value is "
         "right, else restore the version before with `vault kv rollback`",
+    )
+
+
+def unlisted(name: str, secret_id: str | None) -> Refuse:
+    """The secret that a rotation made and Vault holds is not listed."""
+    return Refuse(
+        code="drift",
+        why=f"Vonage does not list secret {secret_id}, which Vault holds",
+        hint="nothing was deleted; if the value works on, its id is another one, and "
+        f"`rotator adopt {name} --from-vault --secret-id ID` says which; if it was revoked, "
+        f"`rotator adopt {name}` takes one that works",
     )
 
 

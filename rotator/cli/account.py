@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from rotator.model import Account, Credential
+    from rotator.ports import BeforeSend
     from rotator.vonage import Balance, Settings
     from rotator.wiring import Wiring
 
@@ -86,7 +87,10 @@ def top_up(
             asked = f"its balance is {before.value} EUR; charge {name}'s payment method now?"
             question.confirm(asked)
         with hand(wiring, account) as by_hand, _money_in_mind(name):
-            by_hand.perform("top-up", lambda: wiring.accounts_api.top_up(credential, transaction))
+            by_hand.perform(
+                "top-up",
+                lambda look: wiring.accounts_api.top_up(credential, transaction, before_send=look),
+            )
     if as_json:
         output.write_json(
             {"account": name, "topped_up": True, "balance_before": float(before.value)}
@@ -146,12 +150,13 @@ def _change(
 ) -> "Settings":
     from rotator.cli.by_hand import hand  # noqa: PLC0415  # the rules, which others do without
 
-    def change() -> "Settings":
+    def change(look: "BeforeSend") -> "Settings":
         return wiring.accounts_api.update_callbacks(
             credential,
             inbound_sms_url=wanted.inbound,
             delivery_receipt_url=wanted.delivery,
             forward_method=wanted.method,
+            before_send=look,
         )
 
     with hand(wiring, account) as by_hand:

@@ -28,7 +28,9 @@ def adopt(
     secret_id: Annotated[
         str | None,
         typer.Option(
-            "--secret-id", metavar="ID", help="which secret it is, where Vonage lists two"
+            "--secret-id",
+            metavar="ID",
+            help="which secret it is, where Vonage lists two, or Vault's note names a wrong one",
         ),
     ] = None,
     from_file: FromFile = None,

@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from rotator import identity
-from rotator.errors import CredentialRefused, RotatorError
-from rotator.journal import Journal
-from rotator.model import Account, Credential, Rotation, Secret
-from rotator.observer import Sight
-from rotator.ports import Draft
+from rotator.errors import CredentialRefused, LeaseLost, LedgerError, RotatorError
+from rotator.journal import Journal, event_of
+from rotator.model import Account, Credential, Hold, Rotation, Secret
+from rotator.observer import Sight, require_unchanged
+from rotator.ports import BeforeSend, Draft, StoredCurrent
 from rotator.protocol import held_id
 from rotator.reports import refused
 
@@ -39,6 +40,8 @@ class View:
     #: The oldest first; of those made in one second, the one that Vault holds comes last.
     secrets: tuple[Secret, ...]
     credential: Credential
+    #: What Vault holds; None for nothing.
+    current: StoredCurrent | None
     #: The one that Vault's value certainly is; None where that is not certain.
     held_id: str | None
     #: Vonage has just accepted Vault's value.
@@ -69,6 +72,7 @@ class View:
             account=account,
             secrets=tuple(by_age),
             credential=sight.credential,
+            current=sight.current,
             held_id=held,
             is_live=world.current_live_at is not None,
             rotation=world.rotation,
@@ -94,6 +98,8 @@ class Hand:
     wiring: "Wiring"
     account: Account
     journal: Journal
+    #: Who held the account when the lease was taken.
+    hold: Hold | None
 
     def look(self) -> View:
         """Look at the account as it is now."""
@@ -101,20 +107,34 @@ class Hand:
         return View.of(self.account, sight)
 
     def perform(
-        self, operation: str, effect: "Callable[[], Done]", secret_id: str | None = None
+        self,
+        operation: str,
+        effect: "Callable[[BeforeSend], Done]",
+        secret_id: str | None = None,
+        *,
+        seen: View | None = None,
     ) -> Done:
         """Record that `operation` is about to be tried, try it, and record what became of it.
 
+        `effect` gets the last look, to be made right before it is sent. Where it was decided on by
+        what was `seen` in Vault, that must still be there.
+
         Raises:
             LeaseLost: this process stood still for so long that another may be at work.
+            Withdrawn: nothing was sent, as an operator has said something else meanwhile.
             RotatorError: it did not work, or may have.
         """
         self._record("intent", operation=operation, secret_id=secret_id)
-        self.journal.check_lease()
+        look = partial(self.journal.last_look, self.hold)
+        if seen:
+            store, account = self.wiring.store, self.account
+            look = partial(look, also=partial(require_unchanged, store, account, seen.current))
         try:
-            done = effect()
+            done = effect(look)
+        except (LeaseLost, LedgerError):
+            raise
         except RotatorError as error:
-            event = "rejected" if error.definite else "unknown"
+            event = event_of(error)
             self._record(event, operation=operation, secret_id=secret_id, code=error.code)
             raise
         made = done.id if isinstance(done, Secret) else secret_id
@@ -139,8 +159,9 @@ def hand(wiring: "Wiring", account: Account) -> Iterator[Hand]:
     lease = wiring.book.claim(account.name, datetime.now(UTC))
     try:
         journal = wiring.engine().journal(lease)
-        if refusal := identity.refusal(account, journal.begin(), journal):
+        memory = journal.begin()
+        if refusal := identity.refusal(account, memory, journal):
             raise refused(refusal)
-        yield Hand(wiring=wiring, account=account, journal=journal)
+        yield Hand(wiring=wiring, account=account, journal=journal, hold=memory.hold)
     finally:
         wiring.book.release(lease)

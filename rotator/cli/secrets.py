@@ -74,7 +74,9 @@ def create(
             raise SlotsFull(hint=f"see `rotator secrets list {name}`; one has to be deleted first")
         secret = by_hand.perform(
             "create",
-            lambda: wiring.secrets.create_secret(view.credential, account.api_key, value),
+            lambda look: wiring.secrets.create_secret(
+                view.credential, account.api_key, value, before_send=look
+            ),
         )
     if as_json:
         created = words.rfc3339(secret.created_at)
@@ -109,8 +111,11 @@ def delete(
             _require_deletable(view, secret_id, force=force)
             by_hand.perform(
                 "delete",
-                lambda: wiring.secrets.delete_secret(view.credential, account.api_key, secret_id),
+                lambda look: wiring.secrets.delete_secret(
+                    view.credential, account.api_key, secret_id, before_send=look
+                ),
                 secret_id,
+                seen=view,
             )
     if as_json:
         output.write_json({"account": name, "secret_id": secret_id, "deleted": True})

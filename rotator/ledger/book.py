@@ -21,10 +21,20 @@ from sqlalchemy import (
 
 from rotator import schedule
 from rotator.errors import Busy, LeaseLost
-from rotator.ledger import chain, due, identities, outbox, process, tables, warrant
+from rotator.ledger import (
+    chain,
+    deletions,
+    due,
+    identities,
+    outbox,
+    process,
+    tables,
+    warrant,
+)
 from rotator.ledger.database import inserting, reading, run_again, writing
+from rotator.ledger.deletions import Deletion
 from rotator.ledger.rows import from_row, hold_of, to_row
-from rotator.model import ABANDONED, Identity, Rotation, Step
+from rotator.model import ABANDONED, Hold, Identity, Rotation, Step
 from rotator.notice import Event
 from rotator.ports import Claimant, Committed, Draft, Lease, Memory, Sighting
 
@@ -104,6 +114,12 @@ class Book:
             expiry = self._expiry(clock_of(connection, now))
             _set(connection, lease.account, lease_expires_at=expiry)
 
+    def check(self, lease: Lease) -> Hold | None:
+        """See `Ledger.check`."""
+        with reading(self._engine) as connection:
+            row = connection.execute(_STANDING, {"of_name": lease.account}).mappings().first()
+        return hold_of(_ours(row, lease))
+
     @run_again
     def release(self, lease: Lease) -> None:
         """See `Ledger.release`."""
@@ -129,8 +145,13 @@ class Book:
             opened = connection.execute(_OPEN_ROTATION, of_name).mappings().first()
             expendable = connection.execute(_EXPENDABLE_IDS, of_name).scalars().all()
             ledger_id = connection.execute(_LEDGER_ID).scalar()
+        deleted = deletions.read(account["deletions"]) if account else ()
         return Memory(
             rotation=from_row(opened) if opened else None,
+            deleted_ids=frozenset(id_ for id_, state in deleted if state is Deletion.DONE),
+            perhaps_deleted_ids=frozenset(
+                id_ for id_, state in deleted if state is not Deletion.DONE
+            ),
             expendable_ids=frozenset(expendable),
             hold=hold_of(account) if account else None,
             adopted_id=account["adopted_id"] if account else None,
@@ -199,6 +220,7 @@ class Book:
                 **_seen(sighting, row, now),
                 **_tried(row, entries, now),
                 **_adopted(row, entries, rotation),
+                **_deleted(row, entries, rotation),
             )
         if last:
             self._given_up.add((lease.account, lease.token))
@@ -364,7 +386,7 @@ def _tried(row: tables.Row, entries: Sequence[Draft], now: datetime) -> tables.R
 def _adopted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | None) -> tables.Row:
     """Keep what an operator adopts: from before it is written to Vault until it is replaced."""
     for draft in entries:
-        if draft.detail.get("operation") == "adopt" and draft.event in ("intent", "rejected"):
+        if draft.detail.get("operation") == "adopt" and draft.event in _ADOPTING:
             # What was certainly not written is none.
             adopted_id = draft.detail["secret_id"] if draft.event == "intent" else None
             return {"adopted_id": adopted_id, "adopted_over": draft.detail["over"]}
@@ -375,6 +397,16 @@ def _adopted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | Non
     return {"adopted_id": None} if is_replaced else {}
 
 
+def _deleted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | None) -> tables.Row:
+    """Keep what is deleted: from before it is sent to Vonage."""
+    if not any(map(deletions.concerns, entries)):
+        return {}
+    known = deletions.after(deletions.read(row["deletions"]), entries, rotation)
+    return {"deletions": deletions.written(known)}
+
+
+#: Events of an adoption that settle what is adopted: about to be written, or certainly not.
+_ADOPTING = ("intent", "rejected", "withdrawn")
 #: Events that a pass ends with when it came to nothing.
 _FAILED = ("failed", "refused")
 #: Steps whose record means that what failed before is overcome.
@@ -404,7 +436,15 @@ def _guarded(connection: Connection, lease: Lease) -> RowMapping:
     Raises:
         LeaseLost: another process has taken the account since, or the ledger was replaced.
     """
-    row = locked(connection, lease.account)
+    return _ours(locked(connection, lease.account), lease)
+
+
+def _ours(row: RowMapping | None, lease: Lease) -> RowMapping:
+    """Return the account's row, provided the lease is still ours.
+
+    Raises:
+        LeaseLost: another process has taken the account since, or the ledger was replaced.
+    """
     if row is None:
         message = f"{lease.account}: the ledger does not have this account any more"
         raise LeaseLost(message)
@@ -453,6 +493,15 @@ _ACCOUNT = select(
     )
 ).where(tables.account.c.name == _OF_NAME)
 _LOCKED_ACCOUNT = _ACCOUNT.with_for_update()
+#: No more than what the last look before an effect is at.
+_STANDING = select(
+    tables.account.c.lease_owner,
+    tables.account.c.fencing_token,
+    tables.account.c.hold_reason,
+    tables.account.c.held_by,
+    tables.account.c.held_at,
+    tables.account.c.hold_freeze,
+).where(tables.account.c.name == _OF_NAME)
 _LEDGER_ID = select(tables.ledger.c.id)
 _CHANGED_ACCOUNT = update(tables.account).where(tables.account.c.name == _OF_NAME)
 _NEW_ENTRY = insert(tables.entry)

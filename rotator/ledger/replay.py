@@ -243,6 +243,8 @@ def _verified(replay: Replay, rotation: RecordedRotation, entry: Entry, detail: 
     rotation.is_rough = "verified_at" not in detail
     rotation.verified_at = _time(detail.get("verified_at", entry.at))
     rotation.grace_seconds = _number(detail, "grace_seconds")
+    # What was pushed may have rolled off; a later version has the value and the note.
+    rotation.vault_version = _number(detail, "vault_version")
     is_newer = (rotation.vault_version or 0) > replay.adopted_over
     if is_newer and rotation.new_id != replay.adopted_id:
         replay.adopted_id = None
@@ -320,4 +322,5 @@ _OF_ACCOUNT: Mapping[tuple[str, str | None], Callable[[Replay, Entry, Detail], N
     ("released", None): _holds,
     ("intent", Step.PUSH): _adopts,
     ("rejected", Step.PUSH): _adopts,
+    ("withdrawn", Step.PUSH): _adopts,
 }

@@ -67,6 +67,8 @@ account = Table(
     Column("adopted_id", Text),
     #: Version of the current entry that it was written over.
     Column("adopted_over", BigInteger, nullable=False, server_default="0"),
+    #: The secrets deleted last, with what is known of each deletion: JSON; see `deletions`.
+    Column("deletions", Text, nullable=False, server_default="[]"),
     #: When the next rotation is due; null until the current secret's age is known.
     Column("next_due_at", Instant),
     #: What hooks were told last, by the kind of trouble: JSON.

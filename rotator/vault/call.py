@@ -23,6 +23,9 @@ class Call:
     welcome: frozenset[int] = frozenset()
     #: False for what Vault answers outside of all namespaces only.
     in_namespace: bool = True
+    #: Called right before each request is sent, for a write. What it raises is raised unchanged,
+    #: and nothing was sent.
+    before_send: Callable[[], object] | None = None
 
     def __str__(self) -> str:
         """Name the call in a message."""

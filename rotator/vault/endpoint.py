@@ -77,9 +77,12 @@ class Endpoint:
         client.token = token
         client.adapter.namespace = self._namespace if call.in_namespace else None
         client.adapter.patience = patience
+        client.adapter.before_send = call.before_send
         started = self._clock()
-        outcome = call.send(client)
-        idle.append(client)
+        try:
+            outcome = call.send(client)
+        finally:
+            idle.append(client)
         self._report(call, outcome.code, self._clock() - started)
         return outcome
 

@@ -1,6 +1,6 @@
 """The calls to a KV version 2 mount that rotator makes, and what their answers mean."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -60,8 +60,16 @@ class KvMount:
         found = self._version_of(answer, path)
         return found if found.number == number else None
 
-    def write(self, operation: str, path: str, fields: Mapping[str, Any], cas: int) -> int:
-        """Write a version if `cas` is the newest, and give its number.
+    def write(  # one call, told in full
+        self,
+        operation: str,
+        path: str,
+        fields: Mapping[str, Any],
+        cas: int,
+        *,
+        before_send: Callable[[], object] | None = None,
+    ) -> int:
+        """Write a version if `cas` is the newest, and return its number.
 
         Raises:
             CheckAndSetLost: `cas` is not the newest.
@@ -74,6 +82,7 @@ class KvMount:
                 path, dict(fields), cas=cas, mount_point=self._mount
             ),
             repeatable=False,
+            before_send=before_send,
         )
         answer = self._connection.call(call)
         if answer.status == HTTPStatus.NO_CONTENT:
@@ -85,7 +94,14 @@ class KvMount:
             raise StoreUnavailable(f"Vault does not say what it wrote: {call}")
         return number
 
-    def destroy(self, operation: str, path: str, numbers: Iterable[int]) -> None:
+    def destroy(
+        self,
+        operation: str,
+        path: str,
+        numbers: Iterable[int],
+        *,
+        before_send: Callable[[], object] | None = None,
+    ) -> None:
         """Remove for good what versions of an entry hold; there may be none of these.
 
         Raises:
@@ -98,6 +114,7 @@ class KvMount:
                 path, list(numbers), mount_point=self._mount
             ),
             repeatable=False,
+            before_send=before_send,
         )
         self._connection.call(call)
 

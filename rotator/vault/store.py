@@ -2,7 +2,7 @@
 
 from rotator.errors import VersionMissing
 from rotator.model import Account, Note, PendingEntry, SecretValue
-from rotator.ports import Store, StoredCurrent, StoredPending
+from rotator.ports import BeforeSend, Store, StoredCurrent, StoredPending
 from rotator.vault.connection import Connection
 from rotator.vault.entry import current_fields, current_of, pending_fields, pending_of
 from rotator.vault.kv import KvMount
@@ -56,11 +56,23 @@ class KvStore(Store):
             return current_of(account, version, found.fields)
 
     def write_current(
-        self, account: Account, base: StoredCurrent, value: SecretValue, note: Note
+        self,
+        account: Account,
+        base: StoredCurrent,
+        value: SecretValue,
+        note: Note,
+        *,
+        before_send: BeforeSend | None = None,
     ) -> int:
         """Write `value` and `note` over `base`, keeping all its other fields."""
         fields = current_fields(account, base.fields, value, note)
-        return self._kv.write("write-current", account.vault_path, fields, base.entry.version)
+        return self._kv.write(
+            "write-current",
+            account.vault_path,
+            fields,
+            base.entry.version,
+            before_send=before_send,
+        )
 
     def read_pending(self, account: Account) -> StoredPending:
         """Read the pending entry."""
@@ -70,21 +82,33 @@ class KvStore(Store):
         return pending_of(self._kv.shown(account.pending_path), found.number, found.fields)
 
     def write_pending(
-        self, account: Account, base: StoredPending, value: SecretValue, entry: PendingEntry
+        self,
+        account: Account,
+        base: StoredPending,
+        value: SecretValue,
+        entry: PendingEntry,
+        *,
+        before_send: BeforeSend | None = None,
     ) -> StoredPending:
         """Write the pending entry over `base`."""
         fields = pending_fields(value, entry)
-        version = self._kv.write("write-pending", account.pending_path, fields, base.version)
+        version = self._kv.write(
+            "write-pending", account.pending_path, fields, base.version, before_send=before_send
+        )
         return StoredPending(version=version, entry=entry, value=value)
 
-    def clear_pending(self, account: Account, upto: int) -> None:
+    def clear_pending(
+        self, account: Account, upto: int, *, before_send: BeforeSend | None = None
+    ) -> None:
         """Destroy what the versions of the pending entry up to `upto` hold.
 
         The versions go on being counted. To delete the path whole would take no version: such a
         request, arriving late, would take with it what the next rotation has staged there.
         """
         if versions := range(max(1, upto - _KEPT + 1), upto + 1):
-            self._kv.destroy("clear-pending", account.pending_path, versions)
+            self._kv.destroy(
+                "clear-pending", account.pending_path, versions, before_send=before_send
+            )
 
     def _missing(self, account: Account, version: int, *, gone: bool) -> VersionMissing:
         why = "was deleted or destroyed" if gone else "did not appear in time"

@@ -8,7 +8,7 @@ not is a `NoAnswer`.
 
 import math
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -117,6 +117,8 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
 
     #: The budget of the exchanges to come; set by the connection before each.
     patience: Patience
+    #: Called right before the next request is sent; set likewise.
+    before_send: Callable[[], object] | None = None
 
     def __init__(self, *, trust: Trust, **options: Any) -> None:  # noqa: ANN401  # hvac's
         """Trust `trust` alone, and not what hvac finds in the environment."""
@@ -144,6 +146,8 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
         """
         body = None if json is None else dumps(json, allow_nan=False).encode()
         query = f"?{urlencode(params)}" if params else ""
+        if self.before_send:
+            self.before_send()
         try:
             with self._way.pool.urlopen(
                 method.upper(),

@@ -71,7 +71,13 @@ class Accounts:
         """
         return self._send("account.balance", "/account/get-balance", credential, None, _balance)
 
-    def top_up(self, credential: Credential, transaction: str) -> None:
+    def top_up(
+        self,
+        credential: Credential,
+        transaction: str,
+        *,
+        before_send: Callable[[], object] | None = None,
+    ) -> None:
         """Charge the account's payment method now. Spends money; sent once.
 
         The amount is that of the payment `transaction`, which enabled auto-reload.
@@ -84,7 +90,7 @@ class Accounts:
         if not _TRANSACTION.fullmatch(transaction):
             raise ConfigError("a transaction reference has 1 to 128 characters and no spaces")
         form = {"trx": transaction}
-        self._send("account.top-up", "/account/top-up", credential, form, _done)
+        self._send("account.top-up", "/account/top-up", credential, form, _done, before_send)
 
     def settings(self, credential: Credential) -> Settings:
         """Read the settings, by a change that changes nothing. Sent once, as it is a POST.
@@ -102,6 +108,7 @@ class Accounts:
         inbound_sms_url: str | None = None,
         delivery_receipt_url: str | None = None,
         forward_method: ForwardMethod | Literal[""] | None = None,
+        before_send: Callable[[], object] | None = None,
     ) -> Settings:
         """Change callbacks and how they are called: "" unsets one, None leaves it. Sent once.
 
@@ -123,15 +130,18 @@ class Accounts:
             "httpForwardMethod": forward_method,
         }
         form = {name: str(value) for name, value in wanted.items() if value is not None}
-        return self._send("account.update", "/account/settings", credential, form, _settings)
+        return self._send(
+            "account.update", "/account/settings", credential, form, _settings, before_send
+        )
 
-    def _send(
+    def _send(  # noqa: PLR0913, PLR0917  # one call, told in full
         self,
         operation: str,
         path: str,
         credential: Credential,
         form: Mapping[str, str] | None,
         read: Callable[[Answer], T],
+        before_send: Callable[[], object] | None = None,
     ) -> T:
         """Read with GET where `form` is None, else POST it."""
         call = Call(
@@ -144,6 +154,7 @@ class Accounts:
             success=frozenset({200}),
             body=urlencode(form or {}).encode(),
             content_type="" if form is None else FORM,
+            before_send=before_send,
         )
         return self._transport.send(call, read)
 

@@ -1,4 +1,4 @@
-"""What to try again, when, and what a call that was tried again has come to."""
+"""What to try again, and when. What changes something at Vonage is tried once."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,6 @@ from rotator.errors import (
     IssuerUnavailable,
     NotSent,
     RateLimited,
-    SecretNotFound,
     UnexpectedAnswer,
 )
 from rotator.vonage.call import Call
@@ -39,7 +38,6 @@ class Course:
         self._ends_at = clock() + _BUDGET * timeout
         self._tries = 0
         self._was_strange = False
-        self._unknown: IssuerError | None = None
 
     def left(self) -> float:
         """Give the seconds that are left of the budget."""
@@ -48,8 +46,6 @@ class Course:
     def pause_after(self, error: IssuerError) -> float | None:
         """Give the seconds to wait before the next try; None where there is to be none."""
         self._tries += 1
-        if not error.definite:
-            self._unknown = error
         if not self._may_repeat(error):
             return None
         # Full jitter: those who failed together do not come back together.
@@ -58,22 +54,11 @@ class Course:
             pause = max(pause, min(error.retry_after, _LONGEST))
         return pause if pause < self.left() else None
 
-    def verdict(self, error: IssuerError) -> IssuerError:
-        """Give the error to raise where `error` came of the last try.
-
-        A refusal of the last try is no proof that an earlier one, whose answer was lost, had
-        no effect: after a deletion that did happen, the secret it was authenticated with may
-        be gone. Only "no such secret" says what the caller wants to know.
-        """
-        if self._call.reads or self._unknown is None or isinstance(error, SecretNotFound):
-            return error
-        return self._unknown
-
     def _may_repeat(self, error: IssuerError) -> bool:
-        if not self._call.repeatable or self._tries >= TRIES:
+        if not self._call.reads or self._tries >= TRIES:
             return False
         if isinstance(error, UnexpectedAnswer):
             # Once: it may have been cut off on its way. A second time it is meant so.
             first, self._was_strange = not self._was_strange, True
-            return first and self._call.reads
+            return first
         return isinstance(error, NotSent | IssuerUnavailable | RateLimited)

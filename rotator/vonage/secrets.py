@@ -1,6 +1,7 @@
 """The Secret Management part of the Account API."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 
 from rotator.model import Credential, Secret, SecretValue
@@ -54,8 +55,15 @@ class Secrets:
 
         return self._transport.send(call, read)
 
-    def create_secret(self, credential: Credential, api_key: str, value: SecretValue) -> Secret:
-        """Make `value` a secret of `api_key`. Sent once, whatever happens.
+    def create_secret(
+        self,
+        credential: Credential,
+        api_key: str,
+        value: SecretValue,
+        *,
+        before_send: Callable[[], object] | None = None,
+    ) -> Secret:
+        """Make `value` a secret of `api_key`. Sent once, whatever happens; see `Issuer`.
 
         Done is a 201, or a 200, with the new secret's id. A 202 is no promise that the secret
         exists; it raises `UnexpectedAnswer`, so that the caller looks.
@@ -77,6 +85,7 @@ class Secrets:
             body=json.dumps({"secret": value.reveal()}).encode(),
             content_type=JSON,
             value=value,
+            before_send=before_send,
         )
         return self._transport.send(call, lambda answer: _secret(answer.document(), call))
 
@@ -88,7 +97,7 @@ class Secrets:
             SecretNotFound: there is none of that id.
             IssuerError: any other failure.
         """
-        call = _of_one("secrets.get", "GET", credential, (api_key, secret_id), {200})
+        call = _of_one("secrets.get", "GET", credential, (api_key, secret_id), success={200})
 
         def read(answer: Answer) -> Secret:
             secret = _secret(answer.document(), call)
@@ -98,12 +107,17 @@ class Secrets:
 
         return self._transport.send(call, read)
 
-    def delete_secret(self, credential: Credential, api_key: str, secret_id: str) -> None:
-        """Revoke one secret.
+    def delete_secret(
+        self,
+        credential: Credential,
+        api_key: str,
+        secret_id: str,
+        *,
+        before_send: Callable[[], object] | None = None,
+    ) -> None:
+        """Revoke one secret. Sent once, whatever happens; see `Issuer`.
 
-        Done is a 204, or a 200 that says nothing else. Repeated inside; where a try before had
-        an unknown outcome, only `SecretNotFound` is raised as such, any other refusal as the
-        unknown outcome that it leaves.
+        Done is a 204, or a 200 that says nothing else.
 
         Raises:
             ConfigError: `api_key` or `secret_id` cannot be one.
@@ -111,7 +125,14 @@ class Secrets:
             LastSecret: it is the account's only one.
             IssuerError: any other failure.
         """
-        call = _of_one("secrets.delete", "DELETE", credential, (api_key, secret_id), {200, 204})
+        call = _of_one(
+            "secrets.delete",
+            "DELETE",
+            credential,
+            (api_key, secret_id),
+            success={200, 204},
+            before_send=before_send,
+        )
 
         def read(answer: Answer) -> None:
             # A proxy's login page comes with 200, too.
@@ -121,8 +142,14 @@ class Secrets:
         self._transport.send(call, read)
 
 
-def _of_one(
-    operation: str, method: str, credential: Credential, ids: tuple[str, str], success: set[int]
+def _of_one(  # noqa: PLR0913  # half of them by name
+    operation: str,
+    method: str,
+    credential: Credential,
+    ids: tuple[str, str],
+    *,
+    success: set[int],
+    before_send: Callable[[], object] | None = None,
 ) -> Call:
     api_key, secret_id = ids
     return Call(
@@ -134,6 +161,7 @@ def _of_one(
         api_key=api_key,
         success=frozenset(success),
         names_secret=True,
+        before_send=before_send,
     )
 
 

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
 import httpx
 import structlog
 
-from rotator.errors import ConfigError, IssuerError, UnexpectedAnswer
+from rotator.errors import ConfigError, IssuerError, RotatorError, UnexpectedAnswer
 from rotator.vonage.answer import LIMIT, Answer
 from rotator.vonage.call import Call, Host, RestAuth
 from rotator.vonage.connections import Connections, parsed
@@ -34,6 +34,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 T = TypeVar("T")
+Failure = TypeVar("Failure", bound=RotatorError)
 
 #: Called after each HTTP attempt with operation, status or `timeout`, `dropped`, `unreachable`,
 #: and the seconds it took.
@@ -113,31 +114,37 @@ class Transport:
         return lead(date, self._wall_clock() - (self._clock() - came_at))
 
     def send(self, call: Call, read: Callable[[Answer], T]) -> T:
-        """Send `call`, repeating it where that is safe, and give what `read` makes of the answer.
+        """Send `call`, repeating it if it reads, and return what `read` makes of the answer.
 
-        `read` may raise `UnexpectedAnswer`, which is treated as any other failed try.
+        `read` may raise `UnexpectedAnswer`, which is treated as any other failed try. The turn
+        under the rate limit is waited for first, then the connection; `call.before_send` comes
+        last.
 
         Raises:
             IssuerError: it failed. No cause, context or frame of the exception holds a URL, a
                 header or a body.
+            RotatorError: `call.before_send` raised it, and nothing was sent.
         """
         self._limit.acquire()
         course = Course(call, timeout=self._timeout, clock=self._clock, random=self._random)
         outcome = self._attempt(call, read, self._timeout)
-        while isinstance(outcome, IssuerError):
-            pause = course.pause_after(outcome)
+        while isinstance(outcome, RotatorError):
+            pause = course.pause_after(outcome) if isinstance(outcome, IssuerError) else None
             if pause is None:
-                raise _bare(course.verdict(outcome))
+                raise _bare(outcome)
             self._sleep(pause)
             self._limit.acquire()
             if course.left() <= 0:
-                raise _bare(course.verdict(outcome))
+                raise _bare(outcome)
             outcome = self._attempt(call, read, min(self._timeout, course.left()))
         return outcome
 
-    def _attempt(self, call: Call, read: Callable[[Answer], T], seconds: float) -> T | IssuerError:
+    def _attempt(self, call: Call, read: Callable[[Answer], T], seconds: float) -> T | RotatorError:
         started = self._clock()
-        code, came = self._exchange(call, seconds)
+        try:
+            code, came = self._exchange(call, seconds)
+        except RotatorError as error:
+            return error
         self._report(call, code, came, self._clock() - started)
         if isinstance(came, IssuerError):
             return came
@@ -186,7 +193,7 @@ class Transport:
             url,
             headers=headers,
             stream=httpx.ByteStream(call.body),
-            extensions={"timeout": self._limits},
+            extensions={"timeout": self._limits, **_traced(call)},
         )
 
     def _report(self, call: Call, code: str, came: Answer | IssuerError, seconds: float) -> None:
@@ -205,6 +212,22 @@ class Transport:
         )
 
 
+def _traced(call: Call) -> dict[str, Any]:
+    """Return the httpcore extension by which `call.before_send` is called on an open connection.
+
+    The request by which a proxy opens a tunnel is not the call's.
+    """
+    before_send = call.before_send
+    if before_send is None:
+        return {}
+
+    def trace(event: str, info: dict[str, Any]) -> None:
+        if event == "http11.send_request_headers.started" and info["request"].method != b"CONNECT":
+            before_send()
+
+    return {"trace": trace}
+
+
 @lru_cache(maxsize=1000)
 def _address(url: str) -> httpx.URL:
     """Parse a URL, which is to hold no secret: most are asked for three times a rotation."""
@@ -221,7 +244,7 @@ def _received(response: httpx.Response) -> bytes | None:
     return bytes(received)
 
 
-def _bare(error: IssuerError) -> IssuerError:
+def _bare(error: Failure) -> Failure:
     """Strip what an exception drags along: errors of httpx and of parsers hold the wire."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

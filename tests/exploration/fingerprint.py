@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType, FunctionType, MethodType, NoneType
 
 import rotator
+from rotator.effects import Effects
 from rotator.means import Means
 from rotator.model import Account, SecretValue
 from rotator.observer import Observer
@@ -44,7 +45,7 @@ IGNORED = frozenset(
     | {"identity", "issuer", "vault_path"}
 )
 #: What is the same in every process, or is no more than its kind.
-FIXED = (Means, Observer, Account, FunctionType, MethodType, type, BaseException)
+FIXED = (Means, Effects, Observer, Account, FunctionType, MethodType, type, BaseException)
 
 _TOKEN = re.compile(r"@(\d+)/(\d+)|([svrl])#\d+")
 

@@ -52,6 +52,8 @@ class Sender:
     opened: frozenset[str]
     #: The predecessor leaked.
     is_in_a_hurry: bool
+    #: Where outsiders have acted since it looked there: `vonage`, `vault`.
+    unseen: frozenset[str]
 
 
 def before_effect(world: World, effect: Effect, sender: Sender) -> None:
@@ -115,8 +117,8 @@ def _is_intended(world: World, effect: Effect, token: int) -> None:
 
 
 def _is_not_held(world: World, effect: Effect) -> None:
-    """Judge a request that an operator's hold may forbid: one from before its intent does."""
-    hold, rotation = world.intent and world.intent.hold, world.rotation
+    """Judge a request that an operator's hold forbids: one from before the last look does."""
+    hold, rotation = world.hold, world.rotation
     if hold and hold.freeze:
         raise Violation("I8", f"{effect} is sent, and the account is frozen")
     if hold and not (rotation and world.pushed == rotation.id):
@@ -154,6 +156,8 @@ def is_lost_here(world: World) -> bool:
 
 
 def _may_delete(world: World, secret_id: str, sender: Sender) -> None:
+    if "vault" in sender.unseen:
+        raise Violation("I3", f"{secret_id} is about to be deleted, without a last look at Vault")
     step = world.intent.step if world.intent else None
     secret, rotation = world.find(secret_id), world.rotation
     is_foreign = bool(secret and secret.maker == "outsider" and secret_id not in world.held)

@@ -30,7 +30,7 @@ def lose_ledger(world: World) -> None:
     """Start over with an empty ledger."""
     known = world.consumed.value if world.consumed else ""
     world.harmed |= {secret.value for secret in world.live if secret.value != known}
-    world.rotation, world.closed, world.adopted_id = None, (), None
+    world.rotation, world.closed, world.adopted_id, world.deletions = None, (), None, ()
     world.replay = entries.of_rows(())
     world.ledger_id = world.name("l")
 
@@ -39,7 +39,7 @@ def set_back_ledger(world: World, was: tuple[Rotation | None, tuple[Rotation, ..
     """Have the ledger be what it was: what only it knew of live secrets is not known any more."""
     world.relapses -= 1
     world.rotation, world.closed = was
-    world.adopted_id = None
+    world.adopted_id, world.deletions = None, ()
     world.replay = entries.of_rows(world.rows)
     world.past = ()
     world.harmed |= invariants.unaccounted_for(world)

@@ -20,6 +20,7 @@ from rotator.errors import (
     StoreUnavailable,
     VersionMissing,
 )
+from rotator.ledger import deletions
 from rotator.model import (
     Account,
     Credential,
@@ -34,6 +35,7 @@ from rotator.model import (
     Step,
 )
 from rotator.ports import (
+    BeforeSend,
     Claimant,
     Committed,
     Draft,
@@ -112,31 +114,37 @@ class MemoryIssuer(Issuer):
             listed = (*listed, self._world.lingering)
         return tuple(Secret(id=secret.id, created_at=when(0)) for secret in listed)
 
-    def create_secret(self, credential: Credential, api_key: str, value: SecretValue) -> Secret:
+    def create_secret(
+        self, credential: Credential, api_key: str, value: SecretValue, *, before_send: BeforeSend
+    ) -> Secret:
         """Make a secret."""
         del api_key
         effect = CreateSecret(credential=credential.secret.reveal(), value=value.reveal())
-        self._send(effect)
+        self._send(effect, before_send)
         made = self._world.issued(value.reveal())
         if made is None:
             raise AssertionError
         return Secret(id=made.id, created_at=when(0))
 
-    def delete_secret(self, credential: Credential, api_key: str, secret_id: str) -> None:
+    def delete_secret(
+        self, credential: Credential, api_key: str, secret_id: str, *, before_send: BeforeSend
+    ) -> None:
         """Revoke a secret."""
         del api_key
-        self._send(DeleteSecret(credential=credential.secret.reveal(), id=secret_id))
+        effect = DeleteSecret(credential=credential.secret.reveal(), id=secret_id)
+        self._send(effect, before_send)
 
-    def _send(self, effect: CreateSecret | DeleteSecret) -> None:
+    def _send(self, effect: CreateSecret | DeleteSecret, before_send: BeforeSend) -> None:
         ways = partial(self._ways, effect.credential)
-        self._process.send(effect, ways, refused=NotSent, lost=IssuerUnavailable)
+        self._process.send(effect, ways, before_send, refused=NotSent, lost=IssuerUnavailable)
 
     def _ways_to_list(self, value: str) -> list[str]:
         ways, world = self._ways(value), self._world
         if "done" not in ways:
             return ways
         newest = world.live[-1]
-        if value != newest.value and world.now < newest.since + min(world.spread, PATIENCE):
+        is_behind = value != newest.value or world.lists_revoked
+        if is_behind and world.now < newest.since + min(world.spread, PATIENCE):
             ways.append(LAGS)
         if world.lists_revoked and world.lingering and world.is_news(world.lingering):
             ways += [REMEMBERS, OLD_LIST] if LAGS in ways else [REMEMBERS]
@@ -177,7 +185,8 @@ class MemoryStore(Store):
         del account
         self._read("read version")
         versions = self._world.current
-        kept = versions[version - 1] if version <= len(versions) else None
+        is_off = self._world.keeps and version <= len(versions) - self._world.keeps
+        kept = versions[version - 1] if version <= len(versions) and not is_off else None
         if kept is None:
             raise VersionMissing
         return _stored(version, kept)
@@ -192,13 +201,20 @@ class MemoryStore(Store):
         return StoredCurrent(entry=entry, value=None, fields={})
 
     def write_current(
-        self, account: Account, base: StoredCurrent, value: SecretValue, note: Note
+        self,
+        account: Account,
+        base: StoredCurrent,
+        value: SecretValue,
+        note: Note,
+        *,
+        before_send: BeforeSend,
     ) -> int:
         """Write over `base`."""
         del account
         kept = Kept(value=value.reveal(), note=note, noted=value.reveal())
         is_by_hand = self._process.asked.adopts is not None
-        self._write(WriteCurrent(base=base.entry.version, kept=kept, is_by_hand=is_by_hand))
+        effect = WriteCurrent(base=base.entry.version, kept=kept, is_by_hand=is_by_hand)
+        self._write(effect, before_send)
         return base.entry.version + 1
 
     def read_pending(self, account: Account) -> StoredPending:
@@ -215,18 +231,24 @@ class MemoryStore(Store):
         return StoredPending(version=version, entry=staged.entry, value=value)
 
     def write_pending(
-        self, account: Account, base: StoredPending, value: SecretValue, entry: PendingEntry
+        self,
+        account: Account,
+        base: StoredPending,
+        value: SecretValue,
+        entry: PendingEntry,
+        *,
+        before_send: BeforeSend,
     ) -> StoredPending:
         """Write over `base`."""
         del account
         staged = Staged(value=value.reveal(), entry=entry)
-        self._write(WritePending(base=base.version, staged=staged))
+        self._write(WritePending(base=base.version, staged=staged), before_send)
         return StoredPending(version=base.version + 1, entry=entry, value=value)
 
-    def clear_pending(self, account: Account, upto: int) -> None:
+    def clear_pending(self, account: Account, upto: int, *, before_send: BeforeSend) -> None:
         """Remove what is pending."""
         del account
-        self._write(ClearPending(upto=upto))
+        self._write(ClearPending(upto=upto), before_send)
 
     def _read(self, what: str, before: object = None) -> str:
         def ways() -> list[str]:
@@ -238,9 +260,11 @@ class MemoryStore(Store):
         self._world.lags -= answer == OLD_NEWS
         return answer
 
-    def _write(self, effect: WriteCurrent | WritePending | ClearPending) -> None:
+    def _write(
+        self, effect: WriteCurrent | WritePending | ClearPending, before_send: BeforeSend
+    ) -> None:
         ways = self._ways_to_stage if isinstance(effect, WritePending) else _done
-        self._process.send(effect, ways, refused=StoreForbidden, lost=StoreUnavailable)
+        self._process.send(effect, ways, before_send, refused=StoreForbidden, lost=StoreUnavailable)
 
     def _ways_to_stage(self) -> list[str]:
         return ["done", "done, but unfit"] if self._world.rejections else ["done"]
@@ -328,6 +352,8 @@ class MemoryLedger(Ledger):
             expendable_ids=world.expendable,
             adopted_id=world.adopted_id,
             adopted_over=world.adopted_over,
+            deleted_ids=frozenset(id_ for id_, state in world.deletions if state == "done"),
+            perhaps_deleted_ids=frozenset(id_ for id_, state in world.deletions if state != "done"),
             hold=world.hold,
             head="head",
             ledger_id=world.ledger_id,
@@ -385,6 +411,12 @@ class MemoryLedger(Ledger):
         self._guard(lease)
         self._prolong()
 
+    def check(self, lease: Lease) -> Hold | None:
+        """Read who holds the account, if the lease is still ours."""
+        self._call("check")
+        self._guard(lease)
+        return self._world.hold
+
     def _record(self, lease: Lease, rotation: Rotation | None, entries: Sequence[Draft]) -> None:
         world = self._world
         if world.relapses and (rotation and rotation != world.rotation):
@@ -403,8 +435,9 @@ class MemoryLedger(Ledger):
         elif rotation:
             world.rotation = rotation
         world.replay = read(world.replay, entries, when(world.now))
+        world.deletions = deletions.after(world.deletions, entries, rotation)
         for draft in entries:
-            world.intent = _intent(lease, draft, world.hold)
+            world.intent = _intent(lease, draft)
             self._keep_adopted(draft, rotation)
         if found := contradiction(world.replay, rotation, entries, world.adopted_id):
             raise Violation("I10", found)
@@ -415,7 +448,7 @@ class MemoryLedger(Ledger):
         if draft.event == "intent" and draft.detail.get("operation") == "adopt":
             world.adopted_id = str(draft.detail["secret_id"])
             world.adopted_over = int(draft.detail["over"] or 0)
-        elif draft.event == "rejected" and draft.detail.get("operation") == "adopt":
+        elif draft.event in _NOT_DONE and draft.detail.get("operation") == "adopt":
             world.adopted_id = None
         elif (draft.event, draft.step) == ("done", Step.VERIFY) and rotation:
             is_replaced = rotation.replaces(world.adopted_id, over=world.adopted_over)
@@ -433,13 +466,17 @@ class MemoryLedger(Ledger):
             raise LedgerError
 
 
-def _intent(lease: Lease, draft: Draft, hold: Hold | None) -> Intent | None:
+#: Events of an effect that certainly did not take place.
+_NOT_DONE = ("rejected", "withdrawn")
+
+
+def _intent(lease: Lease, draft: Draft) -> Intent | None:
     """Give the intent that an entry states, if it does."""
     if draft.event != "intent" or draft.step is None:
         return None
     secret_id = draft.detail.get("secret_id")
     named = secret_id if isinstance(secret_id, str) else None
-    return Intent(token=lease.token, step=draft.step.value, secret_id=named, hold=hold)
+    return Intent(token=lease.token, step=draft.step.value, secret_id=named)
 
 
 def _done() -> list[str]:

@@ -15,6 +15,7 @@ from typing import Protocol
 from rotator.engine import Engine
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, OnForeign, Outcome, Report, Request, SecretValue
+from rotator.ports import BeforeSend
 from rotator.reports import failure
 from tests.exploration import invariants, neighbours, operators, outsiders
 from tests.exploration.fingerprint import describe, stack
@@ -51,9 +52,9 @@ STALL = 61.0
 JUMP = 1000.0
 #: More calls than a single pass should ever need.
 ENDLESS = 400
-#: Calls that tell of Vonage and Vault, or change them. Whatever others do in between may as well
-#: be done right before one of these.
-TELLING = frozenset({"read current", "read pending", "read version", "list", "send"})
+#: Calls that tell of Vonage and Vault, or precede a change of them: an effect waits for its turn
+#: and its connection. Whatever others do in between may as well be done right before one of these.
+TELLING = frozenset({"read current", "read pending", "read version", "list", "wait"})
 #: Faults that end a process, much as a kill does.
 ENDS = frozenset({"fails", "recorded, unheard", "unavailable", "unanswered"})
 
@@ -183,11 +184,17 @@ class Process:
         self,
         effect: Effect,
         ways: Ways,
+        before_send: BeforeSend,
         *,
         refused: type[RotatorError],
         lost: type[RotatorError],
     ) -> None:
-        """Try an effect; it happens, or not, and the answer arrives, or not."""
+        """Try an effect; it happens, or not, and the answer arrives, or not.
+
+        While it waits for its turn anything may happen, but from the last look on nothing does.
+        """
+        self.at("wait", lambda: ["goes on"], detail=describe(effect))
+        before_send()
         faults = ("refused", "lost", "done, unheard", "late")
         answer = self.at("send", ways, *faults, detail=describe(effect))
         invariants.before_effect(self.world, effect, self._sender())
@@ -225,7 +232,6 @@ class Process:
         invariants.always(self.world)
         ways = ["goes on", "stands still and is replaced"] if self.takeovers_left else ["goes on"]
         if self._pick("after commit", ways) != "goes on":
-            self.takeovers_left -= 1
             self._be_replaced()
 
     # -- What happens around it. -----------------------------------------------------------
@@ -237,13 +243,15 @@ class Process:
 
     def _events(self, call: str) -> dict[str, Callable[[], None]]:
         found: dict[str, Callable[[], None]] = {}
-        if call == "commit" and self.faults_left and self.bounds.stalls:
+        if call in ("commit", "wait") and self.faults_left and self.bounds.stalls:
             found["stands still for a minute"] = self._stall
+        if call == "wait" and self.takeovers_left:
+            found["stands still and is replaced"] = self._be_replaced
         if (call == "commit" or call in TELLING) and self.world.jumps and self.bounds is not CALM:
             found["clock jumps ahead"] = lambda: self._jump(JUMP)
             found["clock jumps back"] = lambda: self._jump(-JUMP)
         # In between, an operator may as well act right before one of these.
-        if call in ("commit", "recall") and self.bounds is not CALM:
+        if call in ("commit", "recall", "wait") and self.bounds is not CALM:
             found |= operators.deeds(self.world)
         if call in TELLING and self.bounds is not CALM:
             if self.world.in_flight:
@@ -304,6 +312,7 @@ class Process:
 
     def _be_replaced(self) -> None:
         """Stand still until the lease has ended, while another process works for a while."""
+        self.takeovers_left -= 1
         self.world.pass_time(LEASE + 1)
         successor = Process(
             world=self.world,
@@ -352,6 +361,7 @@ class Process:
             grace=self.asked.request.grace,
             opened=self.opened,
             is_in_a_hurry=self.asked.request.reason == "compromised",
+            unseen=self.unseen,
         )
 
     def _engine(self) -> Engine:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from rotator.ledger.deletions import Deletion
 from rotator.model import Account, Note, OnForeign, Request, Rotation, SecretValue, Step
 from tests.exploration.explore import Scenario
 from tests.exploration.ports import PATIENCE
@@ -197,6 +198,12 @@ MEDDLED = Scenario(
     accounts=accounts(),
     bounds=Bounds(faults=0),
 )
+MEDDLED_FORGETFUL = Scenario(
+    name="an outsider, and a Vault that keeps no version but the newest",
+    worlds=(tidy(outsiders=1, keeps=1),),
+    accounts=accounts(),
+    bounds=Bounds(faults=0),
+)
 MEDDLED_GRACE = Scenario(
     name="an outsider during the grace",
     worlds=(tidy(outsiders=1, lingers=True, spread=PATIENCE),),
@@ -305,6 +312,19 @@ REMEMBERED = Scenario(
         ),
     ),
     accounts=accounts(),
+)
+REMEMBERED_STRANGER = Scenario(
+    name="a list that shows a secret once more that was just deleted",
+    worlds=(
+        tidy(
+            lingering=replace(FOREIGN, since=BEGIN),
+            deletions=((FOREIGN.id, Deletion.DONE),),
+            spread=PATIENCE,
+            lists_revoked=True,
+        ),
+    ),
+    accounts=accounts(),
+    may_refuse=True,
 )
 PATIENT = Scenario(
     name="a parent's request that arrives late, if only in the next rotation",
@@ -467,6 +487,7 @@ ALL = (
     FORGOTTEN,
     NEIGHBOUR,
     MEDDLED,
+    MEDDLED_FORGETFUL,
     MEDDLED_GRACE,
     MEDDLED_UNNOTED,
     GATED,
@@ -489,6 +510,7 @@ ALL = (
     ASTRAY,
     ASTRAY_GRACE,
     REMEMBERED,
+    REMEMBERED_STRANGER,
     PATIENT,
     ADOPTED,
     ADOPTED_LATE,

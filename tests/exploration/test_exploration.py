@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import structlog
 
+import rotator.journal
 import rotator.loop
 from rotator.actions import (
     Action,
@@ -164,6 +165,21 @@ def without_minding_an_adoption(*arguments: object, **named: object) -> Action:
     return decide(account, world, request, **named)  # type: ignore[arg-type]
 
 
+def without_minding_deletions(*arguments: object, **named: object) -> Action:
+    """Take for the new secret whatever was not listed before."""
+    account, world, request = arguments
+    world = replace(world, deleted_ids=frozenset())  # type: ignore[type-var]
+    return decide(account, world, request, **named)  # type: ignore[arg-type]
+
+
+def without_minding_what_rolls_off(*arguments: object, **named: object) -> Action:
+    """Verify the version that was written, and no other."""
+    action, rotation = _decided(arguments, named)
+    if isinstance(action, Verify) and rotation is not None and rotation.vault_version:
+        return Verify(version=rotation.vault_version)
+    return action
+
+
 def without_telling(*arguments: object, **named: object) -> Action:
     """Delete the predecessor before anyone was told of the new secret."""
     action, rotation = _decided(arguments, named)
@@ -222,6 +238,10 @@ def without_asking_which_ledger(*arguments: object, **named: object) -> Action:
         (without_gates, scenarios.GATED),
         (without_another_clock, scenarios.ASTRAY_GRACE),
         (without_minding_an_adoption, scenarios.ADOPTED_UNSEEN),
+        pytest.param(
+            without_minding_deletions, scenarios.REMEMBERED_STRANGER, marks=pytest.mark.slow
+        ),
+        (without_minding_what_rolls_off, scenarios.MEDDLED_FORGETFUL),
         (without_telling, scenarios.GATED),
         (without_minding_a_freeze, scenarios.HELD),
         (without_finishing, scenarios.HELD),
@@ -236,6 +256,19 @@ def test_a_wrong_rule_is_found(
 ) -> None:
     """The exploration sees each of these mistakes in the rules."""
     monkeypatch.setattr(rotator.loop, "decide", wrong)
+
+    with pytest.raises(Violation):
+        Search(scenario).explore()
+
+
+@pytest.mark.parametrize(
+    "scenario", [scenarios.HELD, scenarios.REPLACED, scenarios.MEDDLED], ids=lambda one: one.name
+)
+def test_an_effect_without_a_last_look_is_found(
+    monkeypatch: pytest.MonkeyPatch, scenario: Scenario
+) -> None:
+    """While an effect waits for its turn, a hold, a rival or an outsider may forbid it."""
+    monkeypatch.setattr(rotator.journal.Journal, "last_look", lambda *_, **__: None)
 
     with pytest.raises(Violation):
         Search(scenario).explore()

@@ -17,6 +17,7 @@ from rotator.errors import (
     SecretRejected,
     SlotsFull,
 )
+from rotator.ledger.deletions import Deletions
 from rotator.ledger.replay import Replay
 from rotator.model import Hold, Note, PendingEntry, Rotation
 from tests.exploration import entries
@@ -110,8 +111,6 @@ class Intent:
     token: int
     step: str
     secret_id: str | None
-    #: The operator's hold when the intent was recorded.
-    hold: Hold | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +143,8 @@ class World:
     rotation: Rotation | None = None
     adopted_id: str | None = None
     adopted_over: int = 0
+    #: Which secrets were deleted, or may have been.
+    deletions: Deletions = ()
     closed: tuple[Rotation, ...] = ()
     intent: Intent | None = None
     #: Who holds the account.
@@ -159,8 +160,11 @@ class World:
     #: listed, and whether a revoked one may be accepted for as long.
     spread: float = 0.0
     lingers: bool = False
-    #: A secret that was revoked may be listed for as long, too.
+    #: A secret that was revoked may be listed for as long, too, and a new one not be listed even
+    #: to its own value.
     lists_revoked: bool = False
+    #: How many versions of an entry Vault keeps; 0 for all.
+    keeps: int = 0
     #: Names of the gates, how often they may still be shut, and whether hooks are to be told.
     gates: tuple[str, ...] = ()
     shuts: int = 0
@@ -286,10 +290,12 @@ class World:
         values = stored | {secret.value for secret in self.live}
         ids = {secret.id for secret in self.live}
         rotation, staged = self.rotation, self.staged
+        listable = ids | {self.lingering.id} if self.lingering else ids
         parts = (
             (self.live, self.current, self.pending, rotation, self.in_flight, self.lingering),
             (self.expendable & ids, self.held & ids, self.harmed & values, self.unfit & values),
             (self.kept_by_hand & values, self.adopted_id, self.adopted_over),
+            tuple(sorted(one for one in self.deletions if one[0] in listable)),
             (staged and self.knows(staged.entry.rotation_id)),
             (staged and staged.entry.ledger_id == self.ledger_id, self.neighbours),
             (rotation and self.pushed == rotation.id, self.completed),

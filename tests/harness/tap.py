@@ -29,21 +29,27 @@ class Calls:
         """Interrupt the `number`th call from now whose name begins with `prefix`, once."""
         self._plans.append((moment, prefix, self.count(prefix) + number, action))
 
-    def count(self, prefix: str) -> int:
-        """Count the calls so far whose name begins with `prefix`; "" for any at Vonage or Vault."""
-        return len([name for name in self.names if _matches(name, prefix)])
+    def count(self, prefix: str, upto: int | None = None) -> int:
+        """Count the calls whose name begins with `prefix`; "" for any at Vonage or Vault.
+
+        All so far, or only the first `upto` of them.
+        """
+        return len([name for name in self.names[:upto] if _matches(name, prefix)])
 
     def kill(self) -> None:
         """End the process here."""
         self.is_dead = True
         raise Killed
 
-    def reach(self, moment: Moment, name: str) -> None:
-        """Do what is planned for this moment of the call that is under way."""
+    def reach(self, moment: Moment, name: str, place: int) -> None:
+        """Do what is planned for this moment of a call, which was the `place`th of all.
+
+        One call may be made within another: the last look before an effect.
+        """
         for plan in tuple(self._plans):
             planned_moment, prefix, number, action = plan
             is_due = planned_moment == moment and _matches(name, prefix)
-            if is_due and self.count(prefix) == number:
+            if is_due and self.count(prefix, place) == number:
                 self._plans.remove(plan)
                 action()
 
@@ -70,10 +76,11 @@ class Tap:
             if calls.is_dead:
                 raise Killed
             calls.names.append(name)
+            place = len(calls.names)
             try:
-                calls.reach("before", name)
+                calls.reach("before", name, place)
                 result: object = target(*args, **options)
-                calls.reach("after", name)
+                calls.reach("after", name, place)
             except BaseException as error:
                 calls.errors.append(error)
                 raise

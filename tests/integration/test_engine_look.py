@@ -297,9 +297,9 @@ def test_a_push_needs_an_entry_to_write_over(tmp_path: Path) -> None:
         before = scene.look()
 
         with pytest.raises(CheckAndSetLost):
-            subject._effects.perform(Push(), replace(sight, current=None), rotation, "")
+            subject._effects.perform(Push(), replace(sight, current=None), rotation, None)
         with pytest.raises(CheckAndSetLost):
-            subject._effects.perform(Push(), sight, replace(rotation, new_id=None), "")
+            subject._effects.perform(Push(), sight, replace(rotation, new_id=None), None)
         assert scene.look() == before
 
 
@@ -313,9 +313,9 @@ def test_nothing_is_sent_without_a_credential_or_a_value(tmp_path: Path) -> None
         number = len(scene.requests())
 
         with pytest.raises(AssertionError, match="not there"):
-            subject._effects.perform(Push(), replace(sight, pending=NOTHING), rotation, "")
+            subject._effects.perform(Push(), replace(sight, pending=NOTHING), rotation, None)
         with pytest.raises(CredentialRefused):
-            subject._effects.perform(Create(), replace(sight, credential=None), rotation, "")
+            subject._effects.perform(Create(), replace(sight, credential=None), rotation, None)
         assert len(scene.requests()) == number
 
 

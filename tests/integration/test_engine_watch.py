@@ -25,13 +25,16 @@ def create(scene: Scene, value: str = "Unasked1234") -> Secret:
     """Create a secret behind the engine's back."""
     account = scene.accounts[NAME]
     issuer = Secrets(scene.transport)
-    return issuer.create_secret(credential(scene), account.api_key, SecretValue(value))
+    return issuer.create_secret(
+        credential(scene), account.api_key, SecretValue(value), before_send=lambda: None
+    )
 
 
 def delete(scene: Scene, secret_id: str) -> None:
     """Delete a secret behind the engine's back."""
     issuer = Secrets(scene.transport)
-    issuer.delete_secret(credential(scene), scene.accounts[NAME].api_key, secret_id)
+    api_key = scene.accounts[NAME].api_key
+    issuer.delete_secret(credential(scene), api_key, secret_id, before_send=lambda: None)
 
 
 def intend(scene: Scene, step: Step, **detail: str) -> None:
@@ -156,7 +159,7 @@ def test_a_lost_value_is_seen(tmp_path: Path) -> None:
         scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
         scene.run_until_killed()
         intend(scene, Step.CLEAR)
-        scene.engine.store.clear_pending(scene.accounts[NAME], 1)
+        scene.engine.store.clear_pending(scene.accounts[NAME], 1, before_send=lambda: None)
 
         assert "the only copy of a live secret was lost" in wrong(scene)
 

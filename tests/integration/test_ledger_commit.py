@@ -417,6 +417,18 @@ def test_expendable_ids_are_remembered_for_ever(book: Book, lease: Lease) -> Non
 # -- Sightings. ------------------------------------------------------------------
 
 
+def test_deletions_are_remembered(book: Book, lease: Lease) -> None:
+    """With the intent, before anything is sent; and what became of it."""
+    detail = {"secret_id": "s1"}
+    commit(book, lease, entries=[Draft(event="intent", step=Step.EVICT, detail=detail)])
+    begun = book.recall("a")
+    commit(book, lease, entries=[Draft(event="done", step=Step.EVICT, detail=detail)])
+    done = book.recall("a")
+
+    assert (begun.deleted_ids, begun.perhaps_deleted_ids) == (frozenset(), frozenset({"s1"}))
+    assert (done.deleted_ids, done.perhaps_deleted_ids) == (frozenset({"s1"}), frozenset())
+
+
 def test_a_sighting_is_kept_for_status(database: Engine, book: Book, lease: Lease) -> None:
     """What was seen is there to be shown, with the time of the commit."""
     commit(book, lease, sighting=SIGHTING)

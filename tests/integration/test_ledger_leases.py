@@ -13,7 +13,9 @@ from rotator.errors import Busy, LeaseLost
 from rotator.ledger import process, tables
 from rotator.ledger.book import Book
 from rotator.ledger.database import writing
+from rotator.ledger.holds import Holds
 from rotator.ledger.queries import Queries
+from rotator.model import Hold
 from rotator.ports import Draft, Lease
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
@@ -189,12 +191,28 @@ def test_a_lost_lease_can_do_nothing(
     if is_released:
         rival.release(new)
     before = owner_of(database), list(Queries(database).entries())
-    for attempt in (lambda: append(book, old), lambda: book.renew(old, NOW)):
+    attempts: tuple[Callable[[], object], ...] = (
+        lambda: append(book, old),
+        lambda: book.renew(old, NOW),
+        lambda: book.check(old),
+    )
+    for attempt in attempts:
         with pytest.raises(LeaseLost):
             attempt()
     book.release(old)
 
     assert (owner_of(database), list(Queries(database).entries())) == before
+
+
+def test_a_check_gives_the_hold_and_changes_nothing(database: Engine, book: Book) -> None:
+    """Right before an effect a process learns whether an operator has said something else."""
+    lease = book.claim("a", NOW)
+    free, before = book.check(lease), owner_of(database)
+    hold = Hold(reason="audit", by="ann", at=NOW, freeze=True)
+    Holds(database).put("a", hold)
+
+    assert (free, book.check(lease)) == (None, hold)
+    assert owner_of(database) == before
 
 
 def test_a_lost_lease_names_the_winner(book: Book, rival: Book, expire: Callable[[], None]) -> None:

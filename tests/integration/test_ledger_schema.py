@@ -26,6 +26,7 @@ from rotator.ledger import chain, schema, tables
 from rotator.ledger.book import Book
 from rotator.ledger.database import open_database, writing
 from rotator.ledger.queries import Queries
+from rotator.model import Step
 from rotator.ports import Draft
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
@@ -238,6 +239,39 @@ def test_migrations_make_the_tables_that_the_code_uses(database: Engine) -> None
     assert differences(database) == []
 
 
+def test_deletions_of_before_are_known_after_an_upgrade(empty: Engine) -> None:
+    """Of what was not recorded as done nothing is certain; what cannot be read is no deletion."""
+    told = [
+        ("intent", "delete", {"secret_id": "gone"}),
+        ("done", "delete", {"secret_id": "gone"}),
+        ("intent", "evict", {"secret_id": "lost"}),
+        ("intent", None, {"by": "operator", "operation": "delete", "secret_id": "by hand"}),
+        ("intent", "delete", {"secret_id": "gone"}),
+        ("intent", "delete", {}),
+        ("intent", "create", {"secret_id": "made"}),
+    ]
+    upgrade_to(empty, "0008")
+    run(empty, "INSERT INTO account (name) VALUES ('a')")
+    entries = [
+        chain.linked(
+            Draft(event=event, step=Step(step) if step else None, detail=detail),
+            account="a",
+            at=NOW,
+            seq=seq,
+            prev_hash=chain.GENESIS,
+        )
+        for seq, (event, step, detail) in enumerate(told, 1)
+    ]
+    broken = [each._replace(seq=each.seq + 10, detail="[1") for each in entries[:1]]
+    with writing(empty) as connection:
+        connection.execute(insert(tables.entry), [entry._asdict() for entry in (*entries, *broken)])
+    schema.ensure(empty, auto_upgrade=True)
+    memory = Book(empty, lease_seconds=60).recall("a")
+
+    assert memory.deleted_ids == {"gone"}
+    assert memory.perhaps_deleted_ids == {"lost", "by hand"}
+
+
 def differences(engine: Engine) -> list[Any]:
     """Compare a database with `tables.py`."""
     options = {"compare_type": True, "compare_server_default": True}
@@ -258,10 +292,7 @@ def test_a_ledger_of_any_revision_is_upgraded_with_what_is_in_it(
     empty: Engine, revision: str
 ) -> None:
     """Nothing recorded is lost, the chain is whole, and the schema is the one of today."""
-    with writing(empty) as connection:
-        config = schema.alembic_config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+    upgrade_to(empty, revision)
     entries = fill(empty)
     before = contents(empty)
     schema.ensure(empty, auto_upgrade=True)
@@ -279,11 +310,20 @@ def test_a_ledger_of_any_revision_is_upgraded_with_what_is_in_it(
             run(empty, statement)
 
 
+def upgrade_to(engine: Engine, revision: str) -> None:
+    """Bring an empty database to a revision of old."""
+    with writing(engine) as connection:
+        config = schema.alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
 def fill(engine: Engine) -> list[chain.Entry]:
     """Put a row into every table, whatever its columns are, and two entries into the chain."""
     first = chain.linked(DRAFT, account="a", at=NOW, seq=1, prev_hash=chain.GENESIS)
     second = chain.linked(DRAFT, account="a", at=NOW, seq=2, prev_hash=first.hash)
-    known = {"account": "a", "name": "a", "chain_seq": 2, "chain_head": second.hash, "told": "{}"}
+    known = {"account": "a", "name": "a", "chain_seq": 2, "chain_head": second.hash}
+    known |= {"told": "{}", "deletions": "[]"}
     metadata = MetaData()
     with writing(engine) as connection:
         metadata.reflect(connection)

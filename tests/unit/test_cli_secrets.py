@@ -19,6 +19,7 @@ VIEW = View(
     account=account("a"),
     secrets=(Secret(id="held", created_at=NOW), Secret(id="other", created_at=NOW)),
     credential=Credential(api_key="a", secret=SecretValue("x")),
+    current=None,
     held_id="held",
     is_live=True,
     rotation=None,

@@ -229,7 +229,7 @@ def test_a_pushed_value_is_the_current_one() -> None:
 def test_the_grace_starts_at_verification(asked: timedelta | None, grace: timedelta) -> None:
     """Whoever carries the rotation on then may set another grace for it."""
     request = Request(reason=None, grace=asked)
-    world, draft = record.verified(WORLD, replace(ROTATION, vault_version=8), request, NOW)
+    world, draft = record.verified(WORLD, replace(ROTATION, vault_version=8), 8, request, NOW)
 
     assert of(world).delete_due_at == NOW + grace
     assert of(world).step is Step.VERIFY
@@ -253,7 +253,11 @@ def test_a_grace_begins_later_by_what_the_clock_is_behind(
 ) -> None:
     """Once the clock is put right, it would end early. Where there is none, there is none."""
     world, _ = record.verified(
-        replace(WORLD, clock_lead=lead), replace(ROTATION, grace=grace), Request(reason=None), NOW
+        replace(WORLD, clock_lead=lead),
+        replace(ROTATION, grace=grace),
+        8,
+        Request(reason=None),
+        NOW,
     )
 
     assert (of(world).verified_at, of(world).grace) == (NOW + expected, grace)

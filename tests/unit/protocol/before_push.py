@@ -170,6 +170,9 @@ LEARNING = table(
     ({"rotation__sent_at": None}, Learn(new_id="new")),
     ({"listed": (OLD, NEW, ALIEN)}, "foreign-secret"),
     ({"listed": (OLD,)}, Create()),
+    # What was deleted may be listed once more.
+    ({"listed": (OLD, NEW, ALIEN), "deleted_ids": frozenset({ALIEN.id})}, Learn(new_id="new")),
+    ({"listed": (NEW,), "deleted_ids": frozenset({"new"})}, Create()),
     ({"rotation__new_id": "new"}, Push()),
     # It never authenticates: perhaps a stranger's, perhaps ours. It is left alone either way.
     ({**REFUSED, "pending_live_at": None}, "foreign-secret"),

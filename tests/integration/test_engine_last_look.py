@@ -1,0 +1,227 @@
+"""The last look before an effect: what people and rivals do while it waits is seen in time.
+
+From the decision to the first byte an effect may wait for its turn under a rate limit, for a
+connection, or for the next try of one that came to nothing.
+"""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rotator.errors import HoldChanged, LeaseLost
+from rotator.ledger.holds import Holds
+from rotator.model import Hold, Outcome
+from rotator.sim import Fault
+from tests.harness.clock import START
+from tests.harness.scene import IMPATIENT, LEASE, NAME, Scene, code
+
+Act = Callable[[Scene], object]
+Wait = Callable[[Scene, Act, pytest.MonkeyPatch], None]
+FREEZE = Hold(reason="audit", by="ann", at=START, freeze=True)
+#: Effects of a rotation, and the events in the ledger that speak of them.
+EFFECTS = {
+    "store.write_pending": "stage",
+    "issuer.create_secret": "create",
+    "store.write_current": "push",
+    "store.clear_pending": "clear",
+    "issuer.delete_secret": "delete",
+}
+
+
+def roll_back(scene: Scene) -> None:
+    """Put the old value back into Vault: it is in use again."""
+    scene.roll_back()
+
+
+def freeze(scene: Scene) -> None:
+    """Tell rotator to do nothing more."""
+    Holds(scene.database).put(NAME, FREEZE)
+
+
+def take_over(scene: Scene) -> None:
+    """Work on the account elsewhere."""
+    scene.rival()
+
+
+def stand_still(scene: Scene) -> None:
+    """Let most of the lease pass, so that another process may take it soon."""
+    scene.clock.advance(seconds=LEASE * 0.6)
+
+
+#: What happens, and how the pass then ends.
+ACTS: dict[Act, str] = {
+    roll_back: "drift",
+    freeze: "held",
+    take_over: "lease-lost",
+    stand_still: "lease-lost",
+}
+
+
+def for_its_turn(scene: Scene, act: Act, _patch: pytest.MonkeyPatch) -> None:
+    """Have it happen while the deletion waits under the rate limit."""
+    limit = scene.transport._limit
+    taken = limit.acquire
+
+    def acquire() -> None:
+        taken()
+        if scene.calls.names[-1] == "issuer.delete_secret":
+            act(scene)
+
+    limit.acquire = acquire  # type: ignore[method-assign]
+
+
+def for_a_connection(scene: Scene, act: Act, patch: pytest.MonkeyPatch) -> None:
+    """Have it happen while the deletion is being connected."""
+    connect = socket.create_connection
+
+    def connected(*arguments: Any, **options: Any) -> socket.socket:  # noqa: ANN401  # as it has them
+        if scene.calls.names[-1] == "issuer.delete_secret":
+            act(scene)
+        return connect(*arguments, **options)
+
+    patch.setattr(socket, "create_connection", connected)
+
+
+@pytest.mark.parametrize("wait", [for_its_turn, for_a_connection])
+@pytest.mark.parametrize("act", ACTS)
+def test_no_deletion_is_sent_that_is_not_right_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait: Wait, act: Act
+) -> None:
+    """Vonage never hears of it, and both secrets live on."""
+    with Scene(tmp_path) as scene:
+        wait(scene, act, monkeypatch)
+        report = scene.attempt()
+
+        assert code(report) == ACTS[act]
+        assert "intent delete" in scene.events()
+        assert not any(request.startswith("DELETE") for request in scene.requests())
+        assert len(scene.secrets()) == 2
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("status", method="DELETE", status=503),
+        Fault("status", method="DELETE", status=429, headers={"Retry-After": "7"}),
+        Fault("drop-before", method="DELETE"),
+        Fault("timeout-before", method="DELETE", seconds=2 * IMPATIENT),
+    ],
+    ids=lambda fault: f"{fault.kind} {fault.status}",
+)
+@pytest.mark.parametrize("act", [roll_back, freeze, take_over])
+def test_no_deletion_is_repeated_without_a_look(tmp_path: Path, fault: Fault, act: Act) -> None:
+    """What happens while it waits for the next try is seen: there is none."""
+    with Scene(tmp_path) as scene:
+        scene.world.vonage.faults.add(fault)
+        scene.calls.plan("before", "issuer.delete_secret", 1, lambda: hurry(scene))
+        scene.after_request(11, lambda _seen: act(scene))
+        report = scene.attempt()
+
+        assert code(report) == ACTS[act]
+        assert [request[:6] for request in scene.requests("vonage")].count("DELETE") == 1
+        assert len(scene.secrets()) == 2
+
+
+def hurry(scene: Scene) -> None:
+    """Have a request be given up soon."""
+    scene.wait_for_answers(IMPATIENT)
+
+
+@pytest.mark.parametrize("act", [freeze, take_over, stand_still])
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_no_effect_at_all_is_sent_that_is_not_right_any_more(
+    tmp_path: Path, effect: str, act: Act
+) -> None:
+    """Neither Vonage nor Vault hears of it; what is open is carried on later."""
+    with Scene(tmp_path) as scene:
+        sent: list[int] = []
+
+        def step_in() -> None:
+            sent.append(len(changes(scene)))
+            act(scene)
+
+        scene.calls.plan("before", effect, 1, step_in)
+        report = scene.attempt()
+        withdrawn = f"withdrawn {EFFECTS[effect]}" in scene.events()
+        sent.append(len(changes(scene)))
+        Holds(scene.database).lift(NAME, by="ann", now=scene.clock.now())
+        scene.clock.advance(seconds=3 * LEASE)
+        scene.restart()
+        again = scene.resume()
+
+        assert code(report) == ACTS[act]
+        assert withdrawn is (act is freeze)
+        assert sent[0] == sent[1]
+        assert again.outcome is Outcome.COMPLETED
+
+
+def changes(scene: Scene) -> list[str]:
+    """Give what was sent that changes something."""
+    return [request for request in scene.requests() if not request.startswith("GET")]
+
+
+def test_a_look_that_took_long_is_made_again(tmp_path: Path) -> None:
+    """The world may have changed since it began."""
+    with Scene(tmp_path) as scene:
+        scene.calls.plan("before", "issuer.delete_secret", 1, lambda: slow_down(scene, 2))
+        report = scene.attempt()
+
+        assert report.outcome is Outcome.COMPLETED
+        last = scene.calls.names.index("issuer.delete_secret") + 1
+        assert scene.calls.names[last : last + 4] == ["store.read_current", "ledger.check"] * 2
+
+
+def test_an_effect_is_withdrawn_where_no_look_is_quick_enough(tmp_path: Path) -> None:
+    """It is sent by nobody, tried again a few times, and then left to the next pass."""
+    with Scene(tmp_path) as scene:
+        scene.calls.plan("before", "issuer.delete_secret", 1, lambda: slow_down(scene, 100))
+        report = scene.attempt()
+        deletions = [request for request in scene.requests() if request.startswith("DELETE")]
+        events = scene.events()
+        scene.restart()
+        again = scene.resume()
+
+        assert (code(report), deletions) == ("withdrawn", [])
+        assert events.count("intent delete") == events.count("withdrawn delete") == 6
+        assert again.outcome is Outcome.COMPLETED
+
+
+def slow_down(scene: Scene, looks: int) -> None:
+    """Have as many of the looks to come take longer than one may, by the ledger's slowness."""
+    for number in range(1, looks):
+        scene.calls.plan("after", "ledger.check", number, lambda: scene.clock.advance(seconds=1.1))
+
+
+def test_a_hold_that_comes_and_goes_is_seen(tmp_path: Path) -> None:
+    """What was decided on meanwhile is looked at anew, and goes on if it may."""
+    with Scene(tmp_path) as scene:
+        scene.calls.plan("before", "issuer.delete_secret", 1, lambda: hold(scene))
+        report = scene.attempt()
+
+        assert report.outcome is Outcome.COMPLETED
+        assert "withdrawn delete" in scene.events()
+
+
+def hold(scene: Scene) -> None:
+    """Hold the account, which does not keep a rotation that has pushed from its end."""
+    Holds(scene.database).put(NAME, Hold(reason="audit", by="ann", at=START))
+
+
+@pytest.mark.parametrize("act", [freeze, take_over])
+def test_an_adoption_makes_the_same_look(tmp_path: Path, act: Act) -> None:
+    """Nothing is written to Vault that an operator has forbidden, or a rival may write."""
+    with Scene(tmp_path) as scene:
+        value = scene.fields()["api_secret"]
+        before = scene.look()
+        scene.calls.plan("before", "store.write_current", 1, lambda: act(scene))
+        with pytest.raises((HoldChanged, LeaseLost)):
+            scene.adopt(value)
+
+        assert scene.look() == before
+        if act is freeze:
+            assert scene.events()[-1] == "withdrawn push"
+            assert scene.book.recall(NAME).adopted_id is None
+            assert scene.adopt(value).is_written
