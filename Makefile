@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 # Twice the two cores that this is made for: many tests wait for a process or for time to pass.
 JOBS ?= 4
 CHECKED = $(wildcard rotator migrations tests bench docs)
-CORE := rotator/protocol.py,rotator/actions.py,rotator/refusals.py,rotator/record.py,rotator/plan.py,rotator/observer.py
+CORE := rotator/protocol.py,rotator/identity.py,rotator/actions.py,rotator/refusals.py,rotator/record.py,rotator/plan.py,rotator/observer.py
 CORE := $(CORE),rotator/adoption.py,rotator/engine.py,rotator/loop.py,rotator/effects.py,rotator/journal.py,rotator/reports.py
 CORE := $(CORE),rotator/schedule.py,rotator/ledger/*
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet

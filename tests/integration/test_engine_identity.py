@@ -245,13 +245,14 @@ def test_what_another_account_has_is_refused(tmp_path: Path, shared: str, what: 
         mine = scene.accounts[NAME]
         scene.accounts[SUB] = replace(scene.accounts[SUB], **{shared: getattr(mine, shared)})
         planned, _, _ = scene.engine.plan(scene.accounts[SUB], Request(reason="asked"))
+        mine_planned, _, _ = scene.engine.plan(mine, Request(reason="asked"))
         requests = len(scene.requests())
         report = scene.attempt(SUB)
         asked = len(scene.requests()) - requests
         scene.engine.refresh(scene.accounts[SUB])
         drift = scene.book.recall(SUB).drift
 
-        assert code(planned) == "account-taken"
+        assert (code(planned), code(mine_planned)) == ("account-taken", None)
         assert (code(report), report.exit_code) == ("account-taken", 3)
         assert report.error
         assert f"{what} " in report.error.message
@@ -286,8 +287,9 @@ def test_what_was_abandoned_is_taken_up_again(tmp_path: Path, call: str) -> None
         lease, opened = scene.book.claim(NAME, scene.clock.now()), scene.rotation()
         assert opened
         ended, draft = record.abandoned(opened, scene.clock.now())
+        forgotten = record.forgotten("ann")
         scene.book.commit(
-            lease, rotation=ended, entries=[draft], sighting=None, now=scene.clock.now()
+            lease, rotation=ended, entries=[draft, forgotten], sighting=None, now=ended.opened_at
         )
         scene.book.register(lease, None)
         scene.book.release(lease)
