@@ -183,6 +183,8 @@ class Pass:
             self._name(action)
             log.debug("decided", action=type(action).__name__)
             if isinstance(action, Idle):
+                # What the ledger took for due is not: it has to learn the secret's real age.
+                self.journal.is_stale |= request.reason is not None
                 return Outcome.IDLE
             if isinstance(action, Wait):
                 if action.gate:

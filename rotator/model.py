@@ -8,10 +8,19 @@ import hashlib
 import hmac
 import weakref
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, NoReturn
+
+#: What others tell of times is taken to be between these: a sum with a duration is one, too.
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(3000, 1, 1, tzinfo=UTC)
+
+
+def believable(told: datetime) -> datetime:
+    """Return a time that somebody else told, in UTC, moved to `EARLIEST` or `LATEST` if beyond."""
+    return min(max(told, EARLIEST), LATEST).astimezone(UTC)
 
 
 class SecretValue:

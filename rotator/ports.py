@@ -181,9 +181,10 @@ class Sighting:
     current_since: datetime | None
     #: What is wrong, named exactly; None where all is as expected.
     drift: str | None
-    #: The account's next due time, where this sighting settles it; None keeps the old one.
+    #: When the account is due by its current secret's age; None where that is not known, which
+    #: keeps the time that is recorded.
     next_due_at: datetime | None = None
-    #: The account's due time if none is recorded yet.
+    #: Since when consumers have been seen to have no secret at all: the account is due by then.
     first_due_at: datetime | None = None
 
 

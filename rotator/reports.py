@@ -114,22 +114,6 @@ def seen(account: Account, world: Observation, *, drift: str | None) -> Sighting
         current_id=current_id,
         current_since=current_since,
         drift=drift,
-        next_due_at=_next_due(account, world.rotation),
-        first_due_at=_first_due(account, world, current_since),
+        next_due_at=schedule.next_due(account, current_since) if current_since else None,
+        first_due_at=world.seen_at if world.entry_is_new and not current_since else None,
     )
-
-
-def _next_due(account: Account, rotation: Rotation | None) -> datetime | None:
-    """Give the next due time where a rotation has just completed."""
-    if rotation is None or rotation.outcome != "completed" or rotation.closed_at is None:
-        return None
-    return schedule.next_due(account, rotation.closed_at)
-
-
-def _first_due(
-    account: Account, world: Observation, current_since: datetime | None
-) -> datetime | None:
-    """Give when an account is due that never was: at once, where consumers have nothing yet."""
-    if world.entry_is_new:
-        return world.seen_at
-    return schedule.next_due(account, current_since) if current_since else None

@@ -1,6 +1,6 @@
 """Writing the ledger: leases, and one commit for each step boundary."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -93,6 +93,28 @@ class Book:
                 connection, names, limit=limit, now=now, clock=clock, owner=self.owner
             )
             return [self._take(connection, row, clock) for row in rows]
+
+    def reschedule(self, next_due: Callable[[str, datetime], datetime | None]) -> int:
+        """Bring what is recorded of due times in line with `next_due`; return how many changed.
+
+        That gets an account's name and when its current secret was made, and returns when it is
+        due, or None where it has no say in that. Accounts whose secret's age is not known keep
+        their time. Costs one read where nothing has changed.
+
+        Raises:
+            LedgerError: the ledger cannot be used; some may have been changed.
+        """
+        with reading(self._engine) as connection:
+            rows = connection.execute(_DUE_TIMES).all()
+        changes = [
+            {"of_name": name, "of_since": since, "next_due_at": due_at}
+            for name, since, known in rows
+            if (due_at := next_due(name, since)) and due_at != known
+        ]
+        for start in range(0, len(changes), _BATCH):
+            with writing(self._engine) as connection:
+                connection.execute(_CHANGED_DUE_TIME, changes[start : start + _BATCH])
+        return len(changes)
 
     def renew(self, lease: Lease, now: datetime) -> None:
         """See `Ledger.renew`."""
@@ -314,7 +336,9 @@ def _seen(sighting: Sighting | None, row: tables.Row, now: datetime) -> tables.R
         "seen_at": now,
         "drift": sighting.drift,
     }
-    due_at = sighting.next_due_at or row["next_due_at"] or sighting.first_due_at
+    due_at = sighting.next_due_at or row["next_due_at"]
+    if sighting.first_due_at and not sighting.next_due_at:
+        due_at = min(due_at or sighting.first_due_at, sighting.first_due_at)
     # Left out where it stays: to set it to what it is has SQLite write its index.
     return values if due_at == row["next_due_at"] else values | {"next_due_at": due_at}
 
@@ -422,6 +446,18 @@ _ACCOUNT = select(
 ).where(tables.account.c.name == _OF_NAME)
 _LOCKED_ACCOUNT = _ACCOUNT.with_for_update()
 _CHANGED_ACCOUNT = update(tables.account).where(tables.account.c.name == _OF_NAME)
+#: In this order, so that two daemons that change the same rows do not wait for each other.
+_DUE_TIMES = (
+    select(tables.account.c.name, tables.account.c.current_since, tables.account.c.next_due_at)
+    .where(tables.account.c.current_since.is_not(None))
+    .order_by(tables.account.c.name)
+)
+#: Unless another secret has become the current one since.
+_CHANGED_DUE_TIME = _CHANGED_ACCOUNT.where(
+    tables.account.c.current_since == bindparam("of_since", type_=tables.Instant())
+)
+#: Due times that are changed in one transaction: others wait for it.
+_BATCH = 500
 _NEW_ENTRY = insert(tables.entry)
 _NEW_ROTATION = insert(tables.rotation)
 _CHANGED_ROTATION = update(tables.rotation).where(

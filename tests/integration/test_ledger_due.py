@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from rotator.errors import Busy
 from rotator.ledger import process, tables
@@ -48,6 +48,28 @@ def test_what_is_due_is_claimed_once(book: Book) -> None:
     assert due(book) == []
     with pytest.raises(Busy):
         book.claim("a", NOW)
+
+
+def test_due_times_follow_the_configuration(database: Engine, book: Book) -> None:
+    """Those of accounts whose secret's age is known, and only where they differ."""
+    for name in "abcd":
+        put(book, name, NOW)
+    since = {"a": NOW - 40 * HOUR, "b": NOW - 30 * HOUR, "d": NOW - HOUR}
+    with database.begin() as connection:
+        for name, at in since.items():
+            is_name = tables.account.c.name == name
+            connection.execute(update(tables.account).where(is_name).values(current_since=at))
+    # Nobody here knows of d.
+    every = {"a": 40 * HOUR, "b": 31 * HOUR}
+
+    def next_due(name: str, created_at: datetime) -> datetime | None:
+        return created_at + every[name] if name in every else None
+
+    changed = [book.reschedule(next_due) for _ in range(2)]
+
+    assert changed == [1, 0]
+    assert due(book) == ["a", "c", "d"]
+    assert book.due(NOW + HOUR)[-1].name == "b"
 
 
 @pytest.mark.parametrize(
