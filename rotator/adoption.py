@@ -247,7 +247,8 @@ class Adoption:
         )
         self._journal.check_lease()
         try:
-            return self.means.store.write_current(self.account, self._base, self._value, note)
+            base = self._base
+            return self.means.store.write_current(self.account, base, self._value, note).version
         except StoreError as error:
             event = "rejected" if error.definite else "unknown"
             after = self._memory.rotation if error.definite else None

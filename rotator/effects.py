@@ -136,7 +136,7 @@ class Effects:
             predecessor_id=rotation.predecessor_id,
         )
         sight.pending = self.store.write_pending(self.account, sight.pending, value, entry)
-        return record.staged(sight.world, rotation, entry, sight.pending.version)
+        return record.staged(sight.world, rotation, entry, sight.pending)
 
     def _push(self, sight: Sight, rotation: Rotation, head: str) -> tuple[Observation, Draft]:
         value, base = _pending_value(sight), sight.current
@@ -151,8 +151,8 @@ class Effects:
             ledger_head=head,
             check=Note.check_of(value, secret_id=rotation.new_id, rotation_id=rotation.id),
         )
-        version = self.store.write_current(self.account, base, value, note)
-        return record.pushed(sight.world, rotation, self.account, note=note, version=version)
+        written = self.store.write_current(self.account, base, value, note)
+        return record.pushed(sight.world, rotation, self.account, note=note, written=written)
 
 
 #: What the first version of an entry is written over.

@@ -214,6 +214,8 @@ class CurrentEntry:
     has_value: bool
     #: The api key in the entry; None where it has none.
     api_key: str | None
+    #: When Vault removes this version by itself (`delete_version_after`); None for never.
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -354,6 +356,8 @@ class Observation:
     rotation: Rotation | None
     #: KV version of the pending path, which a write to it has to name.
     pending_version: int = 0
+    #: When Vault removes the pending entry by itself; None for never.
+    pending_ends_at: datetime | None = None
     #: Who holds the account and why; None where nobody does.
     hold: Hold | None = None
     #: Ids that the ledger knows as expendable: superseded predecessors, orphans.
@@ -387,6 +391,8 @@ class Observation:
     shut_gate: ShutGate | None = None
     #: The current path never had a version, so that no consumer can have read one.
     entry_is_new: bool = False
+    #: What stands where there is no current entry any more: a version that was removed.
+    removed: CurrentEntry | None = None
     #: How far this machine's clock is ahead of Vonage's; negative where it is behind.
     clock_lead: timedelta = timedelta()
 

@@ -39,6 +39,17 @@ class StoredPending:
     #: None where nothing is pending.
     entry: PendingEntry | None = None
     value: SecretValue | None = None
+    #: When Vault removes it by itself; None for never.
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """The version that a write made."""
+
+    version: int
+    #: When Vault removes it by itself; None for never.
+    ends_at: datetime | None = None
 
 
 class Issuer(Protocol):
@@ -128,7 +139,7 @@ class Store(Protocol):
 
     def write_current(
         self, account: Account, base: StoredCurrent, value: SecretValue, note: Note
-    ) -> int:
+    ) -> Written:
         """Write `value` and `note` over `base`, keeping all its other fields.
 
         Over version 0 is written only where there never was a version. Returns the version

@@ -76,6 +76,7 @@ from rotator.actions import (
 from rotator.model import (
     LONGEST_GATE_WAIT,
     Account,
+    CurrentEntry,
     Note,
     Observation,
     OnForeign,
@@ -121,7 +122,7 @@ def decide(
     if refusal := _unusable(account, world):
         return refusal
     if rotation.abort_code:
-        return _undo(world, rotation, now)
+        return _undo(account, world, rotation, now)
     action = _before_push(account, world, rotation, propagation_timeout, now)
     # A slot that was free when the value was sent may be taken since.
     closed_until = _closed_until(account, rotation, request, now)
@@ -192,6 +193,8 @@ def _start(account: Account, world: Observation, request: Request, now: datetime
         return refusal
     if world.pending and world.pending_is_unrecorded:
         return _recover(world.pending)
+    if world.current and world.current.ends_at:
+        return refusals.version_ends(account, world.current)
     predecessor_id = held_id(world)
     if predecessor_id is None and (refusal := _unknown_current(account, world)):
         return refusal
@@ -315,7 +318,9 @@ def _without_new_id(
     """
     if world.current_is_pending and world.current and world.current.intact:
         return _give_up(rotation, "overtaken")
-    if not rotation.rejected:
+    # What may vanish is never sent: it would be the only copy.
+    is_unsafe = world.pending_ends_at is not None and rotation.sent_at is None
+    if not rotation.rejected and not is_unsafe:
         return _make_room(account, world, now) or Create()
     is_sent = _may_be_sent(world, rotation)
     if is_sent and _is_fresh(world.pending_live_at, now):
@@ -324,6 +329,8 @@ def _without_new_id(
         return Probe()
     if is_sent and _is_listed_before_refused(world):
         return Look()
+    if is_unsafe:
+        return _give_up(rotation, "version-ends")
     if rotation.draws < MAX_DRAWS:
         return Stage(listed_ids=world.listed_ids)
     return _give_up(rotation, "secret-rejected")
@@ -336,7 +343,7 @@ def _give_up(rotation: Rotation, code: str) -> Action:
     return Abort(code=code)
 
 
-def _undo(world: Observation, rotation: Rotation, now: datetime) -> Action:
+def _undo(account: Account, world: Observation, rotation: Rotation, now: datetime) -> Action:
     """Take back what an aborted rotation made, then close it."""
     is_staged = _is_staged(world, rotation)
     if rotation.new_id and rotation.new_id in world.listed_ids:
@@ -351,6 +358,8 @@ def _undo(world: Observation, rotation: Rotation, now: datetime) -> Action:
             # Some rotation has pushed since, which a ledger that was restored does not know; what
             # that one replaced may be this very secret.
             return refusals.once_used(rotation.account, rotation.new_id)
+        if world.current and world.current.ends_at:
+            return refusals.version_ends(account, world.current)
         if not _is_fresh(world.current_live_at, now) or not _is_fresh(world.seen_at, now):
             return Look()
         return Delete(secret_id=rotation.new_id)
@@ -364,10 +373,16 @@ def _after_push(
     account: Account, world: Observation, rotation: Rotation, request: Request, now: datetime
 ) -> Action:
     current = world.current
+    if current is None and world.removed and world.removed.ends_at:
+        return refusals.version_ended(account, world.removed, code="drift")
     if current is None or not current.has_value:
         return refusals.overwritten(rotation)
     if current.note is None or current.note.rotation_id != rotation.id or not current.intact:
         return refusals.overwritten(rotation)
+    if current.ends_at:
+        # Neither is the predecessor deleted while what replaces it ends, nor the pending value,
+        # which is another copy; and consumers are not told of it.
+        return refusals.version_ends(account, current)
     if rotation.vault_version is None or rotation.new_id is None:
         return Learn(new_id=current.note.secret_id, vault_version=current.version)
     if rotation.verified_at is None:
@@ -492,7 +507,7 @@ def _unusable(account: Account, world: Observation) -> Refuse | None:
     if current is None and account.discovered and world.entry_is_new:
         return refusals.parent_refused(account) if world.listed is None else None
     if current is None:
-        return refusals.entry_missing(account)
+        return _missing(account, world.removed)
     if not current.has_value:
         return refusals.field_missing(account)
     if current.api_key is not None and current.api_key != account.api_key:
@@ -500,6 +515,12 @@ def _unusable(account: Account, world: Observation) -> Refuse | None:
     if current.note is not None and not current.intact:
         return refusals.changed(account.name, "someone else changed the value at Vault")
     return refusals.dead(account.name) if world.listed is None else None
+
+
+def _missing(account: Account, removed: CurrentEntry | None) -> Refuse:
+    if removed and removed.ends_at:
+        return refusals.version_ended(account, removed)
+    return refusals.entry_missing(account)
 
 
 def _make_room(account: Account, world: Observation, now: datetime) -> Evict | Look | Refuse | None:
@@ -520,6 +541,8 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
         return refusals.foreign(others)
     if current is None or world.current_live_at is None:
         return refusals.unsafe(account.name, expendable[0])
+    if world.current and world.current.ends_at:
+        return refusals.version_ends(account, world.current)
     if not _is_fresh(world.seen_at, now) or not _is_fresh(world.current_live_at, now):
         return Look()
     return Evict(secret_id=expendable[0])

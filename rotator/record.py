@@ -49,7 +49,7 @@ from rotator.model import (
     ShutGate,
     Step,
 )
-from rotator.ports import Draft
+from rotator.ports import Draft, StoredPending, Written
 from rotator.window import BY_HAND
 
 #: The step that each effect belongs to.
@@ -166,7 +166,7 @@ def evicted(world: Observation, rotation: Rotation, secret_id: str) -> tuple[Obs
 
 
 def staged(
-    world: Observation, rotation: Rotation, entry: PendingEntry, version: int
+    world: Observation, rotation: Rotation, entry: PendingEntry, stored: StoredPending
 ) -> tuple[Observation, Draft]:
     """A new value stands at the pending path. Vonage certainly does not know it."""
     rotation = replace(rotation, rejected=False, sent_at=None)
@@ -174,7 +174,8 @@ def staged(
         world,
         rotation=rotation,
         pending=entry,
-        pending_version=version,
+        pending_version=stored.version,
+        pending_ends_at=stored.ends_at,
         pending_is_unsent=True,
         pending_live_at=None,
         pending_refused_since=None,
@@ -236,12 +237,17 @@ def seen_again(before: Observation | None, world: Observation) -> Observation:
 
 
 def pushed(
-    world: Observation, rotation: Rotation, account: Account, *, note: Note, version: int
+    world: Observation, rotation: Rotation, account: Account, *, note: Note, written: Written
 ) -> tuple[Observation, Draft]:
     """The value that just authenticated is the current one."""
-    rotation = replace(rotation, vault_version=version)
+    rotation = replace(rotation, vault_version=written.version)
     current = CurrentEntry(
-        version=version, note=note, intact=True, has_value=True, api_key=account.api_key
+        version=written.version,
+        note=note,
+        intact=True,
+        has_value=True,
+        api_key=account.api_key,
+        ends_at=written.ends_at,
     )
     world = replace(
         world,
@@ -250,7 +256,7 @@ def pushed(
         current_live_at=world.pending_live_at,
         current_is_pending=True,
     )
-    return world, _draft("done", Step.PUSH, rotation, vault_version=version)
+    return world, _draft("done", Step.PUSH, rotation, vault_version=written.version)
 
 
 def verified(
@@ -279,7 +285,9 @@ def cleared(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]
     """The pending entry is gone; a verified rotation has to be told of, or just waits."""
     if rotation.verified_at:
         rotation = replace(rotation, step=Step.HOOKS if world.has_hooks else Step.WAIT)
-    world = replace(world, rotation=rotation, pending=None, current_is_pending=False)
+    world = replace(
+        world, rotation=rotation, pending=None, pending_ends_at=None, current_is_pending=False
+    )
     return world, _draft("done", Step.CLEAR, rotation)
 
 

@@ -7,7 +7,32 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from rotator.actions import Refuse
-from rotator.model import CLOCK, Account, Hold, Rotation, Secret, ShutGate
+from rotator.model import CLOCK, Account, CurrentEntry, Hold, Rotation, Secret, ShutGate
+
+
+def version_ends(account: Account, entry: CurrentEntry) -> Refuse:
+    """What consumers read is going to be removed by Vault itself."""
+    at = f"{entry.ends_at:%Y-%m-%d %H:%M:%S} UTC"
+    return Refuse(
+        code="version-ends",
+        why=f"Vault removes version {entry.version} of {account.vault_path} by itself at {at} "
+        "(`delete_version_after`): consumers will read nothing then",
+        hint="nothing was deleted; `vault kv metadata put -delete-version-after=0s` for the entry, "
+        "`vault write MOUNT/config delete_version_after=0s` for its mount, then write it anew: "
+        f"`vault kv rollback -version={entry.version}`",
+    )
+
+
+def version_ended(account: Account, entry: CurrentEntry, code: str = "entry-missing") -> Refuse:
+    """What consumers read was removed, and Vault says when."""
+    at = f"{entry.ends_at:%Y-%m-%d %H:%M:%S} UTC"
+    return Refuse(
+        code=code,
+        why=f"version {entry.version} of {account.vault_path} was removed from Vault at {at}, by "
+        "someone or by itself (`delete_version_after`): consumers read nothing",
+        hint=f"nothing was deleted at Vonage; `vault kv undelete -versions={entry.version}` brings "
+        f"it back, `rotator adopt {account.name}` puts a working secret there if it was destroyed",
+    )
 
 
 def entry_missing(account: Account) -> Refuse:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rotator import schedule, window
 from rotator.actions import Refuse
-from rotator.errors import Aborted, Busy, Refused, RotatorError
+from rotator.errors import Aborted, Busy, PendingEnds, Refused, RotatorError
 from rotator.model import CLOCK, Account, Observation, Outcome, Problem, Report, Rotation, ShutGate
 from rotator.ports import Draft, Sighting
 from rotator.protocol import held_id
@@ -16,6 +16,8 @@ _ABORTED = {
     "new-secret-refused": "the new secret did not authenticate in time",
     "new-secret-revoked": "the new secret was revoked before it was used",
     "overtaken": "someone replaced the account's secret before a new one was made",
+    "version-ends": "Vault removes the pending entry by itself (`delete_version_after`), and with "
+    "it what may be the only copy of a new secret",
     "pending-lost": "the pending entry in Vault was removed by someone else; what Vonage may "
     "have made of it, `rotator secrets list` shows as unknown",
 }
@@ -64,7 +66,8 @@ def in_grace(account: Account, rotation: Rotation | None, gate: ShutGate | None 
 
 def aborted(code: str) -> RotatorError:
     """Say why a rotation was undone."""
-    return Aborted(f"rotation given up: {_ABORTED.get(code, code)}", code=code)
+    kind = PendingEnds if code == PendingEnds.code else Aborted
+    return kind(f"rotation given up: {_ABORTED.get(code, code)}", code=code)
 
 
 def failure(account: Account, rotation: Rotation | None, error: RotatorError) -> Report:

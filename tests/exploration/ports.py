@@ -44,6 +44,7 @@ from rotator.ports import (
     Store,
     StoredCurrent,
     StoredPending,
+    Written,
 )
 from tests.exploration.world import (
     PARENT,
@@ -188,13 +189,13 @@ class MemoryStore(Store):
 
     def write_current(
         self, account: Account, base: StoredCurrent, value: SecretValue, note: Note
-    ) -> int:
+    ) -> Written:
         """Write over `base`."""
         del account
         kept = Kept(value=value.reveal(), note=note, noted=value.reveal())
         is_by_hand = self._process.asked.adopts is not None
         self._write(WriteCurrent(base=base.entry.version, kept=kept, is_by_hand=is_by_hand))
-        return base.entry.version + 1
+        return Written(version=base.entry.version + 1)
 
     def read_pending(self, account: Account) -> StoredPending:
         """Read what is pending."""

@@ -25,6 +25,7 @@ from rotator.errors import (
     SecretRejected,
 )
 from rotator.model import CurrentEntry, Note, Observation, Request, Rotation, Secret, Step
+from rotator.ports import StoredPending, Written
 from tests.harness.samples import NOW
 from tests.unit.protocol.facts import ACCOUNT, CURRENT, GRACE, NEW, OLD, PENDING, QUIET, ROTATION
 
@@ -129,7 +130,7 @@ def test_a_staged_value_is_a_fresh_start() -> None:
         pending_refused_at=NOW,
         current_is_pending=True,
     )
-    world, draft = record.staged(seen, before, PENDING, 4)
+    world, draft = record.staged(seen, before, PENDING, StoredPending(version=4))
 
     assert (of(world).rejected, of(world).sent_at) == (False, None)
     assert (world.pending, world.pending_version) == (PENDING, 4)
@@ -183,7 +184,7 @@ def test_a_look_keeps_what_only_probing_tells() -> None:
 
 def test_only_who_staged_knows_that_nothing_was_sent() -> None:
     """Through any look that shows the same entry; of another's, only the ledger could tell."""
-    staged, _ = record.staged(WORLD, ROTATION, PENDING, 4)
+    staged, _ = record.staged(WORLD, ROTATION, PENDING, StoredPending(version=4))
     same = record.seen_again(staged, replace(WORLD, pending=PENDING))
     other = record.seen_again(staged, replace(WORLD, pending=replace(PENDING, rotation_id="r0")))
     found = record.seen_again(None, replace(WORLD, pending=PENDING))
@@ -214,7 +215,7 @@ def test_an_intent_to_push_records_which_version_is_pending() -> None:
 def test_a_pushed_value_is_the_current_one() -> None:
     """It works as of its last probe, and is what is pending."""
     seen = replace(WORLD, pending_live_at=LATER)
-    world, draft = record.pushed(seen, ROTATION, ACCOUNT, note=NOTE, version=8)
+    world, draft = record.pushed(seen, ROTATION, ACCOUNT, note=NOTE, written=Written(version=8))
 
     assert world.current == CurrentEntry(
         version=8, note=NOTE, intact=True, has_value=True, api_key="abcd1234"

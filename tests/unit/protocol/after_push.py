@@ -11,6 +11,7 @@ from tests.harness.samples import NOW
 from tests.unit.protocol.facts import (
     ALIEN,
     BOTH,
+    CURRENT,
     FREEZE,
     GRACE,
     HOLD,
@@ -42,6 +43,11 @@ CHANGED: list[tuple[dict[str, Any], Action | str]] = [
     ({"current__has_value": False}, "drift"),
     ({"current__intact": False}, "drift"),
     ({"note__rotation_id": "r2"}, "drift"),
+    # Removed from Vault, by someone or by itself.
+    ({"current": None, "removed": replace(CURRENT, ends_at=NOW)}, "drift"),
+    # Vault will remove it: nothing is deleted, nor consumers told of it.
+    ({"current__ends_at": NOW + timedelta(days=9)}, "version-ends"),
+    ({"current__ends_at": NOW - timedelta(days=9)}, "version-ends"),
     # Not even what is wrong is looked into.
     ({"hold": FREEZE}, "held"),
     ({"hold": FREEZE, "current": None}, "held"),

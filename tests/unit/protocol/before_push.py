@@ -70,6 +70,7 @@ EVICTING = table(
     ({"note__secret_id": "gone"}, "unsafe-delete"),
     ({"seen_at": STALE}, Look()),
     ({"current_live_at": STALE}, Look()),
+    ({"current__ends_at": NOW + PATIENCE}, "version-ends"),
     ({"listed": (OLD,)}, Stage(listed_ids=frozenset({"old"}))),
     ({"hold": HOLD}, "held"),
 )
@@ -103,6 +104,14 @@ STAGING = table(
 CREATING = table(
     Facts().but(rotation=ROTATION, pending=PENDING, pending_version=3, pending_is_unsent=True),
     ({}, Create()),
+    # Vault would remove it by itself: it is never sent, unless it may have been.
+    ({"pending_ends_at": NOW + PATIENCE}, Abort(code="version-ends")),
+    ({"pending_ends_at": NOW + PATIENCE, "rotation__sent_at": NOW}, Create()),
+    ({"pending_ends_at": NOW + PATIENCE, "pending_is_unsent": False}, Probe()),
+    (
+        {"pending_ends_at": NOW + PATIENCE, "pending_is_unsent": False, "pending_live_at": NOW},
+        Look(),
+    ),
     # No answer came, and there is no new id: the same value is sent again.
     ({"rotation__sent_at": NOW}, Create()),
     # Never with a new id in the list.
@@ -231,6 +240,7 @@ UNDOING = table(
     ({"seen_at": STALE}, Look()),
     ({"current_live_at": STALE}, Look()),
     ({"current_live_at": None}, "unsafe-delete"),
+    ({"current__ends_at": NOW + PATIENCE}, "version-ends"),
     # Vault holds the very secret.
     ({"note__secret_id": "new"}, "unsafe-delete"),
     # What Vault holds is not certain; that it is not the pending value is enough.
