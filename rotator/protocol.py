@@ -319,8 +319,7 @@ def _without_new_id(
     if world.current_is_pending and world.current and world.current.intact:
         return _give_up(rotation, "overtaken")
     # What may vanish is never sent: it would be the only copy.
-    is_unsafe = world.pending_ends_at is not None and rotation.sent_at is None
-    if not rotation.rejected and not is_unsafe:
+    if not rotation.rejected and world.pending_ends_at is None:
         return _make_room(account, world, now) or Create()
     is_sent = _may_be_sent(world, rotation)
     if is_sent and _is_fresh(world.pending_live_at, now):
@@ -329,7 +328,9 @@ def _without_new_id(
         return Probe()
     if is_sent and _is_listed_before_refused(world):
         return Look()
-    if is_unsafe:
+    if world.pending_ends_at and rotation.sent_at:
+        return refusals.pending_ends(account, world.pending_ends_at)
+    if world.pending_ends_at:
         return _give_up(rotation, "version-ends")
     if rotation.draws < MAX_DRAWS:
         return Stage(listed_ids=world.listed_ids)

@@ -4,7 +4,7 @@ Every text that `rotator.protocol` shows to people stands here; when one applies
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rotator.actions import Refuse
 from rotator.model import CLOCK, Account, CurrentEntry, Hold, Rotation, Secret, ShutGate
@@ -20,6 +20,17 @@ def version_ends(account: Account, entry: CurrentEntry) -> Refuse:
         hint="nothing was deleted; `vault kv metadata put -delete-version-after=0s` for the entry, "
         "`vault write MOUNT/config delete_version_after=0s` for its mount, then write it anew: "
         f"`vault kv rollback -version={entry.version}`",
+    )
+
+
+def pending_ends(account: Account, at: datetime) -> Refuse:
+    """A value that may have been sent, and is not there, is going to be removed by Vault."""
+    return Refuse(
+        code="version-ends",
+        why=f"Vault removes the pending entry {account.pending_path} by itself at "
+        f"{at:%Y-%m-%d %H:%M:%S} UTC (`delete_version_after`), so that its value is not sent",
+        hint="that it was sent before is not certain; let nothing there end by itself. Once Vault "
+        "has removed it, the rotation is undone, and another one begins",
     )
 
 

@@ -5,6 +5,7 @@ that nothing happened, and which that it may have.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -56,6 +57,7 @@ from tests.exploration.world import (
     Staged,
     WriteCurrent,
     WritePending,
+    end_of,
     when,
 )
 
@@ -195,7 +197,8 @@ class MemoryStore(Store):
         kept = Kept(value=value.reveal(), note=note, noted=value.reveal())
         is_by_hand = self._process.asked.adopts is not None
         self._write(WriteCurrent(base=base.entry.version, kept=kept, is_by_hand=is_by_hand))
-        return Written(version=base.entry.version + 1)
+        kept = replace(kept, ends="current" in self._world.ends)
+        return Written(version=base.entry.version + 1, ends_at=end_of(kept))
 
     def read_pending(self, account: Account) -> StoredPending:
         """Read what is pending."""
@@ -208,7 +211,9 @@ class MemoryStore(Store):
         if staged is None:
             return StoredPending(version=version)
         value = SecretValue(staged.value)
-        return StoredPending(version=version, entry=staged.entry, value=value)
+        return StoredPending(
+            version=version, entry=staged.entry, value=value, ends_at=end_of(staged)
+        )
 
     def write_pending(
         self, account: Account, base: StoredPending, value: SecretValue, entry: PendingEntry
@@ -217,7 +222,10 @@ class MemoryStore(Store):
         del account
         staged = Staged(value=value.reveal(), entry=entry)
         self._write(WritePending(base=base.version, staged=staged))
-        return StoredPending(version=base.version + 1, entry=entry, value=value)
+        staged = replace(staged, ends="pending" in self._world.ends)
+        return StoredPending(
+            version=base.version + 1, entry=entry, value=value, ends_at=end_of(staged)
+        )
 
     def clear_pending(self, account: Account, upto: int) -> None:
         """Remove what is pending."""
@@ -429,5 +437,6 @@ def _stored(version: int, kept: Kept) -> StoredCurrent:
         intact=bool(kept.note and kept.note.matches(value)),
         has_value=True,
         api_key="abcd1234",
+        ends_at=end_of(kept),
     )
     return StoredCurrent(entry=entry, value=value, fields={})

@@ -106,7 +106,9 @@ CREATING = table(
     ({}, Create()),
     # Vault would remove it by itself: it is never sent, unless it may have been.
     ({"pending_ends_at": NOW + PATIENCE}, Abort(code="version-ends")),
-    ({"pending_ends_at": NOW + PATIENCE, "rotation__sent_at": NOW}, Create()),
+    ({"pending_ends_at": NOW + PATIENCE, "rotation__sent_at": NOW}, Probe()),
+    ({"pending_ends_at": NOW + PATIENCE, **REFUSED}, "version-ends"),
+    ({"pending_ends_at": NOW + PATIENCE, **NOT_THERE}, Abort(code="version-ends")),
     ({"pending_ends_at": NOW + PATIENCE, "pending_is_unsent": False}, Probe()),
     (
         {"pending_ends_at": NOW + PATIENCE, "pending_is_unsent": False, "pending_live_at": NOW},
