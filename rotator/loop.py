@@ -30,6 +30,7 @@ from rotator.actions import (
     Open,
     Probe,
     Push,
+    Redate,
     Refuse,
     Stage,
     Verify,
@@ -230,8 +231,8 @@ class Pass:
                 self._open(action, request, sight)
             case Learn():
                 self._fold(sight, *record.learned(sight.world, self._open_rotation(), action))
-            case Abort():
-                self._fold(sight, *record.aborting(sight.world, self._open_rotation(), action))
+            case Abort() | Redate():
+                self._turn(action, sight)
             case Probe():
                 self._probe(sight)
             case Verify():
@@ -267,6 +268,14 @@ class Pass:
         )
         world = replace(sight.world, rotation=rotation, pending_is_unrecorded=False)
         self._fold(sight, world, draft)
+
+    def _turn(self, action: Abort | Redate, sight: Sight) -> None:
+        """Write down that the rotation goes another way than it was to."""
+        world, rotation = sight.world, self._open_rotation()
+        if isinstance(action, Abort):
+            self._fold(sight, *record.aborting(world, rotation, action))
+        else:
+            self._fold(sight, *record.redated(world, rotation, self.means.now()))
 
     def _close(self, action: Close, sight: Sight) -> Outcome:
         rotation, draft = record.closed(self._open_rotation(), action, self.means.now())

@@ -313,8 +313,13 @@ class Rotation:
 
 #: Name of the gate that is shut while this machine's clock is ahead of Vonage's; no hook has it.
 CLOCK = "clock"
+#: No clock that is right, but for a wrong time zone or day, differs from Vonage's by more. By one
+#: that does, no grace is counted.
+MOST_LEAD = timedelta(days=1)
 #: Longest wait before a gate that is shut is asked again.
 LONGEST_GATE_WAIT = timedelta(minutes=15)
+#: Likewise before a window: one opens each week, and not where the clocks skip it.
+LONGEST_WINDOW_WAIT = timedelta(days=15)
 
 
 @dataclass(frozen=True, kw_only=True)

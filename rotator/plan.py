@@ -17,6 +17,7 @@ from rotator.actions import (
     Open,
     Probe,
     Push,
+    Redate,
     Stage,
     Verify,
 )
@@ -108,6 +109,8 @@ def _progress(  # noqa: C901, PLR0912, PLR0913, PLR0917  # one line for each act
             return record.deleted(world, rotation, secret_id)[0]
         case Learn():
             return record.learned(world, rotation, action)[0]
+        case Redate():
+            return record.redated(world, rotation, now)[0]
         case Abort():
             return record.aborting(world, rotation, action)[0]
         case _:

@@ -63,10 +63,12 @@ class Issuer(Protocol):
 
     @property
     def clock_lead(self) -> timedelta:
-        """How far this machine's clock is ahead of Vonage's, by the last answer that told its time.
+        """How far this machine's clock is ahead of Vonage's, by the last answers that told.
 
         Negative where it is behind. Zero where both agree within a minute, and where no answer
-        told. Also what was done to the clock since then counts.
+        told. Where the last two answers differ, the greater: one odd answer can have something
+        wait until the next, and cannot lengthen a grace. Also what was done to the clock since
+        then counts.
         """
         ...
 

@@ -68,6 +68,7 @@ from rotator.actions import (
     Open,
     Probe,
     Push,
+    Redate,
     Refuse,
     Stage,
     Verify,
@@ -75,6 +76,7 @@ from rotator.actions import (
 )
 from rotator.model import (
     LONGEST_GATE_WAIT,
+    MOST_LEAD,
     Account,
     CurrentEntry,
     Note,
@@ -137,10 +139,17 @@ def waits_until(
     Told from the ledger alone, so that waiting costs no call to Vonage or Vault.
     """
     if rotation is not None and rotation.verified_at:
+        if _is_misdated(rotation, now):
+            return None
         due = _due(account, rotation, rotation.verified_at, request, now)
         return due if rotation.step is Step.WAIT else None
     is_resting = _may_rest(rotation, request)
     return _closed_until(account, rotation, request, now) if is_resting else None
+
+
+def _is_misdated(rotation: Rotation, now: datetime) -> bool:
+    """Whether the grace is recorded to begin later than any clock that is believed can tell."""
+    return rotation.verified_at is not None and rotation.verified_at > now + MOST_LEAD
 
 
 def _closed_until(
@@ -200,6 +209,9 @@ def _start(account: Account, world: Observation, request: Request, now: datetime
         return refusal
     if request.reason == "due" and _is_young(account, world, now):
         return Idle()
+    grace = account.policy.grace if request.grace is None else request.grace
+    if grace and world.clock_lead < -MOST_LEAD:
+        return refusals.clock_behind(world.clock_lead)
     blocked = _make_room(account, world, now)
     return blocked if isinstance(blocked, Refuse | Look) else Open(predecessor_id=predecessor_id)
 
@@ -278,7 +290,8 @@ def _with_new_secret(
 ) -> Action:
     """The new secret's id is known: probe it, push it."""
     if rotation.new_id not in world.listed_ids:
-        is_settling = rotation.sent_at and now < rotation.sent_at + patience
+        # Either way: a clock that was ahead may have told when it was sent.
+        is_settling = rotation.sent_at and abs(now - rotation.sent_at) < patience
         return Look() if is_settling else _give_up(rotation, "new-secret-revoked")
     if _is_fresh(world.pending_live_at, now):
         return Push()
@@ -376,9 +389,7 @@ def _after_push(
     current = world.current
     if current is None and world.removed and world.removed.ends_at:
         return refusals.version_ended(account, world.removed, code="drift")
-    if current is None or not current.has_value:
-        return refusals.overwritten(rotation)
-    if current.note is None or current.note.rotation_id != rotation.id or not current.intact:
+    if current is None or current.note is None or not _is_its_own(current, rotation):
         return refusals.overwritten(rotation)
     if current.ends_at:
         # Neither is the predecessor deleted while what replaces it ends, nor the pending value,
@@ -386,8 +397,11 @@ def _after_push(
         return refusals.version_ends(account, current)
     if rotation.vault_version is None or rotation.new_id is None:
         return Learn(new_id=current.note.secret_id, vault_version=current.version)
-    if rotation.verified_at is None:
-        return Verify(version=rotation.vault_version)
+    is_misdated = _is_misdated(rotation, now)
+    if rotation.verified_at is None or is_misdated:
+        if _grace(rotation, request) and world.clock_lead < -MOST_LEAD:
+            return refusals.clock_behind(world.clock_lead)
+        return Redate() if is_misdated else Verify(version=rotation.vault_version)
     # After the verification even where no entry is seen: a standby may not show it.
     is_uncleared = world.pending is None and rotation.step in (Step.VERIFY, Step.CLEAR)
     if is_uncleared or _is_staged(world, rotation):
@@ -398,6 +412,12 @@ def _after_push(
     if now < due:
         return Wait(until=due)
     return _delete_predecessor(world, rotation, request, now)
+
+
+def _is_its_own(current: CurrentEntry, rotation: Rotation) -> bool:
+    """Whether the entry is as this rotation wrote it."""
+    is_noted = current.note is not None and current.note.rotation_id == rotation.id
+    return is_noted and current.has_value and current.intact
 
 
 def _delete_predecessor(
@@ -562,7 +582,8 @@ def _new_ids(world: Observation) -> list[str]:
 
 
 def _is_fresh(at: datetime | None, now: datetime) -> bool:
-    return at is not None and now - at <= FRESH
+    # Nor is what was seen later than now, by a clock that has been put back since.
+    return at is not None and abs(now - at) <= FRESH
 
 
 def _is_refused_for(patience: timedelta, world: Observation, rotation: Rotation) -> bool:
@@ -574,7 +595,9 @@ def _is_refused_for(patience: timedelta, world: Observation, rotation: Rotation)
     since, at = world.pending_refused_since, world.pending_refused_at
     if since is None or at is None:
         return False
-    return at - max(since, rotation.sent_at or since) >= patience
+    # Sent later than it was refused is told by a clock that was ahead.
+    sent_at = rotation.sent_at if rotation.sent_at and rotation.sent_at <= at else since
+    return at - max(since, sent_at) >= patience
 
 
 def _is_listed_before_refused(world: Observation) -> bool:

@@ -37,6 +37,7 @@ from rotator.actions import (
 )
 from rotator.errors import RotatorError, SecretRejected
 from rotator.model import (
+    MOST_LEAD,
     SUPERSEDED,
     Account,
     CurrentEntry,
@@ -278,7 +279,7 @@ def _begun_at(grace: timedelta, clock_lead: timedelta, now: datetime) -> datetim
     Where this clock is behind, by Vonage's: put right, it would end the grace early, be it this one
     or a shorter one that is asked for later.
     """
-    return now + max(-clock_lead, timedelta()) if grace else now
+    return now + min(max(-clock_lead, timedelta()), MOST_LEAD) if grace else now
 
 
 def cleared(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]:
@@ -397,6 +398,16 @@ def learned(world: Observation, rotation: Rotation, action: Learn) -> tuple[Obse
         "learned", step, rotation, secret_id=rotation.new_id, vault_version=rotation.vault_version
     )
     return replace(world, rotation=rotation), draft
+
+
+def redated(world: Observation, rotation: Rotation, now: datetime) -> tuple[Observation, Draft]:
+    """The grace begins now: when it began, a clock told that was ahead.
+
+    It is so much longer than it was meant to be, and not shorter.
+    """
+    verified_at = _begun_at(rotation.grace, world.clock_lead, now)
+    rotation = replace(rotation, verified_at=verified_at)
+    return replace(world, rotation=rotation), _draft("learned", Step.VERIFY, rotation)
 
 
 def aborting(world: Observation, rotation: Rotation, action: Abort) -> tuple[Observation, Draft]:

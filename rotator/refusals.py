@@ -196,6 +196,17 @@ def clock_ahead(lead: timedelta) -> ShutGate:
     return ShutGate(name=CLOCK, reason=why)
 
 
+def clock_behind(lead: timedelta) -> Refuse:
+    """By a clock that is this far behind, no grace can be counted: put right, it would end it."""
+    told = timedelta(seconds=round(-lead.total_seconds()))
+    return Refuse(
+        code="clock-behind",
+        why=f"this machine's clock is {told} behind Vonage's: once put right, it would end a grace "
+        "early",
+        hint="set the clock right (`timedatectl set-ntp true`); `--grace 0s` goes without a grace",
+    )
+
+
 def foreign(ids: list[str]) -> Refuse:
     """A slot must be freed, and who uses the secrets is not known."""
     return Refuse(

@@ -22,6 +22,7 @@ LONGEST_RETRY = LONGEST_BACKOFF * 5 / 4
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=5)
 #: Likewise between two tries to reach a hook.
 FIRST_HOOK_BACKOFF, LONGEST_HOOK_BACKOFF = timedelta(seconds=30), timedelta(hours=1)
+LONGEST_HOOK_RETRY = LONGEST_HOOK_BACKOFF * 5 / 4
 
 
 def next_due(account: Account, created_at: datetime) -> datetime:
@@ -113,8 +114,13 @@ def next_check(name: str, seen_at: datetime, *, interval: timedelta) -> datetime
 def is_check_due(
     name: str, seen_at: datetime | None, *, interval: timedelta, now: datetime
 ) -> bool:
-    """Whether `next_check` has come. An account that was never seen is looked at now."""
-    return seen_at is None or next_check(name, seen_at, interval=interval) <= now
+    """Whether `next_check` has come. An account that was never seen is looked at now.
+
+    So is one that was seen only later, by a clock that was ahead.
+    """
+    if seen_at is None or seen_at > now:
+        return True
+    return next_check(name, seen_at, interval=interval) <= now
 
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)

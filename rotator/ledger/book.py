@@ -65,10 +65,11 @@ class Book:
         with writing(self._engine) as connection:
             row = locked(connection, name) or added(connection, name)
             now = clock_of(connection, now)
-            if _is_held(row, now):
-                message = f"process {_readable(row['lease_owner'])} is working on {name}"
-                raise Busy(message)
-            return self._take(connection, row, now)
+            if not _is_held(row, now):
+                return self._take(connection, row, now)
+            self._shorten(connection, row, now)
+        message = f"process {_readable(row['lease_owner'])} is working on {name}"
+        raise Busy(message)
 
     def due(self, now: datetime) -> list[due.Due]:
         """Give what is due, whoever is working on it, the longest first.
@@ -89,9 +90,12 @@ class Book:
         """
         with writing(self._engine) as connection:
             clock = clock_of(connection, now)
-            rows = due.lock_due(
-                connection, names, limit=limit, now=now, clock=clock, owner=self.owner
-            )
+            leases = due.leases(connection, names)
+            for lease in leases:
+                self._shorten(connection, lease, clock)
+            owners = {lease["lease_owner"] for lease in leases} - {self.owner}
+            dead = [owner for owner in owners if process.is_dead(owner)]
+            rows = due.lock_due(connection, names, limit=limit, now=now, clock=clock, dead=dead)
             return [self._take(connection, row, clock) for row in rows]
 
     def reschedule(self, next_due: Callable[[str, datetime], datetime | None]) -> int:
@@ -136,6 +140,39 @@ class Book:
                 .where(tables.account.c.lease_owner == lease.owner)
                 .values(lease_owner=None, lease_expires_at=None)
             )
+
+    def end_lease(self, name: str, *, by: str, now: datetime) -> str | None:
+        """End the lease on account `name`; return who had it, None where nobody did.
+
+        For an operator who knows that its owner is dead. Should it live all the same, the fencing
+        token keeps it from writing anything more. Recorded with who did it.
+
+        Raises:
+            Busy: its owner is running on this machine.
+            LedgerError: it is not sure to be recorded.
+        """
+        with writing(self._engine) as connection:
+            locked_row = locked(connection, name)
+            if locked_row is None or locked_row["lease_owner"] is None:
+                return None
+            row, owner = dict(locked_row), locked_row["lease_owner"]
+            if process.is_alive(owner):
+                raise Busy(
+                    f"process {_readable(owner)} is running, and working on {name}",
+                    hint="stop it first: its lease then ends by itself",
+                )
+            draft = Draft(
+                event="lease-ended", step=None, detail={"by": by, "owner": _readable(owner)}
+            )
+            _set(
+                connection,
+                name,
+                lease_owner=None,
+                lease_expires_at=None,
+                fencing_token=row["fencing_token"] + 1,
+                **self._append(connection, row, [draft], None, now),
+            )
+        return _readable(owner)
 
     # -- What is known. --------------------------------------------------------------------
 
@@ -267,9 +304,20 @@ class Book:
             lease.account,
             lease_owner=lease.owner,
             lease_expires_at=self._expiry(now),
+            lease_seconds=lease.seconds,
             fencing_token=lease.token,
         )
         return lease
+
+    def _shorten(self, connection: Connection, row: RowMapping, now: datetime) -> None:
+        """Have a lease end no later than its length from now.
+
+        One that ends later was renewed while the clock was ahead. Its owner may live: it has as
+        long as ever to renew it, and nobody has to wait for the clock to get there.
+        """
+        length = timedelta(seconds=row["lease_seconds"] or self._lease_seconds)
+        if row["lease_expires_at"] and row["lease_expires_at"] > now + length:
+            _set(connection, row["name"], lease_expires_at=now + length)
 
     def _expiry(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self._lease_seconds)

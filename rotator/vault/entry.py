@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
 from rotator.errors import UnexpectedEntry
-from rotator.model import Account, CurrentEntry, Note, PendingEntry, SecretValue
+from rotator.model import Account, CurrentEntry, Note, PendingEntry, SecretValue, believable
 from rotator.ports import StoredCurrent, StoredPending
 
 #: The field of the current entry that is rotator's.
@@ -125,8 +125,8 @@ def _moment(found: object) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(found)
-        return moment.astimezone(UTC) if moment.tzinfo else None
-    except (ValueError, OverflowError):  # the latter for the first day of year 1, say
+        return believable(moment) if moment.tzinfo else None
+    except ValueError:
         return None
 
 
