@@ -68,8 +68,11 @@ class Book:
             if not _is_held(row, now):
                 return self._take(connection, row, now)
             self._shorten(connection, row, now)
-        message = f"process {_readable(row['lease_owner'])} is working on {name}"
-        raise Busy(message)
+        raise Busy(
+            f"process {_readable(row['lease_owner'])} is working on {name}",
+            hint="try again in a minute; its lease ends by itself if it died, and by `rotator "
+            f"release --lease {name}` where you know that it did",
+        )
 
     def due(self, now: datetime) -> list[due.Due]:
         """Give what is due, whoever is working on it, the longest first.

@@ -18,6 +18,7 @@ from rotator.ports import Draft, Lease, Sighting
 from tests.harness.samples import NOW, rotation
 
 HOUR = timedelta(hours=1)
+DAY = 24 * HOUR
 QUARTER = timedelta(minutes=15)
 OPEN = rotation(account="a", opened_at=NOW - 48 * HOUR)
 
@@ -103,6 +104,12 @@ def test_due_times_follow_the_configuration(database: Engine, book: Book) -> Non
             replace(OPEN, verified_at=NOW - 25 * HOUR, gate="g", gate_retry_at=NOW + HOUR),
             True,
         ),
+        # Nor is a window waited for longer than one can be closed.
+        (None, replace(OPEN, gate_retry_at=NOW + 14 * DAY), False),
+        (None, replace(OPEN, gate_retry_at=NOW + 60 * DAY), True),
+        # A grace does not begin later than a clock that is believed can tell.
+        (NOW - HOUR, replace(OPEN, verified_at=NOW + DAY), False),
+        (NOW + HOUR, replace(OPEN, verified_at=NOW + 60 * DAY), True),
         # A closed one is history.
         (NOW + HOUR, replace(OPEN, closed_at=NOW - HOUR), False),
         (NOW, replace(OPEN, verified_at=NOW, closed_at=NOW - HOUR), True),
@@ -270,6 +277,14 @@ def test_a_failure_puts_the_next_try_off(database: Engine, book: Book, event: st
     assert NOW < first[1] < second[1]
     assert due(book) == []
     assert [each.account for each in book.claim_due(["a"], limit=1, now=second[1])] == ["a"]
+
+
+def test_a_next_try_that_a_clock_ahead_has_told_is_not_waited_for(book: Book) -> None:
+    """Nothing is put off for longer than seven hours and a half."""
+    put(book, "a", NOW)
+    passed(book, "failed", now=NOW + 60 * DAY)
+
+    assert due(book) == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -255,6 +255,20 @@ def test_a_grace_begins_later_by_what_the_clock_is_behind(
     assert (of(world).verified_at, of(world).grace) == (NOW + expected, grace)
 
 
+def test_a_grace_that_begins_anew_begins_now() -> None:
+    """By no clock does it begin later than a day from now."""
+    verified = replace(ROTATION, verified_at=NOW + timedelta(days=60))
+    found = [
+        record.redated(replace(WORLD, clock_lead=timedelta(days=-days)), verified, NOW)
+        for days in (-60, 0, 1, 60)
+    ]
+
+    assert [of(world).verified_at for world, _ in found] == [
+        *(NOW, NOW, NOW + timedelta(days=1), NOW + timedelta(days=1))
+    ]
+    assert {(draft.event, draft.step) for _, draft in found} == {("learned", Step.VERIFY)}
+
+
 def test_a_deletion_waits_for_no_gate_any_more() -> None:
     """Not even for one that was skipped, or for a clock that nobody opens."""
     gated = replace(ROTATION, gate="clock", gate_reason="x", gate_since=NOW, gate_retry_at=NOW)

@@ -101,6 +101,9 @@ STAGING = table(
     ({"rotation__abort_code": "x"}, Close(error_code="x")),
 )
 
+#: By a clock that was ahead when the value was sent, and has been put right.
+SENT_LATER = REFUSED | {"rotation__sent_at": NOW + timedelta(days=60), "rotation__rejected": True}
+
 CREATING = table(
     Facts().but(rotation=ROTATION, pending=PENDING, pending_version=3, pending_is_unsent=True),
     ({}, Create()),
@@ -114,6 +117,7 @@ CREATING = table(
         {"pending_ends_at": NOW + PATIENCE, "pending_is_unsent": False, "pending_live_at": NOW},
         Look(),
     ),
+    (SENT_LATER, Stage(listed_ids=frozenset({"old"}))),
     # No answer came, and there is no new id: the same value is sent again.
     ({"rotation__sent_at": NOW}, Create()),
     # Never with a new id in the list.
@@ -209,6 +213,11 @@ PUSHING = table(
     ({"pending__rotation_id": "r0"}, Abort(code="pending-lost")),
     # The new secret is not listed: perhaps not yet.
     ({"listed": (OLD,)}, Look()),
+    ({"listed": (OLD,), "rotation__sent_at": NOW + PATIENCE / 2}, Look()),
+    (
+        {"listed": (OLD,), "rotation__sent_at": NOW + timedelta(days=60)},
+        Abort(code="new-secret-revoked"),
+    ),
     ({"listed": (OLD,), "rotation__sent_at": NOW - PATIENCE}, Abort(code="new-secret-revoked")),
     ({"listed": (OLD,), "rotation__sent_at": None}, Abort(code="new-secret-revoked")),
     (

@@ -46,6 +46,11 @@ OPENING = table(
     ({"request": DUE, "listed": (AGED,), "clock_lead": timedelta(hours=-1)}, OPEN_OLD),
     ({"request": DUE, "listed": (AGED,), "clock_lead": timedelta(hours=1)}, Idle()),
     ({"request": DUE, "note__secret_id": "gone", "current_live_at": None}, OPEN_NONE),
+    ({"clock_lead": timedelta(days=-2)}, "clock-behind"),
+    (
+        {"clock_lead": timedelta(days=-2), "request": Request(reason="asked", grace=timedelta())},
+        Open(predecessor_id="old"),
+    ),
     ({"listed": None, "current_live_at": None}, "current-refused"),
     # Vault's value works, but which secret is it?
     ({"note__secret_id": "gone"}, "drift"),
