@@ -11,7 +11,8 @@ all, as an operator held or released the account meanwhile), `learned` (looking 
 effect took place), `aborting`, `closed`. Events of an account: `refused` (an operator must
 decide), `failed` (a pass ended in an error), `drift` and `drift-over` (someone else changed
 something that keeps the account from being rotated, or the secret in use is older than the
-policy allows; that is mended), `held` and `released` (an operator paused it, or ended that).
+policy allows; that is mended), `held` and `released` (an operator paused it, or ended that),
+`lease-ended` (an operator ended the lease of a process that is dead).
 """
 
 from collections.abc import Mapping
