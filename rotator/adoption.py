@@ -62,7 +62,8 @@ class Adoption:
                 hint="correct `vault_path` or `api_key` of this account",
             )
         secret = self._identify(self._listed)
-        is_known = self._is_noted(secret.id)
+        # What ends by itself is written anew: where nothing ends any more, that stays.
+        is_known = self._is_noted(secret.id) and not self._base.entry.ends_at
         if not is_known:
             self._require_kept(secret.id)
         entry = self._base.entry

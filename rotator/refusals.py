@@ -18,8 +18,8 @@ def version_ends(account: Account, entry: CurrentEntry) -> Refuse:
         why=f"Vault removes version {entry.version} of {account.vault_path} by itself at {at} "
         "(`delete_version_after`): consumers will read nothing then",
         hint="nothing was deleted; `vault kv metadata put -delete-version-after=0s` for the entry, "
-        "`vault write MOUNT/config delete_version_after=0s` for its mount, then write it anew: "
-        f"`vault kv rollback -version={entry.version}`",
+        "`vault write MOUNT/config delete_version_after=0s` for its mount, then "
+        f"`rotator adopt {account.name} --from-vault` writes a version that stays",
     )
 
 

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from rotator.cli.adopt import _sentences
 from rotator.model import Outcome
 from tests.harness.scene import NAME, Scene, code
@@ -57,6 +59,31 @@ def test_a_rotation_waits_with_all_it_has_for_a_version_that_stays(tmp_path: Pat
         assert kept == (2, True)
         assert waiting.outcome is Outcome.AWAITING_DELETION
         assert report.outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("is_pushed", [True, False])
+def test_what_ends_is_written_anew_by_adopting_it(tmp_path: Path, *, is_pushed: bool) -> None:
+    """The very cure that is named: no value is typed, and an open rotation goes on."""
+    with Scene(tmp_path, grace=timedelta(hours=1)) as scene:
+        path = scene.accounts[NAME].vault_path
+        scene.let_end(path, DAY)
+        if not is_pushed:
+            scene.world.vault.write(path, scene.fields())
+        refused = scene.attempt()
+        scene.let_end(path, 0)
+        adopted = scene.adopt(None)
+        # Before the version that was pushed is gone, or after that.
+        scene.clock.advance(days=2)
+        report = scene.resume() if is_pushed else scene.attempt(grace=timedelta())
+        scene.clock.advance(hours=1)
+        scene.resume()
+
+        assert refused.error is not None
+        assert f"`rotator adopt {NAME} --from-vault`" in (refused.error.hint or "")
+        assert adopted.is_written
+        assert adopted.ends_at is None
+        assert report.error is None
+        assert len(scene.secrets()) == 1
 
 
 def test_a_value_that_would_vanish_is_not_sent(tmp_path: Path) -> None:
