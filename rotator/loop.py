@@ -57,7 +57,15 @@ from rotator.errors import (
 )
 from rotator.journal import Journal
 from rotator.means import Means
-from rotator.model import Account, Observation, Outcome, Request, Rotation, ShutGate
+from rotator.model import (
+    MOST_LEAD,
+    Account,
+    Observation,
+    Outcome,
+    Request,
+    Rotation,
+    ShutGate,
+)
 from rotator.observer import Sight
 from rotator.ports import Draft, Lease, Memory
 from rotator.protocol import decide, skips_gates, waits_until
@@ -304,7 +312,12 @@ class Pass:
         # What was pushed stands in Vault for anyone to see, so it is recorded together with
         # this look at it.
         rotation = self._open_rotation()
-        self._fold(sight, *self._effects.verify(action.version, request, sight, rotation))
+        world, draft = self._effects.verify(action.version, request, sight, rotation)
+        if world.rotation and world.rotation.grace and world.clock_lead < -MOST_LEAD:
+            # The clock was put back since the look: by the next one, no grace is counted.
+            self.must_look = True
+            return
+        self._fold(sight, world, draft)
 
     # -- Telling and asking others. --------------------------------------------------------
 
