@@ -229,9 +229,8 @@ class Process:
         if call == "commit" and self.faults_left and self.bounds.stalls:
             found["stands still for a minute"] = self._stall
         if (call == "commit" or call in TELLING) and self.world.jumps and self.bounds is not CALM:
-            leap = self.world.leap or JUMP
-            found["clock jumps ahead"] = lambda: self._jump(leap)
-            found["clock jumps back"] = lambda: self._jump(-leap)
+            found["clock jumps ahead"] = lambda: self._jump(JUMP)
+            found["clock jumps back"] = lambda: self._jump(-JUMP)
         # In between, an operator may as well act right before one of these.
         if call in ("commit", "recall") and self.bounds is not CALM:
             found |= operators.deeds(self.world)

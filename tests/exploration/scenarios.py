@@ -284,14 +284,6 @@ ASTRAY_GRACE = Scenario(
     bounds=Bounds(faults=0),
     may_refuse=True,
 )
-FAR = 3 * 86_400.0
-ASTRAY_FAR = Scenario(
-    name="a clock that is days ahead, or behind, and a grace",
-    worlds=(tidy(jumps=1, leap=FAR), tidy(jumps=1, leap=FAR, astray=FAR)),
-    accounts=accounts(grace=GRACE),
-    bounds=Bounds(faults=0),
-    may_refuse=True,
-)
 REMEMBERED = Scenario(
     name="lists that lag in both directions",
     worlds=(
@@ -506,7 +498,6 @@ ALL = (
     STANDBY_GRACE,
     ASTRAY,
     ASTRAY_GRACE,
-    ASTRAY_FAR,
     REMEMBERED,
     ENDING,
     ENDING_TROUBLED,

@@ -182,8 +182,6 @@ class World:
     pending_before: tuple[Staged | None, ...] | None = None
     #: How often the clock may jump.
     jumps: int = 0
-    #: How far, in seconds; 0 for as far as usual.
-    leap: float = 0.0
     #: How far it is ahead of Vonage's, in seconds.
     astray: float = 0.0
     #: When the grace of the open rotation began, by Vonage's clock.
