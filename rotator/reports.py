@@ -18,6 +18,7 @@ _ABORTED = {
     "overtaken": "someone replaced the account's secret before a new one was made",
     "version-ends": "Vault removes the pending entry by itself (`delete_version_after`), and with "
     "it what may be the only copy of a new secret",
+    "taken-over": "what another ledger has pending is carried on instead, from the next run on",
     "pending-lost": "the pending entry in Vault was removed by someone else; what Vonage may "
     "have made of it, `rotator secrets list` shows as unknown",
 }
