@@ -388,6 +388,22 @@ def test_by_a_clock_far_behind_no_rotation_with_a_grace_begins(tmp_path: Path) -
         assert hurried.outcome is Outcome.COMPLETED
 
 
+def test_a_clock_that_is_put_back_while_a_grace_begins_is_looked_at_again(tmp_path: Path) -> None:
+    """The grace does not begin by it, and does once it is right."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        put_back = partial(setattr, scene, "clock_lead", timedelta(days=-3))
+        scene.calls.plan("before", "store.read_version", 1, put_back)
+        refused = scene.attempt()
+        rotation = scene.rotation()
+        scene.clock_lead = NONE
+        right = scene.resume()
+
+        assert code(refused) == "clock-behind"
+        assert rotation is not None
+        assert rotation.verified_at is None
+        assert right.outcome is Outcome.AWAITING_DELETION
+
+
 @pytest.mark.parametrize("wait", [False, True])
 def test_a_pending_entry_of_somebody_elses_is_not_cleared(tmp_path: Path, *, wait: bool) -> None:
     """What another rotation staged is its own; this one waits, and asks nobody meanwhile."""
