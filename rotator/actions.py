@@ -91,6 +91,11 @@ class Learn:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Redate:
+    """Begin a grace anew that is recorded to begin only later, by a clock that was ahead."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Abort:
     """Record that this rotation is to be undone, and why."""
 
@@ -141,6 +146,7 @@ Action = (
     | Notify
     | Ask
     | Learn
+    | Redate
     | Abort
     | Close
     | Look

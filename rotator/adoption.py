@@ -7,6 +7,7 @@ nothing is deleted here. Whatever happens in between, adopting the same value ag
 
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, partial
 
 from rotator import identity, record
@@ -14,7 +15,7 @@ from rotator.errors import CredentialRefused, Refused, StoreError, Withdrawn
 from rotator.journal import Journal, event_of
 from rotator.means import Means
 from rotator.model import Account, Credential, Note, Rotation, Secret, SecretValue, Step
-from rotator.ports import Draft, Lease, Memory, StoredCurrent, StoredPending
+from rotator.ports import Draft, Lease, Memory, StoredCurrent, StoredPending, Written
 from rotator.reports import refused
 
 
@@ -30,6 +31,8 @@ class Adopted:
     is_written: bool
     #: The rotation that was open, as it now is.
     rotation: Rotation | None
+    #: When Vault removes the version by itself; None for never.
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +65,15 @@ class Adoption:
                 hint="correct `vault_path` or `api_key` of this account",
             )
         secret = self._identify(self._listed)
-        is_known = self._is_noted(secret.id)
+        # What ends by itself is written anew: where nothing ends any more, that stays.
+        is_known = self._is_noted(secret.id) and not self._base.entry.ends_at
         if not is_known:
             self._require_kept(secret.id)
-        version = self._base.entry.version if is_known else self._write(secret.id)
+        entry = self._base.entry
+        written = Written(version=entry.version, ends_at=entry.ends_at)
+        if not is_known:
+            written = self._write(secret.id)
+        version = written.version
         rotation = self._recorded(secret.id, version, is_known=is_known)
         return Adopted(
             account=self.account.name,
@@ -73,6 +81,7 @@ class Adoption:
             vault_version=version,
             is_written=not is_known,
             rotation=rotation,
+            ends_at=written.ends_at,
         )
 
     # -- What there is. --------------------------------------------------------------------
@@ -248,7 +257,7 @@ class Adoption:
     def _new_id(self) -> str:
         return self.means.new_id()
 
-    def _write(self, secret_id: str) -> int:
+    def _write(self, secret_id: str) -> Written:
         self._commit([self._draft("intent", secret_id)], self._let_go(secret_id))
         rotation_id = self._rotation_id(secret_id)
         note = Note(

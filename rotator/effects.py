@@ -165,7 +165,7 @@ class Effects:
         sight.pending = self.store.write_pending(
             self.account, sight.pending, value, entry, before_send=look
         )
-        return record.staged(sight.world, rotation, entry, sight.pending.version)
+        return record.staged(sight.world, rotation, entry, sight.pending)
 
     def _push(
         self, sight: Sight, rotation: Rotation, look: BeforeSend
@@ -182,8 +182,8 @@ class Effects:
             ledger_head=self.journal.head,
             check=Note.check_of(value, secret_id=rotation.new_id, rotation_id=rotation.id),
         )
-        version = self.store.write_current(self.account, base, value, note, before_send=look)
-        return record.pushed(sight.world, rotation, self.account, note=note, version=version)
+        written = self.store.write_current(self.account, base, value, note, before_send=look)
+        return record.pushed(sight.world, rotation, self.account, note=note, written=written)
 
 
 #: What the first version of an entry is written over.

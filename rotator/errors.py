@@ -110,6 +110,18 @@ class Aborted(RotatorError):
         self.code = code
 
 
+class PendingEnds(Aborted):
+    """the rotation was undone: Vault would remove the pending value by itself."""
+
+    code = "version-ends"
+    exit_code = 3
+    default_hint = (
+        "nothing is lost, as the value was not sent to Vonage; let nothing below "
+        "`vault.pending_prefix` end by itself: `vault kv metadata put -delete-version-after=0s` "
+        "for the path, `vault write MOUNT/config delete_version_after=0s` for its mount"
+    )
+
+
 class Withdrawn(RotatorError):
     """nothing was sent, as the last look at the ledger and Vault took too long."""
 

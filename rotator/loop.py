@@ -30,6 +30,7 @@ from rotator.actions import (
     Open,
     Probe,
     Push,
+    Redate,
     Refuse,
     Stage,
     Verify,
@@ -58,7 +59,15 @@ from rotator.errors import (
 )
 from rotator.journal import Journal
 from rotator.means import Means
-from rotator.model import Account, Observation, Outcome, Request, Rotation, ShutGate
+from rotator.model import (
+    MOST_LEAD,
+    Account,
+    Observation,
+    Outcome,
+    Request,
+    Rotation,
+    ShutGate,
+)
 from rotator.observer import Sight
 from rotator.ports import Draft, Lease, Memory
 from rotator.protocol import decide, skips_gates, waits_until
@@ -188,6 +197,8 @@ class Pass:
             self._name(action)
             log.debug("decided", action=type(action).__name__)
             if isinstance(action, Idle):
+                # What the ledger took for due is not: it has to learn the secret's real age.
+                self.journal.is_stale |= request.reason is not None
                 return Outcome.IDLE
             if isinstance(action, Wait):
                 if action.gate:
@@ -233,8 +244,8 @@ class Pass:
                 self._open(action, request, sight)
             case Learn():
                 self._fold(sight, *record.learned(sight.world, self._open_rotation(), action))
-            case Abort():
-                self._fold(sight, *record.aborting(sight.world, self._open_rotation(), action))
+            case Abort() | Redate():
+                self._turn(action, sight)
             case Probe():
                 self._probe(sight)
             case Verify():
@@ -271,6 +282,14 @@ class Pass:
         world = replace(sight.world, rotation=rotation, pending_is_unrecorded=False)
         self._fold(sight, world, draft)
 
+    def _turn(self, action: Abort | Redate, sight: Sight) -> None:
+        """Write down that the rotation goes another way than it was to."""
+        world, rotation = sight.world, self._open_rotation()
+        if isinstance(action, Abort):
+            self._fold(sight, *record.aborting(world, rotation, action))
+        else:
+            self._fold(sight, *record.redated(world, rotation, self.means.now()))
+
     def _close(self, action: Close, sight: Sight) -> Outcome:
         rotation, draft = record.closed(self._open_rotation(), action, self.means.now())
         self._fold(sight, replace(sight.world, rotation=rotation), draft)
@@ -298,7 +317,12 @@ class Pass:
         # What was pushed stands in Vault for anyone to see, so it is recorded together with
         # this look at it.
         rotation = self._open_rotation()
-        self._fold(sight, *self._effects.verify(action.version, request, sight, rotation))
+        world, draft = self._effects.verify(action.version, request, sight, rotation)
+        if world.rotation and world.rotation.grace and world.clock_lead < -MOST_LEAD:
+            # The clock was put back since the look: by the next one, no grace is counted.
+            self.must_look = True
+            return
+        self._fold(sight, world, draft)
 
     # -- Telling and asking others. --------------------------------------------------------
 

@@ -8,10 +8,19 @@ import hashlib
 import hmac
 import weakref
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, NoReturn
+
+#: What others tell of times is taken to be between these: a sum with a duration is one, too.
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(3000, 1, 1, tzinfo=UTC)
+
+
+def believable(told: datetime) -> datetime:
+    """Return a time that somebody else told, in UTC, moved to `EARLIEST` or `LATEST` if beyond."""
+    return min(max(told, EARLIEST), LATEST).astimezone(UTC)
 
 
 class SecretValue:
@@ -246,6 +255,8 @@ class CurrentEntry:
     has_value: bool
     #: The api key in the entry; None where it has none.
     api_key: str | None
+    #: When Vault removes this version by itself (`delete_version_after`); None for never.
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -365,8 +376,13 @@ class Rotation:
 
 #: Name of the gate that is shut while this machine's clock is ahead of Vonage's; no hook has it.
 CLOCK = "clock"
+#: No clock that is right, but for a wrong time zone or day, differs from Vonage's by more. By one
+#: that does, no grace is counted.
+MOST_LEAD = timedelta(days=1)
 #: Longest wait before a gate that is shut is asked again.
 LONGEST_GATE_WAIT = timedelta(minutes=15)
+#: Likewise before a window: one opens each week, and not where the clocks skip it.
+LONGEST_WINDOW_WAIT = timedelta(days=15)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -408,6 +424,8 @@ class Observation:
     rotation: Rotation | None
     #: KV version of the pending path, which a write to it has to name.
     pending_version: int = 0
+    #: When Vault removes the pending entry by itself; None for never.
+    pending_ends_at: datetime | None = None
     #: Who holds the account and why; None where nobody does.
     hold: Hold | None = None
     #: Ids that the ledger knows as expendable: superseded predecessors, orphans.
@@ -447,6 +465,8 @@ class Observation:
     shut_gate: ShutGate | None = None
     #: The current path never had a version, so that no consumer can have read one.
     entry_is_new: bool = False
+    #: What stands where there is no current entry any more: a version that was removed.
+    removed: CurrentEntry | None = None
     #: How far this machine's clock is ahead of Vonage's; negative where it is behind.
     clock_lead: timedelta = timedelta()
 

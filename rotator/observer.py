@@ -50,8 +50,9 @@ class Observer:
         """
         memory = memory or self.ledger.recall(account.name)
         current = self.store.read_current(account)
-        is_new = current is None and account.discovered and self._is_new(account)
-        if current is None and account.discovered and not is_new:
+        base = self.store.read_base(account).entry if current is None else None
+        is_new = base is not None and account.discovered and base.version == 0
+        if base is not None and account.discovered and not is_new:
             # A first version may have been written in between.
             current = self.store.read_current(account)
         pending = self.store.read_pending(account)
@@ -77,6 +78,7 @@ class Observer:
             current=current.entry if current else None,
             pending=pending.entry,
             pending_version=pending.version,
+            pending_ends_at=pending.ends_at,
             rotation=memory.rotation,
             hold=memory.hold,
             expendable_ids=memory.expendable_ids,
@@ -93,14 +95,11 @@ class Observer:
             has_hooks=self.hooks.has_listeners(account),
             gates=self.hooks.gates(account),
             entry_is_new=is_new,
+            removed=base if current is None and base and base.version else None,
             clock_lead=self.issuer.clock_lead,
         )
         accepted = credential if listed is not None else None
         return Sight(world=world, current=current, pending=pending, credential=accepted)
-
-    def _is_new(self, account: Account) -> bool:
-        """Whether the account's entry never had a version."""
-        return self.store.read_base(account).entry.version == 0
 
     def _list_as_parent(
         self, account: Account

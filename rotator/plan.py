@@ -17,6 +17,7 @@ from rotator.actions import (
     Open,
     Probe,
     Push,
+    Redate,
     Stage,
     Verify,
 )
@@ -29,6 +30,7 @@ from rotator.model import (
     Rotation,
     Secret,
 )
+from rotator.ports import StoredPending, Written
 from rotator.protocol import decide
 
 #: Stands for the id that Vonage would give the new secret.
@@ -86,7 +88,8 @@ def _progress(  # noqa: C901, PLR0912, PLR0913, PLR0917  # one line for each act
                 listed_ids=listed_ids,
                 predecessor_id=rotation.predecessor_id,
             )
-            return record.staged(world, rotation, entry, world.pending_version + 1)[0]
+            stored = StoredPending(version=world.pending_version + 1)
+            return record.staged(world, rotation, entry, stored)[0]
         case Create():
             secret = Secret(id=NEW_ID, created_at=now)
             return record.created(world, rotation, secret, now)[0]
@@ -106,6 +109,8 @@ def _progress(  # noqa: C901, PLR0912, PLR0913, PLR0917  # one line for each act
             return record.deleted(world, rotation, secret_id)[0]
         case Learn():
             return record.learned(world, rotation, action)[0]
+        case Redate():
+            return record.redated(world, rotation, now)[0]
         case Abort():
             return record.aborting(world, rotation, action)[0]
         case _:
@@ -120,5 +125,5 @@ def _pushed(account: Account, world: Observation, rotation: Rotation, now: datet
         ledger_head="",
         check="",
     )
-    version = world.current.version + 1 if world.current else 1
-    return record.pushed(world, rotation, account, note=note, version=version)[0]
+    written = Written(version=world.current.version + 1 if world.current else 1)
+    return record.pushed(world, rotation, account, note=note, written=written)[0]

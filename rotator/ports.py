@@ -45,6 +45,17 @@ class StoredPending:
     #: None where nothing is pending.
     entry: PendingEntry | None = None
     value: SecretValue | None = None
+    #: When Vault removes it by itself; None for never.
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """The version that a write made."""
+
+    version: int
+    #: When Vault removes it by itself; None for never.
+    ends_at: datetime | None = None
 
 
 class Issuer(Protocol):
@@ -57,10 +68,12 @@ class Issuer(Protocol):
 
     @property
     def clock_lead(self) -> timedelta:
-        """How far this machine's clock is ahead of Vonage's, by the last answer that told its time.
+        """How far this machine's clock is ahead of Vonage's, by the last answers that told.
 
         Negative where it is behind. Zero where both agree within a minute, and where no answer
-        told. Also what was done to the clock since then counts.
+        told. Where the last two answers differ, the greater: one odd answer can have something
+        wait until the next, and cannot lengthen a grace. Also what was done to the clock since
+        then counts.
         """
         ...
 
@@ -144,7 +157,7 @@ class Store(Protocol):
         note: Note,
         *,
         before_send: BeforeSend,
-    ) -> int:
+    ) -> Written:
         """Write `value` and `note` over `base`, keeping all its other fields.
 
         Over version 0 is written only where there never was a version. Returns the version
@@ -203,9 +216,10 @@ class Sighting:
     current_since: datetime | None
     #: What is wrong, named exactly; None where all is as expected.
     drift: str | None
-    #: The account's next due time, where this sighting settles it; None keeps the old one.
+    #: When the account is due by its current secret's age; None where that is not known, which
+    #: keeps the time that is recorded.
     next_due_at: datetime | None = None
-    #: The account's due time if none is recorded yet.
+    #: Since when consumers have been seen to have no secret at all: the account is due by then.
     first_due_at: datetime | None = None
 
 

@@ -56,7 +56,7 @@ unless the hold is a freeze: then nothing is done.
 
 from datetime import datetime, timedelta
 
-from rotator import refusals, window
+from rotator import refusals, schedule, window
 from rotator.actions import (
     Abort,
     Action,
@@ -73,6 +73,7 @@ from rotator.actions import (
     Open,
     Probe,
     Push,
+    Redate,
     Refuse,
     Stage,
     Verify,
@@ -80,7 +81,9 @@ from rotator.actions import (
 )
 from rotator.model import (
     LONGEST_GATE_WAIT,
+    MOST_LEAD,
     Account,
+    CurrentEntry,
     Note,
     Observation,
     OnForeign,
@@ -155,10 +158,17 @@ def waits_until(
     Told from the ledger alone, so that waiting costs no call to Vonage or Vault.
     """
     if rotation is not None and rotation.verified_at:
+        if _is_misdated(rotation, now):
+            return None
         due = _due(account, rotation, rotation.verified_at, request, now)
         return due if rotation.step is Step.WAIT else None
     is_resting = _may_rest(rotation, request)
     return _closed_until(account, rotation, request, now) if is_resting else None
+
+
+def _is_misdated(rotation: Rotation, now: datetime) -> bool:
+    """Whether the grace is recorded to begin later than any clock that is believed can tell."""
+    return rotation.verified_at is not None and rotation.verified_at > now + MOST_LEAD
 
 
 def _closed_until(
@@ -211,11 +221,32 @@ def _start(account: Account, world: Observation, request: Request, now: datetime
         return refusal
     if world.pending and world.pending_is_unrecorded:
         return _recover(world.pending)
+    if world.current and world.current.ends_at:
+        return refusals.version_ends(account, world.current)
     predecessor_id = held_id(world)
     if predecessor_id is None and (refusal := _unknown_current(account, world)):
         return refusal
+    if request.reason == "due" and _is_young(account, world, now):
+        return Idle()
+    grace = account.policy.grace if request.grace is None else request.grace
+    if grace and world.clock_lead < -MOST_LEAD:
+        return refusals.clock_behind(world.clock_lead)
     blocked = _make_room(account, world, now)
     return blocked if isinstance(blocked, Refuse | Look) else Open(predecessor_id=predecessor_id)
+
+
+def _is_young(account: Account, world: Observation, now: datetime) -> bool:
+    """Whether the secret in use is not due by its age, whatever the ledger or this clock has told.
+
+    A ledger that was restored tells of an older one; a clock that is ahead of Vonage's makes every
+    secret older than it is.
+    """
+    current_id, today = held_id(world), now - max(world.clock_lead, timedelta())
+    return any(
+        schedule.next_due(account, secret.created_at) > today
+        for secret in world.listed or ()
+        if secret.id == current_id
+    )
 
 
 def _recover(pending: PendingEntry) -> Action:
@@ -281,7 +312,8 @@ def _with_new_secret(
 ) -> Action:
     """The new secret's id is known: probe it, push it."""
     if rotation.new_id not in world.listed_ids:
-        is_settling = rotation.sent_at and now < rotation.sent_at + patience
+        # Either way: a clock that was ahead may have told when it was sent.
+        is_settling = rotation.sent_at and abs(now - rotation.sent_at) < patience
         return Look() if is_settling else _give_up(rotation, "new-secret-revoked")
     if _is_fresh(world.pending_live_at, now):
         return Push()
@@ -321,7 +353,8 @@ def _without_new_id(
     """
     if world.current_is_pending and world.current and world.current.intact:
         return _give_up(rotation, "overtaken")
-    if not rotation.rejected:
+    # What may vanish is never sent: it would be the only copy.
+    if not rotation.rejected and world.pending_ends_at is None:
         return _make_room(account, world, now) or Create()
     is_sent = _may_be_sent(world, rotation)
     if is_sent and _is_fresh(world.pending_live_at, now):
@@ -330,6 +363,10 @@ def _without_new_id(
         return Probe()
     if is_sent and _is_listed_before_refused(world):
         return Look()
+    if world.pending_ends_at and rotation.sent_at:
+        return refusals.pending_ends(account, world.pending_ends_at)
+    if world.pending_ends_at:
+        return _give_up(rotation, "version-ends")
     if rotation.draws < MAX_DRAWS:
         return Stage(listed_ids=world.listed_ids)
     return _give_up(rotation, "secret-rejected")
@@ -357,6 +394,8 @@ def _undo(account: Account, world: Observation, rotation: Rotation, now: datetim
             # Some rotation has pushed since, which a ledger that was restored does not know; what
             # that one replaced may be this very secret.
             return refusals.once_used(rotation.account, rotation.new_id)
+        if world.current and world.current.ends_at:
+            return refusals.version_ends(account, world.current)
         if not _is_fresh(world.current_live_at, now) or not _is_fresh(world.seen_at, now):
             return Look()
         return Delete(secret_id=rotation.new_id)
@@ -370,15 +409,23 @@ def _after_push(
     account: Account, world: Observation, rotation: Rotation, request: Request, now: datetime
 ) -> Action:
     current = world.current
-    if current is None or not current.has_value:
+    if current is None and world.removed and world.removed.ends_at:
+        return refusals.version_ended(account, world.removed, code="drift")
+    if current is None or current.note is None or not _is_its_own(current, rotation):
         return refusals.overwritten(rotation)
-    if current.note is None or current.note.rotation_id != rotation.id or not current.intact:
-        return refusals.overwritten(rotation)
+    if current.ends_at:
+        # Neither is the predecessor deleted while what replaces it ends, nor the pending value,
+        # which is another copy; and consumers are not told of it.
+        return refusals.version_ends(account, current)
     if rotation.vault_version is None or rotation.new_id is None:
         return Learn(new_id=current.note.secret_id, vault_version=current.version)
-    if rotation.verified_at is None:
+    is_misdated = _is_misdated(rotation, now)
+    if rotation.verified_at is None or is_misdated:
+        if _grace(rotation, request) and world.clock_lead < -MOST_LEAD:
+            return refusals.clock_behind(world.clock_lead)
         # Others may have written other fields since, and what was pushed have rolled off.
-        return Verify(version=max(rotation.vault_version, current.version))
+        newest = max(rotation.vault_version, current.version)
+        return Redate() if is_misdated else Verify(version=newest)
     # After the verification even where no entry is seen: a standby may not show it.
     is_uncleared = world.pending is None and rotation.step in (Step.VERIFY, Step.CLEAR)
     if is_uncleared or _is_staged(account, world, rotation):
@@ -389,6 +436,12 @@ def _after_push(
     if now < due:
         return Wait(until=due)
     return _delete_predecessor(world, rotation, request, now)
+
+
+def _is_its_own(current: CurrentEntry, rotation: Rotation) -> bool:
+    """Whether the entry is as this rotation wrote it."""
+    is_noted = current.note is not None and current.note.rotation_id == rotation.id
+    return is_noted and current.has_value and current.intact
 
 
 def _delete_predecessor(
@@ -518,7 +571,7 @@ def _unusable(account: Account, world: Observation) -> Refuse | None:
     if current is None and account.discovered and world.entry_is_new:
         return refusals.parent_refused(account) if world.listed is None else None
     if current is None:
-        return refusals.entry_missing(account)
+        return _missing(account, world.removed)
     if not current.has_value:
         return refusals.field_missing(account)
     if current.api_key is not None and current.api_key != account.api_key:
@@ -526,6 +579,12 @@ def _unusable(account: Account, world: Observation) -> Refuse | None:
     if current.note is not None and not current.intact:
         return refusals.changed(account.name, "someone else changed the value at Vault")
     return refusals.dead(account.name) if world.listed is None else None
+
+
+def _missing(account: Account, removed: CurrentEntry | None) -> Refuse:
+    if removed and removed.ends_at:
+        return refusals.version_ended(account, removed)
+    return refusals.entry_missing(account)
 
 
 def _make_room(account: Account, world: Observation, now: datetime) -> Evict | Look | Refuse | None:
@@ -547,6 +606,8 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
         return refusals.foreign(others)
     if current is None or world.current_live_at is None:
         return refusals.unsafe(account.name, expendable[0])
+    if world.current and world.current.ends_at:
+        return refusals.version_ends(account, world.current)
     if not _is_fresh(world.seen_at, now) or not _is_fresh(world.current_live_at, now):
         return Look()
     return Evict(secret_id=expendable[0], is_foreign=is_foreign)
@@ -566,7 +627,8 @@ def _new_ids(world: Observation) -> list[str]:
 
 
 def _is_fresh(at: datetime | None, now: datetime) -> bool:
-    return at is not None and now - at <= FRESH
+    # Nor is what was seen later than now, by a clock that has been put back since.
+    return at is not None and abs(now - at) <= FRESH
 
 
 def _is_refused_for(patience: timedelta, world: Observation, rotation: Rotation) -> bool:
@@ -578,7 +640,9 @@ def _is_refused_for(patience: timedelta, world: Observation, rotation: Rotation)
     since, at = world.pending_refused_since, world.pending_refused_at
     if since is None or at is None:
         return False
-    return at - max(since, rotation.sent_at or since) >= patience
+    # Sent later than it was refused is told by a clock that was ahead.
+    sent_at = rotation.sent_at if rotation.sent_at and rotation.sent_at <= at else since
+    return at - max(since, sent_at) >= patience
 
 
 def _is_listed_before_refused(world: Observation) -> bool:

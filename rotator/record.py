@@ -12,7 +12,8 @@ all, as an operator held or released the account meanwhile, or the last look too
 `refused` (an operator must decide), `failed` (a pass ended in an error), `drift` and `drift-over`
 (someone else changed something that keeps the account from being rotated, or the secret in use is
 older than the policy allows; that is mended), `held` and `released` (an operator paused it, or
-ended that), `forgotten` (an operator let another account have what it was).
+ended that), `lease-ended` (an operator ended the lease of a process that is dead), `forgotten` (an
+operator let another account have what it was).
 """
 
 from collections.abc import Mapping
@@ -39,6 +40,7 @@ from rotator.actions import (
 from rotator.errors import RotatorError, SecretRejected
 from rotator.model import (
     ABANDONED,
+    MOST_LEAD,
     SUPERSEDED,
     Account,
     CurrentEntry,
@@ -51,7 +53,7 @@ from rotator.model import (
     ShutGate,
     Step,
 )
-from rotator.ports import Draft
+from rotator.ports import Draft, StoredPending, Written
 from rotator.window import BY_HAND
 
 #: The step that each effect belongs to.
@@ -172,7 +174,7 @@ def evicted(world: Observation, rotation: Rotation, secret_id: str) -> tuple[Obs
 
 
 def staged(
-    world: Observation, rotation: Rotation, entry: PendingEntry, version: int
+    world: Observation, rotation: Rotation, entry: PendingEntry, stored: StoredPending
 ) -> tuple[Observation, Draft]:
     """A new value stands at the pending path. Vonage certainly does not know it."""
     rotation = replace(rotation, rejected=False, sent_at=None)
@@ -180,7 +182,8 @@ def staged(
         world,
         rotation=rotation,
         pending=entry,
-        pending_version=version,
+        pending_version=stored.version,
+        pending_ends_at=stored.ends_at,
         pending_is_unrecorded=False,
         pending_is_unsent=True,
         pending_live_at=None,
@@ -243,12 +246,17 @@ def seen_again(before: Observation | None, world: Observation) -> Observation:
 
 
 def pushed(
-    world: Observation, rotation: Rotation, account: Account, *, note: Note, version: int
+    world: Observation, rotation: Rotation, account: Account, *, note: Note, written: Written
 ) -> tuple[Observation, Draft]:
     """The value that just authenticated is the current one."""
-    rotation = replace(rotation, vault_version=version)
+    rotation = replace(rotation, vault_version=written.version)
     current = CurrentEntry(
-        version=version, note=note, intact=True, has_value=True, api_key=account.api_key
+        version=written.version,
+        note=note,
+        intact=True,
+        has_value=True,
+        api_key=account.api_key,
+        ends_at=written.ends_at,
     )
     world = replace(
         world,
@@ -257,7 +265,7 @@ def pushed(
         current_live_at=world.pending_live_at,
         current_is_pending=True,
     )
-    return world, _draft("done", Step.PUSH, rotation, vault_version=version)
+    return world, _draft("done", Step.PUSH, rotation, vault_version=written.version)
 
 
 def verified(
@@ -288,7 +296,7 @@ def _begun_at(grace: timedelta, clock_lead: timedelta, now: datetime) -> datetim
     Where this clock is behind, by Vonage's: put right, it would end the grace early, be it this one
     or a shorter one that is asked for later.
     """
-    return now + max(-clock_lead, timedelta()) if grace else now
+    return now + min(max(-clock_lead, timedelta()), MOST_LEAD) if grace else now
 
 
 def _told(at: datetime) -> str:
@@ -300,7 +308,9 @@ def cleared(world: Observation, rotation: Rotation) -> tuple[Observation, Draft]
     """The pending entry is gone; a verified rotation has to be told of, or just waits."""
     if rotation.verified_at:
         rotation = replace(rotation, step=Step.HOOKS if world.has_hooks else Step.WAIT)
-    world = replace(world, rotation=rotation, pending=None, current_is_pending=False)
+    world = replace(
+        world, rotation=rotation, pending=None, pending_ends_at=None, current_is_pending=False
+    )
     return world, _draft("done", Step.CLEAR, rotation)
 
 
@@ -409,6 +419,17 @@ def learned(world: Observation, rotation: Rotation, action: Learn) -> tuple[Obse
     draft = _draft(
         "learned", step, rotation, secret_id=rotation.new_id, vault_version=rotation.vault_version
     )
+    return replace(world, rotation=rotation), draft
+
+
+def redated(world: Observation, rotation: Rotation, now: datetime) -> tuple[Observation, Draft]:
+    """The grace begins now: when it began, a clock told that was ahead.
+
+    It is so much longer than it was meant to be, and not shorter.
+    """
+    verified_at = _begun_at(rotation.grace, world.clock_lead, now)
+    rotation = replace(rotation, verified_at=verified_at)
+    draft = _draft("learned", Step.VERIFY, rotation, verified_at=_told(verified_at))
     return replace(world, rotation=rotation), draft
 
 

@@ -4,10 +4,46 @@ Every text that `rotator.protocol` shows to people stands here; when one applies
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rotator.actions import Refuse
-from rotator.model import CLOCK, Account, Hold, Identity, Rotation, Secret, ShutGate
+from rotator.model import CLOCK, Account, CurrentEntry, Hold, Identity, Rotation, Secret, ShutGate
+
+
+def version_ends(account: Account, entry: CurrentEntry) -> Refuse:
+    """What consumers read is going to be removed by Vault itself."""
+    at = f"{entry.ends_at:%Y-%m-%d %H:%M:%S} UTC"
+    return Refuse(
+        code="version-ends",
+        why=f"Vault removes version {entry.version} of {account.vault_path} by itself at {at} "
+        "(`delete_version_after`): consumers will read nothing then",
+        hint="nothing was deleted; `vault kv metadata put -delete-version-after=0s` for the entry, "
+        "`vault write MOUNT/config delete_version_after=0s` for its mount, then "
+        f"`rotator adopt {account.name} --from-vault` writes a version that stays",
+    )
+
+
+def pending_ends(account: Account, at: datetime) -> Refuse:
+    """A value that may have been sent, and is not there, is going to be removed by Vault."""
+    return Refuse(
+        code="version-ends",
+        why=f"Vault removes the pending entry {account.pending_path} by itself at "
+        f"{at:%Y-%m-%d %H:%M:%S} UTC (`delete_version_after`), so that its value is not sent",
+        hint="that it was sent before is not certain; let nothing there end by itself. Once Vault "
+        "has removed it, the rotation is undone, and another one begins",
+    )
+
+
+def version_ended(account: Account, entry: CurrentEntry, code: str = "entry-missing") -> Refuse:
+    """What consumers read was removed, and Vault says when."""
+    at = f"{entry.ends_at:%Y-%m-%d %H:%M:%S} UTC"
+    return Refuse(
+        code=code,
+        why=f"version {entry.version} of {account.vault_path} was removed from Vault at {at}, by "
+        "someone or by itself (`delete_version_after`): consumers read nothing",
+        hint=f"nothing was deleted at Vonage; `vault kv undelete -versions={entry.version}` brings "
+        f"it back, `rotator adopt {account.name}` puts a working secret there if it was destroyed",
+    )
 
 
 def entry_missing(account: Account) -> Refuse:
@@ -220,6 +256,17 @@ def clock_ahead(lead: timedelta) -> ShutGate:
     told = timedelta(seconds=round(lead.total_seconds()))
     why = f"this machine's clock is {told} ahead of Vonage's, by which the grace is not over"
     return ShutGate(name=CLOCK, reason=why)
+
+
+def clock_behind(lead: timedelta) -> Refuse:
+    """By a clock that is this far behind, no grace can be counted: put right, it would end it."""
+    told = timedelta(seconds=round(-lead.total_seconds()))
+    return Refuse(
+        code="clock-behind",
+        why=f"this machine's clock is {told} behind Vonage's: once put right, it would end a grace "
+        "early",
+        hint="set the clock right (`timedatectl set-ntp true`); `--grace 0s` goes without a grace",
+    )
 
 
 def foreign(ids: list[str]) -> Refuse:

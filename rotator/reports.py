@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rotator import schedule, window
 from rotator.actions import Refuse
-from rotator.errors import Aborted, Busy, Refused, RotatorError
+from rotator.errors import Aborted, Busy, PendingEnds, Refused, RotatorError
 from rotator.model import CLOCK, Account, Observation, Outcome, Problem, Report, Rotation, ShutGate
 from rotator.ports import Draft, Sighting
 from rotator.protocol import held_id
@@ -16,6 +16,8 @@ _ABORTED = {
     "new-secret-refused": "the new secret did not authenticate in time",
     "new-secret-revoked": "the new secret was revoked before it was used",
     "overtaken": "someone replaced the account's secret before a new one was made",
+    "version-ends": "Vault removes the pending entry by itself (`delete_version_after`), and with "
+    "it what may be the only copy of a new secret",
     "taken-over": "what another ledger has pending is carried on instead, from the next run on",
     "pending-lost": "the pending entry in Vault was removed by someone else; what Vonage may "
     "have made of it, `rotator secrets list` shows as unknown",
@@ -65,7 +67,8 @@ def in_grace(account: Account, rotation: Rotation | None, gate: ShutGate | None 
 
 def aborted(code: str) -> RotatorError:
     """Say why a rotation was undone."""
-    return Aborted(f"rotation given up: {_ABORTED.get(code, code)}", code=code)
+    kind = PendingEnds if code == PendingEnds.code else Aborted
+    return kind(f"rotation given up: {_ABORTED.get(code, code)}", code=code)
 
 
 def failure(account: Account, rotation: Rotation | None, error: RotatorError) -> Report:
@@ -115,22 +118,6 @@ def seen(account: Account, world: Observation, *, drift: str | None) -> Sighting
         current_id=current_id,
         current_since=current_since,
         drift=drift,
-        next_due_at=_next_due(account, world.rotation),
-        first_due_at=_first_due(account, world, current_since),
+        next_due_at=schedule.next_due(account, current_since) if current_since else None,
+        first_due_at=world.seen_at if world.entry_is_new and not current_since else None,
     )
-
-
-def _next_due(account: Account, rotation: Rotation | None) -> datetime | None:
-    """Give the next due time where a rotation has just completed."""
-    if rotation is None or rotation.outcome != "completed" or rotation.closed_at is None:
-        return None
-    return schedule.next_due(account, rotation.closed_at)
-
-
-def _first_due(
-    account: Account, world: Observation, current_since: datetime | None
-) -> datetime | None:
-    """Give when an account is due that never was: at once, where consumers have nothing yet."""
-    if world.entry_is_new:
-        return world.seen_at
-    return schedule.next_due(account, current_since) if current_since else None

@@ -16,30 +16,48 @@ from rotator.model import Account
 
 #: First and longest wait after failures in a row.
 FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(minutes=5), timedelta(hours=6)
+#: Nothing is tried again later than this: a time beyond was told by a clock that was ahead.
+LONGEST_RETRY = LONGEST_BACKOFF * 5 / 4
 #: Likewise while Vonage or Vault does not answer: to find it back soon, without a storm.
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=5)
 #: Likewise between two tries to reach a hook.
 FIRST_HOOK_BACKOFF, LONGEST_HOOK_BACKOFF = timedelta(seconds=30), timedelta(hours=1)
+LONGEST_HOOK_RETRY = LONGEST_HOOK_BACKOFF * 5 / 4
 
 
-def next_due(account: Account, after: datetime) -> datetime:
-    """Give the account's next due time, counted from `after`, its jitter included (UTC).
+def next_due(account: Account, created_at: datetime) -> datetime:
+    """Return when an account is due whose current secret was made then, with its jitter (UTC).
 
-    `after` is when its current secret was made or its last rotation completed. The jitter is
-    spread over accounts and occasions, and the same each time it is asked for. The due time is in
-    one of the policy's windows; what comes due while they are closed is spread over the next one.
+    Depends on nothing else than the secret's creation, the policy and the account's name. The
+    jitter is spread over accounts and occasions. The due time is in one of the policy's windows;
+    what comes due while they are closed is spread over the next one.
     """
     policy = account.policy
     if policy.cron is not None:
-        local = after.astimezone(ZoneInfo(policy.timezone))
-        base = next(filter(_exists, CronSim(policy.cron, local))).astimezone(UTC)
+        base = _next_time(policy.cron, created_at.astimezone(ZoneInfo(policy.timezone)))
     else:
-        base = after.astimezone(UTC) + (policy.every or timedelta())
+        base = created_at.astimezone(UTC) + (policy.every or timedelta())
     delay = _fraction(f"{account.name} {base.isoformat()}") * policy.jitter
     opening = window.opens_at(policy, base + delay)
     if opening == base + delay or window.opens_at(policy, opening + delay) != opening + delay:
         return opening
     return opening + delay
+
+
+def _next_time(cron: str, local: datetime) -> datetime:
+    """Return the first time of `cron` after `local` that is not the one `local` was meant for.
+
+    A secret that is made for three o'clock is made a moment before it where Vonage's clock is
+    behind. It would be due again at once.
+    """
+    times = (time.astimezone(UTC) for time in CronSim(cron, local) if _exists(time))
+    first, second = next(times), next(times)
+    is_meant_for_it = first - local < min(_MOMENT, (second - first) / 2)
+    return second if is_meant_for_it else first
+
+
+#: Clocks that differ by less are taken to agree; see `rotator.vonage.dates`.
+_MOMENT = timedelta(minutes=2)
 
 
 def _exists(local: datetime) -> bool:
@@ -96,8 +114,13 @@ def next_check(name: str, seen_at: datetime, *, interval: timedelta) -> datetime
 def is_check_due(
     name: str, seen_at: datetime | None, *, interval: timedelta, now: datetime
 ) -> bool:
-    """Whether `next_check` has come. An account that was never seen is looked at now."""
-    return seen_at is None or next_check(name, seen_at, interval=interval) <= now
+    """Whether `next_check` has come. An account that was never seen is looked at now.
+
+    So is one that was seen only later, by a clock that was ahead.
+    """
+    if seen_at is None or seen_at > now:
+        return True
+    return next_check(name, seen_at, interval=interval) <= now
 
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)

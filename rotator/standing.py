@@ -115,10 +115,14 @@ class Standing:
     @property
     def due_from(self) -> datetime | None:
         """When a rotation may begin that is due; None where none is, or one has done its work."""
-        is_rotated = self.opened is not None and self.opened.verified_at is not None
-        if is_rotated or self.next_due_at is None:
+        rotation = self.rotation
+        if self.next_due_at is None or (self.opened and self.opened.verified_at):
             return None
-        return window.opens_at(self.account.policy, self.next_due_at)
+        due_at = self.next_due_at
+        if rotation and rotation.outcome == "completed" and rotation.closed_at:
+            # The last one's grace may have lasted longer: until its end, none could begin.
+            due_at = max(due_at, min(rotation.closed_at, self.now))
+        return window.opens_at(self.account.policy, due_at)
 
     @property
     def late_from(self) -> datetime | None:

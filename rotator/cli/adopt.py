@@ -92,6 +92,9 @@ def _sentences(adopted: "Adopted", path: str) -> list[str]:
     where = f"Vault {how} at {path}, version {version}"
     sentences = [f"adopted secret {secret} of {adopted.account}: {where}"]
     rotation = adopted.rotation
+    if adopted.ends_at:
+        at = words.moment(adopted.ends_at)
+        sentences.append(f"Vault removes that version by itself at {at} (`delete_version_after`)")
     if rotation and rotation.closed_at:
         sentences.append(f"rotation {rotation.id} is over: {rotation.error_code}")
     elif rotation:

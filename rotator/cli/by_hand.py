@@ -51,6 +51,8 @@ class View:
     expendable_ids: frozenset[str]
     #: What an operator adopted, and no rotation has replaced since: Vault holds it, or did.
     adopted_id: str | None = None
+    #: When Vault removes its value by itself; None for never.
+    ends_at: datetime | None = None
 
     @classmethod
     def of(cls, account: Account, sight: Sight) -> "View":
@@ -78,6 +80,7 @@ class View:
             rotation=world.rotation,
             expendable_ids=world.expendable_ids,
             adopted_id=world.adopted_id,
+            ends_at=world.current.ends_at if world.current else None,
         )
 
     def role(self, secret_id: str) -> str:

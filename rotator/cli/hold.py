@@ -55,8 +55,26 @@ def hold(
         output.say(f"note: {_what_becomes_of(rotation, freeze=freeze)}")
 
 
-def release(context: typer.Context, name: Name, as_json: Json = False) -> None:
-    """End the hold of an account. It is due again as if it had not been held."""
+def release(
+    context: typer.Context,
+    name: Name,
+    lease: Annotated[
+        bool,
+        typer.Option(
+            "--lease", help="end the lease of a process that is dead instead, and leave the hold"
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """End the hold of an account. It is due again as if it had not been held.
+
+    With --lease, end the right of another process to work on the account, which ends by itself
+    some minutes after that process has died. Only for who knows that it is dead: a request that
+    it has sent may still arrive. One that runs on this machine keeps its lease.
+    """
+    if lease:
+        _end_lease(context, name, as_json=as_json)
+        return
     session = Session.of(context)
     settings = session.settings()
     settings.account(name)
@@ -68,6 +86,20 @@ def release(context: typer.Context, name: Name, as_json: Json = False) -> None:
         output.write(f"{name} is released; it was held: {before}")
     else:
         output.write(f"{name} is not held")
+
+
+def _end_lease(context: typer.Context, name: str, *, as_json: bool) -> None:
+    session = Session.of(context)
+    settings = session.settings()
+    settings.account(name)
+    with session.wiring(settings, offline=True) as wiring:
+        owner = wiring.book.end_lease(name, by=login_name(), now=datetime.now(UTC))
+    if as_json:
+        output.write_json({"account": name, "lease": None, "was": owner})
+    elif owner:
+        output.write(f"the lease on {name} is ended; process {owner} had it")
+    else:
+        output.write(f"nobody has a lease on {name}")
 
 
 def _document(name: str, hold: Hold | None, before: Hold | None) -> dict[str, Any]:

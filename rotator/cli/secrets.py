@@ -194,6 +194,8 @@ def _danger(view: "View", secret_id: str) -> str | None:
         return f"which secret Vault holds is not certain, so {secret_id} may be in use"
     if not view.is_live:
         return f"Vonage refuses the value that Vault holds, so {secret_id} may be what still works"
+    if view.ends_at:
+        return f"Vault removes its value by itself at {words.moment(view.ends_at)}"
     if secret_id == view.adopted_id:
         return f"secret {secret_id} was adopted last: a standby of Vault that lags may hide it"
     if rotation and secret_id in (rotation.predecessor_id, rotation.new_id):

@@ -61,9 +61,12 @@ class Crew:
         thread.start()
 
     def is_put_off(self, name: str) -> bool:
-        """Whether account `name` ended in an error that nobody foresaw, and has to wait."""
-        retry_at = self._retry_at.get(name)
-        return retry_at is not None and datetime.now(UTC) < retry_at
+        """Whether account `name` ended in an error that nobody foresaw, and has to wait.
+
+        So does one that was not due after all, by Vonage's clock.
+        """
+        retry_at, now = self._retry_at.get(name), datetime.now(UTC)
+        return retry_at is not None and now < retry_at <= now + schedule.LONGEST_RETRY
 
     def join(self, deadline: float) -> bool:
         """Wait for all passes to end, until `deadline` at most; give whether they did."""
@@ -83,20 +86,25 @@ class Crew:
         self, account: Account, attempt: Callable[[], Report], then: Callable[[], None]
     ) -> None:
         try:
-            self._tell(attempt())
+            report = attempt()
+            self._tell(report)
+            if report.outcome is Outcome.IDLE:
+                self._put_off(account, failures=1)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
             _log.error("unexpected error", account=account.name, exc_info=error)
             # The ledger did not hear of it, so that it would be tried again at once.
             failures = self._failures[account.name] = self._failures.get(account.name, 0) + 1
-            self._retry_at[account.name] = schedule.retry_at(
-                account.name, failures, datetime.now(UTC)
-            )
+            self._put_off(account, failures)
         finally:
             with self._lock:
                 self._running.pop(account.name, None)
             then()
             with self._lock:
                 self._threads.discard(threading.current_thread())
+
+    def _put_off(self, account: Account, failures: int) -> None:
+        now = datetime.now(UTC)
+        self._retry_at[account.name] = schedule.retry_at(account.name, failures, now)
 
     def _tell(self, report: Report) -> None:
         """Log what became of a pass; the same failure again is not news."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from rotator import schedule
 from rotator.daemon.crew import Crew
 from rotator.daemon.health import Health
 from rotator.errors import RotatorError, StoreUnavailable
@@ -49,6 +50,8 @@ class Poll:
         #: Due accounts that no worker was free for yet, the longest due first.
         self._backlog: list[str] = []
         self._is_over = False
+        #: The recorded due times are by this configuration.
+        self._is_scheduled = False
         #: Taken to claim from the backlog.
         self._claiming = threading.Lock()
 
@@ -60,6 +63,8 @@ class Poll:
         Raises:
             RotatorError: the ledger cannot be read.
         """
+        if not self._is_scheduled:
+            self._schedule()
         now, accounts = datetime.now(UTC), self._wiring.accounts
         busy = self._crew.busy_with
         due = [
@@ -70,6 +75,17 @@ class Poll:
             and not _waits(accounts[each.name], each.rotation, now)
         ]
         return [name for name in without_parents(due, accounts, busy) if name not in busy]
+
+    def _schedule(self) -> None:
+        """Have what is recorded of due times be what this configuration makes of them."""
+        accounts = self._wiring.accounts
+
+        def next_due(name: str, created_at: datetime) -> datetime | None:
+            return schedule.next_due(accounts[name], created_at) if name in accounts else None
+
+        if changed := self._wiring.book.reschedule(next_due):
+            _log.info("due times changed", accounts=changed)
+        self._is_scheduled = True
 
     def begin(self, names: Sequence[str]) -> None:
         """Claim the due of `names` and start work on them, if Vault can be used.

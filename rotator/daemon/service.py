@@ -17,6 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from rotator.config import Settings
 from rotator.daemon.balance import BalanceCheck
+from rotator.daemon.clock import ClockWatch
 from rotator.daemon.crew import Crew
 from rotator.daemon.discovery import Discovery
 from rotator.daemon.drift import DriftCheck
@@ -58,6 +59,7 @@ class Daemon:
         self._crew = Crew(health=self._health, on_report=self._front.reported)
         self._notifier = Notifier(environ)
         self._scheduler = BackgroundScheduler(timezone=UTC)
+        self._clock = ClockWatch()
         #: Taken by a job while it runs, and to replace the wiring.
         self._polling, self._looking = threading.Lock(), threading.Lock()
         #: What of the found subaccounts is managed; None for nothing yet.
@@ -96,6 +98,8 @@ class Daemon:
         while (order := self._next_order()) != "stop":
             if order:
                 self._reload()
+            elif self._clock.went_back():
+                self._begin_anew()
         return self._end()
 
     def _next_order(self) -> str | None:
@@ -234,6 +238,14 @@ class Daemon:
         self._poll.end()
         self._retired.append(self._wiring)
         self._equip(wiring)
+
+    def _begin_anew(self) -> None:
+        """Forget until when what is to be done was put off: by a clock that has been put back."""
+        _log.warning("clock put back")
+        with self._polling:
+            self._replace(self._wired(self._wiring.settings))
+            self._front.follow(self._wiring)
+        self._schedule()
 
     def _adopt_found(self) -> None:
         """Manage what was found below parents, by this daemon or another one.

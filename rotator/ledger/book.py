@@ -1,6 +1,6 @@
 """Writing the ledger: leases, and one commit for each step boundary."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -76,10 +76,14 @@ class Book:
         with writing(self._engine) as connection:
             row = locked(connection, name) or added(connection, name)
             now = clock_of(connection, now)
-            if _is_held(row, now):
-                message = f"process {_readable(row['lease_owner'])} is working on {name}"
-                raise Busy(message)
-            return self._take(connection, row, now)
+            if not _is_held(row, now):
+                return self._take(connection, row, now)
+            self._shorten(connection, row, now)
+        raise Busy(
+            f"process {_readable(row['lease_owner'])} is working on {name}",
+            hint="try again in a minute; its lease ends by itself if it died, and by `rotator "
+            f"release --lease {name}` where you know that it did",
+        )
 
     def due(self, now: datetime) -> list[due.Due]:
         """Give what is due, whoever is working on it, the longest first.
@@ -101,10 +105,35 @@ class Book:
         """
         with writing(self._engine) as connection:
             clock = clock_of(connection, now)
-            rows = due.lock_due(
-                connection, names, limit=limit, now=now, clock=clock, owner=self.owner
-            )
+            leases = due.leases(connection, names)
+            for lease in leases:
+                self._shorten(connection, lease, clock)
+            owners = {lease["lease_owner"] for lease in leases} - {self.owner}
+            dead = [owner for owner in owners if process.is_dead(owner)]
+            rows = due.lock_due(connection, names, limit=limit, now=now, clock=clock, dead=dead)
             return [self._take(connection, row, clock) for row in rows]
+
+    def reschedule(self, next_due: Callable[[str, datetime], datetime | None]) -> int:
+        """Bring what is recorded of due times in line with `next_due`; return how many changed.
+
+        That gets an account's name and when its current secret was made, and returns when it is
+        due, or None where it has no say in that. Accounts whose secret's age is not known keep
+        their time. Costs one read where nothing has changed.
+
+        Raises:
+            LedgerError: the ledger cannot be used; some may have been changed.
+        """
+        with reading(self._engine) as connection:
+            rows = connection.execute(_DUE_TIMES).all()
+        changes = [
+            {"of_name": name, "of_since": since, "next_due_at": due_at}
+            for name, since, known in rows
+            if (due_at := next_due(name, since)) and due_at != known
+        ]
+        for start in range(0, len(changes), _BATCH):
+            with writing(self._engine) as connection:
+                connection.execute(_CHANGED_DUE_TIME, changes[start : start + _BATCH])
+        return len(changes)
 
     @run_again
     def renew(self, lease: Lease, now: datetime) -> None:
@@ -134,6 +163,39 @@ class Book:
                 .where(tables.account.c.lease_owner == lease.owner)
                 .values(lease_owner=None, lease_expires_at=None)
             )
+
+    def end_lease(self, name: str, *, by: str, now: datetime) -> str | None:
+        """End the lease on account `name`; return who had it, None where nobody did.
+
+        For an operator who knows that its owner is dead. Should it live all the same, the fencing
+        token keeps it from writing anything more. Recorded with who did it.
+
+        Raises:
+            Busy: its owner is running on this machine.
+            LedgerError: it is not sure to be recorded.
+        """
+        with writing(self._engine) as connection:
+            locked_row = locked(connection, name)
+            if locked_row is None or locked_row["lease_owner"] is None:
+                return None
+            row, owner = dict(locked_row), locked_row["lease_owner"]
+            if process.is_alive(owner):
+                raise Busy(
+                    f"process {_readable(owner)} is running, and working on {name}",
+                    hint="stop it first: its lease then ends by itself",
+                )
+            draft = Draft(
+                event="lease-ended", step=None, detail={"by": by, "owner": _readable(owner)}
+            )
+            _set(
+                connection,
+                name,
+                lease_owner=None,
+                lease_expires_at=None,
+                fencing_token=row["fencing_token"] + 1,
+                **self._append(connection, row, [draft], None, now),
+            )
+        return _readable(owner)
 
     # -- What is known. --------------------------------------------------------------------
 
@@ -296,9 +358,20 @@ class Book:
             lease.account,
             lease_owner=lease.owner,
             lease_expires_at=self._expiry(now),
+            lease_seconds=lease.seconds,
             fencing_token=lease.token,
         )
         return lease
+
+    def _shorten(self, connection: Connection, row: RowMapping, now: datetime) -> None:
+        """Have a lease end no later than its length from now.
+
+        One that ends later was renewed while the clock was ahead. Its owner may live: it has as
+        long as ever to renew it, and nobody has to wait for the clock to get there.
+        """
+        length = timedelta(seconds=row["lease_seconds"] or self._lease_seconds)
+        if row["lease_expires_at"] and row["lease_expires_at"] > now + length:
+            _set(connection, row["name"], lease_expires_at=now + length)
 
     def _expiry(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self._lease_seconds)
@@ -368,7 +441,9 @@ def _seen(sighting: Sighting | None, row: tables.Row, now: datetime) -> tables.R
         "seen_at": now,
         "drift": sighting.drift,
     }
-    due_at = sighting.next_due_at or row["next_due_at"] or sighting.first_due_at
+    due_at = sighting.next_due_at or row["next_due_at"]
+    if sighting.first_due_at and not sighting.next_due_at:
+        due_at = min(due_at or sighting.first_due_at, sighting.first_due_at)
     # Left out where it stays: to set it to what it is has SQLite write its index.
     return values if due_at == row["next_due_at"] else values | {"next_due_at": due_at}
 
@@ -504,6 +579,18 @@ _STANDING = select(
 ).where(tables.account.c.name == _OF_NAME)
 _LEDGER_ID = select(tables.ledger.c.id)
 _CHANGED_ACCOUNT = update(tables.account).where(tables.account.c.name == _OF_NAME)
+#: In this order, so that two daemons that change the same rows do not wait for each other.
+_DUE_TIMES = (
+    select(tables.account.c.name, tables.account.c.current_since, tables.account.c.next_due_at)
+    .where(tables.account.c.current_since.is_not(None))
+    .order_by(tables.account.c.name)
+)
+#: Unless another secret has become the current one since.
+_CHANGED_DUE_TIME = _CHANGED_ACCOUNT.where(
+    tables.account.c.current_since == bindparam("of_since", type_=tables.Instant())
+)
+#: Due times that are changed in one transaction: others wait for it.
+_BATCH = 500
 _NEW_ENTRY = insert(tables.entry)
 _NEW_ROTATION = insert(tables.rotation)
 _CHANGED_ROTATION = update(tables.rotation).where(

@@ -64,7 +64,9 @@ class Deliveries:
         """
         with writing(self._engine) as connection:
             clock = clock_of(connection, now)
-            query = _due(hooks, due).where(_is_free(connection, clock)).limit(1)
+            longest_lease = longest + _SPARE
+            is_free = _is_free(connection, clock, longest_lease)
+            query = _due(hooks, due).where(is_free).limit(1)
             if accounts is not None:
                 query = query.where(_ROW.account.in_(accounts))
             if untold is not None:
@@ -73,7 +75,7 @@ class Deliveries:
             row = connection.execute(query.with_for_update(skip_locked=True)).mappings().first()
             if row is None:
                 return None
-            return self._take(connection, row, expiry=clock + longest + _SPARE)
+            return self._take(connection, row, expiry=clock + longest_lease)
 
     @run_again
     def settle(self, delivery: Delivery, reason: str | None, *, now: datetime) -> str | None:
@@ -214,7 +216,9 @@ _ROW = tables.delivery.c
 
 
 def _due(hooks: Collection[str], now: datetime) -> Select[Any]:
-    query = select(tables.delivery).where(_ROW.retry_at <= now, _ROW.hook.in_(hooks))
+    # A later time than any try is put off to was told by a clock that was ahead.
+    is_due = or_(_ROW.retry_at <= now, _ROW.retry_at > now + schedule.LONGEST_HOOK_RETRY)
+    query = select(tables.delivery).where(is_due, _ROW.hook.in_(hooks))
     return query.order_by(_ROW.retry_at, _ROW.account, _ROW.seq)
 
 
@@ -223,12 +227,18 @@ def _untold(event: Event) -> tuple[ColumnElement[bool], ...]:
     return _ROW.event == event.value, _ROW.reason.is_(None)
 
 
-def _is_free(connection: Connection, clock: datetime) -> ColumnElement[bool]:
-    """Whether nobody is at it, or only one who cannot record it any more."""
+def _is_free(connection: Connection, clock: datetime, longest: timedelta) -> ColumnElement[bool]:
+    """Whether nobody is at it, or only one who cannot record it any more.
+
+    A claim that ends later than twice the `longest` from now was made by a clock that was ahead.
+    """
     owners = select(_ROW.lease_owner).where(_ROW.lease_owner.is_not(None)).distinct()
     dead = [owner for owner in connection.execute(owners).scalars() if process.is_dead(owner)]
     return or_(
-        _ROW.lease_owner.is_(None), _ROW.lease_expires_at <= clock, _ROW.lease_owner.in_(dead)
+        _ROW.lease_owner.is_(None),
+        _ROW.lease_expires_at <= clock,
+        _ROW.lease_expires_at > clock + 2 * longest,
+        _ROW.lease_owner.in_(dead),
     )
 
 

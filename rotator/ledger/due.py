@@ -17,9 +17,16 @@ from sqlalchemy import (
     union,
 )
 
-from rotator.ledger import process, tables
+from rotator import schedule
+from rotator.ledger import tables
 from rotator.ledger.rows import from_row
-from rotator.model import LONGEST_GATE_WAIT, Rotation, Step
+from rotator.model import (
+    LONGEST_GATE_WAIT,
+    LONGEST_WINDOW_WAIT,
+    MOST_LEAD,
+    Rotation,
+    Step,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +40,7 @@ class Due:
 
 def due(connection: Connection, now: datetime) -> list[Due]:
     """Give all that is due, whoever is working on it, the longest first."""
-    times = {"of_now": now, "of_latest": now + LONGEST_GATE_WAIT}
+    times = _times(now)
     names = connection.execute(_DUE_NAMES, times).scalars()
     opened = connection.execute(_READY_ROTATIONS, times).mappings()
     rotations = {row["account"]: from_row(row) for row in opened}
@@ -47,19 +54,34 @@ def lock_due(  # noqa: PLR0913  # all but two by name
     limit: int,
     now: datetime,
     clock: datetime,
-    owner: str,
+    dead: Collection[str],
 ) -> Sequence[RowMapping]:
     """Give the rows of those of `names` that are due and free, the longest due first, locked.
 
-    Free is one whose lease has run out by `clock`, or is held by a process that is dead. `owner`
-    is this one. What others have locked is passed over.
+    Free is one whose lease has run out by `clock`, or is held by one of the `dead` processes.
+    What others have locked is passed over.
     """
-    among = {"of_names": [*names]}
-    owners = connection.execute(_OWNERS, among).scalars()
-    dead = [each for each in owners if each != owner and process.is_dead(each)]
-    times = {"of_now": now, "of_latest": now + LONGEST_GATE_WAIT, "of_clock": clock}
-    known = {"of_dead": dead, "at_most": limit}
-    return connection.execute(_DUE_AND_FREE, among | times | known).mappings().all()
+    known = {"of_names": [*names], "of_clock": clock, "of_dead": [*dead], "at_most": limit}
+    return connection.execute(_DUE_AND_FREE, known | _times(now)).mappings().all()
+
+
+def leases(connection: Connection, names: Collection[str]) -> Sequence[RowMapping]:
+    """Give the leases that are held on accounts of these names, whether they have ended or not."""
+    return connection.execute(_LEASES, {"of_names": [*names]}).mappings().all()
+
+
+def _times(now: datetime) -> dict[str, datetime]:
+    """Give the times that statements compare with: none waits for longer than it can be meant to.
+
+    A later time was told by a clock that was ahead then, and has been put right.
+    """
+    return {
+        "of_now": now,
+        "of_latest": now + LONGEST_GATE_WAIT,
+        "of_latest_window": now + LONGEST_WINDOW_WAIT,
+        "of_latest_retry": now + schedule.LONGEST_RETRY,
+        "of_latest_grace": now + MOST_LEAD,
+    }
 
 
 def _is_due(among: BindParameter[Sequence[str]] | None = None) -> ColumnElement[bool]:
@@ -71,7 +93,7 @@ def _is_due(among: BindParameter[Sequence[str]] | None = None) -> ColumnElement[
     """
     account, rotation = tables.account.c, tables.rotation.c
     waiting = _OPEN_ROTATIONS.where(
-        rotation.account == account.name, or_(rotation.delete_due_at > _NOW, _waits_at_gate())
+        rotation.account == account.name, or_(_waits_in_grace(), _waits_at_gate())
     )
     come = select(account.name).where(account.next_due_at <= _NOW, ~waiting.exists())
     ready = select(rotation.account).where(rotation.closed_at.is_(None), _is_ready())
@@ -85,7 +107,7 @@ def _is_due(among: BindParameter[Sequence[str]] | None = None) -> ColumnElement[
     return and_(
         account.name.in_(union(come, ready)),
         or_(account.hold_reason.is_(None), is_finished),
-        or_(account.retry_at.is_(None), account.retry_at <= _NOW),
+        or_(account.retry_at.is_(None), account.retry_at <= _NOW, account.retry_at > _LATEST_RETRY),
     )
 
 
@@ -102,36 +124,43 @@ def _is_free() -> ColumnElement[bool]:
 def _is_ready() -> ColumnElement[bool]:
     """Whether a rotation has no grace and no gate to wait for."""
     due_at, gate_at = tables.rotation.c.delete_due_at, tables.rotation.c.gate_retry_at
-    is_out_of_grace = or_(due_at.is_(None), due_at <= _NOW)
+    is_out_of_grace = or_(due_at.is_(None), not_(_waits_in_grace()))
     return and_(is_out_of_grace, or_(gate_at.is_(None), not_(_waits_at_gate())))
 
 
-def _waits_at_gate() -> ColumnElement[bool]:
-    """Whether a gate is not to be asked again yet, or a window not to be looked for.
+def _waits_in_grace() -> ColumnElement[bool]:
+    """Whether a grace is not over; one that is to begin only later is looked at."""
+    rotation = tables.rotation.c
+    return and_(rotation.delete_due_at > _NOW, rotation.verified_at <= _LATEST_GRACE)
 
-    No gate waits for longer than it was meant to from now: a later time was told by a clock that
-    was ahead then, and has been put right.
-    """
+
+def _waits_at_gate() -> ColumnElement[bool]:
+    """Whether a gate is not to be asked again yet, or a window not to be looked for."""
     gate, retry_at = tables.rotation.c.gate, tables.rotation.c.gate_retry_at
-    return and_(retry_at > _NOW, or_(gate.is_(None), retry_at <= _LATEST))
+    is_at_window = and_(gate.is_(None), retry_at <= _LATEST_WINDOW)
+    return and_(retry_at > _NOW, or_(is_at_window, retry_at <= _LATEST))
 
 
 # -- Statements, put together once: that takes longer than to execute them. ------------------
 
 _NOW = bindparam("of_now", type_=tables.Instant())
-#: When a gate is asked again at the latest that was asked just now.
+#: When a gate is asked again at the latest that was asked just now; and what else `_times` has.
 _LATEST = bindparam("of_latest", type_=tables.Instant())
+_LATEST_WINDOW = bindparam("of_latest_window", type_=tables.Instant())
+_LATEST_RETRY = bindparam("of_latest_retry", type_=tables.Instant())
+_LATEST_GRACE = bindparam("of_latest_grace", type_=tables.Instant())
 _OPEN_ROTATIONS = select(tables.rotation).where(tables.rotation.c.closed_at.is_(None))
 _READY_ROTATIONS = _OPEN_ROTATIONS.where(_is_ready())
 _LONGEST_FIRST = tables.account.c.next_due_at, tables.account.c.name
 _DUE_NAMES = select(tables.account.c.name).where(_is_due()).order_by(*_LONGEST_FIRST)
 _NAMES: BindParameter[Sequence[str]] = bindparam("of_names", expanding=True)
 _AMONG_NAMES = tables.account.c.name.in_(_NAMES)
-_OWNERS = (
-    select(tables.account.c.lease_owner)
-    .where(_AMONG_NAMES, tables.account.c.lease_owner.is_not(None))
-    .distinct()
-)
+_LEASES = select(
+    tables.account.c.name,
+    tables.account.c.lease_owner,
+    tables.account.c.lease_expires_at,
+    tables.account.c.lease_seconds,
+).where(_AMONG_NAMES, tables.account.c.lease_owner.is_not(None))
 _DUE_AND_FREE = (
     select(tables.account.c.name, tables.account.c.fencing_token)
     .where(_AMONG_NAMES, _is_due(_NAMES), _is_free())

@@ -39,6 +39,15 @@ def is_dead(owner: str) -> bool:
     return now_started is not None and now_started != started
 
 
+def is_alive(owner: str) -> bool:
+    """Whether `owner`, as `this_process` names it, certainly runs on this machine."""
+    here = f"{_place()}/"
+    pid_text, _, started = owner.removeprefix(here).partition("/")
+    if not owner.startswith(here) or "?" in owner or not pid_text.isdecimal():
+        return False
+    return _start_time(int(pid_text)) == started
+
+
 def _place() -> str:
     """Name what a pid has its meaning in."""
     return f"{socket.gethostname()}/{_boot_id()}/{_pid_namespace()}"

@@ -41,6 +41,9 @@ def records_of(connection: Connection, names: Sequence[str]) -> dict[str, Accoun
     known = {row["name"]: row for row in accounts.mappings()}
     rotations = connection.execute(_some(_LAST_ROTATIONS, names)).mappings()
     last = {row["account"]: row for row in rotations}
+    # The open one comes last, though a clock that was ahead opened another one later.
+    opened = connection.execute(_some(_OPEN_ROTATIONS, names)).mappings()
+    last |= {row["account"]: row for row in opened}
     return {name: _record(name, known.get(name), last.get(name)) for name in names}
 
 
@@ -68,8 +71,11 @@ _LAST_ROTATIONS = (
     select(tables.rotation)
     .join(tables.account, _ROTATION.account == tables.account.c.name)
     .where(_ROTATION.opened_at == _LAST_OPENED_AT)
-    # Of two that were opened in the same microsecond, the one that is open comes last.
-    .order_by(_ROTATION.closed_at.is_(None))
+)
+_OPEN_ROTATIONS = (
+    select(tables.rotation)
+    .join(tables.account, _ROTATION.account == tables.account.c.name)
+    .where(_ROTATION.closed_at.is_(None))
 )
 
 

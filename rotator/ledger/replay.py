@@ -309,6 +309,7 @@ _OF_STEP: Mapping[tuple[str, str | None], _Reader] = {
     ("done", Step.CREATE): _creates,
     ("learned", Step.CREATE): _learns,
     ("learned", Step.PUSH): _learns,
+    ("learned", Step.VERIFY): _learns,
     ("learned", Step.OPEN): _replaces,
     ("intent", Step.PUSH): _pushes,
     ("rejected", Step.PUSH): _pushes_not,

@@ -84,6 +84,8 @@ account = Table(
     #: Who may work on the account, until when, and how often that has changed.
     Column("lease_owner", Text),
     Column("lease_expires_at", Instant),
+    #: How long it lasts from each renewal: it cannot end later than that from now.
+    Column("lease_seconds", Double),
     Column("fencing_token", BigInteger, nullable=False, server_default="0"),
     #: Sequence number and hash of the account's newest entry.
     Column("chain_seq", BigInteger, nullable=False, server_default="0"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
 from rotator.errors import UnexpectedEntry
-from rotator.model import Account, CurrentEntry, Note, PendingEntry, SecretValue
+from rotator.model import EARLIEST, LATEST, Account, CurrentEntry, Note, PendingEntry, SecretValue
 from rotator.ports import StoredCurrent, StoredPending
 
 #: The field of the current entry that is rotator's.
@@ -126,14 +126,15 @@ def _is_text(found: object) -> TypeGuard[str]:
 
 
 def _moment(found: object) -> datetime | None:
-    """Read a time with an offset."""
+    """Read a time with an offset, of a year that can be meant."""
     if not isinstance(found, str):
         return None
     try:
         moment = datetime.fromisoformat(found)
-        return moment.astimezone(UTC) if moment.tzinfo else None
-    except (ValueError, OverflowError):  # the latter for the first day of year 1, say
+    except ValueError:
         return None
+    is_real = moment.tzinfo is not None and EARLIEST <= moment <= LATEST
+    return moment.astimezone(UTC) if is_real else None
 
 
 def _written(moment: datetime) -> str:

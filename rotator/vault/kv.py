@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 from rotator.errors import MountUnusable, StoreUnavailable, UnexpectedEntry
+from rotator.model import LATEST, believable
+from rotator.ports import Written
 from rotator.vault.call import Call
 from rotator.vault.connection import Connection
 from rotator.vault.patience import Patience
@@ -23,6 +26,8 @@ class Version:
     number: int
     #: None where nothing is in it: it was deleted, destroyed, or never was.
     fields: Mapping[str, Any] | None = field(repr=False)
+    #: When Vault removes it by itself, or removed it; None for never.
+    ends_at: datetime | None = None
 
 
 _NOTHING = Version(number=0, fields=None)
@@ -68,8 +73,8 @@ class KvMount:
         cas: int,
         *,
         before_send: Callable[[], object] | None = None,
-    ) -> int:
-        """Write a version if `cas` is the newest, and return its number.
+    ) -> Written:
+        """Write a version if `cas` is the newest.
 
         Raises:
             CheckAndSetLost: `cas` is not the newest.
@@ -89,10 +94,11 @@ class KvMount:
             raise _not_version_2(self._mount)
         if answer.status == HTTPStatus.NOT_FOUND:
             raise UnexpectedEntry(f"Vault takes no entry at {self.shown(path)}")
-        number = _number(answer.part("data", dict))
+        metadata = answer.part("data", dict)
+        number = _number(metadata)
         if number is None:
             raise StoreUnavailable(f"Vault does not say what it wrote: {call}")
-        return number
+        return Written(version=number, ends_at=_end(metadata))
 
     def destroy(
         self,
@@ -147,13 +153,13 @@ class KvMount:
         number = _number((data or {}).get("metadata"))
         if data is None or number is None:
             raise _not_version_2(self._mount)
-        fields = data.get("data")
+        fields, ends_at = data.get("data"), _end(data.get("metadata"))
         # With a 404 even where destroyed, which hvac tells apart from deleted.
         if fields is None or answer.status == HTTPStatus.NOT_FOUND:
-            return Version(number=number, fields=None)
+            return Version(number=number, fields=None, ends_at=ends_at)
         if not isinstance(fields, dict):
             raise UnexpectedEntry(f"the entry at {self.shown(path)} is not an object")
-        return Version(number=number, fields=fields)
+        return Version(number=number, fields=fields, ends_at=ends_at)
 
 
 def _number(metadata: object) -> int | None:
@@ -161,6 +167,21 @@ def _number(metadata: object) -> int | None:
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         return None
     return number
+
+
+def _end(metadata: object) -> datetime | None:
+    """Read when a version ends by itself: `deletion_time`, which is empty for never.
+
+    What cannot be read is some time all the same: a version that may end is not relied on.
+    """
+    told = metadata.get("deletion_time") if isinstance(metadata, dict) else None
+    if told in (None, ""):
+        return None
+    try:
+        at = datetime.fromisoformat(str(told))
+    except ValueError:
+        return LATEST
+    return believable(at if at.tzinfo else at.replace(tzinfo=UTC))
 
 
 def _not_version_2(mount: str) -> MountUnusable:

@@ -1,11 +1,13 @@
 """The store that the engine asks: the current and the pending entries in Vault."""
 
+from dataclasses import replace
+
 from rotator.errors import VersionMissing
 from rotator.model import Account, Note, PendingEntry, SecretValue
-from rotator.ports import BeforeSend, Store, StoredCurrent, StoredPending
+from rotator.ports import BeforeSend, Store, StoredCurrent, StoredPending, Written
 from rotator.vault.connection import Connection
 from rotator.vault.entry import current_fields, current_of, pending_fields, pending_of
-from rotator.vault.kv import KvMount
+from rotator.vault.kv import KvMount, Version
 from rotator.vault.mount import check_mount
 
 #: How many versions are cleared. Vault keeps that many unless it is told otherwise; where it
@@ -37,12 +39,12 @@ class KvStore(Store):
     def read_current(self, account: Account) -> StoredCurrent | None:
         """Read the newest version of the current entry; None where nothing is in it."""
         found = self._kv.newest("read-current", account.vault_path)
-        return None if found.fields is None else current_of(account, found.number, found.fields)
+        return None if found.fields is None else _current(account, found)
 
     def read_base(self, account: Account) -> StoredCurrent:
         """Read what a write would replace, which may be nothing."""
         found = self._kv.newest("read-current", account.vault_path)
-        return current_of(account, found.number, found.fields or {})
+        return _current(account, found)
 
     def read_version(self, account: Account, version: int) -> StoredCurrent:
         """Read exactly `version`, asking again until it is there or the time is up."""
@@ -53,7 +55,7 @@ class KvStore(Store):
                 continue
             if found is None or found.fields is None:
                 raise self._missing(account, version, gone=found is not None)
-            return current_of(account, version, found.fields)
+            return _current(account, found)
 
     def write_current(
         self,
@@ -63,7 +65,7 @@ class KvStore(Store):
         note: Note,
         *,
         before_send: BeforeSend | None = None,
-    ) -> int:
+    ) -> Written:
         """Write `value` and `note` over `base`, keeping all its other fields."""
         fields = current_fields(account, base.fields, value, note)
         return self._kv.write(
@@ -79,7 +81,8 @@ class KvStore(Store):
         found = self._kv.newest("read-pending", account.pending_path)
         if found.fields is None:
             return StoredPending(version=found.number)
-        return pending_of(self._kv.shown(account.pending_path), found.number, found.fields)
+        pending = pending_of(self._kv.shown(account.pending_path), found.number, found.fields)
+        return replace(pending, ends_at=found.ends_at)
 
     def write_pending(
         self,
@@ -92,10 +95,12 @@ class KvStore(Store):
     ) -> StoredPending:
         """Write the pending entry over `base`."""
         fields = pending_fields(value, entry)
-        version = self._kv.write(
+        written = self._kv.write(
             "write-pending", account.pending_path, fields, base.version, before_send=before_send
         )
-        return StoredPending(version=version, entry=entry, value=value)
+        return StoredPending(
+            version=written.version, entry=entry, value=value, ends_at=written.ends_at
+        )
 
     def clear_pending(
         self, account: Account, upto: int, *, before_send: BeforeSend | None = None
@@ -113,3 +118,8 @@ class KvStore(Store):
     def _missing(self, account: Account, version: int, *, gone: bool) -> VersionMissing:
         why = "was deleted or destroyed" if gone else "did not appear in time"
         return VersionMissing(f"version {version} of {self._kv.shown(account.vault_path)} {why}")
+
+
+def _current(account: Account, found: Version) -> StoredCurrent:
+    stored = current_of(account, found.number, found.fields or {})
+    return replace(stored, entry=replace(stored.entry, ends_at=found.ends_at))

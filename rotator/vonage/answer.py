@@ -15,6 +15,7 @@ from json import JSONDecoder
 from typing import Any, NoReturn
 
 from rotator.errors import UnexpectedAnswer
+from rotator.model import believable
 from rotator.vonage.call import is_identifier
 
 #: Bytes of a body, as sent and unpacked. A full list of secrets is a hundredth of it.
@@ -176,12 +177,12 @@ def moment(document: Document, key: str) -> datetime:
     """Give the time at `key`, in UTC.
 
     Secrets have been seen with `Z`, subaccounts with milliseconds, and Vonage's own standard
-    prescribes `+00:00`. A time without an offset is taken for UTC.
+    prescribes `+00:00`. A time without an offset is taken for UTC, and one that cannot be meant
+    for the nearest that can.
     """
     value = document.get(key)
     if isinstance(value, str) and _MOMENT.match(value):
-        # OverflowError: the first day of year 1, east of Greenwich.
-        with suppress(ValueError, OverflowError):
+        with suppress(ValueError):
             parsed = datetime.fromisoformat(value)
-            return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+            return believable(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))
     raise strange(f"no time {key}")

@@ -88,9 +88,9 @@ class Transport:
                 "User-Agent": f"rotator/{_own_version()}",
             }
         )
-        #: The Date header of the answer that came last of those that had one, and when it came, by
-        #: the clock that nobody sets.
-        self._dated: tuple[str | None, float] = (None, 0.0)
+        #: The Date headers of the two answers that came last of those that had one, and when they
+        #: came, by the clock that nobody sets.
+        self._dated: tuple[tuple[str, float], ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -105,13 +105,14 @@ class Transport:
     @property
     def last_date(self) -> str | None:
         """The Date header that came last; None where no answer had one."""
-        return self._dated[0]
+        return self._dated[-1][0] if self._dated else None
 
     @property
     def clock_lead(self) -> timedelta:
-        """How far this machine's clock is ahead, by the last answer that told; see `Issuer`."""
-        date, came_at = self._dated
-        return lead(date, self._wall_clock() - (self._clock() - came_at))
+        """How far this machine's clock is ahead, by the last answers that told; see `Issuer`."""
+        now, wall = self._clock(), self._wall_clock()
+        leads = [lead(date, wall - (now - came_at)) for date, came_at in self._dated]
+        return max(leads, default=timedelta())
 
     def send(self, call: Call, read: Callable[[Answer], T]) -> T:
         """Send `call`, repeating it if it reads, and return what `read` makes of the answer.
@@ -172,7 +173,7 @@ class Transport:
         finally:
             response.close()
         if date := response.headers.get("Date"):
-            self._dated = date, self._clock()
+            self._dated = (*self._dated[-1:], (date, self._clock()))
         return Answer(status=response.status_code, headers=response.headers, body=body)
 
     def _request(self, call: Call) -> httpx.Request:

@@ -108,3 +108,24 @@ def test_what_cannot_be_recorded_changes_nothing(
     assert done.code == 2
     assert message in done.err
     assert desk.sql("SELECT count(*) FROM entry") == [(0,)]
+
+
+def test_an_operator_ends_the_lease_of_a_dead_process(desk: Desk) -> None:
+    """Who had it is said and recorded; the account is free at once."""
+    desk.run("status")
+    desk.rotate()
+    desk.sql(
+        "UPDATE account SET lease_owner = 'there/boot/ns/2/200', "
+        "lease_expires_at = '2999-01-01 00:00:00.000000', lease_seconds = 600"
+    )
+    busy = desk.run("rotate-now", "account-1")
+    ended = desk.run("release", "--lease", "account-1")
+    again = desk.run("release", "--lease", "account-1", "--json").json()
+    desk.rotate()
+
+    assert busy.code == 75
+    assert "`rotator release --lease account-1`" in busy.err
+    assert ended.out == "the lease on account-1 is ended; process 2 on there had it\n"
+    assert again == {"account": "account-1", "lease": None, "was": None}
+    assert "lease-ended" in desk.run("history", "account-1").out
+    assert desk.run("ledger", "verify").code == 0

@@ -16,9 +16,10 @@ from tests.contract.test_vault_policy import policy
 if TYPE_CHECKING:
     from tests.contract.server import Document, Server
 
+#: Each version that is written from then on is gone after a day.
+ENDING = {"delete_version_after": "24h"}
 RULES = {
     "custom_metadata": {"owner": "sms team"},
-    "delete_version_after": "768h0m0s",
     "max_versions": 9,
 }
 
@@ -47,8 +48,60 @@ def test_a_rotation_leaves_an_entrys_past_and_rules_alone(server: "Server", site
     assert {name: after[name] for name in RULES} == RULES
     assert {number: after["versions"][number] for number in "1234"} == before["versions"]
     assert after["current_version"] == 5
-    assert after["versions"]["5"]["deletion_time"], "as the entry's own rule says"
     assert server.data(path, 2) == {"api_secret": "soft-deleted", "note": "kept"}
+
+
+def test_nothing_is_deleted_while_the_current_version_ends_by_itself(
+    server: "Server", site: Site
+) -> None:
+    """Neither the predecessor nor the pending value; once it is written anew, all goes on."""
+    path = site.account.vault_path
+    server.call("POST", f"secret/metadata/{path}", ENDING)
+    engine = site.begin(GivenToken(server.issue_token(policy())))
+    refused = site.attempt(engine)
+    again = site.attempt(engine)
+    kept = len(site.secrets()), server.data(site.account.pending_path) is not None
+    server.call("POST", f"secret/metadata/{path}", {"delete_version_after": "0s"})
+    server.write(path, dict(server.data(path) or {}))
+    report = site.attempt(engine)
+
+    for each in (refused, again):
+        assert each.error is not None
+        assert (each.outcome, each.error.code) == (Outcome.REFUSED, "version-ends")
+    assert kept == (2, True)
+    assert report.outcome is Outcome.COMPLETED
+    site.check()
+    assert [secret.value for secret in site.secrets()] == [site.entry()["api_secret"]]
+
+
+def test_no_rotation_begins_from_a_version_that_ends(server: "Server", site: Site) -> None:
+    """What consumers read will be gone: an operator has to unset that first."""
+    path = site.account.vault_path
+    server.call("POST", f"secret/metadata/{path}", ENDING)
+    server.write(path, dict(server.data(path) or {}))
+    engine = site.begin(GivenToken(server.issue_token(policy())))
+    refused = site.attempt(engine)
+
+    assert refused.error is not None
+    assert refused.error.code == "version-ends"
+    assert (refused.rotation_id, len(site.secrets())) == (None, 1)
+
+
+def test_a_value_that_would_vanish_is_not_sent(server: "Server", site: Site) -> None:
+    """Where the pending entry ends by itself, the rotation is undone before Vonage hears of it."""
+    path = site.account.pending_path
+    server.call("POST", f"secret/metadata/{path}", ENDING)
+    engine = site.begin(GivenToken(server.issue_token(policy())))
+    refused = site.attempt(engine)
+    made = len(site.secrets())
+    server.call("POST", f"secret/metadata/{path}", {"delete_version_after": "0s"})
+    report = site.attempt(engine)
+
+    assert refused.error is not None
+    assert (refused.outcome, refused.error.code) == (Outcome.REFUSED, "version-ends")
+    assert made == 1
+    assert report.outcome is Outcome.COMPLETED
+    site.check_completed()
 
 
 def test_a_rotation_goes_on_from_a_deleted_pending_entry(server: "Server", site: Site) -> None:

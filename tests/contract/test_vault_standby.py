@@ -28,7 +28,7 @@ def store(vault: VaultSimulator, simulated_store: KvStore, account: Account) -> 
 def _push(store: KvStore, account: Account, value: SecretValue, note: Note) -> int:
     base = store.read_current(account)
     assert base is not None
-    return store.write_current(account, base, value, note)
+    return store.write_current(account, base, value, note).version
 
 
 def test_a_version_is_waited_for(vault: VaultSimulator, store: KvStore, account: Account) -> None:

@@ -60,6 +60,7 @@ def before_effect(world: World, effect: Effect, sender: Sender) -> None:
     """Judge a request that is about to leave."""
     _is_intended(world, effect, sender.token)
     _is_not_held(world, effect)
+    _lasts(world, effect)
     _is_not_anothers(world, effect)
     if isinstance(effect, DeleteSecret):
         _may_delete(world, effect.id, sender)
@@ -123,6 +124,18 @@ def _is_not_held(world: World, effect: Effect) -> None:
         raise Violation("I8", f"{effect} is sent, and the account is frozen")
     if hold and not (rotation and world.pushed == rotation.id):
         raise Violation("I8", f"{effect} is sent before the push, and the account is held")
+
+
+def _lasts(world: World, effect: Effect) -> None:
+    """Judge a request by what Vault removes by itself some day."""
+    if isinstance(effect, CreateSecret) and world.staged and world.staged.ends:
+        raise Violation("I11", "a value is sent, and its only copy ends by itself")
+    if not isinstance(effect, CreateSecret | WritePending | WriteCurrent):
+        kept, rotation = world.consumed, world.rotation
+        is_pushed = bool(rotation and world.pushed == rotation.id)
+        is_last_copy = isinstance(effect, DeleteSecret) or is_pushed
+        if kept and kept.ends and is_last_copy:
+            raise Violation("I11", f"{effect} is sent, and what consumers read ends by itself")
 
 
 def _is_not_anothers(world: World, effect: Effect) -> None:

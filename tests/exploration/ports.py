@@ -5,6 +5,7 @@ that nothing happened, and which that it may have.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -48,6 +49,7 @@ from rotator.ports import (
     Store,
     StoredCurrent,
     StoredPending,
+    Written,
 )
 from tests.exploration.entries import contradiction, read
 from tests.exploration.invariants import Violation
@@ -61,6 +63,7 @@ from tests.exploration.world import (
     Staged,
     WriteCurrent,
     WritePending,
+    end_of,
     when,
 )
 
@@ -208,14 +211,15 @@ class MemoryStore(Store):
         note: Note,
         *,
         before_send: BeforeSend,
-    ) -> int:
+    ) -> Written:
         """Write over `base`."""
         del account
         kept = Kept(value=value.reveal(), note=note, noted=value.reveal())
         is_by_hand = self._process.asked.adopts is not None
         effect = WriteCurrent(base=base.entry.version, kept=kept, is_by_hand=is_by_hand)
         self._write(effect, before_send)
-        return base.entry.version + 1
+        kept = replace(kept, ends="current" in self._world.ends)
+        return Written(version=base.entry.version + 1, ends_at=end_of(kept))
 
     def read_pending(self, account: Account) -> StoredPending:
         """Read what is pending."""
@@ -228,7 +232,9 @@ class MemoryStore(Store):
         if staged is None:
             return StoredPending(version=version)
         value = SecretValue(staged.value)
-        return StoredPending(version=version, entry=staged.entry, value=value)
+        return StoredPending(
+            version=version, entry=staged.entry, value=value, ends_at=end_of(staged)
+        )
 
     def write_pending(
         self,
@@ -243,7 +249,10 @@ class MemoryStore(Store):
         del account
         staged = Staged(value=value.reveal(), entry=entry)
         self._write(WritePending(base=base.version, staged=staged), before_send)
-        return StoredPending(version=base.version + 1, entry=entry, value=value)
+        staged = replace(staged, ends="pending" in self._world.ends)
+        return StoredPending(
+            version=base.version + 1, entry=entry, value=value, ends_at=end_of(staged)
+        )
 
     def clear_pending(self, account: Account, upto: int, *, before_send: BeforeSend) -> None:
         """Remove what is pending."""
@@ -491,5 +500,6 @@ def _stored(version: int, kept: Kept) -> StoredCurrent:
         intact=bool(kept.note and kept.note.matches(value)),
         has_value=True,
         api_key="abcd1234",
+        ends_at=end_of(kept),
     )
     return StoredCurrent(entry=entry, value=value, fields={})

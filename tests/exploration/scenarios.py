@@ -378,6 +378,27 @@ ADOPTED_FORGOTTEN = Scenario(
     bounds=Bounds(faults=0),
     may_refuse=True,
 )
+ENDING = Scenario(
+    name="an entry of which Vault removes each version by itself",
+    worlds=(
+        tidy(ends=frozenset({"current"})),
+        tidy(ends=frozenset({"pending"})),
+        tidy(ends=frozenset({"current", "pending"}), current=(replace(kept(FIRST), ends=True),)),
+        tidy(live=(FIRST, SECOND), closed=(undone(SECOND),), ends=frozenset({"pending"})),
+    ),
+    accounts=accounts(grace=GRACE),
+    may_refuse=True,
+)
+ENDING_TROUBLED = Scenario(
+    name="an entry that ends by itself, and a ledger that is restored",
+    worlds=(
+        tidy(ends=frozenset({"current"}), relapses=1),
+        tidy(ends=frozenset({"pending"}), relapses=1),
+    ),
+    accounts=accounts(),
+    bounds=Bounds(faults=0),
+    may_refuse=True,
+)
 #: Larger bounds: more goes wrong at once.
 LARGER = (
     FALTERING,
@@ -511,6 +532,8 @@ ALL = (
     ASTRAY_GRACE,
     REMEMBERED,
     REMEMBERED_STRANGER,
+    ENDING,
+    ENDING_TROUBLED,
     PATIENT,
     ADOPTED,
     ADOPTED_LATE,

@@ -180,6 +180,21 @@ def without_minding_what_rolls_off(*arguments: object, **named: object) -> Actio
     return action
 
 
+def without_minding_an_end(*arguments: object, **named: object) -> Action:
+    """Rely on what Vault is about to remove."""
+    account, world, request = arguments
+    current = world.current and replace(world.current, ends_at=None)  # type: ignore[attr-defined]
+    world = replace(world, current=current)  # type: ignore[type-var]
+    return decide(account, world, request, **named)  # type: ignore[arg-type]
+
+
+def without_minding_a_pending_end(*arguments: object, **named: object) -> Action:
+    """Send a value whose only copy Vault is about to remove."""
+    account, world, request = arguments
+    world = replace(world, pending_ends_at=None)  # type: ignore[type-var]
+    return decide(account, world, request, **named)  # type: ignore[arg-type]
+
+
 def without_telling(*arguments: object, **named: object) -> Action:
     """Delete the predecessor before anyone was told of the new secret."""
     action, rotation = _decided(arguments, named)
@@ -242,6 +257,8 @@ def without_asking_which_ledger(*arguments: object, **named: object) -> Action:
             without_minding_deletions, scenarios.REMEMBERED_STRANGER, marks=pytest.mark.slow
         ),
         (without_minding_what_rolls_off, scenarios.MEDDLED_FORGETFUL),
+        (without_minding_an_end, scenarios.ENDING),
+        (without_minding_a_pending_end, scenarios.ENDING),
         (without_telling, scenarios.GATED),
         (without_minding_a_freeze, scenarios.HELD),
         (without_finishing, scenarios.HELD),

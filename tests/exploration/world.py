@@ -50,6 +50,8 @@ class Kept:
     note: Note | None
     #: The value that the note was written with.
     noted: str | None
+    #: Vault removes it by itself some day.
+    ends: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,8 @@ class Staged:
 
     value: str
     entry: PendingEntry
+    #: Vault removes it by itself some day.
+    ends: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +183,8 @@ class World:
     #: How often the ledger may go back to what it was, and what it was.
     relapses: int = 0
     past: tuple[tuple[str, tuple[Rotation | None, tuple[Rotation, ...]]], ...] = ()
+    #: Of which entries Vault removes by itself what is written from now on: `current`, `pending`.
+    ends: frozenset[str] = frozenset()
     #: How often a read of Vault may be answered by a standby that lags, and what it has.
     lags: int = 0
     current_before: tuple[Kept | None, ...] | None = None
@@ -311,7 +317,7 @@ class World:
                 (self.jumps or self.astray) and rotation and rotation.verified_at and self.begun,
             ),
             (self.lags and self.current_before, self.lags and self.pending_before),
-            (self._is_resting_apart() and self.resting),
+            (self._is_resting_apart() and self.resting, self.ends),
         )
         return describe(parts)
 
@@ -391,6 +397,11 @@ def when(seconds: float) -> datetime:
     return EPOCH + timedelta(seconds=seconds)
 
 
+def end_of(version: Kept | Staged) -> datetime | None:
+    """Give when Vault removes a version by itself; None for never."""
+    return when(2 * BEGIN) if version.ends else None
+
+
 def apply(world: World, effect: Effect) -> None:
     """Do as asked.
 
@@ -406,12 +417,12 @@ def apply(world: World, effect: Effect) -> None:
             if base != len(world.current):
                 raise CheckAndSetLost
             world.current_before = world.current
-            world.current = (*world.current, kept)
+            world.current = (*world.current, replace(kept, ends="current" in world.ends))
         case WritePending(base=base, staged=staged):
             if base != len(world.pending):
                 raise CheckAndSetLost
             world.pending_before = world.pending
-            world.pending = (*world.pending, staged)
+            world.pending = (*world.pending, replace(staged, ends="pending" in world.ends))
         case ClearPending(upto=upto):
             world.pending_before = world.pending
             world.pending = (*(None for _ in world.pending[:upto]), *world.pending[upto:])

@@ -25,6 +25,12 @@ class Outsiders:
         """Revoke a secret in the dashboard."""
         self.world.vonage.revoke(self.accounts[name].api_key, secret_id)
 
+    def let_end(self, path: str, seconds: int) -> None:
+        """Have Vault remove what is written at `path` from now on so long after; 0 for never."""
+        mount = self.world.vault._mounts.versioned("secret")
+        key = mount.key(path, self.world.vault._clock())
+        key.rules.delete_version_after = seconds
+
     def drop_pending(self, name: str = NAME) -> None:
         """Remove the pending entry with all its versions by hand, if there is one."""
         mount = self.world.vault._mounts.versioned("secret")

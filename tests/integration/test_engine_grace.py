@@ -11,7 +11,7 @@ from rotator.actions import Wait
 from rotator.model import Outcome, Request, Step
 from rotator.sim import Fault
 from tests.harness.clock import START
-from tests.harness.scene import LEASE, NAME, Scene
+from tests.harness.scene import LEASE, NAME, Scene, code
 
 GRACE = timedelta(hours=24)
 NONE = timedelta()
@@ -353,6 +353,55 @@ def test_a_wait_that_could_not_be_ended_goes_on(tmp_path: Path) -> None:
         assert (first.outcome, second.outcome) == (Outcome.AWAITING_DELETION,) * 2
         assert len(scene.requests()) == before
         assert len(scene.secrets()) == 2
+
+
+def test_a_clock_that_was_ahead_lengthens_no_grace_by_that(tmp_path: Path) -> None:
+    """Once it is right, the grace begins anew: nothing is deleted early, nor months later."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.clock_lead = timedelta(days=60)
+        ahead = scene.attempt()
+        scene.clock_lead = NONE
+        scene.restart()
+        due = [each.name for each in scene.book.due(scene.clock.now())]
+        right = scene.resume()
+        begun = scene.rotation()
+        not_due = scene.book.due(scene.clock.now() + GRACE / 2)
+        scene.clock.advance(seconds=GRACE.total_seconds())
+        ended = scene.resume()
+
+        assert (ahead.outcome, right.outcome) == (Outcome.AWAITING_DELETION,) * 2
+        assert due == [NAME]
+        assert begun is not None
+        assert begun.verified_at == scene.clock.now() - GRACE
+        assert not_due == []
+        assert ended.outcome is Outcome.COMPLETED
+
+
+def test_by_a_clock_far_behind_no_rotation_with_a_grace_begins(tmp_path: Path) -> None:
+    """Put right, it would end the grace early; without a grace there is nothing to count."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.clock_lead = timedelta(days=-2)
+        refused = scene.attempt()
+        hurried = scene.attempt(grace=NONE)
+
+        assert code(refused) == "clock-behind"
+        assert hurried.outcome is Outcome.COMPLETED
+
+
+def test_a_clock_that_is_put_back_while_a_grace_begins_is_looked_at_again(tmp_path: Path) -> None:
+    """The grace does not begin by it, and does once it is right."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        put_back = partial(setattr, scene, "clock_lead", timedelta(days=-3))
+        scene.calls.plan("before", "store.read_version", 1, put_back)
+        refused = scene.attempt()
+        rotation = scene.rotation()
+        scene.clock_lead = NONE
+        right = scene.resume()
+
+        assert code(refused) == "clock-behind"
+        assert rotation is not None
+        assert rotation.verified_at is None
+        assert right.outcome is Outcome.AWAITING_DELETION
 
 
 @pytest.mark.parametrize("wait", [False, True])

@@ -132,16 +132,69 @@ def test_a_second_rotation_follows_the_note(tmp_path: Path) -> None:
         assert [secret.id for secret in scene.secrets()] == [second.new_secret_id]
 
 
-def test_the_next_due_time_counts_from_completion(tmp_path: Path) -> None:
-    """The ledger's account row has the new secret and the next due time."""
-    with Scene(tmp_path) as scene:
+def test_the_next_due_time_counts_from_the_secrets_creation(tmp_path: Path) -> None:
+    """The ledger's account row has the new secret and the next due time, also after its grace."""
+    with Scene(tmp_path, grace=timedelta(days=7)) as scene:
         report = scene.attempt()
+        [waiting] = scene.queries.accounts([NAME])
+        scene.clock.advance(days=9)
+        ended = scene.resume()
         [record] = scene.queries.accounts([NAME])
 
-        assert record.next_due_at == START + timedelta(days=30)
+        assert ended.outcome is Outcome.COMPLETED
+        assert waiting.next_due_at == record.next_due_at == START + timedelta(days=30)
         assert record.current_id == report.new_secret_id
         assert record.listed_ids == (report.new_secret_id,)
         assert (record.drift, record.hold) == (None, None)
+
+
+def test_after_a_grace_past_its_due_time_the_next_rotation_begins_at_once(tmp_path: Path) -> None:
+    """While it lasts, nothing is due but its end; then the secret in use is, by its age."""
+    with Scene(tmp_path, grace=timedelta(days=40)) as scene:
+        scene.attempt()
+        scene.clock.advance(days=35)
+        in_grace = scene.book.due(scene.clock.now())
+        scene.clock.advance(days=6)
+        first = scene.attempt(reason="due")
+        due = [each.name for each in scene.book.due(scene.clock.now())]
+        second = scene.attempt(reason="due")
+
+        assert in_grace == []
+        assert (first.outcome, due) == (Outcome.COMPLETED, [NAME])
+        assert second.outcome is Outcome.AWAITING_DELETION
+        assert second.old_secret_id == first.new_secret_id
+
+
+def test_a_young_secret_is_not_due_whatever_the_ledger_has(tmp_path: Path) -> None:
+    """A ledger that was restored learns how old the secret in use is, and nothing is rotated."""
+    with Scene(tmp_path) as scene:
+        scene.engine.refresh(scene.accounts[NAME])
+        kept = scene.keep_ledger()
+        scene.attempt()
+        scene.restore_ledger(kept)
+        listed = [secret.id for secret in scene.secrets()]
+        was_due = [each.name for each in scene.book.due(scene.clock.now())]
+        report = scene.attempt(reason="due")
+
+        assert was_due == [NAME]
+        assert report.outcome is Outcome.IDLE
+        assert [secret.id for secret in scene.secrets()] == listed
+        assert scene.book.due(scene.clock.now()) == []
+
+
+def test_a_clock_that_is_ahead_makes_nothing_due(tmp_path: Path) -> None:
+    """Vonage tells the time: what is older by this machine's clock alone is not rotated."""
+    with Scene(tmp_path) as scene:
+        scene.attempt()
+        scene.clock_lead = timedelta(days=60)
+        early = scene.attempt(reason="due")
+        scene.clock.advance(days=30)
+        late = scene.attempt(reason="due")
+
+        assert early.outcome is Outcome.IDLE
+        assert late.outcome is Outcome.COMPLETED
+        [record] = scene.queries.accounts([NAME])
+        assert record.next_due_at == START + timedelta(days=60)
 
 
 def test_nothing_to_resume_is_no_work(tmp_path: Path) -> None:

@@ -472,6 +472,7 @@ FIRST, NEXT = NOW + timedelta(days=1), NOW + timedelta(days=2)
         (None, FIRST, NEXT, NEXT),
         (LATER, None, None, LATER),
         (LATER, FIRST, None, LATER),
+        (FIRST, LATER, None, LATER),
         (LATER, None, NEXT, NEXT),
         (LATER, FIRST, NEXT, NEXT),
     ],
@@ -483,7 +484,7 @@ def test_which_due_time_is_kept(
     settled: datetime | None,
     expected: datetime | None,
 ) -> None:
-    """A settled due time replaces the recorded one; a first one only where there is none."""
+    """A settled due time replaces the recorded one; a first one only makes it earlier."""
     book = Book(database, lease_seconds=60)
     lease = book.claim("a", NOW)
     commit(book, lease, sighting=replace(SIGHTING, next_due_at=recorded))

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from rotator.errors import Busy
 from rotator.ledger import process, tables
@@ -18,6 +18,7 @@ from rotator.ports import Draft, Lease, Sighting
 from tests.harness.samples import NOW, rotation
 
 HOUR = timedelta(hours=1)
+DAY = 24 * HOUR
 QUARTER = timedelta(minutes=15)
 OPEN = rotation(account="a", opened_at=NOW - 48 * HOUR)
 
@@ -48,6 +49,28 @@ def test_what_is_due_is_claimed_once(book: Book) -> None:
     assert due(book) == []
     with pytest.raises(Busy):
         book.claim("a", NOW)
+
+
+def test_due_times_follow_the_configuration(database: Engine, book: Book) -> None:
+    """Those of accounts whose secret's age is known, and only where they differ."""
+    for name in "abcd":
+        put(book, name, NOW)
+    since = {"a": NOW - 40 * HOUR, "b": NOW - 30 * HOUR, "d": NOW - HOUR}
+    with database.begin() as connection:
+        for name, at in since.items():
+            is_name = tables.account.c.name == name
+            connection.execute(update(tables.account).where(is_name).values(current_since=at))
+    # Nobody here knows of d.
+    every = {"a": 40 * HOUR, "b": 31 * HOUR}
+
+    def next_due(name: str, created_at: datetime) -> datetime | None:
+        return created_at + every[name] if name in every else None
+
+    changed = [book.reschedule(next_due) for _ in range(2)]
+
+    assert changed == [1, 0]
+    assert due(book) == ["a", "c", "d"]
+    assert book.due(NOW + HOUR)[-1].name == "b"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +104,12 @@ def test_what_is_due_is_claimed_once(book: Book) -> None:
             replace(OPEN, verified_at=NOW - 25 * HOUR, gate="g", gate_retry_at=NOW + HOUR),
             True,
         ),
+        # Nor is a window waited for longer than one can be closed.
+        (None, replace(OPEN, gate_retry_at=NOW + 14 * DAY), False),
+        (None, replace(OPEN, gate_retry_at=NOW + 60 * DAY), True),
+        # A grace does not begin later than a clock that is believed can tell.
+        (NOW - HOUR, replace(OPEN, verified_at=NOW + DAY), False),
+        (NOW + HOUR, replace(OPEN, verified_at=NOW + 60 * DAY), True),
         # A closed one is history.
         (NOW + HOUR, replace(OPEN, closed_at=NOW - HOUR), False),
         (NOW, replace(OPEN, verified_at=NOW, closed_at=NOW - HOUR), True),
@@ -248,6 +277,14 @@ def test_a_failure_puts_the_next_try_off(database: Engine, book: Book, event: st
     assert NOW < first[1] < second[1]
     assert due(book) == []
     assert [each.account for each in book.claim_due(["a"], limit=1, now=second[1])] == ["a"]
+
+
+def test_a_next_try_that_a_clock_ahead_has_told_is_not_waited_for(book: Book) -> None:
+    """Nothing is put off for longer than seven hours and a half."""
+    put(book, "a", NOW)
+    passed(book, "failed", now=NOW + 60 * DAY)
+
+    assert due(book) == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -339,3 +339,88 @@ def test_a_holder_on_another_machine_is_waited_for(
 
     with pytest.raises(Busy):
         rival.claim("b", NOW)
+
+
+# -- A clock that was ahead, and an operator who knows. -------------------------------------
+
+
+FAR = timedelta(days=60)
+
+
+def put_forward(database: Engine) -> None:
+    """Let every lease end as if it were renewed while the clock was sixty days ahead."""
+    at = datetime.now(UTC) + FAR
+    with writing(database) as connection:
+        connection.execute(update(tables.account).values(lease_expires_at=at))
+
+
+@pytest.mark.parametrize("by", ["claim", "poll"])
+def test_a_lease_is_not_waited_for_longer_than_it_lasts(
+    database: Engine, book: Book, rival: Book, by: str
+) -> None:
+    """Its owner may live, and has its whole length from now on to renew it."""
+    now = datetime.now(UTC)
+    lease = book.claim("a", now)
+    put_forward(database)
+    if by == "claim":
+        with pytest.raises(Busy):
+            rival.claim("a", now)
+    else:
+        with writing(database) as connection:
+            connection.execute(update(tables.account).values(next_due_at=NOW))
+        assert rival.claim_due(["a"], limit=1, now=now) == []
+    _, until, token = owner_of(database)
+
+    assert until is not None
+    assert now < until < now + timedelta(seconds=120)
+    assert token == lease.token
+    append(book, lease)
+
+
+def test_a_lease_that_lasts_longer_is_another_configurations(database: Engine, book: Book) -> None:
+    """Its own length counts, not that of who looks at it; of an old one, only that is known."""
+    now = datetime.now(UTC)
+    Book(database, lease_seconds=6000, owner="there/boot/ns/2/200").claim("a", now)
+    with pytest.raises(Busy):
+        book.claim("a", now)
+    kept = owner_of(database)[1]
+    with writing(database) as connection:
+        connection.execute(update(tables.account).values(lease_seconds=None))
+    with pytest.raises(Busy):
+        book.claim("a", now)
+    shortened = owner_of(database)[1]
+
+    assert kept is not None
+    assert shortened is not None
+    assert shortened < now + timedelta(minutes=10) < kept
+
+
+def test_an_operator_ends_the_lease_of_a_process_that_is_dead(
+    database: Engine, book: Book, rival: Book
+) -> None:
+    """Who had it is told and recorded; should it live, it can write nothing more."""
+    nobody = book.end_lease("a", by="ann", now=NOW)
+    lease = rival.claim("a", NOW)
+    ended = book.end_lease("a", by="ann", now=NOW)
+    again = book.end_lease("a", by="ann", now=NOW)
+    with pytest.raises(LeaseLost):
+        append(rival, lease)
+    entries = list(Queries(database).entries("a"))
+
+    assert (nobody, ended, again) == (None, "2 on there", None)
+    assert [(entry.event, entry.detail) for entry in entries] == [
+        ("lease-ended", '{"by":"ann","owner":"2 on there"}')
+    ]
+    assert book.claim("a", NOW).token == lease.token + 2
+
+
+def test_the_lease_of_a_process_that_runs_is_not_ended(database: Engine, book: Book) -> None:
+    """It has to be stopped first: what it does would go on."""
+    here = Book(database, lease_seconds=60, owner=process.this_process())
+    lease = here.claim("a", NOW)
+    with pytest.raises(Busy, match=f"process {os.getpid()} on .* is running") as caught:
+        book.end_lease("a", by="ann", now=NOW)
+
+    assert caught.value.hint is not None
+    assert "stop it first" in caught.value.hint
+    append(here, lease)

@@ -111,6 +111,19 @@ def test_of_two_of_the_same_instant_the_open_one_is_the_last(
     assert queries.accounts(["a"])[0].last_rotation == opened
 
 
+def test_an_open_rotation_is_the_last_whatever_a_clock_has_told(
+    book: Book, queries: Queries
+) -> None:
+    """One that was opened by a clock that was ahead does not hide it."""
+    ahead = NOW + timedelta(days=60)
+    record(book, replace(ROTATION, id="r0", opened_at=ahead, closed_at=ahead, outcome="completed"))
+    record(book, replace(ROTATION, id="r1", opened_at=NOW, closed_at=None))
+
+    last = queries.accounts(["a"])[0].last_rotation
+    assert last is not None
+    assert last.id == "r1"
+
+
 def test_what_was_seen_when(database: Engine, book: Book, queries: Queries) -> None:
     """Of each account in the ledger, when it was last looked at; never, until it was."""
     append(book, "a")

@@ -107,6 +107,38 @@ def test_what_an_answer_told_counts_until_another_tells() -> None:
         assert transport.last_date == "Mon, 23 Nov 2026 07:28:00 GMT"
 
 
+def test_one_odd_date_neither_lengthens_a_grace_nor_is_waited_for_long() -> None:
+    """A clock is behind only where two answers say so; one that says it is ahead is asked again."""
+    began = datetime(2026, 11, 23, 7, 28, tzinfo=UTC).timestamp()
+    dates = (
+        *("Thu, 01 Jan 2099 00:00:00 GMT", None, "Thu, 01 Jan 2099 00:00:00 GMT", None),
+        *("Thu, 01 Jan 1970 00:00:00 GMT", None, None),
+    )
+    found = []
+    with (
+        VonageSimulator(clock=lambda: int(began) * 10**9) as dated,
+        Transport(
+            api_url=dated.url,
+            rest_url=dated.url,
+            timeout=60,
+            max_requests_per_second=1e6,
+            clock=lambda: 0.0,
+            wall_clock=lambda: began,
+        ) as transport,
+    ):
+        dated.add_account(KEY, SECRET, created_at=OLD)
+        secrets: Issuer = Secrets(transport)
+        for date in dates:
+            headers = {"Date": date} if date else {}
+            dated.faults.add(Fault("status", status=401, headers=headers))
+            with pytest.raises(CredentialRefused):
+                secrets.list_secrets(CREDENTIAL, KEY)
+            found.append(secrets.clock_lead.days)
+
+    # Only where nothing else is known, it counts at once: too far behind to begin anything.
+    assert found == [-26337, 0, 0, 0, 20780, 20780, 0]
+
+
 def test_the_life_of_a_secret(vonage: VonageSimulator, secrets: Secrets) -> None:
     """A secret is made, listed, read, used to authenticate, and the first one deleted with it."""
     issuer: Issuer = secrets

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -5,9 +6,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rotator import schedule
+from rotator.model import EARLIEST, LATEST, believable
 from tests.harness.samples import scheduled
 from tests.property.zones import CHANGES
 
+#: As long before it, a secret is not made for an occurrence.
+MOMENT = timedelta(minutes=2)
 HOURS = st.timedeltas(timedelta(hours=-72), timedelta(hours=72))
 TIMES = st.datetimes(
     datetime(2000, 1, 1),  # noqa: DTZ001  # hypothesis adds the zone
@@ -54,7 +58,8 @@ def test_a_daily_time_comes_once_a_day(
     cron = f"{wall.minute} {wall.hour} * * *"
     today = after.astimezone(zone).date()
     days = [today + timedelta(days=number) for number in range(-1, 4)]
-    expected = min(due for due in (occurrence(day, wall, zone) for day in days) if due > after)
+    dues = [occurrence(day, wall, zone) for day in days]
+    expected = min(due for due in dues if due >= after + MOMENT and due > after)
 
     assert schedule.next_due(scheduled(cron=cron, zone=name), after) == expected
 
@@ -66,16 +71,21 @@ def test_a_daily_time_comes_once_a_day(
     cron="*/5 0 * * *", zone="America/Asuncion", after=datetime(2000, 9, 30, 3, 59, tzinfo=UTC)
 )
 def test_cron_comes_later_and_misses_nothing(cron: str, zone: str, after: datetime) -> None:
-    """The due time is later than the last, and from any instant between the same one."""
+    """The due time is later than the last, and from any instant between the same one.
+
+    But for one that comes within a moment, which is the next one's.
+    """
     one = scheduled(cron=cron, zone=zone)
     due = schedule.next_due(one, after)
-    between = after + (due - after) / 2
+    early = due - MOMENT
+    following = schedule.next_due(one, due)
 
     assert due > after
     assert due.tzinfo is UTC
-    assert schedule.next_due(one, between) == due
-    assert schedule.next_due(one, due - timedelta(microseconds=1)) == due
-    assert schedule.next_due(one, due) > due
+    assert schedule.next_due(one, max(after, early - (early - after) / 2)) == due
+    assert following > due
+    if following - due > 2 * MOMENT:
+        assert schedule.next_due(one, due - timedelta(microseconds=1)) == following
 
 
 @given(every=DURATIONS, after=TIMES, jitter=DURATIONS, name=st.text(max_size=8))
@@ -95,6 +105,42 @@ def test_jitter_is_added_to_cron(cron: str, after: datetime, jitter: timedelta) 
     due = schedule.next_due(scheduled(cron=cron, jitter=jitter), after)
 
     assert plain <= due <= plain + jitter
+
+
+@given(
+    created=st.datetimes(timezones=st.just(UTC)),
+    cron=st.none() | CRONS,
+    every=DURATIONS,
+    jitter=DURATIONS,
+    window=st.sampled_from([(), ("sun 02:00-05:00",), ("22:00-04:00",)]),
+)
+@example(
+    created=datetime.min.replace(tzinfo=UTC),
+    cron=None,
+    every=timedelta(),
+    jitter=timedelta(),
+    window=("22:00-04:00",),
+)
+@example(
+    created=datetime.max.replace(tzinfo=UTC),
+    cron="* * * * *",
+    every=timedelta(),
+    jitter=timedelta(days=400),
+    window=(),
+)
+def test_any_creation_that_is_told_has_a_due_time(
+    created: datetime,
+    cron: str | None,
+    every: timedelta,
+    jitter: timedelta,
+    window: tuple[str, ...],
+) -> None:
+    """It depends on nothing else than creation, policy and name, and never leaves the calendar."""
+    one = scheduled(cron=cron, every=None if cron else every, jitter=jitter, window=window)
+    told = believable(created)
+
+    assert EARLIEST <= told <= LATEST
+    assert told <= schedule.next_due(one, told) == schedule.next_due(replace(one), told)
 
 
 @given(failures=st.integers(1, 10**6))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from structlog.testing import capture_logs
 
+from rotator.daemon.clock import ClockWatch
 from rotator.daemon.crew import Crew
 from rotator.daemon.health import Health
 from rotator.daemon.notify import Notifier
@@ -234,3 +235,19 @@ def test_the_watchdog_is_fed_twice_in_its_time(
 ) -> None:
     """If it is this process that it watches."""
     assert Notifier(environ).watchdog_seconds == seconds
+
+
+# -- The clock. ----------------------------------------------------------------------------
+
+
+def test_only_a_clock_that_is_put_back_is_noticed() -> None:
+    """Once each time; a clock that is steered, put forward, or that stood still, does no harm."""
+    wall, monotonic = [1000.0], [10.0]
+    watch = ClockWatch(wall=lambda: wall[0], monotonic=lambda: monotonic[0])
+    found = []
+    for later, counted in ((1, 1), (-5, 1), (3600, 1), (-3600, 1), (1, 1), (86_400, 0), (0, 0)):
+        wall[0] += later
+        monotonic[0] += counted
+        found.append(watch.went_back())
+
+    assert found == [False, False, False, True, False, False, False]

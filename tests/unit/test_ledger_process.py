@@ -147,3 +147,16 @@ def test_a_command_name_may_look_like_fields(hidden_proc: Path) -> None:
     (hidden_proc / str(os.getpid()) / "stat").write_text(f"1 (a) Z (b) S {fields}")
 
     assert process.this_process().endswith("/21")
+
+
+def test_only_a_process_that_certainly_runs_is_alive(child: subprocess.Popen[str]) -> None:
+    """Neither one that ended, nor one that has its pid now, nor one elsewhere."""
+    name = name_of(child)
+    place, started = name.rsplit("/", 1)
+    running = process.is_alive(name)
+    others = [f"{place}/{int(started) - 1}", f"x{name}", f"{place}/?", "somebody"]
+    child.kill()
+    child.wait()
+
+    assert running
+    assert not any(process.is_alive(other) for other in [*others, name])

@@ -25,6 +25,7 @@ from rotator.errors import (
     SecretRejected,
 )
 from rotator.model import CurrentEntry, Note, Observation, Request, Rotation, Secret, Step
+from rotator.ports import StoredPending, Written
 from tests.harness.samples import NOW
 from tests.unit.protocol.facts import ACCOUNT, CURRENT, GRACE, NEW, OLD, PENDING, QUIET, ROTATION
 
@@ -129,7 +130,7 @@ def test_a_staged_value_is_a_fresh_start() -> None:
         pending_refused_at=NOW,
         current_is_pending=True,
     )
-    world, draft = record.staged(seen, before, PENDING, 4)
+    world, draft = record.staged(seen, before, PENDING, StoredPending(version=4))
 
     assert (of(world).rejected, of(world).sent_at) == (False, None)
     assert (world.pending, world.pending_version) == (PENDING, 4)
@@ -183,7 +184,7 @@ def test_a_look_keeps_what_only_probing_tells() -> None:
 
 def test_only_who_staged_knows_that_nothing_was_sent() -> None:
     """Through any look that shows the same entry; of another's, only the ledger could tell."""
-    staged, _ = record.staged(WORLD, ROTATION, PENDING, 4)
+    staged, _ = record.staged(WORLD, ROTATION, PENDING, StoredPending(version=4))
     same = record.seen_again(staged, replace(WORLD, pending=PENDING))
     other = record.seen_again(staged, replace(WORLD, pending=replace(PENDING, rotation_id="r0")))
     found = record.seen_again(None, replace(WORLD, pending=PENDING))
@@ -214,7 +215,7 @@ def test_an_intent_to_push_records_which_version_is_pending() -> None:
 def test_a_pushed_value_is_the_current_one() -> None:
     """It works as of its last probe, and is what is pending."""
     seen = replace(WORLD, pending_live_at=LATER)
-    world, draft = record.pushed(seen, ROTATION, ACCOUNT, note=NOTE, version=8)
+    world, draft = record.pushed(seen, ROTATION, ACCOUNT, note=NOTE, written=Written(version=8))
 
     assert world.current == CurrentEntry(
         version=8, note=NOTE, intact=True, has_value=True, api_key="abcd1234"
@@ -261,6 +262,20 @@ def test_a_grace_begins_later_by_what_the_clock_is_behind(
     )
 
     assert (of(world).verified_at, of(world).grace) == (NOW + expected, grace)
+
+
+def test_a_grace_that_begins_anew_begins_now() -> None:
+    """By no clock does it begin later than a day from now."""
+    verified = replace(ROTATION, verified_at=NOW + timedelta(days=60))
+    found = [
+        record.redated(replace(WORLD, clock_lead=timedelta(days=-days)), verified, NOW)
+        for days in (-60, 0, 1, 60)
+    ]
+
+    assert [of(world).verified_at for world, _ in found] == [
+        *(NOW, NOW, NOW + timedelta(days=1), NOW + timedelta(days=1))
+    ]
+    assert {(draft.event, draft.step) for _, draft in found} == {("learned", Step.VERIFY)}
 
 
 def test_a_deletion_waits_for_no_gate_any_more() -> None:

@@ -94,6 +94,19 @@ def test_what_is_due_has_a_while_to_be_done() -> None:
     assert late.lateness == "due for 16m"
 
 
+def test_what_came_due_in_a_long_grace_is_due_from_its_end() -> None:
+    """No rotation could begin before: it is not late for that."""
+    long_due = {"next_due_at": NOW - 5 * DAY}
+    ended = replace(COMPLETED, closed_at=NOW - timedelta(minutes=1))
+
+    assert standing(**long_due, rotation=ended).due_from == NOW - timedelta(minutes=1)
+    assert standing(**long_due, rotation=ended).lateness is None
+    assert standing(**long_due, rotation=FAILED).due_from == NOW - 5 * DAY
+    # Its end was written by a clock that was ahead.
+    early = replace(COMPLETED, closed_at=NOW + DAY)
+    assert standing(**long_due, rotation=early).due_from == NOW
+
+
 @pytest.mark.parametrize(
     ("known", "late_from"),
     [

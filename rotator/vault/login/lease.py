@@ -57,6 +57,10 @@ class Standing:
     creation_ttl: float
 
 
+#: Seconds. No token lasts a century, and sums with the time must not leave the calendar.
+LONGEST = 36_500 * 86_400.0
+
+
 def granted(auth: Mapping[str, Any], now: float) -> Lease | None:
     """Read the `auth` of a login or a renewal; None where it holds no token.
 
@@ -93,4 +97,5 @@ def renewed(former: Lease, lease: Lease) -> Lease:
 def _seconds(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         return None
-    return float(value)
+    # Also where it is no number at all: a token that is said to last for ages is asked about again.
+    return float(value) if value < LONGEST else LONGEST

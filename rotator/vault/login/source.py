@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from rotator.errors import StoreError, StoreForbidden, StoreUnavailable, TokenRefused
 from rotator.vault.call import Call
 from rotator.vault.endpoint import Line
-from rotator.vault.login.lease import Lease, Standing, granted
+from rotator.vault.login.lease import LONGEST, Lease, Standing, granted
 from rotator.vault.transport import Answer
 
 _DENIED = frozenset({HTTPStatus.FORBIDDEN})
@@ -146,4 +146,4 @@ def _text(data: Mapping[str, Any], key: str) -> str:
 
 def _number(data: Mapping[str, Any], key: str) -> float:
     value = data.get(key)
-    return float(value) if isinstance(value, int | float) and value > 0 else 0.0
+    return float(min(value, LONGEST)) if isinstance(value, int | float) and value > 0 else 0.0

@@ -38,10 +38,16 @@ def names(event: Event, account: str) -> tuple[str, ...]:
     return hearing(HOOKS, event, account)
 
 
-def happen(book: Book, *drafts: Draft, name: str = "a", rotation: Rotation | None = None) -> None:
+def happen(
+    book: Book,
+    *drafts: Draft,
+    name: str = "a",
+    rotation: Rotation | None = None,
+    now: datetime = NOW,
+) -> None:
     """Record entries in one commit."""
-    lease = book.claim(name, NOW)
-    book.commit(lease, rotation=rotation, entries=drafts, sighting=None, now=NOW, last=True)
+    lease = book.claim(name, now)
+    book.commit(lease, rotation=rotation, entries=drafts, sighting=None, now=now, last=True)
 
 
 def claim(

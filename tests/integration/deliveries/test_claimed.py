@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from unittest.mock import patch
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from rotator.errors import Stopping
 from rotator.hooks.courier import Courier
 from rotator.ledger import deliveries as deliveries_module
+from rotator.ledger import tables
 from rotator.ledger.book import Book
 from rotator.ledger.database import open_database
 from rotator.ledger.deliveries import Deliveries
@@ -60,6 +61,29 @@ def test_a_delivery_is_one_process_s_until_its_lease_ends(
     assert late is None
     assert settled == "delivered"
     assert waiting(outbox) == []
+
+
+def test_what_a_clock_ahead_has_put_off_or_claimed_is_not_waited_for(
+    book: Book, outbox: Deliveries, database: Engine
+) -> None:
+    """A notice, a try and a claim from sixty days ahead are there to be had once it is right."""
+    ahead = NOW + 8 * WEEK
+    second = Deliveries(database, owner="second")
+    happen(book, COMPLETED, rotation=ROTATION, now=ahead)
+    with patch.object(deliveries_module, "clock_of", lambda _connection, now: now):
+        tried = claim(outbox, ahead)
+        assert tried
+        outbox.settle(tried, "no answer", now=ahead)
+        claimed = claim(outbox, NOW)
+        in_between = claim(second, NOW)
+        with database.begin() as connection:
+            connection.execute(update(tables.delivery).values(lease_expires_at=ahead))
+        taken = claim(second, NOW)
+
+    assert claimed
+    assert in_between is None
+    assert taken
+    assert taken.attempts == claimed.attempts + 1
 
 
 def test_a_failure_is_tried_again_ever_more_rarely(book: Book, outbox: Deliveries) -> None:

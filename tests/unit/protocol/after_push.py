@@ -4,13 +4,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from rotator.actions import Action, Clear, Close, Delete, Learn, Look, Verify, Wait
+from rotator.actions import Action, Clear, Close, Delete, Learn, Look, Redate, Verify, Wait
 from rotator.model import Request, Step
 from rotator.refusals import clock_ahead
 from tests.harness.samples import NOW
 from tests.unit.protocol.facts import (
     ALIEN,
     BOTH,
+    CURRENT,
     FREEZE,
     GRACE,
     HOLD,
@@ -24,6 +25,7 @@ from tests.unit.protocol.facts import (
     table,
 )
 
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 PUSHED = Facts().but(
     rotation=replace(
         ROTATION, sent_at=NOW, new_id="new", vault_version=8, pending_version=3, step=Step.PUSH
@@ -42,6 +44,11 @@ CHANGED: list[tuple[dict[str, Any], Action | str]] = [
     ({"current__has_value": False}, "drift"),
     ({"current__intact": False}, "drift"),
     ({"note__rotation_id": "r2"}, "drift"),
+    # Removed from Vault, by someone or by itself.
+    ({"current": None, "removed": replace(CURRENT, ends_at=NOW)}, "drift"),
+    # Vault will remove it: nothing is deleted, nor consumers told of it.
+    ({"current__ends_at": NOW + timedelta(days=9)}, "version-ends"),
+    ({"current__ends_at": NOW - timedelta(days=9)}, "version-ends"),
     # Not even what is wrong is looked into.
     ({"hold": FREEZE}, "held"),
     ({"hold": FREEZE, "current": None}, "held"),
@@ -59,6 +66,11 @@ VERIFYING = table(
     ({"rotation__vault_version": None}, Learn(new_id="new", vault_version=8)),
     ({"rotation__new_id": None}, Learn(new_id="new", vault_version=8)),
     ({"rotation__abort_code": "x"}, Verify(version=8)),
+    # No grace is counted by a clock that is too far behind to be believed.
+    ({"clock_lead": -DAY}, Verify(version=8)),
+    ({"clock_lead": -DAY - HOUR}, "clock-behind"),
+    ({"clock_lead": -DAY - HOUR, "rotation__grace": timedelta()}, Verify(version=8)),
+    ({"clock_lead": 60 * DAY}, Verify(version=8)),
     ({"hold": HOLD}, Verify(version=8)),
     ({"hold": HOLD, "rotation__vault_version": None}, Learn(new_id="new", vault_version=8)),
     *CHANGED,
@@ -69,6 +81,11 @@ CLEARING = table(
     VERIFIED,
     ({}, Clear(upto=3)),
     ({"hold": HOLD}, Clear(upto=3)),
+    # The grace is to begin only later: a clock that was ahead told so, and has been put right.
+    ({"rotation__verified_at": NOW + DAY}, Clear(upto=3)),
+    ({"rotation__verified_at": NOW + DAY + HOUR}, Redate()),
+    ({"rotation__verified_at": NOW + DAY + HOUR, "rotation__step": Step.WAIT}, Redate()),
+    ({"rotation__verified_at": NOW + 60 * DAY, "clock_lead": -2 * DAY}, "clock-behind"),
     # Not seen is not gone: a standby may lag. What was pushed is known.
     ({"pending": None}, Clear(upto=3)),
     ({"pending": None, "pending_version": 2}, Clear(upto=3)),
@@ -79,7 +96,6 @@ CLEARING = table(
     *CHANGED,
 )
 
-HOUR = timedelta(hours=1)
 SOON = NOW + timedelta(minutes=1)
 AHEAD = clock_ahead(timedelta(seconds=1))
 DELETE = Delete(secret_id="old")
@@ -117,6 +133,8 @@ DELETING = table(
     # (b) Vault's value has just authenticated
     ({"seen_at": STALE}, Look()),
     ({"current_live_at": STALE}, Look()),
+    # Seen later than now: by a clock that has been put back since.
+    ({"seen_at": NOW + HOUR}, Look()),
     ({"current_live_at": None}, "current-refused"),
     ({"listed": None, "current_live_at": None}, "current-refused"),
     # (a) it is not the one that Vault holds, nor the last one

@@ -70,6 +70,7 @@ EVICTING = table(
     ({"note__secret_id": "gone"}, "unsafe-delete"),
     ({"seen_at": STALE}, Look()),
     ({"current_live_at": STALE}, Look()),
+    ({"current__ends_at": NOW + PATIENCE}, "version-ends"),
     ({"listed": (OLD,)}, Stage(listed_ids=frozenset({"old"}))),
     ({"hold": HOLD}, "held"),
 )
@@ -100,9 +101,23 @@ STAGING = table(
     ({"rotation__abort_code": "x"}, Close(error_code="x")),
 )
 
+#: By a clock that was ahead when the value was sent, and has been put right.
+SENT_LATER = REFUSED | {"rotation__sent_at": NOW + timedelta(days=60), "rotation__rejected": True}
+
 CREATING = table(
     Facts().but(rotation=ROTATION, pending=PENDING, pending_version=3, pending_is_unsent=True),
     ({}, Create()),
+    # Vault would remove it by itself: it is never sent, unless it may have been.
+    ({"pending_ends_at": NOW + PATIENCE}, Abort(code="version-ends")),
+    ({"pending_ends_at": NOW + PATIENCE, "rotation__sent_at": NOW}, Probe()),
+    ({"pending_ends_at": NOW + PATIENCE, **REFUSED}, "version-ends"),
+    ({"pending_ends_at": NOW + PATIENCE, **NOT_THERE}, Abort(code="version-ends")),
+    ({"pending_ends_at": NOW + PATIENCE, "pending_is_unsent": False}, Probe()),
+    (
+        {"pending_ends_at": NOW + PATIENCE, "pending_is_unsent": False, "pending_live_at": NOW},
+        Look(),
+    ),
+    (SENT_LATER, Stage(listed_ids=frozenset({"old"}))),
     # No answer came, and there is no new id: the same value is sent again.
     ({"rotation__sent_at": NOW}, Create()),
     # Never with a new id in the list.
@@ -201,6 +216,11 @@ PUSHING = table(
     ({"pending__rotation_id": "r0"}, Abort(code="pending-lost")),
     # The new secret is not listed: perhaps not yet.
     ({"listed": (OLD,)}, Look()),
+    ({"listed": (OLD,), "rotation__sent_at": NOW + PATIENCE / 2}, Look()),
+    (
+        {"listed": (OLD,), "rotation__sent_at": NOW + timedelta(days=60)},
+        Abort(code="new-secret-revoked"),
+    ),
     ({"listed": (OLD,), "rotation__sent_at": NOW - PATIENCE}, Abort(code="new-secret-revoked")),
     ({"listed": (OLD,), "rotation__sent_at": None}, Abort(code="new-secret-revoked")),
     (
@@ -234,6 +254,7 @@ UNDOING = table(
     ({"seen_at": STALE}, Look()),
     ({"current_live_at": STALE}, Look()),
     ({"current_live_at": None}, "unsafe-delete"),
+    ({"current__ends_at": NOW + PATIENCE}, "version-ends"),
     # Vault holds the very secret.
     ({"note__secret_id": "new"}, "unsafe-delete"),
     # What Vault holds is not certain; that it is not the pending value is enough.

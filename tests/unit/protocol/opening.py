@@ -1,12 +1,18 @@
 """No rotation is open: the facts that open one, and each single fact that forbids it."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 from rotator.actions import Idle, Look, Open
 from rotator.model import OnForeign, Request
+from tests.harness.samples import NOW
 from tests.unit.protocol.facts import (
     BOTH,
+    CURRENT,
     FREEZE,
     HOLD,
     NO_NOTE,
+    OLD,
     PENDING,
     STALE,
     WITH_ALIEN,
@@ -14,6 +20,10 @@ from tests.unit.protocol.facts import (
     table,
 )
 
+DUE = Request(reason="due")
+#: It is just as old as the policy says.
+AGED = replace(OLD, created_at=NOW - timedelta(days=30))
+OPEN_OLD, OPEN_NONE = Open(predecessor_id="old"), Open(predecessor_id=None)
 OPENING = table(
     Facts(),
     ({}, Open(predecessor_id="old")),
@@ -27,6 +37,20 @@ OPENING = table(
     ({"current__has_value": False}, "field-missing"),
     ({"current__api_key": "ffffffff"}, "wrong-entry"),
     ({"current__intact": False}, "drift"),
+    ({"current__ends_at": NOW}, "version-ends"),
+    ({"current": None, "removed": replace(CURRENT, ends_at=NOW)}, "entry-missing"),
+    ({"current": None, "removed": CURRENT}, "entry-missing"),
+    # Not due by its age, whatever the ledger or a clock that is ahead has told.
+    ({"request": DUE}, Idle()),
+    ({"request": DUE, "listed": (AGED,)}, Open(predecessor_id="old")),
+    ({"request": DUE, "listed": (AGED,), "clock_lead": timedelta(hours=-1)}, OPEN_OLD),
+    ({"request": DUE, "listed": (AGED,), "clock_lead": timedelta(hours=1)}, Idle()),
+    ({"request": DUE, "note__secret_id": "gone", "current_live_at": None}, OPEN_NONE),
+    ({"clock_lead": timedelta(days=-2)}, "clock-behind"),
+    (
+        {"clock_lead": timedelta(days=-2), "request": Request(reason="asked", grace=timedelta())},
+        Open(predecessor_id="old"),
+    ),
     ({"listed": None, "current_live_at": None}, "current-refused"),
     # Vault's value works, but which secret is it?
     ({"note__secret_id": "gone"}, "drift"),

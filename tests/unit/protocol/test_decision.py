@@ -18,6 +18,7 @@ from rotator.actions import (
     Open,
     Probe,
     Push,
+    Redate,
     Stage,
     Verify,
     Wait,
@@ -47,7 +48,7 @@ def test_every_action_is_decided_somewhere() -> None:
 
     assert kinds == {
         *(Open, Evict, Stage, Create, Probe, Push, Verify, Clear, Delete, Learn, Abort, Close),
-        *(Look, Wait, Idle),
+        *(Look, Wait, Idle, Redate),
     }
 
 

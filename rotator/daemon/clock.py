@@ -1,0 +1,28 @@
+"""Whether this machine's clock was put back: who sleeps until a time on it would sleep too long."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+#: Seconds. A clock that is steered does not go back by as much at once.
+_AT_LEAST = 10.0
+
+
+@dataclass(kw_only=True)
+class ClockWatch:
+    """Compares the clock on the wall with the one that nobody sets."""
+
+    wall: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    #: By how much the one was ahead of the other when they were compared last.
+    _ahead: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Compare them for the first time."""
+        self._ahead = self.wall() - self.monotonic()
+
+    def went_back(self) -> bool:
+        """Whether the clock was put back since the last call. Forward does no harm."""
+        ahead = self.wall() - self.monotonic()
+        is_back, self._ahead = ahead < self._ahead - _AT_LEAST, ahead
+        return is_back
