@@ -1,6 +1,5 @@
 """Vault's address and the hvac clients that ask it, with no token of their own."""
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,11 +9,11 @@ import hvac
 import structlog
 
 from rotator.errors import ConfigError, StoreError, StoreSealed, StoreUnavailable
+from rotator.network import Trust
 from rotator.vault.call import Call
 from rotator.vault.failure import is_starting, judge
 from rotator.vault.patience import Patience
 from rotator.vault.transport import Answer, Outcome, Transport
-from rotator.vault.way import Trust
 
 #: How often a read that found Vault unavailable is repeated, and a write that was never sent.
 _REPEATS = 3
@@ -53,8 +52,6 @@ class Endpoint:
         self._clock = clock
         #: Clients that nobody uses at the moment, each with its connection.
         self._idle: list[Any] = []
-        # Its DEBUG lines name every path; ours say more, and once.
-        logging.getLogger("urllib3").setLevel(logging.WARNING)
 
     def patience(self) -> Patience:
         """Start the budget of one call, or of several that are to share it."""

@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from urllib.parse import quote, quote_plus
@@ -78,6 +78,9 @@ class Call:
     value: SecretValue | None = None
     #: Whether the path names one secret, so that "no such id" means that one.
     names_secret: bool = False
+    #: Called on an open connection right before the first byte of each request. What it raises
+    #: is raised unchanged, and nothing was sent.
+    before_send: Callable[[], object] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse a credential that no header could carry."""

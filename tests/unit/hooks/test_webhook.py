@@ -2,9 +2,7 @@
 
 import hashlib
 import hmac
-import http.client
 import json
-import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -108,34 +106,11 @@ def test_a_server_is_given_up_when_rotator_ends(receiver: Receiver, way: str) ->
     assert len(receiver.taken) == 1
 
 
-def test_what_is_given_up_while_it_connects_is_not_waited_for(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """There is nothing to cut off yet when rotator ends; once there is, it is."""
-    receiver.answer, looked = receiver.drip, threading.Event()
-    connect, sockets = http.client.HTTPConnection.connect, dict[object, object]()
-
-    def look(connection: http.client.HTTPConnection) -> object:
-        looked.set()
-        return sockets.get(connection)
-
-    def connect_late(connection: http.client.HTTPConnection) -> None:
-        looked.wait(PATIENT.total_seconds())
-        connect(connection)
-
-    sock = property(look, sockets.__setitem__)
-    monkeypatch.setattr(http.client.HTTPConnection, "sock", sock, raising=False)
-    monkeypatch.setattr(http.client.HTTPConnection, "connect", connect_late)
-
-    with pytest.raises(Stopping):
-        call(url=receiver.url, should_stop=lambda: True)
-
-
 def test_a_dropped_connection_is_a_failure(receiver: Receiver) -> None:
     """What is not answered did not arrive, for all that is known."""
     receiver.answer = receiver.drop
 
-    assert call(url=receiver.url) == "no usable answer came (RemoteDisconnected)"
+    assert call(url=receiver.url) == "no usable answer came"
 
 
 def test_an_address_that_nobody_listens_at_is_a_failure() -> None:
@@ -161,7 +136,8 @@ def test_a_server_without_tls_is_a_failure(receiver: Receiver) -> None:
     """Nothing is sent to one that cannot prove who it is."""
     reason = call(url=receiver.url.replace("http:", "https:"))
 
-    assert reason == "no usable answer came (SSLError)"
+    assert reason is not None
+    assert reason.startswith("no TLS connection could be made: ")
     assert receiver.taken == []
 
 

@@ -74,11 +74,11 @@ def test_no_frame_of_an_exception_holds_a_value(
 
 
 def test_the_libraries_do_not_log_what_they_send(caplog: pytest.LogCaptureFixture) -> None:
-    """Importing the transport silences httpx and httpcore, also where the root logs everything."""
+    """Importing the transport silences httpcore, also where the root logs everything."""
     caplog.set_level(logging.DEBUG)
-    loggers = [logging.getLogger(name) for name in ("httpx", "httpcore", "httpcore.http11")]
+    loggers = [logging.getLogger(name) for name in ("httpcore", "httpcore.http11")]
 
-    assert [logger.getEffectiveLevel() for logger in loggers] == [logging.WARNING] * 3
+    assert [logger.getEffectiveLevel() for logger in loggers] == [logging.WARNING] * 2
 
 
 def test_each_attempt_is_logged_without_a_value(server: Canned, secrets: Secrets) -> None:

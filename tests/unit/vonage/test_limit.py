@@ -3,7 +3,6 @@
 import gzip
 import time
 
-import httpx
 import pytest
 
 from rotator.errors import IssuerUnavailable, UnexpectedAnswer
@@ -23,7 +22,7 @@ def impatient(server: Canned, shared: Transport, timeout: float, answer: bytes) 
     server.keep_alive = True
     server.replies = [reply(200, LIST, Connection="keep-alive"), answer]
     Secrets(shared).list_secrets(CREDENTIAL, KEY)
-    shared._timeout, shared._limits = timeout, httpx.Timeout(timeout).as_dict()
+    shared._timeout = timeout
 
 
 @pytest.mark.parametrize("headers", [{}, {f"X-{n}": "y" for n in range(9)}])
