@@ -52,7 +52,7 @@ class Way:
     """The way to one server: straight or through a proxy, and whom to trust. Threads share it."""
 
     def __init__(self, url: str, trust: Trust | None = None, find: Resolve = resolve) -> None:
-        """Look up the environment's proxy, once; connect to nothing yet. Of `url` the origin counts.
+        """Look up the environment's proxy, once; connect to nothing yet. Of `url` its host counts.
 
         Raises:
             ValueError: no lookup would take the host.
@@ -93,12 +93,13 @@ class Way:
         return pool.create_connection(self._base.origin)
 
     def check(self) -> None:
-        """Read the files of certificates.
+        """Read the files of certificates, where there is TLS.
 
         Raises:
             ExchangeFailed: one of them cannot be read, or the key is encrypted.
         """
-        self._trust.check()
+        if self._base.scheme == b"https":
+            context(self._trust)
 
 
 class _Kept:
@@ -183,7 +184,8 @@ class Client:
         return reply
 
     def _spelled(self, request: Request, exchange: Exchange) -> httpcore.Request:
-        headers: dict[bytes | str, bytes | str] = {"Host": self._way.authority, **request.headers}
+        headers: dict[bytes | str, bytes | str] = {"Host": self._way.authority}
+        headers.update(request.headers.items())
         if request.body or request.method not in _WITHOUT_BODY:
             headers["Content-Length"] = str(len(request.body))
         return httpcore.Request(

@@ -138,7 +138,7 @@ class _Race:
         except OSError as error:
             self._errors.append(error.errno or 0)
             return None
-        connection.setblocking(False)
+        connection.settimeout(0)
         result = connection.connect_ex(address)
         if result == 0:
             return _ready(connection)

@@ -7,11 +7,15 @@ from rotator.network.failure import ExchangeFailed, NoAnswer
 
 #: Seconds after which a wait looks whether it is to be given up.
 _LOOK = 0.2
-#: What an answer's headers, framing and TLS may come to, in bytes, beside twice its body.
-_OVERHEAD = 1024 * 1024
+#: Bytes that may come until an answer's headers are complete, and as many for what frames its
+#: body; the body itself may take twice its size, sent in small chunks.
+_ROOM = 256 * 1024
 
-#: What httpcore calls the moment before the first byte of a request.
+_BEFORE_ANY_PROXY = (NoAnswer.CERTIFICATES, NoAnswer.ENCRYPTED_KEY, NoAnswer.PROXY)
+#: What httpcore calls the moment before the first byte of a request, and that after an answer's
+#: headers.
 _SENDING = "http11.send_request_headers.started"
+_ANSWERED = "http11.receive_response_headers.complete"
 
 #: The seconds that are left of a budget; negative once it is overdrawn.
 Left = Callable[[], float]
@@ -31,7 +35,7 @@ class Exchange:
     ) -> None:
         """See `Client.send`."""
         self._left = left
-        self._room = _OVERHEAD + 2 * limit
+        self._room, self._room_for_body = _ROOM, _ROOM + 2 * limit
         self._before_send = before_send
         self._interrupt = interrupt
         self._at_proxy = through_proxy
@@ -84,6 +88,8 @@ class Exchange:
             if self._before_send:
                 self._before_send()
             self._sent = True
+        elif event == _ANSWERED and self._sent:
+            self._room = self._room_for_body
 
     def lost(self, detail: str) -> ExchangeFailed:
         """Return the error of a connection that broke."""
@@ -98,6 +104,6 @@ class Exchange:
         return self._failed(reason, "timed out")
 
     def _failed(self, reason: NoAnswer, detail: str) -> ExchangeFailed:
-        if self._at_proxy and reason is not NoAnswer.PROXY:
+        if self._at_proxy and reason not in _BEFORE_ANY_PROXY:
             return ExchangeFailed(NoAnswer.PROXY, f"the proxy: {detail}")
         return ExchangeFailed(reason, detail, sent=self._sent)

@@ -33,7 +33,7 @@ class Backend(httpcore.NetworkBackend):
         """Find the addresses of a name by `resolve`."""
         self._resolve = resolve
 
-    def connect_tcp(  # noqa: PLR0913, PLR0917  # httpcore's
+    def connect_tcp(  # httpcore's
         self,
         host: str,
         port: int,
@@ -130,7 +130,7 @@ class _Encrypted(httpcore.NetworkStream):
             # Closed without a word, as many do. HTTP's own framing says whether all is there.
             return b""
         except ssl.SSLError as error:
-            raise ExchangeFailed(NoAnswer.TLS, str(error), sent=True) from None
+            raise ExchangeFailed(NoAnswer.TLS, str(error)) from None
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         try:

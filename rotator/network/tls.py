@@ -36,14 +36,6 @@ class Trust:
     #: Its key; "" where it is in the same file.
     client_key_file: str = ""
 
-    def check(self) -> None:
-        """Read the files.
-
-        Raises:
-            ExchangeFailed: one of them cannot be read, or the key is encrypted.
-        """
-        context(self)
-
 
 def context(trust: Trust) -> ssl.SSLContext:
     """Return the context of a client: made anew only where one of the files has changed.

@@ -190,20 +190,21 @@ class _Server:
             ConfigError: the URL is none of Vonage's, or one of them cannot be used.
         """
         try:
-            parts = urlsplit(url)
-            is_plain = "@" not in parts.netloc and not parts.query and not parts.fragment
+            self.path = _path(url)
             self.way = Way(url)
-        except ValueError:
-            is_plain = False
-        except ExchangeFailed as error:
-            raise _unusable(error) from None
-        if not is_plain:
-            raise ConfigError("a URL of Vonage is https://HOST, without user, query or fragment")
-        self.path = quote(parts.path.rstrip("/"), safe="/%")
-        try:
             self.way.check()
+        except ValueError:
+            message = "a URL of Vonage is https://HOST, without user, query or fragment"
+            raise ConfigError(message) from None
         except ExchangeFailed as error:
             raise _unusable(error) from None
+
+
+def _path(url: str) -> str:
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("more than a host and a path")
+    return quote(parts.path.rstrip("/"), safe="/%")
 
 
 def _unusable(failed: ExchangeFailed) -> ConfigError:

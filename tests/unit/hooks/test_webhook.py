@@ -13,7 +13,7 @@ from rotator.hooks.message import Message
 from rotator.notice import Event, Format, Notice
 from rotator.sim.listener import Port
 from tests.harness.receiver import Answer, Receiver, receiving, status
-from tests.unit.hooks.calling import NOTICE, NOW, PATIENT, SHORT, call
+from tests.unit.hooks.calling import NOTICE, NOW, SHORT, call
 
 
 def test_a_webhook_posts_json(receiver: Receiver) -> None:

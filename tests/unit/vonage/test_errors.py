@@ -342,6 +342,8 @@ def test_what_a_failed_exchange_means(
 
 def test_why_there_is_no_connection_is_said() -> None:
     """A certificate that does not verify is named, so that the operator can cure it."""
-    _, error = failure(calling("secrets.list"), ExchangeFailed(NoAnswer.TLS, "[SSL] self-signed\ncert."))
+    _, error = failure(
+        calling("secrets.list"), ExchangeFailed(NoAnswer.TLS, "[SSL] self-signed\ncert.")
+    )
 
     assert error.message == "no connection to Vonage could be made: [SSL] self-signed cert"

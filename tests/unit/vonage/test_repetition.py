@@ -1,6 +1,5 @@
 """Which calls are sent again, how often, and within which time."""
 
-
 import pytest
 
 from rotator.errors import (
