@@ -1,7 +1,8 @@
 """HTTP with a deadline over the whole exchange: for Vonage, Vault and webhooks alike.
 
-Built on httpcore, below any client that keeps cookies, reads .netrc, follows redirects or logs
-URLs. What is added is below it, too, in the network backend that it takes.
+h11 knows the protocol. What a client above it adds is not wanted here: cookies, by which one
+account's session could authenticate another's probe; .netrc; redirects, by which a token would go
+to another host; URLs in the log; answers left over from one request for the next.
 """
 
 from rotator.network.client import Client, Reply, Request, Way, unpacked

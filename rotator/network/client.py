@@ -1,29 +1,23 @@
 """One request and its answer, over a connection of its own or one that is kept."""
 
-import logging
 import weakref
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-import httpcore
+import h11
 
-from rotator.network.connect import Resolve, resolve
+from rotator.network.connect import Resolve, connected, resolve
+from rotator.network.connection import Connection, Headers
 from rotator.network.exchange import Exchange, Left
-from rotator.network.failure import ExchangeFailed, NoAnswer
+from rotator.network.failure import ExchangeFailed
 from rotator.network.proxy import proxy_for
-from rotator.network.stream import Backend
+from rotator.network.stream import Current, Encrypted, Plain, Stream
 from rotator.network.tls import Trust, context
-
-# It logs an answer's headers at DEBUG.
-logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 _PORTS = {"http": 80, "https": 443}
 _WITHOUT_BODY = frozenset({"GET", "DELETE"})
-#: Seconds that a kept connection may idle. Balancers forget one after a minute, some without a
-#: word, and a write on it would be lost without a word, too.
-_IDLE = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,34 +57,15 @@ class Way:
         default = _PORTS.get(parts.scheme)
         if not host or not default:
             raise ValueError("no host, or a scheme that is not http")
-        self._base = httpcore.URL(
-            scheme=parts.scheme.encode(), host=host.encode("idna"), port=parts.port, target=b"/"
-        )
+        self._host = host.encode("idna").decode("ascii")
+        self._port = parts.port or default
         bracketed = f"[{host}]" if ":" in host else host
         #: What the Host header says.
         self.authority = f"{bracketed}:{parts.port}" if parts.port else bracketed
-        self.find = find
+        self._find = find
         self._trust = trust or Trust()
-        self.proxy = proxy_for(parts.scheme, host, parts.port or default)
-
-    def url(self, target: str) -> httpcore.URL:
-        """Return the URL of a path and query there."""
-        base = self._base
-        return httpcore.URL(
-            scheme=base.scheme, host=base.host, port=base.port, target=target.encode("ascii")
-        )
-
-    def prepare(self, backend: Backend) -> httpcore.ConnectionInterface:
-        """Return a connection that opens with its first request.
-
-        Raises:
-            ExchangeFailed: a file of certificates cannot be read, or the key is encrypted.
-        """
-        tls = context(self._trust) if self._base.scheme == b"https" else None
-        pool = httpcore.ConnectionPool(
-            ssl_context=tls, proxy=self.proxy, keepalive_expiry=_IDLE, network_backend=backend
-        )
-        return pool.create_connection(self._base.origin)
+        self._is_encrypted = parts.scheme == "https"
+        self.proxy = proxy_for(parts.scheme, host, self._port)
 
     def check(self) -> None:
         """Read the files of certificates, where there is TLS.
@@ -98,14 +73,50 @@ class Way:
         Raises:
             ExchangeFailed: one of them cannot be read, or the key is encrypted.
         """
-        if self._base.scheme == b"https":
+        if self._is_encrypted:
             context(self._trust)
+
+    def open(self, current: Current) -> Connection:
+        """Connect, within the time of the exchange that is under way.
+
+        Raises:
+            ExchangeFailed: there is no connection.
+        """
+        tls = context(self._trust) if self._is_encrypted else None
+        exchange, first = current.exchange, self.proxy or self
+        addresses = self._find(*first.address, exchange)
+        stream: Stream = Plain(connected(addresses, exchange), current)
+        try:
+            if self.proxy and self.proxy.tls:
+                stream = Encrypted(stream, self.proxy.tls, self.proxy.host)
+            if self.proxy and tls:
+                bracketed = f"[{self._host}]" if ":" in self._host else self._host
+                Connection(stream).tunnel(f"{bracketed}:{self._port}", self.proxy.headers)
+            exchange.passed_proxy()
+            if tls:
+                stream = Encrypted(stream, tls, self._host)
+        except BaseException:
+            stream.close()
+            raise
+        return Connection(stream)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        return self._host, self._port
+
+    def spelled(self, target: str) -> tuple[str, Headers]:
+        """Return a request's target, and the headers that say to whom it goes."""
+        host = ("Host", self.authority)
+        if self.proxy and not self._is_encrypted:
+            return f"http://{self.authority}{target}", [host, *self.proxy.headers]
+        return target, [host]
 
 
 class _Kept:
     """The connection that a client keeps, and that is closed together with it."""
 
-    connection: httpcore.ConnectionInterface | None = None
+    connection: Connection | None = None
 
     def close(self) -> None:
         if self.connection:
@@ -123,7 +134,7 @@ class Client:
         """Connect anew for each request, unless the connection is to be kept."""
         self._way = way
         self._keeps = keep_alive
-        self._backend = Backend(way.find)
+        self._current = Current()
         self._kept = _Kept()
         weakref.finalize(self, self._kept.close)
 
@@ -146,7 +157,7 @@ class Client:
             ExchangeFailed: no usable answer came. Nothing of it, its cause or its context holds
                 a URL, a header or a body.
         """
-        exchange = self._backend.exchange = Exchange(
+        exchange = self._current.exchange = Exchange(
             left=left,
             limit=limit,
             before_send=before_send,
@@ -157,11 +168,9 @@ class Client:
             return self._exchange(request, exchange, limit)
         except ExchangeFailed as error:
             failed = exchange.placed(error)
-        except httpcore.ProxyError as error:
-            failed = ExchangeFailed(NoAnswer.PROXY, f"the proxy answers {error}")
-        except (httpcore.ProtocolError, httpcore.NetworkError, ValueError):
+        except (h11.ProtocolError, ValueError):
             # Their texts quote what was sent or received.
-            failed = exchange.placed(ExchangeFailed(NoAnswer.DROPPED, "no usable answer"))
+            failed = exchange.lost("no usable answer")
         raise failed
 
     def close(self) -> None:
@@ -170,52 +179,36 @@ class Client:
 
     def _exchange(self, request: Request, exchange: Exchange, limit: int) -> Reply:
         connection = self._kept.connection
-        if not connection or not connection.is_available() or connection.has_expired():
+        if connection and connection.is_usable:
+            exchange.passed_proxy()
+        else:
             self._kept.close()
-            connection = self._way.prepare(self._backend)
-        self._kept.connection = connection
-        is_done = False
+            connection = self._kept.connection = self._way.open(self._current)
+        is_kept = False
         try:
-            reply = _read(connection.handle_request(self._spelled(request, exchange)), limit)
-            is_done = self._keeps and connection.is_idle()
+            reply = self._exchange_over(connection, request, exchange, limit)
+            is_kept = self._keeps and connection.rest()
         finally:
-            if not is_done:
+            if not is_kept:
                 self._kept.close()
         return reply
 
-    def _spelled(self, request: Request, exchange: Exchange) -> httpcore.Request:
-        headers: dict[bytes | str, bytes | str] = {"Host": self._way.authority}
-        headers.update(request.headers.items())
+    def _exchange_over(
+        self, connection: Connection, request: Request, exchange: Exchange, limit: int
+    ) -> Reply:
+        target, headers = self._way.spelled(request.target)
+        headers += request.headers.items()
         if request.body or request.method not in _WITHOUT_BODY:
-            headers["Content-Length"] = str(len(request.body))
-        return httpcore.Request(
-            request.method,
-            self._way.url(request.target),
-            headers=headers,
-            content=request.body,
-            extensions={"trace": exchange.trace},
-        )
-
-
-def _read(response: httpcore.Response, limit: int) -> Reply:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in response.headers:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    try:
-        body = _body(response, limit)
-    finally:
-        response.close()
-    return Reply(status=response.status, headers=headers, body=body)
-
-
-def _body(response: httpcore.Response, limit: int) -> bytes | None:
-    body = bytearray()
-    for piece in response.iter_stream() if limit else ():
-        body += piece
-        if len(body) > limit:
-            return None
-    return bytes(body)
+            headers.append(("Content-Length", str(len(request.body))))
+        exchange.begin()
+        connection.send(request.method, target, headers, request.body)
+        head = connection.head()
+        received: dict[str, str] = {}
+        for raw_name, raw_value in head.headers:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            received[name] = f"{received[name]}, {value}" if name in received else value
+        body = connection.body(limit) if limit else b""
+        return Reply(status=head.status_code, headers=received, body=body)
 
 
 def unpacked(reply: Reply, limit: int) -> bytes:

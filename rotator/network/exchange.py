@@ -1,7 +1,6 @@
 """What one exchange may cost, and how far it got."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from rotator.network.failure import ExchangeFailed, NoAnswer
 
@@ -12,11 +11,6 @@ _LOOK = 0.2
 _ROOM = 256 * 1024
 
 _BEFORE_ANY_PROXY = (NoAnswer.CERTIFICATES, NoAnswer.ENCRYPTED_KEY, NoAnswer.PROXY)
-#: What httpcore calls the moment before the first byte of a request, and that after an answer's
-#: headers.
-_SENDING = "http11.send_request_headers.started"
-_ANSWERED = "http11.receive_response_headers.complete"
-
 #: The seconds that are left of a budget; negative once it is overdrawn.
 Left = Callable[[], float]
 
@@ -77,18 +71,19 @@ class Exchange:
 
     # -- How far it got. -------------------------------------------------------------------
 
-    def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Hear of what httpcore does: it raises what this raises, before it does anything."""
-        if event == "proxy.start_tls.started":
-            self._at_proxy = False
-        elif (
-            event == "http11.send_request_headers.started" and info["request"].method != b"CONNECT"
-        ):
-            self._at_proxy = False
-            if self._before_send:
-                self._before_send()
-            self._sent = True
-        elif event == _ANSWERED and self._sent:
+    def passed_proxy(self) -> None:
+        """Hear that what is spoken to from here on is the server itself."""
+        self._at_proxy = False
+
+    def begin(self) -> None:
+        """Ask for the last time whether to send: the first byte is next."""
+        if self._before_send:
+            self._before_send()
+        self._sent = True
+
+    def answered(self) -> None:
+        """Hear that the headers of an answer are complete."""
+        if self._sent:
             self._room = self._room_for_body
 
     def lost(self, detail: str) -> ExchangeFailed:

@@ -3,16 +3,34 @@
 import os
 import re
 import socket
+import ssl
+from base64 import b64encode
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import unquote, urlsplit
-
-import httpcore
 
 from rotator.network.failure import ExchangeFailed, NoAnswer
 from rotator.network.tls import Trust, context
 
 _PORTS = {"http": 80, "https": 443}
 _UNUSABLE = "the proxy that the environment names cannot be used"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proxy:
+    """A proxy, and how rotator says who it is."""
+
+    host: str
+    port: int
+    #: None where it is spoken to in clear.
+    tls: ssl.SSLContext | None
+    #: Holds the password.
+    headers: list[tuple[str, str]] = field(repr=False)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        return self.host, self.port
 
 
 def is_loopback(host: str) -> bool:
@@ -27,7 +45,7 @@ def is_loopback(host: str) -> bool:
     return address is not None and (address.is_loopback or address.is_unspecified)
 
 
-def proxy_for(scheme: str, host: str, port: int) -> httpcore.Proxy | None:
+def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
     """Return the environment's proxy for an address; None to connect straight.
 
     Raises:
@@ -46,23 +64,20 @@ def proxy_for(scheme: str, host: str, port: int) -> httpcore.Proxy | None:
     raise ExchangeFailed(NoAnswer.PROXY, _UNUSABLE)
 
 
-def _proxy(url: str) -> httpcore.Proxy:
+def _proxy(url: str) -> Proxy:
     parts = urlsplit(url)
-    host = (parts.hostname or "").encode("idna")
+    host = (parts.hostname or "").encode("idna").decode("ascii")
     if parts.scheme not in _PORTS or not host:
         raise ValueError
-    user = None
+    headers = []
     if parts.username is not None:
-        user = unquote(parts.username).encode(), unquote(parts.password or "").encode()
-    return httpcore.Proxy(
-        httpcore.URL(
-            scheme=parts.scheme.encode(),
-            host=host,
-            port=parts.port or _PORTS[parts.scheme],
-            target=b"/",
-        ),
-        auth=user,
-        ssl_context=context(Trust()) if parts.scheme == "https" else None,
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers.append(("Proxy-Authorization", f"Basic {b64encode(pair.encode()).decode()}"))
+    return Proxy(
+        host=host,
+        port=parts.port or _PORTS[parts.scheme],
+        tls=context(Trust()) if parts.scheme == "https" else None,
+        headers=headers,
     )
 
 

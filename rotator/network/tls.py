@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import NoReturn
 
-import httpcore
+import certifi
 
 from rotator.network.failure import ExchangeFailed, NoAnswer, worded
 
@@ -87,7 +87,8 @@ def _context(
     authorities: tuple[str, ...],
     _stamps: tuple[object, ...],
 ) -> ssl.SSLContext:
-    made = _trusting(authorities) if authorities else httpcore.default_ssl_context()
+    made = _trusting(authorities or (certifi.where(),))
+    made.set_alpn_protocols(["http/1.1"])
     if trust.client_cert_file:
         _load_own(made, trust)
     return made
