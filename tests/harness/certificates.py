@@ -30,6 +30,13 @@ def public_part(path: Path) -> str:
     return begin + path.read_text().partition(begin)[2]
 
 
+def encrypted(path: Path, to: Path) -> Path:
+    """Write the key of a file to another, with a passphrase."""
+    command = ["openssl", "pkey", "-in", str(path), "-aes128", "-passout", "pass:word"]
+    subprocess.run([*command, "-out", str(to)], check=True, capture_output=True)
+    return to
+
+
 def server_context(own: Path, clients: Path | None = None) -> ssl.SSLContext:
     """Give a server's TLS, which takes a certificate of `clients` too."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -12,6 +12,7 @@ from rotator.errors import Stopping
 from rotator.hooks.message import Message
 from rotator.notice import Event, Format, Notice
 from rotator.sim.listener import Port
+from tests.harness.endless import BODIES, HEADS, Endless
 from tests.harness.receiver import Answer, Receiver, receiving, status
 from tests.unit.hooks.calling import NOTICE, NOW, SHORT, call
 
@@ -92,6 +93,20 @@ def test_a_server_that_does_not_answer_is_given_up(receiver: Receiver, way: str)
     assert call(url=receiver.url, timeout=SHORT) == "timed out after 1 s"
 
 
+@pytest.mark.parametrize("part", sorted(HEADS))
+def test_an_answer_without_end_is_given_up(part: str) -> None:
+    """In whatever part of its head it does not end; of a body nothing is read."""
+    with Endless(*HEADS[part]) as server:
+        assert call(url=server.url, timeout=SHORT) == "timed out after 1 s"
+
+
+@pytest.mark.parametrize("part", sorted(BODIES))
+def test_a_body_is_not_waited_for(part: str) -> None:
+    """The status says it all."""
+    with Endless(*BODIES[part]) as server:
+        assert call(url=server.url) is None
+
+
 @pytest.mark.parametrize("way", ["hang", "drip"])
 def test_a_server_is_given_up_when_rotator_ends(receiver: Receiver, way: str) -> None:
     """Though it may have got all of it."""
@@ -154,6 +169,19 @@ def test_another_machine_is_called_through_the_proxy(
     assert taken.path == "example.com:443"
     assert taken.headers["Proxy-Authorization"] == "Basic dXNlcjpwYSBzcw=="
     assert "T0KEN" not in str(taken)
+
+
+def test_this_machine_is_called_without_a_proxy(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be shown the address and the body."""
+    with receiving() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("all_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "")
+
+        assert call(url=receiver.url) is None
+        assert proxy.taken == []
 
 
 def test_a_proxy_is_not_asked_for_what_is_exempt(

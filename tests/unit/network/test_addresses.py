@@ -34,7 +34,7 @@ def swallowing() -> Iterator[Address]:
         address = listener.getsockname()
         for _ in range(4):
             waiting = opened.enter_context(socket.socket())
-            waiting.setblocking(False)
+            waiting.settimeout(0)
             assert waiting.connect_ex(address) == errno.EINPROGRESS
         yield socket.AF_INET, address
 

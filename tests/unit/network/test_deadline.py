@@ -83,8 +83,8 @@ def test_a_server_that_does_not_shake_hands_got_no_request() -> None:
     """TLS that never comes about is bounded like the rest, and nothing was sent."""
     with Endless(*HEADS["silence"]) as server:
         request = Request(method="GET", target="/", headers={})
+        way = Way(server.url.replace("http:", "https:"))
         with pytest.raises(ExchangeFailed) as caught:
-            way = Way(server.url.replace("http:", "https:"))
             Client(way).send(request, left=lambda: 0.05, limit=LIMIT)
 
     assert caught.value.reason is NoAnswer.CONNECT_TIMEOUT

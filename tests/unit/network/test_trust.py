@@ -148,8 +148,7 @@ def test_an_encrypted_key_is_named_and_nobody_is_asked(
     """OpenSSL would wait at the terminal for a passphrase."""
     both = certificates.certificate(tmp_path, "client")
     key, certificate = tmp_path / "encrypted.key", tmp_path / "client.crt"
-    command = ["openssl", "pkey", "-in", str(both), "-aes128", "-passout", "pass:word"]
-    subprocess.run([*command, "-out", str(key)], check=True, capture_output=True)
+    certificates.encrypted(both, key)
     certificate.write_text(certificates.public_part(both))
     if is_one_file:
         certificate.write_text(key.read_text() + certificate.read_text())
