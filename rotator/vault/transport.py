@@ -118,10 +118,11 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
     ) -> Outcome:
         """Send one request and read its answer, all of it within the budget."""
         body = b"" if json is None else dumps(json, allow_nan=False).encode()
+        path = quote(_single_slashed(url), safe=_PLAIN, errors="replace")
         query = f"?{urlencode(params)}" if params else ""
         request = Request(
             method=method.upper(),
-            target=f"{self._base}/{quote(_single_slashed(url), safe=_PLAIN)}{query}",
+            target=f"{self._base}/{path}{query}",
             headers={**self._headers(has_body=json is not None), **(headers or {})},
             body=body,
         )

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from rotator.network import Client, ExchangeFailed, NoAnswer, Reply, Request, Trust, Way, unpacked
+from rotator.network.connection import Connection
+from rotator.network.exchange import Exchange
+from rotator.network.stream import Current, HungUp
 from rotator.sim.listener import Port
 from tests.harness import certificates
 from tests.harness.tunnel import Tunnel
@@ -189,6 +192,71 @@ def test_a_connection_with_something_unasked_for_takes_no_request(server: Canned
     assert [send(client).body for _ in range(2)] == [b"{}", b"{}"]
     assert server.connections == 2
     client.close()
+
+
+def test_a_connection_that_idled_takes_no_request(
+    server: Canned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A balancer may have forgotten it without a word."""
+    now = [1000.0]
+    monkeypatch.setattr("rotator.network.connection.time.monotonic", lambda: now[0])
+    server.keep_alive = True
+    server.replies = [reply(200, b"{}", Connection="keep-alive")]
+    client = Client(Way(server.url), keep_alive=True)
+    for seconds in (0, 19, 21):
+        now[0] += seconds
+        send(client)
+
+    assert server.connections == 2
+    client.close()
+
+
+def test_a_connection_is_closed_with_its_client(server: Canned) -> None:
+    """Whoever forgets a client leaves no connection open."""
+    server.keep_alive = True
+    server.replies = [reply(200, b"{}", Connection="keep-alive")]
+    client = Client(Way(server.url), keep_alive=True)
+    send(client)
+    kept = client._kept
+    del client
+
+    assert kept.connection is None
+
+
+class Curt:
+    """A stream to a server that answers before it has read, and hangs up."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.current = Current()
+        self.current.exchange = Exchange(
+            left=lambda: 60, limit=100, before_send=None, interrupt=None, through_proxy=False
+        )
+        self._answers = [answer, b""]
+
+    def write(self, _data: bytes) -> None:
+        """Take nothing."""
+        raise HungUp("broken pipe")
+
+    def read(self) -> bytes:
+        """Answer all the same."""
+        return self._answers.pop(0)
+
+    def is_readable(self) -> bool:
+        """Have hung up."""
+        return True
+
+    def close(self) -> None:
+        """Have hung up already."""
+
+
+def test_who_answers_and_hangs_up_is_heard() -> None:
+    """As a server does to which a request is too large."""
+    connection = Connection(Curt(reply(413, b"{}")))
+    connection.send("POST", "/", [("Host", "h"), ("Content-Length", "2")], b"{}")
+
+    assert connection.head().status_code == 413
+    assert connection.body(100) == b"{}"
+    assert not connection.is_usable
 
 
 def _until(is_so: object) -> None:

@@ -3,6 +3,7 @@
 import ssl
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,13 +33,13 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def subjects(context: ssl.SSLContext) -> set[str]:
     """Name the authorities that were loaded."""
-    found = [dict(pair[0] for pair in each["subject"]) for each in context.get_ca_certs()]
-    return {each.get("commonName", "") for each in found}
+    found: list[dict[str, Any]] = context.get_ca_certs()
+    return {dict(pair[0] for pair in each["subject"]).get("commonName", "") for each in found}
 
 
 def of_system(monkeypatch: pytest.MonkeyPatch, file: Path | str, folder: Path | str) -> None:
     """Have OpenSSL look for the system's store there, and nowhere else."""
-    paths = ssl.DefaultVerifyPaths(None, None, "F", str(file), "D", str(folder))
+    paths = ssl.DefaultVerifyPaths("", "", "F", str(file), "D", str(folder))
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
     monkeypatch.setattr(tls, "_USUAL", ())
     tls._of_system.cache_clear()
