@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -60,7 +61,10 @@ class Endpoint:
     def reconnect(self) -> None:
         """Have all connect anew, so that a changed client certificate is presented."""
         # What is used just now goes back to the former list, and with it.
-        self._idle = []
+        former, self._idle = self._idle, []
+        while former:
+            with suppress(IndexError):  # somebody else took the last one
+                former.pop().adapter.close()
 
     def exchange(self, call: Call, token: str, patience: Patience) -> Outcome:
         """Send `call` once, with `token` or, for "", without one."""

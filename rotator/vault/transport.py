@@ -105,6 +105,11 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
     def _client(self) -> Client:
         return Client(Way(self.base_uri, self._trust), keep_alive=True)
 
+    def close(self) -> None:
+        """Close the connection; another request opens one anew."""
+        self._client.close()
+        super().close()
+
     def request(  # noqa: PLR0913  # hvac's signature
         self,
         method: str,

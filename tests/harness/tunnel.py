@@ -1,6 +1,6 @@
 """An HTTP proxy that makes tunnels, spoken to in TLS if it has a certificate."""
 
-import select
+import selectors
 import socket
 import ssl
 import threading
@@ -54,12 +54,13 @@ class Tunnel:
 
 def _carry(client: socket.socket, server: socket.socket) -> None:
     """Carry bytes to and fro until one side hangs up."""
-    while True:
-        is_pending = isinstance(client, ssl.SSLSocket) and client.pending()
-        ready = [client] if is_pending else select.select([client, server], [], [], 60)[0]
-        if not ready:
-            return
-        received = ready[0].recv(65536)
-        if not received:
-            return
-        (server if ready[0] is client else client).sendall(received)
+    with selectors.PollSelector() as waiting:
+        for each in (client, server):
+            waiting.register(each, selectors.EVENT_READ)
+        while True:
+            is_pending = isinstance(client, ssl.SSLSocket) and client.pending()
+            ready = [client] if is_pending else [key.fileobj for key, _ in waiting.select(60)]
+            received = client.recv(65536) if client in ready[:1] else server.recv(65536)
+            if not received:
+                return
+            (server if client in ready[:1] else client).sendall(received)
