@@ -16,6 +16,8 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
+from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from opentelemetry import trace
@@ -26,9 +28,11 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
+from requests import PreparedRequest, Response, Session
 
 from rotator.engine import Engine
 from rotator.model import Account, Report, Request, Step
+from rotator.network import is_loopback
 from rotator.ports import Draft, Lease
 
 #: How long one delivery to the collector may take, in seconds; an ending process waits for it.
@@ -344,8 +348,18 @@ def to_collector(endpoint: str) -> Tracing:
     # What goes wrong with a delivery is said here, once.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     url = f"{endpoint}/v1/traces" if endpoint else None
-    exporter = OTLPSpanExporter(endpoint=url, timeout=_TIMEOUT)
+    exporter = OTLPSpanExporter(endpoint=url, timeout=_TIMEOUT, session=_Session())
     return Tracing(BatchSpanProcessor(_Delivery(exporter)))
+
+
+class _Session(Session):
+    """Asks no proxy for this machine's own collector, whatever the environment says."""
+
+    def send(self, request: PreparedRequest, **options: Any) -> Response:  # noqa: ANN401
+        """Send one request, of a redirect as well."""
+        if is_loopback(urlsplit(request.url or "").hostname or ""):
+            options["proxies"] = {}
+        return super().send(request, **options)
 
 
 class _Delivery(SpanExporter):

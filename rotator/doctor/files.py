@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,10 @@ from rotator.doctor.check import Check, bad, doubtful, fine
 from rotator.wiring import Wiring
 
 _NAME = "secret file"
+#: How PEM says that what follows takes a passphrase, in its newer and its older form.
+_ENCRYPTED = re.compile(rb"^(-----BEGIN |Proc-Type:).*\bENCRYPTED\b", re.MULTILINE)
+#: Where rotator's own key may be.
+_KEYS = ("vault.client_key_file", "vault.client_cert_file")
 
 
 def checks(wiring: Wiring) -> Iterator[Check]:
@@ -83,6 +88,9 @@ def _check(key: str, path: Path) -> Check:
         return bad(_NAME, key, f"{path}: {why}", f"make the file, or correct {key}")
     if not os.access(path, os.R_OK):
         return bad(_NAME, key, f"{path}: this user may not read it", "let rotator's user read it")
+    if key in _KEYS and _ENCRYPTED.search(path.read_bytes()):
+        cure = "decrypt it into a file of mode 0600: openssl pkey -in KEY -out NEW_KEY"
+        return bad(_NAME, key, f"{path}: encrypted, and there is nobody to ask a passphrase", cure)
     shown = f"{path}: mode {mode:04o}"
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
         return bad(_NAME, key, f"{shown}, open to others", f"chmod 600 {path}")

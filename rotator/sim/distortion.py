@@ -8,6 +8,7 @@ from rotator.sim.faults import Fault
 from rotator.sim.message import JSON, Reply
 
 HUGE_BYTES = 10 * 1024 * 1024
+HUGE_HEADER_BYTES = 1024 * 1024
 
 _HTML = b"<html><head><title>Gateway</title></head><body><h1>Welcome</h1></body></html>\n"
 
@@ -27,6 +28,8 @@ def distorted(fault: Fault, reply: Reply, refusal: Reply) -> Reply | None:
             return _with_body(reply, _HTML, "text/html; charset=utf-8")
         case "huge":
             return _with_body(reply, _huge(), JSON)
+        case "huge-headers":
+            return reply.with_headers({"X-Padding": "x" * HUGE_HEADER_BYTES})
         case "empty":
             return replace(reply, body=b"")
         case "truncate":

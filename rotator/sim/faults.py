@@ -20,6 +20,7 @@ KINDS: Mapping[str, bool] = {
     "truncate": True,
     "empty": True,
     "huge": True,
+    "huge-headers": True,
 }
 
 #: what a field of a fault may be in JSON; `body` may be anything
@@ -45,7 +46,8 @@ class Fault:
     `drop-after` applies the effect and closes it unanswered. `delay` sleeps `seconds` and goes
     on as if nothing were. `timeout-before` and `timeout-after` do the same as the drops, after
     holding the connection for `seconds`. `garbage`, `truncate`, `empty` and `huge` apply the
-    effect and answer with an HTML page, half of the body, no body, or 10 MB of JSON.
+    effect and answer with an HTML page, half of the body, no body, or 10 MB of JSON;
+    `huge-headers` with headers larger than any server's.
 
     Raises:
         ValueError: an unknown kind, a `path` that is no regular expression, or `nth`, `times`,

@@ -1,5 +1,6 @@
 """The store in HashiCorp Vault or OpenBao: KV version 2, through hvac."""
 
+from rotator.network import Trust
 from rotator.vault.connection import Connection
 from rotator.vault.login.approle import AppRole
 from rotator.vault.login.certificate import Certificate
@@ -11,7 +12,6 @@ from rotator.vault.login.userpass import Userpass
 from rotator.vault.login.way import Way
 from rotator.vault.login.workload import Jwt, Kubernetes
 from rotator.vault.store import KvStore
-from rotator.vault.way import Trust
 
 __all__ = [
     "AppRole",

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 
+from rotator.network import Trust
 from rotator.vault.call import Call
 from rotator.vault.endpoint import Endpoint, Line, OnCall
 from rotator.vault.login.lease import Standing
 from rotator.vault.login.source import TokenSource, look_up
 from rotator.vault.patience import Patience
 from rotator.vault.transport import Answer, Outcome
-from rotator.vault.way import Trust
 
 #: Tokens that one request is tried with after its first was denied.
 _OTHER_TOKENS = 4

@@ -1,8 +1,8 @@
 """Vault's address and the hvac clients that ask it, with no token of their own."""
 
-import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -10,11 +10,11 @@ import hvac
 import structlog
 
 from rotator.errors import ConfigError, StoreError, StoreSealed, StoreUnavailable
+from rotator.network import Trust
 from rotator.vault.call import Call
 from rotator.vault.failure import is_starting, judge
 from rotator.vault.patience import Patience
 from rotator.vault.transport import Answer, Outcome, Transport
-from rotator.vault.way import Trust
 
 #: How often a read that found Vault unavailable is repeated, and a write that was never sent.
 _REPEATS = 3
@@ -53,8 +53,6 @@ class Endpoint:
         self._clock = clock
         #: Clients that nobody uses at the moment, each with its connection.
         self._idle: list[Any] = []
-        # Its DEBUG lines name every path; ours say more, and once.
-        logging.getLogger("urllib3").setLevel(logging.WARNING)
 
     def patience(self) -> Patience:
         """Start the budget of one call, or of several that are to share it."""
@@ -63,7 +61,10 @@ class Endpoint:
     def reconnect(self) -> None:
         """Have all connect anew, so that a changed client certificate is presented."""
         # What is used just now goes back to the former list, and with it.
-        self._idle = []
+        former, self._idle = self._idle, []
+        while former:
+            with suppress(IndexError):  # somebody else took the last one
+                former.pop().adapter.close()
 
     def exchange(self, call: Call, token: str, patience: Patience) -> Outcome:
         """Send `call` once, with `token` or, for "", without one."""

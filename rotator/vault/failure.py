@@ -17,7 +17,8 @@ from rotator.errors import (
     StoreUnavailable,
     UnexpectedEntry,
 )
-from rotator.vault.transport import Answer, NoAnswer, Outcome
+from rotator.network import NoAnswer
+from rotator.vault.transport import Answer, Outcome
 
 #: Said with a 400 while a mount starts: after mounting, unsealing or a change of the active
 #: node. OpenBao up to 2.6 and Vault's KV plugin before 0.26 do.
@@ -28,16 +29,28 @@ _PROXY_HINT = "check vault.address, and any proxy or load balancer in between"
 _UNANSWERED: Mapping[NoAnswer, tuple[str, str | None]] = {
     NoAnswer.REFUSED: ("Vault refuses connections", None),
     NoAnswer.UNRESOLVED: ("the name of Vault's host cannot be resolved", "check vault.address"),
+    NoAnswer.UNREACHABLE: (
+        "Vault's host cannot be reached",
+        "check vault.address, and the network between here and there",
+    ),
     NoAnswer.CONNECT_TIMEOUT: ("no connection to Vault in time", None),
     NoAnswer.CERTIFICATES: (
         "the certificates for the connection to Vault cannot be read",
         "check that vault.ca_file and vault.client_cert_file, where set, are readable PEM files",
     ),
+    NoAnswer.ENCRYPTED_KEY: (
+        "the key of rotator's certificate is encrypted, and there is nobody to ask a passphrase",
+        (
+            "decrypt vault.client_key_file (or the key in vault.client_cert_file) into a file of"
+            " mode 0600, with `openssl pkey -in KEY -out NEW_KEY`, and name that one"
+        ),
+    ),
     NoAnswer.TLS: (
         "the TLS connection to Vault failed",
         (
-            "check that vault.ca_file has the authority of Vault's certificate, and its host's"
-            " name; and that Vault takes vault.client_cert_file, where that is set"
+            "check that vault.ca_file, or the system's store where it is not set, has the"
+            " authority of Vault's certificate, and that this names the host; and that Vault takes"
+            " vault.client_cert_file, where that is set"
         ),
     ),
     NoAnswer.PROXY: (

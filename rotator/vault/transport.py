@@ -1,49 +1,42 @@
 """One HTTP exchange with Vault: bounded, never redirected, and told as a value.
 
 hvac raises an exception per status that carries the whole body, knows only some statuses, and
-trips over an error body of an unexpected shape. urllib3 raises exceptions that carry the path
-and the connection. Neither gets past this module: what came back is an `Answer`, and what did
-not is a `NoAnswer`.
+trips over an error body of an unexpected shape. So it gets an adapter over `rotator.network`
+that raises nothing: what came back is an `Answer`, and what did not is a `NoAnswer`.
 """
 
 import math
-import socket
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from json import JSONDecoder, dumps
+from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from hvac.adapters import RawAdapter
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    NewConnectionError,
-    ProxyError,
-    ProxySchemeUnknown,
-    SSLError,
-)
-from urllib3.exceptions import (
-    TimeoutError as SlowError,
-)
-from urllib3.response import BaseHTTPResponse
-from urllib3.util import Retry
 
+from rotator.network import (
+    Client,
+    ExchangeFailed,
+    NoAnswer,
+    Reply,
+    Request,
+    Trust,
+    Way,
+    unpacked,
+)
 from rotator.vault.patience import Patience
-from rotator.vault.way import Trust, Way
+
+__all__ = ["LIMIT", "Answer", "NoAnswer", "Outcome", "Transport"]
 
 #: Bytes of a body, unpacked. Vault's storage takes entries of 1 MB at most.
 LIMIT = 4 * 1024 * 1024
 
-#: Bytes read at once, at most: whatever is there, as the time is checked in between.
-_PIECE = 64 * 1024
-#: Seconds; urllib3 takes no timeout of zero.
-_SHORTEST_TIMEOUT = 0.001
-#: Repeats nothing and follows no redirect; errors are raised as they are.
-_NONE = Retry(total=False, redirect=False)
-
+#: What a path may hold as it is; a percent sign begins what is encoded already.
+_PLAIN = "/%:@!$&'()*+,;=~"
+_SECONDS = re.compile("[0-9]{1,9}", re.ASCII)
 
 _T = TypeVar("_T")
 
@@ -57,6 +50,10 @@ class Answer:
     body: Mapping[str, Any] | None = field(repr=False)
     #: The Date header.
     date: str | None = None
+    #: Seconds that the server asks to wait before the next try; None where it does not.
+    retry_after: float | None = None
+    #: What a cluster calls the state that this answer made or was made of; None for nothing.
+    index: str | None = None
 
     @property
     def code(self) -> str:
@@ -81,53 +78,37 @@ class Answer:
         return any(text.lower() in error.lower() for error in self.errors or ())
 
 
-class NoAnswer(StrEnum):
-    """Why nothing usable came back. The value is the code in metrics and logs."""
-
-    REFUSED = "refused"
-    UNRESOLVED = "unresolved"
-    CONNECT_TIMEOUT = "connect-timeout"
-    CERTIFICATES = "certificates"
-    TLS = "tls"
-    PROXY = "proxy"
-    TIMEOUT = "timeout"
-    DROPPED = "dropped"
-    OVERSIZE = "oversize"
-
-    @property
-    def code(self) -> str:
-        """The reason, for metrics and logs."""
-        return self.value
-
-    @property
-    def unsent(self) -> bool:
-        """Whether the request certainly never left, for lack of a connection."""
-        return self in (NoAnswer.REFUSED, NoAnswer.UNRESOLVED, NoAnswer.CONNECT_TIMEOUT)
-
-
 Outcome = Answer | NoAnswer
 
 
 class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
-    """hvac's adapter, giving an `Outcome` for every request and raising nothing.
+    """hvac's adapter, giving an `Outcome` for every request and raising nothing of its own.
 
-    It sends with urllib3 itself: what requests does around it for each request takes longer than
-    the request, and follows redirects, by which the token would go to whatever host is named.
+    Its connection is kept for the next request, but not for long, and never one that Vault has
+    closed: a write on it would be lost without a word whether it arrived.
     """
 
     #: The budget of the exchanges to come; set by the connection before each.
     patience: Patience
-    #: Called right before the next request is sent; set likewise.
+    #: Called right before the next request is sent; set likewise. What it raises comes out.
     before_send: Callable[[], object] | None = None
+    #: Sent with the exchange to come, besides what hvac sends; set likewise.
+    extra: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, *, trust: Trust, **options: Any) -> None:  # noqa: ANN401  # hvac's
         """Trust `trust` alone, and not what hvac finds in the environment."""
         super().__init__(**options)
         self._trust = trust
+        self._base = quote(urlsplit(self.base_uri).path.rstrip("/"), safe=_PLAIN)
 
     @cached_property
-    def _way(self) -> Way:
-        return Way(self.base_uri, self._trust)
+    def _client(self) -> Client:
+        return Client(Way(self.base_uri, self._trust), keep_alive=True)
+
+    def close(self) -> None:
+        """Close the connection; another request opens one anew."""
+        self._client.close()
+        super().close()
 
     def request(  # noqa: PLR0913  # hvac's signature
         self,
@@ -140,53 +121,51 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
         json: object = None,
         wrap_ttl: None = None,  # noqa: ARG002  # likewise; nothing here asks for it
     ) -> Outcome:
-        """Send one request and read its answer.
-
-        The budget bounds each wait for the server, and the body as a whole.
-        """
-        body = None if json is None else dumps(json, allow_nan=False).encode()
+        """Send one request and read its answer, all of it within the budget."""
+        body = b"" if json is None else dumps(json, allow_nan=False).encode()
+        path = quote(_single_slashed(url), safe=_PLAIN, errors="replace")
         query = f"?{urlencode(params)}" if params else ""
-        if self.before_send:
-            self.before_send()
+        request = Request(
+            method=method.upper(),
+            target=f"{self._base}/{path}{query}",
+            headers={**self._headers(has_body=json is not None), **(headers or {})},
+            body=body,
+        )
         try:
-            with self._way.pool.urlopen(
-                method.upper(),
-                f"{self._way.base}/{_single_slashed(url)}{query}",
-                body=body,
-                headers={**self._headers(has_body=body is not None), **(headers or {})},
-                timeout=max(self.patience.left, _SHORTEST_TIMEOUT),
-                retries=_NONE,
-                redirect=False,
-                assert_same_host=False,
-                preload_content=False,
-            ) as response:
-                return self._answer(response)
-        except (OSError, ValueError, HTTPError) as error:
-            return _no_answer(error)
+            reply = self._client.send(
+                request,
+                left=lambda: self.patience.left,
+                limit=LIMIT,
+                before_send=self.before_send,
+            )
+        except ExchangeFailed as error:
+            return error.reason
+        except ValueError:  # the address leads nowhere that a lookup takes
+            return NoAnswer.UNRESOLVED
+        return _answer(reply)
 
     def _headers(self, *, has_body: bool) -> dict[str, str]:
-        headers = {"X-Vault-Request": "true"}
+        headers = {"Accept-Encoding": "identity", "X-Vault-Request": "true"}
         if self.token:
             headers["X-Vault-Token"] = self.token
         if self.namespace:
             headers["X-Vault-Namespace"] = self.namespace
         if has_body:
             headers["Content-Type"] = "application/json"
-        return headers
+        return headers | dict(self.extra)
 
-    def _answer(self, response: BaseHTTPResponse) -> Outcome:
-        body = bytearray()
-        while piece := response.read1(_PIECE):
-            body += piece
-            if len(body) > LIMIT:
-                return NoAnswer.OVERSIZE
-            if self.patience.left <= 0:
-                return NoAnswer.TIMEOUT
-        return Answer(
-            status=response.status,
-            body=_json_object(bytes(body)),
-            date=response.headers.get("Date"),
-        )
+
+def _answer(reply: Reply) -> Outcome:
+    if reply.body is None:
+        return NoAnswer.OVERSIZE
+    asked = reply.headers.get("retry-after", "").strip()
+    return Answer(
+        status=reply.status,
+        body=_json_object(reply),
+        date=reply.headers.get("date"),
+        retry_after=float(asked) if _SECONDS.fullmatch(asked) else None,
+        index=reply.headers.get("x-vault-index"),
+    )
 
 
 def _single_slashed(path: str) -> str:
@@ -194,9 +173,9 @@ def _single_slashed(path: str) -> str:
     return "/".join(part for part in path.split("/") if part)
 
 
-def _json_object(body: bytes) -> Mapping[str, Any] | None:
+def _json_object(reply: Reply) -> Mapping[str, Any] | None:
     try:
-        document = _DECODER.decode(body.decode())
+        document = _DECODER.decode(unpacked(reply, LIMIT).decode())
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
@@ -214,34 +193,3 @@ def _refuse(text: str) -> NoReturn:
 
 #: Made once: that takes as long as to read a body.
 _DECODER = JSONDecoder(parse_float=_finite, parse_constant=_refuse)
-
-
-def _no_answer(error: Exception) -> NoAnswer:
-    if isinstance(error, ProxyError | ProxySchemeUnknown):
-        return NoAnswer.PROXY
-    causes = list(_causes(error))
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return NoAnswer.REFUSED
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return NoAnswer.UNRESOLVED
-    if any(isinstance(cause, FileNotFoundError | PermissionError) for cause in causes):
-        return NoAnswer.CERTIFICATES
-    match error:
-        case SSLError():
-            return NoAnswer.TLS
-        case NewConnectionError():  # a kind of timeout to urllib3, whatever the reason
-            return NoAnswer.DROPPED
-        case ConnectTimeoutError():
-            return NoAnswer.CONNECT_TIMEOUT
-        case SlowError():
-            return NoAnswer.TIMEOUT
-        case OSError():  # not of a connection: those urllib3 wraps
-            return NoAnswer.CERTIFICATES
-        case _:
-            return NoAnswer.DROPPED
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

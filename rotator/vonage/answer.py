@@ -5,10 +5,8 @@ names what is missing and never quotes what was there.
 """
 
 import re
-import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from json import JSONDecoder
@@ -16,6 +14,7 @@ from typing import Any, NoReturn
 
 from rotator.errors import UnexpectedAnswer
 from rotator.model import believable
+from rotator.network import Reply, unpacked
 from rotator.vonage.call import is_identifier
 
 #: Bytes of a body, as sent and unpacked. A full list of secrets is a hundredth of it.
@@ -36,27 +35,15 @@ def strange(what: str) -> UnexpectedAnswer:
     return UnexpectedAnswer(f"{UnexpectedAnswer().message}: {what}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
+class Answer(Reply):
     """Status, headers and body of one HTTP answer."""
-
-    status: int
-    #: Found by any spelling of the name.
-    headers: Mapping[str, str] = field(repr=False)
-    #: As sent; None where it is longer than `LIMIT`.
-    body: bytes | None = field(repr=False)
 
     def content(self) -> bytes:
         """Give the body, unpacked."""
-        if self.body is None:
-            raise strange("longer than 1 MB")
-        encoding = self.headers.get("content-encoding", "").strip().lower()
-        if encoding in ("", "identity"):
-            return self.body
-        # None was asked for. Some proxies pack all the same.
-        if encoding in ("gzip", "x-gzip", "deflate"):
-            return _unpacked(self.body)
-        raise strange("packed in a way that was not asked for")
+        try:
+            return unpacked(self, LIMIT)
+        except ValueError as error:
+            raise strange(str(error)) from None
 
     def document(self) -> Document:
         """Give the body as a JSON object, whatever its media type says."""
@@ -68,20 +55,6 @@ class Answer:
         if not isinstance(document, dict):
             raise strange("not a JSON object")
         return document
-
-
-def _unpacked(packed: bytes) -> bytes:
-    # Recognises gzip and zlib by their headers.
-    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-    try:
-        content = inflater.decompress(packed, LIMIT + 1)
-    except zlib.error:
-        raise strange("badly packed") from None
-    if len(content) > LIMIT:
-        raise strange("longer than 1 MB")
-    if not inflater.eof:
-        raise strange("cut off")
-    return content
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -12,8 +12,7 @@ that a deletion is done.
 
 import re
 from dataclasses import dataclass
-
-import httpx
+from http import HTTPStatus
 
 from rotator.errors import (
     AccountNotFound,
@@ -30,6 +29,7 @@ from rotator.errors import (
     SlotsFull,
     UnexpectedAnswer,
 )
+from rotator.network import ExchangeFailed, NoAnswer
 from rotator.vonage.answer import Answer, Document
 from rotator.vonage.call import Call
 from rotator.vonage.dates import timestamp
@@ -105,18 +105,18 @@ def refusal(call: Call, answer: Answer, *, now: float) -> IssuerError:
 
 
 def _kind(call: Call, status: int, complaint: Complaint | None) -> type[IssuerError]:
-    if status == httpx.codes.TOO_MANY_REQUESTS:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited
     # 408: someone lost patience with us; how far the request came is not said.
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR or status == httpx.codes.REQUEST_TIMEOUT:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         return IssuerUnavailable
-    if status == httpx.codes.UNAUTHORIZED:
+    if status == HTTPStatus.UNAUTHORIZED:
         return _unauthorized(complaint)
-    if complaint is None or status < httpx.codes.BAD_REQUEST:
+    if complaint is None or status < HTTPStatus.BAD_REQUEST:
         return UnexpectedAnswer
-    if status == httpx.codes.NOT_FOUND:
+    if status == HTTPStatus.NOT_FOUND:
         return _not_found(call, complaint)
-    if status in (httpx.codes.BAD_REQUEST, httpx.codes.FORBIDDEN):
+    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN):
         return _refused(call, status, complaint)
     return RequestRefused
 
@@ -142,30 +142,26 @@ def _refused(call: Call, status: int, complaint: Complaint) -> type[IssuerError]
     if call.value:
         if complaint.fragment in _FULL or _FULL_TEXT.search(complaint.text):
             return SlotsFull
-        if status == httpx.codes.BAD_REQUEST:
+        if status == HTTPStatus.BAD_REQUEST:
             return SecretRejected
-    if status == httpx.codes.BAD_REQUEST:
+    if status == HTTPStatus.BAD_REQUEST:
         return RequestRefused
     if complaint.fragment == "delete-last-secret" and call.names_secret:
         return LastSecret
     return Forbidden
 
 
-def failure(call: Call, error: httpx.HTTPError) -> tuple[str, IssuerError]:
+def failure(call: Call, failed: ExchangeFailed) -> tuple[str, IssuerError]:
     """Give a word for metrics and the error that a failed exchange means."""
-    match error:
-        case httpx.ConnectTimeout() | httpx.PoolTimeout():
-            return "timeout", NotSent(f"{NotSent().message} in time")
-        # Proxies refuse a tunnel before anything goes through it.
-        case httpx.ConnectError() | httpx.ProxyError() | httpx.UnsupportedProtocol():
-            # Its number says nothing that its text does not.
-            reason = re.sub(r"^\[Errno -?\d+\] ", "", one_line(call, str(error))) or "refused"
-            return "unreachable", NotSent(f"{NotSent().message}: {reason}"[:_LONGEST_MESSAGE])
-        case httpx.TimeoutException():
+    if failed.sent:
+        if failed.reason is NoAnswer.TIMEOUT:
             return "timeout", IssuerUnavailable("Vonage did not answer in time")
-        case _:
-            message = "the connection to Vonage was lost before the answer was complete"
-            return "dropped", IssuerUnavailable(message)
+        message = "the connection to Vonage was lost before the answer was complete"
+        return "dropped", IssuerUnavailable(message)
+    if failed.reason is NoAnswer.CONNECT_TIMEOUT:
+        return "timeout", NotSent(f"{NotSent().message} in time")
+    why = f"{NotSent().message}: {one_line(call, failed.detail)}"
+    return "unreachable", NotSent(why[:_LONGEST_MESSAGE])
 
 
 def request_id_of(call: Call, answer: Answer, complaint: Complaint | None = None) -> str | None:

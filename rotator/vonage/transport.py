@@ -1,9 +1,8 @@
 """Sending calls: connections, authentication, limits of time, size and pace, repetition.
 
-This works one level below `httpx.Client`, on `httpx.HTTPTransport`. A client would also keep
-cookies, by which one account's session could authenticate another's probe; read .netrc; parse
-the target of a redirect that nobody follows; and log each URL with its query. Nothing of that
-is wanted here, and nothing else that a client does is missed.
+Each call has a connection of its own. On one that the server closes just then, a POST would be
+lost without a word whether it arrived; and what a confused proxy sent too much for one account's
+call would answer another account's. A handshake more per call is nothing beside the rate limit.
 """
 
 import logging
@@ -11,27 +10,20 @@ import random as chance
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Self, TypeVar
-from urllib.parse import urlencode
+from typing import Self, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
 
-import httpx
 import structlog
 
 from rotator.errors import ConfigError, IssuerError, RotatorError, UnexpectedAnswer
+from rotator.network import Client, ExchangeFailed, NoAnswer, Request, Way
 from rotator.vonage.answer import LIMIT, Answer
 from rotator.vonage.call import Call, Host, RestAuth
-from rotator.vonage.connections import Connections, parsed
 from rotator.vonage.dates import lead
-from rotator.vonage.deadline import Deadline
 from rotator.vonage.errors import failure, refusal, request_id_of
 from rotator.vonage.ratelimit import RateLimit
 from rotator.vonage.retry import Course
-
-# httpx logs URLs with their query at INFO, httpcore an answer's headers at DEBUG.
-logging.getLogger("httpx").setLevel(logging.WARNING)
-logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 T = TypeVar("T")
 Failure = TypeVar("Failure", bound=RotatorError)
@@ -44,7 +36,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Transport:
-    """What the clients of one pair of hosts share. Threads may share it; close it at the end.
+    """What the clients of one pair of hosts share. Threads may share it.
 
     Each call blocks for its turn under the rate limit, then for at most three timeouts.
     """
@@ -68,7 +60,7 @@ class Transport:
         Raises:
             ConfigError: a URL, the proxy or the CA file of the environment is unusable.
         """
-        self._urls = {Host.API: _base(api_url), Host.REST: _base(rest_url)}
+        self._servers = {Host.API: _Server(api_url), Host.REST: _Server(rest_url)}
         self._rest_auth = rest_auth
         self._timeout = timeout
         self._on_call = on_call
@@ -76,18 +68,13 @@ class Transport:
         self._sleep = sleep
         self._random = random
         self._wall_clock = wall_clock
-        self._deadline = Deadline(clock)
         self._limit = RateLimit(max_requests_per_second, clock=clock, sleep=sleep)
-        self._connections = Connections(self._urls.values(), self._deadline)
-        self._limits = httpx.Timeout(timeout).as_dict()
-        self._headers = httpx.Headers(
-            {
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "Connection": "close",
-                "User-Agent": f"rotator/{_own_version()}",
-            }
-        )
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+            "User-Agent": f"rotator/{_own_version()}",
+        }
         #: The Date headers of the two answers that came last of those that had one, and when they
         #: came, by the clock that nobody sets.
         self._dated: tuple[tuple[str, float], ...] = ()
@@ -99,8 +86,7 @@ class Transport:
         self.close()
 
     def close(self) -> None:
-        """Close all connections. No call may be under way."""
-        self._connections.close()
+        """Close nothing: no connection outlives its call."""
 
     @property
     def last_date(self) -> str | None:
@@ -158,44 +144,33 @@ class Transport:
             return error
 
     def _exchange(self, call: Call, seconds: float) -> tuple[str, Answer | IssuerError]:
-        request = self._request(call)
+        server, ends_at = self._servers[call.host], self._clock() + seconds
         try:
-            with self._deadline.within(seconds):
-                answer = self._answer(request)
-        except httpx.HTTPError as error:
+            reply = Client(server.way).send(
+                self._request(call, server),
+                left=lambda: ends_at - self._clock(),
+                limit=LIMIT,
+                before_send=call.before_send,
+            )
+        except ExchangeFailed as error:
             return failure(call, error)
-        return str(answer.status), answer
-
-    def _answer(self, request: httpx.Request) -> Answer:
-        response = self._connections.of(request.url).handle_request(request)
-        try:
-            body = _received(response)
-        finally:
-            response.close()
-        if date := response.headers.get("Date"):
+        if date := reply.headers.get("date"):
             self._dated = (*self._dated[-1:], (date, self._clock()))
-        return Answer(status=response.status_code, headers=response.headers, body=body)
+        return str(reply.status), Answer(
+            status=reply.status, headers=reply.headers, body=reply.body
+        )
 
-    def _request(self, call: Call) -> httpx.Request:
-        url = _address(f"{self._urls[call.host]}{call.path}")
-        headers = httpx.Headers(self._headers)
-        headers["Host"] = url.netloc.decode("ascii")
+    def _request(self, call: Call, server: "_Server") -> Request:
+        headers, target = dict(self._headers), f"{server.path}{call.path}"
         if call.body:
-            headers["Content-Length"] = str(len(call.body))
             headers["Content-Type"] = call.content_type
         if call.host is Host.REST and self._rest_auth is RestAuth.QUERY:
             credential = call.credential
             pair = {"api_key": credential.api_key, "api_secret": credential.secret.reveal()}
-            url = httpx.URL(f"{url}?{urlencode(pair)}")
+            target = f"{target}?{urlencode(pair)}"
         else:
             headers["Authorization"] = call.basic()
-        return httpx.Request(
-            call.method,
-            url,
-            headers=headers,
-            stream=httpx.ByteStream(call.body),
-            extensions={"timeout": self._limits, **_traced(call)},
-        )
+        return Request(method=call.method, target=target, headers=headers, body=call.body)
 
     def _report(self, call: Call, code: str, came: Answer | IssuerError, seconds: float) -> None:
         if self._on_call:
@@ -213,54 +188,48 @@ class Transport:
         )
 
 
-def _traced(call: Call) -> dict[str, Any]:
-    """Return the httpcore extension by which `call.before_send` is called on an open connection.
+class _Server:
+    """One of the two hosts: the way there, and what its paths begin with."""
 
-    The request by which a proxy opens a tunnel is not the call's.
-    """
-    before_send = call.before_send
-    if before_send is None:
-        return {}
+    def __init__(self, url: str) -> None:
+        """Read the environment's proxy and certificates.
 
-    def trace(event: str, info: dict[str, Any]) -> None:
-        if event == "http11.send_request_headers.started" and info["request"].method != b"CONNECT":
-            before_send()
-
-    return {"trace": trace}
-
-
-@lru_cache(maxsize=1000)
-def _address(url: str) -> httpx.URL:
-    """Parse a URL, which is to hold no secret: most are asked for three times a rotation."""
-    return httpx.URL(url)
+        Raises:
+            ConfigError: the URL is none of Vonage's, or one of them cannot be used.
+        """
+        try:
+            self.path = _path(url)
+            self.way = Way(url)
+            self.way.check()
+        except ValueError:
+            message = "a URL of Vonage is https://HOST, without user, query or fragment"
+            raise ConfigError(message) from None
+        except ExchangeFailed as error:
+            raise _unusable(error) from None
 
 
-def _received(response: httpx.Response) -> bytes | None:
-    """Read the body as sent; None where it is longer than the limit."""
-    received = bytearray()
-    for chunk in response.iter_raw():
-        received += chunk
-        if len(received) > LIMIT:
-            return None
-    return bytes(received)
+def _path(url: str) -> str:
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("more than a host and a path")
+    return quote(parts.path.rstrip("/"), safe="/%")
+
+
+def _unusable(failed: ExchangeFailed) -> ConfigError:
+    if failed.reason is NoAnswer.PROXY:
+        hint = "set HTTPS_PROXY to http://HOST:PORT, or NO_PROXY to Vonage's hosts"
+        return ConfigError(failed.detail, hint=hint)
+    return ConfigError(
+        f"the certificates that SSL_CERT_FILE or its like names cannot be read: {failed.detail}",
+        hint="correct SSL_CERT_FILE, SSL_CERT_DIR, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE in"
+        " rotator's environment, or set none of them",
+    )
 
 
 def _bare(error: Failure) -> Failure:
-    """Strip what an exception drags along: errors of httpx and of parsers hold the wire."""
+    """Strip what an exception drags along: errors of parsers hold what came."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
-
-
-def _base(url: str) -> str:
-    """Check a base URL and give it without a slash at its end."""
-    try:
-        address = parsed(url)
-    except ValueError:
-        address = httpx.URL("")
-    plain = not address.userinfo and not address.query and not address.fragment
-    if address.scheme not in ("https", "http") or not plain:
-        raise ConfigError("a URL of Vonage is https://HOST, without user, query or fragment")
-    return url.rstrip("/")
 
 
 def _own_version() -> str:

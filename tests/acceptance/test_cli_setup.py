@@ -39,14 +39,14 @@ def test_the_version_is_told_at_once(desk: Desk) -> None:
     done = desk.run("--version")
 
     assert (done.code, done.out.split()[0], done.err) == (0, "rotator", "")
-    assert imported(desk, "--version").isdisjoint({"typer", "pydantic", "httpx", "sqlalchemy"})
+    assert imported(desk, "--version").isdisjoint({"typer", "pydantic", "h11", "sqlalchemy"})
 
 
 def test_status_imports_no_client(desk: Desk) -> None:
     """`status` reads the ledger, and loads neither the clients nor the migrations."""
     assert desk.run("db", "upgrade").code == 0
 
-    assert imported(desk, "status").isdisjoint({"httpx", "hvac", "requests", "alembic", "rich"})
+    assert imported(desk, "status").isdisjoint({"h11", "hvac", "requests", "alembic", "rich"})
 
 
 def test_paragraphs_of_help_are_folded_by_the_terminal_alone(

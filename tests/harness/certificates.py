@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 
-def certificate(folder: Path, name: str, *, host: str = "IP:127.0.0.1") -> Path:
-    """Make a certificate for `host` that nobody trusts; its key is in the same file.
+def certificate(folder: Path, name: str, hosts: str = "IP:127.0.0.1") -> Path:
+    """Make a certificate for `hosts` that nobody trusts; its key is in the same file.
 
     Skips the test where openssl is not there.
     """
@@ -17,7 +17,7 @@ def certificate(folder: Path, name: str, *, host: str = "IP:127.0.0.1") -> Path:
         pytest.skip("makes its certificate with openssl, which is not there")
     key, path = folder / f"{name}.key", folder / f"{name}.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
-    arguments = ["-subj", f"/CN={name}", "-addext", f"subjectAltName={host}"]
+    arguments = ["-subj", f"/CN={name}", "-addext", f"subjectAltName={hosts}"]
     files = ["-keyout", str(key), "-out", str(path)]
     subprocess.run([*command.split(), *arguments, *files], check=True, capture_output=True)
     path.write_text(key.read_text() + path.read_text())
@@ -28,6 +28,13 @@ def public_part(path: Path) -> str:
     """Give the certificate of a file, without its key."""
     begin = "-----BEGIN CERTIFICATE-----"
     return begin + path.read_text().partition(begin)[2]
+
+
+def encrypted(path: Path, to: Path) -> Path:
+    """Write the key of a file to another, with a passphrase."""
+    command = ["openssl", "pkey", "-in", str(path), "-aes128", "-passout", "pass:word"]
+    subprocess.run([*command, "-out", str(to)], check=True, capture_output=True)
+    return to
 
 
 def server_context(own: Path, clients: Path | None = None) -> ssl.SSLContext:

@@ -31,6 +31,7 @@ BOTH: Mapping[str, Mishap] = {
     "garbage": _fault("garbage"),
     "empty": _fault("empty"),
     "huge": _fault("huge"),
+    "huge-headers": _fault("huge-headers"),
 }
 
 #: Held for longer than an impatient client waits.

@@ -4,14 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from types import TracebackType
 from typing import Any, Self, cast
-from unittest.mock import patch
 
-import httpx
 from sqlalchemy import Engine as DatabaseEngine
 
 from rotator import composition
@@ -131,17 +128,16 @@ class Scene(Outsiders):
             caller=Caller(environ={}),
             now=self.clock.now,
         )
-        with patch("rotator.vonage.connections._tls", _tls):
-            self.transport = Transport(
-                api_url=self.world.vonage.url,
-                rest_url=self.world.vonage.url,
-                timeout=self._patience,
-                max_requests_per_second=1e9,
-                clock=self.clock.monotonic,
-                sleep=self.clock.sleep,
-                random=lambda: 0.5,
-                wall_clock=lambda: self._told_time().timestamp(),
-            )
+        self.transport = Transport(
+            api_url=self.world.vonage.url,
+            rest_url=self.world.vonage.url,
+            timeout=self._patience,
+            max_requests_per_second=1e9,
+            clock=self.clock.monotonic,
+            sleep=self.clock.sleep,
+            random=lambda: 0.5,
+            wall_clock=lambda: self._told_time().timestamp(),
+        )
         self._process.callback(self.transport.close)
         self.connection = Connection(
             self.world.vault.url,
@@ -172,7 +168,6 @@ class Scene(Outsiders):
         """From the next request on, let the clients wait so long, of the real clock."""
         self._patience = seconds
         self.transport._timeout = seconds
-        self.transport._limits = httpx.Timeout(seconds).as_dict()
         self.connection._endpoint._timeout = seconds
 
     def _open(self, url: str) -> DatabaseEngine:
@@ -389,9 +384,3 @@ class Scene(Outsiders):
 def code(report: Report) -> str | None:
     """Give a report's error code."""
     return report.error.code if report.error else None
-
-
-@cache
-def _tls() -> Any:  # noqa: ANN401
-    """Load the system's certificates once: no scene uses them, and they take 20 ms."""
-    return httpx.create_ssl_context()

@@ -17,7 +17,6 @@ import pytest
 
 import rotator
 from rotator.model import Outcome, Request
-from rotator.vonage import transport
 from tests.harness.scene import NAME, Scene
 
 #: One account is rotated each day, and looked at four times in between.
@@ -88,10 +87,9 @@ def traced() -> Iterator[None]:
 
 def held() -> int:
     """Give the bytes that rotator holds since the notes began; the simulators keep every secret."""
-    # The standard library keeps the last 128 addresses, and rotator a thousand of Vonage's. Each
-    # version of an entry and each secret has its own: that fills for some time, and is full then.
+    # The standard library keeps the last 128 addresses. Each version of an entry and each secret
+    # has its own: that fills for some time, and is full then.
     urllib.parse.urlsplit.cache_clear()  # type: ignore[attr-defined]  # hidden by its overloads
-    transport._address.cache_clear()
     gc.collect()
     traces = tracemalloc.take_snapshot().traces
     return sum(trace.size for trace in traces if _is_ours(trace.traceback))

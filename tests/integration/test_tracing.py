@@ -12,9 +12,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from rotator.config import load, parse_duration
 from rotator.errors import ConfigError
 from rotator.model import Outcome, Report, Request
+from rotator.ports import Draft
 from rotator.sim import Fault, World
-from rotator.tracing import Tracing
+from rotator.tracing import Tracing, to_collector
 from rotator.wiring import Wiring
+from tests.harness.receiver import receiving
+from tests.harness.samples import account
 
 #: What no fact of a span may be beyond.
 KEYS = {
@@ -216,3 +219,21 @@ def test_a_configured_collector_needs_the_extra(
 
     assert caught.value.hint == "install `rotator[otel]`"
     assert tracing is None
+
+
+def test_a_collector_on_this_machine_is_asked_without_a_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever the environment says; another machine's is asked through it."""
+    monkeypatch.setenv("no_proxy", "")
+    with receiving() as proxy, receiving() as collector:
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        for endpoint in (collector.url, "http://collector.test:4318"):
+            tracing = to_collector(endpoint)
+            with tracing.following(account()) as trail:
+                trail.recorded(Draft(event="opened", step=None, detail={}, rotation_id="r"))
+            tracing.close()
+
+    assert [taken.path for taken in collector.taken] == ["/v1/traces"]
+    assert [taken.path for taken in proxy.taken] == ["http://collector.test:4318/v1/traces"]

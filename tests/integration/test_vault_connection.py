@@ -1,4 +1,3 @@
-import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -193,7 +192,6 @@ def test_logs_name_calls_and_no_values(vault: VaultSimulator, connection: Connec
         }
     ]
     assert vault.token not in repr(logs)
-    assert logging.getLogger("urllib3").getEffectiveLevel() == logging.WARNING
 
 
 @pytest.mark.parametrize(

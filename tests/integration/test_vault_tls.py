@@ -159,6 +159,41 @@ def test_a_client_certificate_is_presented(certificate: Path, tmp_path: Path) ->
         assert "vault.client_cert_file" in (error.hint or "")
 
 
+def test_an_encrypted_key_is_named(server: Server, certificate: Path, tmp_path: Path) -> None:
+    """Neither the authority nor Vault is blamed, and nobody is asked for a passphrase."""
+    both = certificates.certificate(tmp_path, "client")
+    key = certificates.encrypted(both, tmp_path / "key.pem")
+    error = failure(connect(server, str(certificate), str(both), str(key)))
+
+    assert "encrypted" in error.message
+    assert "openssl pkey" in (error.hint or "")
+    assert server.paths == []
+
+
+def test_the_systems_authorities_are_trusted(
+    server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a ca file, what the operating system trusts is trusted."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("rotator.network.tls._of_system", lambda: (str(certificate),))
+
+    assert connect(server).call(READ).body == {"over": "tls"}
+
+
+def test_a_renewed_authority_counts_from_the_next_connection_on(
+    server: Server, certificate: Path, tmp_path: Path
+) -> None:
+    """Nothing has to be started anew."""
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text(certificates.public_part(certificates.certificate(tmp_path, "old")))
+    connection = connect(server, str(ca_file))
+    failure(connection)
+    ca_file.write_text(certificates.public_part(certificate))
+
+    assert connection.call(READ).body == {"over": "tls"}
+
+
 def test_plain_http_where_tls_is_expected_is_named() -> None:
     """An https address of a server that speaks http fails as TLS."""
     server = Server(None)

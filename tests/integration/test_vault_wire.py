@@ -1,6 +1,7 @@
 import json
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,10 +13,13 @@ from hypothesis import strategies as st
 
 from rotator.errors import StoreError, StoreForbidden, StoreUnavailable
 from rotator.sim.listener import Port
-from rotator.vault import Connection, GivenToken
+from rotator.vault import Connection, GivenToken, Trust
 from rotator.vault.call import Call
-from rotator.vault.transport import LIMIT, Answer
+from rotator.vault.patience import Patience
+from rotator.vault.transport import LIMIT, Answer, Transport
+from tests.harness.endless import BODIES, HEADS, Endless
 
+ENDLESS = {**HEADS, **BODIES}
 TOKEN = "hvs.SecretToken"
 VALUE = "Abcdefgh1"
 CALL = Call(
@@ -199,7 +203,7 @@ def test_the_request_is_as_documented(canned: Canned) -> None:
         http("502 Bad Gateway", b"<html>502</html>", "Content-Type: text/html"),
         b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n{}",
+        b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 100_000 + b"\r\n{}",
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"",
     ],
@@ -232,25 +236,20 @@ def test_a_silent_server_is_given_up_on(canned: Canned) -> None:
     assert "in time" in error.message
 
 
-def test_a_dripping_body_is_given_up_on(canned: Canned) -> None:
-    """A body that comes in drops is bounded as a whole, not drop by drop."""
-    elapsed, looks, is_over = iter(range(1000)), threading.Semaphore(0), threading.Event()
-
-    def clock() -> float:
-        looks.release()
-        return float(next(elapsed))
-
-    def drip(accepted: socket.socket) -> None:
-        accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n")
-        # One drop for each look at the clock.
-        while not is_over.is_set():
-            if looks.acquire(timeout=0.05):
-                accepted.sendall(b" ")
-
-    canned.send = drip
-    connection = Connection(canned.url, token_source=GivenToken(TOKEN), timeout=9, clock=clock)
-    error = failure(connection)
-    is_over.set()
+@pytest.mark.parametrize("part", sorted(set(ENDLESS) - {"silence"}))
+def test_an_answer_that_drips_is_given_up_on(part: str) -> None:
+    """It is bounded as a whole, not drop by drop, in whatever part of it the drops come."""
+    elapsed = iter(range(100_000))
+    with Endless(*ENDLESS[part]) as server:
+        error = failure(
+            Connection(
+                server.url,
+                token_source=GivenToken(TOKEN),
+                timeout=60,
+                sleep=lambda _: None,
+                clock=lambda: float(next(elapsed)),
+            )
+        )
 
     assert "in time" in error.message
 
@@ -297,6 +296,50 @@ def test_a_proxy_of_the_environment_is_used(
 
     assert answer.body == {"through": "the proxy"}
     assert canned.requests[0].startswith(b"POST http://vault.invalid/v1/secret/data/x ")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1"])
+def test_a_vault_on_this_machine_is_asked_straight(
+    canned: Canned, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """A proxy would be shown the token and each value in clear."""
+    with Endless(*HEADS["silence"]) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.setenv(name, "")
+        canned.answer = http("200 OK", b'{"by": "itself"}')
+        answer = connect(f"http://{host}:{canned.port}").call(CALL)
+
+    assert answer.body == {"by": "itself"}
+
+
+def test_what_the_moment_before_raises_comes_out(canned: Canned) -> None:
+    """Unchanged, and nothing was sent."""
+
+    def refuse() -> None:
+        raise LookupError
+
+    transport = Transport(base_uri=canned.url, trust=Trust(), token=TOKEN)
+    transport.patience = Patience(60, clock=time.monotonic, sleep=time.sleep)
+    transport.before_send = refuse
+    with pytest.raises(LookupError):
+        transport.post("/v1/secret/data/x", json={})
+
+    assert canned.requests in ([], [b""])
+
+
+def test_what_a_cluster_says_besides_is_kept(canned: Canned) -> None:
+    """How long to wait, and which state the answer is of; more can be asked with a header."""
+    canned.answer = http("200 OK", b"{}", "Retry-After: 7", "X-Vault-Index: abc=")
+    transport = Transport(base_uri=canned.url, trust=Trust(), token=TOKEN)
+    transport.patience = Patience(60, clock=time.monotonic, sleep=time.sleep)
+    transport.extra = {"X-Vault-Inconsistent": "forward-active-node"}
+    answer = transport.get("/v1/secret/data/x")
+
+    assert isinstance(answer, Answer)
+    assert (answer.retry_after, answer.index) == (7.0, "abc=")
+    assert b"X-Vault-Inconsistent: forward-active-node" in canned.requests[0]
 
 
 def test_a_broken_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

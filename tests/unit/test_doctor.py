@@ -104,6 +104,27 @@ def test_a_secret_file_is_its_owners_alone(tmp_path: Path, mode: int, verdict: s
     assert files._check("vault.auth.token_file", path).verdict == verdict
 
 
+@pytest.mark.parametrize("key", ["vault.client_key_file", "vault.client_cert_file"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----",
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED",
+    ],
+)
+def test_an_encrypted_key_is_named(tmp_path: Path, key: str, header: str) -> None:
+    """However well its mode is: nobody is there to be asked for its passphrase."""
+    path = tmp_path / "key.pem"
+    path.touch(mode=0o600)
+    path.write_text(f"{header}\nTWlhdQ==\n")
+    encrypted = files._check(key, path)
+    path.write_text("-----BEGIN PRIVATE KEY-----\nENCRYPTED\n")
+
+    assert encrypted.verdict is Verdict.FAILED
+    assert "encrypted" in encrypted.finding
+    assert files._check(key, path).verdict is Verdict.OK
+
+
 @pytest.mark.parametrize("date", [None, "soon", "Tue, 14 Nov 2023 22:13:20 +99999999999999"])
 def test_a_header_that_is_no_date_is_no_error(date: str | None) -> None:
     """The server does not tell its time."""

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +26,7 @@ JSON = st.recursive(
 
 def answered(body: bytes | None, **headers: str) -> Answer:
     """Make an answer; underscores in header names stand for hyphens."""
-    wire = httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()})
+    wire = {name.replace("_", "-").lower(): value for name, value in headers.items()}
     return Answer(status=200, headers=wire, body=body)
 
 

@@ -137,7 +137,7 @@ def test_not_through_a_tunnel_either(
     clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The proxy's tunnel is opened before the look, and carries nothing after it."""
-    trusted = certificate(tmp_path, "vonage", host="DNS:vonage.test")
+    trusted = certificate(tmp_path, "vonage", hosts="DNS:vonage.test")
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
     ear = Ear(server_context(trusted))
     looks: list[bool] = []

@@ -3,7 +3,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +23,7 @@ from rotator.errors import (
     UnexpectedAnswer,
 )
 from rotator.model import Credential, SecretValue
+from rotator.network import ExchangeFailed, NoAnswer
 from rotator.vonage.answer import Answer
 from rotator.vonage.call import Call, Host
 from rotator.vonage.errors import failure, one_line, refusal
@@ -60,12 +60,10 @@ def refused(
 ) -> IssuerError:
     """Give what an answer means; a body that is not bytes is sent as JSON."""
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    wire = httpx.Headers(
-        {
-            name.encode(): value if isinstance(value, bytes) else value.encode()
-            for name, value in (headers or {}).items()
-        }
-    )
+    wire = {
+        name.lower(): value.decode("latin-1") if isinstance(value, bytes) else value
+        for name, value in (headers or {}).items()
+    }
     answer = Answer(status=status, headers=wire, body=sent)
     return refusal(calling(operation), answer, now=NOW)
 
@@ -319,27 +317,24 @@ def test_any_retry_after_is_some_wait(after: str, reset: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "code", "kind"),
+    ("failed", "code", "kind"),
     [
-        (httpx.ConnectError("refused"), "unreachable", NotSent),
-        (httpx.ProxyError("407 Proxy Authentication Required"), "unreachable", NotSent),
-        (httpx.UnsupportedProtocol("no"), "unreachable", NotSent),
-        (httpx.ConnectTimeout(""), "timeout", NotSent),
-        (httpx.PoolTimeout(""), "timeout", NotSent),
-        (httpx.ReadTimeout(""), "timeout", IssuerUnavailable),
-        (httpx.WriteTimeout(""), "timeout", IssuerUnavailable),
-        (httpx.ReadError(""), "dropped", IssuerUnavailable),
-        (httpx.WriteError(""), "dropped", IssuerUnavailable),
-        (httpx.RemoteProtocolError("bytes " + SECRET), "dropped", IssuerUnavailable),
-        (httpx.LocalProtocolError(""), "dropped", IssuerUnavailable),
-        (httpx.DecodingError(""), "dropped", IssuerUnavailable),
+        (ExchangeFailed(NoAnswer.REFUSED, "refused"), "unreachable", NotSent),
+        (ExchangeFailed(NoAnswer.PROXY, "the proxy answers 407"), "unreachable", NotSent),
+        (ExchangeFailed(NoAnswer.TLS, f"odd {SECRET}"), "unreachable", NotSent),
+        (ExchangeFailed(NoAnswer.DROPPED, "no usable answer"), "unreachable", NotSent),
+        (ExchangeFailed(NoAnswer.CONNECT_TIMEOUT), "timeout", NotSent),
+        (ExchangeFailed(NoAnswer.TIMEOUT, sent=True), "timeout", IssuerUnavailable),
+        (ExchangeFailed(NoAnswer.DROPPED, SECRET, sent=True), "dropped", IssuerUnavailable),
+        (ExchangeFailed(NoAnswer.TLS, SECRET, sent=True), "dropped", IssuerUnavailable),
+        (ExchangeFailed(NoAnswer.OVERSIZE, sent=True), "dropped", IssuerUnavailable),
     ],
 )
 def test_what_a_failed_exchange_means(
-    raised: httpx.HTTPError, code: str, kind: type[IssuerError]
+    failed: ExchangeFailed, code: str, kind: type[IssuerError]
 ) -> None:
-    """Only where no connection came about is it certain that nothing was sent."""
-    word, error = failure(calling("secrets.create"), raised)
+    """Only where the first byte never left is it certain that nothing was sent."""
+    word, error = failure(calling("secrets.create"), failed)
 
     assert (word, type(error)) == (code, kind)
     assert SECRET not in error.message
@@ -347,6 +342,8 @@ def test_what_a_failed_exchange_means(
 
 def test_why_there_is_no_connection_is_said() -> None:
     """A certificate that does not verify is named, so that the operator can cure it."""
-    _, error = failure(calling("secrets.list"), httpx.ConnectError("[SSL] self-signed\ncert."))
+    _, error = failure(
+        calling("secrets.list"), ExchangeFailed(NoAnswer.TLS, "[SSL] self-signed\ncert.")
+    )
 
     assert error.message == "no connection to Vonage could be made: [SSL] self-signed cert"

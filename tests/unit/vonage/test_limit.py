@@ -3,13 +3,13 @@
 import gzip
 import time
 
-import httpx
 import pytest
 
 from rotator.errors import IssuerUnavailable, UnexpectedAnswer
 from rotator.model import SecretValue
 from rotator.vonage import Secrets, Transport
 from rotator.vonage.answer import LIMIT
+from tests.harness.endless import BODIES, HEADS, Endless
 from tests.unit.vonage.canned import Canned, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, VALUE, transport
 from tests.unit.vonage.clock import Clock
@@ -23,7 +23,7 @@ def impatient(server: Canned, shared: Transport, timeout: float, answer: bytes) 
     server.keep_alive = True
     server.replies = [reply(200, LIST, Connection="keep-alive"), answer]
     Secrets(shared).list_secrets(CREDENTIAL, KEY)
-    shared._timeout, shared._limits = timeout, httpx.Timeout(timeout).as_dict()
+    shared._timeout = timeout
 
 
 @pytest.mark.parametrize("headers", [{}, {f"X-{n}": "y" for n in range(9)}])
@@ -42,6 +42,18 @@ def test_a_server_that_drips_does_not_hold_a_thread(
         took = time.monotonic() - started
 
     assert timeout * 0.9 < took < len(answer) * server.drip / 2
+
+
+@pytest.mark.parametrize("part", sorted({*HEADS, *BODIES} - {"silence"}))
+def test_whatever_drips_is_given_up(part: str) -> None:
+    """In whatever part of an answer the drops come."""
+    elapsed = iter(range(100_000))
+    with (
+        Endless(*{**HEADS, **BODIES}[part]) as dripping,
+        transport(dripping.url, lambda: float(next(elapsed)), timeout=60) as shared,
+        pytest.raises(IssuerUnavailable, match="in time"),
+    ):
+        Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
 
 
 def test_a_server_that_says_nothing(server: Canned, clock: Clock) -> None:

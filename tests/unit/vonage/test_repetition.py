@@ -1,7 +1,5 @@
 """Which calls are sent again, how often, and within which time."""
 
-from contextlib import AbstractContextManager
-
 import pytest
 
 from rotator.errors import (
@@ -16,6 +14,8 @@ from rotator.errors import (
 from rotator.model import SecretValue
 from rotator.sim.listener import Port
 from rotator.vonage import Accounts, Secrets, Transport
+from rotator.vonage.answer import Answer
+from rotator.vonage.call import Call
 from tests.unit.vonage.canned import Canned, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, VALUE, transport
 from tests.unit.vonage.clock import Clock
@@ -78,13 +78,13 @@ def test_the_last_try_gets_what_is_left(
 
     server.replies = [reply(503)]
     with transport(server.url, clock, on_call=slow, timeout=5.0) as shared:
-        within = shared._deadline.within
+        exchange = shared._exchange
 
-        def noted(seconds: float) -> AbstractContextManager[None]:
+        def noted(call: Call, seconds: float) -> tuple[str, Answer | IssuerError]:
             given.append(seconds)
-            return within(seconds)
+            return exchange(call, seconds)
 
-        monkeypatch.setattr(shared._deadline, "within", noted)
+        monkeypatch.setattr(shared, "_exchange", noted)
         with pytest.raises(IssuerUnavailable):
             Secrets(shared).list_secrets(CREDENTIAL, KEY)
 

@@ -1,0 +1,238 @@
+"""One request and its answer, over a connection of its own or one that is kept."""
+
+import weakref
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import h11
+
+from rotator.network.connect import Resolve, connected, resolve
+from rotator.network.connection import Connection, Headers
+from rotator.network.exchange import Exchange, Left
+from rotator.network.failure import ExchangeFailed
+from rotator.network.proxy import proxy_for
+from rotator.network.stream import Current, Encrypted, Plain, Stream
+from rotator.network.tls import Trust, context
+
+_PORTS = {"http": 80, "https": 443}
+_WITHOUT_BODY = frozenset({"GET", "DELETE"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is sent, but for the host, which the client knows."""
+
+    method: str
+    #: Path and query, percent-encoded.
+    target: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """Status, headers and body of an HTTP answer."""
+
+    status: int
+    #: By their names in lower case; several of one name are parted by commas.
+    headers: Mapping[str, str] = field(repr=False)
+    #: As sent; None where it is longer than the limit.
+    body: bytes | None = field(repr=False)
+
+
+class Way:
+    """The way to one server: straight or through a proxy, and whom to trust. Threads share it."""
+
+    def __init__(self, url: str, trust: Trust | None = None, find: Resolve = resolve) -> None:
+        """Look up the environment's proxy, once; connect to nothing yet. Of `url` its host counts.
+
+        Raises:
+            ValueError: no lookup would take the host.
+            ExchangeFailed: the environment's proxy cannot be used.
+        """
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        default = _PORTS.get(parts.scheme)
+        if not host or not default:
+            raise ValueError("no host, or a scheme that is not http")
+        self._host = host.encode("idna").decode("ascii")
+        self._port = parts.port or default
+        bracketed = f"[{host}]" if ":" in host else host
+        #: What the Host header says.
+        self.authority = f"{bracketed}:{parts.port}" if parts.port else bracketed
+        self._find = find
+        self._trust = trust or Trust()
+        self._is_encrypted = parts.scheme == "https"
+        self.proxy = proxy_for(parts.scheme, host, self._port)
+
+    def check(self) -> None:
+        """Read the files of certificates, where there is TLS.
+
+        Raises:
+            ExchangeFailed: one of them cannot be read, or the key is encrypted.
+        """
+        if self._is_encrypted:
+            context(self._trust)
+
+    def open(self, current: Current) -> Connection:
+        """Connect, within the time of the exchange that is under way.
+
+        Raises:
+            ExchangeFailed: there is no connection.
+        """
+        tls = context(self._trust) if self._is_encrypted else None
+        exchange, first = current.exchange, self.proxy or self
+        addresses = self._find(*first.address, exchange)
+        stream: Stream = Plain(connected(addresses, exchange), current)
+        try:
+            if self.proxy and self.proxy.tls:
+                stream = Encrypted(stream, self.proxy.tls, self.proxy.host)
+            if self.proxy and tls:
+                bracketed = f"[{self._host}]" if ":" in self._host else self._host
+                Connection(stream).tunnel(f"{bracketed}:{self._port}", self.proxy.headers)
+            exchange.passed_proxy()
+            if tls:
+                stream = Encrypted(stream, tls, self._host)
+        except BaseException:
+            stream.close()
+            raise
+        return Connection(stream)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        return self._host, self._port
+
+    def spelled(self, target: str) -> tuple[str, Headers]:
+        """Return a request's target, and the headers that say to whom it goes."""
+        host = ("Host", self.authority)
+        if self.proxy and not self._is_encrypted:
+            return f"http://{self.authority}{target}", [host, *self.proxy.headers]
+        return target, [host]
+
+
+class _Kept:
+    """The connection that a client keeps, and that is closed together with it."""
+
+    connection: Connection | None = None
+
+    def close(self) -> None:
+        if self.connection:
+            self.connection.close()
+        self.connection = None
+
+
+class Client:
+    """Sends requests to one server, one at a time. Not for several threads.
+
+    No redirect is followed; no cookie is kept; .netrc is not read; nothing is sent again.
+    """
+
+    def __init__(self, way: Way, *, keep_alive: bool = False) -> None:
+        """Connect anew for each request, unless the connection is to be kept."""
+        self._way = way
+        self._keeps = keep_alive
+        self._current = Current()
+        self._kept = _Kept()
+        weakref.finalize(self, self._kept.close)
+
+    def send(
+        self,
+        request: Request,
+        *,
+        left: Left,
+        limit: int,
+        before_send: Callable[[], object] | None = None,
+        interrupt: Callable[[], object] | None = None,
+    ) -> Reply:
+        """Send one request and read its answer, all of it within the seconds that are `left`.
+
+        `limit` is the most bytes of a body; with 0 the body is not read. `before_send` is called
+        once, right before the first byte of the request; what it raises comes out, and nothing
+        was sent. `interrupt` is called several times a second; what it raises comes out.
+
+        Raises:
+            ExchangeFailed: no usable answer came. Nothing of it, its cause or its context holds
+                a URL, a header or a body.
+        """
+        exchange = self._current.exchange = Exchange(
+            left=left,
+            limit=limit,
+            before_send=before_send,
+            interrupt=interrupt,
+            through_proxy=self._way.proxy is not None,
+        )
+        try:
+            return self._exchange(request, exchange, limit)
+        except ExchangeFailed as error:
+            failed = exchange.placed(error)
+        except (h11.ProtocolError, ValueError):
+            # Their texts quote what was sent or received.
+            failed = exchange.lost("no usable answer")
+        raise failed
+
+    def close(self) -> None:
+        """Close the connection that is kept."""
+        self._kept.close()
+
+    def _exchange(self, request: Request, exchange: Exchange, limit: int) -> Reply:
+        connection = self._kept.connection
+        if connection and connection.is_usable:
+            exchange.passed_proxy()
+        else:
+            self._kept.close()
+            connection = self._kept.connection = self._way.open(self._current)
+        is_kept = False
+        try:
+            reply = self._exchange_over(connection, request, exchange, limit)
+            is_kept = self._keeps and connection.rest()
+        finally:
+            if not is_kept:
+                self._kept.close()
+        return reply
+
+    def _exchange_over(
+        self, connection: Connection, request: Request, exchange: Exchange, limit: int
+    ) -> Reply:
+        target, headers = self._way.spelled(request.target)
+        headers += request.headers.items()
+        if request.body or request.method not in _WITHOUT_BODY:
+            headers.append(("Content-Length", str(len(request.body))))
+        exchange.begin()
+        connection.send(request.method, target, headers, request.body)
+        head = connection.head()
+        received: dict[str, str] = {}
+        for raw_name, raw_value in head.headers:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            received[name] = f"{received[name]}, {value}" if name in received else value
+        body = connection.body(limit) if limit else b""
+        return Reply(status=head.status_code, headers=received, body=body)
+
+
+def unpacked(reply: Reply, limit: int) -> bytes:
+    """Return the body of a reply. None was asked to be packed; some proxies do all the same.
+
+    Raises:
+        ValueError: it is longer than `limit`, packed in a way that is not known, or badly; its
+            text says which.
+    """
+    if reply.body is None:
+        raise ValueError(f"longer than {limit // 1_000_000} MB")
+    encoding = reply.headers.get("content-encoding", "").strip().lower()
+    if encoding in ("", "identity"):
+        return reply.body
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise ValueError("packed in a way that was not asked for")
+    # Recognises gzip and zlib by their headers.
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    try:
+        content = inflater.decompress(reply.body, limit + 1)
+    except zlib.error:
+        raise ValueError("badly packed") from None
+    if len(content) > limit:
+        raise ValueError(f"longer than {limit // 1_000_000} MB")
+    if not inflater.eof:
+        raise ValueError("cut off")
+    return content

@@ -1,0 +1,196 @@
+"""From a name to a connection: each of its addresses gets a share of the time."""
+
+import errno
+import os
+import select
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from itertools import chain, zip_longest
+
+from rotator.network.exchange import Exchange
+from rotator.network.failure import ExchangeFailed, NoAnswer, worded
+
+#: Family and address, as `socket` takes them.
+Address = tuple[int, tuple[object, ...]]
+#: Finds the addresses of a host and port within an exchange's time.
+Resolve = Callable[[str, int, Exchange], Sequence[Address]]
+
+#: Seconds by which an address is ahead of the next one, as RFC 8305 has it.
+_HEAD_START = 0.25
+
+
+class _LookUps:
+    """Look-ups of names, each in a thread of its own, as nothing bounds one in time.
+
+    A name is looked up once at a time, so that a name server that is away holds no more threads
+    than there are names.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[tuple[str, int], Future[list[Address]]] = {}
+
+    def begin(self, host: str, port: int) -> Future[list[Address]]:
+        """Join the look-up that is under way, or start one."""
+        key = host, port
+        with self._lock:
+            if key not in self._running:
+                found: Future[list[Address]] = Future()
+                threading.Thread(
+                    target=self._run, args=(key, found), name="look-up", daemon=True
+                ).start()
+                self._running[key] = found
+            return self._running[key]
+
+    def _run(self, key: tuple[str, int], found: Future[list[Address]]) -> None:
+        try:
+            addresses = _look_up(*key)
+        except (OSError, ValueError) as error:
+            found.set_exception(error)
+        else:
+            found.set_result(addresses)
+        with self._lock:
+            del self._running[key]
+
+
+_look_ups = _LookUps()
+
+
+def resolve(host: str, port: int, exchange: Exchange) -> Sequence[Address]:
+    """Return the addresses of a host, the families taking turns, the preferred one first.
+
+    Raises:
+        ExchangeFailed: there is none, or the time is up.
+    """
+    with suppress(OSError):
+        # What is an address already asks nobody.
+        return _look_up(host, port, socket.AI_NUMERICHOST)
+    try:
+        found = _look_ups.begin(host, port)
+        while True:
+            seconds = exchange.patience()
+            try:
+                return _taking_turns(found.result(seconds))
+            except TimeoutError:
+                exchange.waited(seconds)
+    except OSError as error:
+        raise ExchangeFailed(NoAnswer.UNRESOLVED, worded(error)) from None
+    except (ValueError, RuntimeError):
+        raise ExchangeFailed(NoAnswer.UNRESOLVED, "it cannot be looked up") from None
+
+
+def _look_up(host: str, port: int, flags: int = 0) -> list[Address]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    return [(family, address) for family, _, _, _, address in found]
+
+
+def _taking_turns(addresses: Sequence[Address]) -> list[Address]:
+    """Order addresses so that a family which leads nowhere delays no more than one by one."""
+    first = [address for address in addresses if address[0] == addresses[0][0]]
+    others = [address for address in addresses if address[0] != addresses[0][0]]
+    return [each for each in chain(*zip_longest(first, others)) if each]
+
+
+def connected(addresses: Sequence[Address], exchange: Exchange) -> socket.socket:
+    """Connect to whichever address takes it first.
+
+    The next one is tried once the last failed, or did not answer for a moment; none is given up
+    for that. However little time there is, each is tried within it.
+
+    Raises:
+        ExchangeFailed: none takes it, or the time is up.
+    """
+    race = _Race(addresses)
+    try:
+        while race.goes_on:
+            if winner := race.begin_next() or race.wait(exchange):
+                return winner
+    finally:
+        race.close()
+    raise race.failed()
+
+
+class _Race:
+    """Connections under way, to the addresses of one host."""
+
+    def __init__(self, addresses: Sequence[Address]) -> None:
+        self._waiting = deque(addresses)
+        self._running: dict[int, socket.socket] = {}
+        self._poller = select.poll()
+        self._errors: list[int] = []
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether somebody may still win."""
+        return bool(self._waiting or self._running)
+
+    def begin_next(self) -> socket.socket | None:
+        """Begin to connect to the next address, if there is one; return what connects at once."""
+        if not self._waiting:
+            return None
+        family, address = self._waiting.popleft()
+        try:
+            connection = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            self._errors.append(error.errno or 0)
+            return None
+        connection.settimeout(0)
+        result = connection.connect_ex(address)
+        if result == 0:
+            return _ready(connection)
+        if result == errno.EINPROGRESS:
+            self._running[connection.fileno()] = connection
+            self._poller.register(connection, select.POLLOUT)
+        else:
+            self._lost(connection, result)
+        return None
+
+    def wait(self, exchange: Exchange) -> socket.socket | None:
+        """Wait until one of them wins, or the next one is to begin."""
+        if not self._running:
+            return None
+        seconds = exchange.patience()
+        share = min(seconds, _HEAD_START, seconds / (len(self._waiting) + 1))
+        pause = share if self._waiting else seconds
+        events = self._poller.poll(max(1, pause * 1000))
+        if not events and not self._waiting:
+            exchange.waited(seconds)
+        for number, _ in events:
+            if winner := self._settled(number):
+                return winner
+        return None
+
+    def _settled(self, number: int) -> socket.socket | None:
+        self._poller.unregister(number)
+        connection = self._running.pop(number)
+        if result := connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._lost(connection, result)
+            return None
+        return _ready(connection)
+
+    def _lost(self, connection: socket.socket, result: int) -> None:
+        connection.close()
+        self._errors.append(result)
+
+    def close(self) -> None:
+        """Give up those that did not win."""
+        for connection in self._running.values():
+            connection.close()
+
+    def failed(self) -> ExchangeFailed:
+        """Return why nobody won. That one host says no tells more than that another is away."""
+        if errno.ECONNREFUSED in self._errors:
+            return ExchangeFailed(NoAnswer.REFUSED, "connection refused")
+        last = self._errors[-1] if self._errors else errno.EHOSTUNREACH
+        if last == errno.ETIMEDOUT:
+            return ExchangeFailed(NoAnswer.CONNECT_TIMEOUT, "timed out")
+        return ExchangeFailed(NoAnswer.UNREACHABLE, os.strerror(last).lower())
+
+
+def _ready(connection: socket.socket) -> socket.socket:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection

@@ -1,0 +1,111 @@
+"""HTTP/1.1 on one connection: h11 knows the protocol, a stream carries it."""
+
+import time
+from contextlib import suppress
+
+import h11
+
+from rotator.network.failure import ExchangeFailed, NoAnswer
+from rotator.network.stream import HungUp, Stream
+
+#: Bytes that h11 takes of a status line with its headers, of a chunk's line, or of trailers.
+_MOST = 100 * 1024
+#: Seconds that a connection may idle. Balancers forget one after a minute, some without a word,
+#: and a write on it would be lost without a word, too.
+_IDLE = 20.0
+
+Headers = list[tuple[str, str]]
+
+
+class Connection:
+    """A connection to a server, or to a proxy. For one exchange at a time."""
+
+    def __init__(self, stream: Stream) -> None:
+        """Speak over `stream`."""
+        self._stream = stream
+        self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST)
+        self._idle_since = time.monotonic()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether another request may be sent on it: the last one left nothing behind."""
+        if time.monotonic() - self._idle_since > _IDLE:
+            return False
+        return self._state.our_state is h11.IDLE and not self._stream.is_readable()
+
+    def send(self, method: str, target: str, headers: Headers, body: bytes) -> None:
+        """Send a request. Who hangs up meanwhile may have answered it all the same.
+
+        Raises:
+            ExchangeFailed: the time is up.
+            h11.LocalProtocolError: it is no request that HTTP knows.
+        """
+        pieces = [self._state.send(h11.Request(method=method, target=target, headers=headers))]
+        if body:
+            pieces.append(self._state.send(h11.Data(data=body)))
+        pieces.append(self._state.send(h11.EndOfMessage()))
+        with suppress(HungUp):
+            self._stream.write(b"".join(piece for piece in pieces if piece))
+
+    def head(self) -> h11.Response:
+        """Wait for an answer's status and headers.
+
+        Raises:
+            ExchangeFailed: the time is up, or too much came.
+            h11.RemoteProtocolError: it is no answer.
+        """
+        while not isinstance(event := self._next(), h11.Response):
+            if not isinstance(event, h11.InformationalResponse):
+                raise h11.RemoteProtocolError("no answer")
+        self._stream.current.exchange.answered()
+        return event
+
+    def body(self, limit: int) -> bytes | None:
+        """Wait for the rest of an answer: None where it is longer than `limit` bytes.
+
+        Raises:
+            ExchangeFailed: the time is up, or too much came.
+            h11.RemoteProtocolError: it is cut off.
+        """
+        body = bytearray()
+        while not isinstance(event := self._next(), h11.EndOfMessage):
+            if not isinstance(event, h11.Data):
+                raise h11.RemoteProtocolError("no body")
+            body += event.data
+            if len(body) > limit:
+                return None
+        return bytes(body)
+
+    def rest(self) -> bool:
+        """Get ready for another exchange; False where that is not possible.
+
+        What came too much for one request is no answer to the next.
+        """
+        is_done = self._state.our_state is h11.DONE and self._state.their_state is h11.DONE
+        if not is_done or self._state.trailing_data != (b"", False):
+            return False
+        self._state.start_next_cycle()
+        self._idle_since = time.monotonic()
+        return True
+
+    def tunnel(self, target: str, headers: Headers) -> None:
+        """Have a proxy lead to `target`: what it leads to is then spoken to on the same stream.
+
+        Raises:
+            ExchangeFailed: it does not, or the time is up.
+        """
+        self.send("CONNECT", target, [("Host", target), *headers], b"")
+        status = self.head().status_code
+        if not 200 <= status < 300:  # noqa: PLR2004  # HTTP's
+            raise ExchangeFailed(NoAnswer.PROXY, f"the proxy answers {status}")
+        if self._state.trailing_data[0]:
+            raise ExchangeFailed(NoAnswer.PROXY, "the proxy says more than it was asked")
+
+    def _next(self) -> object:
+        while (event := self._state.next_event()) is h11.NEED_DATA:
+            self._state.receive_data(self._stream.read())
+        return event

@@ -1,0 +1,104 @@
+"""What one exchange may cost, and how far it got."""
+
+from collections.abc import Callable
+
+from rotator.network.failure import ExchangeFailed, NoAnswer
+
+#: Seconds after which a wait looks whether it is to be given up.
+_LOOK = 0.2
+#: Bytes that may come until an answer's headers are complete, and as many for what frames its
+#: body; the body itself may take twice its size, sent in small chunks.
+_ROOM = 256 * 1024
+
+_BEFORE_ANY_PROXY = (NoAnswer.CERTIFICATES, NoAnswer.ENCRYPTED_KEY, NoAnswer.PROXY)
+#: The seconds that are left of a budget; negative once it is overdrawn.
+Left = Callable[[], float]
+
+
+class Exchange:
+    """Bounds of one request and its answer, over everything from the look-up to the last byte."""
+
+    def __init__(
+        self,
+        *,
+        left: Left,
+        limit: int,
+        before_send: Callable[[], object] | None,
+        interrupt: Callable[[], object] | None,
+        through_proxy: bool,
+    ) -> None:
+        """See `Client.send`."""
+        self._left = left
+        self._room, self._room_for_body = _ROOM, _ROOM + 2 * limit
+        self._before_send = before_send
+        self._interrupt = interrupt
+        self._at_proxy = through_proxy
+        self._sent = False
+
+    # -- Time and size. --------------------------------------------------------------------
+
+    def patience(self) -> float:
+        """Return how many seconds the next wait may take.
+
+        Raises:
+            ExchangeFailed: no time is left.
+        """
+        if self._interrupt:
+            self._interrupt()
+        left = self._left()
+        if left <= 0:
+            raise self._late()
+        return min(left, _LOOK) if self._interrupt else left
+
+    def waited(self, seconds: float) -> None:
+        """Hear that a wait of `seconds` was in vain.
+
+        Raises:
+            ExchangeFailed: that was all there was.
+        """
+        if not self._interrupt or seconds < _LOOK:
+            raise self._late()
+
+    def took(self, size: int) -> None:
+        """Hear of `size` bytes that came.
+
+        Raises:
+            ExchangeFailed: they are more than any answer's.
+        """
+        self._room -= size
+        if self._room < 0:
+            raise self._failed(NoAnswer.OVERSIZE, "too much was answered")
+
+    # -- How far it got. -------------------------------------------------------------------
+
+    def passed_proxy(self) -> None:
+        """Hear that what is spoken to from here on is the server itself."""
+        self._at_proxy = False
+
+    def begin(self) -> None:
+        """Ask for the last time whether to send: the first byte is next."""
+        if self._before_send:
+            self._before_send()
+        self._sent = True
+
+    def answered(self) -> None:
+        """Hear that the headers of an answer are complete."""
+        if self._sent:
+            self._room = self._room_for_body
+
+    def lost(self, detail: str) -> ExchangeFailed:
+        """Return the error of a connection that broke."""
+        return self._failed(NoAnswer.DROPPED if self._sent else NoAnswer.UNREACHABLE, detail)
+
+    def placed(self, failed: ExchangeFailed) -> ExchangeFailed:
+        """Return `failed` with what is known of where it happened."""
+        return self._failed(failed.reason, failed.detail)
+
+    def _late(self) -> ExchangeFailed:
+        reason = NoAnswer.TIMEOUT if self._sent else NoAnswer.CONNECT_TIMEOUT
+        return self._failed(reason, "timed out")
+
+    def _failed(self, reason: NoAnswer, detail: str) -> ExchangeFailed:
+        if self._at_proxy and reason not in _BEFORE_ANY_PROXY:
+            return ExchangeFailed(NoAnswer.PROXY, f"the proxy: {detail}")
+        return ExchangeFailed(reason, detail, sent=self._sent)

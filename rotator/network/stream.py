@@ -1,0 +1,163 @@
+"""The connection below HTTP: each wait on it is bounded by what is left of the exchange.
+
+A library bounds each single wait. A server that sends a byte now and then never exceeds that and
+would hold a thread for a day, be it in its status line, in a header, in the extension of a
+chunk, or with one `100 Continue` after the other. So what waits asks the exchange.
+"""
+
+import select
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from rotator.network.exchange import Exchange
+from rotator.network.failure import ExchangeFailed, NoAnswer, worded
+
+T = TypeVar("T")
+
+#: Bytes read at once, at most.
+PIECE = 64 * 1024
+
+
+class HungUp(Exception):
+    """The other side takes no more. It may have answered before."""
+
+
+class Current:
+    """The exchange that is under way on a client's connection, as they come one at a time."""
+
+    exchange: Exchange
+
+
+class Stream(Protocol):
+    """Bytes to and fro. What waits raises `ExchangeFailed` where the time is up."""
+
+    @property
+    def current(self) -> Current:
+        """Whose waits these are."""
+
+    def read(self) -> bytes:
+        """Wait for something and return it; b"" where the other side hung up."""
+
+    def write(self, data: bytes) -> None:
+        """Send all of it, or raise `HungUp`."""
+
+    def is_readable(self) -> bool:
+        """Return whether something came, or the other side hung up, while nothing was asked."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class Plain:
+    """A TCP connection."""
+
+    def __init__(self, connection: socket.socket, current: Current) -> None:
+        """Own `connection`."""
+        self.current = current
+        self._socket = connection
+
+    def read(self) -> bytes:
+        """See `Stream`."""
+        exchange = self.current.exchange
+        try:
+            received = self._wait(lambda: self._socket.recv(PIECE))
+        except OSError as error:
+            raise exchange.lost(worded(error)) from None
+        exchange.took(len(received))
+        return received
+
+    def write(self, data: bytes) -> None:
+        """See `Stream`."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._wait(lambda: self._socket.send(rest)) :]  # noqa: B023  # at once
+        except OSError as error:
+            raise HungUp(worded(error)) from None
+
+    def _wait(self, step: Callable[[], T]) -> T:
+        exchange = self.current.exchange
+        while True:
+            seconds = exchange.patience()
+            self._socket.settimeout(seconds)
+            try:
+                return step()
+            except TimeoutError:
+                exchange.waited(seconds)
+
+    def is_readable(self) -> bool:
+        """See `Stream`."""
+        poller = select.poll()
+        poller.register(self._socket, select.POLLIN)
+        return bool(poller.poll(0))
+
+    def close(self) -> None:
+        """See `Stream`."""
+        self._socket.close()
+
+
+class Encrypted:
+    """TLS over another stream, which may be a proxy's TLS."""
+
+    def __init__(self, below: Stream, context: ssl.SSLContext, host: str) -> None:
+        """Shake hands.
+
+        Raises:
+            ExchangeFailed: the other side cannot prove that it is `host`, or wants no TLS.
+        """
+        self.current = below.current
+        self._below = below
+        self._received, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
+        # A name's final dot, which makes it absolute, is in no certificate.
+        name = host.rstrip(".")
+        self._tls = context.wrap_bio(self._received, self._to_send, server_hostname=name)
+        try:
+            self._do(self._tls.do_handshake)
+        except (ssl.SSLError, HungUp) as error:
+            raise ExchangeFailed(NoAnswer.TLS, str(error)) from None
+
+    def read(self) -> bytes:
+        """See `Stream`."""
+        try:
+            return self._do(lambda: self._tls.read(PIECE))
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            # Closed without a word, as many do. HTTP's own framing says whether all is there.
+            return b""
+        except ssl.SSLError as error:
+            raise ExchangeFailed(NoAnswer.TLS, str(error)) from None
+
+    def write(self, data: bytes) -> None:
+        """See `Stream`."""
+        try:
+            self._do(lambda: self._tls.write(data))
+        except ssl.SSLError as error:
+            raise HungUp(str(error)) from None
+
+    def is_readable(self) -> bool:
+        """See `Stream`."""
+        return bool(self._received.pending or self._tls.pending()) or self._below.is_readable()
+
+    def close(self) -> None:
+        """See `Stream`."""
+        self._below.close()
+
+    def _do(self, step: Callable[[], T]) -> T:
+        """Take a step of TLS, carrying to and fro what it wants to have carried."""
+        while True:
+            try:
+                result = step()
+            except ssl.SSLWantReadError:
+                self._flush()
+                if received := self._below.read():
+                    self._received.write(received)
+                else:
+                    self._received.write_eof()
+            else:
+                self._flush()
+                return result
+
+    def _flush(self) -> None:
+        if to_send := self._to_send.read():
+            self._below.write(to_send)
