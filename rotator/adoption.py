@@ -6,14 +6,23 @@ nothing is deleted here. Whatever happens in between, adopting the same value ag
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from rotator import record
 from rotator.errors import CredentialRefused, Refused, StoreError
 from rotator.journal import Journal
 from rotator.means import Means
-from rotator.model import Account, Credential, Note, Rotation, Secret, SecretValue, Step
+from rotator.model import (
+    Account,
+    Credential,
+    Note,
+    Rotation,
+    Secret,
+    SecretValue,
+    Step,
+    Written,
+)
 from rotator.ports import Draft, Lease, Memory, StoredCurrent, StoredPending
 
 
@@ -62,12 +71,13 @@ class Adoption:
         is_known = self._is_noted(secret.id)
         if not is_known:
             self._require_kept(secret.id)
-        version = self._base.entry.version if is_known else self._write(secret.id)
-        rotation = self._recorded(secret.id, version, is_known=is_known)
+        known = Written(version=self._base.entry.version)
+        written = known if is_known else self._write(secret.id)
+        rotation = self._recorded(secret.id, written, is_known=is_known)
         return Adopted(
             account=self.account.name,
             secret=secret,
-            vault_version=version,
+            vault_version=written.version,
             is_written=not is_known,
             rotation=rotation,
         )
@@ -84,7 +94,7 @@ class Adoption:
 
     @cached_property
     def _base(self) -> StoredCurrent:
-        return self.means.store.read_base(self.account)
+        return self.means.store.read_base(self.account, self._memory.written)
 
     @cached_property
     def _pending(self) -> StoredPending:
@@ -218,6 +228,9 @@ class Adoption:
         note = self._base.entry.note
         if note is None or self._base.value != self._value or not self._base.entry.intact:
             return False
+        if self._base.entry.version < self._memory.written.version:
+            # Vault was restored, which a write proves; or a standby lags, and the write fails.
+            return False
         if self._memory.adopted_id not in (None, secret_id):
             # Someone put it back by hand, and now it is adopted; or a standby lags.
             return False
@@ -235,7 +248,7 @@ class Adoption:
     def _new_id(self) -> str:
         return self.means.new_id()
 
-    def _write(self, secret_id: str) -> int:
+    def _write(self, secret_id: str) -> Written:
         self._commit([self._draft("intent", secret_id)], self._let_go(secret_id))
         rotation_id = self._rotation_id(secret_id)
         note = Note(
@@ -261,14 +274,15 @@ class Adoption:
         is_pushed = self._pushed_version(rotation) is not None
         return record.let_go(rotation, secret_id, is_pushed=is_pushed)
 
-    def _recorded(self, secret_id: str, version: int, *, is_known: bool) -> Rotation | None:
-        drafts = [] if is_known else [self._draft("done", secret_id, vault_version=version)]
+    def _recorded(self, secret_id: str, written: Written, *, is_known: bool) -> Rotation | None:
+        done = self._draft("done", secret_id, vault_version=written.version)
+        drafts = [] if is_known else [replace(done, written=written)]
         rotation = self._memory.rotation
         if rotation is not None:
             rotation, draft = record.adopted(
                 rotation,
                 secret_id=secret_id,
-                vault_version=version,
+                vault_version=written.version,
                 is_own=self._is_own(rotation, secret_id),
                 pushed_version=self._pushed_version(rotation),
                 clock_lead=self.means.issuer.clock_lead,

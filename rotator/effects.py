@@ -118,7 +118,7 @@ class Effects:
 
         It is read once more, at the last moment: someone may have put back what is to go.
         """
-        current = self.store.read_current(self.account)
+        current = self.store.read_current(self.account, sight.world.written)
         credential = own_credential(self.account, current)
         if not (credential and current and current.entry == sight.world.current):
             raise CheckAndSetLost
@@ -151,8 +151,8 @@ class Effects:
             ledger_head=head,
             check=Note.check_of(value, secret_id=rotation.new_id, rotation_id=rotation.id),
         )
-        version = self.store.write_current(self.account, base, value, note)
-        return record.pushed(sight.world, rotation, self.account, note=note, version=version)
+        written = self.store.write_current(self.account, base, value, note)
+        return record.pushed(sight.world, rotation, self.account, note=note, written=written)
 
 
 #: What the first version of an entry is written over.

@@ -208,6 +208,20 @@ class CurrentEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Written:
+    """A version of the current entry that rotator wrote. Standbys may not show it yet."""
+
+    #: 0 for none.
+    version: int = 0
+    #: What the store calls the state that has it, to ask for it by; "" where it has no name.
+    index: str = ""
+
+
+#: Nothing was ever written, as far as is known.
+NOTHING_WRITTEN = Written()
+
+
+@dataclass(frozen=True, kw_only=True)
 class PendingEntry:
     """The write-ahead copy of a value that Vonage may already know, without the value."""
 
@@ -378,8 +392,17 @@ class Observation:
     shut_gate: ShutGate | None = None
     #: The current path never had a version, so that no consumer can have read one.
     entry_is_new: bool = False
+    #: KV version of the current path, be there anything in it or not; 0 where there is none.
+    current_version: int = 0
+    #: What rotator wrote to the current path last, as the ledger has it.
+    written: Written = NOTHING_WRITTEN
     #: How far this machine's clock is ahead of Vonage's; negative where it is behind.
     clock_lead: timedelta = timedelta()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether Vault shows less than rotator wrote: a standby lags, or Vault was restored."""
+        return self.current_version < self.written.version
 
     @property
     def listed_ids(self) -> frozenset[str]:

@@ -49,18 +49,20 @@ class Observer:
             IssuerError: Vonage cannot be asked. A refused credential is no error but a fact.
         """
         memory = memory or self.ledger.recall(account.name)
-        current = self.store.read_current(account)
-        is_new = current is None and account.discovered and self._is_new(account)
+        current = self.store.read_current(account, memory.written)
+        version = current.entry.version if current else self._version(account, memory)
+        is_new = current is None and account.discovered and version == 0
         if current is None and account.discovered and not is_new:
             # A first version may have been written in between.
-            current = self.store.read_current(account)
+            current = self.store.read_current(account, memory.written)
         pending = self.store.read_pending(account)
         seen_at = self.now()
         listed, credential = None, own_credential(account, current)
         if credential:
             listed = self._list(account, credential)
         if credential and listed is None:
-            current = self.store.read_current(account)
+            current = self.store.read_current(account, memory.written)
+            version = current.entry.version if current else self._version(account, memory)
             credential = own_credential(account, current)
             listed = self._list(account, credential)
         current_live_at = seen_at if listed is not None else None
@@ -91,14 +93,16 @@ class Observer:
             has_hooks=self.hooks.has_listeners(account),
             gates=self.hooks.gates(account),
             entry_is_new=is_new,
+            current_version=version,
+            written=memory.written,
             clock_lead=self.issuer.clock_lead,
         )
         accepted = credential if listed is not None else None
         return Sight(world=world, current=current, pending=pending, credential=accepted)
 
-    def _is_new(self, account: Account) -> bool:
-        """Whether the account's entry never had a version."""
-        return self.store.read_base(account).entry.version == 0
+    def _version(self, account: Account, memory: Memory) -> int:
+        """Return the version of the account's entry, which has nothing in it; 0 for none ever."""
+        return self.store.read_base(account, memory.written).entry.version
 
     def _list_as_parent(
         self, account: Account
@@ -107,8 +111,9 @@ class Observer:
         if not account.managed_by:
             return None, None
         parent = self.accounts[account.managed_by]
+        written = self.ledger.recall(parent.name).written
         for _ in range(2):
-            credential = own_credential(parent, self.store.read_current(parent))
+            credential = own_credential(parent, self.store.read_current(parent, written))
             listed = self._list(account, credential)
             if listed is not None:
                 return credential, listed

@@ -28,6 +28,7 @@ from rotator.model import (
     Request,
     Rotation,
     Secret,
+    Written,
 )
 from rotator.protocol import decide
 
@@ -120,5 +121,5 @@ def _pushed(account: Account, world: Observation, rotation: Rotation, now: datet
         ledger_head="",
         check="",
     )
-    version = world.current.version + 1 if world.current else 1
-    return record.pushed(world, rotation, account, note=note, version=version)[0]
+    written = Written(version=world.current.version + 1 if world.current else 1)
+    return record.pushed(world, rotation, account, note=note, written=written)[0]

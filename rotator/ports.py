@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, Self
 
 from rotator.model import (
+    NOTHING_WRITTEN,
     Account,
     Credential,
     CurrentEntry,
@@ -16,6 +17,7 @@ from rotator.model import (
     Secret,
     SecretValue,
     Step,
+    Written,
 )
 
 
@@ -92,13 +94,18 @@ class Issuer(Protocol):
 class Store(Protocol):
     """Where consumers read secrets: Vault KV version 2.
 
-    Every call blocks until it is answered or its time is up. A write is durable on return.
-    A write that raises `StoreUnavailable` may have taken effect; any other error means
-    that it did not.
+    Every call blocks until it is answered or its time is up. A write is durable on return, and
+    sent within about a second or not at all. One that raises an error with `definite` true had
+    no effect; any other may have had.
     """
 
-    def read_current(self, account: Account) -> StoredCurrent | None:
+    def read_current(
+        self, account: Account, written: Written = NOTHING_WRITTEN
+    ) -> StoredCurrent | None:
         """Read the newest version of the current entry; None where there is none.
+
+        One that is older than what was `written` is looked for again, as a standby may lag; it
+        is returned where it stays so.
 
         Raises:
             UnexpectedEntry: there is an entry, but not one rotator can read.
@@ -106,11 +113,12 @@ class Store(Protocol):
         """
         ...
 
-    def read_base(self, account: Account) -> StoredCurrent:
-        """Read what a write to the current entry would replace.
+    def read_base(self, account: Account, written: Written = NOTHING_WRITTEN) -> StoredCurrent:
+        """Read what a write to the current entry would replace, which may be nothing.
 
         Where there is no entry, or nothing in it any more, that has no fields, and the version
-        that a write has to name: 0 where there never was one, as far as this server knows.
+        that a write has to name: 0 where there never was one, as far as this server knows. One
+        that is older than what was `written` is looked for again, as by `read_current`.
 
         Raises:
             StoreError: any failure.
@@ -128,11 +136,10 @@ class Store(Protocol):
 
     def write_current(
         self, account: Account, base: StoredCurrent, value: SecretValue, note: Note
-    ) -> int:
+    ) -> Written:
         """Write `value` and `note` over `base`, keeping all its other fields.
 
-        Over version 0 is written only where there never was a version. Returns the version
-        written.
+        Over version 0 is written only where there never was a version. Returns what was written.
 
         Raises:
             CheckAndSetLost: the entry is no longer the one in `base`.
@@ -233,6 +240,8 @@ class Draft:
     #: Facts as JSON: ids, versions, codes. Never a value.
     detail: Mapping[str, str | int | bool | None]
     rotation_id: str | None = None
+    #: What was written to the current entry by it; kept beside the entry, not in it.
+    written: Written | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,6 +258,8 @@ class Memory:
     adopted_id: str | None = None
     #: Version of the current entry that it was written over.
     adopted_over: int = 0
+    #: What rotator wrote to the current entry last.
+    written: Written = NOTHING_WRITTEN
     #: Hash of the newest entry; 64 zeros before the first.
     head: str
     #: What was wrong when the account was last looked at, named exactly; None for nothing.

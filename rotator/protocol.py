@@ -348,6 +348,8 @@ def _after_push(
     account: Account, world: Observation, rotation: Rotation, request: Request, now: datetime
 ) -> Action:
     current = world.current
+    if world.is_behind:
+        return refusals.behind(account, world)
     if current is None or not current.has_value:
         return refusals.overwritten(rotation)
     if current.note is None or current.note.rotation_id != rotation.id or not current.intact:
@@ -473,6 +475,8 @@ def _is_pushed(world: Observation, rotation: Rotation) -> bool:
 def _unusable(account: Account, world: Observation) -> Refuse | None:
     """Refuse to work on an entry that is missing, somebody else's, changed or dead."""
     current = world.current
+    if world.is_behind:
+        return refusals.behind(account, world)
     if current is None and account.discovered and world.entry_is_new:
         return refusals.parent_refused(account) if world.listed is None else None
     if current is None:

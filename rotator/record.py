@@ -48,6 +48,7 @@ from rotator.model import (
     Secret,
     ShutGate,
     Step,
+    Written,
 )
 from rotator.ports import Draft
 from rotator.window import BY_HAND
@@ -236,12 +237,12 @@ def seen_again(before: Observation | None, world: Observation) -> Observation:
 
 
 def pushed(
-    world: Observation, rotation: Rotation, account: Account, *, note: Note, version: int
+    world: Observation, rotation: Rotation, account: Account, *, note: Note, written: Written
 ) -> tuple[Observation, Draft]:
     """The value that just authenticated is the current one."""
-    rotation = replace(rotation, vault_version=version)
+    rotation = replace(rotation, vault_version=written.version)
     current = CurrentEntry(
-        version=version, note=note, intact=True, has_value=True, api_key=account.api_key
+        version=written.version, note=note, intact=True, has_value=True, api_key=account.api_key
     )
     world = replace(
         world,
@@ -249,8 +250,11 @@ def pushed(
         current=current,
         current_live_at=world.pending_live_at,
         current_is_pending=True,
+        current_version=written.version,
+        written=written,
     )
-    return world, _draft("done", Step.PUSH, rotation, vault_version=version)
+    draft = _draft("done", Step.PUSH, rotation, vault_version=written.version)
+    return world, replace(draft, written=written)
 
 
 def verified(
@@ -388,7 +392,11 @@ def learned(world: Observation, rotation: Rotation, action: Learn) -> tuple[Obse
     draft = _draft(
         "learned", step, rotation, secret_id=rotation.new_id, vault_version=rotation.vault_version
     )
-    return replace(world, rotation=rotation), draft
+    if action.vault_version is None:
+        return replace(world, rotation=rotation), draft
+    written = Written(version=action.vault_version)
+    world = replace(world, rotation=rotation, written=written)
+    return world, replace(draft, written=written)
 
 
 def aborting(world: Observation, rotation: Rotation, action: Abort) -> tuple[Observation, Draft]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from rotator.actions import Refuse
-from rotator.model import CLOCK, Account, Hold, Rotation, Secret, ShutGate
+from rotator.model import CLOCK, Account, Hold, Observation, Rotation, Secret, ShutGate
 
 
 def entry_missing(account: Account) -> Refuse:
@@ -86,6 +86,18 @@ def changed(name: str, why: str) -> Refuse:
         why=why,
         hint=f"nothing was deleted; `rotator adopt {name} --from-vault` if the present value is "
         "right, else restore the version before with `vault kv rollback`",
+    )
+
+
+def behind(account: Account, world: Observation) -> Refuse:
+    """Vault shows an older version than rotator wrote, and goes on doing so."""
+    return Refuse(
+        code="drift",
+        why=f"a standby of Vault lags: it shows version {world.current_version} of "
+        f"{account.vault_path}, version {world.written.version} was written; or Vault was restored "
+        "from a backup",
+        hint=f"nothing was deleted; try again in a minute. If Vault was restored, `rotator adopt "
+        f"{account.name}` puts a working secret there, or with --from-vault takes the one that is",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from rotator.config import path
-from rotator.config.kind import File, Timeout, VaultPath, WebUrl
+from rotator.config.kind import File, Patience, Timeout, VaultPath, WebUrl
 from rotator.config.problem import Unfit, did_you_mean
 from rotator.config.table import Table
 
@@ -80,4 +80,6 @@ class Vault(Table):
     client_key_file: File = None
     #: Of one request.
     timeout: Timeout = timedelta(seconds=10)
+    #: For how long requests are sent again that found Vault away.
+    patience: Patience = timedelta(minutes=1)
     auth: VaultAuth = Field(default_factory=VaultAuth)

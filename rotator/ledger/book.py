@@ -24,7 +24,7 @@ from rotator.errors import Busy, LeaseLost
 from rotator.ledger import chain, due, outbox, process, tables
 from rotator.ledger.database import inserting, reading, writing
 from rotator.ledger.rows import from_row, hold_of, to_row
-from rotator.model import Rotation, Step
+from rotator.model import NOTHING_WRITTEN, Rotation, Step, Written
 from rotator.notice import Event
 from rotator.ports import Committed, Draft, Lease, Memory, Sighting
 
@@ -130,6 +130,7 @@ class Book:
             hold=hold_of(account) if account else None,
             adopted_id=account["adopted_id"] if account else None,
             adopted_over=account["adopted_over"] if account else 0,
+            written=_written_in(account) if account else NOTHING_WRITTEN,
             head=account["chain_head"] if account else chain.GENESIS,
             drift=account["drift"] if account else None,
         )
@@ -171,6 +172,7 @@ class Book:
                 **_seen(sighting, row, now),
                 **_tried(row, entries, now),
                 **_adopted(row, entries, rotation),
+                **_written(entries),
             )
         if last:
             self._given_up.add((lease.account, lease.token))
@@ -341,6 +343,18 @@ def _adopted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | Non
         return {}
     is_replaced = rotation.replaces(row["adopted_id"], over=row["adopted_over"])
     return {"adopted_id": None} if is_replaced else {}
+
+
+def _written(entries: Sequence[Draft]) -> tables.Row:
+    """Keep what was written to Vault last, for reads to come."""
+    written = [draft.written for draft in entries if draft.written]
+    if not written:
+        return {}
+    return {"written_version": written[-1].version, "written_index": written[-1].index}
+
+
+def _written_in(row: RowMapping) -> Written:
+    return Written(version=row["written_version"], index=row["written_index"] or "")
 
 
 #: Events that a pass ends with when it came to nothing.

@@ -23,6 +23,8 @@ class Call:
     welcome: frozenset[int] = frozenset()
     #: False for what Vault answers outside of all namespaces only.
     in_namespace: bool = True
+    #: What is to be read is as new as this state of the cluster; "" where that is not known.
+    index: str = ""
 
     def __str__(self) -> str:
         """Name the call in a message."""

@@ -2,22 +2,33 @@
 
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 import hvac
 import structlog
 
-from rotator.errors import ConfigError, StoreError, StoreSealed, StoreUnavailable
+from rotator.errors import (
+    ConfigError,
+    StoreError,
+    StoreNotReady,
+    StoreSealed,
+    StoreUnavailable,
+)
 from rotator.vault.call import Call
-from rotator.vault.failure import is_starting, judge
+from rotator.vault.failure import is_passing, judge
 from rotator.vault.patience import Patience
 from rotator.vault.transport import Answer, Outcome, Transport
 from rotator.vault.way import Trust
 
-#: How often a read that found Vault unavailable is repeated, and a write that was never sent.
+#: How often is repeated what does not go away by itself, in all likelihood; it does where
+#: another node behind the same address is asked.
 _REPEATS = 3
+#: Seconds that a write may wait for its turn, as what it was decided on is a look that grows old.
+_LONGEST_HESITATION = 1.0
+#: Seconds in which another node than the one that issued a token may not know it yet.
+SETTLING = 10.0
 
 _log = structlog.get_logger(__name__)
 
@@ -33,13 +44,18 @@ class Endpoint:
         address: str,
         *,
         timeout: float,
+        patience: float | None = None,
         namespace: str = "",
         trust: Trust | None = None,
         on_call: OnCall | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Connect to nothing yet.
+
+        `timeout` is how long one try may take, `patience` for how long tries are begun; for None
+        it is the same.
 
         Raises:
             ConfigError: the address or the namespace cannot be one.
@@ -47,8 +63,13 @@ class Endpoint:
         self._address = _checked_address(address)
         self._namespace = _checked_namespace(namespace)
         self._trust = trust or Trust()
-        self._timeout = timeout
+        #: Seconds that one try may take.
+        self.timeout = timeout
+        self._patience = timeout if patience is None else patience
+        #: Whether the last try came to no answer at all.
+        self.is_away = False
         self._on_call = on_call
+        self._should_stop = should_stop
         self._sleep = sleep
         self._clock = clock
         #: Clients that nobody uses at the moment, each with its connection.
@@ -56,17 +77,33 @@ class Endpoint:
         # Its DEBUG lines name every path; ours say more, and once.
         logging.getLogger("urllib3").setLevel(logging.WARNING)
 
-    def patience(self) -> Patience:
+    def patience(self, seconds: float | None = None) -> Patience:
         """Start the budget of one call, or of several that are to share it."""
-        return Patience(self._timeout, clock=self._clock, sleep=self._sleep)
+        return Patience(
+            self._patience if seconds is None else min(seconds, self._patience),
+            clock=self._clock,
+            sleep=self._sleep,
+            should_stop=self._should_stop,
+        )
+
+    def hesitation(self) -> Patience:
+        """Start the budget of a write, which is sent soon or not at all."""
+        return Patience(
+            _LONGEST_HESITATION,
+            clock=self._clock,
+            sleep=self._sleep,
+            should_stop=self._should_stop,
+        )
 
     def reconnect(self) -> None:
         """Have all connect anew, so that a changed client certificate is presented."""
         # What is used just now goes back to the former list, and with it.
         self._idle = []
 
-    def exchange(self, call: Call, token: str, patience: Patience) -> Outcome:
-        """Send `call` once, with `token` or, for "", without one."""
+    def exchange(
+        self, call: Call, token: str, *, timeout: float, headers: Mapping[str, str]
+    ) -> Outcome:
+        """Send `call` once, with `token` or, for "", without one, and with `headers` besides."""
         # hvac promises nothing about threads that share a client: each takes one for itself. Not
         # one for each thread, as a thread may live for no more than a rotation.
         idle = self._idle
@@ -76,10 +113,12 @@ class Endpoint:
             client = self._client()
         client.token = token
         client.adapter.namespace = self._namespace if call.in_namespace else None
-        client.adapter.patience = patience
+        client.adapter.patience = Patience(timeout, clock=self._clock, sleep=self._sleep)
+        client.adapter.extra = headers
         started = self._clock()
         outcome = call.send(client)
         idle.append(client)
+        self.is_away = not isinstance(outcome, Answer)
         self._report(call, outcome.code, self._clock() - started)
         return outcome
 
@@ -108,11 +147,35 @@ class Endpoint:
 class Line:
     """An endpoint and one budget of time for all that is asked of it. Not for several threads."""
 
-    def __init__(self, endpoint: Endpoint, patience: Patience | None = None) -> None:
-        """Spend `patience`, by default a new one."""
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        patience: Patience | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> None:
+        """Spend `patience`, by default a new one; `timeout` is that of one try, if another."""
         self._endpoint = endpoint
         self._patience = patience or endpoint.patience()
+        self._timeout = endpoint.timeout if timeout is None else timeout
+        #: Seconds that are left from the first denial of a token on; None before it.
+        self._settling: Patience | None = None
         self._had_token = False
+
+    @classmethod
+    def for_call(cls, endpoint: Endpoint, call: Call, patience: Patience | None = None) -> Self:
+        """Spend what `call` may: a write may not wait, as it was decided on by a look."""
+        return cls(endpoint, patience if call.repeatable else endpoint.hesitation())
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that one try may take."""
+        return self._timeout
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no time is left to begin anything."""
+        return self._patience.left <= 0
 
     def ask(self, call: Call, token: str = "") -> Answer:
         """Make `call` with `token`, repeating what is safe to repeat, and give its answer.
@@ -122,10 +185,10 @@ class Line:
         """
         return self.repeat(call, lambda: self.send(call, token))
 
-    def send(self, call: Call, token: str) -> Outcome:
+    def send(self, call: Call, token: str, headers: Mapping[str, str] | None = None) -> Outcome:
         """Make `call` once, and give what came of it."""
         self._had_token = bool(token)
-        return self._endpoint.exchange(call, token, self._patience)
+        return self._endpoint.exchange(call, token, timeout=self._timeout, headers=headers or {})
 
     def repeat(self, call: Call, send: Callable[[], Outcome]) -> Answer:
         """Have `send` make `call` until there is an answer, or no use in trying.
@@ -142,13 +205,20 @@ class Line:
             verdict = self._judge(call, outcome)
             if isinstance(verdict, Answer):
                 return verdict
-            if not _may_repeat(call, outcome, verdict, repeats) or not self.pause():
+            if not _may_repeat(call, outcome, verdict, repeats):
+                raise verdict
+            if not self.pause(_asked(outcome)):
                 raise verdict
             repeats += 1
 
-    def pause(self) -> bool:
+    def pause(self, at_least: float = 0.0) -> bool:
         """Wait a little; False, at once, where there is no time left for it."""
-        return self._patience.pause()
+        return self._patience.pause(at_least)
+
+    def settle(self) -> bool:
+        """Wait a little for nodes to learn of a token; False once each should know it."""
+        self._settling = self._settling or self._endpoint.patience(SETTLING)
+        return self._settling.left > 0 and self.pause()
 
     def reconnect(self) -> None:
         """Ask over new connections from here on."""
@@ -161,12 +231,19 @@ class Line:
 
 
 def _may_repeat(call: Call, outcome: Outcome, failure: StoreError, repeats: int) -> bool:
-    if is_starting(outcome):
-        return True
-    if repeats >= _REPEATS or isinstance(failure, StoreSealed):
+    """Whether `call` may be made once more: a write only where it certainly had no effect."""
+    if not isinstance(failure, StoreUnavailable):
         return False
-    unsent = not isinstance(outcome, Answer) and outcome.unsent
-    return unsent or (call.repeatable and isinstance(failure, StoreUnavailable))
+    has_no_effect = isinstance(failure, StoreNotReady | StoreSealed)
+    if not (call.repeatable or has_no_effect):
+        return False
+    is_passing_by = is_passing(outcome) and not isinstance(failure, StoreSealed)
+    return is_passing_by or repeats < _REPEATS
+
+
+def _asked(outcome: Outcome) -> float:
+    """Return the seconds that the server asks to wait."""
+    return (outcome.retry_after or 0.0) if isinstance(outcome, Answer) else 0.0
 
 
 def _checked_address(address: str) -> str:

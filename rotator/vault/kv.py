@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from rotator.errors import MountUnusable, StoreUnavailable, UnexpectedEntry
+from rotator.model import Written
 from rotator.vault.call import Call
 from rotator.vault.connection import Connection
 from rotator.vault.patience import Patience
@@ -35,18 +36,23 @@ class KvMount:
         """Use the mount named `mount`, without a slash at its end."""
         self._connection = connection
         self._mount = mount
+        #: By path, what the cluster calls the state that has what was written there last.
+        self._indexes: dict[str, str] = {}
 
     def shown(self, path: str) -> str:
         """Name an entry as operators and the vault command do."""
         return f"{self._mount}/{path}"
 
-    def newest(self, operation: str, path: str) -> Version:
+    def newest(self, operation: str, path: str, index: str = "") -> Version:
         """Read the newest version, or what the node that is asked takes for it.
+
+        It is none from before the state `index`, or from before what was written here, where
+        Vault's cluster names its states.
 
         Raises:
             StoreError: it cannot be read.
         """
-        return self._version_of(self._read(operation, path), path)
+        return self._version_of(self._read(operation, path, index=index), path)
 
     def exactly(self, operation: str, path: str, number: int, patience: Patience) -> Version | None:
         """Read version `number`; None where the node that is asked does not have it yet.
@@ -54,18 +60,18 @@ class KvMount:
         Raises:
             StoreError: it cannot be read.
         """
-        answer = self._read(operation, path, number, patience)
+        answer = self._read(operation, path, number=number, patience=patience)
         if answer.status in _LAGGING:
             return None
         found = self._version_of(answer, path)
         return found if found.number == number else None
 
-    def write(self, operation: str, path: str, fields: Mapping[str, Any], cas: int) -> int:
-        """Write a version if `cas` is the newest, and give its number.
+    def write(self, operation: str, path: str, fields: Mapping[str, Any], cas: int) -> Written:
+        """Write a version if `cas` is the newest, and return what was written.
 
         Raises:
             CheckAndSetLost: `cas` is not the newest.
-            StoreError: any other failure; after `StoreUnavailable` it may be written.
+            StoreError: any other failure; unless that is `definite`, it may be written.
         """
         call = Call(
             operation=operation,
@@ -83,7 +89,8 @@ class KvMount:
         number = _number(answer.part("data", dict))
         if number is None:
             raise StoreUnavailable(f"Vault does not say what it wrote: {call}")
-        return number
+        self._indexes[path] = answer.index or ""
+        return Written(version=number, index=answer.index or "")
 
     def destroy(self, operation: str, path: str, numbers: Iterable[int]) -> None:
         """Remove for good what versions of an entry hold; there may be none of these.
@@ -105,7 +112,9 @@ class KvMount:
         self,
         operation: str,
         path: str,
+        *,
         number: int | None = None,
+        index: str = "",
         patience: Patience | None = None,
     ) -> Answer:
         call = Call(
@@ -120,6 +129,7 @@ class KvMount:
             ),
             repeatable=True,
             welcome=frozenset() if number is None else _LAGGING,
+            index=index or self._indexes.get(path, ""),
         )
         return self._connection.call(call, patience)
 

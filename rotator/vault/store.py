@@ -1,16 +1,18 @@
 """The store that the engine asks: the current and the pending entries in Vault."""
 
 from rotator.errors import VersionMissing
-from rotator.model import Account, Note, PendingEntry, SecretValue
+from rotator.model import NOTHING_WRITTEN, Account, Note, PendingEntry, SecretValue, Written
 from rotator.ports import Store, StoredCurrent, StoredPending
 from rotator.vault.connection import Connection
 from rotator.vault.entry import current_fields, current_of, pending_fields, pending_of
-from rotator.vault.kv import KvMount
+from rotator.vault.kv import KvMount, Version
 from rotator.vault.mount import check_mount
 
 #: How many versions are cleared. Vault keeps that many unless it is told otherwise; where it
 #: keeps more, the rotations that wrote older ones have cleared them.
 _KEPT = 10
+#: Seconds that a standby may lag before what it shows is taken for what there is.
+_LAG = 10.0
 
 
 class KvStore(Store):
@@ -34,14 +36,16 @@ class KvStore(Store):
         """
         check_mount(self._connection, self._mount)
 
-    def read_current(self, account: Account) -> StoredCurrent | None:
+    def read_current(
+        self, account: Account, written: Written = NOTHING_WRITTEN
+    ) -> StoredCurrent | None:
         """Read the newest version of the current entry; None where nothing is in it."""
-        found = self._kv.newest("read-current", account.vault_path)
+        found = self._newest(account, written)
         return None if found.fields is None else current_of(account, found.number, found.fields)
 
-    def read_base(self, account: Account) -> StoredCurrent:
+    def read_base(self, account: Account, written: Written = NOTHING_WRITTEN) -> StoredCurrent:
         """Read what a write would replace, which may be nothing."""
-        found = self._kv.newest("read-current", account.vault_path)
+        found = self._newest(account, written)
         return current_of(account, found.number, found.fields or {})
 
     def read_version(self, account: Account, version: int) -> StoredCurrent:
@@ -57,7 +61,7 @@ class KvStore(Store):
 
     def write_current(
         self, account: Account, base: StoredCurrent, value: SecretValue, note: Note
-    ) -> int:
+    ) -> Written:
         """Write `value` and `note` over `base`, keeping all its other fields."""
         fields = current_fields(account, base.fields, value, note)
         return self._kv.write("write-current", account.vault_path, fields, base.entry.version)
@@ -74,8 +78,8 @@ class KvStore(Store):
     ) -> StoredPending:
         """Write the pending entry over `base`."""
         fields = pending_fields(value, entry)
-        version = self._kv.write("write-pending", account.pending_path, fields, base.version)
-        return StoredPending(version=version, entry=entry, value=value)
+        written = self._kv.write("write-pending", account.pending_path, fields, base.version)
+        return StoredPending(version=written.version, entry=entry, value=value)
 
     def clear_pending(self, account: Account, upto: int) -> None:
         """Destroy what the versions of the pending entry up to `upto` hold.
@@ -85,6 +89,14 @@ class KvStore(Store):
         """
         if versions := range(max(1, upto - _KEPT + 1), upto + 1):
             self._kv.destroy("clear-pending", account.pending_path, versions)
+
+    def _newest(self, account: Account, written: Written) -> Version:
+        """Read the newest version, looking again while it is older than what was written."""
+        patience = self._connection.patience(_LAG)
+        while True:
+            found = self._kv.newest("read-current", account.vault_path, written.index)
+            if found.number >= written.version or not patience.pause():
+                return found
 
     def _missing(self, account: Account, version: int, *, gone: bool) -> VersionMissing:
         why = "was deleted or destroyed" if gone else "did not appear in time"

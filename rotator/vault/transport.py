@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from json import JSONDecoder, dumps
+from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlencode
 
@@ -31,6 +32,7 @@ from urllib3.exceptions import (
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Retry
 
+from rotator.vault.headers import checked_index, seconds_of
 from rotator.vault.patience import Patience
 from rotator.vault.way import Trust, Way
 
@@ -57,6 +59,10 @@ class Answer:
     body: Mapping[str, Any] | None = field(repr=False)
     #: The Date header.
     date: str | None = None
+    #: Seconds that the server asks to wait before the next try; None where it does not.
+    retry_after: float | None = None
+    #: What a cluster calls the state that this answer made or was made of; None for nothing.
+    index: str | None = None
 
     @property
     def code(self) -> str:
@@ -117,6 +123,8 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
 
     #: The budget of the exchanges to come; set by the connection before each.
     patience: Patience
+    #: Sent with the exchange to come, besides what hvac sends; set likewise.
+    extra: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, *, trust: Trust, **options: Any) -> None:  # noqa: ANN401  # hvac's
         """Trust `trust` alone, and not what hvac finds in the environment."""
@@ -168,7 +176,7 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
             headers["X-Vault-Namespace"] = self.namespace
         if has_body:
             headers["Content-Type"] = "application/json"
-        return headers
+        return headers | dict(self.extra)
 
     def _answer(self, response: BaseHTTPResponse) -> Outcome:
         body = bytearray()
@@ -182,6 +190,8 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
             status=response.status,
             body=_json_object(bytes(body)),
             date=response.headers.get("Date"),
+            retry_after=seconds_of(response.headers.get("Retry-After")),
+            index=checked_index(response.headers.get("X-Vault-Index")),
         )
 
 

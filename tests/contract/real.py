@@ -25,7 +25,7 @@ class Real(Server):
 
     def __init__(self, command: str, directory: Path, certificate: Path) -> None:
         super().__init__()
-        port, tls_port = _free_ports()
+        port, tls_port = free_ports()
         self.url, self.tls_url = f"http://127.0.0.1:{port}", f"https://127.0.0.1:{tls_port}"
         self._log = directory / "log"
         listener = {
@@ -140,7 +140,7 @@ class Real(Server):
         raise RuntimeError(f"the server did not get ready:\n{self._log.read_text()}")
 
 
-def _free_ports() -> list[int]:
+def free_ports() -> list[int]:
     """Give two that nobody has, from below those that the system gives out by itself.
 
     One of those might be another test's by the time that the server listens.

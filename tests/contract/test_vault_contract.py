@@ -46,7 +46,7 @@ def test_a_push_reads_back(
     server.write(account.vault_path, {"api_secret": OLD.reveal()})
     base = store.read_current(account)
     assert base is not None
-    version = store.write_current(account, base, new, note)
+    version = store.write_current(account, base, new, note).version
     read = store.read_version(account, version)
 
     assert version == 2

@@ -39,7 +39,7 @@ def rotate(store: KvStore, account: Account, pending: PendingEntry, note: Note) 
     assert base is not None
     for _ in range(2):
         store.write_pending(account, store.read_pending(account), VALUE, pending)
-    store.read_version(account, store.write_current(account, base, VALUE, note))
+    store.read_version(account, store.write_current(account, base, VALUE, note).version)
     store.clear_pending(account, 2)
 
 

@@ -9,7 +9,7 @@ from rotator.errors import (
     UnexpectedEntry,
     VersionMissing,
 )
-from rotator.model import Account, Note, PendingEntry, SecretValue
+from rotator.model import Account, Note, PendingEntry, SecretValue, Written
 from rotator.ports import StoredPending
 from rotator.sim import Fault, VaultSimulator
 from rotator.vault import KvStore
@@ -25,7 +25,7 @@ def store(vault: VaultSimulator, simulated_store: KvStore, account: Account) -> 
     return simulated_store
 
 
-def _push(store: KvStore, account: Account, value: SecretValue, note: Note) -> int:
+def _push(store: KvStore, account: Account, value: SecretValue, note: Note) -> Written:
     base = store.read_current(account)
     assert base is not None
     return store.write_current(account, base, value, note)

@@ -21,6 +21,7 @@ from rotator.errors import (
     VersionMissing,
 )
 from rotator.model import (
+    NOTHING_WRITTEN,
     Account,
     Credential,
     CurrentEntry,
@@ -31,6 +32,7 @@ from rotator.model import (
     Secret,
     SecretValue,
     Step,
+    Written,
 )
 from rotator.ports import (
     Committed,
@@ -155,8 +157,11 @@ class MemoryStore(Store):
         """Answer `process`."""
         self._process, self._world = process, process.world
 
-    def read_current(self, account: Account) -> StoredCurrent | None:
-        """Read the newest version."""
+    def read_current(
+        self, account: Account, written: Written = NOTHING_WRITTEN
+    ) -> StoredCurrent | None:
+        """Read the newest version, or the one before, where a standby goes on lagging."""
+        del written
         if account.name == "parent":
             return _stored(1, Kept(value=PARENT, note=None, noted=None))
         answer = self._read("read current", self._world.current_before)
@@ -177,9 +182,9 @@ class MemoryStore(Store):
             raise VersionMissing
         return _stored(version, kept)
 
-    def read_base(self, account: Account) -> StoredCurrent:
+    def read_base(self, account: Account, written: Written = NOTHING_WRITTEN) -> StoredCurrent:
         """Read what a write would replace."""
-        if stored := self.read_current(account):
+        if stored := self.read_current(account, written):
             return stored
         entry = CurrentEntry(
             version=len(self._world.current), note=None, intact=False, has_value=False, api_key=None
@@ -188,13 +193,13 @@ class MemoryStore(Store):
 
     def write_current(
         self, account: Account, base: StoredCurrent, value: SecretValue, note: Note
-    ) -> int:
+    ) -> Written:
         """Write over `base`."""
         del account
         kept = Kept(value=value.reveal(), note=note, noted=value.reveal())
         is_by_hand = self._process.asked.adopts is not None
         self._write(WriteCurrent(base=base.entry.version, kept=kept, is_by_hand=is_by_hand))
-        return base.entry.version + 1
+        return Written(version=base.entry.version + 1)
 
     def read_pending(self, account: Account) -> StoredPending:
         """Read what is pending."""
@@ -323,6 +328,7 @@ class MemoryLedger(Ledger):
             expendable_ids=world.expendable,
             adopted_id=world.adopted_id,
             adopted_over=world.adopted_over,
+            written=world.written,
             hold=world.hold,
             head="head",
         )
@@ -385,6 +391,7 @@ class MemoryLedger(Ledger):
             world.rotation = rotation
         for draft in entries:
             world.intent = _intent(lease, draft, world.hold)
+            world.written = draft.written or world.written
             if draft.event == "intent" and draft.detail.get("operation") == "adopt":
                 world.adopted_id = str(draft.detail["secret_id"])
                 world.adopted_over = int(draft.detail["over"] or 0)

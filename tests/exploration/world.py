@@ -17,7 +17,7 @@ from rotator.errors import (
     SecretRejected,
     SlotsFull,
 )
-from rotator.model import Hold, Note, PendingEntry, Rotation
+from rotator.model import NOTHING_WRITTEN, Hold, Note, PendingEntry, Rotation, Written
 from tests.exploration.fingerprint import describe
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -141,6 +141,8 @@ class World:
     rotation: Rotation | None = None
     adopted_id: str | None = None
     adopted_over: int = 0
+    #: What the ledger has of the last push.
+    written: Written = NOTHING_WRITTEN
     closed: tuple[Rotation, ...] = ()
     intent: Intent | None = None
     #: Who holds the account.
@@ -269,7 +271,7 @@ class World:
         parts = (
             (self.live, self.current, self.pending, rotation, self.in_flight, self.lingering),
             (self.expendable & ids, self.held & ids, self.harmed & values, self.unfit & values),
-            (self.kept_by_hand & values, self.adopted_id, self.adopted_over),
+            (self.kept_by_hand & values, self.adopted_id, self.adopted_over, self.written.version),
             (staged and self.knows(staged.entry.rotation_id)),
             (rotation and self.pushed == rotation.id, self.completed),
             (rotation and self.told == rotation.id, self.shuts),

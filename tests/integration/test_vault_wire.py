@@ -238,7 +238,7 @@ def test_a_dripping_body_is_given_up_on(canned: Canned) -> None:
 
     def clock() -> float:
         looks.release()
-        return float(next(elapsed))
+        return next(elapsed) / 100
 
     def drip(accepted: socket.socket) -> None:
         accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n")
@@ -248,7 +248,7 @@ def test_a_dripping_body_is_given_up_on(canned: Canned) -> None:
                 accepted.sendall(b" ")
 
     canned.send = drip
-    connection = Connection(canned.url, token_source=GivenToken(TOKEN), timeout=9, clock=clock)
+    connection = Connection(canned.url, token_source=GivenToken(TOKEN), timeout=0.09, clock=clock)
     error = failure(connection)
     is_over.set()
 

@@ -85,7 +85,7 @@ class Way(ABC):
                 f"Vault wants a second factor: {call}",
                 hint="log in through an auth method without multi-factor authentication",
             )
-        lease = granted(auth or {}, now)
+        lease = granted(auth or {}, now, answer.index)
         if lease is None:
             raise StoreUnavailable(f"Vault does not say what it granted: {call}")
         return lease
