@@ -135,11 +135,6 @@ class Connection:
     def _send(self, call: Call, line: Line) -> Outcome:
         """Send `call`, and again while Vault denies it and there is another token to try."""
         token = self._token_source.token(line)
-        if not call.repeatable and line.is_over:
-            # What it was decided on may have changed meanwhile.
-            raise StoreNotReady(
-                f"Vault took its time to give a token: {call}", hint="nothing was sent; try again"
-            )
         outcome, tokens = self._exchange(call, token, line), 0
         while is_denied(outcome) and tokens < _OTHER_TOKENS:
             # Denied like this was one whose token is taken care of here, not by the policy.
@@ -153,6 +148,11 @@ class Connection:
 
     def _exchange(self, call: Call, token: str, line: Line) -> Outcome:
         """Send `call`, to a node that knows what it is about or asks one that does."""
+        if not call.repeatable and line.is_over:
+            # What it was decided on may have changed meanwhile.
+            raise StoreNotReady(
+                f"Vault took its time to give a token: {call}", hint="nothing was sent; try again"
+            )
         headers = asking_for(call.index or self._token_source.index)
         outcome = line.send(call, token, headers)
         if headers and is_index_refused(outcome):

@@ -29,6 +29,8 @@ _REPEATS = 3
 _LONGEST_HESITATION = 1.0
 #: Seconds in which another node than the one that issued a token may not know it yet.
 SETTLING = 10.0
+#: Seconds of these that need not be waited out: no pause is longer.
+_SETTLED = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -79,20 +81,12 @@ class Endpoint:
 
     def patience(self, seconds: float | None = None) -> Patience:
         """Start the budget of one call, or of several that are to share it."""
-        return Patience(
-            self._patience if seconds is None else min(seconds, self._patience),
-            clock=self._clock,
-            sleep=self._sleep,
-            should_stop=self._should_stop,
-        )
+        return self.budget(self._patience if seconds is None else min(seconds, self._patience))
 
-    def hesitation(self) -> Patience:
-        """Start the budget of a write, which is sent soon or not at all."""
+    def budget(self, seconds: float) -> Patience:
+        """Start a budget, whatever the patience is."""
         return Patience(
-            _LONGEST_HESITATION,
-            clock=self._clock,
-            sleep=self._sleep,
-            should_stop=self._should_stop,
+            seconds, clock=self._clock, sleep=self._sleep, should_stop=self._should_stop
         )
 
     def reconnect(self) -> None:
@@ -165,7 +159,7 @@ class Line:
     @classmethod
     def for_call(cls, endpoint: Endpoint, call: Call, patience: Patience | None = None) -> Self:
         """Spend what `call` may: a write may not wait, as it was decided on by a look."""
-        return cls(endpoint, patience if call.repeatable else endpoint.hesitation())
+        return cls(endpoint, patience if call.repeatable else endpoint.budget(_LONGEST_HESITATION))
 
     @property
     def timeout(self) -> float:
@@ -217,8 +211,13 @@ class Line:
 
     def settle(self) -> bool:
         """Wait a little for nodes to learn of a token; False once each should know it."""
-        self._settling = self._settling or self._endpoint.patience(SETTLING)
-        return self._settling.left > 0 and self.pause()
+        self._settling = self._settling or self._endpoint.budget(SETTLING)
+        return not self.has_settled and self.pause()
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether each node should know a token by now that was denied for the first time here."""
+        return self._settling is not None and self._settling.left <= _SETTLED
 
     def reconnect(self) -> None:
         """Ask over new connections from here on."""

@@ -97,7 +97,7 @@ def desk(original: "Server", tmp_path: Path, sqlite_template: Path) -> Iterator[
 
 
 def test_the_command_is_stopped_by_a_seal_and_resumed(original: "Server", desk: Desk) -> None:
-    """`rotate-now` says what is wrong and exits with 3; `resume` ends what it began."""
+    """`rotate-now` says what is wrong and exits with 1; `resume` ends what it began."""
 
     def seal(phase: str, exchange: Any) -> None:  # noqa: ANN401  # the simulator's
         if (phase, exchange.method) == ("after", "POST"):
@@ -111,7 +111,7 @@ def test_the_command_is_stopped_by_a_seal_and_resumed(original: "Server", desk: 
     both = desk.secret_ids()
     resumed, examined = desk.run("resume"), desk.run("doctor", "--json")
 
-    assert stopped.code == 3
+    assert stopped.code == 1
     assert "Vault is sealed" in stopped.err
     assert "hint: " in stopped.err
     assert len(both) == 2

@@ -85,7 +85,7 @@ class LoggedIn:
         if self._is_settling(denied):
             if line.settle():
                 return denied
-            if self._is_settling(denied):
+            if not line.has_settled:
                 raise not_settled()
         with self._lock:
             lease = self._lease
