@@ -401,8 +401,11 @@ class Observation:
 
     @property
     def is_behind(self) -> bool:
-        """Whether Vault shows less than rotator wrote: a standby lags, or Vault was restored."""
-        return self.current_version < self.written.version
+        """Whether Vault shows less than rotator wrote: a standby lags, or Vault was restored.
+
+        Not where it shows nothing at all: the entry was removed with all its versions.
+        """
+        return 0 < self.current_version < self.written.version
 
     @property
     def listed_ids(self) -> frozenset[str]:

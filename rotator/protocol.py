@@ -351,9 +351,9 @@ def _after_push(
     if world.is_behind:
         return refusals.behind(account, world)
     if current is None or not current.has_value:
-        return refusals.overwritten(rotation)
+        return refusals.overwritten(rotation, world)
     if current.note is None or current.note.rotation_id != rotation.id or not current.intact:
-        return refusals.overwritten(rotation)
+        return refusals.overwritten(rotation, world)
     if rotation.vault_version is None or rotation.new_id is None:
         return Learn(new_id=current.note.secret_id, vault_version=current.version)
     if rotation.verified_at is None:
@@ -480,7 +480,7 @@ def _unusable(account: Account, world: Observation) -> Refuse | None:
     if current is None and account.discovered and world.entry_is_new:
         return refusals.parent_refused(account) if world.listed is None else None
     if current is None:
-        return refusals.entry_missing(account)
+        return refusals.entry_missing(account, world.current_version)
     if not current.has_value:
         return refusals.field_missing(account)
     if current.api_key is not None and current.api_key != account.api_key:

@@ -99,5 +99,11 @@ class KvStore(Store):
                 return found
 
     def _missing(self, account: Account, version: int, *, gone: bool) -> VersionMissing:
-        why = "was deleted or destroyed" if gone else "did not appear in time"
-        return VersionMissing(f"version {version} of {self._kv.shown(account.vault_path)} {why}")
+        name = f"version {version} of {self._kv.shown(account.vault_path)}"
+        if not gone:
+            return VersionMissing(f"{name} did not appear in time")
+        return VersionMissing(
+            f"{name} was deleted or destroyed",
+            hint=f"`vault kv undelete -versions={version}` brings back what was deleted; where it"
+            f" was destroyed, `rotator adopt {account.name}` puts a working secret there",
+        )

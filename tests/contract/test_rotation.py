@@ -1,21 +1,30 @@
 """A rotation on each server, by the engine and by the real command: what it leaves behind."""
 
+import shutil
+import subprocess
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rotator.model import Outcome
+from rotator.model import Account, Outcome, Request
 from rotator.vault import GivenToken
 from tests.acceptance.desk import Desk
+from tests.contract.server import ROOT
 from tests.contract.site import FIRST, Site
 from tests.contract.test_vault_policy import policy
+from tests.harness.vault_commands import vault_commands
 
 if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
     from tests.contract.server import Document, Server
 
+HOUR = timedelta(hours=1)
 RULES = {
     "custom_metadata": {"owner": "sms team"},
     "delete_version_after": "768h0m0s",
@@ -49,6 +58,44 @@ def test_a_rotation_leaves_an_entrys_past_and_rules_alone(server: "Server", site
     assert after["current_version"] == 5
     assert after["versions"]["5"]["deletion_time"], "as the entry's own rule says"
     assert server.data(path, 2) == {"api_secret": "soft-deleted", "note": "kept"}
+
+
+def test_what_was_deleted_is_undeleted_and_not_rolled_back_to(
+    original: "Server", account: Account, tmp_path: Path, sqlite_template: Path
+) -> None:
+    """The hints about an entry that someone deleted name what a real server does."""
+    ledger = Path(shutil.copy(sqlite_template, tmp_path / "ledger.db"))
+    ledger.chmod(0o600)
+    with Site(original, replace(account, policy=replace(account.policy)), ledger) as site:
+        site.account = replace(site.account, policy=replace(site.account.policy, grace=HOUR))
+        path = site.account.vault_path
+        engine = site.begin(GivenToken(ROOT))
+        waiting = site.attempt(engine)
+        original.delete(path)
+        site.clock.advance(hours=2)
+        refused = engine.attempt(site.account, Request(reason=None))
+        rolled_back = vault_kv(original, "rollback", "-version=2", path)
+        undeleted = vault_kv(original, "undelete", "-versions=2", path)
+        done = site.attempt(engine, reason=None)
+
+    assert waiting.outcome is Outcome.AWAITING_DELETION
+    assert refused.error
+    assert "`vault kv undelete -versions=2`" in (refused.error.hint or "")
+    assert rolled_back.returncode != 0
+    assert undeleted.returncode == 0, undeleted.stderr
+    assert done.outcome is Outcome.COMPLETED
+
+
+def vault_kv(server: "Server", verb: str, option: str, path: str) -> "CompletedProcess[str]":
+    """Run a command that a hint names."""
+    return subprocess.run(
+        [vault_commands()["bao"], "kv", verb, "-mount=secret", option, path],
+        env={"BAO_ADDR": server.url, "BAO_TOKEN": ROOT, "VAULT_ADDR": server.url, "HOME": "/"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_a_rotation_goes_on_from_a_deleted_pending_entry(server: "Server", site: Site) -> None:
