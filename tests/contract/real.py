@@ -95,6 +95,11 @@ class Real(Server):
         body = {"token_ttl": seconds, "token_max_ttl": seconds}
         self.call("POST", f"auth/{way_in.way.mount}/role/rotator", body)
 
+    def want_no_secret_id(self, way_in: access.Access) -> None:
+        """Change the role, which then has to name who may log in."""
+        body = {"bind_secret_id": False, "token_bound_cidrs": ["127.0.0.1/32"]}
+        self.call("POST", f"auth/{way_in.way.mount}/role/rotator", body)
+
     def wrap_secret_id(self, way_in: access.Access) -> str:
         """Wrap a new secret id."""
         return self._wrapped(f"auth/{way_in.way.mount}/role/rotator/secret-id", {})

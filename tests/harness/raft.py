@@ -59,6 +59,8 @@ class Node:
                     "node_id": name,
                     # A leader is missed after about a second.
                     "performance_multiplier": 1,
+                    "autopilot_reconcile_interval": "500ms",
+                    "autopilot_update_interval": "500ms",
                 }
             },
             "seal": {"static": {"current_key_id": "1", "current_key": _SEAL_KEY}},
@@ -222,12 +224,20 @@ class Cluster:
         made.raise_for_status()
         self.root = made.json()["root_token"]
         _until(lambda: first.is_active, "an active node")
+        # A node that has joined votes once it has been well for so long.
+        pace = {"server_stabilization_time": "500ms", "last_contact_threshold": "10s"}
+        self.call("POST", "sys/storage/raft/autopilot/configuration", pace)
         for node in others:
             node.join(first)
             node.start()
         self.call("POST", "sys/mounts/secret", {"type": "kv", "options": {"version": "2"}})
         _until(lambda: all(node.is_ready for node in self.nodes), "a cluster of all nodes")
         _until(lambda: all(self._has_mount(node) for node in self.nodes), "the mount at each node")
+        _until(self._do_all_vote, "a vote for each node")
+
+    def _do_all_vote(self) -> bool:
+        found = self.call("GET", "sys/storage/raft/configuration") or {}
+        return all(server["voter"] for server in found["data"]["config"]["servers"])
 
     def _has_mount(self, node: Node) -> bool:
         with suppress(requests.RequestException):
@@ -367,7 +377,7 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.wfile.write(content)
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _pass_on
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _pass_on  # noqa: N815  # the base's names
 
 
 _HOP_BY_HOP = {"content-length", "transfer-encoding", "connection", "date", "server"}
