@@ -69,8 +69,8 @@ class Connection:
         """Make `call`, repeating what is safe to repeat, and give its answer.
 
         A write is not sent later than a second from now: it was decided on by a look, which
-        grows old. The answer is a 200 with a JSON object, a 204, a 404 for "no such entry", or a status that is
-        welcome to this call.
+        grows old. An answer is a 200 with a JSON object, a 204, a 404 for "no such entry", or a
+        status that is welcome to this call.
 
         Raises:
             TokenRefused: Vault does not accept the token, and there is no other.

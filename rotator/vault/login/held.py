@@ -87,7 +87,7 @@ class HeldToken(ABC):
             self._lease = self._renewed(lease, line) if self._should_renew(lease) else lease
             return True
 
-    def give_back(self, line: Line) -> None:
+    def give_back(self, line: Line) -> None:  # noqa: B027  # of the protocol
         """Leave it alone: others may use it as well."""
 
     @abstractmethod

@@ -68,8 +68,8 @@ class Standing:
 def granted(auth: Mapping[str, Any], now: float, index: str | None = None) -> Lease | None:
     """Read the `auth` of a login or a renewal; None where it holds no token.
 
-    `index` is that of the answer. The fields are those of Vault's HTTP API, "auth" of each login method; a `lease_duration`
-    of 0 is that of a token without an end.
+    `index` is that of the answer. The fields are those of Vault's HTTP API, "auth" of each login
+    method; a `lease_duration` of 0 is that of a token without an end.
     """
     token, seconds = auth.get("client_token"), _seconds(auth.get("lease_duration"))
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
