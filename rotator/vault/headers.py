@@ -38,19 +38,19 @@ def seconds_of(retry_after: str | None) -> float | None:
     return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), _LONGEST_WAIT)
 
 
-def checked_index(text: str | None) -> str | None:
-    """Return an `X-Vault-Index` that is one; None for anything else.
+def checked_index(text: str | None) -> str:
+    """Return an `X-Vault-Index` that is one; "" for anything else.
 
     It is kept in the ledger and sent back, so that nothing passes which could be a value: it names
     a cluster by its UUID, and counts.
     """
     if text is None or len(text) > _LONGEST_INDEX or not text.isascii():
-        return None
+        return ""
     try:
         content = base64.b64decode(text, validate=True).decode("ascii")
     except ValueError:
-        return None
-    return text if _ENTERPRISE.fullmatch(content) or _is_openbaos(content) else None
+        return ""
+    return text if _ENTERPRISE.fullmatch(content) or _is_openbaos(content) else ""
 
 
 def _is_openbaos(content: str) -> bool:

@@ -9,6 +9,7 @@ from rotator.errors import MountUnusable, StoreUnavailable, UnexpectedEntry
 from rotator.model import Written
 from rotator.vault.call import Call
 from rotator.vault.connection import Connection
+from rotator.vault.headers import checked_index
 from rotator.vault.patience import Patience
 from rotator.vault.transport import Answer
 
@@ -89,8 +90,8 @@ class KvMount:
         number = _number(answer.part("data", dict))
         if number is None:
             raise StoreUnavailable(f"Vault does not say what it wrote: {call}")
-        self._indexes[path] = answer.index or ""
-        return Written(version=number, index=answer.index or "")
+        index = self._indexes[path] = checked_index(answer.index)
+        return Written(version=number, index=index)
 
     def destroy(self, operation: str, path: str, numbers: Iterable[int]) -> None:
         """Remove for good what versions of an entry hold; there may be none of these.

@@ -32,7 +32,7 @@ from urllib3.exceptions import (
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Retry
 
-from rotator.vault.headers import checked_index, seconds_of
+from rotator.vault.headers import seconds_of
 from rotator.vault.patience import Patience
 from rotator.vault.way import Trust, Way
 
@@ -191,7 +191,7 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
             body=_json_object(bytes(body)),
             date=response.headers.get("Date"),
             retry_after=seconds_of(response.headers.get("Retry-After")),
-            index=checked_index(response.headers.get("X-Vault-Index")),
+            index=response.headers.get("X-Vault-Index"),
         )
 
 

@@ -65,7 +65,7 @@ class Standing:
     uses: int = 0
 
 
-def granted(auth: Mapping[str, Any], now: float, index: str | None = None) -> Lease | None:
+def granted(auth: Mapping[str, Any], now: float, index: str = "") -> Lease | None:
     """Read the `auth` of a login or a renewal; None where it holds no token.
 
     `index` is that of the answer. The fields are those of Vault's HTTP API, "auth" of each login
@@ -85,7 +85,7 @@ def granted(auth: Mapping[str, Any], now: float, index: str | None = None) -> Le
         renewable=auth.get("renewable") is True and not uses,
         uses=int(uses or 0),
         is_batch=auth.get("token_type") == "batch",
-        index=index or "",
+        index=index,
     )
 
 
