@@ -26,6 +26,7 @@ from rotator.model import (
     Credential,
     CurrentEntry,
     Hold,
+    Identity,
     Note,
     PendingEntry,
     Rotation,
@@ -35,6 +36,7 @@ from rotator.model import (
     Written,
 )
 from rotator.ports import (
+    Claimant,
     Committed,
     Draft,
     Hooks,
@@ -95,6 +97,7 @@ class MemoryIssuer(Issuer):
         """List what is live, if the credential is accepted."""
         del api_key
         value = credential.secret.reveal()
+        self._process.tries(value)
         ways = partial(self._ways_to_list, value)
         answer = self._process.at("list", ways, "unanswered", detail=value)
         if answer == "unanswered":
@@ -331,6 +334,8 @@ class MemoryLedger(Ledger):
             written=world.written,
             hold=world.hold,
             head="head",
+            ledger_id=world.ledger_id,
+            identity=self._process.accounts["account"].identity,
         )
 
     def knows_rotation(self, name: str, rotation_id: str) -> bool:
@@ -338,6 +343,16 @@ class MemoryLedger(Ledger):
         del name
         self._call("knows rotation")
         return self._world.knows(rotation_id)
+
+    def claimant(self, name: str, identity: Identity) -> Claimant | None:
+        """Return who else has it: nobody ever has."""
+        del name, identity
+        raise AssertionError
+
+    def register(self, lease: Lease, identity: Identity) -> Claimant | None:
+        """Keep what the account is, as it always was."""
+        del lease, identity
+        raise AssertionError
 
     def commit(  # noqa: PLR0913  # all but one by name
         self,
@@ -356,6 +371,8 @@ class MemoryLedger(Ledger):
         self._guard(lease)
         if answer == "fails":
             raise LedgerError
+        if any(draft.detail.get("reason") == "recovered" for draft in entries):
+            self._process.recovers()
         self._record(lease, rotation, entries)
         committed = Committed(head="head", hold=self._world.hold)
         if last:
