@@ -81,12 +81,12 @@ class Connection:
         return line.repeat(call, lambda: self._send(call, line))
 
     def ask(self, call: Call) -> Answer:
-        """Make `call` without a token, whoever may or may not log in.
+        """Make `call` without a token, whoever may or may not log in. Waits for nobody.
 
         Raises:
             StoreError: as `call`.
         """
-        return Line(self._endpoint).ask(call)
+        return Line(self._endpoint, self._endpoint.patience(0)).ask(call)
 
     # -- The token. ------------------------------------------------------------------------
 

@@ -200,7 +200,8 @@ class Cluster:
         """Call the API as root, at the active node or at `node`; None for a 404."""
         url = f"{(node or self.leader).url}/v1/{path}"
         headers = {"X-Vault-Token": self.root}
-        answer = _session().request(method, url, json=body, headers=headers, timeout=10)
+        content = None if body is None else json.dumps(body)
+        answer = _session().request(method, url, data=content, headers=headers, timeout=10)
         if answer.status_code == 404:
             return None
         answer.raise_for_status()
