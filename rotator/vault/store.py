@@ -28,13 +28,15 @@ class KvStore(Store):
         self._mount = mount
         self._kv = KvMount(connection, mount)
 
-    def check(self) -> None:
+    def check(self, *, seconds: float | None = None) -> None:
         """See whether Vault can be reached, is unsealed, and has the mount as KV version 2.
+
+        It is waited for no longer than `seconds`, where another wait is too long.
 
         Raises:
             StoreError: it cannot be used, and why.
         """
-        check_mount(self._connection, self._mount)
+        check_mount(self._connection, self._mount, self._connection.patience(seconds))
 
     def read_current(
         self, account: Account, written: Written = NOTHING_WRITTEN
