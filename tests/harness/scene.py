@@ -171,7 +171,7 @@ class Scene(Outsiders):
         self._patience = seconds
         self.transport._timeout = seconds
         self.transport._limits = httpx.Timeout(seconds).as_dict()
-        self.connection._endpoint._timeout = seconds
+        self.connection._endpoint.timeout = seconds
 
     def _open(self, url: str) -> DatabaseEngine:
         database = open_ledger(url)
