@@ -6,7 +6,7 @@ nothing is deleted here. Whatever happens in between, adopting the same value ag
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
 
@@ -14,8 +14,17 @@ from rotator import identity, record
 from rotator.errors import CredentialRefused, Refused, StoreError, Withdrawn
 from rotator.journal import Journal, event_of
 from rotator.means import Means
-from rotator.model import Account, Credential, Note, Rotation, Secret, SecretValue, Step
-from rotator.ports import Draft, Lease, Memory, StoredCurrent, StoredPending, Written
+from rotator.model import (
+    Account,
+    Credential,
+    Note,
+    Rotation,
+    Secret,
+    SecretValue,
+    Step,
+    Written,
+)
+from rotator.ports import Draft, Lease, Memory, StoredCurrent, StoredPending
 from rotator.reports import refused
 
 
@@ -70,15 +79,13 @@ class Adoption:
         if not is_known:
             self._require_kept(secret.id)
         entry = self._base.entry
-        written = Written(version=entry.version, ends_at=entry.ends_at)
-        if not is_known:
-            written = self._write(secret.id)
-        version = written.version
-        rotation = self._recorded(secret.id, version, is_known=is_known)
+        known = Written(version=entry.version, ends_at=entry.ends_at)
+        written = known if is_known else self._write(secret.id)
+        rotation = self._recorded(secret.id, written, is_known=is_known)
         return Adopted(
             account=self.account.name,
             secret=secret,
-            vault_version=version,
+            vault_version=written.version,
             is_written=not is_known,
             rotation=rotation,
             ends_at=written.ends_at,
@@ -96,7 +103,7 @@ class Adoption:
 
     @cached_property
     def _base(self) -> StoredCurrent:
-        return self.means.store.read_base(self.account)
+        return self.means.store.read_base(self.account, self._memory.written)
 
     @cached_property
     def _pending(self) -> StoredPending:
@@ -240,6 +247,9 @@ class Adoption:
         note = self._base.entry.note
         if note is None or self._base.value != self._value or not self._base.entry.intact:
             return False
+        if self._base.entry.version < self._memory.written.version:
+            # Vault was restored, which a write proves; or a standby lags, and the write fails.
+            return False
         if self._memory.adopted_id not in (None, secret_id):
             # Someone put it back by hand, and now it is adopted; or a standby lags.
             return False
@@ -285,14 +295,15 @@ class Adoption:
         is_pushed = self._pushed_version(rotation) is not None
         return record.let_go(rotation, secret_id, is_pushed=is_pushed)
 
-    def _recorded(self, secret_id: str, version: int, *, is_known: bool) -> Rotation | None:
-        drafts = [] if is_known else [self._draft("done", secret_id, vault_version=version)]
+    def _recorded(self, secret_id: str, written: Written, *, is_known: bool) -> Rotation | None:
+        done = self._draft("done", secret_id, vault_version=written.version)
+        drafts = [] if is_known else [replace(done, written=written)]
         rotation = self._memory.rotation
         if rotation is not None:
             rotation, draft = record.adopted(
                 rotation,
                 secret_id=secret_id,
-                vault_version=version,
+                vault_version=written.version,
                 is_own=self._is_own(rotation, secret_id),
                 pushed_version=self._pushed_version(rotation),
                 clock_lead=self.means.issuer.clock_lead,

@@ -135,7 +135,9 @@ class Effects:
         credential = own_credential(self.account, current)
         if not (credential and current and current.entry == sight.world.current):
             raise CheckAndSetLost
-        unchanged = partial(require_unchanged, self.store, self.account, current)
+        unchanged = partial(
+            require_unchanged, self.store, self.account, current, sight.world.written
+        )
         # Gone is what was wanted: someone else's deletion, or ours whose answer was lost.
         with contextlib.suppress(SecretNotFound):
             self.issuer.delete_secret(

@@ -32,7 +32,8 @@ operator what to do. Messages never hold a secret value or a response body.
     │   └── UnexpectedAnswer     not what the API promises: outcome unknown
     └── StoreError               Vault
         ├── StoreUnavailable     timeout, dropped connection, 5xx: outcome unknown
-        │   └── StoreSealed
+        │   ├── StoreSealed
+        │   └── StoreNotReady    certainly no effect: never sent, or not taken yet
         ├── StoreForbidden       the token lacks a capability, or there is none
         │   ├── TokenRefused     the token is expired, revoked or of another Vault
         │   └── LoginFailed      what rotator logs in with is missing or refused
@@ -305,8 +306,14 @@ class StoreSealed(StoreUnavailable):
     """Vault is sealed."""
 
     code = "vault-sealed"
-    exit_code = 3
     default_hint = "unseal Vault, then run the command again"
+
+
+class StoreNotReady(StoreUnavailable):
+    """Vault did not take the request yet, and it had no effect."""
+
+    code = "vault-not-ready"
+    definite = True
 
 
 class StoreForbidden(StoreError):

@@ -54,6 +54,8 @@ from rotator.errors import (
     Stopping,
     StoreError,
     StoreForbidden,
+    StoreSealed,
+    StoreUnavailable,
     UnexpectedEntry,
     Withdrawn,
 )
@@ -109,6 +111,8 @@ class Pass:
     #: What was seen is no longer sure to be so.
     must_look: bool = True
     failures: int = 0
+    #: Monotonic time of the first of them.
+    failing_since: float = 0.0
     stalls: int = 0
 
     @classmethod
@@ -420,9 +424,19 @@ class Pass:
         self.must_look = True
         self.failures += 1
         wait = error.retry_after if isinstance(error, RateLimited) else 0.0
-        if self.failures >= MAX_FAILURES or isinstance(error, HOPELESS) or wait > LONGEST_WAIT:
+        if isinstance(error, HOPELESS) or wait > LONGEST_WAIT or self._is_tried_out(error):
             raise error
         self._pause(wait)
+
+    def _is_tried_out(self, error: RotatorError) -> bool:
+        """Whether an effect failed so often, or for so long, that it is left to another pass."""
+        if self.failures == 1:
+            self.failing_since = self.means.monotonic()
+        if self.failures < MAX_FAILURES:
+            return False
+        is_away = isinstance(error, StoreUnavailable) and not isinstance(error, StoreSealed)
+        seconds = self.means.monotonic() - self.failing_since
+        return not is_away or seconds >= self.means.store_patience.total_seconds()
 
     # -- The ledger. -----------------------------------------------------------------------
 

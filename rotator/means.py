@@ -70,6 +70,8 @@ class Means:
     accounts: Mapping[str, Account]
     #: How long a new secret may be refused by Vonage before that means anything.
     propagation_timeout: timedelta
+    #: For how long writes are tried again that found the store away.
+    store_patience: timedelta = timedelta()
     hooks: Hooks = field(default_factory=NoHooks)
     #: Told every ledger entry right after it was committed: account name and entry.
     listener: Callable[[str, Draft], None] = lambda _name, _draft: None

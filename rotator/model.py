@@ -260,6 +260,22 @@ class CurrentEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Written:
+    """A version of the current entry that rotator wrote. Standbys may not show it yet."""
+
+    #: 0 for none.
+    version: int = 0
+    #: What the store calls the state that has it, to ask for it by; "" where it has no name.
+    index: str = ""
+    #: When the store removes it by itself; None for never.
+    ends_at: datetime | None = None
+
+
+#: Nothing was ever written, as far as is known.
+NOTHING_WRITTEN = Written()
+
+
+@dataclass(frozen=True, kw_only=True)
 class PendingEntry:
     """The write-ahead copy of a value that Vonage may already know, without the value."""
 
@@ -467,8 +483,24 @@ class Observation:
     entry_is_new: bool = False
     #: What stands where there is no current entry any more: a version that was removed.
     removed: CurrentEntry | None = None
+    #: What rotator wrote to the current path last, as the ledger has it.
+    written: Written = NOTHING_WRITTEN
     #: How far this machine's clock is ahead of Vonage's; negative where it is behind.
     clock_lead: timedelta = timedelta()
+
+    @property
+    def current_version(self) -> int:
+        """KV version of the current path, be there anything in it or not; 0 where there is none."""
+        newest = self.current or self.removed
+        return newest.version if newest else 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether Vault shows less than rotator wrote: a standby lags, or Vault was restored.
+
+        Not where it shows nothing at all: the entry was removed with all its versions.
+        """
+        return 0 < self.current_version < self.written.version
 
     @property
     def listed_ids(self) -> frozenset[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rotator.errors import CheckAndSetLost, CredentialRefused
-from rotator.model import Account, Credential, Observation, Secret
+from rotator.model import Account, Credential, CurrentEntry, Observation, Secret, Written
 from rotator.ports import Hooks, Issuer, Ledger, Memory, Store, StoredCurrent, StoredPending
 
 
@@ -49,19 +49,18 @@ class Observer:
             IssuerError: Vonage cannot be asked. A refused credential is no error but a fact.
         """
         memory = memory or self.ledger.recall(account.name)
-        current = self.store.read_current(account)
-        base = self.store.read_base(account).entry if current is None else None
+        current, base = self._read(account, memory.written)
         is_new = base is not None and account.discovered and base.version == 0
         if base is not None and account.discovered and not is_new:
             # A first version may have been written in between.
-            current = self.store.read_current(account)
+            current, base = self._read(account, memory.written)
         pending = self.store.read_pending(account)
         seen_at = self.now()
         listed, credential = None, own_credential(account, current)
         if credential:
             listed = self._list(account, credential)
         if credential and listed is None:
-            current = self.store.read_current(account)
+            current, base = self._read(account, memory.written)
             credential = own_credential(account, current)
             listed = self._list(account, credential)
         current_live_at = seen_at if listed is not None else None
@@ -95,11 +94,19 @@ class Observer:
             has_hooks=self.hooks.has_listeners(account),
             gates=self.hooks.gates(account),
             entry_is_new=is_new,
-            removed=base if current is None and base and base.version else None,
+            removed=base if base and base.version else None,
+            written=memory.written,
             clock_lead=self.issuer.clock_lead,
         )
         accepted = credential if listed is not None else None
         return Sight(world=world, current=current, pending=pending, credential=accepted)
+
+    def _read(
+        self, account: Account, written: Written
+    ) -> tuple[StoredCurrent | None, CurrentEntry | None]:
+        """Read the current entry; beside it, where there is nothing in it, what stands there."""
+        current = self.store.read_current(account, written)
+        return current, None if current else self.store.read_base(account, written).entry
 
     def _list_as_parent(
         self, account: Account
@@ -108,8 +115,9 @@ class Observer:
         if not account.managed_by:
             return None, None
         parent = self.accounts[account.managed_by]
+        written = self.ledger.recall(parent.name).written
         for _ in range(2):
-            credential = own_credential(parent, self.store.read_current(parent))
+            credential = own_credential(parent, self.store.read_current(parent, written))
             listed = self._list(account, credential)
             if listed is not None:
                 return credential, listed
@@ -143,13 +151,17 @@ def own_credential(account: Account, current: StoredCurrent | None) -> Credentia
     return Credential(api_key=account.api_key, secret=current.value)
 
 
-def require_unchanged(store: Store, account: Account, seen: StoredCurrent | None) -> None:
+def require_unchanged(
+    store: Store, account: Account, seen: StoredCurrent | None, written: Written
+) -> None:
     """Refuse to go on where Vault does not hold what was `seen` there any more.
+
+    `written` is what rotator wrote there last.
 
     Raises:
         CheckAndSetLost: someone else wrote to the current entry, or removed it.
         StoreError: it cannot be read.
     """
-    now = store.read_current(account)
+    now = store.read_current(account, written)
     if (now and (now.entry, now.value)) != (seen and (seen.entry, seen.value)):
         raise CheckAndSetLost

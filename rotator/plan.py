@@ -29,8 +29,9 @@ from rotator.model import (
     Request,
     Rotation,
     Secret,
+    Written,
 )
-from rotator.ports import StoredPending, Written
+from rotator.ports import StoredPending
 from rotator.protocol import decide
 
 #: Stands for the id that Vonage would give the new secret.

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, Self
 
 from rotator.model import (
+    NOTHING_WRITTEN,
     Account,
     Credential,
     CurrentEntry,
@@ -17,6 +18,7 @@ from rotator.model import (
     Secret,
     SecretValue,
     Step,
+    Written,
 )
 
 #: The last look before an effect. An adapter calls it exactly once for each request that it sends
@@ -45,15 +47,6 @@ class StoredPending:
     #: None where nothing is pending.
     entry: PendingEntry | None = None
     value: SecretValue | None = None
-    #: When Vault removes it by itself; None for never.
-    ends_at: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Written:
-    """The version that a write made."""
-
-    version: int
     #: When Vault removes it by itself; None for never.
     ends_at: datetime | None = None
 
@@ -114,14 +107,19 @@ class Issuer(Protocol):
 class Store(Protocol):
     """Where consumers read secrets: Vault KV version 2.
 
-    Every call blocks until it is answered or its time is up. A write is durable on return.
-    A write that raises `StoreUnavailable` may have taken effect; any other error means
-    that it did not. A write is sent again only where it certainly had no effect: it never left,
-    or Vault took no part in it yet.
+    Every call blocks until it is answered or its time is up. A write is durable on return, and
+    sent within about a second or not at all. One that raises an error with `definite` true had
+    no effect; any other may have had. A write is sent again only where it certainly had no effect:
+    it never left, or Vault took no part in it yet.
     """
 
-    def read_current(self, account: Account) -> StoredCurrent | None:
+    def read_current(
+        self, account: Account, written: Written = NOTHING_WRITTEN
+    ) -> StoredCurrent | None:
         """Read the newest version of the current entry; None where there is none.
+
+        One that is older than what was `written` is looked for again, as a standby may lag; it
+        is returned where it stays so.
 
         Raises:
             UnexpectedEntry: there is an entry, but not one rotator can read.
@@ -129,11 +127,12 @@ class Store(Protocol):
         """
         ...
 
-    def read_base(self, account: Account) -> StoredCurrent:
-        """Read what a write to the current entry would replace.
+    def read_base(self, account: Account, written: Written = NOTHING_WRITTEN) -> StoredCurrent:
+        """Read what a write to the current entry would replace, which may be nothing.
 
         Where there is no entry, or nothing in it any more, that has no fields, and the version
-        that a write has to name: 0 where there never was one, as far as this server knows.
+        that a write has to name: 0 where there never was one, as far as this server knows. One
+        that is older than what was `written` is looked for again, as by `read_current`.
 
         Raises:
             StoreError: any failure.
@@ -160,8 +159,7 @@ class Store(Protocol):
     ) -> Written:
         """Write `value` and `note` over `base`, keeping all its other fields.
 
-        Over version 0 is written only where there never was a version. Returns the version
-        written.
+        Over version 0 is written only where there never was a version. Returns what was written.
 
         Raises:
             CheckAndSetLost: the entry is no longer the one in `base`.
@@ -269,6 +267,8 @@ class Draft:
     #: Facts as JSON: ids, versions, codes. Never a value.
     detail: Mapping[str, str | int | bool | None]
     rotation_id: str | None = None
+    #: What was written to the current entry by it; kept beside the entry, not in it.
+    written: Written | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,6 +289,8 @@ class Memory:
     adopted_id: str | None = None
     #: Version of the current entry that it was written over.
     adopted_over: int = 0
+    #: What rotator wrote to the current entry last.
+    written: Written = NOTHING_WRITTEN
     #: Hash of the newest entry; 64 zeros before the first.
     head: str
     #: What was wrong when the account was last looked at, named exactly; None for nothing.

@@ -409,10 +409,10 @@ def _after_push(
     account: Account, world: Observation, rotation: Rotation, request: Request, now: datetime
 ) -> Action:
     current = world.current
-    if current is None and world.removed and world.removed.ends_at:
-        return refusals.version_ended(account, world.removed, code="drift")
+    if refusal := _out_of_sight(account, world):
+        return refusal
     if current is None or current.note is None or not _is_its_own(current, rotation):
-        return refusals.overwritten(rotation)
+        return refusals.overwritten(rotation, world)
     if current.ends_at:
         # Neither is the predecessor deleted while what replaces it ends, nor the pending value,
         # which is another copy; and consumers are not told of it.
@@ -436,6 +436,15 @@ def _after_push(
     if now < due:
         return Wait(until=due)
     return _delete_predecessor(world, rotation, request, now)
+
+
+def _out_of_sight(account: Account, world: Observation) -> Refuse | None:
+    """Refuse where what was pushed is not shown yet, or was removed, as Vault itself says."""
+    if world.is_behind:
+        return refusals.behind(account, world)
+    if world.removed and world.removed.ends_at:
+        return refusals.version_ended(account, world.removed, code="drift")
+    return None
 
 
 def _is_its_own(current: CurrentEntry, rotation: Rotation) -> bool:
@@ -568,6 +577,8 @@ def _is_pushed(world: Observation, rotation: Rotation) -> bool:
 def _unusable(account: Account, world: Observation) -> Refuse | None:
     """Refuse to work on an entry that is missing, somebody else's, changed or dead."""
     current = world.current
+    if world.is_behind:
+        return refusals.behind(account, world)
     if current is None and account.discovered and world.entry_is_new:
         return refusals.parent_refused(account) if world.listed is None else None
     if current is None:
@@ -584,7 +595,7 @@ def _unusable(account: Account, world: Observation) -> Refuse | None:
 def _missing(account: Account, removed: CurrentEntry | None) -> Refuse:
     if removed and removed.ends_at:
         return refusals.version_ended(account, removed)
-    return refusals.entry_missing(account)
+    return refusals.entry_missing(account, removed.version if removed else 0)
 
 
 def _make_room(account: Account, world: Observation, now: datetime) -> Evict | Look | Refuse | None:

@@ -52,8 +52,9 @@ from rotator.model import (
     Secret,
     ShutGate,
     Step,
+    Written,
 )
-from rotator.ports import Draft, StoredPending, Written
+from rotator.ports import Draft, StoredPending
 from rotator.window import BY_HAND
 
 #: The step that each effect belongs to.
@@ -264,8 +265,10 @@ def pushed(
         current=current,
         current_live_at=world.pending_live_at,
         current_is_pending=True,
+        written=written,
     )
-    return world, _draft("done", Step.PUSH, rotation, vault_version=written.version)
+    draft = _draft("done", Step.PUSH, rotation, vault_version=written.version)
+    return world, replace(draft, written=written)
 
 
 def verified(
@@ -419,7 +422,11 @@ def learned(world: Observation, rotation: Rotation, action: Learn) -> tuple[Obse
     draft = _draft(
         "learned", step, rotation, secret_id=rotation.new_id, vault_version=rotation.vault_version
     )
-    return replace(world, rotation=rotation), draft
+    if action.vault_version is None:
+        return replace(world, rotation=rotation), draft
+    written = Written(version=action.vault_version)
+    world = replace(world, rotation=rotation, written=written)
+    return world, replace(draft, written=written)
 
 
 def redated(world: Observation, rotation: Rotation, now: datetime) -> tuple[Observation, Draft]:

@@ -7,7 +7,17 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from rotator.actions import Refuse
-from rotator.model import CLOCK, Account, CurrentEntry, Hold, Identity, Rotation, Secret, ShutGate
+from rotator.model import (
+    CLOCK,
+    Account,
+    CurrentEntry,
+    Hold,
+    Identity,
+    Observation,
+    Rotation,
+    Secret,
+    ShutGate,
+)
 
 
 def version_ends(account: Account, entry: CurrentEntry) -> Refuse:
@@ -46,8 +56,15 @@ def version_ended(account: Account, entry: CurrentEntry, code: str = "entry-miss
     )
 
 
-def entry_missing(account: Account) -> Refuse:
-    """Vault has nothing where the account's secret should be."""
+def entry_missing(account: Account, version: int = 0) -> Refuse:
+    """Vault has nothing where the account's secret should be: its `version` was deleted."""
+    if version:
+        return Refuse(
+            code="entry-missing",
+            why=f"version {version} of the Vault entry {account.vault_path} was deleted",
+            hint=f"`vault kv undelete -versions={version}` brings it back; where it was destroyed, "
+            f"`rotator adopt {account.name}` puts the account's present secret there",
+        )
     return Refuse(
         code="entry-missing",
         why=f"Vault has no entry at {account.vault_path}",
@@ -187,15 +204,39 @@ def unlisted(name: str, secret_id: str | None) -> Refuse:
     )
 
 
-def overwritten(rotation: Rotation) -> Refuse:
+def behind(account: Account, world: Observation) -> Refuse:
+    """Vault shows an older version than rotator wrote, and goes on doing so."""
+    return Refuse(
+        code="drift",
+        why=f"a standby of Vault lags: it shows version {world.current_version} of "
+        f"{account.vault_path}, version {world.written.version} was written; or Vault was restored "
+        "from a backup",
+        hint=f"nothing was deleted; try again in a minute. If Vault was restored, `rotator adopt "
+        f"{account.name}` puts a working secret there, or with --from-vault takes the one that is",
+    )
+
+
+def overwritten(rotation: Rotation, world: Observation) -> Refuse:
     """The value that this rotation pushed is not in Vault any more."""
     version = rotation.vault_version or "that rotator wrote"
+    adopt = f"`rotator adopt {rotation.account}`"
+    if world.current:
+        cure = (
+            f"restore version {version} with `vault kv rollback`, and the rotation goes on, or end "
+            f"it with a value that works: {adopt}, with --from-vault for the present one"
+        )
+    elif world.current_version:
+        # To roll back to what was deleted, Vault refuses.
+        cure = (
+            f"`vault kv undelete -versions={version}` brings it back, and the rotation goes on; "
+            f"where it was destroyed, end it with a value that works: {adopt}"
+        )
+    else:
+        cure = f"end the rotation with a value that works: {adopt}"
     return Refuse(
         code="drift",
         why="someone else changed or removed the Vault entry after it was rotated",
-        hint=f"nothing was deleted; restore version {version} with `vault kv rollback`, and the "
-        f"rotation goes on, or end it with a value that works: `rotator adopt {rotation.account}`, "
-        "with --from-vault for the present one",
+        hint=f"nothing was deleted at Vonage; {cure}",
     )
 
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from threading import Event as Flag
 from typing import TYPE_CHECKING, Self
 
 from rotator.config import Settings, VaultAuth
@@ -48,9 +49,11 @@ class Wiring:
         *,
         on_call: OnCall | None = None,
         should_stop: Callable[[], bool] = lambda: False,
+        is_hasty: bool = False,
     ) -> None:
         """Build from `settings`; `environ` is where VAULT_TOKEN may stand.
 
+        `is_hasty` is for a person who only looks, and would rather hear that Vault is away.
         `on_call` is told of every HTTP request to Vonage and Vault. `should_stop` is asked
         between the steps of a pass, and while a hook runs: whether this process is to end.
         """
@@ -58,6 +61,8 @@ class Wiring:
         self._environ = environ
         self._on_call = on_call
         self._should_stop = should_stop
+        self._is_hasty = is_hasty
+        self._is_over = Flag()
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
@@ -67,6 +72,10 @@ class Wiring:
     def __exit__(self, *_: object) -> None:
         """Close all that was opened."""
         self.close()
+
+    def stop_waiting(self) -> None:
+        """Have nobody wait any longer for a Vault that is away."""
+        self._is_over.set()
 
     def close(self) -> None:
         """Close all that was opened. Idempotent."""
@@ -226,10 +235,11 @@ class Wiring:
         return copy(self.database, target, now=datetime.now(UTC))
 
     def _lease_seconds(self) -> float:
-        """Outlast the longest single call: three timeouts of Vonage's and Vault's, a hook's one."""
-        vonage, vault = self.settings.vonage.timeout, self.settings.vault.timeout
+        """Outlast the longest single call: Vonage's and Vault's with all tries, a hook's one."""
+        vonage, vault = self.settings.vonage.timeout, self.settings.vault
         hook = max((hook.timeout for hook in self.settings.hooks), default=timedelta())
-        return 60 + 2 * (3 * (vonage + vault) + hook).total_seconds()
+        longest = 3 * (vonage + vault.timeout) + vault.patience + hook
+        return 60 + 2 * longest.total_seconds()
 
     def undelivered(self) -> dict[str, tuple[Undelivered, ...]]:
         """Give what hooks were not told yet, by account, the oldest first."""
@@ -286,7 +296,7 @@ class Wiring:
         from rotator.vault import Connection, Trust  # noqa: PLC0415  # see above
 
         settings = self.settings.vault
-        return Connection(
+        connection = Connection(
             settings.address,
             token_source=self._token_source(),
             namespace=settings.namespace,
@@ -296,8 +306,17 @@ class Wiring:
                 client_key_file=_name(settings.client_key_file),
             ),
             timeout=settings.timeout.total_seconds(),
+            patience=self._store_patience.total_seconds(),
             on_call=self._told_of("vault"),
+            should_stop=lambda: self._is_over.is_set() or self._should_stop(),
         )
+        self._cleanup.callback(connection.close)
+        return connection
+
+    @property
+    def _store_patience(self) -> timedelta:
+        vault = self.settings.vault
+        return min(vault.patience, vault.timeout) if self._is_hasty else vault.patience
 
     def _token_source(self) -> "TokenSource":
         from rotator.vault import GivenToken, LoggedIn, TokenFile  # noqa: PLC0415  # see above
@@ -396,6 +415,7 @@ class Wiring:
             ledger=ledger or self.book,
             accounts=self.accounts,
             propagation_timeout=self.settings.vonage.propagation_timeout,
+            store_patience=self._store_patience,
             listener=listener,
             hooks=self.courier if self.settings.hooks else NoHooks(),
             should_stop=self._should_stop,

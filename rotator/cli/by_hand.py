@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rotator import identity
 from rotator.errors import CredentialRefused, LeaseLost, LedgerError, RotatorError
 from rotator.journal import Journal, event_of
-from rotator.model import Account, Credential, Hold, Rotation, Secret
+from rotator.model import Account, Credential, Hold, Rotation, Secret, Written
 from rotator.observer import Sight, require_unchanged
 from rotator.ports import BeforeSend, Draft, StoredCurrent
 from rotator.protocol import held_id
@@ -42,6 +42,8 @@ class View:
     credential: Credential
     #: What Vault holds; None for nothing.
     current: StoredCurrent | None
+    #: What rotator wrote there last.
+    written: Written
     #: The one that Vault's value certainly is; None where that is not certain.
     held_id: str | None
     #: Vonage has just accepted Vault's value.
@@ -75,6 +77,7 @@ class View:
             secrets=tuple(by_age),
             credential=sight.credential,
             current=sight.current,
+            written=world.written,
             held_id=held,
             is_live=world.current_live_at is not None,
             rotation=world.rotation,
@@ -131,7 +134,9 @@ class Hand:
         look = partial(self.journal.last_look, self.hold)
         if seen:
             store, account = self.wiring.store, self.account
-            look = partial(look, also=partial(require_unchanged, store, account, seen.current))
+            look = partial(
+                look, also=partial(require_unchanged, store, account, seen.current, seen.written)
+            )
         try:
             done = effect(look)
         except (LeaseLost, LedgerError):

@@ -47,7 +47,7 @@ def _examined(session: Session) -> "list[Check]":
         verdict=Verdict.OK,
         finding=f"{count} account{'' if count == 1 else 's'}",
     )
-    with session.wiring(settings) as wiring:
+    with session.wiring(settings, is_hasty=True) as wiring:
         return [first, *examined(wiring)]
 
 

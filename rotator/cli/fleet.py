@@ -23,13 +23,15 @@ class Halted(BaseException):
 class Brake:
     """Ends passes at their next step: a step that has begun is not torn apart."""
 
-    def __init__(self) -> None:
+    def __init__(self, when_pulled: Callable[[], object] = lambda: None) -> None:
         """Let everything run."""
         self._pulled = threading.Event()
+        self._when_pulled = when_pulled
 
     def pull(self) -> None:
         """Let nothing begin any more."""
         self._pulled.set()
+        self._when_pulled()
 
     def check(self) -> None:
         """Raise `Halted` if nothing may begin any more."""

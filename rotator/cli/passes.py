@@ -103,7 +103,7 @@ def refuse(
         reports = [results.unready(account, error) for account in accounts]
         output.write_json([{**each, **also} for each in results.document(reports)])
     output.complain(error.message, error.hint)
-    return results.exit_code_of(error)
+    return error.exit_code
 
 
 def _attempted(
@@ -114,7 +114,7 @@ def _attempted(
     wait: bool,
     shown: progress.Progress,
 ) -> list[Report]:
-    brake = fleet.Brake()
+    brake = fleet.Brake(wiring.stop_waiting)
 
     def listen(name: str, draft: Draft) -> None:
         shown.entry(name, draft)

@@ -7,7 +7,7 @@ from typing import Any
 from rotator import words
 from rotator.cli import output
 from rotator.cli.unexpected import described
-from rotator.errors import ConfigError, Refused, RotatorError, StoreSealed, StoreUnavailable
+from rotator.errors import ConfigError, Refused, RotatorError
 from rotator.model import Account, Outcome, Problem, Report
 
 HEADERS = ("account", "outcome", "old secret", "new secret", "vault version", "delete due")
@@ -57,15 +57,8 @@ def exit_code(reports: Sequence[Report]) -> int:
 
 def unready(account: Account, error: RotatorError) -> Report:
     """Report an account that was not begun with, as Vault or the ledger cannot be used."""
-    code = exit_code_of(error)
     problem = Problem(code=error.code, message=error.message, hint=error.hint)
-    return _report(account, problem, code)
-
-
-def exit_code_of(error: RotatorError) -> int:
-    """Give what an error means before anything was changed: bad input, if Vault is not there."""
-    is_away = isinstance(error, StoreUnavailable) and not isinstance(error, StoreSealed)
-    return ConfigError.exit_code if is_away else error.exit_code
+    return _report(account, problem, error.exit_code)
 
 
 def internal(account: Account, error: Exception) -> Report:

@@ -132,5 +132,5 @@ def _plan(
 ) -> int:
     from rotator.cli import planned  # noqa: PLC0415  # the rules, which most runs do without
 
-    with session.wiring(settings) as wiring:
+    with session.wiring(settings, is_hasty=True) as wiring:
         return planned.show(wiring, accounts, request, as_json=as_json)

@@ -110,9 +110,12 @@ class Session:
             return wiring.settings_with_found()
 
     @contextmanager
-    def wiring(self, settings: "Settings", *, offline: bool = False) -> "Iterator[Wiring]":
+    def wiring(
+        self, settings: "Settings", *, offline: bool = False, is_hasty: bool = False
+    ) -> "Iterator[Wiring]":
         """Give rotator, put together, for the length of a `with` block.
 
+        `is_hasty` is for a command that only looks: it does not wait long for Vault.
         `offline` is for a command that asks neither Vonage nor Vault: nothing that it loads
         logs anything.
         """
@@ -120,7 +123,7 @@ class Session:
 
         if not offline:
             self.log()
-        with Wiring(settings, os.environ) as wiring:
+        with Wiring(settings, os.environ, is_hasty=is_hasty) as wiring:
             yield wiring
 
     def log(self) -> None:

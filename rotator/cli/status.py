@@ -36,7 +36,7 @@ def status(
     session = Session.of(context)
     settings = session.settings()
     accounts = chosen(settings, names)
-    with session.wiring(settings, offline=not refresh) as wiring:
+    with session.wiring(settings, offline=not refresh, is_hasty=True) as wiring:
         is_complete = not refresh or _refresh(wiring, accounts)
         standings = _standings(wiring, accounts, datetime.now(UTC))
     if as_json:
@@ -73,7 +73,10 @@ def _refresh(wiring: "Wiring", accounts: Sequence[Account]) -> bool:
         return None
 
     problems = fleet.run(
-        accounts, look, concurrency=wiring.settings.daemon.concurrency, brake=fleet.Brake()
+        accounts,
+        look,
+        concurrency=wiring.settings.daemon.concurrency,
+        brake=fleet.Brake(wiring.stop_waiting),
     )
     for account, problem in zip(accounts, problems, strict=True):
         if problem:

@@ -25,6 +25,12 @@ def auth_problems(vault: Vault, locate: Callable[[str], str]) -> Iterator[Proble
             yield Problem(
                 where=locate(f"auth.{key}"), what=f"is required by method {auth.method!r}"
             )
+    if auth.wrapped and auth.secret_id_file is None:
+        yield Problem(
+            where=locate("auth.wrapped"),
+            what="is true, and there is no secret_id_file",
+            hint="name the file that holds the wrapping token",
+        )
     yield from _client_certificate(vault, locate)
 
 

@@ -66,6 +66,7 @@ Duration = Annotated[timedelta, BeforeValidator(duration)]
 Some = AfterValidator(at_least(timedelta(seconds=1)))
 Positive = Annotated[Duration, Some]
 Timeout = Annotated[Duration, AfterValidator(within(timedelta(seconds=1), timedelta(minutes=5)))]
+Patience = Annotated[Duration, AfterValidator(within(timedelta(), timedelta(minutes=10)))]
 File = Annotated[Path | None, BeforeValidator(path.file_path)]
 WebUrl = Annotated[str, AfterValidator(url.web_url)]
 VaultPath = Annotated[str, AfterValidator(path.vault_path)]

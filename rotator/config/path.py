@@ -77,8 +77,8 @@ def vault_path(text: str) -> str:
     path = text.strip("/")
     if not path:
         raise Unfit("is empty")
-    if not path.isprintable() or re.search(r"[\s?#%\\]", path):
-        raise Unfit("has spaces, control characters or one of ? # % \\")
+    if not path.isprintable() or re.search(r"[?#%\\]", path):
+        raise Unfit("has control characters or one of ? # % \\")
     if {"", ".", ".."}.intersection(path.split("/")):
         raise Unfit("has a segment that is empty, . or ..")
     if path.endswith("."):
@@ -88,4 +88,6 @@ def vault_path(text: str) -> str:
 
 def namespace(text: str) -> str:
     """Give a Vault namespace without slashes around it; it may be nothing."""
+    if " " in text:
+        raise Unfit("has spaces, which no header can carry")
     return vault_path(text) if text.strip("/") else ""

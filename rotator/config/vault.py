@@ -7,14 +7,14 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from rotator.config import path
-from rotator.config.kind import File, Timeout, VaultPath, WebUrl
+from rotator.config.kind import File, Patience, Timeout, VaultPath, WebUrl
 from rotator.config.problem import Unfit, did_you_mean
 from rotator.config.table import Table
 
 #: Ways to log in, each with the keys that it needs and those that it may have besides.
 AUTH_METHODS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "token": ((), ("token_file",)),
-    "approle": (("role_id_file", "secret_id_file"), ("wrapped", "mount")),
+    "approle": (("role_id_file",), ("secret_id_file", "wrapped", "mount")),
     "kubernetes": (("role",), ("jwt_file", "mount")),
     "jwt": (("jwt_file",), ("role", "mount")),
     "cert": ((), ("role", "mount")),
@@ -52,6 +52,7 @@ class VaultAuth(Table):
     #: None: $VAULT_TOKEN is read at login.
     token_file: File = None
     role_id_file: File = None
+    #: None for a role that wants none.
     secret_id_file: File = None
     #: Whether `secret_id_file` holds the token that the secret id is wrapped in.
     wrapped: bool | None = None
@@ -80,4 +81,6 @@ class Vault(Table):
     client_key_file: File = None
     #: Of one request.
     timeout: Timeout = timedelta(seconds=10)
+    #: For how long requests are sent again that found Vault away.
+    patience: Patience = timedelta(minutes=1)
     auth: VaultAuth = Field(default_factory=VaultAuth)

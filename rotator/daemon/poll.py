@@ -27,6 +27,9 @@ _log = structlog.get_logger(__name__)
 #: How many due accounts are offered at once to be claimed, at least: some may be taken.
 OFFERED = 32
 _DUE = Request(reason="due")
+#: How long Vault is waited for before anything is begun, in seconds: the next poll asks again, and
+#: this one keeps others waiting.
+_VAULT_SECONDS = 2.0
 
 
 class Poll:
@@ -142,7 +145,7 @@ class Poll:
     def _can_store(self) -> bool:
         """Whether Vault can be used. What cannot be stored is not begun, and does not count."""
         try:
-            self._wiring.store.check()
+            self._wiring.store.check(seconds=_VAULT_SECONDS)
         except StoreUnavailable as error:
             self._health.failed(error)
             return False

@@ -18,6 +18,16 @@ from rotator.vault.inquiry import Inquiry
 from rotator.wiring import Wiring
 
 _SHORT = timedelta(days=1)
+#: What a token should be able to do with itself, and what is lost where it is not.
+_SELF = {
+    "auth/token/lookup-self": ("read", "when it ends is not known"),
+    "auth/token/renew-self": ("update", "it is not renewed"),
+    "auth/token/revoke-self": ("update", "one that was logged in for lives on when rotator ends"),
+}
+_SELF_CURE = (
+    "grant what README's policy has for lookup-self, renew-self, revoke-self and"
+    " sys/capabilities-self, or add the policy `default`"
+)
 
 
 def checks(wiring: Wiring) -> Iterator[Check]:
@@ -66,11 +76,14 @@ def _used(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
 def _token(token: Standing | None, method: str) -> Check:
     """Judge a token by what Vault says of it; None where its policy denies it to look."""
     if token is None:
-        cure = "add the policy `default` to it, or grant read on auth/token/lookup-self"
-        return doubtful("vault token", "", "it may not look itself up: its end is not known", cure)
+        missed = "it is not renewed" if method == "token" else "it is logged in for anew instead"
+        finding = f"it may not look itself up: its end is not known, and {missed}"
+        return doubtful("vault token", "", finding, _SELF_CURE)
     if "root" in token.policies:
         cure = "issue a token with the policy that README lists"
         return doubtful("vault token", "", "a root token, which may do anything", cure)
+    if token.uses:
+        return _limited(token, method)
     if token.expires_at is None:
         return fine("vault token", "", "does not expire")
     left = timedelta(seconds=token.ttl)
@@ -79,6 +92,15 @@ def _token(token: Standing | None, method: str) -> Check:
     if method == "token" and left < _SHORT and not token.renewable:
         return doubtful("vault token", "", finding, "have a fresh one issued before it ends")
     return fine("vault token", "", finding)
+
+
+def _limited(token: Standing, method: str) -> Check:
+    """Judge a token that is good for some requests alone."""
+    finding = f"good for {token.uses} more requests"
+    if method == "token":
+        cure = "have one issued without a limit to its uses (num_uses)"
+        return doubtful("vault token", "", finding, cure)
+    return fine("vault token", "", f"{finding}, and logged in for anew in time")
 
 
 def _mount(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
@@ -121,12 +143,20 @@ def _capabilities(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
         for path, both in _needed(account, mount).items()
     }
     try:
-        granted = inquiry.capabilities(list(needed))
+        granted = inquiry.capabilities([*needed, *_SELF])
+    except StoreForbidden as error:
+        # It may not ask what it may.
+        yield bad("vault policy", "", error.message, _SELF_CURE)
+        return
     except RotatorError as error:
         yield broken("vault policy", "", error)
         return
     for path, (always, sometimes) in needed.items():
         yield _grant(path, granted[path], always, sometimes)
+    for path, (capability, lost) in _SELF.items():
+        if not granted[path] & {capability, "root"}:
+            cure = f'in the token\'s policy: path "{path}" {{ capabilities = ["{capability}"] }}'
+            yield doubtful("vault policy", path, f"{capability} is not granted: {lost}", cure)
 
 
 def _grant(

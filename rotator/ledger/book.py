@@ -34,7 +34,7 @@ from rotator.ledger import (
 from rotator.ledger.database import inserting, reading, run_again, writing
 from rotator.ledger.deletions import Deletion
 from rotator.ledger.rows import from_row, hold_of, to_row
-from rotator.model import ABANDONED, Hold, Identity, Rotation, Step
+from rotator.model import ABANDONED, NOTHING_WRITTEN, Hold, Identity, Rotation, Step, Written
 from rotator.notice import Event
 from rotator.ports import Claimant, Committed, Draft, Lease, Memory, Sighting
 
@@ -218,6 +218,7 @@ class Book:
             hold=hold_of(account) if account else None,
             adopted_id=account["adopted_id"] if account else None,
             adopted_over=account["adopted_over"] if account else 0,
+            written=_written_in(account) if account else NOTHING_WRITTEN,
             head=account["chain_head"] if account else chain.GENESIS,
             drift=account["drift"] if account else None,
             ledger_id=ledger_id,
@@ -283,6 +284,7 @@ class Book:
                 **_tried(row, entries, now),
                 **_adopted(row, entries, rotation),
                 **_deleted(row, entries, rotation),
+                **_written(entries),
             )
         if last:
             self._given_up.add((lease.account, lease.token))
@@ -478,6 +480,18 @@ def _deleted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | Non
         return {}
     known = deletions.after(deletions.read(row["deletions"]), entries, rotation)
     return {"deletions": deletions.written(known)}
+
+
+def _written(entries: Sequence[Draft]) -> tables.Row:
+    """Keep what was written to Vault last, for reads to come."""
+    written = [draft.written for draft in entries if draft.written]
+    if not written:
+        return {}
+    return {"written_version": written[-1].version, "written_index": written[-1].index}
+
+
+def _written_in(row: RowMapping) -> Written:
+    return Written(version=row["written_version"], index=row["written_index"] or "")
 
 
 #: Events of an adoption that settle what is adopted: about to be written, or certainly not.

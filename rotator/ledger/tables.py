@@ -69,6 +69,10 @@ account = Table(
     Column("adopted_over", BigInteger, nullable=False, server_default="0"),
     #: The secrets deleted last, with what is known of each deletion: JSON; see `deletions`.
     Column("deletions", Text, nullable=False, server_default="[]"),
+    #: What rotator wrote to the current entry last: its version, and what Vault calls the state
+    #: that has it, where it says so.
+    Column("written_version", BigInteger, nullable=False, server_default="0"),
+    Column("written_index", Text),
     #: When the next rotation is due; null until the current secret's age is known.
     Column("next_due_at", Instant),
     #: What hooks were told last, by the kind of trouble: JSON.

@@ -26,6 +26,8 @@ class Call:
     #: Called right before each request is sent, for a write. What it raises is raised unchanged,
     #: and nothing was sent.
     before_send: Callable[[], object] | None = None
+    #: What is to be read is as new as this state of the cluster; "" where that is not known.
+    index: str = ""
 
     def __str__(self) -> str:
         """Name the call in a message."""

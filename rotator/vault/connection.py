@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from http import HTTPStatus
 
+from rotator.errors import StoreNotReady
 from rotator.network import Trust
 from rotator.vault.call import Call
 from rotator.vault.endpoint import Endpoint, Line, OnCall
+from rotator.vault.failure import is_denied, is_index_refused
+from rotator.vault.headers import asking_for
 from rotator.vault.login.lease import Standing
 from rotator.vault.login.source import TokenSource, look_up
 from rotator.vault.patience import Patience
@@ -15,10 +17,15 @@ from rotator.vault.transport import Answer, Outcome
 
 #: Tokens that one request is tried with after its first was denied.
 _OTHER_TOKENS = 4
+#: Seconds that each call may take by which a token is given back.
+_FAREWELL = 1.0
 
 
 class Connection:
-    """Makes calls, each within `timeout` seconds. May be shared by threads."""
+    """Makes calls, each try within `timeout` seconds, tries being begun for `patience` seconds.
+
+    May be shared by threads.
+    """
 
     def __init__(  # noqa: PLR0913  # settings, all but one by name
         self,
@@ -26,13 +33,17 @@ class Connection:
         *,
         token_source: TokenSource,
         timeout: float,
+        patience: float | None = None,
         namespace: str = "",
         trust: Trust | None = None,
         on_call: OnCall | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Connect to nothing yet, and log in only when there is something to ask.
+
+        No try is begun any more once `should_stop` says so.
 
         Raises:
             ConfigError: the address or the namespace cannot be one.
@@ -41,38 +52,41 @@ class Connection:
         self._endpoint = Endpoint(
             address,
             timeout=timeout,
+            patience=patience,
             namespace=namespace,
             trust=trust,
             on_call=on_call,
+            should_stop=should_stop,
             sleep=sleep,
             clock=clock,
         )
 
-    def patience(self) -> Patience:
-        """Start the budget of one call, or of several that are to share it."""
-        return self._endpoint.patience()
+    def patience(self, seconds: float | None = None) -> Patience:
+        """Start the budget of one call, or of several that are to share it; `seconds` at most."""
+        return self._endpoint.patience(seconds)
 
     def call(self, call: Call, patience: Patience | None = None) -> Answer:
         """Make `call`, repeating what is safe to repeat, and give its answer.
 
-        That is a 200 with a JSON object, a 204, a 404 for "no such entry", or a status that is
-        welcome to this call.
+        A write is not sent later than a second from now: it was decided on by a look, which
+        grows old. An answer is a 200 with a JSON object, a 204, a 404 for "no such entry", or a
+        status that is welcome to this call.
 
         Raises:
             TokenRefused: Vault does not accept the token, and there is no other.
             LoginFailed: there is no token, as Vault or a file gave none.
             StoreError: anything else came back, or nothing.
         """
-        line = Line(self._endpoint, patience)
+        line = Line.for_call(self._endpoint, call, patience)
         return line.repeat(call, lambda: self._send(call, line))
 
     def ask(self, call: Call) -> Answer:
-        """Make `call` without a token, whoever may or may not log in.
+        """Make `call` without a token, whoever may or may not log in. Waits for nobody.
 
         Raises:
             StoreError: as `call`.
         """
-        return Line(self._endpoint).ask(call)
+        return Line(self._endpoint, self._endpoint.patience(0)).ask(call)
 
     # -- The token. ------------------------------------------------------------------------
 
@@ -109,25 +123,39 @@ class Connection:
         line = Line(self._endpoint)
         return look_up(self._token_source.token(line), line)
 
+    def close(self) -> None:
+        """Give back the token that was logged in for, if Vault is there to take it. Never raises.
+
+        Takes about a second at most. Nobody else may use the connection any more.
+        """
+        if not self._endpoint.is_away:
+            line = Line(self._endpoint, self._endpoint.patience(0), timeout=_FAREWELL)
+            self._token_source.give_back(line)
+
     def _send(self, call: Call, line: Line) -> Outcome:
         """Send `call`, and again while Vault denies it and there is another token to try."""
         token = self._token_source.token(line)
-        outcome = line.send(call, token)
-        for _ in range(_OTHER_TOKENS):
-            if not _is_denied(outcome):
-                break
-            other = self._token_source.after_denial(token, line)
+        outcome, tokens = self._exchange(call, token, line), 0
+        while is_denied(outcome) and tokens < _OTHER_TOKENS:
+            # Denied like this was one whose token is taken care of here, not by the policy.
+            other = self._token_source.after_denial(token, outcome, line)
             if other is None:
                 break
+            tokens += other != token
             token = other
-            outcome = line.send(call, token)
+            outcome = self._exchange(call, token, line)
         return outcome
 
-
-def _is_denied(outcome: Outcome) -> bool:
-    """Whether Vault denied it, not something before it."""
-    return (
-        isinstance(outcome, Answer)
-        and outcome.status == HTTPStatus.FORBIDDEN
-        and outcome.errors is not None
-    )
+    def _exchange(self, call: Call, token: str, line: Line) -> Outcome:
+        """Send `call`, to a node that knows what it is about or asks one that does."""
+        if not call.repeatable and line.is_over:
+            # What it was decided on may have changed meanwhile.
+            raise StoreNotReady(
+                f"Vault took its time to give a token: {call}", hint="nothing was sent; try again"
+            )
+        headers = asking_for(call.index or self._token_source.index)
+        outcome = line.send(call, token, headers)
+        if headers and is_index_refused(outcome):
+            # Of another kind of server, which was there before: it says nothing to this one.
+            outcome = line.send(call, token)
+        return outcome

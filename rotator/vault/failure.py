@@ -6,6 +6,7 @@ proxy wrote is recognised but never quoted, as it may repeat a value that was se
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import TypeGuard
 
 from rotator.errors import (
     CheckAndSetLost,
@@ -13,6 +14,7 @@ from rotator.errors import (
     MountUnusable,
     StoreError,
     StoreForbidden,
+    StoreNotReady,
     StoreSealed,
     StoreUnavailable,
     UnexpectedEntry,
@@ -21,8 +23,24 @@ from rotator.network import NoAnswer
 from rotator.vault.transport import Answer, Outcome
 
 #: Said with a 400 while a mount starts: after mounting, unsealing or a change of the active
-#: node. OpenBao up to 2.6 and Vault's KV plugin before 0.26 do.
-_STARTING = "Upgrading from non-versioned to versioned data"
+#: node. OpenBao up to 2.6 and Vault's KV plugin before 0.26 do; the second one says a standby.
+_STARTING = (
+    "Upgrading from non-versioned to versioned data",
+    "Waiting for the primary to upgrade from non-versioned to versioned data",
+)
+#: Said by a standby before it has handed a request on: there is nobody to hand it to.
+_NOBODY_ACTIVE = "active cluster node not found"
+#: What passes by itself, as an election does, or a node that was restarted.
+_PASSING = frozenset(
+    {
+        NoAnswer.REFUSED,
+        NoAnswer.CONNECT_TIMEOUT,
+        NoAnswer.TIMEOUT,
+        NoAnswer.DROPPED,
+        NoAnswer.UNREACHABLE,
+    }
+)
+_PASSING_STATUSES = frozenset({307, 412, 429, 472, 473, 474, 500, 502, 503, 504})
 
 _PROXY_HINT = "check vault.address, and any proxy or load balancer in between"
 
@@ -80,13 +98,15 @@ def judge(outcome: Outcome, call: str, *, with_token: bool) -> Answer | StoreErr
     """
     if isinstance(outcome, NoAnswer):
         message, hint = _UNANSWERED[outcome]
-        return StoreUnavailable(f"{message}: {call}", hint=hint)
+        kind = StoreNotReady if outcome.unsent else StoreUnavailable
+        return kind(f"{message}: {call}", hint=hint)
     if outcome.status < HTTPStatus.MULTIPLE_CHOICES:
         return _judge_success(outcome, call)
     if outcome.status < HTTPStatus.BAD_REQUEST:
         return StoreUnavailable(
             f"Vault redirects, as a standby does, and no redirect is followed: {call}",
-            hint="point vault.address at the active node or at a load balancer before it",
+            hint="where this is not an election that takes its time, point vault.address at the"
+            " active node or at a load balancer before it",
         )
     if outcome.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return _judge_refusal(outcome, call, with_token=with_token)
@@ -97,7 +117,40 @@ def is_starting(outcome: Outcome) -> bool:
     """Whether the mount is not ready yet. The request had no effect."""
     if not isinstance(outcome, Answer) or outcome.status != HTTPStatus.BAD_REQUEST:
         return False
-    return outcome.says(_STARTING)
+    return any(outcome.says(words) for words in _STARTING)
+
+
+def is_index_refused(outcome: Outcome) -> bool:
+    """Whether the server cannot read the index that a request was sent with."""
+    if not isinstance(outcome, Answer) or outcome.status != HTTPStatus.BAD_REQUEST:
+        return False
+    return outcome.says("X-Vault-Index")
+
+
+def is_denied(outcome: Outcome) -> TypeGuard[Answer]:
+    """Whether Vault denied it, not something before it."""
+    if not isinstance(outcome, Answer) or outcome.status != HTTPStatus.FORBIDDEN:
+        return False
+    return outcome.errors is not None
+
+
+def is_token_unknown(answer: Answer) -> bool:
+    """Whether the node that was asked does not know the token; else the policy denies.
+
+    OpenBao and Vault put the two into different words (vault/request_handling.go): a policy's
+    denial is a list of one error, an unknown token's is not.
+    """
+    if not is_denied(answer):
+        return False
+    is_policys = answer.says("1 error occurred") or answer.says("preflight capability check")
+    return not is_policys or answer.says("invalid token")
+
+
+def is_passing(outcome: Outcome) -> bool:
+    """Whether what is wrong goes away by itself, in all likelihood."""
+    if isinstance(outcome, NoAnswer):
+        return outcome in _PASSING
+    return outcome.status in _PASSING_STATUSES or is_starting(outcome)
 
 
 def _judge_success(answer: Answer, call: str) -> Answer | StoreError:
@@ -132,7 +185,7 @@ def _failure_of_bad_request(answer: Answer, call: str) -> StoreError:
     if answer.says("check-and-set parameter did not match"):
         return CheckAndSetLost(f"{CheckAndSetLost().message}: {call}")
     if is_starting(answer):
-        return StoreUnavailable(
+        return StoreNotReady(
             f"the Vault mount is starting up: {call}", hint="try again in a minute"
         )
     if answer.says("missing client token"):
@@ -178,10 +231,18 @@ def _not_from_vault(answer: Answer, call: str) -> StoreUnavailable:
 
 
 def _failure_of_server(answer: Answer, call: str) -> StoreUnavailable:
+    if answer.says("namespace has been locked"):
+        return StoreSealed(
+            f"the Vault namespace is locked: {call}",
+            hint="unlock it with `bao namespace unlock` or `vault namespace unlock`",
+        )
     if answer.says("sealed"):
         return StoreSealed(f"{StoreSealed().message}: {call}")
-    if answer.says("no active"):
-        return StoreUnavailable(
+    # Of a write that was handed on, "no active" may be all that is left to say when the active
+    # node died with it: then it may have been done.
+    if answer.says(_NOBODY_ACTIVE) or answer.says("no active"):
+        kind = StoreNotReady if answer.says(_NOBODY_ACTIVE) else StoreUnavailable
+        return kind(
             f"Vault has no active node: {call}",
             hint="wait until its cluster has elected one; nothing is lost",
         )
@@ -190,4 +251,7 @@ def _failure_of_server(answer: Answer, call: str) -> StoreUnavailable:
 
 def _unavailable(answer: Answer, call: str) -> StoreUnavailable:
     message, hint = _UNAVAILABLE.get(answer.status, ("Vault failed inside", None))
-    return StoreUnavailable(f"{message} ({answer.code}): {call}", hint=hint)
+    # Over a quota, or behind the index that was asked for: it was not even begun.
+    was_begun = answer.status not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.PRECONDITION_FAILED)
+    kind = StoreUnavailable if was_begun else StoreNotReady
+    return kind(f"{message} ({answer.code}): {call}", hint=hint)

@@ -7,10 +7,10 @@ from http import HTTPStatus
 from typing import Any
 
 from rotator.errors import MountUnusable, StoreUnavailable, UnexpectedEntry
-from rotator.model import LATEST, believable
-from rotator.ports import Written
+from rotator.model import LATEST, Written, believable
 from rotator.vault.call import Call
 from rotator.vault.connection import Connection
+from rotator.vault.headers import checked_index
 from rotator.vault.patience import Patience
 from rotator.vault.transport import Answer
 
@@ -40,18 +40,23 @@ class KvMount:
         """Use the mount named `mount`, without a slash at its end."""
         self._connection = connection
         self._mount = mount
+        #: By path, what the cluster calls the state that has what was written there last.
+        self._indexes: dict[str, str] = {}
 
     def shown(self, path: str) -> str:
         """Name an entry as operators and the vault command do."""
         return f"{self._mount}/{path}"
 
-    def newest(self, operation: str, path: str) -> Version:
+    def newest(self, operation: str, path: str, index: str = "") -> Version:
         """Read the newest version, or what the node that is asked takes for it.
+
+        It is none from before the state `index`, or from before what was written here, where
+        Vault's cluster names its states.
 
         Raises:
             StoreError: it cannot be read.
         """
-        return self._version_of(self._read(operation, path), path)
+        return self._version_of(self._read(operation, path, index=index), path)
 
     def exactly(self, operation: str, path: str, number: int, patience: Patience) -> Version | None:
         """Read version `number`; None where the node that is asked does not have it yet.
@@ -59,7 +64,7 @@ class KvMount:
         Raises:
             StoreError: it cannot be read.
         """
-        answer = self._read(operation, path, number, patience)
+        answer = self._read(operation, path, number=number, patience=patience)
         if answer.status in _LAGGING:
             return None
         found = self._version_of(answer, path)
@@ -74,11 +79,11 @@ class KvMount:
         *,
         before_send: Callable[[], object] | None = None,
     ) -> Written:
-        """Write a version if `cas` is the newest.
+        """Write a version if `cas` is the newest, and return what was written.
 
         Raises:
             CheckAndSetLost: `cas` is not the newest.
-            StoreError: any other failure; after `StoreUnavailable` it may be written.
+            StoreError: any other failure; unless that is `definite`, it may be written.
         """
         call = Call(
             operation=operation,
@@ -98,7 +103,8 @@ class KvMount:
         number = _number(metadata)
         if number is None:
             raise StoreUnavailable(f"Vault does not say what it wrote: {call}")
-        return Written(version=number, ends_at=_end(metadata))
+        index = self._indexes[path] = checked_index(answer.index)
+        return Written(version=number, index=index, ends_at=_end(metadata))
 
     def destroy(
         self,
@@ -128,7 +134,9 @@ class KvMount:
         self,
         operation: str,
         path: str,
+        *,
         number: int | None = None,
+        index: str = "",
         patience: Patience | None = None,
     ) -> Answer:
         call = Call(
@@ -143,6 +151,7 @@ class KvMount:
             ),
             repeatable=True,
             welcome=frozenset() if number is None else _LAGGING,
+            index=index or self._indexes.get(path, ""),
         )
         return self._connection.call(call, patience)
 

@@ -10,12 +10,13 @@ from urllib.parse import quote
 from rotator.errors import MountUnusable, StoreForbidden
 from rotator.vault.call import Call
 from rotator.vault.connection import Connection
+from rotator.vault.patience import Patience
 
 _DENIED = frozenset({HTTPStatus.FORBIDDEN})
 
 
-def check_mount(connection: Connection, mount: str) -> None:
-    """Return if `mount` can be used.
+def check_mount(connection: Connection, mount: str, patience: Patience) -> None:
+    """Return if `mount` can be used, waiting with `patience` for a Vault that is away.
 
     Raises:
         MountUnusable: there is no such mount, or it is not KV version 2.
@@ -31,13 +32,14 @@ def check_mount(connection: Connection, mount: str) -> None:
             send=lambda client: client.adapter.get(f"/v1/{quote(path)}"),
             repeatable=True,
             welcome=_DENIED,
-        )
+        ),
+        patience,
     )
     data = answer.part("data", dict)
     if data is None:
         # Denied to a token without any right on the mount, also where there is no such mount;
         # or to everyone, by a proxy that lets only some paths through.
-        _check_by_configuration(connection, mount)
+        _check_by_configuration(connection, mount, patience)
         return
     _check_name(mount, data.get("path"))
     options = data.get("options")
@@ -81,9 +83,9 @@ def configuration_of(mount: str) -> Call:
     )
 
 
-def _check_by_configuration(connection: Connection, mount: str) -> None:
+def _check_by_configuration(connection: Connection, mount: str, patience: Patience) -> None:
     """Ask the mount for its configuration, which only version 2 has."""
-    answer = connection.call(configuration_of(mount))
+    answer = connection.call(configuration_of(mount), patience)
     if answer.status == HTTPStatus.FORBIDDEN:
         raise StoreForbidden(
             f"Vault has no mount {mount}, or denies it to this token",

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from rotator.errors import VersionMissing
-from rotator.model import Account, Note, PendingEntry, SecretValue
-from rotator.ports import BeforeSend, Store, StoredCurrent, StoredPending, Written
+from rotator.model import NOTHING_WRITTEN, Account, Note, PendingEntry, SecretValue, Written
+from rotator.ports import BeforeSend, Store, StoredCurrent, StoredPending
 from rotator.vault.connection import Connection
 from rotator.vault.entry import current_fields, current_of, pending_fields, pending_of
 from rotator.vault.kv import KvMount, Version
@@ -13,6 +13,8 @@ from rotator.vault.mount import check_mount
 #: How many versions are cleared. Vault keeps that many unless it is told otherwise; where it
 #: keeps more, the rotations that wrote older ones have cleared them.
 _KEPT = 10
+#: Seconds that a standby may lag before what it shows is taken for what there is.
+_LAG = 10.0
 
 
 class KvStore(Store):
@@ -28,23 +30,26 @@ class KvStore(Store):
         self._mount = mount
         self._kv = KvMount(connection, mount)
 
-    def check(self) -> None:
+    def check(self, *, seconds: float | None = None) -> None:
         """See whether Vault can be reached, is unsealed, and has the mount as KV version 2.
+
+        It is waited for no longer than `seconds`, where another wait is too long.
 
         Raises:
             StoreError: it cannot be used, and why.
         """
-        check_mount(self._connection, self._mount)
+        check_mount(self._connection, self._mount, self._connection.patience(seconds))
 
-    def read_current(self, account: Account) -> StoredCurrent | None:
+    def read_current(
+        self, account: Account, written: Written = NOTHING_WRITTEN
+    ) -> StoredCurrent | None:
         """Read the newest version of the current entry; None where nothing is in it."""
-        found = self._kv.newest("read-current", account.vault_path)
+        found = self._newest(account, written)
         return None if found.fields is None else _current(account, found)
 
-    def read_base(self, account: Account) -> StoredCurrent:
+    def read_base(self, account: Account, written: Written = NOTHING_WRITTEN) -> StoredCurrent:
         """Read what a write would replace, which may be nothing."""
-        found = self._kv.newest("read-current", account.vault_path)
-        return _current(account, found)
+        return _current(account, self._newest(account, written))
 
     def read_version(self, account: Account, version: int) -> StoredCurrent:
         """Read exactly `version`, asking again until it is there or the time is up."""
@@ -115,9 +120,23 @@ class KvStore(Store):
                 "clear-pending", account.pending_path, versions, before_send=before_send
             )
 
+    def _newest(self, account: Account, written: Written) -> Version:
+        """Read the newest version, looking again while it is older than what was written."""
+        patience = self._connection.patience(_LAG)
+        while True:
+            found = self._kv.newest("read-current", account.vault_path, written.index)
+            if found.number >= written.version or not patience.pause():
+                return found
+
     def _missing(self, account: Account, version: int, *, gone: bool) -> VersionMissing:
-        why = "was deleted or destroyed" if gone else "did not appear in time"
-        return VersionMissing(f"version {version} of {self._kv.shown(account.vault_path)} {why}")
+        name = f"version {version} of {self._kv.shown(account.vault_path)}"
+        if not gone:
+            return VersionMissing(f"{name} did not appear in time")
+        return VersionMissing(
+            f"{name} was deleted or destroyed",
+            hint=f"`vault kv undelete -versions={version}` brings back what was deleted; where it"
+            f" was destroyed, `rotator adopt {account.name}` puts a working secret there",
+        )
 
 
 def _current(account: Account, found: Version) -> StoredCurrent:

@@ -27,6 +27,7 @@ from rotator.network import (
     Way,
     unpacked,
 )
+from rotator.vault.headers import seconds_of
 from rotator.vault.patience import Patience
 
 __all__ = ["LIMIT", "Answer", "NoAnswer", "Outcome", "Transport"]
@@ -158,12 +159,11 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
 def _answer(reply: Reply) -> Outcome:
     if reply.body is None:
         return NoAnswer.OVERSIZE
-    asked = reply.headers.get("retry-after", "").strip()
     return Answer(
         status=reply.status,
         body=_json_object(reply),
         date=reply.headers.get("date"),
-        retry_after=float(asked) if _SECONDS.fullmatch(asked) else None,
+        retry_after=seconds_of(reply.headers.get("retry-after")),
         index=reply.headers.get("x-vault-index"),
     )
 

@@ -33,6 +33,8 @@ HISTORY, NEWEST = 50, 8
 _MOVING = (State.ROTATING, State.DUE)
 #: How long what was found out about Vault is good for, in seconds: not each probe asks it.
 _KEPT = 3.0
+#: How long it is waited for, in seconds: whoever asks asks again.
+_VAULT_SECONDS = 2.0
 #: Browsers may keep what has its version in its name.
 _FOR_EVER = "public, max-age=31536000, immutable"
 
@@ -295,7 +297,7 @@ class View:
         with self._vault_lock:
             asked_at, said = self._vault
             if time.monotonic() - asked_at > _KEPT:
-                said = _said(self.wiring.store.check)
+                said = _said(lambda: self.wiring.store.check(seconds=_VAULT_SECONDS))
                 self._vault = (time.monotonic(), said)
             return said
 

@@ -27,6 +27,7 @@ class Terms:
     ttl: int = 3600
     max_ttl: int = 0
     kind: str = "service"
+    uses: int = 0
 
     def fields(self, policy: str) -> dict[str, Any]:
         """Give the fields that every auth method of a real server knows."""
@@ -35,6 +36,7 @@ class Terms:
             "token_ttl": self.ttl,
             "token_max_ttl": self.max_ttl,
             "token_type": self.kind,
+            "token_num_uses": self.uses,
         }
 
 
@@ -130,6 +132,7 @@ def of_simulator(vault: VaultSimulator, means: Means, method: str, terms: Terms)
         ttl=terms.ttl,
         max_ttl=terms.max_ttl or None,
         type=terms.kind,
+        num_uses=terms.uses,
         **extra,
     )
     return Access(

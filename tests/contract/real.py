@@ -25,7 +25,7 @@ class Real(Server):
 
     def __init__(self, command: str, directory: Path, certificate: Path) -> None:
         super().__init__()
-        port, tls_port = _free_ports()
+        port, tls_port = free_ports()
         self.url, self.tls_url = f"http://127.0.0.1:{port}", f"https://127.0.0.1:{tls_port}"
         self._log = directory / "log"
         listener = {
@@ -95,6 +95,11 @@ class Real(Server):
         body = {"token_ttl": seconds, "token_max_ttl": seconds}
         self.call("POST", f"auth/{way_in.way.mount}/role/rotator", body)
 
+    def want_no_secret_id(self, way_in: access.Access) -> None:
+        """Change the role, which then has to name who may log in."""
+        body = {"bind_secret_id": False, "token_bound_cidrs": ["127.0.0.1/32"]}
+        self.call("POST", f"auth/{way_in.way.mount}/role/rotator", body)
+
     def wrap_secret_id(self, way_in: access.Access) -> str:
         """Wrap a new secret id."""
         return self._wrapped(f"auth/{way_in.way.mount}/role/rotator/secret-id", {})
@@ -140,7 +145,7 @@ class Real(Server):
         raise RuntimeError(f"the server did not get ready:\n{self._log.read_text()}")
 
 
-def _free_ports() -> list[int]:
+def free_ports() -> list[int]:
     """Give two that nobody has, from below those that the system gives out by itself.
 
     One of those might be another test's by the time that the server listens.

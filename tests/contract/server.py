@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import requests
@@ -15,7 +15,7 @@ from tests.contract import access
 ROOT = "root-of-the-tests"
 Document = dict[str, Any]
 #: KV mounts and their versions.
-MOUNTS = {"secret": 2, "team/kv": 2, "plain": 1}
+MOUNTS = {"secret": 2, "team/kv": 2, "team kv": 2, "plain": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Namespace:
 
 
 class Server(ABC):
-    """A Vault with KV mounts: `secret` and `team/kv` of version 2, `plain` of version 1."""
+    """A Vault with KV mounts: `secret`, `team/kv` and `team kv` of version 2, `plain` of 1."""
 
     url: str
 
@@ -95,6 +95,10 @@ class Server(ABC):
     @abstractmethod
     def limit_tokens(self, way_in: access.Access, seconds: int) -> None:
         """Have an AppRole's tokens, those that it gave too, live no longer than `seconds`."""
+
+    @abstractmethod
+    def want_no_secret_id(self, way_in: access.Access) -> None:
+        """Have the role of an AppRole access take its id alone."""
 
     @abstractmethod
     def wrap_secret_id(self, way_in: access.Access) -> str:
@@ -168,6 +172,11 @@ class Simulated(Server):
         for token in self.vault._tokens._tokens.values():
             if token.path == f"auth/{way_in.way.mount}/login":
                 token.max_ttl = seconds
+
+    def want_no_secret_id(self, way_in: access.Access) -> None:
+        """Take whatever is shown."""
+        method = self.vault._api.methods[way_in.way.mount]
+        method.logins[:] = [replace(login, proof={}) for login in method.logins]
 
     def wrap_secret_id(self, way_in: access.Access) -> str:
         """Wrap the secret id."""

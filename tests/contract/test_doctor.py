@@ -12,7 +12,7 @@ from rotator.wiring import Wiring
 from tests.contract.access import METHODS, Access, Means, Terms
 from tests.contract.server import ROOT
 from tests.contract.site import Site
-from tests.contract.test_vault_policy import EACH, policy
+from tests.contract.test_vault_policy import EACH, OWN, policy
 
 if TYPE_CHECKING:
     from tests.contract.server import Server
@@ -222,12 +222,45 @@ def test_an_expiring_token_is_told(
 
 def test_a_token_that_may_not_look_itself_up_is_a_warning(practice: Practice) -> None:
     """Without the policy `default` its end is not known; it is accepted all the same."""
-    practice.use(practice.server.issue_token(policy(), no_default_policy=True))
+    rules = {path: granted for path, granted in policy().items() if path not in OWN}
+    practice.use(practice.server.issue_token(rules, no_default_policy=True))
     checks = practice.examine()
 
     assert verdicts(checks)["login"] == ["ok"]
     assert verdicts(checks)["token"] == ["warning"]
+    assert "it is not renewed" in checks["vault token"][0].finding
     assert verdicts(checks)["policy"] == ["failed"]
+    for check in (checks["vault token"][0], checks["vault policy"][0]):
+        assert "lookup-self, renew-self, revoke-self and sys/capabilities-self" in (
+            check.cure or ""
+        )
+
+
+@pytest.mark.parametrize("path", [each for each in OWN if each.startswith("auth/")])
+def test_what_a_token_may_not_do_with_itself_is_a_warning(practice: Practice, path: str) -> None:
+    """README's policy is enough without the policy `default`; each of its lines is asked for."""
+    rules = policy()
+    practice.use(practice.server.issue_token(rules, no_default_policy=True))
+    well = verdicts(practice.examine())
+    del rules[path]
+    practice.use(practice.server.issue_token(rules, no_default_policy=True))
+    (told,) = [check for check in practice.examine()["vault policy"] if check.verdict != "ok"]
+
+    assert well == WELL
+    assert (told.verdict, told.about) == ("warning", path)
+    assert "is not granted: " in told.finding
+
+
+def test_a_token_for_few_requests_is_told(
+    server: "Server", practice: Practice, means: Means
+) -> None:
+    """One that was handed in ends by being used; one that is logged in for is replaced."""
+    access = server.open_way(means, "approle", Terms(policies=policy(), uses=5))
+    practice.log_in(access, **keys(access))
+    (told,) = practice.examine()["vault token"]
+
+    assert told.verdict == "ok"
+    assert told.finding == "good for 4 more requests, and logged in for anew in time"
 
 
 def keys(access: Access) -> dict[str, str]:

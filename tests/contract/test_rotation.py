@@ -1,23 +1,32 @@
 """A rotation on each server, by the engine and by the real command: what it leaves behind."""
 
+import shutil
+import subprocess
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rotator.model import Outcome
+from rotator.model import Account, Outcome, Request
 from rotator.vault import GivenToken
 from tests.acceptance.desk import Desk
+from tests.contract.server import ROOT
 from tests.contract.site import FIRST, Site
 from tests.contract.test_vault_policy import policy
+from tests.harness.vault_commands import vault_commands
 
 if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
     from tests.contract.server import Document, Server
 
 #: Each version that is written from then on is gone after a day.
 ENDING = {"delete_version_after": "24h"}
+HOUR = timedelta(hours=1)
 RULES = {
     "custom_metadata": {"owner": "sms team"},
     "max_versions": 9,
@@ -104,6 +113,44 @@ def test_a_value_that_would_vanish_is_not_sent(server: "Server", site: Site) -> 
     site.check_completed()
 
 
+def test_what_was_deleted_is_undeleted_and_not_rolled_back_to(
+    original: "Server", account: Account, tmp_path: Path, sqlite_template: Path
+) -> None:
+    """The hints about an entry that someone deleted name what a real server does."""
+    ledger = Path(shutil.copy(sqlite_template, tmp_path / "ledger.db"))
+    ledger.chmod(0o600)
+    with Site(original, replace(account, policy=replace(account.policy)), ledger) as site:
+        site.account = replace(site.account, policy=replace(site.account.policy, grace=HOUR))
+        path = site.account.vault_path
+        engine = site.begin(GivenToken(ROOT))
+        waiting = site.attempt(engine)
+        original.delete(path)
+        site.clock.advance(hours=2)
+        refused = engine.attempt(site.account, Request(reason=None))
+        rolled_back = vault_kv(original, "rollback", "-version=2", path)
+        undeleted = vault_kv(original, "undelete", "-versions=2", path)
+        done = site.attempt(engine, reason=None)
+
+    assert waiting.outcome is Outcome.AWAITING_DELETION
+    assert refused.error
+    assert "`vault kv undelete -versions=2`" in (refused.error.hint or "")
+    assert rolled_back.returncode != 0
+    assert undeleted.returncode == 0, undeleted.stderr
+    assert done.outcome is Outcome.COMPLETED
+
+
+def vault_kv(server: "Server", verb: str, option: str, path: str) -> "CompletedProcess[str]":
+    """Run a command that a hint names."""
+    return subprocess.run(
+        [vault_commands()["bao"], "kv", verb, "-mount=secret", option, path],
+        env={"BAO_ADDR": server.url, "BAO_TOKEN": ROOT, "VAULT_ADDR": server.url, "HOME": "/"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def test_a_rotation_goes_on_from_a_deleted_pending_entry(server: "Server", site: Site) -> None:
     """What an operator deleted or destroyed at the pending path keeps nobody from staging."""
     path = site.account.pending_path
@@ -150,7 +197,7 @@ def desk(original: "Server", tmp_path: Path, sqlite_template: Path) -> Iterator[
 
 
 def test_the_command_is_stopped_by_a_seal_and_resumed(original: "Server", desk: Desk) -> None:
-    """`rotate-now` says what is wrong and exits with 3; `resume` ends what it began."""
+    """`rotate-now` says what is wrong and exits with 1; `resume` ends what it began."""
 
     def seal(phase: str, exchange: Any) -> None:  # noqa: ANN401  # the simulator's
         if (phase, exchange.method) == ("after", "POST"):
@@ -164,7 +211,7 @@ def test_the_command_is_stopped_by_a_seal_and_resumed(original: "Server", desk: 
     both = desk.secret_ids()
     resumed, examined = desk.run("resume"), desk.run("doctor", "--json")
 
-    assert stopped.code == 3
+    assert stopped.code == 1
     assert "Vault is sealed" in stopped.err
     assert "hint: " in stopped.err
     assert len(both) == 2

@@ -68,7 +68,7 @@ def test_a_seal_loses_nothing(server: "Server", site: Site, point: str) -> None:
     site.check()
     done = carry_on(site, site.begin(GivenToken(ROOT)))
 
-    assert codes(failed) == {(Outcome.REFUSED, "vault-sealed")}
+    assert codes(failed) == {(Outcome.FAILED, "vault-sealed")}
     assert done.outcome is Outcome.COMPLETED
     site.check_completed()
 

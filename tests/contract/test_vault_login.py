@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from rotator.errors import LoginFailed, StoreForbidden
+from rotator.errors import LoginFailed, StoreForbidden, TokenRefused
 from rotator.model import Account, PendingEntry, SecretValue
 from rotator.redaction import redact
-from rotator.vault import GivenToken, KvStore
+from rotator.vault import AppRole, GivenToken, KvStore
 from rotator.vault.call import Call
 from tests.contract.access import METHODS
 from tests.contract.client import Client, Clock, link
@@ -280,3 +280,98 @@ def test_threads_share_one_login(open_way: OpenWay, account: Account) -> None:
 
     assert client.count("log-in 200") == 1
     assert client.count("read-pending 404") == 8
+
+
+def test_a_token_for_few_requests_is_replaced_in_time(open_way: OpenWay, account: Account) -> None:
+    """Its uses are counted, so that no request is denied for want of one."""
+    client = Client(open_way("approle", uses=3))
+    for _ in range(8):
+        client.store.read_pending(account)
+
+    assert client.calls == [
+        *["log-in 200", *["read-pending 404"] * 3] * 2,
+        *["log-in 200", *["read-pending 404"] * 2],
+    ]
+
+
+def test_threads_share_tokens_for_few_requests(open_way: OpenWay, account: Account) -> None:
+    """None of them is given the use that another has had."""
+    client = Client(open_way("approle", uses=2))
+    threads = [threading.Thread(target=client.store.read_pending, args=[account]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert client.count("read-pending 404") == 8
+    assert client.count("log-in 200") == 4
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_token_that_was_logged_in_for_is_given_back(
+    open_way: OpenWay, account: Account, method: str
+) -> None:
+    """Nothing that could read the values is left behind; and only once."""
+    access = open_way(method)
+    client = Client(access)
+    client.store.read_pending(account)
+    token = client.token
+    client.connection.close()
+    client.connection.close()
+    with pytest.raises(TokenRefused):
+        KvStore(link(access.url, GivenToken(token), access.trust), "secret").read_pending(account)
+
+    assert client.count("revoke-token 204") == 1
+
+
+def test_a_token_that_was_replaced_is_given_back_once_nobody_uses_it(
+    open_way: OpenWay, account: Account
+) -> None:
+    """Requests with it may be under way for as long as one may take."""
+    access = open_way("approle", ttl=600, max_ttl=600)
+    client = Client(access)
+    client.store.read_pending(account)
+    first = client.token
+    client.advance(401)
+    assert client.source.lease
+    client.source._lease = replace(client.source.lease, renewable=False)
+    client.store.read_pending(account)
+    early = client.connection.keep_token(), client.count("revoke-token 204")
+    client.advance(11)
+    client.connection.keep_token()
+
+    assert client.token != first
+    assert early == (False, 0)
+    assert client.count("revoke-token 204") == 1
+
+
+@pytest.mark.parametrize("kind", ["batch", "service"])
+def test_what_cannot_be_given_back_is_left(open_way: OpenWay, account: Account, kind: str) -> None:
+    """Vault cannot revoke a batch token; one that is used up is gone."""
+    client = Client(open_way("approle", kind=kind, uses=0 if kind == "batch" else 1))
+    client.store.read_pending(account)
+    client.connection.close()
+
+    assert client.calls == ["log-in 200", "read-pending 404"]
+
+
+def test_a_token_that_was_handed_in_is_left_alone(server: "Server", account: Account) -> None:
+    """Whoever issued it may use it elsewhere."""
+    token = server.issue_token(GRANTED)
+    for _ in range(2):
+        connection = link(server.url, GivenToken(token))
+        KvStore(connection, "secret").read_pending(account)
+        connection.close()
+
+
+def test_a_role_may_want_no_secret_id(
+    server: "Server", open_way: OpenWay, account: Account
+) -> None:
+    """With `bind_secret_id=false` the role id is all there is."""
+    access = open_way("approle")
+    server.want_no_secret_id(access)
+    way = AppRole(role_id_file=str(access.way._role_id), secret_id_file="", mount=access.way.mount)  # type: ignore[attr-defined]
+    client = Client(replace(access, way=way))
+    client.store.read_pending(account)
+
+    assert client.calls == ["log-in 200", "read-pending 404"]

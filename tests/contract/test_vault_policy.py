@@ -27,7 +27,14 @@ def policy() -> dict[str, list[str]]:
     return {path: re.findall(r'"(\w+)"', granted) for path, granted in rules}
 
 
-EACH = [(path, capability) for path, granted in policy().items() for capability in granted]
+EACH = [
+    (path, capability)
+    for path, granted in policy().items()
+    for capability in granted
+    if path.startswith("secret/")
+]
+#: What a token may do with itself, which the policy `default` grants as well.
+OWN = [path for path in policy() if not path.startswith("secret/")]
 
 
 def rotate(store: KvStore, account: Account, pending: PendingEntry, note: Note) -> None:

@@ -1,5 +1,7 @@
 """What the store makes of nodes that lag, mounts that start, and answers that get lost."""
 
+import base64
+
 import pytest
 
 from rotator.errors import (
@@ -9,12 +11,18 @@ from rotator.errors import (
     UnexpectedEntry,
     VersionMissing,
 )
-from rotator.model import Account, Note, PendingEntry, SecretValue
+from rotator.model import Account, Note, PendingEntry, SecretValue, Written
 from rotator.ports import StoredPending
 from rotator.sim import Fault, VaultSimulator
-from rotator.vault import KvStore
+from rotator.vault import Connection, KvStore
 
 OLD = SecretValue("Abcdefgh1")
+#: As OpenBao 2.7 names a state.
+INDEX = base64.b64encode(
+    b'{"cluster":"9783681c-c54e-1300-400b-85696a0fb2d5","value":"38"}'
+).decode()
+NAMED = {"X-Vault-Index": INDEX}
+WROTE = {"data": {"version": 3, "created_time": "2026-11-23T07:28:00Z", "deletion_time": ""}}
 
 
 @pytest.fixture
@@ -25,10 +33,10 @@ def store(vault: VaultSimulator, simulated_store: KvStore, account: Account) -> 
     return simulated_store
 
 
-def _push(store: KvStore, account: Account, value: SecretValue, note: Note) -> int:
+def _push(store: KvStore, account: Account, value: SecretValue, note: Note) -> Written:
     base = store.read_current(account)
     assert base is not None
-    return store.write_current(account, base, value, note).version
+    return store.write_current(account, base, value, note)
 
 
 def test_a_version_is_waited_for(vault: VaultSimulator, store: KvStore, account: Account) -> None:
@@ -79,6 +87,97 @@ def test_a_version_that_is_gone_is_not_waited_for(
         store.read_version(account, 2)
 
     assert len(vault.exchanges) == 1
+
+
+def test_what_rotator_wrote_is_waited_for(
+    vault: VaultSimulator, store: KvStore, account: Account
+) -> None:
+    """An older version than was written is looked at again, as a standby lags."""
+    vault.stale_reads = 5
+    read = store.read_current(account, Written(version=2))
+
+    assert read is not None
+    assert read.entry.version == 2
+    assert len(vault.exchanges) == 6
+
+
+def test_a_standby_that_goes_on_lagging_is_believed(
+    vault: VaultSimulator, store: KvStore, account: Account
+) -> None:
+    """What stays older is given as what there is, and others say what that means."""
+    vault.stale_reads = 1000
+    read, base = (
+        store.read_current(account, Written(version=2)),
+        store.read_base(account, Written(version=2)),
+    )
+    vault.stale_reads = 0
+
+    assert read is not None
+    assert (read.entry.version, base.entry.version) == (1, 1)
+
+
+def test_a_newer_version_than_was_written_is_taken_at_once(
+    vault: VaultSimulator, store: KvStore, account: Account
+) -> None:
+    """The ledger may have been restored, or someone else have written since."""
+    read = store.read_current(account, Written(version=1))
+
+    assert read is not None
+    assert read.entry.version == 2
+    assert len(vault.exchanges) == 1
+
+
+def test_the_state_that_was_written_is_asked_for(
+    vault: VaultSimulator, store: KvStore, account: Account, new: SecretValue, note: Note
+) -> None:
+    """A node that lags asks the active one, where the cluster names its states."""
+    vault.faults.add(Fault("status-after", method="POST", status=200, headers=NAMED, body=WROTE))
+    written = _push(store, account, new, note)
+    store.read_current(account)
+    KvStore(connection_of(store), "secret").read_current(account, written)
+    here, elsewhere = (seen.request_headers for seen in vault.exchanges[-2:])
+
+    assert written == Written(version=3, index=INDEX)
+    for headers in (here, elsewhere):
+        assert headers["x-vault-index"] == INDEX
+        assert headers["x-vault-inconsistent"] == "forward-active-node"
+
+
+def test_the_state_of_another_cluster_breaks_no_read(
+    vault: VaultSimulator, store: KvStore, account: Account
+) -> None:
+    """A server that cannot read what another one named is asked without it."""
+    refusal = {"errors": ['failed to decode "X-Vault-Index"']}
+    vault.faults.add(Fault("status", status=400, body=refusal))
+    read = store.read_current(account, Written(version=2, index=INDEX))
+    _, second = vault.exchanges
+
+    assert read is not None
+    assert read.entry.version == 2
+    assert "x-vault-index" not in second.request_headers
+
+
+@pytest.mark.parametrize(
+    "index", ["", "garbage", "Abcdefgh1", "x" * 600, "e30=", base64.b64encode(b'["a"]').decode()]
+)
+def test_what_is_no_state_is_not_kept(  # noqa: PLR0913, PLR0917  # fixtures
+    vault: VaultSimulator,
+    store: KvStore,
+    account: Account,
+    new: SecretValue,
+    note: Note,
+    index: str,
+) -> None:
+    """It would stand in the ledger, where nothing may that could be a value."""
+    named = {"X-Vault-Index": index}
+    vault.faults.add(Fault("status-after", method="POST", status=200, headers=named, body=WROTE))
+
+    assert _push(store, account, new, note).index == ""
+
+
+def connection_of(store: KvStore) -> Connection:
+    """Return a store's connection, for one that has written nothing."""
+    return store._connection
 
 
 def test_a_stale_read_overwrites_nothing(

@@ -1,6 +1,7 @@
 """What the store says of mounts, tokens and seals that keep it from working."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,8 @@ from rotator.errors import MountUnusable, StoreError, StoreForbidden, StoreSeale
 from rotator.model import Account, CurrentEntry, Note, PendingEntry, SecretValue
 from rotator.ports import StoredCurrent, StoredPending
 from rotator.vault import Connection, GivenToken, KvStore, TokenFile
+from tests.contract.client import link
+from tests.contract.server import ROOT
 from tests.contract.test_vault_policy import policy
 
 if TYPE_CHECKING:
@@ -38,6 +41,20 @@ def test_a_mount_may_have_any_name(
     assert staged == StoredPending(version=1, entry=pending, value=VALUE)
     assert elsewhere is None
     assert store.read_pending(account) == StoredPending(version=1)
+
+
+def test_names_may_have_spaces(server: "Server", account: Account, pending: PendingEntry) -> None:
+    """Vault takes them in mounts and paths, so they are named to it as they are."""
+    store = KvStore(link(server.url, GivenToken(ROOT)), "team kv")
+    spaced = replace(account, vault_path=f"sms team/{account.name}", pending_path="on the way/x")
+    store.check()
+    version = store.read_pending(spaced).version
+    store.write_pending(spaced, StoredPending(version=version), VALUE, pending)
+    found = server.call("GET", "team%20kv/metadata/on%20the%20way?list=true")
+
+    assert store.read_pending(spaced).value == VALUE
+    assert store.read_current(spaced) is None
+    assert found == {"keys": ["x"]}
 
 
 def test_a_namespace_has_entries_of_its_own(

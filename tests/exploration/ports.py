@@ -23,6 +23,7 @@ from rotator.errors import (
 )
 from rotator.ledger import deletions
 from rotator.model import (
+    NOTHING_WRITTEN,
     Account,
     Credential,
     CurrentEntry,
@@ -34,6 +35,7 @@ from rotator.model import (
     Secret,
     SecretValue,
     Step,
+    Written,
 )
 from rotator.ports import (
     BeforeSend,
@@ -49,7 +51,6 @@ from rotator.ports import (
     Store,
     StoredCurrent,
     StoredPending,
-    Written,
 )
 from tests.exploration.entries import contradiction, read
 from tests.exploration.invariants import Violation
@@ -171,8 +172,11 @@ class MemoryStore(Store):
         """Answer `process`."""
         self._process, self._world = process, process.world
 
-    def read_current(self, account: Account) -> StoredCurrent | None:
-        """Read the newest version."""
+    def read_current(
+        self, account: Account, written: Written = NOTHING_WRITTEN
+    ) -> StoredCurrent | None:
+        """Read the newest version, or the one before, where a standby goes on lagging."""
+        del written
         if account.name == "parent":
             return _stored(1, Kept(value=PARENT, note=None, noted=None))
         answer = self._read("read current", self._world.current_before)
@@ -194,9 +198,9 @@ class MemoryStore(Store):
             raise VersionMissing
         return _stored(version, kept)
 
-    def read_base(self, account: Account) -> StoredCurrent:
+    def read_base(self, account: Account, written: Written = NOTHING_WRITTEN) -> StoredCurrent:
         """Read what a write would replace."""
-        if stored := self.read_current(account):
+        if stored := self.read_current(account, written):
             return stored
         entry = CurrentEntry(
             version=len(self._world.current), note=None, intact=False, has_value=False, api_key=None
@@ -363,6 +367,7 @@ class MemoryLedger(Ledger):
             adopted_over=world.adopted_over,
             deleted_ids=frozenset(id_ for id_, state in world.deletions if state == "done"),
             perhaps_deleted_ids=frozenset(id_ for id_, state in world.deletions if state != "done"),
+            written=world.written,
             hold=world.hold,
             head="head",
             ledger_id=world.ledger_id,
@@ -447,6 +452,7 @@ class MemoryLedger(Ledger):
         world.deletions = deletions.after(world.deletions, entries, rotation)
         for draft in entries:
             world.intent = _intent(lease, draft)
+            world.written = draft.written or world.written
             self._keep_adopted(draft, rotation)
         if found := contradiction(world.replay, rotation, entries, world.adopted_id):
             raise Violation("I10", found)

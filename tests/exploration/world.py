@@ -19,7 +19,7 @@ from rotator.errors import (
 )
 from rotator.ledger.deletions import Deletions
 from rotator.ledger.replay import Replay
-from rotator.model import Hold, Note, PendingEntry, Rotation
+from rotator.model import NOTHING_WRITTEN, Hold, Note, PendingEntry, Rotation, Written
 from tests.exploration import entries
 from tests.exploration.fingerprint import describe
 
@@ -149,6 +149,8 @@ class World:
     adopted_over: int = 0
     #: Which secrets were deleted, or may have been.
     deletions: Deletions = ()
+    #: What the ledger has of the last push.
+    written: Written = NOTHING_WRITTEN
     closed: tuple[Rotation, ...] = ()
     intent: Intent | None = None
     #: Who holds the account.
@@ -300,7 +302,7 @@ class World:
         parts = (
             (self.live, self.current, self.pending, rotation, self.in_flight, self.lingering),
             (self.expendable & ids, self.held & ids, self.harmed & values, self.unfit & values),
-            (self.kept_by_hand & values, self.adopted_id, self.adopted_over),
+            (self.kept_by_hand & values, self.adopted_id, self.adopted_over, self.written.version),
             tuple(sorted(one for one in self.deletions if one[0] in listable)),
             (staged and self.knows(staged.entry.rotation_id)),
             (staged and staged.entry.ledger_id == self.ledger_id, self.neighbours),

@@ -168,7 +168,7 @@ class Scene(Outsiders):
         """From the next request on, let the clients wait so long, of the real clock."""
         self._patience = seconds
         self.transport._timeout = seconds
-        self.connection._endpoint._timeout = seconds
+        self.connection._endpoint.timeout = seconds
 
     def _open(self, url: str) -> DatabaseEngine:
         database = open_ledger(url)

@@ -1,5 +1,6 @@
 """Values that Vonage rejects, secrets that never work, and how a rotation is undone."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -286,3 +287,40 @@ def test_an_undone_rotation_leaves_no_due_time(tmp_path: Path) -> None:
         [record] = scene.queries.accounts([NAME])
 
         assert record.next_due_at is None or record.next_due_at <= scene.clock.now()
+
+
+@pytest.mark.parametrize("times", [12, None])
+def test_an_election_is_outlasted_by_a_pass(tmp_path: Path, times: int | None) -> None:
+    """A write that finds Vault away is decided anew, for as long as patience lasts."""
+    with Scene(tmp_path) as scene:
+        scene.engine = replace(scene.engine, store_patience=timedelta(minutes=1))
+        nobody = {"errors": ["no active Vault instance found"]}
+        scene.world.vault.faults.add(
+            Fault("status", status=503, body=nobody, method="POST", path="/data/", times=times)
+        )
+        began = scene.clock.now()
+        report = scene.attempt()
+        lasted = scene.clock.now() - began
+        rotation = scene.rotation()
+
+        if times:
+            assert report.outcome is Outcome.COMPLETED
+        else:
+            assert (report.outcome, code(report)) == (Outcome.FAILED, "vault-unavailable")
+            assert timedelta(minutes=1) <= lasted < timedelta(minutes=2)
+            assert rotation is not None
+            assert rotation.closed_at is None
+
+
+def test_a_seal_is_not_waited_for(tmp_path: Path) -> None:
+    """It does not go away by itself."""
+    with Scene(tmp_path) as scene:
+        scene.engine = replace(scene.engine, store_patience=timedelta(hours=1))
+        scene.world.vault.faults.add(
+            Fault("status", status=503, method="POST", path="/data/", times=None)
+        )
+        began = scene.clock.now()
+        report = scene.attempt()
+
+        assert code(report) == "vault-sealed"
+        assert scene.clock.now() - began < timedelta(minutes=1)

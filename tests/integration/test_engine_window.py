@@ -123,7 +123,7 @@ def test_what_was_not_sent_waits(tmp_path: Path) -> None:
         go_to(scene, OPENS + timedelta(days=1))
         late = scene.attempt(reason="due")
 
-        assert failed.outcome is Outcome.REFUSED
+        assert failed.outcome is Outcome.FAILED
         assert early.outcome is Outcome.IDLE
         assert rotation is not None
         assert rotation.step in {Step.OPEN, Step.STAGE}

@@ -1,16 +1,26 @@
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from rotator.errors import ConfigError, StoreError, StoreForbidden, TokenRefused
+from rotator.errors import (
+    ConfigError,
+    StoreError,
+    StoreForbidden,
+    StoreNotReady,
+    StoreUnavailable,
+    TokenRefused,
+)
 from rotator.sim import Exchange, Fault, VaultSimulator
-from rotator.vault import Connection, GivenToken, TokenFile
+from rotator.vault import Connection, GivenToken, LoggedIn, TokenFile, Userpass
 from rotator.vault.call import Call
+from rotator.vault.endpoint import Line
+from rotator.vault.login.way import Proof
 from rotator.vault.transport import Answer, Outcome
+from tests.contract.client import FakeTime
 from tests.harness.vault_calls import READ, WRITE
 
 
@@ -61,8 +71,9 @@ def test_a_denied_token_is_read_again_once(vault: VaultSimulator, tmp_path: Path
 
 
 def test_a_token_that_is_not_accepted_is_called_so(vault: VaultSimulator) -> None:
-    """A 403 that a look-up of the token explains says that it is the token, whatever the call."""
-    connection = Connection(vault.url, token_source=GivenToken("hvs.unknown"), timeout=60)
+    """A 403 in the words for a token that no node knows is about the token, whatever the call."""
+    source = GivenToken("hvs.unknown")
+    connection = Connection(vault.url, token_source=source, timeout=60, sleep=lambda _: None)
     errors: list[StoreError] = []
     for call in (READ, WRITE):
         with pytest.raises(TokenRefused) as caught:
@@ -72,19 +83,19 @@ def test_a_token_that_is_not_accepted_is_called_so(vault: VaultSimulator) -> Non
     assert {(error.message, error.hint) for error in errors} == {
         (TokenRefused().message, TokenRefused().hint)
     }
-    assert len(vault.exchanges) == 4
+    assert len(vault.exchanges) == 10, "each call, and four look-ups, each maybe at another node"
     assert "hvs.unknown" not in f"{errors!r}"
 
 
 def test_a_denial_by_policy_stands(vault: VaultSimulator) -> None:
-    """A 403 for a token that Vault accepts is the policy's, and names the call."""
+    """A 403 in a policy's words is the policy's, names the call, and is believed at once."""
     token = vault.issue_token(policies={})
     connection = Connection(vault.url, token_source=GivenToken(token), timeout=60)
     with pytest.raises(StoreForbidden, match="read-current secret/data/x") as caught:
         connection.call(READ)
 
     assert type(caught.value) is StoreForbidden
-    assert len(vault.exchanges) == 2
+    assert len(vault.exchanges) == 1
 
 
 def test_no_token_of_the_environment_is_picked_up(
@@ -230,3 +241,107 @@ def test_nothing_shows_the_token(vault: VaultSimulator, connection: Connection) 
     shown = f"{connection!r}{connection.__dict__!r}"
 
     assert vault.token not in shown
+
+
+UNKNOWN = {"errors": ["permission denied"]}
+
+
+def logging_in(vault: VaultSimulator, sleep: Callable[[float], None]) -> Connection:
+    """Return a connection that logs in, with as much patience as is usual."""
+    vault.allow_login("userpass", {"password": "open-sesame"}, user="rotator")
+    return Connection(
+        vault.url,
+        token_source=LoggedIn(_Way()),
+        timeout=10,
+        patience=60,
+        sleep=sleep,
+    )
+
+
+class _Way(Userpass):
+    """Logs in with a password that is in no file."""
+
+    def __init__(self) -> None:
+        super().__init__(username="rotator", password_file="/nowhere")
+
+    def proof(self, line: Line) -> Proof:
+        """Give it."""
+        del line
+        return Proof(path="login/rotator", body={"password": "open-sesame"})
+
+
+@pytest.mark.parametrize("call", [READ, WRITE])
+def test_a_fresh_token_that_a_node_does_not_know_is_used_again(
+    vault: VaultSimulator, call: Call
+) -> None:
+    """Any request may meet a node that lags behind the login, not only the first one."""
+    connection = logging_in(vault, lambda _: None)
+    connection.call(READ)
+    vault.faults.add(Fault("status", path="secret/", status=403, body=UNKNOWN, times=3))
+    answer = connection.call(call)
+
+    assert version(answer) == (2 if call is WRITE else 1)
+    assert [it.path for it in vault.exchanges].count("/v1/auth/userpass/login/rotator") == 1
+
+
+def test_a_fresh_token_that_no_node_learns_of_is_not_tried_for_ever(vault: VaultSimulator) -> None:
+    """Once the time to settle is over, it is one that Vault does not accept."""
+    time = FakeTime()
+    vault.allow_login("userpass", {"password": "open-sesame"}, user="rotator")
+    connection = Connection(
+        vault.url,
+        token_source=LoggedIn(_Way()),
+        timeout=10,
+        patience=60,
+        sleep=time.sleep,
+        clock=time.clock,
+    )
+    vault.faults.add(Fault("status", path="secret/", status=403, body=UNKNOWN, times=None))
+    with pytest.raises(TokenRefused):
+        connection.call(READ)
+
+    assert 8 < time.now < 30
+    assert [it.path for it in vault.exchanges].count("/v1/auth/userpass/login/rotator") == 2
+
+
+def test_a_write_does_not_wait_for_a_node_to_learn_of_a_token(vault: VaultSimulator) -> None:
+    """It was decided on by a look, which grows old: nothing was sent, and it is decided anew."""
+    time = FakeTime()
+    vault.allow_login("userpass", {"password": "open-sesame"}, user="rotator")
+    connection = Connection(
+        vault.url,
+        token_source=LoggedIn(_Way()),
+        timeout=10,
+        patience=60,
+        sleep=time.sleep,
+        clock=time.clock,
+    )
+    vault.faults.add(Fault("status", path="secret/", status=403, body=UNKNOWN, times=None))
+    with pytest.raises(StoreNotReady, match="does not know rotator's token yet"):
+        connection.call(WRITE)
+
+    assert time.now < 1
+
+
+def test_a_token_that_was_handed_in_just_now_is_used_again(vault: VaultSimulator) -> None:
+    """A node that knows it says so: another one lags behind whoever issued it."""
+    connection = Connection(
+        vault.url, token_source=GivenToken(vault.token), timeout=10, sleep=lambda _: None
+    )
+    vault.faults.add(Fault("status", path="secret/", status=403, body=UNKNOWN, times=3))
+
+    assert version(connection.call(READ)) == 1
+
+
+def test_nothing_is_given_back_to_a_vault_that_is_away(vault: VaultSimulator) -> None:
+    """Nobody waits at the end of a command for a server that did not answer before."""
+    connection = logging_in(vault, lambda _: None)
+    connection.call(READ)
+    vault.faults.add(Fault("drop-before", times=None))
+    with pytest.raises(StoreUnavailable):
+        connection.call(WRITE)
+    vault.faults.clear()
+    seen = len(vault.exchanges)
+    connection.close()
+
+    assert len(vault.exchanges) == seen

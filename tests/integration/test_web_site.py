@@ -256,7 +256,7 @@ def test_vault_is_not_asked_by_each_probe(
 ) -> None:
     """What was found out is good for a few seconds."""
     asked: list[int] = []
-    monkeypatch.setattr(visitor.wiring.store, "check", lambda: asked.append(1))
+    monkeypatch.setattr(visitor.wiring.store, "check", lambda **_: asked.append(1))
     answers = [visitor.get("/readyz").status_code for _ in range(3)]
 
     assert answers == [200] * 3

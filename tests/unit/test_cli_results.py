@@ -8,6 +8,7 @@ from rotator.errors import (
     LedgerUnusable,
     RotatorError,
     StoreForbidden,
+    StoreNotReady,
     StoreSealed,
     StoreUnavailable,
 )
@@ -43,19 +44,20 @@ def test_the_worst_account_decides(codes: list[int], code: int) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "outcome"),
     [
-        (StoreUnavailable(), 2, Outcome.FAILED),
-        (StoreSealed(), 3, Outcome.REFUSED),
+        (StoreUnavailable(), 1, Outcome.FAILED),
+        (StoreNotReady(), 1, Outcome.FAILED),
+        (StoreSealed(), 1, Outcome.FAILED),
         (StoreForbidden(), 1, Outcome.FAILED),
         (LedgerUnusable(), 2, Outcome.FAILED),
         (LedgerFull(), 3, Outcome.REFUSED),
     ],
 )
 def test_what_keeps_all_from_beginning(error: RotatorError, code: int, outcome: Outcome) -> None:
-    """Before anything was changed, a Vault that is away is bad input."""
+    """A Vault that is away is no bad input, and nothing for an operator to decide."""
     found = results.unready(account("a"), error)
 
     assert (found.exit_code, found.outcome) == (code, outcome)
-    assert results.exit_code([found]) == results.exit_code_of(error) == code
+    assert results.exit_code([found]) == code
     assert found.error
     assert found.error.code == error.code
 

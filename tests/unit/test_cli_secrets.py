@@ -8,7 +8,7 @@ import pytest
 from rotator.cli import secrets
 from rotator.cli.by_hand import View
 from rotator.errors import ConfigError, CredentialRefused, Refused, SecretNotFound
-from rotator.model import Credential, Observation, Secret, SecretValue
+from rotator.model import NOTHING_WRITTEN, Credential, Observation, Secret, SecretValue
 from rotator.observer import Sight
 from rotator.ports import StoredPending
 from tests.harness.samples import account
@@ -20,6 +20,7 @@ VIEW = View(
     secrets=(Secret(id="held", created_at=NOW), Secret(id="other", created_at=NOW)),
     credential=Credential(api_key="a", secret=SecretValue("x")),
     current=None,
+    written=NOTHING_WRITTEN,
     held_id="held",
     is_live=True,
     rotation=None,

@@ -24,8 +24,17 @@ from rotator.errors import (
     RotatorError,
     SecretRejected,
 )
-from rotator.model import CurrentEntry, Note, Observation, Request, Rotation, Secret, Step
-from rotator.ports import StoredPending, Written
+from rotator.model import (
+    CurrentEntry,
+    Note,
+    Observation,
+    Request,
+    Rotation,
+    Secret,
+    Step,
+    Written,
+)
+from rotator.ports import StoredPending
 from tests.harness.samples import NOW
 from tests.unit.protocol.facts import ACCOUNT, CURRENT, GRACE, NEW, OLD, PENDING, QUIET, ROTATION
 
@@ -215,13 +224,15 @@ def test_an_intent_to_push_records_which_version_is_pending() -> None:
 def test_a_pushed_value_is_the_current_one() -> None:
     """It works as of its last probe, and is what is pending."""
     seen = replace(WORLD, pending_live_at=LATER)
-    world, draft = record.pushed(seen, ROTATION, ACCOUNT, note=NOTE, written=Written(version=8))
+    written = Written(version=8, index="an index")
+    world, draft = record.pushed(seen, ROTATION, ACCOUNT, note=NOTE, written=written)
 
     assert world.current == CurrentEntry(
         version=8, note=NOTE, intact=True, has_value=True, api_key="abcd1234"
     )
     assert (world.current_live_at, world.current_is_pending) == (LATER, True)
     assert (of(world).vault_version, draft.detail) == (8, {"vault_version": 8})
+    assert (world.current_version, world.written, draft.written) == (8, written, written)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from rotator.errors import (
     MountUnusable,
     StoreError,
     StoreForbidden,
+    StoreNotReady,
     StoreSealed,
     StoreUnavailable,
     UnexpectedEntry,
@@ -16,6 +17,10 @@ from rotator.vault.transport import Answer, NoAnswer
 UPGRADING = (
     "Upgrading from non-versioned to versioned data. This backend will be unavailable for a"
     " brief period and will resume service shortly."
+)
+WAITING = (
+    "Waiting for the primary to upgrade from non-versioned to versioned data. This backend will be"
+    " unavailable for a brief period and will resume service when the primary is finished."
 )
 
 
@@ -36,7 +41,8 @@ def verdict(answer: Answer | NoAnswer, *, with_token: bool = True) -> Answer | S
             complaint(400, "check-and-set parameter did not match the current version"),
             CheckAndSetLost,
         ),
-        (complaint(400, UPGRADING), StoreUnavailable),
+        (complaint(400, UPGRADING), StoreNotReady),
+        (complaint(400, WAITING), StoreNotReady),
         (complaint(400, "missing client token"), LoginFailed),
         (complaint(400, "check-and-set parameter required for this call"), StoreError),
         (complaint(400, "custom_metadata validation failed"), StoreError),
@@ -57,15 +63,19 @@ def verdict(answer: Answer | NoAnswer, *, with_token: bool = True) -> Answer | S
             MountUnusable,
         ),
         (complaint(405, "unsupported operation"), MountUnusable),
-        (complaint(412, "required index state not present"), StoreUnavailable),
+        (complaint(412, "required index state not present"), StoreNotReady),
         (complaint(413, "request body too large"), UnexpectedEntry),
         (complaint(418), StoreError),
-        (complaint(429, "request path: rate limit quota exceeded"), StoreUnavailable),
+        (complaint(429, "request path: rate limit quota exceeded"), StoreNotReady),
         (complaint(472), StoreUnavailable),
         (complaint(473), StoreUnavailable),
         (complaint(474), StoreUnavailable),
         (complaint(500, "internal error"), StoreUnavailable),
         (complaint(500, "no active Vault instance found"), StoreUnavailable),
+        (
+            complaint(500, "local node not active but active cluster node not found"),
+            StoreNotReady,
+        ),
         (complaint(501), StoreUnavailable),
         (complaint(502), StoreUnavailable),
         (complaint(503, "Vault is sealed"), StoreSealed),
@@ -90,10 +100,10 @@ def test_each_answer_is_one_error(answer: Answer, expected: type[StoreError]) ->
 
 @pytest.mark.parametrize("lost", NoAnswer)
 def test_no_answer_is_unavailable(lost: NoAnswer) -> None:
-    """Whatever kept an answer away, the outcome is unknown and the call is named."""
+    """The outcome is unknown, unless nothing was sent, and the call is named."""
     error = verdict(lost)
 
-    assert type(error) is StoreUnavailable
+    assert type(error) is (StoreNotReady if lost.unsent else StoreUnavailable)
     assert error.hint
     assert "read-current secret/data/x" in error.message
 
@@ -115,6 +125,7 @@ def test_success_and_no_such_entry_are_no_errors(answer: Answer) -> None:
 def test_only_the_starting_mount_is_starting() -> None:
     """The 400 of a mount that starts is told from any other, and from no answer."""
     assert is_starting(complaint(400, UPGRADING))
+    assert is_starting(complaint(400, WAITING))
     assert not is_starting(complaint(400, "something else"))
     assert not is_starting(NoAnswer.TIMEOUT)
 

@@ -8,9 +8,14 @@ from rotator.errors import StoreForbidden
 from rotator.redaction import redact
 from rotator.vault import GivenToken, TokenFile
 from rotator.vault.endpoint import Endpoint, Line
+from rotator.vault.transport import Answer
 
 #: Nobody answers there.
 LINE = Line(Endpoint("http://127.0.0.1:1", timeout=1, sleep=lambda _: None))
+
+#: How a policy denies, and a node that does not know the token.
+POLICYS = Answer(status=403, body={"errors": ["1 error occurred:\n\t* permission denied\n\n"]})
+UNKNOWN = Answer(status=403, body={"errors": ["permission denied"]})
 
 
 def write(path: Path, token: str, at: int) -> None:
@@ -24,7 +29,7 @@ def test_a_given_token_is_stripped_and_stays() -> None:
     source = GivenToken(" hvs.given\n")
 
     assert source.token(LINE) == "hvs.given"
-    assert source.after_denial("hvs.given", LINE) is None
+    assert source.after_denial("hvs.given", POLICYS, LINE) is None
 
 
 def test_a_token_is_never_shown(tmp_path: Path) -> None:
@@ -85,7 +90,7 @@ def test_an_unchanged_token_file_is_not_read_again(tmp_path: Path) -> None:
     os.utime(path, ns=(1, 1))
 
     assert (first, source.token(LINE)) == ("hvs.aaa", "hvs.aaa")
-    assert source.after_denial("hvs.aaa", LINE) == "hvs.bbb"
+    assert source.after_denial("hvs.aaa", UNKNOWN, LINE) == "hvs.bbb"
 
 
 def test_a_missing_token_file_is_named(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ class VaultApi:
         if token is None:
             return responses.bad_token()
         if path == "sys/capabilities-self":
-            if not token.has_default:
+            if not token.may_itself(path):
                 return responses.denied()
             return sys_calls.capabilities_self(request, token)
         if path.startswith(sys_calls.UI_MOUNTS):

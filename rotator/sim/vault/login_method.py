@@ -29,10 +29,12 @@ class Terms:
     max_ttl: float | None
     renewable: bool
     kind: str
+    #: requests that it is good for; 0 for any number
+    num_uses: int = 0
 
     def issued(self, tokens: Tokens, now: int, path: str = "auth/token/create") -> Token:
         """Issue a token, as the call `path` does."""
-        return tokens.issue(
+        token = tokens.issue(
             self.policy,
             now,
             ttl=self.ttl,
@@ -41,6 +43,8 @@ class Terms:
             kind=self.kind,
             path=path,
         )
+        token.num_uses = self.num_uses
+        return token
 
 
 @dataclass(frozen=True, kw_only=True)

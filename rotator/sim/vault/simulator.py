@@ -4,7 +4,7 @@ import copy
 import ssl
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from rotator.sim.instant import Clock
@@ -204,6 +204,7 @@ class VaultSimulator(Simulator):
         max_ttl: float | None = None,
         renewable: bool = True,
         type: str = "service",  # noqa: A002 - Vault's own word
+        num_uses: int = 0,
     ) -> None:
         """Have an auth method take a credential; the method is mounted if it is not yet.
 
@@ -214,6 +215,7 @@ class VaultSimulator(Simulator):
             user: whose login it is, for userpass.
             certificate: the client's certificate in DER, for cert.
             policies: as for `issue_token`, and so are the others, for the token it gives.
+            num_uses: how many requests that is good for; 0 for any number.
 
         Raises:
             KeyError: an unknown method.
@@ -222,6 +224,7 @@ class VaultSimulator(Simulator):
         _ = REFUSALS[method]
         terms = self._terms(policies, ttl=ttl, max_ttl=max_ttl, renewable=renewable, kind=type)
         path = f"login/{user}" if user else "login"
+        terms = replace(terms, num_uses=num_uses)
         login = Login(path=path, proof=dict(proof), certificate=certificate, terms=terms)
         name = mount or method
         with self._lock:

@@ -21,7 +21,7 @@ class TokenMethod:
         token = self._tokens.find(request.headers, now)
         if token is None:
             return responses.bad_token()
-        if not token.has_default:
+        if not token.may_itself(f"auth/token/{call}"):
             return responses.denied()
         match request.method, call:
             case "GET" | "POST" | "PUT", "lookup-self":

@@ -10,6 +10,13 @@ from rotator.sim.vault.policy import Policy
 
 #: the system's longest life of a token, 32 days
 SYSTEM_MAX_TTL = 2764800
+#: what the policy `default` grants that matters here
+DEFAULT = {
+    "auth/token/lookup-self": "read",
+    "auth/token/renew-self": "update",
+    "auth/token/revoke-self": "update",
+    "sys/capabilities-self": "update",
+}
 
 
 class NotRenewable(ValueError):
@@ -35,6 +42,8 @@ class Token:
     path: str = "auth/token/create"
     #: without the policy `default` it has no business with itself
     has_default: bool = True
+    #: requests that it is good for yet; 0 for any number
+    num_uses: int = 0
     accessor: str = field(default_factory=lambda: secrets.token_urlsafe(18))
 
     @property
@@ -84,7 +93,14 @@ class Token:
         """Give what `sys/capabilities-self` answers for a path."""
         if self.policy is None:
             return ["root"]
-        return sorted(self.policy.capabilities(path)) or ["deny"]
+        granted = self.policy.capabilities(path)
+        if self.has_default and path in DEFAULT:
+            granted |= {DEFAULT[path]}
+        return sorted(granted) or ["deny"]
+
+    def may_itself(self, path: str) -> bool:
+        """Whether the token may have this business with itself."""
+        return path not in DEFAULT or {DEFAULT[path], "root"} & {*self.capabilities(path)} != set()
 
     def shown(self, now: int) -> dict[str, Any]:
         """Give what `auth/token/lookup-self` answers as `data`."""
@@ -95,7 +111,7 @@ class Token:
             "path": "auth/token/root" if self.policy is None else self.path,
             "meta": None,
             "display_name": "root" if self.policy is None else "token",
-            "num_uses": 0,
+            "num_uses": self.num_uses,
             "orphan": self.is_orphan,
             "creation_time": self.issued // NANOSECONDS,
             "creation_ttl": self.ttl,
@@ -122,7 +138,7 @@ class Token:
             "token_type": self.type,
             "orphan": self.is_orphan,
             "mfa_requirement": None,
-            "num_uses": 0,
+            "num_uses": self.num_uses,
         }
 
 
@@ -170,7 +186,12 @@ class Tokens:
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         given = headers.get("x-vault-token") or (bearer if scheme.lower() == "bearer" else "")
         token = self._tokens.get(given)
-        return token if token is not None and token.works(now) else None
+        if token is None or not token.works(now):
+            return None
+        if token.num_uses == 1:
+            del self._tokens[given]
+        token.num_uses -= token.num_uses > 0
+        return token
 
     def revoke(self, token_id: str) -> None:
         """Revoke a token.

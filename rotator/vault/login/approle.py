@@ -1,4 +1,4 @@
-"""AppRole: a role id and a secret id, which may come wrapped."""
+"""AppRole: a role id and, unless the role wants none, a secret id, which may come wrapped."""
 
 import re
 from http import HTTPStatus
@@ -34,8 +34,9 @@ class AppRole(Way):
     def __init__(
         self, *, role_id_file: str, secret_id_file: str, wrapped: bool = False, mount: str = ""
     ) -> None:
-        """Read nothing yet."""
+        """Read nothing yet; `secret_id_file` is "" for a role that wants no secret id."""
         super().__init__(mount)
+        self._has_secret_id = bool(secret_id_file)
         self._role_id = CredentialFile(role_id_file, "role_id_file", "role id")
         kind = "wrapping token" if wrapped else "secret id"
         self._secret_id = CredentialFile(secret_id_file, "secret_id_file", kind)
@@ -45,7 +46,10 @@ class AppRole(Way):
 
     def proof(self, line: Line) -> Proof:
         """Read both ids, unwrapping the secret id where it is new."""
-        role_id, secret_id = self._role_id.read(), self._secret_id.read()
+        role_id = self._role_id.read()
+        if not self._has_secret_id:
+            return Proof(body={"role_id": role_id})
+        secret_id = self._secret_id.read()
         if self._wrapped:
             secret_id = self._taken_out(secret_id, line)
         return Proof(body={"role_id": role_id, "secret_id": secret_id})

@@ -11,11 +11,16 @@ import structlog
 from rotator.errors import LoginFailed, StoreError, StoreUnavailable, TokenRefused
 from rotator.model import SecretValue
 from rotator.vault.endpoint import Line
+from rotator.vault.failure import is_token_unknown
 from rotator.vault.login.file import checked
 from rotator.vault.login.lease import Lease, renewed
-from rotator.vault.login.source import is_refused, look_up, renew
+from rotator.vault.login.source import is_refused, look_up, not_settled, renew
+from rotator.vault.transport import Answer
 
 _log = structlog.get_logger(__name__)
+
+#: How often Vault is asked for a token that it denied, each time maybe another of its nodes.
+_LOOKS = 4
 
 
 class HeldToken(ABC):
@@ -32,12 +37,20 @@ class HeldToken(ABC):
         """The token and its life, as far as they are known. Asks nobody."""
         return self._lease
 
+    @property
+    def index(self) -> str:
+        """Nothing: who issued the token knows."""
+        return ""
+
     def token(self, line: Line) -> str:  # noqa: ARG002  # of the protocol
         """Give the token as it is now."""
         return self._current()
 
-    def after_denial(self, denied: str, line: Line) -> str | None:
-        """Give the token that took the place of `denied`; None where its policy denies.
+    def after_denial(self, denied: str, answer: Answer, line: Line) -> str | None:
+        """Return the token that took the place of `denied`, or that one; None for its policy.
+
+        Who issued it may have done so just now: it is refused where no node that is asked knows
+        it, and tried again where one does.
 
         Raises:
             TokenRefused: there is no other, and Vault does not accept this one.
@@ -46,9 +59,16 @@ class HeldToken(ABC):
         other = self._anew()
         if other != denied:
             return other
-        if denied and is_refused(denied, line):
-            raise TokenRefused
-        return None
+        if not denied or not is_token_unknown(answer):
+            return None
+        for _ in range(_LOOKS):
+            if not is_refused(denied, line):
+                if line.settle():
+                    return denied
+                raise not_settled()
+            if not line.settle():
+                break
+        raise TokenRefused
 
     def keep(self, line: Line) -> bool:
         """Renew the token if it is time and it lets itself be renewed; never log in.
@@ -66,6 +86,9 @@ class HeldToken(ABC):
                 lease = self._look_up(token, line)
             self._lease = self._renewed(lease, line) if self._should_renew(lease) else lease
             return True
+
+    def give_back(self, line: Line) -> None:  # noqa: B027  # of the protocol
+        """Leave it alone: others may use it as well."""
 
     @abstractmethod
     def _current(self) -> str:

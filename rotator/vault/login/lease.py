@@ -1,7 +1,7 @@
 """How long a token lives."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,12 @@ class Lease:
     span: float
     #: Whether there is any use in renewing it.
     renewable: bool
+    #: How many requests it is good for; 0 for any number.
+    uses: int = 0
+    #: One that Vault has not written down, and cannot revoke.
+    is_batch: bool = False
+    #: What Vault's cluster calls the state that knows it; "" for nothing.
+    index: str = ""
     #: Has the token masked in whatever is logged or kept, as long as there is this lease.
     _guard: SecretValue = field(init=False, repr=False, compare=False)
 
@@ -55,28 +61,35 @@ class Standing:
     ttl: float
     #: Seconds it was issued with, 0 for one that never expires.
     creation_ttl: float
+    #: How many more requests it is good for; 0 for any number.
+    uses: int = 0
 
 
 #: Seconds. No token lasts a century, and sums with the time must not leave the calendar.
 LONGEST = 36_500 * 86_400.0
 
 
-def granted(auth: Mapping[str, Any], now: float) -> Lease | None:
+def granted(auth: Mapping[str, Any], now: float, index: str = "") -> Lease | None:
     """Read the `auth` of a login or a renewal; None where it holds no token.
 
-    The fields are those of Vault's HTTP API, "auth" of each login method; a `lease_duration`
-    of 0 is that of a token without an end.
+    `index` is that of the answer. The fields are those of Vault's HTTP API, "auth" of each login
+    method; a `lease_duration` of 0 is that of a token without an end.
     """
     token, seconds = auth.get("client_token"), _seconds(auth.get("lease_duration"))
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
         return None
     if seconds is None:
         return None
+    uses = _seconds(auth.get("num_uses"))
     return Lease(
         token=token,
         expires_at=now + seconds if seconds else None,
         span=seconds,
-        renewable=auth.get("renewable") is True,
+        # A renewal would be one of its few requests.
+        renewable=auth.get("renewable") is True and not uses,
+        uses=int(uses or 0),
+        is_batch=auth.get("token_type") == "batch",
+        index=index,
     )
 
 
@@ -86,12 +99,7 @@ def renewed(former: Lease, lease: Lease) -> Lease:
     Vault cuts it where the token's greatest age is near.
     """
     is_full = lease.expires_at is None or lease.span >= former.span - _ROUNDING
-    return Lease(
-        token=lease.token,
-        expires_at=lease.expires_at,
-        span=lease.span,
-        renewable=lease.renewable and is_full,
-    )
+    return replace(lease, renewable=lease.renewable and is_full)
 
 
 def _seconds(value: object) -> float | None:

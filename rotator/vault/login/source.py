@@ -9,9 +9,10 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from rotator.errors import StoreError, StoreForbidden, StoreUnavailable, TokenRefused
+from rotator.errors import StoreError, StoreForbidden, StoreNotReady, StoreUnavailable, TokenRefused
 from rotator.vault.call import Call
 from rotator.vault.endpoint import Line
+from rotator.vault.failure import is_token_unknown
 from rotator.vault.login.lease import LONGEST, Lease, Standing, granted
 from rotator.vault.transport import Answer
 
@@ -34,12 +35,25 @@ _RENEW = Call(
 )
 
 
+_REVOKE = Call(
+    operation="revoke-token",
+    path="auth/token/revoke-self",
+    send=lambda client: client.auth.token.revoke_self(),
+    repeatable=False,
+)
+
+
 class TokenSource(Protocol):
     """Gives the token for each request. Shared by all threads."""
 
     @property
     def lease(self) -> Lease | None:
         """The token and its life, as far as they are known. Asks nobody."""
+        ...
+
+    @property
+    def index(self) -> str:
+        """What Vault's cluster calls the state that knows the token; "" once all nodes should."""
         ...
 
     def token(self, line: Line) -> str:
@@ -51,11 +65,11 @@ class TokenSource(Protocol):
         """
         ...
 
-    def after_denial(self, denied: str, line: Line) -> str | None:
-        """Give the token to try after `denied` met a 403; None where the denial stands.
+    def after_denial(self, denied: str, answer: Answer, line: Line) -> str | None:
+        """Return the token to try after `denied` met `answer`, a 403; None where that stands.
 
-        It may be `denied` itself, where only now every node of Vault knows it. The denial
-        stands where Vault accepts the token: the policy is what denies then.
+        It may be `denied` itself, after a pause, where a node of Vault may not know it yet. The
+        denial stands where Vault knows the token: the policy is what denies then.
 
         Raises:
             TokenRefused: Vault does not accept `denied`, and there is no other.
@@ -72,18 +86,24 @@ class TokenSource(Protocol):
         """
         ...
 
+    def give_back(self, line: Line) -> None:
+        """Revoke what was logged in for, and nothing else, as well as it goes. Never raises.
+
+        Nobody may use the source after that.
+        """
+        ...
+
 
 def is_refused(token: str, line: Line) -> bool:
-    """Whether Vault certainly does not accept `token`, whatever it is to be used for.
+    """Whether the node that is asked does not know `token`, whatever it is to be used for.
 
-    A token that must not look itself up is denied this, too, but in the words of a policy
-    (OpenBao and Vault alike: vault/request_handling.go puts the two into different errors).
+    A token that must not look itself up is denied this, too, but in the words of a policy.
     """
     try:
         answer = line.ask(_LOOK_UP, token)
     except StoreError:
         return False
-    return _refuses(answer)
+    return is_token_unknown(answer)
 
 
 def look_up(token: str, line: Line) -> Standing:
@@ -93,8 +113,11 @@ def look_up(token: str, line: Line) -> Standing:
         TokenRefused: it does not accept it.
         StoreError: it does not say.
     """
-    answer = line.ask(_LOOK_UP if token else replace(_LOOK_UP, welcome=frozenset()), token)
-    if _refuses(answer):
+    call = _LOOK_UP if token else replace(_LOOK_UP, welcome=frozenset())
+    answer = line.ask(call, token)
+    while is_token_unknown(answer) and line.settle():
+        answer = line.ask(call, token)
+    if is_token_unknown(answer):
         raise TokenRefused
     if answer.status == HTTPStatus.FORBIDDEN:
         raise StoreForbidden(f"{StoreForbidden().message}: {_LOOK_UP}")
@@ -109,6 +132,7 @@ def look_up(token: str, line: Line) -> Standing:
         ttl=_number(data, "ttl"),
         # A periodic token gets its period with each renewal.
         creation_ttl=_number(data, "period") or _number(data, "creation_ttl"),
+        uses=int(_number(data, "num_uses")),
     )
 
 
@@ -125,11 +149,18 @@ def renew(lease: Lease, line: Line, now: float) -> Lease:
     return lease_now
 
 
-def _refuses(answer: Answer) -> bool:
-    """Tell a token that is not accepted from one whose policy denies the look-up."""
-    if answer.status != HTTPStatus.FORBIDDEN or answer.errors is None:
-        return False
-    return not answer.says("1 error occurred") or answer.says("invalid token")
+def not_settled() -> StoreNotReady:
+    """Say that a node does not know a token which Vault has issued."""
+    return StoreNotReady(
+        "a node of Vault does not know rotator's token yet",
+        hint="it lags behind the others: look at its log; nothing is lost, try again in a minute",
+    )
+
+
+def revoke(lease: Lease, line: Line) -> None:
+    """Revoke a token, if Vault lets it: asked once, and nothing is made of the answer."""
+    if not lease.is_batch:
+        line.send(_REVOKE, lease.token)
 
 
 def _instant(value: object) -> datetime | None:

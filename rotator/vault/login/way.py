@@ -10,6 +10,7 @@ from urllib.parse import quote
 from rotator.errors import LoginFailed, MountUnusable, StoreUnavailable
 from rotator.vault.call import Call
 from rotator.vault.endpoint import Line
+from rotator.vault.headers import checked_index
 from rotator.vault.login.lease import Lease, granted
 from rotator.vault.transport import Answer
 
@@ -85,7 +86,7 @@ class Way(ABC):
                 f"Vault wants a second factor: {call}",
                 hint="log in through an auth method without multi-factor authentication",
             )
-        lease = granted(auth or {}, now)
+        lease = granted(auth or {}, now, checked_index(answer.index))
         if lease is None:
             raise StoreUnavailable(f"Vault does not say what it granted: {call}")
         return lease

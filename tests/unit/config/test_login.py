@@ -10,7 +10,11 @@ from tests.unit.config.file import SMS, VAULT, Read, Refuse
 @pytest.mark.parametrize(
     ("text", "reasons"),
     [
-        ('method = "approle"', ["role_id_file: is required", "secret_id_file: is required"]),
+        ('method = "approle"', ["role_id_file: is required"]),
+        (
+            'method = "approle"\nrole_id_file = "r"\nwrapped = true',
+            ["wrapped: is true, and there is no secret_id_file"],
+        ),
         ('method = "kubernetes"', ["role: is required by method 'kubernetes'"]),
         ('method = "jwt"', ["jwt_file: is required by method 'jwt'"]),
         ('method = "userpass"', ["username: is required", "password_file: is required"]),

@@ -30,6 +30,7 @@ def test_defaults_are_those_of_the_design(read: Read) -> None:
             "mount": "secret",
             "pending_prefix": "rotator/pending",
             "timeout": "10s",
+            "patience": "1m",
             "auth": {"method": "token"},
         },
         "ledger": {"url": "sqlite:////var/lib/rotator/ledger.db", "auto_upgrade": True},
