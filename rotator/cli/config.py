@@ -17,8 +17,9 @@ def check(context: typer.Context) -> None:
     settings = Session.of(context).configured()
     for finding in findings(settings.hooks):
         if finding.problem:
-            output.say(f"warning: hook {finding.hook.name}: {finding.problem}")
-            output.say(f"hint: {finding.hint}")
+            warning = f"warning: hook {finding.hook.name}: {finding.problem}"
+            output.say(warning, level="warning")
+            output.say(f"hint: {finding.hint}", level="warning")
     count = len(settings.accounts)
     output.write(f"ok: {count} account{'' if count == 1 else 's'}")
 
