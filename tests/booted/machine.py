@@ -60,7 +60,8 @@ class Machine:
                 # Whatever ends the tests ends it, too.
                 *("setpriv", "--pdeathsig", "KILL"),
                 *("systemd-nspawn", "--quiet", "--boot", f"--machine={self._name}"),
-                *(f"--directory={_base()}", "--volatile=overlay", f"--bind-ro={ROOT}:{CHECKOUT}"),
+                *(f"--directory={_base()}", "--volatile=overlay"),
+                *(f"--bind-ro={path}:{CHECKOUT}/{path.name}" for path in _checked_in()),
                 *("--private-network", "--register=no", "--keep-unit", "--settings=no"),
                 *("--console=pipe", "--link-journal=no", "--resolv-conf=off", "--timezone=off"),
             ],
@@ -190,6 +191,12 @@ def _entering(leader: int) -> list[str]:
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     clean = ["env", "-i", f"PATH={path}", "HOME=/root", "LANG=C.UTF-8", "SYSTEMD_PAGER="]
     return ["nsenter", "--target", str(leader), "--all", *clean]
+
+
+def _checked_in() -> list[Path]:
+    """List what there is of the project, without what was built or installed beside it."""
+    ignored = {"build", "dist", "htmlcov"}
+    return [path for path in ROOT.iterdir() if path.name[0] != "." and path.name not in ignored]
 
 
 def _base() -> Path:

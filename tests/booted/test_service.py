@@ -5,7 +5,8 @@ import pytest
 from tests.acceptance.service import until
 from tests.booted.host import BRISK, UNIT, Host
 
-pytestmark = pytest.mark.slow
+#: The first test to boot a machine downloads what it is made of.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 #: The timer's unit of the only account.
 TIMED = "rotator-rotate-now@account-1.service"
 
@@ -152,7 +153,7 @@ def test_a_reload_finds_credentials_that_nothing_names(ready: Host) -> None:
     """Systemd shows them to the service alone; what is looked at first does not need them."""
     path = ready.machine.path("/etc/rotator/config.toml")
     named = path.read_text()
-    found = "".join(line for line in named.splitlines(True) if "token_file" not in line)
+    found = "".join(line for line in named.splitlines(keepends=True) if "token_file" not in line)
     path.write_text(found)
     start(ready)
     ready.machine.run(f"systemctl reload {UNIT}")
