@@ -9,12 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
-from rotator import record
+from rotator import identity, record
 from rotator.errors import CredentialRefused, Refused, StoreError
 from rotator.journal import Journal
 from rotator.means import Means
 from rotator.model import Account, Credential, Note, Rotation, Secret, SecretValue, Step
 from rotator.ports import Draft, Lease, Memory, StoredCurrent, StoredPending
+from rotator.reports import refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,8 @@ class Adoption:
             CredentialRefused: Vonage does not accept the value.
             RotatorError: something failed; adopt it again.
         """
+        if refusal := identity.refusal(self.account, self._memory, self._journal):
+            raise refused(refusal)
         if self._base.entry.api_key not in (None, self.account.api_key):
             raise Refused(
                 f"the Vault entry {self.account.vault_path} belongs to api key "
