@@ -4,6 +4,7 @@ import pytest
 
 from tests.acceptance.service import until
 from tests.booted.host import BRISK, UNIT, Host
+from tests.booted.pages import OPERATIONS, other
 
 #: The first test to boot a machine downloads what it is made of.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -150,18 +151,27 @@ def test_a_reload_takes_over_what_is_good_and_fails_otherwise(ready: Host) -> No
 
 
 def test_a_reload_finds_credentials_that_nothing_names(ready: Host) -> None:
-    """Systemd shows them to the service alone; what is looked at first does not need them."""
+    """Systemd shows them to the service alone; what looks first takes them for being there."""
+    proof = {"role_id": "rotator-role", "secret_id": "Secret0IdOfTheService"}
+    ready.world.vault.allow_login("approle", proof)
+    drop_in = other(OPERATIONS, "Credentials under systemd", "ini")[0]
+    slack = "LoadCredential=slack-url:/etc/rotator/slack-url\n"
+    ready.drop_in(f"{drop_in}{slack}", name="credentials")
+    ready.configure('[[hooks]]\non = ["drift"]\nurl_file = "$CREDENTIALS_DIRECTORY/slack-url"\n')
+    ready.machine.write("/etc/rotator/slack-url", "https://hooks.example.com/x")
+    ready.machine.run("chmod 0600 /etc/rotator/slack-url")
+    for name, value in proof.items():
+        ready.machine.write(f"/etc/rotator/vault-{name.replace('_', '-')}", value)
     path = ready.machine.path("/etc/rotator/config.toml")
-    named = path.read_text()
-    found = "".join(line for line in named.splitlines(keepends=True) if "token_file" not in line)
-    path.write_text(found)
+    lines = [line for line in path.read_text().splitlines() if "token_file" not in line]
+    path.write_text("\n".join(lines).replace('method = "token"', 'method = "approle"'))
     start(ready)
     ready.machine.run(f"systemctl reload {UNIT}")
     ready.until_logged('"reloaded"')
     ready.until_rotated()
 
-    assert "token_file" in named
     assert ready.shows("ActiveState") == "active"
+    assert "warning: hook" not in ready.machine.journal()
 
 
 def test_bad_configuration_at_start_is_no_loop(ready: Host) -> None:
