@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from tests.harness.commands import ROOT
@@ -26,7 +27,7 @@ from tests.harness.commands import ROOT
 _PACKAGES = "systemd,systemd-sysv,dbus,libnss-systemd,python3,python3-venv,procps,sudo"
 _SUITE = "bookworm"
 _LOCKS = [ROOT / "requirements.lock", ROOT / "requirements-build.lock"]
-_PROGRAMS = ("systemd-nspawn", "debootstrap", "nsenter", "setpriv")
+_PROGRAMS = ("systemd-nspawn", "debootstrap", "nsenter", "setpriv", "unshare")
 #: Where the machine has the checkout, to be read only.
 CHECKOUT = "/usr/src/rotator"
 #: How long a boot, a command or an end may take on a busy machine, in seconds.
@@ -35,6 +36,7 @@ _SITE_PACKAGES = "opt/rotator/lib/python3.11/site-packages"
 _CLONE_NEWNET = 0x40000000
 
 
+@cache
 def why_not() -> str | None:
     """Return why no machine can be booted here; None where one can."""
     missing = [name for name in _PROGRAMS if shutil.which(name) is None]
@@ -44,6 +46,11 @@ def why_not() -> str | None:
         return f"needs {', '.join(missing)} on PATH"
     if os.geteuid() != 0:
         return "needs root, to boot a container"
+    unsharing = ("unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "true")
+    if subprocess.run(unsharing, capture_output=True, check=False).returncode:
+        return "needs namespaces of its own, which root may not make here"
+    if not all(os.access(group.parent, os.W_OK) for group in _groups("x")):
+        return "needs control groups of its own, which root may not make here"
     return None
 
 
@@ -110,6 +117,7 @@ class Machine:
             done = self.run(command, check=False)
             if done.returncode == 0:
                 return
+            assert self._process.poll() is None, "the machine has ended"
             assert time.monotonic() < deadline, (command, done.stdout, done.stderr)
             time.sleep(0.1)
 
@@ -162,19 +170,24 @@ exec "$@"
 
 
 def _control_groups(name: str) -> list[Path]:
-    """Make a control group in each hierarchy that systemd uses, below that of this process."""
+    """Make a control group in each hierarchy that systemd uses."""
+    groups = _groups(name)
+    for group in groups:
+        group.mkdir()
+    return groups
+
+
+def _groups(name: str) -> list[Path]:
+    """Name a control group in each hierarchy that systemd uses, below that of this process."""
     root = Path("/sys/fs/cgroup")
     unified = root / "unified" if (root / "unified").is_dir() else root
     mounts = {"0": unified, "name=systemd": root / "systemd"}
     lines = [each.split(":", 2) for each in Path("/proc/self/cgroup").read_text().splitlines()]
-    groups = [
+    return [
         mounts[key] / path.lstrip("/") / name
         for number, names, path in lines
         if (key := names or number) in mounts
     ]
-    for group in groups:
-        group.mkdir()
-    return groups
 
 
 def _remove(group: Path) -> None:
