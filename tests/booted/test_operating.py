@@ -76,6 +76,24 @@ def test_a_group_may_look(ready: Host) -> None:
     assert "hint: " in done.stderr
 
 
+def test_a_group_may_read_the_record(ready: Host) -> None:
+    """Of a user that stays: what needs no credential, and nothing that writes."""
+    start(ready)
+    ready.until_rotated()
+    type_in(ready, *shell(OPERATIONS, "Other people than root"))
+    ready.machine.run("useradd -G rotator alice")
+
+    def alice(command: str) -> int:
+        return ready.machine.run(f"runuser -u alice -- rotator {command}", check=False).returncode
+
+    reading = ["status", "history", "report --offline --format json", "ledger verify --offline"]
+    assert [alice(each) for each in reading] == [0, 0, 0, 0]
+    assert alice('hold account-1 --reason "of mine"') == 2
+    assert alice("rotate-now account-1") in (1, 2)
+    ready.machine.run("rotator rotate-now account-1")
+    assert ready.shows("ActiveState") == "active"
+
+
 def test_files_under_a_closed_umask_are_found_by_doctor(ready: Host) -> None:
     """Where the service cannot read its configuration, or not even its program."""
     ready.machine.run("chmod 0640 /etc/rotator/config.toml; chmod 0750 /opt/rotator")
