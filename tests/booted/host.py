@@ -51,7 +51,7 @@ class Host:
     def configure(self, more: str = "", *, daemon: str = 'listen = ""', **policy: str) -> None:
         """Write the configuration; it polls every second."""
         policy = {"grace": "0s", "jitter": "0s", **policy}
-        text = self.world.config(LEDGER, "$CREDENTIALS_DIRECTORY/vault-token", **policy)
+        text = self.world.config(LEDGER, "$CREDENTIALS_DIRECTORY/vault-token", **policy)  # type: ignore[arg-type]
         text = text.replace('listen = ""', f'poll = "1s"\n{daemon}')
         self.machine.write("/etc/rotator/config.toml", f"{text}\n{more}")
 

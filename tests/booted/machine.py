@@ -134,7 +134,7 @@ class Machine:
         shown = f"-o {fields}" if fields else "-o cat"
         return self.told(f"journalctl --sync; journalctl -q --no-pager -u {unit} {shown}")
 
-    def within(self, work: Callable[[], None]) -> None:
+    def within(self, work: Callable[[], object]) -> None:
         """Call `work` in the machine's network: what it listens at is reached from there alone."""
         # The network is the thread's, and that of the threads that it starts.
         with ThreadPoolExecutor(max_workers=1) as threads:

@@ -59,9 +59,12 @@ def test_killed_at_a_request_it_goes_on_by_itself(ready: Host, number: int) -> N
 def test_the_timer_s_unit_killed_at_each_request_goes_on(ready: Host) -> None:
     """The same by the unit that rotates once: started again, it ends that one and rotates."""
     ready.drop_in(f"[Unit]\nStartLimitBurst=1000\n{BRISK}", unit=TIMED)
+
+    def kill() -> object:
+        return ready.machine.run(f"systemctl kill -s KILL {TIMED}")
+
     for runs, number in enumerate(range(2, 40, 3), 1):
-        kill = f"systemctl kill -s KILL {TIMED}"
-        met = ready.at_request(number, lambda kill=kill: ready.machine.run(kill))
+        met = ready.at_request(number, kill)
         ready.machine.run(f"systemctl start {TIMED}", check=False)
         ready.machine.until(f"systemctl is-active {TIMED} | grep -q '^inactive'")
         ready.until_rotated(runs)
