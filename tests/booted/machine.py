@@ -64,8 +64,8 @@ class Machine:
         self._process = subprocess.Popen(
             [
                 *("sh", "-c", _INTO_GROUPS, "sh", str(len(self._groups)), *map(str, self._groups)),
-                # Whatever ends the tests ends it, too.
-                *("setpriv", "--pdeathsig", "KILL"),
+                # Whatever ends the tests has it halt; killed, it would leave the machine running.
+                *("setpriv", "--pdeathsig", "TERM"),
                 *("systemd-nspawn", "--quiet", "--boot", f"--machine={self._name}"),
                 *(f"--directory={_base()}", "--volatile=overlay"),
                 *(f"--bind-ro={path}:{CHECKOUT}/{path.name}" for path in _checked_in()),
