@@ -21,7 +21,8 @@ _FILES = {
 _ENVIRONMENT = {
     "ROTATOR_CONFIG": f"the configuration, instead of {DEFAULT_CONFIG}",
     "ROTATOR_TABLE__KEY": "a scalar of the configuration: ROTATOR_LEDGER__URL for ledger.url",
-    "CREDENTIALS_DIRECTORY": "expanded in the paths of files that hold secrets",
+    "CREDENTIALS_DIRECTORY": "expanded in the paths of files that hold secrets; where it is not "
+    "set, the folder of the configuration stands for it",
     "VAULT_ADDR": "the address of Vault, where the configuration has none; in the same way "
     "VAULT_NAMESPACE, VAULT_CACERT and VAULT_TOKEN",
 }

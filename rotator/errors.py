@@ -6,6 +6,7 @@ operator what to do. Messages never hold a secret value or a response body.
     RotatorError
     ├── ConfigError              the configuration or the command line is wrong (exit 2)
     │   ├── UnknownAccount
+    │   ├── AddressTaken         another process listens there, or the address is not there yet
     │   └── LedgerUnusable       the file is no ledger, is read-only, or of a newer version
     ├── Refused                  an operator must decide (exit 3)
     ├── Busy                     another process works on it (exit 75)
@@ -79,6 +80,12 @@ class UnknownAccount(ConfigError):
     """no account of that name is configured."""
 
     code = "unknown-account"
+
+
+class AddressTaken(ConfigError):
+    """it is not possible to listen there now."""
+
+    code = "address-taken"
 
 
 class LedgerUnusable(ConfigError):

@@ -50,7 +50,7 @@ def configure(
     `environ` is where systemd says which stream its journal reads.
     """
     stream = stream or sys.stderr
-    number = logging.getLevelNamesMapping()[level.upper()]
+    number = _number_of(level)
     structlog.configure(
         processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -60,7 +60,7 @@ def configure(
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         Formatter(
-            is_journal=_is_journal(stream, environ),
+            is_journal=is_journal(stream, environ),
             foreign_pre_chain=_shared(),
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -93,6 +93,15 @@ class Formatter(structlog.stdlib.ProcessorFormatter):
         return "\n".join(f"{prefix}{line}" for line in text.splitlines())
 
 
+def priority_of(level: str) -> str:
+    """Return what a line of a level of that name begins with in the journal."""
+    return _priority(_number_of(level))
+
+
+def _number_of(level: str) -> int:
+    return logging.getLevelNamesMapping()[level.upper()]
+
+
 def _priority(level: int) -> str:
     """Give what a line of this level begins with in the journal."""
     for least, priority in ((50, 2), (40, 3), (30, 4), (20, 6)):
@@ -101,7 +110,7 @@ def _priority(level: int) -> str:
     return "<7>"
 
 
-def _is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Whether `stream` goes to the journal: systemd names its device and inode."""
     try:
         status = os.fstat(stream.fileno())

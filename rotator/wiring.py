@@ -368,13 +368,18 @@ class Wiring:
         from rotator.hooks import Courier  # noqa: PLC0415  # see above
         from rotator.hooks.call import Caller  # noqa: PLC0415  # see above
 
+        file = sqlite_path(self.settings.ledger.read_url())
         return Courier(
             hooks=self.settings.hooks,
             accounts=self.accounts,
             mount=self.settings.vault.mount,
             # Not before it is needed: a dry run makes no ledger.
             outbox=lambda: self.deliveries,
-            caller=Caller(environ=self._environ, should_stop=self._should_stop),
+            caller=Caller(
+                environ=self._environ,
+                should_stop=self._should_stop,
+                ledger_file=Path(file) if file else None,
+            ),
             now=lambda: datetime.now(UTC),
         )
 

@@ -1,13 +1,17 @@
 """`config check` and `config show`: what is configured."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rotator.cli import output
 from rotator.cli.session import Session
+
+if TYPE_CHECKING:
+    from rotator.notice import Hook
 
 
 def check(context: typer.Context) -> None:
@@ -16,11 +20,21 @@ def check(context: typer.Context) -> None:
 
     settings = Session.of(context).configured()
     for finding in findings(settings.hooks):
-        if finding.problem:
-            output.say(f"warning: hook {finding.hook.name}: {finding.problem}")
-            output.say(f"hint: {finding.hint}")
+        if finding.problem and not _is_hidden(finding.hook):
+            warning = f"warning: hook {finding.hook.name}: {finding.problem}"
+            output.say(warning, level="warning")
+            output.say(f"hint: {finding.hint}", level="warning")
     count = len(settings.accounts)
     output.write(f"ok: {count} account{'' if count == 1 else 's'}")
+
+
+def _is_hidden(hook: "Hook") -> bool:
+    """Whether a hook's files are where this process may not look at all.
+
+    systemd shows a unit's credentials to the service alone, and not to what reloads it.
+    """
+    files = [path for path in (hook.url_file, hook.secret_file) if path]
+    return any(not os.access(path.parent, os.X_OK) for path in files)
 
 
 def show(

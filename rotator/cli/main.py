@@ -4,7 +4,7 @@ import gc
 import sys
 from typing import NoReturn
 
-from rotator.cli import boundary, output, stop
+from rotator.cli import boundary, core_dump, output, stop
 
 #: How many objects are made before Python looks for garbage. At its own 700, a tenth of each start
 #: went into looking through what imports had made, which stays.
@@ -22,6 +22,7 @@ def rotate_now() -> NoReturn:
 
 
 def _run(program: str, arguments: list[str]) -> int:
+    core_dump.forbid()
     gc.set_threshold(_UNTIL_COLLECTED)
     output.prepare()
     stop.install()

@@ -67,17 +67,26 @@ def flush() -> None:
         sys.stdout.flush()
 
 
-def say(text: str) -> None:
-    """Tell people something that is no result, on standard error."""
-    sys.stderr.write(f"{printable(text)}\n")
+def say(text: str, *, level: str = "info") -> None:
+    """Tell people something that is no result, on standard error; `level` is for the journal."""
+    sys.stderr.write(f"{_priority(level)}{printable(text)}\n")
     sys.stderr.flush()
+
+
+def _priority(level: str) -> str:
+    """Return what a line of that level begins with: nothing, unless the journal reads it."""
+    if "JOURNAL_STREAM" not in os.environ:
+        return ""
+    from rotator import logs  # noqa: PLC0415  # takes a tenth of a second
+
+    return logs.priority_of(level) if logs.is_journal(sys.stderr, os.environ) else ""
 
 
 def complain(message: str, hint: str | None, *, about: str = "") -> None:
     """Say what is wrong and what can be done about it."""
-    say(f"error: {about}{': ' if about else ''}{message}")
+    say(f"error: {about}{': ' if about else ''}{message}", level="error")
     if hint:
-        say(f"hint: {hint}")
+        say(f"hint: {hint}", level="error")
 
 
 def give_up() -> None:

@@ -87,7 +87,8 @@ def _name_the_rest(wiring: "Wiring", names: list[str]) -> None:
         for secret_id in sorted(set(record.listed_ids) - {record.current_id}):
             output.say(
                 f"warning: {record.name}: secret {secret_id} still works and may have leaked, "
-                f"too; `rotator secrets delete {record.name} {secret_id}` if nothing needs it"
+                f"too; `rotator secrets delete {record.name} {secret_id}` if nothing needs it",
+                level="warning",
             )
 
 

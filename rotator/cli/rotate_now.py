@@ -111,7 +111,8 @@ def _rotate(
 ) -> int:
     if request.reason == "compromised":
         for name in _gated(settings, accounts):
-            output.say(f"warning: {name}: no gate is asked before the old secret is deleted")
+            warning = f"warning: {name}: no gate is asked before the old secret is deleted"
+            output.say(warning, level="warning")
     with session.wiring(settings) as wiring:
         return passes.carry_out(session, wiring, accounts, request, wait=wait, as_json=as_json)
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -121,11 +122,24 @@ def _find_credentials(vault: dict[str, Any], environ: Mapping[str, str]) -> Orig
     found = {
         key: f"${CREDENTIALS}/{name}"
         for key, name in known.items()
-        if key not in auth and Path(folder, name).is_file()
+        if key not in auth and _may_be_there(Path(folder, name))
     }
     if found:
         vault["auth"] = auth | found
     return {f"vault.auth.{key}": CREDENTIALS for key in found}
+
+
+def _may_be_there(path: Path) -> bool:
+    """Whether a file is there, or in a folder that this process may not look into.
+
+    systemd shows a unit's credentials to the service alone, and not to what reloads it.
+    """
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 def _is_stray(name: str, known: Mapping[str, Any]) -> bool:

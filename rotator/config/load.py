@@ -8,7 +8,7 @@ from typing import Any
 
 from rotator.config import environment
 from rotator.config.document import Document
-from rotator.config.path import Surroundings
+from rotator.config.path import CREDENTIALS, Surroundings
 from rotator.config.problem import failure
 from rotator.config.settings import Settings
 from rotator.errors import ConfigError
@@ -23,8 +23,11 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
         ConfigError: the file cannot be read, or is not usable; the message has every reason.
     """
     tables = _read(path)
+    base = path.absolute().parent
+    # Outside a unit, credentials are where the unit gets them from.
+    environ = {**environ, CREDENTIALS: environ.get(CREDENTIALS) or str(base)}
     origins, problems = environment.apply(tables, environ)
-    surroundings = Surroundings(base=path.absolute().parent, environ=environ)
+    surroundings = Surroundings(base=base, environ=environ)
     document = Document(tables, surroundings, origins)
     settings = document.settings()
     problems = [*document.problems, *problems]
@@ -42,6 +45,8 @@ def _read(path: Path) -> dict[str, Any]:
         hint = "name the configuration by `rotator --config PATH` or $ROTATOR_CONFIG"
     except IsADirectoryError:
         what, hint = "is a directory", "name the file in it"
+    except PermissionError:
+        what, hint = "cannot be read: permission denied", f"let this user read it: chmod a+r {path}"
     except OSError as error:
         what = f"cannot be read: {(error.strerror or 'no reason given').lower()}"
     except UnicodeDecodeError as error:

@@ -9,7 +9,8 @@ from pydantic import ValidationInfo
 
 from rotator.config.problem import Unfit
 
-#: Where systemd puts the credentials of a unit.
+#: Where systemd puts the credentials of a unit; outside a unit, `load` puts the configuration's
+#: folder in its place, where the unit's credentials come from.
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 #: Also matches a bare `$`, as a variable without a name.
 _VARIABLE = re.compile(r"\$(?:\{(\w*)\}|(\w*))")
@@ -46,14 +47,8 @@ class Surroundings:
     def _value(self, name: str) -> str:
         value = self.environ.get(name)
         if not value:
-            raise Unfit(f"needs ${name}, which is not set", hint=_HOW_TO_SET[name])
+            raise Unfit(f"needs ${name}, which is not set", hint="write the path out")
         return value
-
-
-_HOW_TO_SET = {
-    CREDENTIALS: "systemd sets it for a unit with LoadCredential; outside one, name the file",
-    "HOME": "write the path out",
-}
 
 
 def around(info: ValidationInfo) -> Surroundings:

@@ -27,7 +27,7 @@ from rotator.daemon.notices import Notices
 from rotator.daemon.notify import Notifier
 from rotator.daemon.poll import Poll
 from rotator.daemon.post import Post
-from rotator.errors import ConfigError, LedgerUnusable, RotatorError
+from rotator.errors import AddressTaken, ConfigError, LedgerUnusable, RotatorError
 from rotator.wiring import Wiring
 
 _log = structlog.get_logger(__name__)
@@ -36,6 +36,10 @@ _log = structlog.get_logger(__name__)
 PATIENCE = 10.0
 #: And how long at most, whatever the timeouts: well inside the unit's `TimeoutStopSec`.
 LONGEST_PATIENCE = 60.0
+
+
+#: What is away where the page has no address.
+_PAGE = "page"
 
 
 class Daemon:
@@ -85,12 +89,12 @@ class Daemon:
 
         Raises:
             LedgerUnusable: the ledger is there, but cannot be the ledger of this version.
-            ConfigError: it cannot listen where it is told to.
+            ConfigError: it may not listen where it is told to.
         """
         # What it says of jobs that are late or fail is said better here.
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
         self._open_ledger()
-        self._front.show(self._wiring)
+        self._show_again()
         self._schedule()
         self._scheduler.start()
         _log.info("started", accounts=len(self._wiring.accounts))
@@ -118,6 +122,15 @@ class Daemon:
             raise
         except RotatorError as error:
             self._health.failed(error)
+
+    def _show_again(self) -> None:
+        """Serve the page; where its address is taken, rotations do not wait for it."""
+        try:
+            self._front.show(self._wiring)
+        except AddressTaken as error:
+            self._health.lost(_PAGE, error.code, error.message)
+        else:
+            self._health.answered(_PAGE)
 
     def _schedule(self) -> None:
         """Have the jobs run now, and again and again. Nothing is dropped for being late."""
@@ -219,7 +232,7 @@ class Daemon:
         self._notifier.reloading()
         try:
             wiring = self._built()
-            self._front.show(wiring)
+            self._show(wiring)
         except ConfigError as error:
             _log.error(
                 "configuration refused", reason=error.message, hint=error.hint
@@ -231,6 +244,21 @@ class Daemon:
             self._schedule()
             _log.info("reloaded", accounts=len(wiring.accounts))
         self._notifier.ready()
+
+    def _show(self, wiring: Wiring) -> None:
+        """Serve the page of another configuration.
+
+        Raises:
+            ConfigError: it is not possible to listen there, and it is not waited for already.
+        """
+        with self._polling:
+            try:
+                self._front.show(wiring)
+            except AddressTaken:
+                if _PAGE not in self._health.away:
+                    raise
+            else:
+                self._health.answered(_PAGE)
 
     def _replace(self, wiring: Wiring) -> None:
         """Go on with another wiring; passes that run keep the one they have."""
@@ -298,6 +326,8 @@ class Daemon:
             raise
         self._health.answered("ledger")
         self._beat()
+        if _PAGE in self._health.away:
+            self._show_again()
         self._poll.begin(due)
         self._post.begin(self._wiring)
         self._close_retired()

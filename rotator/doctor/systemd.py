@@ -1,14 +1,20 @@
 """The unit of the daemon, where this machine has systemd."""
 
+import re
 import shutil
+import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from rotator.doctor.check import Check, bad, doubtful, fine
 from rotator.wiring import Wiring
 
 UNIT = "rotator.service"
-_PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState"
+_PROPERTIES = (
+    "LoadState,ActiveState,SubState,UnitFileState,"
+    "DynamicUser,SupplementaryGroups,Environment,ExecStart"
+)
 _SECONDS = 5.0
 
 
@@ -18,6 +24,7 @@ def checks(_wiring: Wiring) -> Iterator[Check]:
     if found is None:
         yield fine("systemd", UNIT, "no systemd answers here")
         return
+    yield from _readable(found)
     state = f"{found.get('ActiveState', '?')} ({found.get('SubState', '?')})"
     enabled = found.get("UnitFileState") or "not enabled"
     if found.get("LoadState") == "not-found":
@@ -29,6 +36,33 @@ def checks(_wiring: Wiring) -> Iterator[Check]:
         yield fine("systemd", UNIT, f"{state}, {enabled}")
     else:
         yield doubtful("systemd", UNIT, f"{state}, {enabled}", f"systemctl enable --now {UNIT}")
+
+
+def _readable(found: Mapping[str, str]) -> Iterator[Check]:
+    """See that the unit's user, who owns none of it, may read program and configuration."""
+    if found.get("DynamicUser") != "yes" or found.get("SupplementaryGroups"):
+        return
+    programs = re.findall(r"path=(/[^ ;]+)", found.get("ExecStart", ""))
+    files = re.findall(r"\bROTATOR_CONFIG=(\S+)", found.get("Environment", ""))
+    for path in map(Path, (*programs, *files)):
+        closed = next((each for each in (*reversed(path.parents), path) if _is_closed(each)), None)
+        if closed:
+            # Not all of it beside a configuration, where the credentials are.
+            chmod = "chmod -R" if str(path) in programs else "chmod"
+            finding = f"{closed} is closed to the service's user"
+            yield bad("service", str(path), finding, f"{chmod} a+rX {closed}")
+        elif path.exists():
+            yield fine("service", str(path), "open to the service's user")
+
+
+def _is_closed(path: Path) -> bool:
+    """Whether a file may not be read, or a folder not be entered, by just anybody."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    needed = stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH
+    return not mode & needed
 
 
 def shown() -> dict[str, str] | None:

@@ -24,6 +24,8 @@ class Caller:
     environ: Mapping[str, str]
     #: Asked while a hook runs: whether this process is to end, and the call with it.
     should_stop: Callable[[], bool] = lambda: False
+    #: Of the ledger: its owner is whom the daemon runs as. None for a server's.
+    ledger_file: Path | None = None
 
     def call(self, hook: Hook, message: Message, *, at: datetime) -> str | None:
         """Call `hook` with `message`, at the time `at`: None where it succeeded, else why not.
@@ -37,7 +39,11 @@ class Caller:
         if hook.command:
             environment = message.environment(self.environ)
             return command.run(
-                hook.command, environment, timeout=hook.timeout, should_stop=self.should_stop
+                hook.command,
+                environment,
+                timeout=hook.timeout,
+                should_stop=self.should_stop,
+                owner=command.Owner.of(self.ledger_file),
             )
         try:
             url, key = address(hook), signing_key(hook)

@@ -7,7 +7,9 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from rotator.errors import Stopping
 from rotator.hooks.hearsay import masked
@@ -25,18 +27,41 @@ _LAST_WORDS = 3.0
 _SHOWN = 200
 
 
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """A user of this machine, and its group."""
+
+    uid: int
+    gid: int
+
+    @classmethod
+    def of(cls, file: Path | None) -> "Owner | None":
+        """Return whom a command of root's runs as: the owner of `file`.
+
+        None where it runs as this process does: root owns the file, there is none, or this
+        process is not root's and has no choice.
+        """
+        if file is None or os.geteuid() != 0:
+            return None
+        with suppress(OSError):
+            found = file.stat()
+            return cls(uid=found.st_uid, gid=found.st_gid) if found.st_uid else None
+        return None
+
+
 def run(
     command: Sequence[str],
     environment: Mapping[str, str],
     *,
     timeout: timedelta,
     should_stop: Callable[[], bool] = lambda: False,
+    owner: Owner | None = None,
 ) -> str | None:
     """Run a command to its end: None where it exits with 0, else why it did not.
 
     It has no input, its output goes nowhere, and of its standard error the first line is kept.
     Once its time is up, its whole process group is killed. Processes that it leaves behind when
-    it ends by itself are its own affair.
+    it ends by itself are its own affair. It runs as `owner`, where one is given.
 
     Raises:
         Stopping: `should_stop` said so. Its process group was told to end, and then killed.
@@ -51,6 +76,9 @@ def run(
             stderr=subprocess.PIPE,
             # A group of its own, so that it can be killed with all that it started.
             start_new_session=True,
+            user=owner.uid if owner else None,
+            group=owner.gid if owner else None,
+            extra_groups=[] if owner else None,
         )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "no reason"

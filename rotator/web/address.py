@@ -1,5 +1,6 @@
 """Where the page is served: listening there, and who may be meant by a request."""
 
+import errno
 import ipaddress
 import os
 import socket
@@ -8,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rotator.errors import ConfigError
+from rotator.errors import AddressTaken, ConfigError
 
 #: Connections that wait to be accepted.
 _BACKLOG = 128
@@ -37,14 +38,16 @@ class Address:
         """Listen.
 
         Raises:
-            ConfigError: somebody else does already, or this machine does not let us.
+            AddressTaken: another process does, or this machine does not have the address yet.
+            ConfigError: this machine does not let us.
         """
         try:
             listening = _at_path(self.path) if self.path else self._at_port()
             listening.listen(_BACKLOG)
         except OSError as error:
             reason = (error.strerror or "no reason given").lower()
-            raise ConfigError(
+            kind = AddressTaken if _passes(error) else ConfigError
+            raise kind(
                 f"daemon.listen: cannot listen at {self.text}: {reason}",
                 hint='choose another address, or "" to serve no page',
             ) from None
@@ -84,6 +87,12 @@ class Address:
             listening.close()
             raise
         return listening
+
+
+def _passes(error: OSError) -> bool:
+    """Whether what keeps us from listening may pass by itself."""
+    may_pass = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
+    return isinstance(error, socket.gaierror) or error.errno in may_pass
 
 
 def shown(listening: socket.socket) -> str:

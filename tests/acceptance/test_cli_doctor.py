@@ -1,5 +1,6 @@
 """`doctor`: what is well, and each thing that may be wrong, with its cure."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -302,6 +303,45 @@ def test_the_unit_is_found_in_its_state(
     (check,) = systemd.checks(cast("Wiring", None))
 
     assert check.verdict.value == verdict
+
+
+@pytest.mark.parametrize(
+    ("modes", "closed", "cure"),
+    [
+        ({}, None, ""),
+        ({"opt": 0o750, "opt/rotator": 0o750}, "opt", "chmod -R a+rX"),
+        ({"opt/rotator": 0o750}, "opt/rotator", "chmod -R a+rX"),
+        ({"etc/config.toml": 0o640}, "etc/config.toml", "chmod a+rX"),
+        ({"etc": 0o750}, "etc", "chmod a+rX"),
+    ],
+)
+def test_what_the_service_s_user_may_not_read_is_found(
+    modes: dict[str, int], closed: str | None, cure: str
+) -> None:
+    """Files that root made under a closed umask: the cure opens no credential."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for path in ("opt", "etc"):
+            (folder / path).mkdir(mode=0o755)
+        for path in ("opt/rotator", "etc/config.toml"):
+            (folder / path).touch(mode=0o755)
+        for path, mode in modes.items():
+            (folder / path).chmod(mode)
+        found = {
+            "DynamicUser": "yes",
+            "SupplementaryGroups": "",
+            "Environment": f"A=b ROTATOR_CONFIG={folder}/etc/config.toml",
+            "ExecStart": f"{{ path={folder}/opt/rotator ; argv[]={folder}/opt/rotator run }}",
+        }
+        checks = list(systemd._readable(found))
+        failed = [check for check in checks if check.verdict.value == "failed"]
+
+        expected = [f"{cure} {folder}/{closed}"] if closed else []
+        assert [check.cure for check in failed] == expected
+        assert len(checks) == 2
+        assert list(systemd._readable(found | {"DynamicUser": "no"})) == []
+        assert list(systemd._readable(found | {"SupplementaryGroups": "vonage"})) == []
 
 
 def test_systemd_is_asked_for_the_unit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -33,7 +33,12 @@ def run(arguments: list[str], folder: Path, text: str = "") -> subprocess.Comple
         [sys.executable, "-m", "rotator", *arguments],
         cwd=folder,
         input=text,
-        env={"ROTATOR_CONFIG": "config.toml", "PYTHONPATH": str(ROOT)},
+        # Where root's files are, and root's ledger.
+        env={
+            "ROTATOR_CONFIG": "config.toml",
+            "ROTATOR_LEDGER__URL": "sqlite:///ledger.db",
+            "PYTHONPATH": str(ROOT),
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -53,8 +58,8 @@ def test_commands_work_in_their_order(folder: Path) -> None:
     with World.build(accounts=0, subaccounts=0) as world:
         value = "Present0SecretOfThisOne"
         world.vonage.add_account("abcd1234", value)
-        (folder / "rotator.token").touch(mode=0o600)
-        (folder / "rotator.token").write_text(world.vault.token)
+        (folder / "vault-token").touch(mode=0o600)
+        (folder / "vault-token").write_text(world.vault.token)
         config = folder / "config.toml"
         text = config.read_text().replace("https://vault.example.com:8200", world.vault.url)
         config.write_text(f'[vonage]\napi_url = "{world.vonage.url}"\n{text}')

@@ -174,16 +174,32 @@ def test_a_reload_moves_to_another_address(build: Build, tmp_path: Path) -> None
     assert not path.exists()
 
 
-def test_an_address_that_is_taken_is_an_error_at_start(build: Build) -> None:
-    """A daemon that cannot listen ends at once and says what to do."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        run = build(daemon=f'listen = "127.0.0.1:{taken.getsockname()[1]}"', age=timedelta())
-        process = run.start()
+def test_rotations_do_not_wait_for_an_address_that_is_taken(build: Build) -> None:
+    """A daemon whose port another process has rotates all the same, and has it once it is free.
 
-        assert process.wait(60) == 2
+    Meanwhile a reload is about something else, and not refused for it.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        run = build(daemon=f'listen = "127.0.0.1:{taken.getsockname()[1]}"')
+        process = run.start()
+        until(run.are_done)
+        process.send_signal(signal.SIGHUP)
+        until(lambda: run.logged('"reloaded"'))
+        assert run.logged("address-taken") == 1
+        assert run.logged("address already in use") == 1
+    url = run.url()
+
+    assert get(f"{url}/readyz").status_code == 200
+    assert run.stop(process) == 0
+
+
+def test_an_address_that_may_not_be_had_is_an_error_at_start(build: Build) -> None:
+    """A daemon that may not listen there ends at once, and says what to do."""
+    run = build(daemon='listen = "unix:/proc/http.sock"', age=timedelta())
+
+    assert run.start().wait(60) == 2
     text = run.log.read_text()
-    assert "error: daemon.listen: cannot listen at 127.0.0.1:" in text
-    assert "address already in use" in text
+    assert "error: daemon.listen: cannot listen at unix:/proc/http.sock: " in text
     assert "hint: " in text
 
 

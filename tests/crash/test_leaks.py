@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -99,7 +100,8 @@ class Search:
         if self._process is None:
             return
         for pid in family(self._process.pid):
-            for name in ("cmdline", "environ"):
+            # A process that leaves no core dump shows its environment to root alone.
+            for name in ("cmdline", "environ") if os.geteuid() == 0 else ("cmdline",):
                 self.found[f"{name} of {pid}"] = Path(f"/proc/{pid}/{name}").read_bytes()
 
     def _look_into_vault(self, _phase: Phase, _exchange: Exchange) -> None:

@@ -3,6 +3,8 @@ import io
 import json
 import logging
 import os
+import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 import structlog
 
 from rotator import logs
+from rotator.cli import output
 from rotator.model import Credential, SecretValue
 
 VALUE = "Hunter2Hunter2"
@@ -230,6 +233,26 @@ def test_the_journal_is_told_how_grave_a_line_is(
     expected = ["<7>{", "<6>{", "<4>{", "<3>{", "<2>{"] if is_journal else 5 * ["{"]
     assert [line.partition("{")[0] + "{" for line in written] == expected
     assert not stream.getvalue()
+
+
+@pytest.mark.parametrize("is_journal", [True, False])
+def test_the_journal_is_told_how_grave_what_people_read_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_journal: bool
+) -> None:
+    """An error and its hint are errors there, and not just information."""
+    with (tmp_path / "journal").open("w+") as file:
+        status = os.fstat(file.fileno())
+        inode = status.st_ino if is_journal else status.st_ino + 1
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{inode}")
+        monkeypatch.setattr(sys, "stderr", file)
+        output.complain("it failed", "mend it")
+        output.say("warning: look", level="warning")
+        output.say("done")
+        file.seek(0)
+        written = file.read()
+
+    expected = "<3>error: it failed\n<3>hint: mend it\n<4>warning: look\n<6>done\n"
+    assert written == (expected if is_journal else re.sub("<.>", "", expected))
 
 
 def test_a_stream_without_a_file_is_no_journal(stream: io.StringIO) -> None:

@@ -1,6 +1,7 @@
 """The operations kit: its rules, dashboard, policies, units and image, held against the project."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -118,8 +119,9 @@ def test_the_image_is_pinned_and_runs_without_root() -> None:
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
 def test_the_units_are_well_formed(tmp_path: Path) -> None:
     """Systemd finds nothing to say about them."""
-    for name in ("rotator-ledger-verify.service", "rotator-ledger-verify.timer"):
-        text = (OPS / name).read_text()
+    for path in OPS.glob("rotator-*"):
+        name = path.name.replace("@", "@sms-gateway")
+        text = path.read_text()
         (tmp_path / name).write_text(text.replace("/opt/rotator/bin/rotator", "/bin/true"))
     done = subprocess.run(
         ["systemd-analyze", "verify", *map(str, sorted(tmp_path.iterdir()))],
@@ -131,18 +133,19 @@ def test_the_units_are_well_formed(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_check_of_the_ledger_leaves_its_verdict(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("status", "shown"), [("3", 3), ("0", 0), ("KILL", 255), ("", 255)])
+def test_the_check_of_the_ledger_leaves_its_verdict(
+    tmp_path: Path, status: str, shown: int
+) -> None:
     """The unit's command, run: the exit code as a metric, and no half-written file."""
     unit = (OPS / "rotator-ledger-verify.service").read_text().replace("\\\n", "")
-    [script] = re.findall(r"^ExecStart=/bin/sh -c '(.*)'$", unit, re.MULTILINE)
+    [script] = re.findall(r"^ExecStopPost=\+/bin/sh -c '(.*)'$", unit, re.MULTILINE)
     script = script.replace("%%", "%").replace("/var/lib/prometheus/node-exporter", str(tmp_path))
-    subprocess.run(
-        ["sh", "-c", script.replace("/opt/rotator/bin/rotator ledger verify", "(exit 3)")],
-        check=True,
-    )
+    subprocess.run(["sh", "-c", script], env={**os.environ, "EXIT_STATUS": status}, check=True)
     [file] = tmp_path.iterdir()
     code, at = file.read_text().splitlines()
 
     assert file.name == "rotator.prom"
-    assert code == "rotator_ledger_verify_exit_code 3"
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert code == f"rotator_ledger_verify_exit_code {shown}"
     assert int(at.split()[1]) > 1_700_000_000

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rotator.daemon.front import Heart
-from rotator.errors import ConfigError
+from rotator.errors import AddressTaken, ConfigError
 from rotator.web.address import Address, shown
 
 
@@ -55,11 +55,18 @@ def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path) -> None:
     address.listen().close()
     with address.listen() as listening:
         assert shown(listening) == address.text
-        with pytest.raises(ConfigError, match="address already in use"):
+        with pytest.raises(AddressTaken, match="address already in use"):
             address.listen()
     address.leave()
 
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["192.0.2.1:9470", "no-such-host.invalid:9470"])
+def test_an_address_of_a_network_that_is_not_up_may_come(text: str) -> None:
+    """Another address than this machine has now, and a name that is not known yet."""
+    with pytest.raises(AddressTaken, match="cannot listen at"):
+        Address(text=text).listen()
 
 
 def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:

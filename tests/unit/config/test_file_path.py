@@ -40,7 +40,6 @@ def test_file_is_expanded(read: Read, tmp_path: Path, text: str, path: str) -> N
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("$CREDENTIALS_DIRECTORY/x", "needs $CREDENTIALS_DIRECTORY, which is not set"),
         ("~/x", "needs $HOME, which is not set"),
         ("~root/x", "begins with another user's home"),
         ("$HOME/x", "holds $HOME: only $CREDENTIALS_DIRECTORY and ~ are expanded"),
@@ -54,6 +53,18 @@ def test_file_that_cannot_be_expanded_is_refused(refuse: Refuse, text: str, reas
     error = refuse(f'{VAULT}{SMS}[ledger]\nurl_file = "{text}"\n')
 
     assert f"ledger.url_file: {text!r} {reason}" in error.message
+
+
+@pytest.mark.parametrize("environ", [{}, {"CREDENTIALS_DIRECTORY": ""}])
+def test_outside_a_unit_credentials_are_beside_the_configuration(
+    read: Read, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    """An operator's command finds what the unit loads, with nothing set for it."""
+    (tmp_path / "vault-token").touch()
+    settings = read(f'{VAULT}{SMS}[ledger]\nurl_file = "$CREDENTIALS_DIRECTORY/x"\n', environ)
+
+    assert settings.ledger.url_file == tmp_path / "x"
+    assert settings.vault.auth.token_file == tmp_path / "vault-token"
 
 
 def test_relative_configuration_gives_absolute_paths(

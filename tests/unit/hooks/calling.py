@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from rotator.hooks.call import Caller
@@ -32,9 +33,10 @@ def call(
     message: Message = MESSAGE,
     environ: dict[str, str] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    ledger_file: Path | None = None,
     **hook: Any,  # noqa: ANN401  # of `Hook`
 ) -> object:
     """Call a hook once; give why it failed."""
     usual: dict[str, Any] = {"name": "h", "on": frozenset({Event.PUSHED}), "timeout": PATIENT}
-    caller = Caller(environ=environ or {}, should_stop=should_stop)
+    caller = Caller(environ=environ or {}, should_stop=should_stop, ledger_file=ledger_file)
     return caller.call(Hook(**(usual | hook)), message, at=NOW)

@@ -1,6 +1,7 @@
 """Hooks that are commands: what they are told, how they fail, and how they end."""
 
 import os
+import tempfile
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from rotator.errors import Stopping
+from rotator.hooks.command import Owner
 from rotator.hooks.message import Message
 from rotator.model import SecretValue
 from rotator.notice import Event, Notice
@@ -249,3 +251,52 @@ def test_an_odd_id_is_fit_for_an_environment(tmp_path: Path, script: Script) -> 
 
     assert reason is None
     assert (tmp_path / "told").read_text() == "a b c"
+
+
+# -- Whose process it is. ------------------------------------------------------------------
+
+#: Reads nothing but what everyone may, and writes where it is told to.
+IDENTITY = "id -u; id -g; id -G"
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs as someone else")
+
+
+def identity(command: str, file: Path | None) -> list[str]:
+    """Run a hook that names whom it runs as; `file` is the ledger's."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o777)
+        reason = call(command=("/bin/sh", "-c", f"({command}) > {folder}/told"), ledger_file=file)
+
+        assert reason is None
+        return (Path(folder) / "told").read_text().split()
+
+
+@needs_root
+def test_a_hook_of_root_runs_as_the_ledger_s_owner(tmp_path: Path) -> None:
+    """What root calls by hand has no more power than what the daemon calls."""
+    ledger = tmp_path / "ledger.db"
+    ledger.touch()
+    os.chown(ledger, 64001, 64002)
+
+    assert identity(IDENTITY, ledger) == ["64001", "64002", "64002"]
+
+
+@needs_root
+@pytest.mark.parametrize("there", [True, False])
+def test_a_hook_runs_as_rotator_does(tmp_path: Path, *, there: bool) -> None:
+    """A ledger of root's, one that is on a server, or none yet: nobody else is known."""
+    ledger = tmp_path / "ledger.db"
+    if there:
+        ledger.touch()
+
+    assert identity("id -u", ledger) == identity("id -u", None) == ["0"]
+
+
+def test_an_ordinary_user_s_hook_is_that_user_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose the ledger is changes nothing for one who may not become someone else."""
+    ledger = tmp_path / "ledger.db"
+    ledger.touch()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+    assert Owner.of(ledger) is None

@@ -1,0 +1,59 @@
+"""README from top to bottom on a machine of its own, to the service and beyond the grace."""
+
+import json
+
+import pytest
+
+from tests.acceptance.service import until
+from tests.booted.host import Host
+from tests.booted.machine import CHECKOUT
+from tests.booted.pages import README, blocks
+
+#: The first test to boot a machine downloads what it is made of.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+#: Of the account that README names.
+KEY, VALUE = "abcd1234", "Present0SecretOfThisOne"
+
+
+def walk(host: Host, title: str) -> None:
+    """Do what a section of README says: its commands typed, its configuration written."""
+    for language, text in blocks(README, title):
+        if language == "toml" and "[[accounts]]" in text:
+            servers = text.replace("https://vault.example.com:8200", host.world.vault.url)
+            vonage = f'[vonage]\napi_url = "{host.world.vonage.url}"\n'
+            host.machine.write("/etc/rotator/config.toml", f"{vonage}{servers}")
+        if language == "sh":
+            # The only commands that are not rotator's or the system's.
+            own = [line for line in text.splitlines() if "vault " not in line]
+            if len(own) < len(text.splitlines()):
+                host.machine.run(
+                    "umask 077; cat > /etc/rotator/vault-token", text=host.world.vault.token
+                )
+            # Each line for itself: a shell that reads commands would give them its own input.
+            joined = "\n".join(f"{line} || exit" for line in own)
+            host.machine.run(f"umask 027\n{joined}", text=VALUE, folder=CHECKOUT)
+
+
+def test_a_newcomer_comes_from_nothing_to_a_service(bare: Host) -> None:
+    """Step by step, under a closed umask: one ledger, no refusal, and the old secret is deleted.
+
+    Adapted are the addresses of the servers and who issues Vault's token, and nothing else.
+    """
+    bare.world.vonage.add_account(KEY, VALUE)
+    walk(bare, "From zero to a first rotation")
+    assert len(bare.world.vonage.secrets(KEY)) == 2
+    walk(bare, "Run it as a service")
+    bare.machine.run("systemctl stop rotator.service")
+    bare.end_graces()
+    bare.machine.run("systemctl start rotator.service")
+    until(lambda: len(bare.world.vonage.secrets(KEY)) == 1)
+    until(lambda: '"completed"' in bare.machine.told("rotator history sms-prod --json"))
+
+    [account] = json.loads(bare.machine.told("rotator status --refresh --json"))["accounts"]
+    assert (account["phase"], account["hold"]) == ("idle", None)
+    assert account["last_rotation"]["outcome"] == "completed"
+    bare.machine.run("rotator status --check && rotator ledger verify")
+    found = json.loads(bare.machine.told("rotator doctor --json"))
+    assert not [check for check in found if check["verdict"] == "failed"]
+    assert bare.machine.told("journalctl -q --no-pager -o cat -p err -u rotator.service") == ""
+    bare.machine.run("test -s /usr/local/share/man/man1/rotator.1")
