@@ -9,12 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
-from rotator import record
+from rotator import record, refusals
 from rotator.errors import CredentialRefused, Refused, StoreError
 from rotator.journal import Journal
 from rotator.means import Means
 from rotator.model import Account, Credential, Note, Rotation, Secret, SecretValue, Step
 from rotator.ports import Draft, Lease, Memory, StoredCurrent, StoredPending
+from rotator.reports import refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +52,8 @@ class Adoption:
             CredentialRefused: Vonage does not accept the value.
             RotatorError: something failed; adopt it again.
         """
-        if self._base.entry.api_key not in (None, self.account.api_key):
-            raise Refused(
-                f"the Vault entry {self.account.vault_path} belongs to api key "
-                f"{self._base.entry.api_key}, not {self.account.api_key}",
-                code="wrong-entry",
-                hint="correct `vault_path` or `api_key` of this account",
-            )
+        if self._base.entry.is_foreign:
+            raise refused(refusals.wrong_entry(self.account))
         secret = self._identify(self._listed)
         is_known = self._is_noted(secret.id)
         if not is_known:
@@ -137,14 +133,16 @@ class Adoption:
         raise _ambiguous(self.account, listed)
 
     def _require(self, possible: dict[str, Secret], secret_id: str, named: str | None) -> None:
+        # An id that is not listed is not repeated: a note or a person may give a value for one.
+        told = f"secret {named}" if named in possible else "a secret that Vonage does not list"
         if named and self.secret_id not in (None, named):
-            why = f"the value is that of secret {named}, not of {self.secret_id}"
+            why = f"the value is that of {told}, not of the one that --secret-id names"
         elif secret_id in possible:
             return
         elif named:
-            why = f"the value is that of secret {named}, which was revoked and stops working soon"
+            why = f"the value is that of {told}: it was revoked and stops working soon"
         else:
-            why = f"the value is not that of secret {secret_id}"
+            why = "the value is not that of the secret that --secret-id names"
         raise Refused(
             why,
             code="unknown-current",

@@ -203,8 +203,9 @@ class CurrentEntry:
     intact: bool
     #: The entry has a value in the configured field.
     has_value: bool
-    #: The api key in the entry; None where it has none.
-    api_key: str | None
+    #: The entry has another text than the account's api key in the configured field. What that
+    #: is, is not kept: where fields are mistaken for each other, it is a value.
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -378,6 +379,9 @@ class Observation:
     shut_gate: ShutGate | None = None
     #: The current path never had a version, so that no consumer can have read one.
     entry_is_new: bool = False
+    #: The ledger has the id that the note beside Vault's value names. One that neither it has nor
+    #: Vonage lists may be anything, and is not repeated.
+    noted_is_recorded: bool = False
     #: How far this machine's clock is ahead of Vonage's; negative where it is behind.
     clock_lead: timedelta = timedelta()
 

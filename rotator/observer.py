@@ -91,6 +91,7 @@ class Observer:
             has_hooks=self.hooks.has_listeners(account),
             gates=self.hooks.gates(account),
             entry_is_new=is_new,
+            noted_is_recorded=self._is_noted_recorded(account, current, listed),
             clock_lead=self.issuer.clock_lead,
         )
         accepted = credential if listed is not None else None
@@ -127,6 +128,15 @@ class Observer:
         if memory.rotation or pending.entry is None:
             return False
         return not self.ledger.knows_rotation(account.name, pending.entry.rotation_id)
+
+    def _is_noted_recorded(
+        self, account: Account, current: StoredCurrent | None, listed: tuple[Secret, ...] | None
+    ) -> bool:
+        """Whether the ledger has the id that the note names, where Vonage does not list it."""
+        note = current.entry.note if current else None
+        if note is None or note.secret_id in {secret.id for secret in listed or ()}:
+            return False
+        return self.ledger.knows_secret(account.name, note.secret_id)
 
 
 def own_credential(account: Account, current: StoredCurrent | None) -> Credential | None:

@@ -354,6 +354,10 @@ class Ledger(Protocol):
         """Whether account `name` ever had this rotation, open or closed."""
         ...
 
+    def knows_secret(self, name: str, secret_id: str) -> bool:
+        """Whether a rotation or an adoption of account `name` ever had this secret."""
+        ...
+
     def commit(  # noqa: PLR0913  # all but one by name
         self,
         lease: Lease,

@@ -191,7 +191,7 @@ def _start(account: Account, world: Observation, request: Request, now: datetime
     if refusal := _unusable(account, world):
         return refusal
     if world.pending and world.pending_is_unrecorded:
-        return _recover(world.pending)
+        return _recover(world, world.pending)
     predecessor_id = held_id(world)
     if predecessor_id is None and (refusal := _unknown_current(account, world)):
         return refusal
@@ -199,13 +199,15 @@ def _start(account: Account, world: Observation, request: Request, now: datetime
     return blocked if isinstance(blocked, Refuse | Look) else Open(predecessor_id=predecessor_id)
 
 
-def _recover(pending: PendingEntry) -> Action:
+def _recover(world: Observation, pending: PendingEntry) -> Action:
     """Carry on a rotation that Vault knows and the ledger does not.
 
     The pending entry names everything: its rotation, the secret to be replaced, and the ids
-    that were listed before its value was sent.
+    that were listed before its value was sent. An id that Vonage does not list is not taken.
     """
-    return Open(predecessor_id=pending.predecessor_id, recovered_id=pending.rotation_id)
+    is_listed = pending.predecessor_id in world.listed_ids
+    predecessor_id = pending.predecessor_id if is_listed else None
+    return Open(predecessor_id=predecessor_id, recovered_id=pending.rotation_id)
 
 
 def _unknown_current(account: Account, world: Observation) -> Refuse | None:
@@ -217,7 +219,7 @@ def _unknown_current(account: Account, world: Observation) -> Refuse | None:
     if world.current_live_at is None:
         return None
     if note := _note(world):
-        return refusals.revoked(account, note.secret_id)
+        return refusals.revoked(account, note.secret_id if _is_known(world, note) else None)
     return refusals.unknown_current(account, world.listed or ())
 
 
@@ -353,7 +355,10 @@ def _after_push(
     if current.note is None or current.note.rotation_id != rotation.id or not current.intact:
         return refusals.overwritten(rotation)
     if rotation.vault_version is None or rotation.new_id is None:
-        return Learn(new_id=current.note.secret_id, vault_version=current.version)
+        if rotation.new_id is None and not _is_known(world, current.note):
+            return _unnamed(account, world)
+        new_id = rotation.new_id or current.note.secret_id
+        return Learn(new_id=new_id, vault_version=current.version)
     if rotation.verified_at is None:
         return Verify(version=rotation.vault_version)
     # After the verification even where no entry is seen: a standby may not show it.
@@ -366,6 +371,13 @@ def _after_push(
     if now < due:
         return Wait(until=due)
     return _delete_predecessor(world, rotation, request, now)
+
+
+def _unnamed(account: Account, world: Observation) -> Refuse:
+    """Refuse to take an id from a note alone, as it goes into the ledger for good."""
+    if world.listed is None:
+        return refusals.dead(account.name)
+    return refusals.revoked(account, None)
 
 
 def _delete_predecessor(
@@ -445,6 +457,11 @@ def _note(world: Observation) -> Note | None:
     return world.current.note if world.current else None
 
 
+def _is_known(world: Observation, note: Note) -> bool:
+    """Whether the note's id is one, for sure: Vonage lists it, or the ledger has it."""
+    return note.secret_id in world.listed_ids or world.noted_is_recorded
+
+
 def _is_staged(world: Observation, rotation: Rotation) -> bool:
     """Whether the pending entry is this rotation's."""
     return world.pending is not None and world.pending.rotation_id == rotation.id
@@ -479,8 +496,8 @@ def _unusable(account: Account, world: Observation) -> Refuse | None:
         return refusals.entry_missing(account)
     if not current.has_value:
         return refusals.field_missing(account)
-    if current.api_key is not None and current.api_key != account.api_key:
-        return refusals.wrong_entry(account, current.api_key)
+    if current.is_foreign:
+        return refusals.wrong_entry(account)
     if current.note is not None and not current.intact:
         return refusals.changed(account.name, "someone else changed the value at Vault")
     return refusals.dead(account.name) if world.listed is None else None

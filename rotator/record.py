@@ -236,13 +236,11 @@ def seen_again(before: Observation | None, world: Observation) -> Observation:
 
 
 def pushed(
-    world: Observation, rotation: Rotation, account: Account, *, note: Note, version: int
+    world: Observation, rotation: Rotation, *, note: Note, version: int
 ) -> tuple[Observation, Draft]:
     """The value that just authenticated is the current one."""
     rotation = replace(rotation, vault_version=version)
-    current = CurrentEntry(
-        version=version, note=note, intact=True, has_value=True, api_key=account.api_key
-    )
+    current = CurrentEntry(version=version, note=note, intact=True, has_value=True)
     world = replace(
         world,
         rotation=rotation,

@@ -30,6 +30,7 @@ from rotator.errors import (
     SlotsFull,
     UnexpectedAnswer,
 )
+from rotator.redaction import printable, reveals
 from rotator.vonage.answer import Answer, Document
 from rotator.vonage.call import Call
 from rotator.vonage.dates import timestamp
@@ -172,14 +173,14 @@ def request_id_of(call: Call, answer: Answer, complaint: Complaint | None = None
     """Give the id under which Vonage's support finds the request; None where there is none."""
     for candidate in (answer.headers.get("x-request-id"), complaint and complaint.instance):
         if candidate and _REQUEST_ID.fullmatch(candidate):
-            return call.mask(candidate)
+            shown = call.mask(candidate)
+            return None if reveals(shown) else shown
     return None
 
 
 def one_line(call: Call, text: str) -> str:
     """Give foreign text fit for a message: no value in it, nothing a terminal obeys."""
-    printable = "".join(c if c.isprintable() else " " for c in call.mask(text))
-    return call.mask(" ".join(printable.split())).rstrip(".")
+    return call.mask(" ".join(printable(call.mask(text)).split())).rstrip(".")
 
 
 def _message(call: Call, kind: type[IssuerError], status: int, complaint: Complaint | None) -> str:

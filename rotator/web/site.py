@@ -18,6 +18,7 @@ from starlette.routing import Route
 from rotator.errors import RotatorError
 from rotator.ledger.chain import Entry
 from rotator.ports import AccountRecord
+from rotator.redaction import escaped
 from rotator.web.board import Board, Glance, Question, Shown, State, stands
 from rotator.web.metrics import Metrics
 from rotator.web.pages import AT_REST, AT_WORK, files, rendered
@@ -45,6 +46,14 @@ class Pulse:
     is_live: Callable[[], bool]
     #: Names what it cannot reach: `vault`.
     away: Callable[[], list[str]]
+
+
+class Json(JSONResponse):
+    """A JSON document in which nothing is left for a terminal to obey."""
+
+    def render(self, content: object) -> bytes:
+        """Write the document."""
+        return escaped(super().render(content).decode()).encode()
 
 
 class Site:
@@ -162,7 +171,7 @@ class Site:
 
     def _status(self, _request: Request) -> Response:
         standings = self._now_shown.standings(datetime.now(UTC))
-        return JSONResponse({"accounts": standings})
+        return Json({"accounts": standings})
 
     def _healthz(self, _request: Request) -> Response:
         if self._pulse.is_live():
@@ -173,7 +182,7 @@ class Site:
         usable = self._now_shown.usable()
         is_ready = all(word == "ok" for word in usable.values())
         code = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return JSONResponse({"ready": is_ready, **usable}, code)
+        return Json({"ready": is_ready, **usable}, code)
 
     def _rendered_metrics(self, _request: Request) -> Response:
         media_type = "text/plain; version=0.0.4; charset=utf-8"
@@ -210,7 +219,7 @@ class Site:
     ) -> Response:
         if request.url.path.startswith("/api/"):
             document = {"error": {"code": code, "message": message, "hint": hint}}
-            return JSONResponse(document, status, headers=headers)
+            return Json(document, status, headers=headers)
         text = rendered(
             "sorry.html", status=int(status), message=message, hint=hint, version=self._version
         )

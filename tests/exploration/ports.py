@@ -182,7 +182,7 @@ class MemoryStore(Store):
         if stored := self.read_current(account):
             return stored
         entry = CurrentEntry(
-            version=len(self._world.current), note=None, intact=False, has_value=False, api_key=None
+            version=len(self._world.current), note=None, intact=False, has_value=False
         )
         return StoredCurrent(entry=entry, value=None, fields={})
 
@@ -333,6 +333,11 @@ class MemoryLedger(Ledger):
         self._call("knows rotation")
         return self._world.knows(rotation_id)
 
+    def knows_secret(self, name: str, secret_id: str) -> bool:
+        """Whether there ever was that secret."""
+        del name
+        return self._world.knows_secret(secret_id)
+
     def commit(  # noqa: PLR0913  # all but one by name
         self,
         lease: Lease,
@@ -427,6 +432,5 @@ def _stored(version: int, kept: Kept) -> StoredCurrent:
         note=kept.note,
         intact=bool(kept.note and kept.note.matches(value)),
         has_value=True,
-        api_key="abcd1234",
     )
     return StoredCurrent(entry=entry, value=value, fields={})

@@ -260,6 +260,14 @@ class World:
         rotations = (*self.closed, self.rotation) if self.rotation else self.closed
         return any(rotation.id == rotation_id for rotation in rotations)
 
+    def knows_secret(self, secret_id: str) -> bool:
+        """Whether the ledger ever had that secret."""
+        rotations = (*self.closed, self.rotation) if self.rotation else self.closed
+        ids = {
+            each for rotation in rotations for each in (rotation.new_id, rotation.predecessor_id)
+        }
+        return secret_id in ids | {self.adopted_id}
+
     def text(self) -> str:
         """Describe all of it that can still matter."""
         stored = {version.value for version in (*self.current, *self.pending) if version}
