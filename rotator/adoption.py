@@ -136,13 +136,14 @@ class Adoption:
         # An id that is not listed is not repeated: a note or a person may give a value for one.
         told = f"secret {named}" if named in possible else "a secret that Vonage does not list"
         if named and self.secret_id not in (None, named):
-            why = f"the value is that of {told}, not of the one that --secret-id names"
+            asked = self.secret_id if self.secret_id in possible else "the one that is asked for"
+            why = f"the value is that of {told}, not of {asked}"
         elif secret_id in possible:
             return
         elif named:
             why = f"the value is that of {told}: it was revoked and stops working soon"
         else:
-            why = "the value is not that of the secret that --secret-id names"
+            why = "the value is not that of the secret that is asked for"
         raise Refused(
             why,
             code="unknown-current",

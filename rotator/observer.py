@@ -6,13 +6,17 @@ one left that works. Credentials are read afresh for each look. A refused one is
 tried once more, since it may have been rotated in between.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from rotator.errors import CredentialRefused
+from rotator.errors import CredentialRefused, UnexpectedEntry
 from rotator.model import Account, Credential, Observation, Secret
 from rotator.ports import Hooks, Issuer, Ledger, Memory, Store, StoredCurrent, StoredPending
+
+#: As rotator makes them (RFC 9562).
+_ROTATION_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(kw_only=True)
@@ -127,6 +131,13 @@ class Observer:
     def _is_unrecorded(self, account: Account, memory: Memory, pending: StoredPending) -> bool:
         if memory.rotation or pending.entry is None:
             return False
+        # Carried on under its id, which goes into the ledger: it may be nothing but an id.
+        if not _ROTATION_ID.fullmatch(pending.entry.rotation_id):
+            raise UnexpectedEntry(
+                f"the pending entry {account.pending_path} has no id of a rotation",
+                hint="look at it in Vault: it may hold the only copy of a secret; remove it with "
+                "all its versions once it does not",
+            )
         return not self.ledger.knows_rotation(account.name, pending.entry.rotation_id)
 
     def _is_noted_recorded(
