@@ -136,12 +136,17 @@ def test_every_answer_is_guarded(visitor: Visitor, path: str) -> None:
 
 def test_what_the_ledger_holds_is_text(visitor: Visitor) -> None:
     """Markup in a hold or a search is shown as it was written."""
-    visitor.change(NAMES[0], hold_reason=HOSTILE, held_by="x", drift=HOSTILE)
+    misleading = f"{HOSTILE}\x1b[31m\x9b\u202e\u2066\u200b\ufeff"
+    visitor.change(NAMES[0], hold_reason=misleading, held_by="x", drift=misleading)
+    status = visitor.get("/api/status")
     for path in ("/", f"/accounts/{NAMES[0]}", f"/?q={HOSTILE}"):
         page = visitor.get(path).text
 
         assert "<script" not in page
         assert "&lt;script&gt;alert(1)" in page
+        assert all(line.isprintable() for line in page.split("\n"))
+    assert status.text.isprintable()
+    assert status.json()["accounts"][0]["hold"]["reason"] == misleading
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
