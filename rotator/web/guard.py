@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rotator.model import SecretValue
 from rotator.web.address import Address
+from rotator.web.turns import OPEN, Turns
 
 #: Sent with every answer. Nothing comes from elsewhere, nothing is inline, nobody frames it.
 _HEADERS = {
@@ -23,8 +24,6 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-#: Open to all that get here: that the process lives is all it says.
-_OPEN = "/healthz"
 
 
 class Guard:
@@ -32,7 +31,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, *, address: Address, token: SecretValue | None) -> None:
         """Guard `app`."""
-        self._app = app
+        self._app = Turns(app)
         self._address = address
         #: May be replaced at any time.
         self.token = token
@@ -51,7 +50,7 @@ class Guard:
     def _refusal(self, headers: Headers, path: str) -> Response | None:
         if not self._address.is_meant_by(headers.get("host", "")):
             return PlainTextResponse("this is not the host you asked for\n", 421)
-        if self.token and path != _OPEN and not self._is_shown(headers.get("authorization", "")):
+        if self.token and path != OPEN and not self._is_shown(headers.get("authorization", "")):
             asked = {"WWW-Authenticate": 'Bearer realm="rotator", Basic realm="rotator"'}
             return PlainTextResponse("a token is needed\n", 401, headers=asked)
         return None

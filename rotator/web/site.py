@@ -30,6 +30,8 @@ _log = structlog.get_logger(__name__)
 
 #: Entries on an account's page, and on the first page.
 HISTORY, NEWEST = 50, 8
+#: Of a chain, so many of its newest entries are checked for a page.
+CHECKED = 1_000
 #: States that do not last.
 _MOVING = (State.ROTATING, State.DUE)
 #: How long what was found out about Vault is good for, in seconds: not each probe asks it.
@@ -123,7 +125,7 @@ class Site:
         shown = view.one(name, now)
         if shown is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        queries = view.wiring.queries
+        queries = view.wiring.page_queries
         (own,) = view.rows([shown])
         entries = queries.history(name, limit=HISTORY + 1, before=before)
         return self._page(
@@ -135,7 +137,8 @@ class Site:
             standing=shown.standing,
             row=own,
             facts=list(policy_facts(shown.standing.account.policy)),
-            verdict=queries.verify(name),
+            verdict=queries.verify_end(name, limit=CHECKED),
+            checked=CHECKED,
             timeline=counted(lambda since: queries.closed_by_day(since, name), now),
             entries=[line(entry) for entry in reversed(entries[-HISTORY:])],
             has_older=len(entries) > HISTORY,
@@ -173,7 +176,8 @@ class Site:
         standings = self._now_shown.standings(datetime.now(UTC))
         return Json({"accounts": standings})
 
-    def _healthz(self, _request: Request) -> Response:
+    async def _healthz(self, _request: Request) -> Response:
+        # In no thread: those may all be busy with pages.
         if self._pulse.is_live():
             return PlainTextResponse("ok\n")
         return PlainTextResponse("the scheduler stands still\n", HTTPStatus.SERVICE_UNAVAILABLE)
@@ -261,14 +265,14 @@ class View:
         account = self.wiring.accounts.get(name)
         if account is None:
             return None
-        (record,) = self.wiring.queries.accounts([name])
+        (record,) = self.wiring.page_queries.accounts([name])
         return stands(account, record, now)
 
     def standings(self, now: datetime) -> list[dict[str, object]]:
         """Give what `status --json` prints of each account."""
         with self._lock:
             standings = list(self._board.standings(self.records(), now))
-        undelivered = self.wiring.undelivered()
+        undelivered = self.wiring.undelivered(for_pages=True)
         return [
             replace(each, undelivered=undelivered.get(each.account.name, ())).document()
             for each in standings
@@ -278,8 +282,8 @@ class View:
         """Put accounts into words, with the steps of their open rotations."""
         opened = [each.standing.opened for each in shown]
         rotations = [rotation for rotation in opened if rotation]
-        entries = self.wiring.queries.progress(rotations) if rotations else {}
-        undelivered = self.wiring.undelivered()
+        entries = self.wiring.page_queries.progress(rotations) if rotations else {}
+        undelivered = self.wiring.undelivered(for_pages=True)
         return [
             row(
                 each,
@@ -291,14 +295,14 @@ class View:
 
     def newest(self, count: int) -> list[Entry]:
         """Give the newest entries of the record, the newest first."""
-        return list(reversed(self.wiring.queries.history(None, limit=count)))
+        return list(reversed(self.wiring.page_queries.history(None, limit=count)))
 
     def usable(self) -> dict[str, str]:
         """Say `ok` of ledger and Vault, or what is wrong with them."""
-        return {"ledger": _said(self.wiring.queries.check), "vault": self._vault_said()}
+        return {"ledger": _said(self.wiring.page_queries.check), "vault": self._vault_said()}
 
     def _closed(self, since: datetime) -> Mapping[date, Mapping[str, int]]:
-        return self.wiring.queries.closed_by_day(since)
+        return self.wiring.page_queries.closed_by_day(since)
 
     def _vault_said(self) -> str:
         with self._vault_lock:

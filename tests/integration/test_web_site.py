@@ -291,7 +291,7 @@ def test_what_hooks_were_not_told_is_on_the_account_s_page(
         reason="answered 500",
         next_try_at=datetime.now(UTC),
     )
-    monkeypatch.setattr(visitor.wiring, "undelivered", lambda: {NAMES[0]: (failing,)})
+    monkeypatch.setattr(visitor.wiring, "undelivered", lambda **_: {NAMES[0]: (failing,)})
     page = visitor.get(f"/accounts/{NAMES[0]}").text
     document = visitor.get("/api/status").json()["accounts"][0]
 
