@@ -45,9 +45,10 @@ class Connection(H11Protocol):
 
     @property
     def is_silent(self) -> bool:
-        """Whether no request is being answered."""
+        """Whether no request is being answered, nor an answer on its way."""
         cycle: RequestResponseCycle | None = self.cycle
-        return cycle is None or cycle.response_complete
+        is_answered = cycle is None or cycle.response_complete
+        return is_answered and not self.transport.get_write_buffer_size()
 
     def end(self) -> None:
         """End at once, and be counted no more."""
@@ -66,9 +67,14 @@ class Connection(H11Protocol):
             self._next_look = self.loop.call_later(_LOOK, self._look)
 
     def _make_room(self) -> None:
+        """End the one that has been silent for longest, else the one that takes longest."""
         others = [each for each in self.connections if isinstance(each, Connection)]
-        silent = [each for each in others if each.is_silent and each is not self]
-        min(silent, key=lambda each: each.silent_since, default=self).end()
+        others = [each for each in others if each is not self]
+        min(others, key=Connection._worth, default=self).end()
+
+    def _worth(self) -> tuple[bool, float]:
+        is_silent = self.is_silent
+        return not is_silent, self.silent_since if is_silent else self.begun_at
 
 
 def most() -> int:

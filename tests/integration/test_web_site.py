@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from rotator.ledger import tables
 from rotator.ledger.database import open_database, writing
 from rotator.model import SecretValue
 from rotator.notice import Event, Undelivered
+from rotator.ports import Draft
 from rotator.web.address import Address, shown
 from rotator.web.guard import Guard
 from rotator.web.metrics import Metrics
@@ -339,3 +341,35 @@ def test_the_server_ends_when_it_is_told_to(
 
     assert "date" in answer.headers
     visitor.close()
+
+
+def test_pages_take_no_connection_of_a_rotation(visitor: Visitor) -> None:
+    """They are answered while passes have every connection of theirs, and the other way round."""
+    passes, pages = visitor.wiring.database, visitor.wiring._pages_database
+    paths = ("/", f"/accounts/{NAMES[0]}", "/api/status", "/metrics", "/readyz")
+    with ExitStack() as taken:
+        for _ in range(15):
+            taken.enter_context(passes.connect())
+        assert [visitor.get(path).status_code for path in paths[:-1]] == [200] * 4
+        assert visitor.get(paths[-1]).json()["ledger"] == "ok"
+    with ExitStack() as taken:
+        for _ in range(15):
+            taken.enter_context(pages.connect())
+        book = visitor.wiring.book
+        lease = book.claim(NAMES[0], datetime.now(UTC))
+        book.release(lease)
+
+
+def test_of_a_long_record_the_end_is_checked(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the page says so."""
+    monkeypatch.setattr("rotator.web.site.CHECKED", 2)
+    book = visitor.wiring.book
+    lease = book.claim(NAMES[0], datetime.now(UTC))
+    drafts = [Draft(event="done", step=None, detail={"n": number}) for number in range(3)]
+    book.commit(
+        lease, rotation=None, entries=drafts, sighting=None, now=datetime.now(UTC), last=True
+    )
+
+    assert "3 entries, the newest 2 are whole" in visitor.get(f"/accounts/{NAMES[0]}").text
