@@ -171,6 +171,31 @@ def test_a_name_that_was_pointed_here_is_turned_away(visitor: Visitor) -> None:
 
     assert answer.status_code == 421
     assert NAMES[0] not in answer.text
+    assert "daemon.allowed_hosts" in answer.text
+
+
+def test_an_allowed_name_is_answered(visitor: Visitor) -> None:
+    """As that of a proxy which passes on the name that it was asked by; it may change."""
+    asked = {"Host": "rotator.example.com:443"}
+    before = visitor.get("/", **asked).status_code
+    visitor.guard.allowed_hosts = ("rotator.example.com",)
+
+    assert (before, visitor.get("/", **asked).status_code) == (421, 200)
+    assert visitor.get("/", Host="evil.example.com").status_code == 421
+
+
+def test_who_shows_the_token_may_ask_by_any_name(visitor: Visitor) -> None:
+    """Prometheus by a service's name, say; a page that was led here does not know the token."""
+    visitor.guard.token = SecretValue("0123456789abcdef")
+    visitor.guard.allowed_hosts = ("rotator.example.com",)
+    shown = {"Authorization": "Bearer 0123456789abcdef"}
+    wrong = {"Authorization": "Bearer 0123456789abcdee"}
+
+    assert visitor.get("/metrics", Host="rotator.monitoring.svc:9470", **shown).status_code == 200
+    assert visitor.get("/metrics", Host="rotator.monitoring.svc:9470", **wrong).status_code == 421
+    assert visitor.get("/metrics", Host="rotator.monitoring.svc:9470").status_code == 421
+    # Asked for it, as a browser has to be.
+    assert visitor.get("/", Host="rotator.example.com").status_code == 401
 
 
 @pytest.mark.parametrize(
