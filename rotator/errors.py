@@ -42,6 +42,8 @@ operator what to do. Messages never hold a secret value or a response body.
 
 from typing import ClassVar
 
+from rotator.docstrings import first_line_of
+
 
 class RotatorError(Exception):
     """rotator could not do what was asked."""
@@ -57,8 +59,7 @@ class RotatorError(Exception):
 
     def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
         """Take the class's docstring as message unless one is given."""
-        default = (type(self).__doc__ or "").strip().splitlines()[0].rstrip(".")
-        self.message = message or default
+        self.message = message or first_line_of(type(self)).rstrip(".")
         self.hint = hint or self.default_hint
         super().__init__(self.message)
 
