@@ -11,6 +11,7 @@ operator what to do. Messages never hold a secret value or a response body.
     ├── Busy                     another process works on it (exit 75)
     │   ├── LeaseLost
     │   └── Stopping
+    ├── TooManyFiles             this process may not open any more
     ├── Aborted                  a rotation was undone before its secret was used
     ├── LedgerError              the ledger cannot be read or written
     │   └── LedgerFull           its disk is full (exit 3)
@@ -126,6 +127,16 @@ class Stopping(Busy):
     """this process is to end; what is open is carried on later."""
 
     code = "stopping"
+
+
+class TooManyFiles(RotatorError):
+    """too many open files."""
+
+    code = "too-many-files"
+    default_hint = (
+        "raise `LimitNOFILE=` of the unit, or `ulimit -n`; or lower daemon.concurrency; "
+        "then run the command again"
+    )
 
 
 class LedgerError(RotatorError):

@@ -7,6 +7,7 @@ proxy wrote is recognised but never quoted, as it may repeat a value that was se
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from rotator.descriptors import are_spent
 from rotator.errors import (
     CheckAndSetLost,
     LoginFailed,
@@ -15,6 +16,7 @@ from rotator.errors import (
     StoreForbidden,
     StoreSealed,
     StoreUnavailable,
+    TooManyFiles,
     UnexpectedEntry,
 )
 from rotator.vault.transport import Answer, NoAnswer, Outcome
@@ -67,6 +69,8 @@ def judge(outcome: Outcome, call: str, *, with_token: bool) -> Answer | StoreErr
     """
     if isinstance(outcome, NoAnswer):
         message, hint = _UNANSWERED[outcome]
+        if are_spent():
+            message, hint = TooManyFiles().message, TooManyFiles.default_hint
         return StoreUnavailable(f"{message}: {call}", hint=hint)
     if outcome.status < HTTPStatus.MULTIPLE_CHOICES:
         return _judge_success(outcome, call)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from rotator.descriptors import lacking
 from rotator.errors import (
     AccountNotFound,
     CredentialRefused,
@@ -28,6 +29,7 @@ from rotator.errors import (
     SecretNotFound,
     SecretRejected,
     SlotsFull,
+    TooManyFiles,
     UnexpectedAnswer,
 )
 from rotator.redaction import printable, reveals
@@ -161,7 +163,9 @@ def failure(call: Call, error: httpx.HTTPError) -> tuple[str, IssuerError]:
         case httpx.ConnectError() | httpx.ProxyError() | httpx.UnsupportedProtocol():
             # Its number says nothing that its text does not.
             reason = re.sub(r"^\[Errno -?\d+\] ", "", one_line(call, str(error))) or "refused"
-            return "unreachable", NotSent(f"{NotSent().message}: {reason}"[:_LONGEST_MESSAGE])
+            hint = TooManyFiles.default_hint if lacking(error) else None
+            message = f"{NotSent().message}: {reason}"[:_LONGEST_MESSAGE]
+            return "unreachable", NotSent(message, hint=hint)
         case httpx.TimeoutException():
             return "timeout", IssuerUnavailable("Vonage did not answer in time")
         case _:
