@@ -6,6 +6,8 @@ import resource
 from contextlib import suppress
 
 _LACK = (errno.EMFILE, errno.ENFILE)
+#: What a library opens at a time: SQLite a database, its log, its index, and their folder.
+_AT_A_TIME = 5
 #: Enough for the largest `concurrency` and every reader of the page.
 _ENOUGH = 16_384
 #: What a process opens besides its passes, and what one pass does: connections to Vonage, to Vault
@@ -23,11 +25,19 @@ def lacking(error: BaseException | None) -> bool:
 
 
 def are_spent() -> bool:
-    """Whether nothing more may be opened, for a library's error that does not say why it is one."""
+    """Whether hardly anything may be opened, for a library's error that does not say why it is one.
+
+    What the library had opened before it failed it has closed again.
+    """
+    opened: list[int] = []
     try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
+        while len(opened) < _AT_A_TIME:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
         return lacking(error)
+    finally:
+        for each in opened:
+            os.close(each)
     return False
 
 

@@ -26,7 +26,7 @@ from tests.unit.config.file import SMS, VAULT, Read, Refuse
             "[vault]\nauth.a = 1\n[vault.auth]\n",
             "line 3, column 12: cannot declare vault.auth twice",
         ),
-        ("a = 1\na.b = 2\n", "cannot overwrite a value"),
+        ("a = 1\na.b = 2\n", "line 2, column 8: cannot overwrite a value"),
         ("a = [", "end of document: invalid value"),
         ("a = " + "[" * 9999, "is nested too deeply"),
         ("a = " + "1" * 9999, "exceeds the limit"),
