@@ -89,6 +89,8 @@ RECOVERING = table(
     ({}, Open(predecessor_id="old", recovered_id="r1")),
     ({"listed": BOTH}, Open(predecessor_id="old", recovered_id="r1")),
     ({"pending_is_unrecorded": False}, Open(predecessor_id="old")),
+    # An id that Vonage does not list may be anything, and is not taken.
+    ({"pending__predecessor_id": "gone"}, Open(predecessor_id=None, recovered_id="r1")),
     ({"request": Request(reason=None)}, Idle()),
     ({"hold": HOLD}, "held"),
     ({"current__intact": False}, "drift"),
