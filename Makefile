@@ -54,10 +54,8 @@ test-all: $(VENV)/project.stamp ## every suite
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
 .PHONY: coverage
-coverage: $(VENV)/project.stamp ## branches that the in-process tests reach; the core must be at 100 %
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow" --ignore=tests/acceptance --ignore=tests/crash \
-		--ignore=tests/browser \
-		--cov --cov-report=
+coverage: $(VENV)/project.stamp ## the same suites with branch coverage; the core must be at 100 %
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not browser" --cov --cov-report=
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=100
 

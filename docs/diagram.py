@@ -34,6 +34,8 @@ _NOTE = Note(secret_id="old", rotation_id="r0", rotated_at=_NOW, ledger_head="",
 _ACCOUNT = Account(
     name="account",
     api_key="abcd1234",
+    issuer="api.nexmo.com",
+    mount="secret",
     vault_path="account",
     pending_path="pending/account",
     secret_field="api_secret",

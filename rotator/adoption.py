@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
-from rotator import record, refusals
+from rotator import identity, record, refusals
 from rotator.errors import CredentialRefused, Refused, StoreError
 from rotator.journal import Journal
 from rotator.means import Means
@@ -52,6 +52,8 @@ class Adoption:
             CredentialRefused: Vonage does not accept the value.
             RotatorError: something failed; adopt it again.
         """
+        if refusal := identity.refusal(self.account, self._memory, self._journal):
+            raise refused(refusal)
         if self._base.entry.is_foreign:
             raise refused(refusals.wrong_entry(self.account))
         secret = self._identify(self._listed)

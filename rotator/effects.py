@@ -134,6 +134,10 @@ class Effects:
             rotation_id=rotation.id,
             listed_ids=listed_ids,
             predecessor_id=rotation.predecessor_id,
+            api_key=self.account.api_key,
+            issuer=self.account.issuer,
+            vault_path=self.account.identity.vault_path,
+            ledger_id=sight.world.ledger_id,
         )
         sight.pending = self.store.write_pending(self.account, sight.pending, value, entry)
         return record.staged(sight.world, rotation, entry, sight.pending.version)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from rotator import plan
+from rotator import identity, plan
 from rotator.actions import Action, Probe, Refuse, Wait
 from rotator.adoption import Adopted, Adoption
 from rotator.errors import LedgerError, LedgerUnusable, RotatorError
@@ -61,11 +61,15 @@ class Engine(Means):
     ) -> tuple[Report, list[Action], Observation | None]:
         """Say what `attempt` would do, and in which world. Reads only, takes no lease."""
         try:
-            world = self.observer().look(account).world
+            memory = self.ledger.recall(account.name)
+            taken = identity.foreseen(account, memory, self.ledger)
+            world = self.observer().look(account, memory).world
         except RotatorError as error:
             return failure(account, None, error), [], None
-        actions = plan.actions(
-            account, world, request, propagation_timeout=self.propagation_timeout, now=self.now()
+        patience, now = self.propagation_timeout, self.now()
+        actions: list[Action] = [taken] if taken else []
+        actions = actions or plan.actions(
+            account, world, request, propagation_timeout=patience, now=now
         )
         rotation = world.rotation
         if isinstance(actions[-1], Refuse):
@@ -111,7 +115,8 @@ class Engine(Means):
         with _named(account), self._claim(account) as lease:
             memory = self.ledger.recall(account.name)
             world = self.observer().look(account, memory).world
-            drift = self._drift(account, world, memory.drift)
+            taken = identity.refusal(account, memory, self.journal(lease))
+            drift = drift_text(taken) if taken else self._drift(account, world, memory.drift)
             drafts = [] if drift == memory.drift else [drifted(drift)]
             sighting = seen(account, world, drift=drift)
             now = self.now()

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rotator.errors import LeaseLost
-from rotator.model import Rotation
-from rotator.ports import Committed, Draft, Lease, Ledger, Memory, Sighting
+from rotator.model import Identity, Rotation
+from rotator.ports import Claimant, Committed, Draft, Lease, Ledger, Memory, Sighting
 
 
 @dataclass(kw_only=True)
@@ -63,6 +63,10 @@ class Journal:
         for draft in drafts:
             self.listener(self.lease.account, draft)
         return committed
+
+    def register(self, identity: Identity) -> Claimant | None:
+        """Record what the account is; see `Ledger.register`."""
+        return self.ledger.register(self.lease, identity)
 
     def renew(self) -> None:
         """Prolong the lease.

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import structlog
 
-from rotator import record
+from rotator import identity, record
 from rotator.actions import (
     Abort,
     Action,
@@ -144,6 +144,8 @@ class Pass:
     def _carry_out(self, request: Request, *, wait: bool) -> Outcome:
         self.memory = self.journal.begin()
         self.remembered = self.memory.rotation
+        if refusal := identity.refusal(self.account, self.memory, self.journal):
+            self._refuse(refusal)
         self._take_over(request)
         was_verified = bool(self.remembered and self.remembered.verified_at)
         outcome = self._loop(request, wait=wait and not was_verified)

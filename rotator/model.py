@@ -109,11 +109,42 @@ class Policy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What an account is, whatever name it goes by: whose secrets, and where they are kept."""
+
+    api_key: str
+    #: Host of the API that knows the api key.
+    issuer: str
+    #: Path of the current entry in Vault, behind its namespace and mount.
+    vault_path: str
+    #: Path of the pending entry, likewise.
+    pending_path: str
+
+    def differences(self, other: "Identity") -> list[tuple[str, str, str]]:
+        """List in what `other` is another: what people call it, as it is here, as it is there."""
+        found = ((word, getattr(self, key), getattr(other, key)) for key, word in _WORDS.items())
+        return [(word, mine, theirs) for word, mine, theirs in found if mine != theirs]
+
+
+#: What people call the parts of an identity.
+_WORDS = {
+    "api_key": "api key",
+    "issuer": "API host",
+    "vault_path": "Vault path",
+    "pending_path": "pending path",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Account:
     """One Vonage account under management, as configured."""
 
     name: str
     api_key: str
+    #: Host of Vonage's API.
+    issuer: str
+    #: What both paths are below in Vault: the mount, behind the namespace if there is one.
+    mount: str
     #: Path of the current entry below the Vault mount.
     vault_path: str
     #: Path of the pending entry below the Vault mount.
@@ -128,6 +159,16 @@ class Account:
     #: Found below its parent at Vonage, and not configured by name: nobody can be expected to
     #: have put a value of it into Vault.
     discovered: bool = False
+
+    @property
+    def identity(self) -> Identity:
+        """What it is, whatever its name."""
+        return Identity(
+            api_key=self.api_key,
+            issuer=self.issuer,
+            vault_path=f"{self.mount}/{self.vault_path}",
+            pending_path=f"{self.mount}/{self.pending_path}",
+        )
 
     @property
     def min_balance(self) -> Decimal | None:
@@ -217,6 +258,24 @@ class PendingEntry:
     listed_ids: frozenset[str]
     #: The secret to be replaced, for a ledger that has lost the rotation; None for none.
     predecessor_id: str | None = None
+    #: Whose value it is and where it was to go, as in `Identity`; None where an older version
+    #: of rotator wrote the entry.
+    api_key: str | None = None
+    issuer: str | None = None
+    vault_path: str | None = None
+    #: Id of the ledger that has the rotation; None likewise.
+    ledger_id: str | None = None
+
+    def difference(self, identity: Identity) -> tuple[str, str] | None:
+        """Return in what it is another's than of `identity`: what people call it, and the latter's.
+
+        None where it says nothing else. What stands in the entry is not part of the answer: it
+        came from Vault, and might be a value.
+        """
+        for key in ("api_key", "issuer", "vault_path"):
+            if getattr(self, key) not in (None, getattr(identity, key)):
+                return _WORDS[key], getattr(identity, key)
+        return None
 
 
 class Step(StrEnum):
@@ -239,6 +298,8 @@ class Step(StrEnum):
 
 #: The error code of a rotation that an operator ended by adopting another secret.
 SUPERSEDED = "superseded"
+#: The error code of a rotation that an operator ended as it stood; what is pending is kept.
+ABANDONED = "abandoned"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,6 +318,8 @@ class Rotation:
     #: carried on later keeps what was asked.
     grace: timedelta
     opened_at: datetime
+    #: What it was opened for; None where an older version of rotator opened it.
+    identity: Identity | None = None
     #: When the pending value was last sent to Vonage without a definite refusal, or taken by
     #: it, so that Vonage may know it; None if it certainly does not.
     sent_at: datetime | None = None
@@ -350,8 +413,11 @@ class Observation:
     hold: Hold | None = None
     #: Ids that the ledger knows as expendable: superseded predecessors, orphans.
     expendable_ids: frozenset[str] = frozenset()
-    #: The ledger never had the rotation of the pending entry: it was lost or replaced.
+    #: The ledger never had the rotation of the pending entry: it was lost or replaced, or
+    #: another ledger has it.
     pending_is_unrecorded: bool = False
+    #: Id of the ledger.
+    ledger_id: str | None = None
     #: The secret that an operator had written to Vault, and no rotation has replaced since: it is
     #: not expendable, whatever else is known of it.
     adopted_id: str | None = None
@@ -399,6 +465,8 @@ class Request:
     reason: str | None
     #: Grace instead of the rotation's own; also ends a wait that has lasted as long.
     grace: timedelta | None = None
+    #: What is pending is taken over from another ledger, which works on it no more.
+    takes_over: bool = False
 
 
 class Outcome(StrEnum):

@@ -71,7 +71,7 @@ class Observer:
         if listed is None:
             credential, listed = self._list_as_parent(account)
         pending_live_at = None
-        if listed is None and pending.value:
+        if listed is None and pending.value and _is_own(account, pending):
             credential = Credential(api_key=account.api_key, secret=pending.value)
             listed = self._list(account, credential)
             pending_live_at = seen_at if listed is not None else None
@@ -89,6 +89,7 @@ class Observer:
             pending_is_unrecorded=self._is_unrecorded(account, memory, pending),
             current_live_at=current_live_at,
             pending_live_at=pending_live_at,
+            ledger_id=memory.ledger_id,
             current_is_pending=bool(
                 current and current.value and pending.value and current.value == pending.value
             ),
@@ -129,7 +130,8 @@ class Observer:
             return None
 
     def _is_unrecorded(self, account: Account, memory: Memory, pending: StoredPending) -> bool:
-        if memory.rotation or pending.entry is None:
+        opened = memory.rotation
+        if pending.entry is None or (opened and opened.id == pending.entry.rotation_id):
             return False
         # Carried on under its id, which goes into the ledger: it may be nothing but an id.
         if not _ROTATION_ID.fullmatch(pending.entry.rotation_id):
@@ -148,6 +150,11 @@ class Observer:
         if note is None or note.secret_id in {secret.id for secret in listed or ()}:
             return False
         return self.ledger.knows_secret(account.name, note.secret_id)
+
+
+def _is_own(account: Account, pending: StoredPending) -> bool:
+    """Whether the pending value is the account's: another one's is sent nowhere."""
+    return pending.entry is not None and pending.entry.difference(account.identity) is None
 
 
 def own_credential(account: Account, current: StoredCurrent | None) -> Credential | None:

@@ -10,6 +10,7 @@ from rotator.model import (
     Credential,
     CurrentEntry,
     Hold,
+    Identity,
     Note,
     PendingEntry,
     Rotation,
@@ -253,6 +254,21 @@ class Memory:
     head: str
     #: What was wrong when the account was last looked at, named exactly; None for nothing.
     drift: str | None = None
+    #: Id of the ledger itself, which a copy or a restored backup shares.
+    ledger_id: str | None = None
+    #: What the account was when it was last registered; None for never.
+    identity: Identity | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimant:
+    """An account that has what another one is to have, too."""
+
+    #: Its name.
+    name: str
+    #: What both have, in words, and as it is.
+    what: str
+    which: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -351,7 +367,22 @@ class Ledger(Protocol):
         ...
 
     def knows_rotation(self, name: str, rotation_id: str) -> bool:
-        """Whether account `name` ever had this rotation, open or closed."""
+        """Whether account `name` ever had this rotation, open or closed, but not abandoned."""
+        ...
+
+    def claimant(self, name: str, identity: Identity) -> Claimant | None:
+        """Return another account than `name` that is the same, or has one of its paths."""
+        ...
+
+    def register(self, lease: Lease, identity: Identity) -> Claimant | None:
+        """Keep what the leased account is, unless another account is the same or has its path.
+
+        Returns that other one; nothing was recorded then. Of two processes that register the
+        same under two names at once, one is refused.
+
+        Raises:
+            LeaseLost: the lease is no longer this owner's.
+        """
         ...
 
     def knows_secret(self, name: str, secret_id: str) -> bool:

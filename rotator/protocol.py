@@ -38,6 +38,11 @@ on it is an account like any other. Whatever secret stood there before is a stra
 can tell who uses it: it is not the predecessor and not deleted. For the same reason both slots
 must not be taken: Vault holds no value that could be seen to work before one is freed.
 
+What is pending says whose it is: the api key, its issuer, where the value is to go, and which
+ledger has the rotation. What is another account's is not sent, pushed, cleared or written over,
+and what another ledger began is not taken for one's own loss until a person says so. A rotation,
+too, remembers what it was opened for: it does not go on under another api key or at another path.
+
 An account may have windows. Outside of them no rotation begins, and one that has not sent its
 value yet does not go on; once it has, to finish is safer than to wait with a secret that nobody
 holds. No secret is deleted outside either, not even to free a slot for a value that was sent and
@@ -108,6 +113,8 @@ def decide(
     before that means anything.
     """
     rotation = world.rotation
+    if refusal := moved(account, rotation):
+        return refusal
     if rotation is not None and world.hold and world.hold.freeze:
         return refusals.held(account, world.hold)
     if rotation is not None and _is_pushed(world, rotation):
@@ -121,11 +128,23 @@ def decide(
     if refusal := _unusable(account, world):
         return refusal
     if rotation.abort_code:
-        return _undo(world, rotation, now)
+        return _undo(account, world, rotation, now)
+    if refusal := _not_ours(account, world, request):
+        return refusal
     action = _before_push(account, world, rotation, propagation_timeout, now)
     # A slot that was free when the value was sent may be taken since.
     closed_until = _closed_until(account, rotation, request, now)
     return Wait(until=closed_until) if isinstance(action, Evict) and closed_until else action
+
+
+def moved(account: Account, rotation: Rotation | None) -> Refuse | None:
+    """Refuse to go on with what was opened for another api key, issuer or path than is configured.
+
+    Told from the ledger alone, so that nothing is asked of Vonage or Vault in vain.
+    """
+    if rotation is None or rotation.identity in (None, account.identity):
+        return None
+    return refusals.account_changed(account, rotation.identity)
 
 
 def waits_until(
@@ -188,7 +207,7 @@ def _start(account: Account, world: Observation, request: Request, now: datetime
         return Idle()
     if world.hold:
         return refusals.held(account, world.hold)
-    if refusal := _unusable(account, world):
+    if refusal := _not_ours(account, world, request) or _unusable(account, world):
         return refusal
     if world.pending and world.pending_is_unrecorded:
         return _recover(world, world.pending)
@@ -239,9 +258,12 @@ def _before_push(
     # Also where another one was written down: a ledger that was restored is out of date.
     if rotation.predecessor_id not in world.listed_ids and current and was_there:
         return Learn(predecessor_id=current)
-    if pending is None or not _is_staged(world, rotation):
+    if pending is None or not _is_staged(account, world, rotation):
         if rotation.sent_at or rotation.new_id:
             return _without_pending(world, rotation, propagation_timeout)
+        if pending and world.pending_is_unrecorded:
+            # It is not written over: the next pass carries on what it belongs to.
+            return _give_up(rotation, "taken-over")
         return _make_room(account, world, now) or Stage(listed_ids=world.listed_ids)
     if rotation.new_id:
         return _with_new_secret(world, rotation, propagation_timeout, now)
@@ -322,9 +344,9 @@ def _give_up(rotation: Rotation, code: str) -> Action:
     return Abort(code=code)
 
 
-def _undo(world: Observation, rotation: Rotation, now: datetime) -> Action:
+def _undo(account: Account, world: Observation, rotation: Rotation, now: datetime) -> Action:
     """Take back what an aborted rotation made, then close it."""
-    is_staged = _is_staged(world, rotation)
+    is_staged = _is_staged(account, world, rotation)
     if rotation.new_id and rotation.new_id in world.listed_ids:
         if world.entry_is_new:
             return refusals.first_kept(rotation.account, rotation.new_id)
@@ -363,7 +385,7 @@ def _after_push(
         return Verify(version=rotation.vault_version)
     # After the verification even where no entry is seen: a standby may not show it.
     is_uncleared = world.pending is None and rotation.step in (Step.VERIFY, Step.CLEAR)
-    if is_uncleared or _is_staged(world, rotation):
+    if is_uncleared or _is_staged(account, world, rotation):
         return _clear(world, rotation)
     if rotation.step is Step.HOOKS:
         return Notify()
@@ -462,9 +484,28 @@ def _is_known(world: Observation, note: Note) -> bool:
     return note.secret_id in world.listed_ids or world.noted_is_recorded
 
 
-def _is_staged(world: Observation, rotation: Rotation) -> bool:
+def _is_staged(account: Account, world: Observation, rotation: Rotation) -> bool:
     """Whether the pending entry is this rotation's."""
-    return world.pending is not None and world.pending.rotation_id == rotation.id
+    pending = world.pending
+    is_its = pending is not None and pending.rotation_id == rotation.id
+    return is_its and pending.difference(account.identity) is None
+
+
+def _not_ours(account: Account, world: Observation, request: Request) -> Refuse | None:
+    """Refuse to touch what is pending for another account, or in a rotation of another ledger.
+
+    Where no rotation is open, what this very ledger has lost is its own to carry on: it was
+    restored from a backup. An older entry does not tell its ledger, and is taken for that.
+    """
+    pending = world.pending
+    if pending is None:
+        return None
+    if difference := pending.difference(account.identity):
+        return refusals.pending_foreign(account, *difference)
+    if not world.pending_is_unrecorded or request.takes_over:
+        return None
+    is_lost = world.rotation is None and pending.ledger_id in (None, world.ledger_id)
+    return None if is_lost else refusals.pending_unknown(account)
 
 
 def _clear(world: Observation, rotation: Rotation) -> Clear:

@@ -11,7 +11,8 @@ all, as an operator held or released the account meanwhile), `learned` (looking 
 effect took place), `aborting`, `closed`. Events of an account: `refused` (an operator must
 decide), `failed` (a pass ended in an error), `drift` and `drift-over` (someone else changed
 something that keeps the account from being rotated, or the secret in use is older than the
-policy allows; that is mended), `held` and `released` (an operator paused it, or ended that).
+policy allows; that is mended), `held` and `released` (an operator paused it, or ended that),
+`forgotten` (an operator let another account have what it was).
 """
 
 from collections.abc import Mapping
@@ -37,6 +38,7 @@ from rotator.actions import (
 )
 from rotator.errors import RotatorError, SecretRejected
 from rotator.model import (
+    ABANDONED,
     SUPERSEDED,
     Account,
     CurrentEntry,
@@ -108,6 +110,7 @@ def opened(  # noqa: PLR0913  # half of them by name
         predecessor_id=action.predecessor_id,
         grace=account.policy.grace if request.grace is None else request.grace,
         opened_at=now,
+        identity=account.identity,
         sent_at=now if recovered else None,
     )
     made = {secret.id: secret.created_at for secret in listed}
@@ -175,6 +178,7 @@ def staged(
         rotation=rotation,
         pending=entry,
         pending_version=version,
+        pending_is_unrecorded=False,
         pending_is_unsent=True,
         pending_live_at=None,
         pending_refused_since=None,
@@ -404,6 +408,17 @@ def closed(rotation: Rotation, action: Close, now: datetime) -> tuple[Rotation, 
         rotation, step=step, closed_at=now, outcome=outcome, error_code=action.error_code
     )
     return rotation, _draft("closed", step, rotation, outcome=outcome, code=action.error_code)
+
+
+def abandoned(rotation: Rotation, now: datetime) -> tuple[Rotation, Draft]:
+    """An operator ended the rotation as it stood: what it made and staged is left alone."""
+    rotation = replace(rotation, closed_at=now, outcome="failed", error_code=ABANDONED)
+    return rotation, _draft("closed", rotation.step, rotation, outcome="failed", code=ABANDONED)
+
+
+def forgotten(by: str) -> Draft:
+    """An operator let another account have the api key and the path of this one."""
+    return Draft(event="forgotten", step=None, detail={"by": by})
 
 
 def adopted(  # noqa: PLR0913  # all but one by name

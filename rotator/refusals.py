@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from rotator.actions import Refuse
-from rotator.model import CLOCK, Account, Hold, Rotation, Secret, ShutGate
+from rotator.model import CLOCK, Account, Hold, Identity, Rotation, Secret, ShutGate
 
 
 def entry_missing(account: Account) -> Refuse:
@@ -36,6 +36,56 @@ def wrong_entry(account: Account) -> Refuse:
         why=f"the Vault entry {account.vault_path} has another text in field {account.key_field} "
         f"than api key {account.api_key}",
         hint="correct `vault_path`, `api_key` or `key_field` of this account",
+    )
+
+
+def account_changed(account: Account, was: Identity) -> Refuse:
+    """The open rotation was opened for something else than is configured now."""
+    differences = was.differences(account.identity)
+    before = ", ".join(f"{what} {old}" for what, old, _ in differences)
+    after = ", ".join(f"{what} {new}" for what, _, new in differences)
+    return Refuse(
+        code="account-changed",
+        why=f"the open rotation was begun for {before}, and the configuration now has {after}",
+        hint=f"nothing was changed; put it back, let `rotator resume {account.name}` finish the "
+        "rotation, and change it then; or leave this name as it was, and give what is new an "
+        "account of its own",
+    )
+
+
+def account_taken(account: Account, other: str, what: str, which: str) -> Refuse:
+    """Another account of the ledger is the same, or is kept in the same place."""
+    return Refuse(
+        code="account-taken",
+        why=f"{what} {which} of {account.name} is that of account {other} already, and each of "
+        "them would take the other one's secrets away",
+        hint=f"remove one of them from whichever configuration has it; if {other} is what "
+        f"{account.name} was called before, stop what still uses that name, then `rotator forget "
+        f"{other}`",
+    )
+
+
+def pending_foreign(account: Account, what: str, which: str) -> Refuse:
+    """What is pending belongs to another account; what it says itself is not shown."""
+    return Refuse(
+        code="pending-foreign",
+        why=f"the pending entry {account.pending_path} in Vault is for another {what} than "
+        f"{which}, which {account.name} has",
+        hint="nothing was touched; if another host has an account of this name, give one of them "
+        "another name or `vault.pending_prefix`; if this one was changed, put it back, run "
+        f"`rotator rotate-now {account.name}`, and change it then",
+    )
+
+
+def pending_unknown(account: Account) -> Refuse:
+    """What is pending belongs to a rotation that this ledger does not have."""
+    return Refuse(
+        code="pending-unknown",
+        why=f"the pending entry {account.pending_path} in Vault is of a rotation that this ledger "
+        "does not know: another host works on the account with a ledger of its own, or this "
+        "ledger is not the one that the rotation was begun with",
+        hint="nothing was touched; let the other host finish it. If there is none, `rotator "
+        f"rotate-now {account.name} --take-over` carries it on from here",
     )
 
 

@@ -16,6 +16,7 @@ _ABORTED = {
     "new-secret-refused": "the new secret did not authenticate in time",
     "new-secret-revoked": "the new secret was revoked before it was used",
     "overtaken": "someone replaced the account's secret before a new one was made",
+    "taken-over": "what another ledger has pending is carried on instead, from the next run on",
     "pending-lost": "the pending entry in Vault was removed by someone else; what Vonage may "
     "have made of it, `rotator secrets list` shows as unknown",
 }

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from rotator import window, words
-from rotator.model import SUPERSEDED, Account, Hold, Rotation
+from rotator.model import ABANDONED, SUPERSEDED, Account, Hold, Rotation
 from rotator.notice import Undelivered
 from rotator.ports import AccountRecord
 
@@ -105,7 +105,7 @@ class Standing:
         rotation = self.rotation
         if rotation is None or rotation.outcome != "failed":
             return False
-        return rotation.error_code != SUPERSEDED
+        return rotation.error_code not in (ABANDONED, SUPERSEDED)
 
     @property
     def deletion_at(self) -> datetime | None:

@@ -13,6 +13,7 @@ from rotator.cli import (
     db,
     demo,
     doctor,
+    forget,
     history,
     hold,
     init,
@@ -86,6 +87,7 @@ def _rotator() -> typer.Typer:
         'sms-prod --reason "incident 42" --freeze',
     )
     _add(app, "release", hold.release, "sms-prod")
+    _add(app, "forget", forget.forget, "sms-old", "sms-old --abandon")
     _add(
         app,
         "report",

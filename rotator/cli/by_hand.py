@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from rotator import identity
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.journal import Journal
 from rotator.model import Account, Credential, Rotation, Secret
 from rotator.observer import Sight
 from rotator.ports import Draft
 from rotator.protocol import held_id
+from rotator.reports import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,9 +134,13 @@ def hand(wiring: "Wiring", account: Account) -> Iterator[Hand]:
 
     Raises:
         Busy: another process is working on the account.
+        Refused: it is not what the ledger has it as.
     """
     lease = wiring.book.claim(account.name, datetime.now(UTC))
     try:
-        yield Hand(wiring=wiring, account=account, journal=wiring.engine().journal(lease))
+        journal = wiring.engine().journal(lease)
+        if refusal := identity.refusal(account, journal.begin(), journal):
+            raise refused(refusal)
+        yield Hand(wiring=wiring, account=account, journal=journal)
     finally:
         wiring.book.release(lease)

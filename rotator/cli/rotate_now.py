@@ -1,5 +1,6 @@
 """`rotate-now`: rotate accounts now, whether or not they are due."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,6 +46,13 @@ def rotate_now(
     compromised: Annotated[
         bool, typer.Option("--compromised", help="the old secret leaked: no grace, no gates")
     ] = False,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="carry on what another ledger has pending, which no other host works on",
+        ),
+    ] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     log_level: LogLevelOption = None,
@@ -55,7 +63,7 @@ def rotate_now(
     An account whose rotation is open already has that one carried on. An account's `window` does
     not keep its rotation waiting, but the deletion, unless no grace is asked for.
     """
-    request = _request(grace, compromised=compromised)
+    request = replace(_request(grace, compromised=compromised), takes_over=take_over)
     names = names or []
     if bool(names) is every:
         raise ConfigError(

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Self
+from urllib.parse import urlsplit
 
 from rotator.config.duration import format_duration
 from rotator.config.kind import ApiKey, FieldName, Name, VaultPath
 from rotator.config.policy import PolicyTable
 from rotator.config.problem import Problem, did_you_mean
 from rotator.config.vault import Vault
+from rotator.config.vonage import Vonage
 from rotator.model import Account, Policy
 
 _UNIQUE = ("name", "api_key", "vault_path")
@@ -60,13 +63,35 @@ def policy_of(table: PolicyTable, default: Policy) -> Policy:
     return replace(default, **given)
 
 
-def account_of(table: AccountTable, default: Policy, pending_prefix: str) -> Account:
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where all accounts are: at which issuer, and below what in Vault."""
+
+    #: Host of Vonage's API.
+    issuer: str
+    #: The mount, behind the namespace if there is one.
+    mount: str
+    pending_prefix: str
+
+    @classmethod
+    def of(cls, vonage: Vonage, vault: Vault) -> Self:
+        """Return what the two tables say."""
+        return cls(
+            issuer=urlsplit(vonage.api_url).hostname or "",
+            mount=f"{vault.namespace}/{vault.mount}".strip("/"),
+            pending_prefix=vault.pending_prefix,
+        )
+
+
+def account_of(table: AccountTable, default: Policy, site: Site) -> Account:
     """Give the account that a table describes."""
     return Account(
         name=table.name,
         api_key=table.api_key,
+        issuer=site.issuer,
+        mount=site.mount,
         vault_path=table.vault_path,
-        pending_path=f"{pending_prefix}/{table.name}",
+        pending_path=f"{site.pending_prefix}/{table.name}",
         secret_field=table.secret_field,
         key_field=table.key_field,
         managed_by=table.managed_by,
@@ -163,9 +188,14 @@ def with_mount(place: Place, path: str, mount: str) -> Iterator[Problem]:
 
 def among_pending(place: Place, path: str, prefix: str) -> Iterator[Problem]:
     """Find a path where rotator writes and deletes."""
-    if f"{path}/".startswith(f"{prefix}/"):
+    if lies_within(path, prefix):
         yield Problem(
             where=place.key("vault_path"),
             what=f"{path!r} lies within vault.pending_prefix ({prefix!r}), "
             "where rotator writes and deletes",
         )
+
+
+def lies_within(path: str, prefix: str) -> bool:
+    """Whether `path` is `prefix`, or below it."""
+    return f"{path}/".startswith(f"{prefix}/")

@@ -10,7 +10,15 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator
 
 from rotator.config import path
-from rotator.config.accounts import Place, among_pending, parent_problem, policy_of, with_mount
+from rotator.config.accounts import (
+    Place,
+    Site,
+    among_pending,
+    lies_within,
+    parent_problem,
+    policy_of,
+    with_mount,
+)
 from rotator.config.kind import ACCOUNT_NAME, API_KEY, FieldName, written_as
 from rotator.config.policy import PolicyTable
 from rotator.config.problem import Problem, Unfit
@@ -86,14 +94,16 @@ class Discover:
 
         return any_of(self.include) and not any_of(self.exclude)
 
-    def account(self, found: Found, pending_prefix: str) -> Account:
+    def account(self, found: Found, site: Site) -> Account:
         """Give the account that a subaccount is managed as."""
         name = self._filled(self.name, found).lower()
         return Account(
             name=name,
             api_key=found.api_key,
+            issuer=site.issuer,
+            mount=site.mount,
             vault_path=self._filled(self.vault_path, found),
-            pending_path=f"{pending_prefix}/{name}",
+            pending_path=f"{site.pending_prefix}/{name}",
             secret_field=self.secret_field,
             key_field=self.key_field,
             managed_by=self.parent,
@@ -140,12 +150,13 @@ def accounts_of(
     found: Iterable[Found],
     tables: Iterable[Discover],
     configured: Iterable[Account],
-    pending_prefix: str,
+    site: Site,
 ) -> Iterator[Account]:
     """Give the accounts that are managed because they were found, by their api keys.
 
     What is configured by name goes before. An account whose name or path is that of another is
-    left out: the first one keeps it.
+    left out: the first one keeps it. So is one whose path, with the parent's name in it, lies
+    where rotator keeps what is pending.
     """
     taken = list(configured)
     keys = {account.api_key for account in taken}
@@ -154,10 +165,12 @@ def accounts_of(
     tables = tuple(tables)
     for each in sorted(found, key=lambda each: each.api_key):
         table = next((table for table in tables if table.matches(each)), None)
-        account = table.account(each, pending_prefix) if table else None
+        account = table.account(each, site) if table else None
         if account is None or not re.fullmatch(ACCOUNT_NAME, account.name):
             continue
         if account.api_key in keys or account.name in names or account.vault_path in paths:
+            continue
+        if lies_within(account.vault_path, site.pending_prefix):
             continue
         keys.add(account.api_key)
         names.add(account.name)

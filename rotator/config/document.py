@@ -10,6 +10,7 @@ from rotator.config.accounts import (
     AccountTable,
     Place,
     Placed,
+    Site,
     account_of,
     account_problems,
     policy_of,
@@ -82,7 +83,7 @@ class Document:
             policy=policy,
             daemon=daemon,
             telemetry=telemetry,
-            accounts=tuple(account_of(table, policy, vault.pending_prefix) for table in accounts),
+            accounts=tuple(account_of(table, policy, Site.of(vonage, vault)) for table in accounts),
             hooks=tuple(table.hook() for table in hooks),
             discover=tuple(discover_of(table, policy) for table in discover),
         )

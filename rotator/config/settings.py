@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from rotator.config.accounts import Site
 from rotator.config.daemon import Daemon
 from rotator.config.discover import Discover, accounts_of
 from rotator.config.duration import format_duration
@@ -58,7 +59,8 @@ class Settings:
         and daemon, status and `rotate-now` know one kind of account only.
         """
         configured = tuple(account for account in self.accounts if not account.discovered)
-        added = accounts_of(found, self.discover, configured, self.vault.pending_prefix)
+        site = Site.of(self.vonage, self.vault)
+        added = accounts_of(found, self.discover, configured, site)
         return replace(self, accounts=(*configured, *added))
 
     def found_names(self, found: Iterable[Found]) -> dict[str, str]:
@@ -115,8 +117,8 @@ def _flat(described: Account | Discover) -> dict[str, Any]:
     """Give a table with the keys of its policy among its own."""
     shown = _all_shown(vars(described))
     policy: dict[str, Any] = shown.pop("policy")
-    # They follow from where the account stands, and from the prefix and its name.
-    for key in ("discovered", "pending_path"):
+    # They follow from where the account stands, from other tables, and from its name.
+    for key in ("discovered", "issuer", "mount", "pending_path"):
         shown.pop(key, None)
     return shown | policy
 

@@ -22,12 +22,12 @@ from sqlalchemy import (
 
 from rotator import schedule
 from rotator.errors import Busy, LeaseLost
-from rotator.ledger import chain, due, outbox, process, tables
+from rotator.ledger import chain, due, identities, outbox, process, tables
 from rotator.ledger.database import inserting, reading, writing
 from rotator.ledger.rows import from_row, hold_of, to_row
-from rotator.model import Rotation, Step
+from rotator.model import ABANDONED, Identity, Rotation, Step
 from rotator.notice import Event
-from rotator.ports import Committed, Draft, Lease, Memory, Sighting
+from rotator.ports import Claimant, Committed, Draft, Lease, Memory, Sighting
 
 
 class Book:
@@ -125,6 +125,7 @@ class Book:
             account = connection.execute(_ACCOUNT, of_name).mappings().first()
             opened = connection.execute(_OPEN_ROTATION, of_name).mappings().first()
             expendable = connection.execute(_EXPENDABLE_IDS, of_name).scalars().all()
+            ledger_id = connection.execute(_LEDGER_ID).scalar()
         return Memory(
             rotation=from_row(opened) if opened else None,
             expendable_ids=frozenset(expendable),
@@ -133,6 +134,8 @@ class Book:
             adopted_over=account["adopted_over"] if account else 0,
             head=account["chain_head"] if account else chain.GENESIS,
             drift=account["drift"] if account else None,
+            ledger_id=ledger_id,
+            identity=identities.identity_of(account) if account else None,
         )
 
     def knows_rotation(self, name: str, rotation_id: str) -> bool:
@@ -142,6 +145,7 @@ class Book:
                 select(tables.rotation.c.id)
                 .where(tables.rotation.c.account == name)
                 .where(tables.rotation.c.id == rotation_id)
+                .where(tables.rotation.c.error_code.is_distinct_from(ABANDONED))
             ).first()
         return found is not None
 
@@ -159,6 +163,23 @@ class Book:
                 )
             ).first()
         return found is not None
+
+    def claimant(self, name: str, identity: Identity) -> Claimant | None:
+        """See `Ledger.claimant`."""
+        with reading(self._engine) as connection:
+            return identities.claimant(connection, name, identity)
+
+    def register(self, lease: Lease, identity: Identity | None) -> Claimant | None:
+        """See `Ledger.register`. None for an account that is to be nothing any more."""
+        with writing(self._engine) as connection:
+            identities.begin(connection)
+            _guarded(connection, lease)
+            other = None
+            if identity is not None:
+                other = identities.claimant(connection, lease.account, identity)
+            if other is None:
+                _set(connection, lease.account, **identities.columns_of(identity))
+        return other
 
     # -- The one way in. -------------------------------------------------------------------
 
@@ -305,10 +326,12 @@ def _chained(row: tables.Row, entries: Sequence[chain.Entry]) -> tables.Row:
 
 def _upsert_rotation(connection: Connection, rotation: Rotation) -> None:
     values = to_row(rotation)
+    # Again, where it had been abandoned.
+    is_opened = rotation.step is Step.OPEN
     changing = {
         key: value
         for key, value in values.items()
-        if key not in _FIXED and not (key in _SET_ONCE and value is None)
+        if key not in _FIXED and not (key in _SET_ONCE and value is None and not is_opened)
     }
     known = {"of_account": rotation.account, "of_id": rotation.id}
     if connection.execute(_CHANGED_ROTATION, known | changing).rowcount == 0:
@@ -317,7 +340,8 @@ def _upsert_rotation(connection: Connection, rotation: Rotation) -> None:
 
 #: Columns of a rotation that never change, and those that are never empty again once they are
 #: not. To set one to what it is has SQLite write its index anew.
-_FIXED, _SET_ONCE = ("account", "id", "opened_at"), ("closed_at", "delete_due_at")
+_FIXED = ("account", "id", "opened_at", *identities.COLUMNS)
+_SET_ONCE = ("closed_at", "delete_due_at")
 
 
 def _seen(sighting: Sighting | None, row: tables.Row, now: datetime) -> tables.Row:
@@ -437,6 +461,7 @@ _ACCOUNT = select(
     )
 ).where(tables.account.c.name == _OF_NAME)
 _LOCKED_ACCOUNT = _ACCOUNT.with_for_update()
+_LEDGER_ID = select(tables.ledger.c.id)
 _CHANGED_ACCOUNT = update(tables.account).where(tables.account.c.name == _OF_NAME)
 _NEW_ENTRY = insert(tables.entry)
 _NEW_ROTATION = insert(tables.rotation)

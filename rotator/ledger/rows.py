@@ -7,11 +7,12 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
+from rotator.ledger.identities import columns_of, identity_of
 from rotator.ledger.tables import Row
 from rotator.model import Hold, Rotation, Step
 
 #: Fields that a row holds under the same name, as they are.
-_SAME = {field.name for field in fields(Rotation)} - {"grace", "rejected", "step"}
+_SAME = {field.name for field in fields(Rotation)} - {"grace", "identity", "rejected", "step"}
 
 
 def to_row(rotation: Rotation) -> Row:
@@ -21,6 +22,7 @@ def to_row(rotation: Rotation) -> Row:
         "grace_seconds": rotation.grace.total_seconds(),
         "rejected": int(rotation.rejected),
         "delete_due_at": rotation.delete_due_at,
+        **columns_of(rotation.identity),
     }
 
 
@@ -30,6 +32,7 @@ def from_row(row: RowMapping) -> Rotation:
         step=Step(row["step"]),
         grace=timedelta(seconds=row["grace_seconds"]),
         rejected=bool(row["rejected"]),
+        identity=identity_of(row),
         **{name: row[name] for name in _SAME},
     )
 

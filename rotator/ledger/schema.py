@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 #: The revision that this version of rotator works with; the newest one in `migrations/`.
-HEAD = "0008"
+HEAD = "0009"
 #: Any number that nothing else in the database uses as an advisory lock.
 _UPGRADE_LOCK = 7_284_310_559
 

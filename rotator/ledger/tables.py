@@ -45,10 +45,18 @@ class Instant(TypeDecorator[datetime]):
 
 metadata = MetaData()
 
+#: The ledger itself, in one row: a copy or a restored backup has the same id.
+ledger = Table("ledger", metadata, Column("id", String(36), primary_key=True))
+
 account = Table(
     "account",
     metadata,
     Column("name", String(64), primary_key=True),
+    #: What it is, as registered last; null for never, or where an operator had it forgotten.
+    Column("api_key", Text),
+    Column("issuer", Text),
+    Column("vault_path", Text),
+    Column("pending_path", Text),
     #: What was seen last, for `status`.
     Column("listed_ids", Text),
     Column("current_id", Text),
@@ -79,6 +87,8 @@ account = Table(
     Column("chain_seq", BigInteger, nullable=False, server_default="0"),
     Column("chain_head", String(64), nullable=False, server_default="0" * 64),
     Index("account_next_due_at", "next_due_at"),
+    Index("account_api_key", "api_key", "issuer", unique=True),
+    Index("account_vault_path", "vault_path", unique=True),
 )
 
 rotation = Table(
@@ -98,6 +108,11 @@ rotation = Table(
     Column("vault_version", BigInteger),
     Column("pending_version", BigInteger, nullable=False, server_default="0"),
     Column("opened_at", Instant, nullable=False),
+    #: What it was opened for; null where that was before these columns were there.
+    Column("api_key", Text),
+    Column("issuer", Text),
+    Column("vault_path", Text),
+    Column("pending_path", Text),
     Column("verified_at", Instant),
     #: `verified_at` plus the grace; here to be searched for.
     Column("delete_due_at", Instant),

@@ -11,6 +11,8 @@ from rotator.ports import StoredCurrent, StoredPending
 
 #: The field of the current entry that is rotator's.
 NOTE_FIELD = "rotator"
+#: What a pending entry says of whose it is; an older one says nothing.
+_OWNER = ("api_key", "issuer", "vault_path", "ledger_id")
 
 Fields = Mapping[str, Any]
 
@@ -58,7 +60,9 @@ def pending_of(path: str, version: int, fields: Fields) -> StoredPending:
     """
     value, rotation_id = _text(fields, "value"), _text(fields, "rotation_id")
     listed_ids = _texts(fields.get("listed"))
-    if value is None or rotation_id is None or listed_ids is None:
+    owner = {key: _text(fields, key) for key in _OWNER}
+    is_odd = any(key in fields and text is None for key, text in owner.items())
+    if value is None or rotation_id is None or listed_ids is None or is_odd:
         raise UnexpectedEntry(
             f"the pending entry at {path} is not one that rotator wrote",
             hint=f"look at {path} in Vault: it may hold the only copy of a secret; remove it"
@@ -68,6 +72,7 @@ def pending_of(path: str, version: int, fields: Fields) -> StoredPending:
         rotation_id=rotation_id,
         listed_ids=listed_ids,
         predecessor_id=_text(fields, "predecessor_id"),
+        **owner,
     )
     return StoredPending(version=version, entry=entry, value=SecretValue(value))
 
@@ -79,6 +84,7 @@ def pending_fields(value: SecretValue, entry: PendingEntry) -> dict[str, Any]:
         "rotation_id": entry.rotation_id,
         "listed": sorted(entry.listed_ids),
         "predecessor_id": entry.predecessor_id,
+        **{key: text for key in _OWNER if (text := getattr(entry, key)) is not None},
     }
 
 

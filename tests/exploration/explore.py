@@ -8,10 +8,10 @@ stands, it may be killed, so each world on its way is one in which a fresh proce
 """
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rotator.model import Account, Outcome, Report
-from tests.exploration import invariants, outsiders
+from tests.exploration import invariants, neighbours, outsiders
 from tests.exploration.fingerprint import OLD, fingerprint
 from tests.exploration.process import CALM, Asked, Bounds, Ended, Process
 from tests.exploration.script import Script
@@ -121,6 +121,8 @@ class Search:
         """Run a process in every way in which it can go."""
         if asked.adopts and not self._node.world.adoptions:
             return
+        if asked.request.takes_over and not self._node.world.is_strange:
+            return
         scripts: deque[tuple[int, ...]] = deque([()])
         while scripts:
             script = Script(scripts.popleft())
@@ -186,14 +188,21 @@ class Search:
         world = world.copy()
         passed: list[int] = []
         log: list[str] = []
+        asked = self.scenario.asked[0]
         for _ in range(PASSES):
             mark = fingerprint(world.text(), world.now)
             if mark in self._ending or world.completed >= self.scenario.rotations:
                 break
             passed.append(mark)
-            report = self._calm_pass(world, log)
+            report = self._calm_pass(world, asked, log)
             if _code(report) == "held":
                 self._release(world, log)
+                continue
+            if _code(report) == "pending-foreign":
+                self._let_finish(world, log)
+                continue
+            if _code(report) == "pending-unknown":
+                asked = self._taking_over(world, asked, log)
                 continue
             if _must_decide(report) and self._may_refuse(world):
                 break
@@ -212,11 +221,23 @@ class Search:
             self._fail("L2", f"refused, and the hold is {hold}", log)
         world.hold = None
 
-    def _calm_pass(self, world: World, log: list[str]) -> Report:
+    def _let_finish(self, world: World, log: list[str]) -> None:
+        """Let another host end its rotation, after seeing that it was in the way."""
+        if not neighbours.is_theirs(world.staged):
+            self._fail("L2", f"refused as another's, and pending is {world.staged}", log)
+        neighbours.clear(world)
+
+    def _taking_over(self, world: World, asked: Asked, log: list[str]) -> Asked:
+        """Let an operator say that what is pending may be taken over, after seeing that it may."""
+        if not world.is_strange or asked.request.takes_over:
+            self._fail("L2", f"refused as unknown, and pending is {world.staged}", log)
+        return replace(asked, request=replace(asked.request, takes_over=True))
+
+    def _calm_pass(self, world: World, asked: Asked, log: list[str]) -> Report:
         process = self._process(world, Script(), CALM)
         process.log = log
         try:
-            report = process.run(self.scenario.asked[0])
+            report = process.run(asked)
         except Exception as error:
             error.add_note("\n".join([*self._node.trace(), *log]))
             raise
@@ -234,7 +255,8 @@ class Search:
         ours = [secret.value for secret in world.live if secret.maker == "rotator"]
         if kept is None or ours != [kept.value]:
             self._fail("L1", f"completed, but {world.live} are left", log)
-        if world.staged and not self._was_late(world):
+        is_ours = world.staged and not neighbours.is_theirs(world.staged)
+        if is_ours and not self._was_late(world):
             self._fail("L1", "completed, but something is pending", log)
 
     def _may_refuse(self, world: World) -> bool:

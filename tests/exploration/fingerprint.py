@@ -41,11 +41,12 @@ ENOUGH = {"draws": MAX_DRAWS, "stalls": 0}
 IGNORED = frozenset(
     {"means", "account", "head", "ledger_head", "check", "created_at", "rotated_at", "opened_at"}
     | {"closed_at", "reason", "fields", "lease_until", "gate_retry_at"}
+    | {"identity", "issuer", "vault_path"}
 )
 #: What is the same in every process, or is no more than its kind.
 FIXED = (Means, Observer, Account, FunctionType, MethodType, type, BaseException)
 
-_TOKEN = re.compile(r"@(\d+)/(\d+)|([svr])#\d+")
+_TOKEN = re.compile(r"@(\d+)/(\d+)|([svrl])#\d+")
 
 #: Frozen things described lately, by identity, with their texts.
 _TOLD: dict[int, tuple[object, str]] = {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from rotator.model import Rotation
+from tests.exploration.neighbours import is_theirs
 from tests.exploration.world import (
     SLOTS,
     ClearPending,
@@ -57,6 +58,7 @@ def before_effect(world: World, effect: Effect, sender: Sender) -> None:
     """Judge a request that is about to leave."""
     _is_intended(world, effect, sender.token)
     _is_not_held(world, effect)
+    _is_not_anothers(world, effect)
     if isinstance(effect, DeleteSecret):
         _may_delete(world, effect.id, sender)
 
@@ -119,6 +121,36 @@ def _is_not_held(world: World, effect: Effect) -> None:
         raise Violation("I8", f"{effect} is sent, and the account is frozen")
     if hold and not (rotation and world.pushed == rotation.id):
         raise Violation("I8", f"{effect} is sent before the push, and the account is held")
+
+
+def _is_not_anothers(world: World, effect: Effect) -> None:
+    """Judge a request by what is pending for others: it is neither used nor taken away."""
+    theirs = {each.value for each in world.pending if is_theirs(each) and each}
+    used = _values_in(effect)
+    if theirs & used:
+        raise Violation("I10", f"{effect} has a value that is pending for another account")
+    if isinstance(effect, ClearPending) and any(map(is_theirs, world.pending[: effect.upto])):
+        raise Violation("I10", f"{effect} takes away what is pending for another account")
+    if isinstance(effect, WritePending) and effect.base == len(world.pending) and world.is_strange:
+        raise Violation("I10", f"{effect} is written over what another ledger has pending")
+
+
+def _values_in(effect: Effect) -> set[str]:
+    """Give the values that a request sends, or authenticates with, but for what it stages."""
+    match effect:
+        case CreateSecret(credential=credential, value=value):
+            return {credential, value}
+        case DeleteSecret(credential=credential):
+            return {credential}
+        case WriteCurrent(kept=kept):
+            return {kept.value}
+        case _:
+            return set()
+
+
+def is_lost_here(world: World) -> bool:
+    """Whether what is pending was begun with this very ledger, which has lost it."""
+    return world.staged is not None and world.staged.entry.ledger_id == world.ledger_id
 
 
 def _may_delete(world: World, secret_id: str, sender: Sender) -> None:

@@ -31,6 +31,7 @@ def lose_ledger(world: World) -> None:
     known = world.consumed.value if world.consumed else ""
     world.harmed |= {secret.value for secret in world.live if secret.value != known}
     world.rotation, world.closed, world.adopted_id = None, (), None
+    world.ledger_id = world.name("l")
 
 
 def set_back_ledger(world: World, was: tuple[Rotation | None, tuple[Rotation, ...]]) -> None:

@@ -25,6 +25,7 @@ from rotator.model import (
     Credential,
     CurrentEntry,
     Hold,
+    Identity,
     Note,
     PendingEntry,
     Rotation,
@@ -33,6 +34,7 @@ from rotator.model import (
     Step,
 )
 from rotator.ports import (
+    Claimant,
     Committed,
     Draft,
     Hooks,
@@ -93,6 +95,7 @@ class MemoryIssuer(Issuer):
         """List what is live, if the credential is accepted."""
         del api_key
         value = credential.secret.reveal()
+        self._process.tries(value)
         ways = partial(self._ways_to_list, value)
         answer = self._process.at("list", ways, "unanswered", detail=value)
         if answer == "unanswered":
@@ -325,6 +328,8 @@ class MemoryLedger(Ledger):
             adopted_over=world.adopted_over,
             hold=world.hold,
             head="head",
+            ledger_id=world.ledger_id,
+            identity=self._process.accounts["account"].identity,
         )
 
     def knows_rotation(self, name: str, rotation_id: str) -> bool:
@@ -337,6 +342,16 @@ class MemoryLedger(Ledger):
         """Whether there ever was that secret."""
         del name
         return self._world.knows_secret(secret_id)
+
+    def claimant(self, name: str, identity: Identity) -> Claimant | None:
+        """Return who else has it: nobody ever has."""
+        del name, identity
+        raise AssertionError
+
+    def register(self, lease: Lease, identity: Identity) -> Claimant | None:
+        """Keep what the account is, as it always was."""
+        del lease, identity
+        raise AssertionError
 
     def commit(  # noqa: PLR0913  # all but one by name
         self,
@@ -355,6 +370,8 @@ class MemoryLedger(Ledger):
         self._guard(lease)
         if answer == "fails":
             raise LedgerError
+        if any(draft.detail.get("reason") == "recovered" for draft in entries):
+            self._process.recovers()
         self._record(lease, rotation, entries)
         committed = Committed(head="head", hold=self._world.hold)
         if last:

@@ -16,8 +16,9 @@ from rotator.engine import Engine
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, OnForeign, Outcome, Report, Request, SecretValue
 from rotator.reports import failure
-from tests.exploration import invariants, operators, outsiders
+from tests.exploration import invariants, neighbours, operators, outsiders
 from tests.exploration.fingerprint import describe, stack
+from tests.exploration.neighbours import is_theirs
 from tests.exploration.ports import (
     LEASE,
     PATIENCE,
@@ -205,6 +206,16 @@ class Process:
             raise lost
         self._land(effect, answer, self.unseen)
 
+    def tries(self, value: str) -> None:
+        """See that a value that authenticates is not one that is pending for another account."""
+        if any(is_theirs(each) and each and each.value == value for each in self.world.pending):
+            raise invariants.Violation("I10", f"{value} of another account is sent")
+
+    def recovers(self) -> None:
+        """See that what another ledger began is recovered only where a person says so."""
+        if not self.asked.request.takes_over and not invariants.is_lost_here(self.world):
+            raise invariants.Violation("I10", "what another ledger began is taken over")
+
     def saw(self, where: str) -> None:
         """Have looked at Vonage or at what Vault holds."""
         self.unseen -= {where}
@@ -239,6 +250,7 @@ class Process:
                 found["late request arrives"] = self._arrive_late
             if self.world.outsiders:
                 found |= outsiders.deeds(self.world, self)
+            found |= neighbours.deeds(self.world)
         return found
 
     def _jump(self, seconds: float) -> None:

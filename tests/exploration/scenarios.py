@@ -87,6 +87,7 @@ def found(on_foreign: OnForeign = OnForeign.REFUSE) -> dict[str, Account]:
 ASKED = Asked()
 RESUMED = Asked(request=Request(reason=None))
 WAITED = Asked(wait=True)
+TAKEN_OVER = Asked(request=Request(reason="asked", takes_over=True))
 HURRIED = Asked(request=Request(reason="asked", grace=NONE))
 SHORTENED = Asked(request=Request(reason="asked", grace=GRACE / 2))
 #: What operators may adopt.
@@ -183,6 +184,12 @@ FORGOTTEN = Scenario(
     name="a ledger that is lost",
     worlds=(tidy(losses=1),),
     accounts=accounts(),
+    asked=(ASKED, TAKEN_OVER),
+)
+NEIGHBOUR = Scenario(
+    name="another host's account of the same name, whose value is pending at the same path",
+    worlds=(tidy(neighbours=1),),
+    accounts=accounts(),
 )
 MEDDLED = Scenario(
     name="an outsider",
@@ -236,7 +243,7 @@ FORGETFUL = Scenario(
     name="a ledger that is lost, in a rotation with grace, while news spreads slowly",
     worlds=(tidy(losses=1, spread=PATIENCE),),
     accounts=accounts(grace=GRACE),
-    asked=(ASKED, HURRIED),
+    asked=(ASKED, HURRIED, TAKEN_OVER),
 )
 RESTORED = Scenario(
     name="a ledger that is restored from a backup, after another rotation",
@@ -244,12 +251,14 @@ RESTORED = Scenario(
     accounts=accounts(grace=GRACE),
     bounds=Bounds(faults=0),
     rotations=2,
+    asked=(ASKED, TAKEN_OVER),
 )
 FAILED_OVER = Scenario(
     name="a ledger that lacks its last commits, while news spreads slowly",
     worlds=(tidy(relapses=1, spread=PATIENCE),),
     accounts=accounts(),
     bounds=Bounds(faults=0),
+    asked=(ASKED, TAKEN_OVER),
 )
 RESTORED_TROUBLED = Scenario(
     name="a ledger that is restored, and faults",
@@ -413,6 +422,7 @@ FOUND_FORGOTTEN = Scenario(
     worlds=(replace(BARE, losses=1),),
     accounts=found(),
     bounds=Bounds(faults=0, ends=True),
+    asked=(ASKED, TAKEN_OVER),
 )
 FOUND_FULL = Scenario(
     name="a subaccount that was found with both slots taken",
@@ -455,6 +465,7 @@ ALL = (
     SLUGGISH,
     MANAGED,
     FORGOTTEN,
+    NEIGHBOUR,
     MEDDLED,
     MEDDLED_GRACE,
     MEDDLED_UNNOTED,

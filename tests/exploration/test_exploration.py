@@ -196,6 +196,22 @@ def without_minding_a_restored_ledger(*arguments: object, **named: object) -> Ac
     return action
 
 
+def without_asking_for_whom(*arguments: object, **named: object) -> Action:
+    """Take what is pending for this account's, whatever it says itself."""
+    account, world, request = arguments
+    if pending := world.pending:  # type: ignore[attr-defined]
+        nobody = dict.fromkeys(("api_key", "issuer", "vault_path", "ledger_id"))
+        world = replace(world, pending=replace(pending, **nobody))  # type: ignore[type-var]
+    return decide(account, world, request, **named)  # type: ignore[arg-type]
+
+
+def without_asking_which_ledger(*arguments: object, **named: object) -> Action:
+    """Recover whatever is pending, whoever began it."""
+    account, world, request = arguments
+    request = replace(request, takes_over=True)  # type: ignore[type-var]
+    return decide(account, world, request, **named)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("wrong", "scenario"),
     [
@@ -211,6 +227,8 @@ def without_minding_a_restored_ledger(*arguments: object, **named: object) -> Ac
         (without_finishing, scenarios.HELD),
         (with_a_stranger_as_predecessor, scenarios.FOUND_REPLACED),
         (without_minding_a_restored_ledger, scenarios.RESTORED),
+        (without_asking_for_whom, scenarios.NEIGHBOUR),
+        (without_asking_which_ledger, scenarios.FORGOTTEN),
     ],
 )
 def test_a_wrong_rule_is_found(

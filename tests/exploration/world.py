@@ -137,7 +137,8 @@ class World:
     #: Values that do not comply with Vonage's rules.
     unfit: frozenset[str] = frozenset()
 
-    #: The ledger: its open rotation, the closed ones, the last entry if it is an intent.
+    #: The ledger: its id, its open rotation, the closed ones, the last entry if it is an intent.
+    ledger_id: str = "l#001"
     rotation: Rotation | None = None
     adopted_id: str | None = None
     adopted_over: int = 0
@@ -180,6 +181,8 @@ class World:
     astray: float = 0.0
     #: When the grace of the open rotation began, by Vonage's clock.
     begun: float = 0.0
+    #: How often another host may stage a value for an account of its own at the same path.
+    neighbours: int = 0
     #: How often an operator may adopt a secret.
     adoptions: int = 0
     #: Values that the operator keeps: what was adopted, or stands in an older version at Vault.
@@ -268,6 +271,11 @@ class World:
         }
         return secret_id in ids | {self.adopted_id}
 
+    @property
+    def is_strange(self) -> bool:
+        """Whether something is pending in a rotation that the ledger does not have."""
+        return self.staged is not None and not self.knows(self.staged.entry.rotation_id)
+
     def text(self) -> str:
         """Describe all of it that can still matter."""
         stored = {version.value for version in (*self.current, *self.pending) if version}
@@ -279,6 +287,7 @@ class World:
             (self.expendable & ids, self.held & ids, self.harmed & values, self.unfit & values),
             (self.kept_by_hand & values, self.adopted_id, self.adopted_over),
             (staged and self.knows(staged.entry.rotation_id)),
+            (staged and staged.entry.ledger_id == self.ledger_id, self.neighbours),
             (rotation and self.pushed == rotation.id, self.completed),
             (rotation and self.told == rotation.id, self.shuts),
             (self.gates and rotation and rotation.reason == "compromised"),

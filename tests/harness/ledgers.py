@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+import uuid
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,14 @@ def new_ledger(folder: Path) -> Path:
     """Make an empty ledger beside those that are in the folder."""
     file = folder / f"ledger-{len(list(folder.glob('ledger-*.db'))) + 1}.db"
     file.write_bytes(_empty())
+    return file
+
+
+def another_ledger(folder: Path) -> Path:
+    """Make an empty ledger that is another one: what `new_ledger` makes all have one id."""
+    file = new_ledger(folder)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE ledger SET id = ?", (str(uuid.uuid4()),))
     return file
 
 

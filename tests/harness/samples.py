@@ -30,6 +30,8 @@ def account(name: str = "sms", managed_by: str = "", **changes: Any) -> Account:
     usual = Account(
         name=name,
         api_key="abcd1234",
+        issuer="api.nexmo.com",
+        mount="secret",
         vault_path=f"vonage/{name}",
         pending_path=f"rotator/pending/{name}",
         secret_field="api_secret",

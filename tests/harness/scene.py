@@ -30,7 +30,7 @@ from rotator.vault import Connection, KvStore, TokenFile
 from rotator.vonage import Secrets, Transport
 from tests.harness import leaks
 from tests.harness.clock import FakeClock
-from tests.harness.ledgers import backup, new_ledger, open_ledger
+from tests.harness.ledgers import another_ledger, backup, new_ledger, open_ledger
 from tests.harness.outsiders import Outsiders
 from tests.harness.setting import AGE, NAME, SUB, Setting
 from tests.harness.tap import Calls, Killed, Tap
@@ -180,7 +180,7 @@ class Scene(Outsiders):
 
     def lose_ledger(self) -> None:
         """Begin a new process with an empty ledger."""
-        self.restore_ledger(new_ledger(self.folder))
+        self.restore_ledger(another_ledger(self.folder))
 
     def keep_ledger(self) -> Path:
         """Make a backup of the ledger, a SQLite file."""
@@ -218,9 +218,10 @@ class Scene(Outsiders):
         reason: str | None = "asked",
         grace: timedelta | None = None,
         wait: bool = False,
+        takes_over: bool = False,
     ) -> Report:
         """Let the engine make one pass."""
-        request = Request(reason=reason, grace=grace)
+        request = Request(reason=reason, grace=grace, takes_over=takes_over)
         report = self.engine.attempt(self.accounts[name], request, wait=wait)
         self.reports.append(report)
         return report

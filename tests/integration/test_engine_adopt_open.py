@@ -172,7 +172,7 @@ def test_a_pending_value_that_was_adopted_ends_the_rotation_that_is_recovered(
         old, new = scene.secrets()
         scene.adopt(new.value, secret_id=new.id)
         scene.revoke(old.id)
-        ended, again = scene.attempt(), scene.attempt()
+        ended, again = scene.attempt(takes_over=True), scene.attempt()
 
         assert ended.error
         assert ended.error.code == "overtaken"

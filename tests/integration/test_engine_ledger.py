@@ -8,11 +8,12 @@ import pytest
 
 from rotator.errors import LedgerError, LedgerFull, LedgerUnusable
 from rotator.model import Outcome, Request
-from tests.harness.scene import LEASE, NAME, Scene
+from tests.harness.scene import LEASE, NAME, Scene, code
 from tests.harness.tap import MOMENTS, Moment
 
-#: The ledger's part in a rotation without a grace: claim, recall, seven commits, release.
-CALLS = range(1, 11)
+#: The ledger's part in an account's first rotation, without a grace: claim, recall, register,
+#: seven commits, release.
+CALLS = range(1, 12)
 
 
 def fail() -> None:
@@ -130,14 +131,16 @@ def test_a_rotation_is_recovered_from_vault_alone(tmp_path: Path, number: int) -
         scene.run_until_killed()
         pending = scene.look().pending or {}
         scene.lose_ledger()
-        report = scene.attempt()
+        refused = scene.attempt() if pending else None
+        report = scene.attempt(takes_over=True)
 
+        assert refused is None or code(refused) == "pending-unknown"
         assert is_settled(scene) or number == 9
         assert len(scene.history()) == 2
         if pending:
             assert report.rotation_id == pending["rotation_id"]
             assert scene.look().value == pending["value"]
-            assert '"reason":"recovered"' in scene.entries()[0].detail
+            assert '"reason":"recovered"' in scene.entries()[1].detail
 
 
 @pytest.mark.parametrize("number", range(4, 9))
@@ -147,7 +150,7 @@ def test_a_later_rotation_is_recovered_likewise(tmp_path: Path, number: int) -> 
         scene.calls.plan("after", "", number, scene.calls.kill)
         scene.run_until_killed()
         scene.lose_ledger()
-        report = scene.attempt()
+        report = scene.attempt(takes_over=True)
 
         assert report.outcome is Outcome.COMPLETED
         assert is_settled(scene)

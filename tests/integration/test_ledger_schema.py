@@ -85,6 +85,19 @@ def test_an_empty_database_becomes_a_ledger(empty: Engine) -> None:
     assert Book(empty, lease_seconds=60).claim("a", NOW).token == 1
 
 
+def test_each_ledger_has_an_id_of_its_own(tmp_path: Path) -> None:
+    """By it a pending entry tells which ledger has its rotation; it never changes."""
+    ids = []
+    for name in ("one", "two", "one"):
+        engine = open_database(f"sqlite:///{tmp_path / name}.db")
+        schema.upgrade(engine)
+        ids.append(Book(engine, lease_seconds=60).recall("a").ledger_id)
+        engine.dispose()
+
+    assert all(ids)
+    assert ids[0] == ids[2] != ids[1]
+
+
 @pytest.mark.parametrize("auto_upgrade", [True, False])
 def test_an_up_to_date_ledger_is_left_alone(database: Engine, *, auto_upgrade: bool) -> None:
     """Nothing is written at any later start, nor by an upgrade that has nothing to do."""

@@ -146,6 +146,40 @@ def test_a_pending_entry_reads_back() -> None:
     assert (read.version, read.entry, read.value) == (4, entry, VALUE)
 
 
+def test_a_pending_entry_says_whose_it_is() -> None:
+    """Beside the value stand the api key, its issuer, where the value is to go, and the ledger."""
+    owner = {
+        "api_key": "abcd1234",
+        "issuer": "api.nexmo.com",
+        "vault_path": "secret/vonage/sms",
+        "ledger_id": "f3b1",
+    }
+    entry = PendingEntry(rotation_id="rotation-1", listed_ids=frozenset(), **owner)
+    fields = pending_fields(VALUE, entry)
+
+    assert {key: fields[key] for key in owner} == owner
+    assert pending_of("secret/p", 4, fields).entry == entry
+
+
+def test_an_older_pending_entry_says_nothing_of_it() -> None:
+    """One that an earlier version wrote reads, and belongs to nobody in particular."""
+    fields = {"value": "x", "rotation_id": "r", "listed": ["a"], "predecessor_id": "a"}
+    read = pending_of("secret/p", 4, fields).entry
+
+    assert read is not None
+    assert (read.api_key, read.issuer, read.vault_path, read.ledger_id) == (None,) * 4
+
+
+@pytest.mark.parametrize("key", ["api_key", "issuer", "vault_path", "ledger_id"])
+@pytest.mark.parametrize("broken", [None, "", 5, ["a"]])
+def test_an_owner_that_cannot_be_read_is_not_taken_for_none(key: str, broken: object) -> None:
+    """Of a pending entry that says whose it is in a way that nobody understands, nothing is."""
+    fields = {"value": "x", "rotation_id": "r", "listed": [], key: broken}
+
+    with pytest.raises(UnexpectedEntry):
+        pending_of("secret/p", 4, fields)
+
+
 def test_a_pending_entry_with_nothing_listed_reads_back() -> None:
     """No listed ids are a list like any other."""
     entry = PendingEntry(rotation_id="rotation-1", listed_ids=frozenset())

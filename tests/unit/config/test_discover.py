@@ -1,6 +1,7 @@
 """What `[[discover]]` makes of the subaccounts that were found."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,16 @@ def test_what_is_found_anew_takes_the_place_of_what_was(read: Read) -> None:
     assert once.with_found([found("bbbb0001")]) == once
     assert once.with_found([]) == settings
     assert once.shown() == settings.shown()
+
+
+def test_none_is_kept_where_values_are_pending(read: Read) -> None:
+    """A path that only the parent's name leads there is left out, too."""
+    settings = read()
+    table = replace(settings.discover[0], vault_path="{parent}/pending/{api_key}")
+    vault = settings.vault.model_copy(update={"pending_prefix": "primary/pending"})
+    settings = replace(settings, discover=(table,), vault=vault)
+
+    assert names(settings, found("bbbb0001")) == []
 
 
 def test_what_is_configured_goes_before(read: Read) -> None:

@@ -24,12 +24,13 @@ from rotator.actions import (
 )
 from tests.unit.protocol.after_push import CLEARING, DELETING, VERIFYING
 from tests.unit.protocol.before_push import CREATING, EVICTING, LEARNING, PUSHING, STAGING, UNDOING
+from tests.unit.protocol.belonging import BELONGING
 from tests.unit.protocol.facts import Facts, decided
 from tests.unit.protocol.opening import OPENING, RECOVERING
 
 EVERYTHING = [
     *(OPENING, RECOVERING, EVICTING, STAGING, CREATING, LEARNING, PUSHING, UNDOING),
-    *(VERIFYING, CLEARING, DELETING),
+    *(VERIFYING, CLEARING, DELETING, BELONGING),
 ]
 
 

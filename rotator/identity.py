@@ -1,0 +1,37 @@
+"""What must hold before anything is done to an account: that it is what the ledger has it as."""
+
+from rotator import refusals
+from rotator.actions import Refuse
+from rotator.journal import Journal
+from rotator.model import Account
+from rotator.ports import Claimant, Ledger, Memory
+from rotator.protocol import moved
+
+
+def refusal(account: Account, memory: Memory, journal: Journal) -> Refuse | None:
+    """Refuse an account that is another one's, or not the one its open rotation was opened for.
+
+    Else the ledger has it from now on as it is configured.
+
+    Raises:
+        LeaseLost: another process works on the account.
+        LedgerError: the ledger cannot be written.
+    """
+    if (action := moved(account, memory.rotation)) or memory.identity == account.identity:
+        return action
+    return _taken(account, journal.register(account.identity))
+
+
+def foreseen(account: Account, memory: Memory, ledger: Ledger) -> Refuse | None:
+    """Return what `refusal` would. Reads only.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    if (action := moved(account, memory.rotation)) or memory.identity == account.identity:
+        return action
+    return _taken(account, ledger.claimant(account.name, account.identity))
+
+
+def _taken(account: Account, other: Claimant | None) -> Refuse | None:
+    return refusals.account_taken(account, other.name, other.what, other.which) if other else None
