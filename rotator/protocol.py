@@ -487,8 +487,9 @@ def _is_known(world: Observation, note: Note) -> bool:
 def _is_staged(account: Account, world: Observation, rotation: Rotation) -> bool:
     """Whether the pending entry is this rotation's."""
     pending = world.pending
-    is_its = pending is not None and pending.rotation_id == rotation.id
-    return is_its and pending.difference(account.identity) is None
+    if pending is None or pending.rotation_id != rotation.id:
+        return False
+    return pending.difference(account.identity) is None
 
 
 def _not_ours(account: Account, world: Observation, request: Request) -> Refuse | None:

@@ -296,7 +296,7 @@ def test_only_an_accounts_own_rotations_are_known(book: Book, lease: Lease) -> N
 def test_only_an_accounts_own_secrets_are_known(book: Book, lease: Lease) -> None:
     """A secret is known by account and id: what a rotation made or replaced, or was adopted."""
     commit(book, lease, rotation=replace(ROTATION, predecessor_id="old", new_id="new"))
-    adoption = {"operation": "adopt", "secret_id": "mine", "over": 7}
+    adoption: dict[str, str | int] = {"operation": "adopt", "secret_id": "mine", "over": 7}
     entry = Draft(event="intent", step=Step.PUSH, detail=adoption)
     commit(book, lease, entries=[entry])
 
