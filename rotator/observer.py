@@ -16,7 +16,7 @@ from rotator.model import Account, Credential, Observation, Secret
 from rotator.ports import Hooks, Issuer, Ledger, Memory, Store, StoredCurrent, StoredPending
 
 #: As rotator makes them (RFC 9562), or what is shorter than any secret.
-_ROTATION_ID = re.compile("[a-z0-9]{1,7}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ROTATION_ID = re.compile("[!-~]{1,7}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(kw_only=True)
