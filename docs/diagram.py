@@ -56,7 +56,7 @@ _ACCOUNT = Account(
 _QUIET = Observation(
     seen_at=_NOW,
     listed=(_OLD,),
-    current=CurrentEntry(version=1, note=_NOTE, intact=True, has_value=True, api_key="abcd1234"),
+    current=CurrentEntry(version=1, note=_NOTE, intact=True, has_value=True),
     pending=None,
     rotation=None,
     current_live_at=_NOW,

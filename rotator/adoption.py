@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
 
-from rotator import identity, record
+from rotator import identity, record, refusals
 from rotator.errors import CredentialRefused, Refused, StoreError, Withdrawn
 from rotator.journal import Journal, event_of
 from rotator.means import Means
@@ -66,13 +66,8 @@ class Adoption:
         """
         if refusal := identity.refusal(self.account, self._memory, self._journal):
             raise refused(refusal)
-        if self._base.entry.api_key not in (None, self.account.api_key):
-            raise Refused(
-                f"the Vault entry {self.account.vault_path} belongs to api key "
-                f"{self._base.entry.api_key}, not {self.account.api_key}",
-                code="wrong-entry",
-                hint="correct `vault_path` or `api_key` of this account",
-            )
+        if self._base.entry.is_foreign:
+            raise refused(refusals.wrong_entry(self.account))
         secret = self._identify(self._listed)
         # What ends by itself is written anew: where nothing ends any more, that stays.
         is_known = self._is_noted(secret.id) and not self._base.entry.ends_at
@@ -163,17 +158,20 @@ class Adoption:
 
     def _require(self, possible: dict[str, Secret], secret_id: str, named: str | None) -> None:
         hint = f"nothing was changed; see `rotator secrets list {self.account.name}`"
+        # An id that is not listed is not repeated: a note or a person may give a value for one.
+        told = f"secret {named}" if named in possible else "a secret that Vonage does not list"
         if named and self.secret_id not in (None, named):
-            why = f"the value is that of secret {named}, not of {self.secret_id}"
+            asked = self.secret_id if self.secret_id in possible else "the one that is asked for"
+            why = f"the value is that of {told}, not of {asked}"
         elif secret_id in possible:
             return
         elif named:
-            why = f"the value is that of secret {named}, which was revoked and stops working soon"
+            why = f"the value is that of {told}: it was revoked and stops working soon"
             hint += "; if it works on, its note names a wrong id, and --secret-id the right one"
         elif secret_id in self._memory.deleted_ids:
             why = f"secret {secret_id} was deleted by rotator, though a list may still show it"
         else:
-            why = f"the value is not that of secret {secret_id}"
+            why = "the value is not that of the secret that is asked for"
         raise Refused(why, code="unknown-current", hint=hint)
 
     def _require_kept(self, secret_id: str) -> None:

@@ -185,12 +185,12 @@ class Effects:
             check=Note.check_of(value, secret_id=rotation.new_id, rotation_id=rotation.id),
         )
         written = self.store.write_current(self.account, base, value, note, before_send=look)
-        return record.pushed(sight.world, rotation, self.account, note=note, written=written)
+        return record.pushed(sight.world, rotation, note=note, written=written)
 
 
 #: What the first version of an entry is written over.
 _NOTHING = StoredCurrent(
-    entry=CurrentEntry(version=0, note=None, intact=False, has_value=False, api_key=None),
+    entry=CurrentEntry(version=0, note=None, intact=False, has_value=False),
     value=None,
     fields={},
 )

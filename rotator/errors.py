@@ -12,6 +12,7 @@ operator what to do. Messages never hold a secret value or a response body.
     ├── Busy                     another process works on it (exit 75)
     │   ├── LeaseLost
     │   └── Stopping
+    ├── TooManyFiles             this process may not open any more
     ├── Aborted                  a rotation was undone before its secret was used
     ├── Withdrawn                the last look before an effect was too slow: it was not sent
     │   └── HoldChanged          an operator held or released the account (exit 3)
@@ -47,6 +48,8 @@ operator what to do. Messages never hold a secret value or a response body.
 
 from typing import ClassVar
 
+from rotator.docstrings import first_line_of
+
 
 class RotatorError(Exception):
     """rotator could not do what was asked."""
@@ -62,8 +65,7 @@ class RotatorError(Exception):
 
     def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
         """Take the class's docstring as message unless one is given."""
-        default = (type(self).__doc__ or "").strip().splitlines()[0].rstrip(".")
-        self.message = message or default
+        self.message = message or first_line_of(type(self)).rstrip(".")
         self.hint = hint or self.default_hint
         super().__init__(self.message)
 
@@ -164,6 +166,16 @@ class Stopping(Busy):
     """this process is to end; what is open is carried on later."""
 
     code = "stopping"
+
+
+class TooManyFiles(RotatorError):
+    """too many open files."""
+
+    code = "too-many-files"
+    default_hint = (
+        "raise `LimitNOFILE=` of the unit, or `ulimit -n`; or lower daemon.concurrency; "
+        "then run the command again"
+    )
 
 
 class LedgerError(RotatorError):

@@ -20,7 +20,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from rotator.model import Credential, SecretValue
-from rotator.redaction import MASK, redact
+from rotator.redaction import MASK, printable, redact
 
 #: Libraries whose INFO and DEBUG lines name paths and statements, which ours say better.
 _NOISY = (
@@ -66,7 +66,7 @@ def configure(
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 name_exception,
                 mask,
-                _renderer(stream),
+                *_renderers(stream),
             ],
         )
     )
@@ -146,10 +146,21 @@ def _shared() -> list[Processor]:
     ]
 
 
-def _renderer(stream: TextIO) -> Processor:
+def _renderers(stream: TextIO) -> list[Processor]:
     if stream.isatty():
-        return structlog.dev.ConsoleRenderer(colors=True)
-    return structlog.processors.JSONRenderer(default=_of_kind)
+        return [disarm, structlog.dev.ConsoleRenderer(colors=True)]
+    return [structlog.processors.JSONRenderer(default=_of_kind)]
+
+
+def disarm(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Take from an event what a terminal would obey; JSON escapes it."""
+    return {printable(key): _disarmed(value) for key, value in event.items()}
+
+
+def _disarmed(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return printable(value if isinstance(value, str) else repr(value))
 
 
 def _of_kind(value: object) -> str:

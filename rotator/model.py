@@ -253,8 +253,9 @@ class CurrentEntry:
     intact: bool
     #: The entry has a value in the configured field.
     has_value: bool
-    #: The api key in the entry; None where it has none.
-    api_key: str | None
+    #: The entry has another text than the account's api key in the configured field. What that
+    #: is, is not kept: where fields are mistaken for each other, it is a value.
+    is_foreign: bool = False
     #: When Vault removes this version by itself (`delete_version_after`); None for never.
     ends_at: datetime | None = None
 
@@ -485,6 +486,9 @@ class Observation:
     removed: CurrentEntry | None = None
     #: What rotator wrote to the current path last, as the ledger has it.
     written: Written = NOTHING_WRITTEN
+    #: The ledger has the id that the note beside Vault's value names. One that neither it has nor
+    #: Vonage lists may be anything, and is not repeated.
+    noted_is_recorded: bool = False
     #: How far this machine's clock is ahead of Vonage's; negative where it is behind.
     clock_lead: timedelta = timedelta()
 

@@ -6,13 +6,17 @@ one left that works. Credentials are read afresh for each look. A refused one is
 tried once more, since it may have been rotated in between.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from rotator.errors import CheckAndSetLost, CredentialRefused
+from rotator.errors import CheckAndSetLost, CredentialRefused, UnexpectedEntry
 from rotator.model import Account, Credential, CurrentEntry, Observation, Secret, Written
 from rotator.ports import Hooks, Issuer, Ledger, Memory, Store, StoredCurrent, StoredPending
+
+#: As rotator makes them (RFC 9562), or what is shorter than any secret.
+_ROTATION_ID = re.compile("[!-~]{1,7}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(kw_only=True)
@@ -96,6 +100,7 @@ class Observer:
             entry_is_new=is_new,
             removed=base if base and base.version else None,
             written=memory.written,
+            noted_is_recorded=self._is_noted_recorded(account, current, listed),
             clock_lead=self.issuer.clock_lead,
         )
         accepted = credential if listed is not None else None
@@ -136,7 +141,23 @@ class Observer:
         opened = memory.rotation
         if pending.entry is None or (opened and opened.id == pending.entry.rotation_id):
             return False
+        # Carried on under its id, which goes into the ledger: it may be nothing but an id.
+        if not _ROTATION_ID.fullmatch(pending.entry.rotation_id):
+            raise UnexpectedEntry(
+                f"the pending entry {account.pending_path} has no id of a rotation",
+                hint="look at it in Vault: it may hold the only copy of a secret; remove it with "
+                "all its versions once it does not",
+            )
         return not self.ledger.knows_rotation(account.name, pending.entry.rotation_id)
+
+    def _is_noted_recorded(
+        self, account: Account, current: StoredCurrent | None, listed: tuple[Secret, ...] | None
+    ) -> bool:
+        """Whether the ledger has the id that the note names, where Vonage does not list it."""
+        note = current.entry.note if current else None
+        if note is None or note.secret_id in {secret.id for secret in listed or ()}:
+            return False
+        return self.ledger.knows_secret(account.name, note.secret_id)
 
 
 def _is_own(account: Account, pending: StoredPending) -> bool:

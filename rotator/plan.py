@@ -69,11 +69,10 @@ def _after(
         return replace(world, rotation=rotation, pending_is_unrecorded=False)
     if world.rotation is None:
         return None
-    return _progress(account, world, world.rotation, action, request, now)
+    return _progress(world, world.rotation, action, request, now)
 
 
-def _progress(  # noqa: C901, PLR0912, PLR0913, PLR0917  # one line for each action
-    account: Account,
+def _progress(  # noqa: C901, PLR0912  # one line for each action
     world: Observation,
     rotation: Rotation,
     action: Action,
@@ -97,7 +96,7 @@ def _progress(  # noqa: C901, PLR0912, PLR0913, PLR0917  # one line for each act
         case Probe():
             return record.probed(world, rotation, world.listed or (), now)[0]
         case Push():
-            return _pushed(account, world, rotation, now)
+            return _pushed(world, rotation, now)
         case Verify(version=version):
             return record.verified(world, rotation, version, request, now)[0]
         case Clear():
@@ -118,7 +117,7 @@ def _progress(  # noqa: C901, PLR0912, PLR0913, PLR0917  # one line for each act
             return None
 
 
-def _pushed(account: Account, world: Observation, rotation: Rotation, now: datetime) -> Observation:
+def _pushed(world: Observation, rotation: Rotation, now: datetime) -> Observation:
     note = Note(
         secret_id=rotation.new_id or NEW_ID,
         rotation_id=rotation.id,
@@ -127,4 +126,4 @@ def _pushed(account: Account, world: Observation, rotation: Rotation, now: datet
         check="",
     )
     written = Written(version=world.current.version + 1 if world.current else 1)
-    return record.pushed(world, rotation, account, note=note, written=written)[0]
+    return record.pushed(world, rotation, note=note, written=written)[0]

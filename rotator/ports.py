@@ -426,6 +426,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def knows_secret(self, name: str, secret_id: str) -> bool:
+        """Whether a rotation or an adoption of account `name` ever had this secret."""
+        ...
+
     def commit(  # noqa: PLR0913  # all but one by name
         self,
         lease: Lease,

@@ -220,7 +220,7 @@ def _start(account: Account, world: Observation, request: Request, now: datetime
     if refusal := _not_ours(account, world, request) or _unusable(account, world):
         return refusal
     if world.pending and world.pending_is_unrecorded:
-        return _recover(world.pending)
+        return _recover(world, world.pending)
     if world.current and world.current.ends_at:
         return refusals.version_ends(account, world.current)
     predecessor_id = held_id(world)
@@ -249,13 +249,15 @@ def _is_young(account: Account, world: Observation, now: datetime) -> bool:
     )
 
 
-def _recover(pending: PendingEntry) -> Action:
+def _recover(world: Observation, pending: PendingEntry) -> Action:
     """Carry on a rotation that Vault knows and the ledger does not.
 
     The pending entry names everything: its rotation, the secret to be replaced, and the ids
-    that were listed before its value was sent.
+    that were listed before its value was sent. An id that Vonage does not list is not taken.
     """
-    return Open(predecessor_id=pending.predecessor_id, recovered_id=pending.rotation_id)
+    is_listed = pending.predecessor_id in world.listed_ids
+    predecessor_id = pending.predecessor_id if is_listed else None
+    return Open(predecessor_id=predecessor_id, recovered_id=pending.rotation_id)
 
 
 def _unknown_current(account: Account, world: Observation) -> Refuse | None:
@@ -267,7 +269,7 @@ def _unknown_current(account: Account, world: Observation) -> Refuse | None:
     if world.current_live_at is None:
         return None
     if note := _note(world):
-        return refusals.revoked(account, note.secret_id)
+        return refusals.revoked(account, note.secret_id if _is_known(world, note) else None)
     return refusals.unknown_current(account, world.listed or ())
 
 
@@ -418,7 +420,7 @@ def _after_push(
         # which is another copy; and consumers are not told of it.
         return refusals.version_ends(account, current)
     if rotation.vault_version is None or rotation.new_id is None:
-        return Learn(new_id=current.note.secret_id, vault_version=current.version)
+        return _learn_push(account, world, rotation, current.note)
     is_misdated = _is_misdated(rotation, now)
     if rotation.verified_at is None or is_misdated:
         if _grace(rotation, request) and world.clock_lead < -MOST_LEAD:
@@ -451,6 +453,20 @@ def _is_its_own(current: CurrentEntry, rotation: Rotation) -> bool:
     """Whether the entry is as this rotation wrote it."""
     is_noted = current.note is not None and current.note.rotation_id == rotation.id
     return is_noted and current.has_value and current.intact
+
+
+def _learn_push(
+    account: Account, world: Observation, rotation: Rotation, note: Note
+) -> Learn | Refuse:
+    """Take over what the entry tells of a push whose answer was lost.
+
+    No id is taken from a note alone, as it goes into the ledger for good.
+    """
+    if rotation.new_id is None and not _is_known(world, note):
+        is_dead = world.listed is None
+        return refusals.dead(account.name) if is_dead else refusals.revoked(account, None)
+    new_id = rotation.new_id or note.secret_id
+    return Learn(new_id=new_id, vault_version=world.current_version)
 
 
 def _delete_predecessor(
@@ -529,6 +545,11 @@ def _note(world: Observation) -> Note | None:
     return world.current.note if world.current else None
 
 
+def _is_known(world: Observation, note: Note) -> bool:
+    """Whether the note's id is one, for sure: Vonage lists it, or the ledger has it."""
+    return note.secret_id in world.listed_ids or world.noted_is_recorded
+
+
 def _is_staged(account: Account, world: Observation, rotation: Rotation) -> bool:
     """Whether the pending entry is this rotation's."""
     pending = world.pending
@@ -585,8 +606,8 @@ def _unusable(account: Account, world: Observation) -> Refuse | None:
         return _missing(account, world.removed)
     if not current.has_value:
         return refusals.field_missing(account)
-    if current.api_key is not None and current.api_key != account.api_key:
-        return refusals.wrong_entry(account, current.api_key)
+    if current.is_foreign:
+        return refusals.wrong_entry(account)
     if current.note is not None and not current.intact:
         return refusals.changed(account.name, "someone else changed the value at Vault")
     return refusals.dead(account.name) if world.listed is None else None

@@ -247,17 +247,12 @@ def seen_again(before: Observation | None, world: Observation) -> Observation:
 
 
 def pushed(
-    world: Observation, rotation: Rotation, account: Account, *, note: Note, written: Written
+    world: Observation, rotation: Rotation, *, note: Note, written: Written
 ) -> tuple[Observation, Draft]:
     """The value that just authenticated is the current one."""
     rotation = replace(rotation, vault_version=written.version)
     current = CurrentEntry(
-        version=written.version,
-        note=note,
-        intact=True,
-        has_value=True,
-        api_key=account.api_key,
-        ends_at=written.ends_at,
+        version=written.version, note=note, intact=True, has_value=True, ends_at=written.ends_at
     )
     world = replace(
         world,

@@ -82,13 +82,13 @@ def field_missing(account: Account) -> Refuse:
     )
 
 
-def wrong_entry(account: Account, api_key: str) -> Refuse:
-    """The entry says that it belongs to another api key."""
+def wrong_entry(account: Account) -> Refuse:
+    """The entry says that it belongs to another api key, which may be a value in a wrong field."""
     return Refuse(
         code="wrong-entry",
-        why=f"the Vault entry {account.vault_path} belongs to api key {api_key}, "
-        f"not {account.api_key}",
-        hint="correct `vault_path` or `api_key` of this account",
+        why=f"the Vault entry {account.vault_path} has another text in field {account.key_field} "
+        f"than api key {account.api_key}",
+        hint="correct `vault_path`, `api_key` or `key_field` of this account",
     )
 
 
@@ -142,11 +142,15 @@ def pending_unknown(account: Account) -> Refuse:
     )
 
 
-def revoked(account: Account, secret_id: str) -> Refuse:
-    """The secret that Vault holds works still, and is not listed any more."""
+def revoked(account: Account, secret_id: str | None) -> Refuse:
+    """The secret that Vault holds works still, and is not listed any more.
+
+    `secret_id` is None where only the note says so: it may say anything.
+    """
+    named = f"secret {secret_id}" if secret_id else "a secret"
     return Refuse(
         code="drift",
-        why=f"Vault's note names secret {secret_id}, which Vonage does not list",
+        why=f"Vault's note names {named}, which Vonage does not list",
         hint="someone revoked it outside rotator, and it stops working soon; "
         f"`rotator adopt {account.name}` takes another one, and with --secret-id the present one "
         "if it works on, as its id is another",

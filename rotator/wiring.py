@@ -108,11 +108,28 @@ class Wiring:
         return Queries(self._ready_database)
 
     @cached_property
+    def _pages_database(self) -> "sqlalchemy.Engine":
+        """The same database, for those who look at pages: none of its connections is a pass's."""
+        from rotator.ledger.readers import open_for_readers  # noqa: PLC0415  # see above
+
+        _ = self._ready_database
+        database = open_for_readers(self.settings.ledger.read_url())
+        self._cleanup.callback(database.dispose)
+        return database
+
+    @cached_property
+    def page_queries(self) -> "Queries":
+        """What reads the ledger for pages."""
+        from rotator.ledger.queries import Queries  # noqa: PLC0415  # see above
+
+        return Queries(self._pages_database)
+
+    @cached_property
     def survey(self) -> "Survey":
-        """What reads all accounts of the ledger again and again."""
+        """What reads all accounts of the ledger again and again, for pages."""
         from rotator.ledger.survey import Survey  # noqa: PLC0415  # see above
 
-        return Survey(self._ready_database)
+        return Survey(self._pages_database)
 
     @cached_property
     def holds(self) -> "Holds":
@@ -241,11 +258,14 @@ class Wiring:
         longest = 3 * (vonage + vault.timeout) + vault.patience + hook
         return 60 + 2 * longest.total_seconds()
 
-    def undelivered(self) -> dict[str, tuple[Undelivered, ...]]:
+    def undelivered(self, *, for_pages: bool = False) -> dict[str, tuple[Undelivered, ...]]:
         """Give what hooks were not told yet, by account, the oldest first."""
+        from rotator.ledger.deliveries import Deliveries  # noqa: PLC0415  # see above
+
         found: dict[str, tuple[Undelivered, ...]] = {}
         if self.settings.hooks:
-            for each in self.deliveries.undelivered([hook.name for hook in self.settings.hooks]):
+            deliveries = Deliveries(self._pages_database) if for_pages else self.deliveries
+            for each in deliveries.undelivered([hook.name for hook in self.settings.hooks]):
                 found[each.account] = (*found.get(each.account, ()), each)
         return found
 

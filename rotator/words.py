@@ -37,13 +37,3 @@ def age(since: datetime | None, now: datetime) -> str:
 def short(identifier: str | None) -> str:
     """Give as much of an id as people compare."""
     return identifier[:8] if identifier else NOTHING
-
-
-def printable(text: str) -> str:
-    """Replace what a terminal would obey instead of show."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}"
-        for character in text
-    )

@@ -1,12 +1,12 @@
 """What `--help` shows of a command, in words that say something to its user."""
 
 from collections.abc import Callable
-from inspect import getdoc
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
 from rotator.cli import output
+from rotator.docstrings import docstring_of
 
 
 class Command(TyperCommand):
@@ -45,7 +45,7 @@ def _untyped(parameters: list[Any]) -> list[Any]:
 
 def text_of(command: Callable[..., None]) -> str:
     """Give a command's docstring with each paragraph on one line, for the terminal to fold."""
-    return "\n\n".join(part.replace("\n", " ") for part in (getdoc(command) or "").split("\n\n"))
+    return "\n\n".join(part.replace("\n", " ") for part in docstring_of(command).split("\n\n"))
 
 
 def examples(program: str, *arguments: str) -> str:

@@ -1,6 +1,5 @@
 """`init`: a configuration to begin with."""
 
-import contextlib
 import os
 import shlex
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rotator.cli import output
+from rotator.cli.file import write_whole
 from rotator.cli.session import DEFAULT_CONFIG, Session
 from rotator.errors import ConfigError
 
@@ -47,19 +47,15 @@ def _write(path: Path, text: str, *, force: bool) -> None:
     Raises:
         ConfigError: there is a file already, or none can be written.
     """
-    if not force and path.exists():
+    if not force and (path.is_file() or path.is_dir()):
         raise ConfigError(
             f"{path} is there already",
             hint="--force overwrites it; `rotator --config PATH init` writes another",
         )
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
         reason = (error.strerror or "no reason given").lower()
         raise ConfigError(
             f"{path} cannot be written: {reason}",

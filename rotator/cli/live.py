@@ -9,7 +9,8 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 
 from rotator.cli.progress import told
 from rotator.ports import Draft
-from rotator.words import moment, printable
+from rotator.redaction import printable
+from rotator.words import moment
 
 
 class Live:

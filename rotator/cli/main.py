@@ -2,9 +2,10 @@
 
 import gc
 import sys
+from functools import partial
 from typing import NoReturn
 
-from rotator.cli import boundary, core_dump, output, stop
+from rotator.cli import boundary, core_dump, first, output, stop
 
 #: How many objects are made before Python looks for garbage. At its own 700, a tenth of each start
 #: went into looking through what imports had made, which stays.
@@ -25,6 +26,10 @@ def _run(program: str, arguments: list[str]) -> int:
     core_dump.forbid()
     gc.set_threshold(_UNTIL_COLLECTED)
     output.prepare()
+    return first.as_child_of_first(partial(_work, program, arguments))
+
+
+def _work(program: str, arguments: list[str]) -> int:
     stop.install()
     return boundary.run(program, arguments)
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rotator.errors import RotatorError
-from rotator.words import NOTHING, printable, short
+from rotator.redaction import escaped, printable, printable_lines
+from rotator.words import NOTHING, short
 
 Row = Sequence[str]
 
@@ -26,14 +27,14 @@ def prepare() -> None:
 
 
 def write(text: str) -> None:
-    """Write lines to standard output.
+    """Write lines to standard output, without what a terminal obeys.
 
     Raises:
         RotatorError: it does not take them.
         BrokenPipeError: nobody reads them any more.
     """
     with translated():
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{printable_lines(text)}\n")
 
 
 def write_json(document: object) -> None:
@@ -43,7 +44,7 @@ def write_json(document: object) -> None:
 
 def write_json_line(document: object) -> None:
     """Write one JSON document as one line to standard output; raises as `write`."""
-    write(json.dumps(document, separators=(",", ":"), ensure_ascii=False))
+    write(escaped(json.dumps(document, separators=(",", ":"), ensure_ascii=False)))
 
 
 def table(headers: Row, rows: Sequence[Row]) -> None:
@@ -69,7 +70,7 @@ def flush() -> None:
 
 def say(text: str, *, level: str = "info") -> None:
     """Tell people something that is no result, on standard error; `level` is for the journal."""
-    sys.stderr.write(f"{_priority(level)}{printable(text)}\n")
+    sys.stderr.write(f"{_priority(level)}{printable_lines(text)}\n")
     sys.stderr.flush()
 
 

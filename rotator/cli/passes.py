@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from rotator import window
+from rotator import descriptors, window
 from rotator.cli import fleet, output, progress, results
 from rotator.cli.session import LogLevel, Session
-from rotator.errors import RotatorError
+from rotator.cli.unexpected import described
+from rotator.errors import RotatorError, TooManyFiles
 from rotator.model import Account, Outcome, Report, Request, Step
 from rotator.ports import Draft
 
@@ -60,8 +61,10 @@ def deliver(wiring: "Wiring", accounts: Sequence[Account]) -> None:
         with ThreadPoolExecutor(threads) as pool:
             # Each takes what the others have not: one that hangs does not keep them waiting.
             rounds = list(pool.map(lambda _: list(courier.deliver(names)), range(threads)))
-    except RotatorError as error:
-        output.complain(error.message, error.hint, about="hooks")
+    except (RotatorError, OSError) as error:
+        # What became of the rotations is told all the same.
+        why = error if isinstance(error, RotatorError) else described(error)
+        output.complain(why.message, why.hint, about="hooks")
         return
     for attempt in itertools.chain(*rounds):
         if attempt.reason is not None:
@@ -74,10 +77,16 @@ def deliver(wiring: "Wiring", accounts: Sequence[Account]) -> None:
 def preflight(wiring: "Wiring", *, changes_nothing: bool = False) -> RotatorError | None:
     """See whether ledger and Vault can be used, before anything is begun."""
     try:
-        _ = wiring.present_book if changes_nothing else wiring.book
+        _ = wiring.present_book if changes_nothing else (wiring.book, wiring.deliveries)
         wiring.store.check()
+        _ = wiring.engine(ledger=wiring.present_book if changes_nothing else None)
     except RotatorError as error:
         return error
+    except OSError as error:
+        # Of a module that is needed, say: nothing was begun, which is told of each account.
+        if not descriptors.lacking(error):
+            raise
+        return TooManyFiles()
     return None
 
 
@@ -141,4 +150,6 @@ def _attempted(
         shown.ended(account.name)
         return report
 
-    return fleet.run(accounts, attempt, concurrency=wiring.settings.daemon.concurrency, brake=brake)
+    descriptors.raise_limit()
+    concurrency = descriptors.passes_at_once(wiring.settings.daemon.concurrency)
+    return fleet.run(accounts, attempt, concurrency=concurrency, brake=brake)

@@ -8,6 +8,7 @@ import typer
 
 from rotator.cli import output
 from rotator.cli.stop import Stopped, Unanswered
+from rotator.redaction import printable
 
 
 def confirm(question: str) -> None:
@@ -18,7 +19,7 @@ def confirm(question: str) -> None:
     """
     with _asked():
         while True:
-            sys.stderr.write(f"{question} [y/N]: ")
+            sys.stderr.write(f"{printable(question)} [y/N]: ")
             sys.stderr.flush()
             answer = sys.stdin.readline()
             if not answer:

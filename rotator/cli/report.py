@@ -1,8 +1,6 @@
 """`report`: evidence for an auditor."""
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output
+from rotator.cli.file import write_whole
 from rotator.cli.history import require_known
 from rotator.cli.names import OnlyNames
 from rotator.cli.session import Session
@@ -167,7 +166,7 @@ def _rendered(made: "Report", form: Format) -> str:
 
 
 def _write(text: str, path: str | None) -> None:
-    """Write a report to a file, as a whole or not at all, or to standard output.
+    """Write a report to a file, as a whole or not at all, to a device, or to standard output.
 
     Raises:
         ConfigError: the path is none that can be written to.
@@ -181,19 +180,8 @@ def _write(text: str, path: str | None) -> None:
         reason = "it is a directory" if target.is_dir() else "there is no such directory"
         raise ConfigError(f"--output: {path} cannot be written: {reason}")
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as file:
-            file.write(text)
-        Path(file.name).chmod(0o666 & ~_umask())
-        Path(file.name).replace(target)
+        write_whole(target, text)
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
         raise RotatorError(f"--output: {path} cannot be written: {reason}") from None
     output.say(f"wrote {path}")
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

@@ -6,6 +6,7 @@ from types import FrameType
 
 import typer
 
+from rotator import descriptors
 from rotator.cli import output
 from rotator.cli.session import Session
 
@@ -16,6 +17,7 @@ def run(context: typer.Context) -> None:
 
     session = Session.of(context)
     session.log()
+    descriptors.raise_limit()
     daemon = Daemon(session.configured, os.environ)
 
     def stop(_signum: int, _frame: FrameType | None) -> None:

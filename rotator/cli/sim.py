@@ -83,7 +83,9 @@ def _write_config(world: "World", path: Path) -> None:
     """
     ledger, token = path.with_name(f"{path.name}.ledger.db"), path.with_name(f"{path.name}.token")
     try:
-        if path.exists() and not path.read_text(errors="replace").startswith(MARK):
+        # What is no file, as a pipe, would not end when it is read.
+        is_ours = path.is_file() and path.read_text(errors="replace").startswith(MARK)
+        if path.exists() and not is_ours:
             raise ConfigError(
                 f"--write-config: {path} is there already", hint="name a file that is not there"
             )

@@ -2,13 +2,21 @@
 
 import traceback
 
+from rotator.descriptors import lacking
+from rotator.errors import TooManyFiles
 from rotator.model import Problem
 
 HINT = "this is a bug: please report it, with what `--log-level debug` adds"
 
 
 def described(error: BaseException) -> Problem:
-    """Name the exception's class and rotator's innermost function that it came through."""
+    """Name the exception's class and rotator's innermost function that it came through.
+
+    That nothing more may be opened can end anything, and is no bug.
+    """
+    if lacking(error):
+        known = TooManyFiles()
+        return Problem(code=known.code, message=known.message, hint=known.hint)
     return Problem(
         code="internal",
         message=f"unexpected {type(error).__name__} in {_place(error)}",

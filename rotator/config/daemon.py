@@ -4,10 +4,11 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from rotator.config import url
 from rotator.config.kind import File, Positive, within
+from rotator.config.problem import Unfit
 from rotator.config.table import Table
 from rotator.errors import ConfigError
 from rotator.model import SecretValue
@@ -15,6 +16,23 @@ from rotator.model import SecretValue
 
 def _listen(text: str, info: ValidationInfo) -> str:
     return url.listen_address(text, has_token=info.data.get("listen_token_file") is not None)
+
+
+#: A host as a Host header names it, without a port (RFC 1123, RFC 9110 section 7.2).
+_HOST = r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*|\[[0-9a-f:.]+\]"
+_HOW_TO_WRITE_HOSTS = 'write ["rotator.example.com"]: names alone, without scheme and port'
+
+
+def _hosts(value: object) -> tuple[str, ...]:
+    """Take a list of hosts, or a text with blanks or commas between them, as a variable has it."""
+    texts = re.split(r"[\s,]+", value) if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise Unfit("is not a list of hosts", hint=_HOW_TO_WRITE_HOSTS)
+    hosts = [text.lower().rstrip(".") for text in texts if text]
+    for host in hosts:
+        if not re.fullmatch(_HOST, host):
+            raise Unfit("has something that is no host", hint=_HOW_TO_WRITE_HOSTS)
+    return tuple(dict.fromkeys(hosts))
 
 
 class Daemon(Table):
@@ -32,6 +50,8 @@ class Daemon(Table):
     listen_token_file: File = None
     #: HOST:PORT or unix:/PATH of the status page and metrics; "" for none.
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:9470"
+    #: Other names by which the page may be asked for; who shows the token may use any.
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = ()
 
     def read_listen_token(self) -> SecretValue | None:
         """Give the token of `listen_token_file`; None where that is not set.

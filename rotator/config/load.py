@@ -37,9 +37,10 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    hint = None
+    hint, text = None, ""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        return tomllib.loads(text)
     except FileNotFoundError:
         what = "there is no such file"
         hint = "name the configuration by `rotator --config PATH` or $ROTATOR_CONFIG"
@@ -54,12 +55,47 @@ def _read(path: Path) -> dict[str, Any]:
     except RecursionError:
         what = "is nested too deeply"
     except ValueError as error:
-        what, hint = _syntax(str(error)), "the file is TOML: text stands in quotes"
+        what, hint = _syntax(str(error), text)
     raise ConfigError(f"{path}: {what}", hint=hint)
 
 
-def _syntax(message: str) -> str:
-    """Put the place of a syntax error before what is wrong there."""
+def _syntax(message: str, text: str) -> tuple[str, str]:
+    """Put the place of a syntax error before what is wrong there; give what to do about it."""
+    if message.startswith(_OF_REPETITIONS) and (repetition := _repetition(text)):
+        return repetition, "keep one of them"
     match = re.fullmatch(r"(.*) \(at (.*)\)", message, flags=re.DOTALL)
     what, where = (match[1], f"{match[2]}: ") if match else (message, "")
-    return f"{where}{what[:1].lower()}{what[1:]}"
+    # A key as Python writes a tuple.
+    what = re.sub(r"\(('[^()]*'),?\)", lambda key: re.sub("', '", ".", key[1]).strip("'"), what)
+    hint = "the file is TOML: text stands in quotes"
+    return f"{where}{what[:1].lower()}{what[1:]}", hint
+
+
+#: How tomllib says that a key or a table stands twice, without its name or its place.
+_OF_REPETITIONS = ("Cannot overwrite", "Cannot declare", "Cannot mutate")
+_NAME = r"""[\w"'-]+(?:\s*\.\s*[\w"'-]+)*"""
+_LINE = re.compile(
+    rf"\s*(?:(?P<list>\[\[)\s*(?P<item>{_NAME})\s*\]\]|\[\s*(?P<table>{_NAME})\s*\]|(?P<key>{_NAME})\s*=)"
+)
+
+
+def _repetition(text: str) -> str | None:
+    """Name the first key or table that stands twice, and where; None where it is not plain."""
+    place, seen = ("", 0), dict[tuple[str, int, str], int]()
+    for number, line in enumerate(text.splitlines(), start=1):
+        found = _LINE.match(line)
+        if found is None:
+            continue
+        name = re.sub(r"[\s\"']", "", found["item"] or found["table"] or found["key"])
+        if found["item"]:
+            # Each has keys of its own.
+            place = (name, number)
+            continue
+        if found["table"]:
+            place = (name, 0)
+        which = (*place, "" if found["table"] else name)
+        if which in seen:
+            told = f"[{name}]" if found["table"] else ".".join(filter(None, (place[0], name)))
+            return f"line {number}: {told} stands twice, first in line {seen[which]}"
+        seen[which] = number
+    return None

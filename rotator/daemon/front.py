@@ -68,7 +68,7 @@ class Front:
             return
         token = daemon.read_listen_token()
         if self._guard and self._address and self._address.text == daemon.listen:
-            self._guard.token = token
+            self._guard.token, self._guard.allowed_hosts = token, daemon.allowed_hosts
             self._ready_site().show(wiring)
         else:
             self._move(wiring, wiring.settings)
@@ -138,7 +138,8 @@ class Front:
         # Not waited for: it is at another address.
         self.close(time.monotonic())
         self._address = address
-        self._guard = Guard(site.app, address=address, token=token)
+        hosts = settings.daemon.allowed_hosts
+        self._guard = Guard(site.app, address=address, token=token, allowed_hosts=hosts)
         self._server = Server(self._guard, listening)
         self._server.start()
         _log.info("serving", url=shown(listening))

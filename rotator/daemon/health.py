@@ -12,6 +12,7 @@ from collections.abc import Callable
 import structlog
 
 from rotator.daemon.voice import Voice
+from rotator.descriptors import lacking
 from rotator.errors import (
     IssuerUnavailable,
     LedgerError,
@@ -23,6 +24,7 @@ from rotator.errors import (
     StoreSealed,
     StoreUnavailable,
     TokenRefused,
+    TooManyFiles,
     WrappingSpent,
 )
 
@@ -87,10 +89,16 @@ class Health:
             _log.warning("back", component=component)
 
     def surprised(self, job: str, error: Exception) -> None:
-        """Log an error that nobody foresaw, in a job that is done again and again."""
+        """Log an error that nobody foresaw, in a job that is done again and again.
+
+        That nothing more may be opened can end anything; it is named.
+        """
         with self._lock:
             may_speak = self._voices[job].may_speak()
-        if may_speak:
+        if may_speak and lacking(error):
+            known = TooManyFiles()
+            _log.error("not done", job=job, reason=known.message, hint=known.hint)
+        elif may_speak:
             _log.error("unexpected error", job=job, exc_info=error)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rotator.errors import Stopping
 from rotator.hooks.hearsay import masked
-from rotator.hooks.message import printable
+from rotator.redaction import printable
 
 #: How much of a command's standard error is kept, in bytes: its first line says why it failed.
 _KEPT = 4096

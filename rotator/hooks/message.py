@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from rotator.notice import Event, Format, Notice
+from rotator.redaction import printable
 
 #: Of rotator's own environment, a command gets these and no other: the rest may hold a token.
 _PASSED_ON = ("LANG", "PATH")
@@ -76,11 +77,6 @@ class Message:
         sentence = _SENTENCES[self.notice.event].format(place=f"{self.mount}/{self.path}", **facts)
         text = printable(f"{self.notice.account}: {sentence}")
         return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def printable(text: str) -> str:
-    """Put a text on one line, without what a terminal would obey or no environment can hold."""
-    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _moment(at: datetime) -> str:

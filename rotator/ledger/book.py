@@ -14,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    or_,
     select,
     union,
     update,
@@ -233,6 +234,21 @@ class Book:
                 .where(tables.rotation.c.account == name)
                 .where(tables.rotation.c.id == rotation_id)
                 .where(tables.rotation.c.error_code.is_distinct_from(ABANDONED))
+            ).first()
+        return found is not None
+
+    def knows_secret(self, name: str, secret_id: str) -> bool:
+        """See `Ledger.knows_secret`."""
+        rotation, account = tables.rotation.c, tables.account.c
+        is_of_rotation = or_(rotation.new_id == secret_id, rotation.predecessor_id == secret_id)
+        with reading(self._engine) as connection:
+            found = connection.execute(
+                union(
+                    select(rotation.account).where(rotation.account == name, is_of_rotation),
+                    select(account.name)
+                    .where(account.name == name)
+                    .where(account.adopted_id == secret_id),
+                )
             ).first()
         return found is not None
 

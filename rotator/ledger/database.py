@@ -19,12 +19,14 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+from rotator.descriptors import are_spent
 from rotator.errors import (
     LedgerConflict,
     LedgerError,
     LedgerFull,
     LedgerUnusable,
     RotatorError,
+    TooManyFiles,
 )
 from rotator.ledger import file
 from rotator.ledger.commits import SharedCommits, begin
@@ -224,6 +226,10 @@ def translated() -> Iterator[None]:
 
 
 def _failure(error: BaseException | None) -> RotatorError:
+    if are_spent():
+        # SQLite says no more than that it is unable to open its file.
+        why = TooManyFiles()
+        return LedgerError(f"the ledger cannot be opened: {why.message}", hint=why.hint)
     text = str(error).strip()
     searched = f"sqlstate {getattr(error, 'sqlstate', None)}: {text}".lower()
     for fragments, kind, message, hint in _FAILURES:

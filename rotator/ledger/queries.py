@@ -227,6 +227,29 @@ class Queries:
         (record,) = self.accounts([name])
         return tuple(put_off(record, account, now))
 
+    def verify_end(self, name: str, *, limit: int) -> Verdict:
+        """Check the newest `limit` entries of an account's chain, up to its recorded head.
+
+        A page that many read is not to follow a chain of years each time.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        query = _ENTRIES_OF.order_by(None).order_by(tables.entry.c.seq.desc()).limit(limit)
+        with reading(self._engine) as connection:
+            row = connection.execute(_END, {"of_name": name}).first()
+            found = connection.execute(query, {"of_name": name}).all()
+        entries = [chain.Entry._make(each) for each in reversed(found)]
+        if row is None or len(entries) < limit:
+            return self.verify(name)
+        count, recorded_head = row
+        head, fault = entries[0].prev_hash, None
+        for seq, entry in enumerate(entries, start=count - limit + 1):
+            fault = fault or chain.fault(entry, prev_hash=head, seq=seq)
+            head = entry.hash
+        fault = fault or _end_fault(count, head, count, recorded_head)
+        return Verdict(account=name, entries=count, head=head, fault=fault, has_anchor=None)
+
 
 #: By the kind of database: what keeps entries from being changed, as migrations make it.
 TRIGGERS = {

@@ -29,7 +29,7 @@ def current_of(account: Account, version: int, fields: Fields) -> StoredCurrent:
         note=note,
         intact=note is not None and value is not None and note.matches(value),
         has_value=value is not None,
-        api_key=_text(fields, account.key_field),
+        is_foreign=_text(fields, account.key_field) not in (None, account.api_key),
     )
     return StoredCurrent(entry=entry, value=value, fields=fields)
 

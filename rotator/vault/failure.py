@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TypeGuard
 
+from rotator.descriptors import are_spent
 from rotator.errors import (
     CheckAndSetLost,
     LoginFailed,
@@ -17,6 +18,7 @@ from rotator.errors import (
     StoreNotReady,
     StoreSealed,
     StoreUnavailable,
+    TooManyFiles,
     UnexpectedEntry,
 )
 from rotator.network import NoAnswer
@@ -98,6 +100,8 @@ def judge(outcome: Outcome, call: str, *, with_token: bool) -> Answer | StoreErr
     """
     if isinstance(outcome, NoAnswer):
         message, hint = _UNANSWERED[outcome]
+        if are_spent():
+            message, hint = TooManyFiles().message, TooManyFiles.default_hint
         kind = StoreNotReady if outcome.unsent else StoreUnavailable
         return kind(f"{message}: {call}", hint=hint)
     if outcome.status < HTTPStatus.MULTIPLE_CHOICES:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from rotator.errors import UnexpectedAnswer
 from rotator.model import believable
 from rotator.network import Reply, unpacked
+from rotator.redaction import printable, redact, reveals
 from rotator.vonage.call import is_identifier
 
 #: Bytes of a body, as sent and unpacked. A full list of secrets is a hundredth of it.
@@ -92,19 +93,32 @@ def parts(document: Document, key: str) -> list[Document]:
 
 
 def identifier(document: Document, key: str) -> str:
-    """Give the api key or secret id at `key`."""
+    """Give the api key or secret id at `key`. No value: it is going to be recorded."""
     value = document.get(key)
     if not isinstance(value, str) or not is_identifier(value):
         raise strange(f"no usable {key}")
+    return _harmless(value, key)
+
+
+def title(document: Document, key: str) -> str:
+    """Give the name that people gave something, which is going to be recorded as well."""
+    shown = text(document, key)
+    _harmless(str(document.get(key)), key)
+    return shown
+
+
+def _harmless(value: str, key: str) -> str:
+    if reveals(value):
+        raise strange(f"a secret value in the place of {key}")
     return value
 
 
 def text(document: Document, key: str) -> str:
-    """Give the text at `key`, safe to show on a terminal."""
+    """Give the text at `key`, safe to show: it holds no value, nor what a terminal obeys."""
     value = document.get(key)
     if not isinstance(value, str):
         raise strange(f"no text {key}")
-    return "".join(character if character.isprintable() else "\ufffd" for character in value)
+    return printable(redact(value))
 
 
 def optional_text(document: Document, key: str) -> str | None:

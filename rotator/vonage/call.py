@@ -1,15 +1,15 @@
 """One call of the API as data, before anything is sent."""
 
 import base64
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 from rotator.errors import ConfigError, CredentialRefused
 from rotator.model import Credential, SecretValue
+from rotator.redaction import masked, redact
 
 #: Api keys and secret ids. Vonage documents no alphabet; its examples are hexadecimal and UUIDs.
 #: Nothing here changes its meaning in a path, in a Basic user name or on a terminal.
@@ -98,28 +98,12 @@ class Call:
         """Give the Authorization header."""
         return f"Basic {_base64(f'{self.credential.api_key}:{self.credential.secret.reveal()}')}"
 
-    def is_value(self, text: str) -> bool:
-        """Whether `text` is one of the values that this call sends."""
-        return text in (value.reveal() for value in self._values())
-
     def mask(self, text: str) -> str:
-        """Replace the values that this call sends, in any form they are sent in."""
-        for form in sorted(self._secret_forms(), key=len, reverse=True):
-            text = text.replace(form, "***")
-        return text
-
-    def _values(self) -> list[SecretValue]:
-        return [self.credential.secret, *([self.value] if self.value else [])]
-
-    def _secret_forms(self) -> Iterator[str]:
-        pair = f"{self.credential.api_key}:{self.credential.secret.reveal()}"
-        yield _base64(pair).rstrip("=")
-        for value in filter(None, (value.reveal() for value in self._values())):
-            yield value
-            yield _base64(value).rstrip("=")
-            yield quote(value, safe="", errors="replace")
-            yield quote_plus(value, errors="replace")
-            yield json.dumps(value)[1:-1]
+        """Mask the values that this call sends, however short, and all others in memory."""
+        values = (value.reveal() for value in (self.credential.secret, self.value) if value)
+        for value in sorted(values, key=len, reverse=True):
+            text = masked(text, value)
+        return redact(text)
 
 
 def _base64(text: str) -> str:

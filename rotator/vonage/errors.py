@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from rotator.descriptors import are_spent
 from rotator.errors import (
     AccountNotFound,
     CredentialRefused,
@@ -27,9 +28,11 @@ from rotator.errors import (
     SecretNotFound,
     SecretRejected,
     SlotsFull,
+    TooManyFiles,
     UnexpectedAnswer,
 )
 from rotator.network import ExchangeFailed, NoAnswer
+from rotator.redaction import printable, reveals
 from rotator.vonage.answer import Answer, Document
 from rotator.vonage.call import Call
 from rotator.vonage.dates import timestamp
@@ -161,21 +164,22 @@ def failure(call: Call, failed: ExchangeFailed) -> tuple[str, IssuerError]:
     if failed.reason is NoAnswer.CONNECT_TIMEOUT:
         return "timeout", NotSent(f"{NotSent().message} in time")
     why = f"{NotSent().message}: {one_line(call, failed.detail)}"
-    return "unreachable", NotSent(why[:_LONGEST_MESSAGE])
+    hint = TooManyFiles.default_hint if are_spent() else None
+    return "unreachable", NotSent(why[:_LONGEST_MESSAGE], hint=hint)
 
 
 def request_id_of(call: Call, answer: Answer, complaint: Complaint | None = None) -> str | None:
     """Give the id under which Vonage's support finds the request; None where there is none."""
     for candidate in (answer.headers.get("x-request-id"), complaint and complaint.instance):
         if candidate and _REQUEST_ID.fullmatch(candidate):
-            return call.mask(candidate)
+            shown = call.mask(candidate)
+            return None if reveals(shown) else shown
     return None
 
 
 def one_line(call: Call, text: str) -> str:
     """Give foreign text fit for a message: no value in it, nothing a terminal obeys."""
-    printable = "".join(c if c.isprintable() else " " for c in call.mask(text))
-    return call.mask(" ".join(printable.split())).rstrip(".")
+    return call.mask(" ".join(printable(call.mask(text)).split())).rstrip(".")
 
 
 def _message(call: Call, kind: type[IssuerError], status: int, complaint: Complaint | None) -> str:

@@ -15,7 +15,7 @@ from rotator.vonage.answer import (
     part,
     parts,
     strange,
-    text,
+    title,
 )
 from rotator.vonage.call import Call, Host, segment
 from rotator.vonage.transport import Transport
@@ -108,7 +108,7 @@ def _accounts(answer: Answer) -> SubaccountList:
 def _primary(entry: Document) -> PrimaryAccount:
     return PrimaryAccount(
         api_key=identifier(entry, "api_key"),
-        name=text(entry, "name"),
+        name=title(entry, "name"),
         balance=optional_amount(entry, "balance"),
         credit_limit=optional_amount(entry, "credit_limit"),
         suspended=flag(entry, "suspended"),
@@ -120,7 +120,7 @@ def _subaccount(entry: Document) -> Subaccount:
     return Subaccount(
         api_key=identifier(entry, "api_key"),
         primary_account_api_key=identifier(entry, "primary_account_api_key"),
-        name=text(entry, "name"),
+        name=title(entry, "name"),
         use_primary_account_balance=flag(entry, "use_primary_account_balance"),
         balance=optional_amount(entry, "balance"),
         credit_limit=optional_amount(entry, "credit_limit"),

@@ -3,8 +3,10 @@
 import errno
 import ipaddress
 import os
+import re
 import socket
 import stat
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,14 +60,18 @@ class Address:
         if self.path:
             self.path.unlink(missing_ok=True)
 
-    def is_meant_by(self, header: str) -> bool:
-        """Whether a request with this Host header is for us.
+    def is_meant_by(self, header: str, allowed: Collection[str] = ()) -> bool:
+        """Whether a request with this Host header is for us, by its own names or `allowed` ones.
 
         A page on the web can have its own name resolve to this machine, and then read what it
         gets from here. It cannot choose the name that its requests carry.
         """
         name = _name_of(header)
+        if name is None:
+            return False
         if name in (_LOCAL, self.host.lower()) or _is_loopback(name):
+            return True
+        if name in allowed or f"[{name}]" in allowed:
             return True
         # Listening everywhere; the machine has names that only others know. To a number, no
         # name was resolved.
@@ -125,11 +131,15 @@ def _is_answered(path: Path) -> bool:
     return False
 
 
-def _name_of(header: str) -> str:
-    """Give the host of a Host header, without port and brackets."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0].lower()
-    return header.partition(":")[0].lower()
+#: A name or number, and a port (RFC 9110 section 7.2). What else stands there is not looked into:
+#: of "localhost:80@evil.example" and "[::1].evil.example", readers disagree on which the host is.
+_HOST = re.compile(r"(?:\[(?P<number>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]+?)\.?)(?::[0-9]{0,5})?")
+
+
+def _name_of(header: str) -> str | None:
+    """Give the host of a Host header, without port, brackets and last dot; None for no host."""
+    match = _HOST.fullmatch(header.lower())
+    return (match["number"] or match["name"]) if match else None
 
 
 def _is_number(name: str) -> bool:

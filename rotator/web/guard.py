@@ -3,7 +3,7 @@
 import base64
 import binascii
 import hmac
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rotator.model import SecretValue
 from rotator.web.address import Address
+from rotator.web.turns import OPEN, Turns
 
 #: Sent with every answer. Nothing comes from elsewhere, nothing is inline, nobody frames it.
 _HEADERS = {
@@ -23,19 +24,36 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-#: Open to all that get here: that the process lives is all it says.
-_OPEN = "/healthz"
+
+
+_ELSEWHERE = (
+    "this is not the host you asked for; where it is, name it in daemon.allowed_hosts, "
+    "or show the token of daemon.listen_token_file\n"
+)
 
 
 class Guard:
-    """Lets through who asks for this address and, where there is a token, shows it."""
+    """Lets through who asks for this address and, where there is a token, shows it.
 
-    def __init__(self, app: ASGIApp, *, address: Address, token: SecretValue | None) -> None:
+    Who shows the token may ask by any name: a page on the web that has its own name resolve to
+    this machine does not know it.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        address: Address,
+        token: SecretValue | None,
+        allowed_hosts: Collection[str] = (),
+    ) -> None:
         """Guard `app`."""
-        self._app = app
+        self._app = Turns(app)
         self._address = address
         #: May be replaced at any time.
         self.token = token
+        #: Names by which it may be asked for besides its own; likewise.
+        self.allowed_hosts = allowed_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or have `app` answer it."""
@@ -49,9 +67,11 @@ class Guard:
         await (refusal or self._app)(scope, receive, send_with_headers)
 
     def _refusal(self, headers: Headers, path: str) -> Response | None:
-        if not self._address.is_meant_by(headers.get("host", "")):
-            return PlainTextResponse("this is not the host you asked for\n", 421)
-        if self.token and path != _OPEN and not self._is_shown(headers.get("authorization", "")):
+        if self.token and self._is_shown(headers.get("authorization", "")):
+            return None
+        if not self._address.is_meant_by(headers.get("host", ""), self.allowed_hosts):
+            return PlainTextResponse(_ELSEWHERE, 421)
+        if self.token and path != OPEN:
             asked = {"WWW-Authenticate": 'Bearer realm="rotator", Basic realm="rotator"'}
             return PlainTextResponse("a token is needed\n", 401, headers=asked)
         return None

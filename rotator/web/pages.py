@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rotator import words
+from rotator.redaction import printable
 
 #: Seconds after which a page asks for itself again: at rest, and while a rotation goes on.
 AT_REST, AT_WORK = 30, 5
@@ -43,7 +44,7 @@ def files() -> dict[str, File]:
 
 
 def rendered(template: str, **values: object) -> str:
-    """Fill a template. Whatever it is given is escaped."""
+    """Fill a template. Whatever it is given is escaped, and holds nothing that misleads."""
     return _environment().get_template(template).render(values)
 
 
@@ -52,6 +53,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("rotator.web"),
         autoescape=True,
+        finalize=_printable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -64,6 +66,11 @@ def _environment() -> Environment:
     }
     environment.globals |= {"linked": _linked, "query": _query}
     return environment
+
+
+def _printable(value: object) -> object:
+    """Take from a text what turns its direction or has no width; markup is ours."""
+    return printable(value) if type(value) is str else value
 
 
 def _linked(name: str) -> str:

@@ -1,21 +1,32 @@
 """The HTTP server, in a thread of the daemon's process."""
 
 import asyncio
+import errno
 import logging
 import socket
 import threading
 import time
 from contextlib import suppress
+from typing import Any
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-#: Requests at once; more are told to come again.
-_MOST_AT_ONCE = 64
+from rotator.web.connections import Connection
+
+_log = structlog.get_logger(__name__)
+
+#: Connections that wait to be accepted.
+_BACKLOG = 128
 #: How long requests under way may take at the end, in seconds.
 _PATIENCE = 2
 #: How often the date is read that answers carry, in seconds.
 _TICK = 1.0
+#: How often is told that no connection can be accepted, in seconds.
+_TOLD_EVERY = 60.0
+#: No descriptor or memory is left for another connection.
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Server:
@@ -27,13 +38,15 @@ class Server:
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
         config = uvicorn.Config(
             app,
+            # Accepted one at a time: while no descriptor is left, asyncio complains of each one
+            # that it tried to accept in a row.
+            backlog=1,
             # As anything else would: as one line on rotator's stream.
             log_config=None,
             access_log=False,
-            http="h11",
+            http=Connection,
             interface="asgi3",
             lifespan="off",
-            limit_concurrency=_MOST_AT_ONCE,
             loop="asyncio",
             proxy_headers=False,
             server_header=False,
@@ -70,6 +83,7 @@ class _Patient(uvicorn.Server):
         super().__init__(config)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = asyncio.Event()
+        self._told_at = float("-inf")
 
     def end(self) -> None:
         """Have it end soon; from another thread."""
@@ -78,6 +92,23 @@ class _Patient(uvicorn.Server):
             # Where it has ended already, its loop is closed.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._over.set)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections."""
+        asyncio.get_running_loop().set_exception_handler(self._complain)
+        await super().startup(sockets)
+        for listening in sockets or []:
+            listening.listen(_BACKLOG)
+
+    def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Say that no connection can be accepted, which is tried each second; but not each time."""
+        error = context.get("exception")
+        if not (isinstance(error, OSError) and error.errno in _EXHAUSTED):
+            loop.default_exception_handler(context)
+        elif time.monotonic() - self._told_at >= _TOLD_EVERY:
+            self._told_at = time.monotonic()
+            reason = (error.strerror or "no reason given").lower()
+            _log.warning("no connection can be accepted", reason=reason, hint="raise LimitNOFILE")
 
     async def main_loop(self) -> None:
         """Run until told to end; each tick reads the date."""

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from rotator.errors import RotatorError
 from rotator.ledger.chain import Entry
 from rotator.ports import AccountRecord
+from rotator.redaction import escaped
 from rotator.web.board import Board, Glance, Question, Shown, State, stands
 from rotator.web.metrics import Metrics
 from rotator.web.pages import AT_REST, AT_WORK, files, rendered
@@ -29,6 +30,8 @@ _log = structlog.get_logger(__name__)
 
 #: Entries on an account's page, and on the first page.
 HISTORY, NEWEST = 50, 8
+#: Of a chain, so many of its newest entries are checked for a page.
+CHECKED = 1_000
 #: States that do not last.
 _MOVING = (State.ROTATING, State.DUE)
 #: How long what was found out about Vault is good for, in seconds: not each probe asks it.
@@ -47,6 +50,14 @@ class Pulse:
     is_live: Callable[[], bool]
     #: Names what it cannot reach: `vault`.
     away: Callable[[], list[str]]
+
+
+class Json(JSONResponse):
+    """A JSON document in which nothing is left for a terminal to obey."""
+
+    def render(self, content: object) -> bytes:
+        """Write the document."""
+        return escaped(super().render(content).decode()).encode()
 
 
 class Site:
@@ -116,7 +127,7 @@ class Site:
         shown = view.one(name, now)
         if shown is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        queries = view.wiring.queries
+        queries = view.wiring.page_queries
         (own,) = view.rows([shown])
         entries = queries.history(name, limit=HISTORY + 1, before=before)
         return self._page(
@@ -128,7 +139,8 @@ class Site:
             standing=shown.standing,
             row=own,
             facts=list(policy_facts(shown.standing.account.policy)),
-            verdict=queries.verify(name),
+            verdict=queries.verify_end(name, limit=CHECKED),
+            checked=CHECKED,
             timeline=counted(lambda since: queries.closed_by_day(since, name), now),
             entries=[line(entry) for entry in reversed(entries[-HISTORY:])],
             has_older=len(entries) > HISTORY,
@@ -164,9 +176,10 @@ class Site:
 
     def _status(self, _request: Request) -> Response:
         standings = self._now_shown.standings(datetime.now(UTC))
-        return JSONResponse({"accounts": standings})
+        return Json({"accounts": standings})
 
-    def _healthz(self, _request: Request) -> Response:
+    async def _healthz(self, _request: Request) -> Response:
+        # In no thread: those may all be busy with pages.
         if self._pulse.is_live():
             return PlainTextResponse("ok\n")
         return PlainTextResponse("the scheduler stands still\n", HTTPStatus.SERVICE_UNAVAILABLE)
@@ -175,7 +188,7 @@ class Site:
         usable = self._now_shown.usable()
         is_ready = all(word == "ok" for word in usable.values())
         code = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return JSONResponse({"ready": is_ready, **usable}, code)
+        return Json({"ready": is_ready, **usable}, code)
 
     def _rendered_metrics(self, _request: Request) -> Response:
         media_type = "text/plain; version=0.0.4; charset=utf-8"
@@ -190,9 +203,9 @@ class Site:
         return self._sorry(request, code, what, headers=headers)
 
     def _failed(self, request: Request, error: Exception) -> Response:
-        assert isinstance(error, RotatorError)  # noqa: S101  # what it is registered for
+        ours = error if isinstance(error, RotatorError) else RotatorError()
         return self._sorry(
-            request, HTTPStatus.SERVICE_UNAVAILABLE, error.message, hint=error.hint, code=error.code
+            request, HTTPStatus.SERVICE_UNAVAILABLE, ours.message, hint=ours.hint, code=ours.code
         )
 
     def _unexpected(self, request: Request, error: Exception) -> Response:
@@ -212,7 +225,7 @@ class Site:
     ) -> Response:
         if request.url.path.startswith("/api/"):
             document = {"error": {"code": code, "message": message, "hint": hint}}
-            return JSONResponse(document, status, headers=headers)
+            return Json(document, status, headers=headers)
         text = rendered(
             "sorry.html", status=int(status), message=message, hint=hint, version=self._version
         )
@@ -254,14 +267,14 @@ class View:
         account = self.wiring.accounts.get(name)
         if account is None:
             return None
-        (record,) = self.wiring.queries.accounts([name])
+        (record,) = self.wiring.page_queries.accounts([name])
         return stands(account, record, now)
 
     def standings(self, now: datetime) -> list[dict[str, object]]:
         """Give what `status --json` prints of each account."""
         with self._lock:
             standings = list(self._board.standings(self.records(), now))
-        undelivered = self.wiring.undelivered()
+        undelivered = self.wiring.undelivered(for_pages=True)
         return [
             replace(each, undelivered=undelivered.get(each.account.name, ())).document()
             for each in standings
@@ -271,8 +284,8 @@ class View:
         """Put accounts into words, with the steps of their open rotations."""
         opened = [each.standing.opened for each in shown]
         rotations = [rotation for rotation in opened if rotation]
-        entries = self.wiring.queries.progress(rotations) if rotations else {}
-        undelivered = self.wiring.undelivered()
+        entries = self.wiring.page_queries.progress(rotations) if rotations else {}
+        undelivered = self.wiring.undelivered(for_pages=True)
         return [
             row(
                 each,
@@ -284,14 +297,14 @@ class View:
 
     def newest(self, count: int) -> list[Entry]:
         """Give the newest entries of the record, the newest first."""
-        return list(reversed(self.wiring.queries.history(None, limit=count)))
+        return list(reversed(self.wiring.page_queries.history(None, limit=count)))
 
     def usable(self) -> dict[str, str]:
         """Say `ok` of ledger and Vault, or what is wrong with them."""
-        return {"ledger": _said(self.wiring.queries.check), "vault": self._vault_said()}
+        return {"ledger": _said(self.wiring.page_queries.check), "vault": self._vault_said()}
 
     def _closed(self, since: datetime) -> Mapping[date, Mapping[str, int]]:
-        return self.wiring.queries.closed_by_day(since)
+        return self.wiring.page_queries.closed_by_day(since)
 
     def _vault_said(self) -> str:
         with self._vault_lock:

@@ -85,14 +85,15 @@ class Service:
         text = self.world.config(self.ledger_url, self.token_file, **policy)  # type: ignore[arg-type]
         self.config.write_text(text.replace('listen = ""', f'poll = "1s"\n{self.daemon}'))
 
-    def start(self, **environment: str) -> Command:
-        """Start a daemon."""
+    def start(self, first: Callable[[], None] | None = None, **environment: str) -> Command:
+        """Start a daemon, whose process calls `first` first."""
         process = Command(
             Order(
                 arguments=("--config", str(self.config), "run"),
                 environment={**ENVIRONMENT, **environment},
                 stdout=self.log,
                 stderr=self.log,
+                first=first,
             )
         )
         self.processes.append(process)

@@ -151,7 +151,7 @@ ENTRIES: dict[str, tuple[Callable[[Desk], object], str, str]] = {
     ),
     "of another api key": (
         lambda desk: desk.entry(api_key="ffff0000"),
-        "belongs to api key ffff0000",
+        "has another text in field api_key than api key",
         "vault_path",
     ),
     "with a dead value": (

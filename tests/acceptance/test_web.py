@@ -215,6 +215,7 @@ def test_beyond_this_machine_a_token_is_needed(build: Build, tmp_path: Path) -> 
     assert get(url).status_code == 401
     assert get(url, headers={"Authorization": "Bearer x"}).status_code == 401
     assert get(url, headers=bearer).status_code == 200
+    assert get(url, headers=bearer | {"Host": "rotator.monitoring.svc"}).status_code == 200
     assert get(url, auth=("me", "0123456789abcdef")).status_code == 200
     assert get(f"{url}/healthz").status_code == 200
 

@@ -35,7 +35,7 @@ def test_a_foreign_entry_reads(server: "Server", store: KvStore, account: Accoun
 
     assert read is not None
     assert read.value == OLD
-    assert (read.entry.version, read.entry.api_key) == (1, "abcd1234")
+    assert (read.entry.version, read.entry.is_foreign) == (1, False)
     assert (read.entry.note, read.entry.intact) == (None, False)
 
 

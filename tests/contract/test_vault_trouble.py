@@ -90,7 +90,7 @@ def test_version_1_is_noticed_in_each_answer(
 ) -> None:
     """Without the check, too, nothing that a version 1 mount answers is taken for version 2's."""
     store = store_as(mount="plain")
-    entry = CurrentEntry(version=1, note=None, intact=False, has_value=False, api_key=None)
+    entry = CurrentEntry(version=1, note=None, intact=False, has_value=False)
     base = StoredCurrent(entry=entry, value=None, fields={})
     for call in (
         lambda: store.write_current(account, base, VALUE, note),

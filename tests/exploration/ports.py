@@ -203,7 +203,7 @@ class MemoryStore(Store):
         if stored := self.read_current(account, written):
             return stored
         entry = CurrentEntry(
-            version=len(self._world.current), note=None, intact=False, has_value=False, api_key=None
+            version=len(self._world.current), note=None, intact=False, has_value=False
         )
         return StoredCurrent(entry=entry, value=None, fields={})
 
@@ -380,6 +380,11 @@ class MemoryLedger(Ledger):
         self._call("knows rotation")
         return self._world.knows(rotation_id)
 
+    def knows_secret(self, name: str, secret_id: str) -> bool:
+        """Whether there ever was that secret."""
+        del name
+        return self._world.knows_secret(secret_id)
+
     def claimant(self, name: str, identity: Identity) -> Claimant | None:
         """Return who else has it: nobody ever has."""
         del name, identity
@@ -505,7 +510,6 @@ def _stored(version: int, kept: Kept) -> StoredCurrent:
         note=kept.note,
         intact=bool(kept.note and kept.note.matches(value)),
         has_value=True,
-        api_key="abcd1234",
         ends_at=end_of(kept),
     )
     return StoredCurrent(entry=entry, value=value, fields={})

@@ -287,6 +287,14 @@ class World:
         """Whether the ledger ever had that rotation."""
         return any(rotation.id == rotation_id for rotation in self.rows)
 
+    def knows_secret(self, secret_id: str) -> bool:
+        """Whether the ledger ever had that secret."""
+        rotations = (*self.closed, self.rotation) if self.rotation else self.closed
+        ids = {
+            each for rotation in rotations for each in (rotation.new_id, rotation.predecessor_id)
+        }
+        return secret_id in ids | {self.adopted_id}
+
     @property
     def is_strange(self) -> bool:
         """Whether something is pending in a rotation that the ledger does not have."""

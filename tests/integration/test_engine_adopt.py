@@ -210,7 +210,7 @@ def test_an_entry_of_another_key_is_not_overwritten(tmp_path: Path) -> None:
     with Scene(tmp_path) as scene:
         (only,) = scene.secrets()
         scene.patch(api_key="ffffffff")
-        with pytest.raises(Refused, match="belongs to api key ffffffff"):
+        with pytest.raises(Refused, match="another text in field api_key than api key"):
             scene.adopt(only.value)
 
         assert scene.fields()["api_key"] == "ffffffff"
@@ -231,7 +231,7 @@ def test_of_two_secrets_the_operator_says_which(tmp_path: Path) -> None:
         scene.make_foreign()
         with pytest.raises(Refused, match=f"lists {old.id} ") as refused:
             scene.adopt(None)
-        with pytest.raises(Refused, match="not that of secret nobody"):
+        with pytest.raises(Refused, match="not that of the secret that is asked for"):
             scene.adopt(None, secret_id="nobody")
         adopted = scene.adopt(None, secret_id=old.id)
 

@@ -293,6 +293,20 @@ def test_only_an_accounts_own_rotations_are_known(book: Book, lease: Lease) -> N
     assert not book.knows_rotation("b", "r1")
 
 
+def test_only_an_accounts_own_secrets_are_known(book: Book, lease: Lease) -> None:
+    """A secret is known by account and id: what a rotation made or replaced, or was adopted."""
+    commit(book, lease, rotation=replace(ROTATION, predecessor_id="old", new_id="new"))
+    adoption: dict[str, str | int] = {"operation": "adopt", "secret_id": "mine", "over": 7}
+    entry = Draft(event="intent", step=Step.PUSH, detail=adoption)
+    commit(book, lease, entries=[entry])
+
+    assert [book.knows_secret("a", each) for each in ("old", "new", "mine", "x")] == [
+        *(True, True, True, False)
+    ]
+    assert not book.knows_secret("b", "old")
+    assert not book.knows_secret("nobody", "")
+
+
 def test_an_unknown_account_has_no_past(book: Book) -> None:
     """Recalling what was never recorded gives nothing, and records nothing."""
     memory = Memory(rotation=None, expendable_ids=frozenset(), hold=None, head="0" * 64)

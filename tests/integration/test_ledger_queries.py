@@ -341,3 +341,37 @@ def test_a_falsified_entry_is_exported_with_the_others(
     lines = [json.dumps(entry.exported()["detail"]) for entry in queries.entries()]
 
     assert lines == ['{"n": 0}', '"oops"', '{"n": 2}']
+
+
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [
+        (None, None),
+        ("UPDATE entry SET event = 'forged' WHERE seq = 2", None),
+        ("UPDATE entry SET event = 'forged' WHERE seq = 4", "entry 4 was changed"),
+        ("UPDATE entry SET event = 'forged' WHERE seq IN (4, 5)", "entry 4 was changed"),
+        ("UPDATE entry SET prev_hash = hash WHERE seq = 5", "entry 5 does not follow"),
+        ("DELETE FROM entry WHERE seq = 4", "entry 3 is missing: 2 stands in its place"),
+        ("UPDATE account SET chain_head = ''", "entry 5 is not the one that was written last"),
+    ],
+)
+def test_the_end_of_a_long_chain_is_checked_alone(
+    database: Engine, book: Book, queries: Queries, statement: str | None, fault: str | None
+) -> None:
+    """What a page tells takes no longer the older a ledger is."""
+    append(book, "a", 5)
+    if statement:
+        forge(database, statement)
+    verdict = queries.verify_end("a", limit=3)
+
+    assert (verdict.entries, verdict.has_anchor) == (5, None)
+    assert (verdict.fault or "").startswith(fault or "")
+    assert bool(verdict.fault) is bool(fault)
+
+
+def test_the_whole_of_a_short_chain_is_checked(book: Book, queries: Queries) -> None:
+    """Where that takes no longer."""
+    append(book, "a", 2)
+
+    assert queries.verify_end("a", limit=3) == queries.verify("a")
+    assert queries.verify_end("nobody", limit=3) == queries.verify("nobody")

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from rotator.ledger import tables
 from rotator.ledger.database import open_database, writing
 from rotator.model import SecretValue
 from rotator.notice import Event, Undelivered
+from rotator.ports import Draft
 from rotator.web.address import Address, shown
 from rotator.web.guard import Guard
 from rotator.web.metrics import Metrics
@@ -136,12 +138,17 @@ def test_every_answer_is_guarded(visitor: Visitor, path: str) -> None:
 
 def test_what_the_ledger_holds_is_text(visitor: Visitor) -> None:
     """Markup in a hold or a search is shown as it was written."""
-    visitor.change(NAMES[0], hold_reason=HOSTILE, held_by="x", drift=HOSTILE)
+    misleading = f"{HOSTILE}\x1b[31m\x9b\u202e\u2066\u200b\ufeff"
+    visitor.change(NAMES[0], hold_reason=misleading, held_by="x", drift=misleading)
+    status = visitor.get("/api/status")
     for path in ("/", f"/accounts/{NAMES[0]}", f"/?q={HOSTILE}"):
         page = visitor.get(path).text
 
         assert "<script" not in page
         assert "&lt;script&gt;alert(1)" in page
+        assert all(line.isprintable() for line in page.split("\n"))
+    assert status.text.isprintable()
+    assert status.json()["accounts"][0]["hold"]["reason"] == misleading
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
@@ -164,6 +171,31 @@ def test_a_name_that_was_pointed_here_is_turned_away(visitor: Visitor) -> None:
 
     assert answer.status_code == 421
     assert NAMES[0] not in answer.text
+    assert "daemon.allowed_hosts" in answer.text
+
+
+def test_an_allowed_name_is_answered(visitor: Visitor) -> None:
+    """As that of a proxy which passes on the name that it was asked by; it may change."""
+    asked = {"Host": "rotator.example.com:443"}
+    before = visitor.get("/", **asked).status_code
+    visitor.guard.allowed_hosts = ("rotator.example.com",)
+
+    assert (before, visitor.get("/", **asked).status_code) == (421, 200)
+    assert visitor.get("/", Host="evil.example.com").status_code == 421
+
+
+def test_who_shows_the_token_may_ask_by_any_name(visitor: Visitor) -> None:
+    """Prometheus by a service's name, say; a page that was led here does not know the token."""
+    visitor.guard.token = SecretValue("0123456789abcdef")
+    visitor.guard.allowed_hosts = ("rotator.example.com",)
+    shown = {"Authorization": "Bearer 0123456789abcdef"}
+    wrong = {"Authorization": "Bearer 0123456789abcdee"}
+
+    assert visitor.get("/metrics", Host="rotator.monitoring.svc:9470", **shown).status_code == 200
+    assert visitor.get("/metrics", Host="rotator.monitoring.svc:9470", **wrong).status_code == 421
+    assert visitor.get("/metrics", Host="rotator.monitoring.svc:9470").status_code == 421
+    # Asked for it, as a browser has to be.
+    assert visitor.get("/", Host="rotator.example.com").status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -286,7 +318,7 @@ def test_what_hooks_were_not_told_is_on_the_account_s_page(
         reason="answered 500",
         next_try_at=datetime.now(UTC),
     )
-    monkeypatch.setattr(visitor.wiring, "undelivered", lambda: {NAMES[0]: (failing,)})
+    monkeypatch.setattr(visitor.wiring, "undelivered", lambda **_: {NAMES[0]: (failing,)})
     page = visitor.get(f"/accounts/{NAMES[0]}").text
     document = visitor.get("/api/status").json()["accounts"][0]
 
@@ -334,3 +366,35 @@ def test_the_server_ends_when_it_is_told_to(
 
     assert "date" in answer.headers
     visitor.close()
+
+
+def test_pages_take_no_connection_of_a_rotation(visitor: Visitor) -> None:
+    """They are answered while passes have every connection of theirs, and the other way round."""
+    passes, pages = visitor.wiring.database, visitor.wiring._pages_database
+    paths = ("/", f"/accounts/{NAMES[0]}", "/api/status", "/metrics", "/readyz")
+    with ExitStack() as taken:
+        for _ in range(15):
+            taken.enter_context(passes.connect())
+        assert [visitor.get(path).status_code for path in paths[:-1]] == [200] * 4
+        assert visitor.get(paths[-1]).json()["ledger"] == "ok"
+    with ExitStack() as taken:
+        for _ in range(15):
+            taken.enter_context(pages.connect())
+        book = visitor.wiring.book
+        lease = book.claim(NAMES[0], datetime.now(UTC))
+        book.release(lease)
+
+
+def test_of_a_long_record_the_end_is_checked(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the page says so."""
+    monkeypatch.setattr("rotator.web.site.CHECKED", 2)
+    book = visitor.wiring.book
+    lease = book.claim(NAMES[0], datetime.now(UTC))
+    drafts = [Draft(event="done", step=None, detail={"n": number}) for number in range(3)]
+    book.commit(
+        lease, rotation=None, entries=drafts, sighting=None, now=datetime.now(UTC), last=True
+    )
+
+    assert "3 entries, the newest 2 are whole" in visitor.get(f"/accounts/{NAMES[0]}").text

@@ -137,6 +137,20 @@ def test_a_terminal_gets_lines_for_people(stream: io.StringIO) -> None:
     assert VALUE not in stream.getvalue()
 
 
+def test_a_terminal_is_not_told_what_to_do(stream: io.StringIO) -> None:
+    """A text of one word is shown as it is, but for what a terminal obeys."""
+    stream.isatty = lambda: True  # type: ignore[method-assign]
+    logs.configure("info", stream)
+    structlog.get_logger("x").info("a\x1b]0;b\x07", reason="x\x9b2J\u202ey\nz", listed=["\x1b"])
+    logging.getLogger("other").warning("c\x1b[8m")
+    # What is left is the renderer's own colours.
+    left = re.sub(r"\x1b\[\d+m", "", stream.getvalue())
+
+    assert left.count("\n") == 2
+    assert all(line.isprintable() for line in left.splitlines())
+    assert "\x1b[8m" not in stream.getvalue()
+
+
 # -- The last line of defence. -------------------------------------------------------------
 
 

@@ -24,7 +24,7 @@ from rotator.model import CurrentEntry, Note, Observation, Outcome, Report, Requ
 from tests.harness.samples import NOW, account, rotation
 
 NOTE = Note(secret_id="old", rotation_id="r0", rotated_at=NOW, ledger_head="", check="")
-CURRENT = CurrentEntry(version=6, note=NOTE, intact=True, has_value=True, api_key="a")
+CURRENT = CurrentEntry(version=6, note=NOTE, intact=True, has_value=True)
 WORLD = Observation(
     seen_at=NOW,
     listed=(Secret(id="old", created_at=NOW), Secret(id="orphan", created_at=NOW)),

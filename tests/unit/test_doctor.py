@@ -39,7 +39,7 @@ def world(current: str) -> Observation:
     return Observation(
         seen_at=NOW,
         listed=tuple(Secret(id=each, created_at=NOW) for each in ("old", "new")),
-        current=CurrentEntry(version=2, note=note, intact=True, has_value=True, api_key=None),
+        current=CurrentEntry(version=2, note=note, intact=True, has_value=True),
         pending=None,
         rotation=ROTATION,
         expendable_ids=frozenset({"orphan"}),

@@ -142,7 +142,7 @@ def test_a_look_ends_a_plan() -> None:
 def test_a_plan_follows_the_parents_credential() -> None:
     """A dead value is replaced, and nothing deleted: no predecessor is known."""
     note = replace(NOTE, secret_id="gone")
-    current = CurrentEntry(version=7, note=note, intact=True, has_value=True, api_key=None)
+    current = CurrentEntry(version=7, note=note, intact=True, has_value=True)
     actions = planned(current=current, current_live_at=None)
 
     assert actions[0] == Open(predecessor_id=None)

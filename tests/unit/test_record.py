@@ -225,11 +225,9 @@ def test_a_pushed_value_is_the_current_one() -> None:
     """It works as of its last probe, and is what is pending."""
     seen = replace(WORLD, pending_live_at=LATER)
     written = Written(version=8, index="an index")
-    world, draft = record.pushed(seen, ROTATION, ACCOUNT, note=NOTE, written=written)
+    world, draft = record.pushed(seen, ROTATION, note=NOTE, written=written)
 
-    assert world.current == CurrentEntry(
-        version=8, note=NOTE, intact=True, has_value=True, api_key="abcd1234"
-    )
+    assert world.current == CurrentEntry(version=8, note=NOTE, intact=True, has_value=True)
     assert (world.current_live_at, world.current_is_pending) == (LATER, True)
     assert (of(world).vault_version, draft.detail) == (8, {"vault_version": 8})
     assert (world.current_version, world.written, draft.written) == (8, written, written)

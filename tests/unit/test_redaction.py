@@ -1,6 +1,7 @@
 import base64
 import gc
 import json
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotator.model import SecretValue
-from rotator.redaction import MASK, redact
+from rotator.redaction import MASK, escaped, printable, printable_lines, redact, reveals
 
 PLAIN, ODD = "Hunter2Hunter2", 'a"b\\c dé/+&%\n\N{SNOWMAN}Z9'
 VALUES = st.text(st.characters(codec="utf-8"), min_size=8, max_size=40)
@@ -72,3 +73,73 @@ def test_values_are_not_kept_in_memory() -> None:
 
     assert len(SecretValue._alive) <= count - 1
     assert not any(value.reveal().startswith("Forgotten1") for value in SecretValue.alive())
+
+
+ECHOES: dict[str, Callable[[str], str]] = {
+    "itself": lambda value: value,
+    "in other case": str.swapcase,
+    "reversed": lambda value: value[::-1],
+    "after something": lambda value: f"id-{value}",
+    "before something": lambda value: f"{value}.1",
+    "within a longer text": lambda value: f"a{value}b" * 2,
+    "cut short": lambda value: value[:-2],
+    "without its beginning": lambda value: value[2:],
+    "in hexadecimal": lambda value: value.encode().hex(),
+    "in upper hexadecimal": lambda value: value.encode().hex().upper(),
+    "in base32": lambda value: base64.b32encode(value.encode()).decode().rstrip("="),
+    "in base64": lambda value: base64.b64encode(value.encode()).decode().rstrip("="),
+    "in base64, with a key": lambda value: base64.b64encode(b"abcd1234:" + value.encode()).decode(),
+    "for a URL": lambda value: quote_plus(value, safe=""),
+    "for JSON": lambda value: json.dumps(value)[1:-1],
+}
+
+
+@pytest.mark.parametrize("value", ["Hunter2Hunter2", "Odd+Value/ 2%x"])
+@pytest.mark.parametrize("echo", ECHOES)
+def test_what_is_made_from_a_value_is_known(value: str, echo: str) -> None:
+    """An id or a title that holds a value, in whatever spelling, is told from a harmless one."""
+    secret = SecretValue(value)
+
+    assert reveals(ECHOES[echo](value))
+    assert not reveals("3b8f0a52-1a6c-4f0e-9d6e-2f5f3c1f7a10")
+    assert secret.reveal() == value
+
+
+def test_a_short_value_is_known_by_itself_alone() -> None:
+    """What is too short to be a secret is no reason to suspect a text that has it somewhere."""
+    secret = SecretValue("abc")
+
+    assert reveals("ABC")
+    assert not reveals("abcdef12")
+    assert secret.reveal() == "abc"
+
+
+def test_the_longer_of_two_values_is_masked_as_a_whole() -> None:
+    """One value may be how another begins."""
+    short, long = SecretValue("Hunter2Hunter2"), SecretValue("Hunter2Hunter2AndMore")
+
+    assert redact(f"<{long.reveal()}>") == f"<{MASK}>"
+    assert short != long
+
+
+MISLEADING = "\x1b[31m\x07\x7f\x9b2J\u202eexe\u2066\u200b\ufeff\ud800"
+
+
+def test_nothing_is_left_for_a_terminal_to_obey() -> None:
+    """Controls, turns of direction and what has no width are replaced; line ends become blanks."""
+    shown = printable(f"held {MISLEADING} by\r\n\u2028me…\ttoo")
+
+    assert shown.isprintable()
+    assert shown.startswith("held \ufffd[31m\ufffd\ufffd\ufffd2J\ufffdexe")
+    assert shown.endswith("by   me… too")
+    assert printable_lines(f"a{MISLEADING}\nb\rc").split("\n")[1] == "b c"
+    assert printable_lines(f"a{MISLEADING}").isprintable()
+
+
+@given(st.text())
+def test_what_is_escaped_in_json_means_the_same(text: str) -> None:
+    """A document stays JSON, on one line, with nothing to obey in it."""
+    document = escaped(json.dumps({text: text}, ensure_ascii=False))
+
+    assert document.isprintable()
+    assert json.loads(document) == {text: text}

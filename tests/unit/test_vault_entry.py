@@ -35,7 +35,7 @@ def test_what_is_written_reads_back() -> None:
     assert read.entry.note == NOTE
     assert read.entry.intact
     assert read.entry.has_value
-    assert read.entry.api_key == "abcd1234"
+    assert not read.entry.is_foreign
     assert read.entry.version == 7
 
 
@@ -128,7 +128,12 @@ def test_an_empty_entry_reads() -> None:
     """An entry without any of the fields has no value, no key and no note."""
     entry = current_of(ACCOUNT, 3, {}).entry
 
-    assert (entry.note, entry.has_value, entry.api_key, entry.intact) == (None, False, None, False)
+    assert (entry.note, entry.has_value, entry.is_foreign, entry.intact) == (
+        None,
+        False,
+        False,
+        False,
+    )
 
 
 def test_a_pending_entry_reads_back() -> None:

@@ -27,6 +27,27 @@ from rotator.web.address import Address, shown
         ("[::]:9470", "[2001:db8::1]:9470", True),
         ("0.0.0.0:9470", "evil.example.com", False),
         ("0.0.0.0:9470", socket.gethostname(), True),
+        ("127.0.0.1:9470", "localhost.", True),
+        ("127.0.0.1:9470", "localhost.:9470", True),
+        ("127.0.0.1:9470", "localhost:", True),
+        ("127.0.0.1:9470", "127.8.8.8", True),
+        ("127.0.0.1:9470", "localhost..", False),
+        ("127.0.0.1:9470", "[::1].evil.example.com", False),
+        ("127.0.0.1:9470", "[::1]evil", False),
+        ("127.0.0.1:9470", "[::1]:80@evil.example.com", False),
+        ("127.0.0.1:9470", "[localhost]", False),
+        ("127.0.0.1:9470", "::1", False),
+        ("127.0.0.1:9470", "localhost:80@evil.example.com", False),
+        ("127.0.0.1:9470", "localhost@evil.example.com", False),
+        ("127.0.0.1:9470", "localhost:80:80", False),
+        ("127.0.0.1:9470", "localhost:port", False),
+        ("127.0.0.1:9470", "localhost/", False),
+        ("127.0.0.1:9470", "localhost\n", False),
+        ("127.0.0.1:9470", " localhost", False),
+        ("127.0.0.1:9470", "127.0.0.1.evil.example.com", False),
+        ("127.0.0.1:9470", "localhost.evil", False),
+        ("127.0.0.1:9470", "evil.localhost", False),
+        ("unix:/run/rotator/http.sock", "", False),
         ("unix:/run/rotator/http.sock", "localhost", True),
         ("unix:/run/rotator/http.sock", "evil.example.com", False),
     ],
@@ -34,6 +55,25 @@ from rotator.web.address import Address, shown
 def test_only_its_own_names_are_meant(listen: str, header: str, *, meant: bool) -> None:
     """A name that anyone could have pointed to this machine is not one of them."""
     assert Address(text=listen).is_meant_by(header) is meant
+
+
+@pytest.mark.parametrize(
+    ("header", "meant"),
+    [
+        ("rotator.example.com", True),
+        ("Rotator.Example.com.:443", True),
+        ("[2001:db8::1]:443", True),
+        ("evil.rotator.example.com", False),
+        ("rotator.example.com.evil", False),
+        ("rotator.example.com:443@evil", False),
+        ("localhost", True),
+    ],
+)
+def test_allowed_names_are_meant_as_well(header: str, *, meant: bool) -> None:
+    """Each as a whole, whatever port is asked for."""
+    address = Address(text="unix:/run/rotator/http.sock")
+
+    assert address.is_meant_by(header, ("rotator.example.com", "[2001:db8::1]")) is meant
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "[::1]:0"])

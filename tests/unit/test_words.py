@@ -36,8 +36,3 @@ def test_what_is_not_there_is_a_dash_or_null() -> None:
 def test_a_span_has_two_units(length: timedelta, text: str) -> None:
     """A duration is as exact as people need it."""
     assert words.span(length) == text
-
-
-def test_a_terminal_is_not_told_what_to_do() -> None:
-    """Control characters of someone else's text are not obeyed."""
-    assert words.printable("held \x1b[2J\x07 by\nme…") == "held �[2J� by\nme…"

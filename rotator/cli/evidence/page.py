@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from html import escape
 
 from rotator.cli.evidence import strip, style, wording
+from rotator.cli.evidence.wording import escape
 from rotator.report import AccountReport, Holding, Report, Rotated, Tenure, Trouble
 from rotator.words import NOTHING, moment, short, span
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rotator.cli.evidence import wording
 from rotator.cli.evidence.wording import days
+from rotator.redaction import printable
 from rotator.report import AccountReport, Period, Report
 from rotator.words import rfc3339
 
@@ -29,8 +30,8 @@ COLUMNS = (
     "person",
     "text",
 )
-#: What a spreadsheet would take for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: What a spreadsheet would take for a formula, also in the full width of East Asian keyboards.
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 Row = dict[str, object]
 
@@ -114,7 +115,8 @@ def _rows(account: AccountReport, period: Period) -> Iterator[Row]:
 
 
 def _cell(value: object) -> object:
-    """Give a cell that no spreadsheet takes for a formula."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return "" if value is None else value
+    """Give a cell on one line that no spreadsheet takes for a formula."""
+    if not isinstance(value, str):
+        return "" if value is None else value
+    text = printable(value)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from html import escape
 
+from rotator.cli.evidence.wording import escape
 from rotator.report import AccountReport, Holding, Period, Tenure
 from rotator.words import moment, short, span
 

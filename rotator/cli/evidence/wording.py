@@ -1,8 +1,10 @@
 """What all forms of a report say in the same words."""
 
 from datetime import timedelta
+from html import escape as escape_markup
 
 from rotator.model import Account
+from rotator.redaction import printable
 from rotator.report import AccountReport, Record
 from rotator.words import span
 
@@ -12,6 +14,11 @@ _DAY = timedelta(days=1)
 def days(length: timedelta | None) -> float | None:
     """Give a length in days, to a hundredth."""
     return None if length is None else round(length / _DAY, 2)
+
+
+def escape(text: str) -> str:
+    """Make markup of a text, without what a terminal obeys that the page is printed on."""
+    return escape_markup(printable(text))
 
 
 def policy(account: Account | None) -> str:

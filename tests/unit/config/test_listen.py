@@ -50,3 +50,30 @@ def test_a_token_file_that_is_not_there_is_named(read: Read, tmp_path: Path) -> 
 
     with pytest.raises(ConfigError, match="cannot be read: no such file or directory"):
         daemon.read_listen_token()
+
+
+@pytest.mark.parametrize(
+    ("given", "hosts"),
+    [
+        ("[]", ()),
+        ('["rotator.example.com", "ROTATOR.example.com."]', ("rotator.example.com",)),
+        ('["a_b.svc", "[2001:db8::1]", "10.0.0.1"]', ("a_b.svc", "[2001:db8::1]", "10.0.0.1")),
+        ('"one.example, two.example"', ("one.example", "two.example")),
+        ('""', ()),
+    ],
+)
+def test_other_names_may_be_allowed(read: Read, given: str, hosts: tuple[str, ...]) -> None:
+    """As a list; or as a text, which is what a variable holds."""
+    assert read(f"{VAULT}{SMS}[daemon]\nallowed_hosts = {given}").daemon.allowed_hosts == hosts
+
+
+@pytest.mark.parametrize(
+    "given",
+    ['["https://x.example"]', '["x.example:443"]', '["*"]', '["*.example"]', "[7]", "7", '["a@b"]'],
+)
+def test_what_is_no_host_is_refused(read: Read, given: str) -> None:
+    """A scheme, a port or a pattern would never match, or match too much."""
+    with pytest.raises(ConfigError, match=r"daemon\.allowed_hosts.*host") as caught:
+        read(f"{VAULT}{SMS}[daemon]\nallowed_hosts = {given}")
+
+    assert "without scheme and port" in (caught.value.hint or "")

@@ -15,7 +15,18 @@ from tests.unit.config.file import SMS, VAULT, Read, Refuse
     [
         ("[vault\n", "line 1, column 7: expected ']' at the end of a table declaration"),
         ("a = 1\nb = x\n", "line 2, column 5: invalid value"),
-        ("a = 1\na = 2\n", "line 2, column 6: cannot overwrite a value"),
+        ("a = 1\na = 2\n", "line 2: a stands twice, first in line 1"),
+        ('[vault]\naddress = 1\n\n# c\n"address" = 2', "line 5: vault.address stands twice, first"),
+        ("[vault]\n[ledger]\n[vault]", "line 3: [vault] stands twice, first in line 1"),
+        (
+            "[[accounts]]\nname = 1\n[[accounts]]\nname = 2\nname = 3",
+            "line 5: accounts.name stands twice, first in line 4",
+        ),
+        (
+            "[vault]\nauth.a = 1\n[vault.auth]\n",
+            "line 3, column 12: cannot declare vault.auth twice",
+        ),
+        ("a = 1\na.b = 2\n", "line 2, column 8: cannot overwrite a value"),
         ("a = [", "end of document: invalid value"),
         ("a = " + "[" * 9999, "is nested too deeply"),
         ("a = " + "1" * 9999, "exceeds the limit"),

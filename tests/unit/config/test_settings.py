@@ -41,6 +41,7 @@ def test_defaults_are_those_of_the_design(read: Read) -> None:
             "drift_check": "6h",
             "discover_check": "1h",
             "listen": "127.0.0.1:9470",
+            "allowed_hosts": [],
         },
         "telemetry": {"otlp_endpoint": ""},
         "accounts": [

@@ -64,7 +64,10 @@ def test_a_command_is_told_by_a_clean_environment(tmp_path: Path, script: Script
             "exit status 3: no consumer answers",
         ),
         ("kill -9 $$", "killed by signal 9"),
-        (r"printf 'red \033[31m\n' >&2; exit 1", "exit status 1: red  [31m"),
+        (
+            r"printf 'red \033[31m\n' >&2; exit 1",
+            "exit status 1: red \N{REPLACEMENT CHARACTER}[31m",
+        ),
         (r"printf 'caf\351\n' >&2; exit 1", "exit status 1: caf\N{REPLACEMENT CHARACTER}"),
     ],
 )
@@ -250,7 +253,7 @@ def test_an_odd_id_is_fit_for_an_environment(tmp_path: Path, script: Script) -> 
     reason = call(odd, command=script('printf %s "$ROTATOR_ROTATION_ID" > told'))
 
     assert reason is None
-    assert (tmp_path / "told").read_text() == "a b c"
+    assert (tmp_path / "told").read_text() == "a\N{REPLACEMENT CHARACTER}b c"
 
 
 # -- Whose process it is. ------------------------------------------------------------------

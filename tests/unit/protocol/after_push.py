@@ -65,6 +65,21 @@ VERIFYING = table(
     # The answer to the push was lost, and the note tells that it was written.
     ({"rotation__vault_version": None}, Learn(new_id="new", vault_version=8)),
     ({"rotation__new_id": None}, Learn(new_id="new", vault_version=8)),
+    # An id that the note alone has may be anything, and is not taken.
+    ({"rotation__new_id": None, "listed": (OLD,)}, "drift"),
+    (
+        {"rotation__new_id": None, "listed": (OLD,), "noted_is_recorded": True},
+        Learn(new_id="new", vault_version=8),
+    ),
+    (
+        {"rotation__new_id": None, "listed": None, "current_live_at": None},
+        "current-refused",
+    ),
+    # What the rotation made is known, whatever is listed.
+    (
+        {"rotation__vault_version": None, "listed": (OLD,)},
+        Learn(new_id="new", vault_version=8),
+    ),
     ({"rotation__abort_code": "x"}, Verify(version=8)),
     # No grace is counted by a clock that is too far behind to be believed.
     ({"clock_lead": -DAY}, Verify(version=8)),

@@ -30,7 +30,7 @@ GRACE = ACCOUNT.policy.grace
 ASKED = Request(reason="asked")
 #: What the entry says before: the note of an earlier rotation.
 NOTE = Note(secret_id="old", rotation_id="r0", rotated_at=NOW, ledger_head="", check="")
-CURRENT = CurrentEntry(version=7, note=NOTE, intact=True, has_value=True, api_key="abcd1234")
+CURRENT = CurrentEntry(version=7, note=NOTE, intact=True, has_value=True)
 PENDING = PendingEntry(rotation_id="r1", listed_ids=frozenset({"old"}), predecessor_id="old")
 ROTATION = rotation()
 HOLD = Hold(reason="moving house", by="ann", at=NOW)

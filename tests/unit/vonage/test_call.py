@@ -101,15 +101,6 @@ def test_mask_copes_with_a_value_that_utf8_cannot_spell() -> None:
     assert masked == "the *** text"
 
 
-def test_is_value_knows_both_values() -> None:
-    """The credential's secret and the new one are values, anything else is not."""
-    call = calling()
-
-    assert call.is_value(SECRET)
-    assert call.is_value(VALUE)
-    assert not call.is_value("abcd1234")
-
-
 @pytest.mark.parametrize(("method", "reads"), [("GET", True), ("DELETE", False), ("POST", False)])
 def test_what_may_be_repeated(method: str, *, reads: bool) -> None:
     """Only what changes nothing may be sent again without another look."""

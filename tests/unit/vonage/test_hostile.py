@@ -406,3 +406,47 @@ def test_a_foreign_document_is_no_value(
 
     assert isinstance(result, IssuerError)
     assert result.code == "unexpected-answer"
+
+
+MADE_FROM: dict[str, Callable[[str], str]] = {
+    "itself": lambda value: value,
+    "in other case": str.swapcase,
+    "reversed": lambda value: value[::-1],
+    "with something around it": lambda value: f"id-{value}.1",
+    "cut short": lambda value: value[:-2],
+    "in hexadecimal": lambda value: value.encode().hex(),
+    "in base64": lambda value: base64.urlsafe_b64encode(value.encode()).decode().rstrip("="),
+}
+#: The value of a pending entry: in memory, and not sent with a list.
+STAGED = "Staged1Staged2Staged3"
+
+
+@pytest.mark.parametrize("made", MADE_FROM)
+@pytest.mark.parametrize("value", [VALUE, STAGED])
+def test_no_id_is_made_from_a_value(
+    server: Canned, transport: Transport, value: str, made: str
+) -> None:
+    """Ids, api keys and names are recorded: one that tells a value is no answer, nor repeated."""
+    staged, echo = SecretValue(STAGED), MADE_FROM[made](value)
+    documents = {
+        "list": {"_embedded": {"secrets": [ONE, {**ONE, "id": echo}]}},
+        "create": {**ONE, "id": echo},
+        "subaccounts": {
+            "_embedded": {"primary_account": ACCOUNT, "subaccounts": [{**ACCOUNT, "name": echo}]},
+        },
+    }
+    # Only the call that makes a secret has its value in memory.
+    names = ["list", "create", "subaccounts"] if value == STAGED else ["create"]
+    for name in names:
+        server.replies = [spelled(201 if name == "create" else 200, [], text(documents[name]))]
+        result = outcome(transport, name)
+
+        assert isinstance(result, IssuerError)
+        assert result.code == "unexpected-answer"
+        assert echo not in result.message
+    assert staged.reveal() == STAGED
+
+
+def text(document: object) -> bytes:
+    """Write a document."""
+    return json.dumps(document).encode()

@@ -1,0 +1,82 @@
+"""Files that a command writes: as a whole or not at all, wherever that is possible."""
+
+import os
+import re
+import stat
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+#: Another name of a descriptor that this process has open.
+_DESCRIPTOR = r"/(?:dev|proc/(?:self|thread-self|{pid}))/fd/(\d+)"
+#: Links that are followed; more go round in a circle (path_resolution(7)).
+_MOST_LINKS = 40
+
+
+def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
+    """Write `text` to a file so that nobody ever reads half of it.
+
+    What a link leads to is replaced, and the link stays. What is no regular file, as a device or a
+    pipe, is written through. A new file gets `mode`, else what the umask leaves.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    descriptor = _open_descriptor(path)
+    if descriptor is None:
+        target = Path(os.path.realpath(path))
+        if not target.exists() or target.is_file():
+            _replace(target, text, mode)
+            return
+        # Not truncated nor made: it is there, whatever it is.
+        descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)
+    with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123  # of a descriptor
+        file.write(text)
+
+
+def _open_descriptor(path: Path) -> int | None:
+    """Give a copy of the descriptor that `path` is another name of; None where it is none.
+
+    Not opened by that name: a socket cannot be, and a file would be written from its beginning.
+    """
+    name = os.path.abspath(path)  # noqa: PTH100  # links are followed one at a time
+    for _ in range(_MOST_LINKS):
+        if match := re.fullmatch(_DESCRIPTOR.format(pid=os.getpid()), name):
+            # What was written to standard output before comes first.
+            sys.stdout.flush()
+            return os.dup(int(match[1]))
+        try:
+            name = os.path.normpath(Path(name).parent / Path(name).readlink())
+        except OSError:
+            return None
+    return None
+
+
+def _replace(target: Path, text: str, mode: int | None) -> None:
+    file = tempfile.NamedTemporaryFile(  # noqa: SIM115  # kept where all goes well
+        "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
+    )
+    draft = Path(file.name)
+    try:
+        with file:
+            file.write(text)
+        draft.chmod(_mode(target, mode))
+        draft.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+
+
+def _mode(target: Path, mode: int | None) -> int:
+    """Give the mode of a file: that of the one it replaces."""
+    with suppress(FileNotFoundError):
+        return stat.S_IMODE(target.stat().st_mode)
+    return 0o666 & ~_umask() if mode is None else mode
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,58 @@
+"""What a process may open at once: files, sockets, pipes. Where that is too little, it is told."""
+
+import errno
+import os
+import resource
+from contextlib import suppress
+
+_LACK = (errno.EMFILE, errno.ENFILE)
+#: What a library opens at a time: SQLite a database, its log, its index, and their folder.
+_AT_A_TIME = 5
+#: Enough for the largest `concurrency` and every reader of the page.
+_ENOUGH = 16_384
+#: What a process opens besides its passes, and what one pass does: connections to Vonage, to Vault
+#: and to the ledger, whose files are two.
+_OWN, _OF_A_PASS = 16, 5
+
+
+def lacking(error: BaseException | None) -> bool:
+    """Whether an error, or what it came from, is that nothing more may be opened."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _LACK:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def are_spent() -> bool:
+    """Whether hardly anything may be opened, for a library's error that does not say why it is one.
+
+    What the library had opened before it failed it has closed again.
+    """
+    opened: list[int] = []
+    try:
+        while len(opened) < _AT_A_TIME:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return lacking(error)
+    finally:
+        for each in opened:
+            os.close(each)
+    return False
+
+
+def raise_limit() -> None:
+    """Allow as many open files as this process may allow itself: the usual 1,024 are few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(_ENOUGH, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def passes_at_once(wanted: int) -> int:
+    """Return how many of `wanted` passes there are descriptors for; one is tried in any case."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    return max(1, min(wanted, (soft - _OWN) // _OF_A_PASS))

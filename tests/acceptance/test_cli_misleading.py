@@ -1,0 +1,71 @@
+"""What others wrote into the ledger, with all that a terminal obeys, as commands show it."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from rotator.ledger import tables
+from rotator.ledger.database import open_database, writing
+from tests.acceptance.desk import Desk
+from tests.harness.past import DAY, TODAY, Past
+
+#: A colour, a bell, the title of a window, a turn of direction, what has no width, line ends.
+MISLEADING = (
+    "=red\x1b[31m\x07\x7f\x9b2J\x1b]0;title\x07 \u202eexe.\u2066\u200b\ufeff\u2028\r\nerror: forged"
+)
+COMMANDS = (
+    ("history",),
+    ("history", "--json"),
+    ("ledger", "export"),
+    ("ledger", "verify", "--offline"),
+    ("status",),
+    ("status", "--json"),
+    *(
+        ("report", "--offline", "--since", "365d", "--format", form)
+        for form in ("html", "csv", "json")
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Desk]:
+    """An account of which the ledger tells strange things."""
+    with Desk(tmp_path_factory.mktemp("misleading"), ledger=sqlite_template) as desk:
+        database = open_database(f"sqlite:///{desk.ledger}")
+        Past(database).refused("account-1", TODAY - DAY, MISLEADING, MISLEADING)
+        with writing(database) as connection:
+            connection.execute(update(tables.account).values(drift=MISLEADING))
+        database.dispose()
+        yield desk
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_nothing_is_left_to_obey(desk: Desk, command: tuple[str, ...]) -> None:
+    """Each line is printable, on standard output and in a file, and begins nowhere else."""
+    done = desk.run(*command)
+    texts = [done.out, done.err]
+    if command[0] == "report":
+        path = desk.folder / "report"
+        desk.run(*command, "--output", str(path))
+        texts.append(path.read_text())
+
+    assert "red" in done.out or command[1:2] == ("verify",)
+    for text in texts:
+        assert all(line.isprintable() for line in text.split("\n"))
+        assert "\nerror: forged" not in text
+
+
+def test_programs_still_read_all_of_it(desk: Desk) -> None:
+    """JSON says by escapes what the ledger has; a sheet has a row for each thing."""
+    [exported] = desk.run("ledger", "export").out.splitlines()
+    [told] = desk.run("history", "--json").json()
+    sheet = desk.run("report", "--offline", "--since", "365d", "--format", "csv").out
+
+    assert json.loads(exported)["detail"]["why"] == told["detail"]["why"] == MISLEADING
+    rows = list(csv.DictReader(io.StringIO(sheet)))
+    assert [row["text"][:2] for row in rows if row["record"] == "refused"] == ["'="]
