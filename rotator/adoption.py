@@ -98,7 +98,7 @@ class Adoption:
 
     @cached_property
     def _base(self) -> StoredCurrent:
-        return self.means.store.read_base(self.account, self._memory.written)
+        return self.means.store.read_base(self.account, self._memory.written_to(self.account))
 
     @cached_property
     def _pending(self) -> StoredPending:
@@ -159,7 +159,8 @@ class Adoption:
     def _require(self, possible: dict[str, Secret], secret_id: str, named: str | None) -> None:
         hint = f"nothing was changed; see `rotator secrets list {self.account.name}`"
         # An id that is not listed is not repeated: a note or a person may give a value for one.
-        told = f"secret {named}" if named in possible else "a secret that Vonage does not list"
+        is_known = named in possible or named in self._memory.deleted_ids
+        told = f"secret {named}" if is_known else "a secret that Vonage does not list"
         if named and self.secret_id not in (None, named):
             asked = self.secret_id if self.secret_id in possible else "the one that is asked for"
             why = f"the value is that of {told}, not of {asked}"
@@ -245,7 +246,7 @@ class Adoption:
         note = self._base.entry.note
         if note is None or self._base.value != self._value or not self._base.entry.intact:
             return False
-        if self._base.entry.version < self._memory.written.version:
+        if self._base.entry.version < self._memory.written_to(self.account).version:
             # Vault was restored, which a write proves; or a standby lags, and the write fails.
             return False
         if self._memory.adopted_id not in (None, secret_id):

@@ -53,18 +53,18 @@ class Observer:
             IssuerError: Vonage cannot be asked. A refused credential is no error but a fact.
         """
         memory = memory or self.ledger.recall(account.name)
-        current, base = self._read(account, memory.written)
+        current, base = self._read(account, memory.written_to(account))
         is_new = base is not None and account.discovered and base.version == 0
         if base is not None and account.discovered and not is_new:
             # A first version may have been written in between.
-            current, base = self._read(account, memory.written)
+            current, base = self._read(account, memory.written_to(account))
         pending = self.store.read_pending(account)
         seen_at = self.now()
         listed, credential = None, own_credential(account, current)
         if credential:
             listed = self._list(account, credential)
         if credential and listed is None:
-            current, base = self._read(account, memory.written)
+            current, base = self._read(account, memory.written_to(account))
             credential = own_credential(account, current)
             listed = self._list(account, credential)
         current_live_at = seen_at if listed is not None else None
@@ -99,7 +99,7 @@ class Observer:
             gates=self.hooks.gates(account),
             entry_is_new=is_new,
             removed=base if base and base.version else None,
-            written=memory.written,
+            written=memory.written_to(account),
             noted_is_recorded=self._is_noted_recorded(account, current, listed),
             clock_lead=self.issuer.clock_lead,
         )
@@ -120,7 +120,7 @@ class Observer:
         if not account.managed_by:
             return None, None
         parent = self.accounts[account.managed_by]
-        written = self.ledger.recall(parent.name).written
+        written = self.ledger.recall(parent.name).written_to(parent)
         for _ in range(2):
             credential = own_credential(parent, self.store.read_current(parent, written))
             listed = self._list(account, credential)

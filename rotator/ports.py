@@ -300,6 +300,12 @@ class Memory:
     #: What the account was when it was last registered; None for never.
     identity: Identity | None = None
 
+    def written_to(self, account: Account) -> Written:
+        """Return what rotator wrote last to the path that `account` has now."""
+        before = self.identity
+        is_elsewhere = before is not None and before.vault_path != account.identity.vault_path
+        return NOTHING_WRITTEN if is_elsewhere else self.written
+
 
 @dataclass(frozen=True, kw_only=True)
 class Claimant:

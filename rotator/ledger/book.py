@@ -262,12 +262,16 @@ class Book:
         """See `Ledger.register`. None for an account that is to be nothing any more."""
         with writing(self._engine) as connection:
             identities.begin(connection)
-            _guarded(connection, lease)
+            row = _guarded(connection, lease)
             other = None
             if identity is not None:
                 other = identities.claimant(connection, lease.account, identity)
             if other is None:
-                _set(connection, lease.account, **identities.columns_of(identity))
+                columns = identities.columns_of(identity)
+                if row["vault_path"] not in (None, columns["vault_path"]):
+                    # What was written stands where the account no longer is.
+                    columns |= {"written_version": 0, "written_index": None}
+                _set(connection, lease.account, **columns)
         return other
 
     # -- The one way in. -------------------------------------------------------------------

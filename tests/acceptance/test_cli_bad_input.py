@@ -141,7 +141,7 @@ def test_the_mount_is_version_1(desk: Desk) -> None:
 ENTRIES: dict[str, tuple[Callable[[Desk], object], str, str]] = {
     "missing": (
         lambda desk: desk.world.vault.delete_latest("vonage/account-1"),
-        "version 1 of the Vault entry vonage/account-1 was deleted",
+        "version 1 of vonage/account-1 was removed from Vault at",
         "vault kv undelete -versions=1",
     ),
     "without the field": (

@@ -98,7 +98,7 @@ def test_an_operator_corrects_a_note_that_names_it(
         new = scene.secrets()[-1]
         scene.restart()
         refused = scene.attempt()
-        with pytest.raises(Refused, match=f"of secret {stranger}, which was revoked") as unnamed:
+        with pytest.raises(Refused, match=f"of secret {stranger}: it was revoked") as unnamed:
             scene.adopt(None)
         adopted = scene.adopt(None, secret_id=new.id)
         scene.restart()

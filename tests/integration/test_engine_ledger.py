@@ -12,8 +12,8 @@ from tests.harness.scene import LEASE, NAME, Scene, code
 from tests.harness.tap import MOMENTS, Moment
 
 #: The ledger's part in an account's first rotation, without a grace: claim, recall, register,
-#: seven commits, release.
-CALLS = range(1, 12)
+#: seven commits, a last look before each of five effects, release.
+CALLS = range(1, 17)
 
 
 def fail() -> None:

@@ -61,7 +61,7 @@ EVICTING = table(
     ({"seen_at": JUST_FRESH, "current_live_at": JUST_FRESH}, Evict(secret_id="alien")),
     (
         {"expendable_ids": frozenset(), "policy__on_foreign": OnForeign.EVICT_OLDEST},
-        Evict(secret_id="alien"),
+        Evict(secret_id="alien", is_foreign=True),
     ),
     ({"expendable_ids": frozenset()}, "foreign-secret"),
     ({"expendable_ids": frozenset({"old"})}, "foreign-secret"),

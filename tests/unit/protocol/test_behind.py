@@ -12,7 +12,12 @@ from tests.unit.protocol.before_push import STAGING
 from tests.unit.protocol.facts import ACCOUNT, CURRENT, Facts, decided
 from tests.unit.protocol.opening import OPENING
 
-BEHIND = {"current_version": 6, "written": Written(version=7)}
+
+def behind(facts: Facts, shown: int = 6) -> Facts:
+    """Have Vault show version `shown` of an entry whose version 7 rotator wrote."""
+    assert facts.world.current
+    current = replace(facts.world.current, version=shown)
+    return facts.but(current=current, written=Written(version=7))
 
 
 @pytest.mark.parametrize("table", [OPENING, STAGING, DELETING])
@@ -20,42 +25,42 @@ def test_nothing_is_done_on_what_is_older_than_was_written(table: list[object]) 
     """Neither before the push nor after it: a standby lags, or Vault was restored."""
     facts: Facts = table[0].values[0]  # type: ignore[attr-defined]
 
-    assert decided(facts.but(**BEHIND)) == "drift"
-    assert decided(facts.but(**{**BEHIND, "current_version": 7})) == decided(facts)
+    assert decided(behind(facts)) == "drift"
+    assert decided(behind(facts, shown=7)) == decided(facts)
 
 
 def test_what_is_older_than_was_written_is_nothing_to_one_who_asks_for_nothing() -> None:
     """Where no rotation is open and none is asked for, there is nothing to refuse."""
     facts: Facts = OPENING[0].values[0]  # type: ignore[attr-defined]
 
-    assert decided(facts.but(**BEHIND, request=Request(reason=None))) == Idle()
+    assert decided(behind(facts).but(request=Request(reason=None))) == Idle()
 
 
 def test_versions_are_named() -> None:
     """Both, as it is the reader who knows which node was asked, and what was restored."""
     facts: Facts = OPENING[0].values[0]  # type: ignore[attr-defined]
-    told = refusals.behind(ACCOUNT, facts.but(**BEHIND).world)
+    told = refusals.behind(ACCOUNT, behind(facts).world)
 
     assert "it shows version 6 of vonage/" in told.why
     assert "version 7 was written" in told.why
 
 
 @pytest.mark.parametrize(
-    ("current", "version", "cure"),
+    ("current", "removed", "cure"),
     [
-        (replace(CURRENT, note=None), 9, "restore version 8 with `vault kv rollback`"),
-        (None, 8, "`vault kv undelete -versions=8`"),
-        (None, 0, "end the rotation with a value that works"),
+        (replace(CURRENT, note=None), None, "restore version 8 with `vault kv rollback`"),
+        (None, replace(CURRENT, version=8), "`vault kv undelete -versions=8`"),
+        (None, None, "end the rotation with a value that works"),
     ],
 )
 def test_the_cure_for_a_changed_entry_is_one_that_works(
-    current: object, version: int, cure: str
+    current: object, removed: object, cure: str
 ) -> None:
     """To what was deleted nobody can roll back, and what was removed is in no version."""
     facts: Facts = DELETING[0].values[0]  # type: ignore[attr-defined]
     assert facts.world.rotation
     rotation = replace(facts.world.rotation, vault_version=8)
-    world: Observation = facts.but(current=current, current_version=version).world
+    world: Observation = facts.but(current=current, removed=removed).world
     told = refusals.overwritten(rotation, world)
 
     assert cure in (told.hint or "")

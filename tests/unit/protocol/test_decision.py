@@ -60,4 +60,4 @@ def test_a_decision_holds_no_value() -> None:
         for field in fields(kind)
     }
 
-    assert kinds <= {str, int, str | None, int | None, frozenset[str]}
+    assert kinds <= {str, int, bool, str | None, int | None, frozenset[str]}
