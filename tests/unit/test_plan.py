@@ -18,6 +18,7 @@ from rotator.actions import (
 )
 from rotator.model import Account, CurrentEntry, OnForeign, Request, Step
 from tests.harness.samples import NOW, account, policy, rotation
+from tests.unit.protocol.after_push import DELETING
 from tests.unit.protocol.facts import ALIEN, GRACE, HOLD, NEW, NOTE, OLD, PENDING, QUIET
 
 ACCOUNT = account(policy=policy(grace=timedelta(), on_foreign=OnForeign.EVICT_OLDEST))
@@ -147,6 +148,16 @@ def test_a_plan_follows_the_parents_credential() -> None:
 
     assert actions[0] == Open(predecessor_id=None)
     assert names(actions) == ["Open", "Stage", "Create", *REST[:4], "Close"]
+
+
+def test_a_grace_from_the_future_is_planned_to_begin_anew() -> None:
+    """A clock that was ahead told when it began; the predecessor lives on from now."""
+    world = DELETING[0].values[0].world  # type: ignore[attr-defined]
+    ahead = replace(world.rotation, grace=GRACE, verified_at=NOW + timedelta(days=60))
+    actions = planned(request=Request(reason=None), **(vars(world) | {"rotation": ahead}))
+
+    assert names(actions) == ["Redate", "Wait"]
+    assert actions[-1] == Wait(until=NOW + GRACE)
 
 
 def test_a_plan_has_no_value_and_no_id_that_is_not_known() -> None:
