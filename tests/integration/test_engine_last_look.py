@@ -14,8 +14,8 @@ import pytest
 from rotator.errors import HoldChanged, LeaseLost
 from rotator.ledger.holds import Holds
 from rotator.model import Hold, Outcome
-from rotator.network import client
 from rotator.network.connect import Address
+from rotator.network.connect import connected as connect
 from rotator.network.exchange import Exchange
 from rotator.sim import Fault
 from tests.harness.clock import START
@@ -79,14 +79,12 @@ def for_its_turn(scene: Scene, act: Act, _patch: pytest.MonkeyPatch) -> None:
 def for_a_connection(scene: Scene, act: Act, patch: pytest.MonkeyPatch) -> None:
     """Have it happen while the deletion is being connected, for longer than it takes."""
     scene.wait_for_answers(LEASE)
-    connect = client.connected
-
     def connected(addresses: Sequence[Address], exchange: Exchange) -> socket.socket:
         if scene.calls.names[-1] == "issuer.delete_secret":
             act(scene)
         return connect(addresses, exchange)
 
-    patch.setattr(client, "connected", connected)
+    patch.setattr("rotator.network.client.connected", connected)
 
 
 @pytest.mark.parametrize("wait", [for_its_turn, for_a_connection])
