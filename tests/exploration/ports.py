@@ -237,6 +237,7 @@ class MemoryStore(Store):
         if answer == OLD_NEWS and self._world.pending_before is not None:
             versions = self._world.pending_before
         version, staged = len(versions), versions[-1] if versions else None
+        self._process.pending = staged.entry if staged else None
         if staged is None:
             return StoredPending(version=version)
         value = SecretValue(staged.value)
