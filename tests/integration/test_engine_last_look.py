@@ -183,7 +183,7 @@ def test_a_last_look_does_not_wait_for_vault(tmp_path: Path) -> None:
 
         def fail() -> None:
             asked_at.append(scene.clock.now())
-            scene.world.vault.faults.add(Fault("status", method="GET", status=503, times=1000))
+            scene.world.vault.faults.add(Fault("status", method="GET", status=502, times=1000))
 
         def recover() -> None:
             asked_at.append(scene.clock.now())
