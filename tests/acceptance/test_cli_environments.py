@@ -21,7 +21,14 @@ def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("rotate-now", "--help"), ("status", "nobody"), ("secrets", "list", "account-1")],
+    [
+        ("rotate-now", "--help"),
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in (("--help",), ("status", "nobody"))
+        ),
+        pytest.param(("secrets", "list", "account-1"), marks=pytest.mark.slow),
+    ],
     ids=" ".join,
 )
 def test_python_keeps_no_docstrings(desk: Desk, arguments: tuple[str, ...]) -> None:
@@ -34,6 +41,7 @@ def test_python_keeps_no_docstrings(desk: Desk, arguments: tuple[str, ...]) -> N
     assert "this is a bug" not in bare.err
 
 
+@pytest.mark.slow
 def test_a_rotation_without_docstrings(desk: Desk) -> None:
     """And all is done as ever."""
     environment = desk.environment | BARE

@@ -41,7 +41,6 @@ from tests.harness import figures
 
 #: Those that take few seconds; every other one is slow.
 BRIEF = (
-    scenarios.UNNOTED,
     scenarios.FULL,
     scenarios.LEAKED,
     scenarios.ADOPTED,
@@ -256,14 +255,18 @@ def without_asking_which_ledger(*arguments: object, **named: object) -> Action:
         pytest.param(
             without_minding_deletions, scenarios.REMEMBERED_STRANGER, marks=pytest.mark.slow
         ),
-        (without_minding_what_rolls_off, scenarios.MEDDLED_FORGETFUL),
+        pytest.param(
+            without_minding_what_rolls_off,
+            scenarios.MEDDLED_FORGETFUL,
+            marks=pytest.mark.slow,
+        ),
         (without_minding_an_end, scenarios.ENDING),
         (without_minding_a_pending_end, scenarios.ENDING),
         (without_telling, scenarios.GATED),
         (without_minding_a_freeze, scenarios.HELD),
-        (without_finishing, scenarios.HELD),
+        pytest.param(without_finishing, scenarios.HELD, marks=pytest.mark.slow),
         (with_a_stranger_as_predecessor, scenarios.FOUND_REPLACED),
-        (without_minding_a_restored_ledger, scenarios.RESTORED),
+        pytest.param(without_minding_a_restored_ledger, scenarios.RESTORED, marks=pytest.mark.slow),
         (without_asking_for_whom, scenarios.NEIGHBOUR),
         (without_asking_which_ledger, scenarios.FORGOTTEN),
     ],
