@@ -45,8 +45,8 @@ def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
 
 
 def wired(desk: Desk) -> Wiring:
-    """Build rotator from the desk's configuration."""
-    return Wiring(load(desk.config, {}), {})
+    """Build rotator from the desk's configuration, as the command does."""
+    return Wiring(load(desk.config, {}), {}, is_hasty=True)
 
 
 def checked(desk: Desk) -> dict[str, Check]:
