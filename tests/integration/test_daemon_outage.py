@@ -162,10 +162,10 @@ def lost(_world: World, folder: Path) -> Callable[[], object]:
 
 OUTAGES: dict[str, Outage] = {
     "vault is sealed": sealed,
-    "vonage fails": failing("vonage"),
     "the ledger is away": lost,
 }
 MORE: dict[str, Outage] = {
+    "vonage fails": failing("vonage"),
     "vault fails": failing("vault"),
     "vault hangs up": failing("vault", kind="drop-before"),
     "vault does not read": failing("vault", method="GET", path="/data/vonage"),
