@@ -60,8 +60,9 @@ class RotatorError(Exception):
     exit_code: ClassVar[int] = 1
     #: What an operator can do about it, when the raiser has nothing better to say.
     default_hint: ClassVar[str | None] = None
-    #: True where what was tried certainly had no effect: it was refused, not lost.
-    definite: ClassVar[bool] = False
+    #: True where what was tried certainly had no effect: it was refused, not lost. An instance may
+    #: know better than its class.
+    definite: bool = False
 
     def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
         """Take the class's docstring as message unless one is given."""

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from rotator.errors import CheckAndSetLost, CredentialRefused, UnexpectedEntry
+from rotator.errors import CheckAndSetLost, CredentialRefused, StoreError, UnexpectedEntry
+from rotator.journal import LONGEST_LOOK
 from rotator.model import Account, Credential, CurrentEntry, Observation, Secret, Written
 from rotator.ports import Hooks, Issuer, Ledger, Memory, Store, StoredCurrent, StoredPending
 
@@ -181,8 +182,13 @@ def require_unchanged(
 
     Raises:
         CheckAndSetLost: someone else wrote to the current entry, or removed it.
-        StoreError: it cannot be read.
+        StoreError: it cannot be read, at least not within a moment: whoever wants to go on looks
+            anew. It is `definite`, as nothing was done.
     """
-    now = store.read_current(account, written)
+    try:
+        now = store.read_current(account, written, seconds=LONGEST_LOOK)
+    except StoreError as error:
+        error.definite = True
+        raise
     if (now and (now.entry, now.value)) != (seen and (seen.entry, seen.value)):
         raise CheckAndSetLost

@@ -114,12 +114,17 @@ class Store(Protocol):
     """
 
     def read_current(
-        self, account: Account, written: Written = NOTHING_WRITTEN
+        self,
+        account: Account,
+        written: Written = NOTHING_WRITTEN,
+        *,
+        seconds: float | None = None,
     ) -> StoredCurrent | None:
         """Read the newest version of the current entry; None where there is none.
 
         One that is older than what was `written` is looked for again, as a standby may lag; it
-        is returned where it stays so.
+        is returned where it stays so. No try is begun after `seconds`, where another wait is too
+        long.
 
         Raises:
             UnexpectedEntry: there is an entry, but not one rotator can read.

@@ -2,15 +2,24 @@
 
 What root's commands make or restore would stay root's otherwise, and keep the daemon from
 opening it. SQLite itself gives its log and index files the owner of the ledger.
+
+SQLite's locks on the file are the process's: the kernel ends them all when any descriptor of the
+file is closed, whoever opened it. Another process would then take itself for the last one, and
+remove the log that commits still go to. So nothing here closes one while SQLite may have the file.
 """
 
 import os
 import stat
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 #: What a SQLite file begins with; a new one is empty.
 _MAGIC = b"SQLite format 3\0"
+#: What was opened of ledgers that were not made here, by device and number, and is never closed.
+_kept: dict[tuple[int, int], int] = {}
+#: No thread gets to SQLite while another one is still to close the file that it made.
+_preparing = threading.Lock()
 
 
 def prepare(path: str) -> None:
@@ -18,11 +27,12 @@ def prepare(path: str) -> None:
 
     Does what it can: what stands in the way of a file, SQLite will say itself.
     """
-    with suppress(OSError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    if os.geteuid() == 0:
+    with _preparing:
         with suppress(OSError):
-            _give_away(path)
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        if os.geteuid() == 0:
+            with suppress(OSError):
+                _give_away(path)
 
 
 def _give_away(path: str) -> None:
@@ -32,11 +42,19 @@ def _give_away(path: str) -> None:
     to changes hands: no link, and only what is a ledger by its content.
     """
     folder = Path(path).absolute().parent.stat()
+    found = os.lstat(path)
+    if folder.st_uid == 0 or not _is_roots_own(found) or _key(found) in _kept:
+        return
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        found = os.fstat(descriptor)
-        is_roots_own = stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == 0
-        if is_roots_own and folder.st_uid != 0 and os.read(descriptor, 16) in (b"", _MAGIC):
-            os.fchown(descriptor, folder.st_uid, folder.st_gid)
-    finally:
-        os.close(descriptor)
+    found = os.fstat(descriptor)
+    _kept[_key(found)] = descriptor
+    if _is_roots_own(found) and os.read(descriptor, 16) in (b"", _MAGIC):
+        os.fchown(descriptor, folder.st_uid, folder.st_gid)
+
+
+def _is_roots_own(found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == 0
+
+
+def _key(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino

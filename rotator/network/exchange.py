@@ -76,9 +76,14 @@ class Exchange:
         self._at_proxy = False
 
     def begin(self) -> None:
-        """Ask for the last time whether to send: the first byte is next."""
+        """Ask for the last time whether to send: the first byte is next.
+
+        Raises:
+            ExchangeFailed: no time is left, and nothing was sent.
+        """
         if self._before_send:
             self._before_send()
+            self.patience()
         self._sent = True
 
     def answered(self) -> None:

@@ -47,7 +47,9 @@ class KvMount:
         """Name an entry as operators and the vault command do."""
         return f"{self._mount}/{path}"
 
-    def newest(self, operation: str, path: str, index: str = "") -> Version:
+    def newest(
+        self, operation: str, path: str, index: str = "", patience: Patience | None = None
+    ) -> Version:
         """Read the newest version, as the node knows it that is asked.
 
         Where Vault's cluster names its states, it is not older than the state `index`, nor than
@@ -56,7 +58,7 @@ class KvMount:
         Raises:
             StoreError: it cannot be read.
         """
-        return self._version_of(self._read(operation, path, index=index), path)
+        return self._version_of(self._read(operation, path, index=index, patience=patience), path)
 
     def exactly(self, operation: str, path: str, number: int, patience: Patience) -> Version | None:
         """Read version `number`; None where the node that is asked does not have it yet.

@@ -9,6 +9,7 @@ from rotator.vault.connection import Connection
 from rotator.vault.entry import current_fields, current_of, pending_fields, pending_of
 from rotator.vault.kv import KvMount, Version
 from rotator.vault.mount import check_mount
+from rotator.vault.patience import Patience
 
 #: How many versions are cleared. Vault keeps that many unless it is told otherwise; where it
 #: keeps more, the rotations that wrote older ones have cleared them.
@@ -41,10 +42,15 @@ class KvStore(Store):
         check_mount(self._connection, self._mount, self._connection.patience(seconds))
 
     def read_current(
-        self, account: Account, written: Written = NOTHING_WRITTEN
+        self,
+        account: Account,
+        written: Written = NOTHING_WRITTEN,
+        *,
+        seconds: float | None = None,
     ) -> StoredCurrent | None:
         """Read the newest version of the current entry; None where nothing is in it."""
-        found = self._newest(account, written)
+        patience = None if seconds is None else self._connection.patience(seconds)
+        found = self._newest(account, written, patience)
         return None if found.fields is None else _current(account, found)
 
     def read_base(self, account: Account, written: Written = NOTHING_WRITTEN) -> StoredCurrent:
@@ -120,12 +126,17 @@ class KvStore(Store):
                 "clear-pending", account.pending_path, versions, before_send=before_send
             )
 
-    def _newest(self, account: Account, written: Written) -> Version:
-        """Read the newest version, looking again while it is older than what was written."""
-        patience = self._connection.patience(_LAG)
+    def _newest(
+        self, account: Account, written: Written, patience: Patience | None = None
+    ) -> Version:
+        """Read the newest version, looking again while it is older than what was written.
+
+        All of that spends `patience`, where it is given.
+        """
+        lag = patience or self._connection.patience(_LAG)
         while True:
-            found = self._kv.newest("read-current", account.vault_path, written.index)
-            if found.number >= written.version or not patience.pause():
+            found = self._kv.newest("read-current", account.vault_path, written.index, patience)
+            if found.number >= written.version or not lag.pause():
                 return found
 
     def _missing(self, account: Account, version: int, *, gone: bool) -> VersionMissing:

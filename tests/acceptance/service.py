@@ -12,21 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import Engine, update
 
-from rotator.ledger.database import open_database, writing
+from rotator.ledger.database import open_database
 from rotator.ledger.queries import Queries
-from rotator.ledger.tables import rotation
 from rotator.ports import AccountRecord
 from rotator.sim import World
 from tests.harness import leaks
 from tests.harness.commands import ENVIRONMENT, Command, Order
+from tests.harness.past import end_graces
 
 #: Long enough for a loaded machine; nothing waits for it but a failure.
 PATIENCE = 60.0
 #: Older than a policy of 30 days allows.
 OLD = timedelta(days=40)
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def until(
@@ -42,20 +40,6 @@ def until(
 def get(url: str, **options: Any) -> httpx.Response:  # noqa: ANN401  # of `httpx.get`
     """Ask a daemon, which on a busy machine may take its time."""
     return httpx.get(url, timeout=PATIENCE, **options)
-
-
-def end_graces(database: Engine) -> None:
-    """Let every grace in a ledger be over, as if it had begun long ago.
-
-    To wait for one, it would have to be so short that a busy machine lets it pass before the
-    command that began it has ended.
-    """
-    with writing(database) as connection:
-        connection.execute(
-            update(rotation)
-            .where(rotation.c.delete_due_at.is_not(None))
-            .values(verified_at=LONG_AGO, delete_due_at=LONG_AGO)
-        )
 
 
 @dataclass

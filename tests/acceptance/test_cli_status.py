@@ -1,6 +1,7 @@
 """`status`, as the real process."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -81,13 +82,20 @@ def test_refresh_looks_first(desk: Desk) -> None:
 
 
 def test_refresh_does_not_move_a_due_time(desk: Desk) -> None:
-    """Being looked at never makes an account due at another time."""
+    """When an account is due follows its secret's age; another time in its row is put right."""
+
+    def due_at() -> str:
+        (account,) = desk.run("status", "--json").json()["accounts"]
+        return str(account["next_due_at"])
+
     desk.rotate()
+    recorded = due_at()
+    desk.run("status", "--refresh")
+    seen = due_at()
     desk.sql("UPDATE account SET next_due_at = '2030-01-01 00:00:00.000000'")
     desk.run("status", "--refresh")
-    (account,) = desk.run("status", "--json").json()["accounts"]
 
-    assert account["next_due_at"] == "2030-01-01T00:00:00Z"
+    assert [seen, due_at()] == [recorded, recorded]
 
 
 def test_drift_is_named(desk: Desk) -> None:
@@ -115,14 +123,15 @@ def test_what_cannot_be_seen_is_shown_as_recorded(tmp_path: Path, sqlite_templat
         assert done.code == 1
 
 
-def test_overdue_fails_the_check(desk: Desk) -> None:
+def test_overdue_fails_the_check(tmp_path: Path, sqlite_template: Path) -> None:
     """A due time that has passed is told, and fails the check alone."""
-    desk.rotate()
-    desk.sql("UPDATE account SET next_due_at = '2020-01-01 00:00:00.000000'")
-    checked, plain = desk.run("status", "account-1", "--check"), desk.run("status", "--json")
+    made_at = datetime.now(UTC) - timedelta(days=40)
+    with Desk(tmp_path, ledger=sqlite_template, created_at=made_at) as desk:
+        refreshed = desk.run("status", "--refresh")
+        checked, plain = desk.run("status", "account-1", "--check"), desk.run("status", "--json")
 
     assert "overdue: due for" in checked.out
-    assert (checked.code, plain.code) == (1, 0)
+    assert (refreshed.code, checked.code, plain.code) == (0, 1, 0)
     assert plain.json()["accounts"][0]["overdue"] is True
 
 

@@ -19,11 +19,9 @@ BRISK = "[Service]\nRestartSec=100ms\n"
 
 
 END_GRACES = """
-import sqlite3
-ledger = sqlite3.connect("/var/lib/rotator/ledger.db", isolation_level=None)
-then = "'2020-01-01 00:00:00'"
-changed = f"verified_at = {then}, delete_due_at = {then}"
-ledger.execute(f"UPDATE rotation SET {changed} WHERE delete_due_at IS NOT NULL")
+from rotator.ledger.database import open_database
+from tests.harness.past import end_graces
+end_graces(open_database("sqlite:////var/lib/rotator/ledger.db"))
 """
 
 
@@ -92,7 +90,7 @@ class Host:
     def end_graces(self) -> None:
         """Let every grace be over, as if it had begun long ago."""
         # In the machine, as a path from out here would lead SQLite astray.
-        self.machine.run("python3 -", text=END_GRACES)
+        self.machine.run("/opt/rotator/bin/python -", text=END_GRACES, folder=CHECKOUT)
 
     def check(self) -> None:
         """See that no rule was broken and no value shown."""

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.service import end_graces
 from tests.crash.killing import KILLED, Ground, Moment, ground
 from tests.harness import figures
+from tests.harness.past import end_graces
 
 pytestmark = pytest.mark.crash
 

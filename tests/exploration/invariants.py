@@ -163,11 +163,6 @@ def _values_in(effect: Effect) -> set[str]:
             return set()
 
 
-def is_lost_here(world: World) -> bool:
-    """Whether what is pending was begun with this very ledger, which has lost it."""
-    return world.staged is not None and world.staged.entry.ledger_id == world.ledger_id
-
-
 def _may_delete(world: World, secret_id: str, sender: Sender) -> None:
     if "vault" in sender.unseen:
         raise Violation("I3", f"{secret_id} is about to be deleted, without a last look at Vault")

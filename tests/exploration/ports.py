@@ -173,10 +173,14 @@ class MemoryStore(Store):
         self._process, self._world = process, process.world
 
     def read_current(
-        self, account: Account, written: Written = NOTHING_WRITTEN
+        self,
+        account: Account,
+        written: Written = NOTHING_WRITTEN,
+        *,
+        seconds: float | None = None,
     ) -> StoredCurrent | None:
         """Read the newest version, or the one before, where a standby goes on lagging."""
-        del written
+        del written, seconds
         if account.name == "parent":
             return _stored(1, Kept(value=PARENT, note=None, noted=None))
         answer = self._read("read current", self._world.current_before)
@@ -233,6 +237,7 @@ class MemoryStore(Store):
         if answer == OLD_NEWS and self._world.pending_before is not None:
             versions = self._world.pending_before
         version, staged = len(versions), versions[-1] if versions else None
+        self._process.pending = staged.entry if staged else None
         if staged is None:
             return StoredPending(version=version)
         value = SecretValue(staged.value)

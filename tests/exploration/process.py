@@ -14,7 +14,7 @@ from typing import Protocol
 
 from rotator.engine import Engine
 from rotator.errors import CredentialRefused, RotatorError
-from rotator.model import Account, OnForeign, Outcome, Report, Request, SecretValue
+from rotator.model import Account, OnForeign, Outcome, PendingEntry, Report, Request, SecretValue
 from rotator.ports import BeforeSend
 from rotator.reports import failure
 from tests.exploration import invariants, neighbours, operators, outsiders
@@ -125,6 +125,8 @@ class Process:
     takeovers_left: int = 0
     #: Where outsiders have acted since it looked there: `vonage`, `vault`.
     unseen: frozenset[str] = frozenset()
+    #: What was seen pending last.
+    pending: PendingEntry | None = None
     #: The fencing token of its lease.
     token: int = 0
     #: Gates that it found open, since it found one shut.
@@ -220,7 +222,9 @@ class Process:
 
     def recovers(self) -> None:
         """See that what another ledger began is recovered only where a person says so."""
-        if not self.asked.request.takes_over and not invariants.is_lost_here(self.world):
+        # As it was seen: a standby may show what is not there any more.
+        is_lost_here = self.pending is not None and self.pending.ledger_id == self.world.ledger_id
+        if not self.asked.request.takes_over and not is_lost_here:
             raise invariants.Violation("I10", "what another ledger began is taken over")
 
     def saw(self, where: str) -> None:

@@ -1,16 +1,22 @@
 """A ledger with a past: months of rotations, refusals and holds, written in no time."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
 from rotator.ledger.book import Book
 from rotator.ledger.holds import Holds
-from rotator.model import Hold, Step
+from rotator.ledger.queries import Queries
+from rotator.model import Hold, Rotation, Step
 from rotator.ports import Draft, Sighting
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 TODAY = datetime(2026, 10, 1, tzinfo=UTC)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+#: An event, its rotation as it is then, and what the entry says of it.
+_Fact = tuple[str, Rotation, dict[str, str | int | None]]
 
 
 class Past:
@@ -23,39 +29,47 @@ class Past:
         self._count = 0
 
     def entries(self, name: str, at: datetime, *drafts: Draft) -> None:
-        """Append entries, one a minute."""
+        """Append entries of an account, one a minute."""
         for number, draft in enumerate(drafts):
-            now = at + number * MINUTE
-            lease = self._book.claim(name, now)
-            self._book.commit(
-                lease, rotation=None, entries=[draft], sighting=None, now=now, last=True
-            )
+            self._commit(name, at + number * MINUTE, draft)
 
     def rotated(
         self, name: str, at: datetime, old: str, new: str, old_since: datetime | None = None
     ) -> None:
         """Record a whole rotation without grace."""
         since = f"{old_since:%Y-%m-%dT%H:%M:%SZ}" if old_since else None
-        opened = {"reason": "due", "predecessor_id": old, "predecessor_since": since}
-        self.entries(
-            name,
-            at,
-            self._draft("opened", Step.OPEN, **opened),
-            self._draft("done", Step.CREATE, secret_id=new),
-            self._draft("done", Step.VERIFY, vault_version=self._count + 2),
-            self._draft("closed", Step.COMPLETE, outcome="completed", code=None),
+        opened = self._opened(name, at, old)
+        made = replace(opened, step=Step.CREATE, new_id=new)
+        version, verified_at = self._count + 1, at + 2 * MINUTE
+        verified = replace(made, step=Step.VERIFY, vault_version=version, verified_at=verified_at)
+        closed = replace(
+            verified, step=Step.COMPLETE, closed_at=at + 3 * MINUTE, outcome="completed"
         )
-        self._count += 1
+        facts: list[_Fact] = [
+            (
+                "opened",
+                opened,
+                {"reason": "due", "predecessor_id": old, "predecessor_since": since},
+            ),
+            ("done", made, {"secret_id": new}),
+            ("done", verified, {"vault_version": version}),
+            ("closed", closed, {"outcome": "completed", "code": None}),
+        ]
+        self._steps(at, facts)
 
     def failed(self, name: str, at: datetime, old: str, code: str) -> None:
         """Record a rotation that was undone."""
-        self.entries(
-            name,
+        opened = self._opened(name, at, old)
+        aborting = replace(opened, step=Step.ABORT, abort_code=code)
+        closed = replace(aborting, closed_at=at + 2 * MINUTE, outcome="failed", error_code=code)
+        self._steps(
             at,
-            self._draft("opened", Step.OPEN, reason="due", predecessor_id=old),
-            self._draft("closed", Step.ABORT, outcome="failed", code=code),
+            [
+                ("opened", opened, {"reason": "due", "predecessor_id": old}),
+                ("aborting", aborting, {"code": code}),
+                ("closed", closed, {"outcome": "failed", "code": code}),
+            ],
         )
-        self._count += 1
 
     def refused(self, name: str, at: datetime, code: str, why: str, times: int = 1) -> None:
         """Record that an operator had to decide."""
@@ -82,9 +96,31 @@ class Past:
         )
         self._book.commit(lease, rotation=None, entries=[], sighting=sighting, now=TODAY, last=True)
 
-    def _draft(self, event: str, step: Step, **detail: str | int | None) -> Draft:
-        rotation_id = f"{self._count:08d}-0000-4000-8000-000000000000"
-        return Draft(event=event, step=step, detail=detail, rotation_id=rotation_id)
+    def _opened(self, name: str, at: datetime, old: str) -> Rotation:
+        self._count += 1
+        return Rotation(
+            id=f"{self._count:08d}-0000-4000-8000-000000000000",
+            account=name,
+            reason="due",
+            step=Step.OPEN,
+            predecessor_id=old,
+            grace=timedelta(),
+            opened_at=at,
+        )
+
+    def _steps(self, at: datetime, steps: Sequence[_Fact]) -> None:
+        """Append entries of a rotation, one a minute, each with its row as it is then."""
+        for number, (event, rotation, detail) in enumerate(steps):
+            draft = Draft(event=event, step=rotation.step, detail=detail, rotation_id=rotation.id)
+            self._commit(rotation.account, at + number * MINUTE, draft, rotation)
+
+    def _commit(
+        self, name: str, now: datetime, draft: Draft, rotation: Rotation | None = None
+    ) -> None:
+        lease = self._book.claim(name, now)
+        self._book.commit(
+            lease, rotation=rotation, entries=[draft], sighting=None, now=now, last=True
+        )
 
 
 def half_a_year(database: Engine) -> None:
@@ -107,3 +143,26 @@ def half_a_year(database: Engine) -> None:
     past.rotated("held", TODAY - 20 * DAY, "c0ffee01", "c0ffee02", TODAY - 48 * DAY)
     past.held("held", Hold(reason="=1+1", by="eve", at=TODAY - 3 * DAY))
     past.seen("new", "abad1dea", TODAY - 12 * DAY)
+
+
+def end_graces(database: Engine) -> None:
+    """Let every grace in a ledger be over, as if it had begun long ago.
+
+    To wait for one, it would have to be so short that a busy machine lets it pass before the
+    command that began it has ended. Rows alone would be refused: the entries say it, too.
+    """
+    book, now = Book(database, lease_seconds=60), datetime.now(UTC)
+    detail = {"verified_at": LONG_AGO.isoformat(timespec="microseconds")}
+    for name in Queries(database).open_accounts():
+        opened = book.recall(name).rotation
+        if opened is None or opened.verified_at is None:
+            continue
+        draft = Draft(event="learned", step=Step.VERIFY, detail=detail, rotation_id=opened.id)
+        book.commit(
+            book.claim(name, now),
+            rotation=replace(opened, verified_at=LONG_AGO),
+            entries=[draft],
+            sighting=None,
+            now=now,
+            last=True,
+        )

@@ -5,15 +5,18 @@ connection, or for the next try of one that came to nothing.
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rotator.errors import HoldChanged, LeaseLost
 from rotator.ledger.holds import Holds
 from rotator.model import Hold, Outcome
+from rotator.network.connect import Address
+from rotator.network.connect import connected as connect
+from rotator.network.exchange import Exchange
 from rotator.sim import Fault
 from tests.harness.clock import START
 from tests.harness.scene import IMPATIENT, LEASE, NAME, Scene, code
@@ -74,15 +77,15 @@ def for_its_turn(scene: Scene, act: Act, _patch: pytest.MonkeyPatch) -> None:
 
 
 def for_a_connection(scene: Scene, act: Act, patch: pytest.MonkeyPatch) -> None:
-    """Have it happen while the deletion is being connected."""
-    connect = socket.create_connection
+    """Have it happen while the deletion is being connected, for longer than it takes."""
+    scene.wait_for_answers(LEASE)
 
-    def connected(*arguments: Any, **options: Any) -> socket.socket:  # noqa: ANN401  # as it has them
+    def connected(addresses: Sequence[Address], exchange: Exchange) -> socket.socket:
         if scene.calls.names[-1] == "issuer.delete_secret":
             act(scene)
-        return connect(*arguments, **options)
+        return connect(addresses, exchange)
 
-    patch.setattr(socket, "create_connection", connected)
+    patch.setattr("rotator.network.client.connected", connected)
 
 
 @pytest.mark.parametrize("wait", [for_its_turn, for_a_connection])
@@ -172,6 +175,29 @@ def test_a_look_that_took_long_is_made_again(tmp_path: Path) -> None:
         assert report.outcome is Outcome.COMPLETED
         last = scene.calls.names.index("issuer.delete_secret") + 1
         assert scene.calls.names[last : last + 4] == ["store.read_current", "ledger.check"] * 2
+
+
+def test_a_last_look_does_not_wait_for_vault(tmp_path: Path) -> None:
+    """Vonage's connection is open meanwhile; that nothing was sent is known and recorded."""
+    with Scene(tmp_path) as scene:
+        asked_at: list[datetime] = []
+
+        def fail() -> None:
+            asked_at.append(scene.clock.now())
+            scene.world.vault.faults.add(Fault("status", method="GET", status=502, times=1000))
+
+        def recover() -> None:
+            asked_at.append(scene.clock.now())
+            scene.world.vault.faults.clear()
+
+        scene.calls.plan("before", "issuer.delete_secret", 1, fail)
+        scene.on_event["rejected"] = recover
+        report = scene.attempt()
+        deletion = [event for event in scene.events() if event.endswith(" delete")]
+
+        assert report.outcome is Outcome.COMPLETED
+        assert deletion == ["intent delete", "rejected delete", "intent delete", "done delete"]
+        assert asked_at[1] - asked_at[0] <= timedelta(seconds=3)
 
 
 def test_an_effect_is_withdrawn_where_no_look_is_quick_enough(tmp_path: Path) -> None:

@@ -3,10 +3,13 @@
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -18,6 +21,7 @@ from rotator.ledger import schema
 from rotator.ledger.database import open_database
 from rotator.ledger.queries import Queries
 from rotator.wiring import Wiring
+from tests.harness.ledgers import another_ledger
 
 #: Somebody who is not root; nobody has to have the number.
 USER, GROUP = 61_234, 61_235
@@ -160,6 +164,49 @@ def test_nothing_else_is_given_away(folder: Path, put: Callable[[Path], None]) -
 def test_a_folder_of_roots_keeps_its_files(tmp_path: Path) -> None:
     """There is nobody to give them to."""
     assert use(tmp_path / "ledger.db") == dict.fromkeys(NAMES, (0, 0, 0o600))
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_another_connection_keeps_the_locks(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, is_given: bool
+) -> None:
+    """Another process that ends does not take itself for the last: the log stays for commits."""
+    if not is_given:
+        monkeypatch.setattr(os, "fchown", Mock(side_effect=PermissionError))
+    ledger = folder / "ledger.db"
+    shutil.copy(another_ledger(folder.parent), ledger)
+    database = open_database(f"sqlite:///{ledger}")
+    with database.connect() as first, database.connect() as second:
+        os.chown(ledger, 0, 0)
+        with database.connect():
+            others_end(ledger)
+        found = (folder / "ledger.db-wal").exists()
+        first.close()
+        second.close()
+    database.dispose()
+
+    assert found
+
+
+def test_locks_are_kept_in_a_folder_of_roots(tmp_path: Path) -> None:
+    """Where nothing is given away, nothing is opened."""
+    ledger = another_ledger(tmp_path)
+    database = open_database(f"sqlite:///{ledger}")
+    with database.connect(), database.connect():
+        others_end(ledger)
+        found = Path(f"{ledger}-wal").exists()
+    database.dispose()
+
+    assert found
+
+
+def others_end(ledger: Path) -> None:
+    """Have another process write to the ledger and end, as every command does."""
+    write = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.close()"
+    )
+    statement = "PRAGMA user_version = 0"
+    subprocess.run([sys.executable, "-c", write, ledger, statement], check=True)
 
 
 def test_doctor_sees_whose_it_is(folder: Path, tmp_path: Path) -> None:

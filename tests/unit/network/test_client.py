@@ -99,6 +99,19 @@ def test_what_the_moment_before_raises_comes_out_and_nothing_is_sent(
     assert len(server.requests) == 2
 
 
+def test_a_moment_before_that_takes_all_the_time_has_nothing_sent(server: Canned) -> None:
+    """It is no answer that is missing then, and whoever asked knows that."""
+    left = [60.0]
+    with pytest.raises(ExchangeFailed) as caught:
+        Client(Way(server.url)).send(
+            REQUEST, left=lambda: left[0], limit=1000, before_send=lambda: left.insert(0, 0.0)
+        )
+
+    assert caught.value.reason is NoAnswer.CONNECT_TIMEOUT
+    assert not caught.value.sent
+    assert server.requests in ([], [b""])
+
+
 def test_the_moment_before_is_not_wanted_where_there_is_no_connection() -> None:
     """As nothing is about to be sent."""
     seen: list[str] = []
