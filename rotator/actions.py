@@ -23,7 +23,7 @@ class Evict:
     """Delete a secret that is expendable, to free its slot."""
 
     secret_id: str
-    #: Nobody here knows it: the operator's policy has it deleted.
+    #: A stranger's, which the operator's policy allows to be deleted.
     is_foreign: bool = False
 
 
@@ -92,7 +92,7 @@ class Learn:
 
 @dataclass(frozen=True, kw_only=True)
 class Redate:
-    """Begin a grace anew that is recorded to begin only later, by a clock that was ahead."""
+    """Begin a grace anew whose recorded start, by a clock that was ahead, is still to come."""
 
 
 @dataclass(frozen=True, kw_only=True)

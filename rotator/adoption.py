@@ -132,12 +132,12 @@ class Adoption:
     # -- Which secret it is. ---------------------------------------------------------------
 
     def _identify(self, listed: tuple[Secret, ...]) -> Secret:
-        """Tell which of the listed secrets the value is.
+        """Return which of the listed secrets the value is.
 
         A note is bound to its value, so one that matches names the id, unless that is not listed
-        and the operator names another one: it may be a wrong one, which was deleted before the
-        note was written. The note of the open rotation, whose id for its value is in the ledger,
-        also tells which one it is not. What was deleted is none, though a list may show it.
+        and the operator names another one: it may be a wrong one, which was deleted before the note
+        was written. The note of the open rotation, whose id for its value is in the ledger, also
+        tells which one it is not. A deleted secret is never it, though a list may show it.
         """
         named = next((note.secret_id for note in self._notes() if note.matches(self._value)), None)
         deleted = self._memory.deleted_ids

@@ -1,4 +1,4 @@
-"""What a process may open at once: files, sockets, pipes. Where that is too little, it is told."""
+"""How many files, sockets and pipes this process may open at once, and whether they ran out."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ _OWN, _OF_A_PASS = 16, 5
 
 
 def lacking(error: BaseException | None) -> bool:
-    """Whether an error, or what it came from, is that nothing more may be opened."""
+    """Whether an error, or one of its causes, is a lack of descriptors."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _LACK:
             return True
@@ -25,9 +25,9 @@ def lacking(error: BaseException | None) -> bool:
 
 
 def are_spent() -> bool:
-    """Whether hardly anything may be opened, for a library's error that does not say why it is one.
+    """Whether descriptors have all but run out, for a library's error that does not name its cause.
 
-    What the library had opened before it failed it has closed again.
+    The library has closed what it had opened before it failed.
     """
     opened: list[int] = []
     try:
@@ -51,7 +51,7 @@ def raise_limit() -> None:
 
 
 def passes_at_once(wanted: int) -> int:
-    """Return how many of `wanted` passes there are descriptors for; one is tried in any case."""
+    """Return for how many of `wanted` passes there are descriptors; at least one is tried."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return wanted

@@ -30,7 +30,7 @@ def first_line_of(shown: type) -> str:
 
 @cache
 def _written(module: str) -> dict[str, str]:
-    """Return what docstrings stand in the source of a module, by qualified name."""
+    """Return the docstrings in the source of a module, by qualified name."""
     import ast  # noqa: PLC0415  # rarely needed
     import inspect  # noqa: PLC0415  # likewise
     import sys  # noqa: PLC0415  # likewise

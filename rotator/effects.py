@@ -59,8 +59,8 @@ class Effects:
     ) -> tuple[Observation, Draft]:
         """Do `action`; return the world after it, and what to write down.
 
-        `hold` is the one that it was decided with: right before the first byte, it must still be
-        so, and the lease ours.
+        `hold` is the one that it was decided with: right before the first byte, it must be
+        unchanged, and the lease ours.
 
         Raises:
             IssuerError: Vonage refused, or its answer was lost; see `RotatorError.definite`.

@@ -9,9 +9,9 @@ from rotator.protocol import moved
 
 
 def refusal(account: Account, memory: Memory, journal: Journal) -> Refuse | None:
-    """Refuse an account that is another one's, or not the one its open rotation was opened for.
+    """Refuse an account with another one's api key or path, or that its open rotation does not fit.
 
-    Else the ledger has it from now on as it is configured.
+    Otherwise the ledger records it as it is configured now.
 
     Raises:
         LeaseLost: another process works on the account.

@@ -8,9 +8,9 @@ from rotator.errors import HoldChanged, LeaseLost, RotatorError, Withdrawn
 from rotator.model import Hold, Identity, Rotation
 from rotator.ports import Claimant, Committed, Draft, Lease, Ledger, Memory, Sighting
 
-#: Seconds from the begin of the last look to the effect, at most.
+#: Seconds from the beginning of the last look to the effect, at most.
 LONGEST_LOOK = 1.0
-#: Last looks that may take longer before the effect is withdrawn.
+#: How many last looks may take longer before the effect is withdrawn.
 _MOST_LOOKS = 3
 
 
@@ -84,12 +84,12 @@ class Journal:
         self.lease_until = began + self.lease.seconds
 
     def last_look(self, hold: Hold | None, also: Callable[[], object] = lambda: None) -> None:
-        """See that an effect that was decided on is still right, at the last moment.
+        """Check, at the last moment, that an effect that was decided on is still right.
 
-        For whoever has an effect, to be called right before its first byte: it may have waited for
-        a rate limit or a connection since its intent. `hold` is the one that was known when it was
-        decided on; `also` raises where something else has changed. A look that took long is
-        repeated, as the world may have changed since it began.
+        To be called right before the first byte of the effect, which may have waited for a rate
+        limit or a connection since its intent. `hold` is the one that was known when it was decided
+        on; `also` raises where something else has changed. A look that took long is repeated, as
+        the world may have changed since it began.
 
         Raises:
             LeaseLost: another process works on the account, or may soon.

@@ -153,7 +153,7 @@ def _renderers(stream: TextIO) -> list[Processor]:
 
 
 def disarm(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Take from an event what a terminal would obey; JSON escapes it."""
+    """Remove from an event what a terminal would obey; JSON escapes it."""
     return {printable(key): _disarmed(value) for key, value in event.items()}
 
 

@@ -201,7 +201,8 @@ class Pass:
             self._name(action)
             log.debug("decided", action=type(action).__name__)
             if isinstance(action, Idle):
-                # What the ledger took for due is not: it has to learn the secret's real age.
+                # The account is not due, as the ledger had it: it has to learn the secret's real
+                # age.
                 self.journal.is_stale |= request.reason is not None
                 return Outcome.IDLE
             if isinstance(action, Wait):
@@ -391,7 +392,7 @@ class Pass:
         try:
             world, draft = self._effects.perform(action, sight, rotation, hold)
         except HoldChanged:
-            # Decided without what an operator has said meanwhile. Nothing was sent.
+            # It was decided on before an operator said something else. Nothing was sent.
             world = replace(sight.world, rotation=before)
             self._fold(sight, world, record.withdrawn(before, action))
             self.must_look = True
@@ -401,7 +402,7 @@ class Pass:
             self._fold(sight, world, draft)
 
     def _commit_first(self, before: Rotation, sight: Sight) -> None:
-        """Commit an intent; where the ledger's own entries speak against it, a refusal."""
+        """Commit an intent, or a refusal where the ledger's own entries speak against it."""
         try:
             self._commit()
         except Refused as error:

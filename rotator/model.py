@@ -13,13 +13,13 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, NoReturn
 
-#: What others tell of times is taken to be between these: a sum with a duration is one, too.
+#: Times that others tell are moved between these, so that a duration can be added to them.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
 
 def believable(told: datetime) -> datetime:
-    """Return a time that somebody else told, in UTC, moved to `EARLIEST` or `LATEST` if beyond."""
+    """Return a time that a server told, in UTC, moved to `EARLIEST` or `LATEST` if beyond."""
     return min(max(told, EARLIEST), LATEST).astimezone(UTC)
 
 
@@ -130,7 +130,7 @@ class Identity:
     pending_path: str
 
     def differences(self, other: "Identity") -> list[tuple[str, str, str]]:
-        """List in what `other` is another: what people call it, as it is here, as it is there."""
+        """List how `other` differs: what people call the part, its value here, its value there."""
         found = ((word, getattr(self, key), getattr(other, key)) for key, word in _WORDS.items())
         return [(word, mine, theirs) for word, mine, theirs in found if mine != theirs]
 
@@ -294,10 +294,10 @@ class PendingEntry:
     ledger_id: str | None = None
 
     def difference(self, identity: Identity) -> tuple[str, str] | None:
-        """Return in what it is another's than of `identity`: what people call it, and the latter's.
+        """Return the part in which it differs from `identity`, in words, and its value there.
 
-        None where it says nothing else. What stands in the entry is not part of the answer: it
-        came from Vault, and might be a value.
+        None where nothing differs. What stands in the entry is not part of the answer: it came from
+        Vault, and might be a value.
         """
         for key in ("api_key", "issuer", "vault_path"):
             if getattr(self, key) not in (None, getattr(identity, key)):
@@ -393,8 +393,8 @@ class Rotation:
 
 #: Name of the gate that is shut while this machine's clock is ahead of Vonage's; no hook has it.
 CLOCK = "clock"
-#: No clock that is right, but for a wrong time zone or day, differs from Vonage's by more. By one
-#: that does, no grace is counted.
+#: A clock that is right but for its time zone or day differs from Vonage's by no more. By one that
+#: does, no grace is counted.
 MOST_LEAD = timedelta(days=1)
 #: Longest wait before a gate that is shut is asked again.
 LONGEST_GATE_WAIT = timedelta(minutes=15)
@@ -494,7 +494,7 @@ class Observation:
 
     @property
     def current_version(self) -> int:
-        """KV version of the current path, be there anything in it or not; 0 where there is none."""
+        """KV version of the current path, whatever that version holds; 0 where there is none."""
         newest = self.current or self.removed
         return newest.version if newest else 0
 

@@ -314,7 +314,7 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class Claimant:
-    """An account that has what another one is to have, too."""
+    """An account that already has what another one is about to be recorded with."""
 
     #: Its name.
     name: str

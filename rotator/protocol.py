@@ -167,7 +167,7 @@ def waits_until(
 
 
 def _is_misdated(rotation: Rotation, now: datetime) -> bool:
-    """Whether the grace is recorded to begin later than any clock that is believed can tell."""
+    """Whether the recorded beginning of the grace is later than any believable clock can be."""
     return rotation.verified_at is not None and rotation.verified_at > now + MOST_LEAD
 
 
@@ -236,10 +236,10 @@ def _start(account: Account, world: Observation, request: Request, now: datetime
 
 
 def _is_young(account: Account, world: Observation, now: datetime) -> bool:
-    """Whether the secret in use is not due by its age, whatever the ledger or this clock has told.
+    """Whether the secret in use is not due by its age, whatever ledger and clock say.
 
-    A ledger that was restored tells of an older one; a clock that is ahead of Vonage's makes every
-    secret older than it is.
+    A restored ledger may know an older secret; a clock that is ahead of Vonage's makes every secret
+    look older than it is.
     """
     current_id, today = held_id(world), now - max(world.clock_lead, timedelta())
     return any(
@@ -314,7 +314,7 @@ def _with_new_secret(
 ) -> Action:
     """The new secret's id is known: probe it, push it."""
     if rotation.new_id not in world.listed_ids:
-        # Either way: a clock that was ahead may have told when it was sent.
+        # Either way round, as the time of sending may come from a clock that was ahead.
         is_settling = rotation.sent_at and abs(now - rotation.sent_at) < patience
         return Look() if is_settling else _give_up(rotation, "new-secret-revoked")
     if _is_fresh(world.pending_live_at, now):
@@ -546,7 +546,7 @@ def _note(world: Observation) -> Note | None:
 
 
 def _is_known(world: Observation, note: Note) -> bool:
-    """Whether the note's id is one, for sure: Vonage lists it, or the ledger has it."""
+    """Whether the note's id certainly is an id: Vonage lists it, or the ledger has it."""
     return note.secret_id in world.listed_ids or world.noted_is_recorded
 
 
@@ -646,7 +646,7 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
 
 
 def _new_ids(world: Observation) -> list[str]:
-    """Name what is listed since staging and may be what was sent.
+    """Return the ids that are listed since staging and may be what was sent.
 
     Not what the ledger knows, as an orphan may come late, and what was deleted may be listed once
     more; nor what Vault's note names, which an operator adopted since.
@@ -659,7 +659,7 @@ def _new_ids(world: Observation) -> list[str]:
 
 
 def _is_fresh(at: datetime | None, now: datetime) -> bool:
-    # Nor is what was seen later than now, by a clock that has been put back since.
+    # What was seen later than now is not: the clock has been put back since.
     return at is not None and abs(now - at) <= FRESH
 
 
@@ -672,7 +672,7 @@ def _is_refused_for(patience: timedelta, world: Observation, rotation: Rotation)
     since, at = world.pending_refused_since, world.pending_refused_at
     if since is None or at is None:
         return False
-    # Sent later than it was refused is told by a clock that was ahead.
+    # A time of sending after the refusal came from a clock that was ahead.
     sent_at = rotation.sent_at if rotation.sent_at and rotation.sent_at <= at else since
     return at - max(since, sent_at) >= patience
 

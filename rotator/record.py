@@ -298,7 +298,7 @@ def _begun_at(grace: timedelta, clock_lead: timedelta, now: datetime) -> datetim
 
 
 def _told(at: datetime) -> str:
-    """Return a time as an entry's facts have it: all of it, as rows are compared with them."""
+    """Return a time as an entry's facts have it: in full, as rows are compared with it."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
@@ -425,9 +425,9 @@ def learned(world: Observation, rotation: Rotation, action: Learn) -> tuple[Obse
 
 
 def redated(world: Observation, rotation: Rotation, now: datetime) -> tuple[Observation, Draft]:
-    """The grace begins now: when it began, a clock told that was ahead.
+    """The grace begins now, as its recorded beginning came from a clock that was ahead.
 
-    It is so much longer than it was meant to be, and not shorter.
+    That makes it longer than it was meant to be, and never shorter.
     """
     verified_at = _begun_at(rotation.grace, world.clock_lead, now)
     rotation = replace(rotation, verified_at=verified_at)

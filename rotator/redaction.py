@@ -26,9 +26,9 @@ _URL_SAFE = str.maketrans("+/", "-_")
 def redact(text: str) -> str:
     """Mask every value in memory, in whatever spelling.
 
-    Of base64 all that holds a value goes, so that of Basic credentials the api key goes, too.
+    Base64 that holds a value is masked whole: with Basic credentials, the api key goes, too.
     """
-    # The longer one first, of which another may be the beginning.
+    # The longest first, as a shorter one may be its beginning.
     for value in sorted((secret.reveal() for secret in SecretValue.alive()), key=len, reverse=True):
         if len(value) >= SHORTEST:
             text = masked(text, value)
@@ -118,7 +118,7 @@ def printable_lines(text: str) -> str:
 
 
 def escaped(document: str) -> str:
-    """Escape in JSON what is not printable. Only texts have that, so that it means the same."""
+    """Escape in JSON what is not printable. Only strings can hold that, so it means the same."""
     if document.isprintable():
         return document
     return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in document)

@@ -45,10 +45,10 @@ def next_due(account: Account, created_at: datetime) -> datetime:
 
 
 def _next_time(cron: str, local: datetime) -> datetime:
-    """Return the first time of `cron` after `local` that is not the one `local` was meant for.
+    """Return the first time of `cron` after `local`, but not the one that `local` was made for.
 
-    A secret that is made for three o'clock is made a moment before it where Vonage's clock is
-    behind. It would be due again at once.
+    Where Vonage's clock is behind, a secret that is made for three o'clock is dated a moment before
+    it, and would be due again at once.
     """
     times = (time.astimezone(UTC) for time in CronSim(cron, local) if _exists(time))
     first, second = next(times), next(times)

@@ -356,7 +356,7 @@ class _Session(Session):
     """Asks no proxy for this machine's own collector, whatever the environment says."""
 
     def send(self, request: PreparedRequest, **options: Any) -> Response:  # noqa: ANN401
-        """Send one request, of a redirect as well."""
+        """Send one request; one that follows a redirect, too."""
         if is_loopback(urlsplit(request.url or "").hostname or ""):
             options["proxies"] = {}
         return super().send(request, **options)

@@ -74,7 +74,7 @@ class Wiring:
         self.close()
 
     def stop_waiting(self) -> None:
-        """Have nobody wait any longer for a Vault that is away."""
+        """Stop every wait for a Vault that is away."""
         self._is_over.set()
 
     def close(self) -> None:

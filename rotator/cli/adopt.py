@@ -41,7 +41,7 @@ def adopt(
         bool, typer.Option("--json", help="print one JSON document instead of a sentence")
     ] = False,
 ) -> None:
-    """Have an account's existing secret be the one that Vault holds and rotator rotates.
+    """Bring an account's existing secret under management: Vault holds it, rotator rotates it.
 
     The value is tried at Vonage before anything is written, and its id made certain; other
     fields of the Vault entry stay. Nothing is rotated or deleted. A rotation that cannot go on,

@@ -48,7 +48,13 @@ def command_of(program: str) -> Any:  # noqa: ANN401  # typer has no public name
     return get_command(app)
 
 
-_ROTATE_NOW = ("sms-prod", "sms-prod --dry-run", "--all --json", "sms-prod --compromised")
+_ROTATE_NOW = (
+    "sms-prod",
+    "sms-prod --dry-run",
+    "--all --json",
+    "sms-prod --compromised",
+    "sms-prod --take-over",
+)
 
 
 def _rotator() -> typer.Typer:
@@ -86,7 +92,7 @@ def _rotator() -> typer.Typer:
         'sms-prod --reason "moving to another data centre"',
         'sms-prod --reason "incident 42" --freeze',
     )
-    _add(app, "release", hold.release, "sms-prod")
+    _add(app, "release", hold.release, "sms-prod", "sms-prod --lease")
     _add(app, "forget", forget.forget, "sms-old", "sms-old --abandon")
     _add(
         app,

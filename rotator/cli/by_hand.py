@@ -122,8 +122,8 @@ class Hand:
     ) -> Done:
         """Record that `operation` is about to be tried, try it, and record what became of it.
 
-        `effect` gets the last look, to be made right before it is sent. Where it was decided on by
-        what was `seen` in Vault, that must still be there.
+        `effect` gets the last look, to be made right before it is sent. If it was decided on by
+        what was `seen` in Vault, Vault must still hold that.
 
         Raises:
             LeaseLost: this process stood still for so long that another may be at work.
@@ -162,7 +162,7 @@ def hand(wiring: "Wiring", account: Account) -> Iterator[Hand]:
 
     Raises:
         Busy: another process is working on the account.
-        Refused: it is not what the ledger has it as.
+        Refused: the ledger has something else under the account's name, api key or path.
     """
     lease = wiring.book.claim(account.name, datetime.now(UTC))
     try:

@@ -12,8 +12,8 @@ def forbid() -> None:
     """Forbid the kernel to store this process's memory, whatever ends it.
 
     On Linux, no limit does that where core dumps are piped to a program, as systemd-coredump is:
-    the kernel starts that program all the same. This flag it always heeds, and other processes
-    of the same user (hooks) cannot read the memory either. A program that is started does not
+    the kernel starts that program all the same. It always heeds this flag, which also keeps other
+    processes of the same user (hooks) from reading the memory. A program that is started does not
     inherit it.
     """
     if sys.platform == "linux":

@@ -15,9 +15,9 @@ _MOST_LINKS = 40
 
 
 def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
-    """Write `text` to a file so that nobody ever reads half of it.
+    """Write `text` to a file so that no reader ever finds half of it.
 
-    What a link leads to is replaced, and the link stays. What is no regular file, as a device or a
+    A link stays, and what it leads to is replaced. What is no regular file, such as a device or a
     pipe, is written through. A new file gets `mode`, else what the umask leaves.
 
     Raises:
@@ -29,16 +29,17 @@ def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
         if not target.exists() or target.is_file():
             _replace(target, text, mode)
             return
-        # Not truncated nor made: it is there, whatever it is.
+        # Neither truncated nor made: it is there, whatever it is.
         descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)
     with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123  # of a descriptor
         file.write(text)
 
 
 def _open_descriptor(path: Path) -> int | None:
-    """Give a copy of the descriptor that `path` is another name of; None where it is none.
+    """Return a copy of the descriptor that `path` is another name of; None where it is none.
 
-    Not opened by that name: a socket cannot be, and a file would be written from its beginning.
+    It is not opened by that name: a socket cannot be, and a file would be written from its
+    beginning.
     """
     name = os.path.abspath(path)  # noqa: PTH100  # links are followed one at a time
     for _ in range(_MOST_LINKS):
@@ -70,7 +71,7 @@ def _replace(target: Path, text: str, mode: int | None) -> None:
 
 
 def _mode(target: Path, mode: int | None) -> int:
-    """Give the mode of a file: that of the one it replaces."""
+    """Return the mode for a file: that of the one it replaces."""
     with suppress(FileNotFoundError):
         return stat.S_IMODE(target.stat().st_mode)
     return 0o666 & ~_umask() if mode is None else mode

@@ -1,8 +1,8 @@
 """Process 1 of a container without an init: rotator then runs as its only child.
 
 Whatever hooks leave behind becomes a child of process 1, and stays as a zombie unless it is waited
-for; subprocess waits for its own alone. And the kernel keeps from process 1 every signal that it
-has not asked for, so that the second one would not end it.
+for; subprocess waits for its own alone. And the kernel ends process 1 by no signal that it does not
+handle, so that a second SIGTERM, which rotator leaves to its default, would not end it.
 """
 
 import os
@@ -23,7 +23,7 @@ _PASSED_ON = (
 
 
 def as_child_of_first(work: Callable[[], int]) -> int:
-    """Do `work`, and return its exit code: where this is process 1, in a child of it."""
+    """Do `work` and return its exit code; process 1 does it in a child."""
     if os.getpid() != 1:
         return work()
     # Held back until it is known to whom they go.
@@ -40,10 +40,10 @@ def as_child_of_first(work: Callable[[], int]) -> int:
 
 
 def _lead_terminal() -> None:
-    """Be a group of its own, to which a terminal sends its signals: none comes twice."""
+    """Become the process group to which a terminal sends its signals, so that none comes twice."""
     os.setpgid(0, 0)
     with suppress(OSError):
-        # Else the terminal would stop who takes it.
+        # Else the terminal would stop the process that takes it.
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         os.tcsetpgrp(0, os.getpid())
     signal.signal(signal.SIGTTOU, signal.SIG_DFL)
@@ -55,7 +55,7 @@ def _pass_on(child: int, signum: int) -> None:
 
 
 def _waited_for(child: int) -> int:
-    """Wait for whoever ends, until `child` does; return its exit code, as a shell does."""
+    """Reap each process that ends, until `child` does; return its exit code as a shell would."""
     while True:
         ended, status = os.wait()
         if ended == child:

@@ -1,4 +1,4 @@
-"""`forget`: have the ledger let go of an account, for it to go by another name."""
+"""`forget`: free an account's api key and Vault path for another name."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +24,7 @@ def forget(
     abandon: Annotated[
         bool,
         typer.Option(
-            "--abandon", help="also where a rotation is open: it ends as it stands, for good"
+            "--abandon", help="even while a rotation is open: it ends as it stands, for good"
         ),
     ] = False,
     as_json: Annotated[
@@ -34,7 +34,7 @@ def forget(
     """Let another account have the api key and the Vault path of this one.
 
     For an account that was renamed, or moved to another ledger. Its record stays. Nothing is done
-    at Vonage or in Vault; stop whatever still works under the old name first.
+    at Vonage or in Vault; first stop whatever still works under the old name.
     """
     session = Session.of(context)
     settings = session.settings()
@@ -52,7 +52,7 @@ def forget(
     if as_json:
         output.write_json({"account": name, "abandoned": ended.id if ended else None})
     else:
-        output.write(f"forgot what {name} is; its record stays")
+        output.write(f"{name} is forgotten: its api key and Vault path are free for another name")
     if ended:
         output.say(f"note: rotation {ended.id} was ended at step {ended.step}")
     if is_configured:
@@ -60,7 +60,7 @@ def forget(
 
 
 def _forget(wiring: "Wiring", lease: "Lease", *, abandon: bool) -> Rotation | None:
-    """Record it; return the rotation that was ended for it.
+    """Record that the account is forgotten; return the rotation that was ended for it.
 
     Raises:
         Refused: a rotation is open, and was not to be ended.

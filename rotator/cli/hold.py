@@ -34,8 +34,8 @@ def hold(
     """Pause an account: no rotation of it is begun until it is released.
 
     An open rotation stops before its push. One that has pushed is finished, as consumers use the
-    new secret already; with --freeze it stops, too, and the old secret lives on. Who is working
-    on the account stops at its next step. Reason and login name are recorded in the ledger.
+    new secret already; with --freeze it stops, too, and the old secret lives on. A process that is
+    working on the account stops at its next step. Reason and login name are recorded in the ledger.
     """
     reason = _usable(reason)
     session = Session.of(context)
@@ -68,9 +68,9 @@ def release(
 ) -> None:
     """End the hold of an account. It is due again as if it had not been held.
 
-    With --lease, end the right of another process to work on the account, which ends by itself
-    some minutes after that process has died. Only for who knows that it is dead: a request that
-    it has sent may still arrive. One that runs on this machine keeps its lease.
+    With --lease, end the right of another process to work on the account, which ends by itself some
+    minutes after that process has died. Use it only where you know that it is dead: a request that
+    it has sent may still arrive. A process that runs on this machine keeps its lease.
     """
     if lease:
         _end_lease(context, name, as_json=as_json)

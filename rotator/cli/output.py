@@ -69,7 +69,7 @@ def flush() -> None:
 
 
 def say(text: str, *, level: str = "info") -> None:
-    """Tell people something that is no result, on standard error; `level` is for the journal."""
+    """Write a message that is no result to standard error; `level` is for the journal."""
     sys.stderr.write(f"{_priority(level)}{printable_lines(text)}\n")
     sys.stderr.flush()
 

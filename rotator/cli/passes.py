@@ -62,7 +62,7 @@ def deliver(wiring: "Wiring", accounts: Sequence[Account]) -> None:
             # Each takes what the others have not: one that hangs does not keep them waiting.
             rounds = list(pool.map(lambda _: list(courier.deliver(names)), range(threads)))
     except (RotatorError, OSError) as error:
-        # What became of the rotations is told all the same.
+        # The outcome of the rotations is reported all the same.
         why = error if isinstance(error, RotatorError) else described(error)
         output.complain(why.message, why.hint, about="hooks")
         return
@@ -83,7 +83,7 @@ def preflight(wiring: "Wiring", *, changes_nothing: bool = False) -> RotatorErro
     except RotatorError as error:
         return error
     except OSError as error:
-        # Of a module that is needed, say: nothing was begun, which is told of each account.
+        # As of a module that is loaded only now. Nothing was begun, which each account reports.
         if not descriptors.lacking(error):
             raise
         return TooManyFiles()

@@ -50,7 +50,7 @@ class Proof:
 
     @property
     def rows(self) -> str:
-        """Return the verdict on what the rows hold; a broken chain does not tell."""
+        """Return the verdict on the rows; against a broken chain they are not compared."""
         if self.row_faults:
             return "FAILED"
         return "not compared" if self.chain_fault else "match"

@@ -113,7 +113,7 @@ class Session:
     def wiring(
         self, settings: "Settings", *, offline: bool = False, is_hasty: bool = False
     ) -> "Iterator[Wiring]":
-        """Give rotator, put together, for the length of a `with` block.
+        """Yield rotator, put together, for the length of a `with` block.
 
         `is_hasty` is for a command that only looks: it does not wait long for Vault.
         `offline` is for a command that asks neither Vonage nor Vault: nothing that it loads

@@ -83,7 +83,7 @@ def _write_config(world: "World", path: Path) -> None:
     """
     ledger, token = path.with_name(f"{path.name}.ledger.db"), path.with_name(f"{path.name}.token")
     try:
-        # What is no file, as a pipe, would not end when it is read.
+        # Reading what is no file, such as a pipe, would not end.
         is_ours = path.is_file() and path.read_text(errors="replace").startswith(MARK)
         if path.exists() and not is_ours:
             raise ConfigError(

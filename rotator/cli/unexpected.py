@@ -10,9 +10,9 @@ HINT = "this is a bug: please report it, with what `--log-level debug` adds"
 
 
 def described(error: BaseException) -> Problem:
-    """Name the exception's class and rotator's innermost function that it came through.
+    """Describe an exception by its class and rotator's innermost function that it came through.
 
-    That nothing more may be opened can end anything, and is no bug.
+    A lack of descriptors can end anything, and is no bug.
     """
     if lacking(error):
         known = TooManyFiles()

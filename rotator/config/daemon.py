@@ -25,13 +25,13 @@ _HOW_TO_WRITE_HOSTS = 'write ["rotator.example.com"]: names alone, without schem
 
 def _hosts(value: object) -> tuple[str, ...]:
     """Take a list of hosts, or a text with blanks or commas between them, as a variable has it."""
-    texts = re.split(r"[\s,]+", value) if isinstance(value, str) else value
+    texts = re.findall(r"[^\s,]+", value) if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         raise Unfit("is not a list of hosts", hint=_HOW_TO_WRITE_HOSTS)
-    hosts = [text.lower().rstrip(".") for text in texts if text]
+    hosts = [text.lower().rstrip(".") for text in texts]
     for host in hosts:
         if not re.fullmatch(_HOST, host):
-            raise Unfit("has something that is no host", hint=_HOW_TO_WRITE_HOSTS)
+            raise Unfit("has an entry that is no host name", hint=_HOW_TO_WRITE_HOSTS)
     return tuple(dict.fromkeys(hosts))
 
 

@@ -152,11 +152,11 @@ def accounts_of(
     configured: Iterable[Account],
     site: Site,
 ) -> Iterator[Account]:
-    """Give the accounts that are managed because they were found, by their api keys.
+    """Yield the accounts that are managed because they were found, by their api keys.
 
-    What is configured by name goes before. An account whose name or path is that of another is
-    left out: the first one keeps it. So is one whose path, with the parent's name in it, lies
-    where rotator keeps what is pending.
+    Accounts that are configured by name come first. An account whose name or path is that of an
+    earlier one is left out. So is one whose path, with the parent's name in it, lies where rotator
+    keeps what is pending.
     """
     taken = list(configured)
     keys = {account.api_key for account in taken}

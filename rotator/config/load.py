@@ -60,7 +60,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _syntax(message: str, text: str) -> tuple[str, str]:
-    """Put the place of a syntax error before what is wrong there; give what to do about it."""
+    """Return a syntax error with its place first, and a hint."""
     if message.startswith(_OF_REPETITIONS) and (repetition := _repetition(text)):
         return repetition, "keep one of them"
     match = re.fullmatch(r"(.*) \(at (.*)\)", message, flags=re.DOTALL)
@@ -80,7 +80,7 @@ _LINE = re.compile(
 
 
 def _repetition(text: str) -> str | None:
-    """Name the first key or table that stands twice, and where; None where it is not plain."""
+    """Return, in words, the first key or table that stands twice; None where that is not plain."""
     place, seen = ("", 0), dict[tuple[str, int, str], int]()
     for number, line in enumerate(text.splitlines(), start=1):
         found = _LINE.match(line)

@@ -81,6 +81,6 @@ class Vault(Table):
     client_key_file: File = None
     #: Of one request.
     timeout: Timeout = timedelta(seconds=10)
-    #: For how long requests are sent again that found Vault away.
+    #: For how long a request is sent again that found Vault away.
     patience: Patience = timedelta(minutes=1)
     auth: VaultAuth = Field(default_factory=VaultAuth)

@@ -1,4 +1,4 @@
-"""Whether this machine's clock was put back: who sleeps until a time on it would sleep too long."""
+"""Notices that this machine's clock was put back: a sleep until a time on it would be too long."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ _AT_LEAST = 10.0
 
 @dataclass(kw_only=True)
 class ClockWatch:
-    """Compares the clock on the wall with the one that nobody sets."""
+    """Compares the wall clock with the monotonic one."""
 
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic

@@ -91,7 +91,7 @@ class DriftCheck:
 
     def _after(self, account: Account, seen_at: datetime) -> datetime:
         interval = self._wiring.settings.daemon.drift_check
-        # Seen later than now was told by a clock that was ahead.
+        # A time later than now came from a clock that was ahead.
         seen_at = min(seen_at, datetime.now(UTC))
         return schedule.next_check(account.name, seen_at, interval=interval)
 

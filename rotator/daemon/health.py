@@ -89,9 +89,9 @@ class Health:
             _log.warning("back", component=component)
 
     def surprised(self, job: str, error: Exception) -> None:
-        """Log an error that nobody foresaw, in a job that is done again and again.
+        """Log an error that nobody foresaw, in a job that is repeated.
 
-        That nothing more may be opened can end anything; it is named.
+        A lack of descriptors can end anything, and is logged as that.
         """
         with self._lock:
             may_speak = self._voices[job].may_speak()

@@ -80,7 +80,7 @@ class Poll:
         return [name for name in without_parents(due, accounts, busy) if name not in busy]
 
     def _schedule(self) -> None:
-        """Have what is recorded of due times be what this configuration makes of them."""
+        """Bring the recorded due times in line with this configuration."""
         accounts = self._wiring.accounts
 
         def next_due(name: str, created_at: datetime) -> datetime | None:

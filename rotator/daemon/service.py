@@ -85,7 +85,7 @@ class Daemon:
     # -- Its life. -------------------------------------------------------------------------
 
     def run(self) -> bool:
-        """Work until told to stop. Gives whether every pass ended in good time.
+        """Work until told to stop; return whether every pass ended in good time.
 
         Raises:
             LedgerUnusable: the ledger is there, but cannot be the ledger of this version.
@@ -268,7 +268,7 @@ class Daemon:
         self._equip(wiring)
 
     def _begin_anew(self) -> None:
-        """Forget until when what is to be done was put off: by a clock that has been put back."""
+        """Forget all times until which work was put off: the clock has been put back since."""
         _log.warning("clock put back")
         with self._polling:
             self._replace(self._wired(self._wiring.settings))

@@ -30,7 +30,7 @@ def checks(wiring: Wiring) -> Iterator[Check]:
 
 
 def _owners(ledger: Path) -> Iterator[Check]:
-    """See that the service, whose folder it is, can write to the ledger's files, and this user."""
+    """Check that the folder's owner, the service, and this user can write to the ledger's files."""
     folder = ledger.absolute().parent
     owner = folder.stat().st_uid
     files = [path for path in map(Path, (f"{ledger}{end}" for end in _ENDS)) if path.exists()]

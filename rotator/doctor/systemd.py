@@ -39,7 +39,7 @@ def checks(_wiring: Wiring) -> Iterator[Check]:
 
 
 def _readable(found: Mapping[str, str]) -> Iterator[Check]:
-    """See that the unit's user, who owns none of it, may read program and configuration."""
+    """Check that the unit's user, who owns neither, may read program and configuration."""
     if found.get("DynamicUser") != "yes" or found.get("SupplementaryGroups"):
         return
     programs = re.findall(r"path=(/[^ ;]+)", found.get("ExecStart", ""))
@@ -56,7 +56,7 @@ def _readable(found: Mapping[str, str]) -> Iterator[Check]:
 
 
 def _is_closed(path: Path) -> bool:
-    """Whether a file may not be read, or a folder not be entered, by just anybody."""
+    """Whether only its owner and group may read a file, or enter a folder."""
     try:
         mode = path.stat().st_mode
     except OSError:

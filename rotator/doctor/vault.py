@@ -18,7 +18,7 @@ from rotator.vault.inquiry import Inquiry
 from rotator.wiring import Wiring
 
 _SHORT = timedelta(days=1)
-#: What a token should be able to do with itself, and what is lost where it is not.
+#: What a token should be able to do with itself, and what is lost where it cannot.
 _SELF = {
     "auth/token/lookup-self": ("read", "when it ends is not known"),
     "auth/token/renew-self": ("update", "it is not renewed"),
@@ -95,7 +95,7 @@ def _token(token: Standing | None, method: str) -> Check:
 
 
 def _limited(token: Standing, method: str) -> Check:
-    """Judge a token that is good for some requests alone."""
+    """Judge a token with a limited number of uses."""
     finding = f"good for {token.uses} more requests"
     if method == "token":
         cure = "have one issued without a limit to its uses (num_uses)"
@@ -145,7 +145,7 @@ def _capabilities(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
     try:
         granted = inquiry.capabilities([*needed, *_SELF])
     except StoreForbidden as error:
-        # It may not ask what it may.
+        # The token may not ask for its own capabilities.
         yield bad("vault policy", "", error.message, _SELF_CURE)
         return
     except RotatorError as error:

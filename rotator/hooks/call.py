@@ -24,7 +24,7 @@ class Caller:
     environ: Mapping[str, str]
     #: Asked while a hook runs: whether this process is to end, and the call with it.
     should_stop: Callable[[], bool] = lambda: False
-    #: Of the ledger: its owner is whom the daemon runs as. None for a server's.
+    #: The ledger's file, whose owner is the user that the daemon runs as; None for a server's.
     ledger_file: Path | None = None
 
     def call(self, hook: Hook, message: Message, *, at: datetime) -> str | None:

@@ -36,7 +36,7 @@ class Owner:
 
     @classmethod
     def of(cls, file: Path | None) -> "Owner | None":
-        """Return whom a command of root's runs as: the owner of `file`.
+        """Return the user that a hook runs as if this process is root's: the owner of `file`.
 
         None where it runs as this process does: root owns the file, there is none, or this
         process is not root's and has no choice.

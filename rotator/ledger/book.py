@@ -117,9 +117,9 @@ class Book:
     def reschedule(self, next_due: Callable[[str, datetime], datetime | None]) -> int:
         """Bring what is recorded of due times in line with `next_due`; return how many changed.
 
-        That gets an account's name and when its current secret was made, and returns when it is
-        due, or None where it has no say in that. Accounts whose secret's age is not known keep
-        their time. Costs one read where nothing has changed.
+        `next_due` gets an account's name and when its current secret was made, and returns when it
+        is due, or None where it cannot tell. Accounts whose secret's age is not known keep their
+        time. Costs one read where nothing has changed.
 
         Raises:
             LedgerError: the ledger cannot be used; some may have been changed.
@@ -166,7 +166,7 @@ class Book:
             )
 
     def end_lease(self, name: str, *, by: str, now: datetime) -> str | None:
-        """End the lease on account `name`; return who had it, None where nobody did.
+        """End the lease on account `name`; return its owner, None where there was none.
 
         For an operator who knows that its owner is dead. Should it live all the same, the fencing
         token keeps it from writing anything more. Recorded with who did it.
@@ -259,7 +259,7 @@ class Book:
 
     @run_again
     def register(self, lease: Lease, identity: Identity | None) -> Claimant | None:
-        """See `Ledger.register`. None for an account that is to be nothing any more."""
+        """See `Ledger.register`. None for an account that an operator had forgotten."""
         with writing(self._engine) as connection:
             identities.begin(connection)
             row = _guarded(connection, lease)
@@ -269,7 +269,7 @@ class Book:
             if other is None:
                 columns = identities.columns_of(identity)
                 if row["vault_path"] not in (None, columns["vault_path"]):
-                    # What was written stands where the account no longer is.
+                    # What was written last stands at a path that the account has left.
                     columns |= {"written_version": 0, "written_index": None}
                 _set(connection, lease.account, **columns)
         return other
@@ -386,10 +386,10 @@ class Book:
         return lease
 
     def _shorten(self, connection: Connection, row: RowMapping, now: datetime) -> None:
-        """Have a lease end no later than its length from now.
+        """Bound the end of a lease by its length from now.
 
         One that ends later was renewed while the clock was ahead. Its owner may live: it has as
-        long as ever to renew it, and nobody has to wait for the clock to get there.
+        long as ever to renew it, and no other process has to wait for the clock to get there.
         """
         length = timedelta(seconds=row["lease_seconds"] or self._lease_seconds)
         if row["lease_expires_at"] and row["lease_expires_at"] > now + length:
@@ -435,7 +435,7 @@ def _chained(row: tables.Row, entries: Sequence[chain.Entry]) -> tables.Row:
 
 def _upsert_rotation(connection: Connection, rotation: Rotation) -> None:
     values = to_row(rotation)
-    # Again, where it had been abandoned.
+    # Opened again, where it had been abandoned.
     is_opened = rotation.step is Step.OPEN
     changing = {
         key: value
@@ -602,7 +602,7 @@ _ACCOUNT = select(
     )
 ).where(tables.account.c.name == _OF_NAME)
 _LOCKED_ACCOUNT = _ACCOUNT.with_for_update()
-#: No more than what the last look before an effect is at.
+#: Only what the last look before an effect needs.
 _STANDING = select(
     tables.account.c.lease_owner,
     tables.account.c.fencing_token,

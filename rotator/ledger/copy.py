@@ -128,7 +128,7 @@ def _written(rows: Connection, target: Engine) -> dict[str, int]:
 
 
 def _refuse_contents(connection: Connection) -> None:
-    # An empty ledger has an id, too, which that of the copied one takes the place of.
+    # An empty ledger has an id, too; the copied one's replaces it.
     made = {"alembic_version", tables.ledger.name}
     for name in sorted(set(inspect(connection).get_table_names()) - made):
         rows = exists().select_from(table_named(name))

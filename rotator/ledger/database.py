@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 #: How long a writer waits for another one, in seconds.
 BUSY_TIMEOUT = 10
 #: What the database says, and what that means. SQLite's texts are from its `sqlite3ErrStr`;
-#: PostgreSQL speaks the server's language, so that its SQLSTATE is looked for: a standby answers
-#: with 0A000 when a transaction is to write.
+#: PostgreSQL's messages are in the server's language, so its SQLSTATE is looked for instead: a
+#: standby answers with 0A000 when a transaction is to write.
 _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ...] = (
     (
         ("file is not a database",),
@@ -160,7 +160,7 @@ _FOR_WRITING = f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'; {_ISO_DATES}"
 
 
 def _tells_iso_dates(connection: Connection) -> bool:
-    """Whether the server writes dates as the driver reads them; it has said how when asked in."""
+    """Whether the server writes dates as the driver reads them, as it said at the beginning."""
     session: Any = connection.connection.driver_connection
     return (session.info.parameter_status("DateStyle") or "").startswith("ISO")
 
@@ -170,9 +170,9 @@ Found = TypeVar("Found")
 
 
 def run_again(work: Callable[Given, Found]) -> Callable[Given, Found]:
-    """Run again what other transactions made impossible, which PostgreSQL asks for.
+    """Run a transaction again that others made fail, as PostgreSQL demands.
 
-    For what does nothing but one transaction: nothing of it has been done then.
+    For functions that are nothing but one transaction, of which nothing has been done then.
     """
 
     @wraps(work)

@@ -216,7 +216,7 @@ _ROW = tables.delivery.c
 
 
 def _due(hooks: Collection[str], now: datetime) -> Select[Any]:
-    # A later time than any try is put off to was told by a clock that was ahead.
+    # A time later than any try is put off to came from a clock that was ahead.
     is_due = or_(_ROW.retry_at <= now, _ROW.retry_at > now + schedule.LONGEST_HOOK_RETRY)
     query = select(tables.delivery).where(is_due, _ROW.hook.in_(hooks))
     return query.order_by(_ROW.retry_at, _ROW.account, _ROW.seq)
@@ -228,7 +228,7 @@ def _untold(event: Event) -> tuple[ColumnElement[bool], ...]:
 
 
 def _is_free(connection: Connection, clock: datetime, longest: timedelta) -> ColumnElement[bool]:
-    """Whether nobody is at it, or only one who cannot record it any more.
+    """Whether no process is at it, or only one that cannot record it any more.
 
     A claim that ends later than twice the `longest` from now was made by a clock that was ahead.
     """

@@ -14,10 +14,10 @@ from rotator.ports import AccountRecord
 
 
 def differences(connection: Connection, name: str, replay: Replay) -> Iterator[str]:
-    """Name each difference; `replay` has read all entries of the account.
+    """Yield each difference, in words; `replay` has read all entries of the account.
 
-    What Vonage and Vault are asked anew is compared with nothing: what was seen last, and what
-    hooks were told last. Of times at which something is tried again no entry tells.
+    What was seen last of Vonage and Vault is not compared, as it is looked at anew; nor what hooks
+    were told last, nor times at which something is tried again, of which no entry tells.
     """
     of_name = {"of_name": name}
     account = connection.execute(_ACCOUNT, of_name).mappings().first()
@@ -49,11 +49,11 @@ def _of_account(row: RowMapping, replay: Replay) -> Iterator[str]:
 
 
 def put_off(record: AccountRecord, account: Account | None, now: datetime) -> Iterator[str]:
-    """Name the times to which an account is put off for longer than it can be.
+    """Yield, in words, the times to which an account is put off for longer than it can be.
 
     No entry tells of them. An account is due within its policy, counted from its secret's age or
-    its last rotation. What is due later was put off by somebody, by a clock that was wrong, or
-    by a policy that has been changed since.
+    its last rotation. What is due later was put off by a person, by a wrong clock, or by a policy
+    that has been changed since.
     """
     if record.retry_at and record.retry_at > now + _LONGEST_RETRY:
         yield f"its row has it tried again at {_told(record.retry_at)}, after too long a wait"

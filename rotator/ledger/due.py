@@ -56,22 +56,22 @@ def lock_due(  # noqa: PLR0913  # all but two by name
     clock: datetime,
     dead: Collection[str],
 ) -> Sequence[RowMapping]:
-    """Give the rows of those of `names` that are due and free, the longest due first, locked.
+    """Return, locked, the rows of `names` that are due and free, the longest due first.
 
-    Free is one whose lease has run out by `clock`, or is held by one of the `dead` processes.
-    What others have locked is passed over.
+    An account is free if its lease has run out by `clock`, or is held by one of the `dead`
+    processes. Rows that others have locked are passed over.
     """
     known = {"of_names": [*names], "of_clock": clock, "of_dead": [*dead], "at_most": limit}
     return connection.execute(_DUE_AND_FREE, known | _times(now)).mappings().all()
 
 
 def leases(connection: Connection, names: Collection[str]) -> Sequence[RowMapping]:
-    """Give the leases that are held on accounts of these names, whether they have ended or not."""
+    """Return the leases on accounts of these names, those that have run out included."""
     return connection.execute(_LEASES, {"of_names": [*names]}).mappings().all()
 
 
 def _times(now: datetime) -> dict[str, datetime]:
-    """Give the times that statements compare with: none waits for longer than it can be meant to.
+    """Return the times that statements compare with: nothing waits longer than can be meant.
 
     A later time was told by a clock that was ahead then, and has been put right.
     """
@@ -129,13 +129,13 @@ def _is_ready() -> ColumnElement[bool]:
 
 
 def _waits_in_grace() -> ColumnElement[bool]:
-    """Whether a grace is not over; one that is to begin only later is looked at."""
+    """Whether a grace is not over; one with a beginning that is still to come is not waited for."""
     rotation = tables.rotation.c
     return and_(rotation.delete_due_at > _NOW, rotation.verified_at <= _LATEST_GRACE)
 
 
 def _waits_at_gate() -> ColumnElement[bool]:
-    """Whether a gate is not to be asked again yet, or a window not to be looked for."""
+    """Whether it is too early to ask a gate, or look for a window, again."""
     gate, retry_at = tables.rotation.c.gate, tables.rotation.c.gate_retry_at
     is_at_window = and_(gate.is_(None), retry_at <= _LATEST_WINDOW)
     return and_(retry_at > _NOW, or_(is_at_window, retry_at <= _LATEST))
@@ -144,7 +144,7 @@ def _waits_at_gate() -> ColumnElement[bool]:
 # -- Statements, put together once: that takes longer than to execute them. ------------------
 
 _NOW = bindparam("of_now", type_=tables.Instant())
-#: When a gate is asked again at the latest that was asked just now; and what else `_times` has.
+#: The latest time at which a gate that was just asked is asked again; the others likewise.
 _LATEST = bindparam("of_latest", type_=tables.Instant())
 _LATEST_WINDOW = bindparam("of_latest_window", type_=tables.Instant())
 _LATEST_RETRY = bindparam("of_latest_retry", type_=tables.Instant())

@@ -1,4 +1,4 @@
-"""The file of a SQLite ledger: private, and its folder's owner's, whoever makes it.
+"""The file of a SQLite ledger: private, and owned by its folder's owner, whoever makes it.
 
 What root's commands make or restore would stay root's otherwise, and keep the daemon from
 opening it. SQLite itself gives its log and index files the owner of the ledger.
@@ -23,7 +23,7 @@ _preparing = threading.Lock()
 
 
 def prepare(path: str) -> None:
-    """Make the file if it is not there, readable by its owner alone, and give it to its folder's.
+    """Make the file if it is not there, private, and owned by its folder's owner.
 
     Does what it can: what stands in the way of a file, SQLite will say itself.
     """
@@ -36,10 +36,10 @@ def prepare(path: str) -> None:
 
 
 def _give_away(path: str) -> None:
-    """Give root's ledger to whom its folder belongs, and nothing else that may lie there.
+    """Make root's ledger, and nothing else that may lie there, its folder's owner's.
 
-    Who owns the folder can put anything in the file's place, so nothing that other names lead to
-    is given away: no link, and only what is a ledger by its content.
+    The owner of the folder can put anything in the file's place, so nothing that other names lead
+    to changes hands: no link, and only what is a ledger by its content.
     """
     folder = Path(path).absolute().parent.stat()
     found = os.lstat(path)

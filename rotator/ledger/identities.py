@@ -31,9 +31,9 @@ def columns_of(identity: Identity | None) -> tables.Row:
 
 
 def begin(connection: Connection) -> None:
-    """Have those who register one after the other, until their transactions end.
+    """Let no other transaction register until this one ends.
 
-    Two of them would not see each other's accounts. SQLite has one writer anyway.
+    Two at once would not see each other's accounts. SQLite has one writer anyway.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))

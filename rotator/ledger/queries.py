@@ -217,7 +217,7 @@ class Queries:
         )
 
     def put_off(self, name: str, account: Account | None, now: datetime) -> tuple[str, ...]:
-        """Name the times to which an account is put off for longer than it can be.
+        """Return, in words, the times to which an account is put off for longer than it can be.
 
         `account` is as configured; None where it is not.
 
@@ -230,7 +230,7 @@ class Queries:
     def verify_end(self, name: str, *, limit: int) -> Verdict:
         """Check the newest `limit` entries of an account's chain, up to its recorded head.
 
-        A page that many read is not to follow a chain of years each time.
+        A page with many readers must not follow the chain of years each time.
 
         Raises:
             LedgerError: the ledger cannot be read.

@@ -11,7 +11,7 @@ from rotator.ledger.database import open_database
 
 #: How long one look may take, in seconds; what takes longer is given up.
 LONGEST = 10.0
-#: So many of SQLite's instructions are carried out between two looks at the clock.
+#: How many instructions SQLite carries out between two looks at the clock.
 _INSTRUCTIONS = 100_000
 
 

@@ -41,7 +41,7 @@ def records_of(connection: Connection, names: Sequence[str]) -> dict[str, Accoun
     known = {row["name"]: row for row in accounts.mappings()}
     rotations = connection.execute(_some(_LAST_ROTATIONS, names)).mappings()
     last = {row["account"]: row for row in rotations}
-    # The open one comes last, though a clock that was ahead opened another one later.
+    # The open one comes last, even if a clock that was ahead dated another one later.
     opened = connection.execute(_some(_OPEN_ROTATIONS, names)).mappings()
     last |= {row["account"]: row for row in opened}
     return {name: _record(name, known.get(name), last.get(name)) for name in names}

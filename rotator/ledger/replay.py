@@ -32,7 +32,7 @@ class RecordedRotation:
     grace_seconds: int | None
     new_id: str | None = None
     vault_version: int | None = None
-    #: A push was begun and not seen to have failed; and whether one was before the last.
+    #: Whether a push was begun and not seen to have failed; and whether one was before the last.
     may_be_pushed: bool = False
     was_maybe_pushed: bool = False
     verified_at: datetime | None = None
@@ -48,7 +48,7 @@ class RecordedRotation:
 
     @property
     def is_unread(self) -> bool:
-        """Whether nobody can have read its secret from Vault."""
+        """Whether no consumer can have read its secret from Vault."""
         return self.vault_version is None and not self.may_be_pushed
 
     @property
@@ -70,7 +70,7 @@ class RecordedRotation:
         return self.predecessor_id if self.verified_at else None
 
     def differences(self, row: Rotation) -> Iterator[str]:
-        """Name each field of `row` that is not as the entries have it."""
+        """Yield, in words, each field of `row` that is not as the entries have it."""
         for name in ("predecessor_id", "new_id"):
             found, recorded = getattr(row, name), getattr(self, name)
             if found != recorded and not (found is None and recorded in self.let_go):
@@ -118,7 +118,7 @@ class Replay:
     adopted_over: int = 0
 
     def copy(self) -> Self:
-        """Return one that goes on apart from this one."""
+        """Return a copy that is independent of this one."""
         rotations = {name: replace(each) for name, each in self.rotations.items()}
         return replace(self, rotations=rotations)
 
@@ -139,7 +139,7 @@ class Replay:
             reader(self, rotation, entry, detail)
 
     def against(self, rotation: Rotation, secret_id: str, *, is_eviction: bool) -> str | None:
-        """Say what speaks against deleting a secret in an open rotation; None for nothing.
+        """Return what speaks against deleting a secret in an open rotation; None for nothing.
 
         `rotation` is as its row has it; its opening was read.
         """
@@ -177,7 +177,7 @@ def hold_in(entry: Entry) -> Hold | None:
 
 
 def different_holds(*, row_has: Hold | None, entries_have: Hold | None) -> str | None:
-    """Say how an account's row and its entries differ about a hold; None where they agree."""
+    """Return, in words, how row and entries differ about a hold; None where they agree."""
     if _facts(row_has) == _facts(entries_have):
         return None
     return f"the account's row says {_told(row_has)}, and the entries say {_told(entries_have)}"

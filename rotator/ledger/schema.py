@@ -32,7 +32,7 @@ def revision(engine: Engine) -> str | None:
 
 
 def ensure(engine: Engine, *, auto_upgrade: bool) -> None:
-    """See that the schema is the one this version works with.
+    """Check that the schema is the one this version works with.
 
     Raises:
         LedgerUnusable: it is newer, or older and `auto_upgrade` is off, or none of rotator's; or
@@ -108,7 +108,7 @@ def _check_origin(connection: Connection) -> None:
 
 
 def _schema_of_another(connection: Connection) -> str | None:
-    """Return the schema of a ledger of this user's that is not seen; None where there is none."""
+    """Return a schema that search_path misses and that holds this user's ledger; None for none."""
     if connection.dialect.name != "postgresql":
         return None
     query = text(

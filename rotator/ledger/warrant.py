@@ -28,7 +28,7 @@ _FIRST, _MOST = 32, 4_096
 def require(
     connection: Connection, row: tables.Row, drafts: Sequence[Draft], rotation: Rotation | None
 ) -> None:
-    """See that what is about to be done on the word of the rows is what the entries say.
+    """Check that what is about to be done on the word of the rows is what the entries say.
 
     `row` is the account's, with the end of its chain as it is now: `drafts` are in the ledger
     already, in this transaction. `rotation` is recorded with them.
@@ -52,7 +52,7 @@ def require(
 
 
 def _require_hold(connection: Connection, row: tables.Row) -> None:
-    """See that the account is held, or not, as the newest entry about a hold has it."""
+    """Check that the account is held, or not, as the newest entry about a hold has it."""
     found = connection.execute(_NEWEST_HOLD, {"of_name": row["name"]}).first()
     entry = chain.Entry._make(found) if found else None
     if entry and (fault := chain.fault(entry, prev_hash=entry.prev_hash, seq=entry.seq)):
@@ -82,7 +82,7 @@ class _Deletion:
         return f"the deletion of secret {self.secret_id}"
 
     def fault(self, connection: Connection, seq: int, head: str) -> str | None:
-        """Say what the entries have against it; None for nothing.
+        """Return what the entries have against it; None for nothing.
 
         Follows the chain backwards from its end, `seq` and `head`, to where the secret's story
         begins.

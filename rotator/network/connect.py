@@ -89,7 +89,7 @@ def _look_up(host: str, port: int, flags: int = 0) -> list[Address]:
 
 
 def _taking_turns(addresses: Sequence[Address]) -> list[Address]:
-    """Order addresses so that a family which leads nowhere delays no more than one by one."""
+    """Interleave the families of addresses, so that one that leads nowhere delays but little."""
     first = [address for address in addresses if address[0] == addresses[0][0]]
     others = [address for address in addresses if address[0] != addresses[0][0]]
     return [each for each in chain(*zip_longest(first, others)) if each]
@@ -98,8 +98,8 @@ def _taking_turns(addresses: Sequence[Address]) -> list[Address]:
 def connected(addresses: Sequence[Address], exchange: Exchange) -> socket.socket:
     """Connect to whichever address takes it first.
 
-    The next one is tried once the last failed, or did not answer for a moment; none is given up
-    for that. However little time there is, each is tried within it.
+    The next one is tried once the last has failed or not answered for a moment, and the last goes
+    on meanwhile. However little time there is, each is tried within it.
 
     Raises:
         ExchangeFailed: none takes it, or the time is up.
@@ -125,7 +125,7 @@ class _Race:
 
     @property
     def goes_on(self) -> bool:
-        """Whether somebody may still win."""
+        """Whether one of them may still win."""
         return bool(self._waiting or self._running)
 
     def begin_next(self) -> socket.socket | None:
@@ -177,12 +177,12 @@ class _Race:
         self._errors.append(result)
 
     def close(self) -> None:
-        """Give up those that did not win."""
+        """Close those that did not win."""
         for connection in self._running.values():
             connection.close()
 
     def failed(self) -> ExchangeFailed:
-        """Return why nobody won. That one host says no tells more than that another is away."""
+        """Return why none of them won. A refusal tells more than silence."""
         if errno.ECONNREFUSED in self._errors:
             return ExchangeFailed(NoAnswer.REFUSED, "connection refused")
         last = self._errors[-1] if self._errors else errno.EHOSTUNREACH

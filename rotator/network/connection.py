@@ -38,7 +38,7 @@ class Connection:
         return self._state.our_state is h11.IDLE and not self._stream.is_readable()
 
     def send(self, method: str, target: str, headers: Headers, body: bytes) -> None:
-        """Send a request. Who hangs up meanwhile may have answered it all the same.
+        """Send a request. A server that hangs up meanwhile may have answered it all the same.
 
         Raises:
             ExchangeFailed: the time is up.
@@ -93,7 +93,7 @@ class Connection:
         return True
 
     def tunnel(self, target: str, headers: Headers) -> None:
-        """Have a proxy lead to `target`: what it leads to is then spoken to on the same stream.
+        """Ask a proxy for a tunnel to `target`, which is then spoken to on the same stream.
 
         Raises:
             ExchangeFailed: it does not, or the time is up.

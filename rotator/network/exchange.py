@@ -51,7 +51,7 @@ class Exchange:
         return min(left, _LOOK) if self._interrupt else left
 
     def waited(self, seconds: float) -> None:
-        """Hear that a wait of `seconds` was in vain.
+        """Note that a wait of `seconds` was in vain.
 
         Raises:
             ExchangeFailed: that was all there was.
@@ -60,7 +60,7 @@ class Exchange:
             raise self._late()
 
     def took(self, size: int) -> None:
-        """Hear of `size` bytes that came.
+        """Count `size` bytes that came.
 
         Raises:
             ExchangeFailed: they are more than any answer's.
@@ -72,7 +72,7 @@ class Exchange:
     # -- How far it got. -------------------------------------------------------------------
 
     def passed_proxy(self) -> None:
-        """Hear that what is spoken to from here on is the server itself."""
+        """Note that the server itself is spoken to from here on."""
         self._at_proxy = False
 
     def begin(self) -> None:
@@ -87,7 +87,7 @@ class Exchange:
         self._sent = True
 
     def answered(self) -> None:
-        """Hear that the headers of an answer are complete."""
+        """Note that the headers of an answer are complete."""
         if self._sent:
             self._room = self._room_for_body
 

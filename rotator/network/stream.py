@@ -54,7 +54,7 @@ class Plain:
     """A TCP connection."""
 
     def __init__(self, connection: socket.socket, current: Current) -> None:
-        """Own `connection`."""
+        """Take over `connection`, and close it in the end."""
         self.current = current
         self._socket = connection
 

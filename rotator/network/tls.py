@@ -120,5 +120,5 @@ def _load_own(made: ssl.SSLContext, trust: Trust) -> None:
 
 
 def _encrypted() -> NoReturn:
-    """Refuse where OpenSSL would ask for a passphrase, at the terminal if nobody else knows."""
+    """Raise, where OpenSSL would ask for a passphrase at the terminal."""
     raise ExchangeFailed(NoAnswer.ENCRYPTED_KEY, "the key is encrypted")

@@ -26,7 +26,7 @@ class Call:
     #: Called right before each request is sent, for a write. What it raises is raised unchanged,
     #: and nothing was sent.
     before_send: Callable[[], object] | None = None
-    #: What is to be read is as new as this state of the cluster; "" where that is not known.
+    #: A state of the cluster that the answer must not be older than; "" where none is known.
     index: str = ""
 
     def __str__(self) -> str:

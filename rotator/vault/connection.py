@@ -66,7 +66,7 @@ class Connection:
         return self._endpoint.patience(seconds)
 
     def call(self, call: Call, patience: Patience | None = None) -> Answer:
-        """Make `call`, repeating what is safe to repeat, and give its answer.
+        """Make `call`, repeating what is safe to repeat, and return its answer.
 
         A write is not sent later than a second from now: it was decided on by a look, which
         grows old. An answer is a 200 with a JSON object, a 204, a 404 for "no such entry", or a
@@ -81,7 +81,7 @@ class Connection:
         return line.repeat(call, lambda: self._send(call, line))
 
     def ask(self, call: Call) -> Answer:
-        """Make `call` without a token, whoever may or may not log in. Waits for nobody.
+        """Make `call` without a token, whether or not a login is possible. Tried without waiting.
 
         Raises:
             StoreError: as `call`.
@@ -124,9 +124,9 @@ class Connection:
         return look_up(self._token_source.token(line), line)
 
     def close(self) -> None:
-        """Give back the token that was logged in for, if Vault is there to take it. Never raises.
+        """Revoke the token that was logged in for, if Vault is there to do it. Never raises.
 
-        Takes about a second at most. Nobody else may use the connection any more.
+        Takes about a second at most. No thread may use the connection any more.
         """
         if not self._endpoint.is_away:
             line = Line(self._endpoint, self._endpoint.patience(0), timeout=_FAREWELL)
@@ -156,6 +156,7 @@ class Connection:
         headers = asking_for(call.index or self._token_source.index)
         outcome = line.send(call, token, headers)
         if headers and is_index_refused(outcome):
-            # Of another kind of server, which was there before: it says nothing to this one.
+            # The index is of another kind of server that was there before, and means nothing to
+            # this one.
             outcome = line.send(call, token)
         return outcome

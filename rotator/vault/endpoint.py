@@ -22,14 +22,14 @@ from rotator.vault.failure import is_passing, judge
 from rotator.vault.patience import Patience
 from rotator.vault.transport import Answer, Outcome, Transport
 
-#: How often is repeated what does not go away by itself, in all likelihood; it does where
-#: another node behind the same address is asked.
+#: How often a call is repeated whose failure will hardly go away by itself: another node behind the
+#: same address may not have it.
 _REPEATS = 3
 #: Seconds that a write may wait for its turn, as what it was decided on is a look that grows old.
 _LONGEST_HESITATION = 1.0
 #: Seconds in which another node than the one that issued a token may not know it yet.
 SETTLING = 10.0
-#: Seconds of these that need not be waited out: no pause is longer.
+#: Seconds that may be missing at the end of these: no pause between tries is longer.
 _SETTLED = 1.0
 
 _log = structlog.get_logger(__name__)

@@ -50,10 +50,10 @@ class KvMount:
     def newest(
         self, operation: str, path: str, index: str = "", patience: Patience | None = None
     ) -> Version:
-        """Read the newest version, or what the node that is asked takes for it.
+        """Read the newest version, as the node knows it that is asked.
 
-        It is none from before the state `index`, or from before what was written here, where
-        Vault's cluster names its states.
+        Where Vault's cluster names its states, it is not older than the state `index`, nor than
+        what was written here.
 
         Raises:
             StoreError: it cannot be read.

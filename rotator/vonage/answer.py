@@ -93,7 +93,7 @@ def parts(document: Document, key: str) -> list[Document]:
 
 
 def identifier(document: Document, key: str) -> str:
-    """Give the api key or secret id at `key`. No value: it is going to be recorded."""
+    """Return the api key or secret id at `key`. No value: it is going to be recorded."""
     value = document.get(key)
     if not isinstance(value, str) or not is_identifier(value):
         raise strange(f"no usable {key}")
@@ -101,7 +101,7 @@ def identifier(document: Document, key: str) -> str:
 
 
 def title(document: Document, key: str) -> str:
-    """Give the name that people gave something, which is going to be recorded as well."""
+    """Return the name that people gave something, which is going to be recorded as well."""
     shown = text(document, key)
     _harmless(str(document.get(key)), key)
     return shown
@@ -114,7 +114,7 @@ def _harmless(value: str, key: str) -> str:
 
 
 def text(document: Document, key: str) -> str:
-    """Give the text at `key`, safe to show: it holds no value, nor what a terminal obeys."""
+    """Return the text at `key`, safe to show: it holds no value, nor what a terminal obeys."""
     value = document.get(key)
     if not isinstance(value, str):
         raise strange(f"no text {key}")
@@ -161,7 +161,7 @@ def optional_amount(document: Document, key: str) -> Decimal | None:
 
 
 def moment(document: Document, key: str) -> datetime:
-    """Give the time at `key`, in UTC.
+    """Return the time at `key`, in UTC.
 
     Secrets have been seen with `Z`, subaccounts with milliseconds, and Vonage's own standard
     prescribes `+00:00`. A time without an offset is taken for UTC, and one that cannot be meant

@@ -137,7 +137,7 @@ _HOST = re.compile(r"(?:\[(?P<number>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]+?)\.?)(
 
 
 def _name_of(header: str) -> str | None:
-    """Give the host of a Host header, without port, brackets and last dot; None for no host."""
+    """Return the host of a Host header, without port, brackets and last dot; None for no host."""
     match = _HOST.fullmatch(header.lower())
     return (match["number"] or match["name"]) if match else None
 

@@ -16,7 +16,7 @@ SILENCE = 10.0
 LONGEST = 60.0
 #: Connections at once, and of the process's descriptors at most this part.
 _MOST, _PART = 256, 4
-#: How often is looked whether a connection is silent, in seconds.
+#: Seconds between two searches for silent connections.
 _LOOK = 2.0
 
 
@@ -78,6 +78,6 @@ class Connection(H11Protocol):
 
 
 def most() -> int:
-    """Give how many connections there may be: rotations need descriptors, too."""
+    """Return how many connections there may be: rotations need descriptors, too."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST if soft == resource.RLIM_INFINITY else max(1, min(_MOST, soft // _PART))

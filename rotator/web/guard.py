@@ -27,7 +27,7 @@ _HEADERS = {
 
 
 _ELSEWHERE = (
-    "this is not the host you asked for; where it is, name it in daemon.allowed_hosts, "
+    "this page does not go by the name that you asked for; add that to daemon.allowed_hosts, "
     "or show the token of daemon.listen_token_file\n"
 )
 

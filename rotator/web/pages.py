@@ -69,7 +69,7 @@ def _environment() -> Environment:
 
 
 def _printable(value: object) -> object:
-    """Take from a text what turns its direction or has no width; markup is ours."""
+    """Remove from a text what turns its direction or has no width; markup is ours."""
     return printable(value) if type(value) is str else value
 
 

@@ -23,7 +23,7 @@ _BACKLOG = 128
 _PATIENCE = 2
 #: How often the date is read that answers carry, in seconds.
 _TICK = 1.0
-#: How often is told that no connection can be accepted, in seconds.
+#: Seconds between two warnings that no connection can be accepted.
 _TOLD_EVERY = 60.0
 #: No descriptor or memory is left for another connection.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -101,7 +101,7 @@ class _Patient(uvicorn.Server):
             listening.listen(_BACKLOG)
 
     def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Say that no connection can be accepted, which is tried each second; but not each time."""
+        """Warn that no connection can be accepted, but not at each of the tries, one a second."""
         error = context.get("exception")
         if not (isinstance(error, OSError) and error.errno in _EXHAUSTED):
             loop.default_exception_handler(context)

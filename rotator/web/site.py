@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 #: Entries on an account's page, and on the first page.
 HISTORY, NEWEST = 50, 8
-#: Of a chain, so many of its newest entries are checked for a page.
+#: How many of a chain's newest entries are checked for a page.
 CHECKED = 1_000
 #: States that do not last.
 _MOVING = (State.ROTATING, State.DUE)

@@ -14,7 +14,7 @@ OPEN = "/healthz"
 class Turns:
     """Lets only so many requests through to an application at once.
 
-    What it answers is passed on when it is done, so that nobody who reads slowly has a turn.
+    An answer is passed on when it is complete, so that a slow reader keeps no turn.
     """
 
     def __init__(self, app: ASGIApp) -> None:

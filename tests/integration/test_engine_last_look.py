@@ -79,6 +79,7 @@ def for_its_turn(scene: Scene, act: Act, _patch: pytest.MonkeyPatch) -> None:
 def for_a_connection(scene: Scene, act: Act, patch: pytest.MonkeyPatch) -> None:
     """Have it happen while the deletion is being connected, for longer than it takes."""
     scene.wait_for_answers(LEASE)
+
     def connected(addresses: Sequence[Address], exchange: Exchange) -> socket.socket:
         if scene.calls.names[-1] == "issuer.delete_secret":
             act(scene)

@@ -9,6 +9,7 @@ import pytest
 
 from rotator import errors
 from rotator.actions import Refuse
+from rotator.model import ABANDONED, SUPERSEDED
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text()
@@ -39,7 +40,7 @@ def written(tree: ast.AST) -> Iterator[str]:
 
 def codes() -> set[str]:
     """Give every code in rotator."""
-    found = {kind.code for kind in subclasses(errors.RotatorError)}
+    found = {kind.code for kind in subclasses(errors.RotatorError)} | {ABANDONED, SUPERSEDED}
     for path in (ROOT / "rotator").rglob("*.py"):
         found |= set(written(ast.parse(path.read_text())))
     return found

@@ -115,7 +115,7 @@ def _rows(account: AccountReport, period: Period) -> Iterator[Row]:
 
 
 def _cell(value: object) -> object:
-    """Give a cell on one line that no spreadsheet takes for a formula."""
+    """Return a cell on one line that no spreadsheet takes for a formula."""
     if not isinstance(value, str):
         return "" if value is None else value
     text = printable(value)

@@ -17,7 +17,7 @@ def days(length: timedelta | None) -> float | None:
 
 
 def escape(text: str) -> str:
-    """Make markup of a text, without what a terminal obeys that the page is printed on."""
+    """Return a text as markup, without what a terminal would obey that shows the page."""
     return escape_markup(printable(text))
 
 

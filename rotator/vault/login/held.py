@@ -39,7 +39,7 @@ class HeldToken(ABC):
 
     @property
     def index(self) -> str:
-        """Nothing: who issued the token knows."""
+        """An empty text: only whoever issued the token knows it."""
         return ""
 
     def token(self, line: Line) -> str:  # noqa: ARG002  # of the protocol
@@ -47,10 +47,10 @@ class HeldToken(ABC):
         return self._current()
 
     def after_denial(self, denied: str, answer: Answer, line: Line) -> str | None:
-        """Return the token that took the place of `denied`, or that one; None for its policy.
+        """Return the token that replaced `denied`, or `denied` again; None if its policy denies.
 
-        Who issued it may have done so just now: it is refused where no node that is asked knows
-        it, and tried again where one does.
+        It may have been issued just now: it is refused where no node that is asked knows it, and
+        tried again where one does.
 
         Raises:
             TokenRefused: there is no other, and Vault does not accept this one.

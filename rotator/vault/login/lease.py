@@ -27,7 +27,7 @@ class Lease:
     renewable: bool
     #: How many requests it is good for; 0 for any number.
     uses: int = 0
-    #: One that Vault has not written down, and cannot revoke.
+    #: A batch token: Vault has not stored it, and cannot revoke it.
     is_batch: bool = False
     #: What Vault's cluster calls the state that knows it; "" for nothing.
     index: str = ""

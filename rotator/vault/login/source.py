@@ -87,9 +87,9 @@ class TokenSource(Protocol):
         ...
 
     def give_back(self, line: Line) -> None:
-        """Revoke what was logged in for, and nothing else, as well as it goes. Never raises.
+        """Revoke what was logged in for, and nothing else, if that can be done. Never raises.
 
-        Nobody may use the source after that.
+        No thread may use the source after that.
         """
         ...
 
@@ -150,7 +150,7 @@ def renew(lease: Lease, line: Line, now: float) -> Lease:
 
 
 def not_settled() -> StoreNotReady:
-    """Say that a node does not know a token which Vault has issued."""
+    """Return the error for a node that does not know a token which Vault has issued."""
     return StoreNotReady(
         "a node of Vault does not know rotator's token yet",
         hint="it lags behind the others: look at its log; nothing is lost, try again in a minute",
@@ -158,7 +158,7 @@ def not_settled() -> StoreNotReady:
 
 
 def revoke(lease: Lease, line: Line) -> None:
-    """Revoke a token, if Vault lets it: asked once, and nothing is made of the answer."""
+    """Ask Vault once to revoke a token; the answer does not matter."""
     if not lease.is_batch:
         line.send(_REVOKE, lease.token)
 

@@ -69,7 +69,16 @@ def test_other_names_may_be_allowed(read: Read, given: str, hosts: tuple[str, ..
 
 @pytest.mark.parametrize(
     "given",
-    ['["https://x.example"]', '["x.example:443"]', '["*"]', '["*.example"]', "[7]", "7", '["a@b"]'],
+    [
+        '["https://x.example"]',
+        '["x.example:443"]',
+        '["*"]',
+        '["*.example"]',
+        "[7]",
+        "7",
+        '["a@b"]',
+        '[""]',
+    ],
 )
 def test_what_is_no_host_is_refused(read: Read, given: str) -> None:
     """A scheme, a port or a pattern would never match, or match too much."""
