@@ -33,7 +33,7 @@ def _account(wiring: Wiring, engine: Engine, account: Account) -> Iterator[Check
         return
     yield from _head(wiring, account, world)
     yield _credential(account, world)
-    yield from _secrets(account, world)
+    yield from slots(account, world)
     # What waits in its grace is as it should be.
     if report.error is None or report.error.code == "in-grace":
         yield fine("rotation", account.name, "nothing would refuse it")
@@ -80,7 +80,8 @@ def _credential(account: Account, world: Observation) -> Check:
     )
 
 
-def _secrets(account: Account, world: Observation) -> Iterator[Check]:
+def slots(account: Account, world: Observation) -> Iterator[Check]:
+    """Check what takes the account's slots, where Vonage lists it."""
     if world.listed is None:
         return
     roles = {secret.id: role(world, secret.id) for secret in world.listed}
@@ -88,6 +89,8 @@ def _secrets(account: Account, world: Observation) -> Iterator[Check]:
     finding = f"{len(roles)} of {_SLOTS} used: {listed}"
     if "foreign" in roles.values():
         cure = f"see `rotator secrets list {account.name}`; delete it if nothing uses it"
+        if world.pending:
+            cure = "delete none: a value is pending in Vault, and one of them may be its secret"
         yield doubtful("slots", account.name, finding, cure)
     else:
         yield fine("slots", account.name, finding)

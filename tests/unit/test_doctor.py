@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -6,9 +7,9 @@ import pytest
 from rotator.config import load
 from rotator.doctor import accounts, clock, files
 from rotator.doctor.check import Verdict
-from rotator.model import CurrentEntry, Note, Observation, Secret, Step
+from rotator.model import CurrentEntry, Note, Observation, PendingEntry, Secret, Step
 from rotator.wiring import Wiring
-from tests.harness.samples import NOW, rotation
+from tests.harness.samples import NOW, account, rotation
 
 ROTATION = rotation(step=Step.PUSH, new_id="new", grace=timedelta(), sent_at=NOW)
 BASE = """
@@ -60,6 +61,18 @@ def test_each_secret_has_one_role() -> None:
         "orphan": "orphan",
         "x": "foreign",
     }
+
+
+@pytest.mark.parametrize("pending", [None, PendingEntry(rotation_id="r9", listed_ids=frozenset())])
+def test_no_one_is_told_to_delete_what_may_be_the_pending_secret(
+    pending: PendingEntry | None,
+) -> None:
+    """Of two secrets, one is not known: it is another rotation's, while its value is pending."""
+    seen = replace(world("old"), rotation=None, pending=pending)
+    (check,) = accounts.slots(account(), seen)
+
+    assert ("delete it if nothing uses it" in (check.cure or "")) is (pending is None)
+    assert ("delete none" in (check.cure or "")) is (pending is not None)
 
 
 @pytest.mark.parametrize(
