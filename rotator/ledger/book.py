@@ -643,8 +643,9 @@ _EXPENDABLE_IDS = union(
     select(tables.rotation.c.new_id).where(
         tables.rotation.c.account == _OF_NAME,
         tables.rotation.c.outcome == "failed",
-        # What was in Vault once may be in use.
+        # What was in Vault once may be in use; so may what was abandoned on its way there.
         tables.rotation.c.vault_version.is_(None),
+        tables.rotation.c.step != Step.PUSH.value,
         tables.rotation.c.new_id.is_not(None),
     ),
 )
