@@ -84,7 +84,12 @@ def test_the_rotations_own_secret_carries_it_on(desk: Desk) -> None:
         ((), "Two1 Words", 2, "no secret of Vonage's"),
         ((), "NotTheSecret1", 1, "Vonage refuses the value"),
         (("--from-file", "/nowhere"), "", 2, "cannot be read: no such file"),
-        (("--from-vault", "--secret-id", "other"), "", 3, "not that of the secret that is asked for"),
+        (
+            ("--from-vault", "--secret-id", "other"),
+            "",
+            3,
+            "not that of the secret that is asked for",
+        ),
     ],
 )
 def test_what_cannot_be_adopted_changes_nothing(
