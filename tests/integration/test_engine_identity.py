@@ -294,6 +294,21 @@ def test_what_was_abandoned_is_taken_up_again(tmp_path: Path, call: str) -> None
         assert len(scene.secrets()) == 1
 
 
+def test_what_was_abandoned_is_open_again_whenever_it_is_killed(tmp_path: Path) -> None:
+    """Its value was sent by then: another rotation would write over the only copy."""
+    with Scene(tmp_path) as scene:
+        scene.calls.plan("after", "store.write_pending", 1, scene.calls.kill)
+        scene.run_until_killed()
+        opened = abandon(scene)
+        scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
+        scene.run_until_killed()
+        report = scene.attempt()
+
+        assert report.outcome is Outcome.COMPLETED
+        assert report.rotation_id == opened.id
+        assert len(scene.drawn) == 1
+
+
 def test_what_was_abandoned_while_it_was_pushed_is_not_taken_for_an_orphan(tmp_path: Path) -> None:
     """Its value may have come to where the account was before: it is left alone, for what it is."""
     with Scene(tmp_path, rotated_before=True) as scene:
