@@ -309,6 +309,19 @@ def test_what_was_abandoned_is_open_again_whenever_it_is_killed(tmp_path: Path) 
         assert len(scene.drawn) == 1
 
 
+def test_what_was_abandoned_knows_its_secret_again(tmp_path: Path) -> None:
+    """Until then it was an orphan, to be removed for the next rotation."""
+    with Scene(tmp_path, rotated_before=True) as scene:
+        scene.calls.plan("before", "issuer.list_secrets", 2, scene.calls.kill)
+        scene.run_until_killed()
+        opened = abandon(scene)
+        made = scene.secrets()[-1].id
+        report = scene.attempt()
+
+        assert opened.new_id == report.new_secret_id == made
+        assert report.outcome is Outcome.COMPLETED
+
+
 def test_what_was_abandoned_while_it_was_pushed_is_not_taken_for_an_orphan(tmp_path: Path) -> None:
     """Its value may have come to where the account was before: it is left alone, for what it is."""
     with Scene(tmp_path, rotated_before=True) as scene:
