@@ -286,6 +286,8 @@ class Pass:
         )
         world = replace(sight.world, rotation=rotation, pending_is_unrecorded=False)
         self._fold(sight, world, draft)
+        # What the ledger took for an orphan may be what this very rotation has made.
+        self.must_look = action.recovered_id is not None
 
     def _turn(self, action: Abort | Redate, sight: Sight) -> None:
         """Write down that the rotation goes another way than it was to."""

@@ -396,6 +396,9 @@ def _undo(account: Account, world: Observation, rotation: Rotation, now: datetim
             # Some rotation has pushed since, which a ledger that was restored does not know; what
             # that one replaced may be this very secret.
             return refusals.once_used(rotation.account, rotation.new_id)
+        if rotation.new_id == world.adopted_id:
+            # The write that was to put it into Vault may yet arrive.
+            return refusals.adopted(rotation.account, rotation.new_id)
         if world.current and world.current.ends_at:
             return refusals.version_ends(account, world.current)
         if not _is_fresh(world.current_live_at, now) or not _is_fresh(world.seen_at, now):

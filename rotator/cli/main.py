@@ -1,6 +1,7 @@
 """Where the process begins."""
 
 import gc
+import signal
 import sys
 from functools import partial
 from typing import NoReturn
@@ -24,6 +25,9 @@ def rotate_now() -> NoReturn:
 
 def _run(program: str, arguments: list[str]) -> int:
     core_dump.forbid()
+    # Who started this may ignore it, and hands that on: the kernel then keeps how a child ended,
+    # and a gate that is shut would be taken for an open one.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     gc.set_threshold(_UNTIL_COLLECTED)
     output.prepare()
     return first.as_child_of_first(partial(_work, program, arguments))

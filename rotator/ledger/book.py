@@ -291,7 +291,8 @@ class Book:
         with writing(self._engine) as connection:
             row = dict(_guarded(connection, lease))
             if rotation is not None:
-                _upsert_rotation(connection, rotation)
+                is_opened = any(draft.event == "opened" for draft in entries)
+                _upsert_rotation(connection, rotation, is_opened=is_opened)
             appended = self._append(connection, row, entries, rotation, now)
             warrant.require(connection, row | appended, entries, rotation)
             _set(
@@ -433,10 +434,9 @@ def _chained(row: tables.Row, entries: Sequence[chain.Entry]) -> tables.Row:
     return {"chain_head": entries[-1].hash, "chain_seq": entries[-1].seq}
 
 
-def _upsert_rotation(connection: Connection, rotation: Rotation) -> None:
+def _upsert_rotation(connection: Connection, rotation: Rotation, *, is_opened: bool) -> None:
+    """Write the row of a rotation; one that is opened may have been abandoned before."""
     values = to_row(rotation)
-    # Opened again, where it had been abandoned.
-    is_opened = rotation.step is Step.OPEN
     changing = {
         key: value
         for key, value in values.items()
@@ -643,8 +643,9 @@ _EXPENDABLE_IDS = union(
     select(tables.rotation.c.new_id).where(
         tables.rotation.c.account == _OF_NAME,
         tables.rotation.c.outcome == "failed",
-        # What was in Vault once may be in use.
+        # What was in Vault once may be in use; so may what was abandoned on its way there.
         tables.rotation.c.vault_version.is_(None),
+        tables.rotation.c.step != Step.PUSH.value,
         tables.rotation.c.new_id.is_not(None),
     ),
 )

@@ -122,8 +122,9 @@ class Encrypted:
         """See `Stream`."""
         try:
             return self._do(lambda: self._tls.read(PIECE))
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, HungUp):
             # Closed without a word, as many do. HTTP's own framing says whether all is there.
+            # To read may be to write: TLS answers what the other side asks of it.
             return b""
         except ssl.SSLError as error:
             raise ExchangeFailed(NoAnswer.TLS, str(error)) from None

@@ -1,6 +1,7 @@
 """Hooks, as the real commands call them."""
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,20 @@ def test_a_shut_gate_is_shown_and_waited_for(desk: Desk) -> None:
     assert len(kept) == 2
     assert resumed.json()[0]["outcome"] == "completed"
     assert len(desk.secret_ids()) == 1
+
+
+def test_a_gate_is_heard_whoever_started_rotator(desk: Desk) -> None:
+    """Who ignores the ends of its children hands that on, and each exit status would be 0."""
+    configure(desk, gate(desk))
+    done = desk.run_anew(
+        "rotate-now",
+        "account-1",
+        "--json",
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+    )
+
+    assert done.json()[0]["outcome"] == "awaiting-deletion"
+    assert len(desk.secret_ids()) == 2
 
 
 def test_a_leaked_secret_is_deleted_with_a_warning(desk: Desk) -> None:

@@ -9,7 +9,7 @@ import pytest
 from rotator.errors import CheckAndSetLost, Refused
 from rotator.model import OnForeign
 from rotator.sim import Fault, SimSecret
-from tests.harness.scene import NAME, Scene
+from tests.harness.scene import NAME, Scene, code
 from tests.harness.tap import Killed
 from tests.harness.witness import Seen
 from tests.integration.test_engine_adopt import HOUR, OTHER, by_hand
@@ -317,6 +317,26 @@ def test_a_rotation_that_is_undone_lets_go_as_well(tmp_path: Path) -> None:
         scene.resume()
 
         assert {secret.id for secret in scene.secrets()} == {old.id, new.id}
+
+
+def test_what_may_be_adopted_yet_is_not_removed_again(tmp_path: Path) -> None:
+    """A rotation that is undone later keeps it, and says why, until Vault's value is adopted."""
+    with Scene(tmp_path, rotated_before=True) as scene:
+        scene.calls.plan("before", "issuer.list_secrets", 2, scene.calls.kill)
+        scene.run_until_killed()
+        scene.calls.plan("before", "store.write_current", 1, scene.calls.kill)
+        with pytest.raises(Killed):
+            scene.adopt(scene.drawn[-1], secret_id=scene.secrets()[-1].id)
+        scene.clock.advance(minutes=10)
+        scene.restart()
+        scene.drop_pending()
+        kept = scene.attempt()
+        secrets = len(scene.secrets())
+        scene.adopt(None)
+        undone = scene.attempt()
+
+        assert (code(kept), secrets) == ("unsafe-delete", 2)
+        assert (code(undone), len(scene.secrets())) == ("pending-lost", 1)
 
 
 def test_what_is_certainly_not_adopted_is_deleted_as_before(tmp_path: Path) -> None:

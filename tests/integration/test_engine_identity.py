@@ -20,7 +20,7 @@ from rotator.ledger import tables
 from rotator.ledger.book import Book
 from rotator.ledger.database import open_database
 from rotator.ledger.queries import Queries
-from rotator.model import Account, Identity, Outcome, Report, Request
+from rotator.model import Account, Identity, Outcome, Report, Request, Rotation
 from rotator.ports import Claimant, Ledger
 from tests.harness.ledgers import another_ledger
 from tests.harness.samples import NOW
@@ -284,15 +284,7 @@ def test_what_was_abandoned_is_taken_up_again(tmp_path: Path, call: str) -> None
     with Scene(tmp_path) as scene:
         scene.calls.plan("after", call, 1, scene.calls.kill)
         scene.run_until_killed()
-        lease, opened = scene.book.claim(NAME, scene.clock.now()), scene.rotation()
-        assert opened
-        ended, draft = record.abandoned(opened, scene.clock.now())
-        forgotten = record.forgotten("ann")
-        scene.book.commit(
-            lease, rotation=ended, entries=[draft, forgotten], sighting=None, now=ended.opened_at
-        )
-        scene.book.register(lease, None)
-        scene.book.release(lease)
+        opened = abandon(scene)
         idle, report = scene.resume(), scene.attempt()
 
         assert idle.outcome is Outcome.IDLE
@@ -300,6 +292,62 @@ def test_what_was_abandoned_is_taken_up_again(tmp_path: Path, call: str) -> None
         assert report.rotation_id == opened.id
         assert len(scene.drawn) == 1
         assert len(scene.secrets()) == 1
+
+
+def test_what_was_abandoned_is_open_again_whenever_it_is_killed(tmp_path: Path) -> None:
+    """Its value was sent by then: another rotation would write over the only copy."""
+    with Scene(tmp_path) as scene:
+        scene.calls.plan("after", "store.write_pending", 1, scene.calls.kill)
+        scene.run_until_killed()
+        opened = abandon(scene)
+        scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
+        scene.run_until_killed()
+        report = scene.attempt()
+
+        assert report.outcome is Outcome.COMPLETED
+        assert report.rotation_id == opened.id
+        assert len(scene.drawn) == 1
+
+
+def test_what_was_abandoned_knows_its_secret_again(tmp_path: Path) -> None:
+    """Until then it was an orphan, to be removed for the next rotation."""
+    with Scene(tmp_path, rotated_before=True) as scene:
+        scene.calls.plan("before", "issuer.list_secrets", 2, scene.calls.kill)
+        scene.run_until_killed()
+        opened = abandon(scene)
+        made = scene.secrets()[-1].id
+        report = scene.attempt()
+
+        assert opened.new_id == report.new_secret_id == made
+        assert report.outcome is Outcome.COMPLETED
+
+
+def test_what_was_abandoned_while_it_was_pushed_is_not_taken_for_an_orphan(tmp_path: Path) -> None:
+    """Its value may have come to where the account was before: it is left alone, for what it is."""
+    with Scene(tmp_path, rotated_before=True) as scene:
+        scene.calls.plan("before", "store.write_current", 1, scene.calls.kill)
+        scene.run_until_killed()
+        abandon(scene)
+        moved = replace(scene.accounts[NAME], pending_path="elsewhere/account-1")
+        scene.accounts[NAME] = moved
+        report = scene.attempt()
+
+        assert code(report) == "foreign-secret"
+        assert len(scene.secrets()) == 2
+
+
+def abandon(scene: Scene) -> Rotation:
+    """End the open rotation as it stands, as `rotator forget --abandon` does; return it."""
+    lease, opened = scene.book.claim(NAME, scene.clock.now()), scene.rotation()
+    assert opened
+    ended, draft = record.abandoned(opened, scene.clock.now())
+    forgotten = record.forgotten("ann")
+    scene.book.commit(
+        lease, rotation=ended, entries=[draft, forgotten], sighting=None, now=ended.opened_at
+    )
+    scene.book.register(lease, None)
+    scene.book.release(lease)
+    return opened
 
 
 def identity(number: int = 1, **changes: str) -> Identity:
