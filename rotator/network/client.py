@@ -171,6 +171,10 @@ class Client:
         except (h11.ProtocolError, ValueError):
             # Their texts quote what was sent or received.
             failed = exchange.lost("no usable answer")
+        finally:
+            # Kept with the connection, it would hold on to whoever asked, and so to this client,
+            # which then would never be collected and its connection never closed.
+            del self._current.exchange
         raise failed
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """One request and its answer: what is sent, when it is sent, and over which connection."""
 
+import gc
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -320,6 +321,29 @@ def test_an_address_that_leads_nowhere_is_refused(url: str) -> None:
     """At once."""
     with pytest.raises(ValueError):  # noqa: PT011  # whatever it says
         Way(url)
+
+
+def test_a_client_that_is_dropped_closes_what_it_kept(server: Canned) -> None:
+    """Though whoever asked holds it, and was asked how much time is left."""
+
+    class Asker:
+        def __init__(self) -> None:
+            self.client = Client(Way(server.url), keep_alive=True)
+            self.client.send(REQUEST, left=self.left, limit=1000)
+
+        def left(self) -> float:
+            return 60
+
+    server.keep_alive = True
+    server.replies = [reply(200, b"{}", Connection="keep-alive")]
+    asker = Asker()
+    kept = asker.client._kept
+    was_kept = kept.connection is not None
+    del asker
+    gc.collect()
+
+    assert was_kept
+    assert kept.connection is None
 
 
 # -- Packed bodies. ------------------------------------------------------------------------
