@@ -65,7 +65,7 @@ def a_day(scene: Scene) -> None:
         scene.clock.advance(hours=24 / LOOKS)
         scene.engine.refresh(account)
         scene.book.due(scene.clock.now())
-    report = scene.engine.attempt(account, Request(reason="due", grace=timedelta()))
+    report = scene.engine.attempt(account, Request(reason="asked", grace=timedelta()))
     assert report.outcome is Outcome.COMPLETED
     calls, seen = scene.calls, scene.witness.requests
     for kept in (scene.told, calls.names, calls.errors, seen, scene.clock.sleeps, scene.ear.lines):

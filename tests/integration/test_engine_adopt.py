@@ -113,6 +113,20 @@ def test_a_vault_that_was_restored_is_named_until_something_is_adopted(tmp_path:
         assert done.outcome is Outcome.COMPLETED
 
 
+def test_what_a_restored_vault_has_with_its_note_is_written_all_the_same(tmp_path: Path) -> None:
+    """A standby that lags would show it, too: only a write tells that this is what stands there."""
+    with Scene(tmp_path, rotated_before=True) as scene:
+        (only,) = scene.secrets()
+        scene.patch(api_secret="NotTheSecret1")
+        scene.adopt(only.value)
+        restore_vault(scene)
+        restore_vault(scene)
+        adopted, again = scene.adopt(None), scene.adopt(None)
+
+        assert (adopted.is_written, again.is_written) == (True, False)
+        assert scene.attempt().outcome is Outcome.COMPLETED
+
+
 def test_an_adoption_that_stood_still_for_too_long_writes_nothing(tmp_path: Path) -> None:
     """Another process may have deleted the secret since."""
     with Scene(tmp_path, rotated_before=True) as scene:
