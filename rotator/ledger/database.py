@@ -261,6 +261,9 @@ def _sqlite(url: URL) -> Engine:
         cursor.execute("PRAGMA journal_mode = WAL")
         # FULL: a commit is on the disk when it returns, power loss included.
         cursor.execute("PRAGMA synchronous = FULL")
+        # Kibibytes of the file that are kept in memory. A daemon has a connection for each of its
+        # workers and of the page's readers, and SQLite would keep 2 MB for each.
+        cursor.execute("PRAGMA cache_size = -256")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 
