@@ -465,7 +465,7 @@ class MemoryLedger(Ledger):
             world.written = draft.written or world.written
             self._keep_adopted(draft, rotation)
         if found := contradiction(world.replay, rotation, entries, world.adopted_id):
-            raise Violation("I10", found)
+            raise Violation("I12", found)
         self._prolong()
 
     def _keep_adopted(self, draft: Draft, rotation: Rotation | None) -> None:
