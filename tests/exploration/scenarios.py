@@ -407,7 +407,6 @@ LARGER = (
     TROUBLED,
     BESIEGED,
     FORGETFUL,
-    RESTORED_TROUBLED,
 )
 GATED = Scenario(
     name="a gate that opens late",
@@ -533,7 +532,6 @@ ALL = (
     REMEMBERED,
     REMEMBERED_STRANGER,
     ENDING,
-    ENDING_TROUBLED,
     PATIENT,
     ADOPTED,
     ADOPTED_LATE,

@@ -66,7 +66,7 @@ def unlogged() -> Iterator[None]:
     structlog.configure(processors=before)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize(
     "scenario",
     [
