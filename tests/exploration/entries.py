@@ -30,12 +30,32 @@ def _recorded(rotation: Rotation) -> RecordedRotation:
     )
 
 
-def read(replay: Replay, drafts: Sequence[Draft], now: datetime) -> Replay:
-    """Give what the entries say with these at their end."""
+#: What was recorded together, and when.
+Commit = tuple[tuple[Draft, ...], datetime]
+
+
+def read(replay: Replay, commits: Sequence[Commit]) -> Replay:
+    """Return what the entries say with these at their end."""
     replay = replay.copy()
-    for draft in drafts:
-        replay.read(chain.linked(draft, account="account", at=now, seq=1, prev_hash=chain.GENESIS))
+    for drafts, at in commits:
+        for draft in drafts:
+            replay.read(_entry(draft, at))
     return replay
+
+
+def _entry(draft: Draft, at: datetime) -> chain.Entry:
+    """Return the entry of a draft; a replay does not ask for its place in the chain."""
+    return chain.Entry(
+        account="account",
+        seq=1,
+        rotation_id=draft.rotation_id,
+        at=chain.canonical_time(at),
+        event=draft.event,
+        step=draft.step,
+        detail=chain.canonical_json(draft.detail),
+        prev_hash=chain.GENESIS,
+        hash="",
+    )
 
 
 def contradiction(

@@ -8,12 +8,13 @@ stands, it may be killed, so each world on its way is one in which a fresh proce
 """
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from rotator.model import Account, Outcome, Report
 from tests.exploration import invariants, neighbours, outsiders
-from tests.exploration.fingerprint import OLD, fingerprint
-from tests.exploration.process import CALM, Asked, Bounds, Ended, Process
+from tests.exploration.fingerprint import OLD, Names, fingerprint
+from tests.exploration.process import CALM, Asked, Bounds, Ended, Line, Process, told
 from tests.exploration.script import Script
 from tests.exploration.world import World
 
@@ -50,18 +51,45 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
 
 
+class Followed:
+    """States from which every way on was taken, or will be.
+
+    What the ledger may go back to changes nothing until it does: two states that differ in that
+    alone go the same ways. So it is no part of a state. Beside each state stands what the ledger
+    may go back to from there, and one that is met again is followed only for what that adds; the
+    rest was followed before. Following every set of it apart would take a state for each order
+    in which rotations were begun and failed, of which there is no end.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._past: dict[int, set[int]] = {}
+
+    def take_in(self, mark: int, world: World, names: Names) -> bool:
+        """Whether a state is to be followed; leave `world` only what it has to go back to for it.
+
+        `mark` is what equal states share, and `names` are those of its text.
+        """
+        is_new = mark not in self._past
+        known = self._past.setdefault(mark, set())
+        found = {hash(names.copy().told(world.text_of(was))): was for was in world.past}
+        world.past = tuple(was for key, was in found.items() if key not in known)
+        known.update(found)
+        return is_new or bool(world.past)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Node:
     """A world in which a process starts, and how it came about."""
 
     world: World
-    log: tuple[str, ...] = ()
+    log: tuple[Line, ...] = ()
     parent: "Node | None" = None
 
-    def trace(self) -> list[str]:
-        """Tell the whole story."""
-        before = self.parent.trace() if self.parent else []
-        return [*before, *self.log]
+    def trace(self, log: Sequence[Line] = ()) -> str:
+        """Return the whole story, with `log` at its end."""
+        lines = told((*self.log, *log))
+        return "\n".join([*([self.parent.trace()] if self.parent else ()), *lines])
 
 
 class Search:
@@ -71,15 +99,16 @@ class Search:
         """Explore `scenario`."""
         self.scenario = scenario
         self.tally = Tally()
-        self._points: set[int] = set()
-        self._worlds: set[int] = set()
+        self._points = Followed()
+        self._worlds = Followed()
+        #: Worlds that a process came through.
+        self._scenes = Followed()
         self._ending: set[int] = set()
         self._queue: deque[Node] = deque()
         self._node = Node(world=scenario.worlds[0])
-        #: What this node's runs came through already.
-        self._scenes: set[int] = set()
+        #: The world that a process was seen in last, and what it is called.
         self._state: tuple[object, ...] = ()
-        self._text = ""
+        self._mark, self._names = 0, Names(0)
 
     def explore(self) -> Tally:
         """Go through all of it.
@@ -92,7 +121,6 @@ class Search:
         while self._queue:
             self._node = self._queue.popleft()
             self._ends_well(self._node.world)
-            self._scenes = set()
             for asked in self.scenario.asked:
                 self._start(asked)
         return self.tally
@@ -102,18 +130,17 @@ class Search:
         world = process.world
         state = tuple(vars(world).values())
         if state != self._state:
-            self._state, self._text = state, world.text()
-            scene = hash((self._text, world.now))
-            if scene not in self._scenes:
-                self._scenes.add(scene)
-                self._offer(world, tuple(process.log))
+            self._state, self._names = state, Names(world.now)
+            self._mark = hash(self._names.told(world.text()))
+            left = world.copy()
+            if self._scenes.take_in(self._mark, left, self._names):
+                self._offer(left, tuple(process.log))
         if options == 1 and not where.startswith("commit"):
             return
-        point = fingerprint(f"{self._text}\n{where}\n{process.text()}", world.now)
-        if point in self._points:
+        stand = hash(self._names.copy().told(f"{where}\n{process.text()}"))
+        if not self._points.take_in(hash((self._mark, stand)), world, self._names):
             process.is_over = True
             raise Ended
-        self._points.add(point)
         self.tally.points += 1
         self.tally.transitions += options
 
@@ -136,7 +163,7 @@ class Search:
         try:
             report = process.run(asked)
         except Exception as error:
-            error.add_note("\n".join([*self._node.trace(), *process.log]))
+            error.add_note(self._node.trace(process.log))
             raise
         if report:
             self.tally.outcomes[_name(report)] += 1
@@ -151,7 +178,7 @@ class Search:
             watcher=None if bounds is CALM else self,
         )
 
-    def _offer(self, world: World, log: tuple[str, ...]) -> None:
+    def _offer(self, world: World, log: tuple[Line, ...]) -> None:
         """Take in a world that a process left behind, soon after and long after."""
         for seconds in (0.0, LATER):
             left = world.copy()
@@ -159,23 +186,22 @@ class Search:
             left.pass_time(seconds)
             note = (*log, f"-- killed or ended; {seconds:.0f} s later:")
             self._take_in(Node(world=left, log=note, parent=self._node))
-            if left.losses:
-                left = left.copy()
-                left.losses -= 1
-                outsiders.lose_ledger(left)
-                self._take_in(Node(world=left, log=(*note, "ledger lost"), parent=self._node))
-            for key, was in left.past if left.relapses else ():
-                gone_back = left.copy()
-                outsiders.set_back_ledger(gone_back, was)
-                told = f"ledger is back at {key}"
-                self._take_in(Node(world=gone_back, log=(*note, told), parent=self._node))
 
     def _take_in(self, node: Node) -> None:
-        mark = fingerprint(node.world.text(), node.world.now)
-        if mark in self._worlds:
+        world, names = node.world, Names(node.world.now)
+        if not self._worlds.take_in(hash(names.told(world.text())), world, names):
             return
-        self._worlds.add(mark)
         self.tally.worlds += 1
+        if world.losses:
+            lost = world.copy()
+            lost.losses -= 1
+            outsiders.lose_ledger(lost)
+            self._take_in(replace(node, world=lost, log=(*node.log, "ledger lost")))
+        for was in world.past if world.relapses else ():
+            gone_back = world.copy()
+            outsiders.set_back_ledger(gone_back, was)
+            note = f"ledger is back at {was[0]}, after {len(was[1])} rotations"
+            self._take_in(replace(node, world=gone_back, log=(*node.log, note)))
         if node.world.completed < self.scenario.rotations:
             self._queue.append(node)
         else:
@@ -187,7 +213,7 @@ class Search:
         """See that processes that nothing happens to any more bring it to an end."""
         world = world.copy()
         passed: list[int] = []
-        log: list[str] = []
+        log: list[Line] = []
         asked = self.scenario.asked[0]
         for _ in range(PASSES):
             mark = fingerprint(world.text(), world.now)
@@ -214,32 +240,32 @@ class Search:
             self._is_complete(world, log)
         self._ending.update(passed)
 
-    def _release(self, world: World, log: list[str]) -> None:
+    def _release(self, world: World, log: list[Line]) -> None:
         """Let the operator release the account, after seeing that the hold was in the way."""
         rotation, hold = world.rotation, world.hold
         if hold is None or (not hold.freeze and rotation and world.pushed == rotation.id):
             self._fail("L2", f"refused, and the hold is {hold}", log)
         world.hold = None
 
-    def _let_finish(self, world: World, log: list[str]) -> None:
+    def _let_finish(self, world: World, log: list[Line]) -> None:
         """Let another host end its rotation, after seeing that it was in the way."""
         if not neighbours.is_theirs(world.staged):
             self._fail("L2", f"refused as another's, and pending is {world.staged}", log)
         neighbours.clear(world)
 
-    def _taking_over(self, world: World, asked: Asked, log: list[str]) -> Asked:
+    def _taking_over(self, world: World, asked: Asked, log: list[Line]) -> Asked:
         """Let an operator say that what is pending may be taken over, after seeing that it may."""
         if not world.is_strange or asked.request.takes_over:
             self._fail("L2", f"refused as unknown, and pending is {world.staged}", log)
         return replace(asked, request=replace(asked.request, takes_over=True))
 
-    def _calm_pass(self, world: World, asked: Asked, log: list[str]) -> Report:
+    def _calm_pass(self, world: World, asked: Asked, log: list[Line]) -> Report:
         process = self._process(world, Script(), CALM)
         process.log = log
         try:
             report = process.run(asked)
         except Exception as error:
-            error.add_note("\n".join([*self._node.trace(), *log]))
+            error.add_note(self._node.trace(log))
             raise
         if report is None:
             raise AssertionError
@@ -247,7 +273,7 @@ class Search:
         log.append(f"-- ended: {_name(report)}")
         return report
 
-    def _is_complete(self, world: World, log: list[str]) -> None:
+    def _is_complete(self, world: World, log: list[Line]) -> None:
         """See that a completed rotation left one secret, the one in Vault, and nothing else."""
         if self._may_refuse(world) or world.rotation:
             return
@@ -273,9 +299,9 @@ class Search:
         """A late request may put the pending entry back."""
         return world.lates < self.scenario.worlds[0].lates
 
-    def _fail(self, invariant: str, found: str, log: list[str]) -> None:
+    def _fail(self, invariant: str, found: str, log: list[Line]) -> None:
         error = invariants.Violation(invariant, found)
-        error.add_note("\n".join([*self._node.trace(), *log]))
+        error.add_note(self._node.trace(log))
         raise error
 
 

@@ -47,16 +47,22 @@ IGNORED = frozenset(
 #: What is the same in every process, or is no more than its kind.
 FIXED = (Means, Effects, Observer, Account, FunctionType, MethodType, type, BaseException)
 
-_TOKEN = re.compile(r"@(\d+)/(\d+)|([svrl])#\d+")
+#: A point on the clock with the age that counts at most, or a name.
+_TOKEN = re.compile(r"(@\d+/\d+|[svrl]#\d+)")
 
-#: Frozen things described lately, by identity, with their texts.
+#: Things that never change, by identity, with their texts.
 _TOLD: dict[int, tuple[object, str]] = {}
-_MOST_TOLD = 10_000
+_MOST_TOLD = 20_000
 
 
 def describe(thing: object) -> str:
-    """Give a text of `thing`, the same for equal things."""
+    """Return a text of `thing`, the same for equal things."""
     return _way(type(thing))(thing)  # type: ignore[arg-type]  # a class is hashable
+
+
+def described(thing: object) -> str:
+    """Return `describe(thing)` of something that never changes, nor does what it holds."""
+    return _told(thing, describe)
 
 
 def stack() -> str:
@@ -65,31 +71,72 @@ def stack() -> str:
     What is described already is only referred to.
     """
     seen: dict[str, int] = {}
+    known: dict[int, int] = {}
     parts = []
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        if code.co_filename.startswith(HOME):
+        if _is_engine(code.co_filename):
             parts.append(f"{code.co_name}:{frame.f_lasti}")
             for name, thing in frame.f_locals.items():
+                is_plain = name not in ENOUGH and name not in OLDEST
+                if is_plain and (index := known.get(id(thing))) is not None:
+                    parts.append(f"{name}={index}")
+                    continue
                 text = _item(name, thing)
                 index = seen.setdefault(text, len(seen))
                 parts.append(f"{name}={text if index == len(seen) - 1 else index}")
+                if is_plain:
+                    known[id(thing)] = index
         frame = frame.f_back
     return "\n".join(parts)
 
 
+@cache
+def _is_engine(path: str) -> bool:
+    return path.startswith(HOME)
+
+
+class Names(dict[str, str]):
+    """What the tokens of texts stand for at a time: ages, and names in the order of their coming.
+
+    Made anew for each text, or copied where a text continues another one.
+    """
+
+    def __init__(self, now: float) -> None:
+        """Begin with none."""
+        super().__init__()
+        self._now = int(now)
+        self._count = 0
+
+    def __missing__(self, token: str) -> str:
+        """Take in what was not met before."""
+        if token[0] == "@":
+            at, oldest = token[1:].split("/")
+            told = f"@{min(self._now - int(at), int(oldest))}"
+        else:
+            told = f"{token[0]}{self._count}"
+            self._count += 1
+        self[token] = told
+        return told
+
+    def copy(self) -> "Names":
+        """Return names that go on apart from these."""
+        twin = Names(self._now)
+        twin.update(self)
+        twin._count = self._count
+        return twin
+
+    def told(self, text: str) -> str:
+        """Return `text` as equal states have it."""
+        parts = _TOKEN.split(text)
+        parts[1::2] = [self[token] for token in parts[1::2]]
+        return "".join(parts)
+
+
 def fingerprint(text: str, now: float) -> int:
     """Shorten `text`, told at the time `now`, to a number that equal states share."""
-    names: dict[str, str] = {}
-
-    def renamed(match: re.Match[str]) -> str:
-        at, oldest, kind = match.groups()
-        if at is not None:
-            return f"@{min(int(now) - int(at), int(oldest))}"
-        return names.setdefault(match[0], f"{kind}{len(names)}")
-
-    return hash(_TOKEN.sub(renamed, text))
+    return hash(Names(now).told(text))
 
 
 def _item(name: str, thing: object) -> str:
@@ -108,7 +155,7 @@ def _way(kind: type) -> Callable[[object], str]:  # one line for each kind
     if issubclass(kind, float):
         return _number
     if issubclass(kind, datetime):
-        return lambda thing: _moment(thing.timestamp())  # type: ignore[attr-defined]
+        return _date
     if issubclass(kind, str | int | timedelta | NoneType):
         return str
     if issubclass(kind, SecretValue):
@@ -123,6 +170,11 @@ def _way(kind: type) -> Callable[[object], str]:  # one line for each kind
         return lambda thing: type(thing).__name__
     is_frozen = kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
     return _frozen_record if is_frozen else _record
+
+
+@cache
+def _date(at: datetime) -> str:
+    return _moment(at.timestamp())
 
 
 def _moment(at: float) -> str:
@@ -149,21 +201,31 @@ def _mapping(thing: object) -> str:
 
 
 def _record(thing: object) -> str:
-    parts = [_item(name, getattr(thing, name)) for name in _names(type(thing))]  # type: ignore[arg-type]
-    return f"{type(thing).__name__}({','.join(parts)})"
+    kind = type(thing)
+    parts = []
+    for name, is_plain in _names(kind):  # type: ignore[arg-type]
+        item = getattr(thing, name)
+        parts.append(_way(type(item))(item) if is_plain else _item(name, item))  # type: ignore[arg-type]
+    return f"{kind.__name__}({','.join(parts)})"
 
 
 def _frozen_record(thing: object) -> str:
+    return _told(thing, _record)
+
+
+def _told(thing: object, way: Callable[[object], str]) -> str:
     told = _TOLD.get(id(thing))
     if told and told[0] is thing:
         return told[1]
     if len(_TOLD) > _MOST_TOLD:
         _TOLD.clear()
-    text = _record(thing)
+    text = way(thing)
     _TOLD[id(thing)] = (thing, text)
     return text
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind) if field.name not in IGNORED)
+def _names(kind: type) -> tuple[tuple[str, bool], ...]:
+    """Return the fields of a record that count, and of each whether it is described as it is."""
+    names = [each.name for each in fields(kind) if each.name not in IGNORED]
+    return tuple((name, name not in ENOUGH and name not in OLDEST) for name in names)

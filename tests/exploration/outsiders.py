@@ -5,9 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from rotator.model import Rotation
-from tests.exploration import entries, invariants
-from tests.exploration.world import SLOTS, Issued, Kept, Staged, World
+from tests.exploration import invariants
+from tests.exploration.world import SLOTS, Issued, Kept, Rows, Staged, World
 
 
 class Unaware(Protocol):
@@ -31,16 +30,16 @@ def lose_ledger(world: World) -> None:
     known = world.consumed.value if world.consumed else ""
     world.harmed |= {secret.value for secret in world.live if secret.value != known}
     world.rotation, world.closed, world.adopted_id, world.deletions = None, (), None, ()
-    world.replay = entries.of_rows(())
+    world.start_over()
     world.ledger_id = world.name("l")
 
 
-def set_back_ledger(world: World, was: tuple[Rotation | None, tuple[Rotation, ...]]) -> None:
+def set_back_ledger(world: World, was: Rows) -> None:
     """Have the ledger be what it was: what only it knew of live secrets is not known any more."""
     world.relapses -= 1
     world.rotation, world.closed = was
     world.adopted_id, world.deletions = None, ()
-    world.replay = entries.of_rows(world.rows)
+    world.start_over()
     world.past = ()
     world.harmed |= invariants.unaccounted_for(world)
 

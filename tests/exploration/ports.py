@@ -458,14 +458,16 @@ class MemoryLedger(Ledger):
             world.completed += rotation.outcome == "completed"
         elif rotation:
             world.rotation = rotation
-        world.replay = read(world.replay, entries, when(world.now))
+        world.unread = (*world.unread, (tuple(entries), when(world.now)))
         world.deletions = deletions.after(world.deletions, entries, rotation)
         for draft in entries:
             world.intent = _intent(lease, draft)
             world.written = draft.written or world.written
             self._keep_adopted(draft, rotation)
-        if found := contradiction(world.replay, rotation, entries, world.adopted_id):
-            raise Violation("I12", found)
+        if self._process.is_new:
+            world.replay, world.unread = read(world.replay, world.unread), ()
+            if found := contradiction(world.replay, rotation, entries, world.adopted_id):
+                raise Violation("I12", found)
         self._prolong()
 
     def _keep_adopted(self, draft: Draft, rotation: Rotation | None) -> None:

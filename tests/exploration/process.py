@@ -44,6 +44,9 @@ from tests.exploration.world import (
 #: Gives the ways in which a call may be answered now, the likeliest first.
 Ways = Callable[[], Sequence[str]]
 
+#: What a log is made of: a remark, or who was at which call, about what, and how it went.
+Line = str | tuple[str, str, object, str]
+
 #: How long a pause takes: two outlast the patience, one does not outlast the rules' freshness.
 TICK = 40.0
 #: How long a process may stand still without noticing; this does.
@@ -99,6 +102,15 @@ class Bounds:
 CALM = Bounds(faults=0)
 
 
+def told(log: Sequence[Line]) -> list[str]:
+    """Return a log in words."""
+    return [line if isinstance(line, str) else _words(*line) for line in log]
+
+
+def _words(name: str, call: str, detail: object, picked: str) -> str:
+    return f"{name}: {call} {describe(detail)}: {picked}"
+
+
 class Ended(BaseException):
     """The run is over; like a kill, it goes past every handler of the engine."""
 
@@ -121,7 +133,7 @@ class Process:
     watcher: Watcher | None = None
     #: The process that stands still while this one works.
     elder: "Process | None" = None
-    log: list[str] = field(default_factory=list)
+    log: list[Line] = field(default_factory=list)
 
     asked: Asked = field(default_factory=Asked)
     faults_left: int = 0
@@ -136,6 +148,11 @@ class Process:
     opened: frozenset[str] = frozenset()
     is_over: bool = False
     calls: int = 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it is beyond what another run went through, and judged, to the same point."""
+        return self.script.is_fresh
 
     @property
     def name(self) -> str:
@@ -173,7 +190,7 @@ class Process:
 
     # -- What the ports ask. ---------------------------------------------------------------
 
-    def at(self, call: str, ways: Ways, *faults: str, detail: str = "") -> str:
+    def at(self, call: str, ways: Ways, *faults: str, detail: object = "") -> str:
         """Be at a call that may go these `ways` or fail like this, and settle how it does."""
         while True:
             events = self._events(call)
@@ -182,12 +199,12 @@ class Process:
             if call in _PASSED_BY and len(options) == 1 and not self.elder:
                 # Nothing can happen here that could not have happened at the commit before.
                 return options[0]
-            picked = self._pick(f"{call} {detail}", options)
+            picked = self._pick(call, options, detail)
             if picked not in events:
                 self.faults_left -= picked in faults
                 return picked
             events[picked]()
-            invariants.always(self.world)
+            self._is_well()
 
     def send(
         self,
@@ -202,11 +219,12 @@ class Process:
 
         While it waits for its turn anything may happen, but from the last look on nothing does.
         """
-        self.at("wait", lambda: ["goes on"], detail=describe(effect))
+        self.at("wait", lambda: ["goes on"], detail=effect)
         before_send()
         faults = ("refused", "lost", "done, unheard", "late")
-        answer = self.at("send", ways, *faults, detail=describe(effect))
-        invariants.before_effect(self.world, effect, self._sender())
+        answer = self.at("send", ways, *faults, detail=effect)
+        if self.is_new:
+            invariants.before_effect(self.world, effect, self._sender())
         self.world.intent = None
         if answer == "refused":
             raise refused
@@ -240,7 +258,7 @@ class Process:
 
     def changed(self) -> None:
         """See that all is well after the ledger has changed; the lease may end right here."""
-        invariants.always(self.world)
+        self._is_well()
         ways = ["goes on", "stands still and is replaced"] if self.takeovers_left else ["goes on"]
         if self._pick("after commit", ways) != "goes on":
             self._be_replaced()
@@ -304,7 +322,7 @@ class Process:
         if isinstance(effect, WritePending) and answer == "done, but unfit":
             world.rejections -= 1
             world.unfit |= {effect.staged.value}
-        invariants.always(world)
+        self._is_well()
 
     def _rest(self, before: World, effect: WriteCurrent) -> None:
         """Let what consumers have read be in use until the grace is over, which has yet to begin.
@@ -338,16 +356,21 @@ class Process:
 
     # -- How it is driven. -----------------------------------------------------------------
 
-    def _pick(self, where: str, options: list[str]) -> str:
+    def _is_well(self) -> None:
+        """See that all is well with the world, unless that was seen before."""
+        if self.is_new:
+            invariants.always(self.world)
+
+    def _pick(self, call: str, options: list[str], detail: object = "") -> str:
         self.calls += 1
         if self.calls > ENDLESS:
             raise invariants.Violation("L1", "a process does not come to an end")
         if self.elder:
             options = [*options, "is killed"]
-        if self.watcher and self.script.is_fresh:
-            self.watcher.arrived(self, where, len(options))
+        if self.watcher and self.is_new:
+            self.watcher.arrived(self, f"{call} {describe(detail)}", len(options))
         picked = self.script.pick(options)
-        self.log.append(f"{self.name}: {where}: {picked}")
+        self.log.append((self.name, call, detail, picked))
         if picked == "is killed":
             self.is_over = True
             raise Ended

@@ -48,6 +48,7 @@ BRIEF = (
     scenarios.FOUND_SLUGGISH,
     scenarios.FOUND_FULL,
     scenarios.FOUND_FORGOTTEN,
+    scenarios.ENDING_TROUBLED,
 )
 
 Decide = Callable[..., Action]

@@ -4,6 +4,7 @@ Everything in it is a small value, so that a world is copied in no time. What ro
 is an `Effect`; `apply` is all that Vonage and Vault do with one.
 """
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from rotator.ledger.deletions import Deletions
 from rotator.ledger.replay import Replay
 from rotator.model import NOTHING_WRITTEN, Hold, Note, PendingEntry, Rotation, Written
 from tests.exploration import entries
-from tests.exploration.fingerprint import describe
+from tests.exploration.fingerprint import describe, described
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: When every exploration begins, in seconds since 1970.
@@ -127,6 +128,10 @@ class InFlight:
     unseen: frozenset[str]
 
 
+#: What a ledger has of its rotations: the open one, and the closed ones.
+Rows = tuple[Rotation | None, tuple[Rotation, ...]]
+
+
 @dataclass(kw_only=True)
 class World:
     """All that outlives a process."""
@@ -157,6 +162,8 @@ class World:
     hold: Hold | None = None
     #: What the ledger's entries say, which its rows must not differ from.
     replay: Replay = field(default_factory=Replay)
+    #: What was recorded since, for the replay to take in before it is asked.
+    unread: tuple[entries.Commit, ...] = ()
     #: The lease: its fencing token, its holder, and when it ends.
     token: int = 0
     owner: str | None = None
@@ -184,7 +191,7 @@ class World:
     losses: int = 0
     #: How often the ledger may go back to what it was, and what it was.
     relapses: int = 0
-    past: tuple[tuple[str, tuple[Rotation | None, tuple[Rotation, ...]]], ...] = ()
+    past: tuple[Rows, ...] = ()
     #: Of which entries Vault removes by itself what is written from now on: `current`, `pending`.
     ends: frozenset[str] = frozenset()
     #: How often a read of Vault may be answered by a standby that lags, and what it has.
@@ -222,7 +229,11 @@ class World:
 
     def __post_init__(self) -> None:
         """Have the entries say what the rows do at the beginning."""
-        self.replay = entries.of_rows(self.rows)
+        self.start_over()
+
+    def start_over(self) -> None:
+        """Have the entries say what the rows do, and no more."""
+        self.replay, self.unread = entries.of_rows(self.rows), ()
 
     @property
     def rows(self) -> tuple[Rotation, ...]:
@@ -275,13 +286,7 @@ class World:
     @property
     def expendable(self) -> frozenset[str]:
         """Ids that the ledger has as superseded or as orphans; see `Book.recall`."""
-        rotations = self.rows
-        failed = [each for each in rotations if each.outcome == "failed"]
-        superseded = {
-            each.predecessor_id for each in rotations if each.verified_at and each not in failed
-        }
-        orphans = {each.new_id for each in failed if each.vault_version is None}
-        return frozenset(secret_id for secret_id in superseded | orphans if secret_id)
+        return _expendable(self.rows)
 
     def knows(self, rotation_id: str) -> bool:
         """Whether the ledger ever had that rotation."""
@@ -289,11 +294,7 @@ class World:
 
     def knows_secret(self, secret_id: str) -> bool:
         """Whether the ledger ever had that secret."""
-        rotations = (*self.closed, self.rotation) if self.rotation else self.closed
-        ids = {
-            each for rotation in rotations for each in (rotation.new_id, rotation.predecessor_id)
-        }
-        return secret_id in ids | {self.adopted_id}
+        return secret_id in _secrets_of(self.rows) or secret_id == self.adopted_id
 
     @property
     def is_strange(self) -> bool:
@@ -301,40 +302,62 @@ class World:
         return self.staged is not None and not self.knows(self.staged.entry.rotation_id)
 
     def text(self) -> str:
-        """Describe all of it that can still matter."""
+        """Describe all of it that can still matter.
+
+        What the ledger may go back to is left to `text_of`: nothing else depends on it.
+        """
         stored = {version.value for version in (*self.current, *self.pending) if version}
         values = stored | {secret.value for secret in self.live}
-        ids = {secret.id for secret in self.live}
-        rotation, staged = self.rotation, self.staged
-        listable = ids | {self.lingering.id} if self.lingering else ids
+        listable = self._ids | {self.lingering.id} if self.lingering else self._ids
+        staged = self.staged
         parts = (
-            (self.live, self.current, self.pending, rotation, self.in_flight, self.lingering),
-            (self.expendable & ids, self.held & ids, self.harmed & values, self.unfit & values),
-            (self.kept_by_hand & values, self.adopted_id, self.adopted_over, self.written.version),
-            tuple(sorted(one for one in self.deletions if one[0] in listable)),
-            (staged and self.knows(staged.entry.rotation_id)),
-            (staged and staged.entry.ledger_id == self.ledger_id, self.neighbours),
-            (rotation and self.pushed == rotation.id, self.completed),
-            (rotation and self.told == rotation.id, self.shuts),
-            (self.gates and rotation and rotation.reason == "compromised"),
-            (self.outsiders, self.lates, self.rejections, self.losses, self.holds, self.hold),
-            (
-                self.relapses,
-                self.relapses and tuple(sorted(key for key, _ in self.past)),
-                self.lags,
-                self.jumps,
-                self.astray,
-                (self.jumps or self.astray) and rotation and rotation.verified_at and self.begun,
-            ),
-            (self.lags and self.current_before, self.lags and self.pending_before),
-            (self._is_resting_apart() and self.resting, self.ends),
+            *map(described, (self.live, self.current, self.pending, self.hold)),
+            describe((self.in_flight, self.lingering, self.adopted_id, self.adopted_over)),
+            describe((self.held & self._ids, self.harmed & values, self.unfit & values)),
+            describe((self.kept_by_hand & values, self.written.version, self.ends)),
+            describe(sorted(one for one in self.deletions if one[0] in listable)),
+            f"{staged and staged.entry.ledger_id == self.ledger_id} {self.completed}",
+            f"{self.neighbours} {self.shuts} {self.outsiders} {self.lates} {self.rejections}",
+            f"{self.losses} {self.holds} {self.relapses} {self.lags} {self.jumps} {self.astray}",
+            *map(described, (self.current_before, self.pending_before) if self.lags else ()),
+            self.text_of((self.rotation, self.closed)),
         )
-        return describe(parts)
+        return "\n".join(parts)
 
-    def _is_resting_apart(self) -> bool:
-        """Whether the open rotation does not tell already who rests, and for how long."""
+    def text_of(self, rows: Rows) -> str:
+        """Describe what would matter of a ledger that has these rotations.
+
+        A closed one matters by what it makes expendable, and by the ids that a pass may look up:
+        those of what is pending, and of the notes at Vault. Whatever else it tells is never asked.
+        """
+        opened, closed = rows
+        rotations = (*closed, opened) if opened else closed
+        facts = (
+            (_expendable(rotations) & self._ids, self._looked_up(rotations)),
+            (opened and self.pushed == opened.id, opened and self.told == opened.id),
+            (self.gates and opened and opened.reason == "compromised"),
+            (self.jumps or self.astray) and opened and opened.verified_at and self.begun,
+            self._is_resting_apart(opened) and self.resting,
+        )
+        return f"{describe(opened)}\n{describe(facts)}"
+
+    @property
+    def _ids(self) -> frozenset[str]:
+        return frozenset(secret.id for secret in self.live)
+
+    def _looked_up(self, rotations: Sequence[Rotation]) -> list[bool]:
+        """Tell of each id that a pass may look up whether `rotations` have it."""
+        versions = (*self.pending, *(self.pending_before or ())) if self.lags else self.pending
+        began = [version.entry.rotation_id for version in versions if version]
+        noted = [version.note.secret_id for version in self.current if version and version.note]
+        known = {rotation.id for rotation in rotations}
+        secrets = _secrets_of(rotations)
+        return [*(one in known for one in began), *(one in secrets for one in noted)]
+
+    def _is_resting_apart(self, opened: Rotation | None) -> bool:
+        """Whether an open rotation does not tell already who rests, and for how long."""
         resting_id = self.resting[0] if self.resting else ""
-        is_told = self.rotation and self.rotation.predecessor_id == resting_id
+        is_told = opened and opened.predecessor_id == resting_id
         return self.find(resting_id) is not None and not is_told
 
     # -- What happens. ---------------------------------------------------------------------
@@ -353,15 +376,8 @@ class World:
         return bool(secret and secret.value == value and self.is_news(secret))
 
     def remember(self) -> None:
-        """Keep what the ledger is now, for it to go back to: the last of each kind."""
-        opened = self.rotation
-        facts = opened and (
-            *(opened.step, bool(opened.sent_at), bool(opened.new_id), bool(opened.vault_version)),
-            *(bool(opened.verified_at), bool(opened.abort_code), opened.rejected),
-        )
-        key = f"{len(self.closed)} {facts}"
-        kept = tuple(each for each in self.past if each[0] != key)
-        self.past = (*kept, (key, (opened, self.closed)))
+        """Keep what the ledger is now, for it to go back to."""
+        self.past = (*self.past, (self.rotation, self.closed))
 
     def jump(self, seconds: float) -> None:
         """Let the clock be put forward or back, while no time goes by."""
@@ -400,6 +416,19 @@ class World:
         self.live = tuple(secret for secret in self.live if secret.id != secret_id)
         if secret and self.lingers:
             self.lingering = replace(secret, since=self.now)
+
+
+def _expendable(rotations: Sequence[Rotation]) -> frozenset[str]:
+    failed = [each for each in rotations if each.outcome == "failed"]
+    superseded = {
+        each.predecessor_id for each in rotations if each.verified_at and each not in failed
+    }
+    orphans = {each.new_id for each in failed if each.vault_version is None}
+    return frozenset(secret_id for secret_id in superseded | orphans if secret_id)
+
+
+def _secrets_of(rotations: Sequence[Rotation]) -> set[str | None]:
+    return {each for rotation in rotations for each in (rotation.new_id, rotation.predecessor_id)}
 
 
 def when(seconds: float) -> datetime:
