@@ -43,7 +43,13 @@ IGNORED = frozenset(
     {"means", "account", "head", "ledger_head", "check", "created_at", "rotated_at", "opened_at"}
     | {"closed_at", "reason", "fields", "lease_until", "gate_retry_at"}
     | {"identity", "issuer", "vault_path"}
+    # Of a lease, all that is asked is whether its token is the newest one, which a process tells
+    # of itself. Since when effects have failed is asked where the store is to be waited for, for
+    # which explorations leave no time.
+    | {"token", "failing_since"}
 )
+#: What is asked only until something else is known: here, by the passes of the loop.
+UNTIL = {"remembered": "sight"}
 #: What is the same in every process, or is no more than its kind.
 FIXED = (Means, Effects, Observer, Account, FunctionType, MethodType, type, BaseException)
 
@@ -204,6 +210,8 @@ def _record(thing: object) -> str:
     kind = type(thing)
     parts = []
     for name, is_plain in _names(kind):  # type: ignore[arg-type]
+        if name in UNTIL and getattr(thing, UNTIL[name]) is not None:
+            continue
         item = getattr(thing, name)
         parts.append(_way(type(item))(item) if is_plain else _item(name, item))  # type: ignore[arg-type]
     return f"{kind.__name__}({','.join(parts)})"
