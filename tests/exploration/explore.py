@@ -10,6 +10,7 @@ stands, it may be killed, so each world on its way is one in which a fresh proce
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import ge
 
 from rotator.model import Account, Outcome, Report
 from tests.exploration import invariants, neighbours, outsiders
@@ -54,6 +55,9 @@ class Tally:
 class Followed:
     """States from which every way on was taken, or will be.
 
+    A state from which less may yet happen than from one that is followed and otherwise the same is
+    not followed: all its ways are among those of the other one, of which no less is demanded.
+
     What the ledger may go back to changes nothing until it does: two states that differ in that
     alone go the same ways. So it is no part of a state. Beside each state stands what the ledger
     may go back to from there, and one that is met again is followed only for what that adds; the
@@ -63,19 +67,24 @@ class Followed:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._past: dict[int, set[int]] = {}
+        #: By state: how much could yet happen, and what the ledger could go back to.
+        self._found: dict[int, list[tuple[tuple[int, ...], frozenset[int]]]] = {}
 
-    def take_in(self, mark: int, world: World, names: Names) -> bool:
+    def take_in(self, mark: int, left: tuple[int, ...], world: World, names: Names) -> bool:
         """Whether a state is to be followed; leave `world` only what it has to go back to for it.
 
-        `mark` is what equal states share, and `names` are those of its text.
+        `mark` is what equal states share, `left` is how much may yet happen, and `names` are those
+        of its text.
         """
-        is_new = mark not in self._past
-        known = self._past.setdefault(mark, set())
-        found = {hash(names.copy().told(world.text_of(was))): was for was in world.past}
-        world.past = tuple(was for key, was in found.items() if key not in known)
-        known.update(found)
-        return is_new or bool(world.past)
+        found = self._found.setdefault(mark, [])
+        richer = [past for more, past in found if all(map(ge, more, left))]
+        known = frozenset().union(*richer)
+        past = {hash(names.copy().told(world.text_of(was))): was for was in world.past}
+        world.past = tuple(was for key, was in past.items() if key not in known)
+        is_followed = not richer or bool(world.past)
+        if is_followed:
+            found.append((left, frozenset(past)))
+        return is_followed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +142,13 @@ class Search:
             self._state, self._names = state, Names(world.now)
             self._mark = hash(self._names.told(world.text()))
             left = world.copy()
-            if self._scenes.take_in(self._mark, left, self._names):
+            if self._scenes.take_in(self._mark, left.left, left, self._names):
                 self._offer(left, tuple(process.log))
         if options == 1 and not where.startswith("commit"):
             return
         stand = hash(self._names.copy().told(f"{where}\n{process.text()}"))
-        if not self._points.take_in(hash((self._mark, stand)), world, self._names):
+        point, budget = hash((self._mark, stand)), (*world.left, *process.left)
+        if not self._points.take_in(point, budget, world, self._names):
             process.is_over = True
             raise Ended
         self.tally.points += 1
@@ -189,7 +199,7 @@ class Search:
 
     def _take_in(self, node: Node) -> None:
         world, names = node.world, Names(node.world.now)
-        if not self._worlds.take_in(hash(names.told(world.text())), world, names):
+        if not self._worlds.take_in(hash(names.told(world.text())), world.left, world, names):
             return
         self.tally.worlds += 1
         if world.losses:
@@ -216,7 +226,8 @@ class Search:
         log: list[Line] = []
         asked = self.scenario.asked[0]
         for _ in range(PASSES):
-            mark = fingerprint(world.text(), world.now)
+            # What may yet happen tells what has, and so what is demanded.
+            mark = hash((fingerprint(world.text(), world.now), world.left))
             if mark in self._ending or world.completed >= self.scenario.rotations:
                 break
             passed.append(mark)

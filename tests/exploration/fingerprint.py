@@ -35,6 +35,8 @@ OLDEST = dict.fromkeys(("seen_at", "current_live_at", "pending_live_at"), 61) | 
 )
 #: A bare number beyond this is a point on the clock.
 CLOCK = 1e8
+#: Times that entries hold as texts.
+WRITTEN = frozenset({"verified_at"})
 #: Counts that no rule tells apart from here on.
 ENOUGH = {"draws": MAX_DRAWS, "stalls": 0}
 #: What no rule looks at, or what a described neighbour tells already. A lease either has most of
@@ -149,6 +151,8 @@ def _item(name: str, thing: object) -> str:
     """Describe what stands under `name`."""
     if name in ENOUGH and isinstance(thing, int):
         return str(min(thing, ENOUGH[name]))
+    if name in WRITTEN and isinstance(thing, str):
+        thing = datetime.fromisoformat(thing)
     text = describe(thing)
     return f"{text[: text.index('/')]}/{OLDEST[name]}" if name in OLDEST and "/" in text else text
 

@@ -382,10 +382,15 @@ class Process:
 
     def _brief(self) -> str:
         world = self.world
-        left = (self.faults_left, self.takeovers_left, sorted(self.unseen), sorted(self.opened))
+        seen = (sorted(self.unseen), sorted(self.opened))
         lease = (self.token == world.token, world.intent is not None)
-        elder = self.elder._brief() if self.elder else ""
-        return f"{self.asked}{left}{lease}{elder}"
+        elder = f"{self.elder._brief()}{self.elder.left}" if self.elder else ""
+        return f"{self.asked}{seen}{lease}{elder}"
+
+    @property
+    def left(self) -> tuple[int, ...]:
+        """Count what may yet happen in its life, as `World.left` does for all of them."""
+        return (self.faults_left, self.takeovers_left)
 
     def _sender(self) -> invariants.Sender:
         policy = self.accounts["account"].policy

@@ -304,7 +304,7 @@ class World:
     def text(self) -> str:
         """Describe all of it that can still matter.
 
-        What the ledger may go back to is left to `text_of`: nothing else depends on it.
+        What may yet happen is left to `left`, and what the ledger may go back to, to `text_of`.
         """
         stored = {version.value for version in (*self.current, *self.pending) if version}
         values = stored | {secret.value for secret in self.live}
@@ -316,13 +316,19 @@ class World:
             describe((self.held & self._ids, self.harmed & values, self.unfit & values)),
             describe((self.kept_by_hand & values, self.written.version, self.ends)),
             describe(sorted(one for one in self.deletions if one[0] in listable)),
-            f"{staged and staged.entry.ledger_id == self.ledger_id} {self.completed}",
-            f"{self.neighbours} {self.shuts} {self.outsiders} {self.lates} {self.rejections}",
-            f"{self.losses} {self.holds} {self.relapses} {self.lags} {self.jumps} {self.astray}",
+            f"{staged and staged.entry.ledger_id == self.ledger_id} {self.completed} {self.astray}",
             *map(described, (self.current_before, self.pending_before) if self.lags else ()),
             self.text_of((self.rotation, self.closed)),
         )
         return "\n".join(parts)
+
+    @property
+    def left(self) -> tuple[int, ...]:
+        """Count what may yet happen. Whatever can happen with less of it can with more."""
+        return (
+            *(self.outsiders, self.lates, self.rejections, self.losses, self.relapses, self.lags),
+            *(self.jumps, self.neighbours, self.adoptions, self.holds, self.shuts),
+        )
 
     def text_of(self, rows: Rows) -> str:
         """Describe what would matter of a ledger that has these rotations.
