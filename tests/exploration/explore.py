@@ -158,6 +158,8 @@ class Search:
         """Run a process in every way in which it can go."""
         if asked.adopts and not self._node.world.adoptions:
             return
+        if asked.abandons and not self._node.world.abandons:
+            return
         if asked.request.takes_over and not self._node.world.is_strange:
             return
         scripts: deque[tuple[int, ...]] = deque([()])
@@ -298,12 +300,8 @@ class Search:
 
     def _may_refuse(self, world: World) -> bool:
         begun = self.scenario.worlds[0]
-        is_meddled = (world.outsiders, world.losses, world.relapses, world.adoptions) != (
-            begun.outsiders,
-            begun.losses,
-            begun.relapses,
-            begun.adoptions,
-        )
+        spent = ("outsiders", "losses", "relapses", "adoptions", "abandons")
+        is_meddled = any(getattr(world, each) != getattr(begun, each) for each in spent)
         return is_meddled or self.scenario.may_refuse
 
     def _was_late(self, world: World) -> bool:

@@ -376,7 +376,7 @@ class MemoryLedger(Ledger):
             hold=world.hold,
             head="head",
             ledger_id=world.ledger_id,
-            identity=self._process.accounts["account"].identity,
+            identity=None if world.is_forgotten else self._process.accounts["account"].identity,
         )
 
     def knows_rotation(self, name: str, rotation_id: str) -> bool:
@@ -395,10 +395,12 @@ class MemoryLedger(Ledger):
         del name, identity
         raise AssertionError
 
-    def register(self, lease: Lease, identity: Identity) -> Claimant | None:
-        """Keep what the account is, as it always was."""
-        del lease, identity
-        raise AssertionError
+    def register(self, lease: Lease, identity: Identity | None) -> Claimant | None:
+        """Keep what the account is; nobody else ever is that."""
+        self._call("register")
+        self._guard(lease)
+        self._world.is_forgotten = identity is None
+        return None
 
     def commit(  # noqa: PLR0913  # all but one by name
         self,
@@ -452,6 +454,9 @@ class MemoryLedger(Ledger):
         if rotation and rotation.verified_at and rotation.predecessor_id == resting_id:
             until = world.begun + rotation.grace.total_seconds()
             world.resting = (resting_id or "", until)
+        if rotation:
+            # One that was abandoned may be open once more.
+            world.closed = tuple(each for each in world.closed if each.id != rotation.id)
         if rotation and rotation.closed_at:
             world.closed = (*world.closed, rotation)
             world.rotation = None

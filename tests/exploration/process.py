@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
+from rotator import record
 from rotator.engine import Engine
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, OnForeign, Outcome, PendingEntry, Report, Request, SecretValue
@@ -84,6 +85,7 @@ class Asked:
     wait: bool = False
     #: Instead of a rotation.
     adopts: Adopts | None = None
+    abandons: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +168,8 @@ class Process:
         account = self.accounts["account"]
         if asked.adopts is not None:
             return self._adopt(account, asked.adopts)
+        if asked.abandons:
+            return self._abandon(account)
         try:
             return self._engine().attempt(account, asked.request, wait=asked.wait)
         except Ended:
@@ -182,6 +186,28 @@ class Process:
         secret_id = secret.id if what.names_it else None
         try:
             self._engine().adopt(account, value, secret_id=secret_id)
+        except Ended:
+            return None
+        except RotatorError as error:
+            return failure(account, None, error)
+        return Report.of(account, Outcome.IDLE, None)
+
+    def _abandon(self, account: Account) -> Report | None:
+        """Have an operator forget the account, and end its rotation as it stands."""
+        self.world.abandons -= 1
+        ledger, now = MemoryLedger(self), when(self.world.now)
+        try:
+            lease = ledger.claim(account.name, now)
+            rotation, drafts = ledger.recall(account.name).rotation, [record.forgotten("operator")]
+            if rotation:
+                # That this one is there is the operator's to know, should the push arrive yet.
+                replaced = self.world.find(rotation.predecessor_id or "")
+                self.world.kept_by_hand |= {replaced.value} if replaced else frozenset()
+                rotation, draft = record.abandoned(rotation, now)
+                drafts.insert(0, draft)
+            ledger.commit(lease, rotation=rotation, entries=drafts, sighting=None, now=now)
+            ledger.register(lease, None)
+            ledger.release(lease)
         except Ended:
             return None
         except RotatorError as error:

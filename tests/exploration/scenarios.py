@@ -91,6 +91,7 @@ WAITED = Asked(wait=True)
 TAKEN_OVER = Asked(request=Request(reason="asked", takes_over=True))
 HURRIED = Asked(request=Request(reason="asked", grace=NONE))
 SHORTENED = Asked(request=Request(reason="asked", grace=GRACE / 2))
+ABANDONING = Asked(abandons=True)
 #: What operators may adopt.
 ADOPTIONS = (
     Asked(adopts=Adopts(number=0)),
@@ -378,6 +379,18 @@ ADOPTED_FORGOTTEN = Scenario(
     bounds=Bounds(faults=0),
     may_refuse=True,
 )
+ABANDONED = Scenario(
+    name="an operator who forgets the account and abandons its rotation",
+    worlds=(tidy(abandons=1),),
+    accounts=accounts(grace=GRACE, on_foreign=OnForeign.EVICT_OLDEST),
+    asked=(ASKED, HURRIED, ABANDONING),
+)
+ABANDONED_LATE = Scenario(
+    name="an operator who abandons a rotation, and requests that arrive late",
+    worlds=(tidy(abandons=1, lates=1),),
+    accounts=accounts(on_foreign=OnForeign.EVICT_OLDEST),
+    asked=(ASKED, ABANDONING),
+)
 ENDING = Scenario(
     name="an entry of which Vault removes each version by itself",
     worlds=(
@@ -541,5 +554,7 @@ ALL = (
     ADOPTED_REPLACED,
     ADOPTED_AGAIN,
     ADOPTED_FORGOTTEN,
+    ABANDONED,
+    ABANDONED_LATE,
     *LARGER,
 )

@@ -20,7 +20,16 @@ from rotator.errors import (
 )
 from rotator.ledger.deletions import Deletions
 from rotator.ledger.replay import Replay
-from rotator.model import NOTHING_WRITTEN, Hold, Note, PendingEntry, Rotation, Written
+from rotator.model import (
+    ABANDONED,
+    NOTHING_WRITTEN,
+    Hold,
+    Note,
+    PendingEntry,
+    Rotation,
+    Step,
+    Written,
+)
 from tests.exploration import entries
 from tests.exploration.fingerprint import describe, described
 
@@ -210,6 +219,10 @@ class World:
     adoptions: int = 0
     #: Values that the operator keeps: what was adopted, or stands in an older version at Vault.
     kept_by_hand: frozenset[str] = frozenset()
+    #: How often an operator may forget the account and abandon its rotation, and whether the ledger
+    #: has yet to learn again what the account is.
+    abandons: int = 0
+    is_forgotten: bool = False
     #: How often an operator may still hold the account, or release it.
     holds: int = 0
 
@@ -289,8 +302,8 @@ class World:
         return _expendable(self.rows)
 
     def knows(self, rotation_id: str) -> bool:
-        """Whether the ledger ever had that rotation."""
-        return any(rotation.id == rotation_id for rotation in self.rows)
+        """Whether the ledger ever had that rotation, and it was not abandoned."""
+        return any(each.id == rotation_id and not _is_abandoned(each) for each in self.rows)
 
     def knows_secret(self, secret_id: str) -> bool:
         """Whether the ledger ever had that secret."""
@@ -317,6 +330,7 @@ class World:
             describe((self.kept_by_hand & values, self.written.version, self.ends)),
             describe(sorted(one for one in self.deletions if one[0] in listable)),
             f"{staged and staged.entry.ledger_id == self.ledger_id} {self.completed} {self.astray}",
+            str(self.is_forgotten),
             *map(described, (self.current_before, self.pending_before) if self.lags else ()),
             self.text_of((self.rotation, self.closed)),
         )
@@ -327,7 +341,7 @@ class World:
         """Count what may yet happen. Whatever can happen with less of it can with more."""
         return (
             *(self.outsiders, self.lates, self.rejections, self.losses, self.relapses, self.lags),
-            *(self.jumps, self.neighbours, self.adoptions, self.holds, self.shuts),
+            *(self.jumps, self.neighbours, self.adoptions, self.abandons, self.holds, self.shuts),
         )
 
     def text_of(self, rows: Rows) -> str:
@@ -356,7 +370,7 @@ class World:
         versions = (*self.pending, *(self.pending_before or ())) if self.lags else self.pending
         began = [version.entry.rotation_id for version in versions if version]
         noted = [version.note.secret_id for version in self.current if version and version.note]
-        known = {rotation.id for rotation in rotations}
+        known = {rotation.id for rotation in rotations if not _is_abandoned(rotation)}
         secrets = _secrets_of(rotations)
         return [*(one in known for one in began), *(one in secrets for one in noted)]
 
@@ -429,8 +443,13 @@ def _expendable(rotations: Sequence[Rotation]) -> frozenset[str]:
     superseded = {
         each.predecessor_id for each in rotations if each.verified_at and each not in failed
     }
-    orphans = {each.new_id for each in failed if each.vault_version is None}
+    unread = [each for each in failed if each.vault_version is None and each.step != Step.PUSH]
+    orphans = {each.new_id for each in unread}
     return frozenset(secret_id for secret_id in superseded | orphans if secret_id)
+
+
+def _is_abandoned(rotation: Rotation) -> bool:
+    return rotation.error_code == ABANDONED
 
 
 def _secrets_of(rotations: Sequence[Rotation]) -> set[str | None]:
