@@ -37,6 +37,9 @@ class Scenario:
     asked: tuple[Asked, ...] = (Asked(),)
     #: How many rotations are to be completed.
     rotations: int = 1
+    #: How much time may pass between two processes, but for none: longer than anything waited for,
+    #: or the wait goes on for a state for each such step.
+    later: float = LATER
     #: An operator may have to decide, even where nobody interfered.
     may_refuse: bool = False
 
@@ -192,7 +195,7 @@ class Search:
 
     def _offer(self, world: World, log: tuple[Line, ...]) -> None:
         """Take in a world that a process left behind, soon after and long after."""
-        for seconds in (0.0, LATER):
+        for seconds in (0.0, self.scenario.later):
             left = world.copy()
             left.forget()
             left.pass_time(seconds)
@@ -246,7 +249,7 @@ class Search:
             if _must_decide(report) and self._may_refuse(world):
                 break
             if report.outcome is not Outcome.COMPLETED:
-                world.pass_time(LATER)
+                world.pass_time(self.scenario.later)
         else:
             self._fail("L1", "it never ends", log)
         if world.completed >= self.scenario.rotations:

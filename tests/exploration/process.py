@@ -52,8 +52,6 @@ Line = str | tuple[str, str, object, str]
 TICK = 40.0
 #: How long a process may stand still without noticing; this does.
 STALL = 61.0
-#: How far the clock may jump.
-JUMP = 1000.0
 #: More calls than a single pass should ever need.
 ENDLESS = 400
 #: Calls that tell of Vonage and Vault, or precede a change of them: an effect waits for its turn
@@ -303,8 +301,8 @@ class Process:
         if call == "wait" and self.takeovers_left:
             found["stands still and is replaced"] = self._be_replaced
         if (call == "commit" or call in TELLING) and self.world.jumps and self.bounds is not CALM:
-            found["clock jumps ahead"] = lambda: self._jump(JUMP)
-            found["clock jumps back"] = lambda: self._jump(-JUMP)
+            found["clock jumps ahead"] = lambda: self._jump(self.world.leap)
+            found["clock jumps back"] = lambda: self._jump(-self.world.leap)
         # In between, an operator may as well act right before one of these.
         if call in ("commit", "recall", "wait") and self.bounds is not CALM:
             found |= operators.deeds(self.world)

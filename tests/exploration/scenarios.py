@@ -14,6 +14,8 @@ from tests.harness.samples import account, policy, rotation
 
 NONE = timedelta(0)
 GRACE = timedelta(seconds=200)
+#: A clock that is wrong by so much is wrong, whatever delays there are.
+DAYS = timedelta(days=3).total_seconds()
 #: News that spreads more slowly than rotator is configured to wait.
 SLOW = 3 * PATIENCE
 
@@ -301,6 +303,15 @@ ASTRAY_GRACE = Scenario(
     bounds=Bounds(faults=0),
     may_refuse=True,
 )
+ASTRAY_DAYS = Scenario(
+    name="a clock that is days off, and a grace",
+    worlds=tuple(tidy(jumps=1, leap=DAYS, astray=astray) for astray in (0.0, DAYS, -DAYS)),
+    accounts=accounts(grace=GRACE),
+    asked=(ASKED, SHORTENED),
+    bounds=Bounds(faults=0),
+    later=2 * DAYS,
+    may_refuse=True,
+)
 REMEMBERED = Scenario(
     name="lists that lag in both directions",
     worlds=(
@@ -543,6 +554,7 @@ ALL = (
     STANDBY_GRACE,
     ASTRAY,
     ASTRAY_GRACE,
+    ASTRAY_DAYS,
     REMEMBERED,
     REMEMBERED_STRANGER,
     ENDING,

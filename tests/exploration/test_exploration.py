@@ -252,6 +252,7 @@ def without_asking_which_ledger(*arguments: object, **named: object) -> Action:
         (without_probing, scenarios.PLAIN),
         (without_gates, scenarios.GATED),
         (without_another_clock, scenarios.ASTRAY_GRACE),
+        (without_another_clock, scenarios.ASTRAY_DAYS),
         (without_minding_an_adoption, scenarios.ADOPTED_UNSEEN),
         pytest.param(
             without_minding_deletions, scenarios.REMEMBERED_STRANGER, marks=pytest.mark.slow

@@ -207,8 +207,9 @@ class World:
     lags: int = 0
     current_before: tuple[Kept | None, ...] | None = None
     pending_before: tuple[Staged | None, ...] | None = None
-    #: How often the clock may jump.
+    #: How often the clock may jump, and how far, in seconds.
     jumps: int = 0
+    leap: float = 1000.0
     #: How far it is ahead of Vonage's, in seconds.
     astray: float = 0.0
     #: When the grace of the open rotation began, by Vonage's clock.
