@@ -14,14 +14,17 @@ import pytest
 from rotator.model import Account, Outcome, Request
 from rotator.vault import GivenToken
 from tests.acceptance.desk import Desk
+from tests.acceptance.service import until
 from tests.contract.server import ROOT
 from tests.contract.site import FIRST, Site
 from tests.contract.test_vault_policy import policy
 from tests.harness.vault_commands import vault_commands
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from subprocess import CompletedProcess
 
+    from rotator.engine import Engine
     from tests.contract.server import Document, Server
 
 #: Each version that is written from then on is gone after a day.
@@ -111,6 +114,96 @@ def test_a_value_that_would_vanish_is_not_sent(server: "Server", site: Site) -> 
     assert made == 1
     assert report.outcome is Outcome.COMPLETED
     site.check_completed()
+
+
+@pytest.fixture
+def mount(server: "Server") -> Iterator["Callable[[str], None]"]:
+    """Return what sets after how long the mount removes versions; all that is there keeps its."""
+
+    def set_end(after: str) -> None:
+        server.call("POST", "secret/config", {"delete_version_after": after})
+
+    yield set_end
+    set_end("0s")
+
+
+def test_a_mount_whose_versions_end_gets_no_new_value(
+    server: "Server", site: Site, mount: "Callable[[str], None]"
+) -> None:
+    """The current version stays, and what would be pending would not: nothing is made or pushed."""
+    mount("24h")
+    engine = site.begin(GivenToken(server.issue_token(policy())))
+    refused = site.attempt(engine)
+    found = server.metadata(site.account.pending_path)
+    version = history(server, site.account.vault_path)["current_version"]
+    mount("0s")
+    report = site.attempt(engine)
+
+    assert refused.error is not None
+    assert (refused.outcome, refused.error.code) == (Outcome.REFUSED, "version-ends")
+    assert "`vault write MOUNT/config delete_version_after=0s`" in (refused.error.hint or "")
+    assert found is not None
+    assert all(each["destroyed"] for each in found["versions"].values())
+    assert (version, report.outcome) == (1, Outcome.COMPLETED)
+    site.check_completed()
+
+
+def test_a_version_that_the_mount_ends_is_told_of_before_and_after(
+    server: "Server", site: Site, mount: "Callable[[str], None]"
+) -> None:
+    """Of an entry that was written since: not even staged is anything, nor deleted."""
+    path, name = site.account.vault_path, site.account.name
+    engine = site.begin(GivenToken(server.issue_token(policy())))
+    mount("24h")
+    server.write(path, dict(server.data(path) or {}))
+    before, refused = drift(site, engine), site.attempt(engine)
+    mount("1s")
+    version = server.write(path, dict(server.data(path) or {}))
+    until(lambda: server.data(path) is None)
+    after, broken = drift(site, engine), site.attempt(engine)
+    staged = server.metadata(site.account.pending_path)
+    mount("0s")
+    server.call("POST", f"secret/undelete/{path}", {"versions": [version]})
+    report = site.attempt(engine)
+
+    assert before.startswith("version-ends: Vault removes version 2 of")
+    assert after.startswith(f"entry-missing: version {version} of")
+    assert "by itself (`delete_version_after`)" in after
+    codes = [each.error and each.error.code for each in (refused, broken)]
+    assert codes == ["version-ends", "entry-missing"]
+    assert [each.rotation_id for each in (refused, broken)] == [None, None]
+    assert (staged, site.queries.verify(name).fault) == (None, None)
+    assert report.outcome is Outcome.COMPLETED
+
+
+def test_nothing_is_deleted_once_the_mount_ends_what_consumers_read(
+    server: "Server", site: Site, mount: "Callable[[str], None]"
+) -> None:
+    """The grace is over, and the predecessor lives on until what is read stays."""
+    site.account = replace(site.account, policy=replace(site.account.policy, grace=HOUR))
+    path = site.account.vault_path
+    engine = site.begin(GivenToken(server.issue_token(policy())))
+    waiting = site.attempt(engine)
+    mount("24h")
+    server.write(path, dict(server.data(path) or {}))
+    site.clock.advance(hours=2)
+    refused = site.attempt(engine, reason=None)
+    kept = len(site.secrets())
+    mount("0s")
+    server.write(path, dict(server.data(path) or {}))
+    done = site.attempt(engine, reason=None)
+
+    assert waiting.outcome is Outcome.AWAITING_DELETION
+    assert refused.error is not None
+    assert (refused.error.code, kept) == ("version-ends", 2)
+    assert done.outcome is Outcome.COMPLETED
+    assert len(site.secrets()) == 1
+
+
+def drift(site: Site, engine: "Engine") -> str:
+    """Look at the account; return what is wrong with it."""
+    engine.refresh(site.account)
+    return site.queries.accounts([site.account.name])[0].drift or ""
 
 
 def test_what_was_deleted_is_undeleted_and_not_rolled_back_to(
