@@ -214,6 +214,7 @@ class CredentialRefused(IssuerError):
 
     code = "credential-refused"
     definite = True
+    default_hint = "`rotator doctor` shows what each account authenticates with, and a cure"
 
 
 class SecretRejected(IssuerError):

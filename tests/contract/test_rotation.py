@@ -1,5 +1,7 @@
 """A rotation on each server, by the engine and by the real command: what it leaves behind."""
 
+import re
+import shlex
 import shutil
 import subprocess
 import uuid
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
     from rotator.engine import Engine
+    from rotator.model import Problem
     from tests.contract.server import Document, Server
 
 #: Each version that is written from then on is gone after a day.
@@ -221,21 +224,93 @@ def test_what_was_deleted_is_undeleted_and_not_rolled_back_to(
         site.clock.advance(hours=2)
         refused = engine.attempt(site.account, Request(reason=None))
         rolled_back = vault_kv(original, "rollback", "-version=2", path)
-        undeleted = vault_kv(original, "undelete", "-versions=2", path)
+        obey(original, refused.error, "kv undelete")
         done = site.attempt(engine, reason=None)
 
     assert waiting.outcome is Outcome.AWAITING_DELETION
-    assert refused.error
-    assert "`vault kv undelete -versions=2`" in (refused.error.hint or "")
     assert rolled_back.returncode != 0
-    assert undeleted.returncode == 0, undeleted.stderr
     assert done.outcome is Outcome.COMPLETED
 
 
+def test_a_change_by_hand_is_undone_by_the_very_command_of_the_hint(
+    original: "Server", account: Account, tmp_path: Path, sqlite_template: Path
+) -> None:
+    """In the middle of a rotation and after it; a path with a blank is one word to the shell."""
+    spaced = replace(account, vault_path=f"sms team/{account.name}")
+    ledger = Path(shutil.copy(sqlite_template, tmp_path / "ledger.db"))
+    ledger.chmod(0o600)
+    with Site(original, spaced, ledger) as site:
+        site.account = replace(site.account, policy=replace(site.account.policy, grace=HOUR))
+        engine = site.begin(GivenToken(ROOT))
+        site.attempt(engine)
+        entry = site.entry()
+        original.write(spaced.vault_path, {**entry, "api_secret": FIRST, "rotator": None})
+        site.clock.advance(hours=2)
+        overwritten = engine.attempt(site.account, Request(reason=None))
+        obey(original, overwritten.error, "kv rollback")
+        done = site.attempt(engine, reason=None)
+        original.write(spaced.vault_path, {**entry, "api_secret": "Stranger1x"})
+        site.vonage.add_secret(spaced.api_key, "Stranger1x")
+        changed = engine.attempt(site.account, Request(reason="asked"))
+        obey(original, changed.error, "kv rollback")
+        restored = engine.attempt(site.account, Request(reason="asked"))
+
+    assert done.outcome is Outcome.COMPLETED
+    assert [each.error and each.error.code for each in (overwritten, changed, restored)] == [
+        *("drift", "drift"),
+        # By its right value again, and a stranger's secret is in the way.
+        "foreign-secret",
+    ]
+
+
+def test_what_ends_by_itself_stays_after_the_commands_of_the_hint(
+    original: "Server", account: Account, tmp_path: Path, sqlite_template: Path
+) -> None:
+    """Set for the entry and for the mount, of what consumers read and of what is pending."""
+    ledger = Path(shutil.copy(sqlite_template, tmp_path / "ledger.db"))
+    ledger.chmod(0o600)
+    with Site(original, account, ledger) as site:
+        engine, path = site.begin(GivenToken(ROOT)), account.vault_path
+        refused = []
+        for entry in (account.pending_path, path):
+            original.call("POST", f"secret/metadata/{entry}", ENDING)
+            original.call("POST", "secret/config", ENDING)
+            if entry == path:
+                original.write(path, dict(original.data(path) or {}))
+            refused.append(site.attempt(engine).error)
+            for command in ("kv metadata put", "write"):
+                obey(original, refused[-1], command)
+            if entry == path:
+                engine.adopt(site.account, None)
+        rules = [original.metadata(entry) or {} for entry in (account.pending_path, path)]
+        config = original.call("GET", "secret/config") or {}
+        report = site.attempt(engine)
+
+    assert [error and error.code for error in refused] == ["version-ends"] * 2
+    assert [each["delete_version_after"] for each in (*rules, config)] == ["0s"] * 3
+    assert report.outcome is Outcome.COMPLETED
+
+
+def obey(server: "Server", error: "Problem | None", command: str) -> None:
+    """Run the command of Vault's that a hint names, to the letter."""
+    assert error
+    found = [each for each in re.findall("`([^`]*)`", error.hint or "") if command in each]
+    assert len(found) == 1, error.hint
+    program, *words = shlex.split(found[0])
+    assert program == "vault"
+    done = vault(server, *words)
+    assert done.returncode == 0, done.stderr
+
+
 def vault_kv(server: "Server", verb: str, option: str, path: str) -> "CompletedProcess[str]":
-    """Run a command that a hint names."""
+    """Run a command for an entry."""
+    return vault(server, "kv", verb, "-mount=secret", option, path)
+
+
+def vault(server: "Server", *words: str) -> "CompletedProcess[str]":
+    """Run a command of Vault's, which OpenBao has under its own name."""
     return subprocess.run(
-        [vault_commands()["bao"], "kv", verb, "-mount=secret", option, path],
+        [vault_commands()["bao"], *words],
         env={"BAO_ADDR": server.url, "BAO_TOKEN": ROOT, "VAULT_ADDR": server.url, "HOME": "/"},
         capture_output=True,
         text=True,
