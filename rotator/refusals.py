@@ -370,7 +370,7 @@ def unexplained(name: str, ids: list[str]) -> Refuse:
         why=f"{' and '.join(ids)} appeared while an answer of Vonage was lost, and the value that "
         "rotator sent does not authenticate, so that it may be someone else's",
         hint="if nobody made it by hand, run the command again later; if someone did and nothing "
-        f"uses it, delete it with `rotator secrets delete {name} {_one_of(ids)}`",
+        f"uses it, delete it with `rotator secrets delete {name} {_one_of(ids)} --force`",
     )
 
 
