@@ -154,7 +154,7 @@ class Adoption:
             if only.id not in self._memory.perhaps_deleted_ids:
                 return only
             self._require_kept(only.id)
-        raise _ambiguous(self.account, listed)
+        raise _ambiguous(self.account, listed, is_given=self.given is not None)
 
     def _require(self, possible: dict[str, Secret], secret_id: str, named: str | None) -> None:
         hint = f"nothing was changed; see `rotator secrets list {self.account.name}`"
@@ -329,12 +329,12 @@ class Adoption:
         self._journal.commit(rotation, None, last=False)
 
 
-def _ambiguous(account: Account, listed: tuple[Secret, ...]) -> Refused:
+def _ambiguous(account: Account, listed: tuple[Secret, ...], *, is_given: bool) -> Refused:
     made = sorted((secret.created_at, secret.id) for secret in listed)
     names = " and ".join(f"{id_} (made {at:%Y-%m-%d %H:%M:%S} UTC)" for at, id_ in made)
     return Refused(
         f"Vonage lists {names or 'nothing'}, and which of them the value is, it does not say",
         code="unknown-current",
-        hint=f"`rotator adopt {account.name} --secret-id ID` says it, if you are sure: the other "
-        "one may be deleted later",
+        hint=f"`rotator adopt {account.name}{'' if is_given else ' --from-vault'} --secret-id ID` "
+        "says it, if you are sure: the other one may be deleted later",
     )

@@ -115,9 +115,9 @@ class Aborted(RotatorError):
     code = "aborted"
     default_hint = "nothing changed for consumers; the next run tries again"
 
-    def __init__(self, message: str, *, code: str) -> None:
+    def __init__(self, message: str, *, code: str, hint: str | None = None) -> None:
         """Name by `code` why it had to be undone."""
-        super().__init__(message)
+        super().__init__(message, hint=hint)
         self.code = code
 
 
@@ -128,8 +128,7 @@ class PendingEnds(Aborted):
     exit_code = 3
     default_hint = (
         "nothing is lost, as the value was not sent to Vonage; let nothing below "
-        "`vault.pending_prefix` end by itself: `vault kv metadata put -delete-version-after=0s` "
-        "for the path, `vault write MOUNT/config delete_version_after=0s` for its mount"
+        "`vault.pending_prefix` end by itself"
     )
 
 
@@ -215,6 +214,7 @@ class CredentialRefused(IssuerError):
 
     code = "credential-refused"
     definite = True
+    default_hint = "`rotator doctor` shows what each account authenticates with, and a cure"
 
 
 class SecretRejected(IssuerError):

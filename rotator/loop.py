@@ -301,7 +301,7 @@ class Pass:
         rotation, draft = record.closed(self._open_rotation(), action, self.means.now())
         self._fold(sight, replace(sight.world, rotation=rotation), draft)
         if action.error_code:
-            raise aborted(action.error_code)
+            raise aborted(self.account, action.error_code)
         return Outcome.COMPLETED
 
     def _refuse(self, action: Refuse) -> None:

@@ -341,7 +341,7 @@ def _with_new_id(
     is_over = len(new_ids) > 1 or _is_refused_for(patience, world, rotation)
     if rotation.sent_at is None and (is_over or not _may_be_sent(world, rotation)):
         return _make_room(account, world, now) or _give_up(rotation, "overtaken")
-    return refusals.unexplained(new_ids) if is_over else Probe()
+    return refusals.unexplained(rotation.account, new_ids) if is_over else Probe()
 
 
 def _without_new_id(
@@ -377,7 +377,7 @@ def _without_new_id(
 def _give_up(rotation: Rotation, code: str) -> Action:
     """Abort, unless a push was tried: a late one might still land on what was deleted."""
     if rotation.step is Step.PUSH:
-        return refusals.stopped_working(rotation.new_id)
+        return refusals.stopped_working(rotation.account, rotation.new_id)
     return Abort(code=code)
 
 
@@ -417,7 +417,7 @@ def _after_push(
     if refusal := _out_of_sight(account, world):
         return refusal
     if current is None or current.note is None or not _is_its_own(current, rotation):
-        return refusals.overwritten(rotation, world)
+        return refusals.overwritten(account, rotation, world)
     if current.ends_at:
         # Neither is the predecessor deleted while what replaces it ends, nor the pending value,
         # which is another copy; and consumers are not told of it.
@@ -612,7 +612,9 @@ def _unusable(account: Account, world: Observation) -> Refuse | None:
     if current.is_foreign:
         return refusals.wrong_entry(account)
     if current.note is not None and not current.intact:
-        return refusals.changed(account.name, "someone else changed the value at Vault")
+        return refusals.changed(
+            account, world.written.version, "someone else changed the value at Vault"
+        )
     return refusals.dead(account.name) if world.listed is None else None
 
 
@@ -638,7 +640,7 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
     if world.adopted_id in expendable:
         return refusals.adopted(account.name, world.adopted_id)
     if not expendable:
-        return refusals.foreign(others)
+        return refusals.foreign(account, others)
     if current is None or world.current_live_at is None:
         return refusals.unsafe(account.name, expendable[0])
     if world.current and world.current.ends_at:

@@ -3,6 +3,7 @@
 Every text that `rotator.protocol` shows to people stands here; when one applies stands there.
 """
 
+import shlex
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -20,6 +21,27 @@ from rotator.model import (
 )
 
 
+def lasting(account: Account, path: str) -> str:
+    """Return the commands that let nothing at `path` of Vault end by itself any more."""
+    return (
+        f"`vault kv metadata put -delete-version-after=0s {shlex.quote(path)}` for the entry, "
+        f"`vault write {shlex.quote(account.mount)}/config delete_version_after=0s` for its mount"
+    )
+
+
+def _undelete(account: Account, version: int | str) -> str:
+    return f"`vault kv undelete -versions={version} {_path(account)}`"
+
+
+def _one_of(ids: list[str]) -> str:
+    return ids[0] if len(ids) == 1 else "ID"
+
+
+def _path(account: Account) -> str:
+    """Return the path of the current entry as Vault's commands take it."""
+    return shlex.quote(account.identity.vault_path)
+
+
 def version_ends(account: Account, entry: CurrentEntry) -> Refuse:
     """What consumers read is going to be removed by Vault itself."""
     at = f"{entry.ends_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -27,8 +49,7 @@ def version_ends(account: Account, entry: CurrentEntry) -> Refuse:
         code="version-ends",
         why=f"Vault removes version {entry.version} of {account.vault_path} by itself at {at} "
         "(`delete_version_after`): consumers will read nothing then",
-        hint="nothing was deleted; `vault kv metadata put -delete-version-after=0s` for the entry, "
-        "`vault write MOUNT/config delete_version_after=0s` for its mount, then "
+        hint=f"nothing was deleted; {lasting(account, account.identity.vault_path)}, then "
         f"`rotator adopt {account.name} --from-vault` writes a version that stays",
     )
 
@@ -39,8 +60,9 @@ def pending_ends(account: Account, at: datetime) -> Refuse:
         code="version-ends",
         why=f"Vault removes the pending entry {account.pending_path} by itself at "
         f"{at:%Y-%m-%d %H:%M:%S} UTC (`delete_version_after`), so that its value is not sent",
-        hint="that it was sent before is not certain; let nothing there end by itself. Once Vault "
-        "has removed it, the rotation is undone, and another one begins",
+        hint="that it was sent before is not certain; let nothing there end by itself: "
+        f"{lasting(account, account.identity.pending_path)}. Once Vault has removed it, the "
+        "rotation is undone, and another one begins",
     )
 
 
@@ -51,7 +73,7 @@ def version_ended(account: Account, entry: CurrentEntry, code: str = "entry-miss
         code=code,
         why=f"version {entry.version} of {account.vault_path} was removed from Vault at {at}, by "
         "someone or by itself (`delete_version_after`): consumers read nothing",
-        hint=f"nothing was deleted at Vonage; `vault kv undelete -versions={entry.version}` brings "
+        hint=f"nothing was deleted at Vonage; {_undelete(account, entry.version)} brings "
         f"it back, `rotator adopt {account.name}` puts a working secret there if it was destroyed",
     )
 
@@ -62,7 +84,7 @@ def entry_missing(account: Account, version: int = 0) -> Refuse:
         return Refuse(
             code="entry-missing",
             why=f"version {version} of the Vault entry {account.vault_path} was deleted",
-            hint=f"`vault kv undelete -versions={version}` brings it back; where it was destroyed, "
+            hint=f"{_undelete(account, version)} brings it back; where it was destroyed, "
             f"`rotator adopt {account.name}` puts the account's present secret there",
         )
     return Refuse(
@@ -165,16 +187,17 @@ def unknown_current(account: Account, listed: Iterable[Secret]) -> Refuse:
         code="unknown-current",
         why=f"Vonage lists {named}, and which of them Vault holds is not recorded",
         hint="it is the one that was made last before the entry was written, see `vault kv "
-        f"metadata get`; `rotator adopt {account.name} --from-vault --secret-id ID` records it",
+        f"metadata get {_path(account)}`; `rotator adopt {account.name} --from-vault --secret-id "
+        "ID` records it",
     )
 
 
-def stopped_working(secret_id: str | None) -> Refuse:
+def stopped_working(name: str, secret_id: str | None) -> Refuse:
     """What a push that may still arrive would write does not authenticate any more."""
     return Refuse(
         code="drift",
         why=f"secret {secret_id}, about to be pushed to Vault, stopped working",
-        hint="see `rotator secrets list`; the rotation goes on by itself if it works again",
+        hint=f"see `rotator secrets list {name}`; the rotation goes on by itself if it works again",
     )
 
 
@@ -187,13 +210,15 @@ def held(account: Account, hold: Hold) -> Refuse:
     )
 
 
-def changed(name: str, why: str) -> Refuse:
-    """Vault is not as rotator left it any more; `why` tells what changed."""
+def changed(account: Account, version: int, why: str) -> Refuse:
+    """Vault is not as rotator left it any more, with `version`; `why` tells what changed."""
+    known = version or "N"
     return Refuse(
         code="drift",
         why=why,
-        hint=f"nothing was deleted; `rotator adopt {name} --from-vault` if the present value is "
-        "right, else restore the version before with `vault kv rollback`",
+        hint=f"nothing was deleted; `rotator adopt {account.name} --from-vault` if the present "
+        f"value is right, else restore what was there before with `vault kv rollback "
+        f"-version={known} {_path(account)}`",
     )
 
 
@@ -220,19 +245,20 @@ def behind(account: Account, world: Observation) -> Refuse:
     )
 
 
-def overwritten(rotation: Rotation, world: Observation) -> Refuse:
+def overwritten(account: Account, rotation: Rotation, world: Observation) -> Refuse:
     """The value that this rotation pushed is not in Vault any more."""
-    version = rotation.vault_version or "that rotator wrote"
+    version = rotation.vault_version or "N"
     adopt = f"`rotator adopt {rotation.account}`"
     if world.current:
         cure = (
-            f"restore version {version} with `vault kv rollback`, and the rotation goes on, or end "
-            f"it with a value that works: {adopt}, with --from-vault for the present one"
+            f"restore what rotator wrote with `vault kv rollback -version={version} "
+            f"{_path(account)}`, and the rotation goes on, or end it with a value that works: "
+            f"{adopt}, with --from-vault for the present one"
         )
     elif world.current_version:
         # To roll back to what was deleted, Vault refuses.
         cure = (
-            f"`vault kv undelete -versions={version}` brings it back, and the rotation goes on; "
+            f"{_undelete(account, version)} brings it back, and the rotation goes on; "
             f"where it was destroyed, end it with a value that works: {adopt}"
         )
     else:
@@ -260,8 +286,8 @@ def no_slot(account: Account, ids: list[str]) -> Refuse:
         code="foreign-secret",
         why=f"both slots are taken, by {' and '.join(ids)}, and Vault has no value that could be "
         "seen to work before one of them is deleted",
-        hint="delete the one that nothing uses with `rotator secrets delete`, or write the value "
-        f"of the other one to {account.vault_path} in Vault",
+        hint=f"delete the one that nothing uses with `rotator secrets delete {account.name} ID "
+        f"--force`, or write the value of the other one to {account.vault_path} in Vault",
     )
 
 
@@ -314,12 +340,13 @@ def clock_behind(lead: timedelta) -> Refuse:
     )
 
 
-def foreign(ids: list[str]) -> Refuse:
+def foreign(account: Account, ids: list[str]) -> Refuse:
     """A slot must be freed, and who uses the secrets is not known."""
     return Refuse(
         code="foreign-secret",
         why=f"both slots are taken, and {' or '.join(ids)} may be in use, as far as rotator knows",
-        hint="if nothing uses it, delete it with `rotator secrets delete`, or set "
+        hint=f"if nothing uses it, delete it with `rotator secrets delete {account.name} "
+        f"{_one_of(ids)}`, or set "
         '`on_foreign = "evict-oldest"`',
     )
 
@@ -336,14 +363,14 @@ def adopted(name: str, secret_id: str | None) -> Refuse:
     )
 
 
-def unexplained(ids: list[str]) -> Refuse:
+def unexplained(name: str, ids: list[str]) -> Refuse:
     """Secrets appeared that may be this rotation's or a stranger's."""
     return Refuse(
         code="foreign-secret",
         why=f"{' and '.join(ids)} appeared while an answer of Vonage was lost, and the value that "
         "rotator sent does not authenticate, so that it may be someone else's",
         hint="if nobody made it by hand, run the command again later; if someone did and nothing "
-        "uses it, delete it with `rotator secrets delete`",
+        f"uses it, delete it with `rotator secrets delete {name} {_one_of(ids)} --force`",
     )
 
 

@@ -3,14 +3,14 @@
 from dataclasses import replace
 from datetime import datetime
 
-from rotator import schedule, window
+from rotator import refusals, schedule, window
 from rotator.actions import Refuse
 from rotator.errors import Aborted, Busy, PendingEnds, Refused, RotatorError
 from rotator.model import CLOCK, Account, Observation, Outcome, Problem, Report, Rotation, ShutGate
 from rotator.ports import Draft, Sighting
 from rotator.protocol import held_id
 
-#: Why a rotation was given up, by its code.
+#: Why a rotation was given up, by its code; `{name}` is the account's.
 _ABORTED = {
     "secret-rejected": "Vonage rejected every value that was drawn",
     "new-secret-refused": "the new secret did not authenticate in time",
@@ -20,7 +20,7 @@ _ABORTED = {
     "it what may be the only copy of a new secret",
     "taken-over": "what another ledger has pending is carried on instead, from the next run on",
     "pending-lost": "the pending entry in Vault was removed by someone else; what Vonage may "
-    "have made of it, `rotator secrets list` shows as unknown",
+    "have made of it, `rotator secrets list {name}` shows as unknown",
 }
 
 
@@ -65,10 +65,13 @@ def in_grace(account: Account, rotation: Rotation | None, gate: ShutGate | None 
     )
 
 
-def aborted(code: str) -> RotatorError:
+def aborted(account: Account, code: str) -> RotatorError:
     """Say why a rotation was undone."""
-    kind = PendingEnds if code == PendingEnds.code else Aborted
-    return kind(f"rotation given up: {_ABORTED.get(code, code)}", code=code)
+    message = f"rotation given up: {_ABORTED.get(code, code).format(name=account.name)}"
+    if code != PendingEnds.code:
+        return Aborted(message, code=code)
+    cure = refusals.lasting(account, account.identity.pending_path)
+    return PendingEnds(message, code=code, hint=f"{PendingEnds.default_hint}: {cure}")
 
 
 def failure(account: Account, rotation: Rotation | None, error: RotatorError) -> Report:

@@ -245,7 +245,7 @@ class Wiring:
         from rotator.ledger.database import open_database  # noqa: PLC0415  # see above
 
         if self.revision() is None:
-            hint = "a new ledger is made by `rotator db upgrade`"
+            hint = "check ledger.url; a new ledger is not copied but made: `rotator db upgrade`"
             raise LedgerUnusable("there is no ledger to copy", hint=hint)
         target = open_database(url)
         self._cleanup.callback(target.dispose)

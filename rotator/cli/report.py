@@ -1,6 +1,7 @@
 """`report`: evidence for an auditor."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rotator.report import Event, Known, Period, Report
     from rotator.wiring import Wiring
 
+_ELSEWHERE = "name a file elsewhere, or - for standard output"
 _HOW_TO_WRITE = "write a duration (90d) or a time: 2026-08-01, 2026-08-01T12:00:00Z"
 
 
@@ -176,12 +178,15 @@ def _write(text: str, path: str | None) -> None:
         output.write(text.removesuffix("\n"))
         return
     target = Path(path)
-    if target.is_dir() or not target.parent.is_dir():
-        reason = "it is a directory" if target.is_dir() else "there is no such directory"
-        raise ConfigError(f"--output: {path} cannot be written: {reason}")
+    message = f"--output: {path} cannot be written"
+    if target.is_dir():
+        raise ConfigError(f"{message}: it is a directory", hint=f"name a file in it: {path}/FILE")
+    if not target.parent.is_dir():
+        hint = f"make it with `mkdir -p {shlex.quote(str(target.parent))}`, or name another"
+        raise ConfigError(f"{message}: there is no such directory", hint=hint)
     try:
         write_whole(target, text)
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
-        raise RotatorError(f"--output: {path} cannot be written: {reason}") from None
+        raise RotatorError(f"{message}: {reason}", hint=_ELSEWHERE) from None
     output.say(f"wrote {path}")

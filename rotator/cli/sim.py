@@ -98,4 +98,7 @@ def _write_config(world: "World", path: Path) -> None:
         path.write_text(MARK + world.config(f"sqlite:///{ledger}", token))
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
-        raise ConfigError(f"--write-config: {path} cannot be written: {reason}") from None
+        raise ConfigError(
+            f"--write-config: {path} cannot be written: {reason}",
+            hint="name a file in a directory that is there",
+        ) from None

@@ -1,6 +1,7 @@
 """The tables of one file, and all that is wrong with them."""
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ from rotator.config.accounts import (
 from rotator.config.auth import auth_problems
 from rotator.config.daemon import Daemon
 from rotator.config.discover import DiscoverTable, discover_of, discover_problems
+from rotator.config.duration import format_duration
 from rotator.config.hooks import HookTable, PlacedHook, hook_problems
 from rotator.config.ledger import Ledger
 from rotator.config.path import Surroundings
@@ -26,7 +28,7 @@ from rotator.config.policy import PolicyTable
 from rotator.config.problem import Problem, Unfit, key_text, unknown_key, value_text
 from rotator.config.settings import DEFAULT_POLICY, Settings
 from rotator.config.table import Table
-from rotator.config.tables import EXCLUSIVE, keys_of, paths_of
+from rotator.config.tables import EXCLUSIVE, TABLES, keys_of, paths_of
 from rotator.config.telemetry import Telemetry
 from rotator.config.vault import Vault
 from rotator.config.vonage import Vonage
@@ -207,7 +209,29 @@ def _what(detail: ErrorDetails, key: str, *, table: str) -> tuple[str, str | Non
         return "is required", _REQUIRED_HINTS.get(key)
     unfit = detail.get("ctx", {}).get("error")
     rule = str(unfit) if isinstance(unfit, Unfit) else _WORDS.get(detail["type"], "is not valid")
-    return f"{value_text(key, detail['input'])} {rule}", getattr(unfit, "hint", None)
+    hint = getattr(unfit, "hint", None) or _default_hint(table, key)
+    return f"{value_text(key, detail['input'])} {rule}", hint
+
+
+def _default_hint(table: str, key: str) -> str | None:
+    """Name what holds without a key; None where that is nothing that a file could have."""
+    model = TABLES.get(table)
+    field = model.model_fields.get(key) if model else None
+    if field is None:
+        return None
+    if key in PolicyTable.model_fields and table != "policy":
+        return "leave it out for that of [policy]"
+    default = getattr(DEFAULT_POLICY, key) if table == "policy" else field.default
+    match default:
+        case timedelta():
+            return f"leave it out for the default, {format_duration(default)}"
+        case bool():
+            return f"leave it out for the default, {str(default).lower()}"
+        case int() | float() if default:
+            return f"leave it out for the default, {default:g}"
+        case str() if default:
+            return f"leave it out for the default, {default}"
+    return None
 
 
 def _no_accounts(raw: object) -> Problem:

@@ -2,14 +2,15 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rotator.config import environment
 from rotator.config.document import Document
 from rotator.config.path import CREDENTIALS, Surroundings
-from rotator.config.problem import failure
+from rotator.config.problem import failure, key_text
 from rotator.config.settings import Settings
 from rotator.errors import ConfigError
 
@@ -61,41 +62,92 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _syntax(message: str, text: str) -> tuple[str, str]:
     """Return a syntax error with its place first, and a hint."""
-    if message.startswith(_OF_REPETITIONS) and (repetition := _repetition(text)):
-        return repetition, "keep one of them"
+    if message.startswith(_OF_REPETITIONS):
+        return _repetition(message, text.split("\n")), "keep one of them"
     match = re.fullmatch(r"(.*) \(at (.*)\)", message, flags=re.DOTALL)
     what, where = (match[1], f"{match[2]}: ") if match else (message, "")
-    # A key as Python writes a tuple.
-    what = re.sub(r"\(('[^()]*'),?\)", lambda key: re.sub("', '", ".", key[1]).strip("'"), what)
     hint = "the file is TOML: text stands in quotes"
     return f"{where}{what[:1].lower()}{what[1:]}", hint
 
 
-#: How tomllib says that a key or a table stands twice, without its name or its place.
-_OF_REPETITIONS = ("Cannot overwrite", "Cannot declare", "Cannot mutate")
+#: How tomllib says that a key or a table stands twice, in most cases without its name.
+_OF_REPETITIONS = (
+    "Cannot overwrite",
+    "Cannot declare",
+    "Cannot mutate",
+    "Cannot redefine",
+    "Duplicate inline",
+)
 _NAME = r"""[\w"'-]+(?:\s*\.\s*[\w"'-]+)*"""
 _LINE = re.compile(
-    rf"\s*(?:(?P<list>\[\[)\s*(?P<item>{_NAME})\s*\]\]|\[\s*(?P<table>{_NAME})\s*\]|(?P<key>{_NAME})\s*=)"
+    rf"\s*(?:\[\[\s*(?P<item>{_NAME})\s*\]\]|\[\s*(?P<table>{_NAME})\s*\]|(?P<key>{_NAME})\s*=)"
 )
 
 
-def _repetition(text: str) -> str | None:
-    """Return, in words, the first key or table that stands twice; None where that is not plain."""
-    place, seen = ("", 0), dict[tuple[str, int, str], int]()
-    for number, line in enumerate(text.splitlines(), start=1):
-        found = _LINE.match(line)
-        if found is None:
-            continue
-        name = re.sub(r"[\s\"']", "", found["item"] or found["table"] or found["key"])
+def _repetition(message: str, lines: list[str]) -> str:
+    """Return in words which key or table stands twice, and where for the first time."""
+    located = re.search(r"\(at line ([0-9]+), ", message)
+    number = int(located[1]) if located else len(lines)
+    if inline := re.search("inline table key '([^']*)'", message):
+        return f"line {number}: {key_text(inline[1])} stands twice in an inline table"
+    # It is noticed where the value ends, which may be some lines after the name.
+    while number > 1 and not _LINE.match(lines[number - 1]):
+        number -= 1
+    outline = _Outline()
+    for each, line in enumerate(lines[: number - 1], start=1):
+        outline.read(line, each)
+    name, first = outline.repeated(lines[number - 1])
+    return f"line {number}: {name} stands twice{f', first in line {first}' if first else ''}"
+
+
+class _Outline:
+    """The names in a file so far, line by line, and where each stood for the first time."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, int] = {}
+        #: How many there are of each list of tables, whose items have names of their own.
+        self._items: Counter[str] = Counter()
+        self._table = ""
+
+    def read(self, line: str, number: int) -> None:
+        """Take note of what a line has."""
+        if (found := _LINE.match(line)) is None:
+            return
+        path = self._path(found)
+        for name in _parents(path):
+            self._first.setdefault(name, number)
         if found["item"]:
-            # Each has keys of its own.
-            place = (name, number)
-            continue
-        if found["table"]:
-            place = (name, 0)
-        which = (*place, "" if found["table"] else name)
-        if which in seen:
-            told = f"[{name}]" if found["table"] else ".".join(filter(None, (place[0], name)))
-            return f"line {number}: {told} stands twice, first in line {seen[which]}"
-        seen[which] = number
-    return None
+            self._items[path] += 1
+            path = f"{path}#{self._items[path]}"
+            self._first[path] = number
+        if not found["key"]:
+            self._table = path
+
+    def repeated(self, line: str) -> tuple[str, int | None]:
+        """Return which of a line's names stands twice, and where it stood before."""
+        found = _LINE.match(line)
+        path = self._path(found) if found else ""
+        own = len(self._table) if found and found["key"] else 0
+        for name in _parents(path):
+            if len(name) > own and name in self._first:
+                plain = re.sub("#[0-9]+", "", name)
+                is_header = name == path and found and not found["key"]
+                return (f"[{plain}]" if is_header else plain), self._first[name]
+        return "a key", None
+
+    def _path(self, found: re.Match[str]) -> str:
+        names = re.sub(r"[\s\"']", "", found["item"] or found["table"] or found["key"]).split(".")
+        path = self._table if found["key"] else ""
+        for index, name in enumerate(names, start=1):
+            path = f"{path}.{name}" if path else name
+            is_new_item = found["item"] and index == len(names)
+            if path in self._items and not is_new_item:
+                path = f"{path}#{self._items[path]}"
+        return path
+
+
+def _parents(path: str) -> Iterator[str]:
+    """Yield `path` and all that it is below, the longest first."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]

@@ -8,7 +8,7 @@ from decimal import Decimal
 import structlog
 
 from rotator import schedule
-from rotator.daemon.health import Health
+from rotator.daemon.health import Health, told_of
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account
 from rotator.observer import own_credential
@@ -55,12 +55,7 @@ class BalanceCheck:
                 euros = balance_of(self._wiring, account)
             except RotatorError as error:
                 if not self._health.failed(error):
-                    _log.warning(
-                        "balance not read",
-                        account=account.name,
-                        code=error.code,
-                        reason=error.message,
-                    )
+                    _log.warning("balance not read", account=account.name, **told_of(error))
                 continue
             self._judge(account, euros)
 

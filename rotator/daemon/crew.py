@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import structlog
 
 from rotator import schedule
-from rotator.daemon.health import Health, component_of_code
+from rotator.daemon.health import Health, component_of_code, told_of
 from rotator.model import Account, Outcome, Report
 from rotator.wiring import Wiring
 
@@ -118,6 +118,6 @@ class Crew:
             self.health.answered("vonage")
             _log.info(report.outcome.value, **facts, secret_id=report.new_secret_id)
         elif component := component_of_code(error.code):
-            self.health.lost(component, error.code, error.message)
+            self.health.lost(component, error)
         elif report.outcome is not Outcome.BUSY and is_news:
-            _log.warning(report.outcome.value, **facts, code=error.code, reason=error.message)
+            _log.warning(report.outcome.value, **facts, **told_of(error))

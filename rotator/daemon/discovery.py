@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import structlog
 
 from rotator import schedule
-from rotator.daemon.health import Health
+from rotator.daemon.health import Health, told_of
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, Found, SubaccountState
 from rotator.observer import own_credential
@@ -80,7 +80,7 @@ class Discovery:
             return
         self._retry_at[parent] = schedule.retry_at(parent, failures, now)
         if failures == 1:
-            _log.warning("not listed", account=parent, code=error.code, reason=error.message)
+            _log.warning("not listed", account=parent, **told_of(error))
 
 
 def subaccounts_of(wiring: Wiring, parent: Account) -> list[Found]:

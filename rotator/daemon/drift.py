@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from rotator import schedule
-from rotator.daemon.health import Health
+from rotator.daemon.health import Health, told_of
 from rotator.errors import Busy, RotatorError
 from rotator.model import Account
 from rotator.ports import Draft
@@ -130,7 +130,7 @@ class DriftCheck:
     def _failed(self, account: Account, error: RotatorError) -> None:
         failures = self._put_off(account)
         if failures == 1:
-            _log.warning("not seen", account=account.name, code=error.code, reason=error.message)
+            _log.warning("not seen", account=account.name, **told_of(error))
 
     def _put_off(self, account: Account) -> int:
         failures = self._failures[account.name] = self._failures.get(account.name, 0) + 1

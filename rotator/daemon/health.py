@@ -27,6 +27,7 @@ from rotator.errors import (
     TooManyFiles,
     WrappingSpent,
 )
+from rotator.model import Problem
 
 _log = structlog.get_logger(__name__)
 
@@ -65,18 +66,19 @@ class Health:
         """Take note of an error; give whether it was about a component."""
         component = component_of(error)
         if component:
-            self.lost(component, error.code, error.message)
+            self.lost(component, error)
         return component is not None
 
-    def lost(self, component: str, code: str, message: str) -> None:
-        """Take note that a component cannot be used."""
+    def lost(self, component: str, error: RotatorError | Problem) -> None:
+        """Take note that a component cannot be used, for what `error` says."""
+        code = error.code
         with self._lock:
             self._away[component] = code
             is_told = self._told.get(component) != code and self._voices[component].may_speak()
             if is_told:
                 self._told[component] = code
         if is_told:
-            _log.warning("away", component=component, code=code, reason=message)
+            _log.warning("away", component=component, **told_of(error))
 
     def answered(self, component: str) -> None:
         """Take note that a component can be used."""
@@ -100,6 +102,12 @@ class Health:
             _log.error("not done", job=job, reason=known.message, hint=known.hint)
         elif may_speak:
             _log.error("unexpected error", job=job, exc_info=error)
+
+
+def told_of(error: RotatorError | Problem) -> dict[str, str]:
+    """Return what a line of the log says of an error; the hint only where there is one."""
+    told = {"code": error.code, "reason": error.message}
+    return told | ({"hint": error.hint} if error.hint else {})
 
 
 def component_of(error: RotatorError) -> str | None:

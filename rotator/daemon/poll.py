@@ -150,7 +150,7 @@ class Poll:
             self._health.failed(error)
             return False
         except RotatorError as error:
-            self._health.lost("vault", error.code, error.message)
+            self._health.lost("vault", error)
             return False
         self._health.answered("vault")
         return True

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from rotator.daemon.health import Health
+from rotator.daemon.health import Health, told_of
 from rotator.errors import RotatorError, Stopping
 from rotator.wiring import Wiring
 
@@ -84,7 +84,7 @@ class Post:
             return
         except RotatorError as error:
             if not self._health.failed(error):
-                _log.warning("not delivered", code=error.code, reason=error.message)
+                _log.warning("not delivered", **told_of(error))
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
             self._health.surprised("hooks", error)
         finally:

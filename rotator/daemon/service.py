@@ -22,7 +22,7 @@ from rotator.daemon.crew import Crew
 from rotator.daemon.discovery import Discovery
 from rotator.daemon.drift import DriftCheck
 from rotator.daemon.front import Front, Heart
-from rotator.daemon.health import Health
+from rotator.daemon.health import Health, told_of
 from rotator.daemon.notices import Notices
 from rotator.daemon.notify import Notifier
 from rotator.daemon.poll import Poll
@@ -128,7 +128,7 @@ class Daemon:
         try:
             self._front.show(self._wiring)
         except AddressTaken as error:
-            self._health.lost(_PAGE, error.code, error.message)
+            self._health.lost(_PAGE, error)
         else:
             self._health.answered(_PAGE)
 
@@ -234,9 +234,9 @@ class Daemon:
             wiring = self._built()
             self._show(wiring)
         except ConfigError as error:
-            _log.error(
+            _log.error(  # names no place in the program
                 "configuration refused", reason=error.message, hint=error.hint
-            )  # names no place in the program
+            )
         else:
             with self._polling:
                 self._replace(wiring)
@@ -354,7 +354,7 @@ class Daemon:
             if self._wiring.vault.keep_token():
                 self._health.answered("vault")
         except RotatorError as error:
-            self._health.lost("vault", error.code, error.message)
+            self._health.lost("vault", error)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do a job's work; whatever it fails of, the next one comes."""
@@ -362,7 +362,7 @@ class Daemon:
             work()
         except RotatorError as error:
             if not self._health.failed(error):
-                _log.warning("not done", code=error.code, reason=error.message)
+                _log.warning("not done", **told_of(error))
         except Exception as error:  # noqa: BLE001  # a worker's loop: see above
             self._health.surprised(getattr(work, "__qualname__", ""), error)
 

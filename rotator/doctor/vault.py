@@ -170,6 +170,6 @@ def _grant(
         cure = f'in the token\'s policy: path "{path}" {{ capabilities = [{listed}] }}'
         return bad("vault policy", path, f"{', '.join(missing)} is not granted", cure)
     if sometimes - granted:
-        cure = "grant it, if `rotator adopt` is to make the entry"
+        cure = "grant it, if `rotator adopt NAME` is to make the entry"
         return doubtful("vault policy", path, "create is not granted", cure)
     return fine("vault policy", path, ", ".join(sorted(always | sometimes)))

@@ -132,9 +132,13 @@ class Book:
             if (due_at := next_due(name, since)) and due_at != known
         ]
         for start in range(0, len(changes), _BATCH):
-            with writing(self._engine) as connection:
-                connection.execute(_CHANGED_DUE_TIME, changes[start : start + _BATCH])
+            self._change_due_times(changes[start : start + _BATCH])
         return len(changes)
+
+    @run_again
+    def _change_due_times(self, changes: list[dict[str, object]]) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(_CHANGED_DUE_TIME, changes)
 
     @run_again
     def renew(self, lease: Lease, now: datetime) -> None:

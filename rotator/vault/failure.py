@@ -32,6 +32,8 @@ _STARTING = (
 )
 #: Said by a standby before it has handed a request on: there is nobody to hand it to.
 _NOBODY_ACTIVE = "active cluster node not found"
+#: What each namespace has. OpenBao has a sealed one answer as if there were nothing in it.
+_ALWAYS_THERE = ("sys/internal/", "auth/token/")
 #: What passes by itself, as an election does, or a node that was restarted.
 _PASSING = frozenset(
     {
@@ -217,6 +219,11 @@ def _judge_missing(answer: Answer, call: str) -> Answer | StoreError:
         return answer
     if answer.says("namespace not found"):
         return MountUnusable(f"no such Vault namespace: {call}", hint="check vault.namespace")
+    if any(answer.says(f'no handler for route "{path}') for path in _ALWAYS_THERE):
+        return StoreSealed(
+            f"the Vault namespace is sealed: {call}",
+            hint="unseal it with `bao namespace unseal NAMESPACE`; nothing is lost",
+        )
     if answer.errors or answer.part("warnings", list):
         return _no_kv(call)
     return _not_from_vault(answer, call)
@@ -224,7 +231,8 @@ def _judge_missing(answer: Answer, call: str) -> Answer | StoreError:
 
 def _no_kv(call: str) -> MountUnusable:
     return MountUnusable(
-        f"there is no KV version 2 mount: {call}", hint="check vault.mount and vault.namespace"
+        f"there is no KV version 2 mount: {call}",
+        hint="check vault.mount and vault.namespace, which may be sealed",
     )
 
 
@@ -238,7 +246,8 @@ def _failure_of_server(answer: Answer, call: str) -> StoreUnavailable:
     if answer.says("namespace has been locked"):
         return StoreSealed(
             f"the Vault namespace is locked: {call}",
-            hint="unlock it with `bao namespace unlock` or `vault namespace unlock`",
+            hint="whoever locked it, or one above it, has the key to unlock it with: `vault"
+            " namespace unlock -unlock-key=KEY NAMESPACE`, or the same of `bao`; nothing is lost",
         )
     if answer.says("sealed"):
         return StoreSealed(f"{StoreSealed().message}: {call}")

@@ -89,7 +89,7 @@ def _check_by_configuration(connection: Connection, mount: str, patience: Patien
     if answer.status == HTTPStatus.FORBIDDEN:
         raise StoreForbidden(
             f"Vault has no mount {mount}, or denies it to this token",
-            hint="check vault.mount and vault.namespace,"
+            hint="check vault.mount and vault.namespace, which may be sealed,"
             " and that the token's policy grants what README lists",
         )
     if "max_versions" not in (answer.part("data", dict) or {}):

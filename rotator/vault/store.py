@@ -1,5 +1,6 @@
 """The store that the engine asks: the current and the pending entries in Vault."""
 
+import shlex
 from dataclasses import replace
 
 from rotator.errors import VersionMissing
@@ -140,13 +141,14 @@ class KvStore(Store):
                 return found
 
     def _missing(self, account: Account, version: int, *, gone: bool) -> VersionMissing:
+        path = shlex.quote(account.identity.vault_path)
         name = f"version {version} of {self._kv.shown(account.vault_path)}"
         if not gone:
             return VersionMissing(f"{name} did not appear in time")
         return VersionMissing(
             f"{name} was deleted or destroyed",
-            hint=f"`vault kv undelete -versions={version}` brings back what was deleted; where it"
-            f" was destroyed, `rotator adopt {account.name}` puts a working secret there",
+            hint=f"`vault kv undelete -versions={version} {path}` brings back what was deleted;"
+            f" where it was destroyed, `rotator adopt {account.name}` puts a working secret there",
         )
 
 

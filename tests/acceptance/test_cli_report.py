@@ -201,3 +201,14 @@ def test_a_folder_that_is_not_there_is_named(desk: Desk, tmp_path: Path) -> None
     assert dash.out.startswith("record,account,")
     assert "cannot be written: there is no such directory" in absent.err
     assert "cannot be written: it is a directory" in folder.err
+    assert f"hint: make it with `mkdir -p {tmp_path / 'no'}`" in absent.err
+    assert f"hint: name a file in it: {tmp_path}/FILE" in folder.err
+
+
+def test_what_a_full_device_does_not_take_is_told_with_a_way_out(desk: Desk) -> None:
+    """It failed, as anything may that was asked for rightly."""
+    full = report(desk, "--output", "/dev/full")
+
+    assert full.code == 1
+    assert "cannot be written: no space left on device" in full.err
+    assert "hint: name a file elsewhere, or - for standard output" in full.err

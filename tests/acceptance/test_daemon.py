@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from tests.harness.receiver import receiving, status
 
 #: Lines that the end of an outage costs at most: a job may come late with what it met before.
 AGAIN = 2
+#: What makes a process believe another time of day; None where it is not installed.
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 
 @pytest.fixture
@@ -376,3 +379,87 @@ def test_started_whole_it_ends_without_a_word_too_many(build: Build) -> None:
         process.wait()
 
     assert all(line.startswith("{") for line in run.log.read_text().splitlines())
+
+
+class Clock:
+    """The clock of one daemon, which is started with it and may be set while it runs."""
+
+    def __init__(self, run: Service, offset: str) -> None:
+        """Be `offset` away from the right time, as libfaketime has it: `+60d`."""
+        self._run = run
+        self._file = run.folder / "offset"
+        self.set(offset)
+
+    def set(self, offset: str) -> None:
+        """Be another `offset` away."""
+        self._file.write_text(offset)
+
+    @contextmanager
+    def daemon(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a daemon that goes by this clock; it has to end by itself once told to."""
+        faked = {
+            "LD_PRELOAD": str(FAKETIME),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        with self._run.log.open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "rotator", "--config", str(self._run.config), "run"],
+                env={**ENVIRONMENT, **faked},
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            yield process
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.skipif(not FAKETIME, reason="libfaketime is not installed")
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_clock_that_is_put_back_is_said_and_stops_nothing(build: Build) -> None:
+    """What was to run in a second, by a clock two months ahead, does not wait for two months."""
+    run = build(accounts=2)
+    clock = Clock(run, "+60d")
+    run.run("hold", "account-1", "--reason", "until the clock is right")
+    with clock.daemon():
+        until(lambda: run.outcomes() == {"completed": 1, "None": 1})
+        until(lambda: all(record.seen_at for record in run.records()))
+        seen = [record.seen_at for record in run.records() if record.seen_at]
+        clock.set("+0")
+        until(lambda: run.logged('"clock put back"'))
+        released = run.run("release", "account-1")
+        until(run.are_done)
+
+    [told] = [line for line in run.log.read_text().splitlines() if '"clock put back"' in line]
+    now, dues = datetime.now(UTC), [record.next_due_at for record in run.records()]
+    assert (json.loads(told)["level"], released.returncode) == ("warning", 0)
+    assert max(seen) > now + timedelta(days=50)
+    assert all(due and due < now + timedelta(days=31) for due in dues)
+    assert set(run.made().values()) == {1}
+
+
+@pytest.mark.skipif(not FAKETIME, reason="libfaketime is not installed")
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_clock_that_is_behind_is_said_with_its_cure(build: Build) -> None:
+    """No rotation with a grace begins by it; put right, one is made by itself."""
+    run = build()
+    run.configure(grace="1h", jitter="0s")
+    clock = Clock(run, "-3d")
+    with clock.daemon():
+        until(lambda: run.logged('"clock-behind"'))
+        refused = run.made()
+        clock.set("+0")
+        until(lambda: run.logged('"awaiting-deletion"'))
+
+    [told] = [line for line in run.log.read_text().splitlines() if '"clock-behind"' in line]
+    line = json.loads(told)
+    assert (line["event"], refused) == ("refused", {"account-1": 0})
+    assert "behind Vonage's" in line["reason"]
+    assert "`timedatectl set-ntp true`" in line["hint"]
+    assert run.logged('"clock put back"') == 0
+    assert run.made() == {"account-1": 1}

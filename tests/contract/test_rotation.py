@@ -1,5 +1,7 @@
 """A rotation on each server, by the engine and by the real command: what it leaves behind."""
 
+import re
+import shlex
 import shutil
 import subprocess
 import uuid
@@ -14,14 +16,18 @@ import pytest
 from rotator.model import Account, Outcome, Request
 from rotator.vault import GivenToken
 from tests.acceptance.desk import Desk
+from tests.acceptance.service import until
 from tests.contract.server import ROOT
 from tests.contract.site import FIRST, Site
 from tests.contract.test_vault_policy import policy
 from tests.harness.vault_commands import vault_commands
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from subprocess import CompletedProcess
 
+    from rotator.engine import Engine
+    from rotator.model import Problem
     from tests.contract.server import Document, Server
 
 #: Each version that is written from then on is gone after a day.
@@ -113,6 +119,96 @@ def test_a_value_that_would_vanish_is_not_sent(server: "Server", site: Site) -> 
     site.check_completed()
 
 
+@pytest.fixture
+def mount(server: "Server") -> Iterator["Callable[[str], None]"]:
+    """Return what sets after how long the mount removes versions; all that is there keeps its."""
+
+    def set_end(after: str) -> None:
+        server.call("POST", "secret/config", {"delete_version_after": after})
+
+    yield set_end
+    set_end("0s")
+
+
+def test_a_mount_whose_versions_end_gets_no_new_value(
+    server: "Server", site: Site, mount: "Callable[[str], None]"
+) -> None:
+    """The current version stays, and what would be pending would not: nothing is made or pushed."""
+    mount("24h")
+    engine = site.begin(GivenToken(server.issue_token(policy())))
+    refused = site.attempt(engine)
+    found = server.metadata(site.account.pending_path)
+    version = history(server, site.account.vault_path)["current_version"]
+    mount("0s")
+    report = site.attempt(engine)
+
+    assert refused.error is not None
+    assert (refused.outcome, refused.error.code) == (Outcome.REFUSED, "version-ends")
+    assert "`vault write MOUNT/config delete_version_after=0s`" in (refused.error.hint or "")
+    assert found is not None
+    assert all(each["destroyed"] for each in found["versions"].values())
+    assert (version, report.outcome) == (1, Outcome.COMPLETED)
+    site.check_completed()
+
+
+def test_a_version_that_the_mount_ends_is_told_of_before_and_after(
+    server: "Server", site: Site, mount: "Callable[[str], None]"
+) -> None:
+    """Of an entry that was written since: not even staged is anything, nor deleted."""
+    path, name = site.account.vault_path, site.account.name
+    engine = site.begin(GivenToken(server.issue_token(policy())))
+    mount("24h")
+    server.write(path, dict(server.data(path) or {}))
+    before, refused = drift(site, engine), site.attempt(engine)
+    mount("1s")
+    version = server.write(path, dict(server.data(path) or {}))
+    until(lambda: server.data(path) is None)
+    after, broken = drift(site, engine), site.attempt(engine)
+    staged = server.metadata(site.account.pending_path)
+    mount("0s")
+    server.call("POST", f"secret/undelete/{path}", {"versions": [version]})
+    report = site.attempt(engine)
+
+    assert before.startswith("version-ends: Vault removes version 2 of")
+    assert after.startswith(f"entry-missing: version {version} of")
+    assert "by itself (`delete_version_after`)" in after
+    codes = [each.error and each.error.code for each in (refused, broken)]
+    assert codes == ["version-ends", "entry-missing"]
+    assert [each.rotation_id for each in (refused, broken)] == [None, None]
+    assert (staged, site.queries.verify(name).fault) == (None, None)
+    assert report.outcome is Outcome.COMPLETED
+
+
+def test_nothing_is_deleted_once_the_mount_ends_what_consumers_read(
+    server: "Server", site: Site, mount: "Callable[[str], None]"
+) -> None:
+    """The grace is over, and the predecessor lives on until what is read stays."""
+    site.account = replace(site.account, policy=replace(site.account.policy, grace=HOUR))
+    path = site.account.vault_path
+    engine = site.begin(GivenToken(server.issue_token(policy())))
+    waiting = site.attempt(engine)
+    mount("24h")
+    server.write(path, dict(server.data(path) or {}))
+    site.clock.advance(hours=2)
+    refused = site.attempt(engine, reason=None)
+    kept = len(site.secrets())
+    mount("0s")
+    server.write(path, dict(server.data(path) or {}))
+    done = site.attempt(engine, reason=None)
+
+    assert waiting.outcome is Outcome.AWAITING_DELETION
+    assert refused.error is not None
+    assert (refused.error.code, kept) == ("version-ends", 2)
+    assert done.outcome is Outcome.COMPLETED
+    assert len(site.secrets()) == 1
+
+
+def drift(site: Site, engine: "Engine") -> str:
+    """Look at the account; return what is wrong with it."""
+    engine.refresh(site.account)
+    return site.queries.accounts([site.account.name])[0].drift or ""
+
+
 def test_what_was_deleted_is_undeleted_and_not_rolled_back_to(
     original: "Server", account: Account, tmp_path: Path, sqlite_template: Path
 ) -> None:
@@ -128,21 +224,93 @@ def test_what_was_deleted_is_undeleted_and_not_rolled_back_to(
         site.clock.advance(hours=2)
         refused = engine.attempt(site.account, Request(reason=None))
         rolled_back = vault_kv(original, "rollback", "-version=2", path)
-        undeleted = vault_kv(original, "undelete", "-versions=2", path)
+        obey(original, refused.error, "kv undelete")
         done = site.attempt(engine, reason=None)
 
     assert waiting.outcome is Outcome.AWAITING_DELETION
-    assert refused.error
-    assert "`vault kv undelete -versions=2`" in (refused.error.hint or "")
     assert rolled_back.returncode != 0
-    assert undeleted.returncode == 0, undeleted.stderr
     assert done.outcome is Outcome.COMPLETED
 
 
+def test_a_change_by_hand_is_undone_by_the_very_command_of_the_hint(
+    original: "Server", account: Account, tmp_path: Path, sqlite_template: Path
+) -> None:
+    """In the middle of a rotation and after it; a path with a blank is one word to the shell."""
+    spaced = replace(account, vault_path=f"sms team/{account.name}")
+    ledger = Path(shutil.copy(sqlite_template, tmp_path / "ledger.db"))
+    ledger.chmod(0o600)
+    with Site(original, spaced, ledger) as site:
+        site.account = replace(site.account, policy=replace(site.account.policy, grace=HOUR))
+        engine = site.begin(GivenToken(ROOT))
+        site.attempt(engine)
+        entry = site.entry()
+        original.write(spaced.vault_path, {**entry, "api_secret": FIRST, "rotator": None})
+        site.clock.advance(hours=2)
+        overwritten = engine.attempt(site.account, Request(reason=None))
+        obey(original, overwritten.error, "kv rollback")
+        done = site.attempt(engine, reason=None)
+        original.write(spaced.vault_path, {**entry, "api_secret": "Stranger1x"})
+        site.vonage.add_secret(spaced.api_key, "Stranger1x")
+        changed = engine.attempt(site.account, Request(reason="asked"))
+        obey(original, changed.error, "kv rollback")
+        restored = engine.attempt(site.account, Request(reason="asked"))
+
+    assert done.outcome is Outcome.COMPLETED
+    assert [each.error and each.error.code for each in (overwritten, changed, restored)] == [
+        *("drift", "drift"),
+        # By its right value again, and a stranger's secret is in the way.
+        "foreign-secret",
+    ]
+
+
+def test_what_ends_by_itself_stays_after_the_commands_of_the_hint(
+    original: "Server", account: Account, tmp_path: Path, sqlite_template: Path
+) -> None:
+    """Set for the entry and for the mount, of what consumers read and of what is pending."""
+    ledger = Path(shutil.copy(sqlite_template, tmp_path / "ledger.db"))
+    ledger.chmod(0o600)
+    with Site(original, account, ledger) as site:
+        engine, path = site.begin(GivenToken(ROOT)), account.vault_path
+        refused = []
+        for entry in (account.pending_path, path):
+            original.call("POST", f"secret/metadata/{entry}", ENDING)
+            original.call("POST", "secret/config", ENDING)
+            if entry == path:
+                original.write(path, dict(original.data(path) or {}))
+            refused.append(site.attempt(engine).error)
+            for command in ("kv metadata put", "write"):
+                obey(original, refused[-1], command)
+            if entry == path:
+                engine.adopt(site.account, None)
+        rules = [original.metadata(entry) or {} for entry in (account.pending_path, path)]
+        config = original.call("GET", "secret/config") or {}
+        report = site.attempt(engine)
+
+    assert [error and error.code for error in refused] == ["version-ends"] * 2
+    assert [each["delete_version_after"] for each in (*rules, config)] == ["0s"] * 3
+    assert report.outcome is Outcome.COMPLETED
+
+
+def obey(server: "Server", error: "Problem | None", command: str) -> None:
+    """Run the command of Vault's that a hint names, to the letter."""
+    assert error
+    found = [each for each in re.findall("`([^`]*)`", error.hint or "") if command in each]
+    assert len(found) == 1, error.hint
+    program, *words = shlex.split(found[0])
+    assert program == "vault"
+    done = vault(server, *words)
+    assert done.returncode == 0, done.stderr
+
+
 def vault_kv(server: "Server", verb: str, option: str, path: str) -> "CompletedProcess[str]":
-    """Run a command that a hint names."""
+    """Run a command for an entry."""
+    return vault(server, "kv", verb, "-mount=secret", option, path)
+
+
+def vault(server: "Server", *words: str) -> "CompletedProcess[str]":
+    """Run a command of Vault's, which OpenBao has under its own name."""
     return subprocess.run(
-        [vault_commands()["bao"], "kv", verb, "-mount=secret", option, path],
+        [vault_commands()["bao"], *words],
         env={"BAO_ADDR": server.url, "BAO_TOKEN": ROOT, "VAULT_ADDR": server.url, "HOME": "/"},
         capture_output=True,
         text=True,

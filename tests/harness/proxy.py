@@ -1,7 +1,7 @@
 """What stands between rotator and PostgreSQL, and hangs up when told to."""
 
 import contextlib
-import select
+import selectors
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -58,15 +58,22 @@ class Proxy:
 
     def _relay(self, client: socket.socket) -> None:
         # Either side may hang up while it is being sent something.
-        with client, socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError):
+        with (
+            client,
+            socket.socket(socket.AF_UNIX) as server,
+            selectors.DefaultSelector() as selector,
+            contextlib.suppress(OSError),
+        ):
             server.connect(str(self._server / SOCKET))
+            for side in (client, server):
+                selector.register(side, selectors.EVENT_READ)
             rounds = _Rounds()
             while True:
-                ready, _, _ = select.select([client, server], [], [])
-                data = ready[0].recv(65536)
+                ready = selector.select()[0][0].fileobj
+                data = client.recv(65536) if ready is client else server.recv(65536)
                 if not data:
                     return
-                if ready[0] is server:
+                if ready is server:
                     client.sendall(data)
                     continue
                 for each in rounds.of(data):

@@ -35,7 +35,7 @@ def test_what_consumers_read_is_said_to_end_and_to_have_ended(tmp_path: Path) ->
         assert after.startswith("entry-missing: version 2 of")
         assert "was removed from Vault at 2" in after
         assert broken.error is not None
-        assert "`vault kv undelete -versions=2`" in (broken.error.hint or "")
+        assert f"`vault kv undelete -versions=2 secret/{path}`" in (broken.error.hint or "")
         assert len(scene.secrets()) == 1
 
 

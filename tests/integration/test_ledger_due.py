@@ -4,15 +4,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, event, insert, select, update
 
 from rotator.errors import Busy
 from rotator.ledger import process, tables
 from rotator.ledger.book import Book
 from rotator.ledger.database import open_database
 from rotator.ledger.holds import Holds
+from rotator.ledger.queries import Queries
 from rotator.model import Hold, Rotation, Step
 from rotator.ports import Draft, Lease, Sighting
 from tests.harness.samples import NOW, rotation
@@ -71,6 +73,52 @@ def test_due_times_follow_the_configuration(database: Engine, book: Book) -> Non
     assert changed == [1, 0]
     assert due(book) == ["a", "c", "d"]
     assert book.due(NOW + HOUR)[-1].name == "b"
+
+
+def test_due_times_of_a_fleet_are_changed_by_a_few_short_transactions(
+    database: Engine, book: Book
+) -> None:
+    """They are read at once and written some hundreds at a time, between which others write.
+
+    A secret that has become the current one meanwhile keeps the due time that goes with it.
+    """
+    put(book, "rival", NOW)
+    names = [f"account-{number:04}" for number in range(1200)]
+    with database.begin() as connection:
+        row = dict(connection.execute(select(tables.account)).mappings().one())
+        row |= {"current_since": NOW - DAY, "next_due_at": NOW}
+        connection.execute(insert(tables.account), [row | {"name": name} for name in names])
+    written: list[int] = []
+    statements: list[str] = []
+
+    def execute(*told: Any) -> None:  # noqa: ANN401  # of SQLAlchemy's event
+        _, _, statement, parameters, _, is_many = told
+        statements.append(statement)
+        if statement.startswith("UPDATE") and is_many:
+            written.append(len(parameters))
+
+    def next_due(name: str, created_at: datetime) -> datetime:
+        if name == names[-1]:
+            with other.begin() as connection:
+                renewed = {"current_since": NOW, "next_due_at": NOW + 30 * DAY}
+                is_name = tables.account.c.name == name
+                connection.execute(update(tables.account).where(is_name).values(renewed))
+        return created_at + 3 * DAY
+
+    other = open_database(database.url.render_as_string(hide_password=False))
+    event.listen(database, "before_cursor_execute", execute)
+    try:
+        changed = book.reschedule(next_due)
+    finally:
+        event.remove(database, "before_cursor_execute", execute)
+        other.dispose()
+    found = {each.name: each.next_due_at for each in Queries(database).accounts(names)}
+
+    assert (changed, sum(written)) == (len(names), len(names))
+    assert max(written) <= 500
+    assert len(statements) <= 12
+    assert found[names[-1]] == NOW + 30 * DAY
+    assert {found[name] for name in names[:-1]} == {NOW + 2 * DAY}
 
 
 @pytest.mark.parametrize(

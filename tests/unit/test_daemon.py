@@ -62,6 +62,7 @@ def test_what_is_away_is_told_once() -> None:
             health.answered("vault")
 
     told = [(log["event"], log["component"], log.get("code")) for log in logs]
+    assert logs[1]["hint"] == StoreSealed.default_hint
     assert away == ["vault", "vonage"]
     assert told == [
         ("away", "vault", "vault-unavailable"),

@@ -23,6 +23,13 @@ WAITING = (
     " unavailable for a brief period and will resume service when the primary is finished."
 )
 
+#: Of a locked and of a sealed namespace, as OpenBao 2.7 has them.
+LOCKED = (
+    "API access to this namespace has been locked by an administrator -"
+    ' "ns1/" must be unlocked to gain access.'
+)
+SEALED = 'no handler for route "sys/internal/ui/mounts/secret". route entry not found.'
+
 
 def complaint(status: int, *errors: str) -> Answer:
     """Give what Vault answers with `status` and these errors."""
@@ -80,6 +87,8 @@ def verdict(answer: Answer | NoAnswer, *, with_token: bool = True) -> Answer | S
         (complaint(502), StoreUnavailable),
         (complaint(503, "Vault is sealed"), StoreSealed),
         (complaint(503, "namespace is sealed"), StoreSealed),
+        (complaint(503, LOCKED), StoreSealed),
+        (complaint(404, SEALED), StoreSealed),
         (complaint(503, "no active Vault instance found"), StoreUnavailable),
         (complaint(504), StoreUnavailable),
         (complaint(530), StoreUnavailable),
@@ -133,6 +142,29 @@ def test_only_the_starting_mount_is_starting() -> None:
 def test_a_sealed_vault_is_not_just_any_503() -> None:
     """A 503 whose body is not Vault's says nothing about a seal."""
     assert type(verdict(Answer(status=503, body=None))) is StoreUnavailable
+
+
+@pytest.mark.parametrize(
+    ("answer", "what", "cure"),
+    [
+        (complaint(503, LOCKED), "namespace is locked", "`vault namespace unlock -unlock-key="),
+        (complaint(404, SEALED), "namespace is sealed", "`bao namespace unseal "),
+        (
+            complaint(404, 'no handler for route "auth/token/lookup-self".'),
+            "namespace is sealed",
+            "`bao namespace unseal ",
+        ),
+    ],
+)
+def test_what_was_done_to_a_namespace_is_undone_by_the_hint(
+    answer: Answer, what: str, cure: str
+) -> None:
+    """A lock and a seal of one namespace are neither a missing mount nor a sealed Vault."""
+    error = verdict(answer)
+
+    assert isinstance(error, StoreSealed)
+    assert what in error.message
+    assert cure in (error.hint or "")
 
 
 def test_a_missing_token_is_named_as_such() -> None:

@@ -15,18 +15,6 @@ from tests.unit.config.file import SMS, VAULT, Read, Refuse
     [
         ("[vault\n", "line 1, column 7: expected ']' at the end of a table declaration"),
         ("a = 1\nb = x\n", "line 2, column 5: invalid value"),
-        ("a = 1\na = 2\n", "line 2: a stands twice, first in line 1"),
-        ('[vault]\naddress = 1\n\n# c\n"address" = 2', "line 5: vault.address stands twice, first"),
-        ("[vault]\n[ledger]\n[vault]", "line 3: [vault] stands twice, first in line 1"),
-        (
-            "[[accounts]]\nname = 1\n[[accounts]]\nname = 2\nname = 3",
-            "line 5: accounts.name stands twice, first in line 4",
-        ),
-        (
-            "[vault]\nauth.a = 1\n[vault.auth]\n",
-            "line 3, column 12: cannot declare vault.auth twice",
-        ),
-        ("a = 1\na.b = 2\n", "line 2, column 8: cannot overwrite a value"),
         ("a = [", "end of document: invalid value"),
         ("a = " + "[" * 9999, "is nested too deeply"),
         ("a = " + "1" * 9999, "exceeds the limit"),
@@ -35,6 +23,49 @@ from tests.unit.config.file import SMS, VAULT, Read, Refuse
 def test_syntax_error_is_located(refuse: Refuse, text: str, reason: str) -> None:
     """A file that is no TOML is refused with the file, the line and the column."""
     assert f"config.toml: {reason}" in refuse(text).message
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("a = 1\na = 2\n", "line 2: a stands twice, first in line 1"),
+        (
+            '[vault]\naddress = 1\n\n# c\n"address" = 2',
+            "line 5: vault.address stands twice, first in line 2",
+        ),
+        ("[vault]\n[ledger]\n[vault]", "line 3: [vault] stands twice, first in line 1"),
+        (
+            "[[accounts]]\nname = 1\n[[accounts]]\nname = 2\nname = 3",
+            "line 5: accounts.name stands twice, first in line 4",
+        ),
+        (
+            "[[accounts]]\nx.y = 1\n[[accounts]]\nx.y = 2\nx.y = 3",
+            "line 5: accounts.x.y stands twice, first in line 4",
+        ),
+        ("[[a]]\n[a.b]\n[[a]]\n[a.b]\n[a.b]", "line 5: [a.b] stands twice, first in line 4"),
+        ("[a]\nb.c = 1\nb.c = 2", "line 3: a.b.c stands twice, first in line 2"),
+        ("[a]\nb.c = 1\n[a.b]", "line 3: [a.b] stands twice, first in line 2"),
+        ("a = 1\na.b = 2\n", "line 2: a stands twice, first in line 1"),
+        ("a.b = 1\na = {}\n", "line 2: a stands twice, first in line 1"),
+        ("a = {x = 1}\na.y = 2\n", "line 2: a stands twice, first in line 1"),
+        ("a = {x = 1}\n[a.y]\n", "line 2: a stands twice, first in line 1"),
+        ("[a]\n[[a]]\n", "line 2: [a] stands twice, first in line 1"),
+        ("[[a]]\n[a]\n", "line 2: [a] stands twice, first in line 1"),
+        ("[[a]]\n[[a.b]]\n[a.b]\n", "line 3: [a.b] stands twice, first in line 2"),
+        ("a = []\n[[a]]", "line 2: [a] stands twice, first in line 1"),
+        ("[x]\na = {x = 1, x = 2}\n", "line 2: x stands twice in an inline table"),
+        ("a = [{x = 1}, {x = 1, x = 2}]\n", "line 1: x stands twice in an inline table"),
+        ("[a]\nb = {x = 1, x.y = 2}\n", "line 2: a key stands twice"),
+        ("a = 1\na = [\n1,\n]\n", "line 2: a stands twice, first in line 1"),
+        ("a = 1\na = 2", "line 2: a stands twice, first in line 1"),
+    ],
+)
+def test_what_stands_twice_is_named_with_both_places(refuse: Refuse, text: str, what: str) -> None:
+    """However it is written: as a key, dotted, a table, an item of a list or inline."""
+    error = refuse(text)
+
+    assert error.message.endswith(f"config.toml: {what}")
+    assert error.hint == "keep one of them"
 
 
 def test_missing_file_is_answered_with_how_to_name_it(tmp_path: Path) -> None:

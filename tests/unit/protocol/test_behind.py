@@ -48,8 +48,8 @@ def test_versions_are_named() -> None:
 @pytest.mark.parametrize(
     ("current", "removed", "cure"),
     [
-        (replace(CURRENT, note=None), None, "restore version 8 with `vault kv rollback`"),
-        (None, replace(CURRENT, version=8), "`vault kv undelete -versions=8`"),
+        (replace(CURRENT, note=None), None, "`vault kv rollback -version=8 secret/vonage/"),
+        (None, replace(CURRENT, version=8), "`vault kv undelete -versions=8 secret/vonage/"),
         (None, None, "end the rotation with a value that works"),
     ],
 )
@@ -61,7 +61,7 @@ def test_the_cure_for_a_changed_entry_is_one_that_works(
     assert facts.world.rotation
     rotation = replace(facts.world.rotation, vault_version=8)
     world: Observation = facts.but(current=current, removed=removed).world
-    told = refusals.overwritten(rotation, world)
+    told = refusals.overwritten(ACCOUNT, rotation, world)
 
     assert cure in (told.hint or "")
 
