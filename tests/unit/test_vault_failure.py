@@ -63,6 +63,7 @@ def verdict(answer: Answer | NoAnswer, *, with_token: bool = True) -> Answer | S
             MountUnusable,
         ),
         (complaint(405, "unsupported operation"), MountUnusable),
+        (Answer(status=408, body=None), StoreUnavailable),
         (complaint(412, "required index state not present"), StoreNotReady),
         (complaint(413, "request body too large"), UnexpectedEntry),
         (complaint(418), StoreError),
@@ -96,6 +97,41 @@ def verdict(answer: Answer | NoAnswer, *, with_token: bool = True) -> Answer | S
 def test_each_answer_is_one_error(answer: Answer, expected: type[StoreError]) -> None:
     """Every way in which Vault says no is told apart by status and known words."""
     assert type(verdict(answer)) is expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_proof"),
+    [
+        (complaint(400, "odd"), True),
+        (complaint(403, "permission denied"), True),
+        (complaint(405), True),
+        (complaint(412), True),
+        (complaint(429), True),
+        (complaint(500, "local node not active but active cluster node not found"), True),
+        (Answer(status=413, body=None), True),
+        (Answer(status=429, body=None), True),
+        (Answer(status=400, body=None), False),
+        (Answer(status=401, body=None), False),
+        (Answer(status=403, body={"message": "blocked"}), False),
+        (Answer(status=404, body=None), False),
+        (Answer(status=405, body=None), False),
+        (Answer(status=407, body=None), False),
+        (Answer(status=408, body=None), False),
+        (Answer(status=307, body=None), False),
+        (complaint(500, "no active Vault instance found"), False),
+        (complaint(503, "Vault is sealed"), False),
+    ],
+)
+def test_what_proves_that_nothing_was_done(answer: Answer, *, is_proof: bool) -> None:
+    """Vault's own words; a stranger's refusal may be of Vault's answer, as a filter's is.
+
+    Nor does a node's that has handed the request on: a redirect, or that nobody is active, is all
+    that it has to say when the active node died with it.
+    """
+    error = verdict(answer)
+
+    assert isinstance(error, StoreError)
+    assert error.definite is is_proof
 
 
 @pytest.mark.parametrize("lost", NoAnswer)
