@@ -151,7 +151,7 @@ class Encrypted:
         self._below.close()
 
     def _do(self, step: Callable[[], T]) -> T:
-        """Take a step of TLS, carrying to and fro what it waits for; what it made is still to send."""
+        """Take a step of TLS, and carry what it waits for; what it made in the end is not sent yet."""
         while True:
             try:
                 return step()

@@ -3,7 +3,7 @@
 What only reads, and a login, is asked again; what changes something is sent once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -42,23 +42,21 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks trusts it."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    return
 
 
 @each_manner
 @each_moment
 def test_who_goes_away_is_gone(certificate: Path, moment: str, manner: str) -> None:
     """It passes by itself; and whether anything was sent is known."""
-    with Leaving(certificate, moment, manner, answer=WRITTEN, times=1) as server:
-        with pytest.raises(ExchangeFailed) as caught:
-            Client(Way(server.url)).send(
-                Request(method="POST", target="/", headers={}, body=b"{}"),
-                left=lambda: 60,
-                limit=1000,
-            )
+    request = Request(method="POST", target="/", headers={}, body=b"{}")
+    with (
+        Leaving(certificate, moment, manner, answer=WRITTEN, times=1) as server,
+        pytest.raises(ExchangeFailed) as caught,
+    ):
+        Client(Way(server.url)).send(request, left=lambda: 60, limit=1000)
 
     expected = NoAnswer.DROPPED if moment in SENT else NoAnswer.UNREACHABLE
     assert caught.value.reason is expected
@@ -111,9 +109,11 @@ def test_a_write_to_vault_that_was_sent_is_not_sent_again(
     certificate: Path, moment: str, manner: str
 ) -> None:
     """It may have been done."""
-    with Leaving(certificate, moment, manner, answer=WRITTEN, times=1) as server:
-        with pytest.raises(StoreUnavailable) as caught:
-            vault(server, certificate, GivenToken("hvs.given")).call(WRITE)
+    with (
+        Leaving(certificate, moment, manner, answer=WRITTEN, times=1) as server,
+        pytest.raises(StoreUnavailable) as caught,
+    ):
+        vault(server, certificate, GivenToken("hvs.given")).call(WRITE)
 
     assert not caught.value.definite
     assert len(server.requests) == 1
@@ -127,9 +127,11 @@ def test_a_write_to_vault_that_was_not_sent_is_known_to_be_none(
     """It is sent once a connection stands, as long as what it was decided on is young."""
     with Leaving(certificate, moment, manner, answer=WRITTEN, times=1) as server:
         answer = vault(server, certificate, GivenToken("hvs.given")).call(WRITE)
-    with Leaving(certificate, moment, manner, answer=WRITTEN, times=10_000) as away:
-        with pytest.raises(StoreNotReady) as caught:
-            vault(away, certificate, GivenToken("hvs.given")).call(WRITE)
+    with (
+        Leaving(certificate, moment, manner, answer=WRITTEN, times=10_000) as away,
+        pytest.raises(StoreNotReady) as caught,
+    ):
+        vault(away, certificate, GivenToken("hvs.given")).call(WRITE)
 
     assert answer.status == 200
     assert len(server.requests) == 1
@@ -148,21 +150,28 @@ def test_vonage_is_asked_again_for_what_it_has(certificate: Path, moment: str, m
     assert server.left == 3
 
 
-@pytest.mark.parametrize("operation", ["create", "delete"])
+def create(secrets: Secrets) -> None:
+    """Make a secret."""
+    secrets.create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
+
+
+def delete(secrets: Secrets) -> None:
+    """Delete one."""
+    secrets.delete_secret(CREDENTIAL, KEY, "one")
+
+
+@pytest.mark.parametrize("change", [create, delete])
 @each_manner
 @each_moment
 def test_what_changes_something_at_vonage_is_sent_once(
-    certificate: Path, moment: str, manner: str, operation: str
+    certificate: Path, moment: str, manner: str, change: Callable[[Secrets], None]
 ) -> None:
     """Not even a connection is made a second time: the loop looks first."""
-    answer = reply(201, ONE) if operation == "create" else reply(200, b'{"done": true}')
-    with Leaving(certificate, moment, manner, answer=answer, times=1) as server:
-        secrets = Secrets(transport(server.url, Clock()))
-        with pytest.raises((IssuerUnavailable, NotSent)) as caught:
-            if operation == "create":
-                secrets.create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
-            else:
-                secrets.delete_secret(CREDENTIAL, KEY, "one")
+    with (
+        Leaving(certificate, moment, manner, answer=reply(201, ONE), times=1) as server,
+        pytest.raises((IssuerUnavailable, NotSent)) as caught,
+    ):
+        change(Secrets(transport(server.url, Clock())))
 
     assert caught.value.definite is (moment in UNSENT)
     assert (server.left, len(server.requests)) == (1, moment in SENT)
