@@ -151,7 +151,7 @@ class Encrypted:
         self._below.close()
 
     def _do(self, step: Callable[[], T]) -> T:
-        """Take a step of TLS, carrying what it waits for; what it leaves behind is still to send."""
+        """Take a step of TLS, carrying what it waits for; what it leaves is still to send."""
         while True:
             try:
                 return step()
