@@ -11,7 +11,7 @@ from rotator.errors import (
     StoreUnavailable,
     UnexpectedEntry,
 )
-from rotator.vault.failure import is_starting, judge
+from rotator.vault.failure import is_passing, is_starting, judge
 from rotator.vault.transport import Answer, NoAnswer
 
 UPGRADING = (
@@ -164,6 +164,14 @@ def test_only_the_starting_mount_is_starting() -> None:
     assert is_starting(complaint(400, WAITING))
     assert not is_starting(complaint(400, "something else"))
     assert not is_starting(NoAnswer.TIMEOUT)
+
+
+@pytest.mark.parametrize("lost", NoAnswer)
+def test_who_went_away_is_waited_for(lost: NoAnswer) -> None:
+    """However it went; what has to be mended by someone is not."""
+    lasting = {"unresolved", "certificates", "encrypted-key", "tls", "proxy", "oversize"}
+
+    assert is_passing(lost) is (lost.value not in lasting)
 
 
 def test_a_sealed_vault_is_not_just_any_503() -> None:
