@@ -78,6 +78,8 @@ def _reason(failed: ExchangeFailed, timeout: timedelta) -> str:
             return f"no TLS connection could be made: {failed.detail}"
         case NoAnswer.PROXY:
             return "the proxy does not let it through"
+        case NoAnswer.PROXY_AWAY:
+            return "there is no way to it through the proxy at the moment"
         case NoAnswer.CERTIFICATES:
             return f"the authorities to trust cannot be read: {failed.detail}"
         case NoAnswer.UNREACHABLE:

@@ -57,7 +57,10 @@ class Way:
         default = _PORTS.get(parts.scheme)
         if not host or not default:
             raise ValueError("no host, or a scheme that is not http")
+        host, zone = _parted(host)
         self._host = host.encode("idna").decode("ascii")
+        #: Which of this machine's links an address is on; "" where it says that itself.
+        self._zone = zone
         self._port = parts.port or default
         bracketed = f"[{host}]" if ":" in host else host
         #: What the Host header says.
@@ -103,7 +106,7 @@ class Way:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port."""
-        return self._host, self._port
+        return f"{self._host}{self._zone}", self._port
 
     def spelled(self, target: str) -> tuple[str, Headers]:
         """Return a request's target, and the headers that say to whom it goes."""
@@ -111,6 +114,15 @@ class Way:
         if self.proxy and not self._is_encrypted:
             return f"http://{self.authority}{target}", [host, *self.proxy.headers]
         return target, [host]
+
+
+def _parted(host: str) -> tuple[str, str]:
+    """Part an address from the zone that it is on, which means something to this machine alone.
+
+    A URL has its percent sign encoded (RFC 6874), people do not.
+    """
+    address, percent, zone = host.partition("%")
+    return address, percent + (zone.removeprefix("25") or zone)
 
 
 class _Kept:

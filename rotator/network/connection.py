@@ -13,6 +13,10 @@ _MOST = 100 * 1024
 #: Seconds that a connection may idle. Balancers forget one after a minute, some without a word,
 #: and a write on it would be lost without a word, too.
 _IDLE = 20.0
+#: What a proxy answers that does not reach the server just now, or is being restarted itself.
+_NO_WAY_ON = frozenset({502, 503, 504})
+#: Both headers that say where a body ends.
+_ENDS = frozenset({b"content-length", b"transfer-encoding"})
 
 Headers = list[tuple[str, str]]
 
@@ -25,6 +29,7 @@ class Connection:
         self._stream = stream
         self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST)
         self._idle_since = time.monotonic()
+        self._is_ambiguous = False
 
     def close(self) -> None:
         """Close the connection."""
@@ -62,6 +67,7 @@ class Connection:
             if not isinstance(event, h11.InformationalResponse):
                 raise h11.RemoteProtocolError("no answer")
         self._stream.current.exchange.answered()
+        self._is_ambiguous = {name for name, _ in event.headers} >= _ENDS
         return event
 
     def body(self, limit: int) -> bytes | None:
@@ -83,10 +89,11 @@ class Connection:
     def rest(self) -> bool:
         """Get ready for another exchange; False where that is not possible.
 
-        What came too much for one request is no answer to the next.
+        What came too much for one request is no answer to the next; nor is what comes after one
+        whose end is told in two ways, of which a proxy may have read the other.
         """
         is_done = self._state.our_state is h11.DONE and self._state.their_state is h11.DONE
-        if not is_done or self._state.trailing_data != (b"", False):
+        if not is_done or self._is_ambiguous or self._state.trailing_data != (b"", False):
             return False
         self._state.start_next_cycle()
         self._idle_since = time.monotonic()
@@ -101,7 +108,8 @@ class Connection:
         self.send("CONNECT", target, [("Host", target), *headers], b"")
         status = self.head().status_code
         if not 200 <= status < 300:  # noqa: PLR2004  # HTTP's
-            raise ExchangeFailed(NoAnswer.PROXY, f"the proxy answers {status}")
+            reason = NoAnswer.PROXY_AWAY if status in _NO_WAY_ON else NoAnswer.PROXY
+            raise ExchangeFailed(reason, f"the proxy answers {status}")
         if self._state.trailing_data[0]:
             raise ExchangeFailed(NoAnswer.PROXY, "the proxy says more than it was asked")
 

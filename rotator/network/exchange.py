@@ -10,7 +10,13 @@ _LOOK = 0.2
 #: body; the body itself may take twice its size, sent in small chunks.
 _ROOM = 256 * 1024
 
-_BEFORE_ANY_PROXY = (NoAnswer.CERTIFICATES, NoAnswer.ENCRYPTED_KEY, NoAnswer.PROXY)
+#: What is rotator's own, or known as the proxy's already.
+_PLACED = (
+    NoAnswer.CERTIFICATES,
+    NoAnswer.ENCRYPTED_KEY,
+    NoAnswer.PROXY,
+    NoAnswer.PROXY_AWAY,
+)
 #: The seconds that are left of a budget; negative once it is overdrawn.
 Left = Callable[[], float]
 
@@ -104,6 +110,7 @@ class Exchange:
         return self._failed(reason, "timed out")
 
     def _failed(self, reason: NoAnswer, detail: str) -> ExchangeFailed:
-        if self._at_proxy and reason not in _BEFORE_ANY_PROXY:
-            return ExchangeFailed(NoAnswer.PROXY, f"the proxy: {detail}")
+        if self._at_proxy and reason not in _PLACED:
+            place = NoAnswer.PROXY_AWAY if reason.passes else NoAnswer.PROXY
+            return ExchangeFailed(place, f"the proxy: {detail}")
         return ExchangeFailed(reason, detail, sent=self._sent)

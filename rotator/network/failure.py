@@ -13,7 +13,10 @@ class NoAnswer(StrEnum):
     CERTIFICATES = "certificates"
     ENCRYPTED_KEY = "encrypted-key"
     TLS = "tls"
+    #: The proxy refuses, cannot be used, or says what no proxy says.
     PROXY = "proxy"
+    #: There is no way through the proxy at the moment.
+    PROXY_AWAY = "proxy-away"
     TIMEOUT = "timeout"
     DROPPED = "dropped"
     OVERSIZE = "oversize"
@@ -22,6 +25,15 @@ class NoAnswer(StrEnum):
     def code(self) -> str:
         """The reason, for metrics and logs."""
         return self.value
+
+    @property
+    def passes(self) -> bool:
+        """Whether it passes by itself, as where a server or a proxy is being restarted.
+
+        One class for all ways of going away: before a connection stands, while hands are shaken,
+        before an answer and amid one; with a reset, with an orderly end, or in silence.
+        """
+        return self in _PASSING
 
     @property
     def unsent(self) -> bool:
@@ -36,6 +48,18 @@ _UNSENT = frozenset(
         NoAnswer.UNREACHABLE,
         NoAnswer.CONNECT_TIMEOUT,
         NoAnswer.PROXY,
+        NoAnswer.PROXY_AWAY,
+    }
+)
+
+_PASSING = frozenset(
+    {
+        NoAnswer.REFUSED,
+        NoAnswer.UNREACHABLE,
+        NoAnswer.CONNECT_TIMEOUT,
+        NoAnswer.TIMEOUT,
+        NoAnswer.DROPPED,
+        NoAnswer.PROXY_AWAY,
     }
 )
 

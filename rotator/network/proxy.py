@@ -94,14 +94,14 @@ def _is_exempt(host: str, port: int) -> bool:
 
 
 def _covers(entry: str, name: str, port: int) -> bool:
-    if entry == "*":
-        return True
     with_port = re.fullmatch(r"(\[[0-9a-f:.]+\]|[^:]*):([0-9]+)", entry)
     if with_port:
         entry = with_port[1]
         if int(with_port[2]) != port:
             return False
-    entry = entry.strip("[]")
+    if entry == "*":
+        return True
+    entry = entry.strip("[]").partition("%")[0]
     address = _number(name)
     if address is not None:
         try:

@@ -9,6 +9,7 @@ import select
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from rotator.network.exchange import Exchange
@@ -115,16 +116,20 @@ class Encrypted:
         self._tls = context.wrap_bio(self._received, self._to_send, server_hostname=name)
         try:
             self._do(self._tls.do_handshake)
-        except (ssl.SSLError, HungUp) as error:
+            self._flush()
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, HungUp):
+            # It went away, as one does that is restarted: no matter of whom to trust.
+            raise self.current.exchange.lost("the other side hung up") from None
+        except ssl.SSLError as error:
             raise ExchangeFailed(NoAnswer.TLS, str(error)) from None
 
     def read(self) -> bytes:
         """See `Stream`."""
         try:
             return self._do(lambda: self._tls.read(PIECE))
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, HungUp):
-            # Closed without a word, as many do. HTTP's own framing says whether all is there.
-            # To read may be to write: TLS answers what the other side asks of it.
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            # Closed, with a word or without, as many do. HTTP's own framing says whether all is
+            # there.
             return b""
         except ssl.SSLError as error:
             raise ExchangeFailed(NoAnswer.TLS, str(error)) from None
@@ -133,6 +138,7 @@ class Encrypted:
         """See `Stream`."""
         try:
             self._do(lambda: self._tls.write(data))
+            self._flush()
         except ssl.SSLError as error:
             raise HungUp(str(error)) from None
 
@@ -145,19 +151,18 @@ class Encrypted:
         self._below.close()
 
     def _do(self, step: Callable[[], T]) -> T:
-        """Take a step of TLS, carrying to and fro what it wants to have carried."""
+        """Take a step of TLS, carrying what it waits for; what it leaves is still to send."""
         while True:
             try:
-                result = step()
+                return step()
             except ssl.SSLWantReadError:
-                self._flush()
+                # Who takes no more may have answered, or said why, before.
+                with suppress(HungUp):
+                    self._flush()
                 if received := self._below.read():
                     self._received.write(received)
                 else:
                     self._received.write_eof()
-            else:
-                self._flush()
-                return result
 
     def _flush(self) -> None:
         if to_send := self._to_send.read():

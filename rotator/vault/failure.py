@@ -34,17 +34,9 @@ _STARTING = (
 _NOBODY_ACTIVE = "active cluster node not found"
 #: What each namespace has. OpenBao has a sealed one answer as if there were nothing in it.
 _ALWAYS_THERE = ("sys/internal/", "auth/token/")
-#: What passes by itself, as an election does, or a node that was restarted.
-_PASSING = frozenset(
-    {
-        NoAnswer.REFUSED,
-        NoAnswer.CONNECT_TIMEOUT,
-        NoAnswer.TIMEOUT,
-        NoAnswer.DROPPED,
-        NoAnswer.UNREACHABLE,
-    }
-)
-_PASSING_STATUSES = frozenset({307, 412, 429, 472, 473, 474, 500, 502, 503, 504})
+_PASSING_STATUSES = frozenset({307, 408, 412, 429, 472, 473, 474, 500, 502, 503, 504})
+#: Refused for the request alone, whoever says so.
+_TOO_MUCH = frozenset({412, 413, 429})
 
 _PROXY_HINT = "check vault.address, and any proxy or load balancer in between"
 
@@ -52,8 +44,8 @@ _UNANSWERED: Mapping[NoAnswer, tuple[str, str | None]] = {
     NoAnswer.REFUSED: ("Vault refuses connections", None),
     NoAnswer.UNRESOLVED: ("the name of Vault's host cannot be resolved", "check vault.address"),
     NoAnswer.UNREACHABLE: (
-        "Vault's host cannot be reached",
-        "check vault.address, and the network between here and there",
+        "Vault's host cannot be reached, or hangs up at once",
+        "check vault.address, what listens there, and the network between here and there",
     ),
     NoAnswer.CONNECT_TIMEOUT: ("no connection to Vault in time", None),
     NoAnswer.CERTIFICATES: (
@@ -79,12 +71,18 @@ _UNANSWERED: Mapping[NoAnswer, tuple[str, str | None]] = {
         "the proxy on the way to Vault failed",
         "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY in rotator's environment",
     ),
+    NoAnswer.PROXY_AWAY: (
+        "there is no way to Vault through the proxy at the moment",
+        "check the proxy that HTTPS_PROXY or HTTP_PROXY names, and whether it reaches Vault",
+    ),
     NoAnswer.TIMEOUT: ("Vault did not answer in time", None),
     NoAnswer.DROPPED: ("the connection to Vault broke before the answer was there", None),
     NoAnswer.OVERSIZE: ("the answer is larger than any of Vault's", _PROXY_HINT),
 }
 
 _UNAVAILABLE: Mapping[int, tuple[str, str | None]] = {
+    # Of a balancer that idles a connection out, it may cross a request on its way.
+    408: ("something on the way to Vault lost patience with the request", _PROXY_HINT),
     412: ("this Vault node lags behind the active one", None),
     429: ("Vault's rate limit is reached", "raise the quota that covers rotator's token"),
     472: ("this Vault node is a disaster recovery secondary", "point vault.address elsewhere"),
@@ -109,14 +107,28 @@ def judge(outcome: Outcome, call: str, *, with_token: bool) -> Answer | StoreErr
     if outcome.status < HTTPStatus.MULTIPLE_CHOICES:
         return _judge_success(outcome, call)
     if outcome.status < HTTPStatus.BAD_REQUEST:
+        # No proof that a write was not done: a node whose request to the active one failed, which
+        # may have done it and died, falls back on a redirect (OpenBao, http/handler.go).
         return StoreUnavailable(
             f"Vault redirects, as a standby does, and no redirect is followed: {call}",
             hint="where this is not an election that takes its time, point vault.address at the"
             " active node or at a load balancer before it",
         )
     if outcome.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _judge_refusal(outcome, call, with_token=with_token)
+        verdict = _judge_refusal(outcome, call, with_token=with_token)
+        if isinstance(verdict, StoreError) and not _is_proof(outcome):
+            verdict.definite = False
+        return verdict
     return _failure_of_server(outcome, call)
+
+
+def _is_proof(refusal: Answer) -> bool:
+    """Whether a refusal proves that nothing was done.
+
+    Vault's own words do. Something before Vault may have refused what Vault answered, and not what
+    it was asked; unless the request was too much for it.
+    """
+    return refusal.errors is not None or refusal.status in _TOO_MUCH
 
 
 def is_starting(outcome: Outcome) -> bool:
@@ -155,7 +167,7 @@ def is_token_unknown(answer: Answer) -> bool:
 def is_passing(outcome: Outcome) -> bool:
     """Whether what is wrong goes away by itself, in all likelihood."""
     if isinstance(outcome, NoAnswer):
-        return outcome in _PASSING
+        return outcome.passes
     return outcome.status in _PASSING_STATUSES or is_starting(outcome)
 
 
@@ -251,8 +263,10 @@ def _failure_of_server(answer: Answer, call: str) -> StoreUnavailable:
         )
     if answer.says("sealed"):
         return StoreSealed(f"{StoreSealed().message}: {call}")
-    # Of a write that was handed on, "no active" may be all that is left to say when the active
-    # node died with it: then it may have been done.
+    # A node that knows of no active one, before it hands a request on, says that it is "not
+    # found"; so nothing was done. "No active … instance found" it says after that, too, where the
+    # active one died with the request, having done it or not (OpenBao, http/handler.go:
+    # forwardRequest falls back on respondStandby for any error).
     if answer.says(_NOBODY_ACTIVE) or answer.says("no active"):
         kind = StoreNotReady if answer.says(_NOBODY_ACTIVE) else StoreUnavailable
         return kind(
@@ -265,6 +279,6 @@ def _failure_of_server(answer: Answer, call: str) -> StoreUnavailable:
 def _unavailable(answer: Answer, call: str) -> StoreUnavailable:
     message, hint = _UNAVAILABLE.get(answer.status, ("Vault failed inside", None))
     # Over a quota, or behind the index that was asked for: it was not even begun.
-    was_begun = answer.status not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.PRECONDITION_FAILED)
+    was_begun = answer.status not in _TOO_MUCH
     kind = StoreUnavailable if was_begun else StoreNotReady
     return kind(f"{message} ({answer.code}): {call}", hint=hint)

@@ -1,13 +1,17 @@
 """Rotations through three Raft nodes whose leader is killed, paused, deposed and sealed.
 
-What consumers read is looked at from outside after each trouble, as the accounts are at Vonage.
+A daemon, which is killed and started anew itself, rotates some accounts over and over, commands
+beside it rotate others. What consumers read is looked at from outside after each trouble, as the
+accounts are at Vonage.
 """
 
 import json
+import os
 import random
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +21,10 @@ import pytest
 from rotator.ledger.database import open_database
 from rotator.ledger.queries import Queries
 from rotator.sim import VonageSimulator
+from tests.acceptance.service import until
 from tests.harness import figures
 from tests.harness.commands import Command, Order
-from tests.harness.raft import Cluster
+from tests.harness.raft import Cluster, Node
 from tests.harness.vault_commands import vault_commands
 
 pytestmark = [
@@ -29,10 +34,21 @@ pytestmark = [
     pytest.mark.skipif("bao" not in vault_commands(), reason="no `bao` for this machine"),
 ]
 
-ACCOUNTS = [f"account-{letter}" for letter in "abcd"]
+#: Rotated by commands, for each trouble anew.
+ACCOUNTS = ["account-a", "account-b"]
+#: Rotated by the daemon, a few seconds after each other.
+RESTLESS = [f"restless-{letter}" for letter in "abcd"]
+#: Adopted, and rotated right after it.
+ADOPTED = ["adopted-a", "adopted-b"]
 #: An account with a secret that rotator did not make, in its second slot.
 CROWDED = "crowded"
+ALL = [*ACCOUNTS, *RESTLESS, CROWDED]
 KILLS = 25
+ROTATIONS = 100
+#: How many of these are the daemon's, at least.
+SHARE = 40
+#: One in so many troubles kills the daemon, too.
+FRAIL = 3
 #: What Vault's troubles are called; none of them is for an operator to decide.
 AWAY = {"vault-unavailable", "vault-not-ready", "vault-sealed", "vault-conflict", "vault-token"}
 AWAY |= {"vault-version-missing", "busy"}
@@ -60,12 +76,18 @@ url = "sqlite:///{folder}/ledger.db"
 
 [policy]
 grace = "0s"
+jitter = "0s"
+
+[daemon]
+listen = ""
+poll = "1s"
 """
 ACCOUNT = """
 [[accounts]]
 name = "{name}"
 api_key = "{key}"
 vault_path = "vonage/{name}"
+every = "{every}"
 """
 POLICY = """
 path "secret/data/vonage/*" { capabilities = ["read", "create", "update"] }
@@ -90,9 +112,11 @@ class Company:
         """Write the configuration, and what consumers read first."""
         self.vonage.start()
         text = CONFIG.format(vonage=self.vonage.url, vault=self.cluster.url, folder=self.folder)
-        for name in (*ACCOUNTS, CROWDED):
-            text += ACCOUNT.format(name=name, key=key_of(name))
+        for name in (*ALL, *ADOPTED):
+            every = "3s" if name in RESTLESS else "30d"
+            text += ACCOUNT.format(name=name, key=key_of(name), every=every)
             self.vonage.add_account(key_of(name), FIRST)
+        for name in ALL:
             entry = {"data": {"api_key": key_of(name), "api_secret": FIRST, "note": "kept"}}
             self.cluster.call("POST", f"secret/data/vonage/{name}", entry)
         (self.folder / "config.toml").write_text(text)
@@ -109,22 +133,51 @@ class Company:
             (self.folder / name).write_text(content)
             (self.folder / name).chmod(0o600)
 
-    def start(self, *arguments: str) -> "Started":
+    def start(self, *arguments: str, stdin: Path = Path(os.devnull)) -> "Started":
         """Start a command."""
         self.commands += 1
         out, err = (self.folder / f"{self.commands}.{end}" for end in ("out", "err"))
         config = str(self.folder / "config.toml")
-        order = Order(arguments=("--config", config, *arguments), stdout=out, stderr=err)
+        order = Order(
+            arguments=("--config", config, *arguments), stdout=out, stderr=err, stdin=stdin
+        )
         return Started(Command(order), out, err)
 
     def check(self) -> None:
         """See that consumers read what works, and that nobody's secret is gone."""
-        for name in (*ACCOUNTS, CROWDED):
-            entry = self.cluster.data(f"vonage/{name}") or {}
-            assert self.vonage.authenticates(key_of(name), entry.get("api_secret", "")), name
-            assert entry["note"] == "kept"
+        leader = self.cluster.leader
+        for name in ALL:
+            self.check_value(name, leader)
             assert 1 <= len(self.vonage.secrets(key_of(name))) <= 2
         assert self.foreign_id in {each.id for each in self.vonage.secrets(key_of(CROWDED))}
+
+    def check_value(self, name: str, leader: Node) -> None:
+        """See that what consumers read works, also while it is being replaced.
+
+        What did not work and is read once more did not work when it was to be read.
+        """
+        path, key, dead = f"vonage/{name}", key_of(name), ""
+        while True:
+            entry = self.cluster.data(path, node=leader) or {}
+            value = entry.get("api_secret", "")
+            assert entry.get("note") == "kept", name
+            assert value != dead, name
+            if self.vonage.authenticates(key, value):
+                return
+            dead = value
+
+    def completed(self, names: Iterable[str]) -> int:
+        """Count the rotations of accounts that came to their end."""
+        database = open_database(f"sqlite:///{self.folder}/ledger.db")
+        with database.connect() as connection:
+            rows = connection.exec_driver_sql("SELECT account, outcome FROM rotation")
+            ended = [account for account, outcome in rows if outcome == "completed"]
+        database.dispose()
+        return sum(account in set(names) for account in ended)
+
+    def until_restless(self, number: int) -> None:
+        """Wait until the daemon has completed so many rotations."""
+        until(lambda: self.completed(RESTLESS) >= number, seconds=PATIENCE, pause=0.1)
 
 
 @dataclass(frozen=True)
@@ -147,11 +200,12 @@ def key_of(name: str) -> str:
     return name.replace("-", "")
 
 
-@pytest.fixture
-def company(tmp_path: Path) -> Iterator[Company]:
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     """Start a cluster, and a company that uses it."""
-    cluster = Cluster(vault_commands()["bao"], tmp_path / "nodes")
-    company = Company(cluster, tmp_path)
+    folder = tmp_path_factory.mktemp("raft")
+    cluster = Cluster(vault_commands()["bao"], folder / "nodes")
+    company = Company(cluster, folder)
     yield company
     company.vonage.close()
     cluster.close()
@@ -195,19 +249,57 @@ def lag(company: Company) -> None:
 TROUBLES: list[Callable[[Company], None]] = [pause, depose, seal, lag]
 
 
+def test_what_was_just_adopted_is_rotated_at_a_node_that_lags(company: Company) -> None:
+    """The ledger knows which state it is in, and the node asks the active one for it."""
+    follower = company.cluster.followers[0]
+    (company.folder / "first").write_text(FIRST)
+    for name in ADOPTED:
+        adopting = company.start("adopt", name, stdin=company.folder / "first")
+        assert adopting.finished()[0] == 0, adopting.err.read_text()
+        follower.link.delay = 2.0
+        company.cluster.balance.only = follower.address
+        rotating = company.start("rotate-now", name, "--json")
+        code, reports = rotating.finished()
+        follower.link.delay = 0.0
+        company.cluster.balance.only = None
+
+        assert code == 0, (reports, rotating.err.read_text())
+        assert [each["outcome"] for each in reports] == ["completed"]
+    for name in ADOPTED:
+        value = (company.cluster.data(f"vonage/{name}") or {})["api_secret"]
+        assert company.vonage.authenticates(key_of(name), value)
+        assert len(company.vonage.secrets(key_of(name))) == 1
+
+
+def test_a_fresh_login_is_good_at_any_node(company: Company) -> None:
+    """Each command logs in, each request meets another node, and one of them lags."""
+    company.cluster.followers[0].link.delay = 1.0
+    started = [company.start("rotate-now", "--dry-run", *ACCOUNTS, "--json") for _ in range(15)]
+    ended = [(each.finished()[0], each.err.read_text()) for each in started]
+    company.cluster.heal()
+
+    assert [said for code, said in ended if code != 0] == []
+
+
 @pytest.mark.timeout(600)
 def test_no_trouble_of_a_cluster_costs_a_value(company: Company) -> None:
     """A hundred rotations through twenty-five leaders' deaths and what else befalls a cluster."""
     outcomes: list[str] = []
-    assert company.start("rotate-now", "--all", "--json").finished()[0] == 0
+    assert company.start("rotate-now", *ALL, "--json").finished()[0] == 0
     company.foreign_id = company.vonage.add_secret(key_of(CROWDED), STRANGERS)
     troubles = [*TROUBLES, *[kill] * (KILLS - 1)]
     company.chance.shuffle(troubles)
     began = time.monotonic()
-    for trouble in troubles:
+    daemon, deaths = company.start("run"), 0
+    for number, trouble in enumerate(troubles):
         started = company.start("rotate-now", *ACCOUNTS, CROWDED, "--json")
-        time.sleep(company.chance.uniform(0.3, 1.5))
+        time.sleep(company.chance.uniform(0.1, 0.7))
         trouble(company)
+        if number % FRAIL == 0:
+            daemon.command.kill()
+            assert daemon.command.wait(PATIENCE) == -signal.SIGKILL, daemon.err.read_text()
+            deaths += 1
+            daemon = company.start("run")
         company.cluster.heal()
         code, reports = started.finished()
         company.check()
@@ -217,16 +309,22 @@ def test_no_trouble_of_a_cluster_costs_a_value(company: Company) -> None:
 
         assert problems - {"foreign-secret"} <= AWAY, (trouble.__name__, reports)
         assert code in (1, 3, 75), (trouble.__name__, code, started.err.read_text())
+    company.until_restless(max(SHARE, ROTATIONS - company.completed(ACCOUNTS)))
+    daemon.command.send_signal(signal.SIGTERM)
+    assert daemon.command.wait(PATIENCE) == 0, daemon.err.read_text()
     assert company.start("resume").finished()[0] in (0, 3)
     last = company.start("rotate-now", *ACCOUNTS, "--json").finished()
     company.check()
     verified = company.start("ledger", "verify").finished()
-    completed = check_record(company)
+    check_record(company)
+    completed = company.completed(ALL)
     figures.keep(
         "three Raft nodes",
         "leaders killed, paused, deposed, sealed; a follower that lags",
         {
             "rotations": completed,
+            "by a daemon": company.completed(RESTLESS),
+            "daemons killed": deaths,
             "leaders killed": company.kills,
             "passes": len(outcomes),
             "completed by the command that met the trouble": outcomes.count("completed"),
@@ -237,22 +335,21 @@ def test_no_trouble_of_a_cluster_costs_a_value(company: Company) -> None:
     assert last[0] == 0
     assert verified[0] == 0
     assert company.kills >= KILLS
-    assert completed >= 100
+    assert completed >= ROTATIONS
 
 
-def check_record(company: Company) -> int:
-    """See that nothing is open or pending; return how many rotations were completed."""
+def check_record(company: Company) -> None:
+    """See that nothing is open or pending, and nothing ended in another way than it should."""
     database = open_database(f"sqlite:///{company.folder}/ledger.db")
     with database.connect() as connection:
-        rows = connection.exec_driver_sql("SELECT account, outcome, closed_at FROM rotation")
-        ended = [(account, outcome) for account, outcome, _ in rows]
-    records = Queries(database).accounts(ACCOUNTS)
+        rows = connection.exec_driver_sql("SELECT DISTINCT outcome FROM rotation")
+        outcomes = {outcome for (outcome,) in rows}
+    records = Queries(database).accounts([*ACCOUNTS, *RESTLESS])
     database.dispose()
-    for name in ACCOUNTS:
+    for name in (*ACCOUNTS, *RESTLESS):
         metadata = company.cluster.call("GET", f"secret/metadata/rotator/pending/{name}") or {}
         versions = metadata["data"]["versions"].values()
         assert all(version["destroyed"] for version in versions), name
         assert len(company.vonage.secrets(key_of(name))) == 1, name
     assert all(record.last_rotation for record in records)
-    assert {outcome for _, outcome in ended} == {"completed"}
-    return len(ended)
+    assert outcomes == {"completed"}

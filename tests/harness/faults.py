@@ -25,6 +25,8 @@ BOTH: Mapping[str, Mishap] = {
     "502": _fault("status", status=502),
     "503": _fault("status", status=503),
     "500-after": _fault("status-after", status=500),
+    # Of a filter on the way, to which the answer looked like a secret.
+    "403-after": _fault("status-after", status=403, body="<html>blocked</html>"),
     "drop-before": _fault("drop-before"),
     "drop-after": _fault("drop-after"),
     "truncate": _fault("truncate"),

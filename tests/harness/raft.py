@@ -207,9 +207,9 @@ class Cluster:
         answer.raise_for_status()
         return answer.json() if answer.content else {}
 
-    def data(self, path: str) -> Document | None:
-        """Return what the active node has at `path`, below the mount `secret`."""
-        found = self.call("GET", f"secret/data/{path}")
+    def data(self, path: str, *, node: Node | None = None) -> Document | None:
+        """Return what the active node, or `node`, has at `path`, below the mount `secret`."""
+        found = self.call("GET", f"secret/data/{path}", node=node)
         return found["data"]["data"] if found else None
 
     def _begin(self) -> None:

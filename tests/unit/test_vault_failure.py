@@ -11,7 +11,7 @@ from rotator.errors import (
     StoreUnavailable,
     UnexpectedEntry,
 )
-from rotator.vault.failure import is_starting, judge
+from rotator.vault.failure import is_passing, is_starting, judge
 from rotator.vault.transport import Answer, NoAnswer
 
 UPGRADING = (
@@ -70,6 +70,7 @@ def verdict(answer: Answer | NoAnswer, *, with_token: bool = True) -> Answer | S
             MountUnusable,
         ),
         (complaint(405, "unsupported operation"), MountUnusable),
+        (Answer(status=408, body=None), StoreUnavailable),
         (complaint(412, "required index state not present"), StoreNotReady),
         (complaint(413, "request body too large"), UnexpectedEntry),
         (complaint(418), StoreError),
@@ -107,6 +108,41 @@ def test_each_answer_is_one_error(answer: Answer, expected: type[StoreError]) ->
     assert type(verdict(answer)) is expected
 
 
+@pytest.mark.parametrize(
+    ("answer", "is_proof"),
+    [
+        (complaint(400, "odd"), True),
+        (complaint(403, "permission denied"), True),
+        (complaint(405), True),
+        (complaint(412), True),
+        (complaint(429), True),
+        (complaint(500, "local node not active but active cluster node not found"), True),
+        (Answer(status=413, body=None), True),
+        (Answer(status=429, body=None), True),
+        (Answer(status=400, body=None), False),
+        (Answer(status=401, body=None), False),
+        (Answer(status=403, body={"message": "blocked"}), False),
+        (Answer(status=404, body=None), False),
+        (Answer(status=405, body=None), False),
+        (Answer(status=407, body=None), False),
+        (Answer(status=408, body=None), False),
+        (Answer(status=307, body=None), False),
+        (complaint(500, "no active Vault instance found"), False),
+        (complaint(503, "Vault is sealed"), False),
+    ],
+)
+def test_what_proves_that_nothing_was_done(answer: Answer, *, is_proof: bool) -> None:
+    """Vault's own words; a stranger's refusal may be of Vault's answer, as a filter's is.
+
+    Nor does a node's that has handed the request on: a redirect, or that nobody is active, is all
+    that it has to say when the active node died with it.
+    """
+    error = verdict(answer)
+
+    assert isinstance(error, StoreError)
+    assert error.definite is is_proof
+
+
 @pytest.mark.parametrize("lost", NoAnswer)
 def test_no_answer_is_unavailable(lost: NoAnswer) -> None:
     """The outcome is unknown, unless nothing was sent, and the call is named."""
@@ -137,6 +173,14 @@ def test_only_the_starting_mount_is_starting() -> None:
     assert is_starting(complaint(400, WAITING))
     assert not is_starting(complaint(400, "something else"))
     assert not is_starting(NoAnswer.TIMEOUT)
+
+
+@pytest.mark.parametrize("lost", NoAnswer)
+def test_who_went_away_is_waited_for(lost: NoAnswer) -> None:
+    """However it went; what has to be mended by someone is not."""
+    lasting = {"unresolved", "certificates", "encrypted-key", "tls", "proxy", "oversize"}
+
+    assert is_passing(lost) is (lost.value not in lasting)
 
 
 def test_a_sealed_vault_is_not_just_any_503() -> None:

@@ -99,5 +99,6 @@ def test_a_proxy_that_drips_is_given_up(part: str, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("no_proxy", "")
         failed = ask("https://vault.example.com")
 
-    assert failed.reason is NoAnswer.PROXY
+    assert failed.reason is NoAnswer.PROXY_AWAY
+    assert failed.reason.unsent
     assert not failed.sent
