@@ -19,6 +19,9 @@ CORE := $(CORE),rotator/adoption.py,rotator/engine.py,rotator/loop.py,rotator/ef
 CORE := $(CORE),rotator/schedule.py,rotator/ledger/*
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 
+# Else each of the tests' processes would compile all of them again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -47,7 +50,7 @@ build/axe/axe.min.js: tests/browser/axe-core.sha512
 
 .PHONY: test-slow
 test-slow: $(VENV)/project.stamp ## the slow suites
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m slow
+	$(BIN)/pytest -n $(JOBS) --dist load --maxschedchunk 1 -m slow
 
 .PHONY: test-all
 test-all: $(VENV)/project.stamp ## every suite
@@ -90,10 +93,10 @@ transcripts: $(VENV)/project.stamp ## write what each command answers in tests/t
 bench: $(VENV)/project.stamp ## measure a rotation, the start, a fleet and growth; minutes
 	$(BIN)/python -m bench $(SECTIONS)
 
-.PHONY: soak
-soak: $(VENV)/project.stamp ## two thousand rotations through random faults and kills
-	$(BIN)/python bench/soak.py --rotations 1000 --database sqlite
-	$(BIN)/python bench/soak.py --rotations 1000 --database postgresql
+.PHONY: soak soak-sqlite soak-postgresql
+soak: soak-sqlite soak-postgresql ## two thousand rotations through random faults and kills; with -j 2, side by side
+soak-sqlite soak-postgresql: soak-%: $(VENV)/project.stamp
+	$(BIN)/python bench/soak.py --rotations 1000 --database $*
 
 .PHONY: reliability
 reliability: $(VENV)/project.stamp ## write what the suites counted last into docs/reliability.md

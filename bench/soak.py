@@ -33,7 +33,7 @@ from rotator.ledger.database import open_database
 from rotator.ledger.tables import rotation
 from rotator.sim import Fault
 from tests.crash.killing import KILLED, Ground, Moment, ground
-from tests.harness import figures
+from tests.harness import figures, memory
 
 ACCOUNTS, SUBACCOUNTS = 8, 4
 #: How often a run is killed.
@@ -69,6 +69,7 @@ def main() -> int:
     parser.add_argument("--rotations", type=int, default=2000)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     options = parser.parse_args()
+    memory.use()
     print(f"seed {options.seed}, {options.rotations} rotations on {options.database}", flush=True)
     with tempfile.TemporaryDirectory() as folder, ledger(options.database, folder) as url:
         found, told = story(options.seed, options.rotations, url, Path(folder))

