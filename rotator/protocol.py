@@ -118,6 +118,8 @@ def decide(
     rotation = world.rotation
     if refusal := moved(account, rotation):
         return refusal
+    if world.hold_fault and (rotation is not None or request.reason is not None):
+        return refusals.hold_altered(account.name, world.hold_fault)
     if rotation is not None and world.hold and world.hold.freeze:
         return refusals.held(account, world.hold)
     if rotation is not None and _is_pushed(world, rotation):

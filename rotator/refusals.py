@@ -187,6 +187,27 @@ def held(account: Account, hold: Hold) -> Refuse:
     )
 
 
+def hold_altered(name: str, why: str) -> Refuse:
+    """Who holds the account, someone wrote into the ledger's tables, or took out of them."""
+    return Refuse(
+        code="ledger-tampered",
+        why=why,
+        hint="nothing was deleted or changed; someone wrote to the ledger's tables, find out who. "
+        f"`rotator release {name}` ends the hold in rows and entries alike, `rotator hold {name} "
+        "--reason TEXT` puts one that is in both",
+    )
+
+
+def rows_altered(why: str) -> Refuse:
+    """What is about to be done is what a row says, and not what the entries say."""
+    return Refuse(
+        code="ledger-tampered",
+        why=why,
+        hint="nothing was deleted or changed; someone wrote to the ledger's tables: `rotator "
+        "ledger verify` names what differs; put that right, or restore a backup",
+    )
+
+
 def changed(name: str, why: str) -> Refuse:
     """Vault is not as rotator left it any more; `why` tells what changed."""
     return Refuse(

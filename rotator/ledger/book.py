@@ -208,6 +208,7 @@ class Book:
             opened = connection.execute(_OPEN_ROTATION, of_name).mappings().first()
             expendable = connection.execute(_EXPENDABLE_IDS, of_name).scalars().all()
             ledger_id = connection.execute(_LEDGER_ID).scalar()
+            hold_fault = warrant.hold_fault(connection, account) if account else None
         deleted = deletions.read(account["deletions"]) if account else ()
         return Memory(
             rotation=from_row(opened) if opened else None,
@@ -217,6 +218,7 @@ class Book:
             ),
             expendable_ids=frozenset(expendable),
             hold=hold_of(account) if account else None,
+            hold_fault=hold_fault,
             adopted_id=account["adopted_id"] if account else None,
             adopted_over=account["adopted_over"] if account else 0,
             written=_written_in(account) if account else NOTHING_WRITTEN,
@@ -258,11 +260,13 @@ class Book:
             return identities.claimant(connection, name, identity)
 
     @run_again
-    def register(self, lease: Lease, identity: Identity | None) -> Claimant | None:
+    def register(
+        self, lease: Lease, identity: Identity | None, now: datetime
+    ) -> Claimant | None:
         """See `Ledger.register`. None for an account that an operator had forgotten."""
         with writing(self._engine) as connection:
             identities.begin(connection)
-            row = _guarded(connection, lease)
+            row = dict(_guarded(connection, lease))
             other = None
             if identity is not None:
                 other = identities.claimant(connection, lease.account, identity)
@@ -271,6 +275,9 @@ class Book:
                 if row["vault_path"] not in (None, columns["vault_path"]):
                     # What was written last stands at a path that the account has left.
                     columns |= {"written_version": 0, "written_index": None}
+                if identity and row["chain_seq"] and identity != identities.identity_of(row):
+                    draft = Draft(event="registered", step=None, detail=vars(identity))
+                    columns |= self._append(connection, row, [draft], None, now)
                 _set(connection, lease.account, **columns)
         return other
 

@@ -7,9 +7,10 @@ from sqlalchemy import Connection, RowMapping, String, bindparam, select
 
 from rotator import schedule
 from rotator.ledger import tables
+from rotator.ledger.identities import identity_of
 from rotator.ledger.replay import Replay, different_holds
 from rotator.ledger.rows import from_row, hold_of
-from rotator.model import Account
+from rotator.model import Account, Identity
 from rotator.ports import AccountRecord
 
 
@@ -42,10 +43,22 @@ def _of_account(row: RowMapping, replay: Replay) -> Iterator[str]:
     hold = different_holds(row_has=hold_of(row), entries_have=replay.hold)
     if hold:
         yield hold
+    if replay.identity and identity_of(row) != replay.identity:
+        found, recorded = _named(identity_of(row)), _named(replay.identity)
+        yield f"its row says that it is {found}, and the entries say {recorded}"
     found = row["adopted_id"], row["adopted_over"]
     if found != (replay.adopted_id, replay.adopted_over):
         adopted = replay.adopted_id or "nothing"
         yield f"its row says that {found[0] or 'nothing'} was adopted last, the entries {adopted}"
+
+
+def _named(identity: Identity | None) -> str:
+    if identity is None:
+        return "nothing"
+    return (
+        f"api key {identity.api_key} of {identity.issuer}, at {identity.vault_path} and "
+        f"{identity.pending_path} in Vault"
+    )
 
 
 def put_off(record: AccountRecord, account: Account | None, now: datetime) -> Iterator[str]:

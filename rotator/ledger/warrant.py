@@ -1,19 +1,34 @@
-"""What has to stand in an account's chain of entries before something is deleted on its word.
+"""What has to stand in an account's chain of entries before something is done on its word.
 
-Checked in the transaction that records the intent of a deletion, so that no row that someone
+Checked in the transaction that records the intent of an effect, so that no row that someone
 changed leads to one. The entries from the opening of the rotation to the newest one have to be
-whole, and to say of the rotation and the secret what the rows say. Some twenty entries are read
-for the deletion of a predecessor; for an eviction, as many as there were since the rotation that
-left the secret behind.
+whole, and to say of the rotation, and of a secret that is to be deleted, what the rows say. Some
+twenty entries are read; for an eviction, as many as there were since the rotation that left the
+secret behind.
 
-A hold is checked before every effect: the newest entry about one has to agree with the row.
+Not only deletions are checked: a rotation that a row has undone would clear what is pending, the
+only copy of a value that Vonage may know.
+
+The newest entry about a hold has to agree with the row, too.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
-from sqlalchemy import BigInteger, Connection, Integer, String, bindparam, select, text
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    RowMapping,
+    String,
+    bindparam,
+    select,
+    text,
+)
 
+from rotator import refusals
+from rotator.actions import Refuse
 from rotator.errors import Refused
 from rotator.ledger import chain, tables
 from rotator.ledger.replay import Replay, different_holds, hold_in
@@ -37,55 +52,71 @@ def require(
         Refused: it is not. The transaction must not be committed.
     """
     intents = [draft for draft in drafts if draft.event == "intent" and draft.rotation_id]
-    if intents:
-        _require_hold(connection, row)
+    if intents and (why := hold_fault(connection, row)):
+        raise _refused(refusals.hold_altered(row["name"], why))
     for draft in intents:
-        is_by_policy = draft.detail.get("is_foreign", False)
-        if rotation and draft.step in (Step.EVICT, Step.DELETE) and not is_by_policy:
-            deletion = _Deletion(
-                rotation=rotation,
-                secret_id=str(draft.detail["secret_id"]),
-                is_eviction=draft.step == Step.EVICT,
-            )
-            if why := deletion.fault(connection, row["chain_seq"], row["chain_head"]):
-                raise _tampered(f"{deletion} is not backed by the ledger's entries: {why}")
+        effect = _Effect.of(draft, rotation) if rotation else None
+        if effect and (why := effect.fault(connection, row["chain_seq"], row["chain_head"])):
+            raise _refused(refusals.rows_altered(f"{effect} is not backed by {_ENTRIES}: {why}"))
 
 
-def _require_hold(connection: Connection, row: tables.Row) -> None:
-    """Check that the account is held, or not, as the newest entry about a hold has it."""
-    found = connection.execute(_NEWEST_HOLD, {"of_name": row["name"]}).first()
-    entry = chain.Entry._make(found) if found else None
+def hold_fault(connection: Connection, row: RowMapping | tables.Row) -> str | None:
+    """Return, in words, how an account's row differs from its entries about a hold; None for not.
+
+    By the newest one, which has to be whole.
+    """
+    entry = newest_about_hold(connection, row["name"])
     if entry and (fault := chain.fault(entry, prev_hash=entry.prev_hash, seq=entry.seq)):
-        raise _tampered(fault)
-    if why := different_holds(row_has=hold_of(row), entries_have=hold_in(entry) if entry else None):
-        raise _tampered(why)
+        return fault
+    return different_holds(row_has=hold_of(row), entries_have=hold_in(entry) if entry else None)
 
 
-def _tampered(why: str) -> Refused:
-    return Refused(
-        why,
-        code="ledger-tampered",
-        hint="nothing was deleted or changed; someone wrote to the ledger's tables: `rotator "
-        "ledger verify` names what differs",
-    )
+def newest_about_hold(connection: Connection, name: str) -> chain.Entry | None:
+    """Return the newest entry of an account that tells of a hold or its end; None for none."""
+    found = connection.execute(_NEWEST_HOLD, {"of_name": name}).first()
+    return chain.Entry._make(found) if found else None
+
+
+def _refused(refusal: Refuse) -> Refused:
+    return Refused(refusal.why, code=refusal.code, hint=refusal.hint)
+
+
+_ENTRIES = "the ledger's entries"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Deletion:
-    """A deletion that a rotation is about to begin."""
+class _Effect:
+    """What a rotation is about to do."""
 
     rotation: Rotation
-    secret_id: str
-    is_eviction: bool
+    step: Step
+    #: What it deletes on the word of the ledger; None where it deletes nothing, or by policy.
+    secret_id: str | None
+
+    @classmethod
+    def of(cls, intent: Draft, rotation: Rotation) -> Self:
+        """Return what `intent` is the intent of."""
+        is_by_policy = intent.detail.get("is_foreign", False)
+        secret_id = None if is_by_policy else intent.detail.get("secret_id")
+        return cls(
+            rotation=rotation,
+            step=intent.step or rotation.step,
+            secret_id=str(secret_id) if secret_id else None,
+        )
 
     def __str__(self) -> str:
-        return f"the deletion of secret {self.secret_id}"
+        return f"the deletion of secret {self.secret_id}" if self.secret_id else f"step {self.step}"
+
+    @property
+    def is_eviction(self) -> bool:
+        """Whether it deletes what another rotation left behind."""
+        return self.step is Step.EVICT and self.secret_id is not None
 
     def fault(self, connection: Connection, seq: int, head: str) -> str | None:
         """Return what the entries have against it; None for nothing.
 
-        Follows the chain backwards from its end, `seq` and `head`, to where the secret's story
-        begins.
+        Follows the chain backwards from its end, `seq` and `head`, to where the story of the
+        rotation, or of the secret, begins.
         """
         segment: list[chain.Entry] = []
         telling, mention = {self.rotation.id}, chain.canonical_json(self.secret_id)
@@ -100,15 +131,19 @@ class _Deletion:
             if entry.event == "opened" and entry.rotation_id in telling:
                 replay = _replayed(segment)
                 if self._is_told(replay):
-                    return replay.against(
-                        self.rotation, self.secret_id, is_eviction=self.is_eviction
-                    )
+                    return self._spoken_against(replay)
         return f"entry {seq} is missing" if seq else f"none of them tells of {self._origin}"
 
     def _is_told(self, replay: Replay) -> bool:
         """Whether entries were read from far enough back."""
         is_opened = self.rotation.id in replay.rotations
-        return is_opened and (not self.is_eviction or replay.is_expendable(self.secret_id))
+        is_needed = self.is_eviction and not replay.is_expendable(str(self.secret_id))
+        return is_opened and not is_needed
+
+    def _spoken_against(self, replay: Replay) -> str | None:
+        if self.secret_id:
+            return replay.against(self.rotation, self.secret_id, is_eviction=self.is_eviction)
+        return replay.difference(self.rotation)
 
     @property
     def _origin(self) -> str:

@@ -395,9 +395,9 @@ class MemoryLedger(Ledger):
         del name, identity
         raise AssertionError
 
-    def register(self, lease: Lease, identity: Identity) -> Claimant | None:
+    def register(self, lease: Lease, identity: Identity, now: datetime) -> Claimant | None:
         """Keep what the account is, as it always was."""
-        del lease, identity
+        del lease, identity, now
         raise AssertionError
 
     def commit(  # noqa: PLR0913  # all but one by name

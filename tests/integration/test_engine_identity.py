@@ -23,6 +23,7 @@ from rotator.ledger.queries import Queries
 from rotator.model import Account, Identity, Outcome, Report, Request, Rotation
 from rotator.ports import Claimant, Ledger
 from tests.harness.ledgers import another_ledger
+from tests.harness.older import rewrite, without_identity
 from tests.harness.samples import NOW
 from tests.harness.scene import LEASE, NAME, SUB, Scene, code
 from tests.harness.tap import Tap
@@ -228,6 +229,7 @@ def test_a_rotation_from_before_the_upgrade_goes_on(tmp_path: Path) -> None:
 
 def forget_identities(database: DatabaseEngine) -> None:
     """Leave the ledger as an upgrade does."""
+    rewrite(database, NAME, without_identity)
     nothing = dict.fromkeys(("api_key", "issuer", "vault_path", "pending_path"))
     with database.begin() as connection:
         for table in (tables.account, tables.rotation):
@@ -345,7 +347,7 @@ def abandon(scene: Scene) -> Rotation:
     scene.book.commit(
         lease, rotation=ended, entries=[draft, forgotten], sighting=None, now=ended.opened_at
     )
-    scene.book.register(lease, None)
+    scene.book.register(lease, None, scene.clock.now())
     scene.book.release(lease)
     return opened
 
@@ -386,24 +388,24 @@ def test_two_accounts_have_nothing_in_common(
 ) -> None:
     """Neither api key nor path; keys of other hosts, and of another spelling, are others."""
     lease, other = book.claim("a", NOW), book.claim("b", NOW)
-    first = book.register(lease, identity(1))
-    found = book.register(other, second)
+    first = book.register(lease, identity(1), NOW)
+    found = book.register(other, second, NOW)
 
     assert first is None
     assert found == (expected and Claimant(name="a", what=expected[0], which=expected[1]))
     assert book.recall("b").identity == (None if expected else second)
     assert book.recall("a").identity == identity(1)
-    assert book.register(lease, identity(1)) is None
+    assert book.register(lease, identity(1), NOW) is None
 
 
 def test_what_is_let_go_is_free(book: Book) -> None:
     """Registered as nothing, an account keeps no other from what it was."""
     lease, other = book.claim("a", NOW), book.claim("b", NOW)
-    book.register(lease, identity(1))
-    book.register(lease, None)
+    book.register(lease, identity(1), NOW)
+    book.register(lease, None, NOW)
 
     assert book.recall("a").identity is None
-    assert book.register(other, identity(1)) is None
+    assert book.register(other, identity(1), NOW) is None
 
 
 def test_of_two_at_once_one_is_refused(ledger_url: str) -> None:
@@ -424,7 +426,7 @@ def _registered(books: list[Book], number: int) -> list[Claimant | None]:
     def register(book: Book, name: str) -> Claimant | None:
         lease = book.claim(name, NOW)
         barrier.wait()
-        return book.register(lease, identity(number))
+        return book.register(lease, identity(number), NOW)
 
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(register, books, (f"a{number}", f"b{number}")))

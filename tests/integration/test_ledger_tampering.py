@@ -5,18 +5,17 @@ the trouble of forging the chain of entries. Whether a stranger's secret was del
 its grace, the scene itself watches.
 """
 
-import json
 import string
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, insert, text, update
+from sqlalchemy import text
 
-from rotator.ledger import chain, tables
 from rotator.ledger.holds import Holds
 from rotator.model import Hold, Outcome
 from rotator.notice import Event, Hook
+from tests.harness.older import drop_triggers, rewrite, without_verification
 from tests.harness.scene import NAME, Scene, code
 
 GRACE = timedelta(hours=24)
@@ -297,10 +296,7 @@ def test_what_was_adopted_is_compared(tmp_path: Path) -> None:
 
 def unguarded(scene: Scene, statement: str) -> None:
     """Change entries, past the triggers."""
-    with scene.database.begin() as connection:
-        connection.execute(text("PRAGMA defer_foreign_keys = ON"))
-        for trigger in ("entry_no_update", "entry_no_delete", "entry_no_replace"):
-            connection.execute(text(f"DROP TRIGGER {trigger}"))
+    drop_triggers(scene.database)
     tamper(scene, statement)
 
 
@@ -347,27 +343,12 @@ def test_a_hold_whose_entry_was_changed_is_none_to_trust(tmp_path: Path) -> None
 # -- Entries of older versions. ----------------------------------------------------------------
 
 
-def forget(scene: Scene) -> None:
-    """Write the entries anew as versions did that had less to tell of a verification."""
-    unguarded(scene, "SELECT 1")
-    head, entries = chain.GENESIS, scene.entries()
-    with scene.database.begin() as connection:
-        connection.execute(delete(tables.entry))
-        for entry in entries:
-            detail = json.loads(entry.detail)
-            if (entry.event, entry.step) == ("done", "verify"):
-                detail = {"vault_version": detail["vault_version"]}
-            kept = entry._replace(detail=chain.canonical_json(detail), prev_hash=head)
-            head = chain.hash_of(kept)
-            connection.execute(insert(tables.entry).values(kept._replace(hash=head)._asdict()))
-        connection.execute(update(tables.account).values(chain_head=head))
-
-
 def test_what_older_versions_recorded_is_enough(tmp_path: Path) -> None:
     """Their entries have no time of verification, and no grace: within an hour it is believed."""
     with Scene(tmp_path, grace=GRACE) as scene:
         scene.attempt()
-        forget(scene)
+        rewrite(scene.database, NAME, without_verification)
+        scene.is_tampered_with = True
         whole = scene.queries.verify(NAME)
         scene.clock.advance(hours=25)
         report = scene.resume()
@@ -381,7 +362,7 @@ def test_but_not_a_much_earlier_time(tmp_path: Path) -> None:
     """A grace cannot be cut by more than that."""
     with Scene(tmp_path, grace=GRACE) as scene:
         scene.attempt()
-        forget(scene)
+        rewrite(scene.database, NAME, without_verification)
         tamper(scene, "UPDATE rotation SET $change", change=WAITING["verified earlier"])
         report = scene.resume()
 

@@ -94,6 +94,7 @@ def test_an_undone_rotation_deletes_what_it_made() -> None:
 ROW = rotation(
     id="r1",
     reason="due",
+    step=Step.VERIFY,
     predecessor_id="old",
     new_id="new",
     grace=timedelta(seconds=60),
