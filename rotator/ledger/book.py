@@ -208,10 +208,14 @@ class Book:
             opened = connection.execute(_OPEN_ROTATION, of_name).mappings().first()
             expendable = connection.execute(_EXPENDABLE_IDS, of_name).scalars().all()
             ledger_id = connection.execute(_LEDGER_ID).scalar()
+            rotation = from_row(opened) if opened else None
             hold_fault = warrant.hold_fault(connection, account) if account else None
+            rotation_fault = None
+            if account and rotation:
+                rotation_fault = warrant.rotation_fault(connection, account, rotation)
         deleted = deletions.read(account["deletions"]) if account else ()
         return Memory(
-            rotation=from_row(opened) if opened else None,
+            rotation=rotation,
             deleted_ids=frozenset(id_ for id_, state in deleted if state is Deletion.DONE),
             perhaps_deleted_ids=frozenset(
                 id_ for id_, state in deleted if state is not Deletion.DONE
@@ -219,6 +223,7 @@ class Book:
             expendable_ids=frozenset(expendable),
             hold=hold_of(account) if account else None,
             hold_fault=hold_fault,
+            rotation_fault=rotation_fault,
             adopted_id=account["adopted_id"] if account else None,
             adopted_over=account["adopted_over"] if account else 0,
             written=_written_in(account) if account else NOTHING_WRITTEN,
@@ -260,9 +265,7 @@ class Book:
             return identities.claimant(connection, name, identity)
 
     @run_again
-    def register(
-        self, lease: Lease, identity: Identity | None, now: datetime
-    ) -> Claimant | None:
+    def register(self, lease: Lease, identity: Identity | None, now: datetime) -> Claimant | None:
         """See `Ledger.register`. None for an account that an operator had forgotten."""
         with writing(self._engine) as connection:
             identities.begin(connection)

@@ -20,6 +20,8 @@ from rotator.model import Hold, Identity, Rotation, Step
 #: How much earlier than its entry a verification may have been, where the entry has no time of
 #: its own, as those of older versions.
 _SLACK = timedelta(hours=1)
+#: What a rotation lets go of where an operator is about to adopt it.
+_IDS = ("predecessor_id", "new_id")
 Detail = Mapping[str, Any]
 
 
@@ -85,13 +87,10 @@ class RecordedRotation:
 
     def differences(self, row: Rotation) -> Iterator[str]:
         """Yield, in words, each field of `row` that is not as the entries have it."""
-        for name in ("predecessor_id", "new_id"):
+        for name in ("predecessor_id", "new_id", "reason", "abort_code", "outcome", "error_code"):
             found, recorded = getattr(row, name), getattr(self, name)
-            if found != recorded and not (found is None and recorded in self.let_go):
-                yield _different(name, found, recorded)
-        for name in ("reason", "abort_code", "outcome", "error_code"):
-            found, recorded = getattr(row, name), getattr(self, name)
-            if found != recorded:
+            is_let_go = name in _IDS and found is None and recorded in self.let_go
+            if found != recorded and not is_let_go:
                 yield _different(name, found, recorded)
         if row.vault_version != self.vault_version and self.is_push_known:
             yield _different("vault_version", row.vault_version, self.vault_version)
@@ -102,8 +101,7 @@ class RecordedRotation:
             yield f"the row has it {_state(row.closed_at)}, the entries {_state(self.outcome)}"
         if not self._is_verified_as(row.verified_at):
             yield _different("verified_at", row.verified_at, self.verified_at)
-        if self.identity:
-            yield from _otherwise(row.identity, self.identity)
+        yield from _otherwise(row.identity, self.identity)
         if self.outcome is None:
             yield from self._differences_under_way(row)
 
@@ -124,8 +122,8 @@ class RecordedRotation:
         return at >= self.verified_at - _SLACK
 
 
-def _otherwise(found: Identity | None, recorded: Identity) -> Iterator[str]:
-    for name in COLUMNS:
+def _otherwise(found: Identity | None, recorded: Identity | None) -> Iterator[str]:
+    for name in COLUMNS if recorded else ():
         told = getattr(found, name, None)
         if told != getattr(recorded, name):
             yield _different(name, told, getattr(recorded, name))

@@ -1,20 +1,20 @@
-"""What has to stand in an account's chain of entries before something is done on its word.
+"""What has to stand in an account's chain of entries before anything is done on the word of rows.
 
-Checked in the transaction that records the intent of an effect, so that no row that someone
-changed leads to one. The entries from the opening of the rotation to the newest one have to be
-whole, and to say of the rotation, and of a secret that is to be deleted, what the rows say. Some
-twenty entries are read; for an eviction, as many as there were since the rotation that left the
-secret behind.
+Of an open rotation, the entries from its opening to the newest one have to be whole, and to say
+what its row says. That is checked at each look: whatever is recorded of the rotation after it is
+made of the row, so that an entry would come to say what someone wrote there. Some twenty entries
+are read.
 
-Not only deletions are checked: a rotation that a row has undone would clear what is pending, the
-only copy of a value that Vonage may know.
+Of a secret that is to be deleted, they have to say that the rotation has replaced or made it. That
+is checked in the transaction that records the intent of the deletion. For an eviction, as many
+entries are read as there were since the rotation that left the secret behind.
 
-The newest entry about a hold has to agree with the row, too.
+The newest entry about a hold has to agree with the account's row, at each look and before each
+effect.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 from sqlalchemy import (
     BigInteger,
@@ -55,9 +55,22 @@ def require(
     if intents and (why := hold_fault(connection, row)):
         raise _refused(refusals.hold_altered(row["name"], why))
     for draft in intents:
-        effect = _Effect.of(draft, rotation) if rotation else None
-        if effect and (why := effect.fault(connection, row["chain_seq"], row["chain_head"])):
-            raise _refused(refusals.rows_altered(f"{effect} is not backed by {_ENTRIES}: {why}"))
+        is_by_policy = draft.detail.get("is_foreign", False)
+        if rotation and draft.step in (Step.EVICT, Step.DELETE) and not is_by_policy:
+            evidence = _Evidence(
+                rotation=rotation,
+                secret_id=str(draft.detail["secret_id"]),
+                is_eviction=draft.step == Step.EVICT,
+            )
+            if why := evidence.fault(connection, row):
+                raise _refused(refusals.rows_altered(why))
+
+
+def rotation_fault(
+    connection: Connection, row: RowMapping | tables.Row, rotation: Rotation
+) -> str | None:
+    """Return, in words, how the row of an open rotation differs from its entries; None for not."""
+    return _Evidence(rotation=rotation).fault(connection, row)
 
 
 def hold_fault(connection: Connection, row: RowMapping | tables.Row) -> str | None:
@@ -81,43 +94,25 @@ def _refused(refusal: Refuse) -> Refused:
     return Refused(refusal.why, code=refusal.code, hint=refusal.hint)
 
 
-_ENTRIES = "the ledger's entries"
-
-
 @dataclass(frozen=True, kw_only=True)
-class _Effect:
-    """What a rotation is about to do."""
+class _Evidence:
+    """What the entries have to say of an open rotation, and of what it is about to delete."""
 
     rotation: Rotation
-    step: Step
-    #: What it deletes on the word of the ledger; None where it deletes nothing, or by policy.
-    secret_id: str | None
-
-    @classmethod
-    def of(cls, intent: Draft, rotation: Rotation) -> Self:
-        """Return what `intent` is the intent of."""
-        is_by_policy = intent.detail.get("is_foreign", False)
-        secret_id = None if is_by_policy else intent.detail.get("secret_id")
-        return cls(
-            rotation=rotation,
-            step=intent.step or rotation.step,
-            secret_id=str(secret_id) if secret_id else None,
-        )
+    #: What it deletes on the word of the ledger; None where it deletes nothing.
+    secret_id: str | None = None
+    is_eviction: bool = False
 
     def __str__(self) -> str:
-        return f"the deletion of secret {self.secret_id}" if self.secret_id else f"step {self.step}"
+        return f"the deletion of secret {self.secret_id}" if self.secret_id else "the open rotation"
 
-    @property
-    def is_eviction(self) -> bool:
-        """Whether it deletes what another rotation left behind."""
-        return self.step is Step.EVICT and self.secret_id is not None
+    def fault(self, connection: Connection, row: RowMapping | tables.Row) -> str | None:
+        """Return, in words, what the entries have against it; None for nothing."""
+        why = self._fault(connection, row["chain_seq"], row["chain_head"])
+        return f"{self} is not backed by the ledger's entries: {why}" if why else None
 
-    def fault(self, connection: Connection, seq: int, head: str) -> str | None:
-        """Return what the entries have against it; None for nothing.
-
-        Follows the chain backwards from its end, `seq` and `head`, to where the story of the
-        rotation, or of the secret, begins.
-        """
+    def _fault(self, connection: Connection, seq: int, head: str) -> str | None:
+        """Follow the chain backwards from its end, `seq` and `head`, to where the story begins."""
         segment: list[chain.Entry] = []
         telling, mention = {self.rotation.id}, chain.canonical_json(self.secret_id)
         for entry in _backwards(connection, self.rotation.account, seq):

@@ -181,12 +181,13 @@ def test_the_refusal_says_what_to_do_and_is_told_once(tmp_path: Path) -> None:
         scene.clock.advance(hours=1)
         report = scene.resume()
         scene.engine.refresh(scene.accounts[NAME])
+        scene.engine.refresh(scene.accounts[NAME])
         (account,) = scene.queries.accounts([NAME])
 
         assert report.error is not None
         assert report.error.code == "ledger-tampered"
         assert report.error.message == (
-            f"the deletion of secret {first.old_secret_id} is not backed by the ledger's entries: "
+            "the open rotation is not backed by the ledger's entries: "
             f"of rotation {first.rotation_id}, its grace_seconds is 0, and the entries say 86400"
         )
         assert report.error.hint is not None
@@ -195,7 +196,7 @@ def test_the_refusal_says_what_to_do_and_is_told_once(tmp_path: Path) -> None:
         assert account.drift is not None
         assert account.drift.startswith("ledger-tampered: ")
         assert account.retry_at is not None
-        assert scene.events()[-1] == "refused"
+        assert scene.events()[-2:] == ["refused", "drift"]
         assert "intent delete" not in scene.events()
 
 
