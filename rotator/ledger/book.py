@@ -424,9 +424,15 @@ def append_to(connection: Connection, name: str, drafts: Sequence[Draft], now: d
 def _append(
     connection: Connection, row: tables.Row, drafts: Sequence[Draft], now: datetime
 ) -> list[chain.Entry]:
-    """Append entries to the account's chain; give them."""
+    """Append entries to the account's chain; give them.
+
+    Raises:
+        Refused: the chain does not end where the account's row says.
+    """
     entries: list[chain.Entry] = []
     head, seq = row["chain_head"], row["chain_seq"]
+    if drafts:
+        warrant.require_end(connection, row["name"], seq, head)
     for draft in drafts:
         seq += 1
         entry = chain.linked(draft, account=row["name"], at=now, seq=seq, prev_hash=head)

@@ -152,11 +152,16 @@ class Replay:
     hold: Hold | None = None
     adopted_id: str | None = None
     adopted_over: int = 0
+    #: The newest version of the current entry that any entry names.
+    newest_version: int = 0
+    #: The newest event of each deletion that was ever begun, by the secret's id; in the order in
+    #: which they came to it.
+    deletions: dict[str, str] = field(default_factory=dict)
 
     def copy(self) -> Self:
         """Return a copy that is independent of this one."""
         rotations = {name: replace(each) for name, each in self.rotations.items()}
-        return replace(self, rotations=rotations)
+        return replace(self, rotations=rotations, deletions=dict(self.deletions))
 
     def read(self, entry: Entry) -> None:
         """Take in the next entry."""
@@ -164,7 +169,11 @@ class Replay:
         if entry.rotation_id is None:
             if kind in _OF_ACCOUNT:
                 _OF_ACCOUNT[kind](self, entry, detail_of(entry))
+            elif entry.step is None and '"operation":"delete"' in entry.detail:
+                _deletes(self, entry, detail_of(entry))
             return
+        if entry.step in (Step.EVICT, Step.DELETE):
+            _deletes(self, entry, detail_of(entry))
         readers = [_OF_ROTATION.get(entry.event), _OF_STEP.get(kind)]
         if any(readers):
             self._read(entry, [reader for reader in readers if reader])
@@ -175,6 +184,7 @@ class Replay:
         if entry.event == "opened" and entry.rotation_id:
             rotation = self.rotations[entry.rotation_id] = _opened(entry.rotation_id, detail)
             self.identity = rotation.identity or self.identity
+        self.newest_version = max(self.newest_version, _number(detail, "vault_version") or 0)
         if rotation is not None:
             for reader in readers:
                 reader(self, rotation, entry, detail)
@@ -366,6 +376,17 @@ def _adopts(replay: Replay, entry: Entry, detail: Detail) -> None:
                 rotation.let_go |= {replay.adopted_id}
 
 
+def _is_adopted(replay: Replay, _entry: Entry, detail: Detail) -> None:
+    replay.newest_version = max(replay.newest_version, _number(detail, "vault_version") or 0)
+
+
+def _deletes(replay: Replay, entry: Entry, detail: Detail) -> None:
+    secret_id = _text(detail, "secret_id")
+    if secret_id is not None:
+        replay.deletions.pop(secret_id, None)
+        replay.deletions[secret_id] = entry.event
+
+
 def _holds(replay: Replay, entry: Entry, _detail: Detail) -> None:
     replay.hold = hold_in(entry)
 
@@ -429,4 +450,5 @@ _OF_ACCOUNT: Mapping[tuple[str, str | None], Callable[[Replay, Entry, Detail], N
     ("intent", Step.PUSH): _adopts,
     ("rejected", Step.PUSH): _adopts,
     ("withdrawn", Step.PUSH): _adopts,
+    ("done", Step.PUSH): _is_adopted,
 }

@@ -38,6 +38,8 @@ from rotator.ports import Draft
 
 #: Entries that are read at first and at most at a time: a rotation without trouble has some 20.
 _FIRST, _MOST = 32, 4_096
+#: No entry has a greater number.
+_LAST = 2**62
 
 
 def require(
@@ -64,6 +66,19 @@ def require(
             )
             if why := evidence.fault(connection, row):
                 raise _refused(refusals.rows_altered(why))
+
+
+def require_end(connection: Connection, name: str, seq: int, head: str) -> None:
+    """Check that an account's chain ends where its row says: what is appended follows that.
+
+    Raises:
+        Refused: it does not.
+    """
+    values = {"of_name": name, "of_seq": _LAST, "at_most": 1}
+    newest = connection.execute(_NEWEST, values).first()
+    if (seq, head) != ((newest.seq, newest.hash) if newest else (0, chain.GENESIS)):
+        why = f"{name}'s row has its chain end at entry {seq}, and that is not the newest one there"
+        raise _refused(refusals.rows_altered(why))
 
 
 def rotation_fault(
