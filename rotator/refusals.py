@@ -107,14 +107,21 @@ def account_changed(account: Account, was: Identity) -> Refuse:
 
 
 def account_taken(account: Account, other: str, what: str, which: str) -> Refuse:
-    """Another account of the ledger is the same, or is kept in the same place."""
+    """Another account of the ledger is the same, or is kept in the same place.
+
+    Where Vault is, is no part of what a ledger knows of a place: only its mount and path are.
+    """
+    harm, cure = "take the other one's secrets away", ""
+    if which != account.api_key:
+        harm = "write over what the other one keeps there"
+        cure = "; if they are in two Vaults, give one of them another path, or each Vault a ledger"
     return Refuse(
         code="account-taken",
         why=f"{what} {which} of {account.name} is that of account {other} already, and each of "
-        "them would take the other one's secrets away",
+        f"them would {harm}",
         hint=f"remove one of them from whichever configuration has it; if {other} is what "
         f"{account.name} was called before, stop what still uses that name, then `rotator forget "
-        f"{other}`",
+        f"{other}`{cure}",
     )
 
 

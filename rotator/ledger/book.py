@@ -20,8 +20,8 @@ from sqlalchemy import (
     update,
 )
 
-from rotator import schedule
-from rotator.errors import Busy, LeaseLost
+from rotator import refusals, schedule
+from rotator.errors import Busy, LeaseLost, Refused
 from rotator.ledger import (
     chain,
     deletions,
@@ -213,7 +213,7 @@ class Book:
             rotation_fault = None
             if account and rotation:
                 rotation_fault = warrant.rotation_fault(connection, account, rotation)
-        deleted = deletions.read(account["deletions"]) if account else ()
+        deleted = _deletions_in(account) if account else ()
         return Memory(
             rotation=rotation,
             deleted_ids=frozenset(id_ for id_, state in deleted if state is Deletion.DONE),
@@ -516,6 +516,14 @@ def _deleted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | Non
         return {}
     known = deletions.after(deletions.read(row["deletions"]), entries, rotation)
     return {"deletions": deletions.written(known)}
+
+
+def _deletions_in(row: RowMapping) -> deletions.Deletions:
+    try:
+        return deletions.read(row["deletions"])
+    except (TypeError, ValueError):
+        refusal = refusals.rows_altered("the account's row has deletions that cannot be read")
+        raise Refused(refusal.why, code=refusal.code, hint=refusal.hint) from None
 
 
 def _written(entries: Sequence[Draft]) -> tables.Row:

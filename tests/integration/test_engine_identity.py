@@ -1,5 +1,6 @@
 """Whose things are: two hosts with one pending path, and accounts that are edited or renamed."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -227,13 +228,67 @@ def test_a_rotation_from_before_the_upgrade_goes_on(tmp_path: Path) -> None:
         assert len(scene.secrets()) == 1
 
 
-def forget_identities(database: DatabaseEngine) -> None:
-    """Leave the ledger as an upgrade does."""
-    rewrite(database, NAME, without_identity)
+def forget_identities(database: DatabaseEngine, *, is_in_entries: bool = False) -> None:
+    """Leave the ledger as an upgrade does, or its rows alone."""
+    if not is_in_entries:
+        rewrite(database, NAME, without_identity)
     nothing = dict.fromkeys(("api_key", "issuer", "vault_path", "pending_path"))
     with database.begin() as connection:
         for table in (tables.account, tables.rotation):
             connection.execute(update(table).values(nothing))
+
+
+def test_what_an_account_is_stands_in_entries(tmp_path: Path) -> None:
+    """From its first rotation on, and each change of it; what a row says otherwise is named."""
+    with Scene(tmp_path) as scene:
+        scene.attempt()
+        first = scene.entries()[0]
+        scene.accounts[NAME] = replace(scene.accounts[NAME], pending_path="elsewhere/account-1")
+        scene.engine.refresh(scene.accounts[NAME])
+        change = scene.entries()[-1]
+        whole = scene.queries.verify(NAME).faults
+        forget_identities(scene.database, is_in_entries=True)
+        (fault, _, _, _, _) = scene.queries.verify(NAME).faults
+        scene.is_tampered_with = True
+
+        assert json.loads(first.detail)["vault_path"] == f"secret/{scene.accounts[NAME].vault_path}"
+        assert change.event == "registered"
+        assert json.loads(change.detail) == vars(scene.accounts[NAME].identity)
+        assert whole == ()
+        assert fault.startswith("its row says that it is nothing, and the entries say api key")
+
+
+def test_what_is_forgotten_is_recorded_when_it_is_taken_up_again(tmp_path: Path) -> None:
+    """In between, no entry says what the account is."""
+    with Scene(tmp_path) as scene:
+        scene.attempt()
+        lease, now = scene.book.claim(NAME, scene.clock.now()), scene.clock.now()
+        drafts = [record.forgotten("ann")]
+        scene.book.commit(lease, rotation=None, entries=drafts, sighting=None, now=now)
+        scene.book.register(lease, None, now)
+        scene.book.release(lease)
+        nothing = scene.queries.verify(NAME).faults
+        scene.engine.refresh(scene.accounts[NAME])
+
+        assert nothing == ()
+        assert scene.entries()[-1].event == "registered"
+
+
+def test_one_path_in_two_vaults_is_refused_with_cures_that_work(tmp_path: Path) -> None:
+    """A ledger does not know which Vault a path is in."""
+    with Scene(tmp_path, subaccounts=1) as scene:
+        scene.attempt()
+        before = scene.accounts[SUB]
+        shared = scene.accounts[NAME].vault_path
+        scene.accounts[SUB] = replace(before, vault_path=shared)
+        refused = scene.attempt(SUB)
+        scene.accounts[SUB] = before
+        report = scene.attempt(SUB)
+
+        assert refused.error is not None
+        assert "would write over what the other one keeps there" in refused.error.message
+        assert "give one of them another path, or each Vault a ledger" in (refused.error.hint or "")
+        assert report.outcome is Outcome.COMPLETED
 
 
 # -- One api key, or one path, under two names. --------------------------------------------

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from rotator.errors import Refused
 from rotator.ledger.holds import Holds
-from rotator.model import Hold, Outcome
+from rotator.model import Hold, Outcome, Request
 from rotator.notice import Event, Hook
 from tests.harness.older import drop_triggers, rewrite, without_verification
 from tests.harness.scene import NAME, Scene, code
@@ -277,6 +278,94 @@ def test_a_hold_that_was_forged_is_found(tmp_path: Path) -> None:
             "the account's row says that it is held: because (eve), and the entries say that "
             "nobody holds it"
         )
+
+
+@pytest.mark.parametrize("statement", [LIFTED, FORGED])
+@pytest.mark.parametrize("cure", ["release", "hold"])
+def test_a_hold_in_rows_or_entries_alone_is_refused_with_a_cure(
+    tmp_path: Path, ledger_url: str, statement: str, cure: str
+) -> None:
+    """No hold is blamed that nobody put; either command makes both say the same."""
+    with Scene(tmp_path, ledger_url=ledger_url) as scene:
+        scene.attempt()
+        if statement == LIFTED:
+            hold(scene)
+        tamper(scene, statement)
+        report = scene.attempt()
+        if cure == "hold":
+            hold(scene)
+        held = scene.attempt() if cure == "hold" else None
+        released = Holds(scene.database).lift(NAME, by="ann", now=scene.clock.now())
+        whole = scene.queries.verify(NAME).faults
+        again = scene.attempt()
+
+        assert report.error is not None
+        assert report.error.code == "ledger-tampered"
+        assert "the account's row says that" in report.error.message
+        assert f"`rotator release {NAME}` ends" in (report.error.hint or "")
+        assert f"`rotator hold {NAME} --reason TEXT`" in (report.error.hint or "")
+        assert held is None or code(held) == "held"
+        assert released is not None
+        assert whole == ()
+        assert again.outcome is Outcome.COMPLETED
+
+
+def test_a_dry_run_and_status_tell_of_a_forged_hold(tmp_path: Path) -> None:
+    """As the rotation itself would; nothing is asked of it that a look does not tell."""
+    with Scene(tmp_path) as scene:
+        scene.attempt()
+        tamper(scene, FORGED)
+        planned, _, _ = scene.engine.plan(scene.accounts[NAME], Request(reason="asked"))
+        scene.engine.refresh(scene.accounts[NAME])
+        (account,) = scene.queries.accounts([NAME])
+
+        assert code(planned) == "ledger-tampered"
+        assert (account.drift or "").startswith("ledger-tampered: the account's row says")
+
+
+def test_a_grace_that_is_cut_before_it_begins_is_not_recorded(tmp_path: Path) -> None:
+    """The verification would tell of it as if it had been asked for."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.calls.plan("after", "store.write_current", 1, scene.calls.kill)
+        scene.run_until_killed()
+        tamper(scene, "UPDATE rotation SET grace_seconds = 0")
+        refused = scene.resume()
+        tamper(scene, "UPDATE rotation SET grace_seconds = 86400")
+        scene.is_tampered_with = False
+        report = scene.resume()
+
+        assert code(refused) == "ledger-tampered"
+        assert report.outcome is Outcome.AWAITING_DELETION
+        assert len(scene.secrets()) == 2
+
+
+def test_the_value_of_a_rotation_that_looks_undone_is_kept(tmp_path: Path) -> None:
+    """It is the only copy: Vonage has it, and its answer was lost."""
+    with Scene(tmp_path) as scene:
+        scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
+        scene.run_until_killed()
+        tamper(scene, "UPDATE rotation SET abort_code = 'overtaken', step = 'abort'")
+        report = scene.resume()
+
+        assert code(report) == "ledger-tampered"
+        assert scene.look().pending_value in scene.look().live
+
+
+def test_nothing_is_appended_to_another_end_than_the_newest_entry(
+    tmp_path: Path, ledger_url: str
+) -> None:
+    """Not even a hold: it would stand in a chain that forks."""
+    with Scene(tmp_path, ledger_url=ledger_url) as scene:
+        scene.attempt()
+        before = scene.entries()
+        tamper(scene, "UPDATE account SET chain_seq = 3, chain_head = 'no hash'")
+
+        with pytest.raises(Refused) as refused:
+            hold(scene)
+
+        assert code(scene.attempt()) == "ledger-tampered"
+        assert scene.entries() == before
+        assert "its chain end at entry 3" in str(refused.value)
 
 
 def test_what_was_adopted_is_compared(tmp_path: Path) -> None:
