@@ -61,8 +61,8 @@ def _of_account(row: RowMapping, replay: Replay) -> Iterator[str]:
     if hold:
         yield hold
     if replay.identity and identity_of(row) != replay.identity:
-        found, recorded = _named(identity_of(row)), _named(replay.identity)
-        yield f"its row says that it is {found}, and the entries say {recorded}"
+        is_now, recorded = _named(identity_of(row)), _named(replay.identity)
+        yield f"its row says that it is {is_now}, and the entries say {recorded}"
     found = row["adopted_id"], row["adopted_over"]
     if found != (replay.adopted_id, replay.adopted_over):
         adopted = replay.adopted_id or "nothing"
