@@ -18,6 +18,7 @@ from rotator.model import Hold, Outcome, Request
 from rotator.notice import Event, Hook
 from tests.harness.older import drop_triggers, rewrite, without_verification
 from tests.harness.scene import NAME, Scene, code
+from tests.harness.witness import Seen
 
 GRACE = timedelta(hours=24)
 #: Columns of a rotation that has been completed, and of one that was undone.
@@ -308,6 +309,26 @@ def test_a_hold_in_rows_or_entries_alone_is_refused_with_a_cure(
         assert released is not None
         assert whole == ()
         assert again.outcome is Outcome.COMPLETED
+
+
+def test_a_hold_that_is_forged_during_a_pass_stops_the_next_step(tmp_path: Path) -> None:
+    """Between the looks of a pass, each intent is recorded only where row and entries agree."""
+    with Scene(tmp_path) as scene:
+        staged: list[Seen] = []
+
+        def forge(seen: Seen) -> None:
+            if seen.exchange.method == "POST" and "pending" in seen.exchange.path and not staged:
+                staged.append(seen)
+                tamper(scene, FORGED)
+
+        scene.witness.after.append(forge)
+        report = scene.attempt()
+
+        assert code(report) == "ledger-tampered"
+        assert "`rotator release" in (report.error.hint or "" if report.error else "")
+        assert scene.events()[-1] == "refused"
+        assert "intent create" not in scene.events()
+        assert len(scene.secrets()) == 1
 
 
 def test_a_dry_run_and_status_tell_of_a_forged_hold(tmp_path: Path) -> None:
