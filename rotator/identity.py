@@ -5,19 +5,20 @@ from rotator.actions import Refuse
 from rotator.journal import Journal
 from rotator.model import Account
 from rotator.ports import Claimant, Ledger, Memory
-from rotator.protocol import moved
+from rotator.protocol import altered, moved
 
 
 def refusal(account: Account, memory: Memory, journal: Journal) -> Refuse | None:
     """Refuse an account with another one's api key or path, or that its open rotation does not fit.
 
-    Otherwise the ledger records it as it is configured now.
+    Also one of which the ledger's rows and entries do not say the same. Otherwise the ledger
+    records it as it is configured now.
 
     Raises:
         LeaseLost: another process works on the account.
         LedgerError: the ledger cannot be written.
     """
-    if (action := moved(account, memory.rotation)) or memory.identity == account.identity:
+    if (action := _unfit(account, memory)) or memory.identity == account.identity:
         return action
     return _taken(account, journal.register(account.identity))
 
@@ -28,9 +29,14 @@ def foreseen(account: Account, memory: Memory, ledger: Ledger) -> Refuse | None:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    if (action := moved(account, memory.rotation)) or memory.identity == account.identity:
+    if (action := _unfit(account, memory)) or memory.identity == account.identity:
         return action
     return _taken(account, ledger.claimant(account.name, account.identity))
+
+
+def _unfit(account: Account, memory: Memory) -> Refuse | None:
+    refusal = altered(account, memory.hold_fault, memory.rotation_fault)
+    return refusal or moved(account, memory.rotation)
 
 
 def _taken(account: Account, other: Claimant | None) -> Refuse | None:

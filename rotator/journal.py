@@ -71,7 +71,7 @@ class Journal:
 
     def register(self, identity: Identity) -> Claimant | None:
         """Record what the account is; see `Ledger.register`."""
-        return self.ledger.register(self.lease, identity)
+        return self.ledger.register(self.lease, identity, self.now())
 
     def renew(self) -> None:
         """Prolong the lease.

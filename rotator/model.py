@@ -445,6 +445,10 @@ class Observation:
     pending_ends_at: datetime | None = None
     #: Who holds the account and why; None where nobody does.
     hold: Hold | None = None
+    #: How the ledger's rows and entries differ about that, in words; None where they do not.
+    hold_fault: str | None = None
+    #: Likewise about the open rotation.
+    rotation_fault: str | None = None
     #: Ids that the ledger knows as expendable: superseded predecessors, orphans.
     expendable_ids: frozenset[str] = frozenset()
     #: Ids that the ledger knows as deleted, or whose deletion was begun: a list that lags may show

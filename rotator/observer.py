@@ -85,6 +85,8 @@ class Observer:
             pending_ends_at=pending.ends_at,
             rotation=memory.rotation,
             hold=memory.hold,
+            hold_fault=memory.hold_fault,
+            rotation_fault=memory.rotation_fault,
             expendable_ids=memory.expendable_ids,
             deleted_ids=memory.deleted_ids | memory.perhaps_deleted_ids,
             adopted_id=memory.adopted_id,

@@ -285,6 +285,10 @@ class Memory:
     expendable_ids: frozenset[str]
     #: Who holds the account and why; None where nobody does.
     hold: Hold | None
+    #: How that differs, in words, from what the ledger's entries say; None where it does not.
+    hold_fault: str | None = None
+    #: Likewise for the open rotation.
+    rotation_fault: str | None = None
     #: Secrets that were deleted, and those that may have been or may yet be, as a deletion was
     #: begun and what became of it is not known. The newest, which a list that lags may show.
     deleted_ids: frozenset[str] = frozenset()
@@ -426,11 +430,12 @@ class Ledger(Protocol):
         """Return another account than `name` that is the same, or has one of its paths."""
         ...
 
-    def register(self, lease: Lease, identity: Identity) -> Claimant | None:
+    def register(self, lease: Lease, identity: Identity, now: datetime) -> Claimant | None:
         """Keep what the leased account is, unless another account is the same or has its path.
 
-        Returns that other one; nothing was recorded then. Of two processes that register the
-        same under two names at once, one is refused.
+        Recorded in an entry, unless it is the account's first one: the opening of a rotation
+        tells that. Returns that other one; nothing was recorded then. Of two processes that
+        register the same under two names at once, one is refused.
 
         Raises:
             LeaseLost: the lease is no longer this owner's.

@@ -116,7 +116,8 @@ def decide(
     before that means anything.
     """
     rotation = world.rotation
-    if refusal := moved(account, rotation):
+    refusal = altered(account, world.hold_fault, world.rotation_fault)
+    if refusal := refusal or moved(account, rotation):
         return refusal
     if rotation is not None and world.hold and world.hold.freeze:
         return refusals.held(account, world.hold)
@@ -148,6 +149,16 @@ def moved(account: Account, rotation: Rotation | None) -> Refuse | None:
     if rotation is None or rotation.identity in (None, account.identity):
         return None
     return refusals.account_changed(account, rotation.identity)
+
+
+def altered(account: Account, hold_fault: str | None, rotation_fault: str | None) -> Refuse | None:
+    """Refuse to work by rows of the ledger that are not as its entries say.
+
+    What is recorded next is made of them, so that entries would come to say the same.
+    """
+    if hold_fault:
+        return refusals.hold_altered(account.name, hold_fault)
+    return refusals.rows_altered(rotation_fault) if rotation_fault else None
 
 
 def waits_until(

@@ -12,7 +12,8 @@ all, as an operator held or released the account meanwhile, or the last look too
 `refused` (an operator must decide), `failed` (a pass ended in an error), `drift` and `drift-over`
 (someone else changed something that keeps the account from being rotated, or the secret in use is
 older than the policy allows; that is mended), `held` and `released` (an operator paused it, or
-ended that), `lease-ended` (an operator ended the lease of a process that is dead), `forgotten` (an
+ended that), `lease-ended` (an operator ended the lease of a process that is dead), `registered`
+(what it is was not recorded before, or the configuration has changed it) and `forgotten` (an
 operator let another account have what it was).
 """
 
@@ -126,6 +127,7 @@ def opened(  # noqa: PLR0913  # half of them by name
         "predecessor_id": rotation.predecessor_id,
         "predecessor_since": f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if since else None,
         "grace_seconds": int(rotation.grace.total_seconds()),
+        **vars(account.identity),
     }
     return rotation, Draft(event="opened", step=Step.OPEN, detail=detail, rotation_id=rotation.id)
 

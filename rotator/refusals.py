@@ -129,14 +129,21 @@ def account_changed(account: Account, was: Identity) -> Refuse:
 
 
 def account_taken(account: Account, other: str, what: str, which: str) -> Refuse:
-    """Another account of the ledger is the same, or is kept in the same place."""
+    """Another account of the ledger is the same, or is kept in the same place.
+
+    Where Vault is, is no part of what a ledger knows of a place: only its mount and path are.
+    """
+    harm, cure = "take the other one's secrets away", ""
+    if which != account.api_key:
+        harm = "write over what the other one keeps there"
+        cure = "; if they are in two Vaults, give one of them another path, or each Vault a ledger"
     return Refuse(
         code="account-taken",
         why=f"{what} {which} of {account.name} is that of account {other} already, and each of "
-        "them would take the other one's secrets away",
+        f"them would {harm}",
         hint=f"remove one of them from whichever configuration has it; if {other} is what "
         f"{account.name} was called before, stop what still uses that name, then `rotator forget "
-        f"{other}`",
+        f"{other}`{cure}",
     )
 
 
@@ -207,6 +214,27 @@ def held(account: Account, hold: Hold) -> Refuse:
         code="held",
         why=f"the account is held: {hold}",
         hint=f"`rotator release {account.name}` ends the hold",
+    )
+
+
+def hold_altered(name: str, why: str) -> Refuse:
+    """Who holds the account, someone wrote into the ledger's tables, or took out of them."""
+    return Refuse(
+        code="ledger-tampered",
+        why=why,
+        hint="nothing was deleted or changed; someone wrote to the ledger's tables, find out who. "
+        f"`rotator release {name}` ends the hold in rows and entries alike, `rotator hold {name} "
+        "--reason TEXT` puts one that is in both",
+    )
+
+
+def rows_altered(why: str) -> Refuse:
+    """What is about to be done is what a row says, and not what the entries say."""
+    return Refuse(
+        code="ledger-tampered",
+        why=why,
+        hint="nothing was deleted or changed; someone wrote to the ledger's tables: `rotator "
+        "ledger verify` names what differs; put that right, or restore a backup",
     )
 
 

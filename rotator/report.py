@@ -77,12 +77,22 @@ class Record:
     entries: int
     #: Hash of the newest entry.
     head: str
-    #: What is wrong with the chain, in itself or against Vault's note; None for nothing.
-    fault: str | None
+    #: What is wrong with the chain, with the rows or against Vault's note, each with what to do
+    #: about it.
+    complaints: Sequence[tuple[str, str]] = ()
+    #: The verdict on the chain in itself: `whole` or `FAILED`.
+    chain: str = "whole"
+    #: The verdict on the rows that rotator works by: `match`, `not compared` or `FAILED`.
+    rows: str = "match"
     #: `matches`, `no note`, `not configured`, `not compared` or `FAILED`.
     vault: str
     #: Why it could not be compared with Vault's note; None where that was not tried.
     unread: str | None = None
+
+    @property
+    def fault(self) -> str | None:
+        """All that is wrong; None for nothing."""
+        return "; ".join(fault for fault, _ in self.complaints) or None
 
 
 @dataclass(frozen=True, kw_only=True)

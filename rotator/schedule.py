@@ -98,7 +98,7 @@ def delivery_retry_at(delivery_id: str, attempts: int, now: datetime) -> datetim
 
 
 def _doubled(first: timedelta, times: int, longest: timedelta) -> timedelta:
-    return min(first * (1 << min(times - 1, 16)), longest)
+    return min(first * (1 << max(0, min(times - 1, 16))), longest)
 
 
 def next_check(name: str, seen_at: datetime, *, interval: timedelta) -> datetime:

@@ -5,6 +5,14 @@ from datetime import UTC, datetime, timedelta
 #: In the place of what is not there.
 NOTHING = "-"
 
+#: What to do where a chain of entries is broken, and where rows are not what the entries say.
+CHAIN_CURE = "compare with a backup, or with what `rotator ledger export` gave before"
+ROW_CURE = (
+    "someone wrote to the ledger's tables: put the row right as the entries say, or restore a "
+    "backup; `rotator release` or `rotator hold` puts a hold right, `rotator status --refresh` a "
+    "due time and what the account is"
+)
+
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 

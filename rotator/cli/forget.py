@@ -78,5 +78,5 @@ def _forget(wiring: "Wiring", lease: "Lease", *, abandon: bool) -> Rotation | No
         rotation, draft = record.abandoned(rotation, now)
         drafts.insert(0, draft)
     wiring.book.commit(lease, rotation=rotation, entries=drafts, sighting=None, now=now)
-    wiring.book.register(lease, None)
+    wiring.book.register(lease, None, now)
     return rotation

@@ -14,8 +14,6 @@ from rotator.errors import RotatorError
 if TYPE_CHECKING:
     from rotator.wiring import Wiring
 
-_FAULT_HINT = "compare with a backup, or with what `rotator ledger export` gave before"
-_ROW_HINT = "someone wrote to the ledger's tables: put the row right, or restore a backup"
 HEADERS = ("account", "entries", "chain", "rows", "Vault's head")
 
 
@@ -30,8 +28,9 @@ def verify(
     """Check that no entry of the ledger was changed or is missing, and that its rows match.
 
     Each account's chain of hashes is followed from its first entry to its last, and compared
-    with the hash that the last rotation left in Vault. What the entries say of rotations, holds
-    and adopted secrets is compared with the rows that rotator works by.
+    with the hash that the last rotation left in Vault. What the entries say of rotations, holds,
+    deleted and adopted secrets, and of what the account is, is compared with the rows that rotator
+    works by.
     """
     session = Session.of(context)
     with session.wiring(session.settings(), offline=offline) as wiring:
@@ -73,9 +72,8 @@ def _row(proof: Proof) -> tuple[str, ...]:
 
 def _complain(proofs: list[Proof], away: RotatorError | None) -> None:
     for proof in proofs:
-        for fault in proof.faults:
-            hint = _ROW_HINT if fault in proof.row_faults else _FAULT_HINT
-            output.complain(fault, hint, about=proof.account)
+        for fault, cure in proof.complaints:
+            output.complain(fault, cure, about=proof.account)
         if proof.unread and not away:
             output.complain(
                 f"not compared with Vault: {proof.unread.message}",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rotator.errors import RotatorError
+from rotator.words import CHAIN_CURE, ROW_CURE
 
 if TYPE_CHECKING:
     from rotator.wiring import Wiring
@@ -35,8 +36,16 @@ class Proof:
     @property
     def faults(self) -> list[str]:
         """All that is wrong."""
+        return [fault for fault, _ in self.complaints]
+
+    @property
+    def complaints(self) -> list[tuple[str, str]]:
+        """All that is wrong, each with what to do about it."""
         chain = [fault for fault in (self.chain_fault, self.vault_fault) if fault]
-        return [*chain, *self.row_faults]
+        return [
+            *((fault, CHAIN_CURE) for fault in chain),
+            *((fault, ROW_CURE) for fault in self.row_faults),
+        ]
 
     @property
     def is_whole(self) -> bool:

@@ -59,8 +59,9 @@ def report(
     """Write evidence for an auditor: each account's rotations and ages against its policy.
 
     For a period, 90 days by default: which secrets were in use, how old they became, for how long
-    one was overdue, what was refused and why, who held the account. Says whether the ledger
-    verified, and compares it with Vault where that can be reached. Exits 1 if it did not verify.
+    one was overdue, what was refused and why, who held the account. Says whether the ledger's
+    chains are whole and its rows match, and compares it with Vault where that can be reached. Exits
+    1 if it did not verify.
     """
     from rotator.report import Period  # noqa: PLC0415  # `--help` needs none of it
 
@@ -77,8 +78,8 @@ def report(
     _write(_rendered(made, form), path)
     output.flush()
     for account in made.accounts:
-        if account.record.fault:
-            output.complain(account.record.fault, None, about=account.name)
+        for fault, cure in account.record.complaints:
+            output.complain(fault, cure, about=account.name)
     raise typer.Exit(0 if made.is_proven else 1)
 
 
@@ -116,7 +117,9 @@ def _known(wiring: "Wiring", name: str, away: RotatorError | None, *, offline: b
         record=Record(
             entries=proof.entries,
             head=proof.head,
-            fault="; ".join(proof.faults) or None,
+            complaints=proof.complaints,
+            chain=proof.chain,
+            rows=proof.rows,
             vault=proof.vault,
             unread=proof.unread.message if proof.unread else None,
         ),

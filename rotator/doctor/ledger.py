@@ -1,10 +1,12 @@
-"""The ledger: its schema, the triggers that keep it append-only, and its chains."""
+"""The ledger: its schema, the triggers that keep it append-only, its chains and its rows."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from rotator.doctor.check import Check, bad, broken, doubtful, fine
 from rotator.errors import RotatorError
 from rotator.wiring import Wiring
+from rotator.words import CHAIN_CURE, ROW_CURE
 
 
 def checks(wiring: Wiring) -> Iterator[Check]:
@@ -31,10 +33,20 @@ def checks(wiring: Wiring) -> Iterator[Check]:
     else:
         yield fine("append-only triggers", "", "in place")
     for name in queries.recorded_accounts():
-        verdict = queries.verify(name)
-        if verdict.faults:
-            cure = "compare with a backup, or with what `rotator ledger export` gave before"
-            yield bad("chain", name, "; ".join(verdict.faults), cure)
-        else:
-            counted = "1 entry" if verdict.entries == 1 else f"{verdict.entries} entries"
-            yield fine("chain", name, f"{counted}, head {verdict.head[:12]}")
+        yield from _account(wiring, name)
+
+
+def _account(wiring: Wiring, name: str) -> Iterator[Check]:
+    """Verify one account's chain and, where that is whole, its rows."""
+    queries = wiring.present_queries
+    verdict = queries.verify(name)
+    if verdict.fault:
+        yield bad("chain", name, verdict.fault, CHAIN_CURE)
+        return
+    counted = "1 entry" if verdict.entries == 1 else f"{verdict.entries} entries"
+    yield fine("chain", name, f"{counted}, head {verdict.head[:12]}")
+    put_off = queries.put_off(name, wiring.accounts.get(name), datetime.now(UTC))
+    if found := (*verdict.differences, *put_off):
+        yield bad("rows", name, "; ".join(found), ROW_CURE)
+    else:
+        yield fine("rows", name, "match")

@@ -20,8 +20,8 @@ from sqlalchemy import (
     update,
 )
 
-from rotator import schedule
-from rotator.errors import Busy, LeaseLost
+from rotator import refusals, schedule
+from rotator.errors import Busy, LeaseLost, Refused
 from rotator.ledger import (
     chain,
     deletions,
@@ -212,15 +212,22 @@ class Book:
             opened = connection.execute(_OPEN_ROTATION, of_name).mappings().first()
             expendable = connection.execute(_EXPENDABLE_IDS, of_name).scalars().all()
             ledger_id = connection.execute(_LEDGER_ID).scalar()
-        deleted = deletions.read(account["deletions"]) if account else ()
+            rotation = from_row(opened) if opened else None
+            hold_fault = warrant.hold_fault(connection, account) if account else None
+            rotation_fault = None
+            if account and rotation:
+                rotation_fault = warrant.rotation_fault(connection, account, rotation)
+        deleted = _deletions_in(account) if account else ()
         return Memory(
-            rotation=from_row(opened) if opened else None,
+            rotation=rotation,
             deleted_ids=frozenset(id_ for id_, state in deleted if state is Deletion.DONE),
             perhaps_deleted_ids=frozenset(
                 id_ for id_, state in deleted if state is not Deletion.DONE
             ),
             expendable_ids=frozenset(expendable),
             hold=hold_of(account) if account else None,
+            hold_fault=hold_fault,
+            rotation_fault=rotation_fault,
             adopted_id=account["adopted_id"] if account else None,
             adopted_over=account["adopted_over"] if account else 0,
             written=_written_in(account) if account else NOTHING_WRITTEN,
@@ -262,11 +269,11 @@ class Book:
             return identities.claimant(connection, name, identity)
 
     @run_again
-    def register(self, lease: Lease, identity: Identity | None) -> Claimant | None:
+    def register(self, lease: Lease, identity: Identity | None, now: datetime) -> Claimant | None:
         """See `Ledger.register`. None for an account that an operator had forgotten."""
         with writing(self._engine) as connection:
             identities.begin(connection)
-            row = _guarded(connection, lease)
+            row = dict(_guarded(connection, lease))
             other = None
             if identity is not None:
                 other = identities.claimant(connection, lease.account, identity)
@@ -275,6 +282,9 @@ class Book:
                 if row["vault_path"] not in (None, columns["vault_path"]):
                     # What was written last stands at a path that the account has left.
                     columns |= {"written_version": 0, "written_index": None}
+                if identity and row["chain_seq"] and identity != identities.identity_of(row):
+                    draft = Draft(event="registered", step=None, detail=vars(identity))
+                    columns |= self._append(connection, row, [draft], None, now)
                 _set(connection, lease.account, **columns)
         return other
 
@@ -418,9 +428,15 @@ def append_to(connection: Connection, name: str, drafts: Sequence[Draft], now: d
 def _append(
     connection: Connection, row: tables.Row, drafts: Sequence[Draft], now: datetime
 ) -> list[chain.Entry]:
-    """Append entries to the account's chain; give them."""
+    """Append entries to the account's chain; give them.
+
+    Raises:
+        Refused: the chain does not end where the account's row says.
+    """
     entries: list[chain.Entry] = []
     head, seq = row["chain_head"], row["chain_seq"]
+    if drafts:
+        warrant.require_end(connection, row["name"], seq, head)
     for draft in drafts:
         seq += 1
         entry = chain.linked(draft, account=row["name"], at=now, seq=seq, prev_hash=head)
@@ -504,6 +520,14 @@ def _deleted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | Non
         return {}
     known = deletions.after(deletions.read(row["deletions"]), entries, rotation)
     return {"deletions": deletions.written(known)}
+
+
+def _deletions_in(row: RowMapping) -> deletions.Deletions:
+    try:
+        return deletions.read(row["deletions"])
+    except (TypeError, ValueError):
+        refusal = refusals.rows_altered("the account's row has deletions that cannot be read")
+        raise Refused(refusal.why, code=refusal.code, hint=refusal.hint) from None
 
 
 def _written(entries: Sequence[Draft]) -> tables.Row:

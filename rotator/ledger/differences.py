@@ -1,15 +1,17 @@
 """Where an account's rows are not what its entries say, or what they can be."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, String, bindparam, select
 
 from rotator import schedule
-from rotator.ledger import tables
+from rotator.ledger import deletions, tables
+from rotator.ledger.identities import identity_of
 from rotator.ledger.replay import Replay, different_holds
 from rotator.ledger.rows import from_row, hold_of
-from rotator.model import Account
+from rotator.ledger.warrant import hold_fault
+from rotator.model import Account, Identity
 from rotator.ports import AccountRecord
 
 
@@ -23,11 +25,27 @@ def differences(connection: Connection, name: str, replay: Replay) -> Iterator[s
     account = connection.execute(_ACCOUNT, of_name).mappings().first()
     if account is not None:
         yield from _of_account(account, replay)
+    yield from _of_rotations(connection, name, replay, is_all=True)
+
+
+def differences_told(connection: Connection, name: str, replay: Replay) -> Iterator[str]:
+    """Yield the differences of which the newest entries tell; `replay` has read those alone."""
+    account = connection.execute(_ACCOUNT, {"of_name": name}).mappings().one()
+    if fault := hold_fault(connection, account):
+        yield fault
+    yield from _of_rotations(connection, name, replay, is_all=False)
+
+
+def _of_rotations(
+    connection: Connection, name: str, replay: Replay, *, is_all: bool
+) -> Iterator[str]:
+    """Yield the differences in rotations; `is_all` where every opening was read."""
     unseen = dict(replay.rotations)
-    for row in connection.execute(_ROTATIONS, of_name).mappings():
+    for row in connection.execute(_ROTATIONS, {"of_name": name}).mappings():
         recorded = unseen.pop(row["id"], None)
         if recorded is None:
-            yield f"there is a row of rotation {row['id']}, and no entry opens it"
+            if is_all:
+                yield f"there is a row of rotation {row['id']}, and no entry opens it"
             continue
         found = from_row(row)
         for difference in recorded.differences(found):
@@ -42,10 +60,46 @@ def _of_account(row: RowMapping, replay: Replay) -> Iterator[str]:
     hold = different_holds(row_has=hold_of(row), entries_have=replay.hold)
     if hold:
         yield hold
+    if replay.identity and identity_of(row) != replay.identity:
+        is_now, recorded = _named(identity_of(row)), _named(replay.identity)
+        yield f"its row says that it is {is_now}, and the entries say {recorded}"
     found = row["adopted_id"], row["adopted_over"]
     if found != (replay.adopted_id, replay.adopted_over):
         adopted = replay.adopted_id or "nothing"
         yield f"its row says that {found[0] or 'nothing'} was adopted last, the entries {adopted}"
+    if row["written_version"] > replay.newest_version:
+        yield (
+            f"its row says that version {row['written_version']} was written to Vault, and the "
+            f"entries none after {replay.newest_version}"
+        )
+    yield from _of_deletions(row["deletions"], replay.deletions)
+
+
+def _of_deletions(text: str, told: Mapping[str, str]) -> Iterator[str]:
+    """Yield the ids that only one of both has: of the newest in entries, and all in the row.
+
+    Older versions knew less of what became of some deletions.
+    """
+    try:
+        found = {secret_id for secret_id, _ in deletions.read(text)}
+    except (TypeError, ValueError):
+        yield "its row has deletions that cannot be read"
+        return
+    for secret_id in sorted(found - told.keys()):
+        yield f"its row says that secret {secret_id} was deleted, and no entry does"
+    done = [secret_id for secret_id, event in told.items() if event == "done"]
+    for secret_id in done[-deletions.MOST // 2 :]:
+        if secret_id not in found:
+            yield f"its row does not say that secret {secret_id} was deleted, and the entries do"
+
+
+def _named(identity: Identity | None) -> str:
+    if identity is None:
+        return "nothing"
+    return (
+        f"api key {identity.api_key} of {identity.issuer}, at {identity.vault_path} and "
+        f"{identity.pending_path} in Vault"
+    )
 
 
 def put_off(record: AccountRecord, account: Account | None, now: datetime) -> Iterator[str]:

@@ -11,8 +11,10 @@ from sqlalchemy import Connection, Engine, update
 from rotator.ledger import tables
 from rotator.ledger.book import added, append_to, locked
 from rotator.ledger.database import run_again, writing
+from rotator.ledger.replay import hold_in
 from rotator.ledger.rows import hold_of
 from rotator.ledger.tables import Row
+from rotator.ledger.warrant import newest_about_hold
 from rotator.model import Hold
 from rotator.ports import Draft
 
@@ -41,14 +43,16 @@ class Holds:
         """End the hold of account `name`; give it, or None where there was none.
 
         What was refused for it meanwhile is forgotten, so that the account is due at once if
-        its time has come.
+        its time has come. Also ends one that stands in the account's row alone or in its entries
+        alone, as someone wrote to the tables.
 
         Raises:
             LedgerError: it is not sure to be recorded.
         """
         with writing(self._engine) as connection:
             row = locked(connection, name)
-            hold = hold_of(row) if row else None
+            entry = newest_about_hold(connection, name) if row else None
+            hold = (hold_of(row) if row else None) or (hold_in(entry) if entry else None)
             if hold:
                 lift(connection, name, hold, by=by, now=now)
         return hold

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, String, bindparam, fun
 
 from rotator.ledger import chain, tables
 from rotator.ledger.database import reading
-from rotator.ledger.differences import differences, put_off
+from rotator.ledger.differences import differences, differences_told, put_off
 from rotator.ledger.records import records_of
 from rotator.ledger.replay import Replay
 from rotator.model import Account, Rotation
@@ -230,7 +230,8 @@ class Queries:
     def verify_end(self, name: str, *, limit: int) -> Verdict:
         """Check the newest `limit` entries of an account's chain, up to its recorded head.
 
-        A page with many readers must not follow the chain of years each time.
+        Rows are compared with what these entries tell. A page with many readers must not follow the
+        chain of years each time.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -238,17 +239,11 @@ class Queries:
         query = _ENTRIES_OF.order_by(None).order_by(tables.entry.c.seq.desc()).limit(limit)
         with reading(self._engine) as connection:
             row = connection.execute(_END, {"of_name": name}).first()
-            found = connection.execute(query, {"of_name": name}).all()
-        entries = [chain.Entry._make(each) for each in reversed(found)]
-        if row is None or len(entries) < limit:
-            return self.verify(name)
-        count, recorded_head = row
-        head, fault = entries[0].prev_hash, None
-        for seq, entry in enumerate(entries, start=count - limit + 1):
-            fault = fault or chain.fault(entry, prev_hash=head, seq=seq)
-            head = entry.hash
-        fault = fault or _end_fault(count, head, count, recorded_head)
-        return Verdict(account=name, entries=count, head=head, fault=fault, has_anchor=None)
+            rows = connection.execute(query, {"of_name": name}).all()
+            entries = [chain.Entry._make(each) for each in reversed(rows)]
+            if row is not None and len(entries) == limit:
+                return _verified_end(connection, name, entries, *row)
+        return self.verify(name)
 
 
 #: By the kind of database: what keeps entries from being changed, as migrations make it.
@@ -286,6 +281,22 @@ def _day(dialect: str) -> ColumnElement[Any]:
     """Give the day, in UTC, on which a rotation was closed."""
     closed_at = tables.rotation.c.closed_at
     return func.date(func.timezone("UTC", closed_at) if dialect == "postgresql" else closed_at)
+
+
+def _verified_end(
+    connection: Connection, name: str, entries: Sequence[chain.Entry], count: int, recorded: str
+) -> Verdict:
+    """Check entries that are the last of `count`, and what they tell of rows."""
+    head, fault, replay = entries[0].prev_hash, None, Replay()
+    for seq, entry in enumerate(entries, start=count - len(entries) + 1):
+        fault = fault or chain.fault(entry, prev_hash=head, seq=seq)
+        head = entry.hash
+        replay.read(entry)
+    fault = fault or _end_fault(count, head, count, recorded)
+    found = () if fault else tuple(differences_told(connection, name, replay))
+    return Verdict(
+        account=name, entries=count, head=head, fault=fault, has_anchor=None, differences=found
+    )
 
 
 def _end_fault(count: int, head: str, recorded_count: int, recorded_head: str) -> str | None:

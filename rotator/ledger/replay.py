@@ -1,23 +1,27 @@
 """What an account's chained entries say that its rows should hold.
 
 Rows are what a pass decides by, and anyone who can write to the tables can change them; entries
-are chained. Whatever in a row can lead to a deletion is said by an entry, too, so that the rows
-can be checked: by `rotator.ledger.warrant` before a deletion, by `rotator ledger verify` at any
-time.
+are chained. Whatever in a row can lead to a deletion, or have a value removed from Vault, is said
+by an entry, too, so that the rows can be checked: by `rotator.ledger.warrant` before each effect,
+by `rotator ledger verify` at any time.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from rotator.errors import SecretRejected
 from rotator.ledger.chain import Entry
-from rotator.model import Hold, Rotation, Step
+from rotator.ledger.identities import COLUMNS, identity_of
+from rotator.model import Hold, Identity, Rotation, Step
 
 #: How much earlier than its entry a verification may have been, where the entry has no time of
 #: its own, as those of older versions.
 _SLACK = timedelta(hours=1)
+#: What a rotation lets go of where an operator is about to adopt it.
+_IDS = ("predecessor_id", "new_id")
 Detail = Mapping[str, Any]
 
 
@@ -30,6 +34,18 @@ class RecordedRotation:
     predecessor_id: str | None
     #: None where the entries do not tell.
     grace_seconds: int | None
+    #: What it was opened for; None where an older version of rotator opened it.
+    identity: Identity | None = None
+    #: The steps that its row may be at, and those that it was at before the last intent.
+    steps: frozenset[str | None] = frozenset({Step.OPEN})
+    steps_before: frozenset[str | None] = frozenset()
+    #: Whether its value may have been sent to Vonage; and whether it was before the last intent.
+    is_sent: bool = False
+    was_sent: bool = False
+    #: Vonage refused its value as one that does not comply.
+    is_rejected: bool = False
+    #: How many values were drawn.
+    draws: int = 0
     new_id: str | None = None
     vault_version: int | None = None
     #: Whether a push was begun and not seen to have failed; and whether one was before the last.
@@ -71,13 +87,10 @@ class RecordedRotation:
 
     def differences(self, row: Rotation) -> Iterator[str]:
         """Yield, in words, each field of `row` that is not as the entries have it."""
-        for name in ("predecessor_id", "new_id"):
+        for name in ("predecessor_id", "new_id", "reason", "abort_code", "outcome", "error_code"):
             found, recorded = getattr(row, name), getattr(self, name)
-            if found != recorded and not (found is None and recorded in self.let_go):
-                yield _different(name, found, recorded)
-        for name in ("reason", "abort_code", "outcome", "error_code"):
-            found, recorded = getattr(row, name), getattr(self, name)
-            if found != recorded:
+            is_let_go = name in _IDS and found is None and recorded in self.let_go
+            if found != recorded and not is_let_go:
                 yield _different(name, found, recorded)
         if row.vault_version != self.vault_version and self.is_push_known:
             yield _different("vault_version", row.vault_version, self.vault_version)
@@ -88,11 +101,32 @@ class RecordedRotation:
             yield f"the row has it {_state(row.closed_at)}, the entries {_state(self.outcome)}"
         if not self._is_verified_as(row.verified_at):
             yield _different("verified_at", row.verified_at, self.verified_at)
+        yield from _otherwise(row.identity, self.identity)
+        if self.outcome is None:
+            yield from self._differences_under_way(row)
+
+    def _differences_under_way(self, row: Rotation) -> Iterator[str]:
+        """Yield the differences in what counts for an open rotation alone."""
+        if row.step not in self.steps:
+            yield _different("step", row.step, " or ".join(sorted(map(str, self.steps))))
+        if (row.sent_at is not None) != self.is_sent:
+            yield _different("sent_at", row.sent_at, "a time" if self.is_sent else None)
+        if row.rejected != self.is_rejected:
+            yield _different("rejected", int(row.rejected), int(self.is_rejected))
+        if row.draws != self.draws:
+            yield _different("draws", row.draws, self.draws)
 
     def _is_verified_as(self, at: datetime | None) -> bool:
         if at is None or self.verified_at is None or not self.is_rough:
             return at == self.verified_at
         return at >= self.verified_at - _SLACK
+
+
+def _otherwise(found: Identity | None, recorded: Identity | None) -> Iterator[str]:
+    for name in COLUMNS if recorded else ():
+        told = getattr(found, name, None)
+        if told != getattr(recorded, name):
+            yield _different(name, told, getattr(recorded, name))
 
 
 def _different(name: str, found: object, recorded: object) -> str:
@@ -113,43 +147,66 @@ class Replay:
 
     #: By id, those whose opening was read.
     rotations: dict[str, RecordedRotation] = field(default_factory=dict)
+    #: What the account was last; None where no entry tells.
+    identity: Identity | None = None
     hold: Hold | None = None
     adopted_id: str | None = None
     adopted_over: int = 0
+    #: The newest version of the current entry that any entry names.
+    newest_version: int = 0
+    #: The newest event of each deletion that was ever begun, by the secret's id; in the order in
+    #: which they came to it.
+    deletions: dict[str, str] = field(default_factory=dict)
 
     def copy(self) -> Self:
         """Return a copy that is independent of this one."""
         rotations = {name: replace(each) for name, each in self.rotations.items()}
-        return replace(self, rotations=rotations)
+        return replace(self, rotations=rotations, deletions=dict(self.deletions))
 
     def read(self, entry: Entry) -> None:
         """Take in the next entry."""
         kind = entry.event, entry.step
-        if kind in _OF_ACCOUNT and entry.rotation_id is None:
-            _OF_ACCOUNT[kind](self, entry, detail_of(entry))
-        elif entry.event in _OF_ROTATION or kind in _OF_STEP:
-            self._read(entry, _OF_ROTATION.get(entry.event) or _OF_STEP[kind])
+        if entry.rotation_id is None:
+            if kind in _OF_ACCOUNT:
+                _OF_ACCOUNT[kind](self, entry, detail_of(entry))
+            elif entry.step is None and '"operation":"delete"' in entry.detail:
+                _deletes(self, entry, detail_of(entry))
+            return
+        if entry.step in (Step.EVICT, Step.DELETE):
+            _deletes(self, entry, detail_of(entry))
+        readers = [_OF_ROTATION.get(entry.event), _OF_STEP.get(kind)]
+        if any(readers):
+            self._read(entry, [reader for reader in readers if reader])
 
-    def _read(self, entry: Entry, reader: "_Reader") -> None:
+    def _read(self, entry: Entry, readers: "Sequence[_Reader]") -> None:
         detail = detail_of(entry)
         rotation = self.rotations.get(entry.rotation_id or "")
         if entry.event == "opened" and entry.rotation_id:
             rotation = self.rotations[entry.rotation_id] = _opened(entry.rotation_id, detail)
+            self.identity = rotation.identity or self.identity
+        self.newest_version = max(self.newest_version, _number(detail, "vault_version") or 0)
         if rotation is not None:
-            reader(self, rotation, entry, detail)
+            for reader in readers:
+                reader(self, rotation, entry, detail)
 
     def against(self, rotation: Rotation, secret_id: str, *, is_eviction: bool) -> str | None:
         """Return what speaks against deleting a secret in an open rotation; None for nothing.
 
         `rotation` is as its row has it; its opening was read.
         """
+        if difference := self.difference(rotation):
+            return difference
         recorded = self.rotations[rotation.id]
-        for difference in recorded.differences(rotation):
-            return f"of rotation {rotation.id}, {difference}"
         if secret_id == self.adopted_id:
             return "an operator adopted it"
         is_known = self.is_expendable(secret_id) if is_eviction else secret_id == recorded.doomed_id
         return None if is_known else f"rotation {rotation.id} neither replaced nor made it"
+
+    def difference(self, rotation: Rotation) -> str | None:
+        """Return, in words, the first thing in which a rotation's row differs; None for nothing."""
+        for difference in self.rotations[rotation.id].differences(rotation):
+            return f"of rotation {rotation.id}, {difference}"
+        return None
 
     def is_expendable(self, secret_id: str) -> bool:
         """Whether some rotation has replaced this secret, or made it and was undone unseen."""
@@ -200,12 +257,54 @@ def _opened(rotation_id: str, detail: Detail) -> RecordedRotation:
         reason=_text(detail, "reason"),
         predecessor_id=_text(detail, "predecessor_id"),
         grace_seconds=_number(detail, "grace_seconds"),
+        identity=identity_in(detail),
+        # What is recovered may have been sent.
+        is_sent=detail.get("reason") == "recovered",
     )
+
+
+def identity_in(detail: Detail) -> Identity | None:
+    """Return what an entry says that the account is; None where it does not tell."""
+    told = {name: _text(detail, name) for name in COLUMNS}
+    return identity_of(told) if all(told.values()) else None
 
 
 def _asks(_: Replay, rotation: RecordedRotation, _entry: Entry, detail: Detail) -> None:
     rotation.reason = _text(detail, "reason")
     rotation.grace_seconds = _number(detail, "grace_seconds")
+
+
+def _intends(_: Replay, rotation: RecordedRotation, entry: Entry, _detail: Detail) -> None:
+    rotation.steps_before, rotation.steps = rotation.steps, frozenset({entry.step})
+    rotation.was_sent = rotation.is_sent
+    rotation.is_sent |= entry.step == Step.CREATE
+    rotation.draws += entry.step == Step.STAGE
+
+
+def _takes_back(_: Replay, rotation: RecordedRotation, entry: Entry, detail: Detail) -> None:
+    """Read that an effect certainly did not take place: all is as it was before its intent."""
+    rotation.steps, rotation.is_sent = rotation.steps_before, rotation.was_sent
+    rotation.is_rejected |= detail.get("code") == SecretRejected.code
+    # What was drawn and refused counts as drawn.
+    rotation.draws -= (entry.event, entry.step) == ("withdrawn", Step.STAGE)
+
+
+def _turns(_: Replay, rotation: RecordedRotation, entry: Entry, _detail: Detail) -> None:
+    rotation.steps = frozenset({entry.step})
+
+
+def _waits(_: Replay, rotation: RecordedRotation, _entry: Entry, _detail: Detail) -> None:
+    rotation.steps = frozenset({Step.WAIT})
+
+
+def _clears(_: Replay, rotation: RecordedRotation, _entry: Entry, _detail: Detail) -> None:
+    if rotation.verified_at:
+        # Whether there is anyone to tell is configured, and not recorded.
+        rotation.steps = frozenset({Step.HOOKS, Step.WAIT})
+
+
+def _stages(_: Replay, rotation: RecordedRotation, _entry: Entry, _detail: Detail) -> None:
+    rotation.is_sent = rotation.is_rejected = False
 
 
 def _creates(_: Replay, rotation: RecordedRotation, _entry: Entry, detail: Detail) -> None:
@@ -240,6 +339,7 @@ def _pushed(_: Replay, rotation: RecordedRotation, _entry: Entry, detail: Detail
 
 
 def _verified(replay: Replay, rotation: RecordedRotation, entry: Entry, detail: Detail) -> None:
+    rotation.steps = frozenset({Step.VERIFY})
     rotation.is_rough = "verified_at" not in detail
     rotation.verified_at = _time(detail.get("verified_at", entry.at))
     rotation.grace_seconds = _number(detail, "grace_seconds")
@@ -250,7 +350,8 @@ def _verified(replay: Replay, rotation: RecordedRotation, entry: Entry, detail: 
         replay.adopted_id = None
 
 
-def _aborts(_: Replay, rotation: RecordedRotation, _entry: Entry, detail: Detail) -> None:
+def _aborts(_: Replay, rotation: RecordedRotation, entry: Entry, detail: Detail) -> None:
+    rotation.steps = frozenset({entry.step})
     rotation.abort_code = _text(detail, "code")
 
 
@@ -275,8 +376,23 @@ def _adopts(replay: Replay, entry: Entry, detail: Detail) -> None:
                 rotation.let_go |= {replay.adopted_id}
 
 
+def _is_adopted(replay: Replay, _entry: Entry, detail: Detail) -> None:
+    replay.newest_version = max(replay.newest_version, _number(detail, "vault_version") or 0)
+
+
+def _deletes(replay: Replay, entry: Entry, detail: Detail) -> None:
+    secret_id = _text(detail, "secret_id")
+    if secret_id is not None:
+        replay.deletions.pop(secret_id, None)
+        replay.deletions[secret_id] = entry.event
+
+
 def _holds(replay: Replay, entry: Entry, _detail: Detail) -> None:
     replay.hold = hold_in(entry)
+
+
+def _is_registered(replay: Replay, _entry: Entry, detail: Detail) -> None:
+    replay.identity = identity_in(detail)
 
 
 def _text(detail: Detail, name: str) -> str | None:
@@ -302,11 +418,19 @@ _Reader = Callable[[Replay, RecordedRotation, Entry, Detail], None]
 _OF_ROTATION: Mapping[str, _Reader] = {
     "opened": lambda *_: None,
     "asked": _asks,
+    "intent": _intends,
+    "rejected": _takes_back,
+    "withdrawn": _takes_back,
+    "gate-shut": _turns,
     "aborting": _aborts,
     "closed": _closed,
 }
 _OF_STEP: Mapping[tuple[str, str | None], _Reader] = {
+    ("done", Step.STAGE): _stages,
     ("done", Step.CREATE): _creates,
+    ("done", Step.CLEAR): _clears,
+    ("learned", Step.CLEAR): _waits,
+    ("done", Step.HOOKS): _waits,
     ("learned", Step.CREATE): _learns,
     ("learned", Step.PUSH): _learns,
     ("learned", Step.VERIFY): _learns,
@@ -321,7 +445,10 @@ _OF_STEP: Mapping[tuple[str, str | None], _Reader] = {
 _OF_ACCOUNT: Mapping[tuple[str, str | None], Callable[[Replay, Entry, Detail], None]] = {
     ("held", None): _holds,
     ("released", None): _holds,
+    ("registered", None): _is_registered,
+    ("forgotten", None): _is_registered,
     ("intent", Step.PUSH): _adopts,
     ("rejected", Step.PUSH): _adopts,
     ("withdrawn", Step.PUSH): _adopts,
+    ("done", Step.PUSH): _is_adopted,
 }

@@ -1,19 +1,34 @@
-"""What has to stand in an account's chain of entries before something is deleted on its word.
+"""What has to stand in an account's chain of entries before anything is done on the word of rows.
 
-Checked in the transaction that records the intent of a deletion, so that no row that someone
-changed leads to one. The entries from the opening of the rotation to the newest one have to be
-whole, and to say of the rotation and the secret what the rows say. Some twenty entries are read
-for the deletion of a predecessor; for an eviction, as many as there were since the rotation that
-left the secret behind.
+Of an open rotation, the entries from its opening to the newest one have to be whole, and to say
+what its row says. That is checked at each look: whatever is recorded of the rotation after it is
+made of the row, so that an entry would come to say what someone wrote there. Some twenty entries
+are read.
 
-A hold is checked before every effect: the newest entry about one has to agree with the row.
+Of a secret that is to be deleted, they have to say that the rotation has replaced or made it. That
+is checked in the transaction that records the intent of the deletion. For an eviction, as many
+entries are read as there were since the rotation that left the secret behind.
+
+The newest entry about a hold has to agree with the account's row, at each look and before each
+effect.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Connection, Integer, String, bindparam, select, text
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    RowMapping,
+    String,
+    bindparam,
+    select,
+    text,
+)
 
+from rotator import refusals
+from rotator.actions import Refuse
 from rotator.errors import Refused
 from rotator.ledger import chain, tables
 from rotator.ledger.replay import Replay, different_holds, hold_in
@@ -23,6 +38,8 @@ from rotator.ports import Draft
 
 #: Entries that are read at first and at most at a time: a rotation without trouble has some 20.
 _FIRST, _MOST = 32, 4_096
+#: No entry has a greater number.
+_LAST = 2**62
 
 
 def require(
@@ -37,56 +54,80 @@ def require(
         Refused: it is not. The transaction must not be committed.
     """
     intents = [draft for draft in drafts if draft.event == "intent" and draft.rotation_id]
-    if intents:
-        _require_hold(connection, row)
+    if intents and (why := hold_fault(connection, row)):
+        raise _refused(refusals.hold_altered(row["name"], why))
     for draft in intents:
         is_by_policy = draft.detail.get("is_foreign", False)
         if rotation and draft.step in (Step.EVICT, Step.DELETE) and not is_by_policy:
-            deletion = _Deletion(
+            evidence = _Evidence(
                 rotation=rotation,
                 secret_id=str(draft.detail["secret_id"]),
                 is_eviction=draft.step == Step.EVICT,
             )
-            if why := deletion.fault(connection, row["chain_seq"], row["chain_head"]):
-                raise _tampered(f"{deletion} is not backed by the ledger's entries: {why}")
+            if why := evidence.fault(connection, row):
+                raise _refused(refusals.rows_altered(why))
 
 
-def _require_hold(connection: Connection, row: tables.Row) -> None:
-    """Check that the account is held, or not, as the newest entry about a hold has it."""
-    found = connection.execute(_NEWEST_HOLD, {"of_name": row["name"]}).first()
-    entry = chain.Entry._make(found) if found else None
+def require_end(connection: Connection, name: str, seq: int, head: str) -> None:
+    """Check that an account's chain ends where its row says: what is appended follows that.
+
+    Raises:
+        Refused: it does not.
+    """
+    values = {"of_name": name, "of_seq": _LAST, "at_most": 1}
+    newest = connection.execute(_NEWEST, values).first()
+    if (seq, head) != ((newest.seq, newest.hash) if newest else (0, chain.GENESIS)):
+        why = f"{name}'s row has its chain end at entry {seq}, and that is not the newest one there"
+        raise _refused(refusals.rows_altered(why))
+
+
+def rotation_fault(
+    connection: Connection, row: RowMapping | tables.Row, rotation: Rotation
+) -> str | None:
+    """Return, in words, how the row of an open rotation differs from its entries; None for not."""
+    return _Evidence(rotation=rotation).fault(connection, row)
+
+
+def hold_fault(connection: Connection, row: RowMapping | tables.Row) -> str | None:
+    """Return, in words, how an account's row differs from its entries about a hold; None for not.
+
+    By the newest one, which has to be whole.
+    """
+    entry = newest_about_hold(connection, row["name"])
     if entry and (fault := chain.fault(entry, prev_hash=entry.prev_hash, seq=entry.seq)):
-        raise _tampered(fault)
-    if why := different_holds(row_has=hold_of(row), entries_have=hold_in(entry) if entry else None):
-        raise _tampered(why)
+        return fault
+    return different_holds(row_has=hold_of(row), entries_have=hold_in(entry) if entry else None)
 
 
-def _tampered(why: str) -> Refused:
-    return Refused(
-        why,
-        code="ledger-tampered",
-        hint="nothing was deleted or changed; someone wrote to the ledger's tables: `rotator "
-        "ledger verify` names what differs",
-    )
+def newest_about_hold(connection: Connection, name: str) -> chain.Entry | None:
+    """Return the newest entry of an account that tells of a hold or its end; None for none."""
+    found = connection.execute(_NEWEST_HOLD, {"of_name": name}).first()
+    return chain.Entry._make(found) if found else None
+
+
+def _refused(refusal: Refuse) -> Refused:
+    return Refused(refusal.why, code=refusal.code, hint=refusal.hint)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Deletion:
-    """A deletion that a rotation is about to begin."""
+class _Evidence:
+    """What the entries have to say of an open rotation, and of what it is about to delete."""
 
     rotation: Rotation
-    secret_id: str
-    is_eviction: bool
+    #: What it deletes on the word of the ledger; None where it deletes nothing.
+    secret_id: str | None = None
+    is_eviction: bool = False
 
     def __str__(self) -> str:
-        return f"the deletion of secret {self.secret_id}"
+        return f"the deletion of secret {self.secret_id}" if self.secret_id else "the open rotation"
 
-    def fault(self, connection: Connection, seq: int, head: str) -> str | None:
-        """Return what the entries have against it; None for nothing.
+    def fault(self, connection: Connection, row: RowMapping | tables.Row) -> str | None:
+        """Return, in words, what the entries have against it; None for nothing."""
+        why = self._fault(connection, row["chain_seq"], row["chain_head"])
+        return f"{self} is not backed by the ledger's entries: {why}" if why else None
 
-        Follows the chain backwards from its end, `seq` and `head`, to where the secret's story
-        begins.
-        """
+    def _fault(self, connection: Connection, seq: int, head: str) -> str | None:
+        """Follow the chain backwards from its end, `seq` and `head`, to where the story begins."""
         segment: list[chain.Entry] = []
         telling, mention = {self.rotation.id}, chain.canonical_json(self.secret_id)
         for entry in _backwards(connection, self.rotation.account, seq):
@@ -100,15 +141,19 @@ class _Deletion:
             if entry.event == "opened" and entry.rotation_id in telling:
                 replay = _replayed(segment)
                 if self._is_told(replay):
-                    return replay.against(
-                        self.rotation, self.secret_id, is_eviction=self.is_eviction
-                    )
+                    return self._spoken_against(replay)
         return f"entry {seq} is missing" if seq else f"none of them tells of {self._origin}"
 
     def _is_told(self, replay: Replay) -> bool:
         """Whether entries were read from far enough back."""
         is_opened = self.rotation.id in replay.rotations
-        return is_opened and (not self.is_eviction or replay.is_expendable(self.secret_id))
+        is_needed = self.is_eviction and not replay.is_expendable(str(self.secret_id))
+        return is_opened and not is_needed
+
+    def _spoken_against(self, replay: Replay) -> str | None:
+        if self.secret_id:
+            return replay.against(self.rotation, self.secret_id, is_eviction=self.is_eviction)
+        return replay.difference(self.rotation)
 
     @property
     def _origin(self) -> str:

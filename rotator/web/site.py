@@ -25,6 +25,7 @@ from rotator.web.pages import AT_REST, AT_WORK, files, rendered
 from rotator.web.rows import Row, distance, line, policy_facts, row
 from rotator.web.timeline import Recent, counted
 from rotator.wiring import Wiring
+from rotator.words import CHAIN_CURE, ROW_CURE
 
 _log = structlog.get_logger(__name__)
 
@@ -129,6 +130,8 @@ class Site:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         queries = view.wiring.page_queries
         (own,) = view.rows([shown])
+        verdict = queries.verify_end(name, limit=CHECKED)
+        put_off = queries.put_off(name, shown.standing.account, now)
         entries = queries.history(name, limit=HISTORY + 1, before=before)
         return self._page(
             request,
@@ -139,7 +142,9 @@ class Site:
             standing=shown.standing,
             row=own,
             facts=list(policy_facts(shown.standing.account.policy)),
-            verdict=queries.verify_end(name, limit=CHECKED),
+            verdict=verdict,
+            row_faults=() if verdict.fault else (*verdict.differences, *put_off),
+            cure=CHAIN_CURE if verdict.fault else ROW_CURE,
             checked=CHECKED,
             timeline=counted(lambda since: queries.closed_by_day(since, name), now),
             entries=[line(entry) for entry in reversed(entries[-HISTORY:])],

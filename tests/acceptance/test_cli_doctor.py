@@ -67,7 +67,15 @@ def test_all_is_well(desk: Desk) -> None:
     assert done.code == 0, done
     assert rows >= {
         *("configuration", "secret file", "clock", "ledger revision", "append-only triggers"),
-        *("chain", "vault reachable", "vault sealed", "vault login", "vault token", "vault mount"),
+        *(
+            "chain",
+            "rows",
+            "vault reachable",
+            "vault sealed",
+            "vault login",
+            "vault token",
+            "vault mount",
+        ),
         *(
             "check-and-set",
             "vault policy",
@@ -140,6 +148,10 @@ WRONG: dict[str, tuple[Callable[[Desk], object], str, str, str]] = {
         *("append-only triggers", "missing: entry_no_update", "backup"),
     ),
     "changed entry": (tamper, *("chain", "entry 2 was changed", "backup")),
+    "changed row": (
+        lambda desk: desk.sql("UPDATE account SET hold_reason = 'because', held_by = 'eve'"),
+        *("rows", "the entries say that nobody holds it", "put the row right"),
+    ),
     "cut ledger": (cut_off, *("chain head", "lacks the entry that Vault's note names", "backup")),
     "newer ledger": (
         lambda desk: desk.sql("UPDATE alembic_version SET version_num = '9999'"),

@@ -129,3 +129,28 @@ def test_an_operator_ends_the_lease_of_a_dead_process(desk: Desk) -> None:
     assert again == {"account": "account-1", "lease": None, "was": None}
     assert "lease-ended" in desk.run("history", "account-1").out
     assert desk.run("ledger", "verify").code == 0
+
+
+def test_a_hold_that_nobody_put_is_refused_with_the_command_that_ends_it(desk: Desk) -> None:
+    """It is in the account's row alone; so is the end of one that somebody did put."""
+    desk.rotate()
+    desk.sql("UPDATE account SET hold_reason = 'because', held_by = 'eve'")
+    refused, planned = (
+        desk.run("rotate-now", "account-1"),
+        desk.run("rotate-now", "--dry-run", "--all"),
+    )
+    verified = desk.run("ledger", "verify")
+    released = desk.run("release", "account-1")
+    desk.run("hold", "account-1", "--reason", "moving house")
+    desk.sql("UPDATE account SET hold_reason = NULL, held_by = NULL")
+    lifted, again = desk.run("rotate-now", "account-1"), desk.run("release", "account-1")
+
+    assert (refused.code, planned.code, verified.code, lifted.code) == (3, 3, 1, 3)
+    assert "says that it is held: because (eve), and the entries say that nobody" in refused.err
+    assert "hint: nothing was deleted or changed; someone wrote to the ledger's" in refused.err
+    assert "`rotator release` or `rotator hold` puts a hold right" in verified.err
+    assert released.out == "account-1 is released; it was held: because (eve)\n"
+    assert "says that nobody holds it, and the entries say that it is held: moving" in lifted.err
+    assert again.out.startswith("account-1 is released; it was held: moving house")
+    assert desk.run("ledger", "verify").code == 0
+    desk.rotate()

@@ -109,7 +109,7 @@ def test_the_document_tells_it_all(desk: Desk) -> None:
         "failed",
         "completed",
     ]
-    assert late["ledger"]["chain"] == "whole"
+    assert (late["ledger"]["chain"], late["ledger"]["rows"]) == ("whole", "match")
     assert late["ledger"]["vault"] == "no note"
     assert len(accounts["good"]["rotations"]) == 6
 
@@ -157,6 +157,23 @@ def test_a_changed_ledger_is_not_certified(desk: Desk, tmp_path: Path) -> None:
     assert "error: late: entry 3 was changed" in done.err
     assert "NOT VERIFIED" in done.out
     assert "FAILED: entry 3 was changed" in done.out
+
+
+def test_rows_that_do_not_match_are_told_with_their_cure(desk: Desk, tmp_path: Path) -> None:
+    """And not as a broken chain: what is reported is taken from entries."""
+    copy = tmp_path / "ledger.db"
+    shutil.copy(desk.ledger, copy)
+    desk.sql("UPDATE account SET hold_reason = 'because', held_by = 'eve' WHERE name = 'late'")
+    page, told = report(desk), report(desk, "--format", "json").json()
+    shutil.copy(copy, desk.ledger)
+    (late,) = [account for account in told["accounts"] if account["name"] == "late"]
+
+    assert page.code == 1
+    assert "error: late: the account's row says that it is held: because (eve)" in page.err
+    assert "hint: someone wrote to the ledger's tables: put the row right" in page.err
+    assert "someone wrote to the ledger&#x27;s tables: put the row right" in page.out
+    assert (late["ledger"]["chain"], late["ledger"]["rows"]) == ("whole", "failed")
+    assert told["ledger_verified"] is False
 
 
 def test_without_vault_it_says_so(desk: Desk) -> None:

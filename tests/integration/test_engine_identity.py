@@ -1,5 +1,6 @@
 """Whose things are: two hosts with one pending path, and accounts that are edited or renamed."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from rotator.ledger.queries import Queries
 from rotator.model import Account, Identity, Outcome, Report, Request, Rotation
 from rotator.ports import Claimant, Ledger
 from tests.harness.ledgers import another_ledger
+from tests.harness.older import rewrite, without_identity
 from tests.harness.samples import NOW
 from tests.harness.scene import LEASE, NAME, SUB, Scene, code
 from tests.harness.tap import Tap
@@ -226,12 +228,67 @@ def test_a_rotation_from_before_the_upgrade_goes_on(tmp_path: Path) -> None:
         assert len(scene.secrets()) == 1
 
 
-def forget_identities(database: DatabaseEngine) -> None:
-    """Leave the ledger as an upgrade does."""
+def forget_identities(database: DatabaseEngine, *, is_in_entries: bool = False) -> None:
+    """Leave the ledger as an upgrade does, or its rows alone."""
+    if not is_in_entries:
+        rewrite(database, NAME, without_identity)
     nothing = dict.fromkeys(("api_key", "issuer", "vault_path", "pending_path"))
     with database.begin() as connection:
         for table in (tables.account, tables.rotation):
             connection.execute(update(table).values(nothing))
+
+
+def test_what_an_account_is_stands_in_entries(tmp_path: Path) -> None:
+    """From its first rotation on, and each change of it; what a row says otherwise is named."""
+    with Scene(tmp_path) as scene:
+        scene.attempt()
+        first = scene.entries()[0]
+        scene.accounts[NAME] = replace(scene.accounts[NAME], pending_path="elsewhere/account-1")
+        scene.engine.refresh(scene.accounts[NAME])
+        change = scene.entries()[-1]
+        whole = scene.queries.verify(NAME).faults
+        forget_identities(scene.database, is_in_entries=True)
+        (fault, _, _, _, _) = scene.queries.verify(NAME).faults
+        scene.is_tampered_with = True
+
+        assert json.loads(first.detail)["vault_path"] == f"secret/{scene.accounts[NAME].vault_path}"
+        assert change.event == "registered"
+        assert json.loads(change.detail) == vars(scene.accounts[NAME].identity)
+        assert whole == ()
+        assert fault.startswith("its row says that it is nothing, and the entries say api key")
+
+
+def test_what_is_forgotten_is_recorded_when_it_is_taken_up_again(tmp_path: Path) -> None:
+    """In between, no entry says what the account is."""
+    with Scene(tmp_path) as scene:
+        scene.attempt()
+        lease, now = scene.book.claim(NAME, scene.clock.now()), scene.clock.now()
+        drafts = [record.forgotten("ann")]
+        scene.book.commit(lease, rotation=None, entries=drafts, sighting=None, now=now)
+        scene.book.register(lease, None, now)
+        scene.book.release(lease)
+        nothing = scene.queries.verify(NAME).faults
+        scene.engine.refresh(scene.accounts[NAME])
+
+        assert nothing == ()
+        assert scene.entries()[-1].event == "registered"
+
+
+def test_one_path_in_two_vaults_is_refused_with_cures_that_work(tmp_path: Path) -> None:
+    """A ledger does not know which Vault a path is in."""
+    with Scene(tmp_path, subaccounts=1) as scene:
+        scene.attempt()
+        before = scene.accounts[SUB]
+        shared = scene.accounts[NAME].vault_path
+        scene.accounts[SUB] = replace(before, vault_path=shared)
+        refused = scene.attempt(SUB)
+        scene.accounts[SUB] = before
+        report = scene.attempt(SUB)
+
+        assert refused.error is not None
+        assert "would write over what the other one keeps there" in refused.error.message
+        assert "give one of them another path, or each Vault a ledger" in (refused.error.hint or "")
+        assert report.outcome is Outcome.COMPLETED
 
 
 # -- One api key, or one path, under two names. --------------------------------------------
@@ -345,7 +402,7 @@ def abandon(scene: Scene) -> Rotation:
     scene.book.commit(
         lease, rotation=ended, entries=[draft, forgotten], sighting=None, now=ended.opened_at
     )
-    scene.book.register(lease, None)
+    scene.book.register(lease, None, scene.clock.now())
     scene.book.release(lease)
     return opened
 
@@ -386,24 +443,24 @@ def test_two_accounts_have_nothing_in_common(
 ) -> None:
     """Neither api key nor path; keys of other hosts, and of another spelling, are others."""
     lease, other = book.claim("a", NOW), book.claim("b", NOW)
-    first = book.register(lease, identity(1))
-    found = book.register(other, second)
+    first = book.register(lease, identity(1), NOW)
+    found = book.register(other, second, NOW)
 
     assert first is None
     assert found == (expected and Claimant(name="a", what=expected[0], which=expected[1]))
     assert book.recall("b").identity == (None if expected else second)
     assert book.recall("a").identity == identity(1)
-    assert book.register(lease, identity(1)) is None
+    assert book.register(lease, identity(1), NOW) is None
 
 
 def test_what_is_let_go_is_free(book: Book) -> None:
     """Registered as nothing, an account keeps no other from what it was."""
     lease, other = book.claim("a", NOW), book.claim("b", NOW)
-    book.register(lease, identity(1))
-    book.register(lease, None)
+    book.register(lease, identity(1), NOW)
+    book.register(lease, None, NOW)
 
     assert book.recall("a").identity is None
-    assert book.register(other, identity(1)) is None
+    assert book.register(other, identity(1), NOW) is None
 
 
 def test_of_two_at_once_one_is_refused(ledger_url: str) -> None:
@@ -424,7 +481,7 @@ def _registered(books: list[Book], number: int) -> list[Claimant | None]:
     def register(book: Book, name: str) -> Claimant | None:
         lease = book.claim(name, NOW)
         barrier.wait()
-        return book.register(lease, identity(number))
+        return book.register(lease, identity(number), NOW)
 
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(register, books, (f"a{number}", f"b{number}")))

@@ -16,7 +16,7 @@ from rotator.ledger.book import Book
 from rotator.ledger.chain import GENESIS
 from rotator.ledger.database import open_database, writing
 from rotator.ledger.queries import Queries
-from rotator.model import Rotation
+from rotator.model import Rotation, Step
 from rotator.ports import AccountRecord, Draft
 from tests.harness.samples import NOW, rotation
 
@@ -367,6 +367,28 @@ def test_the_end_of_a_long_chain_is_checked_alone(
     assert (verdict.entries, verdict.has_anchor) == (5, None)
     assert (verdict.fault or "").startswith(fault or "")
     assert bool(verdict.fault) is bool(fault)
+
+
+def test_rows_are_compared_with_the_end_of_a_long_chain(
+    database: Engine, book: Book, queries: Queries
+) -> None:
+    """Those of which it tells; what only older entries tell of is left to `ledger verify`."""
+    append(book, "a", 5)
+    whole = queries.verify_end("a", limit=3)
+    with writing(database) as connection:
+        connection.execute(text("UPDATE account SET hold_reason = 'x', held_by = 'eve'"))
+    opened = Draft(event="opened", step=Step.OPEN, detail={}, rotation_id="r1")
+    lease = book.claim("a", NOW)
+    book.commit(lease, rotation=None, entries=[opened], sighting=None, now=NOW)
+    book.release(lease)
+    record(book, rotation(id="r2", account="a"))
+    faults = queries.verify_end("a", limit=3).faults
+
+    assert whole.faults == ()
+    assert [fault.partition(",")[0] for fault in faults] == [
+        "the account's row says that it is held: x (eve)",
+        "there are entries of rotation r1",
+    ]
 
 
 def test_the_whole_of_a_short_chain_is_checked(book: Book, queries: Queries) -> None:

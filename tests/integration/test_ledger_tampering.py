@@ -5,19 +5,20 @@ the trouble of forging the chain of entries. Whether a stranger's secret was del
 its grace, the scene itself watches.
 """
 
-import json
 import string
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, insert, text, update
+from sqlalchemy import text
 
-from rotator.ledger import chain, tables
+from rotator.errors import Refused
 from rotator.ledger.holds import Holds
-from rotator.model import Hold, Outcome
+from rotator.model import Hold, Outcome, Request
 from rotator.notice import Event, Hook
+from tests.harness.older import drop_triggers, rewrite, without_verification
 from tests.harness.scene import NAME, Scene, code
+from tests.harness.witness import Seen
 
 GRACE = timedelta(hours=24)
 #: Columns of a rotation that has been completed, and of one that was undone.
@@ -182,12 +183,13 @@ def test_the_refusal_says_what_to_do_and_is_told_once(tmp_path: Path) -> None:
         scene.clock.advance(hours=1)
         report = scene.resume()
         scene.engine.refresh(scene.accounts[NAME])
+        scene.engine.refresh(scene.accounts[NAME])
         (account,) = scene.queries.accounts([NAME])
 
         assert report.error is not None
         assert report.error.code == "ledger-tampered"
         assert report.error.message == (
-            f"the deletion of secret {first.old_secret_id} is not backed by the ledger's entries: "
+            "the open rotation is not backed by the ledger's entries: "
             f"of rotation {first.rotation_id}, its grace_seconds is 0, and the entries say 86400"
         )
         assert report.error.hint is not None
@@ -196,7 +198,7 @@ def test_the_refusal_says_what_to_do_and_is_told_once(tmp_path: Path) -> None:
         assert account.drift is not None
         assert account.drift.startswith("ledger-tampered: ")
         assert account.retry_at is not None
-        assert scene.events()[-1] == "refused"
+        assert scene.events()[-2:] == ["refused", "drift"]
         assert "intent delete" not in scene.events()
 
 
@@ -279,6 +281,114 @@ def test_a_hold_that_was_forged_is_found(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("statement", [LIFTED, FORGED])
+@pytest.mark.parametrize("cure", ["release", "hold"])
+def test_a_hold_in_rows_or_entries_alone_is_refused_with_a_cure(
+    tmp_path: Path, ledger_url: str, statement: str, cure: str
+) -> None:
+    """No hold is blamed that nobody put; either command makes both say the same."""
+    with Scene(tmp_path, ledger_url=ledger_url) as scene:
+        scene.attempt()
+        if statement == LIFTED:
+            hold(scene)
+        tamper(scene, statement)
+        report = scene.attempt()
+        if cure == "hold":
+            hold(scene)
+        held = scene.attempt() if cure == "hold" else None
+        released = Holds(scene.database).lift(NAME, by="ann", now=scene.clock.now())
+        whole = scene.queries.verify(NAME).faults
+        again = scene.attempt()
+
+        assert report.error is not None
+        assert report.error.code == "ledger-tampered"
+        assert "the account's row says that" in report.error.message
+        assert f"`rotator release {NAME}` ends" in (report.error.hint or "")
+        assert f"`rotator hold {NAME} --reason TEXT`" in (report.error.hint or "")
+        assert held is None or code(held) == "held"
+        assert released is not None
+        assert whole == ()
+        assert again.outcome is Outcome.COMPLETED
+
+
+def test_a_hold_that_is_forged_during_a_pass_stops_the_next_step(tmp_path: Path) -> None:
+    """Between the looks of a pass, each intent is recorded only where row and entries agree."""
+    with Scene(tmp_path) as scene:
+        staged: list[Seen] = []
+
+        def forge(seen: Seen) -> None:
+            if seen.exchange.method == "POST" and "pending" in seen.exchange.path and not staged:
+                staged.append(seen)
+                tamper(scene, FORGED)
+
+        scene.witness.after.append(forge)
+        report = scene.attempt()
+
+        assert code(report) == "ledger-tampered"
+        assert "`rotator release" in (report.error.hint or "" if report.error else "")
+        assert scene.events()[-1] == "refused"
+        assert "intent create" not in scene.events()
+        assert len(scene.secrets()) == 1
+
+
+def test_a_dry_run_and_status_tell_of_a_forged_hold(tmp_path: Path) -> None:
+    """As the rotation itself would; nothing is asked of it that a look does not tell."""
+    with Scene(tmp_path) as scene:
+        scene.attempt()
+        tamper(scene, FORGED)
+        planned, _, _ = scene.engine.plan(scene.accounts[NAME], Request(reason="asked"))
+        scene.engine.refresh(scene.accounts[NAME])
+        (account,) = scene.queries.accounts([NAME])
+
+        assert code(planned) == "ledger-tampered"
+        assert (account.drift or "").startswith("ledger-tampered: the account's row says")
+
+
+def test_a_grace_that_is_cut_before_it_begins_is_not_recorded(tmp_path: Path) -> None:
+    """The verification would tell of it as if it had been asked for."""
+    with Scene(tmp_path, grace=GRACE) as scene:
+        scene.calls.plan("after", "store.write_current", 1, scene.calls.kill)
+        scene.run_until_killed()
+        tamper(scene, "UPDATE rotation SET grace_seconds = 0")
+        refused = scene.resume()
+        tamper(scene, "UPDATE rotation SET grace_seconds = 86400")
+        scene.is_tampered_with = False
+        report = scene.resume()
+
+        assert code(refused) == "ledger-tampered"
+        assert report.outcome is Outcome.AWAITING_DELETION
+        assert len(scene.secrets()) == 2
+
+
+def test_the_value_of_a_rotation_that_looks_undone_is_kept(tmp_path: Path) -> None:
+    """It is the only copy: Vonage has it, and its answer was lost."""
+    with Scene(tmp_path) as scene:
+        scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
+        scene.run_until_killed()
+        tamper(scene, "UPDATE rotation SET abort_code = 'overtaken', step = 'abort'")
+        report = scene.resume()
+
+        assert code(report) == "ledger-tampered"
+        assert scene.look().pending_value in scene.look().live
+
+
+def test_nothing_is_appended_to_another_end_than_the_newest_entry(
+    tmp_path: Path, ledger_url: str
+) -> None:
+    """Not even a hold: it would stand in a chain that forks."""
+    with Scene(tmp_path, ledger_url=ledger_url) as scene:
+        scene.attempt()
+        before = scene.entries()
+        tamper(scene, "UPDATE account SET chain_seq = 3, chain_head = 'no hash'")
+
+        with pytest.raises(Refused) as refused:
+            hold(scene)
+
+        assert code(scene.attempt()) == "ledger-tampered"
+        assert scene.entries() == before
+        assert "its chain end at entry 3" in str(refused.value)
+
+
 def test_what_was_adopted_is_compared(tmp_path: Path) -> None:
     """Nothing else keeps it from being evicted while a standby of Vault lags."""
     with Scene(tmp_path) as scene:
@@ -297,10 +407,7 @@ def test_what_was_adopted_is_compared(tmp_path: Path) -> None:
 
 def unguarded(scene: Scene, statement: str) -> None:
     """Change entries, past the triggers."""
-    with scene.database.begin() as connection:
-        connection.execute(text("PRAGMA defer_foreign_keys = ON"))
-        for trigger in ("entry_no_update", "entry_no_delete", "entry_no_replace"):
-            connection.execute(text(f"DROP TRIGGER {trigger}"))
+    drop_triggers(scene.database)
     tamper(scene, statement)
 
 
@@ -347,27 +454,12 @@ def test_a_hold_whose_entry_was_changed_is_none_to_trust(tmp_path: Path) -> None
 # -- Entries of older versions. ----------------------------------------------------------------
 
 
-def forget(scene: Scene) -> None:
-    """Write the entries anew as versions did that had less to tell of a verification."""
-    unguarded(scene, "SELECT 1")
-    head, entries = chain.GENESIS, scene.entries()
-    with scene.database.begin() as connection:
-        connection.execute(delete(tables.entry))
-        for entry in entries:
-            detail = json.loads(entry.detail)
-            if (entry.event, entry.step) == ("done", "verify"):
-                detail = {"vault_version": detail["vault_version"]}
-            kept = entry._replace(detail=chain.canonical_json(detail), prev_hash=head)
-            head = chain.hash_of(kept)
-            connection.execute(insert(tables.entry).values(kept._replace(hash=head)._asdict()))
-        connection.execute(update(tables.account).values(chain_head=head))
-
-
 def test_what_older_versions_recorded_is_enough(tmp_path: Path) -> None:
     """Their entries have no time of verification, and no grace: within an hour it is believed."""
     with Scene(tmp_path, grace=GRACE) as scene:
         scene.attempt()
-        forget(scene)
+        rewrite(scene.database, NAME, without_verification)
+        scene.is_tampered_with = True
         whole = scene.queries.verify(NAME)
         scene.clock.advance(hours=25)
         report = scene.resume()
@@ -381,7 +473,7 @@ def test_but_not_a_much_earlier_time(tmp_path: Path) -> None:
     """A grace cannot be cut by more than that."""
     with Scene(tmp_path, grace=GRACE) as scene:
         scene.attempt()
-        forget(scene)
+        rewrite(scene.database, NAME, without_verification)
         tamper(scene, "UPDATE rotation SET $change", change=WAITING["verified earlier"])
         report = scene.resume()
 

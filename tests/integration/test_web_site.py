@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from rotator.web.metrics import Metrics
 from rotator.web.server import Server
 from rotator.web.site import Pulse, Site
 from rotator.wiring import Wiring
+from rotator.words import ROW_CURE
 
 NAMES = [f"account-{number:03}" for number in range(120)]
 #: What an account's hold or drift may say, as far as the page is concerned.
@@ -354,6 +356,23 @@ def test_a_history_is_read_page_by_page(visitor: Visitor) -> None:
     assert "secret_id=id-11<" in older
     assert "older" not in older
     assert "the chain is broken: entry 1 was changed" in newest
+
+
+def test_a_page_tells_of_rows_that_do_not_match(visitor: Visitor) -> None:
+    """In the words of `ledger verify`, and with its cure; the chain is whole all the same."""
+    path = f"/accounts/{NAMES[0]}"
+    before = visitor.get(path).text
+    visitor.change(NAMES[0], hold_reason="because", held_by="eve")
+    held = visitor.get(path).text
+    visitor.change(NAMES[0], hold_reason=None, next_due_at=datetime(2099, 1, 1, tzinfo=UTC))
+    put_off = visitor.get(path).text
+
+    assert "the chain is whole, the rows match" in before
+    assert "the chain is whole, the rows do not match" in held
+    assert "says that it is held: because (eve), and the entries say that nobody holds it" in held
+    assert "its row has it due at 2099-01-01 00:00:00 UTC" in put_off
+    for page, is_bad in ((before, False), (held, True), (put_off, True)):
+        assert (ROW_CURE in unescape(page)) is is_bad
 
 
 def test_the_server_ends_when_it_is_told_to(

@@ -1,5 +1,6 @@
 """What is made of entries, whoever wrote them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -94,6 +95,7 @@ def test_an_undone_rotation_deletes_what_it_made() -> None:
 ROW = rotation(
     id="r1",
     reason="due",
+    step=Step.VERIFY,
     predecessor_id="old",
     new_id="new",
     grace=timedelta(seconds=60),
@@ -114,6 +116,132 @@ def test_a_row_that_is_as_its_entries_say_differs_in_nothing() -> None:
     assert list(recorded.differences(gone)) == [
         "its predecessor_id is nothing, and the entries say old"
     ]
+
+
+STAGES, STAGED = entry("intent", Step.STAGE), entry("done", Step.STAGE)
+CREATES = entry("intent", Step.CREATE)
+
+
+@pytest.mark.parametrize(
+    ("entries", "steps", "facts"),
+    [
+        ((), {"open"}, (False, False, 0)),
+        ((STAGES,), {"stage"}, (False, False, 1)),
+        ((STAGES, entry("withdrawn", Step.STAGE)), {"open"}, (False, False, 0)),
+        ((STAGES, entry("rejected", Step.STAGE)), {"open"}, (False, False, 1)),
+        ((STAGES, STAGED, CREATES), {"create"}, (True, False, 1)),
+        ((STAGES, STAGED, CREATES, entry("unknown", Step.CREATE)), {"create"}, (True, False, 1)),
+        (
+            (STAGES, STAGED, CREATES, entry("rejected", Step.CREATE, code="secret-rejected")),
+            {"stage"},
+            (False, True, 1),
+        ),
+        (
+            (STAGES, STAGED, CREATES, CREATES, entry("rejected", Step.CREATE, code="slots-full")),
+            {"create"},
+            (True, False, 1),
+        ),
+        (
+            (
+                *(STAGES, STAGED, CREATES),
+                *(entry("rejected", Step.CREATE, code="secret-rejected"), STAGES, STAGED),
+            ),
+            {"stage"},
+            (False, False, 2),
+        ),
+        ((CREATED, PUSHES, VERIFIED), {"verify"}, (False, False, 0)),
+        ((VERIFIED, entry("done", Step.CLEAR)), {"hooks", "wait"}, (False, False, 0)),
+        ((VERIFIED, entry("learned", Step.CLEAR)), {"wait"}, (False, False, 0)),
+        ((VERIFIED, entry("done", Step.HOOKS)), {"wait"}, (False, False, 0)),
+        ((VERIFIED, entry("gate-shut", Step.WAIT)), {"wait"}, (False, False, 0)),
+        (
+            (entry("aborting", Step.ABORT), entry("intent", Step.CLEAR), entry("done", Step.CLEAR)),
+            {"clear"},
+            (False, False, 0),
+        ),
+    ],
+)
+def test_where_a_rotation_is_stands_in_its_entries(
+    entries: tuple[chain.Entry, ...], steps: set[str], facts: tuple[bool, bool, int]
+) -> None:
+    """Its step, whether its value may be sent or was rejected, and how many were drawn."""
+    recorded = read(OPENED, *entries).rotations["r1"]
+
+    assert recorded.steps == steps
+    assert (recorded.is_sent, recorded.is_rejected, recorded.draws) == facts
+
+
+def test_what_is_recovered_may_have_been_sent() -> None:
+    """Nobody knows what became of it."""
+    recovered = entry("opened", Step.OPEN, reason="recovered", grace_seconds=60)
+
+    assert read(recovered).rotations["r1"].is_sent
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"step": Step.WAIT}, "its step is wait, and the entries say open"),
+        ({"sent_at": NOW}, f"its sent_at is {NOW}, and the entries say nothing"),
+        ({"rejected": True}, "its rejected is 1, and the entries say 0"),
+        ({"draws": 2}, "its draws is 2, and the entries say 0"),
+        ({"identity": None}, "its api_key is nothing, and the entries say abcd1234"),
+    ],
+)
+def test_what_an_open_rotation_is_at_is_compared(changes: dict[str, Any], named: str) -> None:
+    """And what it was opened for."""
+    told = vars(account("sms").identity)
+    opened = entry(
+        "opened", Step.OPEN, reason="due", predecessor_id="old", grace_seconds=60, **told
+    )
+    usual = rotation(
+        reason="due",
+        predecessor_id="old",
+        grace=timedelta(seconds=60),
+        identity=account("sms").identity,
+    )
+    replay = read(opened)
+
+    assert list(replay.rotations["r1"].differences(usual)) == []
+    assert next(replay.rotations["r1"].differences(replace(usual, **changes))) == named
+    assert replay.identity == account("sms").identity
+
+
+def test_what_an_account_is_is_told_by_its_newest_entry() -> None:
+    """Of its rotations, and of what was registered or forgotten between them."""
+    told = vars(account("sms").identity)
+    registered = entry("registered", **told | {"vault_path": "secret/other"})
+
+    assert read(OPENED).identity is None
+    assert read(registered).identity == replace(account("sms").identity, vault_path="secret/other")
+    assert read(registered, entry("opened", Step.OPEN, **told)).identity is not None
+    assert read(registered, entry("forgotten", by="ann")).identity is None
+    assert read(entry("registered", **told | {"issuer": 1})).identity is None
+
+
+def test_deletions_are_told_by_whoever_made_them() -> None:
+    """A rotation or a person, the newest event of each."""
+    replay = read(
+        OPENED,
+        entry("intent", Step.DELETE, secret_id="a"),
+        entry("intent", Step.EVICT, secret_id="b"),
+        entry("done", Step.DELETE, secret_id="a"),
+        entry("done", by="ann", operation="delete", secret_id="c"),
+        entry("done", by="ann", operation="delete"),
+        entry("done", by="ann", operation="create", secret_id="d"),
+    )
+
+    assert replay.deletions == {"b": "intent", "a": "done", "c": "done"}
+    assert list(replay.deletions) == ["b", "a", "c"]
+
+
+def test_the_newest_version_is_told_by_pushes_and_adoptions() -> None:
+    """Whichever wrote last; what is no number is none."""
+    adopted = entry("done", Step.PUSH, operation="adopt", secret_id="x", vault_version=7)
+
+    assert read(OPENED, entry("done", Step.PUSH, vault_version=3)).newest_version == 3
+    assert read(OPENED, adopted, VERIFIED).newest_version == 7
+    assert read(OPENED, entry("done", Step.PUSH, vault_version="9")).newest_version == 0
 
 
 @pytest.mark.parametrize(

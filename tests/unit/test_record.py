@@ -103,6 +103,7 @@ def test_a_rotation_is_opened_as_asked(request_: Request, reason: str, grace: ti
         "predecessor_id": "old",
         "predecessor_since": f"{NOW:%Y-%m-%dT%H:%M:%SZ}",
         "grace_seconds": int(grace.total_seconds()),
+        **vars(ACCOUNT.identity),
     }
 
 

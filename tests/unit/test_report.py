@@ -11,7 +11,7 @@ from tests.harness.samples import account
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 PERIOD = Period(since=NOW - 90 * DAY, until=NOW)
-RECORD = Record(entries=1, head="", fault=None, vault="matches")
+RECORD = Record(entries=1, head="", vault="matches")
 #: Its policy allows 45 days.
 ACCOUNT = account("a")
 

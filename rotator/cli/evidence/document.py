@@ -38,7 +38,8 @@ def _account(account: AccountReport) -> dict[str, Any]:
         "ledger": {
             "entries": account.record.entries,
             "head": account.record.head,
-            "chain": "failed" if account.record.fault else "whole",
+            "chain": account.record.chain.lower(),
+            "rows": account.record.rows.lower(),
             "fault": account.record.fault,
             "vault": account.record.vault.lower(),
             "vault_unread": account.record.unread,

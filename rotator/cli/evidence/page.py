@@ -61,7 +61,7 @@ def _summary(report: Report) -> Html:
         (str(len(held)), "held by an operator", "warn" if held else ""),
         (
             "verified" if report.is_proven else "NOT VERIFIED",
-            f"the ledger's chains of hashes; {matches} Vault",
+            f"the ledger's chains of hashes and rows; {matches} Vault",
             "good" if report.is_proven else "bad",
         ),
     )
@@ -183,7 +183,8 @@ def _notes() -> Html:
         "<p>Everything here is taken from the entries of rotator's ledger. Entries of an account "
         "form a chain of hashes, so that one that is changed, left out or put in breaks it; "
         "each rotation also leaves the chain's newest hash in Vault, which exposes a ledger that "
-        "was rewritten as a whole. <code>rotator ledger verify</code> repeats that proof.</p>",
+        "was rewritten as a whole. The rows that rotator works by have to match the entries. "
+        "<code>rotator ledger verify</code> repeats that proof.</p>",
         "<p>A secret's age counts from when it was seen in Vault; that of the first secret the "
         "ledger knows, from when Vonage made it. It is overdue while it is in use and older than "
         "the policy allows: red in the drawing, where a line "
@@ -220,7 +221,8 @@ def _record(account: AccountReport) -> Html:
     record = account.record
     if record.fault:
         return '<span class="verdict bad">FAILED</span>'
-    return escape(f"whole, {record.vault.replace('matches', 'matches Vault')}")
+    vault = record.vault.replace("matches", "matches Vault")
+    return escape(f"chain {record.chain}, rows {record.rows}, {vault}")
 
 
 def _span(length: timedelta | None) -> Html:

@@ -32,10 +32,10 @@ def policy(account: Account | None) -> str:
 
 
 def record(record: Record) -> str:
-    """Say whether an account's entries are those that were written."""
-    if record.fault:
-        return f"FAILED: {record.fault}"
-    whole = f"{record.entries} entries, chain whole"
+    """Say whether an account's entries are those that were written, and its rows what they say."""
+    if record.complaints:
+        return "; ".join(f"FAILED: {fault} ({cure})" for fault, cure in record.complaints)
+    whole = f"{record.entries} entries, chain {record.chain}, rows {record.rows}"
     if record.unread:
         return f"{whole}; not compared with Vault: {record.unread}"
     return f"{whole}; {_AGAINST_VAULT.get(record.vault, record.vault)}"

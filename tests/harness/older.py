@@ -1,0 +1,49 @@
+"""A SQLite ledger as older versions of rotator would have written it: with less to tell."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Engine, delete, insert, text, update
+
+from rotator.ledger import chain, tables
+from rotator.ledger.queries import Queries
+
+TRIGGERS = ("entry_no_update", "entry_no_delete", "entry_no_replace")
+#: What an entry told: event, step and facts; gives the facts that older ones had.
+Change = Callable[[str, str | None, dict[str, Any]], dict[str, Any]]
+
+
+def drop_triggers(database: Engine) -> None:
+    """Let entries be changed."""
+    with database.begin() as connection:
+        for trigger in TRIGGERS:
+            connection.execute(text(f"DROP TRIGGER IF EXISTS {trigger}"))
+
+
+def rewrite(database: Engine, name: str, change: Change) -> None:
+    """Write the entries of an account anew with the facts that `change` gives, in a whole chain."""
+    drop_triggers(database)
+    head, entries = chain.GENESIS, list(Queries(database).entries(name))
+    with database.begin() as connection:
+        connection.execute(delete(tables.entry).where(tables.entry.c.account == name))
+        for entry in entries:
+            detail = change(entry.event, entry.step, json.loads(entry.detail))
+            kept = entry._replace(detail=chain.canonical_json(detail), prev_hash=head)
+            head = chain.hash_of(kept)
+            connection.execute(insert(tables.entry).values(kept._replace(hash=head)._asdict()))
+        of_name = update(tables.account).where(tables.account.c.name == name)
+        connection.execute(of_name.values(chain_head=head))
+
+
+def without_identity(_event: str, _step: str | None, detail: dict[str, Any]) -> dict[str, Any]:
+    """Give the facts of an entry without what an account is."""
+    columns = ("api_key", "issuer", "vault_path", "pending_path")
+    return {key: value for key, value in detail.items() if key not in columns}
+
+
+def without_verification(event: str, step: str | None, detail: dict[str, Any]) -> dict[str, Any]:
+    """Give the facts of an entry without when a verification was, and with which grace."""
+    if (event, step) == ("done", "verify"):
+        return {"vault_version": detail["vault_version"]}
+    return detail
