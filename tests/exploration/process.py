@@ -204,7 +204,7 @@ class Process:
                 rotation, draft = record.abandoned(rotation, now)
                 drafts.insert(0, draft)
             ledger.commit(lease, rotation=rotation, entries=drafts, sighting=None, now=now)
-            ledger.register(lease, None)
+            ledger.register(lease, None, now)
             ledger.release(lease)
         except Ended:
             return None
