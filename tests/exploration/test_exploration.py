@@ -2,9 +2,9 @@
 
 Each scenario is a world in which every effect may be applied or not and told or not, and the
 process may die at any point; some have outsiders, a rival that takes the lease, an operator who
-changes the grace, holds the account and releases it, or adopts a secret, a ledger that goes back to
-what it was, a standby that lags, or a clock that jumps. In every state the rules are checked;
-from every state a process without any fault must bring the rotation to its end.
+changes the grace, holds the account and releases it, adopts a secret, or abandons a rotation, a
+ledger that goes back to what it was, a standby that lags, or a clock that jumps. In every state the
+rules are checked; from every state a process without any fault must bring the rotation to its end.
 """
 
 import time
