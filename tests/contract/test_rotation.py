@@ -144,7 +144,7 @@ def test_a_mount_whose_versions_end_gets_no_new_value(
 
     assert refused.error is not None
     assert (refused.outcome, refused.error.code) == (Outcome.REFUSED, "version-ends")
-    assert "`vault write MOUNT/config delete_version_after=0s`" in (refused.error.hint or "")
+    assert "`vault write secret/config delete_version_after=0s`" in (refused.error.hint or "")
     assert found is not None
     assert all(each["destroyed"] for each in found["versions"].values())
     assert (version, report.outcome) == (1, Outcome.COMPLETED)
