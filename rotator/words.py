@@ -9,9 +9,9 @@ NOTHING = "-"
 CHAIN_CURE = "compare with a backup, or with what `rotator ledger export` gave before"
 ROW_CURE = (
     "someone wrote to the ledger's tables: put the row right as the entries say, or restore a "
-    "backup; `rotator release NAME` or `rotator hold NAME --reason TEXT` puts a hold right, `rotator "
     "backup; `rotator release NAME` or `rotator hold NAME --reason TEXT` puts a hold right, "
     "`rotator status --refresh` a due time and what the account is"
+)
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 

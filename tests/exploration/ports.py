@@ -395,9 +395,7 @@ class MemoryLedger(Ledger):
         del name, identity
         raise AssertionError
 
-    def register(
-        self, lease: Lease, identity: Identity | None, now: datetime
-    ) -> Claimant | None:
+    def register(self, lease: Lease, identity: Identity | None, now: datetime) -> Claimant | None:
         """Keep what the account is; nobody else ever is that."""
         del now
         self._call("register")
