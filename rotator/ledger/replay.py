@@ -166,14 +166,13 @@ class Replay:
     def read(self, entry: Entry) -> None:
         """Take in the next entry."""
         kind = entry.event, entry.step
+        is_by_hand = entry.step is None and '"operation":"delete"' in entry.detail
+        if is_by_hand or entry.step in (Step.EVICT, Step.DELETE):
+            _deletes(self, entry, detail_of(entry))
         if entry.rotation_id is None:
             if kind in _OF_ACCOUNT:
                 _OF_ACCOUNT[kind](self, entry, detail_of(entry))
-            elif entry.step is None and '"operation":"delete"' in entry.detail:
-                _deletes(self, entry, detail_of(entry))
             return
-        if entry.step in (Step.EVICT, Step.DELETE):
-            _deletes(self, entry, detail_of(entry))
         readers = [_OF_ROTATION.get(entry.event), _OF_STEP.get(kind)]
         if any(readers):
             self._read(entry, [reader for reader in readers if reader])
