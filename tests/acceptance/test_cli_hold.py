@@ -148,7 +148,10 @@ def test_a_hold_that_nobody_put_is_refused_with_the_command_that_ends_it(desk: D
     assert (refused.code, planned.code, verified.code, lifted.code) == (3, 3, 1, 3)
     assert "says that it is held: because (eve), and the entries say that nobody" in refused.err
     assert "hint: nothing was deleted or changed; someone wrote to the ledger's" in refused.err
-    assert "`rotator release` or `rotator hold` puts a hold right" in verified.err
+    assert (
+        "`rotator release NAME` or `rotator hold NAME --reason TEXT` puts a hold right"
+        in verified.err
+    )
     assert released.out == "account-1 is released; it was held: because (eve)\n"
     assert "says that nobody holds it, and the entries say that it is held: moving" in lifted.err
     assert again.out.startswith("account-1 is released; it was held: moving house")
