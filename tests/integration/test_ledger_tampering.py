@@ -93,6 +93,22 @@ def test_no_strangers_secret_is_deleted(tmp_path: Path, ledger_url: str, stateme
         )
 
 
+def test_what_only_a_deletion_finds_stays_the_accounts_trouble(tmp_path: Path) -> None:
+    """A look that follows no entry of an older rotation does not take it for mended."""
+    with Scene(tmp_path) as scene:
+        scene.attempt()
+        statement = STRANGERS["a rotation that had made it and was undone"]
+        tamper(scene, statement, stranger=scene.make_foreign())
+        scene.clock.advance(days=31)
+        scene.attempt(reason="due")
+        scene.engine.refresh(scene.accounts[NAME])
+        (account,) = scene.queries.accounts([NAME])
+
+        assert account.drift is not None
+        assert account.drift.startswith("ledger-tampered: ")
+        assert "drift-over" not in scene.events()
+
+
 WAITING = {
     "verified earlier": "verified_at = '2020-01-01', delete_due_at = '2020-01-01'",
     "without a grace": "grace_seconds = 0, delete_due_at = verified_at",
