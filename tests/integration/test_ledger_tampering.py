@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from rotator import record
-from rotator.errors import Refused
+from rotator.errors import Refused, Stopping
 from rotator.ledger.holds import Holds
 from rotator.ledger.identities import COLUMNS
 from rotator.model import Hold, Outcome, Request
@@ -471,14 +471,20 @@ def test_what_older_versions_recorded_is_enough(tmp_path: Path) -> None:
         assert report.outcome is Outcome.COMPLETED
 
 
+def stop() -> None:
+    """End the pass before its next step."""
+    raise Stopping
+
+
 def test_what_an_older_version_opened_and_an_operator_abandoned_goes_on(
     tmp_path: Path, ledger_url: str
 ) -> None:
     """It is opened once more, and its row says for what, as its new entry does."""
     with Scene(tmp_path, ledger_url=ledger_url) as scene:
-        scene.calls.plan("before", "issuer.create_secret", 1, scene.calls.kill)
-        scene.run_until_killed()
-        tamper(scene, "UPDATE rotation SET " + ", ".join(f"{each} = NULL" for each in COLUMNS))
+        scene.calls.plan("before", "issuer.create_secret", 1, stop)
+        scene.attempt()
+        nothing = ", ".join(f"{each} = NULL" for each in COLUMNS)
+        tamper(scene, "UPDATE rotation SET $nothing", nothing=nothing)
         opened = scene.rotation()
         lease = scene.book.claim(NAME, scene.clock.now())
         assert opened
