@@ -455,12 +455,16 @@ def _chained(row: tables.Row, entries: Sequence[chain.Entry]) -> tables.Row:
 
 
 def _upsert_rotation(connection: Connection, rotation: Rotation, *, is_opened: bool) -> None:
-    """Write the row of a rotation; one that is opened may have been abandoned before."""
+    """Write the row of a rotation; one that is opened may have been abandoned before.
+
+    Of that one, nothing stays: an older version of rotator may have opened it, and its entries
+    count from its newest opening.
+    """
     values = to_row(rotation)
     changing = {
         key: value
         for key, value in values.items()
-        if key not in _FIXED and not (key in _SET_ONCE and value is None and not is_opened)
+        if is_opened or not (key in _FIXED or (key in _SET_ONCE and value is None))
     }
     known = {"of_account": rotation.account, "of_id": rotation.id}
     if connection.execute(_CHANGED_ROTATION, known | changing).rowcount == 0:

@@ -15,14 +15,17 @@ effect.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Connection,
     Integer,
     RowMapping,
+    Select,
     String,
     bindparam,
+    column,
     select,
     text,
 )
@@ -101,7 +104,8 @@ def hold_fault(connection: Connection, row: RowMapping | tables.Row) -> str | No
 
 def newest_about_hold(connection: Connection, name: str) -> chain.Entry | None:
     """Return the newest entry of an account that tells of a hold or its end; None for none."""
-    found = connection.execute(_NEWEST_HOLD, {"of_name": name}).first()
+    query = _NEWEST_HOLD[connection.dialect.name]
+    found = connection.execute(query, {"of_name": name}).first()
     return chain.Entry._make(found) if found else None
 
 
@@ -190,10 +194,22 @@ _NEWEST = (
     .order_by(_ENTRY.seq.desc())
     .limit(bindparam("at_most", type_=Integer))
 )
-#: In the words of the index `entry_hold`, which both databases would not use otherwise.
-_NEWEST_HOLD = (
-    select(tables.entry)
-    .where(_ENTRY.account == _OF_NAME, text("event IN ('held', 'released')"))
-    .order_by(_ENTRY.seq.desc())
-    .limit(1)
-)
+
+
+def _newest_hold(source: str) -> Select[Any]:
+    """Ask in the words of the index `entry_hold`: neither database would use it otherwise."""
+    return (
+        select(*(column(each.name) for each in _ENTRY))
+        .select_from(text(source))
+        .where(column("account") == _OF_NAME, text("event IN ('held', 'released')"))
+        .order_by(column("seq").desc())
+        .limit(1)
+    )
+
+
+#: By database. SQLite has to be told of the index, too: it takes that of the key for as good, and
+#: by that reads every entry of an account that nobody ever held.
+_NEWEST_HOLD = {
+    "sqlite": _newest_hold("entry INDEXED BY entry_hold"),
+    "postgresql": _newest_hold("entry"),
+}

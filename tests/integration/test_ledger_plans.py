@@ -108,6 +108,13 @@ def test_of_an_account_only_the_last_rotations_are_read(filled: Engine, what: st
     assert [line for line in lines if "rotation_account_closed_at" in line]
 
 
+def test_of_an_account_only_the_entries_about_holds_are_read(filled: Engine) -> None:
+    """Not all that it ever had, to find that nobody holds it."""
+    lines = plans(filled, ASKED["recall"])
+
+    assert [line for line in lines if "entry_hold" in line]
+
+
 def test_a_scan_would_be_seen(filled: Engine) -> None:
     """To find who was told of something takes a look at every account."""
     lines = plans(filled, lambda book, _: book.noticed(Event.OVERDUE))

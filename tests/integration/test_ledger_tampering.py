@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from rotator.errors import Refused
+from rotator import record
+from rotator.errors import Refused, Stopping
 from rotator.ledger.holds import Holds
+from rotator.ledger.identities import COLUMNS
 from rotator.model import Hold, Outcome, Request
 from rotator.notice import Event, Hook
 from tests.harness.older import drop_triggers, rewrite, without_verification
@@ -483,6 +485,34 @@ def test_what_older_versions_recorded_is_enough(tmp_path: Path) -> None:
 
         assert (whole.fault, whole.differences) == (None, ())
         assert report.outcome is Outcome.COMPLETED
+
+
+def stop() -> None:
+    """End the pass before its next step."""
+    raise Stopping
+
+
+def test_what_an_older_version_opened_and_an_operator_abandoned_goes_on(
+    tmp_path: Path, ledger_url: str
+) -> None:
+    """It is opened once more, and its row says for what, as its new entry does."""
+    with Scene(tmp_path, ledger_url=ledger_url) as scene:
+        scene.calls.plan("before", "issuer.create_secret", 1, stop)
+        scene.attempt()
+        nothing = ", ".join(f"{each} = NULL" for each in COLUMNS)
+        tamper(scene, "UPDATE rotation SET $nothing", nothing=nothing)
+        opened = scene.rotation()
+        lease = scene.book.claim(NAME, scene.clock.now())
+        assert opened
+        ended, draft = record.abandoned(opened, scene.clock.now())
+        scene.book.commit(
+            lease, rotation=ended, entries=[draft], sighting=None, now=ended.opened_at, last=True
+        )
+        scene.is_tampered_with = False
+        report = scene.attempt()
+
+        assert report.outcome is Outcome.COMPLETED
+        assert report.rotation_id == opened.id
 
 
 def test_but_not_a_much_earlier_time(tmp_path: Path) -> None:
