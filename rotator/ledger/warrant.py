@@ -15,14 +15,13 @@ effect.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Connection,
+    Executable,
     Integer,
     RowMapping,
-    Select,
     String,
     bindparam,
     column,
@@ -196,7 +195,7 @@ _NEWEST = (
 )
 
 
-def _newest_hold(source: str) -> Select[Any]:
+def _newest_hold(source: str) -> Executable:
     """Ask in the words of the index `entry_hold`: neither database would use it otherwise."""
     return (
         select(*(column(each.name) for each in _ENTRY))
