@@ -14,9 +14,9 @@ BIN := $(VENV)/bin
 # Twice the two cores that this is made for: many tests wait for a process or for time to pass.
 JOBS ?= 4
 CHECKED = $(wildcard rotator migrations tests bench docs)
-CORE := rotator/protocol.py,rotator/identity.py,rotator/actions.py,rotator/refusals.py,rotator/record.py,rotator/plan.py,rotator/observer.py
-CORE := $(CORE),rotator/adoption.py,rotator/engine.py,rotator/loop.py,rotator/effects.py,rotator/journal.py,rotator/reports.py
-CORE := $(CORE),rotator/schedule.py,rotator/ledger/*
+CORE := rotator/rotation/protocol.py,rotator/rotation/identity.py,rotator/rotation/actions.py,rotator/rotation/refusals.py,rotator/rotation/record.py,rotator/rotation/dry_run.py,rotator/rotation/observation.py
+CORE := $(CORE),rotator/rotation/adoption.py,rotator/rotation/reconciler.py,rotator/rotation/reconciler.py,rotator/rotation/effects.py,rotator/rotation/session.py,rotator/rotation/result.py
+CORE := $(CORE),rotator/rotation/schedule.py,rotator/ledger/*
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 
 # Else each of the tests' processes would compile all of them again.

@@ -14,11 +14,11 @@ from sqlalchemy import insert
 from bench.figures import Figure
 from bench.processes import cpu, resident, wake_ups
 from bench.servers import ROTATOR, servers
+from rotator.application import Wiring
 from rotator.config import load
 from rotator.ledger import schema, tables
 from rotator.ledger.database import open_database, writing
-from rotator.ledger.queries import Queries
-from rotator.wiring import Wiring
+from rotator.ledger.reader import Queries
 
 SECTION = "daemon"
 IDLE, MANY, DUE, WORKERS = 10_000, 100_000, 1_000, 32

@@ -18,13 +18,13 @@ from bench.figures import Figure
 from bench.processes import cpu, cpu_of_family, cpu_of_machine
 from bench.rotation import REQUEST, VAULT_LATENCY
 from bench.servers import ROTATOR, Servers, servers
-from rotator import logs
-from rotator.cli import fleet
+from rotator.application import Wiring
+from rotator.cli import parallel
 from rotator.config import Settings, load
 from rotator.ledger import schema, tables
 from rotator.ledger.database import open_database, reading, writing
 from rotator.model import Account, Report
-from rotator.wiring import Wiring
+from rotator.telemetry import logging
 
 ACCOUNTS = 1000
 WORKERS = (8, 32, 128)
@@ -44,7 +44,7 @@ def fleet_on_sqlite(accounts: int = ACCOUNTS) -> list[Figure]:
     """Rotate a fleet in one process with ever more workers."""
     figures = []
     with servers("100ms", "5ms", accounts=accounts) as simulated:
-        logs.configure("error")
+        logging.configure("error")
         for workers in WORKERS:
             wall, cpu = rotated(unlimited(simulated), workers)
             bound = accounts * ONE / workers
@@ -76,8 +76,8 @@ def rotated(settings: Settings, workers: int) -> tuple[float, float]:
         def work(account: Account) -> Report:
             return engine.attempt(account, REQUEST)
 
-        brake = fleet.Brake()
-        reports = fleet.run(settings.accounts, work, concurrency=workers, brake=brake)
+        brake = parallel.Brake()
+        reports = parallel.run(settings.accounts, work, concurrency=workers, brake=brake)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     outcomes = Counter(report.outcome.value for report in reports)
     if outcomes != {"completed": len(settings.accounts)}:

@@ -21,11 +21,11 @@ from bench.page import config
 from bench.past import DUE_IN, fill
 from bench.processes import resident
 from bench.servers import ROTATOR
-from rotator.daemon.poll import OFFERED
+from rotator.daemon.scheduler import OFFERED
 from rotator.ledger import schema
-from rotator.ledger.book import Book
 from rotator.ledger.database import open_database
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
 
 ACCOUNTS = (100, 1_000, 10_000, 100_000)
 ENTRIES = (10_000, 100_000, 1_000_000)

@@ -21,11 +21,11 @@ from sqlalchemy import Engine
 
 from bench.past import DUE_IN, drafts, fill
 from rotator.ledger import schema
-from rotator.ledger.book import Book
 from rotator.ledger.database import open_database
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
 from rotator.model import Rotation, Step
-from rotator.ports import Sighting
+from rotator.rotation.ports import Sighting
 from tests.harness import figures
 
 COMMITS = 300

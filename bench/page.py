@@ -16,14 +16,14 @@ from pathlib import Path
 import httpx
 from sqlalchemy import Engine, insert
 
+from rotator.application import Wiring
 from rotator.config import load
 from rotator.ledger import schema, tables
 from rotator.ledger.database import open_database, writing
-from rotator.web.address import Address, shown
-from rotator.web.metrics import Metrics
+from rotator.telemetry.metrics import Metrics
+from rotator.web.app import Pulse, Site
+from rotator.web.listener import Address, shown
 from rotator.web.server import Server
-from rotator.web.site import Pulse, Site
-from rotator.wiring import Wiring
 
 PATHS = ("/", "/?state=healthy&page=100", "/?q=0042", "/accounts/account-00007", "/metrics")
 TIMES = 15

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Engine, insert
 
 from rotator.ledger import chain, tables
 from rotator.ledger.database import writing
-from rotator.ledger.rows import to_row
+from rotator.ledger.mapping import to_row
 from rotator.model import Rotation, Step
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 
 #: Entries of one rotation, as the engine writes them.
 STEPS = (

@@ -9,10 +9,10 @@ from statistics import median
 from bench.figures import Figure
 from bench.script import Script
 from bench.servers import Servers, servers
-from rotator import logs
+from rotator.application import Wiring
 from rotator.config import load
 from rotator.model import Outcome, Request
-from rotator.wiring import Wiring
+from rotator.telemetry import logging
 
 #: Seconds per request.
 VONAGE_LATENCY, VAULT_LATENCY = 0.050, 0.005
@@ -29,7 +29,7 @@ REQUEST = Request(reason="asked", grace=timedelta())
 @contextmanager
 def rotation(simulated: Servers) -> Iterator[Callable[[], None]]:
     """Give what rotates the first account once, in this process, everything loaded."""
-    logs.configure("warning")
+    logging.configure("warning")
     settings = load(simulated.config, {})
     with Wiring(settings, {}) as wiring:
         engine, account = wiring.engine(), settings.accounts[0]

@@ -1,6 +1,6 @@
 """Draws the loop of a rotation by asking the rules: `python -m docs.diagram` writes concepts.md.
 
-Nothing in the diagram is written by hand: from each world below, `rotator.plan` asks `decide`
+Nothing in the diagram is written by hand: from each world below, `rotator.rotation.dry_run` asks `decide`
 again and again, and each pair of actions that follow each other is an arrow.
 """
 
@@ -11,12 +11,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from rotator import actions, plan
 from rotator.model import (
     Account,
     CurrentEntry,
     Note,
-    Observation,
     OnForeign,
     PendingEntry,
     Policy,
@@ -25,6 +23,8 @@ from rotator.model import (
     Secret,
     Step,
 )
+from rotator.rotation import actions, dry_run
+from rotator.rotation.observation import Observation
 
 PAGE = Path(__file__).parent / "concepts.md"
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -110,7 +110,7 @@ def mermaid() -> str:
 def _arrows() -> Iterator[tuple[str, str]]:
     for world, grace in _WORLDS:
         request = Request(reason="asked", grace=grace)
-        planned = plan.actions(_ACCOUNT, world, request, propagation_timeout=_PATIENCE, now=_NOW)
+        planned = dry_run.actions(_ACCOUNT, world, request, propagation_timeout=_PATIENCE, now=_NOW)
         names = ["Observe", *(type(action).__name__ for action in planned)]
         yield from pairwise(names)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rotator.cli.app import command_of
-from rotator.cli.session import DEFAULT_CONFIG
+from rotator.cli.context import DEFAULT_CONFIG
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "rotator.1"

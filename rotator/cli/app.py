@@ -6,7 +6,8 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from rotator.cli import (
+from rotator.cli import output
+from rotator.cli.commands import (
     account,
     adopt,
     config,
@@ -18,7 +19,6 @@ from rotator.cli import (
     hold,
     init,
     ledger,
-    output,
     report,
     resume,
     rotate_now,
@@ -28,8 +28,7 @@ from rotator.cli import (
     status,
     subaccounts,
 )
-from rotator.cli.help import Command, Group, examples, text_of
-from rotator.cli.session import (
+from rotator.cli.context import (
     DEFAULT_LOG_LEVEL,
     ConfigOption,
     LogLevel,
@@ -37,6 +36,7 @@ from rotator.cli.session import (
     Session,
     VersionOption,
 )
+from rotator.cli.help import Command, Group, examples, text_of
 
 
 def command_of(program: str) -> Any:  # noqa: ANN401  # typer has no public name for it

@@ -6,7 +6,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 from rotator.cli import output
-from rotator.docstrings import docstring_of
+from rotator.errors import docstring_of
 
 
 class Command(TyperCommand):

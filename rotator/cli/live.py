@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from rotator.cli.progress import told
-from rotator.ports import Draft
-from rotator.redaction import printable
-from rotator.words import moment
+from rotator.model.redaction import printable
+from rotator.reporting.text import moment
+from rotator.rotation.ports import Draft
 
 
 class Live:

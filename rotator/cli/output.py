@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rotator.errors import RotatorError
-from rotator.redaction import escaped, printable, printable_lines
-from rotator.words import NOTHING, short
+from rotator.model.redaction import escaped, printable, printable_lines
+from rotator.reporting.text import NOTHING, short
 
 Row = Sequence[str]
 
@@ -78,9 +78,9 @@ def _priority(level: str) -> str:
     """Return what a line of that level begins with: nothing, unless the journal reads it."""
     if "JOURNAL_STREAM" not in os.environ:
         return ""
-    from rotator import logs  # noqa: PLC0415  # takes a tenth of a second
+    from rotator.telemetry import logging  # noqa: PLC0415  # takes a tenth of a second
 
-    return logs.priority_of(level) if logs.is_journal(sys.stderr, os.environ) else ""
+    return logging.priority_of(level) if logging.is_journal(sys.stderr, os.environ) else ""
 
 
 def complain(message: str, hint: str | None, *, about: str = "") -> None:

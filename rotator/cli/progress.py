@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Protocol
 
-from rotator import words
 from rotator.cli import output
 from rotator.model import Step
-from rotator.ports import Draft
+from rotator.reporting.text import NOTHING, moment
+from rotator.rotation.ports import Draft
 
 _BEGUN = {
     Step.EVICT: "freeing a slot",
@@ -93,7 +93,7 @@ class Lines:
 
     def waiting(self, name: str, until: datetime) -> None:
         """See `Progress.waiting`."""
-        self._line(name, Step.WAIT, f"waiting until {words.moment(until)}")
+        self._line(name, Step.WAIT, f"waiting until {moment(until)}")
 
     def ended(self, name: str) -> None:
         """See `Progress.ended`."""
@@ -124,7 +124,7 @@ def _text(draft: Draft) -> str:
 
 class _Facts(dict[str, object]):
     def __missing__(self, _key: str) -> str:
-        return words.NOTHING
+        return NOTHING
 
 
 @contextmanager

@@ -1,12 +1,9 @@
 """The configuration: one TOML file and the environment, read into frozen settings."""
 
-from rotator.config.daemon import Daemon
-from rotator.config.duration import format_duration, parse_duration
-from rotator.config.ledger import Ledger
-from rotator.config.load import load
+from rotator.config.loader import load
+from rotator.config.sections import Daemon, Ledger, Vault, VaultAuth, Vonage
 from rotator.config.settings import Settings
-from rotator.config.vault import Vault, VaultAuth
-from rotator.config.vonage import Vonage
+from rotator.config.types import format_duration, parse_duration
 
 __all__ = [
     "Daemon",

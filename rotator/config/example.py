@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-from rotator.config import path, url
-from rotator.config.problem import Unfit
+from rotator.config import types, urls
+from rotator.config.errors import Unfit
 
 _NAME = "config.example.toml"
 
@@ -27,8 +27,8 @@ def filled_in(environ: Mapping[str, str]) -> tuple[str, list[str]]:
     """
     text, used = example(), []
     for variable, key, check in (
-        ("VAULT_ADDR", "address", url.web_url),
-        ("VAULT_NAMESPACE", "namespace", path.namespace),
+        ("VAULT_ADDR", "address", urls.web_url),
+        ("VAULT_NAMESPACE", "namespace", types.namespace),
     ):
         try:
             value = check(environ.get(variable, ""))

@@ -9,13 +9,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from rotator.config import url
+from rotator.config import urls
 from rotator.config.accounts import Place
-from rotator.config.kind import File, Timeout, written_as
-from rotator.config.problem import Problem, Unfit, did_you_mean
-from rotator.config.table import Table
+from rotator.config.errors import Problem, Unfit, did_you_mean
+from rotator.config.types import File, Table, Timeout, written_as
 from rotator.model import CLOCK
-from rotator.notice import Event, Format, Hook
+from rotator.model.notification import Event, Format, Hook
 
 _WAYS = ("command", "url", "url_file")
 #: What only a web address can use.
@@ -60,7 +59,7 @@ def _hook_name(text: str) -> str:
 
 _NO_HOOK_NAME = "is no name of a hook: at most 64 letters, digits, . _ -, the first no sign"
 
-HookUrl = Annotated[str, AfterValidator(url.hook_url)]
+HookUrl = Annotated[str, AfterValidator(urls.hook_url)]
 
 
 class HookTable(Table):

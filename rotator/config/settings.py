@@ -9,18 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from rotator.config.accounts import Site
-from rotator.config.daemon import Daemon
-from rotator.config.discover import Discover, accounts_of
-from rotator.config.duration import format_duration
-from rotator.config.ledger import Ledger
-from rotator.config.problem import closest
-from rotator.config.table import Table
-from rotator.config.telemetry import Telemetry
-from rotator.config.vault import Vault
-from rotator.config.vonage import Vonage
+from rotator.config.discovery import Discover, accounts_of
+from rotator.config.errors import closest
+from rotator.config.sections import Daemon, Ledger, Telemetry, Vault, Vonage
+from rotator.config.types import Table, format_duration
 from rotator.errors import UnknownAccount
 from rotator.model import Account, Found, OnForeign, Policy
-from rotator.notice import Hook
+from rotator.model.notification import Hook
 
 #: What `[policy]` starts from.
 DEFAULT_POLICY = Policy(

@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import structlog
 
-from rotator import schedule
+from rotator.application import Wiring
 from rotator.daemon.health import Health, told_of
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account
-from rotator.observer import own_credential
-from rotator.wiring import Wiring
+from rotator.rotation import schedule
+from rotator.rotation.observation import own_credential
 
 _log = structlog.get_logger(__name__)
 

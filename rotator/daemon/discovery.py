@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import structlog
 
-from rotator import schedule
+from rotator.application import Wiring
 from rotator.daemon.health import Health, told_of
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, Found, SubaccountState
-from rotator.observer import own_credential
-from rotator.ports import Draft
-from rotator.wiring import Wiring
+from rotator.rotation import schedule
+from rotator.rotation.observation import own_credential
+from rotator.rotation.ports import Draft
 
 _log = structlog.get_logger(__name__)
 

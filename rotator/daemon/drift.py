@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from rotator import schedule
+from rotator.application import Wiring
 from rotator.daemon.health import Health, told_of
 from rotator.errors import Busy, RotatorError
 from rotator.model import Account
-from rotator.ports import Draft
-from rotator.wiring import Wiring
+from rotator.rotation import schedule
+from rotator.rotation.ports import Draft
 
 if TYPE_CHECKING:
-    from rotator.engine import Engine
+    from rotator.rotation.reconciler import Engine
 
 _log = structlog.get_logger(__name__)
 

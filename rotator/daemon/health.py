@@ -8,10 +8,10 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import structlog
 
-from rotator.daemon.voice import Voice
 from rotator.descriptors import lacking
 from rotator.errors import (
     IssuerUnavailable,
@@ -28,6 +28,30 @@ from rotator.errors import (
     WrappingSpent,
 )
 from rotator.model import Problem
+
+#: Lines that may come one upon the other, and how long it takes until one more may, in seconds.
+AT_ONCE, EVERY = 6, 600.0
+
+
+@dataclass(kw_only=True)
+class Voice:
+    """Counts what is said of one thing. Used by one thread at a time."""
+
+    #: Gives seconds that never go back.
+    clock: Callable[[], float] = time.monotonic
+    _left: float = AT_ONCE
+    _counted_at: float = field(default=0.0)
+
+    def may_speak(self) -> bool:
+        """Whether one more line may be said; counts it if so."""
+        now = self.clock()
+        self._left = min(AT_ONCE, self._left + (now - self._counted_at) / EVERY)
+        self._counted_at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
 
 _log = structlog.get_logger(__name__)
 
@@ -122,3 +146,24 @@ def component_of(error: RotatorError) -> str | None:
 def component_of_code(code: str) -> str | None:
     """Name the component that an error of this code is about."""
     return _COMPONENTS.get(code)
+
+
+#: Beats that may be missed, and seconds besides, before the scheduler stands still.
+_MISSED, _PATIENCE = 3, 60.0
+
+
+@dataclass
+class Heart:
+    """Beats whenever a job has done what it is there for."""
+
+    #: Seconds between two beats.
+    every: float = 0.0
+    _beat_at: float = field(default_factory=time.monotonic)
+
+    def beat(self) -> None:
+        """Show that the scheduler runs its jobs."""
+        self._beat_at = time.monotonic()
+
+    def is_live(self) -> bool:
+        """Whether it still does."""
+        return time.monotonic() - self._beat_at <= _MISSED * self.every + _PATIENCE

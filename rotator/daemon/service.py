@@ -15,20 +15,19 @@ from datetime import UTC, datetime
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from rotator.application import Wiring
 from rotator.config import Settings
+from rotator.daemon.alerts import Notices
 from rotator.daemon.balance import BalanceCheck
 from rotator.daemon.clock import ClockWatch
-from rotator.daemon.crew import Crew
 from rotator.daemon.discovery import Discovery
 from rotator.daemon.drift import DriftCheck
-from rotator.daemon.front import Front, Heart
-from rotator.daemon.health import Health, told_of
-from rotator.daemon.notices import Notices
-from rotator.daemon.notify import Notifier
-from rotator.daemon.poll import Poll
-from rotator.daemon.post import Post
+from rotator.daemon.health import Health, Heart, told_of
+from rotator.daemon.scheduler import Poll
+from rotator.daemon.status_server import Front
+from rotator.daemon.systemd import Notifier
+from rotator.daemon.workers import Crew, Post
 from rotator.errors import AddressTaken, ConfigError, LedgerUnusable, RotatorError
-from rotator.wiring import Wiring
 
 _log = structlog.get_logger(__name__)
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
+from rotator.application import Wiring
 from rotator.doctor import accounts, files, hooks, ledger, systemd, vault
 from rotator.doctor.check import Check, Verdict, broken
 from rotator.errors import RotatorError
-from rotator.wiring import Wiring
 
 __all__ = ["Check", "Verdict", "broken", "examined"]
 

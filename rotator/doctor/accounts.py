@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
-from rotator.doctor import clock
+from rotator.application import Wiring
+from rotator.doctor import check
 from rotator.doctor.check import Check, bad, broken, doubtful, fine
-from rotator.engine import Engine
 from rotator.errors import RotatorError
-from rotator.model import Account, Observation, Problem, Request
-from rotator.protocol import held_id
-from rotator.wiring import Wiring
+from rotator.model import Account, Problem, Request
+from rotator.rotation.observation import Observation
+from rotator.rotation.protocol import held_id
+from rotator.rotation.reconciler import Engine
 
 _SLOTS = 2
 
@@ -22,7 +23,7 @@ def checks(wiring: Wiring) -> Iterator[Check]:
         except RotatorError as error:
             yield broken("account", account.name, error)
     if wiring.vonage.last_date is not None:
-        yield clock.check("vonage", wiring.vonage.last_date)
+        yield check.clock_check("vonage", wiring.vonage.last_date)
 
 
 def _account(wiring: Wiring, engine: Engine, account: Account) -> Iterator[Check]:

@@ -1,6 +1,8 @@
 """One thing that was looked at, and what to do about it."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 from rotator.errors import RotatorError
@@ -47,3 +49,21 @@ def bad(name: str, about: str, finding: str, cure: str | None) -> Check:
 def broken(name: str, about: str, error: RotatorError) -> Check:
     """Give a check that could not be made, or failed with an error that has its own hint."""
     return bad(name, about, error.message, error.hint)
+
+
+#: The header has whole seconds, and the answer took its time.
+TOLERANCE = timedelta(seconds=30)
+
+
+def clock_check(server: str, date: str | None, now: datetime | None = None) -> Check:
+    """Compare `date`, as the header has it, with `now`, the present time by default."""
+    name, cure = "clock", "synchronise this machine's clock: timedatectl set-ntp true"
+    try:
+        told = parsedate_to_datetime(date or "")
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return doubtful(name, server, "it does not tell its time", "compare the clocks by hand")
+    skew = (now or datetime.now(UTC)) - (told if told.tzinfo else told.replace(tzinfo=UTC))
+    seconds = round(skew.total_seconds())
+    if abs(skew) > TOLERANCE:
+        return bad(name, server, f"this machine is {seconds:+} s off", cure)
+    return fine(name, server, "within half a minute")

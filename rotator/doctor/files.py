@@ -7,9 +7,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from rotator.config.url import sqlite_path
+from rotator.application import Wiring
+from rotator.config.urls import sqlite_path
 from rotator.doctor.check import Check, bad, doubtful, fine
-from rotator.wiring import Wiring
 
 _NAME = "secret file"
 #: How PEM says that what follows takes a passphrase, in its newer and its older form.

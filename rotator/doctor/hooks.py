@@ -1,10 +1,50 @@
 """Hooks: programs that can be run, and files that can be read."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
+from rotator.application import Wiring
 from rotator.doctor.check import Check, bad, fine
-from rotator.hooks.check import findings
-from rotator.wiring import Wiring
+from rotator.hooks.runner import Unreadable, address, signing_key
+from rotator.model.notification import Hook
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """How one hook stands."""
+
+    hook: Hook
+    #: What is wrong; None where nothing is to be seen.
+    problem: str | None
+    hint: str | None = None
+
+
+def findings(hooks: Iterable[Hook]) -> list[Finding]:
+    """Look at each hook, in their order: whether its program may be run and its files be read.
+
+    Calls nothing and nobody. What is found concerns this user on this machine, now.
+    """
+    return [next(_problems(hook), Finding(hook=hook, problem=None)) for hook in hooks]
+
+
+def _problems(hook: Hook) -> Iterator[Finding]:
+    if hook.command:
+        program = Path(hook.command[0])
+        if not program.is_file():
+            yield Finding(
+                hook=hook, problem=f"{program} is no file", hint="install it, or correct `command`"
+            )
+        elif not os.access(program, os.X_OK):
+            hint = f"let the user that rotator runs as execute it: `chmod a+rx {program}`"
+            yield Finding(hook=hook, problem=f"{program} may not be executed", hint=hint)
+        return
+    try:
+        address(hook)
+        signing_key(hook)
+    except Unreadable as error:
+        yield Finding(hook=hook, problem=str(error), hint="see that this user may read the file")
 
 
 def checks(wiring: Wiring) -> Iterator[Check]:

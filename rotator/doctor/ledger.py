@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from rotator.application import Wiring
 from rotator.doctor.check import Check, bad, broken, doubtful, fine
 from rotator.errors import RotatorError
-from rotator.wiring import Wiring
-from rotator.words import CHAIN_CURE, ROW_CURE
+from rotator.reporting.text import CHAIN_CURE, ROW_CURE
 
 
 def checks(wiring: Wiring) -> Iterator[Check]:

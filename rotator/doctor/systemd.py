@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from rotator.application import Wiring
 from rotator.doctor.check import Check, bad, doubtful, fine
-from rotator.wiring import Wiring
 
 UNIT = "rotator.service"
 _PROPERTIES = (

@@ -3,19 +3,13 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from rotator.doctor import clock
+from rotator.application import Wiring
+from rotator.doctor import check
 from rotator.doctor.check import Check, bad, broken, doubtful, fine
-from rotator.errors import (
-    LoginFailed,
-    MountUnusable,
-    RotatorError,
-    StoreForbidden,
-    TokenRefused,
-)
+from rotator.errors import LoginFailed, MountUnusable, RotatorError, StoreForbidden, TokenRefused
 from rotator.model import Account
 from rotator.vault import Standing
-from rotator.vault.inquiry import Inquiry
-from rotator.wiring import Wiring
+from rotator.vault.system import Inquiry
 
 _SHORT = timedelta(days=1)
 #: What a token should be able to do with itself, and what is lost where it cannot.
@@ -39,7 +33,7 @@ def checks(wiring: Wiring) -> Iterator[Check]:
         yield broken("vault reachable", wiring.settings.vault.address, error)
         return
     yield fine("vault reachable", wiring.settings.vault.address, f"Vault {health.version}")
-    yield clock.check("vault", health.date)
+    yield check.clock_check("vault", health.date)
     if not health.is_initialised:
         yield bad("vault sealed", "", "Vault is not initialised", "initialise it, and unseal it")
         return

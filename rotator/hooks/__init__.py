@@ -1,6 +1,6 @@
 """Hooks: commands and web addresses that are told of what happens, and asked as gates."""
 
-from rotator.hooks.check import Finding, findings
-from rotator.hooks.courier import Attempt, Courier
+from rotator.doctor.hooks import Finding, findings
+from rotator.hooks.dispatcher import Attempt, Courier
 
 __all__ = ["Attempt", "Courier", "Finding", "findings"]

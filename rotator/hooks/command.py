@@ -1,6 +1,7 @@
 """Running a command: no shell, a clean environment, bounded in time and output."""
 
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -12,17 +13,57 @@ from datetime import timedelta
 from pathlib import Path
 
 from rotator.errors import Stopping
-from rotator.hooks.hearsay import masked
-from rotator.redaction import printable
+from rotator.model.redaction import MASK, printable, redact
+
+#: The name of something secret, unless it goes on to say that it is but its id or place. Looked for
+#: once in each run of its characters, and with no other end than the run's: of "secret-secret-…",
+#: a search from every part to every end takes half a minute, in which no other thread runs.
+_NAME = (
+    r"(?<![\w-])[\w-]*(?:secret|token|passw(?:or)?d)"
+    r"(?![\w-]*(?:ids?|file|path|field|version)\b)[\w-]*+"
+)
+
+#: Of each, the first group stays, so that the reason is of use.
+_SHAPES = tuple(
+    re.compile(shape)
+    for shape in (
+        # HTTP's credentials.
+        r"(?i)(\b(?:basic|bearer)\s+)[\w+/=.~-]+",
+        # Vault's tokens, as they have been since 1.10 and as they were before.
+        r"(\b)hv[sbr]\.[\w-]+",
+        r"(\b)[sbr]\.[A-Za-z0-9]{20,}",
+        # Signed tokens of platforms (RFC 7519).
+        r"(\b)eyJ[\w-]+\.[\w.-]+",
+        # User information in an address.
+        r"(://[^/\s:@]*:)[^/\s@]+(?=@)",
+        # What stands behind a name; without a digit it is a word.
+        rf"(?i)({_NAME}[\"']?\s*[=:]\s*[\"']?)(?=[^\s\"'&,;]*\d)[^\s\"'&,;]{{8,}}",
+        # What rotator and others draw: letters of both cases and digits, all in one.
+        r"(\b)(?=\w*[a-z])(?=\w*[A-Z])(?=\w*\d)[A-Za-z0-9]{16,}\b={0,2}",
+    )
+)
+
+
+def masked(text: str) -> str:
+    """Give a text of a hook's without the values in memory, and what looks like other ones."""
+    text = redact(text)
+    for shape in _SHAPES:
+        text = shape.sub(rf"\1{MASK}", text)
+    return text
+
 
 #: How much of a command's standard error is kept, in bytes: its first line says why it failed.
 _KEPT = 4096
+
 #: How much is read of it at a time.
 _CHUNK = 65536
+
 #: How often it is looked whether the command has ended, in seconds.
 _LOOK = 0.05
+
 #: How long a command has to end by itself once it is told to, in seconds.
 _LAST_WORDS = 3.0
+
 #: How much of the first line is shown, in characters.
 _SHOWN = 200
 

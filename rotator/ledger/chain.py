@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from typing import NamedTuple
 
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 
 #: The hash before an account's first entry.
 GENESIS = "0" * 64

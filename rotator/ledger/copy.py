@@ -25,9 +25,10 @@ from sqlalchemy import (
 from sqlalchemy import table as table_named
 
 from rotator.errors import Busy, LedgerError, LedgerUnusable, RotatorError
-from rotator.ledger import process, schema, tables
+from rotator.ledger import schema, tables
 from rotator.ledger.database import reading, writing
-from rotator.ledger.queries import BATCH, Queries, Verdict
+from rotator.ledger.owner import is_dead
+from rotator.ledger.reader import BATCH, Queries, Verdict
 
 _KEEP_HINT = "nothing was copied; see `rotator ledger verify`, and keep the ledger as evidence"
 
@@ -92,7 +93,7 @@ def _refuse_leases(connection: Connection, now: datetime) -> None:
             continue
         query = select(table.c.lease_owner).where(table.c.lease_expires_at > now).distinct()
         owners = connection.execute(query.where(table.c.lease_owner.is_not(None))).scalars()
-        if any(not process.is_dead(owner) for owner in owners):
+        if any(not is_dead(owner) for owner in owners):
             raise Busy(
                 "the ledger is in use: a process holds a lease in it",
                 hint="stop the daemon and let commands end, then copy",

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from rotator.errors import SecretNotFound
 from rotator.model import Rotation, Step
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 
 #: How many are kept of each account.
 MOST = 50

@@ -21,26 +21,27 @@ from sqlalchemy import (
     update,
 )
 
-from rotator import schedule
-from rotator.ledger import process, tables
-from rotator.ledger.book import append_to, clock_of
+from rotator.ledger import tables
 from rotator.ledger.database import reading, run_again, writing
 from rotator.ledger.outbox import notice_in
+from rotator.ledger.owner import is_dead, this_process
+from rotator.ledger.writer import append_to, clock_of
 from rotator.model import Step
-from rotator.notice import KEPT, Delivery, Event, Undelivered
-from rotator.ports import Draft
+from rotator.model.notification import KEPT, Delivery, Event, Undelivered
+from rotator.rotation import schedule
+from rotator.rotation.ports import Draft
 
 #: How much longer than one call of a hook the right to try a delivery lasts.
 _SPARE = timedelta(minutes=1)
 
 
 class Deliveries:
-    """What is to be delivered (`rotator.hooks.courier.Outbox`)."""
+    """What is to be delivered (`rotator.hooks.dispatcher.Outbox`)."""
 
     def __init__(self, engine: Engine, *, owner: str | None = None) -> None:
         """Keep them in `engine`'s database; `owner` names this process to others."""
         self._engine = engine
-        self._owner = owner or process.this_process()
+        self._owner = owner or this_process()
 
     @run_again
     def claim(  # noqa: PLR0913  # all but one by name
@@ -233,7 +234,7 @@ def _is_free(connection: Connection, clock: datetime, longest: timedelta) -> Col
     A claim that ends later than twice the `longest` from now was made by a clock that was ahead.
     """
     owners = select(_ROW.lease_owner).where(_ROW.lease_owner.is_not(None)).distinct()
-    dead = [owner for owner in connection.execute(owners).scalars() if process.is_dead(owner)]
+    dead = [owner for owner in connection.execute(owners).scalars() if is_dead(owner)]
     return or_(
         _ROW.lease_owner.is_(None),
         _ROW.lease_expires_at <= clock,

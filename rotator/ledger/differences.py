@@ -5,14 +5,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, String, bindparam, select
 
-from rotator import schedule
 from rotator.ledger import deletions, tables
 from rotator.ledger.identities import identity_of
+from rotator.ledger.mapping import from_row, hold_of
 from rotator.ledger.replay import Replay, different_holds
-from rotator.ledger.rows import from_row, hold_of
 from rotator.ledger.warrant import hold_fault
 from rotator.model import Account, Identity
-from rotator.ports import AccountRecord
+from rotator.rotation import schedule
+from rotator.rotation.ports import AccountRecord
 
 
 def differences(connection: Connection, name: str, replay: Replay) -> Iterator[str]:

@@ -17,16 +17,10 @@ from sqlalchemy import (
     union,
 )
 
-from rotator import schedule
 from rotator.ledger import tables
-from rotator.ledger.rows import from_row
-from rotator.model import (
-    LONGEST_GATE_WAIT,
-    LONGEST_WINDOW_WAIT,
-    MOST_LEAD,
-    Rotation,
-    Step,
-)
+from rotator.ledger.mapping import from_row
+from rotator.model import LONGEST_GATE_WAIT, LONGEST_WINDOW_WAIT, MOST_LEAD, Rotation, Step
+from rotator.rotation import schedule
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,14 +9,14 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, update
 
 from rotator.ledger import tables
-from rotator.ledger.book import added, append_to, locked
 from rotator.ledger.database import run_again, writing
+from rotator.ledger.mapping import hold_of
 from rotator.ledger.replay import hold_in
-from rotator.ledger.rows import hold_of
 from rotator.ledger.tables import Row
 from rotator.ledger.warrant import newest_about_hold
+from rotator.ledger.writer import added, append_to, locked
 from rotator.model import Hold
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 
 
 class Holds:

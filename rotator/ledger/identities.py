@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, and_, func, or_, select
 
 from rotator.ledger import tables
 from rotator.model import Identity
-from rotator.ports import Claimant
+from rotator.rotation.ports import Claimant
 
 #: Any number that nothing else in the database uses as an advisory lock.
 _LOCK = 7_284_310_560

@@ -20,8 +20,8 @@ from sqlalchemy import Connection, insert
 
 from rotator.ledger import chain, tables
 from rotator.model import Rotation, Step
-from rotator.notice import Event, Notice
-from rotator.ports import Draft
+from rotator.model.notification import Event, Notice
+from rotator.rotation.ports import Draft
 
 #: Names the hooks that are to hear of an event of an account.
 Hearing = Callable[[Event, str], Sequence[str]]

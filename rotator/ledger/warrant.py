@@ -29,14 +29,14 @@ from sqlalchemy import (
     text,
 )
 
-from rotator import refusals
-from rotator.actions import Refuse
 from rotator.errors import Refused
 from rotator.ledger import chain, tables
+from rotator.ledger.mapping import hold_of
 from rotator.ledger.replay import Replay, different_holds, hold_in
-from rotator.ledger.rows import hold_of
 from rotator.model import Rotation, Step
-from rotator.ports import Draft
+from rotator.rotation import refusals
+from rotator.rotation.actions import Refuse
+from rotator.rotation.ports import Draft
 
 #: Entries that are read at first and at most at a time: a rotation without trouble has some 20.
 _FIRST, _MOST = 32, 4_096

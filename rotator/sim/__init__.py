@@ -5,13 +5,13 @@ depends on rotator. They need nothing of the rest of rotator and nothing but the
 library.
 """
 
-from rotator.sim.exchange import Exchange, Observer, Phase
+from rotator.sim.environment import SimAccount, World
 from rotator.sim.faults import Fault
+from rotator.sim.recording import Exchange, Observer, Phase
 from rotator.sim.vault.kv import SimVersion
 from rotator.sim.vault.simulator import VaultSimulator
 from rotator.sim.vonage.accounts import SimSecret, SlotsFull
 from rotator.sim.vonage.simulator import VonageSimulator
-from rotator.sim.world import SimAccount, World
 
 __all__ = [
     "Exchange",

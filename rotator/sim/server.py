@@ -6,14 +6,20 @@ import time
 from abc import ABC, abstractmethod
 from typing import Any, Self
 
-from rotator.sim import control
-from rotator.sim.connection import Connection, MalformedRequest
-from rotator.sim.distortion import distorted
-from rotator.sim.exchange import Exchange, Observer, Phase
-from rotator.sim.faults import Fault, FaultBook
-from rotator.sim.instant import Clock, as_datetime, http_date
-from rotator.sim.listener import HOST, Listener, Port
-from rotator.sim.message import Refused, Reply, Request
+from rotator.sim import admin
+from rotator.sim.clock import Clock, as_datetime, http_date
+from rotator.sim.faults import Fault, FaultBook, distorted
+from rotator.sim.http import (
+    HOST,
+    Connection,
+    Listener,
+    MalformedRequest,
+    Port,
+    Refused,
+    Reply,
+    Request,
+)
+from rotator.sim.recording import Exchange, Observer, Phase
 
 _NOT_HTTP = Request(method="GET", path="/", query={}, headers={}, keep_alive=False)
 
@@ -114,8 +120,8 @@ class Simulator(ABC):
 
     def _serve(self, connection: Connection, request: Request) -> bool:
         """Serve one request; whether the connection goes on."""
-        if request.path.startswith(control.PREFIX):
-            reply = control.answer(request, self.faults, self.exchanges, self.state)
+        if request.path.startswith(admin.PREFIX):
+            reply = admin.answer(request, self.faults, self.exchanges, self.state)
             return connection.send(reply, request)
         exchange = self._recorded(request)
         self._notify("before", exchange)

@@ -5,12 +5,11 @@ from dataclasses import replace
 
 from rotator.errors import VersionMissing
 from rotator.model import NOTHING_WRITTEN, Account, Note, PendingEntry, SecretValue, Written
-from rotator.ports import BeforeSend, Store, StoredCurrent, StoredPending
-from rotator.vault.connection import Connection
-from rotator.vault.entry import current_fields, current_of, pending_fields, pending_of
-from rotator.vault.kv import KvMount, Version
-from rotator.vault.mount import check_mount
-from rotator.vault.patience import Patience
+from rotator.rotation.ports import BeforeSend, Store, StoredCurrent, StoredPending
+from rotator.vault.entries import current_fields, current_of, pending_fields, pending_of
+from rotator.vault.kv import KvMount, Version, check_mount
+from rotator.vault.session import Connection
+from rotator.vault.transport import Patience
 
 #: How many versions are cleared. Vault keeps that many unless it is told otherwise; where it
 #: keeps more, the rotations that wrote older ones have cleared them.

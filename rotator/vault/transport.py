@@ -17,18 +17,54 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from hvac.adapters import RawAdapter
 
-from rotator.network import (
-    Client,
-    ExchangeFailed,
-    NoAnswer,
-    Reply,
-    Request,
-    Trust,
-    Way,
-    unpacked,
-)
+from rotator.network import Client, ExchangeFailed, NoAnswer, Reply, Request, Trust, Way, unpacked
 from rotator.vault.headers import seconds_of
-from rotator.vault.patience import Patience
+
+#: Seconds. A mount that starts up and a standby that lags are both ready within a few of these.
+_FIRST_PAUSE = 0.05
+
+_LONGEST_PAUSE = 1.0
+
+
+class Patience:
+    """A budget of time that one call spends on all its tries. Not for several threads."""
+
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Start now: `seconds` by `clock` are all there is, and less once `should_stop` says so."""
+        self._clock = clock
+        self._sleep = sleep
+        self._should_stop = should_stop
+        self._ends_at = clock() + seconds
+        self._pause = _FIRST_PAUSE
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left, negative once they are overdrawn."""
+        return self._ends_at - self._clock()
+
+    def pause(self, at_least: float = 0.0) -> bool:
+        """Sleep, each time twice as long; False, at once, where there is no time for it."""
+        pause = max(self._pause, at_least)
+        if self.left <= pause or self._should_stop():
+            return False
+        self._doze(pause)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        return not self._should_stop()
+
+    def _doze(self, seconds: float) -> None:
+        """Sleep in pieces, so that whoever is told to stop does so soon."""
+        while seconds > 0 and not self._should_stop():
+            piece = min(seconds, _LONGEST_PAUSE)
+            self._sleep(piece)
+            seconds -= piece
+
 
 __all__ = ["LIMIT", "Answer", "NoAnswer", "Outcome", "Transport"]
 
@@ -37,6 +73,7 @@ LIMIT = 4 * 1024 * 1024
 
 #: What a path may hold as it is; a percent sign begins what is encoded already.
 _PLAIN = "/%:@!$&'()*+,;=~"
+
 _SECONDS = re.compile("[0-9]{1,9}", re.ASCII)
 
 _T = TypeVar("_T")
@@ -193,3 +230,30 @@ def _refuse(text: str) -> NoReturn:
 
 #: Made once: that takes as long as to read a body.
 _DECODER = JSONDecoder(parse_float=_finite, parse_constant=_refuse)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call of Vault's API as data."""
+
+    #: Its name in metrics and logs: `read-current`.
+    operation: str
+    #: Below /v1/, for messages and logs.
+    path: str
+    #: Makes the call with the hvac client it is given, which has no types.
+    send: Callable[[Any], Outcome]
+    #: A read: it may be sent again when nobody knows what became of it.
+    repeatable: bool
+    #: Statuses that mean no failure to this call. A 404 for "no such entry" never does.
+    welcome: frozenset[int] = frozenset()
+    #: False for what Vault answers outside of all namespaces only.
+    in_namespace: bool = True
+    #: Called right before each request is sent, for a write. What it raises is raised unchanged,
+    #: and nothing was sent.
+    before_send: Callable[[], object] | None = None
+    #: A state of the cluster that the answer must not be older than; "" where none is known.
+    index: str = ""
+
+    def __str__(self) -> str:
+        """Name the call in a message."""
+        return f"{self.operation} {self.path}"

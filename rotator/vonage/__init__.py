@@ -1,10 +1,10 @@
 """Vonage's Account API: balance, top-up, settings, secrets and subaccounts, over HTTP."""
 
 from rotator.vonage.accounts import Accounts, Balance, Settings
-from rotator.vonage.call import RestAuth
+from rotator.vonage.client import Transport
+from rotator.vonage.request import RestAuth
 from rotator.vonage.secrets import Secrets
 from rotator.vonage.subaccounts import PrimaryAccount, Subaccount, SubaccountList, Subaccounts
-from rotator.vonage.transport import Transport
 
 __all__ = [
     "Accounts",

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 from rotator.errors import ConfigError
 from rotator.model import Credential, ForwardMethod
-from rotator.vonage.answer import Answer, amount, flag, optional_count, optional_text, strange
-from rotator.vonage.call import FORM, Call, Host
-from rotator.vonage.transport import Transport
+from rotator.vonage.client import Transport
+from rotator.vonage.request import FORM, Call, Host
+from rotator.vonage.response import Answer, amount, flag, optional_count, optional_text, strange
 
 T = TypeVar("T")
 

@@ -31,11 +31,10 @@ from rotator.errors import (
     TooManyFiles,
     UnexpectedAnswer,
 )
+from rotator.model.redaction import printable, reveals
 from rotator.network import ExchangeFailed, NoAnswer
-from rotator.redaction import printable, reveals
-from rotator.vonage.answer import Answer, Document
-from rotator.vonage.call import Call
-from rotator.vonage.dates import timestamp
+from rotator.vonage.request import Call
+from rotator.vonage.response import Answer, Document, timestamp
 
 #: Characters of an error's message.
 _LONGEST_MESSAGE = 200

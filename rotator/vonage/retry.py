@@ -2,14 +2,8 @@
 
 from collections.abc import Callable
 
-from rotator.errors import (
-    IssuerError,
-    IssuerUnavailable,
-    NotSent,
-    RateLimited,
-    UnexpectedAnswer,
-)
-from rotator.vonage.call import Call
+from rotator.errors import IssuerError, IssuerUnavailable, NotSent, RateLimited, UnexpectedAnswer
+from rotator.vonage.request import Call
 
 TRIES = 4
 #: Seconds; the most that the pause after the first try may be, doubled with each further one.

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from rotator.model import Credential, Secret, SecretValue
-from rotator.vonage.answer import Answer, Document, identifier, moment, part, parts, strange
-from rotator.vonage.call import JSON, Call, Host, segment
-from rotator.vonage.transport import Transport
+from rotator.vonage.client import Transport
+from rotator.vonage.request import JSON, Call, Host, segment
+from rotator.vonage.response import Answer, Document, identifier, moment, part, parts, strange
 
 #: Vonage allows two. A list far beyond that is not a list of one account's secrets.
 _MOST = 50

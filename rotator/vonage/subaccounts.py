@@ -5,7 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from rotator.model import Credential
-from rotator.vonage.answer import (
+from rotator.vonage.client import Transport
+from rotator.vonage.request import Call, Host, segment
+from rotator.vonage.response import (
     Answer,
     Document,
     flag,
@@ -17,8 +19,6 @@ from rotator.vonage.answer import (
     strange,
     title,
 )
-from rotator.vonage.call import Call, Host, segment
-from rotator.vonage.transport import Transport
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 
 from rotator.ledger.database import open_database
-from rotator.ledger.queries import Queries
-from rotator.ports import AccountRecord
+from rotator.ledger.reader import Queries
+from rotator.rotation.ports import AccountRecord
 from rotator.sim import World
 from tests.harness import leaks
 from tests.harness.commands import ENVIRONMENT, Command, Order

@@ -8,12 +8,13 @@ from typing import cast
 
 import pytest
 
+from rotator.application import Wiring
 from rotator.config import load
-from rotator.doctor import Check, clock, examined, systemd, vault
+from rotator.doctor import Check, examined, systemd, vault
+from rotator.doctor.check import clock_check
 from rotator.model import Request
 from rotator.sim import Fault
 from rotator.vault import Standing
-from rotator.wiring import Wiring
 from tests.acceptance.desk import Desk
 from tests.harness import leaks
 
@@ -431,7 +432,7 @@ def test_a_clock_that_is_off_is_told(date: str | None, verdict: str) -> None:
     """More than half a minute between this machine and a server is a failure."""
     now = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 
-    assert clock.check("vault", date, now).verdict.value == verdict
+    assert clock_check("vault", date, now).verdict.value == verdict
 
 
 def test_a_server_whose_clock_is_off_is_told(desk: Desk) -> None:

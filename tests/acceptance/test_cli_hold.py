@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.cli.person import login_name
+from rotator.cli.prompts import login_name
 from tests.acceptance.desk import Desk
 
 

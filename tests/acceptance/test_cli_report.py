@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rotator.cli.evidence.sheet import COLUMNS
 from rotator.ledger.database import open_database
+from rotator.reporting.audit_data import COLUMNS
 from tests.acceptance.desk import Desk, Done
 from tests.harness.past import half_a_year
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rotator.ledger.book import Book
 from rotator.ledger.database import open_database
+from rotator.ledger.writer import Book
 from rotator.sim import Exchange, Fault
 from tests.acceptance.desk import Desk
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.cli import boundary
+from rotator.cli import main
 from rotator.config import load
 from tests.acceptance.desk import Desk
 from tests.harness.commands import ROOT
@@ -53,7 +53,7 @@ def test_paragraphs_of_help_are_folded_by_the_terminal_alone(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """No line of a description ends where the source's line does."""
-    boundary.run("rotator", ["hold", "--help"])
+    main.run("rotator", ["hold", "--help"])
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
 
     described = lines[lines.index("") :]

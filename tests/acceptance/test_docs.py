@@ -13,9 +13,9 @@ import pytest
 
 from docs import commands as commands_page
 from docs import configuration, diagram, manual
-from rotator.cli import boundary
+from rotator.cli import main
 from rotator.cli.app import command_of
-from rotator.config.tables import TABLES
+from rotator.config.validation import TABLES
 from rotator.errors import Busy, ConfigError, Refused, RotatorError
 
 ROOT = Path(__file__).parents[2]
@@ -146,7 +146,7 @@ def test_every_command_has_help_with_examples(
 ) -> None:
     """`--help` of each command and group shows how it is used, in lines that the parser takes."""
     program, *below = path
-    code = boundary.run(program, [*below, "--help"])
+    code = main.run(program, [*below, "--help"])
     shown = capsys.readouterr().out
     examples = re.findall(r"^ *\$ (.*)", shown.partition("Examples:")[2], re.MULTILINE)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rotator.config import load
-from rotator.config.vault import AUTH_METHODS
+from rotator.config.sections import AUTH_METHODS
 from rotator.daemon.service import Daemon
 from rotator.sim import World
 from tests.acceptance.service import service, until

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rotator.sim.instant import NANOSECONDS
+from rotator.sim.clock import NANOSECONDS
 from tests.acceptance.service import PATIENCE, Build, Service, building, get, until
 from tests.harness import leaks
 from tests.harness.commands import ENVIRONMENT

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from rotator.ledger.book import Book
+from rotator.ledger.writer import Book
 from tests.acceptance.service import Service, until
 from tests.browser.conftest import ROOT, Serve, Visit, picture
 
 if TYPE_CHECKING:
-    from rotator.ports import Lease
+    from rotator.rotation.ports import Lease
 
 AXE = ROOT / "build" / "axe" / "axe.min.js"
 #: All that is found wrong by the rules of WCAG 2.2 A and AA, and by good practice.

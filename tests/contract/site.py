@@ -8,12 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from rotator import composition
-from rotator.engine import Engine
-from rotator.ledger.book import Book
 from rotator.ledger.database import open_database
-from rotator.ledger.queries import Queries
-from rotator.model import Account, Report, Request
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
+from rotator.model import Account, Report, Request, generation
+from rotator.rotation.reconciler import Engine
 from rotator.sim import SimSecret, VonageSimulator
 from rotator.vault import KvStore, TokenSource, Trust
 from rotator.vonage import Secrets, Transport
@@ -24,7 +23,7 @@ from tests.harness.clock import FakeClock
 from tests.harness.tap import Calls, Tap
 
 if TYPE_CHECKING:
-    from rotator.ports import Issuer, Ledger, Store
+    from rotator.rotation.ports import Issuer, Ledger, Store
 
 FIRST = "FirstSecret1"
 
@@ -116,7 +115,7 @@ class Site:
         self.calls.plan("before", name, int(number), action)
 
     def _draw(self, length: int) -> str:
-        value = composition.draw(length)
+        value = generation.draw(length)
         self.secret.append(value)
         return value
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rotator.application import Wiring
 from rotator.config import load
 from rotator.doctor import Check, examined
-from rotator.wiring import Wiring
 from tests.contract.access import METHODS, Access, Means, Terms
 from tests.contract.server import ROOT
 from tests.contract.site import Site

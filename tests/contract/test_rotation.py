@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from subprocess import CompletedProcess
 
-    from rotator.engine import Engine
     from rotator.model import Problem
+    from rotator.rotation.reconciler import Engine
     from tests.contract.server import Document, Server
 
 #: Each version that is written from then on is gone after a day.

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rotator.engine import Engine
 from rotator.model import Outcome, Report
+from rotator.rotation.reconciler import Engine
 from rotator.vault import GivenToken, LoggedIn, TokenFile
 from tests.contract.conftest import OpenWay
 from tests.contract.server import ROOT

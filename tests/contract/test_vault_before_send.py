@@ -6,7 +6,7 @@ import pytest
 
 from rotator.errors import HoldChanged, StoreForbidden
 from rotator.model import Account, Note, PendingEntry, SecretValue
-from rotator.ports import StoredPending
+from rotator.rotation.ports import StoredPending
 from rotator.sim import Fault, VaultSimulator
 from rotator.vault import KvStore
 

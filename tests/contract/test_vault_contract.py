@@ -6,14 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rotator.errors import (
-    CheckAndSetLost,
-    StoreForbidden,
-    UnexpectedEntry,
-    VersionMissing,
-)
+from rotator.errors import CheckAndSetLost, StoreForbidden, UnexpectedEntry, VersionMissing
 from rotator.model import Account, Note, PendingEntry, SecretValue
-from rotator.ports import StoredPending
+from rotator.rotation.ports import StoredPending
 from rotator.vault import KvStore
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from structlog.testing import capture_logs
 
 from rotator.errors import LoginFailed, StoreForbidden, TokenRefused
 from rotator.model import Account, PendingEntry, SecretValue
-from rotator.redaction import redact
+from rotator.model.redaction import redact
 from rotator.vault import AppRole, GivenToken, KvStore
-from rotator.vault.call import Call
+from rotator.vault.transport import Call
 from tests.contract.access import METHODS
 from tests.contract.client import Client, Clock, link
 from tests.contract.conftest import GRANTED, OpenWay

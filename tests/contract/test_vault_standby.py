@@ -12,7 +12,7 @@ from rotator.errors import (
     VersionMissing,
 )
 from rotator.model import Account, Note, PendingEntry, SecretValue, Written
-from rotator.ports import StoredPending
+from rotator.rotation.ports import StoredPending
 from rotator.sim import Fault, VaultSimulator
 from rotator.vault import Connection, KvStore
 

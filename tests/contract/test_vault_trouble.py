@@ -8,7 +8,7 @@ import pytest
 
 from rotator.errors import MountUnusable, StoreError, StoreForbidden, StoreSealed
 from rotator.model import Account, CurrentEntry, Note, PendingEntry, SecretValue
-from rotator.ports import StoredCurrent, StoredPending
+from rotator.rotation.ports import StoredCurrent, StoredPending
 from rotator.vault import Connection, GivenToken, KvStore, TokenFile
 from tests.contract.client import link
 from tests.contract.server import ROOT

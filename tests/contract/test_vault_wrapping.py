@@ -6,7 +6,7 @@ import pytest
 
 from rotator.errors import WrappingSpent
 from rotator.model import Account
-from rotator.redaction import redact
+from rotator.model.redaction import redact
 from rotator.vault import AppRole
 from tests.contract.access import Access
 from tests.contract.client import Client

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine.default import DefaultDialect
 
 from rotator.ledger.database import open_database
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
 from rotator.ledger.tables import metadata
 from rotator.sim import (
     Exchange,

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from rotator.ledger.database import open_database
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
 from rotator.sim import VonageSimulator
 from tests.acceptance.service import until
 from tests.harness import figures

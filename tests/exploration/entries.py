@@ -6,7 +6,7 @@ from datetime import datetime
 from rotator.ledger import chain
 from rotator.ledger.replay import RecordedRotation, Replay
 from rotator.model import Rotation, Step
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 
 
 def of_rows(rotations: Sequence[Rotation]) -> Replay:

@@ -20,11 +20,11 @@ from pathlib import Path
 from types import FrameType, FunctionType, MethodType, NoneType
 
 import rotator
-from rotator.effects import Effects
-from rotator.means import Means
 from rotator.model import Account, SecretValue
-from rotator.observer import Observer
-from rotator.protocol import MAX_DRAWS
+from rotator.rotation.dependencies import Means
+from rotator.rotation.effects import Effects
+from rotator.rotation.observation import Observer
+from rotator.rotation.protocol import MAX_DRAWS
 
 #: The engine's code lies here.
 HOME = str(Path(rotator.__file__).parent)

@@ -1,6 +1,6 @@
 """An issuer, a store and a ledger in memory, each call of which may go any way it can go.
 
-They stand in for the adapters and keep to the contracts in `rotator.ports`: which errors mean
+They stand in for the adapters and keep to the contracts in `rotator.rotation.ports`: which errors mean
 that nothing happened, and which that it may have.
 """
 
@@ -37,7 +37,7 @@ from rotator.model import (
     Step,
     Written,
 )
-from rotator.ports import (
+from rotator.rotation.ports import (
     BeforeSend,
     Claimant,
     Committed,
@@ -336,7 +336,7 @@ class MemoryHooks(Hooks):
 
 
 class MemoryLedger(Ledger):
-    """The ledger; its rules are those of `rotator.ledger.book`."""
+    """The ledger; its rules are those of `rotator.ledger.writer`."""
 
     def __init__(self, process: "Process") -> None:
         """Answer `process`."""

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-from rotator import record
-from rotator.engine import Engine
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, OnForeign, Outcome, PendingEntry, Report, Request, SecretValue
-from rotator.ports import BeforeSend
-from rotator.reports import failure
+from rotator.rotation import record
+from rotator.rotation.ports import BeforeSend
+from rotator.rotation.reconciler import Engine
+from rotator.rotation.result import failure
 from tests.exploration import invariants, neighbours, operators, outsiders
 from tests.exploration.fingerprint import describe, stack
 from tests.exploration.neighbours import is_theirs

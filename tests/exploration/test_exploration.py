@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 import structlog
 
-import rotator.journal
-import rotator.loop
-from rotator.actions import (
+import rotator.rotation.reconciler
+import rotator.rotation.session
+from rotator.model import Rotation
+from rotator.rotation.actions import (
     Action,
     Create,
     Delete,
@@ -32,8 +33,7 @@ from rotator.actions import (
     Verify,
     Wait,
 )
-from rotator.model import Rotation
-from rotator.protocol import decide
+from rotator.rotation.protocol import decide
 from tests.exploration import operators, scenarios
 from tests.exploration.explore import Scenario, Search
 from tests.exploration.invariants import Violation
@@ -277,7 +277,7 @@ def test_a_wrong_rule_is_found(
     monkeypatch: pytest.MonkeyPatch, wrong: Decide, scenario: Scenario
 ) -> None:
     """The exploration sees each of these mistakes in the rules."""
-    monkeypatch.setattr(rotator.loop, "decide", wrong)
+    monkeypatch.setattr(rotator.rotation.reconciler, "decide", wrong)
 
     with pytest.raises(Violation):
         Search(scenario).explore()
@@ -290,7 +290,7 @@ def test_an_effect_without_a_last_look_is_found(
     monkeypatch: pytest.MonkeyPatch, scenario: Scenario
 ) -> None:
     """While an effect waits for its turn, a hold, a rival or an outsider may forbid it."""
-    monkeypatch.setattr(rotator.journal.Journal, "last_look", lambda *_, **__: None)
+    monkeypatch.setattr(rotator.rotation.session.Journal, "last_look", lambda *_, **__: None)
 
     with pytest.raises(Violation):
         Search(scenario).explore()

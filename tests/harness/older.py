@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Engine, delete, insert, text, update
 
 from rotator.ledger import chain, tables
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
 
 TRIGGERS = ("entry_no_update", "entry_no_delete", "entry_no_replace")
 #: What an entry told: event, step and facts; gives the facts that older ones had.

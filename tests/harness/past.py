@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
-from rotator.ledger.book import Book
 from rotator.ledger.holds import Holds
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
 from rotator.model import Hold, Rotation, Step
-from rotator.ports import Draft, Sighting
+from rotator.rotation.ports import Draft, Sighting
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 TODAY = datetime(2026, 10, 1, tzinfo=UTC)

@@ -11,18 +11,17 @@ from typing import Any, Self, cast
 
 from sqlalchemy import Engine as DatabaseEngine
 
-from rotator import composition
-from rotator.adoption import Adopted
-from rotator.engine import Engine
-from rotator.hooks.call import Caller
-from rotator.hooks.courier import Courier
-from rotator.ledger.book import Book
+from rotator.hooks.dispatcher import Courier
+from rotator.hooks.runner import Caller
 from rotator.ledger.chain import Entry
 from rotator.ledger.deliveries import Deliveries
-from rotator.ledger.queries import Queries
-from rotator.model import Outcome, Report, Request, Rotation, SecretValue
-from rotator.notice import Event, Hook, hearing
-from rotator.ports import Draft, Hooks, Issuer, Lease, Ledger, Store
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
+from rotator.model import Outcome, Report, Request, Rotation, SecretValue, generation
+from rotator.model.notification import Event, Hook, hearing
+from rotator.rotation.adoption import Adopted
+from rotator.rotation.ports import Draft, Hooks, Issuer, Lease, Ledger, Store
+from rotator.rotation.reconciler import Engine
 from rotator.vault import Connection, KvStore, TokenFile
 from rotator.vonage import Secrets, Transport
 from tests.harness import leaks
@@ -202,7 +201,7 @@ class Scene(Outsiders):
         self.on_event.pop(draft.event, lambda: None)()
 
     def _draw(self, length: int) -> str:
-        value = composition.draw(length)
+        value = generation.draw(length)
         self.drawn.append(value)
         return value
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from rotator.notice import Event, Hook
+from rotator.model.notification import Event, Hook
 from tests.harness.scene import Scene
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from rotator.model import Account, OnForeign
-from rotator.notice import Hook
+from rotator.model.notification import Hook
 from rotator.sim import VaultSimulator, VonageSimulator, World
 from tests.harness import samples
 from tests.harness.clock import START, FakeClock

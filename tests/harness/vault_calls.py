@@ -1,6 +1,6 @@
 """Calls of Vault, for tests of how any call is made."""
 
-from rotator.vault.call import Call
+from rotator.vault.transport import Call
 
 READ = Call(
     operation="read-current",

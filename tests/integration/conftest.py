@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, make_url
 
-from rotator.ledger.book import Book
+from rotator.ledger.writer import Book
 from tests.harness.proxy import Proxy
 
 

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from rotator.cli.by_hand import Hand
 from rotator.errors import CheckAndSetLost, HoldChanged, LeaseLost, RotatorError
 from rotator.ledger.holds import Holds
-from rotator.means import steady
 from rotator.model import Hold
-from rotator.ports import BeforeSend
+from rotator.rotation.dependencies import steady
+from rotator.rotation.manual import Hand
+from rotator.rotation.ports import BeforeSend
 from tests.harness.clock import START
 from tests.harness.scene import LEASE, NAME, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rotator.wiring import Wiring
+    from rotator.application import Wiring
 
 FREEZE = Hold(reason="audit", by="ann", at=START, freeze=True)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from rotator.application import Wiring
 from rotator.config import load
 from rotator.daemon.balance import BalanceCheck
 from rotator.daemon.health import Health
 from rotator.model import Account
 from rotator.sim import World
-from rotator.wiring import Wiring
 
 
 @pytest.fixture

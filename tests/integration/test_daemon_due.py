@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select, update
 
+from rotator.application import Wiring
 from rotator.config import load
-from rotator.daemon.crew import Crew
 from rotator.daemon.health import Health
-from rotator.daemon.poll import Poll
+from rotator.daemon.scheduler import Poll
+from rotator.daemon.workers import Crew
 from rotator.ledger import tables
-from rotator.wiring import Wiring
 
 CONFIG = """
 [vault]

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import Engine, update
 from structlog.testing import capture_logs
 
+from rotator.application import Wiring
 from rotator.config import load
+from rotator.daemon.alerts import Notices
 from rotator.daemon.health import Health
-from rotator.daemon.notices import Notices
-from rotator.daemon.post import Post
+from rotator.daemon.workers import Post
 from rotator.ledger import tables
-from rotator.ledger.queries import Queries
-from rotator.wiring import Wiring
+from rotator.ledger.reader import Queries
 from tests.harness.receiver import Receiver, receiving, status
 
 CONFIG = """

@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 
 import rotator
 from rotator.config import load
-from rotator.daemon.poll import Poll
+from rotator.daemon.health import Voice
+from rotator.daemon.scheduler import Poll
 from rotator.daemon.service import Daemon
-from rotator.daemon.voice import Voice
 from rotator.sim import Fault, World
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr("rotator.vonage.retry._BASE", 0.0)
     monkeypatch.setattr("rotator.vonage.retry._LONGEST", 0.0)
     # Longer than any budget: no call to Vault is repeated.
-    monkeypatch.setattr("rotator.vault.patience._FIRST_PAUSE", 1e9)
+    monkeypatch.setattr("rotator.vault.transport._FIRST_PAUSE", 1e9)
     monkeypatch.setattr(Poll, "_sleep", lambda _poll, seconds: made.sleep(seconds))
     return made
 

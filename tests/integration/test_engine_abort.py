@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rotator.loop import MAX_FAILURES
 from rotator.model import Outcome
-from rotator.protocol import MAX_DRAWS
+from rotator.rotation.protocol import MAX_DRAWS
+from rotator.rotation.reconciler import MAX_FAILURES
 from rotator.sim import Fault
 from tests.harness.scene import NAME, Scene, code
 from tests.harness.tap import MOMENTS, Moment

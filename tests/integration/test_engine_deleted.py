@@ -3,16 +3,19 @@
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rotator import protocol
 from rotator.errors import Refused
-from rotator.model import Observation, OnForeign, Outcome
-from rotator.ports import Draft
+from rotator.model import OnForeign, Outcome
+from rotator.rotation import protocol
+from rotator.rotation.ports import Draft
 from rotator.sim import Fault
 from tests.harness.scene import NAME, Scene
+
+if TYPE_CHECKING:
+    from rotator.rotation.observation import Observation
 
 
 def evict(scene: Scene) -> str:

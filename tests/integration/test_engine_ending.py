@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.cli.adopt import _sentences
+from rotator.cli.commands.adopt import _sentences
 from rotator.model import Outcome
 from tests.harness.scene import NAME, Scene, code
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rotator.model import Outcome
-from rotator.notice import Event
+from rotator.model.notification import Event
 from tests.harness.scene import NAME, Scene
 from tests.harness.script import Script, scene_of
 from tests.harness.tap import MOMENTS, Moment

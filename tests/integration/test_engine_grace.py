@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rotator.actions import Wait
 from rotator.model import Outcome, Request, Step
+from rotator.rotation.actions import Wait
 from rotator.sim import Fault
 from tests.harness.clock import START
 from tests.harness.scene import LEASE, NAME, Scene, code

@@ -6,17 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from rotator.actions import (
-    Ask,
-    Delete,
-    Notify,
-    Wait,
-)
 from rotator.errors import Stopping
-from rotator.hooks.call import Caller
+from rotator.hooks.runner import Caller
 from rotator.ledger.deliveries import Deliveries
 from rotator.model import Outcome, Request
-from rotator.notice import Delivery, Event
+from rotator.model.notification import Delivery, Event
+from rotator.rotation.actions import Ask, Delete, Notify, Wait
 from tests.harness.scene import NAME, Scene
 from tests.harness.script import Script, scene_of
 

@@ -14,15 +14,15 @@ import pytest
 from sqlalchemy import Engine as DatabaseEngine
 from sqlalchemy import update
 
-from rotator import record
-from rotator.cli.by_hand import hand
 from rotator.errors import LedgerError, Refused
 from rotator.ledger import tables
-from rotator.ledger.book import Book
 from rotator.ledger.database import open_database
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
 from rotator.model import Account, Identity, Outcome, Report, Request, Rotation
-from rotator.ports import Claimant, Ledger
+from rotator.rotation import record
+from rotator.rotation.manual import hand
+from rotator.rotation.ports import Claimant, Ledger
 from tests.harness.ledgers import another_ledger
 from tests.harness.older import rewrite, without_identity
 from tests.harness.samples import NOW
@@ -30,7 +30,7 @@ from tests.harness.scene import LEASE, NAME, SUB, Scene, code
 from tests.harness.tap import Tap
 
 if TYPE_CHECKING:
-    from rotator.wiring import Wiring
+    from rotator.application import Wiring
 
 #: Every call of a first rotation, to Vonage and Vault and to the ledger, and then some.
 CALLS = [(system, number) for system in ("", "ledger.") for number in range(1, 13)]

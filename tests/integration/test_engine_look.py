@@ -6,19 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from rotator.actions import (
-    Close,
-    Create,
-    Idle,
-    Push,
-)
-from rotator.engine import Engine
 from rotator.errors import Busy, CheckAndSetLost, CredentialRefused, LedgerError
 from rotator.ledger.holds import Holds
-from rotator.loop import Pass
 from rotator.model import Hold, Outcome, Request
-from rotator.ports import Draft, StoredPending
-from rotator.reports import in_grace
+from rotator.rotation.actions import Close, Create, Idle, Push
+from rotator.rotation.ports import Draft, StoredPending
+from rotator.rotation.reconciler import Engine, Pass
+from rotator.rotation.result import in_grace
 from rotator.sim import Fault
 from tests.harness.clock import START
 from tests.harness.scene import AGE, NAME, SUB, Scene, code

@@ -9,7 +9,7 @@ import pytest
 from rotator.errors import LedgerError
 from rotator.ledger.holds import Holds
 from rotator.model import Hold, OnForeign, Outcome, Step
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 from rotator.sim import Fault
 from tests.harness.clock import START
 from tests.harness.scene import NAME, Scene, code

@@ -11,7 +11,7 @@ import structlog
 
 from rotator.errors import IssuerError
 from rotator.model import Credential, Secret, SecretValue, Step
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 from rotator.vonage import Secrets
 from tests.harness.scene import NAME, Scene
 

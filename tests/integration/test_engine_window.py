@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
-from rotator import window
-from rotator.actions import Open, Wait
 from rotator.ledger import tables
-from rotator.ledger.book import append_to
-from rotator.ledger.rows import to_row
+from rotator.ledger.mapping import to_row
+from rotator.ledger.writer import append_to
 from rotator.model import Outcome, Request, Step
-from rotator.ports import Draft
+from rotator.rotation import window
+from rotator.rotation.actions import Open, Wait
+from rotator.rotation.ports import Draft
 from rotator.sim import Fault
 from tests.harness.clock import START
 from tests.harness.samples import rotation

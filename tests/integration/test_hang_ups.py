@@ -14,7 +14,7 @@ from rotator.hooks.webhook import post
 from rotator.model import SecretValue
 from rotator.network import Client, ExchangeFailed, NoAnswer, Request, Trust, Way
 from rotator.vault import Connection, GivenToken, Userpass
-from rotator.vault.login.logged_in import LoggedIn
+from rotator.vault.auth.login_token import LoggedIn
 from rotator.vonage import Secrets
 from tests.harness import certificates
 from tests.harness.leaving import MANNERS, MOMENTS, SENT, UNSENT, Leaving

@@ -8,10 +8,10 @@ from sqlalchemy import Engine, Executable, delete, insert, make_url, update
 from sqlalchemy.exc import DBAPIError
 
 from rotator.ledger import tables
-from rotator.ledger.book import Book
 from rotator.ledger.database import writing
-from rotator.ledger.queries import Queries
-from rotator.ports import Draft
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
+from rotator.rotation.ports import Draft
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 COLUMNS = "account, seq, rotation_id, at, event, step, detail, prev_hash, hash"

@@ -10,11 +10,11 @@ from sqlalchemy import Engine, select
 
 from rotator.errors import LedgerError
 from rotator.ledger import chain, tables
-from rotator.ledger.book import Book
 from rotator.ledger.database import writing
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
 from rotator.model import Identity, Rotation, Step
-from rotator.ports import Draft, Lease, Memory, Sighting
+from rotator.rotation.ports import Draft, Lease, Memory, Sighting
 from tests.harness.samples import rotation
 
 NOW = datetime(2026, 11, 23, 7, 28, 0, 123456, tzinfo=UTC)

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Engine
 
 from rotator.errors import Busy
-from rotator.ledger.book import Book
 from rotator.ledger.database import open_database
-from rotator.ledger.queries import Queries
-from rotator.ports import Draft, Lease
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
+from rotator.rotation.ports import Draft, Lease
 from tests.harness.commands import context, forked
 
 #: Seconds; long enough for a loaded machine.

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from rotator.errors import LedgerError
-from rotator.ledger.book import Book
 from rotator.ledger.database import open_database
-from rotator.ledger.queries import Queries
-from rotator.ports import Draft, Lease, Sighting
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
+from rotator.rotation.ports import Draft, Lease, Sighting
 from tests.harness.proxy import Proxy
 from tests.harness.samples import NOW, rotation
 

@@ -10,12 +10,12 @@ from rotator.errors import Busy, LedgerError, LedgerUnusable
 from rotator.ledger import copy as copying
 from rotator.ledger import database as database_module
 from rotator.ledger import schema, tables
-from rotator.ledger.book import Book
 from rotator.ledger.copy import copy
 from rotator.ledger.database import open_database, writing
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
 from rotator.model import Step
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 from tests.conftest import PostgreSQL
 from tests.harness.samples import rotation
 
@@ -137,7 +137,7 @@ def test_a_lease_of_a_dead_process_is_none(
     ledger: Engine, other: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is known to be dead need not be waited for."""
-    monkeypatch.setattr("rotator.ledger.process.is_dead", lambda owner: owner == "killed")
+    monkeypatch.setattr("rotator.ledger.owner.is_dead", lambda owner: owner == "killed")
     Book(ledger, lease_seconds=60, owner="killed").claim("sms", datetime.now(UTC))
 
     assert copy(ledger, other, now=datetime.now(UTC)).rows["account"] == 2

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import Engine, event, insert, select, update
 
 from rotator.errors import Busy
-from rotator.ledger import process, tables
-from rotator.ledger.book import Book
+from rotator.ledger import owner, tables
 from rotator.ledger.database import open_database
 from rotator.ledger.holds import Holds
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
 from rotator.model import Hold, Rotation, Step
-from rotator.ports import Draft, Lease, Sighting
+from rotator.rotation.ports import Draft, Lease, Sighting
 from tests.harness.samples import NOW, rotation
 
 HOUR = timedelta(hours=1)
@@ -274,7 +274,7 @@ def test_a_dead_process_needs_no_expiry(database: Engine, book: Book) -> None:
     """On the same machine the kernel tells that an owner is gone, and others take over."""
     put(book, "a", NOW)
     with subprocess.Popen(["true"]) as gone:
-        dead = process.this_process().split("/")
+        dead = owner.this_process().split("/")
         dead[-2] = str(gone.pid)
     Book(database, lease_seconds=600, owner="/".join(dead)).claim("a", NOW)
 

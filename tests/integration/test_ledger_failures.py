@@ -16,10 +16,10 @@ from sqlalchemy import Engine, event, make_url, select, text
 from rotator.errors import LedgerError, LedgerFull, LedgerUnusable, RotatorError
 from rotator.ledger import database as database_module
 from rotator.ledger import schema, tables
-from rotator.ledger.book import Book
 from rotator.ledger.database import open_database, reading, writing
-from rotator.ledger.queries import Queries
-from rotator.ports import Draft
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
+from rotator.rotation.ports import Draft
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 SMALL = Draft(event="done", step=None, detail={})

@@ -13,14 +13,14 @@ from unittest.mock import Mock
 
 import pytest
 
+from rotator.application import Wiring
 from rotator.config import load
 from rotator.doctor import files
 from rotator.doctor.check import Verdict
 from rotator.errors import LedgerUnusable
 from rotator.ledger import schema
 from rotator.ledger.database import open_database
-from rotator.ledger.queries import Queries
-from rotator.wiring import Wiring
+from rotator.ledger.reader import Queries
 from tests.harness.ledgers import another_ledger
 
 #: Somebody who is not root; nobody has to have the number.

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from rotator.ledger.book import Book
 from rotator.ledger.holds import Holds
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
 from rotator.model import Hold
-from rotator.ports import Draft, Lease, Sighting
+from rotator.rotation.ports import Draft, Lease, Sighting
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import Engine, update
 
 from rotator.errors import Busy, LeaseLost
-from rotator.ledger import process, tables
-from rotator.ledger.book import Book
+from rotator.ledger import owner, tables
 from rotator.ledger.database import writing
 from rotator.ledger.holds import Holds
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
 from rotator.model import Hold
-from rotator.ports import Draft, Lease
+from rotator.rotation.ports import Draft, Lease
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ DRAFT = Draft(event="done", step=None, detail={})
 CHILD = """
 import sys
 from datetime import UTC, datetime
-from rotator.ledger.book import Book
+from rotator.ledger.writer import Book
 from rotator.ledger.database import open_database
 Book(open_database(sys.argv[1]), lease_seconds=600).claim("a", datetime.now(UTC))
 print(flush=True)
@@ -265,7 +265,7 @@ def test_an_owner_is_this_process_by_default(database: Engine) -> None:
     """Without another name, a lease tells which process to look for."""
     lease = Book(database, lease_seconds=60).claim("a", NOW)
 
-    assert lease.owner == process.this_process()
+    assert lease.owner == owner.this_process()
 
 
 def test_an_owner_may_have_any_name(database: Engine, rival: Book) -> None:
@@ -322,7 +322,7 @@ def test_a_dead_holder_is_followed_at_once(
 
 def test_a_reused_pid_keeps_nothing(database: Engine, rival: Book) -> None:
     """That some process has the pid now does not mean that it is the holder."""
-    place, started = process.this_process().rsplit("/", 1)
+    place, started = owner.this_process().rsplit("/", 1)
     Book(database, lease_seconds=600, owner=f"{place}/{int(started) - 1}").claim("a", NOW)
 
     assert rival.claim("a", NOW).token == 2
@@ -416,7 +416,7 @@ def test_an_operator_ends_the_lease_of_a_process_that_is_dead(
 
 def test_the_lease_of_a_process_that_runs_is_not_ended(database: Engine, book: Book) -> None:
     """It has to be stopped first: what it does would go on."""
-    here = Book(database, lease_seconds=60, owner=process.this_process())
+    here = Book(database, lease_seconds=60, owner=owner.this_process())
     lease = here.claim("a", NOW)
     with pytest.raises(Busy, match=f"process {os.getpid()} on .* is running") as caught:
         book.end_lease("a", by="ann", now=NOW)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from rotator.ledger.book import Book
 from rotator.ledger.database import writing
-from rotator.ledger.queries import Queries
-from rotator.notice import Event
-from rotator.ports import AccountRecord, Lease
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
+from rotator.model.notification import Event
+from rotator.rotation.ports import AccountRecord, Lease
 from tests.harness.samples import NOW
 from tests.integration.test_ledger_due import OPEN, put
 

@@ -12,13 +12,13 @@ from sqlalchemy import Engine, make_url
 
 from rotator.errors import LedgerConflict, LedgerUnusable
 from rotator.ledger import schema
-from rotator.ledger.book import Book
 from rotator.ledger.copy import copy
 from rotator.ledger.database import open_database, reading, writing
 from rotator.ledger.holds import Holds
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
 from rotator.model import Hold, Outcome
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 from tests.harness import pgbouncer
 from tests.harness.scene import NAME, Scene
 

@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import Engine, event, text, update
 
 from rotator.errors import LedgerError
-from rotator.ledger import queries as queries_module
+from rotator.ledger import reader as queries_module
 from rotator.ledger import tables
-from rotator.ledger.book import Book
 from rotator.ledger.chain import GENESIS
 from rotator.ledger.database import open_database, writing
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
 from rotator.model import Rotation, Step
-from rotator.ports import AccountRecord, Draft
+from rotator.rotation.ports import AccountRecord, Draft
 from tests.harness.samples import NOW, rotation
 
 ROTATION = rotation(account="a")

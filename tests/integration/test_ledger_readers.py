@@ -6,7 +6,7 @@ from sqlalchemy import Engine, text
 from rotator.errors import LedgerError
 from rotator.ledger import readers
 from rotator.ledger.database import reading
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
 
 #: What takes a minute.
 ENDLESS = {

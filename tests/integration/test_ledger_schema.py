@@ -23,11 +23,11 @@ from sqlalchemy import (
 
 from rotator.errors import LedgerError, LedgerUnusable
 from rotator.ledger import chain, schema, tables
-from rotator.ledger.book import Book
 from rotator.ledger.database import open_database, writing
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
 from rotator.model import Step
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 DRAFT = Draft(event="done", step=None, detail={})
@@ -37,7 +37,7 @@ CHILD = """
 import sys
 from datetime import UTC, datetime
 from rotator.ledger import schema
-from rotator.ledger.book import Book
+from rotator.ledger.writer import Book
 from rotator.ledger.database import open_database
 database = open_database(sys.argv[1])
 import alembic.command, alembic.script

@@ -8,13 +8,13 @@ from unittest.mock import patch
 import pytest
 from sqlalchemy import Connection, Engine
 
-from rotator.ledger import subaccounts
-from rotator.ledger.book import Book, locked
+from rotator.ledger import discovery
+from rotator.ledger.discovery import FoundSubaccounts
 from rotator.ledger.holds import Holds
-from rotator.ledger.queries import Queries
-from rotator.ledger.subaccounts import FoundSubaccounts
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book, locked
 from rotator.model import Found, Hold, SubaccountState
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 ACTIVE, SUSPENDED = SubaccountState.ACTIVE, SubaccountState.SUSPENDED
@@ -94,7 +94,7 @@ def test_a_hold_that_comes_in_between_goes_before(database: Engine) -> None:
         operator.put("sub-a", hold)
         return locked(connection, name)
 
-    with patch("rotator.ledger.subaccounts.locked", put_first):
+    with patch("rotator.ledger.discovery.locked", put_first):
         told = record(ledger, found("a", SUSPENDED))
     back = record(ledger, found("a"))
 
@@ -104,7 +104,7 @@ def test_a_hold_that_comes_in_between_goes_before(database: Engine) -> None:
 
 def test_two_daemons_may_list_a_parent_for_the_first_time_at_once(database: Engine) -> None:
     """None of them fails, and what they found is recorded once."""
-    here, plain = Barrier(2), subaccounts._found
+    here, plain = Barrier(2), discovery._found
 
     def found_together(connection: Connection, parent: str | None) -> dict[str, Found]:
         known = plain(connection, parent)
@@ -113,7 +113,7 @@ def test_two_daemons_may_list_a_parent_for_the_first_time_at_once(database: Engi
             here.wait(0.3)
         return known
 
-    with patch.object(subaccounts, "_found", found_together), ThreadPoolExecutor(2) as pool:
+    with patch.object(discovery, "_found", found_together), ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(record, FoundSubaccounts(database), found("a")) for _ in range(2)]
         told = sorted(run.result() for run in runs)
 

@@ -6,14 +6,13 @@ import pytest
 from sqlalchemy import Engine, delete, event, insert, text
 
 from rotator.errors import LedgerError
-from rotator.ledger import records, tables
-from rotator.ledger.book import Book
+from rotator.ledger import mapping, tables
 from rotator.ledger.database import writing
 from rotator.ledger.holds import Holds
-from rotator.ledger.queries import Queries
-from rotator.ledger.survey import Survey
+from rotator.ledger.reader import Queries, Survey
+from rotator.ledger.writer import Book
 from rotator.model import Hold, Rotation
-from rotator.ports import AccountRecord, Draft, Sighting
+from rotator.rotation.ports import AccountRecord, Draft, Sighting
 from tests.harness.samples import NOW, rotation
 
 DAY = timedelta(days=1)
@@ -146,7 +145,7 @@ def test_many_changes_are_read_at_once(
     book: Book, survey: Survey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a ledger that is new to it, not every name goes into the statements."""
-    monkeypatch.setattr(records, "MOST_NAMES", 1)
+    monkeypatch.setattr(mapping, "MOST_NAMES", 1)
     write(book, CLOSED)
     write(book, replace(FAILED, account="b"), name="b")
     found = survey.records()

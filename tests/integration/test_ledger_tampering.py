@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from rotator import record
 from rotator.errors import Refused, Stopping
 from rotator.ledger.holds import Holds
 from rotator.ledger.identities import COLUMNS
 from rotator.model import Hold, Outcome, Request
-from rotator.notice import Event, Hook
+from rotator.model.notification import Event, Hook
+from rotator.rotation import record
 from tests.harness.older import drop_triggers, rewrite, without_verification
 from tests.harness.scene import NAME, Scene, code
 from tests.harness.witness import Seen

@@ -9,13 +9,13 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from rotator.application import Wiring
 from rotator.config import load, parse_duration
 from rotator.errors import ConfigError
 from rotator.model import Outcome, Report, Request
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 from rotator.sim import Fault, World
-from rotator.tracing import Tracing, to_collector
-from rotator.wiring import Wiring
+from rotator.telemetry.tracing import Tracing, to_collector
 from tests.harness.receiver import receiving
 from tests.harness.samples import account
 
@@ -214,7 +214,7 @@ def test_a_configured_collector_needs_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who asks rotator for traces learns what to install; a variable meant for all does no harm."""
-    monkeypatch.setitem(sys.modules, "rotator.tracing", None)
+    monkeypatch.setitem(sys.modules, "rotator.telemetry.tracing", None)
     with wiring_of(tmp_path, COLLECTOR) as wiring, pytest.raises(ConfigError) as caught:
         _ = wiring.tracing
     with wiring_of(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=COLLECTOR) as wiring:

@@ -16,10 +16,9 @@ from rotator.errors import (
 )
 from rotator.sim import Exchange, Fault, VaultSimulator
 from rotator.vault import Connection, GivenToken, LoggedIn, TokenFile, Userpass
-from rotator.vault.call import Call
-from rotator.vault.endpoint import Line
-from rotator.vault.login.way import Proof
-from rotator.vault.transport import Answer, Outcome
+from rotator.vault.auth.methods import Proof
+from rotator.vault.client import Line
+from rotator.vault.transport import Answer, Call, Outcome
 from tests.contract.client import FakeTime
 from tests.harness.vault_calls import READ, WRITE
 

@@ -5,8 +5,7 @@ import pytest
 from rotator.errors import StoreNotReady, StoreSealed, StoreUnavailable
 from rotator.sim import Fault, VaultSimulator
 from rotator.vault import Connection, GivenToken
-from rotator.vault.call import Call
-from rotator.vault.transport import Answer
+from rotator.vault.transport import Answer, Call
 from tests.harness.vault_calls import READ, WRITE
 
 UPGRADING = "Upgrading from non-versioned to versioned data. This backend will be unavailable"

@@ -13,11 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotator.errors import StoreError, StoreForbidden, StoreUnavailable
-from rotator.sim.listener import Port
+from rotator.sim.http import Port
 from rotator.vault import Connection, GivenToken, Trust
-from rotator.vault.call import Call
-from rotator.vault.patience import Patience
-from rotator.vault.transport import LIMIT, Answer, Transport
+from rotator.vault.transport import LIMIT, Answer, Call, Patience, Transport
 from tests.harness.endless import BODIES, HEADS, Endless
 
 ENDLESS = {**HEADS, **BODIES}

@@ -21,7 +21,7 @@ from rotator.sim import Fault, VonageSimulator
 from rotator.vonage import Secrets, Transport
 
 if TYPE_CHECKING:
-    from rotator.ports import Issuer
+    from rotator.rotation.ports import Issuer
 
 KEY, SECRET, VALUE = "abcd1234", "FirstSecret0001", "SecondSecret0002"
 CREDENTIAL = Credential(api_key=KEY, secret=SecretValue(SECRET))

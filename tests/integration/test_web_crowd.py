@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from rotator.web import connections
-from rotator.web.address import Address, shown
+from rotator.web.listener import Address, shown
 from rotator.web.server import Server
 
 #: More than any system buffers of an answer that nobody takes.

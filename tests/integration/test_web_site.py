@@ -13,19 +13,19 @@ import httpx
 import pytest
 from sqlalchemy import insert, text, update
 
+from rotator.application import Wiring
 from rotator.config import load
 from rotator.ledger import tables
 from rotator.ledger.database import open_database, writing
 from rotator.model import SecretValue
-from rotator.notice import Event, Undelivered
-from rotator.ports import Draft
-from rotator.web.address import Address, shown
-from rotator.web.guard import Guard
-from rotator.web.metrics import Metrics
+from rotator.model.notification import Event, Undelivered
+from rotator.reporting.text import ROW_CURE
+from rotator.rotation.ports import Draft
+from rotator.telemetry.metrics import Metrics
+from rotator.web.access import Guard
+from rotator.web.app import Pulse, Site
+from rotator.web.listener import Address, shown
 from rotator.web.server import Server
-from rotator.web.site import Pulse, Site
-from rotator.wiring import Wiring
-from rotator.words import ROW_CURE
 
 NAMES = [f"account-{number:03}" for number in range(120)]
 #: What an account's hold or drift may say, as far as the page is concerned.
@@ -408,7 +408,7 @@ def test_of_a_long_record_the_end_is_checked(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the page says so."""
-    monkeypatch.setattr("rotator.web.site.CHECKED", 2)
+    monkeypatch.setattr("rotator.web.app.CHECKED", 2)
     book = visitor.wiring.book
     lease = book.claim(NAMES[0], datetime.now(UTC))
     drafts = [Draft(event="done", step=None, detail={"n": number}) for number in range(3)]

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, insert, text
 
 from rotator.ledger import chain, tables
-from rotator.ledger.book import Book
 from rotator.ledger.chain import GENESIS, Entry
 from rotator.ledger.database import writing
-from rotator.ledger.queries import Queries
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
 from rotator.model import Step
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)

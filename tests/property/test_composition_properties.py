@@ -4,19 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator import composition
+from rotator.model import generation
 
-LENGTHS = st.integers(composition.MIN_LENGTH, composition.MAX_LENGTH)
+LENGTHS = st.integers(generation.MIN_LENGTH, generation.MAX_LENGTH)
 
 
 @given(length=LENGTHS, seed=st.integers())
 def test_every_drawn_value_complies(length: int, seed: int) -> None:
     """Whatever the chance, a value has the length asked for and what Vonage demands."""
     chance = random.Random(seed)
-    value = composition.draw(length, choice=chance.choice)
+    value = generation.draw(length, choice=chance.choice)
 
     assert len(value) == length
-    assert composition.is_compliant(value)
+    assert generation.is_compliant(value)
     assert value.isascii()
     assert value.isalnum()
 
@@ -24,14 +24,14 @@ def test_every_drawn_value_complies(length: int, seed: int) -> None:
 @given(length=LENGTHS)
 def test_two_values_differ(length: int) -> None:
     """No value is drawn twice."""
-    assert composition.draw(length) != composition.draw(length)
+    assert generation.draw(length) != generation.draw(length)
 
 
 @given(length=st.integers().filter(lambda length: not 8 <= length <= 25))
 def test_no_other_length_is_drawn(length: int) -> None:
     """Outside Vonage's bounds nothing is drawn."""
     with pytest.raises(ValueError, match="characters"):
-        composition.draw(length)
+        generation.draw(length)
 
 
 @given(value=st.text(st.characters(codec="ascii"), max_size=30))
@@ -40,4 +40,4 @@ def test_compliance_is_vonages_rule(value: str) -> None:
     kinds = [str.islower, str.isupper, str.isdigit]
     expected = 8 <= len(value) <= 25 and all(any(map(kind, value)) for kind in kinds)
 
-    assert composition.is_compliant(value) is expected
+    assert generation.is_compliant(value) is expected

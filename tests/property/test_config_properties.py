@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from rotator.config import Settings, format_duration, load, parse_duration
-from rotator.config.environment import overrides
-from rotator.config.tables import TABLES
+from rotator.config.loader import overrides
+from rotator.config.validation import TABLES
 from rotator.errors import ConfigError
-from rotator.schedule import next_due
+from rotator.rotation.schedule import next_due
 
 #: A value that no error may ever repeat.
 CANARY = "Canary7canary"

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rotator import schedule
 from rotator.model import EARLIEST, LATEST, believable
+from rotator.rotation import schedule
 from tests.harness.samples import scheduled
 from tests.property.zones import CHANGES
 

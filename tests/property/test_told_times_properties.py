@@ -6,15 +6,15 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rotator import schedule, window, words
-from rotator.config.duration import LONGEST
+from rotator.config.types import LONGEST
 from rotator.errors import UnexpectedAnswer
 from rotator.model import EARLIEST, LATEST
+from rotator.reporting import text
+from rotator.rotation import schedule, window
 from rotator.vault import kv
-from rotator.vault.entry import NOTE_FIELD, current_of
-from rotator.vault.login.lease import granted
-from rotator.vonage.answer import moment
-from rotator.vonage.dates import lead
+from rotator.vault.auth.token import granted
+from rotator.vault.entries import NOTE_FIELD, current_of
+from rotator.vonage.response import lead, moment
 from tests.harness.samples import NOW, account, policy
 
 YEARS = st.sampled_from([1, 2, 1969, 1970, 2026, 2038, 2999, 3000, 9998, 9999])
@@ -41,9 +41,9 @@ def reckon(at: datetime) -> None:
     for one in ACCOUNTS:
         due = schedule.next_due(one, at)
         window.opens_at(one.policy, due + LONGEST)
-        words.age(at, NOW)
-        words.moment(due)
-        words.rfc3339(at)
+        text.age_text(at, NOW)
+        text.moment(due)
+        text.rfc3339(at)
     schedule.next_check("a", at, interval=timedelta(hours=6))
 
 

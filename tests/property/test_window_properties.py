@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rotator import window
 from rotator.model import Policy
+from rotator.rotation import window
 from tests.harness import samples
 from tests.property.zones import CHANGES
 

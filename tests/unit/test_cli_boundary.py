@@ -6,8 +6,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from rotator.cli import boundary, config, output, stop
-from rotator.cli.session import Session
+from rotator.cli import main, output
+from rotator.cli.commands import config
+from rotator.cli.context import Session
+from rotator.cli.signals import Stopped, install
 from rotator.errors import ConfigError, RotatorError
 from rotator.ledger.database import open_database, writing
 
@@ -33,7 +35,7 @@ def test_an_error_is_a_message_a_hint_and_a_code(
     """What, then what to do; nothing on standard output."""
     failing(ConfigError("it is wrong", hint="correct it"))
 
-    assert boundary.run("rotator", ["config", "check"]) == 2
+    assert main.run("rotator", ["config", "check"]) == 2
     assert capsys.readouterr() == ("", "error: it is wrong\nhint: correct it\n")
 
 
@@ -43,9 +45,11 @@ def test_an_unforeseen_error_is_named_but_not_quoted(
     """Never a traceback, never the exception's text: it may be a value."""
     failing(ZeroDivisionError("hunter2"))
 
-    assert boundary.run("rotator", ["config", "check"]) == 1
+    assert main.run("rotator", ["config", "check"]) == 1
     out, err = capsys.readouterr()
-    assert err.startswith("error: unexpected ZeroDivisionError in rotator.cli.config:check\nhint: ")
+    assert err.startswith(
+        "error: unexpected ZeroDivisionError in rotator.cli.commands.config:check\nhint: "
+    )
     assert "hunter2" not in out + err
 
 
@@ -54,9 +58,9 @@ def test_a_signal_is_no_error(
     failing: Raise, capsys: pytest.CaptureFixture[str], signum: int, code: int
 ) -> None:
     """Who stops a command is told that it may simply be run again."""
-    failing(stop.Stopped(signum))
+    failing(Stopped(signum))
 
-    assert boundary.run("rotator", ["config", "check"]) == code
+    assert main.run("rotator", ["config", "check"]) == code
     assert capsys.readouterr().err == "interrupted; nothing is lost, `rotator resume` goes on\n"
 
 
@@ -64,7 +68,7 @@ def test_an_end_of_input_is_no_answer(failing: Raise, capsys: pytest.CaptureFixt
     """Where a question could not be answered, nothing was done."""
     failing(EOFError())
 
-    assert boundary.run("rotator", ["config", "check"]) == 1
+    assert main.run("rotator", ["config", "check"]) == 1
     assert capsys.readouterr().err == "nothing was done\n"
 
 
@@ -73,10 +77,10 @@ def test_the_first_signal_asks_and_the_second_kills(monkeypatch: pytest.MonkeyPa
     handlers: dict[int, object] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: None}
     monkeypatch.setattr(signal, "getsignal", handlers.get)
     monkeypatch.setattr(signal, "signal", handlers.__setitem__)
-    stop.install()
+    install()
     asked = handlers[signal.SIGTERM]
     assert callable(asked)
-    with pytest.raises(stop.Stopped) as caught:
+    with pytest.raises(Stopped) as caught:
         asked(signal.SIGTERM, None)
 
     assert caught.value.exit_code == 143
@@ -88,7 +92,7 @@ def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
     handlers: dict[int, object] = {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_DFL}
     monkeypatch.setattr(signal, "getsignal", handlers.get)
     monkeypatch.setattr(signal, "signal", handlers.__setitem__)
-    stop.install()
+    install()
 
     assert handlers[signal.SIGINT] is signal.SIG_IGN
     assert handlers[signal.SIGTERM] is not signal.SIG_DFL
@@ -123,8 +127,8 @@ def test_a_signal_leaves_no_turn_behind(tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path}/ledger.db")
     shared = database.get_execution_options()["rotator_commits"]
     turn, shared._turn = shared._turn, Interrupted(shared._turn)
-    stop.install()
-    with pytest.raises(stop.Stopped), writing(database):
+    install()
+    with pytest.raises(Stopped), writing(database):
         signal.sigtimedwait([], 10)  # until it is told
     is_held = turn.locked()
     database.dispose()
@@ -144,7 +148,7 @@ def test_output_that_is_not_taken_is_an_error(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_value_given_as_an_argument_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     """The shell has it already, a log need not."""
-    assert boundary.run("rotator", ["secrets", "create", "a", "Hunter2Hunter2"]) == 2
+    assert main.run("rotator", ["secrets", "create", "a", "Hunter2Hunter2"]) == 2
     assert "Hunter2" not in capsys.readouterr().err
 
 
@@ -175,7 +179,7 @@ def test_misuse_is_exit_2_with_a_hint(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whatever is wrong with a command line is said before anything is read."""
-    code = boundary.run("rotator", arguments)
+    code = main.run("rotator", arguments)
 
     out, err = capsys.readouterr()
     assert (code, out) == (2, "")
@@ -188,7 +192,7 @@ def test_the_contradiction_that_is_none(tmp_path: Path, capsys: pytest.CaptureFi
     missing = str(tmp_path / "config.toml")
     arguments = ["--config", missing, "rotate-now", "a", "--compromised", "--grace", "0s"]
 
-    assert boundary.run("rotator", arguments) == 2
+    assert main.run("rotator", arguments) == 2
     assert "there is no such file" in capsys.readouterr().err
 
 
@@ -214,13 +218,13 @@ def test_the_contradiction_that_is_none(tmp_path: Path, capsys: pytest.CaptureFi
 )
 def test_every_command_shows_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` ends with command lines to begin with."""
-    assert boundary.run("rotator", [*command.split(), "--help"]) == 0
+    assert main.run("rotator", [*command.split(), "--help"]) == 0
     assert f"$ rotator {command}" in capsys.readouterr().out
 
 
 def test_the_program_of_its_own_speaks_of_itself(capsys: pytest.CaptureFixture[str]) -> None:
     """`rotate-now --help` is not about `rotator`."""
-    assert boundary.run("rotate-now", ["--help"]) == 0
+    assert main.run("rotate-now", ["--help"]) == 0
     assert "$ rotate-now --all --json" in capsys.readouterr().out
 
 

@@ -14,9 +14,9 @@ from urllib.parse import quote
 import pytest
 import structlog
 
-from rotator import logs
 from rotator.cli import output
 from rotator.model import Credential, SecretValue
+from rotator.telemetry.logging import _NOISY, configure
 
 VALUE = "Hunter2Hunter2"
 
@@ -25,7 +25,7 @@ VALUE = "Hunter2Hunter2"
 def stream() -> Iterator[io.StringIO]:
     """Where log lines go for the length of a test; afterwards logging is as before."""
     root, level = logging.root.handlers[:], logging.root.level
-    levels = {name: logging.getLogger(name).level for name in logs._NOISY}
+    levels = {name: logging.getLogger(name).level for name in _NOISY}
     # Or configuring would close those of pytest.
     logging.root.handlers = []
     yield io.StringIO()
@@ -48,7 +48,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 
 def test_both_kinds_of_loggers_write_json_lines(stream: io.StringIO) -> None:
     """Events of structlog and of the standard library look the same."""
-    logs.configure("info", stream)
+    configure("info", stream)
     structlog.get_logger("x").info("pushed", account="a", vault_version=2)
     logging.getLogger("y").warning("slow: %s", "disk")
 
@@ -61,7 +61,7 @@ def test_both_kinds_of_loggers_write_json_lines(stream: io.StringIO) -> None:
 
 def test_the_level_is_a_floor(stream: io.StringIO) -> None:
     """What is below the level is not written, by whomever."""
-    logs.configure("warning", stream)
+    configure("warning", stream)
     structlog.get_logger("x").info("chatter")
     logging.getLogger("y").info("chatter")
 
@@ -70,7 +70,7 @@ def test_the_level_is_a_floor(stream: io.StringIO) -> None:
 
 def test_libraries_that_chatter_are_kept_quiet(stream: io.StringIO) -> None:
     """At debug level the HTTP clients still say nothing of their own."""
-    logs.configure("debug", stream)
+    configure("debug", stream)
     logging.getLogger("httpx").info("GET https://host/path")
     logging.getLogger("urllib3.connectionpool").debug("path")
 
@@ -95,7 +95,7 @@ def test_libraries_that_chatter_are_kept_quiet(stream: io.StringIO) -> None:
 )
 def test_values_are_masked(stream: io.StringIO, field: dict[str, Any]) -> None:
     """A value that got into an event by mistake does not get out."""
-    logs.configure("debug", stream)
+    configure("debug", stream)
     structlog.get_logger("x").info("oops", **field)
 
     assert lines(stream)[0]["event"] == "oops"
@@ -105,7 +105,7 @@ def test_values_are_masked(stream: io.StringIO, field: dict[str, Any]) -> None:
 def test_what_names_a_secret_is_not_masked(stream: io.StringIO) -> None:
     """Ids, files and numbers are what a log is for."""
     facts = {"secret_id": "s-1", "token_file": "/t", "fencing_token": 7, "value": None}
-    logs.configure("debug", stream)
+    configure("debug", stream)
     structlog.get_logger("x").info("seen", **facts)
 
     assert lines(stream)[0].items() >= facts.items()
@@ -113,7 +113,7 @@ def test_what_names_a_secret_is_not_masked(stream: io.StringIO) -> None:
 
 def test_an_exception_is_named_only(stream: io.StringIO) -> None:
     """Neither its text nor its traceback is written."""
-    logs.configure("debug", stream)
+    configure("debug", stream)
     try:
         fail()
     except ZeroDivisionError as error:
@@ -129,7 +129,7 @@ def test_an_exception_is_named_only(stream: io.StringIO) -> None:
 def test_a_terminal_gets_lines_for_people(stream: io.StringIO) -> None:
     """On a terminal events are not JSON, and masked all the same."""
     stream.isatty = lambda: True  # type: ignore[method-assign]
-    logs.configure("info", stream)
+    configure("info", stream)
     structlog.get_logger("x").info("pushed", secret=VALUE)
 
     assert "pushed" in stream.getvalue()
@@ -140,7 +140,7 @@ def test_a_terminal_gets_lines_for_people(stream: io.StringIO) -> None:
 def test_a_terminal_is_not_told_what_to_do(stream: io.StringIO) -> None:
     """A text of one word is shown as it is, but for what a terminal obeys."""
     stream.isatty = lambda: True  # type: ignore[method-assign]
-    logs.configure("info", stream)
+    configure("info", stream)
     structlog.get_logger("x").info("a\x1b]0;b\x07", reason="x\x9b2J\u202ey\nz", listed=["\x1b"])
     logging.getLogger("other").warning("c\x1b[8m")
     # What is left is the renderer's own colours.
@@ -196,7 +196,7 @@ def test_no_value_in_memory_is_ever_written(
     """Wherever it was planted, and for people as for programs: the line is there, the value not."""
     stream.isatty = lambda: is_terminal  # type: ignore[method-assign]
     secret = SecretValue(VALUE)
-    logs.configure("debug", stream)
+    configure("debug", stream)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         # Entering restored the way out that warnings had before.
@@ -217,7 +217,7 @@ def test_no_value_in_memory_is_ever_written(
 )
 def test_libraries_write_lines_like_ours(stream: io.StringIO, name: str) -> None:
     """What they warn of is one line with the account that is worked on; their chatter is none."""
-    logs.configure("info", stream)
+    configure("info", stream)
     with structlog.contextvars.bound_contextvars(account="a", rotation_id="r", step="push"):
         logging.getLogger(f"{name}.part").info("chatter")
         logging.getLogger(f"{name}.part").warning("slow: %s", "disk")
@@ -238,7 +238,7 @@ def test_the_journal_is_told_how_grave_a_line_is(
     with (tmp_path / "journal").open("w+") as file:
         status = os.fstat(file.fileno())
         inode = status.st_ino if is_journal else status.st_ino + 1
-        logs.configure("debug", file, {"JOURNAL_STREAM": f"{status.st_dev}:{inode}"})
+        configure("debug", file, {"JOURNAL_STREAM": f"{status.st_dev}:{inode}"})
         for level in ("debug", "info", "warning", "error", "critical"):
             getattr(structlog.get_logger("x"), level)("event")
         file.seek(0)
@@ -271,7 +271,7 @@ def test_the_journal_is_told_how_grave_what_people_read_is(
 
 def test_a_stream_without_a_file_is_no_journal(stream: io.StringIO) -> None:
     """Nor one that is none: lines have no priority there."""
-    logs.configure("info", stream, {"JOURNAL_STREAM": "1:2"})
+    configure("info", stream, {"JOURNAL_STREAM": "1:2"})
     structlog.get_logger("x").info("event")
 
     assert stream.getvalue().startswith("{")

@@ -3,7 +3,7 @@ import pwd
 
 import pytest
 
-from rotator.cli.person import login_name
+from rotator.cli.prompts import login_name
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 

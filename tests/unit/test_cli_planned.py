@@ -3,7 +3,9 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.actions import (
+from rotator.cli.dry_run import Plan
+from rotator.model import CurrentEntry, Note, Outcome, Report, Request, Secret, Step
+from rotator.rotation.actions import (
     Abort,
     Action,
     Clear,
@@ -19,8 +21,7 @@ from rotator.actions import (
     Verify,
     Wait,
 )
-from rotator.cli.planned import Plan
-from rotator.model import CurrentEntry, Note, Observation, Outcome, Report, Request, Secret, Step
+from rotator.rotation.observation import Observation
 from tests.harness.samples import NOW, account, rotation
 
 NOTE = Note(secret_id="old", rotation_id="r0", rotated_at=NOW, ledger_head="", check="")

@@ -5,7 +5,7 @@ import pytest
 from rotator.cli import progress
 from rotator.cli.live import Live
 from rotator.model import Step
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 
 FACTS: dict[str, str | int | bool | None] = {
     "secret_id": "s-1",

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 import typer
 
-from rotator.cli import boundary, question
-from rotator.cli.stop import Stopped
+from rotator.cli import main, prompts
+from rotator.cli.signals import Stopped
 
 
 @pytest.mark.parametrize("answer", ["y\n", "YES\n", "maybe\n y \n"])
@@ -16,7 +16,7 @@ def test_only_a_yes_goes_on(
 ) -> None:
     """What is neither yes nor no is asked about again."""
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
-    question.confirm("delete it?")
+    prompts.confirm("delete it?")
 
     asked = capsys.readouterr().err
     assert asked.count("delete it? [y/N]: ") == asked.count("answer y or n") + 1
@@ -28,17 +28,17 @@ def test_everything_else_does_nothing(monkeypatch: pytest.MonkeyPatch, answer: s
     """No, an empty line, or the end of what is typed."""
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
     with pytest.raises(typer.Abort):
-        question.confirm("delete it?")
+        prompts.confirm("delete it?")
 
 
 def test_what_is_no_text_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes that the terminal's encoding does not know are no yes, and no bug."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\ny\n"), "utf-8"))
     with pytest.raises(typer.Abort):
-        question.confirm("delete it?")
+        prompts.confirm("delete it?")
 
 
-@pytest.mark.parametrize("ask", [question.confirm, question.blind])
+@pytest.mark.parametrize("ask", [prompts.confirm, prompts.blind])
 def test_a_signal_instead_of_an_answer(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -52,7 +52,7 @@ def test_a_signal_instead_of_an_answer(
     monkeypatch.setattr("getpass.getpass", interrupted)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     monkeypatch.setattr(sys.stdin, "readline", interrupted)
-    monkeypatch.setattr(boundary, "_invoke", lambda *_: ask("delete it?"))
+    monkeypatch.setattr(main, "_invoke", lambda *_: ask("delete it?"))
 
-    assert boundary.run("rotator", []) == 130
+    assert main.run("rotator", []) == 130
     assert capsys.readouterr().err.endswith("\ninterrupted; nothing was done\n")

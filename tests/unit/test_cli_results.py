@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from rotator.cli import results
+from rotator.cli import rotate
 from rotator.errors import (
     LedgerFull,
     LedgerUnusable,
@@ -38,7 +38,7 @@ def report(code: int, outcome: Outcome = Outcome.FAILED) -> Report:
 )
 def test_the_worst_account_decides(codes: list[int], code: int) -> None:
     """Failed before refused before busy; bad input only where it is all there is."""
-    assert results.exit_code([report(each) for each in codes]) == code
+    assert rotate.exit_code([report(each) for each in codes]) == code
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def test_the_worst_account_decides(codes: list[int], code: int) -> None:
 )
 def test_what_keeps_all_from_beginning(error: RotatorError, code: int, outcome: Outcome) -> None:
     """A Vault that is away is no bad input, and nothing for an operator to decide."""
-    found = results.unready(account("a"), error)
+    found = rotate.unready_report(account("a"), error)
 
     assert (found.exit_code, found.outcome) == (code, outcome)
-    assert results.exit_code([found]) == code
+    assert rotate.exit_code([found]) == code
     assert found.error
     assert found.error.code == error.code
 
@@ -66,9 +66,9 @@ def test_an_unforeseen_error_is_named_but_not_quoted() -> None:
     """Its text may be a value."""
     with pytest.raises(ZeroDivisionError) as caught:
         raise ZeroDivisionError("hunter2")
-    found = results.internal(account("a"), caught.value)
+    found = rotate.internal(account("a"), caught.value)
 
-    (document,) = results.document([found])
+    (document,) = rotate.reports_document([found])
     assert document["outcome"] == "failed"
     assert document["error"]["code"] == "internal"
     assert "unexpected ZeroDivisionError in " in document["error"]["message"]

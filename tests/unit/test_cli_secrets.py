@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from rotator.cli import secrets
-from rotator.cli.by_hand import View
+from rotator.cli.commands import secrets
 from rotator.errors import ConfigError, CredentialRefused, Refused, SecretNotFound
-from rotator.model import NOTHING_WRITTEN, Credential, Observation, Secret, SecretValue
-from rotator.observer import Sight
-from rotator.ports import StoredPending
+from rotator.model import NOTHING_WRITTEN, Credential, Secret, SecretValue
+from rotator.rotation.manual import View
+from rotator.rotation.observation import Observation, Sight
+from rotator.rotation.ports import StoredPending
 from tests.harness.samples import account
 from tests.unit.test_standing import COMPLETED, ROTATING, WAITING
 

@@ -5,7 +5,7 @@ from itertools import cycle
 
 import pytest
 
-from rotator import composition
+from rotator.model import generation
 
 
 @pytest.mark.parametrize(
@@ -27,21 +27,21 @@ from rotator import composition
 )
 def test_compliance(value: str, *, is_compliant: bool) -> None:
     """Vonage asks for 8 to 25 characters, a lower-case and an upper-case letter, and a digit."""
-    assert composition.is_compliant(value) is is_compliant
+    assert generation.is_compliant(value) is is_compliant
 
 
 @pytest.mark.parametrize("length", [-1, 0, 7, 26, 1000])
 def test_a_length_that_vonage_does_not_take(length: int) -> None:
     """A policy that slipped through is stopped before a value is drawn."""
     with pytest.raises(ValueError, match=f"8 to 25 characters, not {length}"):
-        composition.draw(length)
+        generation.draw(length)
 
 
 def test_a_value_that_does_not_comply_is_drawn_anew() -> None:
     """Whole values are thrown away, not mended: mending would favour some of them."""
     drawn = cycle("aaaaaaaaABCDEFGH12345678abcdEFG1unused")
 
-    assert composition.draw(8, choice=lambda _alphabet: next(drawn)) == "abcdEFG1"
+    assert generation.draw(8, choice=lambda _alphabet: next(drawn)) == "abcdEFG1"
 
 
 def test_characters_are_drawn_from_letters_and_digits() -> None:
@@ -52,7 +52,7 @@ def test_characters_are_drawn_from_letters_and_digits() -> None:
         asked.append(alphabet)
         return secrets.choice(alphabet)
 
-    value = composition.draw(25, choice=choose)
+    value = generation.draw(25, choice=choose)
 
     assert set(asked) == {string.ascii_letters + string.digits}
     assert len(asked) % 25 == 0
@@ -61,7 +61,7 @@ def test_characters_are_drawn_from_letters_and_digits() -> None:
 
 def test_chance_is_the_operating_systems() -> None:
     """Values come from the generator that is made for secrets."""
-    assert composition.draw.__defaults__ == (secrets.choice,)
+    assert generation.draw.__defaults__ == (secrets.choice,)
 
 
 def test_every_character_is_as_likely_at_every_place() -> None:
@@ -69,11 +69,11 @@ def test_every_character_is_as_likely_at_every_place() -> None:
 
     Each of the 62 is expected 1000 times; a fair draw misses the bounds less than once in 10^9.
     """
-    values = [composition.draw(25) for _ in range(2480)]
+    values = [generation.draw(25) for _ in range(2480)]
     everywhere = Counter("".join(values))
     kinds = [sum(value[place].isdigit() for value in values) for place in range(25)]
 
-    assert set(everywhere) == set(composition.ALPHABET)
+    assert set(everywhere) == set(generation.ALPHABET)
     assert all(750 < count < 1250 for count in everywhere.values())
     # A digit at a place: 2480 * 10 / 62 = 400.
     assert all(260 < count < 550 for count in kinds)

@@ -11,16 +11,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from rotator.daemon.clock import ClockWatch
-from rotator.daemon.crew import Crew
 from rotator.daemon.health import Health
-from rotator.daemon.notify import Notifier
-from rotator.daemon.poll import without_parents
+from rotator.daemon.scheduler import without_parents
+from rotator.daemon.systemd import Notifier
+from rotator.daemon.workers import Crew
 from rotator.errors import LedgerUnusable, NotSent, StoreForbidden, StoreSealed, StoreUnavailable
 from rotator.model import Outcome, Problem, Report
 from tests.harness.samples import account
 
 if TYPE_CHECKING:
-    from rotator.wiring import Wiring
+    from rotator.application import Wiring
 
 
 # -- Children before parents. --------------------------------------------------------------

@@ -9,12 +9,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from rotator import descriptors
-from rotator.cli.unexpected import described
+from rotator.cli.errors import described
 from rotator.daemon.health import Health
 from rotator.errors import LedgerError, StoreUnavailable, TooManyFiles
 from rotator.ledger.database import translated
 from rotator.network import ExchangeFailed, NoAnswer
-from rotator.vault.failure import judge
+from rotator.vault.errors import judge
 from rotator.vonage.errors import failure
 from tests.unit.vonage.test_call import calling
 

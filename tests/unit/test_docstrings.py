@@ -1,8 +1,8 @@
 import pytest
 
-from rotator import docstrings, errors
-from rotator.cli import report
-from rotator.docstrings import docstring_of, first_line_of
+from rotator import errors
+from rotator.cli.commands import report
+from rotator.errors import docstring_of, first_line_of
 
 
 class Bare(errors.StoreSealed):  # noqa: D101  # it is about its having none
@@ -21,7 +21,7 @@ def test_what_was_dropped_is_read_from_the_source(monkeypatch: pytest.MonkeyPatc
 
 def test_without_a_source_an_error_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing but bytecode is there, the class's name is better than nothing."""
-    monkeypatch.setattr(docstrings, "_written", lambda _module: {})
+    monkeypatch.setattr(errors, "_written", lambda _module: {})
     for each in errors.StoreSealed.__mro__[:-1]:
         if each.__module__ == "rotator.errors":
             monkeypatch.setattr(each, "__doc__", None)
@@ -32,5 +32,5 @@ def test_without_a_source_an_error_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_what_has_no_source_has_no_docstring() -> None:
     """Such as what is built in."""
-    assert docstrings._written("builtins") == {}
-    assert docstrings._written("no such module") == {}
+    assert errors._written("builtins") == {}
+    assert errors._written("no such module") == {}

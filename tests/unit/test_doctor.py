@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from rotator.application import Wiring
 from rotator.config import load
-from rotator.doctor import accounts, clock, files
-from rotator.doctor.check import Verdict
-from rotator.model import CurrentEntry, Note, Observation, PendingEntry, Secret, Step
-from rotator.wiring import Wiring
+from rotator.doctor import accounts, files
+from rotator.doctor.check import Verdict, clock_check
+from rotator.model import CurrentEntry, Note, PendingEntry, Secret, Step
+from rotator.rotation.observation import Observation
 from tests.harness.samples import NOW, account, rotation
 
 ROTATION = rotation(step=Step.PUSH, new_id="new", grace=timedelta(), sent_at=NOW)
@@ -141,4 +142,4 @@ def test_an_encrypted_key_is_named(tmp_path: Path, key: str, header: str) -> Non
 @pytest.mark.parametrize("date", [None, "soon", "Tue, 14 Nov 2023 22:13:20 +99999999999999"])
 def test_a_header_that_is_no_date_is_no_error(date: str | None) -> None:
     """The server does not tell its time."""
-    assert clock.check("vonage", date, NOW).verdict is Verdict.WARNING
+    assert clock_check("vonage", date, NOW).verdict is Verdict.WARNING

@@ -2,11 +2,11 @@ from typing import Any, cast
 
 import pytest
 
-from rotator.actions import Delete
-from rotator.effects import Effects
 from rotator.errors import CheckAndSetLost
-from rotator.observer import Sight
-from rotator.ports import StoredPending
+from rotator.rotation.actions import Delete
+from rotator.rotation.effects import Effects
+from rotator.rotation.observation import Sight
+from rotator.rotation.ports import StoredPending
 from tests.harness.samples import NOW, account, rotation
 from tests.unit.protocol.facts import QUIET
 

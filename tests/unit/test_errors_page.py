@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rotator import errors
-from rotator.actions import Refuse
 from rotator.model import ABANDONED, SUPERSEDED
+from rotator.rotation.actions import Refuse
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text()

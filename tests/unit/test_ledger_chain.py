@@ -4,7 +4,7 @@ import pytest
 
 from rotator.ledger import chain, tables
 from rotator.ledger.chain import GENESIS, Entry
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 
 NOW = datetime(2026, 11, 23, 7, 28, 0, 123456, tzinfo=UTC)
 DRAFT = Draft(event="done", step=None, detail={"code": None})

@@ -6,7 +6,7 @@ import pytest
 
 from rotator.ledger.deletions import MOST, Deletion, after, concerns, read, written
 from rotator.model import Step
-from rotator.ports import Draft
+from rotator.rotation.ports import Draft
 from tests.harness.samples import rotation
 
 ROTATION = rotation(predecessor_id="x")

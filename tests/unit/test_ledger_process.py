@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from rotator.ledger import process
+from rotator.ledger import owner as lease_owner
 
 #: Prints its name, then waits to be killed.
 CHILD = """
 import sys
-from rotator.ledger.process import this_process
+from rotator.ledger.owner import this_process
 print(this_process(), flush=True)
 sys.stdin.read()
 """
@@ -37,18 +37,18 @@ def hidden_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put a /proc in place that shows this machine, but no process."""
     for path in ("sys/kernel/random", "self/ns"):
         (tmp_path / path).mkdir(parents=True)
-    boot_id = (process._PROC / "sys/kernel/random/boot_id").read_text()
+    boot_id = (lease_owner._PROC / "sys/kernel/random/boot_id").read_text()
     (tmp_path / "sys/kernel/random/boot_id").write_text(boot_id)
-    (tmp_path / "self/ns/pid").symlink_to((process._PROC / "self/ns/pid").readlink())
-    monkeypatch.setattr(process, "_PROC", tmp_path)
+    (tmp_path / "self/ns/pid").symlink_to((lease_owner._PROC / "self/ns/pid").readlink())
+    monkeypatch.setattr(lease_owner, "_PROC", tmp_path)
     return tmp_path
 
 
 def test_a_living_process_is_not_dead(child: subprocess.Popen[str]) -> None:
     """Neither this process nor another that runs is taken for dead."""
-    names = process.this_process(), name_of(child)
+    names = lease_owner.this_process(), name_of(child)
 
-    assert [process.is_dead(name) for name in names] == [False, False]
+    assert [lease_owner.is_dead(name) for name in names] == [False, False]
 
 
 def test_a_killed_process_is_dead(child: subprocess.Popen[str]) -> None:
@@ -57,7 +57,7 @@ def test_a_killed_process_is_dead(child: subprocess.Popen[str]) -> None:
     child.kill()
     child.wait()
 
-    assert process.is_dead(name)
+    assert lease_owner.is_dead(name)
 
 
 def test_a_zombie_is_dead(child: subprocess.Popen[str]) -> None:
@@ -66,14 +66,14 @@ def test_a_zombie_is_dead(child: subprocess.Popen[str]) -> None:
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
 
-    assert process.is_dead(name)
+    assert lease_owner.is_dead(name)
 
 
 def test_a_reused_pid_is_another_process() -> None:
     """The pid lives, but started at another time than the one that took the lease."""
-    place, started = process.this_process().rsplit("/", 1)
+    place, started = lease_owner.this_process().rsplit("/", 1)
 
-    assert process.is_dead(f"{place}/{int(started) - 1}")
+    assert lease_owner.is_dead(f"{place}/{int(started) - 1}")
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])
@@ -86,44 +86,44 @@ def test_a_process_elsewhere_is_never_known_to_be_dead(
     child.wait()
     parts[part] += "x"
 
-    assert not process.is_dead("/".join(parts))
+    assert not lease_owner.is_dead("/".join(parts))
 
 
 @pytest.mark.parametrize("pid", ["", "x", "-1", "1.5", "9" * 40])
 def test_what_is_no_pid_is_not_dead(pid: str) -> None:
     """A name that no rotator wrote is not known to be dead."""
-    place = process.this_process().rsplit("/", 2)[0]
+    place = lease_owner.this_process().rsplit("/", 2)[0]
 
-    assert not process.is_dead(f"{place}/{pid}/1")
+    assert not lease_owner.is_dead(f"{place}/{pid}/1")
 
 
 @pytest.mark.parametrize("owner", ["", "/", "somebody", "a/b/c/d/e/f"])
 def test_a_name_of_another_form_is_not_dead(owner: str) -> None:
     """A lease may carry any name; only those of this form can be looked up."""
-    assert not process.is_dead(owner)
+    assert not lease_owner.is_dead(owner)
 
 
 def test_without_proc_nobody_is_known_to_be_dead(
     child: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine that tells neither boot nor start time has its leases expire."""
-    monkeypatch.setattr(process, "_PROC", tmp_path / "absent")
-    unknown = process.this_process()
+    monkeypatch.setattr(lease_owner, "_PROC", tmp_path / "absent")
+    unknown = lease_owner.this_process()
     place = unknown.rsplit("/", 2)[0]
     name_of(child)
     child.kill()
     child.wait()
 
     assert unknown.endswith(f"/?/?/{os.getpid()}/?")
-    assert not process.is_dead(f"{place}/{child.pid}/1")
+    assert not lease_owner.is_dead(f"{place}/{child.pid}/1")
 
 
 def test_a_hidden_process_is_not_dead(hidden_proc: Path) -> None:
     """Where /proc hides other users' processes, a pid that exists may well be the owner."""
-    place = process.this_process().rsplit("/", 2)[0]
+    place = lease_owner.this_process().rsplit("/", 2)[0]
 
     assert hidden_proc.is_dir()
-    assert not process.is_dead(f"{place}/{os.getpid()}/1")
+    assert not lease_owner.is_dead(f"{place}/{os.getpid()}/1")
 
 
 def test_a_process_of_another_user_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,12 +132,12 @@ def test_a_process_of_another_user_is_looked_up(monkeypatch: pytest.MonkeyPatch)
     def forbidden(_pid: int, _signal: int) -> None:
         raise PermissionError
 
-    name = process.this_process()
+    name = lease_owner.this_process()
     place, started = name.rsplit("/", 1)
     monkeypatch.setattr(os, "kill", forbidden)
 
-    assert not process.is_dead(name)
-    assert process.is_dead(f"{place}/{int(started) + 1}")
+    assert not lease_owner.is_dead(name)
+    assert lease_owner.is_dead(f"{place}/{int(started) + 1}")
 
 
 def test_a_command_name_may_look_like_fields(hidden_proc: Path) -> None:
@@ -146,17 +146,17 @@ def test_a_command_name_may_look_like_fields(hidden_proc: Path) -> None:
     (hidden_proc / str(os.getpid())).mkdir()
     (hidden_proc / str(os.getpid()) / "stat").write_text(f"1 (a) Z (b) S {fields}")
 
-    assert process.this_process().endswith("/21")
+    assert lease_owner.this_process().endswith("/21")
 
 
 def test_only_a_process_that_certainly_runs_is_alive(child: subprocess.Popen[str]) -> None:
     """Neither one that ended, nor one that has its pid now, nor one elsewhere."""
     name = name_of(child)
     place, started = name.rsplit("/", 1)
-    running = process.is_alive(name)
+    running = lease_owner.is_alive(name)
     others = [f"{place}/{int(started) - 1}", f"x{name}", f"{place}/?", "somebody"]
     child.kill()
     child.wait()
 
     assert running
-    assert not any(process.is_alive(other) for other in [*others, name])
+    assert not any(lease_owner.is_alive(other) for other in [*others, name])

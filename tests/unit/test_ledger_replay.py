@@ -10,7 +10,7 @@ from rotator.ledger import chain
 from rotator.ledger.differences import put_off
 from rotator.ledger.replay import Replay, detail_of, hold_in
 from rotator.model import Rotation, Step
-from rotator.ports import AccountRecord, Draft
+from rotator.rotation.ports import AccountRecord, Draft
 from tests.harness.samples import account, policy, rotation
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)

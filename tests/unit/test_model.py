@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from rotator import model
-from rotator.model import Credential, Note, Observation, Outcome, Report, Secret, SecretValue, Step
+from rotator.model import Credential, Note, Outcome, Report, Secret, SecretValue, Step
+from rotator.rotation.observation import Observation
 from tests.harness.samples import NOW, account, rotation
 
 VALUE = "Abcdefgh12345678"

@@ -4,19 +4,9 @@ from typing import Any
 
 import pytest
 
-from rotator import plan
-from rotator.actions import (
-    Action,
-    Create,
-    Delete,
-    Open,
-    Push,
-    Refuse,
-    Stage,
-    Verify,
-    Wait,
-)
 from rotator.model import Account, CurrentEntry, OnForeign, Request, Step
+from rotator.rotation import dry_run
+from rotator.rotation.actions import Action, Create, Delete, Open, Push, Refuse, Stage, Verify, Wait
 from tests.harness.samples import NOW, account, policy, rotation
 from tests.unit.protocol.after_push import DELETING
 from tests.unit.protocol.facts import ALIEN, GRACE, HOLD, NEW, NOTE, OLD, PENDING, QUIET
@@ -32,7 +22,7 @@ def planned(
     **changes: Any,  # noqa: ANN401  # of the world
 ) -> list[Action]:
     """Plan from the world with `changes`."""
-    return plan.actions(
+    return dry_run.actions(
         account,
         replace(QUIET, **changes),
         request,
@@ -166,4 +156,4 @@ def test_a_plan_has_no_value_and_no_id_that_is_not_known() -> None:
 
     assert Create() in actions
     assert Push() in actions
-    assert plan.NEW_ID not in str([it for it in actions if isinstance(it, Delete)])
+    assert dry_run.NEW_ID not in str([it for it in actions if isinstance(it, Delete)])

@@ -3,8 +3,16 @@ from datetime import timedelta
 
 import pytest
 
-from rotator import record
-from rotator.actions import (
+from rotator.errors import (
+    CheckAndSetLost,
+    IssuerUnavailable,
+    RateLimited,
+    RotatorError,
+    SecretRejected,
+)
+from rotator.model import CurrentEntry, Note, Request, Rotation, Secret, Step, Written
+from rotator.rotation import record
+from rotator.rotation.actions import (
     Abort,
     Clear,
     Close,
@@ -17,24 +25,8 @@ from rotator.actions import (
     Push,
     Stage,
 )
-from rotator.errors import (
-    CheckAndSetLost,
-    IssuerUnavailable,
-    RateLimited,
-    RotatorError,
-    SecretRejected,
-)
-from rotator.model import (
-    CurrentEntry,
-    Note,
-    Observation,
-    Request,
-    Rotation,
-    Secret,
-    Step,
-    Written,
-)
-from rotator.ports import StoredPending
+from rotator.rotation.observation import Observation
+from rotator.rotation.ports import StoredPending
 from tests.harness.samples import NOW
 from tests.unit.protocol.facts import ACCOUNT, CURRENT, GRACE, NEW, OLD, PENDING, QUIET, ROTATION
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotator.model import SecretValue
-from rotator.redaction import MASK, escaped, printable, printable_lines, redact, reveals
+from rotator.model.redaction import MASK, escaped, printable, printable_lines, redact, reveals
 
 PLAIN, ODD = "Hunter2Hunter2", 'a"b\\c dé/+&%\n\N{SNOWMAN}Z9'
 VALUES = st.text(st.characters(codec="utf-8"), min_size=8, max_size=40)

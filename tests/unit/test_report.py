@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from rotator import report
-from rotator.report import Event, Holding, Known, Period, Record, Tenure, Trouble
+from rotator.reporting import audit
+from rotator.reporting.audit import Event, Holding, Known, Period, Record, Tenure, Trouble
 from tests.harness.samples import account
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
@@ -37,7 +37,7 @@ def rotation(at: datetime, old: str, new: str, since: str | None = None) -> list
     ]  # fmt: skip
 
 
-def made(*events: Event, **known: Any) -> report.AccountReport:  # noqa: ANN401
+def made(*events: Event, **known: Any) -> audit.AccountReport:  # noqa: ANN401
     """Report on an account with these entries."""
     usual: dict[str, Any] = {
         "name": "a",
@@ -47,7 +47,7 @@ def made(*events: Event, **known: Any) -> report.AccountReport:  # noqa: ANN401
         "current_since": None,
         "record": RECORD,
     }
-    return report.on(Known(**usual | known), PERIOD)
+    return audit.on(Known(**usual | known), PERIOD)
 
 
 def test_secrets_follow_one_another() -> None:

@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rotator import schedule
+from rotator.rotation import schedule
 from tests.harness.samples import scheduled
 
 NEVER = timedelta(0)

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from rotator import schedule
+from rotator.rotation import schedule
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 NAMES = [f"account-{number}" for number in range(100)]

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from rotator.model import Hold, Step
-from rotator.notice import Event, Undelivered
-from rotator.standing import Phase, Standing
+from rotator.model.notification import Event, Undelivered
+from rotator.reporting.status import Phase, Standing
 from tests.harness.samples import account, rotation
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

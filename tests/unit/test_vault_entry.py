@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rotator.errors import UnexpectedEntry
 from rotator.model import Note, PendingEntry, SecretValue
-from rotator.vault.entry import current_fields, current_of, pending_fields, pending_of
+from rotator.vault.entries import current_fields, current_of, pending_fields, pending_of
 from tests.harness.samples import account
 
 VALUE = SecretValue("Abcdefgh1")

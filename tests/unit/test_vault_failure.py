@@ -11,7 +11,7 @@ from rotator.errors import (
     StoreUnavailable,
     UnexpectedEntry,
 )
-from rotator.vault.failure import is_passing, is_starting, judge
+from rotator.vault.errors import is_passing, is_starting, judge
 from rotator.vault.transport import Answer, NoAnswer
 
 UPGRADING = (

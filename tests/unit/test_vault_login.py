@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from rotator.errors import StoreForbidden
-from rotator.redaction import redact
+from rotator.model.redaction import redact
 from rotator.vault import GivenToken, TokenFile
-from rotator.vault.endpoint import Endpoint, Line
+from rotator.vault.client import Endpoint, Line
 from rotator.vault.transport import Answer
 
 #: Nobody answers there.

@@ -1,4 +1,4 @@
-from rotator.vault.patience import Patience
+from rotator.vault.transport import Patience
 
 
 class FakeTime:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from rotator.daemon.front import Heart
+from rotator.daemon.health import Heart
 from rotator.errors import AddressTaken, ConfigError
-from rotator.web.address import Address, shown
+from rotator.web.listener import Address, shown
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from rotator.ports import AccountRecord
-from rotator.web.board import PAGE, Board, Glance, Question, State, stands
+from rotator.rotation.ports import AccountRecord
+from rotator.web.overview import PAGE, Board, Glance, Question, State, stands
 from tests.harness.samples import account
 from tests.unit.test_standing import COMPLETED, FAILED, HOLD, NOW, ROTATING, WAITING
 

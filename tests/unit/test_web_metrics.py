@@ -6,9 +6,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rotator.errors import LedgerError
 from rotator.model import Outcome, Report, Step
-from rotator.ports import AccountRecord, Draft
-from rotator.web.families import family, labels
-from rotator.web.metrics import Metrics
+from rotator.rotation.ports import AccountRecord, Draft
+from rotator.telemetry.metrics import Metrics, family, labels
 from tests.harness.samples import account
 from tests.unit.test_standing import HOLD, NOW
 from tests.unit.test_web_board import record
@@ -128,7 +127,7 @@ def test_rotations_are_timed_until_vault_has_the_new_secret() -> None:
 
 def test_openings_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rotations that are carried on elsewhere do not fill this process's memory."""
-    monkeypatch.setattr("rotator.web.metrics._MOST_OPEN", 2)
+    monkeypatch.setattr("rotator.telemetry.metrics._MOST_OPEN", 2)
     metrics = made("a")
     for rotation_id in "123":
         metrics.recorded(

@@ -6,11 +6,10 @@ import pytest
 
 from rotator.ledger.chain import Entry
 from rotator.model import Rotation, Step
-from rotator.notice import Event, Undelivered
-from rotator.web.board import Shown, State
-from rotator.web.rows import Slot, line, policy_facts, row
-from rotator.web.steps import Stage, stages
+from rotator.model.notification import Event, Undelivered
+from rotator.web.overview import Shown, State
 from rotator.web.timeline import DAYS, HEIGHT, Recent, timeline
+from rotator.web.views import Slot, Stage, line, policy_facts, row, stages
 from tests.harness.samples import account
 from tests.unit.test_standing import COMPLETED, FAILED, HOLD, NOW, ROTATING, WAITING, standing
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from rotator import words
+from rotator.reporting.text import age_text, moment, rfc3339, short, span
 
 AT = datetime(2026, 11, 23, 7, 28, 59, 999999, UTC)
 
@@ -11,14 +11,14 @@ def test_a_moment_is_given_in_utc() -> None:
     """Whatever its zone, a time is shown and exported in UTC, cut, not rounded."""
     elsewhere = AT.astimezone(timezone(timedelta(hours=9)))
 
-    assert words.moment(elsewhere) == "2026-11-23 07:28 UTC"
-    assert words.rfc3339(elsewhere) == "2026-11-23T07:28:59Z"
+    assert moment(elsewhere) == "2026-11-23 07:28 UTC"
+    assert rfc3339(elsewhere) == "2026-11-23T07:28:59Z"
 
 
 def test_what_is_not_there_is_a_dash_or_null() -> None:
     """People read a dash, programs a null."""
-    assert words.moment(None) == words.age(None, AT) == words.short(None) == "-"
-    assert words.rfc3339(None) is None
+    assert moment(None) == age_text(None, AT) == short(None) == "-"
+    assert rfc3339(None) is None
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_what_is_not_there_is_a_dash_or_null() -> None:
 )
 def test_a_span_has_two_units(length: timedelta, text: str) -> None:
     """A duration is as exact as people need it."""
-    assert words.span(length) == text
+    assert span(length) == text

@@ -2,18 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from rotator.sim.message import Reply, Request
-from rotator.sim.vault import responses, sys_calls
-from rotator.sim.vault.kv import PlainMount
-from rotator.sim.vault.kv_v1_calls import PlainCalls
-from rotator.sim.vault.kv_v2_calls import VersionedCalls
-from rotator.sim.vault.login_method import LoginMethod
-from rotator.sim.vault.mounts import Mounts
-from rotator.sim.vault.standby import Standby
-from rotator.sim.vault.token_method import TokenMethod
+from rotator.sim.http import Reply, Request
+from rotator.sim.vault import responses, system
+from rotator.sim.vault.auth import LoginMethod, TokenMethod
+from rotator.sim.vault.kv import Mounts, PlainMount, Standby
+from rotator.sim.vault.kv_api import PlainCalls, VersionedCalls
+from rotator.sim.vault.system import PREFIX as WRAPPING
+from rotator.sim.vault.system import Wrappings
 from rotator.sim.vault.tokens import Token, Tokens
-from rotator.sim.vault.wrapping import PREFIX as WRAPPING
-from rotator.sim.vault.wrapping import Wrappings
 
 #: What a mount answers while it is new, unsealed or has just failed over (OpenBao's kv/upgrade.go);
 #: it passes by itself.
@@ -53,17 +49,17 @@ class VaultApi:
         """
         prefix, _, path = request.path.lstrip("/").partition("/")
         if prefix != "v1":
-            return responses.error(404)
+            return responses.error_reply(404)
         if path == "sys/health":
             if request.headers.get("x-vault-namespace"):
-                return responses.error(400, "operation unavailable in namespaces")
-            return sys_calls.health(request, sealed=self.sealed, now=now)
+                return responses.error_reply(400, "operation unavailable in namespaces")
+            return system.health(request, sealed=self.sealed, now=now)
         if path == "sys/seal-status":
-            return sys_calls.seal_status(request, sealed=self.sealed)
+            return system.seal_status(request, sealed=self.sealed)
         if not self._is_namespace(request):
             return responses.no_namespace()
         if self.sealed:
-            return responses.error(503, "Vault is sealed")
+            return responses.error_reply(503, "Vault is sealed")
         return self._unsealed(path, request, now)
 
     def _unsealed(self, path: str, request: Request, now: int) -> Reply:
@@ -80,9 +76,9 @@ class VaultApi:
         if path == "sys/capabilities-self":
             if not token.may_itself(path):
                 return responses.denied()
-            return sys_calls.capabilities_self(request, token)
-        if path.startswith(sys_calls.UI_MOUNTS):
-            return sys_calls.ui_mount(request, path, self.mounts, token)
+            return system.capabilities_self(request, token)
+        if path.startswith(system.UI_MOUNTS):
+            return system.ui_mount(request, path, self.mounts, token)
         return self._on_mount(path, request, token, now)
 
     def _on_mount(self, path: str, request: Request, token: Token, now: int) -> Reply:
@@ -90,7 +86,7 @@ class VaultApi:
         if operation is None:
             return responses.unsupported()
         if operation == "write" and path.endswith("/"):
-            return responses.error(400, "cannot write to a path ending in '/'")
+            return responses.error_reply(400, "cannot write to a path ending in '/'")
         if operation == "list":
             path = path.rstrip("/") + "/"
         name = self.mounts.of(path)
@@ -101,7 +97,7 @@ class VaultApi:
             return responses.no_handler(path)
         if self.initialising > 0 and self.mounts.version(name) != 1:
             self.initialising -= 1
-            return responses.error(400, INITIALISING)
+            return responses.error_reply(400, INITIALISING)
         return self._calls[name].answer(operation, _within(path, name), request, now)
 
     def _capability(self, operation: str, path: str, name: str | None) -> str:

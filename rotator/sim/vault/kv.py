@@ -4,12 +4,41 @@ The rules are those of OpenBao's `internal/builtin/logical/kv` (path_data.go, pa
 path_delete.go, path_destroy.go). Times are nanoseconds since the epoch, spans are seconds.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rotator.sim.instant import NANOSECONDS, rfc3339
-from rotator.sim.vault.duration import written
+from rotator.sim.clock import NANOSECONDS, rfc3339
+
+_UNITS = {"h": 3600, "m": 60, "s": 1, "d": 86400, "": 1}
+
+_PART = re.compile(r"(\d+)([dhms]?)")
+
+
+def seconds(value: object) -> int:
+    """Read `90`, `"90"`, `"90s"` or `"1h30m"`.
+
+    Raises:
+        ValueError: it is no duration; the text is Vault's.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return int(value)
+    if isinstance(value, str) and re.fullmatch(rf"(?:{_PART.pattern})+", value):
+        return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+    if negative := re.fullmatch(r"(-\d+)[hms]?", str(value)):
+        raise ValueError(f"cannot provide negative value '{negative[1]}'")
+    raise ValueError(f'time: invalid duration "{value}"')
+
+
+def written(total: int) -> str:
+    """Write seconds as Go's `time.Duration` does: `0s`, `1m30s`, `768h0m0s`."""
+    minutes, rest = divmod(total, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes}m{rest}s"
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
 
 DEFAULT_MAX_VERSIONS = 10
 
@@ -184,3 +213,61 @@ def children(paths: Iterable[str], prefix: str) -> list[str]:
     """List what is directly below `prefix` (empty, or ending in a slash), folders with a slash."""
     below = (path.removeprefix(prefix) for path in paths if path.startswith(prefix))
     return sorted({first + slash for first, slash, _ in (path.partition("/") for path in below)})
+
+
+_TYPES: Mapping[int, type[PlainMount | VersionedMount]] = {1: PlainMount, 2: VersionedMount}
+
+
+class Mounts:
+    """KV mounts by their path without slashes at the ends; each of version 1 or 2.
+
+    Raises:
+        ValueError: another version.
+    """
+
+    def __init__(self, versions: Mapping[str, int]) -> None:
+        if unknown := set(versions.values()) - _TYPES.keys():
+            raise ValueError(f"KV has versions 1 and 2, not {min(unknown)}")
+        self._mounts = {name.strip("/"): _TYPES[version]() for name, version in versions.items()}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._mounts)
+
+    def __getitem__(self, name: str) -> PlainMount | VersionedMount:
+        return self._mounts[name]
+
+    def of(self, path: str) -> str | None:
+        """Give the name of the mount that a path is on; of nested ones the longest."""
+        found = [name for name in self._mounts if f"{path}/".startswith(f"{name}/")]
+        return max(found, key=len, default=None)
+
+    def version(self, name: str) -> int:
+        """Give a mount's KV version."""
+        return 2 if isinstance(self._mounts[name], VersionedMount) else 1
+
+    def versioned(self, name: str) -> VersionedMount:
+        """Give a KV version 2 mount.
+
+        Raises:
+            KeyError: nothing is mounted there.
+            TypeError: it is of version 1.
+        """
+        mount = self._mounts[name]
+        if not isinstance(mount, VersionedMount):
+            raise TypeError(f"mount {name} is KV version 1")
+        return mount
+
+
+@dataclass
+class Standby:
+    """Makes reads stale, as Vault's performance standbys and OpenBao >= 2.5 may be."""
+
+    #: so many of the next reads do not know a key's newest version yet
+    stale_reads: int = 0
+
+    def newest(self, key: Key) -> int:
+        """Give the newest version that this read knows of, 0 for none; counts the read."""
+        if self.stale_reads <= 0:
+            return key.current
+        self.stale_reads -= 1
+        return key.current - 1

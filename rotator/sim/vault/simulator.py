@@ -7,16 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from rotator.sim.instant import Clock
-from rotator.sim.message import Reply, Request
+from rotator.sim.clock import Clock
+from rotator.sim.http import Reply, Request
 from rotator.sim.server import Simulator
 from rotator.sim.vault import responses
 from rotator.sim.vault.api import VaultApi
-from rotator.sim.vault.kv import Key, PlainMount, SimVersion
-from rotator.sim.vault.login_method import REFUSALS, Login, LoginMethod, Terms
-from rotator.sim.vault.mounts import Mounts
-from rotator.sim.vault.policy import Policy
-from rotator.sim.vault.tokens import Tokens
+from rotator.sim.vault.auth import REFUSALS, Login, LoginMethod, Terms
+from rotator.sim.vault.kv import Key, Mounts, PlainMount, SimVersion
+from rotator.sim.vault.tokens import Policy, Tokens
 
 _EVERYTHING = ("create", "read", "update", "delete", "list")
 

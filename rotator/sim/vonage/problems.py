@@ -8,7 +8,7 @@ import uuid
 from http import HTTPStatus
 from typing import Any
 
-from rotator.sim.message import Reply
+from rotator.sim.http import Reply
 
 _PORTAL = "https://developer.nexmo.com/api-errors"
 _SECRETS = f"{_PORTAL}/account/secret-management"

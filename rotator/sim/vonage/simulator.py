@@ -8,15 +8,32 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rotator.sim.instant import NANOSECONDS, Clock, as_datetime
-from rotator.sim.message import Reply, Request
+from rotator.sim.clock import NANOSECONDS, Clock, as_datetime
+from rotator.sim.http import Reply, Request
 from rotator.sim.server import Simulator
-from rotator.sim.vonage import credentials, problems, rest_calls
+from rotator.sim.vonage import api, problems
 from rotator.sim.vonage.accounts import Account, Accounts, SimSecret
-from rotator.sim.vonage.api import AccountApi
-from rotator.sim.vonage.rate import RateLimit
-from rotator.sim.vonage.rest_calls import RestCalls
-from rotator.sim.vonage.secret_calls import SecretCalls
+from rotator.sim.vonage.api import AccountApi, RestCalls, SecretCalls, settings_body
+
+
+class RateLimit:
+    """A token bucket per API key that holds one second's requests, at least one."""
+
+    def __init__(self, per_second: float) -> None:
+        self.per_second = per_second
+        self._capacity = max(1.0, per_second)
+        self._buckets: dict[str, tuple[float, int]] = {}
+
+    def wait(self, key: str, now: int) -> float:
+        """Take one request of `key` at `now` (nanoseconds).
+
+        Returns the seconds until it would be admitted; 0.0 means that it is.
+        """
+        level, since = self._buckets.get(key, (self._capacity, now))
+        level = min(self._capacity, level + (now - since) / NANOSECONDS * self.per_second)
+        admitted = level >= 1
+        self._buckets[key] = (level - 1 if admitted else level, now)
+        return 0.0 if admitted else (1 - level) / self.per_second
 
 
 def _any_callback(_url: str) -> bool:
@@ -209,7 +226,7 @@ class VonageSimulator(Simulator):
             KeyError: there is no such account.
         """
         with self._lock:
-            return rest_calls.shown(self._accounts[api_key])
+            return settings_body(self._accounts[api_key])
 
     def state(self) -> dict[str, Any]:
         """Give every account with all its secrets, values included."""
@@ -239,13 +256,13 @@ class VonageSimulator(Simulator):
         return {"X-Request-Id": uuid.uuid4().hex}
 
     def _caller(self, request: Request) -> str:
-        given = credentials.basic(request)
+        given = api.basic(request)
         return given.api_key if given else ""
 
     def _over_limit(self, request: Request) -> float:
         if self._rate_limit is None:
             return 0.0
-        given = credentials.basic(request) or credentials.in_query(request)
+        given = api.basic(request) or api.in_query(request)
         return self._rate_limit.wait(given.api_key if given else "", self._now())
 
     def _limited(self, wait: float) -> Reply:
@@ -283,7 +300,7 @@ def _as_json(account: Account) -> dict[str, Any]:
         "parent": account.parent,
         "suspended": account.suspended,
         "balance": account.balance,
-        "settings": rest_calls.shown(account),
+        "settings": settings_body(account),
     }
     return {**shown, "secrets": secrets}
 

@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import Engine
 
-from rotator.ledger.book import Book
 from rotator.ledger.deliveries import Deliveries
+from rotator.ledger.writer import Book
 from tests.integration.deliveries.happening import names
 
 

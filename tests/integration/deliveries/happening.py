@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from rotator.ledger.book import Book
 from rotator.ledger.deliveries import Deliveries
+from rotator.ledger.writer import Book
 from rotator.model import Rotation, Step
-from rotator.notice import Delivery, Event, Hook, hearing
-from rotator.ports import Draft
+from rotator.model.notification import Delivery, Event, Hook, hearing
+from rotator.rotation.ports import Draft
 from tests.harness.samples import rotation
 
 NOW = datetime(2026, 11, 24, 7, 28, tzinfo=UTC)

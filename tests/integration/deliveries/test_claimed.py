@@ -12,15 +12,15 @@ import pytest
 from sqlalchemy import Engine, update
 
 from rotator.errors import Stopping
-from rotator.hooks.courier import Courier
+from rotator.hooks.dispatcher import Courier
 from rotator.ledger import deliveries as deliveries_module
 from rotator.ledger import tables
-from rotator.ledger.book import Book
 from rotator.ledger.database import open_database
 from rotator.ledger.deliveries import Deliveries
-from rotator.ledger.queries import Queries
-from rotator.notice import Hook, Undelivered
-from rotator.ports import Draft
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
+from rotator.model.notification import Hook, Undelivered
+from rotator.rotation.ports import Draft
 from tests.integration.deliveries.happening import (
     COMPLETED,
     HOOKS,

@@ -6,12 +6,12 @@ from unittest.mock import patch
 import pytest
 from sqlalchemy import Engine
 
-from rotator.ledger.book import Book
 from rotator.ledger.deliveries import Deliveries
 from rotator.ledger.outbox import News, news
-from rotator.ledger.queries import Queries
-from rotator.notice import Event
-from rotator.ports import Draft
+from rotator.ledger.reader import Queries
+from rotator.ledger.writer import Book
+from rotator.model.notification import Event
+from rotator.rotation.ports import Draft
 from tests.integration.deliveries.happening import (
     COMPLETED,
     MINUTE,

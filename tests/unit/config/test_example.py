@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rotator.config import load
-from rotator.config.tables import TABLES
-from rotator.config.vault import AUTH_METHODS
+from rotator.config.sections import AUTH_METHODS
+from rotator.config.validation import TABLES
 from tests.unit.config.file import NOTHING, Read
 
 EXAMPLE = Path(__file__).parents[3] / "config.example.toml"

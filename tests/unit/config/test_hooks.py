@@ -8,7 +8,7 @@ import pytest
 
 from rotator.config import Settings, load
 from rotator.errors import ConfigError
-from rotator.notice import Event, Format, Hook
+from rotator.model.notification import Event, Format, Hook
 
 HEAD = """
 [vault]

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from rotator.hooks.call import Caller
-from rotator.hooks.message import Message
-from rotator.notice import Event, Hook, Notice
+from rotator.hooks.payload import Message
+from rotator.hooks.runner import Caller
+from rotator.model.notification import Event, Hook, Notice
 
 NOW = datetime(2026, 11, 24, 7, 28, tzinfo=UTC)
 NOTICE = Notice(

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from rotator.hooks.check import findings
-from rotator.notice import Event, Hook
+from rotator.doctor.hooks import findings
+from rotator.model.notification import Event, Hook
 from tests.unit.hooks.calling import Script
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from rotator.errors import Stopping
 from rotator.hooks.command import Owner
-from rotator.hooks.message import Message
+from rotator.hooks.payload import Message
 from rotator.model import SecretValue
-from rotator.notice import Event, Notice
+from rotator.model.notification import Event, Notice
 from tests.unit.hooks.calling import NOW, PATIENT, SHORT, Script, call
 
 #: Starts a child, and names it once it is there.

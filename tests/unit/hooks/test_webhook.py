@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rotator.errors import Stopping
-from rotator.hooks.message import Message
-from rotator.notice import Event, Format, Notice
-from rotator.sim.listener import Port
+from rotator.hooks.payload import Message
+from rotator.model.notification import Event, Format, Notice
+from rotator.sim.http import Port
 from tests.harness.endless import BODIES, HEADS, Endless
 from tests.harness.receiver import Answer, Receiver, receiving, status
 from tests.unit.hooks.calling import NOTICE, NOW, SHORT, call

@@ -11,7 +11,7 @@ import pytest
 from rotator.network import Client, ExchangeFailed, NoAnswer, Request, Way
 from rotator.network.connect import Address, _taking_turns
 from rotator.network.exchange import Exchange
-from rotator.sim.listener import Port
+from rotator.sim.http import Port
 from tests.harness.receiver import Receiver, receiving
 
 REQUEST = Request(method="POST", target="/", headers={}, body=b"{}")

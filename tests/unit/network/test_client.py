@@ -11,7 +11,7 @@ from rotator.network import Client, ExchangeFailed, NoAnswer, Reply, Request, Tr
 from rotator.network.connection import Connection
 from rotator.network.exchange import Exchange
 from rotator.network.stream import Current, HungUp
-from rotator.sim.listener import Port
+from rotator.sim.http import Port
 from tests.harness import certificates
 from tests.harness.tunnel import Tunnel
 from tests.unit.vonage.canned import Canned, reply

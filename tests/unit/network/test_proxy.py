@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rotator.config.problem import Unfit
-from rotator.config.url import web_url
+from rotator.config.errors import Unfit
+from rotator.config.urls import web_url
 from rotator.network import ExchangeFailed, NoAnswer, is_loopback
 from rotator.network.proxy import proxy_for
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from rotator.actions import Action, Clear, Close, Delete, Learn, Look, Redate, Verify, Wait
 from rotator.model import Request, Step
-from rotator.refusals import clock_ahead
+from rotator.rotation.actions import Action, Clear, Close, Delete, Learn, Look, Redate, Verify, Wait
+from rotator.rotation.refusals import clock_ahead
 from tests.harness.samples import NOW
 from tests.unit.protocol.facts import (
     ALIEN,

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from rotator.actions import (
+from rotator.model import OnForeign, Step
+from rotator.rotation.actions import (
     Abort,
     Clear,
     Close,
@@ -16,8 +17,7 @@ from rotator.actions import (
     Push,
     Stage,
 )
-from rotator.model import OnForeign, Step
-from rotator.protocol import MAX_DRAWS
+from rotator.rotation.protocol import MAX_DRAWS
 from tests.harness.samples import NOW
 from tests.unit.protocol.facts import (
     ALIEN,

@@ -6,18 +6,10 @@ from typing import Any
 
 import pytest
 
-from rotator.actions import Action, Refuse
-from rotator.model import (
-    Account,
-    CurrentEntry,
-    Hold,
-    Note,
-    Observation,
-    PendingEntry,
-    Request,
-    Secret,
-)
-from rotator.protocol import FRESH, decide
+from rotator.model import Account, CurrentEntry, Hold, Note, PendingEntry, Request, Secret
+from rotator.rotation.actions import Action, Refuse
+from rotator.rotation.observation import Observation
+from rotator.rotation.protocol import FRESH, decide
 from tests.harness.samples import NOW, account, rotation
 
 PATIENCE = timedelta(minutes=2)

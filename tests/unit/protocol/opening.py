@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from rotator.actions import Idle, Look, Open
 from rotator.model import OnForeign, Request
+from rotator.rotation.actions import Idle, Look, Open
 from tests.harness.samples import NOW
 from tests.unit.protocol.facts import (
     BOTH,

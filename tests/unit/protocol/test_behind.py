@@ -1,16 +1,20 @@
 """Vault shows an older version than rotator wrote."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
-from rotator import refusals
-from rotator.actions import Idle
-from rotator.model import Observation, Request, Written
+from rotator.model import Request, Written
+from rotator.rotation import refusals
+from rotator.rotation.actions import Idle
 from tests.unit.protocol.after_push import DELETING
 from tests.unit.protocol.before_push import STAGING
 from tests.unit.protocol.facts import ACCOUNT, CURRENT, Facts, decided
 from tests.unit.protocol.opening import OPENING
+
+if TYPE_CHECKING:
+    from rotator.rotation.observation import Observation
 
 
 def behind(facts: Facts, shown: int = 6) -> Facts:

@@ -5,9 +5,10 @@ from itertools import product
 
 import pytest
 
-from rotator.actions import Delete, Evict
-from rotator.model import Observation, Rotation, Step
-from rotator.protocol import held_id
+from rotator.model import Rotation, Step
+from rotator.rotation.actions import Delete, Evict
+from rotator.rotation.observation import Observation
+from rotator.rotation.protocol import held_id
 from tests.harness.samples import NOW
 from tests.unit.protocol.facts import (
     ALIEN,

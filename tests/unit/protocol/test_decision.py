@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from rotator.actions import (
+from rotator.rotation.actions import (
     Abort,
     Action,
     Clear,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rotator.protocol import held_id
+from rotator.rotation.protocol import held_id
 from tests.unit.protocol.facts import NO_NOTE, WITH_ALIEN, Facts
 
 

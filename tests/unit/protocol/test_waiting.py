@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from rotator.actions import Evict, Wait
 from rotator.model import Account, Request, Rotation, Step
-from rotator.protocol import decide, waits_until
+from rotator.rotation.actions import Evict, Wait
+from rotator.rotation.protocol import decide, waits_until
 from tests.harness.samples import NOW, account, policy
 from tests.unit.protocol.facts import (
     ACCOUNT,

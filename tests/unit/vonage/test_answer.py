@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from rotator.errors import UnexpectedAnswer
 from rotator.model import EARLIEST, LATEST
-from rotator.vonage import answer
-from rotator.vonage.answer import LIMIT, Answer
+from rotator.vonage import response
+from rotator.vonage.response import LIMIT, Answer
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -144,7 +144,7 @@ def test_a_bomb_is_not_unpacked_beyond_the_limit() -> None:
 )
 def test_moment_reads_every_spelling_seen(written: str, meant: datetime) -> None:
     """Any offset, or none, comes out as the same instant in UTC."""
-    moment = answer.moment({"at": written}, "at")
+    moment = response.moment({"at": written}, "at")
 
     assert moment == meant
     assert moment.tzinfo is UTC
@@ -154,7 +154,7 @@ def test_moment_without_an_offset_is_not_local_time(monkeypatch: pytest.MonkeyPa
     """A time without an offset is UTC wherever rotator runs."""
     monkeypatch.setenv("TZ", "Pacific/Auckland")
     time.tzset()
-    moment = answer.moment({"at": "2018-12-03T10:07:23"}, "at")
+    moment = response.moment({"at": "2018-12-03T10:07:23"}, "at")
     monkeypatch.undo()
     time.tzset()
 
@@ -174,7 +174,7 @@ def test_a_moment_that_cannot_be_meant_is_the_nearest_that_can(
     written: str, taken: datetime
 ) -> None:
     """A secret from the year 1 is old, one from 9999 is young, and the account goes on."""
-    assert answer.moment({"at": written}, "at") == taken
+    assert response.moment({"at": written}, "at") == taken
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_moment_that_cannot_be_meant_is_the_nearest_that_can(
 def test_moment_refuses_anything_else(written: object) -> None:
     """A time that cannot be placed exactly is unexpected."""
     with pytest.raises(UnexpectedAnswer):
-        answer.moment({"at": written}, "at")
+        response.moment({"at": written}, "at")
 
 
 @pytest.mark.parametrize(
@@ -220,13 +220,13 @@ def test_moment_refuses_anything_else(written: object) -> None:
 def test_identifier_refuses_what_could_mean_something_else(written: object) -> None:
     """An id that would change a path or a terminal is unexpected."""
     with pytest.raises(UnexpectedAnswer):
-        answer.identifier({"id": written}, "id")
+        response.identifier({"id": written}, "id")
 
 
 @pytest.mark.parametrize("written", ["abcd1234", "ad6dc56f-07b5-46e1-a527-85530e625800", "A_b.c"])
 def test_identifier_takes_what_vonage_shows(written: str) -> None:
     """Api keys and UUIDs are ids."""
-    identifier = answer.identifier({"id": written}, "id")
+    identifier = response.identifier({"id": written}, "id")
 
     assert identifier == written
 
@@ -238,13 +238,13 @@ def test_identifier_takes_what_vonage_shows(written: str) -> None:
 def test_amount_refuses_what_is_no_money(written: object) -> None:
     """Truth values, texts and numbers out of all bounds are no amounts."""
     with pytest.raises(UnexpectedAnswer):
-        answer.amount({"value": written}, "value")
+        response.amount({"value": written}, "value")
 
 
 @pytest.mark.parametrize("written", [0, -3, 7, Decimal("10.171275"), Decimal("-0.01")])
 def test_amount_takes_numbers(written: Decimal | int) -> None:
     """Whole or broken, positive or not, a number is an amount."""
-    euros = answer.amount({"value": written}, "value")
+    euros = response.amount({"value": written}, "value")
 
     assert euros == written
     assert isinstance(euros, Decimal)
@@ -252,7 +252,7 @@ def test_amount_takes_numbers(written: Decimal | int) -> None:
 
 def test_text_is_safe_on_a_terminal() -> None:
     """A name cannot move the cursor, nor break the encoding of what shows it."""
-    shown = answer.text({"name": "Ünal\x1b[2J\n\ud800"}, "name")
+    shown = response.text({"name": "Ünal\x1b[2J\n\ud800"}, "name")
 
     assert shown == "Ünal\ufffd[2J \ufffd"
 
@@ -261,20 +261,20 @@ def test_text_is_safe_on_a_terminal() -> None:
 def test_count_refuses_what_counts_nothing(written: object) -> None:
     """A limit is a whole number and not negative."""
     with pytest.raises(UnexpectedAnswer):
-        answer.optional_count({"max": written}, "max")
+        response.optional_count({"max": written}, "max")
 
 
 READERS: list[Callable[[Any, str], object]] = [
-    answer.part,
-    answer.parts,
-    answer.identifier,
-    answer.text,
-    answer.optional_text,
-    answer.flag,
-    answer.optional_count,
-    answer.amount,
-    answer.optional_amount,
-    answer.moment,
+    response.part,
+    response.parts,
+    response.identifier,
+    response.text,
+    response.optional_text,
+    response.flag,
+    response.optional_count,
+    response.amount,
+    response.optional_amount,
+    response.moment,
 ]
 
 

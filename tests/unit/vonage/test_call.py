@@ -6,7 +6,7 @@ import pytest
 
 from rotator.errors import ConfigError, CredentialRefused
 from rotator.model import Credential, SecretValue
-from rotator.vonage.call import Call, Host, segment
+from rotator.vonage.request import Call, Host, segment
 
 SECRET, VALUE = "Current+Secret/1", "New Secret&Value2"
 

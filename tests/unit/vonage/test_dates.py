@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rotator.vonage.dates import lead, timestamp
+from rotator.vonage.response import lead, timestamp
 
 DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
 AT = 1_700_000_000.0

@@ -24,9 +24,9 @@ from rotator.errors import (
 )
 from rotator.model import Credential, SecretValue
 from rotator.network import ExchangeFailed, NoAnswer
-from rotator.vonage.answer import Answer
-from rotator.vonage.call import Call, Host
 from rotator.vonage.errors import failure, one_line, refusal
+from rotator.vonage.request import Call, Host
+from rotator.vonage.response import Answer
 
 SECRET, VALUE = "CurrentSecret01", "BrandNewSecret2"
 NOW = 1_700_000_000.0

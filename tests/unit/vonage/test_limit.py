@@ -8,7 +8,7 @@ import pytest
 from rotator.errors import IssuerUnavailable, UnexpectedAnswer
 from rotator.model import SecretValue
 from rotator.vonage import Secrets, Transport
-from rotator.vonage.answer import LIMIT
+from rotator.vonage.response import LIMIT
 from tests.harness.endless import BODIES, HEADS, Endless
 from tests.unit.vonage.canned import Canned, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, VALUE, transport

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator.vonage.ratelimit import RateLimit
+from rotator.vonage.rate_limit import RateLimit
 from tests.unit.vonage.clock import Clock
 
 

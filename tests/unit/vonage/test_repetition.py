@@ -12,10 +12,10 @@ from rotator.errors import (
     UnexpectedAnswer,
 )
 from rotator.model import SecretValue
-from rotator.sim.listener import Port
+from rotator.sim.http import Port
 from rotator.vonage import Accounts, Secrets, Transport
-from rotator.vonage.answer import Answer
-from rotator.vonage.call import Call
+from rotator.vonage.request import Call
+from rotator.vonage.response import Answer
 from tests.unit.vonage.canned import Canned, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, VALUE, transport
 from tests.unit.vonage.clock import Clock

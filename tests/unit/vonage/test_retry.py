@@ -9,7 +9,7 @@ from rotator.errors import (
     UnexpectedAnswer,
 )
 from rotator.model import Credential, SecretValue
-from rotator.vonage.call import Call, Host
+from rotator.vonage.request import Call, Host
 from rotator.vonage.retry import TRIES, Course
 from tests.unit.vonage.clock import Clock
 

@@ -1,0 +1,482 @@
+"""Builds rotator's objects from its settings. The only module that knows every adapter.
+
+Everything is built on first use, so that a command imports no more than it needs: `status`
+reads the ledger and never loads the clients of Vonage and Vault.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from threading import Event as Flag
+from typing import TYPE_CHECKING, Self
+
+from rotator.config import Settings, VaultAuth
+from rotator.config.urls import sqlite_path
+from rotator.errors import ConfigError, LedgerUnusable
+from rotator.model import Account
+from rotator.model.notification import Event, Undelivered, hearing
+from rotator.rotation.ports import Draft
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+    from rotator.hooks import Courier
+    from rotator.ledger.copy import Copied
+    from rotator.ledger.deliveries import Deliveries
+    from rotator.ledger.discovery import FoundSubaccounts
+    from rotator.ledger.holds import Holds
+    from rotator.ledger.reader import Queries, Survey
+    from rotator.ledger.writer import Book
+    from rotator.rotation.reconciler import Engine
+    from rotator.telemetry.tracing import Tracing
+    from rotator.vault import Connection, KvStore, TokenSource, Way
+    from rotator.vonage import Accounts, Secrets, Subaccounts, Transport
+
+#: Told `vonage` or `vault`, the operation, what came back, and the seconds that took.
+OnCall = Callable[[str, str, str, float], None]
+
+
+class Wiring:
+    """rotator, put together. Close it at the end, or use it in a `with` statement."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        on_call: OnCall | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+        is_hasty: bool = False,
+    ) -> None:
+        """Build from `settings`; `environ` is where VAULT_TOKEN may stand.
+
+        `is_hasty` is for a person who only looks, and would rather hear that Vault is away.
+        `on_call` is told of every HTTP request to Vonage and Vault. `should_stop` is asked
+        between the steps of a pass, and while a hook runs: whether this process is to end.
+        """
+        self.settings = settings
+        self._environ = environ
+        self._on_call = on_call
+        self._should_stop = should_stop
+        self._is_hasty = is_hasty
+        self._is_over = Flag()
+        self._cleanup = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all that was opened."""
+        self.close()
+
+    def stop_waiting(self) -> None:
+        """Stop every wait for a Vault that is away."""
+        self._is_over.set()
+
+    def close(self) -> None:
+        """Close all that was opened. Idempotent."""
+        self._cleanup.close()
+
+    # -- The ledger. -----------------------------------------------------------------------
+
+    @cached_property
+    def database(self) -> "sqlalchemy.Engine":
+        """The ledger's database, whatever its schema."""
+        from rotator.ledger.database import open_database  # noqa: PLC0415  # see above
+
+        database = open_database(self.settings.ledger.read_url())
+        self._cleanup.callback(database.dispose)
+        return database
+
+    @cached_property
+    def _ready_database(self) -> "sqlalchemy.Engine":
+        """The ledger's database with the schema of this version."""
+        from rotator.ledger import schema  # noqa: PLC0415  # see above
+
+        schema.ensure(self.database, auto_upgrade=self.settings.ledger.auto_upgrade)
+        return self.database
+
+    @cached_property
+    def queries(self) -> "Queries":
+        """What reads the ledger."""
+        from rotator.ledger.reader import Queries  # noqa: PLC0415  # see above
+
+        return Queries(self._ready_database)
+
+    @cached_property
+    def _pages_database(self) -> "sqlalchemy.Engine":
+        """The same database, for those who look at pages: none of its connections is a pass's."""
+        from rotator.ledger.readers import open_for_readers  # noqa: PLC0415  # see above
+
+        _ = self._ready_database
+        database = open_for_readers(self.settings.ledger.read_url())
+        self._cleanup.callback(database.dispose)
+        return database
+
+    @cached_property
+    def page_queries(self) -> "Queries":
+        """What reads the ledger for pages."""
+        from rotator.ledger.reader import Queries  # noqa: PLC0415  # see above
+
+        return Queries(self._pages_database)
+
+    @cached_property
+    def survey(self) -> "Survey":
+        """What reads all accounts of the ledger again and again, for pages."""
+        from rotator.ledger.reader import Survey  # noqa: PLC0415  # see above
+
+        return Survey(self._pages_database)
+
+    @cached_property
+    def holds(self) -> "Holds":
+        """What pauses accounts."""
+        from rotator.ledger.holds import Holds  # noqa: PLC0415  # see above
+
+        return Holds(self._ready_database)
+
+    @cached_property
+    def found(self) -> "FoundSubaccounts":
+        """The subaccounts that were found below parents."""
+        from rotator.ledger.discovery import FoundSubaccounts  # noqa: PLC0415  # see above
+
+        return FoundSubaccounts(self._ready_database)
+
+    def settings_with_found(self) -> Settings:
+        """Give the settings with what the ledger has of subaccounts; a ledger is not made for it.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        from rotator.ledger import schema  # noqa: PLC0415  # see above
+        from rotator.ledger.discovery import FoundSubaccounts  # noqa: PLC0415  # see above
+
+        if not self.settings.discover or self.revision() != schema.HEAD:
+            return self.settings
+        return self.settings.with_found(FoundSubaccounts(self.database).all())
+
+    @cached_property
+    def book(self) -> "Book":
+        """What writes the ledger."""
+        from rotator.ledger.writer import Book  # noqa: PLC0415  # see above
+
+        return Book(
+            self._ready_database, lease_seconds=self._lease_seconds(), hearing=self._hearing
+        )
+
+    def _hearing(self, event: Event, name: str) -> tuple[str, ...]:
+        return hearing(self.settings.hooks, event, name)
+
+    @cached_property
+    def deliveries(self) -> "Deliveries":
+        """What hooks have to be told yet."""
+        from rotator.ledger.deliveries import Deliveries  # noqa: PLC0415  # see above
+
+        return Deliveries(self._ready_database)
+
+    @cached_property
+    def present_queries(self) -> "Queries":
+        """What reads the ledger as it is, which is there.
+
+        Raises:
+            LedgerUnusable: the ledger has not the schema of this version.
+        """
+        from rotator.ledger import schema  # noqa: PLC0415  # see above
+        from rotator.ledger.reader import Queries  # noqa: PLC0415  # see above
+
+        schema.ensure(self.database, auto_upgrade=False)
+        return Queries(self.database)
+
+    @cached_property
+    def present_book(self) -> "Book":
+        """What reads the ledger as it is: a ledger that is not there is blank, and not made.
+
+        Raises:
+            LedgerUnusable: the ledger has not the schema of this version.
+        """
+        from rotator.ledger import schema  # noqa: PLC0415  # see above
+        from rotator.ledger.writer import Book  # noqa: PLC0415  # see above
+
+        is_there = self.revision() is not None
+        database = self.database if is_there else self._blank_database()
+        schema.ensure(database, auto_upgrade=not is_there)
+        return Book(database, lease_seconds=self._lease_seconds())
+
+    def _blank_database(self) -> "sqlalchemy.Engine":
+        from tempfile import TemporaryDirectory  # noqa: PLC0415  # few need it
+
+        from rotator.ledger.database import open_database  # noqa: PLC0415  # see above
+
+        folder = self._cleanup.enter_context(TemporaryDirectory(prefix="rotator-"))
+        database = open_database(f"sqlite:///{folder}/blank.db")
+        self._cleanup.callback(database.dispose)
+        return database
+
+    def revision(self) -> str | None:
+        """Give the revision of the ledger's schema; None where there is no ledger yet."""
+        from rotator.ledger import schema  # noqa: PLC0415  # see above
+
+        file = sqlite_path(self.settings.ledger.read_url())
+        try:
+            # To connect to a file makes it.
+            is_there = file is None or Path(file).exists()
+        except OSError:
+            # Its folder may not be looked into: SQLite will say so, and make nothing.
+            is_there = True
+        return schema.revision(self.database) if is_there else None
+
+    def upgrade(self) -> None:
+        """Bring the ledger's schema up to date."""
+        from rotator.ledger import schema  # noqa: PLC0415  # see above
+
+        schema.upgrade(self.database)
+
+    def copy_ledger(self, url: str) -> "Copied":
+        """Copy the ledger into the empty database at `url`; see `rotator.ledger.copy.copy`.
+
+        Raises:
+            LedgerUnusable: there is nothing to copy, or it cannot be copied there.
+            RotatorError: as `copy`.
+        """
+        from rotator.ledger.copy import copy  # noqa: PLC0415  # see above
+        from rotator.ledger.database import open_database  # noqa: PLC0415  # see above
+
+        if self.revision() is None:
+            hint = "check ledger.url; a new ledger is not copied but made: `rotator db upgrade`"
+            raise LedgerUnusable("there is no ledger to copy", hint=hint)
+        target = open_database(url)
+        self._cleanup.callback(target.dispose)
+        return copy(self.database, target, now=datetime.now(UTC))
+
+    def _lease_seconds(self) -> float:
+        """Outlast the longest single call: Vonage's and Vault's with all tries, a hook's one."""
+        vonage, vault = self.settings.vonage.timeout, self.settings.vault
+        hook = max((hook.timeout for hook in self.settings.hooks), default=timedelta())
+        longest = 3 * (vonage + vault.timeout) + vault.patience + hook
+        return 60 + 2 * longest.total_seconds()
+
+    def undelivered(self, *, for_pages: bool = False) -> dict[str, tuple[Undelivered, ...]]:
+        """Give what hooks were not told yet, by account, the oldest first."""
+        from rotator.ledger.deliveries import Deliveries  # noqa: PLC0415  # see above
+
+        found: dict[str, tuple[Undelivered, ...]] = {}
+        if self.settings.hooks:
+            deliveries = Deliveries(self._pages_database) if for_pages else self.deliveries
+            for each in deliveries.undelivered([hook.name for hook in self.settings.hooks]):
+                found[each.account] = (*found.get(each.account, ()), each)
+        return found
+
+    # -- Vonage. ---------------------------------------------------------------------------
+
+    @cached_property
+    def vonage(self) -> "Transport":
+        """What the clients of Vonage share."""
+        from rotator.vonage import Transport  # noqa: PLC0415  # see above
+
+        settings = self.settings.vonage
+        transport = Transport(
+            api_url=settings.api_url,
+            rest_url=settings.rest_url,
+            timeout=settings.timeout.total_seconds(),
+            max_requests_per_second=settings.max_requests_per_second,
+            on_call=self._told_of("vonage"),
+        )
+        self._cleanup.callback(transport.close)
+        return transport
+
+    @cached_property
+    def secrets(self) -> "Secrets":
+        """The Account API's secrets; the engine's issuer."""
+        from rotator.vonage import Secrets  # noqa: PLC0415  # see above
+
+        return Secrets(self.vonage)
+
+    @cached_property
+    def accounts_api(self) -> "Accounts":
+        """The Account API's balance, top-up and settings."""
+        from rotator.vonage import Accounts  # noqa: PLC0415  # see above
+
+        return Accounts(self.vonage)
+
+    @cached_property
+    def subaccounts_api(self) -> "Subaccounts":
+        """The Account API's subaccounts."""
+        from rotator.vonage import Subaccounts  # noqa: PLC0415  # see above
+
+        return Subaccounts(self.vonage)
+
+    # -- Vault. ----------------------------------------------------------------------------
+
+    @cached_property
+    def vault(self) -> "Connection":
+        """The connection to Vault, with its login."""
+        from rotator.vault import Connection, Trust  # noqa: PLC0415  # see above
+
+        settings = self.settings.vault
+        connection = Connection(
+            settings.address,
+            token_source=self._token_source(),
+            namespace=settings.namespace,
+            trust=Trust(
+                ca_file=_name(settings.ca_file),
+                client_cert_file=_name(settings.client_cert_file),
+                client_key_file=_name(settings.client_key_file),
+            ),
+            timeout=settings.timeout.total_seconds(),
+            patience=self._store_patience.total_seconds(),
+            on_call=self._told_of("vault"),
+            should_stop=lambda: self._is_over.is_set() or self._should_stop(),
+        )
+        self._cleanup.callback(connection.close)
+        return connection
+
+    @property
+    def _store_patience(self) -> timedelta:
+        vault = self.settings.vault
+        return min(vault.patience, vault.timeout) if self._is_hasty else vault.patience
+
+    def _token_source(self) -> "TokenSource":
+        from rotator.vault import GivenToken, LoggedIn, TokenFile  # noqa: PLC0415  # see above
+
+        auth = self.settings.vault.auth
+        if auth.method != "token":
+            return LoggedIn(self._way(auth))
+        if auth.token_file:
+            return TokenFile(_name(auth.token_file))
+        return GivenToken(self._environ.get("VAULT_TOKEN", ""))
+
+    def _way(self, auth: VaultAuth) -> "Way":
+        from rotator import vault  # noqa: PLC0415  # see above
+
+        mount, role = auth.mount or "", auth.role or ""
+        match auth.method:
+            case "approle":
+                return vault.AppRole(
+                    role_id_file=_name(auth.role_id_file),
+                    secret_id_file=_name(auth.secret_id_file),
+                    wrapped=bool(auth.wrapped),
+                    mount=mount,
+                )
+            case "kubernetes":
+                return vault.Kubernetes(role=role, jwt_file=_name(auth.jwt_file), mount=mount)
+            case "jwt":
+                return vault.Jwt(jwt_file=_name(auth.jwt_file), role=role, mount=mount)
+            case "cert":
+                return vault.Certificate(role=role, mount=mount)
+            case _:
+                return vault.Userpass(
+                    username=auth.username or "",
+                    password_file=_name(auth.password_file),
+                    mount=mount,
+                )
+
+    @cached_property
+    def store(self) -> "KvStore":
+        """Vault's KV engine; the engine's store."""
+        from rotator.vault import KvStore  # noqa: PLC0415  # see above
+
+        return KvStore(self.vault, self.settings.vault.mount)
+
+    # -- Hooks. ----------------------------------------------------------------------------
+
+    @cached_property
+    def courier(self) -> "Courier":
+        """What calls hooks; the engine's, and that of deliveries."""
+        from rotator.hooks import Courier  # noqa: PLC0415  # see above
+        from rotator.hooks.runner import Caller  # noqa: PLC0415  # see above
+
+        file = sqlite_path(self.settings.ledger.read_url())
+        return Courier(
+            hooks=self.settings.hooks,
+            accounts=self.accounts,
+            mount=self.settings.vault.mount,
+            # Not before it is needed: a dry run makes no ledger.
+            outbox=lambda: self.deliveries,
+            caller=Caller(
+                environ=self._environ,
+                should_stop=self._should_stop,
+                ledger_file=Path(file) if file else None,
+            ),
+            now=lambda: datetime.now(UTC),
+        )
+
+    def _told_of(self, api: str) -> Callable[[str, str, float], None]:
+        """Give what tells all who want to hear of them about the calls of one API."""
+        tracing = self.tracing
+        listeners = [self._on_call, tracing.called if tracing else None]
+
+        def told(operation: str, code: str, seconds: float) -> None:
+            for listener in filter(None, listeners):
+                listener(api, operation, code, seconds)
+
+        return told
+
+    # -- The engine. -----------------------------------------------------------------------
+
+    @cached_property
+    def accounts(self) -> dict[str, Account]:
+        """Every configured account by name."""
+        return {account.name: account for account in self.settings.accounts}
+
+    def engine(
+        self,
+        listener: Callable[[str, Draft], None] = lambda _name, _draft: None,
+        *,
+        ledger: "Book | None" = None,
+    ) -> "Engine":
+        """Give an engine that tells `listener` each ledger entry once it is committed.
+
+        `ledger` is kept instead of `book`: an engine on `present_book` is for plans.
+        """
+        from rotator.rotation.dependencies import NoHooks  # noqa: PLC0415  # see above
+        from rotator.rotation.reconciler import Engine  # noqa: PLC0415  # see above
+
+        engine = Engine(
+            issuer=self.secrets,
+            store=self.store,
+            ledger=ledger or self.book,
+            accounts=self.accounts,
+            propagation_timeout=self.settings.vonage.propagation_timeout,
+            store_patience=self._store_patience,
+            listener=listener,
+            hooks=self.courier if self.settings.hooks else NoHooks(),
+            should_stop=self._should_stop,
+        )
+        return self.tracing.traced(engine) if self.tracing else engine
+
+    # -- Traces. ---------------------------------------------------------------------------
+
+    @cached_property
+    def tracing(self) -> "Tracing | None":
+        """What makes traces of rotations; None where nobody collects them.
+
+        Raises:
+            ConfigError: a collector is configured, and what it takes is not installed.
+        """
+        endpoint = self.settings.telemetry.otlp_endpoint
+        is_asked = any(self._environ.get(name) for name in _COLLECTOR_VARIABLES)
+        is_off = self._environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+        if is_off or not (endpoint or is_asked):
+            return None
+        try:
+            from rotator.telemetry.tracing import to_collector  # noqa: PLC0415  # an extra
+        except ModuleNotFoundError:
+            if not endpoint:
+                # The variable is there for everything on this machine.
+                return None
+            message = "telemetry.otlp_endpoint needs OpenTelemetry, which is not installed"
+            raise ConfigError(message, hint="install `rotator[otel]`") from None
+        tracing = to_collector(endpoint)
+        self._cleanup.callback(tracing.close)
+        return tracing
+
+
+def _name(path: Path | None) -> str:
+    """Give a file's name; "" for none."""
+    return str(path) if path else ""
+
+
+#: The standard's names for where traces go.
+_COLLECTOR_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")

@@ -1,0 +1,278 @@
+"""`account balance|top-up|callbacks`: what else the Account API has, by hand."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import typer
+
+from rotator.cli import output, prompts
+from rotator.cli.context import JsonOption, Name, OnlyNames, Session, chosen
+from rotator.errors import ConfigError, CredentialRefused, IssuerError, RequestRefused, RotatorError
+from rotator.model import ForwardMethod
+from rotator.reporting.text import NOTHING
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from rotator.application import Wiring
+    from rotator.model import Account, Credential
+    from rotator.rotation.ports import BeforeSend
+    from rotator.vonage import Balance, Settings
+
+BALANCE_HEADERS = ("account", "balance (EUR)", "auto-reload", "minimum (EUR)", "note")
+CALLBACK_HEADERS = ("callback", "setting")
+
+Text = TypeVar("Text", bound=str)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is to become of the callbacks: "" unsets, None leaves."""
+
+    inbound: str | None = None
+    delivery: str | None = None
+    method: ForwardMethod | Literal[""] | None = None
+
+
+def balance(
+    context: typer.Context,
+    names: OnlyNames = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what accounts have left at Vonage, and whether that is less than `min_balance`."""
+    session = Session.of(context)
+    settings = session.settings()
+    accounts = chosen(settings, names)
+    with session.wiring(settings) as wiring:
+        wiring.store.check()
+        found = [(account, _balance(wiring, account)) for account in accounts]
+    if as_json:
+        output.write_json([_balance_document(*each) for each in found])
+    else:
+        output.table(BALANCE_HEADERS, [_balance_row(*each) for each in found])
+    output.flush()
+    errors = [(account, error) for account, error in found if isinstance(error, RotatorError)]
+    for account, error in errors:
+        output.complain(error.message, error.hint, about=account.name)
+    raise typer.Exit(1 if errors else 0)
+
+
+def top_up(
+    context: typer.Context,
+    name: Name,
+    transaction: Annotated[
+        str,
+        typer.Option(
+            "--transaction", metavar="REFERENCE", help="of the payment that enabled auto-reload"
+        ),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Spend money: charge an account's payment method now, as much as the named payment was.
+
+    Vonage does it only where auto-reload is enabled. It is asked once, whatever the answer.
+    """
+    from rotator.rotation.manual import hand  # noqa: PLC0415  # the rules, which others do without
+
+    if not yes and not sys.stdin.isatty():
+        raise ConfigError("there is nobody to ask", hint="give --yes to spend without asking")
+    with opened(context, name) as (wiring, account, credential):
+        before = wiring.accounts_api.balance(credential)
+        if not yes:
+            asked = f"its balance is {before.value} EUR; charge {name}'s payment method now?"
+            prompts.confirm(asked)
+        with hand(wiring, account) as by_hand, _money_in_mind(name):
+            by_hand.perform(
+                "top-up",
+                lambda look: wiring.accounts_api.top_up(credential, transaction, before_send=look),
+            )
+    if as_json:
+        output.write_json(
+            {"account": name, "topped_up": True, "balance_before": float(before.value)}
+        )
+    else:
+        output.write(f"topped up {name}, which had {before.value} EUR")
+
+
+def callbacks(
+    context: typer.Context,
+    *,
+    name: Name,
+    inbound: Annotated[
+        str | None, typer.Option(metavar="URL", help="where Vonage sends inbound SMS")
+    ] = None,
+    delivery: Annotated[
+        str | None, typer.Option(metavar="URL", help="where Vonage sends delivery receipts")
+    ] = None,
+    no_inbound: Annotated[
+        bool, typer.Option("--no-inbound", help="unset the callback for inbound SMS")
+    ] = False,
+    no_delivery: Annotated[
+        bool, typer.Option("--no-delivery", help="unset the callback for delivery receipts")
+    ] = False,
+    forward_method: Annotated[
+        ForwardMethod | None,
+        typer.Option(metavar="METHOD", help=f"how Vonage calls both: {', '.join(ForwardMethod)}"),
+    ] = None,
+    no_forward_method: Annotated[
+        bool, typer.Option("--no-forward-method", help="leave to Vonage how it calls both")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show an account's callbacks and how Vonage calls them, or set or unset them.
+
+    Vonage calls each new URL, and wants a 200 from it before it saves anything. Its answer may
+    not name the method, which then shows as `-`.
+    """
+    wanted = Wanted(
+        inbound=_text("inbound", inbound, unset=no_inbound),
+        delivery=_text("delivery", delivery, unset=no_delivery),
+        method=_text("forward-method", forward_method, unset=no_forward_method),
+    )
+    with opened(context, name) as (wiring, account, credential):
+        if wanted == Wanted():
+            settings = wiring.accounts_api.settings(credential)
+        else:
+            settings = _change(wiring, account, credential, wanted)
+    _show(name, settings, as_json=as_json)
+
+
+def _change(
+    wiring: "Wiring",
+    account: "Account",
+    credential: "Credential",
+    wanted: Wanted,
+) -> "Settings":
+    from rotator.rotation.manual import hand  # noqa: PLC0415  # the rules, which others do without
+
+    def change(look: "BeforeSend") -> "Settings":
+        return wiring.accounts_api.update_callbacks(
+            credential,
+            inbound_sms_url=wanted.inbound,
+            delivery_receipt_url=wanted.delivery,
+            forward_method=wanted.method,
+            before_send=look,
+        )
+
+    with hand(wiring, account) as by_hand:
+        # URLs often carry a credential of their own, so the record does not name them.
+        return by_hand.perform("callbacks", change)
+
+
+def _text(option: str, given: Text | None, *, unset: bool) -> Text | Literal[""] | None:
+    """Give what to set, "" to unset, None to leave it.
+
+    Raises:
+        ConfigError: both are asked for, or it is empty: a variable that is not set.
+    """
+    if given is not None and unset:
+        raise ConfigError(f"--{option} and --no-{option} are both given", hint="give one of them")
+    if given == "":
+        raise ConfigError(f"--{option} is empty", hint=f"--no-{option} unsets it")
+    return "" if unset else given
+
+
+@contextmanager
+def opened(context: typer.Context, name: str) -> "Iterator[tuple[Wiring, Account, Credential]]":
+    """Give rotator, an account and its credential for the length of a `with` block.
+
+    Raises:
+        UnknownAccount: there is none of that name.
+        CredentialRefused: Vault has no value for it.
+    """
+    session = Session.of(context)
+    settings = session.settings()
+    account = settings.account(name)
+    with session.wiring(settings) as wiring:
+        yield wiring, account, _credential(wiring, account)
+
+
+def _credential(wiring: "Wiring", account: "Account") -> "Credential":
+    """Give the account's own: Vonage takes no parent's for what is done here.
+
+    Raises:
+        CredentialRefused: Vault has none.
+    """
+    from rotator.rotation.observation import own_credential  # noqa: PLC0415  # `--help` needs none of it
+
+    credential = own_credential(account, wiring.store.read_current(account))
+    if credential is None:
+        raise CredentialRefused(
+            f"Vault has no secret of {account.name}",
+            hint=f"`rotator adopt {account.name}` puts the present one there",
+        )
+    return credential
+
+
+def _balance(wiring: "Wiring", account: "Account") -> "Balance | RotatorError":
+    try:
+        return wiring.accounts_api.balance(_credential(wiring, account))
+    except RotatorError as error:
+        return error
+
+
+def _balance_document(account: "Account", found: "Balance | RotatorError") -> dict[str, Any]:
+    document: dict[str, Any] = {"account": account.name, "balance": None, "auto_reload": None}
+    if isinstance(found, RotatorError):
+        error = {"code": found.code, "message": found.message, "hint": found.hint}
+        return document | {
+            "min_balance": _number(account.min_balance),
+            "low": None,
+            "error": error,
+        }
+    return document | {
+        "balance": _number(found.value),
+        "auto_reload": found.auto_reload,
+        "min_balance": _number(account.min_balance),
+        "low": account.is_low(found.value),
+        "error": None,
+    }
+
+
+def _balance_row(account: "Account", found: "Balance | RotatorError") -> tuple[str, ...]:
+    minimum = NOTHING if account.min_balance is None else str(account.min_balance)
+    if isinstance(found, RotatorError):
+        return (account.name, NOTHING, NOTHING, minimum, "not known")
+    note = "LOW" if account.is_low(found.value) else NOTHING
+    reload = "yes" if found.auto_reload else "no"
+    return (account.name, str(found.value), reload, minimum, note)
+
+
+def _number(amount: "Decimal | None") -> float | None:
+    return None if amount is None else float(amount)
+
+
+def _show(name: str, settings: "Settings", *, as_json: bool) -> None:
+    shown = {
+        "inbound": settings.inbound_sms_url,
+        "delivery": settings.delivery_receipt_url,
+        "forward_method": settings.forward_method,
+    }
+    if as_json:
+        output.write_json({"account": name, **shown})
+    else:
+        rows = [(key.replace("_", " "), text or NOTHING) for key, text in shown.items()]
+        output.table(CALLBACK_HEADERS, rows)
+
+
+@contextmanager
+def _money_in_mind(name: str) -> Iterator[None]:
+    """Say of a lost answer what it means where it was money that was asked for."""
+    try:
+        yield
+    except IssuerError as error:
+        if isinstance(error, RequestRefused):
+            error.hint = (
+                "Vonage tops up only where auto-reload is enabled, by a payment whose reference "
+                "--transaction names"
+            )
+        if not error.definite:
+            error.hint = (
+                f"it may have been charged: compare `rotator account balance {name}` before you "
+                "try again"
+            )
+        raise

@@ -1,0 +1,72 @@
+"""`config check` and `config show`: what is configured."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rotator.cli import output
+from rotator.cli.context import Session
+
+if TYPE_CHECKING:
+    from rotator.model.notification import Hook
+
+
+def check(context: typer.Context) -> None:
+    """Say whether the configuration is usable, or all that is wrong with it."""
+    from rotator.doctor.hooks import findings  # noqa: PLC0415  # only this command needs it
+
+    settings = Session.of(context).configured()
+    for finding in findings(settings.hooks):
+        if finding.problem and not _is_hidden(finding.hook):
+            warning = f"warning: hook {finding.hook.name}: {finding.problem}"
+            output.say(warning, level="warning")
+            output.say(f"hint: {finding.hint}", level="warning")
+    count = len(settings.accounts)
+    output.write(f"ok: {count} account{'' if count == 1 else 's'}")
+
+
+def _is_hidden(hook: "Hook") -> bool:
+    """Whether a hook's files are where this process may not look at all.
+
+    systemd shows a unit's credentials to the service alone, and not to what reloads it.
+    """
+    files = [path for path in (hook.url_file, hook.secret_file) if path]
+    return any(not os.access(path.parent, os.X_OK) for path in files)
+
+
+def show(
+    context: typer.Context,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print one JSON document instead of TOML")
+    ] = False,
+) -> None:
+    """Show what is in effect: the file, the environment and the defaults."""
+    shown = Session.of(context).configured().shown()
+    if as_json:
+        output.write_json(shown)
+    else:
+        output.write("\n\n".join(_tables(shown)))
+
+
+def _tables(shown: Mapping[str, Any]) -> Iterator[str]:
+    """Write the settings as TOML, one text for each table."""
+    for name, value in shown.items():
+        if isinstance(value, list):
+            yield from (_table(f"[[{name}]]", item) for item in value)
+        else:
+            inner = {key: part for key, part in value.items() if isinstance(part, dict)}
+            yield _table(f"[{name}]", value)
+            yield from (_table(f"[{name}.{key}]", part) for key, part in inner.items())
+
+
+def _table(header: str, values: Mapping[str, Any]) -> str:
+    # JSON's texts, numbers and truth values are TOML's too.
+    lines = [
+        f"{key} = {json.dumps(value, ensure_ascii=False)}"
+        for key, value in values.items()
+        if not isinstance(value, dict)
+    ]
+    return "\n".join([header, *lines])

@@ -1,0 +1,71 @@
+"""`doctor`: everything that a rotation needs, with a cure for what is missing."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from rotator.cli import output
+from rotator.cli.context import JsonOption, Session
+from rotator.errors import ConfigError
+from rotator.reporting import text
+
+if TYPE_CHECKING:
+    from rotator.doctor import Check
+
+HEADERS = ("verdict", "check", "about", "finding", "cure")
+
+
+def doctor(
+    context: typer.Context,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at everything that a rotation needs, and say what to do about what is missing.
+
+    Configuration, files, ledger, Vault, Vonage, hooks and the systemd unit are read; nothing is
+    changed. Exits with 1 if any check failed; warnings are no failure.
+    """
+    checks = _examined(Session.of(context))
+    if as_json:
+        output.write_json([_document(check) for check in checks])
+    else:
+        output.table(HEADERS, [_row(check) for check in checks])
+    raise typer.Exit(1 if any(check.verdict == "failed" for check in checks) else 0)
+
+
+def _examined(session: Session) -> "list[Check]":
+    from rotator.doctor import Check, Verdict, broken, examined  # noqa: PLC0415  # all of rotator
+
+    path = str(session.config_path)
+    try:
+        settings = session.settings()
+    except ConfigError as error:
+        return [broken("configuration", path, error)]
+    count = len(settings.accounts)
+    first = Check(
+        name="configuration",
+        about=path,
+        verdict=Verdict.OK,
+        finding=f"{count} account{'' if count == 1 else 's'}",
+    )
+    with session.wiring(settings, is_hasty=True) as wiring:
+        return [first, *examined(wiring)]
+
+
+def _document(check: "Check") -> dict[str, str | None]:
+    return {
+        "check": check.name,
+        "about": check.about,
+        "verdict": check.verdict.value,
+        "finding": check.finding,
+        "cure": check.cure,
+    }
+
+
+def _row(check: "Check") -> output.Row:
+    return (
+        check.verdict.value,
+        check.name,
+        check.about or text.NOTHING,
+        " ".join(check.finding.split()),
+        check.cure or text.NOTHING,
+    )

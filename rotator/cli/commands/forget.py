@@ -1,0 +1,81 @@
+"""`forget`: free an account's api key and Vault path for another name."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rotator.cli import output
+from rotator.cli.context import Name, Session
+from rotator.cli.prompts import login_name
+from rotator.errors import Refused, UnknownAccount
+from rotator.model import Rotation
+from rotator.rotation import record
+
+if TYPE_CHECKING:
+    from rotator.application import Wiring
+    from rotator.rotation.ports import Lease
+
+
+def forget(
+    context: typer.Context,
+    name: Name,
+    abandon: Annotated[
+        bool,
+        typer.Option(
+            "--abandon", help="even while a rotation is open: it ends as it stands, for good"
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print one JSON document instead of a sentence")
+    ] = False,
+) -> None:
+    """Let another account have the api key and the Vault path of this one.
+
+    For an account that was renamed, or moved to another ledger. Its record stays. Nothing is done
+    at Vonage or in Vault; first stop whatever still works under the old name.
+    """
+    session = Session.of(context)
+    settings = session.settings()
+    with session.wiring(settings, offline=True) as wiring:
+        if name not in wiring.queries.recorded_accounts():
+            raise UnknownAccount(
+                f"the ledger has no account {name!r}", hint="`rotator history` shows which it has"
+            )
+        lease = wiring.book.claim(name, datetime.now(UTC))
+        try:
+            ended = _forget(wiring, lease, abandon=abandon)
+        finally:
+            wiring.book.release(lease)
+        is_configured = name in wiring.accounts
+    if as_json:
+        output.write_json({"account": name, "abandoned": ended.id if ended else None})
+    else:
+        output.write(f"{name} is forgotten: its api key and Vault path are free for another name")
+    if ended:
+        output.say(f"note: rotation {ended.id} was ended at step {ended.step}")
+    if is_configured:
+        output.say(f"note: {name} is still configured, and the next run takes it up again")
+
+
+def _forget(wiring: "Wiring", lease: "Lease", *, abandon: bool) -> Rotation | None:
+    """Record that the account is forgotten; return the rotation that was ended for it.
+
+    Raises:
+        Refused: a rotation is open, and was not to be ended.
+    """
+    now, rotation = datetime.now(UTC), wiring.book.recall(lease.account).rotation
+    drafts = [record.forgotten(login_name())]
+    if rotation and not abandon:
+        raise Refused(
+            f"a rotation of {lease.account} is open, at step {rotation.step}",
+            code="rotation-open",
+            hint="let `rotator resume` finish it, with the configuration that it was begun with; "
+            "--abandon ends it as it stands, and leaves what it made at Vonage and in Vault to you",
+        )
+    if rotation:
+        rotation, draft = record.abandoned(rotation, now)
+        drafts.insert(0, draft)
+    wiring.book.commit(lease, rotation=rotation, entries=drafts, sighting=None, now=now)
+    wiring.book.register(lease, None, now)
+    return rotation

@@ -1,0 +1,59 @@
+"""`history`: the newest entries of the ledger."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rotator.cli import output
+from rotator.cli.context import JsonOption, OnlyName, Session
+from rotator.reporting import text
+
+if TYPE_CHECKING:
+    from rotator.application import Wiring
+
+HEADERS = ("time", "account", "rotation", "step", "event", "detail")
+
+
+def history(
+    context: typer.Context,
+    name: OnlyName = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="how many entries")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the newest entries of the ledger, the oldest of them first."""
+    session = Session.of(context)
+    with session.wiring(session.settings(), offline=True) as wiring:
+        require_known(wiring, [name] if name else [])
+        entries = [entry.exported() for entry in wiring.queries.history(name, limit=limit)]
+    if as_json:
+        output.write_json(entries)
+    else:
+        output.table(HEADERS, [_row(entry) for entry in entries])
+
+
+def require_known(wiring: "Wiring", names: list[str]) -> None:
+    """Accept the names of configured accounts, and of such as the ledger still has.
+
+    Raises:
+        UnknownAccount: one of `names` is neither.
+    """
+    unconfigured = [name for name in names if name not in wiring.accounts]
+    for name in set(unconfigured) - set(wiring.queries.recorded_accounts()):
+        wiring.settings.account(name)
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    detail = (f"{key}={_text(value)}" for key, value in sorted(entry["detail"].items()))
+    return (
+        entry["at"],
+        entry["account"],
+        text.short(entry["rotation_id"]),
+        entry["step"] or text.NOTHING,
+        entry["event"],
+        " ".join(detail),
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,134 @@
+"""`hold` and `release`: an operator pauses an account, and ends that."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from rotator.cli import output
+from rotator.cli.context import Name, Session
+from rotator.cli.prompts import login_name
+from rotator.errors import ConfigError
+from rotator.model import Hold, Rotation, Step
+from rotator.reporting.status import hold_document
+
+#: Characters in a reason: it has to fit into a line of `status`.
+LONGEST = 200
+
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document instead of a line")]
+
+
+def hold(
+    context: typer.Context,
+    name: Name,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="why; everyone who looks will see it")
+    ],
+    freeze: Annotated[
+        bool,
+        typer.Option("--freeze", help="do nothing at all, not even finish what has been pushed"),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Pause an account: no rotation of it is begun until it is released.
+
+    An open rotation stops before its push. One that has pushed is finished, as consumers use the
+    new secret already; with --freeze it stops, too, and the old secret lives on. A process that is
+    working on the account stops at its next step. Reason and login name are recorded in the ledger.
+    """
+    reason = _usable(reason)
+    session = Session.of(context)
+    settings = session.settings()
+    settings.account(name)
+    new = Hold(reason=reason, by=login_name(), at=datetime.now(UTC), freeze=freeze)
+    with session.wiring(settings, offline=True) as wiring:
+        before = wiring.holds.put(name, new)
+        rotation = wiring.book.recall(name).rotation
+    if as_json:
+        output.write_json(_document(name, new, before))
+    else:
+        output.write(f"{name} is held: {new}")
+    if before:
+        output.say(f"note: this takes the place of: {before}")
+    if rotation:
+        output.say(f"note: {_what_becomes_of(rotation, freeze=freeze)}")
+
+
+def release(
+    context: typer.Context,
+    name: Name,
+    lease: Annotated[
+        bool,
+        typer.Option(
+            "--lease", help="end the lease of a process that is dead instead, and leave the hold"
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """End the hold of an account. It is due again as if it had not been held.
+
+    With --lease, end the right of another process to work on the account, which ends by itself some
+    minutes after that process has died. Use it only where you know that it is dead: a request that
+    it has sent may still arrive. A process that runs on this machine keeps its lease.
+    """
+    if lease:
+        _end_lease(context, name, as_json=as_json)
+        return
+    session = Session.of(context)
+    settings = session.settings()
+    settings.account(name)
+    with session.wiring(settings, offline=True) as wiring:
+        before = wiring.holds.lift(name, by=login_name(), now=datetime.now(UTC))
+    if as_json:
+        output.write_json(_document(name, None, before))
+    elif before:
+        output.write(f"{name} is released; it was held: {before}")
+    else:
+        output.write(f"{name} is not held")
+
+
+def _end_lease(context: typer.Context, name: str, *, as_json: bool) -> None:
+    session = Session.of(context)
+    settings = session.settings()
+    settings.account(name)
+    with session.wiring(settings, offline=True) as wiring:
+        owner = wiring.book.end_lease(name, by=login_name(), now=datetime.now(UTC))
+    if as_json:
+        output.write_json({"account": name, "lease": None, "was": owner})
+    elif owner:
+        output.write(f"the lease on {name} is ended; process {owner} had it")
+    else:
+        output.write(f"nobody has a lease on {name}")
+
+
+def _document(name: str, hold: Hold | None, before: Hold | None) -> dict[str, Any]:
+    return {
+        "account": name,
+        "hold": hold_document(hold) if hold else None,
+        "was": hold_document(before) if before else None,
+    }
+
+
+def _usable(reason: str) -> str:
+    """Give a reason as it is recorded.
+
+    Raises:
+        ConfigError: it says nothing, or is not one line of text.
+    """
+    reason = reason.strip()
+    if not reason:
+        raise ConfigError("--reason is empty", hint="say why, for whoever looks at the account")
+    if not reason.isprintable():
+        raise ConfigError("--reason is not one line of printable text")
+    if len(reason) > LONGEST:
+        raise ConfigError(f"--reason is longer than {LONGEST} characters")
+    return reason
+
+
+def _what_becomes_of(rotation: Rotation, *, freeze: bool) -> str:
+    """Say what the hold means for a rotation that is open."""
+    if freeze:
+        return f"its open rotation stays at step {rotation.step} until it is released"
+    if rotation.vault_version is not None or rotation.step is Step.PUSH:
+        return "its open rotation has pushed the new secret, and will be finished all the same"
+    return f"its open rotation stops before its push, at step {rotation.step} or the next"

@@ -1,0 +1,63 @@
+"""`init`: a configuration to begin with."""
+
+import os
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rotator.cli import output
+from rotator.cli.context import DEFAULT_CONFIG, Session
+from rotator.cli.file import write_whole
+from rotator.errors import ConfigError
+
+
+def init(
+    context: typer.Context,
+    force: Annotated[bool, typer.Option("--force", help="overwrite a file that is there")] = False,
+) -> None:
+    """Write a configuration with every key, its default and what it means, to be edited.
+
+    It goes where `--config` or $ROTATOR_CONFIG says. Vault's address and namespace are those of
+    $VAULT_ADDR and $VAULT_NAMESPACE where they are set.
+    """
+    from rotator.config.example import filled_in  # noqa: PLC0415  # `--help` needs no validator
+
+    path = Session.of(context).config_path
+    text, used = filled_in(os.environ)
+    _write(path, text, force=force)
+    output.write(f"wrote {path}{f', with {_listed(used)}' if used else ''}")
+    rotator = "rotator" if path == DEFAULT_CONFIG else f"rotator --config {shlex.quote(str(path))}"
+    output.write(
+        "name your accounts in it, and how rotator logs in to Vault; then:\n"
+        f"  {rotator} config check\n"
+        f"  {rotator} adopt sms-prod\n"
+        f"  {rotator} doctor"
+    )
+
+
+def _listed(variables: list[str]) -> str:
+    return " and ".join(f"${variable}" for variable in variables)
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    """Write a new file, or the whole of an old one or nothing of it.
+
+    Raises:
+        ConfigError: there is a file already, or none can be written.
+    """
+    if not force and (path.is_file() or path.is_dir()):
+        raise ConfigError(
+            f"{path} is there already",
+            hint="--force overwrites it; `rotator --config PATH init` writes another",
+        )
+    try:
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, text)
+    except OSError as error:
+        reason = (error.strerror or "no reason given").lower()
+        raise ConfigError(
+            f"{path} cannot be written: {reason}",
+            hint="`rotator --config ./config.toml init` writes it here",
+        ) from None

@@ -1,0 +1,86 @@
+"""`ledger verify` and `ledger export`: proof and copy of the record."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rotator.cli import output
+from rotator.cli.commands.history import require_known
+from rotator.cli.context import JsonOption, OnlyName, OnlyNames, Session
+from rotator.errors import RotatorError
+from rotator.reporting.verification import Proof, away_from, proof_of
+
+if TYPE_CHECKING:
+    from rotator.application import Wiring
+
+HEADERS = ("account", "entries", "chain", "rows", "Vault's head")
+
+
+def verify(
+    context: typer.Context,
+    names: OnlyNames = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="check the chain alone, and do not ask Vault")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that no entry of the ledger was changed or is missing, and that its rows match.
+
+    Each account's chain of hashes is followed from its first entry to its last, and compared
+    with the hash that the last rotation left in Vault. What the entries say of rotations, holds,
+    deleted and adopted secrets, and of what the account is, is compared with the rows that rotator
+    works by.
+    """
+    session = Session.of(context)
+    with session.wiring(session.settings(), offline=offline) as wiring:
+        require_known(wiring, names or [])
+        away = None if offline else away_from(wiring)
+        proofs = [
+            proof_of(wiring, name, away, offline=offline) for name in names or _all_names(wiring)
+        ]
+    if as_json:
+        output.write_json([proof.document() for proof in proofs])
+    else:
+        output.table(HEADERS, [_row(proof) for proof in proofs])
+    output.flush()
+    _complain(proofs, away)
+    raise typer.Exit(0 if all(proof.is_whole for proof in proofs) else 1)
+
+
+def export(
+    context: typer.Context,
+    name: OnlyName = None,
+) -> None:
+    """Write every entry to standard output, one JSON document a line."""
+    session = Session.of(context)
+    with session.wiring(session.settings(), offline=True) as wiring:
+        require_known(wiring, [name] if name else [])
+        for entry in wiring.queries.entries(name):
+            output.write_json_line(entry.exported())
+
+
+def _all_names(wiring: "Wiring") -> list[str]:
+    """Name the configured accounts, then those that only the ledger knows."""
+    recorded = wiring.queries.recorded_accounts()
+    return list(dict.fromkeys([*wiring.accounts, *recorded]))
+
+
+def _row(proof: Proof) -> tuple[str, ...]:
+    return (proof.account, str(proof.entries), proof.chain, proof.rows, proof.vault)
+
+
+def _complain(proofs: list[Proof], away: RotatorError | None) -> None:
+    for proof in proofs:
+        for fault, cure in proof.complaints:
+            output.complain(fault, cure, about=proof.account)
+        if proof.unread and not away:
+            output.complain(
+                f"not compared with Vault: {proof.unread.message}",
+                proof.unread.hint,
+                about=proof.account,
+            )
+    if away:
+        output.complain(
+            f"not compared with Vault: {away.message}",
+            f"{away.hint}; --offline checks the chain alone" if away.hint else None,
+        )

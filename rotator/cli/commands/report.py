@@ -1,0 +1,195 @@
+"""`report`: evidence for an auditor."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rotator.cli import output
+from rotator.cli.commands.history import require_known
+from rotator.cli.context import OnlyNames, Session
+from rotator.cli.file import write_whole
+from rotator.cli.version import version
+from rotator.errors import ConfigError, RotatorError
+
+if TYPE_CHECKING:
+    from rotator.application import Wiring
+    from rotator.reporting.audit import Event, Known, Period, Report
+
+_ELSEWHERE = "name a file elsewhere, or - for standard output"
+_HOW_TO_WRITE = "write a duration (90d) or a time: 2026-08-01, 2026-08-01T12:00:00Z"
+
+
+class Format(StrEnum):
+    """What a report is written as."""
+
+    HTML = "html"
+    CSV = "csv"
+    JSON = "json"
+
+
+def report(
+    context: typer.Context,
+    names: OnlyNames = None,
+    since: Annotated[
+        str,
+        typer.Option("--since", metavar="WHEN", help="where the period begins: 90d ago, a date"),
+    ] = "90d",
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="WHEN", help="where it ends; else now")
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="what to write")] = Format.HTML,
+    path: Annotated[
+        str | None,
+        typer.Option(
+            "--output", metavar="FILE", help="write it there; else, or for -, to standard output"
+        ),
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="do not compare the ledger with Vault")
+    ] = False,
+) -> None:
+    """Write evidence for an auditor: each account's rotations and ages against its policy.
+
+    For a period, 90 days by default: which secrets were in use, how old they became, for how long
+    one was overdue, what was refused and why, who held the account. Says whether the ledger's
+    chains are whole and its rows match, and compares it with Vault where that can be reached. Exits
+    1 if it did not verify.
+    """
+    from rotator.reporting.audit import Period  # noqa: PLC0415  # `--help` needs none of it
+
+    now = datetime.now(UTC)
+    period = Period(since=_moment("--since", since, now), until=now)
+    if until is not None:
+        period = Period(since=period.since, until=min(now, _moment("--until", until, now)))
+    if period.since >= period.until:
+        raise ConfigError("--since is not before --until", hint=_HOW_TO_WRITE)
+    session = Session.of(context)
+    with session.wiring(session.settings(), offline=offline) as wiring:
+        require_known(wiring, names or [])
+        made = _made(wiring, names or [], period, now, offline=offline)
+    _write(_rendered(made, form), path)
+    output.flush()
+    for account in made.accounts:
+        for fault, cure in account.record.complaints:
+            output.complain(fault, cure, about=account.name)
+    raise typer.Exit(0 if made.is_proven else 1)
+
+
+def _made(
+    wiring: "Wiring", names: list[str], period: "Period", now: datetime, *, offline: bool
+) -> "Report":
+    from rotator.reporting.audit import Report, on  # noqa: PLC0415  # see above
+    from rotator.reporting.verification import away_from  # noqa: PLC0415  # see above
+
+    everyone = [*wiring.accounts, *wiring.queries.recorded_accounts()]
+    wanted = list(dict.fromkeys(names or everyone))
+    away = None if offline else away_from(wiring)
+    if away:
+        output.say(f"note: not compared with Vault: {away.message}")
+    return Report(
+        period=period,
+        made_at=now,
+        version=version(),
+        accounts=tuple(on(_known(wiring, name, away, offline=offline), period) for name in wanted),
+    )
+
+
+def _known(wiring: "Wiring", name: str, away: RotatorError | None, *, offline: bool) -> "Known":
+    from rotator.reporting.audit import Known, Record  # noqa: PLC0415  # see above
+    from rotator.reporting.verification import proof_of  # noqa: PLC0415  # see above
+
+    proof = proof_of(wiring, name, away, offline=offline)
+    [seen] = wiring.queries.accounts([name])
+    return Known(
+        name=name,
+        account=wiring.accounts.get(name),
+        events=list(_events(wiring, name)),
+        current_id=seen.current_id,
+        current_since=seen.current_since,
+        record=Record(
+            entries=proof.entries,
+            head=proof.head,
+            complaints=proof.complaints,
+            chain=proof.chain,
+            rows=proof.rows,
+            vault=proof.vault,
+            unread=proof.unread.message if proof.unread else None,
+        ),
+    )
+
+
+def _events(wiring: "Wiring", name: str) -> "Iterator[Event]":
+    from rotator.reporting.audit import OF_ACCOUNT, OF_ROTATION, Event  # noqa: PLC0415  # see above
+
+    for entry in wiring.queries.entries(name):
+        # What someone changed in the ledger may be anything; the proof says that it was.
+        with suppress(ValueError, TypeError, RecursionError):
+            if entry.event in OF_ACCOUNT | OF_ROTATION:
+                yield Event(
+                    at=datetime.fromisoformat(entry.at),
+                    event=entry.event,
+                    step=entry.step,
+                    rotation_id=entry.rotation_id,
+                    detail=dict(json.loads(entry.detail)),
+                )
+
+
+def _moment(option: str, text: str, now: datetime) -> datetime:
+    """Read a point in time: so long ago, or a date or time, in UTC unless it says otherwise.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    from rotator.config.types import parse_duration  # noqa: PLC0415  # see above
+
+    with suppress(ConfigError, OverflowError):
+        return now - parse_duration(text)
+    with suppress(ValueError, OverflowError):
+        at = datetime.fromisoformat(text)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    raise ConfigError(f"{option}: {text!r} is no point in time", hint=_HOW_TO_WRITE)
+
+
+def _rendered(made: "Report", form: Format) -> str:
+    from rotator.reporting import audit_data, audit_html  # noqa: PLC0415  # see above
+    from rotator.reporting.audit_data import sheet  # noqa: PLC0415  # see above
+
+    if form is Format.HTML:
+        return audit_html.page(made) + "\n"
+    return (
+        sheet(made)
+        if form is Format.CSV
+        else json.dumps(audit_data.document(made), indent=2) + "\n"
+    )
+
+
+def _write(text: str, path: str | None) -> None:
+    """Write a report to a file, as a whole or not at all, to a device, or to standard output.
+
+    Raises:
+        ConfigError: the path is none that can be written to.
+        RotatorError: it cannot be written.
+    """
+    if path is None or path == "-":
+        output.write(text.removesuffix("\n"))
+        return
+    target = Path(path)
+    message = f"--output: {path} cannot be written"
+    if target.is_dir():
+        raise ConfigError(f"{message}: it is a directory", hint=f"name a file in it: {path}/FILE")
+    if not target.parent.is_dir():
+        hint = f"make it with `mkdir -p {shlex.quote(str(target.parent))}`, or name another"
+        raise ConfigError(f"{message}: there is no such directory", hint=hint)
+    try:
+        write_whole(target, text)
+    except OSError as error:
+        reason = (error.strerror or "no reason given").lower()
+        raise RotatorError(f"{message}: {reason}", hint=_ELSEWHERE) from None
+    output.say(f"wrote {path}")

@@ -1,0 +1,137 @@
+"""`rotate-now`: rotate accounts now, whether or not they are due."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rotator.cli import output, rotate
+from rotator.cli.context import (
+    ConfigOption,
+    JsonOption,
+    LogLevelOption,
+    Session,
+    VersionOption,
+    argument,
+    chosen,
+)
+from rotator.errors import ConfigError
+from rotator.model import Account, Request
+from rotator.model.notification import Event, hearing
+
+if TYPE_CHECKING:
+    from rotator.config import Settings
+
+
+def rotate_now(
+    context: typer.Context,
+    *,
+    names: Annotated[list[str] | None, argument("accounts to rotate")] = None,
+    every: Annotated[bool, typer.Option("--all", help="every configured account")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="read only, and print what would be done")
+    ] = False,
+    grace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="how long the old secret lives on; 0s also ends the wait of a rotation, "
+            "for a window as well",
+        ),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="wait out the grace and delete the old secret")
+    ] = False,
+    compromised: Annotated[
+        bool, typer.Option("--compromised", help="the old secret leaked: no grace, no gates")
+    ] = False,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="carry on what another ledger has pending, which no other host works on",
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    log_level: LogLevelOption = None,
+    _version: VersionOption = False,
+) -> None:
+    """Rotate accounts now: create, store, verify, and delete the old secret after its grace.
+
+    An account whose rotation is open already has that one carried on. An account's `window` does
+    not keep its rotation waiting, but the deletion, unless no grace is asked for.
+    """
+    request = replace(_request(grace, compromised=compromised), takes_over=take_over)
+    names = names or []
+    if bool(names) is every:
+        raise ConfigError(
+            "both names and --all are given" if every else "no account is named",
+            hint="name the accounts to rotate, or give --all",
+        )
+    session = Session.of(context, config, log_level)
+    settings = session.settings()
+    accounts = list(settings.accounts) if every else chosen(settings, names)
+    raise typer.Exit(
+        _plan(session, settings, accounts, request, as_json=as_json)
+        if dry_run
+        else _rotate(session, settings, accounts, request, wait=wait, as_json=as_json)
+    )
+
+
+def _request(grace: str | None, *, compromised: bool) -> Request:
+    given = None if grace is None else _duration(grace)
+    if not compromised:
+        return Request(reason="asked", grace=given)
+    if given:
+        raise ConfigError(
+            "--compromised leaves no grace, so --grace contradicts it", hint="give one of them"
+        )
+    return Request(reason="compromised", grace=timedelta())
+
+
+def _duration(text: str) -> timedelta:
+    from rotator.config import parse_duration  # noqa: PLC0415  # `--help` needs no validator
+
+    try:
+        return parse_duration(text)
+    except ConfigError as error:
+        raise ConfigError(f"--grace: {error.message}", hint=error.hint) from None
+
+
+def _rotate(
+    session: Session,
+    settings: "Settings",
+    accounts: list[Account],
+    request: Request,
+    *,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    if request.reason == "compromised":
+        for name in _gated(settings, accounts):
+            warning = f"warning: {name}: no gate is asked before the old secret is deleted"
+            output.say(warning, level="warning")
+    with session.wiring(settings) as wiring:
+        return rotate.carry_out(session, wiring, accounts, request, wait=wait, as_json=as_json)
+
+
+def _gated(settings: "Settings", accounts: list[Account]) -> list[str]:
+    """Name the accounts that have a gate."""
+    names = [account.name for account in accounts]
+    return [name for name in names if hearing(settings.hooks, Event.GATE, name)]
+
+
+def _plan(
+    session: Session,
+    settings: "Settings",
+    accounts: list[Account],
+    request: Request,
+    *,
+    as_json: bool,
+) -> int:
+    from rotator.cli.dry_run import show  # noqa: PLC0415  # the rules, which most runs do without
+
+    with session.wiring(settings, is_hasty=True) as wiring:
+        return show(wiring, accounts, request, as_json=as_json)

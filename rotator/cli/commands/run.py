@@ -1,0 +1,35 @@
+"""`run`: the daemon."""
+
+import os
+import signal
+from types import FrameType
+
+import typer
+
+from rotator import descriptors
+from rotator.cli import output
+from rotator.cli.context import Session
+
+
+def run(context: typer.Context) -> None:
+    """Rotate what is due, and look for drift, until SIGTERM. SIGHUP reloads the configuration."""
+    from rotator.daemon.service import Daemon  # noqa: PLC0415  # nobody else needs a scheduler
+
+    session = Session.of(context)
+    session.log()
+    descriptors.raise_limit()
+    daemon = Daemon(session.configured, os.environ)
+
+    def stop(_signum: int, _frame: FrameType | None) -> None:
+        # Who cannot wait sends a second signal, which kills; nothing is lost by it.
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, signal.SIG_DFL)
+        daemon.stop()
+
+    signal.signal(signal.SIGHUP, lambda _signum, _frame: daemon.reload())
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, stop)
+    if not daemon.run():
+        # A call hangs in a thread that the interpreter would wait for. What it does is recorded.
+        output.flush()
+        os._exit(0)

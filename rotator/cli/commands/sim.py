@@ -1,0 +1,104 @@
+"""`sim`: simulated Vonage and Vault on loopback, for a user's own tests."""
+
+import os
+import re
+import signal
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rotator.cli import output
+from rotator.cli.signals import Stopped
+from rotator.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rotator.sim import World
+
+#: Marks a file that the next run may overwrite.
+MARK = "# made by `rotator sim`, and overwritten by its next run\n"
+
+
+def sim(
+    *,
+    accounts: Annotated[int, typer.Option(min=1, metavar="N", help="primary accounts")] = 2,
+    subaccounts: Annotated[
+        int, typer.Option(min=0, metavar="N", help="subaccounts of the first one")
+    ] = 1,
+    latency: Annotated[
+        str, typer.Option(metavar="DURATION", help="what each request to Vonage takes: 50ms, 1s")
+    ] = "0s",
+    vault_latency: Annotated[
+        str, typer.Option(metavar="DURATION", help="what each request to Vault takes")
+    ] = "0s",
+    propagation: Annotated[
+        str, typer.Option(metavar="DURATION", help="until a new secret authenticates")
+    ] = "0s",
+    write_config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="write a configuration there, and a token file beside it"
+        ),
+    ] = None,
+) -> None:
+    """Run a simulated Vonage and Vault until a signal, and print where they are as JSON."""
+    from rotator.sim import World  # noqa: PLC0415  # nobody else needs it
+
+    with World.build(
+        accounts=accounts,
+        subaccounts=subaccounts,
+        latency=_seconds("--latency", latency),
+        vault_latency=_seconds("--vault-latency", vault_latency),
+        propagation=_seconds("--propagation", propagation),
+    ) as world:
+        try:
+            if write_config:
+                _write_config(world, write_config.absolute())
+            output.write_json_line(world.describe())
+            output.flush()
+            while True:
+                signal.pause()
+        except Stopped:
+            return
+
+
+def _seconds(option: str, text: str) -> float:
+    """Read a duration, here also in milliseconds."""
+    from rotator.config import parse_duration  # noqa: PLC0415  # `--help` needs no validator
+
+    if match := re.fullmatch("([0-9]{1,9})ms", text):
+        return timedelta(milliseconds=int(match[1])).total_seconds()
+    try:
+        return parse_duration(text).total_seconds()
+    except ConfigError as error:
+        raise ConfigError(f"{option}: {error.message}", hint=f"{error.hint}, or 50ms") from None
+
+
+def _write_config(world: "World", path: Path) -> None:
+    """Write a configuration with its token beside it; its ledger will come to be there, too.
+
+    Raises:
+        ConfigError: the file is not one of ours, or cannot be written.
+    """
+    ledger, token = path.with_name(f"{path.name}.ledger.db"), path.with_name(f"{path.name}.token")
+    try:
+        # Reading what is no file, such as a pipe, would not end.
+        is_ours = path.is_file() and path.read_text(errors="replace").startswith(MARK)
+        if path.exists() and not is_ours:
+            raise ConfigError(
+                f"--write-config: {path} is there already", hint="name a file that is not there"
+            )
+        # Of the world before, which is gone.
+        for suffix in ("", "-wal", "-shm"):
+            ledger.with_name(f"{ledger.name}{suffix}").unlink(missing_ok=True)
+        token.unlink(missing_ok=True)
+        with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(world.vault.token)
+        path.write_text(MARK + world.config(f"sqlite:///{ledger}", token))
+    except OSError as error:
+        reason = (error.strerror or "no reason given").lower()
+        raise ConfigError(
+            f"--write-config: {path} cannot be written: {reason}",
+            hint="name a file in a directory that is there",
+        ) from None

@@ -1,0 +1,83 @@
+"""`status`: how every account stands."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rotator.cli import output, parallel
+from rotator.cli.context import JsonOption, OnlyNames, Session, chosen
+from rotator.cli.errors import described
+from rotator.errors import Busy, RotatorError
+from rotator.model import Account, Problem
+from rotator.reporting.status import Standing
+
+if TYPE_CHECKING:
+    from rotator.application import Wiring
+
+HEADERS = ("account", "phase", "secret", "age", "next due (UTC)", "last rotation", "notes")
+
+
+def status(
+    context: typer.Context,
+    names: OnlyNames = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="look at Vonage and Vault first")
+    ] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="exit 1 if anything is overdue, failed, held or drifted"),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how accounts stand, as the ledger knows it. Asks nobody else, unless told to."""
+    session = Session.of(context)
+    settings = session.settings()
+    accounts = chosen(settings, names)
+    with session.wiring(settings, offline=not refresh, is_hasty=True) as wiring:
+        is_complete = not refresh or _refresh(wiring, accounts)
+        standings = _standings(wiring, accounts, datetime.now(UTC))
+    if as_json:
+        output.write_json({"accounts": [standing.document() for standing in standings]})
+    else:
+        output.table(HEADERS, [standing.row() for standing in standings])
+    is_well = not any(standing.needs_attention for standing in standings)
+    raise typer.Exit(0 if is_complete and (is_well or not check) else 1)
+
+
+def _standings(wiring: "Wiring", accounts: Sequence[Account], now: datetime) -> list[Standing]:
+    records = wiring.queries.accounts([account.name for account in accounts])
+    undelivered = wiring.undelivered()
+    return [
+        Standing.of(account, record, now, undelivered.get(account.name, ()))
+        for account, record in zip(accounts, records, strict=True)
+    ]
+
+
+def _refresh(wiring: "Wiring", accounts: Sequence[Account]) -> bool:
+    """Look at each account; give whether all could be seen, or are being seen elsewhere."""
+    wiring.store.check()
+    engine = wiring.engine()
+
+    def look(account: Account) -> Problem | None:
+        try:
+            engine.refresh(account)
+        except Busy as error:
+            output.say(f"note: {account.name}: shown as recorded: {error.message}")
+        except RotatorError as error:
+            return Problem(code=error.code, message=error.message, hint=error.hint)
+        except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
+            return described(error)
+        return None
+
+    problems = parallel.run(
+        accounts,
+        look,
+        concurrency=wiring.settings.daemon.concurrency,
+        brake=parallel.Brake(wiring.stop_waiting),
+    )
+    for account, problem in zip(accounts, problems, strict=True):
+        if problem:
+            output.complain(problem.message, problem.hint, about=account.name)
+    return not any(problems)

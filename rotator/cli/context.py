@@ -1,0 +1,213 @@
+"""What the global options say, and what a command gets from it."""
+
+import os
+import tomllib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import typer
+
+from rotator.cli import output
+from rotator.cli.version import version
+from rotator.errors import RotatorError
+
+if TYPE_CHECKING:
+    from rotator.application import Wiring
+    from rotator.config import Settings
+    from rotator.model import Account
+
+
+DEFAULT_CONFIG = Path("/etc/rotator/config.toml")
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+DEFAULT_LOG_LEVEL = LogLevel.WARNING
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="PATH",
+        help=f"the configuration; else $ROTATOR_CONFIG, else {DEFAULT_CONFIG}",
+    ),
+]
+
+LogLevelOption = Annotated[
+    LogLevel | None,
+    typer.Option(
+        "--log-level",
+        metavar="LEVEL",
+        help=f"what to log on standard error: {', '.join(LogLevel)}; else warning, for run info",
+    ),
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        output.write(version())
+        raise typer.Exit
+
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="print one JSON document instead of a table")
+]
+
+VersionOption = Annotated[
+    bool,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="print the version"),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One run of the command."""
+
+    #: None: as the environment says.
+    config: Path | None = None
+    log_level: LogLevel = DEFAULT_LOG_LEVEL
+
+    @classmethod
+    def of(
+        cls, context: typer.Context, config: Path | None = None, level: LogLevel | None = None
+    ) -> Self:
+        """Give what the options before the command say, and after it, which count more."""
+        given = context.obj if isinstance(context.obj, cls) else cls()
+        return cls(config=config or given.config, log_level=level or given.log_level)
+
+    @property
+    def config_path(self) -> Path:
+        """Where the configuration is, or is to be."""
+        return self.config or Path(os.environ.get("ROTATOR_CONFIG") or DEFAULT_CONFIG)
+
+    def configured(self) -> "Settings":
+        """Load the configuration: what stands in it, and nothing that was found.
+
+        Raises:
+            ConfigError: it is not usable.
+        """
+        from rotator.config import load  # noqa: PLC0415  # `--help` needs no validator
+
+        return load(self.config_path, os.environ)
+
+    def settings(self) -> "Settings":
+        """Load the configuration, with the accounts that the daemon found below parents.
+
+        Raises:
+            ConfigError: it is not usable.
+            LedgerError: what was found cannot be read.
+        """
+        settings = self.configured()
+        if not settings.discover:
+            return settings
+        with self.wiring(settings, offline=True) as wiring:
+            return wiring.settings_with_found()
+
+    @contextmanager
+    def wiring(
+        self, settings: "Settings", *, offline: bool = False, is_hasty: bool = False
+    ) -> "Iterator[Wiring]":
+        """Yield rotator, put together, for the length of a `with` block.
+
+        `is_hasty` is for a command that only looks: it does not wait long for Vault.
+        `offline` is for a command that asks neither Vonage nor Vault: nothing that it loads
+        logs anything.
+        """
+        from rotator.application import Wiring  # noqa: PLC0415  # `--help` needs none of it
+
+        if not offline:
+            self.log()
+        with Wiring(settings, os.environ, is_hasty=is_hasty) as wiring:
+            yield wiring
+
+    def log(self) -> None:
+        """Log what is asked for."""
+        from rotator.telemetry import logging  # noqa: PLC0415  # takes a tenth of a second
+
+        logging.configure(self.log_level)
+
+
+def chosen(settings: "Settings", names: Iterable[str] | None) -> "list[Account]":
+    """Give the accounts of these names, each once, in the order given; without any, all.
+
+    Raises:
+        UnknownAccount: one of them is not configured.
+    """
+    named = [settings.account(name) for name in dict.fromkeys(names or ())]
+    return named or list(settings.accounts)
+
+
+def known(context: typer.Context, incomplete: str) -> list[str]:
+    """Give the accounts that `incomplete` may become and the line has not named yet.
+
+    The shell waits for it, and has no place for messages: the file is only read, not validated,
+    and what cannot be read completes to nothing. Only a file with `[[discover]]` is validated, as
+    it says what the accounts are called that the daemon has found.
+    """
+    given = context.params.get("names") or ()
+    return [
+        name for name in _names(_path(context)) if name.startswith(incomplete) and name not in given
+    ]
+
+
+def _path(context: typer.Context) -> Path:
+    """Give where the configuration is: no command has run yet that would have told."""
+    above: Any = context
+    while above and not above.params.get("config"):
+        above = above.parent
+    return Session(config=Path(above.params["config"]) if above else None).config_path
+
+
+def _names(path: Path) -> Iterator[str]:
+    try:
+        # A pipe would be waited for.
+        text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+        document = tomllib.loads(text)
+    except (OSError, ValueError, RecursionError):
+        return
+    tables = document.get("accounts")
+    for table in tables if isinstance(tables, list) else ():
+        name = table.get("name") if isinstance(table, dict) else None
+        if isinstance(name, str):
+            yield name
+    if "discover" in document:
+        yield from _found(path)
+
+
+def _found(path: Path) -> Iterator[str]:
+    """Give the accounts that the ledger has of the daemon; none where a server would be asked."""
+    from rotator.config import load  # noqa: PLC0415  # few have such a file
+    from rotator.config.urls import sqlite_path  # noqa: PLC0415  # likewise
+    from rotator.ledger import completion  # noqa: PLC0415  # likewise
+
+    try:
+        settings = load(path, os.environ)
+        ledger = sqlite_path(settings.ledger.read_url())
+    except RotatorError:
+        return
+    if ledger:
+        accounts = settings.with_found(completion.found(Path(ledger))).accounts
+        yield from (account.name for account in accounts if account.discovered)
+
+
+def argument(meaning: str) -> Any:  # noqa: ANN401  # typer's own type for it
+    """Give the argument NAME, completed with the accounts that there are."""
+    return typer.Argument(metavar="NAME", help=meaning, autocompletion=known)
+
+
+Name = Annotated[str, argument("the account")]
+
+OnlyName = Annotated[str | None, argument("only this account")]
+
+OnlyNames = Annotated[list[str] | None, argument("only these accounts")]

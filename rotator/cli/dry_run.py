@@ -1,0 +1,338 @@
+"""`rotate-now --dry-run`: what a rotation would do, in words."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from rotator.cli import output, parallel, rotate
+from rotator.cli.rotate import complain, exit_code, internal, reports_document
+from rotator.model import Account, Report, Request
+from rotator.reporting import text
+from rotator.rotation.actions import (
+    Abort,
+    Action,
+    Ask,
+    Clear,
+    Close,
+    Create,
+    Delete,
+    Evict,
+    Learn,
+    Look,
+    Notify,
+    Open,
+    Probe,
+    Push,
+    Stage,
+    Verify,
+    Wait,
+)
+from rotator.rotation.observation import Observation
+
+if TYPE_CHECKING:
+    from rotator.application import Wiring
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreseen:
+    """A step that would be done."""
+
+    #: Its name.
+    step: str
+    #: Who would be asked for it: "vonage", "vault", "hooks" or "ledger"; None for a wait.
+    where: str | None
+    #: In words.
+    what: str
+    #: Mount and path of the Vault entry.
+    path: str | None = None
+    #: The version that Vault has to hold for the write to take place; 0 for no entry.
+    check_and_set: int | None = None
+    #: The version that would be read back.
+    vault_version: int | None = None
+    #: The secret that would be deleted.
+    secret_id: str | None = None
+    #: It would not be done before.
+    due_at: datetime | None = None
+
+    def line(self) -> str:
+        """Say it in one line."""
+        return f"{self.step:7} {self.what}"
+
+    def document(self) -> dict[str, Any]:
+        """Give it as `--json` prints it."""
+        return vars(self) | {"due_at": text.rfc3339(self.due_at)}
+
+
+def foresee(action: Action, facts: Mapping[str, Any]) -> Foreseen | None:
+    """Say what an action would do; None for what only the ledger hears of.
+
+    `facts` has what the account and its world say: `api_key`, `current` and `pending` with their
+    versions `base` and `pending_base`, `gates`, `grace` in words.
+    """
+    sketch = _SKETCHES.get(type(action))
+    if sketch is None:
+        return None
+    known = {**facts, **vars(action)}
+    if "until" in known:
+        known["moment"] = text.moment(known["until"])
+    return Foreseen(
+        step=sketch.step,
+        where=sketch.where,
+        what=sketch.what.format_map(known),
+        **{name: known[fact] for name, fact in sketch.keeps.items()},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sketch:
+    """A step, with the names of facts in the places of these."""
+
+    step: str
+    where: str | None
+    what: str
+    #: Fields of `Foreseen`, with the facts that fill them.
+    keeps: Mapping[str, str] = field(default_factory=dict)
+
+
+_SKETCHES: Mapping[type[Action], _Sketch] = {
+    Evict: _Sketch(
+        step="evict",
+        where="vonage",
+        what="delete secret {secret_id} at Vonage, to free its slot",
+        keeps={"secret_id": "secret_id"},
+    ),
+    Stage: _Sketch(
+        step="stage",
+        where="vault",
+        what="write a new value to {pending} in Vault, check-and-set version {pending_base}",
+        keeps={"path": "pending", "check_and_set": "pending_base"},
+    ),
+    Create: _Sketch(step="create", where="vonage", what="make it a secret of {api_key} at Vonage"),
+    Probe: _Sketch(step="probe", where="vonage", what="see it authenticate at Vonage"),
+    Push: _Sketch(
+        step="push",
+        where="vault",
+        what="write it to {current} in Vault, check-and-set version {base}",
+        keeps={"path": "current", "check_and_set": "base"},
+    ),
+    Verify: _Sketch(
+        step="verify",
+        where="vault",
+        what="read version {version} back and compare",
+        keeps={"path": "current", "vault_version": "version"},
+    ),
+    Clear: _Sketch(
+        step="clear",
+        where="vault",
+        what="destroy what {pending} holds in Vault",
+        keeps={"path": "pending"},
+    ),
+    Notify: _Sketch(step="hooks", where="hooks", what="tell of the new secret"),
+    Ask: _Sketch(step="gates", where="hooks", what="ask {gates}"),
+    Wait: _Sketch(
+        step="wait",
+        where=None,
+        what="until {moment} (grace {grace})",
+        keeps={"due_at": "until"},
+    ),
+    Delete: _Sketch(
+        step="delete",
+        where="vonage",
+        what="delete secret {secret_id} at Vonage",
+        keeps={"secret_id": "secret_id"},
+    ),
+    Learn: _Sketch(step="learn", where="ledger", what="record what is seen to have been done"),
+    Abort: _Sketch(step="abort", where="ledger", what="undo the rotation ({code})"),
+    Close: _Sketch(step="close", where="ledger", what="record that it is over"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What would be done with one account."""
+
+    account: Account
+    #: With nothing but what is certain in advance.
+    report: Report
+    #: Up to where the rotation waits, ends or is refused; empty where it could not be seen.
+    actions: Sequence[Action]
+    world: Observation | None
+    #: The Vault mount.
+    mount: str
+
+    @property
+    def opened(self) -> Open | None:
+        """The opening of the rotation; None where one is open already."""
+        return next((action for action in self.actions if isinstance(action, Open)), None)
+
+    @property
+    def wait(self) -> Wait | None:
+        """The grace, where there is one."""
+        return next((action for action in self.actions if isinstance(action, Wait)), None)
+
+    @property
+    def predecessor_id(self) -> str | None:
+        """The secret that would be replaced."""
+        if self.opened:
+            return self.opened.predecessor_id
+        return self.report.old_secret_id
+
+    def lines(self, request: Request) -> Iterator[str]:
+        """Say it all, one line for each thing."""
+        yield f"{self.account.name}: {self._headline()}"
+        yield f"  replaces {self._predecessor()}"
+        for number, step in enumerate(self.steps(request), start=1):
+            yield f"  {number:2}  {step.line()}"
+        yield f"  calls to Vonage: {self.calls()}"
+        for secret_id in self.undecided(request):
+            yield f"  leaves secret {secret_id}, which may have leaked, too: decide about it"
+        if self._is_twice(request):
+            yield "  and then rotate once more, as what replaced it may have leaked, too"
+
+    def document(self, request: Request) -> dict[str, Any] | None:
+        """Give it as `--json` prints it; None where nothing could be seen."""
+        if self.world is None:
+            return None
+        rotation = self.world.rotation
+        return {
+            "carries_on": rotation.id if rotation else self.opened and self.opened.recovered_id,
+            "predecessor": {"secret_id": self.predecessor_id, "why": self._why()},
+            "steps": [step.document() for step in self.steps(request)],
+            "vonage_calls": self.calls(),
+            "undecided_secret_ids": list(self.undecided(request)),
+            "rotates_once_more": self._is_twice(request),
+        }
+
+    def steps(self, request: Request) -> list[Foreseen]:
+        """List what would be done, what would follow the grace included."""
+        facts = self._facts(request)
+        # That a rotation is closed goes without saying, unless it is all that is left of it.
+        told = [
+            action
+            for action in self.actions
+            if not isinstance(action, Close) or len(self.actions) == 1
+        ]
+        steps = [step for action in told if (step := foresee(action, facts))]
+        if not self.wait or not self.predecessor_id:
+            return steps
+        later: list[Action] = [Delete(secret_id=self.predecessor_id)]
+        if self._gates() and request.reason != "compromised":
+            later.insert(0, Ask())
+        due = self.wait.until
+        foreseen = [step for action in later if (step := foresee(action, facts))]
+        return steps + [replace(step, due_at=due) for step in foreseen]
+
+    def undecided(self, request: Request) -> list[str]:
+        """Name what would be left: a leak may have been of any secret, not of the last alone."""
+        if request.reason != "compromised":
+            return []
+        touched = {
+            action.secret_id for action in self.actions if isinstance(action, Evict | Delete)
+        }
+        listed = self.world.listed_ids if self.world else frozenset()
+        return sorted(listed - touched - {self.predecessor_id or ""})
+
+    def _is_twice(self, request: Request) -> bool:
+        """Whether a rotation would follow the one that is open."""
+        rotation = self.world.rotation if self.world else None
+        return bool(request.reason == "compromised" and rotation and rotation.verified_at)
+
+    def calls(self) -> int:
+        """Count the calls to Vonage, the look before the first step and after a wait included."""
+        counted = (Evict, Create, Probe, Delete, Look)
+        calls = 1 + sum(isinstance(action, counted) for action in self.actions)
+        return calls + 2 if self.wait else calls
+
+    def _headline(self) -> str:
+        rotation = self.world.rotation if self.world else None
+        if rotation:
+            return f"would carry on rotation {rotation.id}, which is at step {rotation.step}"
+        if self.opened and self.opened.recovered_id:
+            return f"would carry on rotation {self.opened.recovered_id}, which Vault knows of"
+        return "would rotate"
+
+    def _predecessor(self) -> str:
+        secret_id, why = self.predecessor_id, self._why()
+        if secret_id is None:
+            return "nothing: no secret at Vonage is known to be the one that Vault holds"
+        return f"secret {secret_id}{f': {why}' if why else ''}"
+
+    def _why(self) -> str | None:
+        """Say how it is known which secret is to be replaced."""
+        secret_id, world = self.predecessor_id, self.world
+        if secret_id is None or world is None:
+            return None
+        if world.rotation:
+            return "recorded when the rotation was opened"
+        if world.current and world.current.note and world.current.note.secret_id == secret_id:
+            return "the note in Vault names it"
+        if len(world.listed or ()) == 1:
+            return "the only one, and Vault's value authenticates"
+        return None
+
+    def _grace(self, request: Request) -> timedelta:
+        rotation = self.world.rotation if self.world else None
+        own = rotation.grace if rotation else self.account.policy.grace
+        return own if request.grace is None else request.grace
+
+    def _gates(self) -> str:
+        return ", ".join(self.world.gates) if self.world else ""
+
+    def _facts(self, request: Request) -> dict[str, Any]:
+        current = self.world.current if self.world else None
+        return {
+            "api_key": self.account.api_key,
+            "current": f"{self.mount}/{self.account.vault_path}",
+            "base": current.version if current else 0,
+            "pending": f"{self.mount}/{self.account.pending_path}",
+            "pending_base": self.world.pending_version if self.world else 0,
+            "gates": self._gates(),
+            "grace": text.span(self._grace(request)),
+        }
+
+
+def show(wiring: "Wiring", accounts: Sequence[Account], request: Request, *, as_json: bool) -> int:
+    """Print what a rotation of each account would do, and give the exit code."""
+    unready = rotate.preflight(wiring, changes_nothing=True)
+    if unready:
+        return rotate.refuse(accounts, unready, as_json=as_json, also={"plan": None})
+    engine, brake = wiring.engine(ledger=wiring.present_book), parallel.Brake()
+
+    def plan(account: Account) -> Plan:
+        try:
+            report, actions, world = engine.plan(account, request)
+        except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
+            report, actions, world = internal(account, error), [], None
+        mount = wiring.settings.vault.mount
+        return Plan(account=account, report=report, actions=actions, world=world, mount=mount)
+
+    plans = parallel.run(
+        accounts, plan, concurrency=wiring.settings.daemon.concurrency, brake=brake
+    )
+    reports = [_reported(plan) for plan in plans]
+    if as_json:
+        documents = reports_document(reports)
+        told = [each.document(request) for each in plans]
+        output.write_json([a | {"plan": b} for a, b in zip(documents, told, strict=True)])
+        output.flush()
+        complain(reports)
+        return exit_code(reports)
+    for plan_ in plans:
+        if not plan_.report.error:
+            output.write("\n".join(plan_.lines(request)))
+    output.flush()
+    complain(reports)
+    output.say("dry run: nothing was changed")
+    return exit_code(reports)
+
+
+def _reported(plan: Plan) -> Report:
+    """Add to the report what is certain in advance."""
+    if plan.report.error:
+        return plan.report
+    return replace(
+        plan.report,
+        old_secret_id=plan.predecessor_id,
+        delete_due_at=plan.wait.until if plan.wait else plan.report.delete_due_at,
+    )

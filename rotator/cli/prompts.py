@@ -1,0 +1,127 @@
+"""What a person is asked at the terminal. Where there is no answer, nothing is done."""
+
+import os
+import pwd
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from rotator.cli import output
+from rotator.cli.signals import Stopped, Unanswered
+from rotator.errors import ConfigError
+from rotator.model.redaction import printable
+
+
+def confirm(question: str) -> None:
+    """Go on only after a yes.
+
+    Raises:
+        typer.Abort: the answer is no, or there is none.
+    """
+    with _asked():
+        while True:
+            sys.stderr.write(f"{printable(question)} [y/N]: ")
+            sys.stderr.flush()
+            answer = sys.stdin.readline()
+            if not answer:
+                raise EOFError
+            if answer.strip().lower() in {"y", "yes"}:
+                return
+            if answer.strip().lower() in {"", "n", "no"}:
+                raise typer.Abort
+            output.say("answer y or n")
+
+
+def blind(prompt: str) -> str:
+    """Give what is typed without being shown.
+
+    Raises:
+        typer.Abort: nothing is.
+    """
+    from getpass import getpass  # noqa: PLC0415  # nobody else needs it
+
+    with _asked():
+        return getpass(prompt)
+
+
+@contextmanager
+def _asked() -> Iterator[None]:
+    """End the line of the question where the answer does not."""
+    try:
+        yield
+    except (EOFError, UnicodeDecodeError):
+        # What is no text is no answer either, and it would be read again and again.
+        output.say("")
+        raise typer.Abort from None
+    except Stopped as stopped:
+        output.say("")
+        raise Unanswered(stopped.signum) from None
+
+
+def login_name() -> str:
+    """Give the login name of who runs this: `ann`, or `ann as root` who became someone else.
+
+    It is what the system says, and no proof: who can write the ledger can write any name.
+    """
+    acting = _name_of(os.geteuid())
+    person = os.environ.get("SUDO_USER") or _logged_in() or acting
+    return acting if person == acting or not person.isprintable() else f"{person} as {acting}"
+
+
+def _logged_in() -> str | None:
+    """Give who logged in at this terminal, whoever that is by now; None without one."""
+    try:
+        return os.getlogin()
+    except OSError:
+        return None
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+_LONGEST = 4096
+
+FromFile = Annotated[
+    str | None,
+    typer.Option(
+        "--from-file", metavar="PATH|-", help="read the value there; else it is asked for"
+    ),
+]
+
+
+def given(from_file: str | None, *, prompt: str) -> str:
+    """Give what stands in a file, on standard input for `-`, or is typed at a prompt.
+
+    One line end behind it is not part of it.
+
+    Raises:
+        ConfigError: it cannot be read, or there is nobody to ask.
+    """
+    text = _typed(prompt) if from_file is None else _read(from_file)
+    return text.removesuffix("\n")
+
+
+def _typed(prompt: str) -> str:
+    if not sys.stdin.isatty():
+        raise ConfigError("there is nobody to ask", hint="give the value with --from-file PATH|-")
+    return blind(prompt)
+
+
+def _read(path: str) -> str:
+    try:
+        if path == "-":
+            return sys.stdin.buffer.read(_LONGEST).decode()
+        with open(path, "rb") as file:  # noqa: PTH123  # a name as it was given
+            return file.read(_LONGEST).decode()
+    except OSError as error:
+        reason = (error.strerror or "no reason given").lower()
+    except ValueError:
+        reason = "is not UTF-8"
+    raise ConfigError(f"--from-file: the value cannot be read: {reason}")

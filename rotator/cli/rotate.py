@@ -1,0 +1,232 @@
+"""Passes over some accounts: what `rotate-now` and `resume` have in common."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from rotator import descriptors
+from rotator.cli import output, parallel, progress
+from rotator.cli.context import LogLevel, Session
+from rotator.cli.errors import described
+from rotator.errors import ConfigError, Refused, RotatorError, TooManyFiles
+from rotator.model import Account, Outcome, Problem, Report, Request, Step
+from rotator.reporting import text
+from rotator.rotation import window
+from rotator.rotation.ports import Draft
+
+if TYPE_CHECKING:
+    from rotator.application import Wiring
+
+
+HEADERS = ("account", "outcome", "old secret", "new secret", "vault version", "delete due")
+
+_REFUSED = Refused.exit_code
+
+
+def reports_document(reports: Sequence[Report]) -> list[dict[str, Any]]:
+    """Give the reports as `--json` prints them."""
+    return [
+        {
+            "account": report.account,
+            "rotation_id": report.rotation_id,
+            "outcome": report.outcome.value,
+            "old_secret_id": report.old_secret_id,
+            "new_secret_id": report.new_secret_id,
+            "vault_version": report.vault_version,
+            "delete_due_at": text.rfc3339(report.delete_due_at),
+            "error": vars(report.error) if report.error else None,
+        }
+        for report in reports
+    ]
+
+
+def show(reports: Sequence[Report], *, as_json: bool) -> None:
+    """Print the reports, and what went wrong on standard error."""
+    if as_json:
+        output.write_json(reports_document(reports))
+    else:
+        output.table(HEADERS, [_row(report) for report in reports])
+    output.flush()
+    complain(reports)
+
+
+def complain(reports: Sequence[Report]) -> None:
+    """Say of each account what went wrong there."""
+    for report in reports:
+        if report.error:
+            output.complain(report.error.message, report.error.hint, about=report.account)
+
+
+def exit_code(reports: Sequence[Report]) -> int:
+    """Give what the process exits with: 1 if any failed, else 3, else 75; 2 for bad input alone."""
+    codes = {report.exit_code for report in reports} - {0}
+    is_mixed = ConfigError.exit_code in codes and len(codes) > 1
+    return 1 if is_mixed else min(codes, default=0)
+
+
+def unready_report(account: Account, error: RotatorError) -> Report:
+    """Report an account that was not begun with, as Vault or the ledger cannot be used."""
+    problem = Problem(code=error.code, message=error.message, hint=error.hint)
+    return _report(account, problem, error.exit_code)
+
+
+def internal(account: Account, error: Exception) -> Report:
+    """Report an account whose pass ended in an error that nobody foresaw."""
+    return _report(account, described(error), 1)
+
+
+def _report(account: Account, problem: Problem, code: int) -> Report:
+    outcome = Outcome.REFUSED if code == _REFUSED else Outcome.FAILED
+    return replace(Report.of(account, outcome, None), error=problem, exit_code=code)
+
+
+def _row(report: Report) -> output.Row:
+    is_waiting = report.outcome is Outcome.AWAITING_DELETION
+    return (
+        report.account,
+        report.outcome.value,
+        output.brief(report.old_secret_id),
+        output.brief(report.new_secret_id),
+        text.NOTHING if report.vault_version is None else str(report.vault_version),
+        text.moment(report.delete_due_at) if is_waiting else text.NOTHING,
+    )
+
+
+def carry_out(
+    session: Session,
+    wiring: "Wiring",
+    accounts: Sequence[Account],
+    request: Request,
+    *,
+    wait: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Take each account as far as it goes, print what became of it, give the exit code."""
+    unready = preflight(wiring)
+    if unready:
+        return refuse(accounts, unready, as_json=as_json)
+    is_talkative = session.log_level in (LogLevel.DEBUG, LogLevel.INFO)
+    names = [account.name for account in accounts]
+    with progress.shown(names, quietly=as_json, live=not is_talkative) as shown:
+        reports = _attempted(wiring, accounts, request, wait=wait, shown=shown)
+    deliver(wiring, accounts)
+    reports = [report for report in reports if report.outcome is not Outcome.IDLE]
+    show(reports, as_json=as_json)
+    if request.reason == "compromised":
+        _name_the_rest(wiring, names)
+    return exit_code(reports)
+
+
+def deliver(wiring: "Wiring", accounts: Sequence[Account]) -> None:
+    """Tell hooks of these accounts what they have not been told yet, each once.
+
+    A hook that fails is told of and tried again later: it changes nothing about a rotation.
+    """
+    names = [account.name for account in accounts]
+    hooks = [hook.name for hook in wiring.settings.hooks]
+    try:
+        wiring.deliveries.drop(hooks, now=datetime.now(UTC))
+        if not hooks or not wiring.deliveries.are_due(hooks, datetime.now(UTC)):
+            return
+        courier, threads = wiring.courier, min(wiring.settings.daemon.concurrency, len(names))
+        with ThreadPoolExecutor(threads) as pool:
+            # Each takes what the others have not: one that hangs does not keep them waiting.
+            rounds = list(pool.map(lambda _: list(courier.deliver(names)), range(threads)))
+    except (RotatorError, OSError) as error:
+        # The outcome of the rotations is reported all the same.
+        why = error if isinstance(error, RotatorError) else described(error)
+        output.complain(why.message, why.hint, about="hooks")
+        return
+    for attempt in itertools.chain(*rounds):
+        if attempt.reason is not None:
+            output.say(
+                f"note: {attempt.account}: hook {attempt.hook} ({attempt.event}) failed and "
+                f"is tried again: {attempt.reason}"
+            )
+
+
+def preflight(wiring: "Wiring", *, changes_nothing: bool = False) -> RotatorError | None:
+    """See whether ledger and Vault can be used, before anything is begun."""
+    try:
+        _ = wiring.present_book if changes_nothing else (wiring.book, wiring.deliveries)
+        wiring.store.check()
+        _ = wiring.engine(ledger=wiring.present_book if changes_nothing else None)
+    except RotatorError as error:
+        return error
+    except OSError as error:
+        # As of a module that is loaded only now. Nothing was begun, which each account reports.
+        if not descriptors.lacking(error):
+            raise
+        return TooManyFiles()
+    return None
+
+
+def _name_the_rest(wiring: "Wiring", names: list[str]) -> None:
+    """List what is left of an account whose secret leaked: other secrets may have, too."""
+    for record in wiring.queries.accounts(names):
+        for secret_id in sorted(set(record.listed_ids) - {record.current_id}):
+            output.say(
+                f"warning: {record.name}: secret {secret_id} still works and may have leaked, "
+                f"too; `rotator secrets delete {record.name} {secret_id}` if nothing needs it",
+                level="warning",
+            )
+
+
+def refuse(
+    accounts: Sequence[Account],
+    error: RotatorError,
+    *,
+    as_json: bool,
+    also: Mapping[str, object] = MappingProxyType({}),
+) -> int:
+    """Report that nothing was begun; give the exit code. `also` is added to each document."""
+    if as_json:
+        reports = [unready_report(account, error) for account in accounts]
+        output.write_json([{**each, **also} for each in reports_document(reports)])
+    output.complain(error.message, error.hint)
+    return error.exit_code
+
+
+def _attempted(
+    wiring: "Wiring",
+    accounts: Sequence[Account],
+    request: Request,
+    *,
+    wait: bool,
+    shown: progress.Progress,
+) -> list[Report]:
+    brake = parallel.Brake(wiring.stop_waiting)
+
+    def listen(name: str, draft: Draft) -> None:
+        shown.entry(name, draft)
+        if draft.event == "done" and draft.step is Step.CLEAR and (until := due(name)):
+            shown.waiting(name, until)
+        brake.check()
+
+    def due(name: str) -> datetime | None:
+        # What is only shown is no reason to end a rotation.
+        with suppress(RotatorError):
+            rotation = wiring.book.recall(name).rotation
+            if rotation and rotation.verified_at and rotation.grace:
+                return window.deletion_at(wiring.accounts[name].policy, rotation)
+        return None
+
+    engine = dataclasses.replace(wiring.engine(listen), sleep=brake.sleep)
+
+    def attempt(account: Account) -> Report:
+        try:
+            report = engine.attempt(account, request, wait=wait)
+        except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
+            report = internal(account, error)
+        shown.ended(account.name)
+        return report
+
+    descriptors.raise_limit()
+    concurrency = descriptors.passes_at_once(wiring.settings.daemon.concurrency)
+    return parallel.run(accounts, attempt, concurrency=concurrency, brake=brake)

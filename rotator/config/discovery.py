@@ -1,0 +1,178 @@
+"""`[[discover]]`, and the accounts that it makes of what Vonage lists below a parent."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator
+
+from rotator.config import types
+from rotator.config.accounts import (
+    Place,
+    PolicyTable,
+    Site,
+    among_pending,
+    lies_within,
+    parent_problem,
+    policy_of,
+    with_mount,
+)
+from rotator.config.errors import Problem, Unfit
+from rotator.config.sections import Vault
+from rotator.config.types import ACCOUNT_NAME, API_KEY, FieldName, written_as
+from rotator.model import Account, Found, Policy
+
+
+def _pattern(check: Callable[[str], str], text: str) -> str:
+    """See that a pattern has a place for the api key, and gives what passes `check`."""
+    if "{api_key}" not in text:
+        raise Unfit("has no {api_key}, so that all subaccounts would share it")
+    sample = text.replace("{api_key}", "abcd1234").replace("{parent}", "parent")
+    if "{" in sample or "}" in sample:
+        raise Unfit("has braces around something else than {api_key} or {parent}")
+    checked = check(sample)
+    # Slashes around a path are no part of it.
+    start = sample.index(checked)
+    return text.strip("/") if start or len(checked) < len(sample) else text
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+        raise Unfit("is not a list of texts", hint='write ["*"] or ["prod-*", "abcd1234"]')
+    return tuple(value)
+
+
+VaultPattern = Annotated[str, AfterValidator(partial(_pattern, types.vault_path))]
+NamePattern = Annotated[
+    str,
+    AfterValidator(partial(_pattern, partial(written_as, ACCOUNT_NAME, "gives no account name"))),
+]
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns)]
+
+
+class DiscoverTable(PolicyTable):
+    """`[[discover]]`: the subaccounts of one parent, with the keys of their policy that differ."""
+
+    parent: str
+    vault_path: VaultPattern
+    name: NamePattern = "{api_key}"
+    include: Patterns = ("*",)
+    exclude: Patterns = ()
+    secret_field: FieldName = "api_secret"  # noqa: S105  # a field's name
+    key_field: FieldName = "api_key"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discover:
+    """How the subaccounts of one parent are managed."""
+
+    #: Name of the account whose subaccounts are listed.
+    parent: str
+    #: Has `{api_key}` where a subaccount's own goes, and may have `{parent}`.
+    name: str
+    #: Likewise.
+    vault_path: str
+    #: Patterns of api keys and of Vonage's names: one of these has to match,
+    include: tuple[str, ...]
+    #: and none of these may.
+    exclude: tuple[str, ...]
+    secret_field: str
+    key_field: str
+    policy: Policy
+
+    def matches(self, found: Found) -> bool:
+        """Whether a subaccount is to be managed."""
+        if found.parent != self.parent or not re.fullmatch(API_KEY, found.api_key):
+            return False
+        texts = (found.api_key, found.title)
+
+        def any_of(patterns: Iterable[str]) -> bool:
+            return any(fnmatchcase(text, pattern) for text in texts for pattern in patterns)
+
+        return any_of(self.include) and not any_of(self.exclude)
+
+    def account(self, found: Found, site: Site) -> Account:
+        """Give the account that a subaccount is managed as."""
+        name = self._filled(self.name, found).lower()
+        return Account(
+            name=name,
+            api_key=found.api_key,
+            issuer=site.issuer,
+            mount=site.mount,
+            vault_path=self._filled(self.vault_path, found),
+            pending_path=f"{site.pending_prefix}/{name}",
+            secret_field=self.secret_field,
+            key_field=self.key_field,
+            managed_by=self.parent,
+            policy=self.policy,
+            discovered=True,
+        )
+
+    def _filled(self, pattern: str, found: Found) -> str:
+        return pattern.replace("{api_key}", found.api_key).replace("{parent}", self.parent)
+
+
+def discover_of(table: DiscoverTable, default: Policy) -> Discover:
+    """Give what a table describes."""
+    return Discover(
+        parent=table.parent,
+        name=table.name,
+        vault_path=table.vault_path,
+        include=table.include,
+        exclude=table.exclude,
+        secret_field=table.secret_field,
+        key_field=table.key_field,
+        policy=policy_of(table, default),
+    )
+
+
+def discover_problems(
+    place: Place,
+    table: DiscoverTable,
+    parents: Mapping[str, object],
+    vault: Vault | None,
+) -> Iterator[Problem]:
+    """Find what is wrong with a table, beside the accounts and Vault's table."""
+    if table.secret_field == table.key_field:
+        yield Problem(where=place.key("secret_field"), what="is the same field as key_field")
+    if what := parent_problem(table.parent, parents):
+        hint = "name an account of this file that has no parent itself"
+        yield Problem(where=place.key("parent"), what=what, hint=hint)
+    if vault is not None:
+        yield from with_mount(place, table.vault_path, vault.mount)
+        yield from among_pending(place, table.vault_path, vault.pending_prefix)
+
+
+def accounts_of(
+    found: Iterable[Found],
+    tables: Iterable[Discover],
+    configured: Iterable[Account],
+    site: Site,
+) -> Iterator[Account]:
+    """Yield the accounts that are managed because they were found, by their api keys.
+
+    Accounts that are configured by name come first. An account whose name or path is that of an
+    earlier one is left out. So is one whose path, with the parent's name in it, lies where rotator
+    keeps what is pending.
+    """
+    taken = list(configured)
+    keys = {account.api_key for account in taken}
+    names = {account.name for account in taken}
+    paths = {account.vault_path for account in taken}
+    tables = tuple(tables)
+    for each in sorted(found, key=lambda each: each.api_key):
+        table = next((table for table in tables if table.matches(each)), None)
+        account = table.account(each, site) if table else None
+        if account is None or not re.fullmatch(ACCOUNT_NAME, account.name):
+            continue
+        if account.api_key in keys or account.name in names or account.vault_path in paths:
+            continue
+        if lies_within(account.vault_path, site.pending_prefix):
+            continue
+        keys.add(account.api_key)
+        names.add(account.name)
+        paths.add(account.vault_path)
+        yield account

@@ -1,0 +1,310 @@
+"""`[vault]` and `[vault.auth]`, as the file has them."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
+
+from rotator.config import types, urls
+from rotator.config.errors import Problem, Unfit, did_you_mean
+from rotator.config.types import (
+    File,
+    Patience,
+    Positive,
+    Surroundings,
+    Table,
+    Timeout,
+    VaultPath,
+    WebUrl,
+    at_least,
+    within,
+)
+from rotator.errors import ConfigError
+from rotator.model import SecretValue
+
+#: Ways to log in, each with the keys that it needs and those that it may have besides.
+AUTH_METHODS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "token": ((), ("token_file",)),
+    "approle": (("role_id_file",), ("secret_id_file", "wrapped", "mount")),
+    "kubernetes": (("role",), ("jwt_file", "mount")),
+    "jwt": (("jwt_file",), ("role", "mount")),
+    "cert": ((), ("role", "mount")),
+    "userpass": (("username", "password_file"), ("mount",)),
+}
+
+
+def _method(text: str) -> str:
+    if text not in AUTH_METHODS:
+        raise Unfit(f"is not one of {', '.join(AUTH_METHODS)}{did_you_mean(text, AUTH_METHODS)}")
+    return text
+
+
+def _plain_text(text: str | None) -> str | None:
+    if text is not None and not text.isprintable():
+        raise Unfit("has control characters")
+    return text or None
+
+
+def _auth_mount(text: str | None) -> str | None:
+    if not (text or "").strip("/"):
+        return None
+    mount = types.vault_path(text or "")
+    if mount == "auth" or mount.startswith("auth/"):
+        raise Unfit("begins with auth/, which goes without saying")
+    return mount
+
+
+class VaultAuth(Table):
+    """`[vault.auth]`: how rotator logs in to Vault. Which keys go together: `AUTH_METHODS`."""
+
+    method: Annotated[str, AfterValidator(_method)] = "token"
+    #: Of the auth method; None for its default, its own name.
+    mount: Annotated[str | None, AfterValidator(_auth_mount)] = None
+    #: None: $VAULT_TOKEN is read at login.
+    token_file: File = None
+    role_id_file: File = None
+    #: None for a role that wants none.
+    secret_id_file: File = None
+    #: Whether `secret_id_file` holds the token that the secret id is wrapped in.
+    wrapped: bool | None = None
+    #: None for the method's default role.
+    role: Annotated[str | None, AfterValidator(_plain_text)] = None
+    #: None for Kubernetes: where it puts the token of a service account.
+    jwt_file: File = None
+    username: Annotated[str | None, AfterValidator(_plain_text)] = None
+    password_file: File = None
+
+
+class Vault(Table):
+    """`[vault]`: how Vault is reached, and where things are in it."""
+
+    address: WebUrl
+    #: "" for the root namespace.
+    namespace: Annotated[str, AfterValidator(types.namespace)] = ""
+    #: Of a KV version 2 engine.
+    mount: VaultPath = "secret"
+    pending_prefix: VaultPath = "rotator/pending"
+    #: None: the system's certificate authorities.
+    ca_file: File = None
+    #: rotator's own certificate in TLS; None for none.
+    client_cert_file: File = None
+    #: Its key; None where it is in the same file.
+    client_key_file: File = None
+    #: Of one request.
+    timeout: Timeout = timedelta(seconds=10)
+    #: For how long a request is sent again that found Vault away.
+    patience: Patience = timedelta(minutes=1)
+    auth: VaultAuth = Field(default_factory=VaultAuth)
+
+
+class Vonage(Table):
+    """`[vonage]`: how Vonage is reached."""
+
+    api_url: WebUrl = "https://api.nexmo.com"
+    rest_url: WebUrl = "https://rest.nexmo.com"
+    #: Of one request.
+    timeout: Timeout = timedelta(seconds=10)
+    #: Over all accounts.
+    max_requests_per_second: Annotated[
+        float, Field(allow_inf_nan=False), AfterValidator(at_least(0.001))
+    ] = 5.0
+    #: How long a new secret may take to be accepted everywhere.
+    propagation_timeout: Positive = timedelta(minutes=2)
+
+
+def auth_problems(vault: Vault, locate: Callable[[str], str]) -> Iterator[Problem]:
+    """Find what is missing for the method, and what belongs to another.
+
+    `locate` gives where a key of `[vault]` or, as `auth.KEY`, of `[vault.auth]` was set.
+    """
+    auth = vault.auth
+    required, optional = AUTH_METHODS[auth.method]
+    for key in _given(auth):
+        if key not in (*required, *optional):
+            yield Problem(
+                where=locate(f"auth.{key}"),
+                what=f"belongs to {_owners(key)}, not to method {auth.method!r}",
+                hint="set vault.auth.method to the way that is meant, or remove the key",
+            )
+    for key in required:
+        if key not in _given(auth):
+            yield Problem(
+                where=locate(f"auth.{key}"), what=f"is required by method {auth.method!r}"
+            )
+    if auth.wrapped and auth.secret_id_file is None:
+        yield Problem(
+            where=locate("auth.wrapped"),
+            what="is true, and there is no secret_id_file",
+            hint="name the file that holds the wrapping token",
+        )
+    yield from _client_certificate(vault, locate)
+
+
+def _client_certificate(vault: Vault, locate: Callable[[str], str]) -> Iterator[Problem]:
+    if vault.client_cert_file is not None:
+        return
+    if vault.auth.method == "cert":
+        yield Problem(where=locate("client_cert_file"), what="is required by method 'cert'")
+    elif vault.client_key_file is not None:
+        yield Problem(
+            where=locate("client_key_file"),
+            what="is the key of no certificate",
+            hint="set vault.client_cert_file too",
+        )
+
+
+def _given(auth: VaultAuth) -> list[str]:
+    keys = [key for key in VaultAuth.model_fields if key != "method"]
+    return [key for key in keys if getattr(auth, key) is not None]
+
+
+def _owners(key: str) -> str:
+    owners = [
+        repr(method)
+        for method, (required, optional) in AUTH_METHODS.items()
+        if key in (*required, *optional)
+    ]
+    return f"method{'s' * (len(owners) > 1)} {' and '.join(owners)}"
+
+
+def _listen(text: str, info: ValidationInfo) -> str:
+    return urls.listen_address(text, has_token=info.data.get("listen_token_file") is not None)
+
+
+#: A host as a Host header names it, without a port (RFC 1123, RFC 9110 section 7.2).
+_HOST = r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*|\[[0-9a-f:.]+\]"
+
+_HOW_TO_WRITE_HOSTS = 'write ["rotator.example.com"]: names alone, without scheme and port'
+
+
+def _hosts(value: object) -> tuple[str, ...]:
+    """Take a list of hosts, or a text with blanks or commas between them, as a variable has it."""
+    texts = re.findall(r"[^\s,]+", value) if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise Unfit("is not a list of hosts", hint=_HOW_TO_WRITE_HOSTS)
+    hosts = [text.lower().rstrip(".") for text in texts]
+    for host in hosts:
+        if not re.fullmatch(_HOST, host):
+            raise Unfit("has an entry that is no host name", hint=_HOW_TO_WRITE_HOSTS)
+    return tuple(dict.fromkeys(hosts))
+
+
+class Daemon(Table):
+    """`[daemon]`: how the daemon works."""
+
+    #: Rotations at once.
+    concurrency: Annotated[int, AfterValidator(within(1, 256))] = 8
+    #: How often due accounts are looked for.
+    poll: Positive = timedelta(seconds=15)
+    #: How often each account is compared with Vonage and Vault between rotations.
+    drift_check: Positive = timedelta(hours=6)
+    #: How often the subaccounts of each `[[discover]]` are listed.
+    discover_check: Positive = timedelta(hours=1)
+    #: A file whose only line is what readers of the page have to show; None: they show nothing.
+    listen_token_file: File = None
+    #: HOST:PORT or unix:/PATH of the status page and metrics; "" for none.
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:9470"
+    #: Other names by which the page may be asked for; who shows the token may use any.
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = ()
+
+    def read_listen_token(self) -> SecretValue | None:
+        """Give the token of `listen_token_file`; None where that is not set.
+
+        Raises:
+            ConfigError: the file cannot be read, or what it holds is no token.
+        """
+        if self.listen_token_file is None:
+            return None
+        where = f"daemon.listen_token_file: {str(self.listen_token_file)!r}"
+        try:
+            text = self.listen_token_file.read_text(encoding="ascii").strip()
+        except OSError as error:
+            reason = (error.strerror or "no reason").lower()
+            raise ConfigError(f"{where} cannot be read: {reason}") from None
+        except UnicodeDecodeError:
+            text = ""
+        if not re.fullmatch("[!-~]{16,}", text):
+            hint = "write one there: openssl rand -hex 32"
+            raise ConfigError(f"{where} holds no token of at least 16 characters", hint=hint)
+        return SecretValue(text)
+
+
+_SQLITE_DEFAULT = "sqlite:////var/lib/rotator/ledger.db"
+
+
+def _ledger_url(text: str, info: ValidationInfo) -> str:
+    if urls.has_password(text):
+        raise Unfit(
+            "has a password",
+            hint="put the whole URL into a file that ledger.url_file names; "
+            "or use peer authentication, or $PGPASSFILE",
+        )
+    found = urls.ledger_url(text)
+    file = urls.sqlite_path(found)
+    return found if file is None else f"sqlite:///{types.around(info).resolve(file)}"
+
+
+class Ledger(Table):
+    """`[ledger]`: where the record is kept."""
+
+    #: A file whose only line is the URL, for one with a password.
+    url_file: File = None
+    #: None where `url_file` holds it; `read_url` gives the right one.
+    url: Annotated[str | None, AfterValidator(_ledger_url)] = Field(
+        default_factory=lambda given: None if given.get("url_file") else _SQLITE_DEFAULT
+    )
+    #: Whether the schema is upgraded at start.
+    auto_upgrade: bool = True
+
+    def read_url(self) -> str:
+        """Give the URL, which may hold a password; reads `url_file` where that is set.
+
+        Raises:
+            ConfigError: the file cannot be read or holds no ledger's URL.
+        """
+        if self.url_file is None:
+            return self.url or _SQLITE_DEFAULT
+        where = f"ledger.url_file: {str(self.url_file)!r}"
+        try:
+            return urls.ledger_url(self.url_file.read_text(encoding="utf-8").strip())
+        except OSError as error:
+            reason, hint = f"cannot be read: {(error.strerror or 'no reason').lower()}", None
+        except UnicodeDecodeError:
+            reason, hint = "is not UTF-8", None
+        except Unfit as unfit:
+            reason, hint = f"holds what {unfit}", unfit.hint
+        raise ConfigError(f"{where} {reason}", hint=hint)
+
+
+class Telemetry(Table):
+    """`[telemetry]`: where traces are sent."""
+
+    #: An OpenTelemetry collector's base URL for OTLP over HTTP; "" for none.
+    otlp_endpoint: Annotated[str, AfterValidator(urls.collector_url)] = ""
+
+
+def ledger_at(url: str | None, url_file: Path | None) -> Ledger:
+    """Give the ledger at `url`, or at the URL that stands in `url_file`; one of them is given.
+
+    Relative paths are relative to the working directory.
+
+    Raises:
+        ConfigError: it is no ledger's URL, or has a password, which others could see there.
+    """
+    given = {"url": url} if url_file is None else {"url_file": url_file.absolute()}
+    surroundings = Surroundings(base=Path.cwd(), environ={})
+    try:
+        return Ledger.model_validate(given, context=surroundings)
+    except ValidationError as error:
+        [detail] = error.errors(include_url=False)
+    unfit = detail.get("ctx", {}).get("error")
+    rule = str(unfit) if isinstance(unfit, Unfit) else "is not valid"
+    hint = _HINTS.get(rule) or getattr(unfit, "hint", None)
+    # Not repeated: what is wrong with it may be that a secret is in it.
+    raise ConfigError(f"the target's URL {rule}", hint=hint)
+
+
+_HINTS = {"has a password": "put the whole URL into a file and name that with --to-file"}

@@ -1,0 +1,260 @@
+"""What a value may be, for keys of several tables.
+
+Values are as typed as TOML makes them: "25" is no number.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+
+from rotator.config import urls
+from rotator.config.errors import Unfit
+from rotator.errors import ConfigError
+
+#: Where systemd puts the credentials of a unit; outside a unit, `load` puts the configuration's
+#: folder in its place, where the unit's credentials come from.
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+
+#: Also matches a bare `$`, as a variable without a name.
+_VARIABLE = re.compile(r"\$(?:\{(\w*)\}|(\w*))")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a path in the file is relative to."""
+
+    #: The configuration file's directory.
+    base: Path
+    environ: Mapping[str, str]
+
+    def resolve(self, text: str) -> Path:
+        """Expand a path and make it absolute, or raise `Unfit`. It need not exist."""
+        if not text.isprintable():
+            raise Unfit("has control characters")
+        return self.base / self._expand(text)
+
+    def _expand(self, text: str) -> str:
+        expanded = _VARIABLE.sub(self._variable, text)
+        if not text.startswith("~"):
+            return expanded
+        if not re.match("~(/|$)", text):
+            raise Unfit("begins with another user's home, which is not expanded")
+        return self._value("HOME") + expanded[1:]
+
+    def _variable(self, match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name != CREDENTIALS:
+            raise Unfit(f"holds ${name or ''}: only ${CREDENTIALS} and ~ are expanded")
+        return self._value(name)
+
+    def _value(self, name: str) -> str:
+        value = self.environ.get(name)
+        if not value:
+            raise Unfit(f"needs ${name}, which is not set", hint="write the path out")
+        return value
+
+
+def around(info: ValidationInfo) -> Surroundings:
+    """Give what a file's paths are relative to; for settings made in code, the process's own."""
+    return info.context or Surroundings(base=Path(), environ={})
+
+
+def file_path(value: object, info: ValidationInfo) -> Path | None:
+    """Turn a value of the file into a path; nothing into None."""
+    if value is None or isinstance(value, Path):
+        return value
+    if not isinstance(value, str):
+        raise Unfit("is not text")
+    if not value:
+        return None
+    return around(info).resolve(value)
+
+
+def vault_path(text: str) -> str:
+    """Give a path in Vault without leading or trailing slash, or raise `Unfit`."""
+    path = text.strip("/")
+    if not path:
+        raise Unfit("is empty")
+    if not path.isprintable() or re.search(r"[?#%\\]", path):
+        raise Unfit("has control characters or one of ? # % \\")
+    if {"", ".", ".."}.intersection(path.split("/")):
+        raise Unfit("has a segment that is empty, . or ..")
+    if path.endswith("."):
+        raise Unfit("ends with a dot, which Vault does not find")
+    return path
+
+
+def namespace(text: str) -> str:
+    """Give a Vault namespace without slashes around it; it may be nothing."""
+    if " " in text:
+        raise Unfit("has spaces, which no header can carry")
+    return vault_path(text) if text.strip("/") else ""
+
+
+#: Seconds in each unit, the largest first.
+UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+#: Nothing here is meant to last a century, and sums with a date must not overflow.
+LONGEST = timedelta(days=36500)
+
+HOW_TO_WRITE = "write one number and one unit: 90s, 15m, 24h or 30d"
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read `90s`, `15m`, `24h` or `30d`.
+
+    Raises:
+        ConfigError: `text` is none of these, or longer than 36500d.
+    """
+    try:
+        return duration(text)
+    except Unfit as unfit:
+        reason, hint = str(unfit), unfit.hint
+    raise ConfigError(f"{text!r} {reason}", hint=hint)
+
+
+def format_duration(duration: timedelta) -> str:
+    """Write a duration in the largest unit that divides it; fractions of a second are dropped."""
+    seconds = duration // timedelta(seconds=1)
+    if seconds == 0:
+        return "0s"
+    unit = next(unit for unit, size in UNITS.items() if seconds % size == 0)
+    return f"{seconds // UNITS[unit]}{unit}"
+
+
+def duration(value: object) -> timedelta:
+    """Turn a value of the file into a duration, or raise `Unfit`."""
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"([0-9]{1,12})([dhms])", value) if isinstance(value, str) else None
+    if match is None:
+        raise Unfit("is not a duration", hint=HOW_TO_WRITE)
+    seconds = int(match[1]) * UNITS[match[2]]
+    if seconds > LONGEST.total_seconds():
+        raise Unfit(f"is longer than {format_duration(LONGEST)}")
+    return timedelta(seconds=seconds)
+
+
+Ordered = TypeVar("Ordered", int, float, Decimal, timedelta)
+
+
+def within(low: Ordered, high: Ordered) -> Callable[[Ordered], Ordered]:
+    """Give what raises `Unfit` for a value outside these bounds, themselves within."""
+
+    def check(value: Ordered) -> Ordered:
+        if not low <= value <= high:
+            raise Unfit(f"is not within {_plain(low)} to {_plain(high)}")
+        return value
+
+    return check
+
+
+def at_least(low: Ordered) -> Callable[[Ordered], Ordered]:
+    """Give what raises `Unfit` for a value below this bound."""
+
+    def check(value: Ordered) -> Ordered:
+        if not value >= low:
+            raise Unfit(f"is less than {_plain(low)}")
+        return value
+
+    return check
+
+
+def _plain(value: float | Decimal | timedelta) -> str:
+    return format_duration(value) if isinstance(value, timedelta) else str(value)
+
+
+def written_as(pattern: str, rule: str, text: str) -> str:
+    """Give the text, or raise `Unfit` with `rule` where all of it does not match the pattern."""
+    if not re.fullmatch(pattern, text):
+        raise Unfit(rule)
+    return text
+
+
+def _field_name(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise Unfit("is empty or has control characters")
+    if text == "rotator":
+        raise Unfit("is the field where rotator keeps its own note")
+    return text
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+
+#: At least a second; for a duration that may be left out, too.
+Some = AfterValidator(at_least(timedelta(seconds=1)))
+
+Positive = Annotated[Duration, Some]
+
+Timeout = Annotated[Duration, AfterValidator(within(timedelta(seconds=1), timedelta(minutes=5)))]
+
+Patience = Annotated[Duration, AfterValidator(within(timedelta(), timedelta(minutes=10)))]
+
+File = Annotated[Path | None, BeforeValidator(file_path)]
+
+WebUrl = Annotated[str, AfterValidator(urls.web_url)]
+
+VaultPath = Annotated[str, AfterValidator(vault_path)]
+
+FieldName = Annotated[str, AfterValidator(_field_name)]
+
+ACCOUNT_NAME = r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9_-])?"
+
+API_KEY = "[A-Za-z0-9]{1,64}"
+
+Name = Annotated[
+    str,
+    AfterValidator(
+        partial(
+            written_as,
+            ACCOUNT_NAME,
+            "is no account name: at most 64 of a-z 0-9 . _ -, "
+            "the first a letter or digit, the last no dot",
+        )
+    ),
+]
+
+ApiKey = Annotated[
+    str,
+    AfterValidator(partial(written_as, API_KEY, "is no api key: letters and digits, at most 64")),
+]
+
+
+class Table(BaseModel):
+    """A table of the file: frozen, strict about types and about unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        # Commands that read no configuration do not wait for its validators.
+        defer_build=True,
+    )
+
+
+_FIELDS = 5
+
+
+def cron_expression(text: str) -> str:
+    """Give a valid expression with single spaces, or raise `Unfit`."""
+    from cronsim import CronSim, CronSimError  # noqa: PLC0415  # most configurations have none
+
+    fields = text.split()
+    if len(fields) != _FIELDS:
+        raise Unfit("does not have five fields: minute, hour, day of month, month, day of week")
+    expression = " ".join(fields)
+    try:
+        next(CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC)))
+    except CronSimError as error:
+        raise Unfit(f"has a {str(error).lower()}") from None
+    except StopIteration:
+        raise Unfit("names a day that its months do not have, so it would never come") from None
+    return expression

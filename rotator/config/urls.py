@@ -1,0 +1,145 @@
+"""The URLs that a configuration may hold: of the servers, and of the ledger."""
+
+import ipaddress
+import re
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from rotator.config.errors import Unfit
+
+_LOOPBACK_4 = ipaddress.ip_network("127.0.0.0/8")
+_LOOPBACK_6 = ipaddress.ip_address("::1")
+_HIGHEST_PORT = 65535
+
+_LISTEN = re.compile(r"(?P<host>[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+# The kernel takes 107 bytes.
+_SOCKET = re.compile(r"unix:/[!-~]{1,106}")
+_SQLITE = re.compile(r"sqlite:///(?P<path>[^?#]+)")
+_POSTGRESQL = re.compile(
+    r"postgresql(?:\+psycopg)?://"
+    r"(?:[^:/@]*(?::[^@]*)?@)?"  # user, password: as SQLAlchemy reads them
+    r"(?:\[[0-9A-Fa-f:.]+\]|[^:/@?#\[\]]*)(?::[0-9]{1,5})?"  # host, port; none for a socket
+    r"/[^/?#@]+"  # database
+    r"(?:\?[^#]*)?"
+)
+
+
+def web_url(text: str) -> str:
+    """Give a server's URL without trailing slash, or raise `Unfit`.
+
+    Credentials travel there, so it is https; plain http only where nobody can listen.
+    """
+    parts = _server(text)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise Unfit("is plain http to another machine", hint="use https: credentials travel there")
+    return text.rstrip("/")
+
+
+def collector_url(text: str) -> str:
+    """Give the URL of a server that is told no secret, or nothing for nothing; else `Unfit`."""
+    if text:
+        _server(text)
+    return text.rstrip("/")
+
+
+def _server(text: str) -> SplitResult:
+    _require_visible(text)
+    parts = _split(text)
+    if any(mark in text for mark in "@?#"):
+        raise Unfit("has a user name, query or fragment", hint="give scheme, host and port alone")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]", _host(parts)):
+        raise Unfit("names no host", hint="write https://HOST:PORT")
+    if parts.scheme not in {"http", "https"}:
+        raise Unfit("is not an https URL", hint="write https://HOST:PORT")
+    return parts
+
+
+def hook_url(text: str) -> str:
+    """Give the address of a webhook, path and query included, or raise `Unfit`.
+
+    https only, as `web_url`; plain http where nobody can listen.
+    """
+    _require_visible(text)
+    origin = re.match(r"[A-Za-z]+://[^/?#]*", text)
+    web_url(origin[0] if origin else text)
+    if "#" in text:
+        raise Unfit("has a fragment, which no server gets to see")
+    return text
+
+
+def listen_address(text: str, *, has_token: bool) -> str:
+    """Give `HOST:PORT` or `unix:/PATH` as it is, or nothing for nothing; else raise `Unfit`.
+
+    Whoever is on another machine has to show a token, so there has to be one.
+    """
+    if not text or _SOCKET.fullmatch(text):
+        return text
+    match = _LISTEN.fullmatch(text)
+    if match is None or int(match["port"]) > _HIGHEST_PORT:
+        hint = 'write 127.0.0.1:9470 or unix:/run/rotator/http.sock, or "" to serve no page'
+        raise Unfit("is neither HOST:PORT nor unix:/PATH", hint=hint)
+    if not has_token and not is_loopback(match["host"].strip("[]")):
+        raise Unfit(
+            "can be reached from other machines, and needs a token",
+            hint="name a file with a token as daemon.listen_token_file, or listen on 127.0.0.1",
+        )
+    return text
+
+
+def ledger_url(text: str) -> str:
+    """Give a ledger's URL, or raise `Unfit`; it may hold a password.
+
+    `postgresql://` becomes `postgresql+psycopg://`, the only driver there is.
+    """
+    _require_visible(text, spaces=True)
+    if not (_SQLITE.fullmatch(text) or _POSTGRESQL.fullmatch(text)):
+        raise Unfit(
+            "is no ledger's URL",
+            hint="write sqlite:////PATH or postgresql+psycopg://[USER@]HOST[:PORT]/DATABASE",
+        )
+    if sqlite_path(text) == ":memory:":
+        raise Unfit("is a ledger in memory, which forgets every rotation")
+    return re.sub("^postgresql:", "postgresql+psycopg:", text)
+
+
+def sqlite_path(text: str) -> str | None:
+    """Give the file that a ledger's URL names; None where it names a server."""
+    match = _SQLITE.fullmatch(text)
+    return match["path"] if match else None
+
+
+def has_password(text: str) -> bool:
+    """Whether SQLAlchemy or libpq would find a password in this URL."""
+    _, _, rest = text.partition("://")
+    _, _, query = rest.partition("?")
+    keys = (key.lower() for key, _ in parse_qsl(query, keep_blank_values=True))
+    return bool(re.match("[^:/]*:[^@]*@", rest)) or any("passw" in key for key in keys)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is sent to `host` stays on this machine."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return address in _LOOPBACK_4 or address == _LOOPBACK_6
+
+
+def _require_visible(text: str, *, spaces: bool = False) -> None:
+    """Refuse what `urlsplit` would silently drop."""
+    if not text.isprintable() or (" " in text and not spaces):
+        raise Unfit("has spaces or control characters")
+
+
+def _split(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises if it is none
+    except ValueError:
+        parts = None
+    if parts is None or parts.netloc.endswith(":"):
+        raise Unfit("is not a URL", hint="write https://HOST:PORT")
+    return parts
+
+
+def _host(parts: SplitResult) -> str:
+    return re.sub(":[0-9]+$", "", parts.netloc)

@@ -1,0 +1,57 @@
+"""What hooks are told that no rotation brings about: accounts overdue, balances low."""
+
+from datetime import UTC, datetime, timedelta
+
+from rotator.application import Wiring
+from rotator.model import Account
+from rotator.model.notification import Event
+from rotator.reporting.status import Standing
+
+#: How often it is looked whether accounts are overdue: what is late by now was due days ago.
+INTERVAL = timedelta(minutes=5)
+#: For how long an account has to be overdue: what is due is rotated now, and may be tried again.
+PATIENCE = timedelta(hours=1)
+
+
+class Notices:
+    """Has hooks told, each time something becomes so. Of one configuration."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        """Prepare; nothing is looked at yet."""
+        self._wiring = wiring
+        self._looked_at: datetime | None = None
+
+    def overdue(self) -> None:
+        """Tell which accounts became overdue, if it is time to look and anyone wants to know.
+
+        Raises:
+            RotatorError: the ledger cannot be used.
+        """
+        now = datetime.now(UTC)
+        is_early = self._looked_at is not None and now - self._looked_at < INTERVAL
+        if is_early or not self._is_heard(Event.OVERDUE):
+            return
+        self._looked_at = now
+        accounts, book = self._wiring.accounts, self._wiring.book
+        told = book.noticed(Event.OVERDUE)
+        records = self._wiring.queries.accounts(list(accounts))
+        for account, record in zip(accounts.values(), records, strict=True):
+            lateness = Standing.of(account, record, now).lateness
+            if lateness is None and account.name in told:
+                book.notice(account.name, Event.OVERDUE, None, why="", now=now)
+            before = Standing.of(account, record, now - PATIENCE)
+            if lateness and before.lateness and account.name not in told:
+                book.notice(account.name, Event.OVERDUE, "late", why=lateness, now=now)
+
+    def balance(self, account: Account, why: str | None) -> None:
+        """Tell that what `account` has left is too low, and `why`; or, for None, no longer.
+
+        Raises:
+            RotatorError: the ledger cannot be used.
+        """
+        if self._is_heard(Event.BALANCE):
+            what, now = "low" if why else None, datetime.now(UTC)
+            self._wiring.book.notice(account.name, Event.BALANCE, what, why=why or "", now=now)
+
+    def _is_heard(self, event: Event) -> bool:
+        return any(event in hook.on for hook in self._wiring.settings.hooks)

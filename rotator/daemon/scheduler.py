@@ -1,0 +1,182 @@
+"""Looking for due accounts, and giving them to the workers."""
+
+import dataclasses
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import structlog
+
+from rotator.application import Wiring
+from rotator.daemon.health import Health
+from rotator.daemon.workers import Crew
+from rotator.errors import RotatorError, StoreUnavailable
+from rotator.model import Account, Request, Rotation
+from rotator.rotation import schedule
+from rotator.rotation.ports import Draft, Lease
+from rotator.rotation.protocol import waits_until
+
+if TYPE_CHECKING:
+    from rotator.rotation.reconciler import Engine
+
+_log = structlog.get_logger(__name__)
+
+#: How many due accounts are offered at once to be claimed, at least: some may be taken.
+OFFERED = 32
+_DUE = Request(reason="due")
+#: How long Vault is waited for before anything is begun, in seconds: the next poll asks again, and
+#: this one keeps others waiting.
+_VAULT_SECONDS = 2.0
+
+
+class Poll:
+    """Claims what is due, as much as there are workers for. Of one configuration."""
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        *,
+        crew: Crew,
+        health: Health,
+        stopping: threading.Event,
+        listener: Callable[[str, Draft], None],
+    ) -> None:
+        """Prepare; nothing is asked yet. `listener` is told each ledger entry."""
+        self._listener = listener
+        self._wiring = wiring
+        self._crew = crew
+        self._health = health
+        self._stopping = stopping
+        #: Due accounts that no worker was free for yet, the longest due first.
+        self._backlog: list[str] = []
+        self._is_over = False
+        #: The recorded due times are by this configuration.
+        self._is_scheduled = False
+        #: Taken to claim from the backlog.
+        self._claiming = threading.Lock()
+
+    def due(self) -> list[str]:
+        """Name the accounts that may be worked on now and that nobody here works on.
+
+        What only waits for a window is left out: to claim it would cost two commits a time.
+
+        Raises:
+            RotatorError: the ledger cannot be read.
+        """
+        if not self._is_scheduled:
+            self._schedule()
+        now, accounts = datetime.now(UTC), self._wiring.accounts
+        busy = self._crew.busy_with
+        due = [
+            each.name
+            for each in self._wiring.book.due(now)
+            if each.name in accounts
+            and not self._crew.is_put_off(each.name)
+            and not _waits(accounts[each.name], each.rotation, now)
+        ]
+        return [name for name in without_parents(due, accounts, busy) if name not in busy]
+
+    def _schedule(self) -> None:
+        """Bring the recorded due times in line with this configuration."""
+        accounts = self._wiring.accounts
+
+        def next_due(name: str, created_at: datetime) -> datetime | None:
+            return schedule.next_due(accounts[name], created_at) if name in accounts else None
+
+        if changed := self._wiring.book.reschedule(next_due):
+            _log.info("due times changed", accounts=changed)
+        self._is_scheduled = True
+
+    def begin(self, names: Sequence[str]) -> None:
+        """Claim the due of `names` and start work on them, if Vault can be used.
+
+        Raises:
+            RotatorError: the ledger cannot be written.
+        """
+        if not names or not self._can_store():
+            return
+        with self._claiming:
+            self._backlog = list(names)
+        self._fill()
+
+    def end(self) -> None:
+        """Begin nothing more: this configuration is no longer the one."""
+        with self._claiming:
+            self._is_over, self._backlog = True, []
+
+    def _fill(self) -> None:
+        """Claim as much of the backlog as there are workers for, and start them."""
+        with self._claiming:
+            free = self._wiring.settings.daemon.concurrency - len(self._crew.busy_with)
+            if free <= 0 or not self._backlog or self._is_over or self._stopping.is_set():
+                return
+            offered = self._backlog[: max(OFFERED, 4 * free)]
+            leases = self._wiring.book.claim_due(offered, limit=free, now=datetime.now(UTC))
+            taken = {lease.account for lease in leases}
+            # What was offered and not to be had is another process's.
+            rest = offered if len(leases) == free else []
+            later = self._backlog[len(offered) :]
+            self._backlog = [*(name for name in rest if name not in taken), *later]
+            for lease in leases:
+                self._start(lease)
+
+    def _start(self, lease: Lease) -> None:
+        account = self._wiring.accounts[lease.account]
+        self._crew.start(
+            account,
+            self._wiring,
+            lambda: self._engine.attempt(account, _DUE, claimed=lease),
+            then=self._go_on,
+        )
+
+    def _go_on(self) -> None:
+        """Do not let a worker that is done wait for the next poll."""
+        # What fails here, the next poll meets again, and tells.
+        with suppress(RotatorError):
+            self._fill()
+
+    @cached_property
+    def _engine(self) -> "Engine":
+        return dataclasses.replace(self._wiring.engine(self._told), sleep=self._sleep)
+
+    def _can_store(self) -> bool:
+        """Whether Vault can be used. What cannot be stored is not begun, and does not count."""
+        try:
+            self._wiring.store.check(seconds=_VAULT_SECONDS)
+        except StoreUnavailable as error:
+            self._health.failed(error)
+            return False
+        except RotatorError as error:
+            self._health.lost("vault", error)
+            return False
+        self._health.answered("vault")
+        return True
+
+    def _told(self, name: str, draft: Draft) -> None:
+        """Log a ledger entry: the record of a rotation, for those who read the journal."""
+        _log.debug(
+            "recorded", account=name, entry=draft.event, step=draft.step, detail=draft.detail
+        )
+        self._listener(name, draft)
+
+    def _sleep(self, seconds: float) -> None:
+        """Pause a pass, which looks afterwards whether it is to end."""
+        self._stopping.wait(seconds)
+
+
+def without_parents(
+    due: Iterable[str], accounts: Mapping[str, Account], busy: Collection[str]
+) -> list[str]:
+    """Leave out who manages an account that is due or being worked on: children go first."""
+    due = list(due)
+    waited_for = [accounts[name] for name in (*due, *busy) if name in accounts]
+    parents = {account.managed_by for account in waited_for}
+    return [name for name in due if name not in parents]
+
+
+def _waits(account: Account, rotation: Rotation | None, now: datetime) -> bool:
+    until = waits_until(account, rotation, _DUE, now)
+    return until is not None and until > now

@@ -1,0 +1,205 @@
+"""The workers: one pass each, at most so many at once, on the objects of one configuration."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+
+from rotator.application import Wiring
+from rotator.daemon.health import Health, component_of_code, told_of
+from rotator.errors import RotatorError, Stopping
+from rotator.model import Account, Outcome, Report
+from rotator.rotation import schedule
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(kw_only=True)
+class Crew:
+    """Runs passes in threads and knows which ones run."""
+
+    health: Health
+    #: Told how each pass ended.
+    on_report: Callable[[Report], None] = lambda _report: None
+    _running: dict[str, Wiring] = field(default_factory=dict)
+    #: What became of each account's last pass, to tell of a change and not of each try.
+    _told: dict[str, str] = field(default_factory=dict)
+    #: Unforeseen errors in a row by account, and when to try again.
+    _failures: dict[str, int] = field(default_factory=dict)
+    _retry_at: dict[str, datetime] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _threads: set[threading.Thread] = field(default_factory=set)
+
+    @property
+    def busy_with(self) -> list[str]:
+        """Name the accounts that are worked on."""
+        with self._lock:
+            return sorted(self._running)
+
+    def uses(self, wiring: Wiring) -> bool:
+        """Whether a pass runs on `wiring`."""
+        with self._lock:
+            return any(used is wiring for used in self._running.values())
+
+    def start(
+        self,
+        account: Account,
+        wiring: Wiring,
+        attempt: Callable[[], Report],
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Run `attempt` in a thread of its own, and `then` once it no longer counts as running."""
+        # Not waited for for ever at the end: see `join`.
+        thread = threading.Thread(
+            target=self._run, args=(account, attempt, then), name=account.name, daemon=True
+        )
+        with self._lock:
+            self._running[account.name] = wiring
+            self._threads.add(thread)
+        thread.start()
+
+    def is_put_off(self, name: str) -> bool:
+        """Whether account `name` ended in an error that nobody foresaw, and has to wait.
+
+        So does one that was not due after all, by Vonage's clock.
+        """
+        retry_at, now = self._retry_at.get(name), datetime.now(UTC)
+        return retry_at is not None and now < retry_at <= now + schedule.LONGEST_RETRY
+
+    def join(self, deadline: float) -> bool:
+        """Wait for all passes to end, until `deadline` at most; give whether they did."""
+        # One that ends may have started another.
+        while threads := self._alive():
+            for thread in threads:
+                thread.join(min(threading.TIMEOUT_MAX, max(0.0, deadline - time.monotonic())))
+            if deadline <= time.monotonic():
+                return not self._alive()
+        return True
+
+    def _alive(self) -> list[threading.Thread]:
+        with self._lock:
+            return [thread for thread in self._threads if thread.is_alive()]
+
+    def _run(
+        self, account: Account, attempt: Callable[[], Report], then: Callable[[], None]
+    ) -> None:
+        try:
+            report = attempt()
+            self._tell(report)
+            if report.outcome is Outcome.IDLE:
+                self._put_off(account, failures=1)
+        except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
+            _log.error("unexpected error", account=account.name, exc_info=error)
+            # The ledger did not hear of it, so that it would be tried again at once.
+            failures = self._failures[account.name] = self._failures.get(account.name, 0) + 1
+            self._put_off(account, failures)
+        finally:
+            with self._lock:
+                self._running.pop(account.name, None)
+            then()
+            with self._lock:
+                self._threads.discard(threading.current_thread())
+
+    def _put_off(self, account: Account, failures: int) -> None:
+        now = datetime.now(UTC)
+        self._retry_at[account.name] = schedule.retry_at(account.name, failures, now)
+
+    def _tell(self, report: Report) -> None:
+        """Log what became of a pass; the same failure again is not news."""
+        self.on_report(report)
+        self._failures.pop(report.account, None)
+        error = report.error
+        word = error.code if error else report.outcome.value
+        is_news, self._told[report.account] = self._told.get(report.account) != word, word
+        facts = {"account": report.account, "rotation_id": report.rotation_id}
+        if error is None:
+            self.health.answered("vonage")
+            _log.info(report.outcome.value, **facts, secret_id=report.new_secret_id)
+        elif component := component_of_code(error.code):
+            self.health.lost(component, error)
+        elif report.outcome is not Outcome.BUSY and is_news:
+            _log.warning(report.outcome.value, **facts, **told_of(error))
+
+
+#: Calls at once: a hook that takes all of its time must not keep the others waiting.
+THREADS = 4
+
+#: How often it is looked for what hooks that are gone have left, in seconds.
+INTERVAL = 3600.0
+
+
+class Post:
+    """Delivers, at most so much at once, whatever configuration it is for."""
+
+    def __init__(self, *, health: Health, stopping: threading.Event) -> None:
+        """Prepare; nothing is delivered yet."""
+        self._health = health
+        self._stopping = stopping
+        self._lock = threading.Lock()
+        self._threads: dict[threading.Thread, Wiring] = {}
+        #: Monotonic; None for never.
+        self._tidied_at: float | None = None
+
+    def begin(self, wiring: Wiring) -> None:
+        """Start to deliver, if anything is due.
+
+        Raises:
+            RotatorError: the ledger cannot be read.
+        """
+        hooks = [hook.name for hook in wiring.settings.hooks]
+        self._tidy(wiring, hooks)
+        if not hooks or not wiring.deliveries.are_due(hooks, datetime.now(UTC)):
+            return
+        with self._lock:
+            for _ in range(THREADS - len(self._threads)):
+                # Not waited for for ever at the end: see `join`.
+                thread = threading.Thread(
+                    target=self._run, args=(wiring,), name="hooks", daemon=True
+                )
+                self._threads[thread] = wiring
+                thread.start()
+
+    def _tidy(self, wiring: Wiring, hooks: list[str]) -> None:
+        """Drop what nobody is there for any more, now and then."""
+        now = time.monotonic()
+        if self._tidied_at is not None and now - self._tidied_at < INTERVAL:
+            return
+        self._tidied_at = now
+        if count := wiring.deliveries.drop(hooks, now=datetime.now(UTC)):
+            _log.warning("dropped", deliveries=count, reason="their hooks are not configured")
+
+    def uses(self, wiring: Wiring) -> bool:
+        """Whether something is being delivered on `wiring`."""
+        with self._lock:
+            return any(used is wiring for used in self._threads.values())
+
+    def join(self, deadline: float) -> bool:
+        """Wait for what is being delivered, until `deadline` at most; give whether it ended.
+
+        What is left behind is tried again by whoever comes next.
+        """
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(min(threading.TIMEOUT_MAX, max(0.0, deadline - time.monotonic())))
+        return not any(thread.is_alive() for thread in threads)
+
+    def _run(self, wiring: Wiring) -> None:
+        try:
+            for _ in wiring.courier.deliver(None):
+                if self._stopping.is_set():
+                    return
+        except Stopping:
+            # Said by the daemon's end; what was not told is told by whoever comes next.
+            return
+        except RotatorError as error:
+            if not self._health.failed(error):
+                _log.warning("not delivered", **told_of(error))
+        except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
+            self._health.surprised("hooks", error)
+        finally:
+            with self._lock:
+                self._threads.pop(threading.current_thread(), None)

@@ -1,0 +1,83 @@
+"""What a hook is told, in the forms in which it is told: environment, JSON, Slack.
+
+Ids, versions, codes and reasons. A secret's value is in none of them, as it is in no `Notice`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rotator.model.notification import Event, Format, Notice
+from rotator.model.redaction import printable
+
+#: Of rotator's own environment, a command gets these and no other: the rest may hold a token.
+_PASSED_ON = ("LANG", "PATH")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_SENTENCES = {
+    Event.PUSHED: "a new secret is in Vault, at {place} version {vault_version}",
+    Event.GATE: "may secret {old_secret_id} be deleted?",
+    Event.COMPLETED: "rotated: secret {old_secret_id} is deleted, {secret_id} took its place",
+    Event.FAILED: "a rotation failed ({code})",
+    Event.REFUSED: "rotation refused, an operator must decide: {reason} ({code})",
+    Event.DRIFT: "drift: {reason} ({code})",
+    Event.OVERDUE: "overdue: {reason}",
+    Event.BALANCE: "balance: {reason}",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """A notice, and where in Vault its account's secret stands."""
+
+    notice: Notice
+    mount: str
+    #: Path of the current entry below the mount.
+    path: str
+
+    def facts(self) -> dict[str, str | int | None]:
+        """Give everything there is to tell."""
+        notice = self.notice
+        return {
+            "event": notice.event.value,
+            "id": notice.id,
+            "account": notice.account,
+            "at": _moment(notice.at),
+            "rotation_id": notice.rotation_id,
+            "secret_id": notice.secret_id,
+            "old_secret_id": notice.old_secret_id,
+            "vault_mount": self.mount,
+            "vault_path": self.path,
+            "vault_version": notice.vault_version,
+            "code": notice.code,
+            "reason": notice.reason,
+        }
+
+    def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Give a command's whole environment; `environ` is rotator's own."""
+        passed_on = {name: environ[name] for name in _PASSED_ON if environ.get(name)}
+        told = {
+            f"ROTATOR_{name.upper()}": "" if fact is None else printable(str(fact))
+            for name, fact in self.facts().items()
+        }
+        return {"PATH": _PATH} | passed_on | told
+
+    def body(self, form: Format) -> bytes:
+        """Give a webhook's body, UTF-8 JSON on one line."""
+        document = {"text": self.text()} if form is Format.SLACK else self.facts()
+        return json.dumps(document, separators=(",", ":")).encode()
+
+    def text(self) -> str:
+        """Say it in a sentence, as Slack takes it: what it would read as markup is escaped.
+
+        Source: api.slack.com, "Formatting text": `&`, `<` and `>` become entities.
+        """
+        facts = {name: "unknown" if fact is None else fact for name, fact in self.facts().items()}
+        sentence = _SENTENCES[self.notice.event].format(place=f"{self.mount}/{self.path}", **facts)
+        text = printable(f"{self.notice.account}: {sentence}")
+        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

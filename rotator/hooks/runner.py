@@ -1,0 +1,98 @@
+"""Calling one hook, once, whichever kind it is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from rotator.hooks import command, webhook
+from rotator.hooks.payload import Message
+from rotator.model.notification import Hook
+
+_AGENT = "rotator"
+
+
+class Unreadable(Exception):
+    """A file that a hook needs cannot be used. Its text says which, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Calls hooks."""
+
+    #: rotator's own environment.
+    environ: Mapping[str, str]
+    #: Asked while a hook runs: whether this process is to end, and the call with it.
+    should_stop: Callable[[], bool] = lambda: False
+    #: The ledger's file, whose owner is the user that the daemon runs as; None for a server's.
+    ledger_file: Path | None = None
+
+    def call(self, hook: Hook, message: Message, *, at: datetime) -> str | None:
+        """Call `hook` with `message`, at the time `at`: None where it succeeded, else why not.
+
+        A command succeeds by exiting with 0, a web address by answering 2xx. Blocks for as long
+        as the hook's timeout at most.
+
+        Raises:
+            Stopping: this process is to end; the hook may have been called all the same.
+        """
+        if hook.command:
+            environment = message.environment(self.environ)
+            return command.run(
+                hook.command,
+                environment,
+                timeout=hook.timeout,
+                should_stop=self.should_stop,
+                owner=command.Owner.of(self.ledger_file),
+            )
+        try:
+            url, key = address(hook), signing_key(hook)
+        except Unreadable as error:
+            return str(error)
+        body = message.body(hook.format)
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": _AGENT,
+            "Rotator-Event": message.notice.event.value,
+            "Rotator-Delivery": message.notice.id,
+        }
+        if key:
+            headers["Rotator-Signature"] = webhook.signature(key, body, at)
+        return webhook.post(url, body, headers, timeout=hook.timeout, should_stop=self.should_stop)
+
+
+def address(hook: Hook) -> str:
+    """Give a hook's web address, which may hold a token; read afresh from its file.
+
+    Raises:
+        Unreadable: the file has none.
+    """
+    if hook.url_file is None:
+        return hook.url or ""
+    url = _content(hook.url_file, "url_file")
+    if not url.startswith("https://"):
+        message = "its url_file holds no https address"
+        raise Unreadable(message)
+    return url
+
+
+def signing_key(hook: Hook) -> bytes | None:
+    """Give the key that signs a hook's bodies, read afresh; None where it has none.
+
+    Raises:
+        Unreadable: the file has none.
+    """
+    return _content(hook.secret_file, "secret_file").encode() if hook.secret_file else None
+
+
+def _content(path: Path, key: str) -> str:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        reason = (error.strerror or "no reason given").lower()
+        raise Unreadable(f"its {key} cannot be read: {reason}") from None
+    except UnicodeDecodeError:
+        raise Unreadable(f"its {key} is not UTF-8") from None
+    if not text:
+        raise Unreadable(f"its {key} is empty")
+    return text

@@ -1,0 +1,178 @@
+"""The subaccounts that were found below parents, and what becomes of their accounts' holds.
+
+They are in the ledger so that status, other daemons and restarts know them without asking Vonage.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, update
+
+from rotator.ledger import holds, tables
+from rotator.ledger.database import inserting, reading, run_again, writing
+from rotator.ledger.mapping import hold_of
+from rotator.ledger.writer import added, append_to, locked
+from rotator.model import Found, Hold, SubaccountState
+from rotator.rotation.ports import Draft
+
+#: Who holds an account that Vonage suspended or does not list: only such a hold ends by itself.
+HOLDER = "discovery"
+_HOLDS = {
+    SubaccountState.SUSPENDED: "Vonage has suspended this subaccount",
+    SubaccountState.GONE: "Vonage does not list this subaccount any more",
+}
+#: What is to be told of accounts: names and entries.
+Told = list[tuple[str, Draft]]
+
+
+class FoundSubaccounts:
+    """What was found, and when was looked."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Keep it in `engine`'s database."""
+        self._engine = engine
+
+    def all(self) -> list[Found]:
+        """Give every subaccount that ever was found, as it was listed last.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        with reading(self._engine) as connection:
+            return list(_found(connection, None).values())
+
+    def version(self) -> tuple[int, datetime | None]:
+        """Give what is another whenever anything of `all` has changed.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        changed_at = tables.subaccount.c.changed_at
+        with reading(self._engine) as connection:
+            row = connection.execute(select(func.count(), func.max(changed_at))).one()
+        return row[0], row[1]
+
+    def listed_at(self, parent: str) -> datetime | None:
+        """Tell when `parent`'s subaccounts were listed last; None for never.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        query = select(tables.listing.c.listed_at).where(tables.listing.c.parent == parent)
+        with reading(self._engine) as connection:
+            return connection.execute(query).scalar()
+
+    @run_again
+    def record(
+        self,
+        parent: str,
+        listed: Sequence[Found],
+        *,
+        names: Callable[[Iterable[Found]], Mapping[str, str]],
+        now: datetime,
+    ) -> Told:
+        """Take note of what Vonage lists below `parent`, all of it.
+
+        `names` gives the names that subaccounts are managed under, by api key. What is suspended
+        or not listed any more is held, and released when it is back, unless somebody else holds
+        it. Returns what was recorded of accounts.
+
+        Raises:
+            LedgerError: the ledger cannot be written.
+        """
+        with writing(self._engine) as connection:
+            # First of all: of two daemons that list it at once, the other one waits here.
+            _mark(connection, parent, now)
+            known = _found(connection, parent)
+            present = {each.api_key: each for each in listed}
+            gone = {key: _gone(each) for key, each in known.items() if key not in present}
+            now_found = present | gone
+            for key, each in now_found.items():
+                if known.get(key) != each:
+                    _keep(connection, each, is_new=key not in known, now=now)
+            managed = names([*_found(connection, None).values()])
+            named = {managed[key]: each for key, each in now_found.items() if key in managed}
+            return _settle(connection, named, known, now)
+
+
+def _gone(found: Found) -> Found:
+    return Found(
+        parent=found.parent,
+        api_key=found.api_key,
+        title=found.title,
+        state=SubaccountState.GONE,
+    )
+
+
+def _found(connection: Connection, parent: str | None) -> dict[str, Found]:
+    """Give what is known, by api key: below one parent, or below all."""
+    query = select(tables.subaccount).order_by(tables.subaccount.c.api_key)
+    if parent is not None:
+        query = query.where(tables.subaccount.c.parent == parent)
+    return {
+        row["api_key"]: Found(
+            parent=row["parent"],
+            api_key=row["api_key"],
+            title=row["title"],
+            state=SubaccountState(row["state"]),
+        )
+        for row in connection.execute(query).mappings()
+    }
+
+
+def _keep(connection: Connection, found: Found, *, is_new: bool, now: datetime) -> None:
+    subaccount = tables.subaccount
+    values = {"title": found.title, "state": found.state.value, "changed_at": now}
+    ours = {"parent": found.parent, "api_key": found.api_key}
+    if is_new:
+        connection.execute(insert(subaccount).values(**ours, **values))
+    else:
+        connection.execute(update(subaccount).filter_by(**ours).values(values))
+
+
+def _mark(connection: Connection, parent: str, now: datetime) -> None:
+    """Note that `parent` was listed; its row is locked until the transaction ends."""
+    listed = inserting(connection, tables.listing).values(parent=parent, listed_at=now)
+    connection.execute(
+        listed.on_conflict_do_update(index_elements=["parent"], set_={"listed_at": now})
+    )
+
+
+def _settle(
+    connection: Connection, named: Mapping[str, Found], known: Mapping[str, Found], now: datetime
+) -> Told:
+    """Record what is new, and see that those are held that have to be, and no others."""
+    rows = connection.execute(select(tables.account)).mappings()
+    there = {row["name"]: row for row in rows}
+    told: Told = []
+    # By name: of two daemons at it, none has locked what the other waits for.
+    for name, found in sorted(named.items()):
+        before = there.get(name)
+        is_new = before is None or found.api_key not in known
+        if not is_new and not _must_change(before, found):
+            continue
+        # An operator may have held it in between.
+        row = locked(connection, name) or added(connection, name)
+        drafts = []
+        if is_new:
+            detail = {"parent": found.parent, "api_key": found.api_key}
+            drafts.append(Draft(event="discovered", step=None, detail=detail))
+            append_to(connection, name, drafts, now)
+        if _must_change(row, found):
+            drafts.append(_change_hold(connection, row, found, now))
+        told += [(name, draft) for draft in drafts]
+    return told
+
+
+def _must_change(row: RowMapping | None, found: Found) -> bool:
+    """Whether a hold has to begin, change or end. Somebody else's stays."""
+    hold, reason = hold_of(row) if row else None, _HOLDS.get(found.state)
+    is_others = hold is not None and hold.by != HOLDER
+    return not is_others and reason != (hold.reason if hold else None)
+
+
+def _change_hold(connection: Connection, row: RowMapping, found: Found, now: datetime) -> Draft:
+    name, hold, reason = row["name"], hold_of(row), _HOLDS.get(found.state)
+    if hold and not reason:
+        return holds.lift(connection, name, hold, by=HOLDER, now=now)
+    return holds.put(connection, name, Hold(reason=reason or "", by=HOLDER, at=now))

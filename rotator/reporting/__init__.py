@@ -1,0 +1,1 @@
+"""What people are told of accounts: pure, from what the ledger holds."""

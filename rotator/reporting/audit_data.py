@@ -1,0 +1,281 @@
+"""A report as a JSON document."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import timedelta
+from html import escape as escape_markup
+from typing import Any
+
+from rotator.model import Account
+from rotator.model.redaction import printable
+from rotator.reporting.audit import (
+    AccountReport,
+    Deed,
+    Holding,
+    Period,
+    Record,
+    Report,
+    Rotated,
+    Tenure,
+    Trouble,
+)
+from rotator.reporting.text import rfc3339, span
+
+_DAY = timedelta(days=1)
+
+
+def days(length: timedelta | None) -> float | None:
+    """Give a length in days, to a hundredth."""
+    return None if length is None else round(length / _DAY, 2)
+
+
+def escape(text: str) -> str:
+    """Return a text as markup, without what a terminal would obey that shows the page."""
+    return escape_markup(printable(text))
+
+
+def policy(account: Account | None) -> str:
+    """Say what the policy asks for."""
+    if account is None:
+        return "not configured any more"
+    policy = account.policy
+    often = f"cron {policy.cron} ({policy.timezone})" if policy.cron else None
+    often = often or (f"every {span(policy.every)}" if policy.every else "on demand")
+    return f"{often}, at most {span(policy.max_age)} old, grace {span(policy.grace)}"
+
+
+def record(record: Record) -> str:
+    """Say whether an account's entries are those that were written, and its rows what they say."""
+    if record.complaints:
+        return "; ".join(f"FAILED: {fault} ({cure})" for fault, cure in record.complaints)
+    whole = f"{record.entries} entries, chain {record.chain}, rows {record.rows}"
+    if record.unread:
+        return f"{whole}; not compared with Vault: {record.unread}"
+    return f"{whole}; {_AGAINST_VAULT.get(record.vault, record.vault)}"
+
+
+_AGAINST_VAULT = {
+    "matches": "the entry that Vault's note names is in it",
+    "no note": "Vault has no note to compare with yet",
+    "not configured": "not compared with Vault, as the account is not configured any more",
+    "not compared": "not compared with Vault",
+}
+
+
+def rotations(account: AccountReport) -> str:
+    """Count an account's rotations by how they ended."""
+    counts = {
+        "completed": account.count("completed"),
+        "failed": account.count("failed"),
+        "open": account.count(None),
+    }
+    told = [f"{count} {word}" for word, count in counts.items() if count]
+    return ", ".join(told) or "none"
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Give a report as `report --format json` prints it. Times are UTC, ages in days."""
+    return {
+        "since": rfc3339(report.period.since),
+        "until": rfc3339(report.period.until),
+        "made_at": rfc3339(report.made_at),
+        "made_by": report.version,
+        "ledger_verified": report.is_proven,
+        "accounts": [_account(account) for account in report.accounts],
+    }
+
+
+def _account(account: AccountReport) -> dict[str, Any]:
+    configured = account.account
+    return {
+        "name": account.name,
+        "api_key": configured.api_key if configured else None,
+        "policy": policy(configured),
+        "max_age_days": days(configured.policy.max_age) if configured else None,
+        "verdict": account.verdict,
+        "oldest_age_days": days(account.oldest),
+        "overdue_days": days(account.overdue),
+        "rotations": [_rotation(rotation) for rotation in account.rotations],
+        "secrets": [_secret(tenure) for tenure in account.tenures],
+        "refusals": [_trouble(trouble) for trouble in account.troubles],
+        "holds": [_hold(holding) for holding in account.holdings],
+        "by_hand": [_deed(deed) for deed in account.deeds],
+        "ledger": {
+            "entries": account.record.entries,
+            "head": account.record.head,
+            "chain": account.record.chain.lower(),
+            "rows": account.record.rows.lower(),
+            "fault": account.record.fault,
+            "vault": account.record.vault.lower(),
+            "vault_unread": account.record.unread,
+        },
+    }
+
+
+def _rotation(rotation: Rotated) -> dict[str, Any]:
+    return {
+        "id": rotation.id,
+        "reason": rotation.reason,
+        "opened_at": rfc3339(rotation.opened_at),
+        "verified_at": rfc3339(rotation.verified_at),
+        "closed_at": rfc3339(rotation.closed_at),
+        "outcome": rotation.outcome,
+        "code": rotation.code,
+        "old_secret_id": rotation.old_id,
+        "new_secret_id": rotation.new_id,
+    }
+
+
+def _secret(tenure: Tenure) -> dict[str, Any]:
+    return {
+        "id": tenure.secret_id,
+        "since": rfc3339(tenure.since),
+        "until": rfc3339(tenure.until),
+        "age_days": days(tenure.age),
+        "overdue_days": days(tenure.overdue),
+    }
+
+
+def _trouble(trouble: Trouble) -> dict[str, Any]:
+    return {
+        "event": trouble.event,
+        "code": trouble.code,
+        "why": trouble.why,
+        "count": trouble.count,
+        "first_at": rfc3339(trouble.first),
+        "last_at": rfc3339(trouble.last),
+    }
+
+
+def _hold(holding: Holding) -> dict[str, Any]:
+    return {
+        "reason": holding.reason,
+        "by": holding.by,
+        "freeze": holding.freeze,
+        "since": rfc3339(holding.since),
+        "until": rfc3339(holding.until),
+        "ended_by": holding.ended_by,
+    }
+
+
+def _deed(deed: Deed) -> dict[str, Any]:
+    return {
+        "at": rfc3339(deed.at),
+        "operation": deed.operation,
+        "secret_id": deed.secret_id,
+        "outcome": deed.outcome,
+    }
+
+
+#: Columns keep their names and order; new ones are added at the end.
+COLUMNS = (
+    "record",
+    "account",
+    "api_key",
+    "from",
+    "to",
+    "rotation_id",
+    "old_secret_id",
+    "new_secret_id",
+    "reason",
+    "outcome",
+    "code",
+    "count",
+    "age_days",
+    "max_age_days",
+    "overdue_days",
+    "person",
+    "text",
+)
+
+#: What a spreadsheet would take for a formula, also in the full width of East Asian keyboards.
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+Row = dict[str, object]
+
+
+def sheet(report: Report) -> str:
+    """Give a report as `report --format csv` prints it. Times are UTC, ages in days."""
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for account in report.accounts:
+        configured = account.account
+        same: Row = {
+            "account": account.name,
+            "api_key": configured.api_key if configured else "",
+            "max_age_days": days(configured.policy.max_age) if configured else "",
+        }
+        for row in _rows(account, report.period):
+            writer.writerow({name: _cell(value) for name, value in (same | row).items()})
+    return lines.getvalue()
+
+
+def _rows(account: AccountReport, period: Period) -> Iterator[Row]:
+    yield {
+        "record": "account",
+        "from": rfc3339(period.since),
+        "to": rfc3339(period.until),
+        "outcome": account.verdict,
+        "count": account.count("completed"),
+        "age_days": days(account.oldest),
+        "overdue_days": days(account.overdue),
+        "text": record(account.record),
+    }
+    for rotation in account.rotations:
+        yield {
+            "record": "rotation",
+            "from": rfc3339(rotation.opened_at),
+            "to": rfc3339(rotation.closed_at),
+            "rotation_id": rotation.id,
+            "old_secret_id": rotation.old_id,
+            "new_secret_id": rotation.new_id,
+            "reason": rotation.reason,
+            "outcome": rotation.outcome or "open",
+            "code": rotation.code,
+        }
+    for tenure in account.tenures:
+        yield {
+            "record": "secret",
+            "from": rfc3339(tenure.since),
+            "to": rfc3339(tenure.until),
+            "new_secret_id": tenure.secret_id,
+            "age_days": days(tenure.age),
+            "overdue_days": days(tenure.overdue),
+        }
+    for trouble in account.troubles:
+        yield {
+            "record": trouble.event,
+            "from": rfc3339(trouble.first),
+            "to": rfc3339(trouble.last),
+            "code": trouble.code,
+            "count": trouble.count,
+            "text": trouble.why,
+        }
+    for holding in account.holdings:
+        yield {
+            "record": "hold",
+            "from": rfc3339(holding.since),
+            "to": rfc3339(holding.until),
+            "outcome": "frozen" if holding.freeze else "held",
+            "person": holding.by,
+            "text": holding.reason,
+        }
+    for deed in account.deeds:
+        yield {
+            "record": "by hand",
+            "from": rfc3339(deed.at),
+            "to": rfc3339(deed.at),
+            "new_secret_id": deed.secret_id,
+            "reason": deed.operation,
+            "outcome": deed.outcome,
+        }
+
+
+def _cell(value: object) -> object:
+    """Return a cell on one line that no spreadsheet takes for a formula."""
+    if not isinstance(value, str):
+        return "" if value is None else value
+    text = printable(value)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text

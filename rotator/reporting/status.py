@@ -1,0 +1,269 @@
+"""How an account stands, told from the ledger alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Self
+
+from rotator.model import ABANDONED, SUPERSEDED, Account, Hold, Rotation
+from rotator.model.notification import Undelivered
+from rotator.reporting.text import NOTHING, age_text, moment, rfc3339, short, span
+from rotator.rotation import window
+from rotator.rotation.ports import AccountRecord
+
+#: How late a deletion may be before that means that nobody carries the rotation on.
+_LATE = timedelta(days=1)
+#: How long a rotation may take to begin and to end once it is due: others may be due as well.
+_TOLERANCE = timedelta(minutes=15)
+
+
+class Phase(StrEnum):
+    """What there is to say of an account in one word."""
+
+    IDLE = "idle"
+    #: A rotation is open and not verified yet.
+    ROTATING = "rotating"
+    #: A rotation waits in its grace.
+    WAITING = "waiting"
+    #: The last rotation failed.
+    FAILED = "failed"
+    HELD = "held"
+    DRIFT = "drift"
+    #: Never seen.
+    NEW = "new"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What the ledger knows of one account, and what that means now."""
+
+    account: Account
+    now: datetime
+    secret_ids: tuple[str, ...]
+    current_id: str | None
+    current_since: datetime | None
+    seen_at: datetime | None
+    next_due_at: datetime | None
+    hold: Hold | None
+    #: What is wrong, named exactly.
+    drift: str | None
+    #: The newest one, open or closed.
+    rotation: Rotation | None
+    #: What hooks were not told yet.
+    undelivered: tuple[Undelivered, ...] = ()
+    #: Passes in a row that failed or were refused, and when the next one may be made.
+    failures: int = 0
+    retry_at: datetime | None = None
+
+    @classmethod
+    def of(
+        cls,
+        account: Account,
+        record: AccountRecord,
+        now: datetime,
+        undelivered: tuple[Undelivered, ...] = (),
+    ) -> Self:
+        """Tell how `account` stands by what the ledger has of it."""
+        return cls(
+            account=account,
+            now=now,
+            secret_ids=record.listed_ids,
+            current_id=record.current_id,
+            current_since=record.current_since,
+            seen_at=record.seen_at,
+            next_due_at=record.next_due_at,
+            hold=record.hold,
+            drift=record.drift,
+            rotation=record.last_rotation,
+            undelivered=undelivered,
+            failures=record.failures,
+            retry_at=record.retry_at,
+        )
+
+    @property
+    def opened(self) -> Rotation | None:
+        """The open rotation."""
+        is_open = self.rotation is not None and self.rotation.closed_at is None
+        return self.rotation if is_open else None
+
+    @property
+    def phase(self) -> Phase:
+        """What most needs to be known: what an operator has to do comes first."""
+        if self.hold:
+            return Phase.HELD
+        if self.drift:
+            return Phase.DRIFT
+        if self.opened:
+            return Phase.WAITING if self.opened.verified_at else Phase.ROTATING
+        if self.rotation is None:
+            return Phase.IDLE if self.seen_at else Phase.NEW
+        return Phase.FAILED if self._has_failed else Phase.IDLE
+
+    @property
+    def _has_failed(self) -> bool:
+        """Whether the last rotation failed by itself: one that an operator ended did not."""
+        rotation = self.rotation
+        if rotation is None or rotation.outcome != "failed":
+            return False
+        return rotation.error_code not in (ABANDONED, SUPERSEDED)
+
+    @property
+    def deletion_at(self) -> datetime | None:
+        """When the open rotation's old secret may be deleted; None while nothing waits for it."""
+        return window.deletion_at(self.account.policy, self.opened) if self.opened else None
+
+    @property
+    def due_from(self) -> datetime | None:
+        """When a rotation may begin that is due; None where none is, or one has done its work."""
+        rotation = self.rotation
+        if self.next_due_at is None or (self.opened and self.opened.verified_at):
+            return None
+        due_at = self.next_due_at
+        if rotation and rotation.outcome == "completed" and rotation.closed_at:
+            # The last one's grace may have lasted longer: until its end, none could begin.
+            due_at = max(due_at, min(rotation.closed_at, self.now))
+        return window.opens_at(self.account.policy, due_at)
+
+    @property
+    def late_from(self) -> datetime | None:
+        """When something becomes late unless it happens before; None where nothing can."""
+        return min((since + time for _, since, time in self._deadlines()), default=None)
+
+    @property
+    def lateness(self) -> str | None:
+        """Say what should have happened by now; None where nothing is late."""
+        for text, since, time in self._deadlines():
+            if self.now - since > time:
+                return text.format(age=age_text(since, self.now))
+        return None
+
+    def _deadlines(self) -> Iterator[tuple[str, datetime, timedelta]]:
+        """Give what has to happen: what is said when it is late, since when, and its time."""
+        max_age = self.account.policy.max_age
+        if self.due_from:
+            yield "due for {age}", self.due_from, _TOLERANCE
+        if self.current_since:
+            yield f"secret older than {span(max_age)}", self.current_since, max_age
+        if self.deletion_at:
+            yield "old secret to be deleted for {age}", self.deletion_at, _LATE
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether `status --check` fails for this account."""
+        return self._has_failed or bool(self.hold or self.drift or self.lateness)
+
+    def document(self) -> dict[str, Any]:
+        """Give the standing as `status --json` prints it."""
+        return {
+            "name": self.account.name,
+            "api_key": self.account.api_key,
+            "phase": self.phase.value,
+            "secret_ids": list(self.secret_ids),
+            "current_secret_id": self.current_id,
+            "current_since": rfc3339(self.current_since),
+            "next_due_at": rfc3339(self.next_due_at),
+            "overdue": self.lateness is not None,
+            "hold": hold_document(self.hold) if self.hold else None,
+            "gate": self._gate_document(),
+            "undelivered": [_undelivered_document(each) for each in self.undelivered],
+            "last_rotation": self._rotation_document(self.rotation) if self.rotation else None,
+        }
+
+    def row(self) -> tuple[str, ...]:
+        """Give the standing as a row of the table."""
+        return (
+            self.account.name,
+            self.phase.value,
+            short(self.current_id),
+            age_text(self.current_since, self.now),
+            moment(self.next_due_at).removesuffix(" UTC"),
+            self._last_rotation(),
+            "; ".join(self._notes()) or NOTHING,
+        )
+
+    def _last_rotation(self) -> str:
+        rotation = self.rotation
+        if rotation is None:
+            return NOTHING
+        if rotation.closed_at is None:
+            return f"open for {age_text(rotation.opened_at, self.now)}, at {rotation.step}"
+        code = f" ({rotation.error_code})" if rotation.error_code else ""
+        return f"{rotation.outcome} {age_text(rotation.closed_at, self.now)} ago{code}"
+
+    def _notes(self) -> list[str]:
+        waits = self.deletion_at
+        gate = self.gate_note()
+        notes = {
+            "held: ": str(self.hold) if self.hold else None,
+            "": self.drift,
+            "overdue: ": self.lateness,
+            "waiting for gate ": gate,
+            "waiting until ": moment(waits) if waits and not gate else None,
+            "hook ": self.hook_note(),
+        }
+        return [f"{word}{note}" for word, note in notes.items() if note]
+
+    def gate_note(self) -> str | None:
+        """Say which gate is waited for, since when, and why; None where none is."""
+        opened = self.opened
+        if opened is None or opened.gate is None:
+            return None
+        return f"{opened.gate} since {moment(opened.gate_since)}: {opened.gate_reason}"
+
+    def hook_note(self) -> str | None:
+        """Say which hook fails, and why; None where none does."""
+        failing = [each for each in self.undelivered if each.reason is not None]
+        if not failing:
+            return None
+        first, others = failing[0], len(failing) - 1
+        more = f", and {others} more" if others else ""
+        tried = f"tried {first.attempts} time{'' if first.attempts == 1 else 's'}"
+        return f"{first.hook} fails ({first.event}, {tried}): {first.reason}{more}"
+
+    def _gate_document(self) -> dict[str, Any] | None:
+        opened = self.opened
+        if opened is None or opened.gate is None:
+            return None
+        return {
+            "name": opened.gate,
+            "reason": opened.gate_reason,
+            "since": rfc3339(opened.gate_since),
+            "next_try_at": rfc3339(opened.gate_retry_at),
+        }
+
+    def _rotation_document(self, rotation: Rotation) -> dict[str, Any]:
+        return {
+            "id": rotation.id,
+            "reason": rotation.reason,
+            "step": rotation.step.value,
+            "outcome": rotation.outcome,
+            "opened_at": rfc3339(rotation.opened_at),
+            "closed_at": rfc3339(rotation.closed_at),
+            "old_secret_id": rotation.predecessor_id,
+            "new_secret_id": rotation.new_id,
+            "vault_version": rotation.vault_version,
+            "delete_due_at": rfc3339(window.deletion_at(self.account.policy, rotation)),
+            "error_code": rotation.error_code,
+        }
+
+
+def hold_document(hold: Hold) -> dict[str, Any]:
+    """Give a hold as programs get it."""
+    return {
+        "reason": hold.reason,
+        "by": hold.by,
+        "at": rfc3339(hold.at),
+        "freeze": hold.freeze,
+    }
+
+
+def _undelivered_document(undelivered: Undelivered) -> dict[str, Any]:
+    return {
+        "hook": undelivered.hook,
+        "event": undelivered.event.value,
+        "since": rfc3339(undelivered.since),
+        "attempts": undelivered.attempts,
+        "reason": undelivered.reason,
+        "next_try_at": rfc3339(undelivered.next_try_at),
+    }

@@ -1,0 +1,47 @@
+"""Times, durations and identifiers as people and programs read them."""
+
+from datetime import UTC, datetime, timedelta
+
+#: In the place of what is not there.
+NOTHING = "-"
+
+#: What to do where a chain of entries is broken, and where rows are not what the entries say.
+CHAIN_CURE = "compare with a backup, or with what `rotator ledger export` gave before"
+ROW_CURE = (
+    "someone wrote to the ledger's tables: put the row right as the entries say, or restore a "
+    "backup; `rotator release NAME` or `rotator hold NAME --reason TEXT` puts a hold right, "
+    "`rotator status --refresh` a due time and what the account is"
+)
+
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def moment(at: datetime | None) -> str:
+    """Give a time for people: `2026-11-23 07:28 UTC`."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else NOTHING
+
+
+def rfc3339(at: datetime | None) -> str | None:
+    """Give a time for programs, in whole seconds: `2026-11-23T07:28:00Z`."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else None
+
+
+def span(length: timedelta) -> str:
+    """Give a duration in its two largest units: `3d 4h`; less than a second is `0s`."""
+    seconds = max(0, int(length.total_seconds()))
+    parts: list[tuple[int, str]] = []
+    for unit, size in _UNITS:
+        count, seconds = divmod(seconds, size)
+        if count or parts:
+            parts.append((count, unit))
+    return " ".join(f"{count}{unit}" for count, unit in parts[:2] if count) or "0s"
+
+
+def age_text(since: datetime | None, now: datetime) -> str:
+    """Give how long ago `since` was."""
+    return span(now - since) if since else NOTHING
+
+
+def short(identifier: str | None) -> str:
+    """Give as much of an id as people compare."""
+    return identifier[:8] if identifier else NOTHING

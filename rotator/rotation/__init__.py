@@ -1,0 +1,1 @@
+"""How one account is rotated; read `observation`, `protocol`, `reconciler`, in this order."""

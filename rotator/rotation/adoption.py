@@ -1,0 +1,331 @@
+"""Adopting a secret: one that an operator has becomes the one that Vault holds and rotator rotates.
+
+It also leads out of a rotation that cannot go on by itself, as what was pushed is dead or was
+overwritten. The value is proved at Vonage and its id is certain before anything is written;
+nothing is deleted here. Whatever happens in between, adopting the same value again ends it.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property, partial
+
+from rotator.errors import CredentialRefused, Refused, StoreError, Withdrawn
+from rotator.model import Account, Credential, Note, Rotation, Secret, SecretValue, Step, Written
+from rotator.rotation import identity, record, refusals
+from rotator.rotation.dependencies import Means
+from rotator.rotation.ports import Draft, Lease, Memory, StoredCurrent, StoredPending
+from rotator.rotation.result import refused
+from rotator.rotation.session import Journal, event_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adopted:
+    """What became of an adoption."""
+
+    account: str
+    secret: Secret
+    #: Version of the current entry that holds it.
+    vault_version: int
+    #: False where Vault held it already, with a note that names it.
+    is_written: bool
+    #: The rotation that was open, as it now is.
+    rotation: Rotation | None
+    #: When Vault removes the version by itself; None for never.
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adoption:
+    """Adopts one secret, under the account's lease."""
+
+    means: Means
+    account: Account
+    lease: Lease
+    #: None for the one that Vault's entry has.
+    given: SecretValue | None
+    #: What the operator says it is; None to find out.
+    secret_id: str | None
+
+    def carry_out(self) -> Adopted:
+        """Prove the value, find its id, write it to Vault and record it.
+
+        Raises:
+            Refused: which secret the value is, is not certain, or Vault's entry is another's.
+            CredentialRefused: Vonage does not accept the value.
+            RotatorError: something failed; adopt it again.
+        """
+        if refusal := identity.refusal(self.account, self._memory, self._journal):
+            raise refused(refusal)
+        if self._base.entry.is_foreign:
+            raise refused(refusals.wrong_entry(self.account))
+        secret = self._identify(self._listed)
+        # What ends by itself is written anew: where nothing ends any more, that stays.
+        is_known = self._is_noted(secret.id) and not self._base.entry.ends_at
+        if not is_known:
+            self._require_kept(secret.id)
+        entry = self._base.entry
+        known = Written(version=entry.version, ends_at=entry.ends_at)
+        written = known if is_known else self._write(secret.id)
+        rotation = self._recorded(secret.id, written, is_known=is_known)
+        return Adopted(
+            account=self.account.name,
+            secret=secret,
+            vault_version=written.version,
+            is_written=not is_known,
+            rotation=rotation,
+            ends_at=written.ends_at,
+        )
+
+    # -- What there is. --------------------------------------------------------------------
+
+    @cached_property
+    def _journal(self) -> Journal:
+        return self.means.journal(self.lease)
+
+    @cached_property
+    def _memory(self) -> Memory:
+        return self._journal.begin()
+
+    @cached_property
+    def _base(self) -> StoredCurrent:
+        return self.means.store.read_base(self.account, self._memory.written_to(self.account))
+
+    @cached_property
+    def _pending(self) -> StoredPending:
+        return self.means.store.read_pending(self.account)
+
+    @cached_property
+    def _value(self) -> SecretValue:
+        value = self.given or self._base.value
+        if value is None:
+            raise Refused(
+                f"Vault has no value at {self.account.vault_path}, "
+                f"field {self.account.secret_field}",
+                code="entry-missing",
+                hint=f"bring the value: `rotator adopt {self.account.name}` asks for it",
+            )
+        return value
+
+    @cached_property
+    def _listed(self) -> tuple[Secret, ...]:
+        """The live secrets, as listed with the value: it is proved by that."""
+        credential = Credential(api_key=self.account.api_key, secret=self._value)
+        try:
+            return self.means.issuer.list_secrets(credential, self.account.api_key)
+        except CredentialRefused:
+            raise CredentialRefused(
+                f"Vonage refuses the value as a secret of {self.account.api_key}",
+                hint="it is mistyped, revoked or another account's; one that was just made may "
+                "take a minute",
+            ) from None
+
+    # -- Which secret it is. ---------------------------------------------------------------
+
+    def _identify(self, listed: tuple[Secret, ...]) -> Secret:
+        """Return which of the listed secrets the value is.
+
+        A note is bound to its value, so one that matches names the id, unless that is not listed
+        and the operator names another one: it may be a wrong one, which was deleted before the note
+        was written. The note of the open rotation, whose id for its value is in the ledger, also
+        tells which one it is not. A deleted secret is never it, though a list may show it.
+        """
+        named = next((note.secret_id for note in self._notes() if note.matches(self._value)), None)
+        deleted = self._memory.deleted_ids
+        others = {secret.id: secret for secret in listed if secret.id not in deleted}
+        if named and (named in others or not self.secret_id):
+            self._require(others, named, named)
+            return others[named]
+        others.pop(self._excluded() or "", None)
+        if self.secret_id:
+            self._require(others, self.secret_id, None)
+            return others[self.secret_id]
+        if len(others) == 1:
+            only = next(iter(others.values()))
+            if only.id not in self._memory.perhaps_deleted_ids:
+                return only
+            self._require_kept(only.id)
+        raise _ambiguous(self.account, listed, is_given=self.given is not None)
+
+    def _require(self, possible: dict[str, Secret], secret_id: str, named: str | None) -> None:
+        hint = f"nothing was changed; see `rotator secrets list {self.account.name}`"
+        # An id that is not listed is not repeated: a note or a person may give a value for one.
+        is_known = named in possible or named in self._memory.deleted_ids
+        told = f"secret {named}" if is_known else "a secret that Vonage does not list"
+        if named and self.secret_id not in (None, named):
+            asked = self.secret_id if self.secret_id in possible else "the one that is asked for"
+            why = f"the value is that of {told}, not of {asked}"
+        elif secret_id in possible:
+            return
+        elif named:
+            why = f"the value is that of {told}: it was revoked and stops working soon"
+            hint += "; if it works on, its note names a wrong id, and --secret-id the right one"
+        elif secret_id in self._memory.deleted_ids:
+            why = f"secret {secret_id} was deleted by rotator, though a list may still show it"
+        else:
+            why = "the value is not that of the secret that is asked for"
+        raise Refused(why, code="unknown-current", hint=hint)
+
+    def _require_kept(self, secret_id: str) -> None:
+        """Refuse a secret whose deletion was begun: the request may arrive at any time.
+
+        Not where it certainly has no effect: the last secret is not deleted, and the request
+        authenticates with what Vault holds.
+        """
+        rotation = self._memory.rotation
+        if rotation is None or len(self._listed) == 1:
+            return
+        doomed_id = rotation.new_id if rotation.abort_code else rotation.predecessor_id
+        is_doomed = rotation.step is Step.DELETE and secret_id == doomed_id
+        if (is_doomed or rotation.step is Step.EVICT) and self._is_base_live():
+            raise Refused(
+                f"rotation {rotation.id} has begun to delete a secret, which may be {secret_id}, "
+                "and the request may still be on its way",
+                code="rotation-open",
+                hint=f"`rotator resume {self.account.name}` carries it on; try again after that",
+            )
+
+    def _is_base_live(self) -> bool:
+        value = self._base.value
+        if value is None:
+            return False
+        with suppress(CredentialRefused):
+            credential = Credential(api_key=self.account.api_key, secret=value)
+            return bool(self.means.issuer.list_secrets(credential, self.account.api_key))
+        return False
+
+    def _notes(self) -> list[Note]:
+        """Give what notes there are: beside the present value, and of what was pushed last."""
+        return [note for note in (self._base.entry.note, self._pushed_note) if note]
+
+    @cached_property
+    def _pushed_note(self) -> Note | None:
+        rotation = self._memory.rotation
+        if rotation is None or rotation.vault_version in (None, self._base.entry.version):
+            return None
+        with suppress(StoreError):
+            version = rotation.vault_version or 0
+            return self.means.store.read_version(self.account, version).entry.note
+        return None
+
+    def _excluded(self) -> str | None:
+        """Give the id that the value certainly is not, as none of the notes matches it."""
+        rotation = self._memory.rotation
+        is_bound = rotation is not None and any(
+            (note.rotation_id, note.secret_id) == (rotation.id, rotation.new_id)
+            for note in self._notes()
+        )
+        return rotation.new_id if rotation and is_bound else None
+
+    # -- What is written. ------------------------------------------------------------------
+
+    def _is_own(self, rotation: Rotation, secret_id: str) -> bool:
+        """Whether it is the secret that the open rotation made."""
+        note = self._base.entry.note
+        is_noted = note and (note.rotation_id, note.secret_id) == (rotation.id, secret_id)
+        pending = self._pending.entry
+        is_pending = pending and pending.rotation_id == rotation.id
+        is_same = is_pending and self._pending.value == self._value
+        # Also where the note that it pushed with the value names a wrong id.
+        is_pushed = any(
+            one.rotation_id == rotation.id and one.matches(self._value) for one in self._notes()
+        )
+        return secret_id == rotation.new_id or bool(is_noted or is_same or is_pushed)
+
+    def _is_noted(self, secret_id: str) -> bool:
+        """Whether Vault holds the value already, with a note that is right."""
+        note = self._base.entry.note
+        if note is None or self._base.value != self._value or not self._base.entry.intact:
+            return False
+        if self._base.entry.version < self._memory.written_to(self.account).version:
+            # Vault was restored, which a write proves; or a standby lags, and the write fails.
+            return False
+        if self._memory.adopted_id not in (None, secret_id):
+            # Someone put it back by hand, and now it is adopted; or a standby lags.
+            return False
+        rotation = self._memory.rotation
+        is_own = rotation is not None and self._is_own(rotation, secret_id)
+        is_right = not is_own or note.rotation_id == self._rotation_id(secret_id)
+        return note.secret_id == secret_id and is_right
+
+    def _rotation_id(self, secret_id: str) -> str:
+        """Give what the note says: the rotation that made the secret, which so goes on."""
+        rotation = self._memory.rotation
+        return rotation.id if rotation and self._is_own(rotation, secret_id) else self._new_id
+
+    @cached_property
+    def _new_id(self) -> str:
+        return self.means.new_id()
+
+    def _write(self, secret_id: str) -> Written:
+        self._commit([self._draft("intent", secret_id)], self._let_go(secret_id))
+        rotation_id = self._rotation_id(secret_id)
+        note = Note(
+            secret_id=secret_id,
+            rotation_id=rotation_id,
+            rotated_at=self.means.now(),
+            ledger_head=self._journal.head,
+            check=Note.check_of(self._value, secret_id=secret_id, rotation_id=rotation_id),
+        )
+        look = partial(self._journal.last_look, self._memory.hold)
+        try:
+            return self.means.store.write_current(
+                self.account, self._base, self._value, note, before_send=look
+            )
+        except (StoreError, Withdrawn) as error:
+            event = event_of(error)
+            after = self._memory.rotation if error.definite else None
+            self._commit([self._draft(event, secret_id, code=error.code)], after)
+            raise
+
+    def _let_go(self, secret_id: str) -> Rotation | None:
+        rotation = self._memory.rotation
+        if rotation is None:
+            return None
+        is_pushed = self._pushed_version(rotation) is not None
+        return record.let_go(rotation, secret_id, is_pushed=is_pushed)
+
+    def _recorded(self, secret_id: str, written: Written, *, is_known: bool) -> Rotation | None:
+        done = self._draft("done", secret_id, vault_version=written.version)
+        drafts = [] if is_known else [replace(done, written=written)]
+        rotation = self._memory.rotation
+        if rotation is not None:
+            rotation, draft = record.adopted(
+                rotation,
+                secret_id=secret_id,
+                vault_version=written.version,
+                is_own=self._is_own(rotation, secret_id),
+                pushed_version=self._pushed_version(rotation),
+                clock_lead=self.means.issuer.clock_lead,
+                now=self.means.now(),
+            )
+            drafts += [draft] if draft else []
+        if drafts:
+            self._commit(drafts, rotation)
+        return rotation
+
+    def _pushed_version(self, rotation: Rotation) -> int | None:
+        """Give the version that the rotation pushed, if only Vault's note tells of it."""
+        entry = self._base.entry
+        is_noted = entry.note is not None and entry.note.rotation_id == rotation.id
+        return rotation.vault_version or (entry.version if is_noted else None)
+
+    def _draft(self, event: str, secret_id: str, **detail: str | int) -> Draft:
+        told = {"by": "operator", "operation": "adopt", "secret_id": secret_id}
+        over = self._base.entry.version
+        return Draft(event=event, step=Step.PUSH, detail={**told, "over": over, **detail})
+
+    def _commit(self, drafts: list[Draft], rotation: Rotation | None = None) -> None:
+        self._journal.drafts += drafts
+        self._journal.commit(rotation, None, last=False)
+
+
+def _ambiguous(account: Account, listed: tuple[Secret, ...], *, is_given: bool) -> Refused:
+    made = sorted((secret.created_at, secret.id) for secret in listed)
+    names = " and ".join(f"{id_} (made {at:%Y-%m-%d %H:%M:%S} UTC)" for at, id_ in made)
+    return Refused(
+        f"Vonage lists {names or 'nothing'}, and which of them the value is, it does not say",
+        code="unknown-current",
+        hint=f"`rotator adopt {account.name}{'' if is_given else ' --from-vault'} --secret-id ID` "
+        "says it, if you are sure: the other one may be deleted later",
+    )

@@ -1,0 +1,43 @@
+"""What must hold before anything is done to an account: that it is what the ledger has it as."""
+
+from rotator.model import Account
+from rotator.rotation import refusals
+from rotator.rotation.actions import Refuse
+from rotator.rotation.ports import Claimant, Ledger, Memory
+from rotator.rotation.protocol import altered, moved
+from rotator.rotation.session import Journal
+
+
+def refusal(account: Account, memory: Memory, journal: Journal) -> Refuse | None:
+    """Refuse an account with another one's api key or path, or that its open rotation does not fit.
+
+    Also one of which the ledger's rows and entries do not say the same. Otherwise the ledger
+    records it as it is configured now.
+
+    Raises:
+        LeaseLost: another process works on the account.
+        LedgerError: the ledger cannot be written.
+    """
+    if (action := _unfit(account, memory)) or memory.identity == account.identity:
+        return action
+    return _taken(account, journal.register(account.identity))
+
+
+def foreseen(account: Account, memory: Memory, ledger: Ledger) -> Refuse | None:
+    """Return what `refusal` would. Reads only.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    if (action := _unfit(account, memory)) or memory.identity == account.identity:
+        return action
+    return _taken(account, ledger.claimant(account.name, account.identity))
+
+
+def _unfit(account: Account, memory: Memory) -> Refuse | None:
+    refusal = altered(account, memory.hold_fault, memory.rotation_fault)
+    return refusal or moved(account, memory.rotation)
+
+
+def _taken(account: Account, other: Claimant | None) -> Refuse | None:
+    return refusals.account_taken(account, other.name, other.what, other.which) if other else None

@@ -1,0 +1,175 @@
+"""What an operator does to an account's secrets by hand, under the rules of a rotation.
+
+One writer per account, so the lease is taken first and the world is looked at under it. No
+effect without a committed intent, so that the record tells a secret made by hand from one
+that nobody can explain.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from rotator.errors import CredentialRefused, LeaseLost, LedgerError, RotatorError
+from rotator.model import Account, Credential, Hold, Rotation, Secret, Written
+from rotator.rotation import identity
+from rotator.rotation.observation import Sight, require_unchanged
+from rotator.rotation.ports import BeforeSend, Draft, StoredCurrent
+from rotator.rotation.protocol import held_id
+from rotator.rotation.result import refused
+from rotator.rotation.session import Journal, event_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rotator.application import Wiring
+
+Done = TypeVar("Done")
+
+CURRENT, PREDECESSOR, NEW = "current", "predecessor", "new"
+EXPENDABLE, UNKNOWN = "expendable", "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """An account's secrets as Vonage lists them, and what rotator knows of each."""
+
+    account: Account
+    #: The oldest first; of those made in one second, the one that Vault holds comes last.
+    secrets: tuple[Secret, ...]
+    credential: Credential
+    #: What Vault holds; None for nothing.
+    current: StoredCurrent | None
+    #: What rotator wrote there last.
+    written: Written
+    #: The one that Vault's value certainly is; None where that is not certain.
+    held_id: str | None
+    #: Vonage has just accepted Vault's value.
+    is_live: bool
+    #: The open one.
+    rotation: Rotation | None
+    expendable_ids: frozenset[str]
+    #: What an operator adopted, and no rotation has replaced since: Vault holds it, or did.
+    adopted_id: str | None = None
+    #: When Vault removes its value by itself; None for never.
+    ends_at: datetime | None = None
+
+    @classmethod
+    def of(cls, account: Account, sight: Sight) -> "View":
+        """Give what is seen of `account`.
+
+        Raises:
+            CredentialRefused: Vonage accepted no credential, so that nothing is seen.
+        """
+        world = sight.world
+        if sight.credential is None or world.listed is None:
+            raise CredentialRefused(
+                f"Vonage refuses every credential that rotator has for {account.name}",
+                hint=f"`rotator adopt {account.name}` puts a working secret into Vault; or set "
+                "`managed_by`",
+            )
+        held = held_id(world)
+        by_age = sorted(world.listed, key=lambda one: (one.created_at, one.id == held, one.id))
+        return cls(
+            account=account,
+            secrets=tuple(by_age),
+            credential=sight.credential,
+            current=sight.current,
+            written=world.written,
+            held_id=held,
+            is_live=world.current_live_at is not None,
+            rotation=world.rotation,
+            expendable_ids=world.expendable_ids,
+            adopted_id=world.adopted_id,
+            ends_at=world.current.ends_at if world.current else None,
+        )
+
+    def role(self, secret_id: str) -> str:
+        """Say what rotator knows a secret as."""
+        if secret_id == self.held_id:
+            return CURRENT
+        if self.rotation and secret_id == self.rotation.predecessor_id:
+            return PREDECESSOR
+        if self.rotation and secret_id == self.rotation.new_id:
+            return NEW
+        return EXPENDABLE if secret_id in self.expendable_ids else UNKNOWN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hand:
+    """The right to change an account's secrets."""
+
+    wiring: "Wiring"
+    account: Account
+    journal: Journal
+    #: Who held the account when the lease was taken.
+    hold: Hold | None
+
+    def look(self) -> View:
+        """Look at the account as it is now."""
+        sight = self.wiring.engine().observer().look(self.account)
+        return View.of(self.account, sight)
+
+    def perform(
+        self,
+        operation: str,
+        effect: "Callable[[BeforeSend], Done]",
+        secret_id: str | None = None,
+        *,
+        seen: View | None = None,
+    ) -> Done:
+        """Record that `operation` is about to be tried, try it, and record what became of it.
+
+        `effect` gets the last look, to be made right before it is sent. If it was decided on by
+        what was `seen` in Vault, Vault must still hold that.
+
+        Raises:
+            LeaseLost: this process stood still for so long that another may be at work.
+            Withdrawn: nothing was sent, as an operator has said something else meanwhile.
+            RotatorError: it did not work, or may have.
+        """
+        self._record("intent", operation=operation, secret_id=secret_id)
+        look = partial(self.journal.last_look, self.hold)
+        if seen:
+            store, account = self.wiring.store, self.account
+            look = partial(
+                look, also=partial(require_unchanged, store, account, seen.current, seen.written)
+            )
+        try:
+            done = effect(look)
+        except (LeaseLost, LedgerError):
+            raise
+        except RotatorError as error:
+            event = event_of(error)
+            self._record(event, operation=operation, secret_id=secret_id, code=error.code)
+            raise
+        made = done.id if isinstance(done, Secret) else secret_id
+        self._record("done", operation=operation, secret_id=made)
+        return done
+
+    def _record(self, event: str, **detail: str | None) -> None:
+        known = {key: value for key, value in detail.items() if value is not None}
+        draft = Draft(event=event, step=None, detail={"by": "operator", **known})
+        self.journal.drafts.append(draft)
+        self.journal.commit(None, None, last=False)
+
+
+@contextmanager
+def hand(wiring: "Wiring", account: Account) -> Iterator[Hand]:
+    """Hold the account's lease for the length of a `with` block.
+
+    Raises:
+        Busy: another process is working on the account.
+        Refused: the ledger has something else under the account's name, api key or path.
+    """
+    lease = wiring.book.claim(account.name, datetime.now(UTC))
+    try:
+        journal = wiring.engine().journal(lease)
+        memory = journal.begin()
+        if refusal := identity.refusal(account, memory, journal):
+            raise refused(refusal)
+        yield Hand(wiring=wiring, account=account, journal=journal, hold=memory.hold)
+    finally:
+        wiring.book.release(lease)

@@ -1,0 +1,655 @@
+"""The loop: observe, decide, commit the intent, act, commit the outcome, look again.
+
+The loop holds no rule. It asks `protocol.decide` what to do, has it done, and writes down what
+`record` makes of it. Two things it owes the rules: whatever it has learned is committed before
+it changes anything at Vonage or Vault again, and whatever did not come back as done is looked at
+anew.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+
+import structlog
+
+from rotator.errors import (
+    AccountNotFound,
+    CredentialRefused,
+    Forbidden,
+    HoldChanged,
+    IssuerError,
+    LeaseLost,
+    LedgerError,
+    LedgerUnusable,
+    MountUnusable,
+    RateLimited,
+    Refused,
+    RequestRefused,
+    RotatorError,
+    Stopping,
+    StoreError,
+    StoreForbidden,
+    StoreSealed,
+    StoreUnavailable,
+    UnexpectedEntry,
+    Withdrawn,
+)
+from rotator.model import (
+    MOST_LEAD,
+    Account,
+    Outcome,
+    Report,
+    Request,
+    Rotation,
+    SecretValue,
+    ShutGate,
+)
+from rotator.rotation import dry_run, identity, record
+from rotator.rotation.actions import (
+    Abort,
+    Action,
+    Ask,
+    Clear,
+    Close,
+    Create,
+    Delete,
+    Effect,
+    Evict,
+    Idle,
+    Learn,
+    Look,
+    Notify,
+    Open,
+    Probe,
+    Push,
+    Redate,
+    Refuse,
+    Stage,
+    Verify,
+    Wait,
+)
+from rotator.rotation.adoption import Adopted, Adoption
+from rotator.rotation.dependencies import Means
+from rotator.rotation.effects import Effects
+from rotator.rotation.observation import Observation, Sight
+from rotator.rotation.ports import Draft, Lease, Memory
+from rotator.rotation.protocol import decide, skips_gates, waits_until
+from rotator.rotation.result import (
+    aborted,
+    drift_text,
+    drifted,
+    failure,
+    in_grace,
+    overdue_text,
+    refused,
+    reported,
+    seen,
+)
+from rotator.rotation.session import Journal
+
+log = structlog.get_logger(__name__)
+
+#: Failed effects in a row, with a look after each, before a pass gives up. The rotation stays
+#: open and is carried on by the next pass.
+MAX_FAILURES = 6
+
+#: First and longest pause between two looks at something that has to settle, in seconds.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+
+#: No longer wait for a rate limit is worth holding a thread and a lease, in seconds.
+LONGEST_WAIT = 60.0
+
+#: Errors that another look does not mend.
+HOPELESS = (
+    AccountNotFound,
+    Forbidden,
+    RequestRefused,
+    StoreForbidden,
+    MountUnusable,
+    UnexpectedEntry,
+)
+
+
+@dataclass(kw_only=True)
+class Pass:
+    """One process's work on one account, for as long as it holds the lease."""
+
+    means: Means
+    account: Account
+    journal: Journal
+    #: The open rotation as the ledger had it when the pass began.
+    remembered: Rotation | None = None
+    #: What the ledger said just now; None where it has to be asked again.
+    memory: Memory | None = None
+    #: What was seen last, kept up to date with what this pass did since.
+    sight: Sight | None = None
+    #: What was seen is no longer sure to be so.
+    must_look: bool = True
+    failures: int = 0
+    #: Monotonic time of the first of them.
+    failing_since: float = 0.0
+    stalls: int = 0
+
+    @classmethod
+    def on(cls, account: Account, lease: Lease, means: Means) -> "Pass":
+        """Begin a pass on `account` under `lease`."""
+        return cls(means=means, account=account, journal=means.journal(lease))
+
+    @cached_property
+    def _effects(self) -> Effects:
+        return Effects(
+            account=self.account,
+            issuer=self.means.issuer,
+            store=self.means.store,
+            journal=self.journal,
+            draw=self.means.draw,
+            now=self.means.now,
+        )
+
+    @property
+    def rotation(self) -> Rotation | None:
+        """The rotation that this pass works on."""
+        return self.sight.world.rotation if self.sight else self.remembered
+
+    def carry_out(self, request: Request, *, wait: bool) -> Outcome:
+        """Work on the account until it is done, must wait, or cannot go on.
+
+        Raises:
+            Refused: an operator must decide.
+            RotatorError: it did not work; what is open stays open.
+        """
+        try:
+            outcome = self._carry_out(request, wait=wait)
+        except (LedgerError, LedgerUnusable, LeaseLost):
+            raise
+        except RotatorError as error:
+            if not isinstance(error, Refused | Stopping):
+                self._write("failed", code=error.code)
+            self._commit(last=True)
+            raise
+        self._commit(last=True)
+        return outcome
+
+    # -- The loop. -------------------------------------------------------------------------
+
+    def _carry_out(self, request: Request, *, wait: bool) -> Outcome:
+        self.memory = self.journal.begin()
+        self.remembered = self.memory.rotation
+        if refusal := identity.refusal(self.account, self.memory, self.journal):
+            self._refuse(refusal)
+        self._take_over(request)
+        was_verified = bool(self.remembered and self.remembered.verified_at)
+        outcome = self._loop(request, wait=wait and not was_verified)
+        if request.reason is None or not was_verified:
+            return outcome
+        if outcome is Outcome.AWAITING_DELETION:
+            raise in_grace(self.account, self.rotation)
+        if request.reason == "compromised":
+            self._commit()
+            self.remembered, self.sight, self.must_look = None, None, True
+            return self._loop(request, wait=wait)
+        return outcome
+
+    def _take_over(self, request: Request) -> None:
+        """Have what is open go on as `request` asks, whoever carries it on."""
+        if self.memory is None or self.remembered is None:
+            return
+        if taken := record.taken_over(self.remembered, request):
+            self.remembered, draft = taken
+            self.memory = replace(self.memory, rotation=self.remembered)
+            self.journal.drafts.append(draft)
+
+    def _loop(self, request: Request, *, wait: bool) -> Outcome:
+        while True:
+            self._stop_if_told()
+            until = waits_until(self.account, self.rotation, request, self.means.now())
+            if until and self._must_wait(until, wait=wait):
+                return self._waiting()
+            sight = self._look() if self.must_look or self.sight is None else self.sight
+            action = decide(
+                self.account,
+                sight.world,
+                request,
+                propagation_timeout=self.means.propagation_timeout,
+                now=self.means.now(),
+            )
+            self._name(action)
+            log.debug("decided", action=type(action).__name__)
+            if isinstance(action, Idle):
+                # The account is not due, as the ledger had it: it has to learn the secret's real
+                # age.
+                self.journal.is_stale |= request.reason is not None
+                return Outcome.IDLE
+            if isinstance(action, Wait):
+                if action.gate:
+                    self._wait_for(action.gate, action.until, sight)
+                elif self.rotation and self.rotation.verified_at:
+                    # A pass that knows this from the ledger waits without asking anybody.
+                    self._fold(sight, *record.waiting(sight.world, self.rotation))
+                elif self.rotation:
+                    # What only a look could tell is not looked for again before.
+                    sight.world = record.put_off(sight.world, self.rotation, action.until)
+                    self.journal.is_stale = True
+                if self._must_wait(action.until, wait=wait):
+                    return self._waiting()
+            elif isinstance(action, Close):
+                return self._close(action, sight)
+            else:
+                self._do(action, request, sight)
+
+    def _name(self, action: Action) -> None:
+        """Have what is logged from now on name the rotation and its step."""
+        if self.rotation:
+            step = record.step_at(action, self.rotation)
+            structlog.contextvars.bind_contextvars(rotation_id=self.rotation.id, step=step.value)
+
+    def _waiting(self) -> Outcome:
+        """Say what is waited for: a deletion, or a window in which to begin."""
+        is_verified = self.rotation is not None and self.rotation.verified_at is not None
+        return Outcome.AWAITING_DELETION if is_verified else Outcome.IDLE
+
+    def _stop_if_told(self) -> None:
+        """End the pass between two steps; the next one goes on from what is recorded."""
+        if self.means.should_stop():
+            raise Stopping
+
+    def _do(self, action: Action, request: Request, sight: Sight) -> None:
+        match action:
+            case Refuse():
+                self._refuse(action)
+            case Look():
+                self._pause()
+                self.must_look = True
+            case Open():
+                self._open(action, request, sight)
+            case Learn():
+                self._fold(sight, *record.learned(sight.world, self._open_rotation(), action))
+            case Abort() | Redate():
+                self._turn(action, sight)
+            case Probe():
+                self._probe(sight)
+            case Verify():
+                self._verify(action, request, sight)
+            case Notify() | Ask():
+                self._consult(action, sight)
+            case Evict() | Stage() | Create() | Push() | Clear() | Delete():
+                self._warn_of_gates(action, request, sight)
+                self._perform(action, sight)
+            case _:
+                message = f"{type(action).__name__} is the loop's own"
+                raise AssertionError(message)
+
+    def _look(self) -> Sight:
+        self._commit()
+        before = self.sight.world if self.sight else None
+        self.sight = self.means.observer().look(self.account, self.memory)
+        self.sight.world = record.seen_again(before, self.sight.world)
+        self.memory = None
+        self.must_look = False
+        return self.sight
+
+    # -- What has no effect outside the ledger. --------------------------------------------
+
+    def _open(self, action: Open, request: Request, sight: Sight) -> None:
+        rotation, draft = record.opened(
+            self.account,
+            action,
+            request,
+            rotation_id=self.means.new_id(),
+            now=self.means.now(),
+            listed=sight.world.listed or (),
+        )
+        world = replace(sight.world, rotation=rotation, pending_is_unrecorded=False)
+        self._fold(sight, world, draft)
+        # What the ledger took for an orphan may be what this very rotation has made.
+        self.must_look = action.recovered_id is not None
+
+    def _turn(self, action: Abort | Redate, sight: Sight) -> None:
+        """Write down that the rotation goes another way than it was to."""
+        world, rotation = sight.world, self._open_rotation()
+        if isinstance(action, Abort):
+            self._fold(sight, *record.aborting(world, rotation, action))
+        else:
+            self._fold(sight, *record.redated(world, rotation, self.means.now()))
+
+    def _close(self, action: Close, sight: Sight) -> Outcome:
+        rotation, draft = record.closed(self._open_rotation(), action, self.means.now())
+        self._fold(sight, replace(sight.world, rotation=rotation), draft)
+        if action.error_code:
+            raise aborted(self.account, action.error_code)
+        return Outcome.COMPLETED
+
+    def _refuse(self, action: Refuse) -> None:
+        drift = None if action.code == "held" else drift_text(action)
+        self._write("refused", code=action.code, why=action.why)
+        self._commit(drift=drift, last=True)
+        raise refused(action)
+
+    # -- Reads that take part in a rotation. -----------------------------------------------
+
+    def _probe(self, sight: Sight) -> None:
+        self._commit()
+        try:
+            self._fold(sight, *self._effects.probe(sight, self._open_rotation()))
+        except CredentialRefused:
+            sight.world = record.probe_refused(sight.world, self.means.now())
+            self._pause()
+
+    def _verify(self, action: Verify, request: Request, sight: Sight) -> None:
+        # What was pushed stands in Vault for anyone to see, so it is recorded together with
+        # this look at it.
+        rotation = self._open_rotation()
+        world, draft = self._effects.verify(action.version, request, sight, rotation)
+        if world.rotation and world.rotation.grace and world.clock_lead < -MOST_LEAD:
+            # The clock was put back since the look: by the next one, no grace is counted.
+            self.must_look = True
+            return
+        self._fold(sight, world, draft)
+
+    # -- Telling and asking others. --------------------------------------------------------
+
+    def _consult(self, action: Notify | Ask, sight: Sight) -> None:
+        self._commit()
+        if isinstance(action, Ask):
+            self._ask(sight)
+            return
+        self._tell()
+        self._fold(sight, *record.told(sight.world, self._open_rotation()))
+
+    def _tell(self) -> None:
+        """Have each hook called once, and wait for whom others are calling at the moment.
+
+        What fails is tried again apart from the rotation, as is what older ones left behind: a
+        deletion that is urgent must not wait for hooks that have long been dead.
+        """
+        while True:
+            for _ in self.means.hooks.tell(self.account):
+                self.journal.renew()
+            if not self.means.hooks.is_telling(self.account):
+                return
+            self._stop_if_told()
+            self._pause()
+
+    def _ask(self, sight: Sight) -> None:
+        """Ask the gates in turn, until one is shut. To ask is no effect: it may be repeated."""
+        for gate in sight.world.gates:
+            reason = self.means.hooks.ask(self.account, self._open_rotation(), gate)
+            self.journal.renew()
+            if reason is not None:
+                shut = ShutGate(name=gate, reason=reason)
+                sight.world = record.gate_shut(sight.world, shut, self.means.now())
+                return
+        self._fold(sight, *record.gates_open(sight.world, self._open_rotation(), self.means.now()))
+
+    def _wait_for(self, gate: ShutGate, until: datetime, sight: Sight) -> None:
+        rotation, now = self._open_rotation(), self.means.now()
+        sight.world, draft = record.gated(sight.world, rotation, gate, until=until, now=now)
+        self.journal.is_stale = True
+        if draft:
+            self.journal.drafts.append(draft)
+            log.info("gate shut", account=self.account.name, gate=gate.name, reason=gate.reason)
+
+    def _warn_of_gates(self, action: Effect, request: Request, sight: Sight) -> None:
+        """Say so where a predecessor is about to be deleted that no gate was asked about."""
+        rotation = self._open_rotation()
+        is_predecessor = action == Delete(secret_id=rotation.predecessor_id or "")
+        if not is_predecessor or not sight.world.gates or not skips_gates(rotation, request):
+            return
+        log.warning("gates skipped", account=self.account.name, gates=sight.world.gates)
+        self.journal.drafts.append(record.gates_skipped(sight.world, self._open_rotation()))
+
+    # -- Effects: intent, act, outcome. ----------------------------------------------------
+
+    def _perform(self, action: Effect, sight: Sight) -> None:
+        before, hold = self._open_rotation(), sight.world.hold
+        rotation, draft = record.intent(sight.world, before, action, self.means.now())
+        sight.world = replace(sight.world, rotation=rotation)
+        self.journal.drafts.append(draft)
+        self._commit_first(before, sight)
+        try:
+            world, draft = self._effects.perform(action, sight, rotation, hold)
+        except HoldChanged:
+            # It was decided on before an operator said something else. Nothing was sent.
+            world = replace(sight.world, rotation=before)
+            self._fold(sight, world, record.withdrawn(before, action))
+            self.must_look = True
+        except (IssuerError, StoreError, Withdrawn) as error:
+            self._missed(before, action, error, sight)
+        else:
+            self._fold(sight, world, draft)
+
+    def _commit_first(self, before: Rotation, sight: Sight) -> None:
+        """Commit an intent, or a refusal where the ledger's own entries speak against it."""
+        try:
+            self._commit()
+        except Refused as error:
+            self.journal.drafts.pop()
+            sight.world = replace(sight.world, rotation=before)
+            self._refuse(Refuse(code=error.code, why=error.message, hint=error.hint or ""))
+
+    def _missed(self, before: Rotation, action: Effect, error: RotatorError, sight: Sight) -> None:
+        """Write down that an effect was refused or lost, and see to it that it is looked at."""
+        rotation = self._open_rotation()
+        if isinstance(error, Withdrawn):
+            draft = record.withdrawn(before, action)
+            sight.world = replace(sight.world, rotation=before)
+        elif error.definite:
+            rotation, draft = record.rejected(before, rotation, action, error)
+            sight.world = replace(sight.world, rotation=rotation)
+        else:
+            draft = record.unknown(rotation, action, error)
+        self.journal.drafts.append(draft)
+        self.must_look = True
+        self.failures += 1
+        wait = error.retry_after if isinstance(error, RateLimited) else 0.0
+        if isinstance(error, HOPELESS) or wait > LONGEST_WAIT or self._is_tried_out(error):
+            raise error
+        self._pause(wait)
+
+    def _is_tried_out(self, error: RotatorError) -> bool:
+        """Whether an effect failed so often, or for so long, that it is left to another pass."""
+        if self.failures == 1:
+            self.failing_since = self.means.monotonic()
+        if self.failures < MAX_FAILURES:
+            return False
+        is_away = isinstance(error, StoreUnavailable) and not isinstance(error, StoreSealed)
+        seconds = self.means.monotonic() - self.failing_since
+        return not is_away or seconds >= self.means.store_patience.total_seconds()
+
+    # -- The ledger. -----------------------------------------------------------------------
+
+    def _fold(self, sight: Sight, world: Observation, draft: Draft) -> None:
+        """Take over what an action brought about, to be committed before the next call."""
+        sight.world = world
+        self.journal.drafts.append(draft)
+        self.failures = self.stalls = 0
+
+    def _write(self, event: str, **detail: str | int | bool | None) -> None:
+        rotation_id = self.rotation.id if self.rotation else None
+        self.journal.drafts.append(
+            Draft(event=event, step=None, detail=detail, rotation_id=rotation_id)
+        )
+
+    def _commit(self, *, drift: str | None = None, last: bool = False) -> None:
+        sighting = None
+        if self.sight is not None and self.sight.world.listed is not None:
+            sighting = seen(self.account, self.sight.world, drift=drift)
+        committed = self.journal.commit(self.rotation, sighting, last=last)
+        if committed and self.sight and committed.hold != self.sight.world.hold:
+            self.sight.world = replace(self.sight.world, hold=committed.hold)
+
+    # -- Waiting. --------------------------------------------------------------------------
+
+    def _must_wait(self, until: datetime, *, wait: bool) -> bool:
+        """Wait out a grace if asked to. Returns whether there is still something to wait for."""
+        if until <= self.means.now():
+            return False
+        if not wait:
+            return True
+        self._commit()
+        left = longest = (until - self.means.now()).total_seconds()
+        # Longer than it was: the clock was ahead and has been put right, and with it the end.
+        while 0 < left <= longest:
+            self._rest(min(left, self.journal.lease.seconds / 4))
+            longest, left = left, (until - self.means.now()).total_seconds()
+        self.must_look = True
+        return False
+
+    def _pause(self, at_least: float = 0.0) -> None:
+        """Give something time to settle: longer each time in a row."""
+        self._commit()
+        self._rest(max(at_least, min(FIRST_PAUSE * 2**self.stalls, LONGEST_PAUSE)))
+        self.stalls += 1
+
+    def _rest(self, seconds: float) -> None:
+        self.means.sleep(seconds)
+        self.journal.renew()
+        self.memory = None
+
+    def _open_rotation(self) -> Rotation:
+        if self.rotation is None:
+            message = "no rotation is open"
+            raise AssertionError(message)
+        return self.rotation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine(Means):
+    """Carries rotations on, one pass at a time, for any account, from any thread."""
+
+    def attempt(
+        self,
+        account: Account,
+        request: Request,
+        *,
+        wait: bool = False,
+        claimed: Lease | None = None,
+    ) -> Report:
+        """Take `account` as far as it can go now; with `wait`, through its grace as well.
+
+        `claimed` is the lease where the caller has it already; it is released at the end. Never
+        raises a `RotatorError`: what went wrong is in the report.
+        """
+        run: Pass | None = None
+        try:
+            with _named(account), self._claim(account, claimed) as lease:
+                run = Pass.on(account, lease, self)
+                outcome = run.carry_out(request, wait=wait)
+                return reported(account, outcome, run.rotation)
+        except RotatorError as error:
+            return failure(account, run.rotation if run else None, error)
+
+    def plan(
+        self, account: Account, request: Request
+    ) -> tuple[Report, list[Action], Observation | None]:
+        """Say what `attempt` would do, and in which world. Reads only, takes no lease."""
+        try:
+            memory = self.ledger.recall(account.name)
+            taken = identity.foreseen(account, memory, self.ledger)
+            world = self.observer().look(account, memory).world
+        except RotatorError as error:
+            return failure(account, None, error), [], None
+        patience, now = self.propagation_timeout, self.now()
+        actions: list[Action] = [taken] if taken else []
+        actions = actions or dry_run.actions(
+            account, world, request, propagation_timeout=patience, now=now
+        )
+        rotation = world.rotation
+        if isinstance(actions[-1], Refuse):
+            return failure(account, rotation, refused(actions[-1])), actions, world
+        is_asked_again = request.reason is not None and rotation and rotation.verified_at
+        if is_asked_again and isinstance(actions[-1], Wait):
+            refusal = in_grace(account, rotation, actions[-1].gate)
+            return failure(account, rotation, refusal), actions, world
+        return reported(account, Outcome.PLANNED, rotation), actions, world
+
+    def adopt(
+        self, account: Account, value: SecretValue | None, *, secret_id: str | None = None
+    ) -> Adopted:
+        """Have `value`, or for None what Vault has, be the account's current secret.
+
+        `secret_id` is which one it is, where Vonage does not tell. Never rotates.
+
+        Raises:
+            Busy: another process is working on it.
+            Refused: it is not certain which secret it is.
+            CredentialRefused: Vonage does not accept it.
+            RotatorError: it did not work; nothing is lost by adopting it again.
+        """
+        with self._claim(account) as lease:
+            adoption = Adoption(
+                means=self, account=account, lease=lease, given=value, secret_id=secret_id
+            )
+            adopted = adoption.carry_out()
+        # For `status`, which would not know of it before the next look; it is done all the same.
+        with suppress(RotatorError):
+            self.refresh(account)
+        return adopted
+
+    def refresh(self, account: Account) -> None:
+        """Look at `account` and keep what was seen for `status`. Changes nothing else.
+
+        Drift that begins or ends is recorded: once, not at each look.
+
+        Raises:
+            Busy: another process is working on it, and keeps what it sees itself.
+            RotatorError: something of it cannot be seen.
+        """
+        with _named(account), self._claim(account) as lease:
+            memory = self.ledger.recall(account.name)
+            world = self.observer().look(account, memory).world
+            taken = identity.refusal(account, memory, self.journal(lease))
+            drift = drift_text(taken) if taken else self._drift(account, world, memory.drift)
+            drafts = [] if drift == memory.drift else [drifted(drift)]
+            sighting = seen(account, world, drift=drift)
+            now = self.now()
+            self.ledger.commit(
+                lease, rotation=None, entries=drafts, sighting=sighting, now=now, last=True
+            )
+        for draft in drafts:
+            self.listener(account.name, draft)
+
+    def _drift(self, account: Account, world: Observation, known: str | None) -> str | None:
+        """Say what would keep a rotation from starting or going on, or that one is overdue.
+
+        A hold is no drift. What a pass found and a look cannot tell stays `known`.
+        """
+        action = decide(
+            account,
+            replace(world, hold=None),
+            # Not at the end of a grace: what is wrong by then is wrong for consumers now.
+            Request(reason="asked", grace=timedelta()),
+            propagation_timeout=self.propagation_timeout,
+            now=self.now(),
+        )
+        if isinstance(action, Refuse):
+            return drift_text(action)
+        if isinstance(action, Probe) and known:
+            return known
+        if isinstance(action, Evict | Delete) and (known or "").startswith("ledger-tampered:"):
+            return known
+        return overdue_text(account, world, self.now())
+
+    @contextmanager
+    def _claim(self, account: Account, claimed: Lease | None = None) -> Iterator[Lease]:
+        """Have the lease on `account` for the length of a `with` block."""
+        lease = claimed or self.ledger.claim(account.name, self.now())
+        try:
+            yield lease
+        finally:
+            try:
+                self.ledger.release(lease)
+            except (LedgerError, LedgerUnusable):
+                log.warning("lease not released; it ends by itself", account=account.name)
+
+
+@contextmanager
+def _named(account: Account) -> Iterator[None]:
+    """Have each line that is logged meanwhile, by whomever, name the account and what is bound."""
+    with structlog.contextvars.bound_contextvars(account=account.name):
+        try:
+            yield
+        finally:
+            structlog.contextvars.unbind_contextvars("rotation_id", "step")

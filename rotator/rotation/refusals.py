@@ -1,0 +1,415 @@
+"""What is refused and must be decided by an operator: why, and what to do about it.
+
+Every text that `rotator.rotation.protocol` shows to people stands here; when one applies stands there.
+"""
+
+import shlex
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from rotator.model import CLOCK, Account, CurrentEntry, Hold, Identity, Rotation, Secret, ShutGate
+from rotator.rotation.actions import Refuse
+from rotator.rotation.observation import Observation
+
+
+def lasting(account: Account, path: str) -> str:
+    """Return the commands that let nothing at `path` of Vault end by itself any more."""
+    return (
+        f"`vault kv metadata put -delete-version-after=0s {shlex.quote(path)}` for the entry, "
+        f"`vault write {shlex.quote(account.mount)}/config delete_version_after=0s` for its mount"
+    )
+
+
+def _undelete(account: Account, version: int | str) -> str:
+    return f"`vault kv undelete -versions={version} {_path(account)}`"
+
+
+def _one_of(ids: list[str]) -> str:
+    return ids[0] if len(ids) == 1 else "ID"
+
+
+def _path(account: Account) -> str:
+    """Return the path of the current entry as Vault's commands take it."""
+    return shlex.quote(account.identity.vault_path)
+
+
+def version_ends(account: Account, entry: CurrentEntry) -> Refuse:
+    """What consumers read is going to be removed by Vault itself."""
+    at = f"{entry.ends_at:%Y-%m-%d %H:%M:%S} UTC"
+    return Refuse(
+        code="version-ends",
+        why=f"Vault removes version {entry.version} of {account.vault_path} by itself at {at} "
+        "(`delete_version_after`): consumers will read nothing then",
+        hint=f"nothing was deleted; {lasting(account, account.identity.vault_path)}, then "
+        f"`rotator adopt {account.name} --from-vault` writes a version that stays",
+    )
+
+
+def pending_ends(account: Account, at: datetime) -> Refuse:
+    """A value that may have been sent, and is not there, is going to be removed by Vault."""
+    return Refuse(
+        code="version-ends",
+        why=f"Vault removes the pending entry {account.pending_path} by itself at "
+        f"{at:%Y-%m-%d %H:%M:%S} UTC (`delete_version_after`), so that its value is not sent",
+        hint="that it was sent before is not certain; let nothing there end by itself: "
+        f"{lasting(account, account.identity.pending_path)}. Once Vault has removed it, the "
+        "rotation is undone, and another one begins",
+    )
+
+
+def version_ended(account: Account, entry: CurrentEntry, code: str = "entry-missing") -> Refuse:
+    """What consumers read was removed, and Vault says when."""
+    at = f"{entry.ends_at:%Y-%m-%d %H:%M:%S} UTC"
+    return Refuse(
+        code=code,
+        why=f"version {entry.version} of {account.vault_path} was removed from Vault at {at}, by "
+        "someone or by itself (`delete_version_after`): consumers read nothing",
+        hint=f"nothing was deleted at Vonage; {_undelete(account, entry.version)} brings "
+        f"it back, `rotator adopt {account.name}` puts a working secret there if it was destroyed",
+    )
+
+
+def entry_missing(account: Account, version: int = 0) -> Refuse:
+    """Vault has nothing where the account's secret should be: its `version` was deleted."""
+    if version:
+        return Refuse(
+            code="entry-missing",
+            why=f"version {version} of the Vault entry {account.vault_path} was deleted",
+            hint=f"{_undelete(account, version)} brings it back; where it was destroyed, "
+            f"`rotator adopt {account.name}` puts the account's present secret there",
+        )
+    return Refuse(
+        code="entry-missing",
+        why=f"Vault has no entry at {account.vault_path}",
+        hint=f"`rotator adopt {account.name}` puts the account's present secret there",
+    )
+
+
+def field_missing(account: Account) -> Refuse:
+    """The entry has no value, or no text, in the field that should hold the secret."""
+    return Refuse(
+        code="field-missing",
+        why=f"the Vault entry {account.vault_path} has no text in field {account.secret_field}",
+        hint="set `secret_field` to the field that holds the secret, or put it there with "
+        f"`rotator adopt {account.name}`",
+    )
+
+
+def wrong_entry(account: Account) -> Refuse:
+    """The entry says that it belongs to another api key, which may be a value in a wrong field."""
+    return Refuse(
+        code="wrong-entry",
+        why=f"the Vault entry {account.vault_path} has another text in field {account.key_field} "
+        f"than api key {account.api_key}",
+        hint="correct `vault_path`, `api_key` or `key_field` of this account",
+    )
+
+
+def account_changed(account: Account, was: Identity) -> Refuse:
+    """The open rotation was opened for something else than is configured now."""
+    differences = was.differences(account.identity)
+    before = ", ".join(f"{what} {old}" for what, old, _ in differences)
+    after = ", ".join(f"{what} {new}" for what, _, new in differences)
+    return Refuse(
+        code="account-changed",
+        why=f"the open rotation was begun for {before}, and the configuration now has {after}",
+        hint=f"nothing was changed; put it back, let `rotator resume {account.name}` finish the "
+        "rotation, and change it then; or leave this name as it was, and give what is new an "
+        "account of its own",
+    )
+
+
+def account_taken(account: Account, other: str, what: str, which: str) -> Refuse:
+    """Another account of the ledger is the same, or is kept in the same place.
+
+    Where Vault is, is no part of what a ledger knows of a place: only its mount and path are.
+    """
+    harm, cure = "take the other one's secrets away", ""
+    if which != account.api_key:
+        harm = "write over what the other one keeps there"
+        cure = "; if they are in two Vaults, give one of them another path, or each Vault a ledger"
+    return Refuse(
+        code="account-taken",
+        why=f"{what} {which} of {account.name} is that of account {other} already, and each of "
+        f"them would {harm}",
+        hint=f"remove one of them from whichever configuration has it; if {other} is what "
+        f"{account.name} was called before, stop what still uses that name, then `rotator forget "
+        f"{other}`{cure}",
+    )
+
+
+def pending_foreign(account: Account, what: str, which: str) -> Refuse:
+    """What is pending belongs to another account; what it says itself is not shown."""
+    return Refuse(
+        code="pending-foreign",
+        why=f"the pending entry {account.pending_path} in Vault is for another {what} than "
+        f"{which}, which {account.name} has",
+        hint="nothing was touched; if another host has an account of this name, give one of them "
+        "another name or `vault.pending_prefix`; if this one was changed, put it back, run "
+        f"`rotator rotate-now {account.name}`, and change it then",
+    )
+
+
+def pending_unknown(account: Account) -> Refuse:
+    """What is pending belongs to a rotation that this ledger does not have."""
+    return Refuse(
+        code="pending-unknown",
+        why=f"the pending entry {account.pending_path} in Vault is of a rotation that this ledger "
+        "does not know: another host works on the account with a ledger of its own, or this "
+        "ledger is not the one that the rotation was begun with",
+        hint="nothing was touched; let the other host finish it. If there is none, `rotator "
+        f"rotate-now {account.name} --take-over` carries it on from here",
+    )
+
+
+def revoked(account: Account, secret_id: str | None) -> Refuse:
+    """The secret that Vault holds works still, and is not listed any more.
+
+    `secret_id` is None where only the note says so: it may say anything.
+    """
+    named = f"secret {secret_id}" if secret_id else "a secret"
+    return Refuse(
+        code="drift",
+        why=f"Vault's note names {named}, which Vonage does not list",
+        hint="someone revoked it outside rotator, and it stops working soon; "
+        f"`rotator adopt {account.name}` takes another one, and with --secret-id the present one "
+        "if it works on, as its id is another",
+    )
+
+
+def unknown_current(account: Account, listed: Iterable[Secret]) -> Refuse:
+    """Vault's value works, and which of the listed secrets it is, nobody wrote down."""
+    made = sorted((secret.created_at, secret.id) for secret in listed)
+    named = " and ".join(f"{secret_id} (made {at:%Y-%m-%d %H:%M:%S} UTC)" for at, secret_id in made)
+    return Refuse(
+        code="unknown-current",
+        why=f"Vonage lists {named}, and which of them Vault holds is not recorded",
+        hint="it is the one that was made last before the entry was written, see `vault kv "
+        f"metadata get {_path(account)}`; `rotator adopt {account.name} --from-vault --secret-id "
+        "ID` records it",
+    )
+
+
+def stopped_working(name: str, secret_id: str | None) -> Refuse:
+    """What a push that may still arrive would write does not authenticate any more."""
+    return Refuse(
+        code="drift",
+        why=f"secret {secret_id}, about to be pushed to Vault, stopped working",
+        hint=f"see `rotator secrets list {name}`; the rotation goes on by itself if it works again",
+    )
+
+
+def held(account: Account, hold: Hold) -> Refuse:
+    """An operator holds the account."""
+    return Refuse(
+        code="held",
+        why=f"the account is held: {hold}",
+        hint=f"`rotator release {account.name}` ends the hold",
+    )
+
+
+def hold_altered(name: str, why: str) -> Refuse:
+    """Who holds the account, someone wrote into the ledger's tables, or took out of them."""
+    return Refuse(
+        code="ledger-tampered",
+        why=why,
+        hint="nothing was deleted or changed; someone wrote to the ledger's tables, find out who. "
+        f"`rotator release {name}` ends the hold in rows and entries alike, `rotator hold {name} "
+        "--reason TEXT` puts one that is in both",
+    )
+
+
+def rows_altered(why: str) -> Refuse:
+    """What is about to be done is what a row says, and not what the entries say."""
+    return Refuse(
+        code="ledger-tampered",
+        why=why,
+        hint="nothing was deleted or changed; someone wrote to the ledger's tables: `rotator "
+        "ledger verify` names what differs; put that right, or restore a backup",
+    )
+
+
+def changed(account: Account, version: int, why: str) -> Refuse:
+    """Vault is not as rotator left it any more, with `version`; `why` tells what changed."""
+    known = version or "N"
+    return Refuse(
+        code="drift",
+        why=why,
+        hint=f"nothing was deleted; `rotator adopt {account.name} --from-vault` if the present "
+        f"value is right, else restore what was there before with `vault kv rollback "
+        f"-version={known} {_path(account)}`",
+    )
+
+
+def unlisted(name: str, secret_id: str | None) -> Refuse:
+    """The secret that a rotation made and Vault holds is not listed."""
+    return Refuse(
+        code="drift",
+        why=f"Vonage does not list secret {secret_id}, which Vault holds",
+        hint="nothing was deleted; if the value works on, its id is another one, and "
+        f"`rotator adopt {name} --from-vault --secret-id ID` says which; if it was revoked, "
+        f"`rotator adopt {name}` takes one that works",
+    )
+
+
+def behind(account: Account, world: Observation) -> Refuse:
+    """Vault shows an older version than rotator wrote, and goes on doing so."""
+    return Refuse(
+        code="drift",
+        why=f"a standby of Vault lags: it shows version {world.current_version} of "
+        f"{account.vault_path}, version {world.written.version} was written; or Vault was restored "
+        "from a backup",
+        hint=f"nothing was deleted; try again in a minute. If Vault was restored, `rotator adopt "
+        f"{account.name}` puts a working secret there, or with --from-vault takes the one that is",
+    )
+
+
+def overwritten(account: Account, rotation: Rotation, world: Observation) -> Refuse:
+    """The value that this rotation pushed is not in Vault any more."""
+    version = rotation.vault_version or "N"
+    adopt = f"`rotator adopt {rotation.account}`"
+    if world.current:
+        cure = (
+            f"restore what rotator wrote with `vault kv rollback -version={version} "
+            f"{_path(account)}`, and the rotation goes on, or end it with a value that works: "
+            f"{adopt}, with --from-vault for the present one"
+        )
+    elif world.current_version:
+        # To roll back to what was deleted, Vault refuses.
+        cure = (
+            f"{_undelete(account, version)} brings it back, and the rotation goes on; "
+            f"where it was destroyed, end it with a value that works: {adopt}"
+        )
+    else:
+        cure = f"end the rotation with a value that works: {adopt}"
+    return Refuse(
+        code="drift",
+        why="someone else changed or removed the Vault entry after it was rotated",
+        hint=f"nothing was deleted at Vonage; {cure}",
+    )
+
+
+def dead(name: str) -> Refuse:
+    """Neither Vault's value nor, where there is one, the parent's credential works."""
+    return Refuse(
+        code="current-refused",
+        why="Vonage refuses the value that Vault holds",
+        hint=f"`rotator adopt {name}` puts a working secret there (a line end behind it counts, "
+        "too), or set `managed_by` so that the parent account can rotate this one",
+    )
+
+
+def no_slot(account: Account, ids: list[str]) -> Refuse:
+    """A first secret needs a slot, and none may be freed for it."""
+    return Refuse(
+        code="foreign-secret",
+        why=f"both slots are taken, by {' and '.join(ids)}, and Vault has no value that could be "
+        "seen to work before one of them is deleted",
+        hint=f"delete the one that nothing uses with `rotator secrets delete {account.name} ID "
+        f"--force`, or write the value of the other one to {account.vault_path} in Vault",
+    )
+
+
+def parent_refused(account: Account) -> Refuse:
+    """A first secret can only be made with the parent's credential."""
+    return Refuse(
+        code="parent-refused",
+        why=f"Vault has no secret of this account yet, and Vonage refuses the one of its parent "
+        f"{account.managed_by}",
+        hint=f"see `rotator status {account.managed_by} --refresh`",
+    )
+
+
+def first_refused(name: str, secret_id: str) -> Refuse:
+    """The first secret does not authenticate, and Vault has no other."""
+    return Refuse(
+        code="first-secret-refused",
+        why=f"secret {secret_id}, made as the first one for Vault, does not authenticate",
+        hint="the rotation goes on by itself once it does; if it never will, nothing uses it: "
+        f"`rotator secrets delete {name} {secret_id} --force`, and another one is made",
+    )
+
+
+def first_kept(name: str, secret_id: str) -> Refuse:
+    """A first secret that came to nothing cannot be removed by the rules of other deletions."""
+    return Refuse(
+        code="first-secret-unused",
+        why=f"secret {secret_id}, made as the first one for Vault, is of no use any more, and is "
+        "kept, as Vault has no value that could be seen to work before it is deleted",
+        hint=f"nothing uses it: `rotator secrets delete {name} {secret_id} --force`, and another "
+        "one is made",
+    )
+
+
+def clock_ahead(lead: timedelta) -> ShutGate:
+    """A clock that is ahead would end a grace early; it is put right, or the time comes."""
+    told = timedelta(seconds=round(lead.total_seconds()))
+    why = f"this machine's clock is {told} ahead of Vonage's, by which the grace is not over"
+    return ShutGate(name=CLOCK, reason=why)
+
+
+def clock_behind(lead: timedelta) -> Refuse:
+    """By a clock that is this far behind, no grace can be counted: put right, it would end it."""
+    told = timedelta(seconds=round(-lead.total_seconds()))
+    return Refuse(
+        code="clock-behind",
+        why=f"this machine's clock is {told} behind Vonage's: once put right, it would end a grace "
+        "early",
+        hint="set the clock right (`timedatectl set-ntp true`); `--grace 0s` goes without a grace",
+    )
+
+
+def foreign(account: Account, ids: list[str]) -> Refuse:
+    """A slot must be freed, and who uses the secrets is not known."""
+    return Refuse(
+        code="foreign-secret",
+        why=f"both slots are taken, and {' or '.join(ids)} may be in use, as far as rotator knows",
+        hint=f"if nothing uses it, delete it with `rotator secrets delete {account.name} "
+        f"{_one_of(ids)}`, or set "
+        '`on_foreign = "evict-oldest"`',
+    )
+
+
+def adopted(name: str, secret_id: str | None) -> Refuse:
+    """What would be deleted is what an operator adopted, and Vault does not show."""
+    return Refuse(
+        code="unsafe-delete",
+        why=f"both slots are taken, one by secret {secret_id}, which was adopted last, while Vault "
+        "shows another: a standby of Vault may lag, or someone changed the entry",
+        hint=f"nothing was deleted; try again in a minute. If Vault is right, `rotator adopt "
+        f"{name} --from-vault` says so; if nothing uses it, `rotator secrets delete "
+        f"{name} {secret_id} --force`",
+    )
+
+
+def unexplained(name: str, ids: list[str]) -> Refuse:
+    """Secrets appeared that may be this rotation's or a stranger's."""
+    return Refuse(
+        code="foreign-secret",
+        why=f"{' and '.join(ids)} appeared while an answer of Vonage was lost, and the value that "
+        "rotator sent does not authenticate, so that it may be someone else's",
+        hint="if nobody made it by hand, run the command again later; if someone did and nothing "
+        f"uses it, delete it with `rotator secrets delete {name} {_one_of(ids)} --force`",
+    )
+
+
+def once_used(name: str, secret_id: str) -> Refuse:
+    """What is to be taken back may have been in Vault since it was made."""
+    return Refuse(
+        code="unsafe-delete",
+        why=f"to the ledger, secret {secret_id} was never used, but Vault holds another one than it"
+        " was to replace, as if the ledger were restored from a backup",
+        hint="nothing was deleted; see `rotator ledger verify`, and once nothing uses it, "
+        f"`rotator secrets delete {name} {secret_id} --force`",
+    )
+
+
+def unsafe(name: str, secret_id: str) -> Refuse:
+    """That something else would still work after the deletion is not certain."""
+    return Refuse(
+        code="unsafe-delete",
+        why=f"deleting {secret_id} might take the account down: that Vault holds another, "
+        "working secret is not certain",
+        hint=f"see `rotator secrets list {name}`; `rotator adopt {name}` puts a working secret at "
+        "the Vault entry",
+    )

@@ -1,0 +1,127 @@
+"""What a pass has to say: refusals, failures and sightings, as people and programs get them."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from rotator.errors import Aborted, Busy, PendingEnds, Refused, RotatorError
+from rotator.model import CLOCK, Account, Outcome, Problem, Report, Rotation, ShutGate
+from rotator.rotation import refusals, schedule, window
+from rotator.rotation.actions import Refuse
+from rotator.rotation.observation import Observation
+from rotator.rotation.ports import Draft, Sighting
+from rotator.rotation.protocol import held_id
+
+#: Why a rotation was given up, by its code; `{name}` is the account's.
+_ABORTED = {
+    "secret-rejected": "Vonage rejected every value that was drawn",
+    "new-secret-refused": "the new secret did not authenticate in time",
+    "new-secret-revoked": "the new secret was revoked before it was used",
+    "overtaken": "someone replaced the account's secret before a new one was made",
+    "version-ends": "Vault removes the pending entry by itself (`delete_version_after`), and with "
+    "it what may be the only copy of a new secret",
+    "taken-over": "what another ledger has pending is carried on instead, from the next run on",
+    "pending-lost": "the pending entry in Vault was removed by someone else; what Vonage may "
+    "have made of it, `rotator secrets list {name}` shows as unknown",
+}
+
+
+def refused(action: Refuse) -> Refused:
+    """Turn a refusal into the error that carries it."""
+    return Refused(action.why, code=action.code, hint=action.hint)
+
+
+def reported(account: Account, outcome: Outcome, rotation: Rotation | None) -> Report:
+    """Report `rotation` as it now is, its deletion in a window of the account's."""
+    due = window.deletion_at(account.policy, rotation) if rotation else None
+    return replace(Report.of(account, outcome, rotation), delete_due_at=due)
+
+
+def in_grace(account: Account, rotation: Rotation | None, gate: ShutGate | None = None) -> Refused:
+    """Refuse to rotate again what still waits for its last rotation's deletion.
+
+    `gate` is what it would wait for, where that is not recorded.
+    """
+    if rotation and gate:
+        rotation = replace(rotation, gate=gate.name, gate_reason=gate.reason)
+    if rotation and rotation.gate == CLOCK:
+        return Refused(
+            f"the last rotation waits: {rotation.gate_reason}",
+            code="gate-shut",
+            hint="nothing was deleted; set the clock right (`timedatectl set-ntp true`), or end "
+            "the grace with `--grace 0s`",
+        )
+    if rotation and rotation.gate:
+        return Refused(
+            f"the last rotation waits for gate {rotation.gate}: {rotation.gate_reason}",
+            code="gate-shut",
+            hint="nothing was deleted; it goes on when every gate is open, and `--compromised` "
+            "skips them",
+        )
+    due = window.deletion_at(account.policy, rotation) if rotation else None
+    until = due.strftime("%Y-%m-%d %H:%M:%S UTC") if due else "later"
+    return Refused(
+        f"the last rotation waits in its grace until {until}",
+        code="in-grace",
+        hint="nothing was changed; `--grace 0s` ends the wait, `rotator resume` respects it",
+    )
+
+
+def aborted(account: Account, code: str) -> RotatorError:
+    """Say why a rotation was undone."""
+    message = f"rotation given up: {_ABORTED.get(code, code).format(name=account.name)}"
+    if code != PendingEnds.code:
+        return Aborted(message, code=code)
+    cure = refusals.lasting(account, account.identity.pending_path)
+    return PendingEnds(message, code=code, hint=f"{PendingEnds.default_hint}: {cure}")
+
+
+def failure(account: Account, rotation: Rotation | None, error: RotatorError) -> Report:
+    """Report an account that could not be worked on."""
+    outcome = Outcome.FAILED
+    if isinstance(error, Busy):
+        outcome = Outcome.BUSY
+    elif error.exit_code == Refused.exit_code:
+        outcome = Outcome.REFUSED
+    return replace(
+        reported(account, outcome, rotation),
+        error=Problem(code=error.code, message=error.message, hint=error.hint),
+        exit_code=error.exit_code,
+    )
+
+
+def drift_text(action: Refuse) -> str:
+    """Name exactly what is wrong, as `status` shows it."""
+    return f"{action.code}: {action.why}"
+
+
+def overdue_text(account: Account, world: Observation, now: datetime) -> str | None:
+    """Say that the secret in use is older than the policy allows; the same at each look."""
+    current_id = held_id(world)
+    for secret in world.listed or ():
+        if secret.id == current_id and now - secret.created_at > account.policy.max_age:
+            made = f"{secret.created_at:%Y-%m-%d %H:%M:%S} UTC"
+            return f"overdue: secret {secret.id}, made {made}, is older than max_age allows"
+    return None
+
+
+def drifted(drift: str | None) -> Draft:
+    """Write down that drift began, or became another, or ended."""
+    if drift is None:
+        return Draft(event="drift-over", step=None, detail={})
+    code, _, why = drift.partition(": ")
+    return Draft(event="drift", step=None, detail={"code": code, "why": why})
+
+
+def seen(account: Account, world: Observation, *, drift: str | None) -> Sighting:
+    """Make of the world what `status` shows."""
+    current_id = held_id(world)
+    since = {secret.id: secret.created_at for secret in world.listed or ()}
+    current_since = since.get(current_id) if current_id else None
+    return Sighting(
+        listed_ids=tuple(sorted(world.listed_ids)),
+        current_id=current_id,
+        current_since=current_since,
+        drift=drift,
+        next_due_at=schedule.next_due(account, current_since) if current_since else None,
+        first_due_at=world.seen_at if world.entry_is_new and not current_since else None,
+    )

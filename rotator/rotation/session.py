@@ -1,0 +1,124 @@
+"""What is written into the ledger under a lease, and the last look before each effect."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rotator.errors import HoldChanged, LeaseLost, RotatorError, Withdrawn
+from rotator.model import Hold, Identity, Rotation
+from rotator.rotation.ports import Claimant, Committed, Draft, Lease, Ledger, Memory, Sighting
+
+#: Seconds from the beginning of the last look to the effect, at most.
+LONGEST_LOOK = 1.0
+#: How many last looks may take longer before the effect is withdrawn.
+_MOST_LOOKS = 3
+
+
+@dataclass(kw_only=True)
+class Journal:
+    """Collects entries, and commits them together before anything is done on their word."""
+
+    ledger: Ledger
+    lease: Lease
+    now: Callable[[], datetime]
+    #: Must go on counting while the process is stopped, or the machine suspended.
+    monotonic: Callable[[], float]
+    #: Told every entry right after it was committed: account name and entry.
+    listener: Callable[[str, Draft], None]
+    #: Entries not committed yet.
+    drafts: list[Draft] = field(default_factory=list)
+    #: Something else is to be committed: the rotation changed in what is no event.
+    is_stale: bool = False
+    #: Hash of the newest committed entry.
+    head: str = ""
+    #: Monotonic time until which the lease is certainly ours.
+    lease_until: float = 0.0
+
+    def begin(self) -> Memory:
+        """Give what the ledger knows of the account, at the start of a pass."""
+        memory = self.ledger.recall(self.lease.account)
+        self.head = memory.head
+        self.lease_until = self.monotonic() + self.lease.seconds
+        return memory
+
+    def commit(
+        self, rotation: Rotation | None, sighting: Sighting | None, *, last: bool
+    ) -> Committed | None:
+        """Record what was collected, `rotation` as it is now and `sighting`, if there is anything.
+
+        The `last` commit of a pass gives the lease up. Gives None where there was nothing.
+
+        Raises:
+            LedgerError: it is not sure to be recorded.
+            LeaseLost: another process works on the account; nothing was recorded.
+        """
+        if not self.drafts and not self.is_stale:
+            return None
+        began, drafts = self.monotonic(), self.drafts
+        committed = self.ledger.commit(
+            self.lease,
+            rotation=rotation,
+            entries=drafts,
+            sighting=sighting,
+            now=self.now(),
+            last=last,
+        )
+        self.head = committed.head
+        self.lease_until, self.drafts, self.is_stale = began + self.lease.seconds, [], False
+        for draft in drafts:
+            self.listener(self.lease.account, draft)
+        return committed
+
+    def register(self, identity: Identity) -> Claimant | None:
+        """Record what the account is; see `Ledger.register`."""
+        return self.ledger.register(self.lease, identity, self.now())
+
+    def renew(self) -> None:
+        """Prolong the lease.
+
+        Raises:
+            LeaseLost: it is no longer ours.
+        """
+        began = self.monotonic()
+        self.ledger.renew(self.lease, self.now())
+        self.lease_until = began + self.lease.seconds
+
+    def last_look(self, hold: Hold | None, also: Callable[[], object] = lambda: None) -> None:
+        """Check, at the last moment, that an effect that was decided on is still right.
+
+        To be called right before the first byte of the effect, which may have waited for a rate
+        limit or a connection since its intent. `hold` is the one that was known when it was decided
+        on; `also` raises where something else has changed. A look that took long is repeated, as
+        the world may have changed since it began.
+
+        Raises:
+            LeaseLost: another process works on the account, or may soon.
+            HoldChanged: an operator has held or released it meanwhile.
+            Withdrawn: no look was quick enough.
+        """
+        for _ in range(_MOST_LOOKS):
+            began = self.monotonic()
+            also()
+            now = self.ledger.check(self.lease)
+            self.check_lease()
+            if now != hold:
+                raise HoldChanged
+            if self.monotonic() - began <= LONGEST_LOOK:
+                return
+        raise Withdrawn
+
+    def check_lease(self) -> None:
+        """Stop if this process was paused for so long that another may have taken over.
+
+        Raises:
+            LeaseLost: less than half of the lease is left.
+        """
+        if self.monotonic() > self.lease_until - self.lease.seconds / 2:
+            raise LeaseLost
+
+
+def event_of(error: RotatorError) -> str:
+    """Return the event that an effect ends with where it raised `error`."""
+    if isinstance(error, Withdrawn):
+        return "withdrawn"
+    return "rejected" if error.definite else "unknown"

@@ -1,0 +1,238 @@
+"""The daemon's metrics, in Prometheus' text format.
+
+Counters tell what this process did. Gauges tell what the ledger knows, whoever did it; they
+are read when they are asked for. Every label set exists from the start, and there are no more
+than accounts, operations and codes.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+
+import prometheus_client
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from rotator.errors import RotatorError
+from rotator.model import Outcome, Report, Step
+from rotator.rotation.ports import AccountRecord, Draft
+
+
+def labels(**values: str) -> str:
+    """Give labels as they stand behind a metric's name."""
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in values.items())
+
+
+def family(
+    name: str, kind: str, meaning: str, samples: Iterable[tuple[str, float]]
+) -> Iterator[str]:
+    """Give the lines of a metric of this kind (`counter`, `gauge`): labels and value of each."""
+    yield f"# HELP {name} {meaning}\n"
+    yield f"# TYPE {name} {kind}\n"
+    for of, value in samples:
+        yield f"{name}{{{of}}} {float(value)!r}\n"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+#: How a pass over an account may end, where that is worth counting.
+_OUTCOMES = (Outcome.COMPLETED, Outcome.FAILED, Outcome.REFUSED)
+
+#: What is called, with the usual answer. Any other answer counts from its first time on.
+_OPERATIONS: Mapping[str, tuple[str, ...]] = {
+    "vonage": ("secrets.list", "secrets.create", "secrets.delete"),
+    "vault": (
+        "read-mount",
+        "read-current",
+        "read-version",
+        "write-current",
+        "read-pending",
+        "write-pending",
+        "clear-pending",
+    ),
+}
+
+_USUAL = {"secrets.create": "201", "secrets.delete": "204", "clear-pending": "204"}
+
+#: Statuses with a meaning to rotator; the others count as their class, `4xx`.
+_STATUSES = {"200", "201", "204", "400", "401", "403", "404", "429", "500", "502", "503", "504"}
+
+#: Of a rotation, from its opening until Vault was seen to hold the new value, in seconds.
+_BUCKETS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+
+#: Openings kept for that; a rotation that takes longer than so many others is not timed.
+_MOST_OPEN = 10_000
+
+Records = Callable[[], Mapping[str, AccountRecord]]
+
+
+class Metrics:
+    """Counts, and renders what it counted. Called from every thread."""
+
+    def __init__(self, version: str) -> None:
+        """Begin at zero."""
+        # Their time of creation would be one more metric for each label set.
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = prometheus_client.CollectorRegistry()
+        self._duration = prometheus_client.Histogram(
+            "rotator_rotation_duration_seconds",
+            "From opening a rotation until Vault holds the new secret, its grace left out",
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self._requests = prometheus_client.Counter(
+            "rotator_api_requests",
+            "HTTP requests to Vonage and Vault by what came back",
+            ["api", "operation", "code"],
+            registry=self._registry,
+        )
+        for api, operations in _OPERATIONS.items():
+            for operation in operations:
+                self._requests.labels(api, operation, _USUAL.get(operation, "200"))
+        #: Passes by account and how they ended.
+        self._ended: Counter[tuple[str, Outcome]] = Counter()
+        self._accounts: Mapping[str, str] = {}
+        self._records: Records = dict
+        self._opened: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._gauges = _Gauges(version)
+        self._registry.register(self._gauges)
+
+    def watch(self, accounts: Iterable[str], records: Records) -> None:
+        """Tell of these accounts and no others, as `records` knows them."""
+        watched = {name: labels(account=name) for name in accounts}
+        with self._lock:
+            for name, outcome in [*self._ended]:
+                if name not in watched:
+                    del self._ended[name, outcome]
+            self._accounts, self._records = watched, records
+
+    def set_token_expiry(self, read: Callable[[], datetime | None]) -> None:
+        """Have `read` tell when the Vault token expires; None where that is not known."""
+        self._gauges.token_expiry = read
+
+    def called(self, api: str, operation: str, code: str, _seconds: float) -> None:
+        """Count a request and what came back."""
+        self._requests.labels(api, operation, _bounded(code)).inc()
+
+    def reported(self, report: Report) -> None:
+        """Count how a pass ended."""
+        # Of another configuration, where it is none of these.
+        if report.outcome in _OUTCOMES and report.account in self._accounts:
+            with self._lock:
+                self._ended[report.account, report.outcome] += 1
+
+    def recorded(self, _name: str, draft: Draft) -> None:
+        """Time a rotation by its entries in the ledger."""
+        if draft.rotation_id is None:
+            return
+        now = time.monotonic()
+        with self._lock:
+            if draft.event == "opened":
+                self._opened[draft.rotation_id] = now
+                if len(self._opened) > _MOST_OPEN:
+                    del self._opened[next(iter(self._opened))]
+                return
+            is_over = draft.event == "closed" or draft.step is Step.VERIFY
+            opened = self._opened.pop(draft.rotation_id, None) if is_over else None
+        if opened is not None and draft.step is Step.VERIFY:
+            self._duration.observe(now - opened)
+
+    def rendered(self) -> bytes:
+        """Give all of it as text."""
+        text = "".join(self._of_accounts())
+        return prometheus_client.generate_latest(self._registry) + text.encode()
+
+    def _of_accounts(self) -> Iterator[str]:
+        """Give what each account has; without the ledger, what does without."""
+        accounts, ended = self._accounts, self._ended
+        yield from family(
+            "rotator_rotations_total",
+            "counter",
+            "Passes of this process that completed a rotation, failed or were refused",
+            (
+                (f'{of},outcome="{outcome.value}"', ended[name, outcome])
+                for name, of in accounts.items()
+                for outcome in _OUTCOMES
+            ),
+        )
+        try:
+            records = self._records()
+        except RotatorError:
+            # An alert on what is absent tells more than old figures would.
+            return
+        known = [(of, records.get(name)) for name, of in accounts.items()]
+        for metric, meaning, value in _OF_RECORD:
+            samples = ((of, (value(record) if record else None) or 0) for of, record in known)
+            yield from family(metric, "gauge", meaning, samples)
+
+
+class _Gauges(Collector):
+    """What is known at the moment of asking."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+        self.token_expiry: Callable[[], datetime | None] = lambda: None
+
+    def describe(self) -> Iterable[Metric]:
+        """Name no metrics: that would ask before there is anybody to ask."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the gauges."""
+        yield InfoMetricFamily("rotator_build", "This version", {"version": self._version})
+        expiry = self.token_expiry()
+        yield GaugeMetricFamily(
+            "rotator_vault_token_expiry_timestamp_seconds",
+            "When the Vault token expires; 0 where that is not known",
+            expiry.timestamp() if expiry else 0,
+        )
+
+
+def _seconds(at: datetime | None) -> float | None:
+    return at.timestamp() if at else None
+
+
+_OF_RECORD: tuple[tuple[str, str, Callable[[AccountRecord], float | None]], ...] = (
+    (
+        "rotator_last_success_timestamp_seconds",
+        "When a rotation was last completed; 0 for never",
+        lambda record: _seconds(record.last_success_at),
+    ),
+    (
+        "rotator_next_due_timestamp_seconds",
+        "When the next rotation is due; 0 where that is not known",
+        lambda record: _seconds(record.next_due_at),
+    ),
+    (
+        "rotator_secret_created_timestamp_seconds",
+        "When the current secret was created; 0 where that is not known",
+        lambda record: _seconds(record.current_since),
+    ),
+    (
+        "rotator_active_secrets",
+        "Secrets that Vonage listed when it was last asked",
+        lambda record: len(record.listed_ids),
+    ),
+    (
+        "rotator_account_held",
+        "Whether an operator holds the account",
+        lambda record: record.hold is not None,
+    ),
+    (
+        "rotator_account_drift",
+        "Whether someone else changed something that keeps it from being rotated",
+        lambda record: record.drift is not None,
+    ),
+)
+
+
+def _bounded(code: str) -> str:
+    """Give a code of which there are few: a server may answer with any number."""
+    if not code.isdecimal() or code in _STATUSES:
+        return code
+    return f"{code[0]}xx"

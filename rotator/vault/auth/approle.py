@@ -1,0 +1,110 @@
+"""AppRole: a role id and, unless the role wants none, a secret id, which may come wrapped."""
+
+import re
+from http import HTTPStatus
+
+from rotator.errors import StoreUnavailable, WrappingSpent
+from rotator.model import SecretValue
+from rotator.vault.auth.credential_file import CredentialFile
+from rotator.vault.auth.methods import Proof, Way
+from rotator.vault.client import Line
+from rotator.vault.transport import Call
+
+#: Vault's answer to a wrapping token that is spent: "wrapping token is not valid or does not
+#: exist". OpenBao says it with a 400, and so does Vault.
+_SPENT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
+
+_ALARM = (
+    "unless rotator itself used it before a restart, treat the secret id as stolen: destroy it"
+    " in Vault, see the audit log for who unwrapped it, and put a new one into the file"
+)
+
+
+class AppRole(Way):
+    """Logs in with a role id and a secret id, each from a file.
+
+    Where the secret id is wrapped, its file holds the wrapping token: it is unwrapped once
+    and kept in memory, for the logins to come. Another wrapping token in the file is unwrapped
+    at the next login.
+    """
+
+    method = "approle"
+    cure = "vault.auth.role_id_file and vault.auth.secret_id_file: wrong, expired or used up"
+
+    def __init__(
+        self, *, role_id_file: str, secret_id_file: str, wrapped: bool = False, mount: str = ""
+    ) -> None:
+        """Read nothing yet; `secret_id_file` is "" for a role that wants no secret id."""
+        super().__init__(mount)
+        self._has_secret_id = bool(secret_id_file)
+        self._role_id = CredentialFile(role_id_file, "role_id_file", "role id")
+        kind = "wrapping token" if wrapped else "secret id"
+        self._secret_id = CredentialFile(secret_id_file, "secret_id_file", kind)
+        self._wrapped = wrapped
+        #: The wrapping token that was unwrapped last, and what was in it.
+        self._unwrapped: tuple[str, SecretValue] | None = None
+
+    def proof(self, line: Line) -> Proof:
+        """Read both ids, unwrapping the secret id where it is new."""
+        role_id = self._role_id.read()
+        if not self._has_secret_id:
+            return Proof(body={"role_id": role_id})
+        secret_id = self._secret_id.read()
+        if self._wrapped:
+            secret_id = self._taken_out(secret_id, line)
+        return Proof(body={"role_id": role_id, "secret_id": secret_id})
+
+    def _taken_out(self, wrapping: str, line: Line) -> str:
+        if self._unwrapped is None or self._unwrapped[0] != wrapping:
+            self._check_origin(wrapping, line)
+            self._unwrapped = wrapping, SecretValue(self._unwrap(wrapping, line))
+        return self._unwrapped[1].reveal()
+
+    def _check_origin(self, wrapping: str, line: Line) -> None:
+        """Refuse what was not wrapped by AppRole: a thief may have wrapped something else anew."""
+        call = Call(
+            operation="lookup-wrapping",
+            path="sys/wrapping/lookup",
+            send=lambda client: client.adapter.post(
+                "/v1/sys/wrapping/lookup", json={"token": wrapping}
+            ),
+            repeatable=True,
+            welcome=_SPENT,
+        )
+        answer = line.ask(call)
+        if answer.status in _SPENT:
+            raise self._spent()
+        origin = (answer.part("data", dict) or {}).get("creation_path")
+        expected = rf"(.*/)?auth/{re.escape(self.mount)}/role/[^/]+/(custom-)?secret-id/?"
+        if not isinstance(origin, str) or not re.fullmatch(expected, origin):
+            raise WrappingSpent(
+                f"the wrapping token in {self._secret_id} wraps something else than a secret id"
+                f" of auth/{self.mount}: someone may have put it in place of the right one",
+                hint="find out who wrote that file; put a new wrapped secret id into it",
+            )
+
+    def _unwrap(self, wrapping: str, line: Line) -> str:
+        call = Call(
+            operation="unwrap-secret-id",
+            path="sys/wrapping/unwrap",
+            # The token is given by the header alone: named in the body as well, it is used up
+            # by the one before the other.
+            send=lambda client: client.adapter.post("/v1/sys/wrapping/unwrap", json={}),
+            # The first one that arrives uses it up.
+            repeatable=False,
+            welcome=_SPENT,
+        )
+        answer = line.ask(call, wrapping)
+        if answer.status in _SPENT:
+            raise self._spent()
+        secret_id = (answer.part("data", dict) or {}).get("secret_id")
+        if not isinstance(secret_id, str) or not secret_id:
+            raise StoreUnavailable(f"Vault does not say what was wrapped: {call}")
+        return secret_id
+
+    def _spent(self) -> WrappingSpent:
+        return WrappingSpent(
+            f"the wrapping token in {self._secret_id} was used before or has expired:"
+            " someone else may have the secret id",
+            hint=_ALARM,
+        )

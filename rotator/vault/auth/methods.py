@@ -1,0 +1,182 @@
+"""Logging in: what every way has in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import ClassVar
+from urllib.parse import quote
+
+from rotator.errors import LoginFailed, MountUnusable, StoreUnavailable
+from rotator.vault.auth.credential_file import CredentialFile
+from rotator.vault.auth.token import Lease, granted
+from rotator.vault.client import Line
+from rotator.vault.headers import checked_index
+from rotator.vault.transport import Answer, Call
+
+#: What Vault says to a credential that it does not take, or to a mount that it does not have.
+#: Methods differ: AppRole says 400, Kubernetes 403, and OpenBao 404 to a mount without logins.
+_REFUSALS = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What is shown to Vault at a login."""
+
+    #: Below the auth method's mount, quoted.
+    path: str = "login"
+    #: As JSON. Holds credentials: never shown.
+    body: Mapping[str, str] = field(repr=False)
+
+
+class Way(ABC):
+    """A way to log in, through an auth method that is mounted at `auth/<mount>`.
+
+    The sources of each login's path, fields and answer are the API pages of Vault's auth
+    methods; OpenBao has the same.
+    """
+
+    #: The auth method's name, in the configuration and as its default mount.
+    method: ClassVar[str]
+    #: What to look at when Vault refuses.
+    cure: ClassVar[str]
+    #: The login is what TLS says, so that it needs a connection of its own.
+    by_connection: ClassVar[bool] = False
+
+    def __init__(self, mount: str) -> None:
+        """Use the auth method at `mount`; "" for where it is by default."""
+        self.mount = mount or self.method
+
+    @abstractmethod
+    def proof(self, line: Line) -> Proof:
+        """Give what proves who rotator is, read anew from where it is kept.
+
+        Called by one thread at a time.
+
+        Raises:
+            LoginFailed: there is none.
+            StoreError: Vault has to be asked for it, and does not give it.
+        """
+
+    def log_in(self, line: Line, now: float) -> Lease:
+        """Log in; `now` is in seconds since the epoch.
+
+        Raises:
+            LoginFailed: the credential is missing, or Vault refuses it.
+            StoreError: Vault did not answer.
+        """
+        proof = self.proof(line)
+        if self.by_connection:
+            line.reconnect()
+        call = self._call(proof)
+        answer = line.ask(call)
+        if answer.status in _REFUSALS:
+            raise self._refusal(answer, call)
+        auth = answer.part("auth", dict)
+        if auth and auth.get("mfa_requirement") and not auth.get("client_token"):
+            raise LoginFailed(
+                f"Vault wants a second factor: {call}",
+                hint="log in through an auth method without multi-factor authentication",
+            )
+        lease = granted(auth or {}, now, checked_index(answer.index))
+        if lease is None:
+            raise StoreUnavailable(f"Vault does not say what it granted: {call}")
+        return lease
+
+    def _call(self, proof: Proof) -> Call:
+        path = f"auth/{self.mount}/{proof.path}"
+        return Call(
+            operation="log-in",
+            path=path,
+            send=lambda client: client.adapter.post(
+                f"/v1/{quote(path, safe='/%')}", json=dict(proof.body)
+            ),
+            # Twice in, for an answer that was lost, leaves a token that ends by itself.
+            repeatable=True,
+            welcome=_REFUSALS,
+        )
+
+    def _refusal(self, answer: Answer, call: Call) -> LoginFailed | MountUnusable:
+        if answer.says("namespace not found"):
+            return MountUnusable(f"no such Vault namespace: {call}", hint="check vault.namespace")
+        return LoginFailed(
+            f"Vault refuses the {self.method} login ({answer.code}): {call}",
+            hint=f"check {self.cure}, and vault.auth.mount and vault.namespace;"
+            " Vault's audit log says more",
+        )
+
+
+class Certificate(Way):
+    """Logs in with the client certificate of the connection."""
+
+    method = "cert"
+    cure = "that Vault trusts vault.client_cert_file, which may be expired"
+    by_connection = True
+
+    def __init__(self, *, role: str = "", mount: str = "") -> None:
+        """Without a role, Vault takes the first one that the certificate fits."""
+        super().__init__(mount)
+        self._role = role
+
+    def proof(self, line: Line) -> Proof:  # noqa: ARG002  # of the base
+        """Name the role."""
+        return Proof(body={"name": self._role} if self._role else {})
+
+
+class Userpass(Way):
+    """Logs in with a user name and a password from a file."""
+
+    method = "userpass"
+    cure = "vault.auth.username and vault.auth.password_file"
+
+    def __init__(self, *, username: str, password_file: str, mount: str = "") -> None:
+        """Read nothing yet."""
+        super().__init__(mount)
+        self._username = username
+        self._password = CredentialFile(password_file, "password_file", "password")
+
+    def proof(self, line: Line) -> Proof:  # noqa: ARG002  # of the base
+        """Read the password."""
+        path = f"login/{quote(self._username, safe='')}"
+        return Proof(path=path, body={"password": self._password.read_text()})
+
+
+#: Where Kubernetes puts the token of a pod's service account.
+SERVICE_ACCOUNT_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+
+class Jwt(Way):
+    """Logs in with a signed token from a file, which its issuer may replace at any time."""
+
+    method = "jwt"
+    cure = "that vault.auth.jwt_file is not expired and fits vault.auth.role"
+
+    def __init__(self, *, jwt_file: str, role: str = "", mount: str = "") -> None:
+        """Read nothing yet; without a role Vault takes the method's default one."""
+        super().__init__(mount)
+        self._jwt = CredentialFile(jwt_file, "jwt_file", "workload token")
+        self._role = role
+
+    def proof(self, line: Line) -> Proof:  # noqa: ARG002  # of the base
+        """Read the token."""
+        body = {"jwt": self._jwt.read()}
+        return Proof(body=body | ({"role": self._role} if self._role else {}))
+
+
+class Kubernetes(Jwt):
+    """Logs in as a pod's service account."""
+
+    method = "kubernetes"
+    cure = "that vault.auth.role is bound to this service account and namespace"
+
+    def __init__(self, *, role: str, jwt_file: str = "", mount: str = "") -> None:
+        """Read nothing yet."""
+        super().__init__(jwt_file=jwt_file or SERVICE_ACCOUNT_FILE, role=role, mount=mount)

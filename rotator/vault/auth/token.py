@@ -1,0 +1,282 @@
+"""What gives a token for each request, and what Vault says of one.
+
+A source is given the line to ask Vault on: it shares the time of the call that needs a token.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from rotator.errors import StoreError, StoreForbidden, StoreNotReady, StoreUnavailable, TokenRefused
+from rotator.model import SecretValue
+from rotator.vault.client import Line
+from rotator.vault.errors import is_token_unknown
+from rotator.vault.transport import Answer, Call
+
+#: A token is replaced once this part of its life or less is left, so that there is time to
+#: find Vault away and try again.
+_LAST_PART = 1 / 3
+
+#: Seconds by which a renewed life may fall short of the full one: Vault counts in whole ones.
+_ROUNDING = 1.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """A token and its life. Times are seconds since the epoch."""
+
+    token: str = field(repr=False)
+    #: None: it never expires.
+    expires_at: float | None
+    #: How long it lives after being issued or renewed, in seconds.
+    span: float
+    #: Whether there is any use in renewing it.
+    renewable: bool
+    #: How many requests it is good for; 0 for any number.
+    uses: int = 0
+    #: A batch token: Vault has not stored it, and cannot revoke it.
+    is_batch: bool = False
+    #: What Vault's cluster calls the state that knows it; "" for nothing.
+    index: str = ""
+    #: Has the token masked in whatever is logged or kept, as long as there is this lease.
+    _guard: SecretValue = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Have the token masked."""
+        object.__setattr__(self, "_guard", SecretValue(self.token))
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is time to renew or replace it."""
+        return self.expires_at is not None and self.expires_at - now <= self.span * _LAST_PART
+
+    def is_over(self, now: float) -> bool:
+        """Whether it has expired."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What Vault says of a token. Its value is not part of it."""
+
+    #: None: it never expires.
+    expires_at: datetime | None
+    renewable: bool
+    #: `service` or `batch`; "" where Vault does not say.
+    kind: str
+    policies: tuple[str, ...]
+    #: Seconds that it has left, 0 for one that never expires.
+    ttl: float
+    #: Seconds it was issued with, 0 for one that never expires.
+    creation_ttl: float
+    #: How many more requests it is good for; 0 for any number.
+    uses: int = 0
+
+
+#: Seconds. No token lasts a century, and sums with the time must not leave the calendar.
+LONGEST = 36_500 * 86_400.0
+
+
+def granted(auth: Mapping[str, Any], now: float, index: str = "") -> Lease | None:
+    """Read the `auth` of a login or a renewal; None where it holds no token.
+
+    `index` is that of the answer. The fields are those of Vault's HTTP API, "auth" of each login
+    method; a `lease_duration` of 0 is that of a token without an end.
+    """
+    token, seconds = auth.get("client_token"), _seconds(auth.get("lease_duration"))
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
+        return None
+    if seconds is None:
+        return None
+    uses = _seconds(auth.get("num_uses"))
+    return Lease(
+        token=token,
+        expires_at=now + seconds if seconds else None,
+        span=seconds,
+        # A renewal would be one of its few requests.
+        renewable=auth.get("renewable") is True and not uses,
+        uses=int(uses or 0),
+        is_batch=auth.get("token_type") == "batch",
+        index=index,
+    )
+
+
+def renewed(former: Lease, lease: Lease) -> Lease:
+    """Judge a renewal: one that gives less than a full life is the last that is of use.
+
+    Vault cuts it where the token's greatest age is near.
+    """
+    is_full = lease.expires_at is None or lease.span >= former.span - _ROUNDING
+    return replace(lease, renewable=lease.renewable and is_full)
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        return None
+    # Also where it is no number at all: a token that is said to last for ages is asked about again.
+    return float(value) if value < LONGEST else LONGEST
+
+
+_DENIED = frozenset({HTTPStatus.FORBIDDEN})
+
+_LOOK_UP = Call(
+    operation="lookup-token",
+    path="auth/token/lookup-self",
+    send=lambda client: client.auth.token.lookup_self(),
+    repeatable=True,
+    welcome=_DENIED,
+)
+
+_RENEW = Call(
+    operation="renew-token",
+    path="auth/token/renew-self",
+    send=lambda client: client.auth.token.renew_self(),
+    # To renew twice is to renew.
+    repeatable=True,
+)
+
+
+_REVOKE = Call(
+    operation="revoke-token",
+    path="auth/token/revoke-self",
+    send=lambda client: client.auth.token.revoke_self(),
+    repeatable=False,
+)
+
+
+class TokenSource(Protocol):
+    """Gives the token for each request. Shared by all threads."""
+
+    @property
+    def lease(self) -> Lease | None:
+        """The token and its life, as far as they are known. Asks nobody."""
+        ...
+
+    @property
+    def index(self) -> str:
+        """What Vault's cluster calls the state that knows the token; "" once all nodes should."""
+        ...
+
+    def token(self, line: Line) -> str:
+        """Give the token to send; "" for none. Blocks where one has to be got first.
+
+        Raises:
+            LoginFailed: there should be one, and there is none.
+            StoreError: Vault does not answer.
+        """
+        ...
+
+    def after_denial(self, denied: str, answer: Answer, line: Line) -> str | None:
+        """Return the token to try after `denied` met `answer`, a 403; None where that stands.
+
+        It may be `denied` itself, after a pause, where a node of Vault may not know it yet. The
+        denial stands where Vault knows the token: the policy is what denies then.
+
+        Raises:
+            TokenRefused: Vault does not accept `denied`, and there is no other.
+            StoreError: there should be another, and there is none.
+        """
+        ...
+
+    def keep(self, line: Line) -> bool:
+        """Renew or replace the token if it is time; give whether Vault did something for it.
+
+        Raises:
+            TokenRefused: Vault does not accept it, and there is no other.
+            StoreError: it could not be done.
+        """
+        ...
+
+    def give_back(self, line: Line) -> None:
+        """Revoke what was logged in for, and nothing else, if that can be done. Never raises.
+
+        No thread may use the source after that.
+        """
+        ...
+
+
+def is_refused(token: str, line: Line) -> bool:
+    """Whether the node that is asked does not know `token`, whatever it is to be used for.
+
+    A token that must not look itself up is denied this, too, but in the words of a policy.
+    """
+    try:
+        answer = line.ask(_LOOK_UP, token)
+    except StoreError:
+        return False
+    return is_token_unknown(answer)
+
+
+def look_up(token: str, line: Line) -> Standing:
+    """Ask Vault what it knows of `token`.
+
+    Raises:
+        TokenRefused: it does not accept it.
+        StoreError: it does not say.
+    """
+    call = _LOOK_UP if token else replace(_LOOK_UP, welcome=frozenset())
+    answer = line.ask(call, token)
+    while is_token_unknown(answer) and line.settle():
+        answer = line.ask(call, token)
+    if is_token_unknown(answer):
+        raise TokenRefused
+    if answer.status == HTTPStatus.FORBIDDEN:
+        raise StoreForbidden(f"{StoreForbidden().message}: {_LOOK_UP}")
+    data = answer.part("data", dict)
+    if data is None:
+        raise StoreUnavailable(f"Vault does not tell about the token ({answer.code}): {_LOOK_UP}")
+    return Standing(
+        expires_at=_instant(data.get("expire_time")),
+        renewable=data.get("renewable") is True,
+        kind=_text(data, "type"),
+        policies=tuple(each for each in data.get("policies") or () if isinstance(each, str)),
+        ttl=_number(data, "ttl"),
+        # A periodic token gets its period with each renewal.
+        creation_ttl=_number(data, "period") or _number(data, "creation_ttl"),
+        uses=int(_number(data, "num_uses")),
+    )
+
+
+def renew(lease: Lease, line: Line, now: float) -> Lease:
+    """Renew a token.
+
+    Raises:
+        StoreError: it was not renewed.
+    """
+    answer = line.ask(_RENEW, lease.token)
+    lease_now = granted(answer.part("auth", dict) or {}, now)
+    if lease_now is None:
+        raise StoreUnavailable(f"Vault does not say what it granted: {_RENEW}")
+    return lease_now
+
+
+def not_settled() -> StoreNotReady:
+    """Return the error for a node that does not know a token which Vault has issued."""
+    return StoreNotReady(
+        "a node of Vault does not know rotator's token yet",
+        hint="it lags behind the others: look at its log; nothing is lost, try again in a minute",
+    )
+
+
+def revoke(lease: Lease, line: Line) -> None:
+    """Ask Vault once to revoke a token; the answer does not matter."""
+    if not lease.is_batch:
+        line.send(_REVOKE, lease.token)
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _text(data: Mapping[str, Any], key: str) -> str:
+    value = data.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(data: Mapping[str, Any], key: str) -> float:
+    value = data.get(key)
+    return float(min(value, LONGEST)) if isinstance(value, int | float) and value > 0 else 0.0

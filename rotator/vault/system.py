@@ -1,0 +1,89 @@
+"""What an operator wants to know of Vault before anything is rotated. Reads only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rotator.errors import StoreError, StoreUnavailable
+from rotator.vault.kv import configuration_of
+from rotator.vault.session import Connection
+from rotator.vault.transport import Call
+
+#: What `sys/health` answers with of a node that cannot serve just now.
+_HEALTH = frozenset({429, 472, 473, 474, 501, 503, 530})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """What a Vault node says of itself, without a token."""
+
+    version: str
+    #: One that is not is sealed, too.
+    is_initialised: bool
+    is_sealed: bool
+    #: The Date header of its answer; None where there is none.
+    date: str | None
+
+
+class Inquiry:
+    """Asks Vault about itself and about what the token may do."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Ask through `connection`."""
+        self._connection = connection
+
+    def health(self) -> Health:
+        """Ask how the node is. Needs no token, and no namespace would answer it.
+
+        Raises:
+            StoreError: it does not answer as Vault does.
+        """
+        answer = self._connection.ask(
+            Call(
+                operation="read-health",
+                path="sys/health",
+                send=lambda client: client.adapter.get("/v1/sys/health"),
+                repeatable=True,
+                welcome=_HEALTH,
+                in_namespace=False,
+            )
+        )
+        sealed = answer.part("sealed", bool)
+        if sealed is None:
+            raise StoreUnavailable("what answers at vault.address is not a Vault")
+        version = answer.part("version", str) or "of an unknown version"
+        return Health(
+            version=version,
+            is_initialised=answer.part("initialized", bool) is not False,
+            is_sealed=sealed,
+            date=answer.date,
+        )
+
+    def capabilities(self, paths: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Ask what the token may do on each of `paths`, which begin with the mount.
+
+        Raises:
+            StoreError: Vault does not tell.
+        """
+        answer = self._connection.call(
+            Call(
+                operation="read-capabilities",
+                path="sys/capabilities-self",
+                send=lambda client: client.adapter.post(
+                    "/v1/sys/capabilities-self", json={"paths": list(paths)}
+                ),
+                repeatable=True,
+            )
+        )
+        data = answer.part("data", dict)
+        if data is None:
+            raise StoreError("Vault does not tell what the token may do")
+        return {path: frozenset(map(str, data.get(path) or ())) for path in paths}
+
+    def requires_check_and_set(self, mount: str) -> bool | None:
+        """Tell whether the mount takes writes with check-and-set only; None if it is denied.
+
+        Raises:
+            StoreError: any other failure.
+        """
+        answer = self._connection.call(configuration_of(mount))
+        return (answer.part("data", dict) or {}).get("cas_required")

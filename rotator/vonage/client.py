@@ -1,0 +1,238 @@
+"""Sending calls: connections, authentication, limits of time, size and pace, repetition.
+
+Each call has a connection of its own. On one that the server closes just then, a POST would be
+lost without a word whether it arrived; and what a confused proxy sent too much for one account's
+call would answer another account's. A handshake more per call is nothing beside the rate limit.
+"""
+
+import logging
+import random as chance
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+from typing import Self, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import structlog
+
+from rotator.errors import ConfigError, IssuerError, RotatorError, UnexpectedAnswer
+from rotator.network import Client, ExchangeFailed, NoAnswer, Request, Way
+from rotator.vonage.errors import failure, refusal, request_id_of
+from rotator.vonage.rate_limit import RateLimit
+from rotator.vonage.request import Call, Host, RestAuth
+from rotator.vonage.response import LIMIT, Answer, lead
+from rotator.vonage.retry import Course
+
+T = TypeVar("T")
+Failure = TypeVar("Failure", bound=RotatorError)
+
+#: Called after each HTTP attempt with operation, status or `timeout`, `dropped`, `unreachable`,
+#: and the seconds it took.
+OnCall = Callable[[str, str, float], object]
+
+_log = structlog.get_logger(__name__)
+
+
+class Transport:
+    """What the clients of one pair of hosts share. Threads may share it.
+
+    Each call blocks for its turn under the rate limit, then for at most three timeouts.
+    """
+
+    def __init__(  # noqa: PLR0913  # settings, and what tests replace
+        self,
+        *,
+        api_url: str,
+        rest_url: str,
+        timeout: float,
+        max_requests_per_second: float,
+        rest_auth: RestAuth = RestAuth.BASIC,
+        on_call: OnCall | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+        random: Callable[[], float] = chance.random,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Prepare; nothing is connected yet. `timeout` is seconds for one attempt.
+
+        Raises:
+            ConfigError: a URL, the proxy or the CA file of the environment is unusable.
+        """
+        self._servers = {Host.API: _Server(api_url), Host.REST: _Server(rest_url)}
+        self._rest_auth = rest_auth
+        self._timeout = timeout
+        self._on_call = on_call
+        self._clock = clock
+        self._sleep = sleep
+        self._random = random
+        self._wall_clock = wall_clock
+        self._limit = RateLimit(max_requests_per_second, clock=clock, sleep=sleep)
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+            "User-Agent": f"rotator/{_own_version()}",
+        }
+        #: The Date headers of the two answers that came last of those that had one, and when they
+        #: came, by the clock that nobody sets.
+        self._dated: tuple[tuple[str, float], ...] = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close nothing: no connection outlives its call."""
+
+    @property
+    def last_date(self) -> str | None:
+        """The Date header that came last; None where no answer had one."""
+        return self._dated[-1][0] if self._dated else None
+
+    @property
+    def clock_lead(self) -> timedelta:
+        """How far this machine's clock is ahead, by the last answers that told; see `Issuer`."""
+        now, wall = self._clock(), self._wall_clock()
+        leads = [lead(date, wall - (now - came_at)) for date, came_at in self._dated]
+        return max(leads, default=timedelta())
+
+    def send(self, call: Call, read: Callable[[Answer], T]) -> T:
+        """Send `call`, repeating it if it reads, and return what `read` makes of the answer.
+
+        `read` may raise `UnexpectedAnswer`, which is treated as any other failed try. The turn
+        under the rate limit is waited for first, then the connection; `call.before_send` comes
+        last.
+
+        Raises:
+            IssuerError: it failed. No cause, context or frame of the exception holds a URL, a
+                header or a body.
+            RotatorError: `call.before_send` raised it, and nothing was sent.
+        """
+        self._limit.acquire()
+        course = Course(call, timeout=self._timeout, clock=self._clock, random=self._random)
+        outcome = self._attempt(call, read, self._timeout)
+        while isinstance(outcome, RotatorError):
+            pause = course.pause_after(outcome) if isinstance(outcome, IssuerError) else None
+            if pause is None:
+                raise _bare(outcome)
+            self._sleep(pause)
+            self._limit.acquire()
+            if course.left() <= 0:
+                raise _bare(outcome)
+            outcome = self._attempt(call, read, min(self._timeout, course.left()))
+        return outcome
+
+    def _attempt(self, call: Call, read: Callable[[Answer], T], seconds: float) -> T | RotatorError:
+        started = self._clock()
+        try:
+            code, came = self._exchange(call, seconds)
+        except RotatorError as error:
+            return error
+        self._report(call, code, came, self._clock() - started)
+        if isinstance(came, IssuerError):
+            return came
+        if came.status not in call.success:
+            return refusal(call, came, now=self._wall_clock())
+        try:
+            return read(came)
+        except UnexpectedAnswer as error:
+            error.request_id = request_id_of(call, came)
+            return error
+
+    def _exchange(self, call: Call, seconds: float) -> tuple[str, Answer | IssuerError]:
+        server, ends_at = self._servers[call.host], self._clock() + seconds
+        try:
+            reply = Client(server.way).send(
+                self._request(call, server),
+                left=lambda: ends_at - self._clock(),
+                limit=LIMIT,
+                before_send=call.before_send,
+            )
+        except ExchangeFailed as error:
+            return failure(call, error)
+        if date := reply.headers.get("date"):
+            self._dated = (*self._dated[-1:], (date, self._clock()))
+        return str(reply.status), Answer(
+            status=reply.status, headers=reply.headers, body=reply.body
+        )
+
+    def _request(self, call: Call, server: "_Server") -> Request:
+        headers, target = dict(self._headers), f"{server.path}{call.path}"
+        if call.body:
+            headers["Content-Type"] = call.content_type
+        if call.host is Host.REST and self._rest_auth is RestAuth.QUERY:
+            credential = call.credential
+            pair = {"api_key": credential.api_key, "api_secret": credential.secret.reveal()}
+            target = f"{target}?{urlencode(pair)}"
+        else:
+            headers["Authorization"] = call.basic()
+        return Request(method=call.method, target=target, headers=headers, body=call.body)
+
+    def _report(self, call: Call, code: str, came: Answer | IssuerError, seconds: float) -> None:
+        if self._on_call:
+            self._on_call(call.operation, code, seconds)
+        if not _log.is_enabled_for(logging.DEBUG):
+            # To search the request's id for the values that were sent takes longer than the line.
+            return
+        _log.debug(
+            "vonage call",
+            operation=call.operation,
+            api_key=call.api_key,
+            status=code,
+            milliseconds=round(seconds * 1000),
+            request_id=request_id_of(call, came) if isinstance(came, Answer) else None,
+        )
+
+
+class _Server:
+    """One of the two hosts: the way there, and what its paths begin with."""
+
+    def __init__(self, url: str) -> None:
+        """Read the environment's proxy and certificates.
+
+        Raises:
+            ConfigError: the URL is none of Vonage's, or one of them cannot be used.
+        """
+        try:
+            self.path = _path(url)
+            self.way = Way(url)
+            self.way.check()
+        except ValueError:
+            message = "a URL of Vonage is https://HOST, without user, query or fragment"
+            raise ConfigError(message) from None
+        except ExchangeFailed as error:
+            raise _unusable(error) from None
+
+
+def _path(url: str) -> str:
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("more than a host and a path")
+    return quote(parts.path.rstrip("/"), safe="/%")
+
+
+def _unusable(failed: ExchangeFailed) -> ConfigError:
+    if failed.reason is NoAnswer.PROXY:
+        hint = "set HTTPS_PROXY to http://HOST:PORT, or NO_PROXY to Vonage's hosts"
+        return ConfigError(failed.detail, hint=hint)
+    return ConfigError(
+        f"the certificates that SSL_CERT_FILE or its like names cannot be read: {failed.detail}",
+        hint="correct SSL_CERT_FILE, SSL_CERT_DIR, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE in"
+        " rotator's environment, or set none of them",
+    )
+
+
+def _bare(error: Failure) -> Failure:
+    """Strip what an exception drags along: errors of parsers hold what came."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+def _own_version() -> str:
+    try:
+        return version("rotator")
+    except PackageNotFoundError:  # run from a checkout
+        return "unreleased"

@@ -1,0 +1,110 @@
+"""One call of the API as data, before anything is sent."""
+
+import base64
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from urllib.parse import quote
+
+from rotator.errors import ConfigError, CredentialRefused
+from rotator.model import Credential, SecretValue
+from rotator.model.redaction import masked, redact
+
+#: Api keys and secret ids. Vonage documents no alphabet; its examples are hexadecimal and UUIDs.
+#: Nothing here changes its meaning in a path, in a Basic user name or on a terminal.
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+
+class Host(Enum):
+    """Which of Vonage's two hosts answers a call."""
+
+    #: Secrets and subaccounts.
+    API = "api"
+    #: Balance, top-up and settings.
+    REST = "rest"
+
+
+class RestAuth(StrEnum):
+    """How calls to the rest host authenticate. The api host takes Basic only."""
+
+    BASIC = "basic"
+    #: `api_key` and `api_secret` in the URL, as the older API document asks. URLs end up in
+    #: the access logs of proxies, so this is for those whom Basic does not serve.
+    QUERY = "query"
+
+
+def is_identifier(text: str) -> bool:
+    """Whether `text` can be an api key or a secret id."""
+    return _IDENTIFIER.fullmatch(text) is not None
+
+
+def segment(text: str, meaning: str) -> str:
+    """Give `text` as one segment of a path.
+
+    Raises:
+        ConfigError: it cannot be an id. It is not repeated, as it may be a value put in the
+            wrong place.
+    """
+    if not is_identifier(text):
+        raise ConfigError(
+            f"this is not {meaning}, which has letters, digits, '.', '_' and '-', at most 128",
+        )
+    return quote(text, safe="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """What to send, as whom, and which status means that it was done."""
+
+    #: Its name in metrics and logs: `secrets.list`.
+    operation: str
+    method: str
+    host: Host
+    #: Percent-encoded, from the root, without a query.
+    path: str
+    credential: Credential
+    #: The account that the call is about.
+    api_key: str
+    success: frozenset[int]
+    body: bytes = field(default=b"", repr=False)
+    content_type: str = ""
+    #: The new secret that the body carries, if it carries one.
+    value: SecretValue | None = None
+    #: Whether the path names one secret, so that "no such id" means that one.
+    names_secret: bool = False
+    #: Called on an open connection right before the first byte of each request. What it raises
+    #: is raised unchanged, and nothing was sent.
+    before_send: Callable[[], object] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a credential that no header could carry."""
+        segment(self.credential.api_key, "an api key")
+        # Half a surrogate pair, which JSON can spell and UTF-8 cannot: no account has that secret.
+        if _HALF_PAIR.search(self.credential.secret.reveal()):
+            raise CredentialRefused("the credential is not text that Vonage could have issued")
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing at Vonage, so that it may be repeated without a look."""
+        return self.method == "GET"
+
+    def basic(self) -> str:
+        """Give the Authorization header."""
+        return f"Basic {_base64(f'{self.credential.api_key}:{self.credential.secret.reveal()}')}"
+
+    def mask(self, text: str) -> str:
+        """Mask the values that this call sends, however short, and all others in memory."""
+        values = (value.reveal() for value in (self.credential.secret, self.value) if value)
+        for value in sorted(values, key=len, reverse=True):
+            text = masked(text, value)
+        return redact(text)
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode(errors="replace")).decode("ascii")

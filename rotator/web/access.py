@@ -1,0 +1,103 @@
+"""Who may see the page: checked before anything else is done for a request."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Collection, MutableMapping
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rotator.model import SecretValue
+from rotator.web.listener import Address
+from rotator.web.turns import OPEN, Turns
+
+#: Sent with every answer. Nothing comes from elsewhere, nothing is inline, nobody frames it.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+_ELSEWHERE = (
+    "this page does not go by the name that you asked for; add that to daemon.allowed_hosts, "
+    "or show the token of daemon.listen_token_file\n"
+)
+
+
+class Guard:
+    """Lets through who asks for this address and, where there is a token, shows it.
+
+    Who shows the token may ask by any name: a page on the web that has its own name resolve to
+    this machine does not know it.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        address: Address,
+        token: SecretValue | None,
+        allowed_hosts: Collection[str] = (),
+    ) -> None:
+        """Guard `app`."""
+        self._app = Turns(app)
+        self._address = address
+        #: May be replaced at any time.
+        self.token = token
+        #: Names by which it may be asked for besides its own; likewise.
+        self.allowed_hosts = allowed_hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or have `app` answer it."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add_headers(message)
+            await send(message)
+
+        refusal = self._refusal(Headers(scope=scope), scope["path"])
+        await (refusal or self._app)(scope, receive, send_with_headers)
+
+    def _refusal(self, headers: Headers, path: str) -> Response | None:
+        if self.token and self._is_shown(headers.get("authorization", "")):
+            return None
+        if not self._address.is_meant_by(headers.get("host", ""), self.allowed_hosts):
+            return PlainTextResponse(_ELSEWHERE, 421)
+        if self.token and path != OPEN:
+            asked = {"WWW-Authenticate": 'Bearer realm="rotator", Basic realm="rotator"'}
+            return PlainTextResponse("a token is needed\n", 401, headers=asked)
+        return None
+
+    def _is_shown(self, header: str) -> bool:
+        """Whether the token is there: as bearer, or as password of a browser's user."""
+        scheme, _, credential = header.partition(" ")
+        if scheme.lower() == "basic":
+            credential = _password(credential)
+        elif scheme.lower() != "bearer":
+            return False
+        expected = self.token.reveal() if self.token else ""
+        return hmac.compare_digest(credential.strip().encode(), expected.encode())
+
+
+def _password(credential: str) -> str:
+    try:
+        pair = base64.b64decode(credential, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+    return pair.partition(":")[2]
+
+
+def _add_headers(message: MutableMapping[str, Any]) -> None:
+    headers = MutableHeaders(scope=message)
+    for name, value in _HEADERS.items():
+        headers[name] = value
+    # What is true now is not true later.
+    headers.setdefault("Cache-Control", "no-store")

@@ -1,0 +1,338 @@
+"""The pages and documents, by their paths."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from http import HTTPStatus
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from rotator.application import Wiring
+from rotator.errors import RotatorError
+from rotator.ledger.chain import Entry
+from rotator.model.redaction import escaped
+from rotator.reporting.text import CHAIN_CURE, ROW_CURE
+from rotator.rotation.ports import AccountRecord
+from rotator.telemetry.metrics import Metrics
+from rotator.web.overview import Board, Glance, Question, Shown, State, stands
+from rotator.web.templates import AT_REST, AT_WORK, files, rendered
+from rotator.web.timeline import Recent, counted
+from rotator.web.views import Row, distance, line, policy_facts, row
+
+_log = structlog.get_logger(__name__)
+
+#: Entries on an account's page, and on the first page.
+HISTORY, NEWEST = 50, 8
+#: How many of a chain's newest entries are checked for a page.
+CHECKED = 1_000
+#: States that do not last.
+_MOVING = (State.ROTATING, State.DUE)
+#: How long what was found out about Vault is good for, in seconds: not each probe asks it.
+_KEPT = 3.0
+#: How long it is waited for, in seconds: whoever asks asks again.
+_VAULT_SECONDS = 2.0
+#: Browsers may keep what has its version in its name.
+_FOR_EVER = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pulse:
+    """How the daemon is, as it tells itself."""
+
+    #: Whether its scheduler still runs its jobs.
+    is_live: Callable[[], bool]
+    #: Names what it cannot reach: `vault`.
+    away: Callable[[], list[str]]
+
+
+class Json(JSONResponse):
+    """A JSON document in which nothing is left for a terminal to obey."""
+
+    def render(self, content: object) -> bytes:
+        """Write the document."""
+        return escaped(super().render(content).decode()).encode()
+
+
+class Site:
+    """What there is to see. Requests come from many threads."""
+
+    def __init__(self, *, metrics: Metrics, pulse: Pulse, version: str) -> None:
+        """Have nothing to show yet: see `show`."""
+        self._metrics = metrics
+        self._pulse = pulse
+        self._version = version
+        self._view: View | None = None
+        self.app = Starlette(
+            routes=[
+                Route("/", self._index),
+                Route("/accounts/{name}", self._account),
+                Route("/api/status", self._status),
+                Route("/healthz", self._healthz),
+                Route("/readyz", self._readyz),
+                Route("/metrics", self._rendered_metrics),
+                Route("/static/{name}", self._file),
+            ],
+            exception_handlers={
+                HTTPException: self._refused,
+                RotatorError: self._failed,
+                Exception: self._unexpected,
+            },
+        )
+
+    def show(self, wiring: Wiring) -> None:
+        """Show the accounts of this configuration from now on."""
+        self._view = View(wiring=wiring)
+        self._metrics.watch(list(wiring.accounts), self._view.records)
+        # The first look at thousands of accounts takes a second.
+        threading.Thread(target=self._view.warm_up, name="warm-up", daemon=True).start()
+
+    @property
+    def _now_shown(self) -> "View":
+        if self._view is None:
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE)
+        return self._view
+
+    # -- Pages. ----------------------------------------------------------------------------
+
+    def _index(self, request: Request) -> Response:
+        now, view = datetime.now(UTC), self._now_shown
+        question = Question.of(request.query_params)
+        glance = view.glance(question, now)
+        rows = view.rows(glance.shown)
+        is_busy = any(each.state in _MOVING for each in rows)
+        return self._page(
+            request,
+            "index.html",
+            now=now,
+            seconds=AT_WORK if is_busy else AT_REST,
+            glance=glance,
+            upcoming=glance.upcoming,
+            upcoming_in=_upcoming_in(glance.upcoming, now),
+            question=question,
+            rows=rows,
+            timeline=view.recent.at(now),
+            newest=[line(entry) for entry in view.newest(NEWEST)],
+        )
+
+    def _account(self, request: Request) -> Response:
+        now, view = datetime.now(UTC), self._now_shown
+        name, before = request.path_params["name"], _before(request)
+        shown = view.one(name, now)
+        if shown is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        queries = view.wiring.page_queries
+        (own,) = view.rows([shown])
+        verdict = queries.verify_end(name, limit=CHECKED)
+        put_off = queries.put_off(name, shown.standing.account, now)
+        entries = queries.history(name, limit=HISTORY + 1, before=before)
+        return self._page(
+            request,
+            "account.html",
+            now=now,
+            seconds=AT_WORK if own.state in _MOVING else AT_REST,
+            account=shown.standing.account,
+            standing=shown.standing,
+            row=own,
+            facts=list(policy_facts(shown.standing.account.policy)),
+            verdict=verdict,
+            row_faults=() if verdict.fault else (*verdict.differences, *put_off),
+            cure=CHAIN_CURE if verdict.fault else ROW_CURE,
+            checked=CHECKED,
+            timeline=counted(lambda since: queries.closed_by_day(since, name), now),
+            entries=[line(entry) for entry in reversed(entries[-HISTORY:])],
+            has_older=len(entries) > HISTORY,
+            before=before,
+        )
+
+    def _page(
+        self, request: Request, template: str, *, now: datetime, seconds: int, **values: object
+    ) -> Response:
+        is_paused = "paused" in request.query_params
+        text = rendered(
+            template,
+            away=self._pulse.away(),
+            is_paused=is_paused,
+            now=now,
+            seconds=seconds,
+            states=list(State),
+            version=self._version,
+            **values,
+        )
+        # Not in the document, where it could not be switched off.
+        return HTMLResponse(text, headers={} if is_paused else {"Refresh": str(seconds)})
+
+    def _file(self, request: Request) -> Response:
+        found = files().get(request.path_params["name"])
+        if found is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return Response(
+            found.content, media_type=found.media_type, headers={"Cache-Control": _FOR_EVER}
+        )
+
+    # -- For programs. ---------------------------------------------------------------------
+
+    def _status(self, _request: Request) -> Response:
+        standings = self._now_shown.standings(datetime.now(UTC))
+        return Json({"accounts": standings})
+
+    async def _healthz(self, _request: Request) -> Response:
+        # In no thread: those may all be busy with pages.
+        if self._pulse.is_live():
+            return PlainTextResponse("ok\n")
+        return PlainTextResponse("the scheduler stands still\n", HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _readyz(self, _request: Request) -> Response:
+        usable = self._now_shown.usable()
+        is_ready = all(word == "ok" for word in usable.values())
+        code = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return Json({"ready": is_ready, **usable}, code)
+
+    def _rendered_metrics(self, _request: Request) -> Response:
+        media_type = "text/plain; version=0.0.4; charset=utf-8"
+        return Response(self._metrics.rendered(), media_type=media_type)
+
+    # -- What went wrong. ------------------------------------------------------------------
+
+    def _refused(self, request: Request, error: Exception) -> Response:
+        code = getattr(error, "status_code", HTTPStatus.NOT_FOUND)
+        what = "there is no such page" if code == HTTPStatus.NOT_FOUND else "this cannot be done"
+        headers = getattr(error, "headers", None)
+        return self._sorry(request, code, what, headers=headers)
+
+    def _failed(self, request: Request, error: Exception) -> Response:
+        ours = error if isinstance(error, RotatorError) else RotatorError()
+        return self._sorry(
+            request, HTTPStatus.SERVICE_UNAVAILABLE, ours.message, hint=ours.hint, code=ours.code
+        )
+
+    def _unexpected(self, request: Request, error: Exception) -> Response:
+        _log.error("unexpected error", path=request.url.path, exc_info=error)
+        what = "this page could not be made; the log names the error"
+        return self._sorry(request, HTTPStatus.INTERNAL_SERVER_ERROR, what)
+
+    def _sorry(  # noqa: PLR0913  # all of it is said
+        self,
+        request: Request,
+        status: int,
+        message: str,
+        *,
+        hint: str | None = None,
+        code: str = "error",
+        headers: dict[str, str] | None = None,
+    ) -> Response:
+        if request.url.path.startswith("/api/"):
+            document = {"error": {"code": code, "message": message, "hint": hint}}
+            return Json(document, status, headers=headers)
+        text = rendered(
+            "sorry.html", status=int(status), message=message, hint=hint, version=self._version
+        )
+        return HTMLResponse(text, status, headers=headers)
+
+
+@dataclass(kw_only=True)
+class View:
+    """What there is to see of one configuration."""
+
+    wiring: Wiring
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _vault: tuple[float, str] = (float("-inf"), "")
+    _vault_lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Look at nothing yet."""
+        self._board = Board(self.wiring.settings.accounts)
+        self.recent = Recent(self._closed)
+
+    def records(self) -> Mapping[str, AccountRecord]:
+        """Give what the ledger knows of each of its accounts."""
+        return self.wiring.survey.records()
+
+    def warm_up(self) -> None:
+        """Look at all accounts, so that the first who asks need not wait for that."""
+        now = datetime.now(UTC)
+        with suppress(RotatorError):
+            self.glance(Question(), now)
+            self.recent.at(now)
+
+    def glance(self, question: Question, now: datetime) -> Glance:
+        """Give the accounts that are asked for."""
+        with self._lock:
+            return self._board.look(self.records(), question, now)
+
+    def one(self, name: str, now: datetime) -> Shown | None:
+        """Give one account, without a look at the others; None where there is none of that name."""
+        account = self.wiring.accounts.get(name)
+        if account is None:
+            return None
+        (record,) = self.wiring.page_queries.accounts([name])
+        return stands(account, record, now)
+
+    def standings(self, now: datetime) -> list[dict[str, object]]:
+        """Give what `status --json` prints of each account."""
+        with self._lock:
+            standings = list(self._board.standings(self.records(), now))
+        undelivered = self.wiring.undelivered(for_pages=True)
+        return [
+            replace(each, undelivered=undelivered.get(each.account.name, ())).document()
+            for each in standings
+        ]
+
+    def rows(self, shown: Sequence[Shown]) -> list[Row]:
+        """Put accounts into words, with the steps of their open rotations."""
+        opened = [each.standing.opened for each in shown]
+        rotations = [rotation for rotation in opened if rotation]
+        entries = self.wiring.page_queries.progress(rotations) if rotations else {}
+        undelivered = self.wiring.undelivered(for_pages=True)
+        return [
+            row(
+                each,
+                entries.get(each.standing.account.name, ()),
+                undelivered.get(each.standing.account.name, ()),
+            )
+            for each in shown
+        ]
+
+    def newest(self, count: int) -> list[Entry]:
+        """Give the newest entries of the record, the newest first."""
+        return list(reversed(self.wiring.page_queries.history(None, limit=count)))
+
+    def usable(self) -> dict[str, str]:
+        """Say `ok` of ledger and Vault, or what is wrong with them."""
+        return {"ledger": _said(self.wiring.page_queries.check), "vault": self._vault_said()}
+
+    def _closed(self, since: datetime) -> Mapping[date, Mapping[str, int]]:
+        return self.wiring.page_queries.closed_by_day(since)
+
+    def _vault_said(self) -> str:
+        with self._vault_lock:
+            asked_at, said = self._vault
+            if time.monotonic() - asked_at > _KEPT:
+                said = _said(lambda: self.wiring.store.check(seconds=_VAULT_SECONDS))
+                self._vault = (time.monotonic(), said)
+            return said
+
+
+def _upcoming_in(shown: Shown | None, now: datetime) -> str:
+    due_at = shown.standing.next_due_at if shown else None
+    return distance(due_at, now) if due_at else ""
+
+
+def _said(check: Callable[[], object]) -> str:
+    try:
+        check()
+    except RotatorError as error:
+        return error.message
+    return "ok"
+
+
+def _before(request: Request) -> int | None:
+    text = request.query_params.get("before", "")
+    return int(text) if text.isdecimal() and len(text) < 18 else None  # noqa: PLR2004

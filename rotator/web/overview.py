@@ -1,0 +1,237 @@
+"""All accounts at a glance: the state of each, the worst first, and those that are asked for."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from operator import attrgetter
+
+from rotator.model import Account
+from rotator.reporting.status import Phase, Standing
+from rotator.rotation.ports import AccountRecord
+
+#: Accounts on one page.
+PAGE = 50
+#: Not due at any time.
+_NEVER = datetime.max.replace(tzinfo=UTC)
+#: Characters of a search that are looked for.
+_LONGEST_SEARCH = 100
+
+
+class State(StrEnum):
+    """What an account shows, the worst first."""
+
+    DRIFTED = "drifted"
+    OVERDUE = "overdue"
+    FAILED = "failed"
+    HELD = "held"
+    ROTATING = "rotating"
+    DUE = "due"
+    #: In its grace.
+    WAITING = "waiting"
+    #: Never seen.
+    NEW = "new"
+    HEALTHY = "healthy"
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether somebody has to look at it."""
+        return self in _BAD
+
+
+_BAD = (State.DRIFTED, State.OVERDUE, State.FAILED, State.HELD)
+_ORDER = {state: place for place, state in enumerate(State)}
+_OF_PHASE = {
+    Phase.IDLE: State.HEALTHY,
+    Phase.ROTATING: State.ROTATING,
+    Phase.WAITING: State.WAITING,
+    Phase.FAILED: State.FAILED,
+    Phase.HELD: State.HELD,
+    Phase.DRIFT: State.DRIFTED,
+    Phase.NEW: State.NEW,
+}
+#: Told whatever is late as well.
+_TOLD_FIRST = (State.HELD, State.DRIFTED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Which accounts are asked for."""
+
+    #: Part of a name, an api key, a path in Vault or a secret's id; "" for all.
+    search: str = ""
+    #: A state, or `attention`; "" for any.
+    state: str = ""
+    #: Counted from 1.
+    page: int = 1
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str]) -> "Question":
+        """Read a query; what means nothing is left out."""
+        state, page = parameters.get("state", ""), parameters.get("page", "")
+        return cls(
+            search=parameters.get("q", "").strip()[:_LONGEST_SEARCH],
+            state=state if state in (*State, "attention") else "",
+            page=max(1, int(page)) if page.isdecimal() and len(page) < 9 else 1,  # noqa: PLR2004
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """An account as it stands now."""
+
+    state: State
+    standing: Standing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glance:
+    """All accounts, and one page of those that were asked for."""
+
+    #: Accounts in each state.
+    counts: Mapping[State, int]
+    #: Accounts that somebody has to look at.
+    attention: int
+    total: int
+    #: Those that were asked for.
+    found: int
+    #: Of the question, no further than there is one.
+    page: int
+    pages: int
+    shown: tuple[Shown, ...]
+    #: The account to be rotated next; None where none is waited for.
+    upcoming: Shown | None
+
+
+@dataclass(kw_only=True)
+class _Place:
+    """What of an account stays as it is until the ledger has something new."""
+
+    record: AccountRecord | None
+    standing: Standing
+    state: State
+    due_from: datetime | None
+    late_from: datetime | None
+    #: What is searched.
+    text: str
+    #: Among those of one state.
+    order: tuple[datetime, str]
+    #: As of the last look.
+    now: State = State.NEW
+    is_late: bool = False
+
+    def at(self, now: datetime) -> "_Place":
+        """Tell how it stands now."""
+        self.is_late = self.late_from is not None and now > self.late_from
+        self.now = self.state
+        if self.state not in _TOLD_FIRST:
+            if self.is_late:
+                self.now = State.OVERDUE
+            elif self.state is State.HEALTHY and self.due_from is not None and now >= self.due_from:
+                self.now = State.DUE
+        return self
+
+    @property
+    def rank(self) -> int:
+        """Where it stands: what is held and late with what is late."""
+        return min(_ORDER[self.now], _ORDER[State.OVERDUE]) if self.is_late else _ORDER[self.now]
+
+
+class Board:
+    """The accounts of one configuration. One thread at a time."""
+
+    def __init__(self, accounts: Iterable[Account]) -> None:
+        """Know nothing of them yet."""
+        self._accounts = tuple(accounts)
+        self._places: dict[str, _Place] = {}
+        #: The same in the order in which something is to be done, and whether that changed.
+        self._ordered: list[_Place] = []
+        self._is_new = True
+
+    def look(
+        self, records: Mapping[str, AccountRecord], question: Question, now: datetime
+    ) -> Glance:
+        """Find what is asked for, the worst first."""
+        places = self._in_order(records, now)
+        counts = Counter(place.now for place in places)
+        attention = sum(place.now in _BAD or place.is_late for place in places)
+        found = [place for place in places if _is_asked(place, question)]
+        # Keeps their order among those of one rank.
+        found.sort(key=attrgetter("rank"))
+        pages = max(1, -(-len(found) // PAGE))
+        page = min(question.page, pages)
+        return Glance(
+            counts={state: counts[state] for state in State},
+            attention=attention,
+            total=len(places),
+            found=len(found),
+            page=page,
+            pages=pages,
+            shown=tuple(_shown(place, now) for place in found[(page - 1) * PAGE : page * PAGE]),
+            upcoming=_upcoming(places, now),
+        )
+
+    def standings(self, records: Mapping[str, AccountRecord], now: datetime) -> Iterable[Standing]:
+        """Tell how each stands, in the order of the configuration."""
+        for account in self._accounts:
+            yield _shown(self._placed(account, records.get(account.name), now), now).standing
+
+    def _in_order(self, records: Mapping[str, AccountRecord], now: datetime) -> list[_Place]:
+        """Give all places, those first where something is to be done first."""
+        places = [self._placed(each, records.get(each.name), now) for each in self._accounts]
+        if self._is_new:
+            self._ordered = sorted(places, key=attrgetter("order"))
+            self._is_new = False
+        return self._ordered
+
+    def _placed(self, account: Account, record: AccountRecord | None, now: datetime) -> _Place:
+        place = self._places.get(account.name)
+        if place is None or place.record is not record:
+            place = self._places[account.name] = _place(account, record, now)
+            self._is_new = True
+        return place.at(now)
+
+
+def stands(account: Account, record: AccountRecord, now: datetime) -> Shown:
+    """Tell how one account stands, whatever there is of others."""
+    return _shown(_place(account, record, now).at(now), now)
+
+
+def _place(account: Account, record: AccountRecord | None, now: datetime) -> _Place:
+    standing = Standing.of(account, record or AccountRecord.blank(account.name), now)
+    ids = {*standing.secret_ids, standing.current_id or ""}
+    texts = (account.name, account.api_key, account.vault_path, *ids)
+    return _Place(
+        record=record,
+        standing=standing,
+        state=_OF_PHASE[standing.phase],
+        due_from=standing.due_from,
+        late_from=standing.late_from,
+        text="\n".join(texts).lower(),
+        order=(standing.next_due_at or _NEVER, account.name),
+    )
+
+
+def _upcoming(places: Iterable[_Place], now: datetime) -> Shown | None:
+    healthy = (place for place in places if place.now is State.HEALTHY and place.due_from)
+    first = next(healthy, None)
+    return _shown(first, now) if first else None
+
+
+def _is_asked(place: _Place, question: Question) -> bool:
+    if question.search and question.search.lower() not in place.text:
+        return False
+    match question.state:
+        case "":
+            return True
+        case "attention":
+            return place.now in _BAD or place.is_late
+        case State.OVERDUE.value:
+            return place.is_late
+        case _:
+            return place.now == question.state
+
+
+def _shown(place: _Place, now: datetime) -> Shown:
+    return Shown(state=place.now, standing=replace(place.standing, now=now))
