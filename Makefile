@@ -14,9 +14,7 @@ BIN := $(VENV)/bin
 # Twice the two cores that this is made for: many tests wait for a process or for time to pass.
 JOBS ?= 4
 CHECKED = $(wildcard rotator migrations tests bench docs)
-CORE := rotator/rotation/protocol.py,rotator/rotation/identity.py,rotator/rotation/actions.py,rotator/rotation/refusals.py,rotator/rotation/record.py,rotator/rotation/dry_run.py,rotator/rotation/observation.py
-CORE := $(CORE),rotator/rotation/adoption.py,rotator/rotation/reconciler.py,rotator/rotation/reconciler.py,rotator/rotation/effects.py,rotator/rotation/session.py,rotator/rotation/result.py
-CORE := $(CORE),rotator/rotation/schedule.py,rotator/ledger/*
+CORE := rotator/rotation/*,rotator/ledger/*
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 
 # Else each of the tests' processes would compile all of them again.

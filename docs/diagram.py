@@ -1,7 +1,7 @@
 """Draws the loop of a rotation by asking the rules: `python -m docs.diagram` writes concepts.md.
 
-Nothing in the diagram is written by hand: from each world below, `rotator.rotation.dry_run` asks `decide`
-again and again, and each pair of actions that follow each other is an arrow.
+Nothing in the diagram is written by hand: from each world below, `rotator.rotation.dry_run` asks
+`decide` again and again, and each pair of actions that follow each other is an arrow.
 """
 
 import re

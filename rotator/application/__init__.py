@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from rotator.config import Settings, VaultAuth
 from rotator.config.urls import sqlite_path
-from rotator.errors import ConfigError, LedgerUnusable
+from rotator.errors import ConfigError, LedgerUnusable, RotatorError
 from rotator.model import Account
 from rotator.model.notification import Event, Undelivered, hearing
 from rotator.rotation.ports import Draft
@@ -380,6 +380,14 @@ class Wiring:
         return KvStore(self.vault, self.settings.vault.mount)
 
     # -- Hooks. ----------------------------------------------------------------------------
+
+    def store_failure(self) -> RotatorError | None:
+        """Return why Vault cannot be used at all, so that it is not found out for each account."""
+        try:
+            self.store.check()
+        except RotatorError as error:
+            return error
+        return None
 
     @cached_property
     def courier(self) -> "Courier":

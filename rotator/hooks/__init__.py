@@ -1,6 +1,5 @@
 """Hooks: commands and web addresses that are told of what happens, and asked as gates."""
 
-from rotator.doctor.hooks import Finding, findings
 from rotator.hooks.dispatcher import Attempt, Courier
 
-__all__ = ["Attempt", "Courier", "Finding", "findings"]
+__all__ = ["Attempt", "Courier"]

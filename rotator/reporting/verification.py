@@ -8,7 +8,11 @@ from rotator.errors import RotatorError
 from rotator.reporting.text import CHAIN_CURE, ROW_CURE
 
 if TYPE_CHECKING:
-    from rotator.application import Wiring
+    from collections.abc import Mapping
+
+    from rotator.ledger.reader import Queries
+    from rotator.model import Account
+    from rotator.rotation.ports import Store
 
 _MISSING = "the ledger lacks the entry that Vault's note names: it was rewritten or cut off"
 _LOST = "the ledger has no entry, and Vault's note names one: the ledger was lost or replaced"
@@ -78,49 +82,51 @@ class Proof:
         }
 
 
-def away_from(wiring: "Wiring") -> RotatorError | None:
-    """Say why Vault cannot be asked at all, so that it is not found out for each account."""
-    try:
-        wiring.store.check()
-    except RotatorError as error:
-        return error
-    return None
+@dataclass(frozen=True, kw_only=True)
+class Verifier:
+    """Compares an account's record with itself, with its rows, and with the note in Vault."""
 
+    queries: "Queries"
+    #: The configured ones, by name.
+    accounts: "Mapping[str, Account]"
+    #: What the notes are read from; None where that is not wanted, or not possible.
+    store: "Store | None"
+    #: Why it is not possible.
+    away: RotatorError | None = None
 
-def proof_of(wiring: "Wiring", name: str, away: RotatorError | None, *, offline: bool) -> Proof:
-    """Follow an account's chain, and compare it with Vault's note unless Vault is `away`."""
-    anchor, vault, unread = None, "not compared", away
-    if not offline and not away:
-        # Read first: an entry is in the ledger before Vault's note names it.
-        anchor, vault, unread = _anchor(wiring, name)
-    verdict = wiring.queries.verify(name, anchor=anchor)
-    put_off = wiring.queries.put_off(name, wiring.accounts.get(name), datetime.now(UTC))
-    vault_fault = None
-    if verdict.has_anchor is False:
-        vault, vault_fault = "FAILED", _MISSING if verdict.entries else _LOST
-    elif anchor is not None and verdict.has_anchor is None:
-        vault = "not reached"
-    return Proof(
-        account=name,
-        entries=verdict.entries,
-        head=verdict.head,
-        chain_fault=verdict.fault,
-        vault_fault=vault_fault,
-        row_faults=(*verdict.differences, *put_off),
-        vault=vault,
-        unread=unread,
-    )
+    def proof_of(self, name: str) -> Proof:
+        """Follow an account's chain, and compare it with its rows and Vault's note."""
+        anchor, vault, unread = None, "not compared", self.away
+        if self.store:
+            # Read first: an entry is in the ledger before Vault's note names it.
+            anchor, vault, unread = self._anchor(name, self.store)
+        verdict = self.queries.verify(name, anchor=anchor)
+        put_off = self.queries.put_off(name, self.accounts.get(name), datetime.now(UTC))
+        vault_fault = None
+        if verdict.has_anchor is False:
+            vault, vault_fault = "FAILED", _MISSING if verdict.entries else _LOST
+        elif anchor is not None and verdict.has_anchor is None:
+            vault = "not reached"
+        return Proof(
+            account=name,
+            entries=verdict.entries,
+            head=verdict.head,
+            chain_fault=verdict.fault,
+            vault_fault=vault_fault,
+            row_faults=(*verdict.differences, *put_off),
+            vault=vault,
+            unread=unread,
+        )
 
-
-def _anchor(wiring: "Wiring", name: str) -> tuple[str | None, str, RotatorError | None]:
-    """Give the hash that Vault's note names, how that compares, and what kept us from it."""
-    account = wiring.accounts.get(name)
-    if account is None:
-        return None, "not configured", None
-    try:
-        stored = wiring.store.read_current(account)
-    except RotatorError as error:
-        return None, "not compared", error
-    if stored is None or stored.entry.note is None:
-        return None, "no note", None
-    return stored.entry.note.ledger_head, "matches", None
+    def _anchor(self, name: str, store: "Store") -> tuple[str | None, str, RotatorError | None]:
+        """Return the hash that Vault's note names, how that compares, and what kept us from it."""
+        account = self.accounts.get(name)
+        if account is None:
+            return None, "not configured", None
+        try:
+            stored = store.read_current(account)
+        except RotatorError as error:
+            return None, "not compared", error
+        if stored is None or stored.entry.note is None:
+            return None, "no note", None
+        return stored.entry.note.ledger_head, "matches", None

@@ -8,7 +8,7 @@ that nobody can explain.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,7 +24,7 @@ from rotator.rotation.session import Journal, event_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rotator.application import Wiring
+    from rotator.rotation.dependencies import Means
 
 Done = TypeVar("Done")
 
@@ -101,7 +101,7 @@ class View:
 class Hand:
     """The right to change an account's secrets."""
 
-    wiring: "Wiring"
+    means: "Means"
     account: Account
     journal: Journal
     #: Who held the account when the lease was taken.
@@ -109,7 +109,7 @@ class Hand:
 
     def look(self) -> View:
         """Look at the account as it is now."""
-        sight = self.wiring.engine().observer().look(self.account)
+        sight = self.means.observer().look(self.account)
         return View.of(self.account, sight)
 
     def perform(
@@ -133,7 +133,7 @@ class Hand:
         self._record("intent", operation=operation, secret_id=secret_id)
         look = partial(self.journal.last_look, self.hold)
         if seen:
-            store, account = self.wiring.store, self.account
+            store, account = self.means.store, self.account
             look = partial(
                 look, also=partial(require_unchanged, store, account, seen.current, seen.written)
             )
@@ -157,19 +157,19 @@ class Hand:
 
 
 @contextmanager
-def hand(wiring: "Wiring", account: Account) -> Iterator[Hand]:
+def hand(means: "Means", account: Account) -> Iterator[Hand]:
     """Hold the account's lease for the length of a `with` block.
 
     Raises:
         Busy: another process is working on the account.
         Refused: the ledger has something else under the account's name, api key or path.
     """
-    lease = wiring.book.claim(account.name, datetime.now(UTC))
+    lease = means.ledger.claim(account.name, means.now())
     try:
-        journal = wiring.engine().journal(lease)
+        journal = means.journal(lease)
         memory = journal.begin()
         if refusal := identity.refusal(account, memory, journal):
             raise refused(refusal)
-        yield Hand(wiring=wiring, account=account, journal=journal, hold=memory.hold)
+        yield Hand(means=means, account=account, journal=journal, hold=memory.hold)
     finally:
-        wiring.book.release(lease)
+        means.ledger.release(lease)

@@ -1,6 +1,7 @@
 """What is refused and must be decided by an operator: why, and what to do about it.
 
-Every text that `rotator.rotation.protocol` shows to people stands here; when one applies stands there.
+Every text that `rotator.rotation.protocol` shows to people stands here; when one applies stands
+there.
 """
 
 import shlex

@@ -224,8 +224,8 @@ def test_a_command_that_reads_the_ledger_loads_no_server(build: Build) -> None:
     """`status` imports nothing that only the page needs."""
     run = build(age=timedelta())
     script = (
-        "import sys; from rotator.cli import boundary;"
-        f"boundary.run('rotator', ['--config', {str(run.config)!r}, 'status']);"
+        "import sys; from rotator.cli import main;"
+        f"main.run('rotator', ['--config', {str(run.config)!r}, 'status']);"
         "print(sorted({'starlette','uvicorn','jinja2','prometheus_client'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -1,7 +1,7 @@
 """An issuer, a store and a ledger in memory, each call of which may go any way it can go.
 
-They stand in for the adapters and keep to the contracts in `rotator.rotation.ports`: which errors mean
-that nothing happened, and which that it may have.
+They stand in for the adapters and keep to the contracts in `rotator.rotation.ports`: which errors
+mean that nothing happened, and which that it may have.
 """
 
 from collections.abc import Iterator, Sequence

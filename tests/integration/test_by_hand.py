@@ -2,8 +2,7 @@
 
 import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,8 +18,6 @@ from tests.harness.scene import LEASE, NAME, Scene
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rotator.application import Wiring
-
 FREEZE = Hold(reason="audit", by="ann", at=START, freeze=True)
 
 
@@ -31,7 +28,7 @@ def test_who_stood_still_for_too_long_does_nothing(tmp_path: Path, *, stands_sti
     with Scene(tmp_path) as scene:
         lease = scene.book.claim(NAME, scene.clock.now())
         hand = Hand(
-            wiring=cast("Wiring", None),
+            means=scene.engine,
             account=scene.accounts[NAME],
             journal=scene.engine.journal(lease),
             hold=None,
@@ -69,10 +66,9 @@ def test_what_others_do_meanwhile_is_seen_before_it_is_sent(
     }
     with Scene(tmp_path) as scene:
         lease = scene.book.claim(NAME, scene.clock.now())
-        wiring = SimpleNamespace(store=scene.engine.store, engine=lambda: scene.engine)
         account = scene.accounts[NAME]
         journal = scene.engine.journal(lease)
-        hand = Hand(wiring=cast("Wiring", wiring), account=account, journal=journal, hold=None)
+        hand = Hand(means=scene.engine, account=account, journal=journal, hold=None)
         view = hand.look()
         scene.calls.plan("before", "issuer.delete_secret", 1, lambda: deeds[meanwhile](scene))
         with pytest.raises(kind):

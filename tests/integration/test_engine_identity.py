@@ -193,10 +193,10 @@ def test_nothing_is_changed_by_hand_under_the_rotation_of_another_account(
         wiring = cast("Wiring", _Wiring(scene))
         account = replace(scene.accounts[NAME], **(EDITS["api_key"] if is_edited else {}))
         if not is_edited:
-            with hand(wiring, account) as by_hand:
+            with hand(wiring.engine(), account) as by_hand:
                 assert by_hand.account == account
             return
-        with pytest.raises(Refused) as caught, hand(wiring, account):
+        with pytest.raises(Refused) as caught, hand(wiring.engine(), account):
             pass
 
         assert caught.value.code == "account-changed"

@@ -137,7 +137,8 @@ def test_a_lease_of_a_dead_process_is_none(
     ledger: Engine, other: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is known to be dead need not be waited for."""
-    monkeypatch.setattr("rotator.ledger.owner.is_dead", lambda owner: owner == "killed")
+    for module in ("copy", "writer"):
+        monkeypatch.setattr(f"rotator.ledger.{module}.is_dead", lambda owner: owner == "killed")
     Book(ledger, lease_seconds=60, owner="killed").claim("sms", datetime.now(UTC))
 
     assert copy(ledger, other, now=datetime.now(UTC)).rows["account"] == 2

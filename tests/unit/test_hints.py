@@ -72,4 +72,4 @@ def test_there_are_such_commands() -> None:
     places = {place.partition(":")[0] for place, _ in commands()}
 
     assert len(commands()) > 50
-    assert {"refusals.py", "errors.py", "cli/secrets.py"} <= places
+    assert {"rotation/refusals.py", "errors.py", "cli/commands/secrets.py"} <= places

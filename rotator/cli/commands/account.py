@@ -85,7 +85,7 @@ def top_up(
         if not yes:
             asked = f"its balance is {before.value} EUR; charge {name}'s payment method now?"
             prompts.confirm(asked)
-        with hand(wiring, account) as by_hand, _money_in_mind(name):
+        with hand(wiring.engine(), account) as by_hand, _money_in_mind(name):
             by_hand.perform(
                 "top-up",
                 lambda look: wiring.accounts_api.top_up(credential, transaction, before_send=look),
@@ -158,7 +158,7 @@ def _change(
             before_send=look,
         )
 
-    with hand(wiring, account) as by_hand:
+    with hand(wiring.engine(), account) as by_hand:
         # URLs often carry a credential of their own, so the record does not name them.
         return by_hand.perform("callbacks", change)
 

@@ -8,7 +8,7 @@ from rotator.cli import output
 from rotator.cli.commands.history import require_known
 from rotator.cli.context import JsonOption, OnlyName, OnlyNames, Session
 from rotator.errors import RotatorError
-from rotator.reporting.verification import Proof, away_from, proof_of
+from rotator.reporting.verification import Proof, Verifier
 
 if TYPE_CHECKING:
     from rotator.application import Wiring
@@ -34,16 +34,14 @@ def verify(
     session = Session.of(context)
     with session.wiring(session.settings(), offline=offline) as wiring:
         require_known(wiring, names or [])
-        away = None if offline else away_from(wiring)
-        proofs = [
-            proof_of(wiring, name, away, offline=offline) for name in names or _all_names(wiring)
-        ]
+        verifier = verifier_of(wiring, offline=offline)
+        proofs = [verifier.proof_of(name) for name in names or _all_names(wiring)]
     if as_json:
         output.write_json([proof.document() for proof in proofs])
     else:
         output.table(HEADERS, [_row(proof) for proof in proofs])
     output.flush()
-    _complain(proofs, away)
+    _complain(proofs, verifier.away)
     raise typer.Exit(0 if all(proof.is_whole for proof in proofs) else 1)
 
 
@@ -57,6 +55,13 @@ def export(
         require_known(wiring, [name] if name else [])
         for entry in wiring.queries.entries(name):
             output.write_json_line(entry.exported())
+
+
+def verifier_of(wiring: "Wiring", *, offline: bool) -> Verifier:
+    """Return what compares records with Vault, unless it is `offline` or Vault is away."""
+    away = None if offline else wiring.store_failure()
+    store = None if offline or away else wiring.store
+    return Verifier(queries=wiring.queries, accounts=wiring.accounts, store=store, away=away)
 
 
 def _all_names(wiring: "Wiring") -> list[str]:

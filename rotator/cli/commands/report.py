@@ -13,6 +13,7 @@ import typer
 
 from rotator.cli import output
 from rotator.cli.commands.history import require_known
+from rotator.cli.commands.ledger import verifier_of
 from rotator.cli.context import OnlyNames, Session
 from rotator.cli.file import write_whole
 from rotator.cli.version import version
@@ -21,6 +22,7 @@ from rotator.errors import ConfigError, RotatorError
 if TYPE_CHECKING:
     from rotator.application import Wiring
     from rotator.reporting.audit import Event, Known, Period, Report
+    from rotator.reporting.verification import Verifier
 
 _ELSEWHERE = "name a file elsewhere, or - for standard output"
 _HOW_TO_WRITE = "write a duration (90d) or a time: 2026-08-01, 2026-08-01T12:00:00Z"
@@ -86,26 +88,24 @@ def _made(
     wiring: "Wiring", names: list[str], period: "Period", now: datetime, *, offline: bool
 ) -> "Report":
     from rotator.reporting.audit import Report, on  # noqa: PLC0415  # see above
-    from rotator.reporting.verification import away_from  # noqa: PLC0415  # see above
 
     everyone = [*wiring.accounts, *wiring.queries.recorded_accounts()]
     wanted = list(dict.fromkeys(names or everyone))
-    away = None if offline else away_from(wiring)
-    if away:
-        output.say(f"note: not compared with Vault: {away.message}")
+    verifier = verifier_of(wiring, offline=offline)
+    if verifier.away:
+        output.say(f"note: not compared with Vault: {verifier.away.message}")
     return Report(
         period=period,
         made_at=now,
         version=version(),
-        accounts=tuple(on(_known(wiring, name, away, offline=offline), period) for name in wanted),
+        accounts=tuple(on(_known(wiring, name, verifier), period) for name in wanted),
     )
 
 
-def _known(wiring: "Wiring", name: str, away: RotatorError | None, *, offline: bool) -> "Known":
+def _known(wiring: "Wiring", name: str, verifier: "Verifier") -> "Known":
     from rotator.reporting.audit import Known, Record  # noqa: PLC0415  # see above
-    from rotator.reporting.verification import proof_of  # noqa: PLC0415  # see above
 
-    proof = proof_of(wiring, name, away, offline=offline)
+    proof = verifier.proof_of(name)
     [seen] = wiring.queries.accounts([name])
     return Known(
         name=name,

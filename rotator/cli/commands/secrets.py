@@ -66,7 +66,7 @@ def create(
     from rotator.rotation.manual import hand  # noqa: PLC0415  # the rules, which others do without
 
     value = _value(from_file)
-    with _account(context, name) as (wiring, account), hand(wiring, account) as by_hand:
+    with _account(context, name) as (wiring, account), hand(wiring.engine(), account) as by_hand:
         view = by_hand.look()
         _require_quiet(view)
         if len(view.secrets) >= _SLOTS:
@@ -105,7 +105,7 @@ def delete(
             _require_deletable(view, secret_id, force=force)
             asked = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
             prompts.confirm(asked)
-        with hand(wiring, account) as by_hand:
+        with hand(wiring.engine(), account) as by_hand:
             view = by_hand.look()
             _require_deletable(view, secret_id, force=force)
             by_hand.perform(

@@ -1,0 +1,16 @@
+import pytest
+
+from rotator.rotation.dependencies import NoHooks
+from tests.harness.samples import account, rotation
+
+
+def test_without_hooks_nobody_is_told_and_no_gate_is_asked() -> None:
+    """A rotation goes on at once; to ask for a gate would be a fault of the caller."""
+    hooks = NoHooks()
+
+    assert not hooks.has_listeners(account())
+    assert hooks.gates(account()) == ()
+    assert not hooks.is_telling(account())
+    assert list(hooks.tell(account())) == []
+    with pytest.raises(AssertionError, match="there is no gate approval"):
+        hooks.ask(account(), rotation(), "approval")
