@@ -23,7 +23,7 @@ from rotator.model import (
     Secret,
     Step,
 )
-from rotator.rotation import actions, dry_run
+from rotator.rotation import dry_run, steps
 from rotator.rotation.observation import Observation
 
 PAGE = Path(__file__).parent / "concepts.md"
@@ -119,7 +119,7 @@ def _meaning(name: str) -> str:
     """Say what an action does, as the rules themselves say it."""
     if name == "Observe":
         return "Look at Vonage, Vault and the ledger"
-    text = getattr(actions, name).__doc__ or ""
+    text = getattr(steps, name).__doc__ or ""
     return text.partition("\n")[0].rstrip(".").replace('"', "'")
 
 

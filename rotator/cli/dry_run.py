@@ -1,7 +1,7 @@
 """`rotate-now --dry-run`: what a rotation would do, in words."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,26 +9,19 @@ from rotator.cli import output, parallel, rotate
 from rotator.cli.rotate import complain, exit_code, internal, reports_document
 from rotator.model import Account, Report, Request
 from rotator.reporting import text
-from rotator.rotation.actions import (
-    Abort,
+from rotator.rotation.observation import Observation
+from rotator.rotation.steps import (
     Action,
     Ask,
-    Clear,
     Close,
     Create,
     Delete,
     Evict,
-    Learn,
     Look,
-    Notify,
     Open,
     Probe,
-    Push,
-    Stage,
-    Verify,
     Wait,
 )
-from rotator.rotation.observation import Observation
 
 if TYPE_CHECKING:
     from rotator.application import Wiring
@@ -70,7 +63,7 @@ def foresee(action: Action, facts: Mapping[str, Any]) -> Foreseen | None:
     `facts` has what the account and its world say: `api_key`, `current` and `pending` with their
     versions `base` and `pending_base`, `gates`, `grace` in words.
     """
-    sketch = _SKETCHES.get(type(action))
+    sketch = action.sketch
     if sketch is None:
         return None
     known = {**facts, **vars(action)}
@@ -82,70 +75,6 @@ def foresee(action: Action, facts: Mapping[str, Any]) -> Foreseen | None:
         what=sketch.what.format_map(known),
         **{name: known[fact] for name, fact in sketch.keeps.items()},
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Sketch:
-    """A step, with the names of facts in the places of these."""
-
-    step: str
-    where: str | None
-    what: str
-    #: Fields of `Foreseen`, with the facts that fill them.
-    keeps: Mapping[str, str] = field(default_factory=dict)
-
-
-_SKETCHES: Mapping[type[Action], _Sketch] = {
-    Evict: _Sketch(
-        step="evict",
-        where="vonage",
-        what="delete secret {secret_id} at Vonage, to free its slot",
-        keeps={"secret_id": "secret_id"},
-    ),
-    Stage: _Sketch(
-        step="stage",
-        where="vault",
-        what="write a new value to {pending} in Vault, check-and-set version {pending_base}",
-        keeps={"path": "pending", "check_and_set": "pending_base"},
-    ),
-    Create: _Sketch(step="create", where="vonage", what="make it a secret of {api_key} at Vonage"),
-    Probe: _Sketch(step="probe", where="vonage", what="see it authenticate at Vonage"),
-    Push: _Sketch(
-        step="push",
-        where="vault",
-        what="write it to {current} in Vault, check-and-set version {base}",
-        keeps={"path": "current", "check_and_set": "base"},
-    ),
-    Verify: _Sketch(
-        step="verify",
-        where="vault",
-        what="read version {version} back and compare",
-        keeps={"path": "current", "vault_version": "version"},
-    ),
-    Clear: _Sketch(
-        step="clear",
-        where="vault",
-        what="destroy what {pending} holds in Vault",
-        keeps={"path": "pending"},
-    ),
-    Notify: _Sketch(step="hooks", where="hooks", what="tell of the new secret"),
-    Ask: _Sketch(step="gates", where="hooks", what="ask {gates}"),
-    Wait: _Sketch(
-        step="wait",
-        where=None,
-        what="until {moment} (grace {grace})",
-        keeps={"due_at": "until"},
-    ),
-    Delete: _Sketch(
-        step="delete",
-        where="vonage",
-        what="delete secret {secret_id} at Vonage",
-        keeps={"secret_id": "secret_id"},
-    ),
-    Learn: _Sketch(step="learn", where="ledger", what="record what is seen to have been done"),
-    Abort: _Sketch(step="abort", where="ledger", what="undo the rotation ({code})"),
-    Close: _Sketch(step="close", where="ledger", what="record that it is over"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
 
-from rotator.errors import CredentialRefused, Refused, StoreError, Withdrawn
+from rotator.errors import CredentialRefused, Refused, RotatorError, StoreError
 from rotator.model import Account, Credential, Note, Rotation, Secret, SecretValue, Step, Written
-from rotator.rotation import identity, record, refusals
+from rotator.rotation import identity, refusals
 from rotator.rotation.dependencies import Means
-from rotator.rotation.ports import Draft, Lease, Memory, StoredCurrent, StoredPending
+from rotator.rotation.ports import Draft, LastLook, Lease, Memory, StoredCurrent, StoredPending
 from rotator.rotation.result import refused
-from rotator.rotation.session import Journal, event_of
+from rotator.rotation.session import Journal
+from rotator.rotation.steps import bookkeeping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ class Adoption:
         entry = self._base.entry
         known = Written(version=entry.version, ends_at=entry.ends_at)
         written = known if is_known else self._write(secret.id)
-        rotation = self._recorded(secret.id, written, is_known=is_known)
+        rotation = self._recorded(secret.id, written)
         return Adopted(
             account=self.account.name,
             secret=secret,
@@ -258,7 +259,26 @@ class Adoption:
         return self.means.new_id()
 
     def _write(self, secret_id: str) -> Written:
-        self._commit([self._draft("intent", secret_id)], self._let_go(secret_id))
+        def intend() -> None:
+            self._commit([self._draft("intent", secret_id)], self._let_go(secret_id))
+
+        def done(written: Written) -> None:
+            told = self._draft("done", secret_id, vault_version=written.version)
+            self._journal.drafts.append(replace(told, written=written))
+
+        def missed(event: str, error: RotatorError) -> None:
+            after = self._memory.rotation if error.definite else None
+            self._commit([self._draft(event, secret_id, code=error.code)], after)
+
+        return self._journal.perform(
+            partial(self._send, secret_id),
+            hold=self._memory.hold,
+            intend=intend,
+            done=done,
+            missed=missed,
+        )
+
+    def _send(self, secret_id: str, look: LastLook) -> Written:
         rotation_id = self._rotation_id(secret_id)
         note = Note(
             secret_id=secret_id,
@@ -267,30 +287,22 @@ class Adoption:
             ledger_head=self._journal.head,
             check=Note.check_of(self._value, secret_id=secret_id, rotation_id=rotation_id),
         )
-        look = partial(self._journal.last_look, self._memory.hold)
-        try:
-            return self.means.store.write_current(
-                self.account, self._base, self._value, note, before_send=look
-            )
-        except (StoreError, Withdrawn) as error:
-            event = event_of(error)
-            after = self._memory.rotation if error.definite else None
-            self._commit([self._draft(event, secret_id, code=error.code)], after)
-            raise
+        return self.means.store.write_current(
+            self.account, self._base, self._value, note, before_send=look
+        )
 
     def _let_go(self, secret_id: str) -> Rotation | None:
         rotation = self._memory.rotation
         if rotation is None:
             return None
         is_pushed = self._pushed_version(rotation) is not None
-        return record.let_go(rotation, secret_id, is_pushed=is_pushed)
+        return bookkeeping.let_go(rotation, secret_id, is_pushed=is_pushed)
 
-    def _recorded(self, secret_id: str, written: Written, *, is_known: bool) -> Rotation | None:
-        done = self._draft("done", secret_id, vault_version=written.version)
-        drafts = [] if is_known else [replace(done, written=written)]
-        rotation = self._memory.rotation
+    def _recorded(self, secret_id: str, written: Written) -> Rotation | None:
+        """Commit what is known now; return the rotation that is open as it makes it."""
+        drafts, rotation = [], self._memory.rotation
         if rotation is not None:
-            rotation, draft = record.adopted(
+            rotation, draft = bookkeeping.adopted(
                 rotation,
                 secret_id=secret_id,
                 vault_version=written.version,
@@ -299,9 +311,8 @@ class Adoption:
                 clock_lead=self.means.issuer.clock_lead,
                 now=self.means.now(),
             )
-            drafts += [draft] if draft else []
-        if drafts:
-            self._commit(drafts, rotation)
+            drafts = [draft] if draft else []
+        self._commit(drafts, rotation)
         return rotation
 
     def _pushed_version(self, rotation: Rotation) -> int | None:

@@ -2,10 +2,10 @@
 
 from rotator.model import Account
 from rotator.rotation import refusals
-from rotator.rotation.actions import Refuse
 from rotator.rotation.ports import Claimant, Ledger, Memory
 from rotator.rotation.protocol import altered, moved
 from rotator.rotation.session import Journal
+from rotator.rotation.steps import Refuse
 
 
 def refusal(account: Account, memory: Memory, journal: Journal) -> Refuse | None:

@@ -12,14 +12,14 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from rotator.errors import CredentialRefused, LeaseLost, LedgerError, RotatorError
+from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, Credential, Hold, Rotation, Secret, Written
 from rotator.rotation import identity
 from rotator.rotation.observation import Sight, require_unchanged
-from rotator.rotation.ports import BeforeSend, Draft, StoredCurrent
+from rotator.rotation.ports import BeforeSend, Draft, LastLook, StoredCurrent
 from rotator.rotation.protocol import held_id
 from rotator.rotation.result import refused
-from rotator.rotation.session import Journal, event_of
+from rotator.rotation.session import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,24 +130,23 @@ class Hand:
             Withdrawn: nothing was sent, as an operator has said something else meanwhile.
             RotatorError: it did not work, or may have.
         """
-        self._record("intent", operation=operation, secret_id=secret_id)
-        look = partial(self.journal.last_look, self.hold)
-        if seen:
-            store, account = self.means.store, self.account
-            look = partial(
-                look, also=partial(require_unchanged, store, account, seen.current, seen.written)
-            )
-        try:
-            done = effect(look)
-        except (LeaseLost, LedgerError):
-            raise
-        except RotatorError as error:
-            event = event_of(error)
+
+        def send(look: LastLook) -> Done:
+            return effect(partial(look, also=self._unchanged(seen)) if seen else look)
+
+        def done(result: Done) -> None:
+            made = result.id if isinstance(result, Secret) else secret_id
+            self._record("done", operation=operation, secret_id=made)
+
+        def missed(event: str, error: RotatorError) -> None:
             self._record(event, operation=operation, secret_id=secret_id, code=error.code)
-            raise
-        made = done.id if isinstance(done, Secret) else secret_id
-        self._record("done", operation=operation, secret_id=made)
-        return done
+
+        intend = partial(self._record, "intent", operation=operation, secret_id=secret_id)
+        return self.journal.perform(send, hold=self.hold, intend=intend, done=done, missed=missed)
+
+    def _unchanged(self, seen: View) -> BeforeSend:
+        store, account = self.means.store, self.account
+        return partial(require_unchanged, store, account, seen.current, seen.written)
 
     def _record(self, event: str, **detail: str | None) -> None:
         known = {key: value for key, value in detail.items() if value is not None}

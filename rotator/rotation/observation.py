@@ -8,7 +8,7 @@ tried once more, since it may have been rotated in between.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from rotator.errors import CheckAndSetLost, CredentialRefused, StoreError, UnexpectedEntry
@@ -275,6 +275,27 @@ class Observer:
 def _is_own(account: Account, pending: StoredPending) -> bool:
     """Whether the pending value is the account's: another one's is sent nowhere."""
     return pending.entry is not None and pending.entry.difference(account.identity) is None
+
+
+def seen_again(before: Observation | None, world: Observation) -> Observation:
+    """Keep what a look does not show: for how long the pending value was refused, or not found.
+
+    And what gates said: their answers count for a while, as to ask them may take longer than a
+    look at Vonage is good for. One that was shut is asked anew.
+    """
+    since = before.pending_refused_since if before else None
+    at = before.pending_refused_at if before else None
+    if world.pending is None:
+        since, at = since or world.seen_at, world.seen_at
+    asked_at = before.gates_asked_at if before and before.shut_gate is None else None
+    is_unsent = before is not None and before.pending_is_unsent and before.pending == world.pending
+    return replace(
+        world,
+        pending_is_unsent=is_unsent,
+        pending_refused_since=since,
+        pending_refused_at=at,
+        gates_asked_at=asked_at,
+    )
 
 
 def own_credential(account: Account, current: StoredCurrent | None) -> Credential | None:

@@ -27,6 +27,14 @@ from rotator.model import (
 BeforeSend = Callable[[], object]
 
 
+class LastLook(Protocol):
+    """The last look of whoever works on an account, to be made before an effect on it."""
+
+    def __call__(self, also: Callable[[], object] = ...) -> None:
+        """Raise where the effect is not right any more; `also` does where more has changed."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class StoredCurrent:
     """The current entry as read, with the value and all fields a merge has to keep."""
@@ -266,7 +274,7 @@ class AccountRecord:
 class Draft:
     """A ledger entry to be written; the ledger adds account, time, sequence and hashes."""
 
-    #: What happened; `record.py` lists the events of a rotation.
+    #: What happened; `rotator.rotation.steps` lists the events.
     event: str
     step: Step | None
     #: Facts as JSON: ids, versions, codes. Never a value.

@@ -70,7 +70,8 @@ from rotator.model import (
     Step,
 )
 from rotator.rotation import refusals, schedule, window
-from rotator.rotation.actions import (
+from rotator.rotation.observation import Observation
+from rotator.rotation.steps import (
     Abort,
     Action,
     Ask,
@@ -92,7 +93,6 @@ from rotator.rotation.actions import (
     Verify,
     Wait,
 )
-from rotator.rotation.observation import Observation
 
 #: How recent a look at Vonage must be for a decision that cannot be taken back.
 FRESH = timedelta(seconds=60)

@@ -1,16 +1,16 @@
 """The loop: observe, decide, commit the intent, act, commit the outcome, look again.
 
-The loop holds no rule. It asks `protocol.decide` what to do, has it done, and writes down what
-`record` makes of it. Two things it owes the rules: whatever it has learned is committed before
-it changes anything at Vonage or Vault again, and whatever did not come back as done is looked at
-anew.
+The loop holds no rule, and knows the kinds of steps alone. It asks `protocol.decide` which step is
+next, has it done, and writes down what the step makes of it. Two things it owes the rules: whatever
+it has learned is committed before it changes anything at Vonage or Vault again, and whatever did
+not come back as done is looked at anew.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
+from typing import Any
 
 import structlog
 
@@ -37,7 +37,6 @@ from rotator.errors import (
     Withdrawn,
 )
 from rotator.model import (
-    MOST_LEAD,
     Account,
     Outcome,
     Report,
@@ -46,35 +45,11 @@ from rotator.model import (
     SecretValue,
     ShutGate,
 )
-from rotator.rotation import dry_run, identity, record
-from rotator.rotation.actions import (
-    Abort,
-    Action,
-    Ask,
-    Clear,
-    Close,
-    Create,
-    Delete,
-    Effect,
-    Evict,
-    Idle,
-    Learn,
-    Look,
-    Notify,
-    Open,
-    Probe,
-    Push,
-    Redate,
-    Refuse,
-    Stage,
-    Verify,
-    Wait,
-)
+from rotator.rotation import dry_run, identity
 from rotator.rotation.adoption import Adopted, Adoption
 from rotator.rotation.dependencies import Means
-from rotator.rotation.effects import Effects
-from rotator.rotation.observation import Observation, Sight
-from rotator.rotation.ports import Draft, Lease, Memory
+from rotator.rotation.observation import Observation, Sight, seen_again
+from rotator.rotation.ports import Draft, LastLook, Lease, Memory
 from rotator.rotation.protocol import decide, skips_gates, waits_until
 from rotator.rotation.result import (
     aborted,
@@ -88,6 +63,27 @@ from rotator.rotation.result import (
     seen,
 )
 from rotator.rotation.session import Journal
+from rotator.rotation.steps import (
+    Action,
+    Ask,
+    At,
+    Check,
+    Close,
+    Delete,
+    Deletion,
+    Effect,
+    Idle,
+    Look,
+    LookAgain,
+    Notify,
+    Open,
+    Probe,
+    Recording,
+    Refuse,
+    Site,
+    Wait,
+)
+from rotator.rotation.steps.prepare import taken_over
 
 log = structlog.get_logger(__name__)
 
@@ -137,17 +133,6 @@ class Pass:
         """Begin a pass on `account` under `lease`."""
         return cls(means=means, account=account, journal=means.journal(lease))
 
-    @cached_property
-    def _effects(self) -> Effects:
-        return Effects(
-            account=self.account,
-            issuer=self.means.issuer,
-            store=self.means.store,
-            journal=self.journal,
-            draw=self.means.draw,
-            now=self.means.now,
-        )
-
     @property
     def rotation(self) -> Rotation | None:
         """The rotation that this pass works on."""
@@ -196,7 +181,7 @@ class Pass:
         """Have what is open go on as `request` asks, whoever carries it on."""
         if self.memory is None or self.remembered is None:
             return
-        if taken := record.taken_over(self.remembered, request):
+        if taken := taken_over(self.remembered, request):
             self.remembered, draft = taken
             self.memory = replace(self.memory, rotation=self.remembered)
             self.journal.drafts.append(draft)
@@ -223,26 +208,18 @@ class Pass:
                 self.journal.is_stale |= request.reason is not None
                 return Outcome.IDLE
             if isinstance(action, Wait):
-                if action.gate:
-                    self._wait_for(action.gate, action.until, sight)
-                elif self.rotation and self.rotation.verified_at:
-                    # A pass that knows this from the ledger waits without asking anybody.
-                    self._fold(sight, *record.waiting(sight.world, self.rotation))
-                elif self.rotation:
-                    # What only a look could tell is not looked for again before.
-                    sight.world = record.put_off(sight.world, self.rotation, action.until)
-                    self.journal.is_stale = True
+                self._wait_for(action, sight)
                 if self._must_wait(action.until, wait=wait):
                     return self._waiting()
             elif isinstance(action, Close):
-                return self._close(action, sight)
+                return self._close(action, request, sight)
             else:
                 self._do(action, request, sight)
 
     def _name(self, action: Action) -> None:
         """Have what is logged from now on name the rotation and its step."""
         if self.rotation:
-            step = record.step_at(action, self.rotation)
+            step = action.step_of(self.rotation)
             structlog.contextvars.bind_contextvars(rotation_id=self.rotation.id, step=step.value)
 
     def _waiting(self) -> Outcome:
@@ -255,70 +232,50 @@ class Pass:
         if self.means.should_stop():
             raise Stopping
 
-    def _do(self, action: Action, request: Request, sight: Sight) -> None:
-        match action:
+    def _do(self, step: Action, request: Request, sight: Sight) -> None:
+        match step:
             case Refuse():
-                self._refuse(action)
+                self._refuse(step)
             case Look():
                 self._pause()
                 self.must_look = True
             case Open():
-                self._open(action, request, sight)
-            case Learn():
-                self._fold(sight, *record.learned(sight.world, self._open_rotation(), action))
-            case Abort() | Redate():
-                self._turn(action, sight)
-            case Probe():
-                self._probe(sight)
-            case Verify():
-                self._verify(action, request, sight)
-            case Notify() | Ask():
-                self._consult(action, sight)
-            case Evict() | Stage() | Create() | Push() | Clear() | Delete():
-                self._warn_of_gates(action, request, sight)
-                self._perform(action, sight)
+                self._open(step, request, sight)
+            case Effect():
+                self._warn_of_gates(step, request, sight)
+                self._perform(step, request, sight)
+            case Check():
+                self._check(step, request, sight)
+            case Ask():
+                self._ask(step, request, sight)
+            case Recording():
+                if isinstance(step, Notify):
+                    self._tell()
+                self._fold(sight, *step.done(sight.world, self._open_rotation(), self._at(request)))
             case _:
-                message = f"{type(action).__name__} is the loop's own"
+                message = f"{type(step).__name__} is the loop's own"
                 raise AssertionError(message)
 
     def _look(self) -> Sight:
         self._commit()
         before = self.sight.world if self.sight else None
         self.sight = self.means.observer().look(self.account, self.memory)
-        self.sight.world = record.seen_again(before, self.sight.world)
+        self.sight.world = seen_again(before, self.sight.world)
         self.memory = None
         self.must_look = False
         return self.sight
 
     # -- What has no effect outside the ledger. --------------------------------------------
 
-    def _open(self, action: Open, request: Request, sight: Sight) -> None:
-        rotation, draft = record.opened(
-            self.account,
-            action,
-            request,
-            rotation_id=self.means.new_id(),
-            now=self.means.now(),
-            listed=sight.world.listed or (),
-        )
-        world = replace(sight.world, rotation=rotation, pending_is_unrecorded=False)
-        self._fold(sight, world, draft)
+    def _open(self, step: Open, request: Request, sight: Sight) -> None:
+        self._fold(sight, *step.done(sight.world, self.means.new_id(), self._at(request)))
         # What the ledger took for an orphan may be what this very rotation has made.
-        self.must_look = action.recovered_id is not None
+        self.must_look = step.recovered_id is not None
 
-    def _turn(self, action: Abort | Redate, sight: Sight) -> None:
-        """Write down that the rotation goes another way than it was to."""
-        world, rotation = sight.world, self._open_rotation()
-        if isinstance(action, Abort):
-            self._fold(sight, *record.aborting(world, rotation, action))
-        else:
-            self._fold(sight, *record.redated(world, rotation, self.means.now()))
-
-    def _close(self, action: Close, sight: Sight) -> Outcome:
-        rotation, draft = record.closed(self._open_rotation(), action, self.means.now())
-        self._fold(sight, replace(sight.world, rotation=rotation), draft)
-        if action.error_code:
-            raise aborted(self.account, action.error_code)
+    def _close(self, step: Close, request: Request, sight: Sight) -> Outcome:
+        self._fold(sight, *step.done(sight.world, self._open_rotation(), self._at(request)))
+        if step.error_code:
+            raise aborted(self.account, step.error_code)
         return Outcome.COMPLETED
 
     def _refuse(self, action: Refuse) -> None:
@@ -329,34 +286,21 @@ class Pass:
 
     # -- Reads that take part in a rotation. -----------------------------------------------
 
-    def _probe(self, sight: Sight) -> None:
-        self._commit()
-        try:
-            self._fold(sight, *self._effects.probe(sight, self._open_rotation()))
-        except CredentialRefused:
-            sight.world = record.probe_refused(sight.world, self.means.now())
-            self._pause()
-
-    def _verify(self, action: Verify, request: Request, sight: Sight) -> None:
-        # What was pushed stands in Vault for anyone to see, so it is recorded together with
-        # this look at it.
+    def _check(self, step: Check[Any], request: Request, sight: Sight) -> None:
+        if step.commits_first:
+            self._commit()
         rotation = self._open_rotation()
-        world, draft = self._effects.verify(action.version, request, sight, rotation)
-        if world.rotation and world.rotation.grace and world.clock_lead < -MOST_LEAD:
-            # The clock was put back since the look: by the next one, no grace is counted.
+        try:
+            result = step.perform(self._site(request, sight), rotation)
+        except CredentialRefused:
+            sight.world = step.refused(sight.world, self.means.now())
+            self._pause()
+        except LookAgain:
             self.must_look = True
-            return
-        self._fold(sight, world, draft)
+        else:
+            self._fold(sight, *step.done(sight.world, rotation, result, self._at(request)))
 
     # -- Telling and asking others. --------------------------------------------------------
-
-    def _consult(self, action: Notify | Ask, sight: Sight) -> None:
-        self._commit()
-        if isinstance(action, Ask):
-            self._ask(sight)
-            return
-        self._tell()
-        self._fold(sight, *record.told(sight.world, self._open_rotation()))
 
     def _tell(self) -> None:
         """Have each hook called once, and wait for whom others are calling at the moment.
@@ -364,6 +308,7 @@ class Pass:
         What fails is tried again apart from the rotation, as is what older ones left behind: a
         deletion that is urgent must not wait for hooks that have long been dead.
         """
+        self._commit()
         while True:
             for _ in self.means.hooks.tell(self.account):
                 self.journal.renew()
@@ -372,53 +317,75 @@ class Pass:
             self._stop_if_told()
             self._pause()
 
-    def _ask(self, sight: Sight) -> None:
+    def _ask(self, step: Ask, request: Request, sight: Sight) -> None:
         """Ask the gates in turn, until one is shut. To ask is no effect: it may be repeated."""
+        self._commit()
         for gate in sight.world.gates:
             reason = self.means.hooks.ask(self.account, self._open_rotation(), gate)
             self.journal.renew()
             if reason is not None:
                 shut = ShutGate(name=gate, reason=reason)
-                sight.world = record.gate_shut(sight.world, shut, self.means.now())
+                sight.world = step.shut(sight.world, shut, self.means.now())
                 return
-        self._fold(sight, *record.gates_open(sight.world, self._open_rotation(), self.means.now()))
+        self._fold(sight, *step.done(sight.world, self._open_rotation(), self._at(request)))
 
-    def _wait_for(self, gate: ShutGate, until: datetime, sight: Sight) -> None:
-        rotation, now = self._open_rotation(), self.means.now()
-        sight.world, draft = record.gated(sight.world, rotation, gate, until=until, now=now)
+    def _wait_for(self, step: Wait, sight: Sight) -> None:
+        """Record what is waited for: a gate, the end of a grace, or a window."""
+        if self.rotation is None:
+            return
+        world, draft = step.done(sight.world, self.rotation, self.means.now())
+        # What only a look could tell is not looked for again before.
         self.journal.is_stale = True
-        if draft:
+        if draft and not step.gate:
+            # A pass that knows this from the ledger waits without asking anybody.
+            self._fold(sight, world, draft)
+            return
+        sight.world = world
+        if draft and step.gate:
             self.journal.drafts.append(draft)
+            gate = step.gate
             log.info("gate shut", account=self.account.name, gate=gate.name, reason=gate.reason)
 
-    def _warn_of_gates(self, action: Effect, request: Request, sight: Sight) -> None:
+    def _warn_of_gates(self, step: Effect[Any], request: Request, sight: Sight) -> None:
         """Say so where a predecessor is about to be deleted that no gate was asked about."""
         rotation = self._open_rotation()
-        is_predecessor = action == Delete(secret_id=rotation.predecessor_id or "")
-        if not is_predecessor or not sight.world.gates or not skips_gates(rotation, request):
+        if not isinstance(step, Delete) or step.secret_id != rotation.predecessor_id:
             return
-        log.warning("gates skipped", account=self.account.name, gates=sight.world.gates)
-        self.journal.drafts.append(record.gates_skipped(sight.world, self._open_rotation()))
+        if sight.world.gates and skips_gates(rotation, request):
+            log.warning("gates skipped", account=self.account.name, gates=sight.world.gates)
+            self.journal.drafts.append(step.gates_skipped(sight.world, rotation))
 
     # -- Effects: intent, act, outcome. ----------------------------------------------------
 
-    def _perform(self, action: Effect, sight: Sight) -> None:
-        before, hold = self._open_rotation(), sight.world.hold
-        rotation, draft = record.intent(sight.world, before, action, self.means.now())
-        sight.world = replace(sight.world, rotation=rotation)
-        self.journal.drafts.append(draft)
-        self._commit_first(before, sight)
+    def _perform(self, step: Effect[Any], request: Request, sight: Sight) -> None:
+        before = self._open_rotation()
+        rotation = step.intent(sight.world, before, self.means.now())
+
+        def intend() -> None:
+            sight.world = replace(sight.world, rotation=rotation)
+            self.journal.drafts.append(step.entry("intent", rotation, **step.target))
+            self._commit_first(before, sight)
+
+        def send(look: LastLook) -> object:
+            return step.perform(self._site(request, sight), rotation, look)
+
+        def done(result: object) -> None:
+            self._fold(sight, *step.done(sight.world, rotation, result, self._at(request)))
+
+        def missed(event: str, error: RotatorError) -> None:
+            after, draft = step.missed(event, before, rotation, error)
+            sight.world = replace(sight.world, rotation=after)
+            self.journal.drafts.append(draft)
+            self.must_look = True
+
+        hold = sight.world.hold
         try:
-            world, draft = self._effects.perform(action, sight, rotation, hold)
+            self.journal.perform(send, hold=hold, intend=intend, done=done, missed=missed)
         except HoldChanged:
             # It was decided on before an operator said something else. Nothing was sent.
-            world = replace(sight.world, rotation=before)
-            self._fold(sight, world, record.withdrawn(before, action))
-            self.must_look = True
+            self.failures = self.stalls = 0
         except (IssuerError, StoreError, Withdrawn) as error:
-            self._missed(before, action, error, sight)
-        else:
-            self._fold(sight, world, draft)
+            self._bear(error)
 
     def _commit_first(self, before: Rotation, sight: Sight) -> None:
         """Commit an intent, or a refusal where the ledger's own entries speak against it."""
@@ -429,19 +396,8 @@ class Pass:
             sight.world = replace(sight.world, rotation=before)
             self._refuse(Refuse(code=error.code, why=error.message, hint=error.hint or ""))
 
-    def _missed(self, before: Rotation, action: Effect, error: RotatorError, sight: Sight) -> None:
-        """Write down that an effect was refused or lost, and see to it that it is looked at."""
-        rotation = self._open_rotation()
-        if isinstance(error, Withdrawn):
-            draft = record.withdrawn(before, action)
-            sight.world = replace(sight.world, rotation=before)
-        elif error.definite:
-            rotation, draft = record.rejected(before, rotation, action, error)
-            sight.world = replace(sight.world, rotation=rotation)
-        else:
-            draft = record.unknown(rotation, action, error)
-        self.journal.drafts.append(draft)
-        self.must_look = True
+    def _bear(self, error: RotatorError) -> None:
+        """Go on after an effect was refused or lost, with a pause, unless there is no use."""
         self.failures += 1
         wait = error.retry_after if isinstance(error, RateLimited) else 0.0
         if isinstance(error, HOPELESS) or wait > LONGEST_WAIT or self._is_tried_out(error):
@@ -457,6 +413,21 @@ class Pass:
         is_away = isinstance(error, StoreUnavailable) and not isinstance(error, StoreSealed)
         seconds = self.means.monotonic() - self.failing_since
         return not is_away or seconds >= self.means.store_patience.total_seconds()
+
+    def _site(self, request: Request, sight: Sight) -> Site:
+        return Site(
+            account=self.account,
+            request=request,
+            issuer=self.means.issuer,
+            store=self.means.store,
+            draw=self.means.draw,
+            now=self.means.now,
+            sight=sight,
+            ledger_head=self.journal.head,
+        )
+
+    def _at(self, request: Request) -> At:
+        return At(account=self.account, request=request, now=self.means.now())
 
     # -- The ledger. -----------------------------------------------------------------------
 
@@ -628,7 +599,7 @@ class Engine(Means):
             return drift_text(action)
         if isinstance(action, Probe) and known:
             return known
-        if isinstance(action, Evict | Delete) and (known or "").startswith("ledger-tampered:"):
+        if isinstance(action, Deletion) and (known or "").startswith("ledger-tampered:"):
             return known
         return overdue_text(account, world, self.now())
 

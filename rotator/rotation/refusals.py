@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from rotator.model import CLOCK, Account, CurrentEntry, Hold, Identity, Rotation, Secret, ShutGate
-from rotator.rotation.actions import Refuse
 from rotator.rotation.observation import Observation
+from rotator.rotation.steps import Refuse
 
 
 def lasting(account: Account, path: str) -> str:

@@ -6,10 +6,10 @@ from datetime import datetime
 from rotator.errors import Aborted, Busy, PendingEnds, Refused, RotatorError
 from rotator.model import CLOCK, Account, Outcome, Problem, Report, Rotation, ShutGate
 from rotator.rotation import refusals, schedule, window
-from rotator.rotation.actions import Refuse
 from rotator.rotation.observation import Observation
 from rotator.rotation.ports import Draft, Sighting
 from rotator.rotation.protocol import held_id
+from rotator.rotation.steps import Refuse
 
 #: Why a rotation was given up, by its code; `{name}` is the account's.
 _ABORTED = {

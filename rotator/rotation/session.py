@@ -1,12 +1,32 @@
-"""What is written into the ledger under a lease, and the last look before each effect."""
+"""What is written into the ledger under a lease, and what each effect owes it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 
-from rotator.errors import HoldChanged, LeaseLost, RotatorError, Withdrawn
+from rotator.errors import (
+    HoldChanged,
+    LeaseLost,
+    LedgerError,
+    LedgerUnusable,
+    RotatorError,
+    Withdrawn,
+)
 from rotator.model import Hold, Identity, Rotation
-from rotator.rotation.ports import Claimant, Committed, Draft, Lease, Ledger, Memory, Sighting
+from rotator.rotation.ports import (
+    Claimant,
+    Committed,
+    Draft,
+    LastLook,
+    Lease,
+    Ledger,
+    Memory,
+    Sighting,
+)
+
+Result = TypeVar("Result")
 
 #: Seconds from the beginning of the last look to the effect, at most.
 LONGEST_LOOK = 1.0
@@ -83,6 +103,44 @@ class Journal:
         self.ledger.renew(self.lease, self.now())
         self.lease_until = began + self.lease.seconds
 
+    def perform(
+        self,
+        send: Callable[[LastLook], Result],
+        *,
+        hold: Hold | None,
+        intend: Callable[[], object],
+        done: Callable[[Result], object],
+        missed: Callable[[str, RotatorError], object],
+    ) -> Result:
+        """Change something at Vonage or Vault: all that does goes through here.
+
+        That is a step of a rotation, an adoption, or what an operator does by hand. `intend`
+        commits that it is about to be tried: who finds the account later knows what may have
+        happened, and looks. Then `send` does it, once, with the last look to be made right before
+        the first byte: the lease must be ours, and `hold` the one that it was decided on with. What
+        became of it is recorded by one of
+
+        done     it was answered that it took place
+        missed   as "rejected": the server said no, so that it certainly had no effect; as
+                 "unknown": the answer was lost, and it may have taken place; as "withdrawn": it
+                 was not sent after all
+
+        Where the lease or the ledger is lost, the intent stands alone, which is unknown as well.
+
+        Raises:
+            RotatorError: it did not take place, or may not have.
+        """
+        intend()
+        try:
+            result = send(partial(self.last_look, hold))
+        except (LeaseLost, LedgerError, LedgerUnusable):
+            raise
+        except RotatorError as error:
+            missed(_event_of(error), error)
+            raise
+        done(result)
+        return result
+
     def last_look(self, hold: Hold | None, also: Callable[[], object] = lambda: None) -> None:
         """Check, at the last moment, that an effect that was decided on is still right.
 
@@ -117,8 +175,7 @@ class Journal:
             raise LeaseLost
 
 
-def event_of(error: RotatorError) -> str:
-    """Return the event that an effect ends with where it raised `error`."""
+def _event_of(error: RotatorError) -> str:
     if isinstance(error, Withdrawn):
         return "withdrawn"
     return "rejected" if error.definite else "unknown"

@@ -22,9 +22,9 @@ from types import FrameType, FunctionType, MethodType, NoneType
 import rotator
 from rotator.model import Account, SecretValue
 from rotator.rotation.dependencies import Means
-from rotator.rotation.effects import Effects
 from rotator.rotation.observation import Observer
 from rotator.rotation.protocol import MAX_DRAWS
+from rotator.rotation.steps import Site
 
 #: The engine's code lies here.
 HOME = str(Path(rotator.__file__).parent)
@@ -53,7 +53,7 @@ IGNORED = frozenset(
 #: What is asked only until something else is known: here, by the passes of the loop.
 UNTIL = {"remembered": "sight"}
 #: What is the same in every process, or is no more than its kind.
-FIXED = (Means, Effects, Observer, Account, FunctionType, MethodType, type, BaseException)
+FIXED = (Means, Site, Observer, Account, FunctionType, MethodType, type, BaseException)
 
 #: A point on the clock with the age that counts at most, or a name.
 _TOKEN = re.compile(r"(@\d+/\d+|[svrl]#\d+)")

@@ -19,7 +19,8 @@ import structlog
 import rotator.rotation.reconciler
 import rotator.rotation.session
 from rotator.model import Rotation
-from rotator.rotation.actions import (
+from rotator.rotation.protocol import decide
+from rotator.rotation.steps import (
     Action,
     Create,
     Delete,
@@ -33,7 +34,6 @@ from rotator.rotation.actions import (
     Verify,
     Wait,
 )
-from rotator.rotation.protocol import decide
 from tests.exploration import operators, scenarios
 from tests.exploration.explore import Scenario, Search
 from tests.exploration.invariants import Violation

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rotator.model import Outcome, Request, Step
-from rotator.rotation.actions import Wait
+from rotator.rotation.steps import Wait
 from rotator.sim import Fault
 from tests.harness.clock import START
 from tests.harness.scene import LEASE, NAME, Scene, code

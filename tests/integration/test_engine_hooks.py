@@ -11,7 +11,7 @@ from rotator.hooks.runner import Caller
 from rotator.ledger.deliveries import Deliveries
 from rotator.model import Outcome, Request
 from rotator.model.notification import Delivery, Event
-from rotator.rotation.actions import Ask, Delete, Notify, Wait
+from rotator.rotation.steps import Ask, Delete, Notify, Wait
 from tests.harness.scene import NAME, Scene
 from tests.harness.script import Script, scene_of
 

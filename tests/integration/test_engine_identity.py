@@ -20,9 +20,9 @@ from rotator.ledger.database import open_database
 from rotator.ledger.reader import Queries
 from rotator.ledger.writer import Book
 from rotator.model import Account, Identity, Outcome, Report, Request, Rotation
-from rotator.rotation import record
 from rotator.rotation.manual import hand
 from rotator.rotation.ports import Claimant, Ledger
+from rotator.rotation.steps import bookkeeping
 from tests.harness.ledgers import another_ledger
 from tests.harness.older import rewrite, without_identity
 from tests.harness.samples import NOW
@@ -397,8 +397,8 @@ def abandon(scene: Scene) -> Rotation:
     """End the open rotation as it stands, as `rotator forget --abandon` does; return it."""
     lease, opened = scene.book.claim(NAME, scene.clock.now()), scene.rotation()
     assert opened
-    ended, draft = record.abandoned(opened, scene.clock.now())
-    forgotten = record.forgotten("ann")
+    ended, draft = bookkeeping.abandoned(opened, scene.clock.now())
+    forgotten = bookkeeping.forgotten("ann")
     scene.book.commit(
         lease, rotation=ended, entries=[draft, forgotten], sighting=None, now=ended.opened_at
     )

@@ -2,17 +2,19 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rotator.errors import Busy, CheckAndSetLost, CredentialRefused, LedgerError
 from rotator.ledger.holds import Holds
 from rotator.model import Hold, Outcome, Request
-from rotator.rotation.actions import Close, Create, Idle, Push
 from rotator.rotation.ports import Draft, StoredPending
 from rotator.rotation.reconciler import Engine, Pass
 from rotator.rotation.result import in_grace
+from rotator.rotation.steps import Close, Create, Effect, Idle, Push
 from rotator.sim import Fault
 from tests.harness.clock import START
 from tests.harness.scene import AGE, NAME, SUB, Scene, code
@@ -249,7 +251,7 @@ def test_waiting_goes_on_after_a_lost_answer(tmp_path: Path) -> None:
 
 
 def the_pass(scene: Scene) -> Pass:
-    """Give a pass that has looked at a rotation killed before its push."""
+    """Return a pass that has looked at a rotation killed before its push."""
     scene.calls.plan("before", "store.write_current", 1, scene.calls.kill)
     scene.run_until_killed()
     account = scene.accounts[NAME]
@@ -258,6 +260,15 @@ def the_pass(scene: Scene) -> Pass:
     subject.remembered = scene.book.recall(NAME).rotation
     subject._look()
     return subject
+
+
+def perform(subject: Pass, step: Effect[Any], **changes: Any) -> None:  # noqa: ANN401
+    """Perform `step` where what the pass sees has `changes`."""
+    assert subject.sight is not None
+    assert subject.rotation is not None
+    rotation = replace(subject.rotation, **changes.pop("rotation", {}))
+    site = subject._site(ASKED, replace(subject.sight, **changes))
+    step.perform(site, rotation, partial(subject.journal.last_look, None))
 
 
 @pytest.mark.parametrize("action", [Idle(), Close()])
@@ -285,15 +296,12 @@ def test_a_push_needs_an_entry_to_write_over(tmp_path: Path) -> None:
     """Without one, or without the new id, nothing is written."""
     with Scene(tmp_path) as scene:
         subject = the_pass(scene)
-        sight, rotation = subject.sight, subject.rotation
-        assert sight is not None
-        assert rotation is not None
         before = scene.look()
 
         with pytest.raises(CheckAndSetLost):
-            subject._effects.perform(Push(), replace(sight, current=None), rotation, None)
+            perform(subject, Push(), current=None)
         with pytest.raises(CheckAndSetLost):
-            subject._effects.perform(Push(), sight, replace(rotation, new_id=None), None)
+            perform(subject, Push(), rotation={"new_id": None})
         assert scene.look() == before
 
 
@@ -301,15 +309,12 @@ def test_nothing_is_sent_without_a_credential_or_a_value(tmp_path: Path) -> None
     """Values come from Vault as it was read, or not at all."""
     with Scene(tmp_path) as scene:
         subject = the_pass(scene)
-        sight, rotation = subject.sight, subject.rotation
-        assert sight is not None
-        assert rotation is not None
         number = len(scene.requests())
 
         with pytest.raises(AssertionError, match="not there"):
-            subject._effects.perform(Push(), replace(sight, pending=NOTHING), rotation, None)
+            perform(subject, Push(), pending=NOTHING)
         with pytest.raises(CredentialRefused):
-            subject._effects.perform(Create(), replace(sight, credential=None), rotation, None)
+            perform(subject, Create(), credential=None)
         assert len(scene.requests()) == number
 
 

@@ -11,8 +11,8 @@ from rotator.ledger.mapping import to_row
 from rotator.ledger.writer import append_to
 from rotator.model import Outcome, Request, Step
 from rotator.rotation import window
-from rotator.rotation.actions import Open, Wait
 from rotator.rotation.ports import Draft
+from rotator.rotation.steps import Open, Wait
 from rotator.sim import Fault
 from tests.harness.clock import START
 from tests.harness.samples import rotation

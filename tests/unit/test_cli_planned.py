@@ -5,7 +5,8 @@ import pytest
 
 from rotator.cli.dry_run import Plan
 from rotator.model import CurrentEntry, Note, Outcome, Report, Request, Secret, Step
-from rotator.rotation.actions import (
+from rotator.rotation.observation import Observation
+from rotator.rotation.steps import (
     Abort,
     Action,
     Clear,
@@ -21,7 +22,6 @@ from rotator.rotation.actions import (
     Verify,
     Wait,
 )
-from rotator.rotation.observation import Observation
 from tests.harness.samples import NOW, account, rotation
 
 NOTE = Note(secret_id="old", rotation_id="r0", rotated_at=NOW, ledger_head="", check="")

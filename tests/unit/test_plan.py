@@ -6,7 +6,8 @@ import pytest
 
 from rotator.model import Account, CurrentEntry, OnForeign, Request, Step
 from rotator.rotation import dry_run
-from rotator.rotation.actions import Action, Create, Delete, Open, Push, Refuse, Stage, Verify, Wait
+from rotator.rotation.steps import Action, Create, Delete, Open, Push, Refuse, Stage, Verify, Wait
+from rotator.rotation.steps.issue import NEW_ID
 from tests.harness.samples import NOW, account, policy, rotation
 from tests.unit.protocol.after_push import DELETING
 from tests.unit.protocol.facts import ALIEN, GRACE, HOLD, NEW, NOTE, OLD, PENDING, QUIET
@@ -156,4 +157,4 @@ def test_a_plan_has_no_value_and_no_id_that_is_not_known() -> None:
 
     assert Create() in actions
     assert Push() in actions
-    assert dry_run.NEW_ID not in str([it for it in actions if isinstance(it, Delete)])
+    assert NEW_ID not in str([it for it in actions if isinstance(it, Delete)])

@@ -10,7 +10,7 @@ from rotator.cli.context import Name, Session
 from rotator.cli.prompts import login_name
 from rotator.errors import Refused, UnknownAccount
 from rotator.model import Rotation
-from rotator.rotation import record
+from rotator.rotation.steps import bookkeeping
 
 if TYPE_CHECKING:
     from rotator.application import Wiring
@@ -65,7 +65,7 @@ def _forget(wiring: "Wiring", lease: "Lease", *, abandon: bool) -> Rotation | No
         Refused: a rotation is open, and was not to be ended.
     """
     now, rotation = datetime.now(UTC), wiring.book.recall(lease.account).rotation
-    drafts = [record.forgotten(login_name())]
+    drafts = [bookkeeping.forgotten(login_name())]
     if rotation and not abandon:
         raise Refused(
             f"a rotation of {lease.account} is open, at step {rotation.step}",
@@ -74,7 +74,7 @@ def _forget(wiring: "Wiring", lease: "Lease", *, abandon: bool) -> Rotation | No
             "--abandon ends it as it stands, and leaves what it made at Vonage and in Vault to you",
         )
     if rotation:
-        rotation, draft = record.abandoned(rotation, now)
+        rotation, draft = bookkeeping.abandoned(rotation, now)
         drafts.insert(0, draft)
     wiring.book.commit(lease, rotation=rotation, entries=drafts, sighting=None, now=now)
     wiring.book.register(lease, None, now)

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from rotator.model import Request, Step
-from rotator.rotation.actions import Action, Clear, Close, Delete, Learn, Look, Redate, Verify, Wait
 from rotator.rotation.refusals import clock_ahead
+from rotator.rotation.steps import Action, Clear, Close, Delete, Learn, Look, Redate, Verify, Wait
 from tests.harness.samples import NOW
 from tests.unit.protocol.facts import (
     ALIEN,

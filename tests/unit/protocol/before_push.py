@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rotator.model import OnForeign, Step
-from rotator.rotation.actions import (
+from rotator.rotation.protocol import MAX_DRAWS
+from rotator.rotation.steps import (
     Abort,
     Clear,
     Close,
@@ -17,7 +18,6 @@ from rotator.rotation.actions import (
     Push,
     Stage,
 )
-from rotator.rotation.protocol import MAX_DRAWS
 from tests.harness.samples import NOW
 from tests.unit.protocol.facts import (
     ALIEN,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from rotator.model import Identity, Request, Step
-from rotator.rotation.actions import Abort, Clear, Close, Create, Delete, Open, Stage
+from rotator.rotation.steps import Abort, Clear, Close, Create, Delete, Open, Stage
 from tests.unit.protocol.after_push import GRACE_OVER, VERIFIED
 from tests.unit.protocol.facts import ACCOUNT, HOLD, PENDING, ROTATION, Facts, table
 

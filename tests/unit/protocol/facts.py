@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from rotator.model import Account, CurrentEntry, Hold, Note, PendingEntry, Request, Secret
-from rotator.rotation.actions import Action, Refuse
 from rotator.rotation.observation import Observation
 from rotator.rotation.protocol import FRESH, decide
+from rotator.rotation.steps import Action, Refuse
 from tests.harness.samples import NOW, account, rotation
 
 PATIENCE = timedelta(minutes=2)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rotator.model import OnForeign, Request
-from rotator.rotation.actions import Idle, Look, Open
+from rotator.rotation.steps import Idle, Look, Open
 from tests.harness.samples import NOW
 from tests.unit.protocol.facts import (
     BOTH,

@@ -7,7 +7,7 @@ import pytest
 
 from rotator.model import Request, Written
 from rotator.rotation import refusals
-from rotator.rotation.actions import Idle
+from rotator.rotation.steps import Idle
 from tests.unit.protocol.after_push import DELETING
 from tests.unit.protocol.before_push import STAGING
 from tests.unit.protocol.facts import ACCOUNT, CURRENT, Facts, decided

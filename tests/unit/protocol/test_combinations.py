@@ -6,9 +6,9 @@ from itertools import product
 import pytest
 
 from rotator.model import Rotation, Step
-from rotator.rotation.actions import Delete, Evict
 from rotator.rotation.observation import Observation
 from rotator.rotation.protocol import held_id
+from rotator.rotation.steps import Delete, Evict
 from tests.harness.samples import NOW
 from tests.unit.protocol.facts import (
     ALIEN,

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from rotator.rotation.actions import (
+from rotator.rotation.steps import (
     Abort,
     Action,
     Clear,

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from rotator.model import Account, Request, Rotation, Step
-from rotator.rotation.actions import Evict, Wait
 from rotator.rotation.protocol import decide, waits_until
+from rotator.rotation.steps import Evict, Wait
 from tests.harness.samples import NOW, account, policy
 from tests.unit.protocol.facts import (
     ACCOUNT,

@@ -1,0 +1,67 @@
+"""The steps of a rotation: what each does, what it changes, and what a dry run assumes of it.
+
+`protocol.decide` says which step is next. Each step is one class, and a class holds all there is to
+know of it: its name in the ledger, its request to Vonage or Vault (`perform`), what is recorded
+before it (`intent`), and what is known and recorded after it (`done`). Only `perform` does any
+input or output; all else is pure.
+
+Events of a rotation in the ledger: `opened`, `asked` (a person asked for it, or for another
+grace, while it was open), `intent`, `done`, `rejected` (the server said
+no: certainly no effect), `unknown` (the answer was lost), `withdrawn` (it was not sent after
+all, as an operator held or released the account meanwhile, or the last look took too long),
+`learned` (looking showed that the effect took place), `aborting`, `closed`; and of its gates
+`gate-shut`, `gates-open` and `gates-skipped`. Events of an account:
+`refused` (an operator must decide), `failed` (a pass ended in an error), `drift` and `drift-over`
+(someone else changed something that keeps the account from being rotated, or the secret in use is
+older than the policy allows; that is mended), `held` and `released` (an operator paused it, or
+ended that), `lease-ended` (an operator ended the lease of a process that is dead), `registered`
+(what it is was not recorded before, or the configuration has changed it) and `forgotten` (an
+operator let another account have what it was).
+"""
+
+from rotator.rotation.steps.base import (
+    Action,
+    At,
+    Check,
+    Effect,
+    LookAgain,
+    Performed,
+    Recording,
+    Site,
+)
+from rotator.rotation.steps.bookkeeping import Abort, Close, Idle, Learn, Look, Redate, Refuse
+from rotator.rotation.steps.issue import Create, Probe
+from rotator.rotation.steps.prepare import Evict, Open, Stage
+from rotator.rotation.steps.publish import Clear, Push, Verify
+from rotator.rotation.steps.retire import Ask, Delete, Deletion, Notify, Wait
+
+__all__ = [
+    "Abort",
+    "Action",
+    "Ask",
+    "At",
+    "Check",
+    "Clear",
+    "Close",
+    "Create",
+    "Delete",
+    "Deletion",
+    "Effect",
+    "Evict",
+    "Idle",
+    "Learn",
+    "Look",
+    "LookAgain",
+    "Notify",
+    "Open",
+    "Performed",
+    "Probe",
+    "Push",
+    "Recording",
+    "Redate",
+    "Refuse",
+    "Site",
+    "Stage",
+    "Verify",
+    "Wait",
+]

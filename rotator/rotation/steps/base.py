@@ -1,0 +1,199 @@
+"""What a step is: the kinds that there are, and what each kind owes whoever takes it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import ClassVar, Generic, TypeVar
+
+from rotator.errors import CredentialRefused, RotatorError, SecretRejected
+from rotator.model import Account, Credential, Request, Rotation, SecretValue, Step
+from rotator.rotation.observation import Observation, Sight
+from rotator.rotation.ports import Draft, Issuer, LastLook, Store
+
+Result = TypeVar("Result")
+#: The world after a step, and what is recorded of it.
+Change = tuple[Observation, Draft]
+Detail = str | int | bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class At:
+    """What an outcome depends on besides the world."""
+
+    account: Account
+    request: Request
+    now: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where a step is performed: one account, and what reaches Vonage and Vault for it."""
+
+    account: Account
+    request: Request
+    issuer: Issuer
+    store: Store
+    #: Draws a secret of so many characters.
+    draw: Callable[[int], str]
+    now: Callable[[], datetime]
+    #: What was observed, with the values; kept up to date.
+    sight: Sight
+    #: Hash of the newest entry, which is the intent of what is performed.
+    ledger_head: str
+
+    @property
+    def pending_value(self) -> SecretValue:
+        """The value at the pending path."""
+        if self.sight.pending.value is None:
+            message = "decided on a pending entry that is not there"
+            raise AssertionError(message)
+        return self.sight.pending.value
+
+    @property
+    def credential(self) -> Credential:
+        """The credential that Vonage accepted.
+
+        Raises:
+            CredentialRefused: it accepted none.
+        """
+        if self.sight.credential is None:
+            raise CredentialRefused
+        return self.sight.credential
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sketch:
+    """How a dry run says what a step would do, with the names of facts in the places of these."""
+
+    step: str
+    #: Who would be asked for it: "vonage", "vault", "hooks" or "ledger"; None for a wait.
+    where: str | None
+    what: str
+    #: What else is said of it, with the facts that fill it.
+    keeps: Mapping[str, str] = field(default_factory=dict)
+
+
+class LookAgain(Exception):  # no error: what to do
+    """What was asked is not to be relied on before another look."""
+
+
+class Action:
+    """What the rules may decide: the one thing that whoever asked does next.
+
+    What it acts on stands in its fields.
+    """
+
+    #: Its step in the ledger; None for what happens at whatever step the rotation is at.
+    name: ClassVar[Step | None] = None
+    #: None for what a dry run does not tell.
+    sketch: ClassVar[Sketch | None] = None
+
+    def step_of(self, rotation: Rotation) -> Step:
+        """Return the step that `rotation` is at while this is done."""
+        return self.name or rotation.step
+
+
+class Recording(Action, ABC):
+    """Changes nothing at Vonage or Vault: its outcome alone is recorded."""
+
+    @abstractmethod
+    def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
+        """Return the world after it, and what to record. Pure."""
+
+
+class Performed(Action, ABC, Generic[Result]):
+    """What Vonage or Vault is asked for."""
+
+    name: ClassVar[Step]
+
+    @abstractmethod
+    def done(self, world: Observation, rotation: Rotation, result: Result, at: At) -> Change:
+        """Return the world after it, and what to record. Pure."""
+
+    @abstractmethod
+    def assumed(self, world: Observation, rotation: Rotation, at: At) -> Result:
+        """Return the result that a dry run assumes. Pure."""
+
+    def entry(self, event: str, rotation: Rotation, **detail: Detail) -> Draft:
+        """Return its entry in the ledger."""
+        return entry(event, self.name, rotation, **detail)
+
+
+class Check(Performed[Result]):
+    """Asks, and changes nothing: it may be repeated, and its outcome alone is recorded."""
+
+    #: Whether what is known is committed before it is asked.
+    commits_first: ClassVar[bool] = True
+
+    @abstractmethod
+    def perform(self, site: Site, rotation: Rotation) -> Result:
+        """Ask.
+
+        Raises:
+            CredentialRefused: Vonage does not accept the pending value, or not yet.
+            LookAgain: the answer is not to be relied on.
+            IssuerError: Vonage did not answer.
+            StoreError: Vault did not.
+        """
+
+    def refused(self, world: Observation, now: datetime) -> Observation:
+        """Return the world where the pending value did not authenticate; it may yet. Pure."""
+        since = world.pending_refused_since or now
+        return replace(
+            world, pending_live_at=None, pending_refused_since=since, pending_refused_at=now
+        )
+
+
+class Effect(Performed[Result]):
+    """Changes something at Vonage or Vault; see `Journal.perform`."""
+
+    @property
+    def target(self) -> dict[str, Detail]:
+        """What it is aimed at, for the ledger."""
+        return {}
+
+    def intent(self, world: Observation, rotation: Rotation, now: datetime) -> Rotation:
+        """Return the rotation as it is recorded before this is tried. Pure."""
+        del world, now
+        return replace(rotation, step=self.name)
+
+    @abstractmethod
+    def perform(self, site: Site, rotation: Rotation, look: LastLook) -> Result:
+        """Do it: once, to be judged by who asked for it.
+
+        `look` is the last look, to be made right before the first byte: it raises where this is
+        not right any more, and nothing is sent.
+
+        Raises:
+            IssuerError: Vonage refused, or its answer was lost; see `RotatorError.definite`.
+            StoreError: Vault did.
+            Withdrawn: nothing was sent, as it was not right any more.
+            LeaseLost: nothing was sent, as another process may work on the account.
+        """
+
+    def missed(
+        self, event: str, before: Rotation, rotation: Rotation, error: RotatorError
+    ) -> tuple[Rotation, Draft]:
+        """Return the rotation where it was not seen to be done, and what to record. Pure.
+
+        Where it was withdrawn, or the server refused, it certainly had no effect: all is as it was
+        `before` the intent, except that a draw is spent. Where the answer was lost, it may have
+        taken place: the rotation stays as the intent left it.
+        """
+        if event == "withdrawn":
+            return before, self.entry(event, before, **self.target)
+        if event == "rejected":
+            is_rejected = before.rejected or isinstance(error, SecretRejected)
+            rotation = replace(before, draws=rotation.draws, rejected=is_rejected)
+        return rotation, self.entry(event, rotation, code=error.code, **self.target)
+
+
+def entry(event: str, step: Step, rotation: Rotation, **detail: Detail) -> Draft:
+    """Return an entry about `rotation`."""
+    return Draft(event=event, step=step, detail=detail, rotation_id=rotation.id)
+
+
+def told(at: datetime) -> str:
+    """Return a time as an entry's facts have it: in full, as rows are compared with it."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,216 @@
+"""What only the ledger hears of, and what an operator changes in an open rotation."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from rotator.model import ABANDONED, SUPERSEDED, Rotation, Step, Written
+from rotator.rotation.observation import Observation
+from rotator.rotation.ports import Draft
+from rotator.rotation.steps.base import Action, At, Change, Recording, Sketch, entry, told
+from rotator.rotation.steps.publish import begun_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learn(Recording):
+    """Record what is seen only now: an effect that did take place, or what is to be replaced."""
+
+    sketch = Sketch(step="learn", where="ledger", what="record what is seen to have been done")
+
+    new_id: str | None = None
+    vault_version: int | None = None
+    predecessor_id: str | None = None
+
+    def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
+        """Looking showed what was not known before.
+
+        The new secret is no predecessor: an operator adopted it, when a standby that lags did not
+        show whose it is. What else was to be replaced is not known any more.
+        """
+        del at
+        new_id = self.new_id or rotation.new_id
+        rotation = replace(
+            rotation,
+            new_id=new_id,
+            vault_version=self.vault_version or rotation.vault_version,
+            predecessor_id=_other_than(new_id, self.predecessor_id or rotation.predecessor_id),
+        )
+        world = replace(world, rotation=rotation)
+        if self.predecessor_id:
+            found = rotation.predecessor_id
+            return world, entry("learned", Step.OPEN, rotation, predecessor_id=found)
+        step = Step.CREATE if self.vault_version is None else Step.PUSH
+        draft = entry(
+            "learned",
+            step,
+            rotation,
+            secret_id=rotation.new_id,
+            vault_version=rotation.vault_version,
+        )
+        if self.vault_version is None:
+            return world, draft
+        written = Written(version=self.vault_version)
+        return replace(world, written=written), replace(draft, written=written)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redate(Recording):
+    """Begin a grace anew whose recorded start, by a clock that was ahead, is still to come."""
+
+    def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
+        """The grace begins now, as its recorded beginning came from a clock that was ahead.
+
+        That makes it longer than it was meant to be, and never shorter.
+        """
+        verified_at = begun_at(rotation.grace, world.clock_lead, at.now)
+        rotation = replace(rotation, verified_at=verified_at)
+        draft = entry("learned", Step.VERIFY, rotation, verified_at=told(verified_at))
+        return replace(world, rotation=rotation), draft
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abort(Recording):
+    """Record that this rotation is to be undone, and why."""
+
+    name = Step.ABORT
+    sketch = Sketch(step="abort", where="ledger", what="undo the rotation ({code})")
+
+    code: str
+
+    def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
+        """The rotation is to be undone."""
+        del at
+        rotation = replace(rotation, step=self.name, abort_code=self.code)
+        draft = entry("aborting", self.name, rotation, code=self.code)
+        return replace(world, rotation=rotation), draft
+
+
+@dataclass(frozen=True, kw_only=True)
+class Close(Action):
+    """Close the rotation: completed, or failed with the code it was aborted for."""
+
+    name = Step.COMPLETE
+    sketch = Sketch(step="close", where="ledger", what="record that it is over")
+
+    error_code: str | None = None
+
+    def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
+        """The rotation is over."""
+        outcome = "failed" if self.error_code else "completed"
+        step = Step.ABORT if self.error_code else self.name
+        rotation = replace(
+            rotation, step=step, closed_at=at.now, outcome=outcome, error_code=self.error_code
+        )
+        draft = entry("closed", step, rotation, outcome=outcome, code=self.error_code)
+        return replace(world, rotation=rotation), draft
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look(Action):
+    """Observe again: what is known is too old, or not settled yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idle(Action):
+    """Nothing to do at all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refuse(Action):
+    """Do nothing: an operator must decide."""
+
+    code: str
+    why: str
+    hint: str
+
+
+# -- What an operator changes. ---------------------------------------------------------------
+
+
+def abandoned(rotation: Rotation, now: datetime) -> tuple[Rotation, Draft]:
+    """End the rotation as it stands: what it made and staged is left alone."""
+    rotation = replace(rotation, closed_at=now, outcome="failed", error_code=ABANDONED)
+    return rotation, entry("closed", rotation.step, rotation, outcome="failed", code=ABANDONED)
+
+
+def forgotten(by: str) -> Draft:
+    """Record that another account may have the api key and the path of this one."""
+    return Draft(event="forgotten", step=None, detail={"by": by})
+
+
+def adopted(  # noqa: PLR0913  # all but one by name
+    rotation: Rotation,
+    *,
+    secret_id: str,
+    vault_version: int,
+    is_own: bool,
+    pushed_version: int | None,
+    clock_lead: timedelta,
+    now: datetime,
+) -> tuple[Rotation, Draft | None]:
+    """Take over that an operator had a secret written to the current entry meanwhile.
+
+    The rotation's own secret is what it pushed, or would have: it goes on from there, with a grace
+    that begins anew where something else stood in its place. It is no predecessor, for which it was
+    taken if it was adopted before, while a standby hid what was pending. Any other
+    ends a rotation that had pushed, as there is nothing to go on with; before a push, it is what
+    the rotation now replaces. One that is being undone goes on with that, unless Vault now holds
+    what was to be removed: with a version of Vault's to its name, it is not taken for an orphan.
+    Nor is what had been pushed, as `pushed_version`, where the answer to the push was lost.
+    """
+    if is_own and not rotation.abort_code:
+        after = replace(
+            rotation,
+            new_id=secret_id,
+            vault_version=vault_version,
+            predecessor_id=_other_than(secret_id, rotation.predecessor_id),
+        )
+        verified_at = {}
+        if rotation.verified_at and rotation.vault_version != vault_version:
+            # What stood there meanwhile is what consumers have read: their grace begins anew.
+            anew = begun_at(rotation.grace, clock_lead, now)
+            after = replace(after, verified_at=anew)
+            verified_at = {"verified_at": told(anew)}
+        draft = entry(
+            "learned",
+            Step.PUSH,
+            after,
+            secret_id=secret_id,
+            vault_version=vault_version,
+            **verified_at,
+        )
+        return after, None if after == rotation else draft
+    if not is_own and pushed_version is None:
+        after = replace(rotation, predecessor_id=secret_id)
+        draft = entry("learned", Step.OPEN, after, predecessor_id=secret_id)
+        return (rotation, None) if rotation.abort_code or after == rotation else (after, draft)
+    rotation = replace(
+        rotation,
+        vault_version=vault_version if is_own else pushed_version,
+        closed_at=now,
+        outcome="failed",
+        error_code=rotation.abort_code or SUPERSEDED,
+    )
+    return rotation, entry(
+        "closed",
+        rotation.step,
+        rotation,
+        outcome="failed",
+        code=rotation.error_code,
+        vault_version=rotation.vault_version,
+    )
+
+
+def let_go(rotation: Rotation, secret_id: str, *, is_pushed: bool) -> Rotation:
+    """Keep a rotation from deleting what an operator is about to have in Vault.
+
+    From before it is written: the write may arrive when the rotation has gone on.
+    """
+    if rotation.abort_code and secret_id == rotation.new_id:
+        return replace(rotation, new_id=None)
+    if is_pushed and secret_id == rotation.predecessor_id:
+        return replace(rotation, predecessor_id=None)
+    return rotation
+
+
+def _other_than(new_id: str | None, predecessor_id: str | None) -> str | None:
+    return None if predecessor_id == new_id else predecessor_id

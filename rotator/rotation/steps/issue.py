@@ -1,0 +1,77 @@
+"""The new secret at Vonage: create it, and see it authenticate before anyone depends on it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from rotator.model import Credential, Rotation, Secret, Step
+from rotator.rotation.observation import Observation
+from rotator.rotation.ports import LastLook
+from rotator.rotation.steps.base import At, Change, Check, Effect, Site, Sketch
+
+#: Stands in a dry run for the id that Vonage would give the new secret.
+NEW_ID = "NEW"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Create(Effect[Secret]):
+    """Send the pending value to Vonage."""
+
+    name = Step.CREATE
+    sketch = Sketch(step="create", where="vonage", what="make it a secret of {api_key} at Vonage")
+
+    def intent(self, world: Observation, rotation: Rotation, now: datetime) -> Rotation:
+        """From now on Vonage may know the value."""
+        return replace(super().intent(world, rotation, now), sent_at=now)
+
+    def perform(self, site: Site, rotation: Rotation, look: LastLook) -> Secret:
+        """Send it, with whatever credential Vonage accepts."""
+        del rotation
+        return site.issuer.create_secret(
+            site.credential, site.account.api_key, site.pending_value, before_send=look
+        )
+
+    def done(self, world: Observation, rotation: Rotation, result: Secret, at: At) -> Change:
+        """Vonage made the secret and told its id: later than the intent said, if it was slow."""
+        rotation = replace(rotation, new_id=result.id, sent_at=at.now)
+        world = replace(world, rotation=rotation, listed=(*(world.listed or ()), result))
+        return world, self.entry("done", rotation, secret_id=result.id)
+
+    def assumed(self, world: Observation, rotation: Rotation, at: At) -> Secret:
+        """See `Performed.assumed`."""
+        del world, rotation
+        return Secret(id=NEW_ID, created_at=at.now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe(Check[tuple[Secret, ...]]):
+    """Authenticate with the pending value, which lists the secrets, too."""
+
+    name = Step.PROBE
+    sketch = Sketch(step="probe", where="vonage", what="see it authenticate at Vonage")
+
+    def perform(self, site: Site, rotation: Rotation) -> tuple[Secret, ...]:
+        """List with it. Where it is accepted, it is the credential from now on."""
+        del rotation
+        credential = Credential(api_key=site.account.api_key, secret=site.pending_value)
+        listed = site.issuer.list_secrets(credential, site.account.api_key)
+        site.sight.credential = credential
+        return listed
+
+    def done(
+        self, world: Observation, rotation: Rotation, result: tuple[Secret, ...], at: At
+    ) -> Change:
+        """The pending value authenticated, and listed the secrets."""
+        world = replace(
+            world,
+            listed=result,
+            seen_at=at.now,
+            pending_live_at=at.now,
+            pending_refused_since=None,
+            pending_refused_at=None,
+        )
+        return world, self.entry("done", rotation, secret_id=rotation.new_id)
+
+    def assumed(self, world: Observation, rotation: Rotation, at: At) -> tuple[Secret, ...]:
+        """See `Performed.assumed`."""
+        del rotation, at
+        return world.listed or ()

@@ -1,0 +1,209 @@
+"""The new value at Vault: push it, read it back, and remove what was pending."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from rotator.errors import CheckAndSetLost, UnexpectedEntry
+from rotator.model import MOST_LEAD, CurrentEntry, Note, Request, Rotation, Step, Written
+from rotator.rotation.observation import Observation
+from rotator.rotation.ports import LastLook, StoredCurrent, StoredPending
+from rotator.rotation.steps.base import (
+    At,
+    Change,
+    Check,
+    Effect,
+    LookAgain,
+    Site,
+    Sketch,
+    told,
+)
+from rotator.rotation.steps.issue import NEW_ID
+
+#: What the first version of an entry is written over.
+_NOTHING = StoredCurrent(
+    entry=CurrentEntry(version=0, note=None, intact=False, has_value=False),
+    value=None,
+    fields={},
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push(Effect[tuple[Note, Written]]):
+    """Write the pending value to the current entry."""
+
+    name = Step.PUSH
+    sketch = Sketch(
+        step="push",
+        where="vault",
+        what="write it to {current} in Vault, check-and-set version {base}",
+        keeps={"path": "current", "check_and_set": "base"},
+    )
+
+    def intent(self, world: Observation, rotation: Rotation, now: datetime) -> Rotation:
+        """Record which version is pending: it is cleared later, whatever a standby then shows."""
+        intended = super().intent(world, rotation, now)
+        return replace(intended, pending_version=world.pending_version)
+
+    def perform(self, site: Site, rotation: Rotation, look: LastLook) -> tuple[Note, Written]:
+        """Write it over what was seen, with a note that binds it to its id and its rotation."""
+        value, base = site.pending_value, site.sight.current
+        if base is None and site.sight.world.entry_is_new:
+            base = _NOTHING
+        if base is None or rotation.new_id is None:
+            raise CheckAndSetLost
+        note = Note(
+            secret_id=rotation.new_id,
+            rotation_id=rotation.id,
+            rotated_at=site.now(),
+            ledger_head=site.ledger_head,
+            check=Note.check_of(value, secret_id=rotation.new_id, rotation_id=rotation.id),
+        )
+        return note, site.store.write_current(site.account, base, value, note, before_send=look)
+
+    def done(
+        self, world: Observation, rotation: Rotation, result: tuple[Note, Written], at: At
+    ) -> Change:
+        """The value that just authenticated is the current one."""
+        del at
+        note, written = result
+        rotation = replace(rotation, vault_version=written.version)
+        current = CurrentEntry(
+            version=written.version, note=note, intact=True, has_value=True, ends_at=written.ends_at
+        )
+        world = replace(
+            world,
+            rotation=rotation,
+            current=current,
+            current_live_at=world.pending_live_at,
+            current_is_pending=True,
+            written=written,
+        )
+        draft = self.entry("done", rotation, vault_version=written.version)
+        return world, replace(draft, written=written)
+
+    def assumed(self, world: Observation, rotation: Rotation, at: At) -> tuple[Note, Written]:
+        """See `Performed.assumed`."""
+        note = Note(
+            secret_id=rotation.new_id or NEW_ID,
+            rotation_id=rotation.id,
+            rotated_at=at.now,
+            ledger_head="",
+            check="",
+        )
+        return note, Written(version=world.current.version + 1 if world.current else 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify(Check[timedelta]):
+    """Read the version that was written and compare it with the pending value."""
+
+    name = Step.VERIFY
+    sketch = Sketch(
+        step="verify",
+        where="vault",
+        what="read version {version} back and compare",
+        keeps={"path": "current", "vault_version": "version"},
+    )
+    #: What was pushed stands in Vault for anyone to see, so it is recorded together with this look
+    #: at it.
+    commits_first: ClassVar[bool] = False
+
+    version: int
+
+    def perform(self, site: Site, rotation: Rotation) -> timedelta:
+        """Read and compare; return how far this machine's clock is ahead of Vonage's.
+
+        Raises:
+            UnexpectedEntry: something else stands there.
+            StoreError: Vault did not answer, or does not have that version yet.
+            LookAgain: the clock was put back since the look: by the next one, no grace is counted.
+        """
+        sight, stored = site.sight, site.store.read_version(site.account, self.version)
+        note = stored.entry.note
+        is_ours = stored.entry.intact and note is not None and note.rotation_id == rotation.id
+        is_same = sight.pending.value is None or sight.pending.value == stored.value
+        if not (is_ours and is_same):
+            message = f"version {self.version} at Vault is not what rotator wrote"
+            raise UnexpectedEntry(message)
+        sight.current = stored
+        lead = site.issuer.clock_lead
+        if _grace(rotation, site.request) and lead < -MOST_LEAD:
+            raise LookAgain
+        return lead
+
+    def done(self, world: Observation, rotation: Rotation, result: timedelta, at: At) -> Change:
+        """Vault was seen to hold the new value. The grace starts now."""
+        grace = _grace(rotation, at.request)
+        verified_at = begun_at(grace, result, at.now)
+        rotation = replace(
+            rotation,
+            step=self.name,
+            verified_at=verified_at,
+            grace=grace,
+            vault_version=self.version,
+        )
+        is_replaced = rotation.replaces(world.adopted_id, over=world.adopted_over)
+        adopted_id = None if is_replaced else world.adopted_id
+        world = replace(world, rotation=rotation, adopted_id=adopted_id, clock_lead=result)
+        return world, self.entry(
+            "done",
+            rotation,
+            vault_version=self.version,
+            verified_at=told(verified_at),
+            grace_seconds=int(grace.total_seconds()),
+        )
+
+    def assumed(self, world: Observation, rotation: Rotation, at: At) -> timedelta:
+        """See `Performed.assumed`."""
+        del rotation, at
+        return world.clock_lead
+
+
+def _grace(rotation: Rotation, request: Request) -> timedelta:
+    """Return the grace to begin: whoever carries a rotation on may set another one for it."""
+    return rotation.grace if request.grace is None else request.grace
+
+
+def begun_at(grace: timedelta, clock_lead: timedelta, now: datetime) -> datetime:
+    """Return when a grace begins that does now.
+
+    Where this clock is behind, by Vonage's: put right, it would end the grace early, be it this one
+    or a shorter one that is asked for later.
+    """
+    return now + min(max(-clock_lead, timedelta()), MOST_LEAD) if grace else now
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clear(Effect[None]):
+    """Remove the pending entry: for good what its versions hold, and no later one."""
+
+    name = Step.CLEAR
+    sketch = Sketch(
+        step="clear",
+        where="vault",
+        what="destroy what {pending} holds in Vault",
+        keeps={"path": "pending"},
+    )
+
+    #: The newest version that may hold a value; 0 where the path never had one.
+    upto: int
+
+    def perform(self, site: Site, rotation: Rotation, look: LastLook) -> None:
+        """Remove it."""
+        del rotation
+        site.store.clear_pending(site.account, self.upto, before_send=look)
+        site.sight.pending = StoredPending(version=self.upto)
+
+    def done(self, world: Observation, rotation: Rotation, result: None, at: At) -> Change:
+        """The pending entry is gone; a verified rotation has to be told of, or just waits."""
+        del result, at
+        if rotation.verified_at:
+            rotation = replace(rotation, step=Step.HOOKS if world.has_hooks else Step.WAIT)
+        world = replace(
+            world, rotation=rotation, pending=None, pending_ends_at=None, current_is_pending=False
+        )
+        return world, self.entry("done", rotation)
+
+    def assumed(self, world: Observation, rotation: Rotation, at: At) -> None:
+        """See `Performed.assumed`."""
