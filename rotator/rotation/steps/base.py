@@ -155,7 +155,6 @@ class Effect(Performed[Result]):
 
     def intent(self, world: Observation, rotation: Rotation, now: datetime) -> Rotation:
         """Return the rotation as it is recorded before this is tried. Pure."""
-        del world, now
         return replace(rotation, step=self.name)
 
     @abstractmethod

@@ -26,7 +26,6 @@ class Learn(Recording):
         The new secret is no predecessor: an operator adopted it, when a standby that lags did not
         show whose it is. What else was to be replaced is not known any more.
         """
-        del at
         new_id = self.new_id or rotation.new_id
         rotation = replace(
             rotation,
@@ -78,7 +77,6 @@ class Abort(Recording):
 
     def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
         """The rotation is to be undone."""
-        del at
         rotation = replace(rotation, step=self.name, abort_code=self.code)
         draft = entry("aborting", self.name, rotation, code=self.code)
         return replace(world, rotation=rotation), draft

@@ -25,7 +25,6 @@ class Create(Effect[Secret]):
 
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> Secret:
         """Send it, with whatever credential Vonage accepts."""
-        del rotation
         return site.issuer.create_secret(
             site.credential, site.account.api_key, site.pending_value, before_send=look
         )
@@ -37,8 +36,6 @@ class Create(Effect[Secret]):
         return world, self.entry("done", rotation, secret_id=result.id)
 
     def assumed(self, world: Observation, rotation: Rotation, at: At) -> Secret:
-        """See `Performed.assumed`."""
-        del world, rotation
         return Secret(id=NEW_ID, created_at=at.now)
 
 
@@ -51,7 +48,6 @@ class Probe(Check[tuple[Secret, ...]]):
 
     def perform(self, site: Site, rotation: Rotation) -> tuple[Secret, ...]:
         """List with it. Where it is accepted, it is the credential from now on."""
-        del rotation
         credential = Credential(api_key=site.account.api_key, secret=site.pending_value)
         listed = site.issuer.list_secrets(credential, site.account.api_key)
         site.sight.credential = credential
@@ -72,6 +68,4 @@ class Probe(Check[tuple[Secret, ...]]):
         return world, self.entry("done", rotation, secret_id=rotation.new_id)
 
     def assumed(self, world: Observation, rotation: Rotation, at: At) -> tuple[Secret, ...]:
-        """See `Performed.assumed`."""
-        del rotation, at
         return world.listed or ()

@@ -90,7 +90,6 @@ class Evict(Deletion):
 
     @property
     def target(self) -> dict[str, Detail]:
-        """See `Effect.target`."""
         return super().target | ({"is_foreign": True} if self.is_foreign else {})
 
 
@@ -141,8 +140,6 @@ class Stage(Effect[StoredPending]):
         return world, self.entry("done", rotation)
 
     def assumed(self, world: Observation, rotation: Rotation, at: At) -> StoredPending:
-        """See `Performed.assumed`."""
-        del rotation, at
         return StoredPending(version=world.pending_version + 1)
 
     def _pending(self, world: Observation, rotation: Rotation, account: Account) -> PendingEntry:

@@ -65,7 +65,6 @@ class Push(Effect[tuple[Note, Written]]):
         self, world: Observation, rotation: Rotation, result: tuple[Note, Written], at: At
     ) -> Change:
         """The value that just authenticated is the current one."""
-        del at
         note, written = result
         rotation = replace(rotation, vault_version=written.version)
         current = CurrentEntry(
@@ -83,7 +82,6 @@ class Push(Effect[tuple[Note, Written]]):
         return world, replace(draft, written=written)
 
     def assumed(self, world: Observation, rotation: Rotation, at: At) -> tuple[Note, Written]:
-        """See `Performed.assumed`."""
         note = Note(
             secret_id=rotation.new_id or NEW_ID,
             rotation_id=rotation.id,
@@ -155,8 +153,6 @@ class Verify(Check[timedelta]):
         )
 
     def assumed(self, world: Observation, rotation: Rotation, at: At) -> timedelta:
-        """See `Performed.assumed`."""
-        del rotation, at
         return world.clock_lead
 
 
@@ -191,13 +187,11 @@ class Clear(Effect[None]):
 
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> None:
         """Remove it."""
-        del rotation
         site.store.clear_pending(site.account, self.upto, before_send=look)
         site.sight.pending = StoredPending(version=self.upto)
 
     def done(self, world: Observation, rotation: Rotation, result: None, at: At) -> Change:
         """The pending entry is gone; a verified rotation has to be told of, or just waits."""
-        del result, at
         if rotation.verified_at:
             rotation = replace(rotation, step=Step.HOOKS if world.has_hooks else Step.WAIT)
         world = replace(
@@ -206,4 +200,4 @@ class Clear(Effect[None]):
         return world, self.entry("done", rotation)
 
     def assumed(self, world: Observation, rotation: Rotation, at: At) -> None:
-        """See `Performed.assumed`."""
+        """Return nothing: there is no answer to be made up."""

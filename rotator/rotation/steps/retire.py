@@ -30,7 +30,6 @@ class Notify(Recording):
 
     def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
         """Each hook that wants to know of the new secret was called, here or elsewhere."""
-        del at
         rotation = replace(rotation, step=Step.WAIT)
         return replace(world, rotation=rotation), entry("done", Step.HOOKS, rotation)
 
@@ -110,7 +109,6 @@ class Deletion(Effect[None]):
 
     @property
     def target(self) -> dict[str, Detail]:
-        """See `Effect.target`."""
         return {"secret_id": self.secret_id}
 
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> None:
@@ -119,7 +117,6 @@ class Deletion(Effect[None]):
         What Vault holds is read once more, at the last moment: someone may have put back what is
         to go.
         """
-        del rotation
         sight, current = site.sight, site.sight.current
         credential = own_credential(site.account, current)
         if not (credential and current and current.entry == sight.world.current):
@@ -138,14 +135,13 @@ class Deletion(Effect[None]):
 
     def done(self, world: Observation, rotation: Rotation, result: None, at: At) -> Change:
         """It is gone; a list that lags may show it once more."""
-        del result, at
         listed = tuple(secret for secret in world.listed or () if secret.id != self.secret_id)
         deleted = world.deleted_ids | {self.secret_id}
         world = replace(world, rotation=rotation, listed=listed, deleted_ids=deleted)
         return world, self.entry("done", rotation, secret_id=self.secret_id)
 
     def assumed(self, world: Observation, rotation: Rotation, at: At) -> None:
-        """See `Performed.assumed`."""
+        """Return nothing: there is no answer to be made up."""
 
 
 @dataclass(frozen=True, kw_only=True)
