@@ -14,12 +14,10 @@ from rotator.rotation.steps import (
     Action,
     Ask,
     Close,
-    Create,
     Delete,
-    Evict,
+    Deletion,
     Look,
     Open,
-    Probe,
     Wait,
 )
 
@@ -156,9 +154,7 @@ class Plan:
         """Name what would be left: a leak may have been of any secret, not of the last alone."""
         if request.reason != "compromised":
             return []
-        touched = {
-            action.secret_id for action in self.actions if isinstance(action, Evict | Delete)
-        }
+        touched = {action.secret_id for action in self.actions if isinstance(action, Deletion)}
         listed = self.world.listed_ids if self.world else frozenset()
         return sorted(listed - touched - {self.predecessor_id or ""})
 
@@ -169,8 +165,10 @@ class Plan:
 
     def calls(self) -> int:
         """Count the calls to Vonage, the look before the first step and after a wait included."""
-        counted = (Evict, Create, Probe, Delete, Look)
-        calls = 1 + sum(isinstance(action, counted) for action in self.actions)
+        calls = 1 + sum(
+            isinstance(action, Look) or bool(action.sketch and action.sketch.where == "vonage")
+            for action in self.actions
+        )
         return calls + 2 if self.wait else calls
 
     def _headline(self) -> str:
