@@ -15,9 +15,9 @@ from rotator.rotation.steps import (
     Ask,
     Close,
     Delete,
-    Deletion,
     Look,
     Open,
+    SecretDeletion,
     Wait,
 )
 
@@ -154,7 +154,9 @@ class Plan:
         """Name what would be left: a leak may have been of any secret, not of the last alone."""
         if request.reason != "compromised":
             return []
-        touched = {action.secret_id for action in self.actions if isinstance(action, Deletion)}
+        touched = {
+            action.secret_id for action in self.actions if isinstance(action, SecretDeletion)
+        }
         listed = self.world.listed_ids if self.world else frozenset()
         return sorted(listed - touched - {self.predecessor_id or ""})
 

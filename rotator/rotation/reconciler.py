@@ -70,7 +70,6 @@ from rotator.rotation.steps import (
     Check,
     Close,
     Delete,
-    Deletion,
     Effect,
     Idle,
     Look,
@@ -80,6 +79,7 @@ from rotator.rotation.steps import (
     Probe,
     Recording,
     Refuse,
+    SecretDeletion,
     Site,
     Wait,
 )
@@ -599,7 +599,7 @@ class Engine(Means):
             return drift_text(action)
         if isinstance(action, Probe) and known:
             return known
-        if isinstance(action, Deletion) and (known or "").startswith("ledger-tampered:"):
+        if isinstance(action, SecretDeletion) and (known or "").startswith("ledger-tampered:"):
             return known
         return overdue_text(account, world, self.now())
 

@@ -33,7 +33,7 @@ from rotator.rotation.steps.bookkeeping import Abort, Close, Idle, Learn, Look, 
 from rotator.rotation.steps.issue import Create, Probe
 from rotator.rotation.steps.prepare import Evict, Open, Stage
 from rotator.rotation.steps.publish import Clear, Push, Verify
-from rotator.rotation.steps.retire import Ask, Delete, Deletion, Notify, Wait
+from rotator.rotation.steps.retire import Ask, Delete, Notify, SecretDeletion, Wait
 
 __all__ = [
     "Abort",
@@ -45,7 +45,6 @@ __all__ = [
     "Close",
     "Create",
     "Delete",
-    "Deletion",
     "Effect",
     "Evict",
     "Idle",
@@ -60,6 +59,7 @@ __all__ = [
     "Recording",
     "Redate",
     "Refuse",
+    "SecretDeletion",
     "Site",
     "Stage",
     "Verify",

@@ -7,7 +7,7 @@ from rotator.model import Account, PendingEntry, Request, Rotation, SecretValue,
 from rotator.rotation.observation import Observation
 from rotator.rotation.ports import Draft, LastLook, StoredPending
 from rotator.rotation.steps.base import Action, At, Change, Detail, Effect, Site, Sketch, entry
-from rotator.rotation.steps.retire import Deletion
+from rotator.rotation.steps.retire import SecretDeletion
 from rotator.rotation.window import BY_HAND
 
 
@@ -74,7 +74,7 @@ def taken_over(rotation: Rotation, request: Request) -> tuple[Rotation, Draft] |
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evict(Deletion):
+class Evict(SecretDeletion):
     """Delete a secret that is expendable, to free its slot."""
 
     name = Step.EVICT

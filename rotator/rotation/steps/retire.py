@@ -102,7 +102,7 @@ def _ungated(rotation: Rotation) -> Rotation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deletion(Effect[None]):
+class SecretDeletion(Effect[None]):
     """Deletes a secret at Vonage."""
 
     secret_id: str
@@ -145,7 +145,7 @@ class Deletion(Effect[None]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delete(Deletion):
+class Delete(SecretDeletion):
     """Delete a secret of this rotation: its predecessor, or its orphan when it aborts."""
 
     name = Step.DELETE
