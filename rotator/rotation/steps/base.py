@@ -176,9 +176,9 @@ class Effect(Performed[Result]):
     ) -> tuple[Rotation, Draft]:
         """Return the rotation where it was not seen to be done, and what to record. Pure.
 
-        Where it was withdrawn, or the server refused, it certainly had no effect: all is as it was
-        `before` the intent, except that a draw is spent. Where the answer was lost, it may have
-        taken place: the rotation stays as the intent left it.
+        Where it was not sent after all, or the server refused, it certainly had no effect: all is
+        as it was `before` the intent, except that what was refused has spent its draw. Where the
+        answer was lost, it may have taken place: the rotation stays as the intent left it.
         """
         if event == "withdrawn":
             return before, self.entry(event, before, **self.target)
