@@ -10,11 +10,22 @@ from rotator.errors import (
     RateLimited,
     RotatorError,
     SecretRejected,
+    UnexpectedEntry,
     Withdrawn,
 )
-from rotator.model import CurrentEntry, Note, Request, Rotation, Secret, Step, Written
+from rotator.model import (
+    Account,
+    CurrentEntry,
+    Note,
+    Request,
+    Rotation,
+    Secret,
+    SecretValue,
+    Step,
+    Written,
+)
 from rotator.rotation.observation import Observation, Sight, seen_again
-from rotator.rotation.ports import StoredPending
+from rotator.rotation.ports import StoredCurrent, StoredPending
 from rotator.rotation.steps import (
     Abort,
     At,
@@ -457,20 +468,43 @@ def test_a_rotation_is_closed_once(action: Close, step: Step, outcome: str) -> N
     assert draft.detail == {"outcome": outcome, "code": action.error_code}
 
 
-def test_nothing_is_deleted_without_a_value_from_vault() -> None:
-    """What was decided on is gone from the sight: neither Vonage nor Vault is asked."""
+def site(sight: Sight, store: object = None) -> Site:
+    """Return where a step is performed that asks nobody but `store`."""
     nobody = cast("Any", None)
-    sight = Sight(world=QUIET, current=None, pending=StoredPending(version=0), credential=None)
-    site = Site(
+    return Site(
         account=ACCOUNT,
         request=Request(reason=None),
         issuer=nobody,
-        store=nobody,
+        store=cast("Any", store),
         draw=nobody,
         now=lambda: NOW,
         sight=sight,
         ledger_head="",
     )
 
+
+def test_nothing_is_deleted_without_a_value_from_vault() -> None:
+    """What was decided on is gone from the sight: neither Vonage nor Vault is asked."""
+    sight = Sight(world=QUIET, current=None, pending=StoredPending(version=0), credential=None)
+
     with pytest.raises(CheckAndSetLost):
-        Delete(secret_id="old").perform(site, ROTATION, nobody)
+        Delete(secret_id="old").perform(site(sight), ROTATION, cast("Any", None))
+
+
+def test_another_value_is_not_verified_whatever_its_note_says() -> None:
+    """What is read back is compared with what is pending, and not with its note alone."""
+
+    class Store:
+        """Vault, with another value and the note of the rotation."""
+
+        def read_version(self, _account: Account, version: int) -> StoredCurrent:
+            """Return it."""
+            entry = CurrentEntry(version=version, note=NOTE, intact=True, has_value=True)
+            return StoredCurrent(entry=entry, value=SecretValue("Another1234"), fields={})
+
+    pending = StoredPending(version=1, entry=PENDING, value=SecretValue("Pending1234"))
+    sight = Sight(world=WORLD, current=None, pending=pending, credential=None)
+
+    with pytest.raises(UnexpectedEntry):
+        Verify(version=8).perform(site(sight, Store()), ROTATION)
+    assert sight.current is None
