@@ -29,13 +29,11 @@ from sqlalchemy import (
     text,
 )
 
-from rotator.errors import Refused
 from rotator.ledger import chain, tables
 from rotator.ledger.mapping import hold_of
 from rotator.ledger.replay import Replay, different_holds, hold_in
 from rotator.model import Rotation, Step
 from rotator.rotation import refusals
-from rotator.rotation.actions import Refuse
 from rotator.rotation.ports import Draft
 
 #: Entries that are read at first and at most at a time: a rotation without trouble has some 20.
@@ -57,7 +55,7 @@ def require(
     """
     intents = [draft for draft in drafts if draft.event == "intent" and draft.rotation_id]
     if intents and (why := hold_fault(connection, row)):
-        raise _refused(refusals.hold_altered(row["name"], why))
+        raise refusals.hold_altered(row["name"], why).error()
     for draft in intents:
         is_by_policy = draft.detail.get("is_foreign", False)
         if rotation and draft.step in (Step.EVICT, Step.DELETE) and not is_by_policy:
@@ -67,7 +65,7 @@ def require(
                 is_eviction=draft.step == Step.EVICT,
             )
             if why := evidence.fault(connection, row):
-                raise _refused(refusals.rows_altered(why))
+                raise refusals.rows_altered(why).error()
 
 
 def require_end(connection: Connection, name: str, seq: int, head: str) -> None:
@@ -80,7 +78,7 @@ def require_end(connection: Connection, name: str, seq: int, head: str) -> None:
     newest = connection.execute(_NEWEST, values).first()
     if (seq, head) != ((newest.seq, newest.hash) if newest else (0, chain.GENESIS)):
         why = f"{name}'s row has its chain end at entry {seq}, and that is not the newest one there"
-        raise _refused(refusals.rows_altered(why))
+        raise refusals.rows_altered(why).error()
 
 
 def rotation_fault(
@@ -106,10 +104,6 @@ def newest_about_hold(connection: Connection, name: str) -> chain.Entry | None:
     query = _NEWEST_HOLD[connection.dialect.name]
     found = connection.execute(query, {"of_name": name}).first()
     return chain.Entry._make(found) if found else None
-
-
-def _refused(refusal: Refuse) -> Refused:
-    return Refused(refusal.why, code=refusal.code, hint=refusal.hint)
 
 
 @dataclass(frozen=True, kw_only=True)

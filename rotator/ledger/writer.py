@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from rotator.errors import Busy, LeaseLost, Refused
+from rotator.errors import Busy, LeaseLost
 from rotator.ledger import chain, deletions, due, identities, outbox, tables, warrant
 from rotator.ledger.database import inserting, reading, run_again, writing
 from rotator.ledger.deletions import Deletion
@@ -522,8 +522,8 @@ def _deletions_in(row: RowMapping) -> deletions.Deletions:
     try:
         return deletions.read(row["deletions"])
     except (TypeError, ValueError):
-        refusal = refusals.rows_altered("the account's row has deletions that cannot be read")
-        raise Refused(refusal.why, code=refusal.code, hint=refusal.hint) from None
+        why = "the account's row has deletions that cannot be read"
+        raise refusals.rows_altered(why).error() from None
 
 
 def _written(entries: Sequence[Draft]) -> tables.Row:

@@ -15,7 +15,6 @@ from rotator.model import Account, Credential, Note, Rotation, Secret, SecretVal
 from rotator.rotation import identity, refusals
 from rotator.rotation.dependencies import Means
 from rotator.rotation.ports import Draft, LastLook, Lease, Memory, StoredCurrent, StoredPending
-from rotator.rotation.result import refused
 from rotator.rotation.session import Journal
 from rotator.rotation.steps import bookkeeping
 
@@ -57,9 +56,9 @@ class Adoption:
             RotatorError: something failed; adopt it again.
         """
         if refusal := identity.refusal(self.account, self._memory, self._journal):
-            raise refused(refusal)
+            raise refusal.error()
         if self._base.entry.is_foreign:
-            raise refused(refusals.wrong_entry(self.account))
+            raise refusals.wrong_entry(self.account).error()
         secret = self._identify(self._listed)
         # What ends by itself is written anew: where nothing ends any more, that stays.
         is_known = self._is_noted(secret.id) and not self._base.entry.ends_at

@@ -18,7 +18,6 @@ from rotator.rotation import identity
 from rotator.rotation.observation import Sight, require_unchanged
 from rotator.rotation.ports import BeforeSend, Draft, LastLook, StoredCurrent
 from rotator.rotation.protocol import held_id
-from rotator.rotation.result import refused
 from rotator.rotation.session import Journal
 
 if TYPE_CHECKING:
@@ -168,7 +167,7 @@ def hand(means: "Means", account: Account) -> Iterator[Hand]:
         journal = means.journal(lease)
         memory = journal.begin()
         if refusal := identity.refusal(account, memory, journal):
-            raise refused(refusal)
+            raise refusal.error()
         yield Hand(means=means, account=account, journal=journal, hold=memory.hold)
     finally:
         means.ledger.release(lease)

@@ -58,7 +58,6 @@ from rotator.rotation.result import (
     failure,
     in_grace,
     overdue_text,
-    refused,
     reported,
     seen,
 )
@@ -282,7 +281,7 @@ class Pass:
         drift = None if action.code == "held" else drift_text(action)
         self._write("refused", code=action.code, why=action.why)
         self._commit(drift=drift, last=True)
-        raise refused(action)
+        raise action.error()
 
     # -- Reads that take part in a rotation. -----------------------------------------------
 
@@ -529,7 +528,7 @@ class Engine(Means):
         )
         rotation = world.rotation
         if isinstance(actions[-1], Refuse):
-            return failure(account, rotation, refused(actions[-1])), actions, world
+            return failure(account, rotation, actions[-1].error()), actions, world
         is_asked_again = request.reason is not None and rotation and rotation.verified_at
         if is_asked_again and isinstance(actions[-1], Wait):
             refusal = in_grace(account, rotation, actions[-1].gate)

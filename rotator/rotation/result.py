@@ -25,11 +25,6 @@ _ABORTED = {
 }
 
 
-def refused(action: Refuse) -> Refused:
-    """Turn a refusal into the error that carries it."""
-    return Refused(action.why, code=action.code, hint=action.hint)
-
-
 def reported(account: Account, outcome: Outcome, rotation: Rotation | None) -> Report:
     """Report `rotation` as it now is, its deletion in a window of the account's."""
     due = window.deletion_at(account.policy, rotation) if rotation else None

@@ -14,10 +14,10 @@ from typing import Protocol
 
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, OnForeign, Outcome, PendingEntry, Report, Request, SecretValue
-from rotator.rotation import record
 from rotator.rotation.ports import BeforeSend
 from rotator.rotation.reconciler import Engine
 from rotator.rotation.result import failure
+from rotator.rotation.steps import bookkeeping
 from tests.exploration import invariants, neighbours, operators, outsiders
 from tests.exploration.fingerprint import describe, stack
 from tests.exploration.neighbours import is_theirs
@@ -196,12 +196,15 @@ class Process:
         ledger, now = MemoryLedger(self), when(self.world.now)
         try:
             lease = ledger.claim(account.name, now)
-            rotation, drafts = ledger.recall(account.name).rotation, [record.forgotten("operator")]
+            rotation, drafts = (
+                ledger.recall(account.name).rotation,
+                [bookkeeping.forgotten("operator")],
+            )
             if rotation:
                 # That this one is there is the operator's to know, should the push arrive yet.
                 replaced = self.world.find(rotation.predecessor_id or "")
                 self.world.kept_by_hand |= {replaced.value} if replaced else frozenset()
-                rotation, draft = record.abandoned(rotation, now)
+                rotation, draft = bookkeeping.abandoned(rotation, now)
                 drafts.insert(0, draft)
             ledger.commit(lease, rotation=rotation, entries=drafts, sighting=None, now=now)
             ledger.register(lease, None, now)

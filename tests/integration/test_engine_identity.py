@@ -263,7 +263,7 @@ def test_what_is_forgotten_is_recorded_when_it_is_taken_up_again(tmp_path: Path)
     with Scene(tmp_path) as scene:
         scene.attempt()
         lease, now = scene.book.claim(NAME, scene.clock.now()), scene.clock.now()
-        drafts = [record.forgotten("ann")]
+        drafts = [bookkeeping.forgotten("ann")]
         scene.book.commit(lease, rotation=None, entries=drafts, sighting=None, now=now)
         scene.book.register(lease, None, now)
         scene.book.release(lease)

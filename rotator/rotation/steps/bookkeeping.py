@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from rotator.errors import Refused
 from rotator.model import ABANDONED, SUPERSEDED, Rotation, Step, Written
 from rotator.rotation.observation import Observation
 from rotator.rotation.ports import Draft
@@ -119,6 +120,10 @@ class Refuse(Action):
     code: str
     why: str
     hint: str
+
+    def error(self) -> Refused:
+        """Return the error that carries the refusal."""
+        return Refused(self.why, code=self.code, hint=self.hint)
 
 
 # -- What an operator changes. ---------------------------------------------------------------
