@@ -9,10 +9,6 @@ import threading
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-#: The module whose functions are not torn apart. Named and not imported: that takes long.
-_COMMITS = "rotator.ledger.commits"
-#: Seconds until it is looked again whether that is over.
-_LATER = 0.01
 
 
 class Stopped(BaseException):
@@ -45,33 +41,12 @@ def install() -> None:
             signal.signal(signum, _stop)
 
 
-def _stop(signum: int, frame: FrameType | None) -> None:
+def _stop(signum: int, _frame: FrameType | None) -> None:
+    if signum in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+        # This thread holds it off, so another one has got it from the kernel. Handed on to this
+        # one, it is handled as soon as it is held off no more.
+        signal.pthread_kill(threading.get_ident(), signum)
+        return
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_DFL)
-    _raise(signum, frame)
-
-
-def _raise(signum: int, frame: FrameType | None) -> None:
-    """Raise `Stopped`, or have it tried again a little later where it would do harm."""
-    if not _holds_something(frame):
-        raise Stopped(signum)
-    signal.signal(signal.SIGALRM, lambda _alarm, then: _raise(signum, then))
-    # By a thread and not by a timer of the system's, which would kill a process about to end.
-    again = threading.Timer(_LATER, signal.pthread_kill, (threading.get_ident(), signal.SIGALRM))
-    again.daemon = True
-    again.start()
-
-
-def _holds_something(frame: FrameType | None) -> bool:
-    """Whether what runs has something in hand that nobody would give back.
-
-    That is a lock that was just taken, at the entry of a `with` or before a `try`, or one that is
-    about to be given back. The ledger's is waited for by whoever releases a lease on the way out.
-    """
-    if frame is not None and frame.f_globals.get("__name__") == "contextlib":
-        return True
-    while frame is not None:
-        if frame.f_globals.get("__name__") == _COMMITS:
-            return True
-        frame = frame.f_back
-    return False
+    raise Stopped(signum)

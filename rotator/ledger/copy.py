@@ -76,7 +76,7 @@ def copy(source: Engine, target: Engine, *, now: datetime) -> Copied:
 @contextmanager
 def _locked(source: Engine) -> Iterator[Connection]:
     """Give a transaction on the source during which nobody else can write to it."""
-    with writing(source) as connection:
+    with writing(source, is_long=True) as connection:
         if connection.dialect.name == "postgresql":
             # On SQLite the transaction itself keeps others out. This mode lets them read.
             names = ", ".join(f'"{table.name}"' for table in tables.metadata.sorted_tables)
@@ -119,7 +119,7 @@ def _verdicts(engine: Engine) -> tuple[Verdict, ...]:
 
 
 def _written(rows: Connection, target: Engine) -> dict[str, int]:
-    with writing(target) as connection:
+    with writing(target, is_long=True) as connection:
         # And again within the transaction, so that nobody comes in between.
         _refuse_contents(connection)
         connection.execute(delete(tables.ledger))

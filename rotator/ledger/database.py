@@ -1,10 +1,13 @@
 """Opening the ledger's database, and turning its failures into `rotator.errors`."""
 
 import os
+import signal
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import wraps
+from threading import Lock, current_thread, main_thread
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
@@ -29,7 +32,6 @@ from rotator.errors import (
     TooManyFiles,
 )
 from rotator.ledger import file
-from rotator.ledger.commits import SharedCommits, begin
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -123,18 +125,88 @@ _URL_HINT = "use sqlite:////var/lib/rotator/ledger.db or postgresql+psycopg://us
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: Engine, *, is_long: bool = False) -> Iterator[Connection]:
     """Give a transaction that may write; committed at the end, undone on any error.
+
+    Threads that write to one SQLite database take turns. The main thread has no signal handled
+    during its turn, unless it `is_long`: then a signal may end it anywhere, and this process
+    must not write again.
 
     Raises:
         LedgerError: the database failed. Whether the transaction was committed is then
             certain only if it failed before its end.
     """
-    shared: SharedCommits | None = engine.get_execution_options().get("rotator_commits")
-    with translated(), shared.writing(engine) if shared else engine.begin() as connection:
-        if not shared:
+    turns: _Turns | None = engine.get_execution_options().get("rotator_turns")
+    if turns is None:
+        with translated(), engine.begin() as connection:
             connection.exec_driver_sql(_FOR_WRITING)
-        yield connection
+            yield connection
+    else:
+        undisturbed: AbstractContextManager[None] = nullcontext() if is_long else _SignalsHeldOff()
+        with undisturbed, turns, translated(), engine.connect() as connection:
+            # The write lock is taken now: a transaction that has read does not fail when it
+            # comes to write.
+            _begin(connection, "BEGIN IMMEDIATE")
+            with connection.begin():
+                yield connection
+
+
+def _begin(connection: Connection, statement: str) -> None:
+    """Begin a transaction on SQLite.
+
+    Here and not when SQLAlchemy says that one begins: with a single listener for its events, it
+    goes through all of them at each statement, which takes longer than the statement.
+    """
+    connection.connection.cursor().execute(statement)
+
+
+class _Turns:
+    """A lock that goes to whoever has waited for longest."""
+
+    def __init__(self) -> None:
+        self._is_taken = False
+        #: Locks, each held until its waiter's turn has come; and what guards them.
+        self._waiting, self._guard = deque[Lock](), Lock()
+
+    def __enter__(self) -> None:
+        with self._guard:
+            if not self._is_taken:
+                self._is_taken = True
+                return
+            turn = Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        turn.acquire()
+
+    def __exit__(self, *_error: object) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._is_taken = False
+
+
+class _SignalsHeldOff:
+    """Has signals handled only at its end, where this is the main thread, which handles them.
+
+    An exception that a handler raises while a turn is taken or given back would leave it taken,
+    and who releases a lease on the way out would wait for it for ever. Signals that end the
+    process at once do so here, too.
+    """
+
+    def __init__(self) -> None:
+        self._signals: set[int] = set()
+
+    def __enter__(self) -> None:
+        if current_thread() is main_thread():
+            both = signal.SIGINT, signal.SIGTERM
+            self._signals = {signum for signum in both if callable(signal.getsignal(signum))}
+            signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
+
+    def __exit__(self, *_error: object) -> None:
+        if self._signals:
+            # Handlers of what has come meanwhile run in here.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
 
 
 @contextmanager
@@ -147,7 +219,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
     with translated(), engine.connect() as connection:
         connection.execution_options(**_SNAPSHOT[engine.dialect.name])
         if engine.dialect.name == "sqlite":
-            begin(connection, "BEGIN")
+            _begin(connection, "BEGIN")
         elif not _tells_iso_dates(connection):
             connection.exec_driver_sql(_ISO_DATES)
         yield connection
@@ -245,7 +317,7 @@ def _sqlite(url: URL) -> Engine:
         connect_args={"timeout": BUSY_TIMEOUT},
         # SQLite lets waiting writers try again at random and forgets who came first. Threads
         # take turns, so that only processes meet there.
-        execution_options={"rotator_commits": SharedCommits()},
+        execution_options={"rotator_turns": _Turns()},
     )
 
     @event.listens_for(engine, "do_connect")
@@ -255,7 +327,7 @@ def _sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-        # The driver's own transactions would run a SELECT before BEGIN; `commits` begins ours.
+        # The driver's own transactions would run a SELECT before BEGIN; `_begin` begins ours.
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode = WAL")

@@ -63,7 +63,7 @@ def upgrade(engine: Engine) -> None:
     from alembic import command  # noqa: PLC0415  # a tenth of a second that most runs never need
 
     config = alembic_config()
-    with writing(engine) as connection:
+    with writing(engine, is_long=True) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
         _check_origin(connection)
