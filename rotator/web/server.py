@@ -6,7 +6,6 @@ import logging
 import socket
 import threading
 import time
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -21,8 +20,6 @@ _log = structlog.get_logger(__name__)
 _BACKLOG = 128
 #: How long requests under way may take at the end, in seconds.
 _PATIENCE = 2
-#: How often the date is read that answers carry, in seconds.
-_TICK = 1.0
 #: Seconds between two warnings that no connection can be accepted.
 _TOLD_EVERY = 60.0
 #: No descriptor or memory is left for another connection.
@@ -41,22 +38,23 @@ class Server:
             # Accepted one at a time: while no descriptor is left, asyncio complains of each one
             # that it tried to accept in a row.
             backlog=1,
+            callback_notify=self._let_more_wait,
             # As anything else would: as one line on rotator's stream.
             log_config=None,
             access_log=False,
             http=Connection,
             interface="asgi3",
             lifespan="off",
-            loop="asyncio",
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=_PATIENCE,
             ws="none",
         )
-        self._server = _Patient(config)
+        self._server = uvicorn.Server(config)
         self._listening = listening
         # Not waited for for ever: a request may wait for Vault.
-        self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._told_at = float("-inf")
 
     def start(self) -> None:
         """Begin to serve."""
@@ -64,41 +62,24 @@ class Server:
 
     def stop(self) -> None:
         """Accept nothing more and end when what is under way has ended."""
-        self._server.end()
+        self._server.should_exit = True
 
     def join(self, deadline: float) -> bool:
         """Wait for the end, until `deadline` at most (monotonic); give whether it has come."""
         self._thread.join(max(0.0, deadline - time.monotonic()))
         return not self._thread.is_alive()
 
-    def _serve(self) -> None:
-        # It leaves signals alone, as it is not in the main thread.
-        self._server.run(sockets=[self._listening])
+    def _run(self) -> None:
+        asyncio.run(self._serve())
 
-
-class _Patient(uvicorn.Server):
-    """Waits to be told to end: uvicorn's own looks ten times a second, and each look wakes it."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._over = asyncio.Event()
-        self._told_at = float("-inf")
-
-    def end(self) -> None:
-        """Have it end soon; from another thread."""
-        self.should_exit = True
-        if self._loop:
-            # Where it has ended already, its loop is closed.
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._over.set)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept connections."""
+    async def _serve(self) -> None:
         asyncio.get_running_loop().set_exception_handler(self._complain)
-        await super().startup(sockets)
-        for listening in sockets or []:
-            listening.listen(_BACKLOG)
+        # It leaves signals alone, as it is not in the main thread.
+        await self._server.serve(sockets=[self._listening])
+
+    async def _let_more_wait(self) -> None:
+        """Lengthen the queue; called once it serves, and now and then."""
+        self._listening.listen(_BACKLOG)
 
     def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Warn that no connection can be accepted, but not at each of the tries, one a second."""
@@ -109,10 +90,3 @@ class _Patient(uvicorn.Server):
             self._told_at = time.monotonic()
             reason = (error.strerror or "no reason given").lower()
             _log.warning("no connection can be accepted", reason=reason, hint="raise LimitNOFILE")
-
-    async def main_loop(self) -> None:
-        """Run until told to end; each tick reads the date."""
-        self._loop = asyncio.get_running_loop()
-        while not await self.on_tick(counter=0):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._over.wait(), timeout=_TICK)

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from structlog.testing import capture_logs
 from rotator.web import connections
 from rotator.web.listener import Address, shown
 from rotator.web.server import Server
+from tests.acceptance.service import until
 
 #: More than any system buffers of an answer that nobody takes.
 MUCH = "x" * 50_000_000
@@ -32,10 +34,10 @@ class Served:
 
     def __init__(self) -> None:
         """Begin to serve."""
-        self._listening = Address(text="127.0.0.1:0").listen()
-        self.url = shown(self._listening)
-        self._address = self._listening.getsockname()
-        self.server = Server(app, self._listening)
+        self.listening = Address(text="127.0.0.1:0").listen()
+        self.url = shown(self.listening)
+        self._address = self.listening.getsockname()
+        self.server = Server(app, self.listening)
         self.server.start()
         self.clients = ExitStack()
 
@@ -136,9 +138,17 @@ def test_rotations_keep_most_of_the_descriptors(
     assert connections.most() == most
 
 
+def test_many_may_wait_to_be_accepted(served: Served) -> None:
+    """However few are accepted in a row."""
+    # For a socket that listens, the kernel has the length of its queue here.
+    what = socket.IPPROTO_TCP, socket.TCP_INFO, 32
+
+    until(lambda: struct.unpack_from("I", served.listening.getsockopt(*what), 28) == (128,))
+
+
 def test_a_lack_of_descriptors_is_told_once(served: Served) -> None:
     """The event loop tells of it each second; the log has it once a minute, and all else."""
-    server, loop = served.server._server, asyncio.new_event_loop()
+    server, loop = served.server, asyncio.new_event_loop()
     error, told = OSError(errno.EMFILE, "Too many open files"), list[object]()
     loop.default_exception_handler = told.append  # type: ignore[method-assign, assignment]
     with capture_logs() as events:

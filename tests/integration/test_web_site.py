@@ -375,18 +375,6 @@ def test_a_page_tells_of_rows_that_do_not_match(visitor: Visitor) -> None:
         assert (ROW_CURE in unescape(page)) is is_bad
 
 
-def test_the_server_ends_when_it_is_told_to(
-    ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not at its next look: at rest it hardly wakes."""
-    monkeypatch.setattr("rotator.web.server._TICK", 3600)
-    visitor = Visitor(ledger_url, tmp_path)
-    answer = visitor.get("/healthz")
-
-    assert "date" in answer.headers
-    visitor.close()
-
-
 def test_pages_take_no_connection_of_a_rotation(visitor: Visitor) -> None:
     """They are answered while passes have every connection of theirs, and the other way round."""
     passes, pages = visitor.wiring.database, visitor.wiring._pages_database
