@@ -18,7 +18,7 @@ def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
 def test_a_first_secret_is_adopted_from_standard_input(desk: Desk) -> None:
     """Where Vault has nothing, the value is proved, gets its entry, and can be rotated."""
     value = desk.account.api_secret
-    desk.world.vault._mounts.versioned("secret").keys.pop(desk.account.vault_path)
+    desk.world.vault._mounts["secret"].keys.pop(desk.account.vault_path)
     done = desk.run("adopt", "account-1", text=f"{value}\n")
 
     (only,) = desk.secret_ids()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.sim import VaultSimulator
+from rotator.sim import Fault
 from tests.acceptance.desk import Desk, Done
 
 
@@ -130,10 +130,11 @@ def test_the_mount_is_not_there(desk: Desk) -> None:
 
 def test_the_mount_is_version_1(desk: Desk) -> None:
     """A KV version 1 mount would take writes and keep no versions: refused before any."""
-    with VaultSimulator(mounts={"secret": 1}) as old:
-        desk.token_file.write_text(old.token)
-        desk.config.write_text(desk.text.replace(desk.world.vault.url, old.url))
-        done = desk.run("rotate-now", "account-1")
+    answer = {"data": {"type": "kv", "path": "secret/", "options": {"version": "1"}}}
+    desk.world.vault.faults.add(Fault("status", path="ui/mounts", status=200, body=answer))
+    desk.token_file.write_text(desk.world.vault.token)
+    desk.config.write_text(desk.text)
+    done = desk.run("rotate-now", "account-1")
 
     refused(done, 2, "KV version 1", "enable-versioning")
 

@@ -13,14 +13,11 @@ from rotator.sim import VaultSimulator
 from rotator.vault import KvStore
 from tests.contract import access
 from tests.contract.client import connect
-from tests.contract.real import Real
+from tests.contract.real import COMMANDS, REAL, Real
 from tests.contract.server import ROOT, Server, Simulated
 from tests.contract.site import Site
 from tests.harness import samples
-from tests.harness.vault_commands import vault_commands
 
-#: The real servers to test against, by name; without any, the one to be skipped.
-COMMANDS = vault_commands() or {"bao": ""}
 OpenWay = Callable[..., access.Access]
 #: What a login grants to the store.
 GRANTED = {
@@ -66,9 +63,7 @@ def real(
         server.stop()
 
 
-@pytest.fixture(
-    params=["simulator", *(pytest.param(command, marks=pytest.mark.vault) for command in COMMANDS)]
-)
+@pytest.fixture(params=["simulator", *REAL])
 def server(
     request: pytest.FixtureRequest, simulated: Simulated, real: Callable[[str], Server]
 ) -> Server:
@@ -76,7 +71,7 @@ def server(
     return simulated if request.param == "simulator" else real(request.param)
 
 
-@pytest.fixture(params=[pytest.param(command, marks=pytest.mark.vault) for command in COMMANDS])
+@pytest.fixture(params=REAL)
 def original(request: pytest.FixtureRequest, real: Callable[[str], Server]) -> Server:
     """Give each real server in turn."""
     return real(request.param)

@@ -18,6 +18,13 @@ import requests
 
 from tests.contract import access
 from tests.contract.server import MOUNTS, ROOT, Document, Namespace, Server
+from tests.harness.vault_commands import vault_commands
+
+#: The real servers to test against, by name; without any, the one to be skipped.
+COMMANDS = vault_commands() or {"bao": ""}
+REAL = [pytest.param(command, marks=pytest.mark.vault) for command in COMMANDS]
+#: For what the simulator does not know: version 1 and its paths, metadata of one's own, undelete.
+only_real = pytest.mark.parametrize("server", REAL, indirect=True)
 
 
 class Real(Server):

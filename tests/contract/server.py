@@ -16,6 +16,7 @@ ROOT = "root-of-the-tests"
 Document = dict[str, Any]
 #: KV mounts and their versions.
 MOUNTS = {"secret": 2, "team/kv": 2, "team kv": 2, "plain": 1}
+VERSIONED = [mount for mount, version in MOUNTS.items() if version == 2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Namespace:
 
 
 class Server(ABC):
-    """A Vault with KV mounts: `secret`, `team/kv` and `team kv` of version 2, `plain` of 1."""
+    """A Vault with KV mounts: `secret`, `team/kv` and `team kv`; `plain` of version 1 if real."""
 
     url: str
 
@@ -64,6 +65,10 @@ class Server(ABC):
     def metadata(self, path: str) -> Document | None:
         """Give an entry's metadata; None where there is none."""
         return self.call("GET", f"secret/metadata/{path}")
+
+    def forget(self, path: str) -> None:
+        """Remove an entry as if it had never been."""
+        self.call("DELETE", f"secret/metadata/{path}")
 
     def delete(self, path: str) -> None:
         """Soft-delete the newest version."""
@@ -143,7 +148,7 @@ class Simulated(Server):
 
     def __init__(self) -> None:
         super().__init__()
-        self.vault = VaultSimulator(root_token=ROOT, mounts=MOUNTS).start()
+        self.vault = VaultSimulator(root_token=ROOT, mounts=VERSIONED).start()
         self._others: list[VaultSimulator] = []
         self.url = self.vault.url
 
@@ -153,13 +158,23 @@ class Simulated(Server):
         for vault in (self.vault, *self._others):
             vault.close()
 
+    def metadata(self, path: str) -> Document | None:
+        """Give as much of an entry's metadata as is kept; None where there is none."""
+        versions = {str(each.version): each.times() for each in self.vault.versions(path)}
+        current = self.vault.current_version(path)
+        return {"current_version": current, "versions": versions} if versions else None
+
+    def forget(self, path: str) -> None:
+        """Remove an entry."""
+        self.vault._mounts["secret"].keys.pop(path, None)
+
     def issue_token(self, policies: Mapping[str, Sequence[str]], **terms: Any) -> str:  # noqa: ANN401  # JSON
         """Issue a token."""
         return self.vault.issue_token(policies=policies, **terms)
 
     def open_namespace(self, policies: Mapping[str, Sequence[str]]) -> Namespace:
         """Start a simulator that has one."""
-        other = VaultSimulator(root_token=ROOT, mounts=MOUNTS, namespace="team/sms").start()
+        other = VaultSimulator(root_token=ROOT, mounts=VERSIONED, namespace="team/sms").start()
         self._others.append(other)
         return Namespace(url=other.url, name="team/sms", token=other.issue_token(policies=policies))
 

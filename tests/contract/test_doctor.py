@@ -10,6 +10,7 @@ from rotator.application import Wiring
 from rotator.config import load
 from rotator.doctor import Check, examined
 from tests.contract.access import METHODS, Access, Means, Terms
+from tests.contract.real import only_real
 from tests.contract.server import ROOT
 from tests.contract.site import Site
 from tests.contract.test_vault_policy import EACH, OWN, policy
@@ -139,6 +140,7 @@ def test_a_missing_capability_is_named(practice: Practice, path: str, capability
     assert is_for_adopting or f'"{capability}"' in (told.cure or "")
 
 
+@only_real
 @pytest.mark.parametrize(
     ("mount", "finding"), [("plain", "is KV version 1"), ("secret/vonage", "inside the mount")]
 )

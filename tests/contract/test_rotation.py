@@ -17,6 +17,7 @@ from rotator.model import Account, Outcome, Request
 from rotator.vault import GivenToken
 from tests.acceptance.desk import Desk
 from tests.acceptance.service import until
+from tests.contract.real import only_real
 from tests.contract.server import ROOT
 from tests.contract.site import FIRST, Site
 from tests.contract.test_vault_policy import policy
@@ -46,6 +47,7 @@ def history(server: "Server", path: str) -> "Document":
     return metadata
 
 
+@only_real
 def test_a_rotation_leaves_an_entrys_past_and_rules_alone(server: "Server", site: Site) -> None:
     """Deleted and destroyed versions stay so, and what an operator set for the entry stays."""
     path = site.account.vault_path
@@ -66,6 +68,7 @@ def test_a_rotation_leaves_an_entrys_past_and_rules_alone(server: "Server", site
     assert server.data(path, 2) == {"api_secret": "soft-deleted", "note": "kept"}
 
 
+@only_real
 def test_nothing_is_deleted_while_the_current_version_ends_by_itself(
     server: "Server", site: Site
 ) -> None:
@@ -89,6 +92,7 @@ def test_nothing_is_deleted_while_the_current_version_ends_by_itself(
     assert [secret.value for secret in site.secrets()] == [site.entry()["api_secret"]]
 
 
+@only_real
 def test_no_rotation_begins_from_a_version_that_ends(server: "Server", site: Site) -> None:
     """What consumers read will be gone: an operator has to unset that first."""
     path = site.account.vault_path
@@ -102,6 +106,7 @@ def test_no_rotation_begins_from_a_version_that_ends(server: "Server", site: Sit
     assert (refused.rotation_id, len(site.secrets())) == (None, 1)
 
 
+@only_real
 def test_a_value_that_would_vanish_is_not_sent(server: "Server", site: Site) -> None:
     """Where the pending entry ends by itself, the rotation is undone before Vonage hears of it."""
     path = site.account.pending_path
@@ -130,6 +135,7 @@ def mount(server: "Server") -> Iterator["Callable[[str], None]"]:
     set_end("0s")
 
 
+@only_real
 def test_a_mount_whose_versions_end_gets_no_new_value(
     server: "Server", site: Site, mount: "Callable[[str], None]"
 ) -> None:
@@ -151,6 +157,7 @@ def test_a_mount_whose_versions_end_gets_no_new_value(
     site.check_completed()
 
 
+@only_real
 def test_a_version_that_the_mount_ends_is_told_of_before_and_after(
     server: "Server", site: Site, mount: "Callable[[str], None]"
 ) -> None:
@@ -179,6 +186,7 @@ def test_a_version_that_the_mount_ends_is_told_of_before_and_after(
     assert report.outcome is Outcome.COMPLETED
 
 
+@only_real
 def test_nothing_is_deleted_once_the_mount_ends_what_consumers_read(
     server: "Server", site: Site, mount: "Callable[[str], None]"
 ) -> None:
@@ -334,11 +342,12 @@ def test_a_rotation_goes_on_from_a_deleted_pending_entry(server: "Server", site:
 
 def test_a_rotation_does_not_write_over_a_deleted_entry(server: "Server", site: Site) -> None:
     """An entry that someone deleted is not made anew: who reads it has to be asked."""
-    engine = site.begin(GivenToken(server.issue_token(policy())))
-    server.delete(site.account.vault_path)
+    engine, path = site.begin(GivenToken(server.issue_token(policy()))), site.account.vault_path
+    entry = server.data(path) or {}
+    server.delete(path)
     report = site.attempt(engine)
-    gone = server.data(site.account.vault_path)
-    server.call("POST", f"secret/undelete/{site.account.vault_path}", {"versions": [1]})
+    gone = server.data(path)
+    server.write(path, entry)
 
     assert report.outcome is Outcome.REFUSED
     assert report.error

@@ -14,16 +14,6 @@ if TYPE_CHECKING:
 #: Method, path, body and token. They build on each other.
 Call = tuple[str, str, Any, str]
 ODD_DATA: list[Any] = [None, "s", [], {}]
-ODD_RULES: list[Any] = [
-    {"delete_version_after": "-1s"},
-    {"delete_version_after": 60},
-    {"max_versions": -1},
-    {"max_versions": "x"},
-    {"cas_required": "x"},
-    {"custom_metadata": "x"},
-    {"custom_metadata": {}},
-    {},
-]
 #: What no two servers have in common.
 VOLATILE = frozenset(
     {
@@ -46,8 +36,7 @@ BUILD = frozenset(
         *("running_plugin_version", "running_sha256"),
     }
 )
-DATA, METADATA = "secret/data/parity", "secret/metadata/parity"
-RULES = {"max_versions": 2, "cas_required": True, "delete_version_after": "3h"}
+DATA = "secret/data/parity"
 
 
 def as_root(method: str, path: str, body: Any = None) -> Call:  # noqa: ANN401  # any JSON
@@ -63,13 +52,8 @@ def versions(*numbers: object) -> dict[str, Any]:
 STORIES: dict[str, list[Call]] = {
     "an entry that never was": [
         as_root("GET", DATA),
-        as_root("GET", METADATA),
         as_root("DELETE", DATA),
-        as_root("DELETE", METADATA),
-        *(
-            as_root("POST", f"secret/{each}/parity", versions(1))
-            for each in ("destroy", "delete", "undelete")
-        ),
+        as_root("POST", "secret/destroy/parity", versions(1)),
     ],
     "check-and-set": [
         as_root("POST", DATA, {"data": {"x": 1}}),
@@ -90,51 +74,22 @@ STORIES: dict[str, list[Call]] = {
         *(as_root("POST", DATA, {"data": {"x": number}}) for number in range(3)),
         as_root("DELETE", DATA),
         as_root("GET", DATA),
-        as_root("POST", "secret/delete/parity", versions(1, 2, 77)),
+        as_root("GET", f"{DATA}?version=2"),
+        as_root("POST", "secret/destroy/parity", versions("1", 77)),
         as_root("GET", f"{DATA}?version=1"),
-        as_root("POST", "secret/undelete/parity", versions("1")),
-        as_root("GET", f"{DATA}?version=1"),
-        as_root("POST", "secret/destroy/parity", versions(1)),
-        as_root("POST", "secret/undelete/parity", versions(1)),
-        as_root("GET", f"{DATA}?version=1"),
-        as_root("GET", METADATA),
         *(
-            as_root(method, f"secret/{each}/parity", body)
-            for each in ("destroy", "delete", "undelete")
+            as_root(method, "secret/destroy/parity", body)
             for method, body in (("POST", {}), ("POST", {"versions": "2"}), ("GET", None))
         ),
     ],
-    "metadata": [
-        as_root("POST", METADATA, {"custom_metadata": {"owner": "team", "n": 5, "b": True}}),
-        as_root("GET", METADATA),
-        as_root("POST", METADATA, RULES),
-        as_root("POST", DATA, {"data": {"y": 1}}),
-        *(as_root("POST", DATA, {"options": {"cas": cas}, "data": {"y": cas}}) for cas in range(4)),
-        as_root("GET", METADATA),
-        as_root("GET", f"{DATA}?version=1"),
-        *(as_root("POST", METADATA, body) for body in ODD_RULES),
-        as_root("GET", METADATA),
-        as_root("DELETE", METADATA),
-        as_root("GET", METADATA),
-    ],
     "what is no path of it": [
-        *(as_root("LIST", f"secret/{each}") for each in ("metadata/parity", "data")),
         *(as_root("GET", f"secret/{each}") for each in ("data/", "config")),
         as_root("POST", "secret/data/", {"data": {}}),
         as_root("POST", "secret/data/parity/", {"data": {}}),
         as_root("GET", "none/data/a"),
         as_root("POST", "none/data/a", {"data": {}}),
-        as_root("DELETE", "none/metadata/a"),
+        as_root("DELETE", "none/data/a"),
         as_root("GET", "sys/nothing"),
-    ],
-    "KV version 1": [
-        as_root("POST", "plain/parity", {"x": 1}),
-        as_root("GET", "plain/parity"),
-        as_root("DELETE", "plain/parity"),
-        as_root("GET", "plain/parity"),
-        as_root("GET", "plain/data/parity"),
-        as_root("GET", "plain/config"),
-        as_root("DELETE", "plain/metadata/parity"),
     ],
     "bad tokens": [
         (method, path, body, token)
@@ -152,10 +107,9 @@ STORIES: dict[str, list[Call]] = {
         ("GET", "sys/health", None, ""),
         ("POST", "sys/health", None, ""),
         ("GET", "sys/health?activecode=299", None, ""),
-        ("GET", "sys/seal-status", None, ""),
         *(
             as_root("GET", f"sys/internal/ui/mounts/{each}")
-            for each in ("secret", "secret/", "plain", "none", "secret/data/a")
+            for each in ("secret", "secret/", "none", "secret/data/a")
         ),
         *(
             as_root("POST", "sys/capabilities-self", body)
@@ -179,14 +133,12 @@ ORDINARY: list[tuple[str, str, Any]] = [
     ("GET", DATA, None),
     ("POST", DATA, {"data": {}}),
     ("DELETE", DATA, None),
-    ("GET", METADATA, None),
-    ("DELETE", METADATA, None),
     ("GET", "secret/config", None),
     ("GET", "secret/data/elsewhere", None),
     ("GET", "none/data/x", None),
-    ("POST", "sys/capabilities-self", {"paths": [DATA, METADATA, "secret/data/elsewhere"]}),
+    ("POST", "sys/capabilities-self", {"paths": [DATA, "secret/data/elsewhere"]}),
     ("GET", "sys/internal/ui/mounts/secret", None),
-    ("GET", "sys/internal/ui/mounts/plain", None),
+    ("GET", "sys/internal/ui/mounts/none", None),
     ("POST", "auth/token/revoke-self", {}),
     ("GET", "auth/token/lookup-self", None),
 ]
@@ -235,7 +187,7 @@ def test_the_simulator_answers_as_the_server_does(
 ) -> None:
     """Each call of a story has the same status and the same document on both."""
     for server in (original, simulated):
-        server.call("DELETE", METADATA)
+        server.forget("parity")
 
     assert answers(simulated, STORIES[story]) == answers(original, STORIES[story])
 
@@ -248,10 +200,10 @@ def test_the_simulators_tokens_are_as_the_servers(
     original: "Server", simulated: "Simulated", terms: dict[str, Any]
 ) -> None:
     """What a token may do and what is said of it is the same on both."""
-    policies = {DATA: ["create", "read", "update"], METADATA: ["delete"]}
+    policies = {DATA: ["create", "read", "update"]}
     told = []
     for server in (original, simulated):
-        server.call("DELETE", METADATA)
+        server.forget("parity")
         token = server.issue_token(policies, **terms)
         shown = answers(server, [(*call, token) for call in ORDINARY])
         # Counted in whole seconds, of which one may be over.

@@ -10,6 +10,7 @@ from rotator.errors import CheckAndSetLost, StoreForbidden, UnexpectedEntry, Ver
 from rotator.model import Account, Note, PendingEntry, SecretValue
 from rotator.rotation.ports import StoredPending
 from rotator.vault import KvStore
+from tests.contract.real import only_real
 
 if TYPE_CHECKING:
     from tests.contract.server import Server
@@ -82,6 +83,7 @@ def test_foreign_fields_survive_a_push(
     }
 
 
+@only_real
 def test_a_push_leaves_the_metadata_alone(
     server: "Server", store: KvStore, account: Account, new: SecretValue, note: Note
 ) -> None:
@@ -104,6 +106,7 @@ def test_a_push_leaves_the_metadata_alone(
     assert metadata["current_version"] == 2
 
 
+@only_real
 def test_a_version_that_will_expire_reads(
     server: "Server", store: KvStore, account: Account
 ) -> None:
@@ -239,6 +242,7 @@ def test_a_pending_entry_that_is_gone_can_be_written(
     assert written.version == 2
 
 
+@only_real
 def test_metadata_alone_is_no_pending_entry(
     server: "Server", store: KvStore, account: Account, new: SecretValue, pending: PendingEntry
 ) -> None:
@@ -313,6 +317,7 @@ def test_clearing_what_never_was_is_done(
     assert server.metadata(account.pending_path) is None
 
 
+@only_real
 @pytest.mark.parametrize("odd", ["a b", "ü", "100%", "a+b", "a?b#c", "a&b=c", "%2e%2e", "~"])
 def test_odd_paths_are_one_entry(
     server: "Server", store: KvStore, account: Account, pending: PendingEntry, odd: str

@@ -11,6 +11,7 @@ from rotator.model import Account, CurrentEntry, Note, PendingEntry, SecretValue
 from rotator.rotation.ports import StoredCurrent, StoredPending
 from rotator.vault import Connection, GivenToken, KvStore, TokenFile
 from tests.contract.client import link
+from tests.contract.real import only_real
 from tests.contract.server import ROOT
 from tests.contract.test_vault_policy import policy
 
@@ -43,6 +44,7 @@ def test_a_mount_may_have_any_name(
     assert store.read_pending(account) == StoredPending(version=1)
 
 
+@only_real
 def test_names_may_have_spaces(server: "Server", account: Account, pending: PendingEntry) -> None:
     """Vault takes them in mounts and paths, so they are named to it as they are."""
     store = KvStore(link(server.url, GivenToken(ROOT)), "team kv")
@@ -77,6 +79,7 @@ def test_a_namespace_has_entries_of_its_own(
         outside.read_pending(account)
 
 
+@only_real
 def test_a_version_1_mount_is_refused(store_as: Callable[..., KvStore]) -> None:
     """A mount of KV version 1 is named as such, with a cure."""
     with pytest.raises(MountUnusable, match="version 1") as caught:
@@ -85,6 +88,7 @@ def test_a_version_1_mount_is_refused(store_as: Callable[..., KvStore]) -> None:
     assert "enable-versioning plain" in (caught.value.hint or "")
 
 
+@only_real
 def test_version_1_is_noticed_in_each_answer(
     store_as: Callable[..., KvStore], account: Account, pending: PendingEntry, note: Note
 ) -> None:
@@ -133,6 +137,7 @@ def test_a_path_inside_a_mount_is_no_mount(store_as: Callable[..., KvStore]) -> 
     assert '"vonage/"' in (caught.value.hint or "")
 
 
+@only_real
 def test_a_path_inside_a_mount_is_noticed_in_each_answer(
     store_as: Callable[..., KvStore], account: Account
 ) -> None:

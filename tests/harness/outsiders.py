@@ -27,13 +27,13 @@ class Outsiders:
 
     def let_end(self, path: str, seconds: int) -> None:
         """Have Vault remove what is written at `path` from now on so long after; 0 for never."""
-        mount = self.world.vault._mounts.versioned("secret")
-        key = mount.key(path, self.world.vault._clock())
-        key.rules.delete_version_after = seconds
+        mount = self.world.vault._mounts["secret"]
+        key = mount.key(path)
+        key.delete_version_after = seconds
 
     def drop_pending(self, name: str = NAME) -> None:
         """Remove the pending entry with all its versions by hand, if there is one."""
-        mount = self.world.vault._mounts.versioned("secret")
+        mount = self.world.vault._mounts["secret"]
         mount.keys.pop(self.accounts[name].pending_path, None)
 
     def spoil_pending(self, name: str = NAME, **fields: Any) -> None:  # noqa: ANN401  # any JSON
@@ -42,7 +42,7 @@ class Outsiders:
 
     def drop_current(self, name: str = NAME) -> None:
         """Remove the current entry with all its versions by hand."""
-        mount = self.world.vault._mounts.versioned("secret")
+        mount = self.world.vault._mounts["secret"]
         del mount.keys[self.accounts[name].vault_path]
 
     def drop_field(self, field: str, name: str = NAME) -> None:

@@ -29,7 +29,7 @@ SHOWN = "a standby of Vault lags: it shows version 2 of"
 
 def restore_vault(scene: Scene) -> None:
     """Have Vault be as it was before the newest version of the entry."""
-    key = scene.world.vault._mounts.versioned("secret").keys[scene.accounts[NAME].vault_path]
+    key = scene.world.vault._mounts["secret"].keys[scene.accounts[NAME].vault_path]
     del key.versions[key.current]
     key.current -= 1
 

@@ -49,8 +49,8 @@ def test_a_rotation_waits_with_all_it_has_for_a_version_that_stays(tmp_path: Pat
         ended = scene.attempt()
         kept = len(scene.secrets()), scene.look().pending is not None
         scene.let_end(account.vault_path, 0)
-        key = scene.world.vault._mounts.versioned("secret").keys[account.vault_path]
-        key.undelete([2], scene.world.vault._mounts.versioned("secret").rules, 0)
+        key = scene.world.vault._mounts["secret"].keys[account.vault_path]
+        key.versions[2].deletion = None
         waiting = scene.resume()
         scene.clock.advance(hours=1)
         report = scene.resume()

@@ -221,7 +221,7 @@ def test_a_version_that_is_not_ours_is_not_verified(tmp_path: Path) -> None:
 
         def forge() -> None:
             path = scene.accounts[NAME].vault_path
-            mount = scene.world.vault._mounts.versioned("secret")
+            mount = scene.world.vault._mounts["secret"]
             data = mount.keys[path].versions[2].data
             assert data is not None
             data["api_secret"] = "Forged12345"

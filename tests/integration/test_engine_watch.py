@@ -142,7 +142,7 @@ def test_a_push_over_other_fields_is_seen(tmp_path: Path) -> None:
         account = scene.accounts[NAME]
 
         def forget() -> None:
-            data = scene.world.vault._mounts.versioned("secret").keys[account.vault_path]
+            data = scene.world.vault._mounts["secret"].keys[account.vault_path]
             fields = data.versions[1].data
             assert fields is not None
             fields["note"] = "changed without a version"

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from rotator.sim.http import Reply, Request
 from rotator.sim.vault import responses, system
 from rotator.sim.vault.auth import LoginMethod, TokenMethod
-from rotator.sim.vault.kv import Mounts, PlainMount, Standby
-from rotator.sim.vault.kv_api import PlainCalls, VersionedCalls
+from rotator.sim.vault.kv import Mounts, Standby
+from rotator.sim.vault.kv_api import VersionedCalls
 from rotator.sim.vault.system import PREFIX as WRAPPING
 from rotator.sim.vault.system import Wrappings
 from rotator.sim.vault.tokens import Token, Tokens
@@ -18,7 +18,7 @@ INITIALISING = (
     "brief period and will resume service shortly."
 )
 
-_OPERATIONS = {"GET": "read", "POST": "write", "PUT": "write", "DELETE": "delete", "LIST": "list"}
+_OPERATIONS = {"GET": "read", "POST": "write", "PUT": "write", "DELETE": "delete"}
 
 
 @dataclass(kw_only=True)
@@ -34,12 +34,14 @@ class VaultApi:
     #: the one namespace there is; empty: the header is ignored
     namespace: str = ""
     sealed: bool = False
-    #: so many of the next calls on a version 2 mount meet `INITIALISING`
+    #: so many of the next calls on a mount meet `INITIALISING`
     initialising: int = 0
 
     def __post_init__(self) -> None:
         self._token_method = TokenMethod(self.tokens)
-        self._calls = {name: self._calls_of(name) for name in self.mounts}
+        self._calls = {
+            name: VersionedCalls(mount, self.standby) for name, mount in self.mounts.items()
+        }
 
     def answer(self, request: Request, now: int) -> Reply:
         """Carry out one request.
@@ -54,8 +56,6 @@ class VaultApi:
             if request.headers.get("x-vault-namespace"):
                 return responses.error_reply(400, "operation unavailable in namespaces")
             return system.health(request, sealed=self.sealed, now=now)
-        if path == "sys/seal-status":
-            return system.seal_status(request, sealed=self.sealed)
         if not self._is_namespace(request):
             return responses.no_namespace()
         if self.sealed:
@@ -82,20 +82,18 @@ class VaultApi:
         return self._on_mount(path, request, token, now)
 
     def _on_mount(self, path: str, request: Request, token: Token, now: int) -> Reply:
-        operation = _operation(request)
+        operation = _OPERATIONS.get(request.method)
         if operation is None:
             return responses.unsupported()
         if operation == "write" and path.endswith("/"):
             return responses.error_reply(400, "cannot write to a path ending in '/'")
-        if operation == "list":
-            path = path.rstrip("/") + "/"
         name = self.mounts.of(path)
         # The ACL is checked first, so an ordinary token cannot tell what is mounted.
         if not token.allows(self._capability(operation, path, name), path):
             return responses.denied()
         if name is None:
             return responses.no_handler(path)
-        if self.initialising > 0 and self.mounts.version(name) != 1:
+        if self.initialising > 0:
             self.initialising -= 1
             return responses.error_reply(400, INITIALISING)
         return self._calls[name].answer(operation, _within(path, name), request, now)
@@ -110,18 +108,6 @@ class VaultApi:
         given = request.headers.get("x-vault-namespace", "").strip("/")
         return not self.namespace or given == self.namespace.strip("/")
 
-    def _calls_of(self, name: str) -> PlainCalls | VersionedCalls:
-        mount = self.mounts[name]
-        if isinstance(mount, PlainMount):
-            return PlainCalls(mount)
-        return VersionedCalls(mount, self.standby)
-
 
 def _within(path: str, mount: str) -> str:
     return path.removeprefix(mount).removeprefix("/")
-
-
-def _operation(request: Request) -> str | None:
-    if request.method == "GET" and request.query.get("list", "").lower() in ("true", "1", "t"):
-        return "list"
-    return _OPERATIONS.get(request.method)

@@ -1,11 +1,11 @@
-"""KV version 2: keys, their versions and their metadata, without HTTP.
+"""KV version 2: keys and their versions, without HTTP.
 
-The rules are those of OpenBao's `internal/builtin/logical/kv` (path_data.go, path_metadata.go,
-path_delete.go, path_destroy.go). Times are nanoseconds since the epoch, spans are seconds.
+The rules are those of OpenBao's `internal/builtin/logical/kv` (path_data.go, path_delete.go,
+path_destroy.go). Times are nanoseconds since the epoch, spans are seconds.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,29 +31,12 @@ def seconds(value: object) -> int:
     raise ValueError(f'time: invalid duration "{value}"')
 
 
-def written(total: int) -> str:
-    """Write seconds as Go's `time.Duration` does: `0s`, `1m30s`, `768h0m0s`."""
-    minutes, rest = divmod(total, 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes}m{rest}s"
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
-
-
-DEFAULT_MAX_VERSIONS = 10
+#: Of each key; what is older is gone.
+MAX_VERSIONS = 10
 
 
 class CheckAndSetError(ValueError):
     """A write was refused; the text is Vault's."""
-
-
-@dataclass(kw_only=True)
-class Rules:
-    """What a mount sets for all of its keys, and a key for itself; zero is unset."""
-
-    max_versions: int = 0
-    cas_required: bool = False
-    delete_version_after: int = 0
 
 
 @dataclass(kw_only=True)
@@ -77,7 +60,7 @@ class SimVersion:
         return not self.destroyed and not self.is_deleted(now)
 
     def times(self) -> dict[str, Any]:
-        """Give what both the data's and the key's metadata say of a version."""
+        """Give when it was written and deleted, and whether it is destroyed."""
         return {
             "created_time": rfc3339(self.created),
             "deletion_time": rfc3339(self.deletion),
@@ -87,39 +70,36 @@ class SimVersion:
 
 @dataclass(kw_only=True)
 class Key:
-    """One key: its versions and its metadata."""
+    """One key and its versions."""
 
-    created: int
-    updated: int
     versions: dict[int, SimVersion] = field(default_factory=dict)
-    #: 0 while there is metadata only
+    #: 0 while there is none
     current: int = 0
     oldest: int = 0
-    rules: Rules = field(default_factory=Rules)
-    custom_metadata: dict[str, str] | None = None
-    #: how often the metadata was written
-    metadata_version: int = 0
+    #: seconds until a version that is written is deleted by itself; 0 for never
+    delete_version_after: int = 0
 
-    def check(self, cas: int | None, mount: Rules) -> None:
+    def check(self, cas: int | None) -> None:
         """Check a write's check-and-set parameter; None is one that was not given.
 
         Raises:
-            CheckAndSetError: it is required or does not match.
+            CheckAndSetError: it does not match.
         """
-        if cas is None and (mount.cas_required or self.rules.cas_required):
-            raise CheckAndSetError("check-and-set parameter required for this call")
         if cas is not None and cas != self.current:
             raise CheckAndSetError("check-and-set parameter did not match the current version")
 
-    def write(self, data: dict[str, Any], mount: Rules, now: int) -> SimVersion:
+    def write(self, data: dict[str, Any], now: int) -> SimVersion:
         """Add a version, and drop those beyond the number to keep."""
         self.current += 1
+        after = self.delete_version_after
         version = SimVersion(
-            version=self.current, data=data, created=now, deletion=self._expiry(mount, now)
+            version=self.current,
+            data=data,
+            created=now,
+            deletion=now + after * NANOSECONDS if after else None,
         )
         self.versions[self.current] = version
-        self.updated = now
-        self._prune(mount)
+        self._prune()
         return version
 
     def readable(self, number: int, now: int) -> dict[str, Any] | None:
@@ -127,135 +107,57 @@ class Key:
         version = self.versions.get(number or self.current)
         return version.data if version is not None and version.is_readable(now) else None
 
-    def delete(self, numbers: Iterable[int], now: int) -> None:
-        """Soft-delete versions; others than readable ones are left alone."""
-        for version in self._existing(numbers):
-            if version.is_readable(now):
-                version.deletion = now
-
-    def undelete(self, numbers: Iterable[int], mount: Rules, now: int) -> None:
-        """Take back a soft deletion; a version that expires gets its time anew."""
-        for version in self._existing(numbers):
-            if not version.destroyed:
-                version.deletion = self._expiry(mount, now)
+    def delete_latest(self, now: int) -> None:
+        """Soft-delete the current version; one that cannot be read is left alone."""
+        version = self.versions[self.current]
+        if version.is_readable(now):
+            version.deletion = now
 
     def destroy(self, numbers: Iterable[int]) -> None:
-        """Remove the data of versions for ever; their metadata stays."""
-        for version in self._existing(numbers):
-            version.destroyed = True
-            version.data = None
+        """Remove the data of versions for ever."""
+        for number in numbers:
+            if version := self.versions.get(number):
+                version.destroyed = True
+                version.data = None
 
-    def metadata(self) -> dict[str, Any]:
-        """Give what `GET metadata/` answers as `data`."""
-        return {
-            "cas_required": self.rules.cas_required,
-            "created_time": rfc3339(self.created),
-            "current_metadata_version": self.metadata_version,
-            "current_version": self.current,
-            "custom_metadata": self.custom_metadata,
-            "delete_version_after": written(self.rules.delete_version_after),
-            "max_versions": self.rules.max_versions,
-            # Its check-and-set for metadata, OpenBao's own, is never asked for here.
-            "metadata_cas_required": False,
-            "oldest_version": self.oldest,
-            "updated_time": rfc3339(self.updated),
-            "versions": {str(number): each.times() for number, each in self.versions.items()},
-        }
-
-    def _existing(self, numbers: Iterable[int]) -> list[SimVersion]:
-        return [self.versions[number] for number in numbers if number in self.versions]
-
-    def _expiry(self, mount: Rules, now: int) -> int | None:
-        # The key's span cannot exceed the mount's.
-        spans = [mount.delete_version_after, self.rules.delete_version_after]
-        shortest = min((span for span in spans if span), default=0)
-        return now + shortest * NANOSECONDS if shortest else None
-
-    def _prune(self, mount: Rules) -> None:
-        kept = max(mount.max_versions, self.rules.max_versions) or DEFAULT_MAX_VERSIONS
-        if self.current - self.oldest < kept:
+    def _prune(self) -> None:
+        if self.current - self.oldest < MAX_VERSIONS:
             return
-        for number in range(self.oldest, self.current - kept + 1):
+        for number in range(self.oldest, self.current - MAX_VERSIONS + 1):
             self.versions.pop(number, None)
-        self.oldest = self.current - kept + 1
+        self.oldest = self.current - MAX_VERSIONS + 1
 
 
 @dataclass
 class VersionedMount:
     """A KV version 2 mount."""
 
-    rules: Rules = field(default_factory=Rules)
     keys: dict[str, Key] = field(default_factory=dict)
 
-    def key(self, path: str, now: int) -> Key:
+    def key(self, path: str) -> Key:
         """Give the key of a path, made if it does not exist."""
-        return self.keys.setdefault(path, Key(created=now, updated=now))
+        return self.keys.setdefault(path, Key())
 
     def write(self, path: str, data: dict[str, Any], cas: int | None, now: int) -> SimVersion:
         """Write a version.
 
         Raises:
-            CheckAndSetError: `cas` is required or does not match; nothing is changed.
+            CheckAndSetError: `cas` does not match; nothing is changed.
         """
-        fresh = Key(created=now, updated=now)
-        self.keys.get(path, fresh).check(cas, self.rules)
-        return self.key(path, now).write(data, self.rules, now)
+        self.keys.get(path, Key()).check(cas)
+        return self.key(path).write(data, now)
 
 
-@dataclass
-class PlainMount:
-    """A KV version 1 mount."""
+class Mounts(dict[str, VersionedMount]):
+    """KV version 2 mounts by their path without slashes at the ends."""
 
-    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-
-def children(paths: Iterable[str], prefix: str) -> list[str]:
-    """List what is directly below `prefix` (empty, or ending in a slash), folders with a slash."""
-    below = (path.removeprefix(prefix) for path in paths if path.startswith(prefix))
-    return sorted({first + slash for first, slash, _ in (path.partition("/") for path in below)})
-
-
-_TYPES: Mapping[int, type[PlainMount | VersionedMount]] = {1: PlainMount, 2: VersionedMount}
-
-
-class Mounts:
-    """KV mounts by their path without slashes at the ends; each of version 1 or 2.
-
-    Raises:
-        ValueError: another version.
-    """
-
-    def __init__(self, versions: Mapping[str, int]) -> None:
-        if unknown := set(versions.values()) - _TYPES.keys():
-            raise ValueError(f"KV has versions 1 and 2, not {min(unknown)}")
-        self._mounts = {name.strip("/"): _TYPES[version]() for name, version in versions.items()}
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._mounts)
-
-    def __getitem__(self, name: str) -> PlainMount | VersionedMount:
-        return self._mounts[name]
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__({name.strip("/"): VersionedMount() for name in names})
 
     def of(self, path: str) -> str | None:
         """Give the name of the mount that a path is on; of nested ones the longest."""
-        found = [name for name in self._mounts if f"{path}/".startswith(f"{name}/")]
+        found = [name for name in self if f"{path}/".startswith(f"{name}/")]
         return max(found, key=len, default=None)
-
-    def version(self, name: str) -> int:
-        """Give a mount's KV version."""
-        return 2 if isinstance(self._mounts[name], VersionedMount) else 1
-
-    def versioned(self, name: str) -> VersionedMount:
-        """Give a KV version 2 mount.
-
-        Raises:
-            KeyError: nothing is mounted there.
-            TypeError: it is of version 1.
-        """
-        mount = self._mounts[name]
-        if not isinstance(mount, VersionedMount):
-            raise TypeError(f"mount {name} is KV version 1")
-        return mount
 
 
 @dataclass

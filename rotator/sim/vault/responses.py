@@ -148,21 +148,8 @@ def table(value: object, name: str) -> dict[str, Any]:
     return value
 
 
-def flag(value: object, name: str) -> bool:
-    """Read a truth value as Vault does, also from a text.
-
-    Raises:
-        Refused: it is none.
-    """
-    known = {"true": True, "1": True, "false": False, "0": False}
-    text = str(value).lower()
-    if text not in known:
-        raise Refused(error_reply(400, _unparsed(name, "bool")))
-    return known[text]
-
-
 def numbers(request: Request, missing: str) -> list[int]:
-    """Give the versions that a delete, undelete or destroy names.
+    """Give the versions that a request names.
 
     Raises:
         Refused: there are none (with the text `missing`), or one is no number.

@@ -13,7 +13,7 @@ from rotator.sim.server import Simulator
 from rotator.sim.vault import responses
 from rotator.sim.vault.api import VaultApi
 from rotator.sim.vault.auth import REFUSALS, Login, LoginMethod, Terms
-from rotator.sim.vault.kv import Key, Mounts, PlainMount, SimVersion
+from rotator.sim.vault.kv import Key, Mounts, SimVersion
 from rotator.sim.vault.tokens import Policy, Tokens
 
 _EVERYTHING = ("create", "read", "update", "delete", "list")
@@ -25,22 +25,19 @@ class VaultSimulator(Simulator):
     Args:
         latency: seconds that every request takes before its effect.
         root_token: may do everything; it is `token`.
-        mounts: KV mounts, their path to their version, 1 or 2.
+        mounts: paths of KV version 2 mounts.
         namespace: the only namespace there is, others are 404; without it the header
             `X-Vault-Namespace` is ignored.
         clock: nanoseconds since the epoch.
         tls: speaks it, with this server's certificate; one that asks for the clients' too
             makes logins by certificate possible.
-
-    Raises:
-        ValueError: a KV version that does not exist.
     """
 
     def __init__(  # noqa: PLR0913  # settings, most of them by name
         self,
         latency: float = 0.0,
         root_token: str = "root",
-        mounts: Mapping[str, int] | None = None,
+        mounts: Iterable[str] = ("secret",),
         *,
         namespace: str = "",
         clock: Clock = time.time_ns,
@@ -50,7 +47,7 @@ class VaultSimulator(Simulator):
         self.token = root_token
         self._tokens = Tokens()
         self._tokens.add_root(root_token, self._now())
-        self._mounts = Mounts({"secret": 2} if mounts is None else mounts)
+        self._mounts = Mounts(mounts)
         self._api = VaultApi(mounts=self._mounts, tokens=self._tokens, namespace=namespace)
 
     @property
@@ -76,7 +73,7 @@ class VaultSimulator(Simulator):
 
     @property
     def initialising(self) -> int:
-        """So many of the next calls on a version 2 mount get the 400 of a mount that starts."""
+        """So many of the next calls on a mount get the 400 of a mount that starts."""
         return self._api.initialising
 
     @initialising.setter
@@ -86,19 +83,12 @@ class VaultSimulator(Simulator):
     def write(self, path: str, data: Mapping[str, Any], mount: str = "secret") -> int:
         """Write as an outsider, without check-and-set and faults; give the version.
 
-        On a version 1 mount it is 0.
-
         Raises:
             KeyError: nothing is mounted there.
         """
         copied = copy.deepcopy(dict(data))
         with self._lock:
-            engine = self._mounts[mount]
-            if isinstance(engine, PlainMount):
-                engine.entries[path] = copied
-                return 0
-            now = self._now()
-            return engine.key(path, now).write(copied, engine.rules, now).version
+            return self._mounts[mount].key(path).write(copied, self._now()).version
 
     def read(
         self, path: str, mount: str = "secret", version: int | None = None
@@ -109,10 +99,7 @@ class VaultSimulator(Simulator):
             KeyError: nothing is mounted there.
         """
         with self._lock:
-            engine = self._mounts[mount]
-            if isinstance(engine, PlainMount):
-                return copy.deepcopy(engine.entries.get(path))
-            key = engine.keys.get(path)
+            key = self._mounts[mount].keys.get(path)
             return copy.deepcopy(key.readable(version or 0, self._now())) if key else None
 
     def versions(self, path: str, mount: str = "secret") -> list[SimVersion]:
@@ -120,10 +107,9 @@ class VaultSimulator(Simulator):
 
         Raises:
             KeyError: nothing is mounted there.
-            TypeError: the mount is of version 1.
         """
         with self._lock:
-            key = self._mounts.versioned(mount).keys.get(path)
+            key = self._mounts[mount].keys.get(path)
             return copy.deepcopy(list(key.versions.values())) if key else []
 
     def current_version(self, path: str, mount: str = "secret") -> int:
@@ -131,10 +117,9 @@ class VaultSimulator(Simulator):
 
         Raises:
             KeyError: nothing is mounted there.
-            TypeError: the mount is of version 1.
         """
         with self._lock:
-            key = self._mounts.versioned(mount).keys.get(path)
+            key = self._mounts[mount].keys.get(path)
             return key.current if key else 0
 
     def delete_latest(self, path: str, mount: str = "secret") -> None:
@@ -142,18 +127,15 @@ class VaultSimulator(Simulator):
 
         Raises:
             KeyError: there is no such mount or key.
-            TypeError: the mount is of version 1.
         """
         with self._lock:
-            key = self._key(path, mount)
-            key.delete([key.current], self._now())
+            self._key(path, mount).delete_latest(self._now())
 
     def destroy(self, path: str, versions: Iterable[int], mount: str = "secret") -> None:
         """Destroy versions as an outsider.
 
         Raises:
             KeyError: there is no such mount or key.
-            TypeError: the mount is of version 1.
         """
         with self._lock:
             self._key(path, mount).destroy(versions)
@@ -292,16 +274,13 @@ class VaultSimulator(Simulator):
         return {"Cache-Control": "no-store"}
 
     def _key(self, path: str, mount: str) -> Key:
-        return self._mounts.versioned(mount).keys[path]
+        return self._mounts[mount].keys[path]
 
     def _mount_state(self, name: str) -> dict[str, Any]:
-        engine = self._mounts[name]
-        if isinstance(engine, PlainMount):
-            return {"version": 1, "keys": engine.entries}
-        keys = {path: _as_json(key) for path, key in engine.keys.items()}
+        keys = {path: _as_json(key) for path, key in self._mounts[name].keys.items()}
         return {"version": 2, "keys": keys}
 
 
 def _as_json(key: Key) -> dict[str, Any]:
     versions = [asdict(version) | version.times() for version in key.versions.values()]
-    return {**key.metadata(), "versions": versions}
+    return {"current_version": key.current, "versions": versions}

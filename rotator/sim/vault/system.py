@@ -39,26 +39,6 @@ def health(request: Request, *, sealed: bool, now: int) -> Reply:
     return Reply.json(status, document | _cluster(sealed=sealed))
 
 
-def seal_status(request: Request, *, sealed: bool) -> Reply:
-    """Answer `sys/seal-status`, which needs no token."""
-    if request.method != "GET":
-        return responses.error_reply(405)
-    document: dict[str, Any] = {
-        "type": "shamir",
-        "initialized": True,
-        "sealed": sealed,
-        "t": 1,
-        "n": 1,
-        "progress": 0,
-        "nonce": "",
-        "recovery_seal": False,
-        "version": VERSION,
-        "migration": False,
-        "storage_type": "inmem",
-    }
-    return Reply.json(200, document | _cluster(sealed=sealed))
-
-
 def capabilities_self(request: Request, token: Token) -> Reply:
     """Answer `sys/capabilities-self` for the paths in the body.
 
@@ -82,7 +62,7 @@ def capabilities_self(request: Request, token: Token) -> Reply:
 
 
 def ui_mount(request: Request, path: str, mounts: Mounts, token: Token) -> Reply:
-    """Answer `sys/internal/ui/mounts/{path}`: which mount a path is on, and its version.
+    """Answer `sys/internal/ui/mounts/{path}`: which mount a path is on.
 
     An unknown mount is 403, also for root, so that nobody can guess names.
     """
@@ -104,7 +84,7 @@ def ui_mount(request: Request, path: str, mounts: Mounts, token: Token) -> Reply
         "local": False,
         "seal_wrap": False,
         "external_entropy_access": False,
-        "options": {"version": str(mounts.version(name))},
+        "options": {"version": "2"},
         "uuid": str(uuid.uuid5(uuid.NAMESPACE_DNS, name)),
         "config": {"default_lease_ttl": 0, "max_lease_ttl": 0, "force_no_cache": False},
     }

@@ -41,10 +41,8 @@ class Policy:
         return frozenset() if "deny" in granted else granted
 
     def allows(self, capability: str, path: str) -> bool:
-        """Whether `capability` is granted; a list is asked for with and without its slash."""
-        if capability in self.capabilities(path):
-            return True
-        return capability == "list" and "list" in self.capabilities(path.rstrip("/"))
+        """Whether `capability` is granted."""
+        return capability in self.capabilities(path)
 
     def touches(self, mount_path: str) -> bool:
         """Whether anything is granted below a mount, whose path ends in a slash."""

@@ -106,22 +106,20 @@ def test_tokens_are_revoked(vault: VaultSimulator) -> None:
 @pytest.mark.parametrize(
     ("policies", "expected"),
     [
-        ({"secret/data/vonage/*": {"create", "read"}}, [200, 403, 200, 403, 403]),
-        ({f"secret/data/{PATH}": {"update", "delete"}}, [403, 200, 403, 204, 403]),
-        ({"secret/data/+/sms": {"create", "update"}}, [200, 200, 403, 403, 403]),
-        ({"secret/*": {"read"}, "secret/data/*": {"deny"}}, [403, 403, 403, 403, 403]),
+        ({"secret/data/vonage/*": {"create", "read"}}, [200, 403, 200, 403]),
+        ({f"secret/data/{PATH}": {"update", "delete"}}, [403, 200, 403, 204]),
+        ({"secret/data/+/sms": {"create", "update"}}, [200, 200, 403, 403]),
+        ({"secret/*": {"read"}, "secret/data/*": {"deny"}}, [403, 403, 403, 403]),
         (
             {"secret/+/*": {"deny"}, "*": {"read"}, "secret/data/v*": {"read"}},
-            [403, 403, 200, 403, 403],
+            [403, 403, 200, 403],
         ),
-        ({"secret/metadata/*": {"list"}}, [403, 403, 403, 403, 200]),
-        ({"secret/metadata/vonage": {"list"}}, [403, 403, 403, 403, 200]),
     ],
 )
 def test_policies_are_enforced(
     vault: VaultSimulator, policies: dict[str, set[str]], expected: list[int]
 ) -> None:
-    """The most specific pattern decides which of create, update, read, delete, list may be."""
+    """The most specific pattern decides which of create, update, read, delete may be."""
     token = vault.issue_token(policies=policies)
     created = call(vault, "POST", DATA, {"data": ONE}, token=token)
     vault.write(PATH, ONE)
@@ -131,7 +129,6 @@ def test_policies_are_enforced(
             ("POST", DATA),
             ("GET", DATA),
             ("DELETE", DATA),
-            ("LIST", "/v1/secret/metadata/vonage"),
         ]
     ]
 
@@ -145,7 +142,7 @@ def test_an_ordinary_token_may_use_the_mounts(vault: VaultSimulator) -> None:
     token = vault.issue_token()
 
     assert call(vault, "POST", DATA, {"data": ONE}, token=token).status == 200
-    assert call(vault, "POST", "/v1/kv1/x", {"a": 1}, token=token).status == 204
+    assert call(vault, "DELETE", "/v1/secret/nested/data/x", token=token).status == 204
 
 
 def test_capabilities_are_told(vault: VaultSimulator) -> None:

@@ -3,10 +3,10 @@
 import pytest
 
 from rotator.sim import VaultSimulator
-from tests.unit.sim.vault import DATA, METADATA, ONE, PATH, THREE, TWO, call, write
+from tests.unit.sim.clock import Clock
+from tests.unit.sim.vault import DATA, ONE, PATH, TWO, call, write
 
 MISMATCH = "check-and-set parameter did not match the current version"
-REQUIRED = "check-and-set parameter required for this call"
 
 
 def test_a_write_answers_the_new_version(vault: VaultSimulator) -> None:
@@ -47,7 +47,7 @@ def test_a_read_answers_data_and_metadata(vault: VaultSimulator) -> None:
     assert call(vault, "GET", f"{DATA}?version=0").data == current.data
 
 
-@pytest.mark.parametrize("path", [f"{DATA}?version=2", "/v1/secret/data/none", f"{METADATA}/none"])
+@pytest.mark.parametrize("path", [f"{DATA}?version=2", "/v1/secret/data/none"])
 def test_what_is_missing_is_404_without_errors(vault: VaultSimulator, path: str) -> None:
     """A key or version that never was is told by an empty list."""
     write(vault, ONE)
@@ -74,37 +74,11 @@ def test_a_soft_deleted_key_needs_its_version(vault: VaultSimulator) -> None:
     assert write(vault, TWO, cas=1).data["version"] == 2
 
 
-def test_a_key_without_metadata_starts_anew(vault: VaultSimulator) -> None:
-    """After its metadata is deleted a key never existed."""
-    write(vault, ONE)
-    answer = call(vault, "DELETE", METADATA)
-
-    assert answer.status == 204
-    assert write(vault, TWO, cas=0).data["version"] == 1
-
-
-def test_metadata_alone_takes_check_and_set_zero(vault: VaultSimulator) -> None:
-    """A key that has metadata and no version yet is written with zero."""
-    call(vault, "POST", METADATA, {"max_versions": 3})
-
-    assert write(vault, ONE, cas=0).data["version"] == 1
-
-
-@pytest.mark.parametrize("path", ["/v1/secret/config", METADATA], ids=["mount", "key"])
-def test_check_and_set_may_be_required(vault: VaultSimulator, path: str) -> None:
-    """The mount or the key may demand it for every write."""
-    write(vault, ONE)
-    call(vault, "POST", path, {"cas_required": True})
-
-    assert write(vault, TWO).refusal == (400, [REQUIRED])
-    assert write(vault, TWO, cas=1).status == 200
-
-
 def test_a_refused_write_leaves_no_key(vault: VaultSimulator) -> None:
-    """A check-and-set that fails creates nothing, metadata included."""
+    """A check-and-set that fails creates nothing."""
     write(vault, ONE, cas=7)
 
-    assert call(vault, "GET", METADATA).status == 404
+    assert PATH not in vault.state()["mounts"]["secret"]["keys"]
 
 
 @pytest.mark.parametrize(
@@ -134,30 +108,19 @@ def test_only_ten_versions_are_kept(vault: VaultSimulator) -> None:
     for number in range(11):
         write(vault, {"number": number})
 
-    metadata = call(vault, "GET", METADATA).data
-    assert list(metadata["versions"]) == [str(number) for number in range(2, 12)]
-    assert (metadata["oldest_version"], metadata["current_version"]) == (2, 11)
+    assert [version.version for version in vault.versions(PATH)] == [*range(2, 12)]
+    assert vault.current_version(PATH) == 11
     assert call(vault, "GET", f"{DATA}?version=1").refusal == (404, [])
 
 
-def test_a_key_may_keep_fewer_versions(vault: VaultSimulator) -> None:
-    """A key's max_versions rules where the mount has none."""
-    call(vault, "PUT", METADATA, {"max_versions": 2})
-    for data in (ONE, TWO, THREE):
-        write(vault, data)
-
-    assert [version.data for version in vault.versions(PATH)] == [TWO, THREE]
-
-
 def test_a_deleted_version_is_404_with_its_metadata(vault: VaultSimulator) -> None:
-    """A soft-deleted version tells when it was deleted, and can be taken back."""
+    """A soft-deleted version tells when it was deleted, and others are as they were."""
     write(vault, ONE)
     write(vault, TWO)
-    deleted = call(vault, "POST", f"/v1/secret/delete/{PATH}", {"versions": [1]})
-    gone = call(vault, "GET", f"{DATA}?version=1")
-    undeleted = call(vault, "POST", f"/v1/secret/undelete/{PATH}", {"versions": ["1"]})
+    deleted = call(vault, "DELETE", DATA)
+    gone = call(vault, "GET", DATA)
 
-    assert (deleted.status, gone.status, undeleted.status) == (204, 404, 204)
+    assert (deleted.status, gone.status) == (204, 404)
     assert "errors" not in gone.document
     assert gone.data["data"] is None
     assert gone.data["metadata"]["deletion_time"] == "2027-01-15T08:00:00.123456789Z"
@@ -165,10 +128,10 @@ def test_a_deleted_version_is_404_with_its_metadata(vault: VaultSimulator) -> No
 
 
 def test_a_destroyed_version_is_gone_for_good(vault: VaultSimulator) -> None:
-    """Destroying removes the data, and neither undelete nor delete changes that."""
+    """Destroying removes the data, and a deletion does not change that."""
     write(vault, ONE)
     call(vault, "POST", f"/v1/secret/destroy/{PATH}", {"versions": [1]})
-    call(vault, "POST", f"/v1/secret/undelete/{PATH}", {"versions": [1]})
+    call(vault, "DELETE", DATA)
 
     answer = call(vault, "GET", DATA)
     assert (answer.status, answer.data["data"]) == (404, None)
@@ -176,12 +139,22 @@ def test_a_destroyed_version_is_gone_for_good(vault: VaultSimulator) -> None:
     assert answer.data["metadata"]["deletion_time"] == ""
 
 
-@pytest.mark.parametrize("operation", ["delete", "undelete", "destroy"])
-def test_versions_must_be_named(vault: VaultSimulator, operation: str) -> None:
+def test_versions_must_be_named(vault: VaultSimulator) -> None:
     """An empty list is refused; a key that is not there is no error."""
-    path = f"/v1/secret/{operation}/{PATH}"
+    path = f"/v1/secret/destroy/{PATH}"
 
     status, (error,) = call(vault, "POST", path, {"versions": []}).refusal
 
-    assert (status, error.lower()) == (400, "no version number provided")
+    assert (status, error) == (400, "no version number provided")
     assert call(vault, "POST", path, {"versions": [1]}).status == 204
+
+
+def test_versions_may_expire(vault: VaultSimulator, clock: Clock) -> None:
+    """Where it is set for a key, a version that is written is deleted by itself after a while."""
+    vault._mounts["secret"].key(PATH).delete_version_after = 30
+    write(vault, ONE)
+    clock.forward(29)
+    before = call(vault, "GET", DATA).status
+    clock.forward(1)
+
+    assert (before, call(vault, "GET", DATA).status) == (200, 404)

@@ -10,7 +10,7 @@ from rotator.sim import VaultSimulator
 from tests.unit.sim.answer import Answer
 
 PATH = "vonage/sms"
-DATA, METADATA = f"/v1/secret/data/{PATH}", f"/v1/secret/metadata/{PATH}"
+DATA = f"/v1/secret/data/{PATH}"
 ONE, TWO, THREE = {"api_secret": "one"}, {"api_secret": "two"}, {"api_secret": "three"}
 DENIED = "1 error occurred:\n\t* permission denied\n\n"
 
