@@ -31,7 +31,7 @@ class Line:
 
 
 def drawn(lines: Sequence[Line], *, x: str, y: str) -> str:
-    """Give the chart's SVG; `x` and `y` name the axes."""
+    """Return the chart's SVG; `x` and `y` label the axes."""
     return "\n".join(_parts(lines, x, y)) + "\n"
 
 
@@ -77,7 +77,7 @@ def _text(x: float, y: float, anchor: str, text: str) -> str:
 
 
 def _decades(values: Sequence[float]) -> tuple[int, int]:
-    """Give the powers of ten between which all values lie."""
+    """Return the powers of ten between which all values lie."""
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     return low, max(high, low + 1)
 

@@ -116,7 +116,7 @@ def _milliseconds(wiring: Wiring) -> float:
 
 @contextmanager
 def _quiet(count: int, *, simulated_too: bool = False) -> Iterator[Path]:
-    """Give a configuration whose ledger has so many accounts, all just seen and none of them due.
+    """Yield a configuration whose ledger has so many accounts, all just seen and none of them due.
 
     It names all of them if they are `simulated_too`, and else only one.
     """

@@ -30,14 +30,14 @@ class Figure:
         return self.ours / self.floor if self.floor else None
 
     def cells(self) -> tuple[str, ...]:
-        """Give the figure as a row."""
+        """Return the figure as a row."""
         ratio = f"{self.ratio:.3f}" if self.ratio else ""
         floor = _number(self.floor) if self.floor else ""
         return (self.what, floor, _number(self.ours), self.unit, ratio, self.aim)
 
 
 def machine() -> dict[str, str]:
-    """Say what was measured on."""
+    """Return the machine's CPU, Python, system and load."""
     model = platform.processor() or platform.machine()
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):

@@ -86,7 +86,7 @@ def rotated(settings: Settings, workers: int) -> tuple[float, float]:
 
 
 def unlimited(simulated: Servers) -> Settings:
-    """Give the settings without a limit to the rate that anything here would reach."""
+    """Return the settings with a rate limit that nothing here would reach."""
     return load(simulated.config, {"ROTATOR_VONAGE__MAX_REQUESTS_PER_SECOND": "100000"})
 
 
@@ -174,7 +174,7 @@ def shared(
 
 
 def make_due(database: Engine, names: Sequence[str]) -> None:
-    """Give each account a row that says that it is due, and was seen just now."""
+    """Insert a row for each account that makes it due, and seen just now."""
     schema.upgrade(database)
     now = datetime.now(UTC)
     rows = [{"name": name, "next_due_at": now, "seen_at": now} for name in names]

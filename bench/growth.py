@@ -139,7 +139,7 @@ def running(path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def fetch(url: str, process: subprocess.Popen[bytes]) -> float:
-    """Give the seconds that a page takes, once the process serves it."""
+    """Return the seconds that a page takes, once the process serves it."""
     while process.poll() is None:
         began = time.perf_counter()
         try:
@@ -153,13 +153,13 @@ def fetch(url: str, process: subprocess.Popen[bytes]) -> float:
 
 
 def free_address() -> str:
-    """Give an address of this machine that nobody listens at."""
+    """Return an address of this machine that nothing listens at."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"127.0.0.1:{server.getsockname()[1]}"
 
 
 def median_ms(work: Callable[[], object], *, runs: int = RUNS) -> float:
-    """Give the median milliseconds of `work`."""
+    """Return the median milliseconds of `work`."""
     taken = []
     for _ in range(runs):
         began = time.perf_counter()
@@ -169,7 +169,7 @@ def median_ms(work: Callable[[], object], *, runs: int = RUNS) -> float:
 
 
 def figures(what: str, grown: Mapping[int, Measured]) -> list[Figure]:
-    """Give one figure for each size, beside the smallest."""
+    """Return one figure for each size, beside the smallest."""
     smallest = min(grown)
     return [
         Figure(

@@ -55,7 +55,7 @@ def commit_times(book: Book, name: str) -> list[float]:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Give the seconds that the best of three runs takes."""
+    """Return the seconds that the best of three runs takes."""
     runs = []
     for _ in range(3):
         began = time.perf_counter()

@@ -107,7 +107,7 @@ def _fill(database: Engine, count: int) -> None:
 
 
 def config(url: str, names: Iterable[str], *, listen: str = "127.0.0.1:0") -> str:
-    """Give a configuration of these accounts, with the ledger at `url` and no Vault to reach."""
+    """Return a configuration of these accounts, with the ledger at `url` and no Vault to reach."""
     accounts = (
         f'[[accounts]]\nname = "{name}"\napi_key = "{number:08}"\nvault_path = "vonage/{name}"\n'
         for number, name in enumerate(names)

@@ -81,7 +81,7 @@ def chained(account: str, count: int, now: datetime) -> Iterator[chain.Entry]:
 
 
 def fill(engine: Engine, names: Sequence[str], each: int, now: datetime) -> None:
-    """Give every account so many entries and the rotations they belong to; none is due yet."""
+    """Fill in so many entries for every account, with their rotations; none is due yet."""
     together = max(1, COMMITTED_AT_ONCE // each)
     with hurried(engine):
         for first in range(0, len(names), together):

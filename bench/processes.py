@@ -7,18 +7,18 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu(pid: int) -> float:
-    """Give the seconds of CPU that a process has used."""
+    """Return the seconds of CPU that a process has used."""
     return sum(_times(pid)[:2])
 
 
 def cpu_of_family(pid: int) -> float:
-    """Give the seconds of CPU that a process and its children have used, living and dead."""
+    """Return the seconds of CPU that a process and its children have used, living and dead."""
     path = Path(f"/proc/{pid}/task/{pid}/children")
     return sum(_times(pid)) + sum(map(cpu, map(int, path.read_text(encoding="utf-8").split())))
 
 
 def cpu_of_machine() -> float:
-    """Give the seconds of CPU that anybody has used on this machine, of all cores."""
+    """Return the seconds of CPU used on this machine by all processes, on all cores."""
     with Path("/proc/stat").open(encoding="utf-8") as lines:
         user, nice, system, _idle, _waiting, *rest = map(int, lines.readline().split()[1:8])
     return (user + nice + system + sum(rest)) / _TICKS
@@ -33,12 +33,12 @@ def wake_ups(pid: int) -> int:
 
 
 def resident(pid: int, *, most: bool = False) -> float:
-    """Give the megabytes that a process has in memory, or had at most."""
+    """Return the megabytes that a process has in memory, or had at most."""
     text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     return int(text.partition("VmHWM:" if most else "VmRSS:")[2].split()[0]) / 1000
 
 
 def _times(pid: int) -> list[float]:
-    """Give the seconds in user and in system mode: its own, then those of its dead children."""
+    """Return the seconds in user and in system mode: its own, then those of its dead children."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return [int(field) / _TICKS for field in fields[11:15]]

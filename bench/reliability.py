@@ -48,7 +48,7 @@ def read() -> dict[str, Rows]:
 
 
 def table(suite: str, rows: Rows) -> Iterator[str]:
-    """Give the lines of one suite's table."""
+    """Yield the lines of one suite's table."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     yield f"### {suite.capitalize()}"
     yield ""
@@ -68,7 +68,7 @@ def table(suite: str, rows: Rows) -> Iterator[str]:
 
 
 def line(name: str, figures: list[float | None]) -> str:
-    """Give one row."""
+    """Return one row."""
     cells = ["" if figure is None else f"{figure:,}" for figure in figures]
     return f"| {name} | {' | '.join(cells)} |"
 

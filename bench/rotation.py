@@ -28,7 +28,7 @@ REQUEST = Request(reason="asked", grace=timedelta())
 
 @contextmanager
 def rotation(simulated: Servers) -> Iterator[Callable[[], None]]:
-    """Give what rotates the first account once, in this process, everything loaded."""
+    """Yield a function that rotates the first account once, in this process, everything loaded."""
     logging.configure("warning")
     settings = load(simulated.config, {})
     with Wiring(settings, {}) as wiring:
@@ -100,7 +100,7 @@ def beside_script() -> list[Figure]:
 
 
 def _timed(work: Callable[[], None]) -> tuple[float, float]:
-    """Give the seconds of the clock and of this process's CPU that `work` takes."""
+    """Return the seconds of the clock and of this process's CPU that `work` takes."""
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - wall, time.process_time() - cpu

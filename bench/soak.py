@@ -99,7 +99,7 @@ def story(seed: int, rotations: int, url: str, folder: Path) -> tuple[list[str],
 
 @contextlib.contextmanager
 def ledger(database: str, folder: str) -> Iterator[str]:
-    """Give the URL of an empty ledger."""
+    """Yield the URL of an empty ledger."""
     if database == "sqlite":
         url = f"sqlite:///{folder}/ledger.db"
         prepare(url)
@@ -144,7 +144,7 @@ def soak(here: Ground, chance: random.Random, rotations: int) -> Counter[str]:
 
 
 def sprinkle(here: Ground, chance: random.Random, seen: Counter[str]) -> None:
-    """Have some of the coming requests go wrong."""
+    """Make some of the coming requests go wrong."""
     for server, name in ((here.world.vonage, "Vonage"), (here.world.vault, "Vault")):
         server.faults.clear()
         for _ in range(chance.randrange(MOST_FAULTS)):
@@ -198,7 +198,7 @@ def completed(here: Ground) -> int:
 
 
 def faults(here: Ground) -> list[str]:
-    """Name what does not stand as it should in the end, and what was broken on the way."""
+    """Return what is not as it should be at the end, and what was broken on the way."""
     found = list(dict.fromkeys(here.broken)) + here.world.violations() + here.leaks()
     found += [f"{name}: {left} secrets" for name, left in here.secrets_left().items() if left != 1]
     found += [f"{name}: something is pending" for name in here.pending()]

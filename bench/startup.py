@@ -42,7 +42,7 @@ def start_up() -> list[Figure]:
 
 
 def imports(what: str, arguments: Sequence[str]) -> list[Figure]:
-    """Give the packages that a command spends most on importing, without what they import."""
+    """Return the packages that a command spends most on importing, without what they import."""
     run = subprocess.run(
         [sys.executable, "-X", "importtime", *ROTATOR[1:], *arguments],
         check=True,

@@ -12,13 +12,13 @@ TRANSCRIPTS = ROOT / "tests" / "transcripts"
 
 
 def page(text: str) -> str:
-    """Give the page anew: its sections; what stands above them stays as it is."""
+    """Return the page anew: its sections; what stands above them stays as it is."""
     sections = [_section(file.read_text()) for file in sorted(TRANSCRIPTS.glob("*.txt"))]
     return "\n".join([text.partition("\n## ")[0].rstrip() + "\n", *sections])
 
 
 def _section(transcript: str) -> str:
-    """Give a transcript with its title as a heading and its notes between blocks."""
+    """Return a transcript with its title as a heading and its notes between blocks."""
     title, _, rest = transcript.partition("\n")
     parts = [f"## {title.removeprefix('# ')}\n"]
     for part in re.split(r"\n(?=# )", rest):

@@ -25,7 +25,7 @@ PAGE = ROOT / "docs" / "configuration.md"
 
 
 def page(text: str) -> str:
-    """Give the page anew: its tables; what stands above them stays as it is."""
+    """Return the page anew: its tables; what stands above them stays as it is."""
     variables = {path: name for name, path in overrides().items()}
     meanings = _meanings((ROOT / "config.example.toml").read_text())
     parts = [text.partition("## ")[0].rstrip() + "\n"]
@@ -33,7 +33,7 @@ def page(text: str) -> str:
         title = f"[[{table}]]" if table in LISTS else f"[{table}]"
         parts.append(f"## `{title}`\n")
         if table == "accounts":
-            parts.append("Any key of `[policy]` may stand here too, for this account alone.\n")
+            parts.append("Any key of `[policy]` can also be set here, for this account alone.\n")
         parts.append("| key | kind | default | meaning |\n|---|---|---|---|")
         for key, field in model.model_fields.items():
             is_of_policy = table == "accounts" and key in TABLES["policy"].model_fields
@@ -110,7 +110,7 @@ def _text(value: object) -> str:
 
 
 def _meanings(example: str) -> dict[tuple[str, str], str]:
-    """Give the comment above each key of the example, by table and key."""
+    """Return the comment above each key of the example, by table and key."""
     found: dict[tuple[str, str], str] = {}
     table, comment = "", [""]
     for line in example.splitlines():

@@ -99,7 +99,7 @@ _WORLDS: tuple[tuple[Observation, timedelta | None], ...] = (
 
 
 def mermaid() -> str:
-    """Give the diagram as Mermaid has it."""
+    """Return the diagram in Mermaid's syntax."""
     arrows = dict.fromkeys(_arrows())
     names = dict.fromkeys(name for arrow in arrows for name in arrow)
     nodes = [f'  {name}["<b>{name.lower()}</b><br/>{_meaning(name)}"]' for name in names]
@@ -116,7 +116,7 @@ def _arrows() -> Iterator[tuple[str, str]]:
 
 
 def _meaning(name: str) -> str:
-    """Say what an action does, as the rules themselves say it."""
+    """Return what an action does, in the words of its own docstring."""
     if name == "Observe":
         return "Look at Vonage, Vault and the ledger"
     text = getattr(steps, name).__doc__ or ""

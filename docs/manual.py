@@ -29,7 +29,7 @@ _ENVIRONMENT = {
 
 
 def page() -> str:
-    """Give the manual page as roff."""
+    """Return the manual page as roff."""
     program = command_of("rotator")
     commands = [*_commands(program, "rotator")]
     name, _, purpose = _plain(program.help).rstrip(".").partition(": ")
@@ -70,7 +70,7 @@ def page() -> str:
 
 
 def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401  # typer has no public name for it
-    """Give each command that does something, with its path, in the order of the help."""
+    """Yield each command that does something, with its path, in the order of the help."""
     for name, below in command.commands.items():
         if hasattr(below, "commands"):
             yield from _commands(below, f"{path} {name}")
@@ -90,7 +90,7 @@ def _section(path: str, command: Any) -> Iterator[str]:  # noqa: ANN401  # likew
 
 
 def _usage(path: str, command: Any) -> Iterator[str]:  # noqa: ANN401  # likewise
-    """Give a usage line: the path bold, what varies in italics."""
+    """Yield a usage line: the path bold, what varies in italics."""
     context = command.make_context(path, [], resilient_parsing=True)
     yield f".B {_quoted(path)}"
     for piece in command.collect_usage_pieces(context):
@@ -98,7 +98,7 @@ def _usage(path: str, command: Any) -> Iterator[str]:  # noqa: ANN401  # likewis
 
 
 def _parameters(command: Any) -> Iterator[str]:  # noqa: ANN401  # likewise
-    """Give arguments and options with what they mean."""
+    """Yield arguments and options with what they mean."""
     context = command.make_context("rotator", [], resilient_parsing=True)
     rows = {}
     for parameter in command.params:
@@ -133,7 +133,7 @@ def _plain(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    r"""Give a line of text, in which `this` becomes bold; \f of our own stays."""
+    r"""Return a line of text, in which `this` becomes bold; \f of our own stays."""
     escaped = re.sub(r"\\(?!f[IP])", r"\\e", text).replace("-", "\\-")
     bold = re.sub(r"`([^`]*)`", r"\\fB\1\\fP", escaped)
     return f"\\&{bold}" if bold[:1] in (".", "'") else bold

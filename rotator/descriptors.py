@@ -1,4 +1,4 @@
-"""How many files, sockets and pipes this process may open at once, and whether they ran out."""
+"""Descriptor limits: how many this process may open, and whether they ran out."""
 
 import errno
 import os
@@ -6,17 +6,17 @@ import resource
 from contextlib import suppress
 
 _LACK = (errno.EMFILE, errno.ENFILE)
-#: What a library opens at a time: SQLite a database, its log, its index, and their folder.
+#: What a library opens at once: SQLite a database, its log, its index, and their folder.
 _AT_A_TIME = 5
 #: Enough for the largest `concurrency` and every reader of the page.
 _ENOUGH = 16_384
-#: What a process opens besides its passes, and what one pass does: connections to Vonage, to Vault
-#: and to the ledger, whose files are two.
+#: Descriptors of the process apart from its passes, and of one pass: connections to Vonage, to
+#: Vault and to the ledger, whose files are two.
 _OWN, _OF_A_PASS = 16, 5
 
 
 def lacking(error: BaseException | None) -> bool:
-    """Whether an error, or one of its causes, is a lack of descriptors."""
+    """Return whether an error, or one of its causes, is a lack of descriptors."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _LACK:
             return True
@@ -25,9 +25,9 @@ def lacking(error: BaseException | None) -> bool:
 
 
 def are_spent() -> bool:
-    """Whether descriptors have all but run out, for a library's error that does not name its cause.
+    """Return whether descriptors are nearly spent, for a library's error without its cause.
 
-    The library has closed what it had opened before it failed.
+    By then the library has closed what it had opened before it failed.
     """
     opened: list[int] = []
     try:
@@ -42,7 +42,7 @@ def are_spent() -> bool:
 
 
 def raise_limit() -> None:
-    """Allow as many open files as this process may allow itself: the usual 1,024 are few."""
+    """Raise the limit on open files to this process's maximum: the usual 1,024 are too few."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(_ENOUGH, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -51,7 +51,7 @@ def raise_limit() -> None:
 
 
 def passes_at_once(wanted: int) -> int:
-    """Return for how many of `wanted` passes there are descriptors; at least one is tried."""
+    """Return how many of the `wanted` passes have enough descriptors; at least one."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return wanted

@@ -61,7 +61,7 @@ def docstring_of(shown: type | Callable[..., Any]) -> str:
 def first_line_of(shown: type) -> str:
     """Return the first line of a class's docstring, or of the first of its bases that has one.
 
-    Python's own bases have nothing to say of it.
+    Python's own base classes are ignored.
     """
     for each in (each for each in shown.__mro__ if each.__module__ != "builtins"):
         written = each.__doc__ or _written(each.__module__).get(each.__qualname__, "")
@@ -80,7 +80,7 @@ def _written(module: str) -> dict[str, str]:
     try:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
     except (KeyError, OSError, TypeError):
-        # Nothing but bytecode is installed, or it is built in.
+        # Only bytecode is installed, or the module is built in.
         return {}
     defined = (ast.ClassDef, ast.FunctionDef)
     found = (node for node in tree.body if isinstance(node, defined))
@@ -92,16 +92,16 @@ class RotatorError(Exception):
 
     #: Stable name for programs: the `code` in JSON output and in the ledger.
     code: str = "error"
-    #: What the process exits with when this error ends it.
+    #: Exit code of the process if this error ends it.
     exit_code: ClassVar[int] = 1
-    #: What an operator can do about it, when the raiser has nothing better to say.
+    #: What an operator can do, unless the raiser supplies a better hint.
     default_hint: ClassVar[str | None] = None
-    #: True where what was tried certainly had no effect: it was refused, not lost. An instance may
-    #: know better than its class.
+    #: True where the attempt certainly had no effect: refused, not lost. An instance may override
+    #: its class.
     definite: bool = False
 
     def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
-        """Take the class's docstring as message unless one is given."""
+        """Use the class's docstring as the message unless one is given."""
         self.message = message or first_line_of(type(self)).rstrip(".")
         self.hint = hint or self.default_hint
         super().__init__(self.message)
@@ -140,7 +140,7 @@ class Refused(RotatorError):
     exit_code = 3
 
     def __init__(self, message: str, *, code: str, hint: str | None = None) -> None:
-        """Name the reason by `code`: refusals differ in their cure, not in their handling."""
+        """Keep the reason as `code`: refusals differ in their remedy, not in their handling."""
         super().__init__(message, hint=hint)
         self.code = code
 
@@ -152,7 +152,7 @@ class Aborted(RotatorError):
     default_hint = "nothing changed for consumers; the next run tries again"
 
     def __init__(self, message: str, *, code: str, hint: str | None = None) -> None:
-        """Name by `code` why it had to be undone."""
+        """Keep as `code` the reason why the rotation had to be undone."""
         super().__init__(message, hint=hint)
         self.code = code
 
@@ -199,7 +199,7 @@ class LeaseLost(Busy):
 
 
 class Stopping(Busy):
-    """this process is to end; what is open is carried on later."""
+    """this process is stopping; open rotations continue later."""
 
     code = "stopping"
 
@@ -240,7 +240,7 @@ class IssuerError(RotatorError):
     def __init__(
         self, message: str | None = None, *, hint: str | None = None, request_id: str | None = None
     ) -> None:
-        """Keep Vonage's request id, which its support asks for."""
+        """Store Vonage's request id, which its support asks for."""
         super().__init__(message, hint=hint)
         self.request_id = request_id
 

@@ -62,7 +62,7 @@ def _patience(item: pytest.Item) -> float:
 
 
 def pytest_collection_finish() -> None:
-    """Have the tests themselves left out where garbage is looked for."""
+    """Exclude the tests themselves from garbage collection."""
     gc.freeze()
 
 
@@ -93,7 +93,7 @@ class PostgreSQL:
         return self.url(name)
 
     def url(self, name: str) -> str:
-        """Give the URL of a database."""
+        """Return the URL of a database."""
         return f"postgresql+psycopg://postgres@/{name}?host={self._server.pgdata}"
 
     def drop(self, url: str) -> None:
@@ -119,7 +119,7 @@ class PostgreSQL:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
-    """Give a server of this process's own, stopped at the end."""
+    """Yield a server of this process's own, stopped at the end."""
     with warnings.catch_warnings():
         # Where $XDG_RUNTIME_DIR is not set, importing it warns.
         warnings.simplefilter("ignore")
@@ -139,7 +139,7 @@ def postgresql() -> Iterator[PostgreSQL]:
 
 @pytest.fixture(scope="session")
 def postgresql_template(postgresql: PostgreSQL) -> str:
-    """Give the name of a database with the ledger's schema."""
+    """Return the name of a database with the ledger's schema."""
     url = postgresql.create()
     _upgrade(url)
     return str(make_url(url).database)
@@ -147,7 +147,7 @@ def postgresql_template(postgresql: PostgreSQL) -> str:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a file with the ledger's schema."""
+    """Return a file with the ledger's schema."""
     path = tmp_path_factory.mktemp("template") / "ledger.db"
     _upgrade(f"sqlite:///{path}")
     return path
@@ -155,13 +155,13 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Name the kind of database that the test is given."""
+    """Return the kind of database that the test gets."""
     return str(request.param)
 
 
 @pytest.fixture
 def database_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Give the URL of an empty database; in SQLite, the file does not exist yet."""
+    """Yield the URL of an empty database; in SQLite, the file does not exist yet."""
     if kind == "sqlite":
         yield f"sqlite:///{tmp_path / 'ledger.db'}"
         return
@@ -173,7 +173,7 @@ def database_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> I
 
 @pytest.fixture
 def ledger_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Give the URL of an empty ledger."""
+    """Yield the URL of an empty ledger."""
     if kind == "sqlite":
         path = tmp_path / "ledger.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
@@ -187,7 +187,7 @@ def ledger_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Ite
 
 @pytest.fixture
 def database(ledger_url: str) -> Iterator[Engine]:
-    """Give an empty ledger's database."""
+    """Yield an empty ledger's database."""
     engine = open_database(ledger_url)
     yield engine
     engine.dispose()

@@ -17,7 +17,7 @@ IDENTITY = ("api_key", "issuer", "vault_path", "pending_path")
 
 
 def upgrade() -> None:
-    """Give the ledger an id; what accounts are, the next pass over each of them records."""
+    """Add an id to the ledger; what accounts are, the next pass over each of them records."""
     ledger = op.create_table("ledger", sa.Column("id", sa.String(36), primary_key=True))
     op.bulk_insert(ledger, [{"id": str(uuid.uuid4())}])
     for table in ("account", "rotation"):

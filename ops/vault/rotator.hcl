@@ -2,15 +2,15 @@
 path "secret/data/vonage/*" {
   capabilities = ["create", "read", "update"]
 }
-# values on their way: written before Vonage hears of them
+# new values, stored here before they are sent to Vonage
 path "secret/data/rotator/pending/*" {
   capabilities = ["create", "read", "update"]
 }
 path "secret/destroy/rotator/pending/*" {
   capabilities = ["update"]
 }
-# what a token may do with itself: see when it ends, live on, be given back, see what it may;
-# the policy `default`, which a token may be issued without, grants the same
+# what a token may do with itself: look itself up, be renewed, be revoked, list its capabilities;
+# the policy `default` grants the same, but a token may be issued without it
 path "auth/token/lookup-self" {
   capabilities = ["read"]
 }

@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from rotator.vault import Connection, KvStore, TokenSource, Way
     from rotator.vonage import Accounts, Secrets, Subaccounts, Transport
 
-#: Told `vonage` or `vault`, the operation, what came back, and the seconds that took.
+#: Called with `vonage` or `vault`, the operation, its result, and the duration in seconds.
 OnCall = Callable[[str, str, str, float], None]
 
 
 class Wiring:
-    """rotator, put together. Close it at the end, or use it in a `with` statement."""
+    """rotator's objects, built on first use. Close it, or use it in a `with` statement."""
 
     def __init__(
         self,
@@ -50,11 +50,11 @@ class Wiring:
         should_stop: Callable[[], bool] = lambda: False,
         is_hasty: bool = False,
     ) -> None:
-        """Build from `settings`; `environ` is where VAULT_TOKEN may stand.
+        """Build from `settings`; `environ` may contain VAULT_TOKEN.
 
-        `is_hasty` is for a person who only looks, and would rather hear that Vault is away.
-        `on_call` is told of every HTTP request to Vonage and Vault. `should_stop` is asked
-        between the steps of a pass, and while a hook runs: whether this process is to end.
+        `is_hasty` is for a person who only looks, and prefers an early error if Vault is
+        unreachable. `on_call` is called for every HTTP request to Vonage and Vault. `should_stop`
+        is asked between the steps of a pass, and while a hook runs: whether this process is to end.
         """
         self.settings = settings
         self._environ = environ
@@ -65,19 +65,19 @@ class Wiring:
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
-        """Give itself."""
+        """Return self, for a `with` block."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close all that was opened."""
+        """Close everything that was opened."""
         self.close()
 
     def stop_waiting(self) -> None:
-        """Stop every wait for a Vault that is away."""
+        """Stop every wait for an unreachable Vault."""
         self._is_over.set()
 
     def close(self) -> None:
-        """Close all that was opened. Idempotent."""
+        """Close everything that was opened. Idempotent."""
         self._cleanup.close()
 
     # -- The ledger. -----------------------------------------------------------------------
@@ -93,7 +93,7 @@ class Wiring:
 
     @cached_property
     def _ready_database(self) -> "sqlalchemy.Engine":
-        """The ledger's database with the schema of this version."""
+        """The ledger's database, with this version's schema ensured."""
         from rotator.ledger import schema  # noqa: PLC0415  # see above
 
         schema.ensure(self.database, auto_upgrade=self.settings.ledger.auto_upgrade)
@@ -101,14 +101,14 @@ class Wiring:
 
     @cached_property
     def queries(self) -> "Queries":
-        """What reads the ledger."""
+        """The reader of the ledger."""
         from rotator.ledger.reader import Queries  # noqa: PLC0415  # see above
 
         return Queries(self._ready_database)
 
     @cached_property
     def _pages_database(self) -> "sqlalchemy.Engine":
-        """The same database, for those who look at pages: none of its connections is a pass's."""
+        """The ledger's database for pages, whose connections no pass has to wait for."""
         from rotator.ledger.readers import open_for_readers  # noqa: PLC0415  # see above
 
         _ = self._ready_database
@@ -118,34 +118,34 @@ class Wiring:
 
     @cached_property
     def page_queries(self) -> "Queries":
-        """What reads the ledger for pages."""
+        """The reader of the ledger for pages."""
         from rotator.ledger.reader import Queries  # noqa: PLC0415  # see above
 
         return Queries(self._pages_database)
 
     @cached_property
     def survey(self) -> "Survey":
-        """What reads all accounts of the ledger again and again, for pages."""
+        """Cache of all account summaries, for pages."""
         from rotator.ledger.reader import Survey  # noqa: PLC0415  # see above
 
         return Survey(self._pages_database)
 
     @cached_property
     def holds(self) -> "Holds":
-        """What pauses accounts."""
+        """Operators' holds."""
         from rotator.ledger.holds import Holds  # noqa: PLC0415  # see above
 
         return Holds(self._ready_database)
 
     @cached_property
     def found(self) -> "FoundSubaccounts":
-        """The subaccounts that were found below parents."""
+        """The subaccounts that were discovered below parents."""
         from rotator.ledger.discovery import FoundSubaccounts  # noqa: PLC0415  # see above
 
         return FoundSubaccounts(self._ready_database)
 
     def settings_with_found(self) -> Settings:
-        """Give the settings with what the ledger has of subaccounts; a ledger is not made for it.
+        """Return the settings merged with the ledger's subaccounts; creates no ledger.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -159,7 +159,7 @@ class Wiring:
 
     @cached_property
     def book(self) -> "Book":
-        """What writes the ledger."""
+        """Writer of the ledger."""
         from rotator.ledger.writer import Book  # noqa: PLC0415  # see above
 
         return Book(
@@ -171,17 +171,17 @@ class Wiring:
 
     @cached_property
     def deliveries(self) -> "Deliveries":
-        """What hooks have to be told yet."""
+        """Pending deliveries to hooks."""
         from rotator.ledger.deliveries import Deliveries  # noqa: PLC0415  # see above
 
         return Deliveries(self._ready_database)
 
     @cached_property
     def present_queries(self) -> "Queries":
-        """What reads the ledger as it is, which is there.
+        """Reader of an existing ledger, without migrating it.
 
         Raises:
-            LedgerUnusable: the ledger has not the schema of this version.
+            LedgerUnusable: the ledger's schema is not this version's.
         """
         from rotator.ledger import schema  # noqa: PLC0415  # see above
         from rotator.ledger.reader import Queries  # noqa: PLC0415  # see above
@@ -191,10 +191,10 @@ class Wiring:
 
     @cached_property
     def present_book(self) -> "Book":
-        """What reads the ledger as it is: a ledger that is not there is blank, and not made.
+        """Ledger for a dry run, without migrating it: a missing one is blank and is not created.
 
         Raises:
-            LedgerUnusable: the ledger has not the schema of this version.
+            LedgerUnusable: the ledger's schema is not this version's.
         """
         from rotator.ledger import schema  # noqa: PLC0415  # see above
         from rotator.ledger.writer import Book  # noqa: PLC0415  # see above
@@ -215,20 +215,20 @@ class Wiring:
         return database
 
     def revision(self) -> str | None:
-        """Give the revision of the ledger's schema; None where there is no ledger yet."""
+        """Return the revision of the ledger's schema; None where there is no ledger yet."""
         from rotator.ledger import schema  # noqa: PLC0415  # see above
 
         file = sqlite_path(self.settings.ledger.read_url())
         try:
-            # To connect to a file makes it.
+            # Connecting creates the file.
             is_there = file is None or Path(file).exists()
         except OSError:
-            # Its folder may not be looked into: SQLite will say so, and make nothing.
+            # Its folder may be unreadable: SQLite will report that, and create nothing.
             is_there = True
         return schema.revision(self.database) if is_there else None
 
     def upgrade(self) -> None:
-        """Bring the ledger's schema up to date."""
+        """Upgrade the ledger's schema."""
         from rotator.ledger import schema  # noqa: PLC0415  # see above
 
         schema.upgrade(self.database)
@@ -237,7 +237,7 @@ class Wiring:
         """Copy the ledger into the empty database at `url`; see `rotator.ledger.copy.copy`.
 
         Raises:
-            LedgerUnusable: there is nothing to copy, or it cannot be copied there.
+            LedgerUnusable: there is no ledger to copy, or it cannot be copied to `url`.
             RotatorError: as `copy`.
         """
         from rotator.ledger.copy import copy  # noqa: PLC0415  # see above
@@ -251,14 +251,14 @@ class Wiring:
         return copy(self.database, target, now=datetime.now(UTC))
 
     def _lease_seconds(self) -> float:
-        """Outlast the longest single call: Vonage's and Vault's with all tries, a hook's one."""
+        """Return a length beyond the longest single call, including retries at Vonage and Vault."""
         vonage, vault = self.settings.vonage.timeout, self.settings.vault
         hook = max((hook.timeout for hook in self.settings.hooks), default=timedelta())
         longest = 3 * (vonage + vault.timeout) + vault.patience + hook
         return 60 + 2 * longest.total_seconds()
 
     def undelivered(self, *, for_pages: bool = False) -> dict[str, tuple[Undelivered, ...]]:
-        """Give what hooks were not told yet, by account, the oldest first."""
+        """Return each account's pending deliveries, the oldest first; empty without hooks."""
         from rotator.ledger.deliveries import Deliveries  # noqa: PLC0415  # see above
 
         found: dict[str, tuple[Undelivered, ...]] = {}
@@ -272,7 +272,7 @@ class Wiring:
 
     @cached_property
     def vonage(self) -> "Transport":
-        """What the clients of Vonage share."""
+        """The shared client of Vonage's APIs."""
         from rotator.vonage import Transport  # noqa: PLC0415  # see above
 
         settings = self.settings.vonage
@@ -288,7 +288,7 @@ class Wiring:
 
     @cached_property
     def secrets(self) -> "Secrets":
-        """The Account API's secrets; the engine's issuer."""
+        """The Account API's secrets; the reconciler's issuer."""
         from rotator.vonage import Secrets  # noqa: PLC0415  # see above
 
         return Secrets(self.vonage)
@@ -374,7 +374,7 @@ class Wiring:
 
     @cached_property
     def store(self) -> "KvStore":
-        """Vault's KV engine; the engine's store."""
+        """Vault's KV engine; the reconciler's store."""
         from rotator.vault import KvStore  # noqa: PLC0415  # see above
 
         return KvStore(self.vault, self.settings.vault.mount)
@@ -382,7 +382,7 @@ class Wiring:
     # -- Hooks. ----------------------------------------------------------------------------
 
     def store_failure(self) -> RotatorError | None:
-        """Return why Vault cannot be used at all, so that it is not found out for each account."""
+        """Return why Vault cannot be used, checked once instead of for each account."""
         try:
             self.store.check()
         except RotatorError as error:
@@ -391,7 +391,7 @@ class Wiring:
 
     @cached_property
     def courier(self) -> "Courier":
-        """What calls hooks; the engine's, and that of deliveries."""
+        """Dispatcher of hooks, for passes and for deliveries."""
         from rotator.hooks import Courier  # noqa: PLC0415  # see above
         from rotator.hooks.runner import Caller  # noqa: PLC0415  # see above
 
@@ -400,7 +400,7 @@ class Wiring:
             hooks=self.settings.hooks,
             accounts=self.accounts,
             mount=self.settings.vault.mount,
-            # Not before it is needed: a dry run makes no ledger.
+            # Not before it is needed: a dry run creates no ledger.
             outbox=lambda: self.deliveries,
             caller=Caller(
                 environ=self._environ,
@@ -411,7 +411,7 @@ class Wiring:
         )
 
     def _told_of(self, api: str) -> Callable[[str, str, float], None]:
-        """Give what tells all who want to hear of them about the calls of one API."""
+        """Return a callback that reports the calls of one API to every listener."""
         tracing = self.tracing
         listeners = [self._on_call, tracing.called if tracing else None]
 
@@ -421,7 +421,7 @@ class Wiring:
 
         return told
 
-    # -- The engine. -----------------------------------------------------------------------
+    # -- The reconciler. -------------------------------------------------------------------
 
     @cached_property
     def accounts(self) -> dict[str, Account]:
@@ -434,9 +434,9 @@ class Wiring:
         *,
         ledger: "Book | None" = None,
     ) -> "Engine":
-        """Give an engine that tells `listener` each ledger entry once it is committed.
+        """Return a reconciler that passes each ledger entry to `listener` once it is committed.
 
-        `ledger` is kept instead of `book`: an engine on `present_book` is for plans.
+        `ledger` replaces `book`: an engine on `present_book` is for dry runs.
         """
         from rotator.rotation.dependencies import NoHooks  # noqa: PLC0415  # see above
         from rotator.rotation.reconciler import Engine  # noqa: PLC0415  # see above
@@ -458,10 +458,10 @@ class Wiring:
 
     @cached_property
     def tracing(self) -> "Tracing | None":
-        """What makes traces of rotations; None where nobody collects them.
+        """Tracing of rotations; None where no collector is configured.
 
         Raises:
-            ConfigError: a collector is configured, and what it takes is not installed.
+            ConfigError: a collector is configured, and the packages for it are not installed.
         """
         endpoint = self.settings.telemetry.otlp_endpoint
         is_asked = any(self._environ.get(name) for name in _COLLECTOR_VARIABLES)
@@ -472,7 +472,7 @@ class Wiring:
             from rotator.telemetry.tracing import to_collector  # noqa: PLC0415  # an extra
         except ModuleNotFoundError:
             if not endpoint:
-                # The variable is there for everything on this machine.
+                # The variable is set for all programs on this machine.
                 return None
             message = "telemetry.otlp_endpoint needs OpenTelemetry, which is not installed"
             raise ConfigError(message, hint="install `rotator[otel]`") from None
@@ -482,9 +482,9 @@ class Wiring:
 
 
 def _name(path: Path | None) -> str:
-    """Give a file's name; "" for none."""
+    """Return a file's path as text; "" for none."""
     return str(path) if path else ""
 
 
-#: The standard's names for where traces go.
+#: Standard names of the variables for a trace collector.
 _COLLECTOR_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")

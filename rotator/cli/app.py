@@ -1,4 +1,4 @@
-"""The commands, put together: `rotator` and, for `rotate-now` alone, a program of its own."""
+"""Assembles the commands: `rotator` and, for `rotate-now` alone, a program of its own."""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,7 +40,7 @@ from rotator.cli.help import Command, Group, examples, text_of
 
 
 def command_of(program: str) -> Any:  # noqa: ANN401  # typer has no public name for it
-    """Give the command that `program` stands for."""
+    """Return the command that belongs to `program`."""
     if program != "rotate-now":
         return get_command(_rotator())
     app = _program(None)
@@ -196,14 +196,14 @@ def _options(
     log_level: LogLevelOption = None,
     _version: VersionOption = False,
 ) -> None:
-    # A service's log is all that is seen of it.
+    # A service's log is its only output.
     usual = LogLevel.INFO if context.invoked_subcommand == "run" else DEFAULT_LOG_LEVEL
     context.obj = Session(config=config, log_level=log_level or usual)
     _help_alone(context)
 
 
 def _help_alone(context: typer.Context) -> None:
-    """Give the help of a group that is called without a command."""
+    """Print the help of a group that is called without a command."""
     if context.invoked_subcommand is None:
         output.write(context.get_help())
 

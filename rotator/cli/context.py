@@ -1,4 +1,4 @@
-"""What the global options say, and what a command gets from it."""
+"""Context of a command: the global options, and what is built from them."""
 
 import os
 import tomllib
@@ -25,7 +25,7 @@ DEFAULT_CONFIG = Path("/etc/rotator/config.toml")
 
 
 class LogLevel(StrEnum):
-    """How much is logged."""
+    """Log levels."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -72,9 +72,9 @@ VersionOption = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """One run of the command."""
+    """One run of a command."""
 
-    #: None: as the environment says.
+    #: None for the environment's choice.
     config: Path | None = None
     log_level: LogLevel = DEFAULT_LOG_LEVEL
 
@@ -82,31 +82,31 @@ class Session:
     def of(
         cls, context: typer.Context, config: Path | None = None, level: LogLevel | None = None
     ) -> Self:
-        """Give what the options before the command say, and after it, which count more."""
+        """Return the options given before the command, overridden by those given after it."""
         given = context.obj if isinstance(context.obj, cls) else cls()
         return cls(config=config or given.config, log_level=level or given.log_level)
 
     @property
     def config_path(self) -> Path:
-        """Where the configuration is, or is to be."""
+        """Path of the configuration, whether or not it exists."""
         return self.config or Path(os.environ.get("ROTATOR_CONFIG") or DEFAULT_CONFIG)
 
     def configured(self) -> "Settings":
-        """Load the configuration: what stands in it, and nothing that was found.
+        """Load the configuration as written, without discovered accounts.
 
         Raises:
-            ConfigError: it is not usable.
+            ConfigError: it is invalid.
         """
         from rotator.config import load  # noqa: PLC0415  # `--help` needs no validator
 
         return load(self.config_path, os.environ)
 
     def settings(self) -> "Settings":
-        """Load the configuration, with the accounts that the daemon found below parents.
+        """Load the configuration, with the accounts that the daemon discovered below parents.
 
         Raises:
-            ConfigError: it is not usable.
-            LedgerError: what was found cannot be read.
+            ConfigError: it is invalid.
+            LedgerError: the discovered subaccounts cannot be read.
         """
         settings = self.configured()
         if not settings.discover:
@@ -118,11 +118,10 @@ class Session:
     def wiring(
         self, settings: "Settings", *, offline: bool = False, is_hasty: bool = False
     ) -> "Iterator[Wiring]":
-        """Yield rotator, put together, for the length of a `with` block.
+        """Yield the assembled application for a `with` block.
 
-        `is_hasty` is for a command that only looks: it does not wait long for Vault.
-        `offline` is for a command that asks neither Vonage nor Vault: nothing that it loads
-        logs anything.
+        `is_hasty` is for a command that only looks: it does not wait long for Vault. `offline` is
+        for a command that asks neither Vonage nor Vault: it loads nothing that would log.
         """
         from rotator.application import Wiring  # noqa: PLC0415  # `--help` needs none of it
 
@@ -132,14 +131,14 @@ class Session:
             yield wiring
 
     def log(self) -> None:
-        """Log what is asked for."""
+        """Configure logging at the requested level."""
         from rotator.telemetry import logging  # noqa: PLC0415  # takes a tenth of a second
 
         logging.configure(self.log_level)
 
 
 def chosen(settings: "Settings", names: Iterable[str] | None) -> "list[Account]":
-    """Give the accounts of these names, each once, in the order given; without any, all.
+    """Return the accounts of these names, each once, in the order given; without names, all.
 
     Raises:
         UnknownAccount: one of them is not configured.
@@ -149,11 +148,11 @@ def chosen(settings: "Settings", names: Iterable[str] | None) -> "list[Account]"
 
 
 def known(context: typer.Context, incomplete: str) -> list[str]:
-    """Give the accounts that `incomplete` may become and the line has not named yet.
+    """Return the account names that complete `incomplete` and are not on the line yet.
 
-    The shell waits for it, and has no place for messages: the file is only read, not validated,
-    and what cannot be read completes to nothing. Only a file with `[[discover]]` is validated, as
-    it says what the accounts are called that the daemon has found.
+    The shell waits for the answer, and cannot show messages: the file is only parsed, not
+    validated, and an unreadable one completes to nothing. Only a file with `[[discover]]` is
+    validated, as it determines the names of discovered accounts.
     """
     given = context.params.get("names") or ()
     return [
@@ -162,7 +161,7 @@ def known(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _path(context: typer.Context) -> Path:
-    """Give where the configuration is: no command has run yet that would have told."""
+    """Return the configuration's path from the options: no command has run yet."""
     above: Any = context
     while above and not above.params.get("config"):
         above = above.parent
@@ -171,7 +170,7 @@ def _path(context: typer.Context) -> Path:
 
 def _names(path: Path) -> Iterator[str]:
     try:
-        # A pipe would be waited for.
+        # Reading a pipe would block.
         text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
         document = tomllib.loads(text)
     except (OSError, ValueError, RecursionError):
@@ -186,7 +185,7 @@ def _names(path: Path) -> Iterator[str]:
 
 
 def _found(path: Path) -> Iterator[str]:
-    """Give the accounts that the ledger has of the daemon; none where a server would be asked."""
+    """Yield the names of discovered accounts in the ledger; none where a server would be asked."""
     from rotator.config import load  # noqa: PLC0415  # few have such a file
     from rotator.config.urls import sqlite_path  # noqa: PLC0415  # likewise
     from rotator.ledger import completion  # noqa: PLC0415  # likewise
@@ -202,7 +201,7 @@ def _found(path: Path) -> Iterator[str]:
 
 
 def argument(meaning: str) -> Any:  # noqa: ANN401  # typer's own type for it
-    """Give the argument NAME, completed with the accounts that there are."""
+    """Return typer's argument NAME, which completes to account names."""
     return typer.Argument(metavar="NAME", help=meaning, autocompletion=known)
 
 

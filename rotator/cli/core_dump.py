@@ -1,4 +1,4 @@
-"""No core dump: a process that holds live secrets leaves no image of its memory on a disk."""
+"""Prevents core dumps: the memory of a process with live secrets must not be written to a disk."""
 
 import ctypes
 import resource
@@ -9,12 +9,12 @@ _PR_SET_DUMPABLE = 4
 
 
 def forbid() -> None:
-    """Forbid the kernel to store this process's memory, whatever ends it.
+    """Forbid the kernel to dump this process's memory, however it ends.
 
-    On Linux, no limit does that where core dumps are piped to a program, as systemd-coredump is:
-    the kernel starts that program all the same. It always heeds this flag, which also keeps other
-    processes of the same user (hooks) from reading the memory. A program that is started does not
-    inherit it.
+    On Linux, no limit has this effect where core dumps are piped to a program such as
+    systemd-coredump: the kernel starts that program anyway. It always respects this flag, which
+    also prevents other processes of the same user (hooks) from reading the memory. Programs that
+    are started do not inherit the flag.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, *(ctypes.c_ulong(0) for _ in range(4)))

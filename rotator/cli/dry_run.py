@@ -1,4 +1,4 @@
-"""`rotate-now --dry-run`: what a rotation would do, in words."""
+"""Output of `rotate-now --dry-run`: the steps of a rotation, in words."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,39 +27,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Foreseen:
-    """A step that would be done."""
+    """A step that a rotation would take."""
 
     #: Its name.
     step: str
-    #: Who would be asked for it: "vonage", "vault", "hooks" or "ledger"; None for a wait.
+    #: Target of the step: "vonage", "vault", "hooks" or "ledger"; None for a wait.
     where: str | None
-    #: In words.
+    #: Description in words.
     what: str
     #: Mount and path of the Vault entry.
     path: str | None = None
-    #: The version that Vault has to hold for the write to take place; 0 for no entry.
+    #: The version that Vault must have for the write to succeed; 0 for no entry.
     check_and_set: int | None = None
     #: The version that would be read back.
     vault_version: int | None = None
     #: The secret that would be deleted.
     secret_id: str | None = None
-    #: It would not be done before.
+    #: The earliest time of the step.
     due_at: datetime | None = None
 
     def line(self) -> str:
-        """Say it in one line."""
+        """Return the step as one line of text."""
         return f"{self.step:7} {self.what}"
 
     def document(self) -> dict[str, Any]:
-        """Give it as `--json` prints it."""
+        """Return the step as `--json` prints it."""
         return vars(self) | {"due_at": text.rfc3339(self.due_at)}
 
 
 def foresee(action: Action, facts: Mapping[str, Any]) -> Foreseen | None:
-    """Say what an action would do; None for what only the ledger hears of.
+    """Return what an action would do; None for one that only the ledger records.
 
-    `facts` has what the account and its world say: `api_key`, `current` and `pending` with their
-    versions `base` and `pending_base`, `gates`, `grace` in words.
+    `facts` are those of the account and its observation: `api_key`, `current` and `pending` with
+    their versions `base` and `pending_base`, `gates`, `grace` in words.
     """
     sketch = action.sketch
     if sketch is None:
@@ -77,12 +77,13 @@ def foresee(action: Action, facts: Mapping[str, Any]) -> Foreseen | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What would be done with one account."""
+    """The planned actions for one account."""
 
     account: Account
-    #: With nothing but what is certain in advance.
+    #: Contains only what is certain in advance.
     report: Report
-    #: Up to where the rotation waits, ends or is refused; empty where it could not be seen.
+    #: Up to the wait, end or refusal of the rotation; empty where the account could not be
+    #: observed.
     actions: Sequence[Action]
     world: Observation | None
     #: The Vault mount.
@@ -90,12 +91,12 @@ class Plan:
 
     @property
     def opened(self) -> Open | None:
-        """The opening of the rotation; None where one is open already."""
+        """The action that opens the rotation; None where one is open already."""
         return next((action for action in self.actions if isinstance(action, Open)), None)
 
     @property
     def wait(self) -> Wait | None:
-        """The grace, where there is one."""
+        """The wait for the grace, if any."""
         return next((action for action in self.actions if isinstance(action, Wait)), None)
 
     @property
@@ -106,7 +107,7 @@ class Plan:
         return self.report.old_secret_id
 
     def lines(self, request: Request) -> Iterator[str]:
-        """Say it all, one line for each thing."""
+        """Yield the whole plan, line by line."""
         yield f"{self.account.name}: {self._headline()}"
         yield f"  replaces {self._predecessor()}"
         for number, step in enumerate(self.steps(request), start=1):
@@ -118,7 +119,7 @@ class Plan:
             yield "  and then rotate once more, as what replaced it may have leaked, too"
 
     def document(self, request: Request) -> dict[str, Any] | None:
-        """Give it as `--json` prints it; None where nothing could be seen."""
+        """Return the plan as `--json` prints it; None where nothing could be observed."""
         if self.world is None:
             return None
         rotation = self.world.rotation
@@ -132,9 +133,9 @@ class Plan:
         }
 
     def steps(self, request: Request) -> list[Foreseen]:
-        """List what would be done, what would follow the grace included."""
+        """List the steps, including those after the grace."""
         facts = self._facts(request)
-        # That a rotation is closed goes without saying, unless it is all that is left of it.
+        # The closing of a rotation is implied, unless it is the only step left.
         told = [
             action
             for action in self.actions
@@ -151,7 +152,7 @@ class Plan:
         return steps + [replace(step, due_at=due) for step in foreseen]
 
     def undecided(self, request: Request) -> list[str]:
-        """Name what would be left: a leak may have been of any secret, not of the last alone."""
+        """Return the secrets a compromise leaves over: any may have leaked, not only the last."""
         if request.reason != "compromised":
             return []
         touched = {
@@ -161,12 +162,12 @@ class Plan:
         return sorted(listed - touched - {self.predecessor_id or ""})
 
     def _is_twice(self, request: Request) -> bool:
-        """Whether a rotation would follow the one that is open."""
+        """Return whether another rotation would follow the open one."""
         rotation = self.world.rotation if self.world else None
         return bool(request.reason == "compromised" and rotation and rotation.verified_at)
 
     def calls(self) -> int:
-        """Count the calls to Vonage, the look before the first step and after a wait included."""
+        """Count calls to Vonage, including observations before the first step and after a wait."""
         calls = 1 + sum(
             isinstance(action, Look) or bool(action.sketch and action.sketch.where == "vonage")
             for action in self.actions
@@ -188,7 +189,7 @@ class Plan:
         return f"secret {secret_id}{f': {why}' if why else ''}"
 
     def _why(self) -> str | None:
-        """Say how it is known which secret is to be replaced."""
+        """Return the evidence for which secret is to be replaced; None where there is none."""
         secret_id, world = self.predecessor_id, self.world
         if secret_id is None or world is None:
             return None
@@ -222,7 +223,7 @@ class Plan:
 
 
 def show(wiring: "Wiring", accounts: Sequence[Account], request: Request, *, as_json: bool) -> int:
-    """Print what a rotation of each account would do, and give the exit code."""
+    """Print the dry run of each account, and return the exit code."""
     unready = rotate.preflight(wiring, changes_nothing=True)
     if unready:
         return rotate.refuse(accounts, unready, as_json=as_json, also={"plan": None})
@@ -257,7 +258,7 @@ def show(wiring: "Wiring", accounts: Sequence[Account], request: Request, *, as_
 
 
 def _reported(plan: Plan) -> Report:
-    """Add to the report what is certain in advance."""
+    """Add the facts that are certain in advance to the result."""
     if plan.report.error:
         return plan.report
     return replace(

@@ -1,4 +1,4 @@
-"""An exception that nobody foresaw, in words: where, never what, as its text may hold a value."""
+"""An unexpected exception in words: its place, never its text, which may hold a value."""
 
 import traceback
 
@@ -10,9 +10,9 @@ HINT = "this is a bug: please report it, with what `--log-level debug` adds"
 
 
 def described(error: BaseException) -> Problem:
-    """Describe an exception by its class and rotator's innermost function that it came through.
+    """Describe an exception by its class and the innermost function of rotator that it passed.
 
-    A lack of descriptors can end anything, and is no bug.
+    A lack of descriptors can end any function, and is no bug.
     """
     if lacking(error):
         known = TooManyFiles()

@@ -1,4 +1,4 @@
-"""Files that a command writes: as a whole or not at all, wherever that is possible."""
+"""Files written by commands: completely or not at all, where that is possible."""
 
 import os
 import re
@@ -8,17 +8,17 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-#: Another name of a descriptor that this process has open.
+#: Path that is another name of an open descriptor of this process.
 _DESCRIPTOR = r"/(?:dev|proc/(?:self|thread-self|{pid}))/fd/(\d+)"
-#: Links that are followed; more go round in a circle (path_resolution(7)).
+#: Maximum number of links followed; more are a loop (path_resolution(7)).
 _MOST_LINKS = 40
 
 
 def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
-    """Write `text` to a file so that no reader ever finds half of it.
+    """Write `text` to a file so that no reader ever sees it incomplete.
 
-    A link stays, and what it leads to is replaced. What is no regular file, such as a device or a
-    pipe, is written through. A new file gets `mode`, else what the umask leaves.
+    A link stays, and its target is replaced. Other than a regular file, such as a device or a pipe,
+    is written to directly. A new file gets `mode`, or what the umask leaves.
 
     Raises:
         OSError: it cannot be written.
@@ -29,22 +29,21 @@ def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
         if not target.exists() or target.is_file():
             _replace(target, text, mode)
             return
-        # Neither truncated nor made: it is there, whatever it is.
+        # Neither truncated nor created: it exists, whatever its type.
         descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)
     with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123  # of a descriptor
         file.write(text)
 
 
 def _open_descriptor(path: Path) -> int | None:
-    """Return a copy of the descriptor that `path` is another name of; None where it is none.
+    """Return a copy of the descriptor that `path` is another name of; None for other paths.
 
-    It is not opened by that name: a socket cannot be, and a file would be written from its
-    beginning.
+    It is not opened by that name: a socket cannot be, and a file would be written from its start.
     """
     name = os.path.abspath(path)  # noqa: PTH100  # links are followed one at a time
     for _ in range(_MOST_LINKS):
         if match := re.fullmatch(_DESCRIPTOR.format(pid=os.getpid()), name):
-            # What was written to standard output before comes first.
+            # Earlier output to standard output comes first.
             sys.stdout.flush()
             return os.dup(int(match[1]))
         try:
@@ -71,7 +70,7 @@ def _replace(target: Path, text: str, mode: int | None) -> None:
 
 
 def _mode(target: Path, mode: int | None) -> int:
-    """Return the mode for a file: that of the one it replaces."""
+    """Return the file's mode: that of the file it replaces."""
     with suppress(FileNotFoundError):
         return stat.S_IMODE(target.stat().st_mode)
     return 0o666 & ~_umask() if mode is None else mode

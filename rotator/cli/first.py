@@ -1,8 +1,9 @@
 """Process 1 of a container without an init: rotator then runs as its only child.
 
-Whatever hooks leave behind becomes a child of process 1, and stays as a zombie unless it is waited
-for; subprocess waits for its own alone. And the kernel ends process 1 by no signal that it does not
-handle, so that a second SIGTERM, which rotator leaves to its default, would not end it.
+Processes that hooks leave behind become children of process 1, and stay as zombies unless it waits
+for them; subprocess only waits for its own. And the kernel does not end process 1 by a signal that
+it does not handle, so that a second SIGTERM, which rotator leaves to its default, would have no
+effect.
 """
 
 import os
@@ -10,7 +11,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 
-#: What a person or a container's runtime sends; passed on.
+#: Signals from a person or a container runtime; passed on to the child.
 _PASSED_ON = (
     signal.SIGHUP,
     signal.SIGINT,
@@ -23,10 +24,10 @@ _PASSED_ON = (
 
 
 def as_child_of_first(work: Callable[[], int]) -> int:
-    """Do `work` and return its exit code; process 1 does it in a child."""
+    """Run `work` and return its exit code; process 1 runs it in a child."""
     if os.getpid() != 1:
         return work()
-    # Held back until it is known to whom they go.
+    # Blocked until the receiver of signals is known.
     signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
     child = os.fork()
     if child == 0:
@@ -40,10 +41,10 @@ def as_child_of_first(work: Callable[[], int]) -> int:
 
 
 def _lead_terminal() -> None:
-    """Become the process group to which a terminal sends its signals, so that none comes twice."""
+    """Become the process group that receives the terminal's signals, so that none arrives twice."""
     os.setpgid(0, 0)
     with suppress(OSError):
-        # Else the terminal would stop the process that takes it.
+        # Otherwise the terminal would stop a process that takes it over.
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         os.tcsetpgrp(0, os.getpid())
     signal.signal(signal.SIGTTOU, signal.SIG_DFL)
@@ -55,7 +56,7 @@ def _pass_on(child: int, signum: int) -> None:
 
 
 def _waited_for(child: int) -> int:
-    """Reap each process that ends, until `child` does; return its exit code as a shell would."""
+    """Reap ended processes until `child` ends; return its exit code as a shell would."""
     while True:
         ended, status = os.wait()
         if ended == child:

@@ -1,4 +1,4 @@
-"""What `--help` shows of a command, in words that say something to its user."""
+"""Formats `--help` for users, without Python's terms."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +10,10 @@ from rotator.errors import docstring_of
 
 
 class Command(TyperCommand):
-    """A command whose help names no type of Python."""
+    """A command whose help shows no Python types."""
 
     def get_params(self, ctx: Any) -> Any:  # noqa: ANN401  # typer has no public name for it
-        """Give its arguments and options."""
+        """Return the command's arguments and options."""
         return _untyped(super().get_params(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  # likewise
@@ -23,10 +23,10 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """The same, of commands."""
+    """A group of commands, likewise."""
 
     def get_params(self, ctx: Any) -> Any:  # noqa: ANN401  # typer has no public name for it
-        """Give its options."""
+        """Return the group's options."""
         return _untyped(super().get_params(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  # likewise
@@ -36,7 +36,7 @@ class Group(TyperGroup):
 
 
 def _untyped(parameters: list[Any]) -> list[Any]:
-    """Leave out what a flag and a name of the argument say already: `<bool>`, `<list[str]>`."""
+    """Omit types that the flag or the argument's name already shows: `<bool>`, `<list[str]>`."""
     for parameter in parameters:
         if parameter.param_type_name == "argument" or parameter.is_flag:
             parameter.display_type_rich = lambda ctx: None  # noqa: ARG005  # its signature
@@ -44,10 +44,10 @@ def _untyped(parameters: list[Any]) -> list[Any]:
 
 
 def text_of(command: Callable[..., None]) -> str:
-    """Give a command's docstring with each paragraph on one line, for the terminal to fold."""
+    """Return a command's docstring, each paragraph on one line for the terminal to wrap."""
     return "\n\n".join(part.replace("\n", " ") for part in docstring_of(command).split("\n\n"))
 
 
 def examples(program: str, *arguments: str) -> str:
-    """Give what stands below: the program with each of these arguments."""
+    """Return the examples at the end of a help text: the program with each of these arguments."""
     return "\n".join(["Examples:", *(f"$ {program} {each}".rstrip() for each in arguments)])

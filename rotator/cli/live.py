@@ -1,4 +1,4 @@
-"""Progress on a terminal: a line for each account that is worked on, which changes."""
+"""Progress on a terminal: a changing line for each account in progress."""
 
 import threading
 from datetime import datetime
@@ -14,10 +14,10 @@ from rotator.rotation.ports import Draft
 
 
 class Live:
-    """Shows passes over accounts. Called from every thread."""
+    """Shows running passes. Called from every thread."""
 
     def __init__(self, width: int) -> None:
-        """Leave `width` characters for an account's name."""
+        """Reserve `width` characters for an account's name."""
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn(f"{{task.fields[account]:{width}}}", markup=False),
@@ -25,19 +25,19 @@ class Live:
             TimeElapsedColumn(),
             console=Console(stderr=True, markup=False, emoji=False, highlight=False),
             transient=True,
-            # The table of results goes there, once this is over.
+            # The table of results is printed there afterwards.
             redirect_stdout=False,
         )
         self._tasks: dict[str, TaskID] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        """Begin to draw."""
+        """Start drawing."""
         self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take away what was drawn."""
+        """Remove the drawing."""
         self._progress.stop()
 
     def entry(self, name: str, draft: Draft) -> None:

@@ -1,4 +1,4 @@
-"""Where the process begins."""
+"""Entry points of the process."""
 
 import gc
 import os
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from typer import TyperException
 
 
-#: What a shell reports for a process that wrote to a closed pipe.
+#: Exit code that a shell reports for a process that wrote to a closed pipe.
 BROKEN_PIPE = 141
 
-#: The parser's way to refuse a number, in the words of our other messages.
+#: The parser's messages about numbers, in our wording.
 _WORDS = {
     "Value error, ": "",
     "Input should be a valid integer, unable to parse string as an integer": "is no whole number",
@@ -31,14 +31,14 @@ _COMPLETION = ("_ROTATOR_COMPLETE", "_ROTATE_NOW_COMPLETE")
 
 
 def run(program: str, arguments: Sequence[str]) -> int:
-    """Run one command; give what the process exits with."""
+    """Run one command; return the process's exit code."""
     try:
         return _run_command(program, arguments)
     except BrokenPipeError:
         output.give_up()
         return BROKEN_PIPE
     except OSError:
-        # Standard error itself: there is nobody left to tell.
+        # Standard error itself is closed: no message can be shown.
         output.give_up()
         return 1
 
@@ -90,9 +90,9 @@ def _invoke(program: str, arguments: Sequence[str]) -> int:
 
 
 def _misused(program: str, error: "TyperException") -> None:
-    """Say what is wrong with the command line.
+    """Print what is wrong with the command line.
 
-    What should not be there is not repeated: it may be a value that belongs in a file.
+    An unexpected argument is not repeated: it may be a value that belongs in a file.
     """
     message = error.format_message()
     if message.startswith("Got unexpected extra argument"):
@@ -104,8 +104,8 @@ def _misused(program: str, error: "TyperException") -> None:
     output.complain(message[:1].lower() + message[1:].rstrip("."), f"see `{path} --help`")
 
 
-#: How many objects are made before Python looks for garbage. At its own 700, a tenth of each start
-#: went into looking through what imports had made, which stays.
+#: Number of new objects that starts a garbage collection. With Python's own 700, a tenth of each
+#: start was spent on objects created by imports, which stay.
 _UNTIL_COLLECTED = 20_000
 
 
@@ -121,8 +121,8 @@ def rotate_now() -> NoReturn:
 
 def _run(program: str, arguments: list[str]) -> int:
     core_dump.forbid()
-    # Who started this may ignore it, and hands that on: the kernel then keeps how a child ended,
-    # and a gate that is shut would be taken for an open one.
+    # The parent may ignore it, and children inherit that: then the kernel discards a child's exit
+    # status, and a shut gate would count as open.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     gc.set_threshold(_UNTIL_COLLECTED)
     output.prepare()

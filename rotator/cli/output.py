@@ -14,12 +14,12 @@ Row = Sequence[str]
 
 
 def prepare() -> None:
-    """Make both streams fit to be written to, whatever they were started with."""
-    # Where a standard descriptor is closed, the next file opened would take its place.
+    """Make both streams writable, whatever their state at the start."""
+    # If a standard descriptor is closed, the next opened file would take its place.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004  # standard error
         pass
     os.close(descriptor)
-    # None where they are closed, whatever their type says.
+    # None where they are closed, despite their declared type.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
@@ -27,11 +27,11 @@ def prepare() -> None:
 
 
 def write(text: str) -> None:
-    """Write lines to standard output, without what a terminal obeys.
+    """Write lines to standard output, without terminal control characters.
 
     Raises:
-        RotatorError: it does not take them.
-        BrokenPipeError: nobody reads them any more.
+        RotatorError: standard output cannot be written to.
+        BrokenPipeError: its reader has closed it.
     """
     with translated():
         sys.stdout.write(f"{printable_lines(text)}\n")
@@ -48,7 +48,7 @@ def write_json_line(document: object) -> None:
 
 
 def table(headers: Row, rows: Sequence[Row]) -> None:
-    """Write a table: drawn on a terminal, in plain columns elsewhere; raises as `write`."""
+    """Write a table: with borders on a terminal, in plain columns elsewhere; raises as `write`."""
     cells = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         with translated():
@@ -58,12 +58,12 @@ def table(headers: Row, rows: Sequence[Row]) -> None:
 
 
 def brief(identifier: str | None) -> str:
-    """Give an id as a table has it: whole in plain columns, which a program may read."""
+    """Return an id for a table: short on a terminal, whole in plain columns for programs."""
     return short(identifier) if sys.stdout.isatty() else identifier or NOTHING
 
 
 def flush() -> None:
-    """See that everything written has been taken; raises as `write`."""
+    """Flush everything that was written; raises as `write`."""
     with translated():
         sys.stdout.flush()
 
@@ -75,7 +75,7 @@ def say(text: str, *, level: str = "info") -> None:
 
 
 def _priority(level: str) -> str:
-    """Return what a line of that level begins with: nothing, unless the journal reads it."""
+    """Return the prefix for a line of that level: empty, unless the journal reads it."""
     if "JOURNAL_STREAM" not in os.environ:
         return ""
     from rotator.telemetry import logging  # noqa: PLC0415  # takes a tenth of a second
@@ -84,31 +84,31 @@ def _priority(level: str) -> str:
 
 
 def complain(message: str, hint: str | None, *, about: str = "") -> None:
-    """Say what is wrong and what can be done about it."""
+    """Print an error and its hint."""
     say(f"error: {about}{': ' if about else ''}{message}", level="error")
     if hint:
         say(f"hint: {hint}", level="error")
 
 
 def give_up() -> None:
-    """Write nothing more to standard output, not even what is buffered: nobody reads it."""
+    """Discard further output to standard output, buffered text included: its reader is gone."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Say what is wrong with standard output where a library writes to it; raises as `write`."""
+    """Translate a library's errors on standard output; raises as `write`."""
     try:
         yield
     except BrokenPipeError:
         raise
     except SystemExit:
-        # What rich makes of it.
+        # rich's replacement for the original exception.
         raise BrokenPipeError from None
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
-        # What is left in its buffer would be tried again at the end.
+        # Buffered text would be written again at the end.
         give_up()
         raise RotatorError(f"standard output cannot be written: {reason}") from None
 
@@ -143,19 +143,19 @@ def _draw(headers: Row, rows: Sequence[Row]) -> None:
         console.print(drawn)
 
 
-#: More columns than any table has, to measure by.
+#: More columns than any table has, for measuring.
 _WIDEST = 1_000
 
 
 def _is_prose(cell: str) -> bool:
-    """Whether a cell is a sentence, which may be folded. Words, ids and times stay whole."""
+    """Return whether a cell is a sentence, which may be wrapped. Words, ids and times are not."""
     return cell.count(" ") > 2  # noqa: PLR2004  # a time has two
 
 
 def _lines(rows: Sequence[Row]) -> Iterator[str]:
-    """Give columns as short as they can be where nothing is cut in pieces.
+    """Yield lines with the columns as narrow as possible and no cell cut.
 
-    The terminal may break these lines: rather than an id in pieces, which nobody could copy.
+    The terminal may wrap these lines; that is better than a split id that cannot be copied.
     """
     columns = [*zip(*rows, strict=True)]
     widths = [0 if any(map(_is_prose, each)) else max(map(len, each)) for each in columns]

@@ -1,7 +1,7 @@
-"""Work on many accounts at once, children before their parent.
+"""Runs passes on many accounts concurrently, children before their parent.
 
-A parent's credential is the one that may manage its children, so it is rotated when they are
-done with it. What becomes of one account never stops another.
+A parent's credential may be needed to manage its children, so it is rotated after them. A failure
+of one account never stops another.
 """
 
 import threading
@@ -17,11 +17,11 @@ Result = TypeVar("Result")
 
 
 class Halted(BaseException):
-    """This process was asked to end, so a pass ends where it is. No error: see `Stopped`."""
+    """This process is to end, so the pass ends after its step. Not an error: see `Stopped`."""
 
 
 class Brake:
-    """Ends passes at their next step: a step that has begun is not torn apart."""
+    """Ends passes before their next step; a step that has begun is completed."""
 
     def __init__(self, when_pulled: Callable[[], object] = lambda: None) -> None:
         """Let everything run."""
@@ -29,17 +29,17 @@ class Brake:
         self._when_pulled = when_pulled
 
     def pull(self) -> None:
-        """Let nothing begin any more."""
+        """Let nothing start any more."""
         self._pulled.set()
         self._when_pulled()
 
     def check(self) -> None:
-        """Raise `Halted` if nothing may begin any more."""
+        """Raise `Halted` if nothing may start any more."""
         if self._pulled.is_set():
             raise Halted
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, and raise `Halted` as soon as nothing may begin any more."""
+        """Sleep, and raise `Halted` as soon as nothing may start any more."""
         if self._pulled.wait(seconds):
             raise Halted
 
@@ -51,10 +51,10 @@ def run(
     concurrency: int,
     brake: Brake,
 ) -> list[Result]:
-    """Do `work` for each account, at most `concurrency` at once; give the results in order.
+    """Run `work` for each account, at most `concurrency` at once; return the results in order.
 
-    `work` has to answer for its own errors. If this process is stopped, work that has begun
-    is waited for, and nothing else begins.
+    `work` must handle its own errors. If this process is stopped, running work is waited for, and
+    nothing else starts.
     """
     queue, results = _Queue(accounts), dict[str, Result]()
     finished: SimpleQueue[Future[Result]] = SimpleQueue()
@@ -83,8 +83,8 @@ def run(
 
 
 def _next(finished: SimpleQueue[Future[Result]]) -> Future[Result] | None:
-    # The kernel may give a signal to another thread than this one, and Python runs its handler
-    # only once this one wakes up.
+    # The kernel may deliver a signal to another thread, and Python runs its handler only once this
+    # one wakes up.
     try:
         return finished.get(timeout=0.1)
     except Empty:
@@ -92,7 +92,7 @@ def _next(finished: SimpleQueue[Future[Result]]) -> Future[Result] | None:
 
 
 class _Queue:
-    """Who may begin: an account of whose children none is left to do."""
+    """Accounts ready to start: those whose children are done."""
 
     def __init__(self, accounts: Sequence[Account]) -> None:
         self._accounts = {account.name: account for account in accounts}
@@ -102,11 +102,11 @@ class _Queue:
                 self._children[account.managed_by].add(account.name)
 
     def ready(self) -> list[Account]:
-        """Give those without children, in their order."""
+        """Return the accounts without children, in their order."""
         return [account for account in self._accounts.values() if not self._children[account.name]]
 
     def after(self, done: Account) -> list[Account]:
-        """Give who may begin now that `done` is finished."""
+        """Return the accounts that may start now that `done` is finished."""
         parent = self._accounts.get(done.managed_by)
         if parent is None:
             return []

@@ -1,7 +1,7 @@
-"""What is being done, while it is done, on standard error.
+"""Progress on standard error.
 
-On a terminal each account that is worked on has a line that shows its present step. Elsewhere
-each step is a line of its own, once it is done.
+On a terminal, each account in progress has a line with its present step. Elsewhere each completed
+step is a line of its own.
 """
 
 import sys
@@ -51,14 +51,14 @@ _OTHER = {
 
 
 class Progress(Protocol):
-    """Shows passes over accounts. Called from every thread."""
+    """Shows running passes. Called from every thread."""
 
     def entry(self, name: str, draft: Draft) -> None:
         """Show a ledger entry that was just committed."""
         ...
 
     def waiting(self, name: str, until: datetime) -> None:
-        """Show that there is nothing to do before `until`."""
+        """Show that the pass waits until `until`."""
         ...
 
     def ended(self, name: str) -> None:
@@ -67,7 +67,7 @@ class Progress(Protocol):
 
 
 class Silence:
-    """Shows nothing: the result is for a program."""
+    """Shows nothing: the output is for a program."""
 
     def entry(self, name: str, draft: Draft) -> None:
         """See `Progress.entry`."""
@@ -80,10 +80,10 @@ class Silence:
 
 
 class Lines:
-    """Writes a line for each step."""
+    """Writes a line for each completed step."""
 
     def __init__(self, width: int) -> None:
-        """Leave `width` characters for an account's name."""
+        """Reserve `width` characters for an account's name."""
         self._width = width
 
     def entry(self, name: str, draft: Draft) -> None:
@@ -99,13 +99,13 @@ class Lines:
         """See `Progress.ended`."""
 
     def _line(self, name: str, step: str, text: str) -> None:
-        # Who cannot be told any more does not end a rotation by it.
+        # A closed standard error must not end a rotation.
         with suppress(OSError):
             output.say(f"{name:{self._width}}  {step:8}  {text}".rstrip())
 
 
 def told(draft: Draft) -> str:
-    """Say what an entry means. A new kind of entry is no reason to end a rotation."""
+    """Return an entry in words. A new kind of entry must not end a rotation."""
     return _text(draft).format_map(_Facts(draft.detail))
 
 
@@ -129,9 +129,9 @@ class _Facts(dict[str, object]):
 
 @contextmanager
 def shown(names: list[str], *, quietly: bool, live: bool) -> Iterator[Progress]:
-    """Give what shows the passes over these accounts for the length of a `with` block.
+    """Yield the progress display for the passes over these accounts, for a `with` block.
 
-    `live` allows lines that change; they would garble what else is written meanwhile.
+    `live` allows changing lines, which would garble other output.
     """
     width = max(map(len, names), default=0)
     if quietly:

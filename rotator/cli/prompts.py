@@ -1,4 +1,4 @@
-"""What a person is asked at the terminal. Where there is no answer, nothing is done."""
+"""Prompts at the terminal. Without an answer, nothing is done."""
 
 import os
 import pwd
@@ -16,10 +16,10 @@ from rotator.model.redaction import printable
 
 
 def confirm(question: str) -> None:
-    """Go on only after a yes.
+    """Return only if the answer is yes.
 
     Raises:
-        typer.Abort: the answer is no, or there is none.
+        typer.Abort: the answer is no, or missing.
     """
     with _asked():
         while True:
@@ -36,10 +36,10 @@ def confirm(question: str) -> None:
 
 
 def blind(prompt: str) -> str:
-    """Give what is typed without being shown.
+    """Return what is typed at the prompt, without echoing it.
 
     Raises:
-        typer.Abort: nothing is.
+        typer.Abort: nothing was typed.
     """
     from getpass import getpass  # noqa: PLC0415  # nobody else needs it
 
@@ -49,11 +49,11 @@ def blind(prompt: str) -> str:
 
 @contextmanager
 def _asked() -> Iterator[None]:
-    """End the line of the question where the answer does not."""
+    """End the prompt's line if the answer does not."""
     try:
         yield
     except (EOFError, UnicodeDecodeError):
-        # What is no text is no answer either, and it would be read again and again.
+        # Undecodable input is no answer either, and would be read again and again.
         output.say("")
         raise typer.Abort from None
     except Stopped as stopped:
@@ -62,9 +62,9 @@ def _asked() -> Iterator[None]:
 
 
 def login_name() -> str:
-    """Give the login name of who runs this: `ann`, or `ann as root` who became someone else.
+    """Return the operator's login name: `ann`, or `ann as root` after a change of user.
 
-    It is what the system says, and no proof: who can write the ledger can write any name.
+    It is the system's information, not proof: a user who can write the ledger can write any name.
     """
     acting = _name_of(os.geteuid())
     person = os.environ.get("SUDO_USER") or _logged_in() or acting
@@ -72,7 +72,7 @@ def login_name() -> str:
 
 
 def _logged_in() -> str | None:
-    """Give who logged in at this terminal, whoever that is by now; None without one."""
+    """Return who originally logged in at this terminal; None where there is no terminal."""
     try:
         return os.getlogin()
     except OSError:
@@ -97,12 +97,12 @@ FromFile = Annotated[
 
 
 def given(from_file: str | None, *, prompt: str) -> str:
-    """Give what stands in a file, on standard input for `-`, or is typed at a prompt.
+    """Read a value from a file, from standard input for `-`, or from a prompt.
 
-    One line end behind it is not part of it.
+    One line end at its end is removed.
 
     Raises:
-        ConfigError: it cannot be read, or there is nobody to ask.
+        ConfigError: it cannot be read, or there is no terminal.
     """
     text = _typed(prompt) if from_file is None else _read(from_file)
     return text.removesuffix("\n")

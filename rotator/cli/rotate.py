@@ -1,4 +1,4 @@
-"""Passes over some accounts: what `rotate-now` and `resume` have in common."""
+"""Runs passes on accounts: the common part of `rotate-now` and `resume`."""
 
 import dataclasses
 import itertools
@@ -30,7 +30,7 @@ _REFUSED = Refused.exit_code
 
 
 def reports_document(reports: Sequence[Report]) -> list[dict[str, Any]]:
-    """Give the reports as `--json` prints them."""
+    """Return the pass results as `--json` prints them."""
     return [
         {
             "account": report.account,
@@ -47,7 +47,7 @@ def reports_document(reports: Sequence[Report]) -> list[dict[str, Any]]:
 
 
 def show(reports: Sequence[Report], *, as_json: bool) -> None:
-    """Print the reports, and what went wrong on standard error."""
+    """Print the results, and failures on standard error."""
     if as_json:
         output.write_json(reports_document(reports))
     else:
@@ -57,27 +57,27 @@ def show(reports: Sequence[Report], *, as_json: bool) -> None:
 
 
 def complain(reports: Sequence[Report]) -> None:
-    """Say of each account what went wrong there."""
+    """Print what went wrong, account by account."""
     for report in reports:
         if report.error:
             output.complain(report.error.message, report.error.hint, about=report.account)
 
 
 def exit_code(reports: Sequence[Report]) -> int:
-    """Give what the process exits with: 1 if any failed, else 3, else 75; 2 for bad input alone."""
+    """Return the exit code: 1 if any failed, else 3, else 75; 2 for bad input alone."""
     codes = {report.exit_code for report in reports} - {0}
     is_mixed = ConfigError.exit_code in codes and len(codes) > 1
     return 1 if is_mixed else min(codes, default=0)
 
 
 def unready_report(account: Account, error: RotatorError) -> Report:
-    """Report an account that was not begun with, as Vault or the ledger cannot be used."""
+    """Report an account that was not started, as Vault or the ledger is unusable."""
     problem = Problem(code=error.code, message=error.message, hint=error.hint)
     return _report(account, problem, error.exit_code)
 
 
 def internal(account: Account, error: Exception) -> Report:
-    """Report an account whose pass ended in an error that nobody foresaw."""
+    """Report an account whose pass ended in an unexpected error."""
     return _report(account, described(error), 1)
 
 
@@ -107,7 +107,7 @@ def carry_out(
     wait: bool = False,
     as_json: bool = False,
 ) -> int:
-    """Take each account as far as it goes, print what became of it, give the exit code."""
+    """Run a pass on each account, print the results, and return the exit code."""
     unready = preflight(wiring)
     if unready:
         return refuse(accounts, unready, as_json=as_json)
@@ -124,9 +124,9 @@ def carry_out(
 
 
 def deliver(wiring: "Wiring", accounts: Sequence[Account]) -> None:
-    """Tell hooks of these accounts what they have not been told yet, each once.
+    """Deliver the pending notifications of these accounts, with one attempt for each.
 
-    A hook that fails is told of and tried again later: it changes nothing about a rotation.
+    A hook that fails is reported and retried later: it does not affect a rotation.
     """
     names = [account.name for account in accounts]
     hooks = [hook.name for hook in wiring.settings.hooks]
@@ -136,10 +136,10 @@ def deliver(wiring: "Wiring", accounts: Sequence[Account]) -> None:
             return
         courier, threads = wiring.courier, min(wiring.settings.daemon.concurrency, len(names))
         with ThreadPoolExecutor(threads) as pool:
-            # Each takes what the others have not: one that hangs does not keep them waiting.
+            # Each thread takes the next delivery: a hook that hangs does not block the others.
             rounds = list(pool.map(lambda _: list(courier.deliver(names)), range(threads)))
     except (RotatorError, OSError) as error:
-        # The outcome of the rotations is reported all the same.
+        # The outcome of the rotations is reported in any case.
         why = error if isinstance(error, RotatorError) else described(error)
         output.complain(why.message, why.hint, about="hooks")
         return
@@ -152,7 +152,7 @@ def deliver(wiring: "Wiring", accounts: Sequence[Account]) -> None:
 
 
 def preflight(wiring: "Wiring", *, changes_nothing: bool = False) -> RotatorError | None:
-    """See whether ledger and Vault can be used, before anything is begun."""
+    """Check whether ledger and Vault are usable, before anything starts."""
     try:
         _ = wiring.present_book if changes_nothing else (wiring.book, wiring.deliveries)
         wiring.store.check()
@@ -160,7 +160,7 @@ def preflight(wiring: "Wiring", *, changes_nothing: bool = False) -> RotatorErro
     except RotatorError as error:
         return error
     except OSError as error:
-        # As of a module that is loaded only now. Nothing was begun, which each account reports.
+        # From a module that is only loaded now. Nothing started, which each account reports.
         if not descriptors.lacking(error):
             raise
         return TooManyFiles()
@@ -168,7 +168,7 @@ def preflight(wiring: "Wiring", *, changes_nothing: bool = False) -> RotatorErro
 
 
 def _name_the_rest(wiring: "Wiring", names: list[str]) -> None:
-    """List what is left of an account whose secret leaked: other secrets may have, too."""
+    """List the other secrets of an account whose secret leaked: they may have leaked, too."""
     for record in wiring.queries.accounts(names):
         for secret_id in sorted(set(record.listed_ids) - {record.current_id}):
             output.say(
@@ -185,7 +185,7 @@ def refuse(
     as_json: bool,
     also: Mapping[str, object] = MappingProxyType({}),
 ) -> int:
-    """Report that nothing was begun; give the exit code. `also` is added to each document."""
+    """Report that nothing was started; return the exit code. `also` is added to each document."""
     if as_json:
         reports = [unready_report(account, error) for account in accounts]
         output.write_json([{**each, **also} for each in reports_document(reports)])
@@ -210,7 +210,7 @@ def _attempted(
         brake.check()
 
     def due(name: str) -> datetime | None:
-        # What is only shown is no reason to end a rotation.
+        # A failure to show progress must not end a rotation.
         with suppress(RotatorError):
             rotation = wiring.book.recall(name).rotation
             if rotation and rotation.verified_at and rotation.grace:

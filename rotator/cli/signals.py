@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM: one exception for both, so that a command leaves as it would by itself.
+"""Ctrl-C and SIGTERM: one exception for both, so that a command cleans up as usual.
 
-Leases are released and temporary files removed on the way out. Who cannot wait for that sends
+Leases are released and temporary files removed on the way out. To skip that, send
 a second signal, which kills: a rotation survives that, too.
 """
 
@@ -12,24 +12,24 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(BaseException):
-    """A signal asked this process to end. No error: nothing that handles errors catches it."""
+    """A signal asked this process to end. No error: error handlers must not catch it."""
 
-    #: What is said of it.
+    #: Message about it.
     message = "interrupted; nothing is lost, `rotator resume` goes on"
 
     def __init__(self, signum: int) -> None:
-        """Keep which signal it was."""
+        """Store the signal."""
         super().__init__(signum)
         self.signum = signum
 
     @property
     def exit_code(self) -> int:
-        """What a shell reports for a process that this signal ended."""
+        """The exit code that a shell reports for a process ended by this signal."""
         return 128 + self.signum
 
 
 class Unanswered(Stopped):
-    """The signal came instead of an answer, so that nothing had begun."""
+    """The signal arrived at a prompt, so that nothing had started."""
 
     message = "interrupted; nothing was done"
 

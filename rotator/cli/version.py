@@ -1,9 +1,9 @@
-"""Which rotator this is."""
+"""rotator's version."""
 
 
 def version() -> str:
-    """Give `rotator 0.1.0`, from the installed distribution."""
-    # A fiftieth of a second that all commands but this one save.
+    """Return `rotator 0.1.0`, from the installed distribution."""
+    # Saves all other commands a fiftieth of a second.
     from importlib.metadata import PackageNotFoundError  # noqa: PLC0415
     from importlib.metadata import version as version_of  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""`[[accounts]]`, and what must hold between an account, the others and the tables beside them."""
+"""`[[accounts]]`, and the rules between an account, the others and the related tables."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ def _on_foreign(value: object) -> OnForeign:
 
 
 def _windows(value: object) -> tuple[str, ...] | None:
-    """Take one window or a list of them; none at all, an empty text or list, is always."""
+    """Accept one window or a list; none, an empty text or an empty list means always."""
     if value is None:
         return None
     texts = [value] if isinstance(value, str) else value
@@ -71,19 +71,19 @@ def _euros(value: object) -> Decimal | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Unfit("is not a number")
-    # A fraction by its text: 0.1 is not 0.1000000000000000055.
+    # A fraction is converted through its text: 0.1 is not 0.1000000000000000055.
     euros = Decimal(value if isinstance(value, int) else str(value))
     if not euros.is_finite():
         raise Unfit("is not a finite number")
     return within(Decimal(0), _MOST_EUROS)(euros)
 
 
-#: More than any account has.
+#: More than any account's balance.
 _MOST_EUROS = Decimal(1_000_000_000)
 
 
 class PolicyTable(Table):
-    """`[policy]`, and the same keys in an account: None where the key is not given."""
+    """`[policy]`, and the same keys in an account: None where the key is missing."""
 
     every: Annotated[timedelta | None, BeforeValidator(duration), Some] = None
     cron: Annotated[str | None, AfterValidator(cron_expression)] = None
@@ -94,11 +94,11 @@ class PolicyTable(Table):
     length: Annotated[int | None, AfterValidator(within(MIN_LENGTH, MAX_LENGTH))] = None
     on_foreign: Annotated[OnForeign | None, BeforeValidator(_on_foreign)] = None
     window: Annotated[tuple[str, ...] | None, BeforeValidator(_windows)] = None
-    #: None: the balance is not looked at.
+    #: None: the balance is not checked.
     min_balance: Annotated[Decimal | None, BeforeValidator(_euros)] = None
 
     def given(self) -> dict[str, Any]:
-        """Give the keys of a policy that this table sets, with their values."""
+        """Return the policy keys that this table sets, with their values."""
         values = {key: getattr(self, key) for key in PolicyTable.model_fields}
         return {key: value for key, value in values.items() if value is not None}
 
@@ -107,7 +107,7 @@ _UNIQUE = ("name", "api_key", "vault_path")
 
 
 class AccountTable(PolicyTable):
-    """`[[accounts]]`: one account, with the keys of its policy that differ."""
+    """`[[accounts]]`: one account, with its deviating policy keys."""
 
     name: Name
     api_key: ApiKey
@@ -120,32 +120,32 @@ class AccountTable(PolicyTable):
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A table, and how a problem in it is located."""
+    """A table, and its location in the file for problems."""
 
-    #: Its path, as in TABLES.
+    #: Its path, as in `TABLES`.
     table: str
-    #: With the index, where it is one of several.
+    #: Its path with the index, if it is one of several.
     path: str
-    #: Says which account an index means.
+    #: Name of the account that an index refers to.
     note: str = ""
 
     def key(self, *names: str) -> str:
-        """Locate a key of the table, or the table itself."""
+        """Return the location of a key of the table, or of the table itself."""
         return ".".join((self.path, *names)) + self.note
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """A valid account's table and its place."""
+    """A valid account's table and its location."""
 
     place: Place
     table: AccountTable
 
 
 def policy_of(table: PolicyTable, default: Policy) -> Policy:
-    """Give a policy: what the table sets, the rest from the default.
+    """Build a policy: what the table sets, the rest from the default.
 
-    `every` and `cron` take each other's place.
+    `every` and `cron` replace each other.
     """
     given = table.given()
     if "every" in given or "cron" in given:
@@ -155,17 +155,17 @@ def policy_of(table: PolicyTable, default: Policy) -> Policy:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Where all accounts are: at which issuer, and below what in Vault."""
+    """Settings that all accounts share: the issuer, and the prefix of paths in Vault."""
 
-    #: Host of Vonage's API.
+    #: Host of the Vonage API.
     issuer: str
-    #: The mount, behind the namespace if there is one.
+    #: The mount, preceded by the namespace if there is one.
     mount: str
     pending_prefix: str
 
     @classmethod
     def of(cls, vonage: Vonage, vault: Vault) -> Self:
-        """Return what the two tables say."""
+        """Derive it from the two tables."""
         return cls(
             issuer=urlsplit(vonage.api_url).hostname or "",
             mount=f"{vault.namespace}/{vault.mount}".strip("/"),
@@ -174,7 +174,7 @@ class Site:
 
 
 def account_of(table: AccountTable, default: Policy, site: Site) -> Account:
-    """Give the account that a table describes."""
+    """Build an account from its table."""
     return Account(
         name=table.name,
         api_key=table.api_key,
@@ -190,7 +190,7 @@ def account_of(table: AccountTable, default: Policy, site: Site) -> Account:
 
 
 def policy_problems(place: Place, table: PolicyTable, policy: Policy) -> Iterator[Problem]:
-    """Find what cannot work in a policy, if this table has a part in it."""
+    """Yield the problems of a policy that this table contributes to."""
     given = table.given()
     if policy.every is None:
         return
@@ -213,10 +213,10 @@ def policy_problems(place: Place, table: PolicyTable, policy: Policy) -> Iterato
 def account_problems(
     accounts: Iterable[Placed], parents: Mapping[str, object], vault: Vault | None
 ) -> Iterator[Problem]:
-    """Find what is wrong between accounts.
+    """Yield the problems between accounts.
 
-    `parents` has `managed_by` by name for every account of the file, whether valid or not;
-    `vault` is None where it is not valid.
+    `parents` maps the name of every account of the file, valid or not, to its `managed_by`; `vault`
+    is None where it is invalid.
     """
     seen: dict[tuple[str, str], Placed] = {}
     for account in accounts:
@@ -257,7 +257,7 @@ def _parent(account: Placed, parents: Mapping[str, object]) -> Iterator[Problem]
 
 
 def parent_problem(parent: str, parents: Mapping[str, object]) -> str | None:
-    """Say why an account cannot be a parent; `parents` as in `account_problems`."""
+    """Return why an account cannot be a parent, or None; `parents` as in `account_problems`."""
     if parent not in parents:
         return f"{parent!r} is not configured{did_you_mean(parent, parents)}"
     if parents[parent]:
@@ -266,7 +266,7 @@ def parent_problem(parent: str, parents: Mapping[str, object]) -> str | None:
 
 
 def with_mount(place: Place, path: str, mount: str) -> Iterator[Problem]:
-    """Find a path as policies have it, with the mount and `data` in front."""
+    """Report a path in the form of policies, with the mount and `data` in front."""
     prefix = f"{mount}/data/"
     if path.startswith(prefix):
         yield Problem(
@@ -277,7 +277,7 @@ def with_mount(place: Place, path: str, mount: str) -> Iterator[Problem]:
 
 
 def among_pending(place: Place, path: str, prefix: str) -> Iterator[Problem]:
-    """Find a path where rotator writes and deletes."""
+    """Report a path inside the prefix where rotator writes and deletes."""
     if lies_within(path, prefix):
         yield Problem(
             where=place.key("vault_path"),
@@ -287,5 +287,5 @@ def among_pending(place: Place, path: str, prefix: str) -> Iterator[Problem]:
 
 
 def lies_within(path: str, prefix: str) -> bool:
-    """Whether `path` is `prefix`, or below it."""
+    """Return whether `path` is `prefix` or below it."""
     return f"{path}/".startswith(f"{prefix}/")

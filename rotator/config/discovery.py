@@ -1,4 +1,4 @@
-"""`[[discover]]`, and the accounts that it makes of what Vonage lists below a parent."""
+"""`[[discover]]`, and the accounts that it derives from a parent's subaccounts at Vonage."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,14 +27,14 @@ from rotator.model import Account, Found, Policy
 
 
 def _pattern(check: Callable[[str], str], text: str) -> str:
-    """See that a pattern has a place for the api key, and gives what passes `check`."""
+    """Check that a pattern contains the api key's placeholder and yields valid results."""
     if "{api_key}" not in text:
         raise Unfit("has no {api_key}, so that all subaccounts would share it")
     sample = text.replace("{api_key}", "abcd1234").replace("{parent}", "parent")
     if "{" in sample or "}" in sample:
         raise Unfit("has braces around something else than {api_key} or {parent}")
     checked = check(sample)
-    # Slashes around a path are no part of it.
+    # Slashes around a path are not part of it.
     start = sample.index(checked)
     return text.strip("/") if start or len(checked) < len(sample) else text
 
@@ -54,7 +54,7 @@ Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns)]
 
 
 class DiscoverTable(PolicyTable):
-    """`[[discover]]`: the subaccounts of one parent, with the keys of their policy that differ."""
+    """`[[discover]]`: the subaccounts of one parent, with their deviating policy keys."""
 
     parent: str
     vault_path: VaultPattern
@@ -67,24 +67,24 @@ class DiscoverTable(PolicyTable):
 
 @dataclass(frozen=True, kw_only=True)
 class Discover:
-    """How the subaccounts of one parent are managed."""
+    """Rules for managing the subaccounts of one parent."""
 
     #: Name of the account whose subaccounts are listed.
     parent: str
-    #: Has `{api_key}` where a subaccount's own goes, and may have `{parent}`.
+    #: Contains `{api_key}` for a subaccount's own key, and may contain `{parent}`.
     name: str
     #: Likewise.
     vault_path: str
-    #: Patterns of api keys and of Vonage's names: one of these has to match,
+    #: Patterns for api keys and Vonage's names, of which one must match.
     include: tuple[str, ...]
-    #: and none of these may.
+    #: Likewise, of which none may match.
     exclude: tuple[str, ...]
     secret_field: str
     key_field: str
     policy: Policy
 
     def matches(self, found: Found) -> bool:
-        """Whether a subaccount is to be managed."""
+        """Return whether a subaccount is to be managed."""
         if found.parent != self.parent or not re.fullmatch(API_KEY, found.api_key):
             return False
         texts = (found.api_key, found.title)
@@ -95,7 +95,7 @@ class Discover:
         return any_of(self.include) and not any_of(self.exclude)
 
     def account(self, found: Found, site: Site) -> Account:
-        """Give the account that a subaccount is managed as."""
+        """Build the managed account for a discovered subaccount."""
         name = self._filled(self.name, found).lower()
         return Account(
             name=name,
@@ -116,7 +116,7 @@ class Discover:
 
 
 def discover_of(table: DiscoverTable, default: Policy) -> Discover:
-    """Give what a table describes."""
+    """Build a discovery rule from its table."""
     return Discover(
         parent=table.parent,
         name=table.name,
@@ -135,7 +135,7 @@ def discover_problems(
     parents: Mapping[str, object],
     vault: Vault | None,
 ) -> Iterator[Problem]:
-    """Find what is wrong with a table, beside the accounts and Vault's table."""
+    """Yield the problems of a table, given the accounts and Vault's table."""
     if table.secret_field == table.key_field:
         yield Problem(where=place.key("secret_field"), what="is the same field as key_field")
     if what := parent_problem(table.parent, parents):
@@ -152,11 +152,11 @@ def accounts_of(
     configured: Iterable[Account],
     site: Site,
 ) -> Iterator[Account]:
-    """Yield the accounts that are managed because they were found, by their api keys.
+    """Yield the accounts that are managed because they were discovered, by their api keys.
 
-    Accounts that are configured by name come first. An account whose name or path is that of an
-    earlier one is left out. So is one whose path, with the parent's name in it, lies where rotator
-    keeps what is pending.
+    Accounts that are configured by name take precedence. An account with the name or path of an
+    earlier one is left out. So is one whose path, which contains the parent's name, lies within the
+    prefix of pending entries.
     """
     taken = list(configured)
     keys = {account.api_key for account in taken}

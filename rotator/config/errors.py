@@ -1,7 +1,7 @@
-"""What can be wrong in a configuration, in words for an operator.
+"""Problems of a configuration, worded for an operator.
 
-No value of a key that looks like a secret's is ever part of a text, nor the value of an
-unknown key, nor a URL with anything in it that might be a credential.
+A text never contains the value of a key that looks like a secret's, the value of an unknown key, or
+a URL that might contain a credential.
 """
 
 import re
@@ -15,7 +15,7 @@ from rotator.errors import ConfigError
 HOW_TO_GIVE_SECRETS = "secrets are given by *_file keys; those of accounts are read from Vault"
 _SECRET_WORDS = ("credential", "passphrase", "password", "role_id", "secret", "token")
 _LONGEST_SHOWN = 60
-#: How alike a known name must be to be suggested, and to be what was certainly meant.
+#: Similarity from which a known name is suggested, and from which it was certainly meant.
 _ALIKE, _SLIP = 0.65, 0.8
 
 
@@ -23,14 +23,14 @@ class Unfit(ValueError):
     """A value breaks a rule. The text continues a sentence that begins with the value."""
 
     def __init__(self, text: str, *, hint: str | None = None) -> None:
-        """Take the sentence's end, and what to do instead."""
+        """Store the end of the sentence, and a hint."""
         super().__init__(text)
         self.hint = hint
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that is wrong."""
+    """One problem of the configuration."""
 
     #: The key with its table's path, or the environment variable.
     where: str
@@ -38,14 +38,14 @@ class Problem:
     hint: str | None = None
 
     def line(self) -> str:
-        """Give the problem without its hint."""
+        """Return the problem without its hint."""
         return f"{self.where}: {self.what}"
 
 
 def failure(path: Path, problems: Sequence[Problem]) -> ConfigError:
-    """Make one error of all that is wrong in the file at `path`, one line for each.
+    """Combine all problems of the file at `path` into one error, one line each.
 
-    A single problem's hint is the error's; where there are several, each line has its own.
+    A single problem's hint becomes the error's; of several, each line has its own.
     """
     if len(problems) == 1:
         return ConfigError(f"{path}: {problems[0].line()}", hint=problems[0].hint)
@@ -57,9 +57,9 @@ def failure(path: Path, problems: Sequence[Problem]) -> ConfigError:
 
 
 def is_inline_secret(key: str, known: Iterable[str]) -> bool:
-    """Whether an unknown key's name says that its value is a secret itself.
+    """Return whether an unknown key's name suggests that its value is itself a secret.
 
-    One that names a file or a field is not, nor a slip in one of the `known` keys.
+    Not if it names a file or a field, or is a misspelling of one of the `known` keys.
     """
     names_another = key.lower().endswith(("_file", "_field"))
     slip = get_close_matches(key, known, n=1, cutoff=_SLIP)
@@ -67,27 +67,27 @@ def is_inline_secret(key: str, known: Iterable[str]) -> bool:
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """Give the known name that `name` was most probably meant to be."""
+    """Return the known name closest to `name`; None where none is close."""
     return next(iter(get_close_matches(name, known, n=1, cutoff=_ALIKE)), None)
 
 
 def asked(meant: str | None) -> str:
-    """Give a clause that asks whether `meant` was; nothing for nothing."""
+    """Return a clause that suggests `meant`; "" for None."""
     return f", did you mean {meant}?" if meant else ""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Give a clause that names the closest known name; nothing where none is close."""
+    """Return a clause that suggests the closest known name; "" where none is close."""
     return asked(closest(name, known))
 
 
 def key_text(key: str) -> str:
-    """Write a key as it may stand in a path: bare where TOML would take it bare."""
+    """Format a key for a path: bare where TOML allows it."""
     return key if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", key) else _cut(key)
 
 
 def value_text(key: str, value: object) -> str:
-    """Write a value so that it can be shown; say what it is where it must not be."""
+    """Format a value for display; describe it if it must not be shown."""
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list):
@@ -100,9 +100,9 @@ def value_text(key: str, value: object) -> str:
 
 
 def unknown_key(key: str, known: Iterable[str], elsewhere: Iterable[str]) -> tuple[str, str | None]:
-    """Say what is wrong with an unknown key, and the hint.
+    """Return what is wrong with an unknown key, and the hint.
 
-    `known` are the keys of its table, `elsewhere` the paths where that very key is known.
+    `known` are the keys of its table, `elsewhere` the paths where the same key is known.
     """
     known = list(known)
     if is_inline_secret(key, known):
@@ -122,7 +122,7 @@ def _has_secret_word(key: str) -> bool:
 
 
 def _may_be_credential(key: str, value: object) -> bool:
-    """Whether a URL may hold one, or a secret may stand where the api key belongs."""
+    """Return whether a URL may contain a credential, or the api key may be a secret."""
     text = str(value)
     is_url = "url" in key or key == "address" or "://" in text
     # Webhooks have it in the path.

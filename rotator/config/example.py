@@ -1,4 +1,4 @@
-"""The example configuration, which is where a new one begins."""
+"""The example configuration, from which a new one starts."""
 
 import json
 import re
@@ -13,17 +13,17 @@ _NAME = "config.example.toml"
 
 
 def example() -> str:
-    """Give the example as it is: from inside an installed wheel, else beside the checkout."""
+    """Read the example configuration: from an installed wheel, else from the checkout."""
     installed = Path(str(resources.files("rotator"))) / _NAME
     file = installed if installed.is_file() else Path(__file__).parents[2] / _NAME
     return file.read_text(encoding="utf-8")
 
 
 def filled_in(environ: Mapping[str, str]) -> tuple[str, list[str]]:
-    """Give the example with what the environment says of Vault, and the variables it is from.
+    """Return the example with Vault's settings from the environment, and the variables used.
 
-    A variable that no configuration would take is left alone: `config check` reports it if the
-    environment still has it, and an address may hold what belongs in no file.
+    A variable with an invalid value is ignored: `config check` reports it if it is still set, and
+    an address may contain what must not be in a file.
     """
     text, used = example(), []
     for variable, key, check in (

@@ -1,4 +1,4 @@
-"""`[[hooks]]`, and what must hold between a hook, the other hooks and the accounts."""
+"""`[[hooks]]`, and the rules between a hook, the other hooks and the accounts."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from rotator.model import CLOCK
 from rotator.model.notification import Event, Format, Hook
 
 _WAYS = ("command", "url", "url_file")
-#: What only a web address can use.
+#: Keys that only a webhook can use.
 _OF_WEB = ("secret_file", "format")
 
 
@@ -63,26 +63,26 @@ HookUrl = Annotated[str, AfterValidator(urls.hook_url)]
 
 
 class HookTable(Table):
-    """`[[hooks]]`: a command or a web address that is told of events, or asked as a gate."""
+    """`[[hooks]]`: a command or a webhook that is called for events, or asked as a gate."""
 
-    #: None: the command's or the address's.
+    #: None: derived from the command or the URL.
     name: Annotated[str | None, AfterValidator(_hook_name)] = None
     on: Annotated[list[Event], BeforeValidator(_events)]
     #: None: see `url` and `url_file`.
     command: Annotated[list[str] | None, AfterValidator(_command)] = None
     url: HookUrl | None = None
-    #: A file whose only line is the URL, for one that holds a token.
+    #: A file whose only line is the URL, for a URL that contains a token.
     url_file: File = None
-    #: A file with the key that signs the body.
+    #: A file with the key for signing the body.
     secret_file: File = None
     format: Annotated[Format, BeforeValidator(_format)] = Format.JSON
     #: Names of accounts; empty for all.
     accounts: list[str] = Field(default_factory=list)
-    #: Of one call.
+    #: For one call.
     timeout: Timeout = timedelta(seconds=30)
 
     def hook(self) -> Hook:
-        """Give the hook that the table describes."""
+        """Build the hook from its table."""
         return Hook(
             name=self.name or self._own_name(),
             on=frozenset(self.on),
@@ -96,7 +96,7 @@ class HookTable(Table):
         )
 
     def _own_name(self) -> str:
-        """Name it by what it calls: the program, the host or the file that holds the address."""
+        """Return a name for the hook: its program, its host or the file that holds its address."""
         if self.command:
             return Path(self.command[0]).name
         if self.url:
@@ -106,14 +106,14 @@ class HookTable(Table):
 
 @dataclass(frozen=True, kw_only=True)
 class PlacedHook:
-    """A valid hook's table and its place."""
+    """A valid hook's table and its location."""
 
     place: Place
     table: HookTable
 
 
 def hook_problems(hooks: Iterable[PlacedHook], accounts: Sequence[str]) -> Iterator[Problem]:
-    """Find what is wrong with hooks; `accounts` has the name of every account of the file."""
+    """Yield the problems of hooks; `accounts` are the names of all accounts of the file."""
     seen: dict[str, PlacedHook] = {}
     for hook in hooks:
         yield from _way(hook)
@@ -130,7 +130,7 @@ def hook_problems(hooks: Iterable[PlacedHook], accounts: Sequence[str]) -> Itera
 
 
 def _way(hook: PlacedHook) -> Iterator[Problem]:
-    """See that it is known what to call."""
+    """Check that exactly one target is set, with keys that fit it."""
     given = [key for key in _WAYS if getattr(hook.table, key)]
     if not given:
         hint = "give command, or url, or url_file"
@@ -152,7 +152,7 @@ def _accounts(hook: PlacedHook, accounts: Sequence[str]) -> Iterator[Problem]:
 
 
 def _gate(hook: PlacedHook) -> Iterator[Problem]:
-    """A message is no question: Slack accepts whatever it is sent. One gate is there already."""
+    """Refuse a gate in Slack's format, which accepts anything, or with the built-in gate's name."""
     if Event.GATE in hook.table.on and hook.table.format is Format.SLACK:
         what = "a gate that answers like Slack would always be open"
         yield Problem(where=hook.place.key("format"), what=what)

@@ -1,4 +1,4 @@
-"""Reads the file and makes settings of it, or says all that is wrong with it at once."""
+"""Reads the configuration into settings, or raises one error with every problem."""
 
 import os
 import re
@@ -26,29 +26,29 @@ from rotator.errors import ConfigError
 
 _PREFIX = "ROTATOR_"
 
-#: Variables of Vault's own command line, for keys that neither file nor override gives.
+#: Variables of Vault's own command line, for keys that neither file nor override sets.
 _VAULT_VARIABLES = {"address": "VAULT_ADDR", "namespace": "VAULT_NAMESPACE"}
 
-#: The same, for files.
+#: Likewise, for files.
 _VAULT_FILE_VARIABLES = {
     "ca_file": "VAULT_CACERT",
     "client_cert_file": "VAULT_CLIENT_CERT",
     "client_key_file": "VAULT_CLIENT_KEY",
 }
 
-#: Where the credentials of each login are by themselves: in systemd's directory, by name.
+#: Default credential files of each login: their names in systemd's directory.
 _CREDENTIALS: Mapping[str, Mapping[str, str]] = {
     "token": {"token_file": "vault-token"},
     "approle": {"role_id_file": "vault-role-id", "secret_id_file": "vault-secret-id"},
     "userpass": {"password_file": "vault-password"},
 }
 
-#: Variables by the path of the key that they set.
+#: Variables by the path of the key they set.
 Origins = dict[str, str]
 
 
 def overrides() -> dict[str, tuple[str, str]]:
-    """Give every variable that overrides a key, with the key's table and name."""
+    """Return every variable that overrides a key, with the key's table and name."""
     return {
         f"{_PREFIX}{table.replace('.', '__')}__{key}".upper(): (table, key)
         for table, model in TABLES.items()
@@ -58,7 +58,7 @@ def overrides() -> dict[str, tuple[str, str]]:
 
 
 def apply(document: dict[str, Any], environ: Mapping[str, str]) -> tuple[Origins, list[Problem]]:
-    """Write the environment's values into `document`; tell which came from there."""
+    """Write the environment's values into `document`; return the origin of each."""
     known = overrides()
     given = {name: known[name] for name in environ if name in known}
     _displace(document, [known[name] for name in given if environ[name]])
@@ -71,7 +71,7 @@ def apply(document: dict[str, Any], environ: Mapping[str, str]) -> tuple[Origins
 
 
 def _displace(document: dict[str, Any], given: list[tuple[str, str]]) -> None:
-    """Take from the file what excludes a key that the environment gives."""
+    """Remove from the file the keys that a key from the environment excludes."""
     for table, key in given:
         pair = EXCLUSIVE.get(table, ())
         target = document.get(table)
@@ -85,12 +85,12 @@ def _put(document: dict[str, Any], table: str, key: str, value: object) -> None:
     for name in table.split("."):
         target = target.setdefault(name, {})
         if not isinstance(target, dict):
-            return  # no table: reported as such
+            return  # # not a table: reported as such
     target[key] = value
 
 
 def _typed(table: str, key: str, text: str) -> object:
-    """Read a variable as TOML would read the value; leave what is none to be reported."""
+    """Parse a variable as TOML would parse the value; an invalid text stays, to be reported."""
     kind = TABLES[table].model_fields[key].annotation
     if kind in (bool, bool | None):
         return {"true": True, "false": False}.get(text, text)
@@ -120,7 +120,7 @@ def _fill_in(document: dict[str, Any], environ: Mapping[str, str]) -> Origins:
 
 
 def _find_credentials(vault: dict[str, Any], environ: Mapping[str, str]) -> Origins:
-    """Name the files of systemd's directory that a login needs and the file does not name."""
+    """Fill in the login's files from systemd's credentials directory where none is named."""
     auth, folder = vault.get("auth", {}), environ.get(CREDENTIALS, "")
     if not isinstance(auth, dict) or not folder:
         return {}
@@ -137,9 +137,9 @@ def _find_credentials(vault: dict[str, Any], environ: Mapping[str, str]) -> Orig
 
 
 def _may_be_there(path: Path) -> bool:
-    """Whether a file is there, or in a folder that this process may not look into.
+    """Return whether a file exists, or is in a folder that this process may not read.
 
-    systemd shows a unit's credentials to the service alone, and not to what reloads it.
+    systemd shows a unit's credentials only to the service, not to the process that reloads it.
     """
     try:
         return stat.S_ISREG(path.stat().st_mode)
@@ -150,9 +150,9 @@ def _may_be_there(path: Path) -> bool:
 
 
 def _is_stray(name: str, known: Mapping[str, Any]) -> bool:
-    """Whether `name` was meant for rotator: by its form, or but for one underscore.
+    """Return whether a variable was meant for rotator: by its form, or with one underscore missing.
 
-    Others are not ours to judge: Kubernetes sets ROTATOR_PORT for a service of that name.
+    Others are left alone: Kubernetes sets ROTATOR_PORT for a service of that name.
     """
     if not name.startswith(_PREFIX) or name in known:
         return False
@@ -177,11 +177,11 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     Files that it names are not opened, and need not exist.
 
     Raises:
-        ConfigError: the file cannot be read, or is not usable; the message has every reason.
+        ConfigError: the file cannot be read, or is invalid; the message has every reason.
     """
     tables = _read(path)
     base = path.absolute().parent
-    # Outside a unit, credentials are where the unit gets them from.
+    # Outside a unit, credentials are in the folder that the unit gets them from.
     environ = {**environ, CREDENTIALS: environ.get(CREDENTIALS) or str(base)}
     origins, problems = apply(tables, environ)
     surroundings = Surroundings(base=base, environ=environ)
@@ -217,7 +217,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _syntax(message: str, text: str) -> tuple[str, str]:
-    """Return a syntax error with its place first, and a hint."""
+    """Return a syntax error with its position first, and a hint."""
     if message.startswith(_OF_REPETITIONS):
         return _repetition(message, text.split("\n")), "keep one of them"
     match = re.fullmatch(r"(.*) \(at (.*)\)", message, flags=re.DOTALL)

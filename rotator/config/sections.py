@@ -1,4 +1,4 @@
-"""`[vault]` and `[vault.auth]`, as the file has them."""
+"""The tables of single sections, `[vault]` to `[telemetry]`, as in the file."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +25,7 @@ from rotator.config.types import (
 from rotator.errors import ConfigError
 from rotator.model import SecretValue
 
-#: Ways to log in, each with the keys that it needs and those that it may have besides.
+#: Auth methods, each with its required and its optional keys.
 AUTH_METHODS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "token": ((), ("token_file",)),
     "approle": (("role_id_file",), ("secret_id_file", "wrapped", "mount")),
@@ -58,67 +58,67 @@ def _auth_mount(text: str | None) -> str | None:
 
 
 class VaultAuth(Table):
-    """`[vault.auth]`: how rotator logs in to Vault. Which keys go together: `AUTH_METHODS`."""
+    """`[vault.auth]`: how rotator logs in to Vault. `AUTH_METHODS` says which keys go together."""
 
     method: Annotated[str, AfterValidator(_method)] = "token"
-    #: Of the auth method; None for its default, its own name.
+    #: Mount of the auth method; None for its default, the method's name.
     mount: Annotated[str | None, AfterValidator(_auth_mount)] = None
     #: None: $VAULT_TOKEN is read at login.
     token_file: File = None
     role_id_file: File = None
-    #: None for a role that wants none.
+    #: None for a role that needs none.
     secret_id_file: File = None
-    #: Whether `secret_id_file` holds the token that the secret id is wrapped in.
+    #: Whether `secret_id_file` contains a wrapping token for the secret id.
     wrapped: bool | None = None
     #: None for the method's default role.
     role: Annotated[str | None, AfterValidator(_plain_text)] = None
-    #: None for Kubernetes: where it puts the token of a service account.
+    #: None for Kubernetes: its default path of a service account's token.
     jwt_file: File = None
     username: Annotated[str | None, AfterValidator(_plain_text)] = None
     password_file: File = None
 
 
 class Vault(Table):
-    """`[vault]`: how Vault is reached, and where things are in it."""
+    """`[vault]`: how to reach Vault, and where the entries are."""
 
     address: WebUrl
     #: "" for the root namespace.
     namespace: Annotated[str, AfterValidator(types.namespace)] = ""
-    #: Of a KV version 2 engine.
+    #: Mount of a KV version 2 engine.
     mount: VaultPath = "secret"
     pending_prefix: VaultPath = "rotator/pending"
     #: None: the system's certificate authorities.
     ca_file: File = None
-    #: rotator's own certificate in TLS; None for none.
+    #: rotator's own certificate for TLS; None for none.
     client_cert_file: File = None
-    #: Its key; None where it is in the same file.
+    #: Its key; None where it is in the certificate's file.
     client_key_file: File = None
-    #: Of one request.
+    #: For one request.
     timeout: Timeout = timedelta(seconds=10)
-    #: For how long a request is sent again that found Vault away.
+    #: How long a request is retried while Vault is unreachable.
     patience: Patience = timedelta(minutes=1)
     auth: VaultAuth = Field(default_factory=VaultAuth)
 
 
 class Vonage(Table):
-    """`[vonage]`: how Vonage is reached."""
+    """`[vonage]`: how to reach Vonage."""
 
     api_url: WebUrl = "https://api.nexmo.com"
     rest_url: WebUrl = "https://rest.nexmo.com"
-    #: Of one request.
+    #: For one request.
     timeout: Timeout = timedelta(seconds=10)
-    #: Over all accounts.
+    #: For all accounts together.
     max_requests_per_second: Annotated[
         float, Field(allow_inf_nan=False), AfterValidator(at_least(0.001))
     ] = 5.0
-    #: How long a new secret may take to be accepted everywhere.
+    #: How long Vonage may take until it accepts a new secret everywhere.
     propagation_timeout: Positive = timedelta(minutes=2)
 
 
 def auth_problems(vault: Vault, locate: Callable[[str], str]) -> Iterator[Problem]:
-    """Find what is missing for the method, and what belongs to another.
+    """Yield the keys that the method lacks, and those that belong to another one.
 
-    `locate` gives where a key of `[vault]` or, as `auth.KEY`, of `[vault.auth]` was set.
+    `locate` returns where a key of `[vault]` or, as `auth.KEY`, of `[vault.auth]` was set.
     """
     auth = vault.auth
     required, optional = AUTH_METHODS[auth.method]
@@ -174,14 +174,14 @@ def _listen(text: str, info: ValidationInfo) -> str:
     return urls.listen_address(text, has_token=info.data.get("listen_token_file") is not None)
 
 
-#: A host as a Host header names it, without a port (RFC 1123, RFC 9110 section 7.2).
+#: A host in a Host header, without a port (RFC 1123, RFC 9110 section 7.2).
 _HOST = r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*|\[[0-9a-f:.]+\]"
 
 _HOW_TO_WRITE_HOSTS = 'write ["rotator.example.com"]: names alone, without scheme and port'
 
 
 def _hosts(value: object) -> tuple[str, ...]:
-    """Take a list of hosts, or a text with blanks or commas between them, as a variable has it."""
+    """Accept a list of hosts, or a text separated by blanks or commas, as from a variable."""
     texts = re.findall(r"[^\s,]+", value) if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         raise Unfit("is not a list of hosts", hint=_HOW_TO_WRITE_HOSTS)
@@ -193,28 +193,28 @@ def _hosts(value: object) -> tuple[str, ...]:
 
 
 class Daemon(Table):
-    """`[daemon]`: how the daemon works."""
+    """`[daemon]`: settings of the daemon."""
 
-    #: Rotations at once.
+    #: Concurrent rotations.
     concurrency: Annotated[int, AfterValidator(within(1, 256))] = 8
-    #: How often due accounts are looked for.
+    #: Interval for polling due accounts.
     poll: Positive = timedelta(seconds=15)
-    #: How often each account is compared with Vonage and Vault between rotations.
+    #: Interval for comparing each account with Vonage and Vault between rotations.
     drift_check: Positive = timedelta(hours=6)
-    #: How often the subaccounts of each `[[discover]]` are listed.
+    #: Interval for listing the subaccounts of each `[[discover]]`.
     discover_check: Positive = timedelta(hours=1)
-    #: A file whose only line is what readers of the page have to show; None: they show nothing.
+    #: A file whose only line is the token for readers of the page; None: no token is required.
     listen_token_file: File = None
     #: HOST:PORT or unix:/PATH of the status page and metrics; "" for none.
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:9470"
-    #: Other names by which the page may be asked for; who shows the token may use any.
+    #: Other host names in requests for the page; a request with the token may use any.
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = ()
 
     def read_listen_token(self) -> SecretValue | None:
-        """Give the token of `listen_token_file`; None where that is not set.
+        """Read the token in `listen_token_file`; None where that is not set.
 
         Raises:
-            ConfigError: the file cannot be read, or what it holds is no token.
+            ConfigError: the file cannot be read, or does not contain a token.
         """
         if self.listen_token_file is None:
             return None
@@ -248,11 +248,11 @@ def _ledger_url(text: str, info: ValidationInfo) -> str:
 
 
 class Ledger(Table):
-    """`[ledger]`: where the record is kept."""
+    """`[ledger]`: where the ledger is kept."""
 
-    #: A file whose only line is the URL, for one with a password.
+    #: A file whose only line is the URL, for a URL with a password.
     url_file: File = None
-    #: None where `url_file` holds it; `read_url` gives the right one.
+    #: None where `url_file` contains it; `read_url` returns the effective one.
     url: Annotated[str | None, AfterValidator(_ledger_url)] = Field(
         default_factory=lambda given: None if given.get("url_file") else _SQLITE_DEFAULT
     )
@@ -260,10 +260,10 @@ class Ledger(Table):
     auto_upgrade: bool = True
 
     def read_url(self) -> str:
-        """Give the URL, which may hold a password; reads `url_file` where that is set.
+        """Return the URL, which may hold a password; read from `url_file` where that is set.
 
         Raises:
-            ConfigError: the file cannot be read or holds no ledger's URL.
+            ConfigError: the file cannot be read, or does not contain a ledger's URL.
         """
         if self.url_file is None:
             return self.url or _SQLITE_DEFAULT
@@ -287,12 +287,12 @@ class Telemetry(Table):
 
 
 def ledger_at(url: str | None, url_file: Path | None) -> Ledger:
-    """Give the ledger at `url`, or at the URL that stands in `url_file`; one of them is given.
+    """Return the ledger at `url`, or at the URL in the file `url_file`; one of them is given.
 
-    Relative paths are relative to the working directory.
+    Relative paths refer to the working directory.
 
     Raises:
-        ConfigError: it is no ledger's URL, or has a password, which others could see there.
+        ConfigError: it is not a ledger's URL, or contains a password, which other users could see.
     """
     given = {"url": url} if url_file is None else {"url_file": url_file.absolute()}
     surroundings = Surroundings(base=Path.cwd(), environ={})
@@ -303,7 +303,7 @@ def ledger_at(url: str | None, url_file: Path | None) -> Ledger:
     unfit = detail.get("ctx", {}).get("error")
     rule = str(unfit) if isinstance(unfit, Unfit) else "is not valid"
     hint = _HINTS.get(rule) or getattr(unfit, "hint", None)
-    # Not repeated: what is wrong with it may be that a secret is in it.
+    # Not repeated: the fault may be that it contains a secret.
     raise ConfigError(f"the target's URL {rule}", hint=hint)
 
 

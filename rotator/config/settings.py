@@ -1,4 +1,4 @@
-"""The effective settings, as the rest of rotator reads them."""
+"""The effective settings, as used by the rest of rotator."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from rotator.errors import UnknownAccount
 from rotator.model import Account, Found, OnForeign, Policy
 from rotator.model.notification import Hook
 
-#: What `[policy]` starts from.
+#: Base of `[policy]`.
 DEFAULT_POLICY = Policy(
     every=timedelta(days=30),
     cron=None,
@@ -32,26 +32,26 @@ DEFAULT_POLICY = Policy(
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything that is configured. No secret is in it."""
+    """Everything that is configured, without secrets."""
 
     vonage: Vonage
     vault: Vault
     ledger: Ledger
-    #: The defaults; each account has its own, complete policy.
+    #: The default policy; each account has its own, complete policy.
     policy: Policy
     daemon: Daemon
     telemetry: Telemetry
-    #: In the order of the file; those that were found below a parent come last.
+    #: In the order of the file; discovered ones come last.
     accounts: tuple[Account, ...]
     #: In the order of the file.
     hooks: tuple[Hook, ...] = ()
     discover: tuple[Discover, ...] = ()
 
     def with_found(self, found: Iterable[Found]) -> "Settings":
-        """Give the same settings with the accounts that `[[discover]]` makes of `found`.
+        """Return the same settings with the accounts that `[[discover]]` makes of `found`.
 
-        This is the one place where what is configured and what was found come together. Ledger
-        and daemon, status and `rotate-now` know one kind of account only.
+        This is the only place that merges configured and discovered accounts. Ledger and daemon,
+        status and `rotate-now` know one kind of account only.
         """
         configured = tuple(account for account in self.accounts if not account.discovered)
         site = Site.of(self.vonage, self.vault)
@@ -59,15 +59,15 @@ class Settings:
         return replace(self, accounts=(*configured, *added))
 
     def found_names(self, found: Iterable[Found]) -> dict[str, str]:
-        """Name the accounts that `[[discover]]` makes of `found`, by their api keys."""
+        """Return the names of the accounts that `[[discover]]` makes of `found`, by api key."""
         merged = self.with_found(found)
         return {account.api_key: account.name for account in merged.accounts if account.discovered}
 
     def account(self, name: str) -> Account:
-        """Give the account of that name.
+        """Return the account of that name.
 
         Raises:
-            UnknownAccount: there is none; the hint names the closest.
+            UnknownAccount: no account has that name; the hint suggests the closest.
         """
         known = {account.name: account for account in self.accounts}
         if name in known:
@@ -77,26 +77,26 @@ class Settings:
         raise UnknownAccount(f"no account {name!r} is configured", hint=hint)
 
     def children(self, name: str) -> tuple[Account, ...]:
-        """Give the accounts that the account of that name manages, in the order of the file.
+        """Return the accounts that the account of that name manages, in the order of the file.
 
         Raises:
-            UnknownAccount: there is no account of that name.
+            UnknownAccount: no account has that name.
         """
         parent = self.account(name).name
         return tuple(account for account in self.accounts if account.managed_by == parent)
 
     def children_first(self) -> tuple[Account, ...]:
-        """Give all accounts, the managed before all others, else in the order of the file.
+        """Return all accounts, the managed before all others, else in the order of the file.
 
-        A parent's credential is thus still the known one while its children are rotated.
+        A parent's credential thus stays the known one while its children are rotated.
         """
         return tuple(sorted(self.accounts, key=lambda account: not account.managed_by))
 
     def shown(self) -> dict[str, Any]:
-        """Give the settings as JSON can hold them, for `rotator config show`.
+        """Return the settings as values for JSON, for `rotator config show`.
 
-        Defaults and the environment are applied and paths resolved. A key that is not set is
-        left out, so that the whole, written as TOML, is a configuration with the same effect.
+        Defaults and the environment are applied and paths resolved. A key without a value is left
+        out, so that the result, written as TOML, is a configuration with the same effect.
         """
         tables = {name: _shown(getattr(self, name)) for name in _TABLES}
         accounts = [_flat(account) for account in self.accounts if not account.discovered]
@@ -109,10 +109,10 @@ _TABLES = ("vonage", "vault", "ledger", "policy", "daemon", "telemetry")
 
 
 def _flat(described: Account | Discover) -> dict[str, Any]:
-    """Give a table with the keys of its policy among its own."""
+    """Return an account or discovery rule as one flat table, its policy's keys included."""
     shown = _all_shown(vars(described))
     policy: dict[str, Any] = shown.pop("policy")
-    # They follow from where the account stands, from other tables, and from its name.
+    # They follow from the account's origin, from other tables, and from its name.
     for key in ("discovered", "issuer", "mount", "pending_path"):
         shown.pop(key, None)
     return shown | policy
@@ -120,7 +120,7 @@ def _flat(described: Account | Discover) -> dict[str, Any]:
 
 def _hook_shown(hook: Hook) -> dict[str, Any]:
     shown = _all_shown(vars(hook))
-    # It has an address instead.
+    # It has a URL instead.
     return shown if hook.command else {key: shown[key] for key in shown if key != "command"}
 
 

@@ -1,6 +1,6 @@
-"""What a value may be, for keys of several tables.
+"""Types of values that several tables share.
 
-Values are as typed as TOML makes them: "25" is no number.
+Values are strictly typed, as in TOML: "25" is not a number.
 """
 
 import re
@@ -18,8 +18,8 @@ from rotator.config import urls
 from rotator.config.errors import Unfit
 from rotator.errors import ConfigError
 
-#: Where systemd puts the credentials of a unit; outside a unit, `load` puts the configuration's
-#: folder in its place, where the unit's credentials come from.
+#: systemd's directory of a unit's credentials; outside a unit, `load` sets it to the
+#: configuration's folder, which the unit's credentials come from.
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 
 #: Also matches a bare `$`, as a variable without a name.
@@ -28,7 +28,7 @@ _VARIABLE = re.compile(r"\$(?:\{(\w*)\}|(\w*))")
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What a path in the file is relative to."""
+    """The base of relative paths in the file."""
 
     #: The configuration file's directory.
     base: Path
@@ -62,12 +62,12 @@ class Surroundings:
 
 
 def around(info: ValidationInfo) -> Surroundings:
-    """Give what a file's paths are relative to; for settings made in code, the process's own."""
+    """Return the context of a file's paths; for settings made in code, the process's own."""
     return info.context or Surroundings(base=Path(), environ={})
 
 
 def file_path(value: object, info: ValidationInfo) -> Path | None:
-    """Turn a value of the file into a path; nothing into None."""
+    """Convert a value of the file into a path; None stays None."""
     if value is None or isinstance(value, Path):
         return value
     if not isinstance(value, str):
@@ -78,7 +78,7 @@ def file_path(value: object, info: ValidationInfo) -> Path | None:
 
 
 def vault_path(text: str) -> str:
-    """Give a path in Vault without leading or trailing slash, or raise `Unfit`."""
+    """Return a path in Vault without leading or trailing slash, or raise `Unfit`."""
     path = text.strip("/")
     if not path:
         raise Unfit("is empty")
@@ -92,26 +92,26 @@ def vault_path(text: str) -> str:
 
 
 def namespace(text: str) -> str:
-    """Give a Vault namespace without slashes around it; it may be nothing."""
+    """Return a Vault namespace without slashes around it; it may be empty."""
     if " " in text:
         raise Unfit("has spaces, which no header can carry")
     return vault_path(text) if text.strip("/") else ""
 
 
-#: Seconds in each unit, the largest first.
+#: Seconds in each unit, largest first.
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
-#: Nothing here is meant to last a century, and sums with a date must not overflow.
+#: No duration is meant to be a century, and sums with a date must not overflow.
 LONGEST = timedelta(days=36500)
 
 HOW_TO_WRITE = "write one number and one unit: 90s, 15m, 24h or 30d"
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read `90s`, `15m`, `24h` or `30d`.
+    """Parse `90s`, `15m`, `24h` or `30d`.
 
     Raises:
-        ConfigError: `text` is none of these, or longer than 36500d.
+        ConfigError: `text` has another form, or is longer than 36500d.
     """
     try:
         return duration(text)
@@ -121,7 +121,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Write a duration in the largest unit that divides it; fractions of a second are dropped."""
+    """Format a duration in the largest unit that divides it; fractions of a second are dropped."""
     seconds = duration // timedelta(seconds=1)
     if seconds == 0:
         return "0s"
@@ -130,7 +130,7 @@ def format_duration(duration: timedelta) -> str:
 
 
 def duration(value: object) -> timedelta:
-    """Turn a value of the file into a duration, or raise `Unfit`."""
+    """Convert a value of the file into a duration, or raise `Unfit`."""
     if isinstance(value, timedelta):
         return value
     match = re.fullmatch(r"([0-9]{1,12})([dhms])", value) if isinstance(value, str) else None
@@ -146,7 +146,7 @@ Ordered = TypeVar("Ordered", int, float, Decimal, timedelta)
 
 
 def within(low: Ordered, high: Ordered) -> Callable[[Ordered], Ordered]:
-    """Give what raises `Unfit` for a value outside these bounds, themselves within."""
+    """Return a check that raises `Unfit` for a value outside these inclusive bounds."""
 
     def check(value: Ordered) -> Ordered:
         if not low <= value <= high:
@@ -157,7 +157,7 @@ def within(low: Ordered, high: Ordered) -> Callable[[Ordered], Ordered]:
 
 
 def at_least(low: Ordered) -> Callable[[Ordered], Ordered]:
-    """Give what raises `Unfit` for a value below this bound."""
+    """Return a check that raises `Unfit` for a value below this bound."""
 
     def check(value: Ordered) -> Ordered:
         if not value >= low:
@@ -172,7 +172,7 @@ def _plain(value: float | Decimal | timedelta) -> str:
 
 
 def written_as(pattern: str, rule: str, text: str) -> str:
-    """Give the text, or raise `Unfit` with `rule` where all of it does not match the pattern."""
+    """Return the text, or raise `Unfit` with `rule` where the pattern does not match all of it."""
     if not re.fullmatch(pattern, text):
         raise Unfit(rule)
     return text
@@ -188,7 +188,7 @@ def _field_name(text: str) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 
-#: At least a second; for a duration that may be left out, too.
+#: At least a second; also for an optional duration.
 Some = AfterValidator(at_least(timedelta(seconds=1)))
 
 Positive = Annotated[Duration, Some]
@@ -228,14 +228,14 @@ ApiKey = Annotated[
 
 
 class Table(BaseModel):
-    """A table of the file: frozen, strict about types and about unknown keys."""
+    """A table of the file: frozen, strictly typed, without unknown keys."""
 
     model_config = ConfigDict(
         frozen=True,
         strict=True,
         extra="forbid",
         hide_input_in_errors=True,
-        # Commands that read no configuration do not wait for its validators.
+        # Commands without a configuration need not wait for its validators.
         defer_build=True,
     )
 
@@ -244,7 +244,7 @@ _FIELDS = 5
 
 
 def cron_expression(text: str) -> str:
-    """Give a valid expression with single spaces, or raise `Unfit`."""
+    """Return a valid cron expression with single spaces, or raise `Unfit`."""
     from cronsim import CronSim, CronSimError  # noqa: PLC0415  # most configurations have none
 
     fields = text.split()

@@ -1,4 +1,4 @@
-"""The URLs that a configuration may hold: of the servers, and of the ledger."""
+"""Rules for the URLs in a configuration: of servers, webhooks and the ledger."""
 
 import ipaddress
 import re
@@ -24,9 +24,9 @@ _POSTGRESQL = re.compile(
 
 
 def web_url(text: str) -> str:
-    """Give a server's URL without trailing slash, or raise `Unfit`.
+    """Return a server's URL without trailing slash, or raise `Unfit`.
 
-    Credentials travel there, so it is https; plain http only where nobody can listen.
+    Credentials are sent there, so it must be https; plain http only on loopback.
     """
     parts = _server(text)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
@@ -35,7 +35,7 @@ def web_url(text: str) -> str:
 
 
 def collector_url(text: str) -> str:
-    """Give the URL of a server that is told no secret, or nothing for nothing; else `Unfit`."""
+    """Return the URL of a server that gets no secret, "" for "", or raise `Unfit`."""
     if text:
         _server(text)
     return text.rstrip("/")
@@ -54,9 +54,9 @@ def _server(text: str) -> SplitResult:
 
 
 def hook_url(text: str) -> str:
-    """Give the address of a webhook, path and query included, or raise `Unfit`.
+    """Return the address of a webhook, path and query included, or raise `Unfit`.
 
-    https only, as `web_url`; plain http where nobody can listen.
+    https only, as for `web_url`; plain http only on loopback.
     """
     _require_visible(text)
     origin = re.match(r"[A-Za-z]+://[^/?#]*", text)
@@ -67,9 +67,9 @@ def hook_url(text: str) -> str:
 
 
 def listen_address(text: str, *, has_token: bool) -> str:
-    """Give `HOST:PORT` or `unix:/PATH` as it is, or nothing for nothing; else raise `Unfit`.
+    """Return `HOST:PORT` or `unix:/PATH` as it is, "" for "", or raise `Unfit`.
 
-    Whoever is on another machine has to show a token, so there has to be one.
+    Requests from other machines must show a token, so a token is required for them.
     """
     if not text or _SOCKET.fullmatch(text):
         return text
@@ -86,9 +86,9 @@ def listen_address(text: str, *, has_token: bool) -> str:
 
 
 def ledger_url(text: str) -> str:
-    """Give a ledger's URL, or raise `Unfit`; it may hold a password.
+    """Return a ledger's URL, which may hold a password, or raise `Unfit`.
 
-    `postgresql://` becomes `postgresql+psycopg://`, the only driver there is.
+    `postgresql://` becomes `postgresql+psycopg://`, the only supported driver.
     """
     _require_visible(text, spaces=True)
     if not (_SQLITE.fullmatch(text) or _POSTGRESQL.fullmatch(text)):
@@ -102,13 +102,13 @@ def ledger_url(text: str) -> str:
 
 
 def sqlite_path(text: str) -> str | None:
-    """Give the file that a ledger's URL names; None where it names a server."""
+    """Return the file in a ledger's URL; None for a server's URL."""
     match = _SQLITE.fullmatch(text)
     return match["path"] if match else None
 
 
 def has_password(text: str) -> bool:
-    """Whether SQLAlchemy or libpq would find a password in this URL."""
+    """Return whether SQLAlchemy or libpq would find a password in this URL."""
     _, _, rest = text.partition("://")
     _, _, query = rest.partition("?")
     keys = (key.lower() for key, _ in parse_qsl(query, keep_blank_values=True))
@@ -116,7 +116,7 @@ def has_password(text: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether what is sent to `host` stays on this machine."""
+    """Return whether traffic to `host` stays on this machine."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -125,7 +125,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _require_visible(text: str, *, spaces: bool = False) -> None:
-    """Refuse what `urlsplit` would silently drop."""
+    """Refuse characters that `urlsplit` would silently drop."""
     if not text.isprintable() or (" " in text and not spaces):
         raise Unfit("has spaces or control characters")
 
@@ -133,7 +133,7 @@ def _require_visible(text: str, *, spaces: bool = False) -> None:
 def _split(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
-        _ = parts.port  # raises if it is none
+        _ = parts.port  # # raises if invalid
     except ValueError:
         parts = None
     if parts is None or parts.netloc.endswith(":"):

@@ -1,4 +1,4 @@
-"""The tables of one file, and all that is wrong with them."""
+"""The tables of one file, and all of its problems."""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -34,7 +34,7 @@ from rotator.config.settings import DEFAULT_POLICY, Settings
 from rotator.config.types import Surroundings, Table, format_duration
 from rotator.model import Policy
 
-#: Every table by its path.
+#: All tables by path.
 TABLES: Mapping[str, type[Table]] = {
     "vonage": Vonage,
     "vault": Vault,
@@ -48,10 +48,10 @@ TABLES: Mapping[str, type[Table]] = {
     "hooks": HookTable,
 }
 
-#: Tables of which there may be several, which no variable can name.
+#: Tables that may occur several times; no variable can set their keys.
 LISTS = ("accounts", "discover", "hooks")
 
-#: Keys of one table of which only one may be given.
+#: Pairs of keys of one table that exclude each other.
 EXCLUSIVE: Mapping[str, tuple[str, str]] = {
     "ledger": ("url", "url_file"),
     "policy": ("every", "cron"),
@@ -61,20 +61,20 @@ EXCLUSIVE: Mapping[str, tuple[str, str]] = {
 
 
 def keys_of(table: str) -> list[str]:
-    """Give the keys of a table; of the whole file for ""."""
+    """Return the keys of a table; of the whole file for ""."""
     if not table:
         return [name for name in TABLES if "." not in name]
     return list(TABLES[table].model_fields) if table in TABLES else []
 
 
 def paths_of(key: str) -> list[str]:
-    """Give every path at which `key` is known."""
+    """Return every path at which `key` is known."""
     return [f"{table}.{key}" for table, model in TABLES.items() if key in model.model_fields]
 
 
 AnyTable = TypeVar("AnyTable", bound=Table)
 
-#: Pydantic's error types in our words. Every other error is `Unfit` and has its own.
+#: Pydantic's error types in our words. All other errors are `Unfit` and have their own text.
 _WORDS = {
     "bool_type": "is not true or false",
     "finite_number": "is not a finite number",
@@ -88,20 +88,20 @@ _REQUIRED_HINTS = {"address": "set address in [vault], or $VAULT_ADDR"}
 
 
 class Document:
-    """A file's tables, with what the environment put into them."""
+    """A file's tables, including the environment's values."""
 
     def __init__(
         self, tables: dict[str, Any], surroundings: Surroundings, origins: Mapping[str, str]
     ) -> None:
-        """`origins` names the variables that values came from, by the values' paths."""
+        """Store the tables. `origins` maps the paths of values to their variables."""
         self._tables = tables
         self._surroundings = surroundings
         self._origins = origins
-        #: What was found wrong so far.
+        #: Problems found so far.
         self.problems: list[Problem] = []
 
     def settings(self) -> Settings | None:
-        """Give the settings; what is wrong is added to `problems`, and makes them unusable."""
+        """Return the settings; any problem is added to `problems` and makes them unusable."""
         self._refuse_unknown()
         vonage = self._top(Vonage, "vonage")
         vault = self._vault()
@@ -145,7 +145,7 @@ class Document:
         return vault
 
     def _where(self, path: str) -> str:
-        """Locate a key: by its variable, where it came from one."""
+        """Return the location of a key: its variable, if it came from one."""
         return f"${self._origins[path]}" if path in self._origins else path
 
     def _policy(self) -> Policy | None:
@@ -252,7 +252,7 @@ def _what(detail: ErrorDetails, key: str, *, table: str) -> tuple[str, str | Non
 
 
 def _default_hint(table: str, key: str) -> str | None:
-    """Name what holds without a key; None where that is nothing that a file could have."""
+    """Return the hint that names a key's default; None where no file could set it."""
     model = TABLES.get(table)
     field = model.model_fields.get(key) if model else None
     if field is None:
@@ -280,7 +280,7 @@ def _no_accounts(raw: object) -> Problem:
 
 
 def _note(raw: object) -> str:
-    """Name the account, where it has a name: an index is hard to find in a long file."""
+    """Return the account's name as a note, if any: an index is hard to find in a long file."""
     name = raw.get("name") if isinstance(raw, dict) else None
     return f" ({key_text(name)})" if isinstance(name, str) and name else ""
 

@@ -1,1 +1,1 @@
-"""The daemon: rotates what is due, looks for drift, and tells systemd how it is."""
+"""The daemon: rotates due accounts, checks for drift, and reports its state to systemd."""

@@ -1,4 +1,4 @@
-"""What hooks are told that no rotation brings about: accounts overdue, balances low."""
+"""Alerts that no rotation causes: overdue accounts and low balances."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,22 +7,22 @@ from rotator.model import Account
 from rotator.model.notification import Event
 from rotator.reporting.status import Standing
 
-#: How often it is looked whether accounts are overdue: what is late by now was due days ago.
+#: How often overdue accounts are looked for: an account that is late now was due days ago.
 INTERVAL = timedelta(minutes=5)
-#: For how long an account has to be overdue: what is due is rotated now, and may be tried again.
+#: How long an account must be overdue: one that is due is being rotated, perhaps after a retry.
 PATIENCE = timedelta(hours=1)
 
 
 class Notices:
-    """Has hooks told, each time something becomes so. Of one configuration."""
+    """Alerts that hooks get once, each time a condition begins. For one configuration."""
 
     def __init__(self, wiring: Wiring) -> None:
-        """Prepare; nothing is looked at yet."""
+        """Store what is needed; nothing is checked yet."""
         self._wiring = wiring
         self._looked_at: datetime | None = None
 
     def overdue(self) -> None:
-        """Tell which accounts became overdue, if it is time to look and anyone wants to know.
+        """Alert hooks of accounts that became overdue, if a check is due and a hook subscribes.
 
         Raises:
             RotatorError: the ledger cannot be used.
@@ -44,7 +44,7 @@ class Notices:
                 book.notice(account.name, Event.OVERDUE, "late", why=lateness, now=now)
 
     def balance(self, account: Account, why: str | None) -> None:
-        """Tell that what `account` has left is too low, and `why`; or, for None, no longer.
+        """Record that the balance of `account` is too low, and `why`; for None, that it is not.
 
         Raises:
             RotatorError: the ledger cannot be used.

@@ -1,4 +1,4 @@
-"""Watching what accounts have left at Vonage, for those with `min_balance`."""
+"""Watches the balances of accounts with `min_balance`."""
 
 import threading
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from rotator.rotation.observation import own_credential
 
 _log = structlog.get_logger(__name__)
 
-#: Told of each balance that was read: the account, and why that is too low; None where it is not.
+#: Called with each balance's account, and why the balance is too low; None if it is not.
 OnBalance = Callable[[Account, str | None], None]
 
 
 class BalanceCheck:
-    """Reads each watched balance once in every `daemon.drift_check`. Of one configuration."""
+    """Reads each watched balance once in every `daemon.drift_check`. For one configuration."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class BalanceCheck:
         stopping: threading.Event,
         on_balance: OnBalance = lambda _account, _why: None,
     ) -> None:
-        """Prepare; nothing is asked yet. `on_balance` is where hooks learn of it."""
+        """Store what is needed; nothing is requested yet. `on_balance` notifies hooks."""
         self._wiring = wiring
         self._health = health
         self._stopping = stopping
@@ -40,11 +40,11 @@ class BalanceCheck:
             account for account in wiring.settings.accounts if account.min_balance is not None
         ]
         self._read_at: dict[str, datetime] = {}
-        #: Accounts that were warned of and have not recovered.
+        #: Accounts with a warning that have not recovered.
         self._low: set[str] = set()
 
     def run(self) -> None:
-        """Read every balance whose turn it is, and say which has fallen or recovered."""
+        """Read every balance that is due, and report which has fallen or recovered."""
         for account in self._watched:
             if self._stopping.is_set():
                 return
@@ -68,7 +68,7 @@ class BalanceCheck:
         )
 
     def _judge(self, account: Account, euros: Decimal) -> None:
-        """Pass on what a balance means, and log it once when that changes."""
+        """Pass on whether a balance is too low, and log each change once."""
         was_low, is_low = account.name in self._low, account.is_low(euros)
         why = f"{euros} EUR are left, less than {account.min_balance}" if is_low else None
         if is_low != was_low:
@@ -86,10 +86,10 @@ class BalanceCheck:
 
 
 def balance_of(wiring: Wiring, account: Account) -> Decimal:
-    """Give what `account` has left at Vonage, in euros.
+    """Return the balance of `account` at Vonage, in euros.
 
     Raises:
-        CredentialRefused: Vault has no value for it, or Vonage does not take it.
+        CredentialRefused: Vault has no value for it, or Vonage does not accept it.
         RotatorError: any other failure.
     """
     credential = own_credential(account, wiring.store.read_current(account))

@@ -1,10 +1,10 @@
-"""Notices that this machine's clock was put back: a sleep until a time on it would be too long."""
+"""Detects that this machine's clock was set back: a sleep until a time on it would be too long."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-#: Seconds. A clock that is steered does not go back by as much at once.
+#: Seconds. A gradually adjusted clock is not set back by as much at once.
 _AT_LEAST = 10.0
 
 
@@ -14,7 +14,7 @@ class ClockWatch:
 
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
-    #: By how much the one was ahead of the other when they were compared last.
+    #: By how much the wall clock was ahead at the last comparison.
     _ahead: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -22,7 +22,7 @@ class ClockWatch:
         self._ahead = self.wall() - self.monotonic()
 
     def went_back(self) -> bool:
-        """Whether the clock was put back since the last call. Forward does no harm."""
+        """Return whether the clock was set back since the last call. Forward does no harm."""
         ahead = self.wall() - self.monotonic()
         is_back, self._ahead = ahead < self._ahead - _AT_LEAST, ahead
         return is_back

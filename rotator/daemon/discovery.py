@@ -1,4 +1,4 @@
-"""Finding the subaccounts of parents, for `[[discover]]`."""
+"""Discovers the subaccounts of parents, for `[[discover]]`."""
 
 import threading
 from collections.abc import Callable
@@ -18,10 +18,9 @@ _log = structlog.get_logger(__name__)
 
 
 class Discovery:
-    """Lists each parent's subaccounts once in every interval. Of one configuration.
+    """Lists each parent's subaccounts once in every interval. For one configuration.
 
-    What it finds goes into the ledger and nowhere else: from there this daemon and all others
-    learn of it.
+    Its findings only go into the ledger: from there, this daemon and all others read them.
     """
 
     def __init__(
@@ -32,17 +31,17 @@ class Discovery:
         stopping: threading.Event,
         told: Callable[[str, Draft], None],
     ) -> None:
-        """Prepare; nothing is asked yet. `told` hears each ledger entry once it is committed."""
+        """Store what is needed; nothing is requested yet. `told` receives each committed entry."""
         self._wiring = wiring
         self._health = health
         self._stopping = stopping
         self._told = told
-        #: Failures in a row by parent, and when to list again.
+        #: Consecutive failures by parent, and when to list again.
         self._failures: dict[str, int] = {}
         self._retry_at: dict[str, datetime] = {}
 
     def run(self) -> None:
-        """List the subaccounts of every parent whose turn it is.
+        """List the subaccounts of every parent that is due.
 
         Raises:
             RotatorError: the ledger cannot be used.
@@ -84,12 +83,12 @@ class Discovery:
 
 
 def subaccounts_of(wiring: Wiring, parent: Account) -> list[Found]:
-    """Ask Vonage for the subaccounts of `parent`, with the secret that Vault holds of it.
+    """List the subaccounts of `parent` at Vonage, with its secret from Vault.
 
-    A refused one is read and tried once more, since it may have been rotated in between.
+    A refused secret is read and tried once more, since it may have been rotated in between.
 
     Raises:
-        CredentialRefused: Vault has no secret of it, or Vonage does not take it.
+        CredentialRefused: Vault has no secret for it, or Vonage does not accept it.
         RotatorError: any other failure.
     """
     refused = CredentialRefused(f"Vault has no secret of {parent.name}")

@@ -1,4 +1,4 @@
-"""Comparing accounts with Vonage and Vault between their rotations."""
+"""Compares accounts with Vonage and Vault between their rotations."""
 
 import heapq
 import itertools
@@ -22,43 +22,43 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 Told = Callable[[str, Draft], None]
-#: Before any other time.
+#: Earlier than any other time.
 _AT_ONCE = datetime.min.replace(tzinfo=UTC)
 
 
 class DriftCheck:
-    """Looks at each account once in every interval, one after the other. Of one configuration.
+    """Checks each account once in every interval, one after the other. For one configuration.
 
-    The first look at an account also settles when it is due for the first time. When each one's
-    turn is, is kept in memory, so that a run that finds nothing to do costs nothing, however many
-    accounts there are; the ledger says whether another daemon was faster.
+    The first check of an account also sets when it is first due. The times of the next checks are
+    kept in memory, so that a run with nothing to do costs nothing, however many accounts there are;
+    the ledger shows whether another daemon has already checked an account.
     """
 
     def __init__(
         self, wiring: Wiring, *, health: Health, stopping: threading.Event, told: Told
     ) -> None:
-        """Prepare; nothing is asked yet. `told` hears of drift once it is recorded."""
+        """Store what is needed; nothing is requested yet. `told` is called with recorded drift."""
         self._wiring = wiring
         self._health = health
         self._stopping = stopping
         self._listener = told
-        #: When each account is to be looked at, the next one first; of those at once, the one
-        #: that came first. None before the ledger was asked.
+        #: When each account is to be checked, the earliest first; ties in order of insertion. None
+        #: before the ledger was read.
         self._turns: list[tuple[datetime, int, Account]] | None = None
         self._numbers = itertools.count()
-        #: Failures in a row by account.
+        #: Consecutive failures by account.
         self._failures: dict[str, int] = {}
-        #: Looks in a row that found Vonage or Vault away, and when the next one may be made.
+        #: Consecutive checks that found Vonage or Vault unreachable, and when the next may start.
         self._away_times = 0
         self._resumes_at = _AT_ONCE
         self._is_over = False
 
     def end(self) -> None:
-        """Look at no further account: this configuration is no longer the one."""
+        """Check no further account: this configuration is no longer in effect."""
         self._is_over = True
 
     def run(self) -> None:
-        """Look at every account whose turn it is.
+        """Check every account that is due.
 
         Raises:
             RotatorError: the ledger cannot be used.
@@ -81,7 +81,7 @@ class DriftCheck:
     def _first_turns(self) -> list[tuple[datetime, int, Account]]:
         last_seen = self._wiring.queries.last_seen()
         turns = []
-        # A parent has to find its children's due times settled when it becomes due itself.
+        # A parent must find its children's due times set when it becomes due itself.
         for account in self._wiring.settings.children_first():
             seen_at = last_seen.get(account.name)
             turn = self._after(account, seen_at) if seen_at else _AT_ONCE
@@ -91,7 +91,7 @@ class DriftCheck:
 
     def _after(self, account: Account, seen_at: datetime) -> datetime:
         interval = self._wiring.settings.daemon.drift_check
-        # A time later than now came from a clock that was ahead.
+        # A future time came from a clock that was ahead.
         seen_at = min(seen_at, datetime.now(UTC))
         return schedule.next_check(account.name, seen_at, interval=interval)
 
@@ -100,17 +100,17 @@ class DriftCheck:
             heapq.heappush(self._turns, (turn, next(self._numbers), account))
 
     def _looked(self, engine: "Engine", account: Account) -> bool:
-        """Look at an account; give whether to go on with the others."""
+        """Check one account; return whether to go on with the others."""
         now = datetime.now(UTC)
         try:
             engine.refresh(account)
         except Busy:
-            # Who works on it keeps what it sees.
+            # The process that works on the account records a snapshot itself.
             self._put(account, now)
         except RotatorError as error:
             if self._health.failed(error):
-                # The others would fare no better. Next time another one is the first, in case it
-                # is about this one after all.
+                # The others would fail as well. Next time another account is first, in case the
+                # failure is this account's after all.
                 self._put(account, now)
                 self._away_times += 1
                 self._resumes_at = now + schedule.pause(self._away_times)

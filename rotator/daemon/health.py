@@ -1,7 +1,7 @@
-"""Whether ledger, Vault and Vonage can be used: told once for each change, not at each try.
+"""Tracks whether ledger, Vault and Vonage are reachable; logs transitions, not attempts.
 
-What comes and goes all the time, as a server does that answers every other request, is told now
-and then: of hours of that, some lines are left.
+Changes that repeat all the time, as of a server that answers every other request, are logged now
+and then: hours of that leave a few lines.
 """
 
 import threading
@@ -29,21 +29,21 @@ from rotator.errors import (
 )
 from rotator.model import Problem
 
-#: Lines that may come one upon the other, and how long it takes until one more may, in seconds.
+#: Lines that may follow each other at once, and seconds until one more is allowed.
 AT_ONCE, EVERY = 6, 600.0
 
 
 @dataclass(kw_only=True)
 class Voice:
-    """Counts what is said of one thing. Used by one thread at a time."""
+    """Throttles repeated log lines about one thing. Used by one thread at a time."""
 
-    #: Gives seconds that never go back.
+    #: Monotonic clock, in seconds.
     clock: Callable[[], float] = time.monotonic
     _left: float = AT_ONCE
     _counted_at: float = field(default=0.0)
 
     def may_speak(self) -> bool:
-        """Whether one more line may be said; counts it if so."""
+        """Return whether one more line may be logged; counts it if so."""
         now = self.clock()
         self._left = min(AT_ONCE, self._left + (now - self._counted_at) / EVERY)
         self._counted_at = now
@@ -55,7 +55,7 @@ class Voice:
 
 _log = structlog.get_logger(__name__)
 
-#: Codes of errors that are about a whole component, not about one account.
+#: Codes of errors that concern a whole component, not one account.
 _COMPONENTS = {
     NotSent.code: "vonage",
     IssuerUnavailable.code: "vonage",
@@ -70,24 +70,24 @@ _COMPONENTS = {
 
 
 class Health:
-    """What is away, and since which error. Called from every thread."""
+    """The unavailable components, each with its first error. Called from every thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with everything there; `clock` gives seconds that never go back."""
+        """Begin with every component available; `clock` is monotonic, in seconds."""
         self._away: dict[str, str] = {}
-        #: As it was told last.
+        #: The state that was logged last, by component.
         self._told: dict[str, str] = {}
         self._voices: defaultdict[str, Voice] = defaultdict(lambda: Voice(clock=clock))
         self._lock = threading.Lock()
 
     @property
     def away(self) -> list[str]:
-        """Name the components that cannot be used."""
+        """The components that cannot be used."""
         with self._lock:
             return sorted(self._away)
 
     def failed(self, error: RotatorError) -> bool:
-        """Take note of an error; give whether it was about a component."""
+        """Note an error; return whether it concerned a component."""
         component = component_of(error)
         if component:
             self.lost(component, error)
@@ -105,7 +105,7 @@ class Health:
             _log.warning("away", component=component, **told_of(error))
 
     def answered(self, component: str) -> None:
-        """Take note that a component can be used."""
+        """Note that a component is available."""
         with self._lock:
             self._away.pop(component, None)
             is_told = component in self._told and self._voices[component].may_speak()
@@ -115,9 +115,9 @@ class Health:
             _log.warning("back", component=component)
 
     def surprised(self, job: str, error: Exception) -> None:
-        """Log an error that nobody foresaw, in a job that is repeated.
+        """Log an unexpected error in a recurring job.
 
-        A lack of descriptors can end anything, and is logged as that.
+        A lack of descriptors can end any job, and is logged as such.
         """
         with self._lock:
             may_speak = self._voices[job].may_speak()
@@ -135,7 +135,7 @@ def told_of(error: RotatorError | Problem) -> dict[str, str]:
 
 
 def component_of(error: RotatorError) -> str | None:
-    """Name the component that `error` is about; None where it is about one account."""
+    """Return the component that `error` is about; None where it is about one account."""
     if isinstance(error, LedgerError | LedgerUnusable):
         return "ledger"
     if isinstance(error, StoreUnavailable | TokenRefused | LoginFailed):
@@ -144,26 +144,26 @@ def component_of(error: RotatorError) -> str | None:
 
 
 def component_of_code(code: str) -> str | None:
-    """Name the component that an error of this code is about."""
+    """Return the component that an error of this code is about; None for none."""
     return _COMPONENTS.get(code)
 
 
-#: Beats that may be missed, and seconds besides, before the scheduler stands still.
+#: Ticks that may be missed, plus seconds, before the scheduler counts as stopped.
 _MISSED, _PATIENCE = 3, 60.0
 
 
 @dataclass
 class Heart:
-    """Beats whenever a job has done what it is there for."""
+    """Records when a job last completed its work."""
 
-    #: Seconds between two beats.
+    #: Seconds between two ticks.
     every: float = 0.0
     _beat_at: float = field(default_factory=time.monotonic)
 
     def beat(self) -> None:
-        """Show that the scheduler runs its jobs."""
+        """Record that the scheduler runs its jobs."""
         self._beat_at = time.monotonic()
 
     def is_live(self) -> bool:
-        """Whether it still does."""
+        """Return whether it still does."""
         return time.monotonic() - self._beat_at <= _MISSED * self.every + _PATIENCE

@@ -1,4 +1,4 @@
-"""Looking for due accounts, and giving them to the workers."""
+"""Finds due accounts and hands them to the workers."""
 
 import dataclasses
 import threading
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-#: How many due accounts are offered at once to be claimed, at least: some may be taken.
+#: Smallest number of due accounts offered in one claim: other processes may take some.
 OFFERED = 32
 _DUE = Request(reason="due")
-#: How long Vault is waited for before anything is begun, in seconds: the next poll asks again, and
-#: this one keeps others waiting.
+#: How long to wait for Vault before starting passes, in seconds: the next poll asks again, and this
+#: one blocks others.
 _VAULT_SECONDS = 2.0
 
 
 class Poll:
-    """Claims what is due, as much as there are workers for. Of one configuration."""
+    """Claims due accounts, as many as there are free workers. For one configuration."""
 
     def __init__(
         self,
@@ -44,24 +44,24 @@ class Poll:
         stopping: threading.Event,
         listener: Callable[[str, Draft], None],
     ) -> None:
-        """Prepare; nothing is asked yet. `listener` is told each ledger entry."""
+        """Store what is needed; nothing is read yet. `listener` receives each ledger entry."""
         self._listener = listener
         self._wiring = wiring
         self._crew = crew
         self._health = health
         self._stopping = stopping
-        #: Due accounts that no worker was free for yet, the longest due first.
+        #: Due accounts that still wait for a free worker, the longest overdue first.
         self._backlog: list[str] = []
         self._is_over = False
-        #: The recorded due times are by this configuration.
+        #: Whether the recorded due times follow this configuration.
         self._is_scheduled = False
-        #: Taken to claim from the backlog.
+        #: Locked while claiming from the backlog.
         self._claiming = threading.Lock()
 
     def due(self) -> list[str]:
-        """Name the accounts that may be worked on now and that nobody here works on.
+        """Return the accounts that may be worked on now and are not being worked on here.
 
-        What only waits for a window is left out: to claim it would cost two commits a time.
+        Accounts that only wait for a window are left out: each claim would cost two commits.
 
         Raises:
             RotatorError: the ledger cannot be read.
@@ -80,7 +80,7 @@ class Poll:
         return [name for name in without_parents(due, accounts, busy) if name not in busy]
 
     def _schedule(self) -> None:
-        """Bring the recorded due times in line with this configuration."""
+        """Update the recorded due times to this configuration."""
         accounts = self._wiring.accounts
 
         def next_due(name: str, created_at: datetime) -> datetime | None:
@@ -91,7 +91,7 @@ class Poll:
         self._is_scheduled = True
 
     def begin(self, names: Sequence[str]) -> None:
-        """Claim the due of `names` and start work on them, if Vault can be used.
+        """Claim those of `names` that are due and start passes on them, if Vault is usable.
 
         Raises:
             RotatorError: the ledger cannot be written.
@@ -103,12 +103,12 @@ class Poll:
         self._fill()
 
     def end(self) -> None:
-        """Begin nothing more: this configuration is no longer the one."""
+        """Start nothing more: this configuration is no longer in effect."""
         with self._claiming:
             self._is_over, self._backlog = True, []
 
     def _fill(self) -> None:
-        """Claim as much of the backlog as there are workers for, and start them."""
+        """Claim as many of the backlog as there are free workers, and start them."""
         with self._claiming:
             free = self._wiring.settings.daemon.concurrency - len(self._crew.busy_with)
             if free <= 0 or not self._backlog or self._is_over or self._stopping.is_set():
@@ -116,7 +116,7 @@ class Poll:
             offered = self._backlog[: max(OFFERED, 4 * free)]
             leases = self._wiring.book.claim_due(offered, limit=free, now=datetime.now(UTC))
             taken = {lease.account for lease in leases}
-            # What was offered and not to be had is another process's.
+            # An account that was offered and could not be claimed is another process's.
             rest = offered if len(leases) == free else []
             later = self._backlog[len(offered) :]
             self._backlog = [*(name for name in rest if name not in taken), *later]
@@ -133,8 +133,8 @@ class Poll:
         )
 
     def _go_on(self) -> None:
-        """Do not let a worker that is done wait for the next poll."""
-        # What fails here, the next poll meets again, and tells.
+        """Claim more work for a worker that is done, without waiting for the next poll."""
+        # The next poll meets the same failure and reports it.
         with suppress(RotatorError):
             self._fill()
 
@@ -143,7 +143,7 @@ class Poll:
         return dataclasses.replace(self._wiring.engine(self._told), sleep=self._sleep)
 
     def _can_store(self) -> bool:
-        """Whether Vault can be used. What cannot be stored is not begun, and does not count."""
+        """Return whether Vault is usable. Otherwise no pass starts, and no failure is counted."""
         try:
             self._wiring.store.check(seconds=_VAULT_SECONDS)
         except StoreUnavailable as error:
@@ -156,21 +156,21 @@ class Poll:
         return True
 
     def _told(self, name: str, draft: Draft) -> None:
-        """Log a ledger entry: the record of a rotation, for those who read the journal."""
+        """Log a ledger entry: the rotation's record, for readers of the journal."""
         _log.debug(
             "recorded", account=name, entry=draft.event, step=draft.step, detail=draft.detail
         )
         self._listener(name, draft)
 
     def _sleep(self, seconds: float) -> None:
-        """Pause a pass, which looks afterwards whether it is to end."""
+        """Pause a pass, which then checks whether it is to end."""
         self._stopping.wait(seconds)
 
 
 def without_parents(
     due: Iterable[str], accounts: Mapping[str, Account], busy: Collection[str]
 ) -> list[str]:
-    """Leave out who manages an account that is due or being worked on: children go first."""
+    """Leave out parents of accounts that are due or being worked on: children go first."""
     due = list(due)
     waited_for = [accounts[name] for name in (*due, *busy) if name in accounts]
     parents = {account.managed_by for account in waited_for}

@@ -1,7 +1,7 @@
-"""The daemon's life: its recurring jobs, its signals, its end.
+"""The daemon: its recurring jobs, signals, reload and shutdown.
 
-APScheduler does no more than wake the jobs. When an account is due is a row in the ledger,
-so that nothing is forgotten while nobody runs, and nothing is done twice where several do.
+APScheduler only wakes the jobs. Due times are rows in the ledger, so that nothing is forgotten
+while no daemon runs, and nothing is done twice while several do.
 """
 
 import logging
@@ -31,13 +31,13 @@ from rotator.errors import AddressTaken, ConfigError, LedgerUnusable, RotatorErr
 
 _log = structlog.get_logger(__name__)
 
-#: How long passes may take for the step they are at, besides one call's timeout, in seconds.
+#: How long a pass may take to end its present step, beyond one call's timeout, in seconds.
 PATIENCE = 10.0
-#: And how long at most, whatever the timeouts: well inside the unit's `TimeoutStopSec`.
+#: Upper bound of that, whatever the timeouts: well within the unit's `TimeoutStopSec`.
 LONGEST_PATIENCE = 60.0
 
 
-#: What is away where the page has no address.
+#: Name of the component that is unavailable while the page's address is taken.
 _PAGE = "page"
 
 
@@ -45,7 +45,7 @@ class Daemon:
     """Runs until it is told to stop."""
 
     def __init__(self, load: Callable[[], Settings], environ: Mapping[str, str]) -> None:
-        """Prepare to run on what `load` gives; it is called again for each reload.
+        """Prepare to run with the settings from `load`; it is called again for each reload.
 
         Raises:
             ConfigError: the configuration is not usable.
@@ -53,7 +53,7 @@ class Daemon:
         self._load = load
         self._environ = environ
         self._stopping = threading.Event()
-        #: What the main thread is to do: "reload" or "stop".
+        #: Orders for the main thread: "reload" or "stop".
         self._orders: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._health = Health()
         self._post = Post(health=self._health, stopping=self._stopping)
@@ -63,34 +63,34 @@ class Daemon:
         self._notifier = Notifier(environ)
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._clock = ClockWatch()
-        #: Taken by a job while it runs, and to replace the wiring.
+        #: Locked by a job while it runs, and to replace the wiring.
         self._polling, self._looking = threading.Lock(), threading.Lock()
-        #: What of the found subaccounts is managed; None for nothing yet.
+        #: Version of the discovered subaccounts that are managed; None before the first.
         self._found_version: tuple[int, datetime | None] | None = None
-        #: Wirings of former configurations that passes still run on.
+        #: Wirings of former configurations that passes still use.
         self._retired: list[Wiring] = []
         self._equip(self._built())
 
-    # -- Orders; may be given from a signal handler. ---------------------------------------
+    # -- Orders; may be sent from a signal handler. ----------------------------------------
 
     def stop(self) -> None:
-        """Have the daemon end."""
+        """Ask the daemon to stop."""
         self._orders.put("stop")
 
     def reload(self) -> None:
-        """Have the daemon read its configuration again."""
+        """Ask the daemon to read its configuration again."""
         self._orders.put("reload")
 
-    # -- Its life. -------------------------------------------------------------------------
+    # -- The main loop. --------------------------------------------------------------------
 
     def run(self) -> bool:
-        """Work until told to stop; return whether every pass ended in good time.
+        """Work until told to stop; return whether every pass ended in time.
 
         Raises:
-            LedgerUnusable: the ledger is there, but cannot be the ledger of this version.
-            ConfigError: it may not listen where it is told to.
+            LedgerUnusable: the ledger exists, but is not one of this version.
+            ConfigError: it cannot listen at the configured address.
         """
-        # What it says of jobs that are late or fail is said better here.
+        # Jobs that are late or fail are reported here, with more detail.
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
         self._open_ledger()
         self._show_again()
@@ -106,15 +106,15 @@ class Daemon:
         return self._end()
 
     def _next_order(self) -> str | None:
-        """Wait for an order, a second at most."""
-        # The kernel may give a signal to another thread than the one that sleeps here, and
+        """Wait for an order, up to a second."""
+        # The kernel may deliver a signal to another thread than the one that sleeps here, and
         # Python runs its handler only once this one wakes up.
         with suppress(queue.Empty):
             return self._orders.get(timeout=1.0)
         return None
 
     def _open_ledger(self) -> None:
-        """Refuse a ledger that no waiting mends; one that is only away is waited for."""
+        """Refuse a ledger that waiting will not fix; wait for one that is only unavailable."""
         try:
             _ = self._wiring.book
         except LedgerUnusable:
@@ -123,7 +123,7 @@ class Daemon:
             self._health.failed(error)
 
     def _show_again(self) -> None:
-        """Serve the page; where its address is taken, rotations do not wait for it."""
+        """Serve the page; while its address is taken, rotations go on without it."""
         try:
             self._front.show(self._wiring)
         except AddressTaken as error:
@@ -132,7 +132,7 @@ class Daemon:
             self._health.answered(_PAGE)
 
     def _schedule(self) -> None:
-        """Have the jobs run now, and again and again. Nothing is dropped for being late."""
+        """Schedule the jobs to run now and at intervals. A late run is not dropped."""
         seconds = self._wiring.settings.daemon.poll.total_seconds()
         if self._notifier.watchdog_seconds:
             seconds = min(seconds, self._notifier.watchdog_seconds)
@@ -152,7 +152,7 @@ class Daemon:
 
     def _end(self) -> bool:
         running = self._crew.busy_with
-        # Before it is said: who is told of it may rely on that nothing more begins.
+        # Before the state is announced: its readers may rely on no further pass starting.
         self._stopping.set()
         _log.info("stopping", running=running)
         self._notifier.stopping()
@@ -169,16 +169,16 @@ class Daemon:
         return is_quiet
 
     def _quiet(self, deadline: float) -> bool:
-        """Wait for the jobs to end, until `deadline` at most. One that begins now does nothing."""
+        """Wait for the jobs to end, until `deadline` at most. One that starts now does nothing."""
         for lock in (self._polling, self._looking):
             if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
                 return False
-            # A job that was about to begin must not wait for ever: its thread would be joined.
+            # A job that was about to start must not wait for ever: its thread would be joined.
             lock.release()
         return True
 
     def _patience(self) -> float:
-        """Give how long passes may take for the step they are at, in seconds."""
+        """Return how long a pass may take for its current step, in seconds."""
         settings = self._wiring.settings
         longest = max(settings.vonage.timeout, settings.vault.timeout)
         return min(PATIENCE + longest.total_seconds(), LONGEST_PATIENCE)
@@ -186,10 +186,10 @@ class Daemon:
     # -- The configuration. ----------------------------------------------------------------
 
     def _built(self) -> Wiring:
-        """Build what can be built while nothing can be reached, and see that it can be.
+        """Build what can be built without any connection, and check that it works.
 
         Raises:
-            ConfigError: it cannot.
+            ConfigError: it does not.
         """
         return self._wired(self._load())
 
@@ -227,7 +227,7 @@ class Daemon:
         )
 
     def _reload(self) -> None:
-        """Take over the configuration as it is now; a bad one is refused and the old one kept."""
+        """Apply the present configuration; an invalid one is refused and the old one kept."""
         self._notifier.reloading()
         try:
             wiring = self._built()
@@ -245,10 +245,10 @@ class Daemon:
         self._notifier.ready()
 
     def _show(self, wiring: Wiring) -> None:
-        """Serve the page of another configuration.
+        """Serve the page with another configuration.
 
         Raises:
-            ConfigError: it is not possible to listen there, and it is not waited for already.
+            ConfigError: it cannot listen there, and is not already waiting for the address.
         """
         with self._polling:
             try:
@@ -260,14 +260,14 @@ class Daemon:
                 self._health.answered(_PAGE)
 
     def _replace(self, wiring: Wiring) -> None:
-        """Go on with another wiring; passes that run keep the one they have."""
+        """Continue with another wiring; running passes keep theirs."""
         self._drift.end()
         self._poll.end()
         self._retired.append(self._wiring)
         self._equip(wiring)
 
     def _begin_anew(self) -> None:
-        """Forget all times until which work was put off: the clock has been put back since."""
+        """Forget all times until which work was delayed: the clock has been set back since."""
         _log.warning("clock put back")
         with self._polling:
             self._replace(self._wired(self._wiring.settings))
@@ -275,7 +275,7 @@ class Daemon:
         self._schedule()
 
     def _adopt_found(self) -> None:
-        """Manage what was found below parents, by this daemon or another one.
+        """Manage the subaccounts that this daemon or another one has discovered.
 
         Raises:
             RotatorError: the ledger cannot be read.
@@ -320,7 +320,7 @@ class Daemon:
             self._adopt_found()
             due = self._poll.due()
         except RotatorError:
-            # The scheduler runs and the ledger was asked: to be started again mends nothing.
+            # The scheduler runs and the ledger was asked: a restart would not help.
             self._beat()
             raise
         self._health.answered("ledger")
@@ -344,7 +344,7 @@ class Daemon:
                 self._guarded(self._notices.overdue)
 
     def _keep_once(self) -> None:
-        """Keep the Vault token alive, though nothing may be due for days."""
+        """Keep the Vault token alive, even if nothing is due for days."""
         if not self._stopping.is_set():
             self._guarded(self._keep_token)
 
@@ -356,7 +356,7 @@ class Daemon:
             self._health.lost("vault", error)
 
     def _guarded(self, work: Callable[[], None]) -> None:
-        """Do a job's work; whatever it fails of, the next one comes."""
+        """Run a job; whatever error it ends in, the next run comes."""
         try:
             work()
         except RotatorError as error:

@@ -1,4 +1,4 @@
-"""The page and the metrics of the daemon: served where it is told to listen."""
+"""The daemon's page and metrics: served at the configured address."""
 
 import time
 from collections.abc import Callable
@@ -25,10 +25,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Front:
-    """What the daemon shows of itself, and is told for it. Shows nothing until told where."""
+    """Serves the daemon's status page and metrics, from what it is told; nothing until `show`."""
 
     def __init__(self, heart: Heart, away: Callable[[], list[str]]) -> None:
-        """Tell by `heart` whether the daemon lives, and by `away` what it cannot reach."""
+        """Take liveness from `heart` and the unreachable components from `away`."""
         self._heart = heart
         self._away = away
         self._metrics: Metrics | None = None
@@ -38,10 +38,10 @@ class Front:
         self._server: Server | None = None
 
     def show(self, wiring: Wiring) -> None:
-        """Show the accounts of `wiring`, at the address of its settings, from now on.
+        """Show the accounts of `wiring`, at the address in its settings, from now on.
 
         Raises:
-            ConfigError: it is not possible to listen there. All stays as it is.
+            ConfigError: it cannot listen there. Nothing has changed.
         """
         daemon = wiring.settings.daemon
         if not daemon.listen:
@@ -56,7 +56,7 @@ class Front:
         self._keep_expiry(wiring)
 
     def follow(self, wiring: Wiring) -> None:
-        """Show the accounts of `wiring` where any are shown: it serves at the same address."""
+        """Show the accounts of `wiring` if the page is served; the address stays the same."""
         if self._site and self._server:
             self._site.show(wiring)
         self._keep_expiry(wiring)
@@ -66,7 +66,7 @@ class Front:
             self._metrics.set_token_expiry(lambda: wiring.vault.token_expires_at)
 
     def close(self, deadline: float) -> bool:
-        """Show nothing any more; give whether all requests have ended by `deadline` (monotonic)."""
+        """Stop serving; return whether all requests ended by `deadline` (monotonic seconds)."""
         server, self._server, self._guard = self._server, None, None
         if self._address:
             self._address.leave()
@@ -76,24 +76,24 @@ class Front:
         server.stop()
         return server.join(deadline)
 
-    # -- What it is told; for nothing where nobody can ask. --------------------------------
+    # -- Observed events; ignored if no page is served. ------------------------------------
 
     def called(self, api: str, operation: str, code: str, seconds: float) -> None:
-        """Be told of a request to Vonage or Vault."""
+        """Count a request to Vonage or Vault."""
         if self._metrics:
             self._metrics.called(api, operation, code, seconds)
 
     def recorded(self, name: str, draft: Draft) -> None:
-        """Be told of a ledger entry."""
+        """Take in a committed ledger entry."""
         if self._metrics:
             self._metrics.recorded(name, draft)
 
     def reported(self, report: Report) -> None:
-        """Be told of the end of a pass."""
+        """Take in the result of a pass."""
         if self._metrics:
             self._metrics.reported(report)
 
-    # -- Its parts; imported only by a daemon that listens. --------------------------------
+    # -- Parts; imported only by a daemon that listens. ------------------------------------
 
     def _ready_site(self) -> "Site":
         if self._site is None:
@@ -129,5 +129,5 @@ class Front:
 def _own_version() -> str:
     try:
         return version("rotator")
-    except PackageNotFoundError:  # run from a checkout
+    except PackageNotFoundError:  # # runs from a checkout
         return "unreleased"

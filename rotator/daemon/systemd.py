@@ -1,4 +1,4 @@
-"""Telling systemd how the service is (sd_notify(3)): one datagram for each message."""
+"""Reports the service's state to systemd (sd_notify(3)): one datagram per message."""
 
 import os
 import socket
@@ -11,39 +11,39 @@ _log = structlog.get_logger(__name__)
 
 
 class Notifier:
-    """Sends to the socket that systemd names; to nobody where it names none."""
+    """Sends to systemd's socket; does nothing if systemd names none."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         """Read $NOTIFY_SOCKET, $WATCHDOG_USEC and $WATCHDOG_PID."""
         path = environ.get("NOTIFY_SOCKET", "")
-        # A leading @ stands for the zero byte of the abstract namespace.
+        # A leading @ is the zero byte of the abstract namespace.
         self._address = f"\0{path[1:]}" if path.startswith("@") else path
         is_meant = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         microseconds = environ.get("WATCHDOG_USEC", "") if is_meant else ""
-        #: How often to send `watchdog`, in seconds; None where nobody waits for it.
+        #: Interval for sending `watchdog`, in seconds; None where no watchdog is set.
         self.watchdog_seconds = int(microseconds) / 2e6 if microseconds.isdecimal() else None
         self._status = ""
 
     def ready(self) -> None:
-        """Say that start-up, or a reload, is over."""
+        """Notify systemd that start-up, or a reload, is over."""
         self._send("READY=1")
 
     def status(self, text: str) -> None:
-        """Say in words how things are, for `systemctl status`; once, until it changes."""
+        """Send a status text for `systemctl status`, only when it has changed."""
         if text != self._status:
             self._status = text
             self._send(f"STATUS={text}")
 
     def reloading(self) -> None:
-        """Say that a reload has begun. systemd wants to know in the same message when."""
+        """Notify systemd that a reload has begun, and when: it wants both in one message."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """Say that the process is about to end."""
+        """Notify systemd that the process is about to end."""
         self._send("STOPPING=1")
 
     def watchdog(self) -> None:
-        """Say that the service is alive: not just this thread, but what it is there for."""
+        """Notify systemd's watchdog that the service, not only this thread, is alive."""
         if self.watchdog_seconds is not None:
             self._send("WATCHDOG=1")
 

@@ -1,4 +1,4 @@
-"""The workers: one pass each, at most so many at once, on the objects of one configuration."""
+"""The workers: threads with one pass each, bounded in number, on one configuration's objects."""
 
 import threading
 import time
@@ -19,15 +19,15 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(kw_only=True)
 class Crew:
-    """Runs passes in threads and knows which ones run."""
+    """Runs passes in threads and keeps track of them."""
 
     health: Health
-    #: Told how each pass ended.
+    #: Called with the result of each pass.
     on_report: Callable[[Report], None] = lambda _report: None
     _running: dict[str, Wiring] = field(default_factory=dict)
-    #: What became of each account's last pass, to tell of a change and not of each try.
+    #: Outcome of each account's last pass, so that only changes are logged.
     _told: dict[str, str] = field(default_factory=dict)
-    #: Unforeseen errors in a row by account, and when to try again.
+    #: Consecutive unexpected errors by account, and when to retry.
     _failures: dict[str, int] = field(default_factory=dict)
     _retry_at: dict[str, datetime] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -35,12 +35,12 @@ class Crew:
 
     @property
     def busy_with(self) -> list[str]:
-        """Name the accounts that are worked on."""
+        """The accounts that are being worked on."""
         with self._lock:
             return sorted(self._running)
 
     def uses(self, wiring: Wiring) -> bool:
-        """Whether a pass runs on `wiring`."""
+        """Return whether a pass runs on `wiring`."""
         with self._lock:
             return any(used is wiring for used in self._running.values())
 
@@ -52,7 +52,7 @@ class Crew:
         then: Callable[[], None] = lambda: None,
     ) -> None:
         """Run `attempt` in a thread of its own, and `then` once it no longer counts as running."""
-        # Not waited for for ever at the end: see `join`.
+        # A daemon thread, as the end does not wait for it for ever: see `join`.
         thread = threading.Thread(
             target=self._run, args=(account, attempt, then), name=account.name, daemon=True
         )
@@ -62,15 +62,15 @@ class Crew:
         thread.start()
 
     def is_put_off(self, name: str) -> bool:
-        """Whether account `name` ended in an error that nobody foresaw, and has to wait.
+        """Return whether account `name` must wait after an unexpected error.
 
-        So does one that was not due after all, by Vonage's clock.
+        Also if it was not due after all, by Vonage's clock.
         """
         retry_at, now = self._retry_at.get(name), datetime.now(UTC)
         return retry_at is not None and now < retry_at <= now + schedule.LONGEST_RETRY
 
     def join(self, deadline: float) -> bool:
-        """Wait for all passes to end, until `deadline` at most; give whether they did."""
+        """Wait for all passes to end, until `deadline` at most; return whether they did."""
         # One that ends may have started another.
         while threads := self._alive():
             for thread in threads:
@@ -93,7 +93,7 @@ class Crew:
                 self._put_off(account, failures=1)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
             _log.error("unexpected error", account=account.name, exc_info=error)
-            # The ledger did not hear of it, so that it would be tried again at once.
+            # The ledger has no record of it, so that it would be retried at once.
             failures = self._failures[account.name] = self._failures.get(account.name, 0) + 1
             self._put_off(account, failures)
         finally:
@@ -108,7 +108,7 @@ class Crew:
         self._retry_at[account.name] = schedule.retry_at(account.name, failures, now)
 
     def _tell(self, report: Report) -> None:
-        """Log what became of a pass; the same failure again is not news."""
+        """Log the result of a pass; a repeated failure is logged only once."""
         self.on_report(report)
         self._failures.pop(report.account, None)
         error = report.error
@@ -124,27 +124,27 @@ class Crew:
             _log.warning(report.outcome.value, **facts, **told_of(error))
 
 
-#: Calls at once: a hook that takes all of its time must not keep the others waiting.
+#: Concurrent calls: a hook that takes its full timeout must not block the others.
 THREADS = 4
 
-#: How often it is looked for what hooks that are gone have left, in seconds.
+#: Interval for dropping deliveries of removed hooks, in seconds.
 INTERVAL = 3600.0
 
 
 class Post:
-    """Delivers, at most so much at once, whatever configuration it is for."""
+    """Makes deliveries, a bounded number at once, for any configuration."""
 
     def __init__(self, *, health: Health, stopping: threading.Event) -> None:
-        """Prepare; nothing is delivered yet."""
+        """Store what is needed; nothing is delivered yet."""
         self._health = health
         self._stopping = stopping
         self._lock = threading.Lock()
         self._threads: dict[threading.Thread, Wiring] = {}
-        #: Monotonic; None for never.
+        #: Monotonic seconds; None for never.
         self._tidied_at: float | None = None
 
     def begin(self, wiring: Wiring) -> None:
-        """Start to deliver, if anything is due.
+        """Start delivering, if anything is due.
 
         Raises:
             RotatorError: the ledger cannot be read.
@@ -155,7 +155,7 @@ class Post:
             return
         with self._lock:
             for _ in range(THREADS - len(self._threads)):
-                # Not waited for for ever at the end: see `join`.
+                # A daemon thread, as the end does not wait for it for ever: see `join`.
                 thread = threading.Thread(
                     target=self._run, args=(wiring,), name="hooks", daemon=True
                 )
@@ -163,7 +163,7 @@ class Post:
                 thread.start()
 
     def _tidy(self, wiring: Wiring, hooks: list[str]) -> None:
-        """Drop what nobody is there for any more, now and then."""
+        """Once an hour, drop deliveries whose hook is no longer configured."""
         now = time.monotonic()
         if self._tidied_at is not None and now - self._tidied_at < INTERVAL:
             return
@@ -172,14 +172,14 @@ class Post:
             _log.warning("dropped", deliveries=count, reason="their hooks are not configured")
 
     def uses(self, wiring: Wiring) -> bool:
-        """Whether something is being delivered on `wiring`."""
+        """Return whether a delivery is running on `wiring`."""
         with self._lock:
             return any(used is wiring for used in self._threads.values())
 
     def join(self, deadline: float) -> bool:
-        """Wait for what is being delivered, until `deadline` at most; give whether it ended.
+        """Wait for running deliveries, until `deadline` at most; return whether they ended.
 
-        What is left behind is tried again by whoever comes next.
+        Unfinished ones are retried by the next process.
         """
         with self._lock:
             threads = list(self._threads)
@@ -193,7 +193,7 @@ class Post:
                 if self._stopping.is_set():
                     return
         except Stopping:
-            # Said by the daemon's end; what was not told is told by whoever comes next.
+            # Logged at the daemon's end; the next process retries unfinished deliveries.
             return
         except RotatorError as error:
             if not self._health.failed(error):

@@ -1,4 +1,4 @@
-"""What a rotation needs, looked at before it is needed. Reads only; one file for each subject."""
+"""Preflight checks of everything that a rotation needs. Reads only; one file for each subject."""
 
 from collections.abc import Callable, Iterator
 
@@ -21,7 +21,7 @@ _SUBJECTS: tuple[tuple[str, Subject], ...] = (
 
 
 def examined(wiring: Wiring) -> Iterator[Check]:
-    """Give every check as it is made. Whatever one fails of, the others are made, too."""
+    """Yield every check as it is made. Where one raises, the others are made all the same."""
     for name, checks in _SUBJECTS:
         try:
             yield from checks(wiring)

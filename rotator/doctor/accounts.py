@@ -1,4 +1,4 @@
-"""Each account at Vonage: its credential, its slots, who is who, and what would refuse."""
+"""Each account at Vonage: credential, slots, roles of its secrets, and refusals to expect."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ _SLOTS = 2
 
 
 def checks(wiring: Wiring) -> Iterator[Check]:
-    """Look at every account as a dry run does."""
+    """Check every account with the rules of a dry run."""
     engine = wiring.engine(ledger=wiring.present_book)
     for account in wiring.settings.accounts:
         try:
@@ -35,7 +35,7 @@ def _account(wiring: Wiring, engine: Engine, account: Account) -> Iterator[Check
     yield from _head(wiring, account, world)
     yield _credential(account, world)
     yield from slots(account, world)
-    # What waits in its grace is as it should be.
+    # Waiting in the grace is normal.
     if report.error is None or report.error.code == "in-grace":
         yield fine("rotation", account.name, "nothing would refuse it")
     elif report.error.code == "held":
@@ -47,7 +47,7 @@ def _account(wiring: Wiring, engine: Engine, account: Account) -> Iterator[Check
 
 
 def _head(wiring: Wiring, account: Account, world: Observation) -> Iterator[Check]:
-    """Compare the record with the entry of it that Vault's note names, where there is a note."""
+    """Compare the record with the entry in Vault's note, if there is a note."""
     note = world.current.note if world.current else None
     if note is None or wiring.revision() is None:
         return
@@ -82,7 +82,7 @@ def _credential(account: Account, world: Observation) -> Check:
 
 
 def slots(account: Account, world: Observation) -> Iterator[Check]:
-    """Check what takes the account's slots, where Vonage lists it."""
+    """Check which secrets occupy the account's slots, if Vonage lists them."""
     if world.listed is None:
         return
     roles = {secret.id: role(world, secret.id) for secret in world.listed}
@@ -98,7 +98,7 @@ def slots(account: Account, world: Observation) -> Iterator[Check]:
 
 
 def role(world: Observation, secret_id: str) -> str:
-    """Say what rotator knows a listed secret as."""
+    """Return rotator's role for a listed secret."""
     rotation = world.rotation
     if secret_id == held_id(world):
         return "current"

@@ -1,4 +1,4 @@
-"""One thing that was looked at, and what to do about it."""
+"""One check, its result, and what to do about it."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,45 +9,45 @@ from rotator.errors import RotatorError
 
 
 class Verdict(StrEnum):
-    """How a check came out. Only a failed one fails the examination."""
+    """The result of a check. Only a failed one fails the command."""
 
     OK = "ok"
-    #: Works, and may be meant; worth a look.
+    #: Works, and may be intended; worth a look.
     WARNING = "warning"
     FAILED = "failed"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One row of the examination."""
+    """One check of `rotator doctor`."""
 
-    #: What was looked at: `vault token`.
+    #: Subject of the check: `vault token`.
     name: str
-    #: The account, path or file that it is about; "" for the whole.
+    #: The account, path or file that it concerns; "" for the whole.
     about: str
     verdict: Verdict
     finding: str
-    #: What to do; None where nothing is to be done.
+    #: Hint on what to do; None where nothing needs to be done.
     cure: str | None = None
 
 
 def fine(name: str, about: str, finding: str) -> Check:
-    """Give a check that found all as it should be."""
+    """Build a check that passed."""
     return Check(name=name, about=about, verdict=Verdict.OK, finding=finding)
 
 
 def doubtful(name: str, about: str, finding: str, cure: str) -> Check:
-    """Give a check that found what works and may not be meant."""
+    """Build a warning: the setup works, but may not be what was intended."""
     return Check(name=name, about=about, verdict=Verdict.WARNING, finding=finding, cure=cure)
 
 
 def bad(name: str, about: str, finding: str, cure: str | None) -> Check:
-    """Give a check that failed."""
+    """Build a check that failed."""
     return Check(name=name, about=about, verdict=Verdict.FAILED, finding=finding, cure=cure)
 
 
 def broken(name: str, about: str, error: RotatorError) -> Check:
-    """Give a check that could not be made, or failed with an error that has its own hint."""
+    """Build a failed check from an error, with the error's own hint."""
     return bad(name, about, error.message, error.hint)
 
 
@@ -56,7 +56,7 @@ TOLERANCE = timedelta(seconds=30)
 
 
 def clock_check(server: str, date: str | None, now: datetime | None = None) -> Check:
-    """Compare `date`, as the header has it, with `now`, the present time by default."""
+    """Compare `date`, a Date header, with `now`, by default the present time."""
     name, cure = "clock", "synchronise this machine's clock: timedatectl set-ntp true"
     try:
         told = parsedate_to_datetime(date or "")

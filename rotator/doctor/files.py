@@ -1,4 +1,4 @@
-"""Files that hold something secret: there, readable, and nobody else's business."""
+"""Files that hold secrets: present, readable, and private."""
 
 import os
 import pwd
@@ -12,18 +12,18 @@ from rotator.config.urls import sqlite_path
 from rotator.doctor.check import Check, bad, doubtful, fine
 
 _NAME = "secret file"
-#: How PEM says that what follows takes a passphrase, in its newer and its older form.
+#: PEM's markers of an encrypted key, in the newer and the older form.
 _ENCRYPTED = re.compile(rb"^(-----BEGIN |Proc-Type:).*\bENCRYPTED\b", re.MULTILINE)
-#: Where rotator's own key may be.
+#: Settings whose file may contain rotator's own key.
 _KEYS = ("vault.client_key_file", "vault.client_cert_file")
 
 
 def checks(wiring: Wiring) -> Iterator[Check]:
-    """Look at every file that the configuration names and that holds a secret."""
+    """Check every file in the configuration that contains a secret."""
     for key, path in _secret_files(wiring):
         yield _check(key, path)
     database = sqlite_path(wiring.settings.ledger.read_url())
-    # Where its folder may not be looked into, to open it says so: see `rotator.doctor.ledger`.
+    # If its folder is unreadable, opening the ledger reports that: see `rotator.doctor.ledger`.
     if database and os.path.exists(database):  # noqa: PTH110  # a Path's raises there
         yield _check("ledger.url", Path(database))
         yield from _owners(Path(database))
@@ -46,13 +46,13 @@ def _owners(ledger: Path) -> Iterator[Check]:
         yield fine(_OWNER, "ledger.url", f"its files and their folder belong to {_user(owner)}")
 
 
-#: What the names of a SQLite ledger's files end with.
+#: Endings of the names of a SQLite ledger's files.
 _ENDS = ("", "-wal", "-shm")
 _OWNER = "ledger owner"
 
 
 def _user(number: int) -> str:
-    """Return a user's name; a number for one that has none here."""
+    """Return a user's name, or the number if there is no name on this machine."""
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
@@ -62,7 +62,7 @@ def _user(number: int) -> str:
 def _secret_files(wiring: Wiring) -> Iterator[tuple[str, Path]]:
     settings = wiring.settings
     vault = settings.vault
-    # A certificate is for everyone to read, unless its key is in the same file.
+    # A certificate is public, unless its key is in the same file.
     public = {"ca_file"} | ({"client_cert_file"} if vault.client_key_file else set())
     tables = {
         "vault": vault,

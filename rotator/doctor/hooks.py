@@ -1,4 +1,4 @@
-"""Hooks: programs that can be run, and files that can be read."""
+"""Hooks: executable programs, and readable files."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -13,18 +13,18 @@ from rotator.model.notification import Hook
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """How one hook stands."""
+    """The state of one hook."""
 
     hook: Hook
-    #: What is wrong; None where nothing is to be seen.
+    #: What is wrong; None where no problem was found.
     problem: str | None
     hint: str | None = None
 
 
 def findings(hooks: Iterable[Hook]) -> list[Finding]:
-    """Look at each hook, in their order: whether its program may be run and its files be read.
+    """Check each hook in order: whether its program may be run and its files be read.
 
-    Calls nothing and nobody. What is found concerns this user on this machine, now.
+    Calls no hook. The findings apply to this user on this machine, now.
     """
     return [next(_problems(hook), Finding(hook=hook, problem=None)) for hook in hooks]
 
@@ -48,7 +48,7 @@ def _problems(hook: Hook) -> Iterator[Finding]:
 
 
 def checks(wiring: Wiring) -> Iterator[Check]:
-    """Look at every hook; none is called."""
+    """Check every hook; none is called."""
     for found in findings(wiring.settings.hooks):
         if found.problem:
             yield bad("hook", found.hook.name, found.problem, found.hint)

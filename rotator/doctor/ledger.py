@@ -10,7 +10,7 @@ from rotator.reporting.text import CHAIN_CURE, ROW_CURE
 
 
 def checks(wiring: Wiring) -> Iterator[Check]:
-    """Look at the ledger as it is; one that is not there is not made."""
+    """Check the ledger as it is; a missing one is not created."""
     try:
         revision = wiring.revision()
         if revision is None:

@@ -1,4 +1,4 @@
-"""The unit of the daemon, where this machine has systemd."""
+"""The daemon's unit, on a machine with systemd."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ _SECONDS = 5.0
 
 
 def checks(_wiring: Wiring) -> Iterator[Check]:
-    """Ask systemd for the unit; where there is no systemd, or no such unit, that is no failure."""
+    """Ask systemd for the unit; a machine without systemd or the unit is no failure."""
     found = shown()
     if found is None:
         yield fine("systemd", UNIT, "no systemd answers here")
@@ -47,7 +47,7 @@ def _readable(found: Mapping[str, str]) -> Iterator[Check]:
     for path in map(Path, (*programs, *files)):
         closed = next((each for each in (*reversed(path.parents), path) if _is_closed(each)), None)
         if closed:
-            # Not all of it beside a configuration, where the credentials are.
+            # Not recursive for a configuration: its folder also contains the credentials.
             chmod = "chmod -R" if str(path) in programs else "chmod"
             finding = f"{closed} is closed to the service's user"
             yield bad("service", str(path), finding, f"{chmod} a+rX {closed}")
@@ -56,7 +56,7 @@ def _readable(found: Mapping[str, str]) -> Iterator[Check]:
 
 
 def _is_closed(path: Path) -> bool:
-    """Whether only its owner and group may read a file, or enter a folder."""
+    """Return whether only its owner and group may read a file, or enter a folder."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -66,7 +66,7 @@ def _is_closed(path: Path) -> bool:
 
 
 def shown() -> dict[str, str] | None:
-    """Give what systemd knows of the unit; None where it cannot be asked."""
+    """Return systemd's properties of the unit; None where systemd cannot be asked."""
     systemctl = shutil.which("systemctl")
     if systemctl is None:
         return None

@@ -1,4 +1,4 @@
-"""Vault: reachable, unsealed, login and token, the mount, and what the policy grants."""
+"""Vault: reachable, unsealed, login and token, the mount, and the policy's capabilities."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,7 +12,7 @@ from rotator.vault import Standing
 from rotator.vault.system import Inquiry
 
 _SHORT = timedelta(days=1)
-#: What a token should be able to do with itself, and what is lost where it cannot.
+#: What a token should be allowed to do with itself, and the consequence where it is not.
 _SELF = {
     "auth/token/lookup-self": ("read", "when it ends is not known"),
     "auth/token/renew-self": ("update", "it is not renewed"),
@@ -25,7 +25,7 @@ _SELF_CURE = (
 
 
 def checks(wiring: Wiring) -> Iterator[Check]:
-    """Look at Vault. Where it cannot be reached or used, what depends on that is left out."""
+    """Check Vault. If it is unreachable or unusable, the dependent checks are omitted."""
     inquiry = Inquiry(wiring.vault)
     try:
         health = inquiry.health()
@@ -45,7 +45,7 @@ def checks(wiring: Wiring) -> Iterator[Check]:
 
 
 def _used(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
-    """Look at what takes a token. Without one, there is no more to be seen."""
+    """Run the checks that need a token. Without one, there are no more."""
     method = wiring.settings.vault.auth.method
     try:
         token = wiring.vault.look_up_token()
@@ -68,7 +68,7 @@ def _used(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
 
 
 def _token(token: Standing | None, method: str) -> Check:
-    """Judge a token by what Vault says of it; None where its policy denies it to look."""
+    """Check a token by Vault's information on it; None where its policy denies the lookup."""
     if token is None:
         missed = "it is not renewed" if method == "token" else "it is logged in for anew instead"
         finding = f"it may not look itself up: its end is not known, and {missed}"
@@ -82,14 +82,14 @@ def _token(token: Standing | None, method: str) -> Check:
         return fine("vault token", "", "does not expire")
     left = timedelta(seconds=token.ttl)
     finding = f"{left} left, {'' if token.renewable else 'not '}renewable"
-    # What was logged in for is logged in for again.
+    # After a login's token, another login follows.
     if method == "token" and left < _SHORT and not token.renewable:
         return doubtful("vault token", "", finding, "have a fresh one issued before it ends")
     return fine("vault token", "", finding)
 
 
 def _limited(token: Standing, method: str) -> Check:
-    """Judge a token with a limited number of uses."""
+    """Check a token with a limited number of uses."""
     finding = f"good for {token.uses} more requests"
     if method == "token":
         cure = "have one issued without a limit to its uses (num_uses)"
@@ -117,7 +117,7 @@ def _mount(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
 
 
 def _needed(account: Account, mount: str) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
-    """Give for each path what a rotation needs, and what `adopt` alone needs besides."""
+    """Return what a rotation needs on each path, and what `adopt` alone needs besides."""
     pending = account.pending_path
     return {
         f"{mount}/data/{account.vault_path}": (
@@ -139,7 +139,7 @@ def _capabilities(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
     try:
         granted = inquiry.capabilities([*needed, *_SELF])
     except StoreForbidden as error:
-        # The token may not ask for its own capabilities.
+        # The token may not query its own capabilities.
         yield bad("vault policy", "", error.message, _SELF_CURE)
         return
     except RotatorError as error:

@@ -1,4 +1,4 @@
-"""Hooks: commands and web addresses that are told of what happens, and asked as gates."""
+"""Hooks: commands and webhooks that are notified of events, and asked as gates."""
 
 from rotator.hooks.dispatcher import Attempt, Courier
 

@@ -1,4 +1,4 @@
-"""Running a command: no shell, a clean environment, bounded in time and output."""
+"""Runs a command: no shell, a clean environment, bounded in time and output."""
 
 import os
 import re
@@ -15,37 +15,38 @@ from pathlib import Path
 from rotator.errors import Stopping
 from rotator.model.redaction import MASK, printable, redact
 
-#: The name of something secret, unless it goes on to say that it is but its id or place. Looked for
-#: once in each run of its characters, and with no other end than the run's: of "secret-secret-…",
-#: a search from every part to every end takes half a minute, in which no other thread runs.
+#: The name of a secret, unless it ends as that of an id or a location. Matched once per run of its
+#: characters, up to the end of the run only: of "secret-secret-…", trying every start and every end
+#: takes half a minute, in which no other thread runs.
 _NAME = (
     r"(?<![\w-])[\w-]*(?:secret|token|passw(?:or)?d)"
     r"(?![\w-]*(?:ids?|file|path|field|version)\b)[\w-]*+"
 )
 
-#: Of each, the first group stays, so that the reason is of use.
+#: The first group of each match stays, so that the reason remains useful.
 _SHAPES = tuple(
     re.compile(shape)
     for shape in (
-        # HTTP's credentials.
+        # HTTP credentials.
         r"(?i)(\b(?:basic|bearer)\s+)[\w+/=.~-]+",
-        # Vault's tokens, as they have been since 1.10 and as they were before.
+        # Vault's tokens, in the format since 1.10 and in the former one.
         r"(\b)hv[sbr]\.[\w-]+",
         r"(\b)[sbr]\.[A-Za-z0-9]{20,}",
         # Signed tokens of platforms (RFC 7519).
         r"(\b)eyJ[\w-]+\.[\w.-]+",
-        # User information in an address.
+        # A password in a URL.
         r"(://[^/\s:@]*:)[^/\s@]+(?=@)",
-        # What stands behind a name; without a digit it is a word.
+        # The value after such a name; without a digit it is a word.
         rf"(?i)({_NAME}[\"']?\s*[=:]\s*[\"']?)(?=[^\s\"'&,;]*\d)[^\s\"'&,;]{{8,}}",
-        # What rotator and others draw: letters of both cases and digits, all in one.
+        # Generated secrets, rotator's and others': a run of lower- and upper-case letters and
+        # digits.
         r"(\b)(?=\w*[a-z])(?=\w*[A-Z])(?=\w*\d)[A-Za-z0-9]{16,}\b={0,2}",
     )
 )
 
 
 def masked(text: str) -> str:
-    """Give a text of a hook's without the values in memory, and what looks like other ones."""
+    """Return a hook's text with live values, and anything shaped like a secret, masked."""
     text = redact(text)
     for shape in _SHAPES:
         text = shape.sub(rf"\1{MASK}", text)
@@ -55,13 +56,13 @@ def masked(text: str) -> str:
 #: How much of a command's standard error is kept, in bytes: its first line says why it failed.
 _KEPT = 4096
 
-#: How much is read of it at a time.
+#: Most bytes read at a time.
 _CHUNK = 65536
 
-#: How often it is looked whether the command has ended, in seconds.
+#: Interval at which the command's end is checked, in seconds.
 _LOOK = 0.05
 
-#: How long a command has to end by itself once it is told to, in seconds.
+#: How long a command gets to end by itself after SIGTERM, in seconds.
 _LAST_WORDS = 3.0
 
 #: How much of the first line is shown, in characters.
@@ -77,10 +78,10 @@ class Owner:
 
     @classmethod
     def of(cls, file: Path | None) -> "Owner | None":
-        """Return the user that a hook runs as if this process is root's: the owner of `file`.
+        """Return the user to run a hook as, if this process runs as root: the owner of `file`.
 
-        None where it runs as this process does: root owns the file, there is none, or this
-        process is not root's and has no choice.
+        None to run it as this process's user: root owns the file, there is no file, or this process
+        does not run as root and has no choice.
         """
         if file is None or os.geteuid() != 0:
             return None
@@ -98,14 +99,14 @@ def run(
     should_stop: Callable[[], bool] = lambda: False,
     owner: Owner | None = None,
 ) -> str | None:
-    """Run a command to its end: None where it exits with 0, else why it did not.
+    """Run a command to its end: None where it exits with 0, else the reason of its failure.
 
-    It has no input, its output goes nowhere, and of its standard error the first line is kept.
-    Once its time is up, its whole process group is killed. Processes that it leaves behind when
-    it ends by itself are its own affair. It runs as `owner`, where one is given.
+    It gets no input, its output is discarded, and the first line of its standard error is kept.
+    Once its time is up, its whole process group is killed. Processes that it leaves running on a
+    normal exit are not touched. It runs as `owner`, if given.
 
     Raises:
-        Stopping: `should_stop` said so. Its process group was told to end, and then killed.
+        Stopping: `should_stop` returned true. The process group was terminated, then killed.
     """
     try:
         process = subprocess.Popen(  # noqa: S603  # what the operator configured
@@ -115,7 +116,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            # A group of its own, so that it can be killed with all that it started.
+            # Its own process group, so that it can be killed with all processes it started.
             start_new_session=True,
             user=owner.uid if owner else None,
             group=owner.gid if owner else None,
@@ -131,7 +132,7 @@ def run(
         _ask_to_end(process)
         raise
     finally:
-        # Also where this process is interrupted.
+        # Also if this process is interrupted.
         if process.returncode is None:
             _kill(process)
     if not is_over:
@@ -142,13 +143,13 @@ def run(
 def _watch(
     process: subprocess.Popen[bytes], deadline: float, should_stop: Callable[[], bool]
 ) -> tuple[bytes, bool]:
-    """Take what it says until it ends or `deadline` is reached; give that, and whether it ended.
+    """Read its output until it ends or `deadline`; return the output and whether it ended.
 
-    What it started may hold the pipe open for as long as it likes, so the pipe's end is not
-    waited for.
+    Processes that it started may keep the pipe open indefinitely, so the pipe's end is not waited
+    for.
 
     Raises:
-        Stopping: `should_stop` said so while it ran.
+        Stopping: `should_stop` returned true meanwhile.
     """
     pipe = process.stderr
     if pipe is None:
@@ -160,7 +161,7 @@ def _watch(
         while True:
             has_ended = process.poll() is not None
             chunk = _read(pipe.fileno(), selector, wait=0.0 if has_ended else _LOOK)
-            # Whatever comes after that is read, so that nobody waits to write it, and forgotten.
+            # Further output is read, so that the writer does not block, and discarded.
             said = (said + chunk)[:_KEPT]
             if has_ended and (not chunk or len(said) == _KEPT):
                 return said, True
@@ -171,7 +172,7 @@ def _watch(
 
 
 def _read(descriptor: int, selector: selectors.BaseSelector, *, wait: float) -> bytes:
-    """Read what is there, or wait for it, in seconds; nothing where there is nothing."""
+    """Read available data, or wait up to `wait` seconds for it; empty where there is none."""
     if not selector.get_map():
         time.sleep(wait)
         return b""
@@ -184,7 +185,7 @@ def _read(descriptor: int, selector: selectors.BaseSelector, *, wait: float) -> 
 
 
 def _ask_to_end(process: subprocess.Popen[bytes]) -> None:
-    """Tell its process group to end, and give it some time for that; it is killed afterwards."""
+    """Send SIGTERM to the process group and wait a while for its end; it is killed afterwards."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGTERM)
     deadline = time.monotonic() + _LAST_WORDS
@@ -210,6 +211,6 @@ def _judged(code: int, said: bytes) -> str | None:
 
 def _first_line(said: bytes) -> str:
     text = said.decode("utf-8", errors="replace").strip()
-    # Masked before it is cut: of half a value, nobody would know that it is one.
+    # Masked before it is cut: half a value could not be recognised.
     line = masked(printable(text.partition("\n")[0].strip()))
     return f": {line[:_SHOWN]}" if line else ""

@@ -1,4 +1,4 @@
-"""Bringing notices to hooks, and a gate's answer back."""
+"""Delivers notifications to hooks, and asks gates."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Outbox(Protocol):
-    """What is to be delivered. See `rotator.ledger.deliveries`."""
+    """Pending deliveries. See `rotator.ledger.deliveries`."""
 
     def claim(  # noqa: PLR0913  # all but one by name
         self,
@@ -31,51 +31,51 @@ class Outbox(Protocol):
         now: datetime,
         untold: Event | None = None,
     ) -> Delivery | None:
-        """Take the right to try one delivery that was due then; None where there is none.
+        """Claim one delivery that was due by then; None where there is none.
 
-        With `untold`, only what tells of such an event and of which the first try is not over.
+        With `untold`, only one for that event whose first try is not finished.
         """
         ...
 
     def give_back(self, delivery: Delivery) -> None:
-        """Let others try it at once: this try was broken off."""
+        """Release the delivery for others at once: this attempt was interrupted."""
         ...
 
     def settle(self, delivery: Delivery, reason: str | None, *, now: datetime) -> str | None:
-        """Record what became of a try; give the event that was recorded, if any."""
+        """Record the outcome of a try; return the event that was recorded, if any."""
         ...
 
     def is_untold(self, hooks: Collection[str], account: str, event: Event) -> bool:
-        """Whether a first try to tell one of the hooks of it is not over."""
+        """Return whether a delivery of this event to one of the hooks has no finished try."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One try to deliver a notice, after it was recorded."""
+    """One recorded try to deliver a notification."""
 
     account: str
     hook: str
     event: Event
-    #: Why it failed; None where it did not.
+    #: Reason of the failure; None for success.
     reason: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Courier(Hooks):
-    """Calls hooks. One for all accounts and threads."""
+    """Calls hooks. Shared by all accounts and threads."""
 
     hooks: Sequence[Hook]
-    #: Every configured account by name.
+    #: All configured accounts by name.
     accounts: Mapping[str, Account]
-    #: The Vault mount, to name it.
+    #: The Vault mount, for the payload.
     mount: str
-    #: Gives what is to be delivered; asked when something is to be.
+    #: Returns the outbox; called only when there is something to deliver.
     outbox: Callable[[], Outbox]
     caller: Caller
     now: Callable[[], datetime]
 
-    # -- Telling. --------------------------------------------------------------------------
+    # -- Notifications. --------------------------------------------------------------------
 
     def has_listeners(self, account: Account) -> bool:
         """See `Hooks.has_listeners`."""
@@ -91,13 +91,13 @@ class Courier(Hooks):
         return self._deliver([account.name], untold=Event.PUSHED)
 
     def deliver(self, names: Collection[str] | None) -> Iterator[Attempt]:
-        """Try what is due to be told of accounts of these names, each once; None for of all.
+        """Try the due deliveries of accounts of these names, each once; None for all accounts.
 
-        Whatever another process is trying now is left to it.
+        A delivery that another process is trying now is left to it.
 
         Raises:
-            LedgerError: what is to be told cannot be read, or what became of it not be recorded.
-            Stopping: this process is to end; what was being told is still to be told.
+            LedgerError: deliveries cannot be read, or an outcome cannot be recorded.
+            Stopping: this process is to end; the interrupted delivery stays pending.
         """
         return self._deliver(names)
 
@@ -107,7 +107,7 @@ class Courier(Hooks):
         outbox, begun = self.outbox(), self.now()
         by_name = {hook.name: hook for hook in self.hooks}
         longest = max((hook.timeout for hook in self.hooks), default=timedelta())
-        # Due as of now: what fails meanwhile is not tried twice.
+        # Due as of now: a failure meanwhile is not retried in the same run.
         while by_name and (
             delivery := outbox.claim(
                 list(by_name),
@@ -134,7 +134,7 @@ class Courier(Hooks):
             tell(event, **facts, attempts=delivery.attempts, reason=reason)
         return Attempt(account=notice.account, hook=hook.name, event=notice.event, reason=reason)
 
-    # -- Asking. ---------------------------------------------------------------------------
+    # -- Gates. ----------------------------------------------------------------------------
 
     def gates(self, account: Account) -> tuple[str, ...]:
         """See `Hooks.gates`."""
@@ -156,11 +156,11 @@ class Courier(Hooks):
         return self._call(hook, notice)
 
     def _call(self, hook: Hook, notice: Notice) -> str | None:
-        # An account may be gone from the configuration before it was told of.
+        # An account may have been removed from the configuration before the delivery.
         account = self.accounts.get(notice.account)
         message = Message(
             notice=notice, mount=self.mount, path=account.vault_path if account else ""
         )
         reason = self.caller.call(hook, message, at=self.now())
-        # What a command says is kept in the ledger for good, and it may know what consumers use.
+        # The ledger keeps a command's output for good, and the command may know consumers' secrets.
         return None if reason is None else redact(reason)

@@ -1,6 +1,6 @@
-"""What a hook is told, in the forms in which it is told: environment, JSON, Slack.
+"""Payloads of hooks: environment, JSON, Slack.
 
-Ids, versions, codes and reasons. A secret's value is in none of them, as it is in no `Notice`.
+Ids, versions, codes and reasons. None contains a secret's value, as no `Notice` does.
 """
 
 import json
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from rotator.model.notification import Event, Format, Notice
 from rotator.model.redaction import printable
 
-#: Of rotator's own environment, a command gets these and no other: the rest may hold a token.
+#: The only variables of rotator's environment that a command gets: others may contain a token.
 _PASSED_ON = ("LANG", "PATH")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -29,7 +29,7 @@ _SENTENCES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """A notice, and where in Vault its account's secret stands."""
+    """A notification, and the location of its account's secret in Vault."""
 
     notice: Notice
     mount: str
@@ -37,7 +37,7 @@ class Message:
     path: str
 
     def facts(self) -> dict[str, str | int | None]:
-        """Give everything there is to tell."""
+        """Return all facts of the notification."""
         notice = self.notice
         return {
             "event": notice.event.value,
@@ -55,7 +55,7 @@ class Message:
         }
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """Give a command's whole environment; `environ` is rotator's own."""
+        """Return a command's whole environment; `environ` is rotator's own."""
         passed_on = {name: environ[name] for name in _PASSED_ON if environ.get(name)}
         told = {
             f"ROTATOR_{name.upper()}": "" if fact is None else printable(str(fact))
@@ -64,14 +64,14 @@ class Message:
         return {"PATH": _PATH} | passed_on | told
 
     def body(self, form: Format) -> bytes:
-        """Give a webhook's body, UTF-8 JSON on one line."""
+        """Return a webhook's body, UTF-8 JSON on one line."""
         document = {"text": self.text()} if form is Format.SLACK else self.facts()
         return json.dumps(document, separators=(",", ":")).encode()
 
     def text(self) -> str:
-        """Say it in a sentence, as Slack takes it: what it would read as markup is escaped.
+        """Return the notification as one sentence for Slack, with Slack's markup escaped.
 
-        Source: api.slack.com, "Formatting text": `&`, `<` and `>` become entities.
+        Source: api.slack.com, "Formatting text": `&`, `<` and `>` are replaced by entities.
         """
         facts = {name: "unknown" if fact is None else fact for name, fact in self.facts().items()}
         sentence = _SENTENCES[self.notice.event].format(place=f"{self.mount}/{self.path}", **facts)

@@ -1,4 +1,4 @@
-"""Calling one hook, once, whichever kind it is."""
+"""Calls one hook once, of either kind."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _AGENT = "rotator"
 
 
 class Unreadable(Exception):
-    """A file that a hook needs cannot be used. Its text says which, and why."""
+    """A file of a hook is unusable. The message names the file and the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,17 +24,17 @@ class Caller:
     environ: Mapping[str, str]
     #: Asked while a hook runs: whether this process is to end, and the call with it.
     should_stop: Callable[[], bool] = lambda: False
-    #: The ledger's file, whose owner is the user that the daemon runs as; None for a server's.
+    #: The ledger's file, whose owner is the daemon's user; None for a database server.
     ledger_file: Path | None = None
 
     def call(self, hook: Hook, message: Message, *, at: datetime) -> str | None:
-        """Call `hook` with `message`, at the time `at`: None where it succeeded, else why not.
+        """Call `hook` with `message` at the time `at`; return None, or the reason of its failure.
 
-        A command succeeds by exiting with 0, a web address by answering 2xx. Blocks for as long
-        as the hook's timeout at most.
+        A command succeeds by exiting with 0, a webhook by answering 2xx. Blocks for the hook's
+        timeout at most.
 
         Raises:
-            Stopping: this process is to end; the hook may have been called all the same.
+            Stopping: this process is to end; the hook may still have been called.
         """
         if hook.command:
             environment = message.environment(self.environ)
@@ -62,10 +62,10 @@ class Caller:
 
 
 def address(hook: Hook) -> str:
-    """Give a hook's web address, which may hold a token; read afresh from its file.
+    """Return a hook's web address, read afresh from its file; it may hold a token.
 
     Raises:
-        Unreadable: the file has none.
+        Unreadable: the file contains no URL.
     """
     if hook.url_file is None:
         return hook.url or ""
@@ -77,10 +77,10 @@ def address(hook: Hook) -> str:
 
 
 def signing_key(hook: Hook) -> bytes | None:
-    """Give the key that signs a hook's bodies, read afresh; None where it has none.
+    """Return the key that signs a hook's bodies, read afresh; None where it has none.
 
     Raises:
-        Unreadable: the file has none.
+        Unreadable: the file contains no key.
     """
     return _content(hook.secret_file, "secret_file").encode() if hook.secret_file else None
 

@@ -1,4 +1,4 @@
-"""Calling a web address: one POST, signed, bounded in time, and never redirected."""
+"""Calls a webhook: one POST, signed, bounded in time, and never redirected."""
 
 import hashlib
 import hmac
@@ -22,13 +22,13 @@ def post(
     timeout: timedelta,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> str | None:
-    """POST `body`: None where the answer is 2xx, else why not. The answer's body is not read.
+    """POST `body`: None where the answer is 2xx, else the reason. Does not read the answer's body.
 
-    `timeout` bounds all of it, however slowly the other side drips. A redirect is not followed:
-    it would carry the body to another host.
+    `timeout` bounds the whole exchange, however slowly the other side sends. Redirects are not
+    followed: the body would go to another host.
 
     Raises:
-        Stopping: `should_stop` said so; it may have arrived all the same.
+        Stopping: `should_stop` returned true; the body may still have arrived.
     """
     ends_at = time.monotonic() + timeout.total_seconds()
 
@@ -58,7 +58,7 @@ def post(
 def signature(key: bytes, body: bytes, at: datetime) -> str:
     """Sign a body: `t=SECONDS,v1=HEX`, HMAC-SHA256 over the seconds since 1970, `.` and the body.
 
-    The time is part of what is signed, so that a receiver can refuse what is old.
+    The signature includes the time, so that a receiver can refuse old requests.
     """
     seconds = int(at.timestamp())
     digest = hmac.new(key, f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
@@ -66,7 +66,7 @@ def signature(key: bytes, body: bytes, at: datetime) -> str:
 
 
 def _reason(failed: ExchangeFailed, timeout: timedelta) -> str:
-    """Say why there was no answer. The address, which may hold a token, is not repeated."""
+    """Return why there was no answer, without the address, which may hold a token."""
     match failed.reason:
         case NoAnswer.TIMEOUT | NoAnswer.CONNECT_TIMEOUT:
             return f"timed out after {timeout.total_seconds():.0f} s"

@@ -1,1 +1,1 @@
-"""The ledger: every rotation and every step of it, in SQLite or PostgreSQL."""
+"""The ledger: every rotation and each of its steps, in SQLite or PostgreSQL."""

@@ -1,7 +1,7 @@
 """The hash chain that makes the ledger tamper-evident.
 
 An entry is hashed as canonical JSON: keys sorted, no spaces, UTF-8 unescaped. Its hash is
-SHA-256 over the hash before it and that text; the first hash before is 64 zeros.
+SHA-256 over the previous hash and that text; the first previous hash is 64 zeros.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ GENESIS = "0" * 64
 
 
 class Entry(NamedTuple):
-    """One entry as it stands in the ledger, column by column.
+    """One entry of the ledger, column by column.
 
-    A tuple, as a row becomes one fastest, and verifying reads millions of them.
+    A tuple, as that is the fastest type for a row, and verification reads millions of rows.
     """
 
     account: str
@@ -34,11 +34,11 @@ class Entry(NamedTuple):
     hash: str
 
     def exported(self) -> dict[str, object]:
-        """Give the entry as `ledger export` prints it."""
+        """Return the entry as `ledger export` prints it."""
         try:
             detail = json.loads(self.detail)
         except (ValueError, RecursionError):
-            # Someone changed it. The rest of the record is still evidence.
+            # Somebody changed it. The rest of the record is still evidence.
             detail = self.detail
         return {
             "account": self.account,
@@ -54,24 +54,24 @@ class Entry(NamedTuple):
 
 
 def canonical_json(value: object) -> str:
-    """Give the one text of `value` that is hashed."""
+    """Return the canonical JSON of `value`, which is what is hashed."""
     return _ENCODER.encode(value)
 
 
-#: Made once: that takes as long as to write a text.
+#: Created once: creating it takes as long as encoding a text.
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def canonical_time(at: datetime) -> str:
-    """Give the one text of a time that is hashed, in UTC with microseconds."""
+    """Return the canonical text of a time, as it is hashed: UTC with microseconds."""
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def linked(draft: Draft, *, account: str, at: datetime, seq: int, prev_hash: str) -> Entry:
-    """Make an entry of `draft`: the account's `seq`th, after the one whose hash is `prev_hash`.
+    """Build an entry from `draft`: the account's `seq`th, after the one whose hash is `prev_hash`.
 
     Raises:
-        UnicodeEncodeError: a text in it is not Unicode, as JSON's half surrogate pairs are not.
+        UnicodeEncodeError: a text in it is not Unicode, such as JSON's unpaired surrogates.
     """
     entry = Entry(
         account=account,
@@ -88,10 +88,10 @@ def linked(draft: Draft, *, account: str, at: datetime, seq: int, prev_hash: str
 
 
 def hash_of(entry: Entry) -> str:
-    """Compute what an entry's hash has to be.
+    """Return the hash that an entry must have.
 
-    Puts the canonical text together from its parts, as `detail` is stored canonical already:
-    parsing and writing it again would be most of the work of verifying a ledger.
+    Joins the canonical text from its parts, as `detail` is stored in canonical form: parsing and
+    encoding it again would dominate the time to verify a ledger.
 
     Raises:
         ValueError: `prev_hash` is not hexadecimal, or a text is not Unicode.
@@ -109,7 +109,7 @@ def _text(value: str | None) -> str:
 
 
 def fault(entry: Entry, *, prev_hash: str, seq: int) -> str | None:
-    """Say what is wrong with `entry` as the one that follows `prev_hash`; None if nothing is."""
+    """Return what is wrong with `entry` as the successor of `prev_hash`; None if nothing is."""
     if entry.seq != seq:
         return f"entry {seq} is missing: {entry.seq} stands in its place"
     if entry.prev_hash != prev_hash:
@@ -117,6 +117,6 @@ def fault(entry: Entry, *, prev_hash: str, seq: int) -> str | None:
     try:
         is_whole = hash_of(entry) == entry.hash
     except (TypeError, ValueError):
-        # SQLite lets any column hold anything.
+        # SQLite does not enforce column types.
         is_whole = False
     return None if is_whole else f"entry {seq} was changed"

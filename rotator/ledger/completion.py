@@ -1,6 +1,6 @@
-"""A quick look into a ledger's file, for the shell's completion: no schema, no wait, no trace.
+"""Fast read of a ledger's file for shell completion: no schema check, no waiting, no changes.
 
-SQLite's own library is enough for it, and loads ten times as fast as what the ledger is used by.
+SQLite's own library suffices, and loads ten times as fast as the ledger's.
 """
 
 import sqlite3
@@ -12,7 +12,7 @@ from rotator.model import Found, SubaccountState
 
 
 def found(file: Path) -> list[Found]:
-    """Give every subaccount that ever was found; none where the file cannot be read at once."""
+    """Return every subaccount ever found; none where the file cannot be read at once."""
     try:
         with closing(sqlite3.connect(_uri(file), uri=True, timeout=0)) as database:
             rows = database.execute("SELECT parent, api_key, title, state FROM subaccount")
@@ -25,7 +25,7 @@ def found(file: Path) -> list[Found]:
 
 
 def _uri(file: Path) -> str:
-    # Where nobody has the ledger open, even a reader would make these files, as whoever he is,
-    # and the daemon may not be allowed to write to them.
+    # Where no process has the ledger open, even a reader would create these files, owned by its own
+    # user, and the daemon might not be able to write to them.
     is_open = all(Path(f"{file}{suffix}").exists() for suffix in ("-wal", "-shm"))
     return f"file:{quote(str(file))}?mode=ro&immutable={0 if is_open else 1}"

@@ -1,8 +1,8 @@
 """Copying a ledger into another database: from SQLite to PostgreSQL, or back.
 
-Both ends are locked while it lasts: nobody writes to the source, and what is written to the
-target is one transaction. Which tables and columns there are, `tables.metadata` says, so that
-one which a later migration adds is copied as well.
+Both ends are locked meanwhile: nothing else writes to the source, and everything written to the
+target is one transaction. The tables and columns come from `tables.metadata`, so that one added by
+a later migration is copied as well.
 """
 
 from collections.abc import Iterator
@@ -35,25 +35,25 @@ _KEEP_HINT = "nothing was copied; see `rotator ledger verify`, and keep the ledg
 
 @dataclass(frozen=True, kw_only=True)
 class Copied:
-    """What the target holds now, as the source does."""
+    """Result of a copy: the rows and chains that the target now shares with the source."""
 
-    #: Rows by table.
+    #: Number of rows by table.
     rows: dict[str, int]
-    #: One for each account, of the chain as read back from the target.
+    #: One for each account: the check of its chain as read back from the target.
     verdicts: tuple[Verdict, ...]
 
 
 def copy(source: Engine, target: Engine, *, now: datetime) -> Copied:
     """Copy the ledger in `source` into `target`, which is empty, and verify what was written.
 
-    `source` is not changed, and nobody else changes it meanwhile. The schema of an empty
-    `target` is made first; all rows follow in one transaction.
+    `source` is not changed, neither here nor by others meanwhile. In an empty database, the schema
+    is created first; all rows follow in one transaction.
 
     Raises:
-        Busy: a lease is held in the source.
-        LedgerUnusable: the source is not of this version, one of its chains is not whole, or
-            the target holds something already. Nothing was copied.
-        LedgerError: a database failed. The target has all of it or nothing.
+        Busy: the source has a lease that has not expired.
+        LedgerUnusable: the source has another schema version, one of its chains is broken, or the
+            target is not empty. Nothing was copied.
+        LedgerError: a database failed. The target has everything or nothing.
     """
     if schema.revision(source) != schema.HEAD:
         schema.ensure(source, auto_upgrade=False)
@@ -61,7 +61,7 @@ def copy(source: Engine, target: Engine, *, now: datetime) -> Copied:
         _refuse_leases(rows, now)
         verdicts = _whole(source)
         with _named("the target"):
-            # Before anything is changed there: it may be somebody's ledger, of an older version.
+            # Checked before any change: it may be another ledger, of an older version.
             with reading(target) as connection:
                 _refuse_contents(connection)
             schema.ensure(target, auto_upgrade=True)
@@ -75,17 +75,17 @@ def copy(source: Engine, target: Engine, *, now: datetime) -> Copied:
 
 @contextmanager
 def _locked(source: Engine) -> Iterator[Connection]:
-    """Give a transaction on the source during which nobody else can write to it."""
+    """Yield a transaction on the source that keeps all others from writing to it."""
     with writing(source, is_long=True) as connection:
         if connection.dialect.name == "postgresql":
-            # On SQLite the transaction itself keeps others out. This mode lets them read.
+            # On SQLite the transaction itself excludes other writers. This mode allows readers.
             names = ", ".join(f'"{table.name}"' for table in tables.metadata.sorted_tables)
             connection.execute(text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
         yield connection
 
 
 def _refuse_leases(connection: Connection, now: datetime) -> None:
-    """Refuse while someone is at work: what it does next would be missing in the copy."""
+    """Refuse while a lease is held: what its process does next would be missing in the copy."""
     if connection.dialect.name == "postgresql":
         now = connection.execute(select(func.clock_timestamp())).scalar_one()
     for table in tables.metadata.sorted_tables:
@@ -101,7 +101,7 @@ def _refuse_leases(connection: Connection, now: datetime) -> None:
 
 
 def _whole(source: Engine) -> tuple[Verdict, ...]:
-    """Verify the source's chains: a copy of a broken record would look like the culprit."""
+    """Verify the source's chains: a copy of a broken record would seem to be the cause."""
     verdicts = _verdicts(source)
     for verdict in verdicts:
         if verdict.fault:
@@ -120,7 +120,7 @@ def _verdicts(engine: Engine) -> tuple[Verdict, ...]:
 
 def _written(rows: Connection, target: Engine) -> dict[str, int]:
     with writing(target, is_long=True) as connection:
-        # And again within the transaction, so that nobody comes in between.
+        # Repeated within the transaction, so that no other process writes in between.
         _refuse_contents(connection)
         connection.execute(delete(tables.ledger))
         return {
@@ -129,7 +129,7 @@ def _written(rows: Connection, target: Engine) -> dict[str, int]:
 
 
 def _refuse_contents(connection: Connection) -> None:
-    # An empty ledger has an id, too; the copied one's replaces it.
+    # Even an empty ledger has an id; the copied one replaces it.
     made = {"alembic_version", tables.ledger.name}
     for name in sorted(set(inspect(connection).get_table_names()) - made):
         rows = exists().select_from(table_named(name))
@@ -139,7 +139,7 @@ def _refuse_contents(connection: Connection) -> None:
 
 
 def _copied(table: Table, rows: Connection, target: Connection) -> int:
-    """Copy one table, some thousand rows at a time; give their number."""
+    """Copy one table in batches of some thousand rows; return the number of rows."""
     count = 0
     with rows.execution_options(yield_per=BATCH).execute(select(table)) as streamed:
         for batch in streamed.mappings().partitions():
@@ -151,7 +151,7 @@ def _copied(table: Table, rows: Connection, target: Connection) -> int:
 
 
 def _skip_numbers(table: Table, target: Connection) -> None:
-    """Have a column that PostgreSQL counts up by itself go on after the rows copied."""
+    """Set PostgreSQL's sequence for a column to go on after the copied rows."""
     column = table.autoincrement_column
     if column is None:
         return
@@ -170,7 +170,7 @@ def _compare(before: tuple[Verdict, ...], after: tuple[Verdict, ...]) -> None:
 
 @contextmanager
 def _named(which: str) -> Iterator[None]:
-    """Say which of the two ledgers an error is about."""
+    """Translate an error so that it says which of the two ledgers it is about."""
     try:
         yield
     except (LedgerError, LedgerUnusable) as error:

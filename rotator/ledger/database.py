@@ -1,4 +1,4 @@
-"""Opening the ledger's database, and turning its failures into `rotator.errors`."""
+"""Opens the ledger's database and translates its failures into `rotator.errors`."""
 
 import os
 import signal
@@ -36,11 +36,11 @@ from rotator.ledger import file
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
 
-#: How long a writer waits for another one, in seconds.
+#: How long a writer waits for another writer, in seconds.
 BUSY_TIMEOUT = 10
-#: What the database says, and what that means. SQLite's texts are from its `sqlite3ErrStr`;
-#: PostgreSQL's messages are in the server's language, so its SQLSTATE is looked for instead: a
-#: standby answers with 0A000 when a transaction is to write.
+#: What a database error says, and which error it becomes. SQLite's texts are from its
+#: `sqlite3ErrStr`; PostgreSQL's messages are in the server's language, so its SQLSTATE is matched
+#: instead: a standby answers with 0A000 when a transaction tries to write.
 _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ...] = (
     (
         ("file is not a database",),
@@ -100,10 +100,10 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
 
 
 def open_database(url: str) -> Engine:
-    """Prepare the database at `url`; nothing is connected to yet.
+    """Prepare the database at `url`, without connecting yet.
 
     Raises:
-        LedgerUnusable: the URL or its driver is not one rotator can use.
+        LedgerUnusable: rotator cannot use the URL or its driver.
     """
     try:
         parsed = make_url(url)
@@ -126,7 +126,7 @@ _URL_HINT = "use sqlite:////var/lib/rotator/ledger.db or postgresql+psycopg://us
 
 @contextmanager
 def writing(engine: Engine, *, is_long: bool = False) -> Iterator[Connection]:
-    """Give a transaction that may write; committed at the end, undone on any error.
+    """Yield a transaction that may write; committed at the end, undone on any error.
 
     Threads that write to one SQLite database take turns. The main thread has no signal handled
     during its turn, unless it `is_long`: then a signal may end it anywhere, and this process
@@ -187,7 +187,7 @@ class _Turns:
 
 
 class _SignalsHeldOff:
-    """Has signals handled only at its end, where this is the main thread, which handles them.
+    """Holds signals off until its end in the main thread, which is the one that handles them.
 
     An exception that a handler raises while a turn is taken or given back would leave it taken,
     and who releases a lease on the way out would wait for it for ever. Signals that end the
@@ -211,7 +211,7 @@ class _SignalsHeldOff:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Give a transaction that only reads, of one instant, and that no writer has to wait for.
+    """Yield a read-only transaction: one snapshot, and no writer has to wait for it.
 
     Raises:
         LedgerError: the database failed.
@@ -225,14 +225,14 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-#: What a transaction on PostgreSQL needs, whatever the database, the user or the server has been
-#: set to. For the transaction alone: behind a pooler, the next one has another session.
+#: Settings of each transaction on PostgreSQL that override those of database, user and server. For
+#: the transaction alone: behind a pooler, the next one has another session.
 _ISO_DATES = "SET LOCAL datestyle = 'ISO'"
 _FOR_WRITING = f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'; {_ISO_DATES}"
 
 
 def _tells_iso_dates(connection: Connection) -> bool:
-    """Whether the server writes dates as the driver reads them, as it said at the beginning."""
+    """Return whether the server's date format, announced on connecting, is the driver's."""
     session: Any = connection.connection.driver_connection
     return (session.info.parameter_status("DateStyle") or "").startswith("ISO")
 
@@ -242,9 +242,9 @@ Found = TypeVar("Found")
 
 
 def run_again(work: Callable[Given, Found]) -> Callable[Given, Found]:
-    """Run a transaction again that others made fail, as PostgreSQL demands.
+    """Retry a transaction that failed because of concurrent ones, as PostgreSQL demands.
 
-    For functions that are nothing but one transaction, of which nothing has been done then.
+    For functions that consist of one transaction, which then had no effect.
     """
 
     @wraps(work)
@@ -259,7 +259,7 @@ def run_again(work: Callable[Given, Found]) -> Callable[Given, Found]:
 
 _TRIES = 5
 
-#: What makes a transaction see the ledger as it was when it began, whatever others commit.
+#: Makes a transaction see the ledger as of its start, whatever others commit.
 _SNAPSHOT: dict[str, dict[str, Any]] = {
     "sqlite": {},
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
@@ -267,9 +267,9 @@ _SNAPSHOT: dict[str, dict[str, Any]] = {
 
 
 def inserting(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
-    """Give an insert that can say what becomes of a conflict, of which each database has its own.
+    """Return an insert that supports ON CONFLICT, in the database's own dialect.
 
-    PostgreSQL's dialect is imported for PostgreSQL alone: it takes a tenth of a start.
+    PostgreSQL's dialect is imported only for PostgreSQL: that takes a tenth of the start-up time.
     """
     if connection.dialect.name == "postgresql":
         from sqlalchemy.dialects import postgresql  # noqa: PLC0415
@@ -282,7 +282,7 @@ def inserting(connection: Connection, table: Table) -> "sqlite.Insert | postgres
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the database's errors into ours. Statements and their values are not quoted."""
+    """Translate the database's errors into ours. Statements and their values are not quoted."""
     try:
         yield
     except DBAPIError as error:
@@ -299,7 +299,7 @@ def translated() -> Iterator[None]:
 
 def _failure(error: BaseException | None) -> RotatorError:
     if are_spent():
-        # SQLite says no more than that it is unable to open its file.
+        # SQLite's only detail is that it is unable to open its file.
         why = TooManyFiles()
         return LedgerError(f"the ledger cannot be opened: {why.message}", hint=why.hint)
     text = str(error).strip()
@@ -315,14 +315,14 @@ def _sqlite(url: URL) -> Engine:
     engine = create_engine(
         url,
         connect_args={"timeout": BUSY_TIMEOUT},
-        # SQLite lets waiting writers try again at random and forgets who came first. Threads
-        # take turns, so that only processes meet there.
+        # SQLite lets waiting writers retry at random, in no order of arrival. Threads take turns
+        # here, so that only processes compete there.
         execution_options={"rotator_turns": _Turns()},
     )
 
     @event.listens_for(engine, "do_connect")
     def _make_private(*_connection: object) -> None:
-        # SQLite gives its log and index files the mode and owner that it finds.
+        # SQLite gives its log and index files the mode and owner of the database file.
         file.prepare(url.database or "")
 
     @event.listens_for(engine, "connect")
@@ -331,10 +331,10 @@ def _sqlite(url: URL) -> Engine:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode = WAL")
-        # FULL: a commit is on the disk when it returns, power loss included.
+        # FULL: on return, a commit is on the disk and survives a loss of power.
         cursor.execute("PRAGMA synchronous = FULL")
-        # Kibibytes of the file that are kept in memory. A daemon has a connection for each of its
-        # workers and of the page's readers, and SQLite would keep 2 MB for each.
+        # Page cache in KiB. A daemon has a connection for each of its workers and of the page's
+        # readers, and SQLite's default is 2 MB for each.
         cursor.execute("PRAGMA cache_size = -256")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
@@ -343,8 +343,8 @@ def _sqlite(url: URL) -> Engine:
     def _require_same_file(
         _connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
     ) -> None:
-        # A file that was removed or replaced goes on taking commits, which nobody will find.
-        # Raising this has the pool connect anew.
+        # A file that was removed or replaced keeps accepting commits, which would be lost. Raising
+        # this makes the pool reconnect.
         now = _identity(url.database)
         if record.info.setdefault("rotator_file", now) != now:
             raise DisconnectionError
@@ -353,7 +353,7 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _identity(path: str | None) -> tuple[int, int] | None:
-    """Tell a file from any other that gets its name later; None where there is none."""
+    """Return device and inode, to tell a file from a later one of its name; None if missing."""
     try:
         found = os.stat(path or "")  # noqa: PTH116  # at each transaction: a Path takes as long again
     except FileNotFoundError:
@@ -362,29 +362,29 @@ def _identity(path: str | None) -> tuple[int, int] | None:
 
 
 def _postgresql(url: URL) -> Engine:
-    # A connection that died while idle is noticed before it is used, not in mid-step.
+    # A connection that died while idle is detected before use, not in the middle of a step.
     engine = create_engine(
         url.set(query={**_PATIENCE, **url.query, "client_encoding": "utf8"}),
-        # Said at each transaction, as a database may have another default.
+        # Set for each transaction, as a database may have another default.
         isolation_level="READ COMMITTED",
-        # A pooler between us and the server does not know a statement that was prepared elsewhere.
+        # Behind a pooler, a statement that was prepared on another server connection is unknown.
         connect_args={"prepare_threshold": None},
         pool_pre_ping=True,
-        # All are kept: to connect takes longer than what a connection is used for.
+        # All are kept: connecting takes longer than what a connection is used for.
         pool_size=15,
         max_overflow=0,
     )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-        # Said at each transaction, too.
+        # Set for each transaction as well.
         connection.read_only = False
 
     return engine
 
 
-#: After how many seconds without an answer a server is given up as lost (libpq's parameters;
-#: without them, after hours). What the URL says goes before.
+#: Seconds without an answer after which a server counts as lost (libpq's parameters; without
+#: them, hours). Values in the URL take precedence.
 _PATIENCE = {
     "connect_timeout": "10",
     "keepalives_idle": "10",

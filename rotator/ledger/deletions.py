@@ -1,7 +1,7 @@
-"""Which secrets were deleted, or may have been: the newest of each account.
+"""Secrets that were, or may have been, deleted: the newest of each account.
 
-A list of Vonage's that lags may show one of them once more, right when another secret is looked
-for whose id got lost. No list lags by as many deletions as are kept.
+A lagging list from Vonage may still show one of them, just when the lost id of another secret is
+searched for. No list lags by as many deletions as are kept.
 """
 
 import json
@@ -12,42 +12,42 @@ from rotator.errors import SecretNotFound
 from rotator.model import Rotation, Step
 from rotator.rotation.ports import Draft
 
-#: How many are kept of each account.
+#: How many are kept per account.
 MOST = 50
 
 
 class Deletion(StrEnum):
-    """What is known of a deletion."""
+    """State of a deletion."""
 
-    #: It was about to be tried, and nothing else is known yet.
+    #: It was about to be tried; nothing further is known.
     BEGUN = "begun"
-    #: It may have taken place, or may yet: an answer was lost, or nobody waited for it.
+    #: It may have taken place, or may yet: its answer was lost or not awaited.
     UNKNOWN = "unknown"
     DONE = "done"
 
 
-#: Ids with what is known of them, the newest last.
+#: Ids with the state of each deletion, newest last.
 Deletions = tuple[tuple[str, Deletion], ...]
 
 
 def read(text: str) -> Deletions:
-    """Read them as they are stored."""
+    """Parse their stored form."""
     return tuple((secret_id, Deletion(state)) for secret_id, state in json.loads(text))
 
 
 def written(deletions: Deletions) -> str:
-    """Return them as they are stored."""
+    """Return their stored form."""
     return json.dumps([[secret_id, state.value] for secret_id, state in deletions])
 
 
 def concerns(draft: Draft) -> bool:
-    """Whether an entry tells of a deletion, or that something deleted is seen to be gone."""
+    """Return whether an entry concerns a deletion, or finds a deleted secret gone."""
     is_deletion = draft.step in (Step.EVICT, Step.DELETE)
     return is_deletion or draft.detail.get("operation") == "delete" or _is_completion(draft)
 
 
 def after(before: Deletions, drafts: Sequence[Draft], rotation: Rotation | None) -> Deletions:
-    """Return what is known once `drafts` are recorded, with `rotation` as it then is."""
+    """Return the deletions after recording `drafts`, with `rotation` as it is then."""
     known = dict(before)
     for draft in filter(concerns, drafts):
         secret_id = draft.detail.get("secret_id")
@@ -64,17 +64,17 @@ def after(before: Deletions, drafts: Sequence[Draft], rotation: Rotation | None)
 
 
 def _is_completion(draft: Draft) -> bool:
-    """Whether a rotation is closed as its predecessor is not listed any more."""
+    """Return whether a rotation is closed because its predecessor is no longer listed."""
     return draft.event == "closed" and draft.detail.get("outcome") == "completed"
 
 
 def _state(before: Deletion | None, draft: Draft) -> Deletion | None:
-    """Return what is known of a deletion after `draft`; None where it certainly did nothing."""
+    """Return a deletion's state after `draft`; None where it certainly had no effect."""
     is_gone = draft.detail.get("code") == SecretNotFound.code
     if draft.event in ("done", "closed") or is_gone or before is Deletion.DONE:
         return Deletion.DONE
     if draft.event == "intent":
-        # What was begun before and never heard of again may have been sent.
+        # One that was begun earlier, without a recorded outcome, may have been sent.
         return Deletion.UNKNOWN if before else Deletion.BEGUN
     if draft.event == "unknown" or before is Deletion.UNKNOWN:
         return Deletion.UNKNOWN

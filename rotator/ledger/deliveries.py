@@ -1,8 +1,8 @@
-"""Deliveries: who may try one, and what became of it.
+"""Deliveries: claiming one to try it, and recording the outcome.
 
-A delivery is claimed, tried outside of any transaction, and settled. Its claim is a lease, so
-that of many processes one tries it at a time; one that dies in between leaves it to the others.
-Between the try and its record it may be tried once more: at least once, never lost.
+A delivery is claimed, tried outside of any transaction, and settled. Its claim is a lease, so that
+only one of many processes tries it at a time; if that one dies, the others take over. A death
+between the try and its record causes another try: at least once, never lost.
 """
 
 from collections.abc import Collection
@@ -31,15 +31,15 @@ from rotator.model.notification import KEPT, Delivery, Event, Undelivered
 from rotator.rotation import schedule
 from rotator.rotation.ports import Draft
 
-#: How much longer than one call of a hook the right to try a delivery lasts.
+#: How much longer than one call of a hook a claim lasts.
 _SPARE = timedelta(minutes=1)
 
 
 class Deliveries:
-    """What is to be delivered (`rotator.hooks.dispatcher.Outbox`)."""
+    """Pending deliveries (`rotator.hooks.dispatcher.Outbox`)."""
 
     def __init__(self, engine: Engine, *, owner: str | None = None) -> None:
-        """Keep them in `engine`'s database; `owner` names this process to others."""
+        """Store them in `engine`'s database; `owner` is this process's name for others."""
         self._engine = engine
         self._owner = owner or this_process()
 
@@ -54,11 +54,11 @@ class Deliveries:
         now: datetime,
         untold: Event | None = None,
     ) -> Delivery | None:
-        """Take the right to try one delivery that was due at the time `due`, the longest first.
+        """Claim one delivery that was due by the time `due`, the longest overdue first.
 
-        Of hooks of these names, and of accounts of these names, None for all; with `untold` only
-        what `is_untold` is about. One call of a hook takes `longest` at most. None where there is
-        none that nobody is at already.
+        Limited to hooks of these names and to accounts of these names (None for all); with `untold`
+        to those that `is_untold` counts. One call of a hook takes `longest` at most. None where no
+        unclaimed delivery is due.
 
         Raises:
             LedgerError: the ledger cannot be written.
@@ -72,7 +72,7 @@ class Deliveries:
                 query = query.where(_ROW.account.in_(accounts))
             if untold is not None:
                 query = query.where(*_untold(untold))
-            # On SQLite this compiles to nothing; there one transaction waits for the other.
+            # On SQLite this compiles to nothing; there, transactions wait for each other.
             row = connection.execute(query.with_for_update(skip_locked=True)).mappings().first()
             if row is None:
                 return None
@@ -80,13 +80,13 @@ class Deliveries:
 
     @run_again
     def settle(self, delivery: Delivery, reason: str | None, *, now: datetime) -> str | None:
-        """Record what became of a try: `reason` says why it failed, None that it did not.
+        """Record the outcome of a try: `reason` says why it failed; None means success.
 
-        Gives the event that was recorded; None for one more try that failed, and where another
-        process has taken the delivery since.
+        Returns the event that was recorded; None for a repeated failure, and where another process
+        has claimed the delivery since.
 
         Raises:
-            LedgerError: it is not sure to be recorded; the delivery may be tried once more.
+            LedgerError: it is not certain to be recorded; the delivery may be tried once more.
         """
         with writing(self._engine) as connection:
             mine = _ROW.id == delivery.id, _ROW.lease_owner == delivery.owner
@@ -116,10 +116,10 @@ class Deliveries:
 
     @run_again
     def give_back(self, delivery: Delivery) -> None:
-        """Let others try a delivery at once, as its try was broken off; nothing is recorded of it.
+        """Release a delivery whose try was interrupted, for others to try now; records nothing.
 
         Raises:
-            LedgerError: it is not sure to be free before its claim runs out.
+            LedgerError: it may stay claimed until the claim expires.
         """
         mine = _ROW.id == delivery.id, _ROW.lease_owner == delivery.owner
         with writing(self._engine) as connection:
@@ -131,11 +131,11 @@ class Deliveries:
 
     @run_again
     def drop(self, hooks: Collection[str], *, now: datetime) -> int:
-        """Drop what nobody has tried for a week to tell hooks of other names; give how much it was.
+        """Drop deliveries to other hooks that were not tried for a week; return how many.
 
-        They are not configured any more, here or anywhere else: another process may have a hook
-        that this one does not know, and who has it tries again at least every other hour. Each
-        is recorded.
+        Their hooks are not configured any more, here or anywhere else: another process may have a
+        hook that is unknown here, but would retry it at least every other hour. Each one dropped is
+        recorded.
 
         Raises:
             LedgerError: the ledger cannot be written.
@@ -153,7 +153,7 @@ class Deliveries:
         return len(rows)
 
     def are_due(self, hooks: Collection[str], now: datetime) -> bool:
-        """Whether anything is due for hooks of these names, whoever is at it.
+        """Return whether any delivery to hooks of these names is due, claimed or not.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -162,7 +162,7 @@ class Deliveries:
             return connection.execute(_due(hooks, now).limit(1)).first() is not None
 
     def is_untold(self, hooks: Collection[str], account: str, event: Event) -> bool:
-        """Whether a first try to tell hooks of these names of such an event is not over.
+        """Return whether hooks of these names have a delivery of this event with no finished try.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -174,7 +174,7 @@ class Deliveries:
             return connection.execute(query.limit(1)).first() is not None
 
     def undelivered(self, hooks: Collection[str]) -> list[Undelivered]:
-        """Give what did not reach the hooks of these names yet, by account, the oldest first.
+        """Return the pending deliveries of these hooks, by account, the oldest first.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -211,27 +211,27 @@ class Deliveries:
         )
 
 
-#: Events after which there is nothing left to deliver.
+#: Events after which nothing remains to be delivered.
 _OVER = ("delivered", "given-up")
 _ROW = tables.delivery.c
 
 
 def _due(hooks: Collection[str], now: datetime) -> Select[Any]:
-    # A time later than any try is put off to came from a clock that was ahead.
+    # A time later than any possible retry came from a clock that was ahead.
     is_due = or_(_ROW.retry_at <= now, _ROW.retry_at > now + schedule.LONGEST_HOOK_RETRY)
     query = select(tables.delivery).where(is_due, _ROW.hook.in_(hooks))
     return query.order_by(_ROW.retry_at, _ROW.account, _ROW.seq)
 
 
 def _untold(event: Event) -> tuple[ColumnElement[bool], ...]:
-    """Tell of `event`, and the first try is not over: a failed one leaves its reason."""
+    """Match deliveries of `event` whose first attempt is not over (a failed one has a reason)."""
     return _ROW.event == event.value, _ROW.reason.is_(None)
 
 
 def _is_free(connection: Connection, clock: datetime, longest: timedelta) -> ColumnElement[bool]:
-    """Whether no process is at it, or only one that cannot record it any more.
+    """Match deliveries without a claim, or whose claim can no longer be settled.
 
-    A claim that ends later than twice the `longest` from now was made by a clock that was ahead.
+    A claim that ends later than twice `longest` from now came from a clock that was ahead.
     """
     owners = select(_ROW.lease_owner).where(_ROW.lease_owner.is_not(None)).distinct()
     dead = [owner for owner in connection.execute(owners).scalars() if is_dead(owner)]
@@ -244,7 +244,7 @@ def _is_free(connection: Connection, clock: datetime, longest: timedelta) -> Col
 
 
 def _event(delivery: Delivery, row: RowMapping, reason: str | None, now: datetime) -> str | None:
-    """Name what became of a try; one more failure is no event."""
+    """Return the event that an attempt's result is recorded as; None for a repeated failure."""
     if reason is None:
         return "delivered"
     if delivery.notice.event is not Event.PUSHED and now - delivery.notice.at >= KEPT:

@@ -1,4 +1,4 @@
-"""Where an account's rows are not what its entries say, or what they can be."""
+"""Differences between an account's rows and its chained entries, or the possible values."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -16,10 +16,10 @@ from rotator.rotation.ports import AccountRecord
 
 
 def differences(connection: Connection, name: str, replay: Replay) -> Iterator[str]:
-    """Yield each difference, in words; `replay` has read all entries of the account.
+    """Yield each difference in words; `replay` has read all entries of the account.
 
-    What was seen last of Vonage and Vault is not compared, as it is looked at anew; nor what hooks
-    were told last, nor times at which something is tried again, of which no entry tells.
+    Not compared are the latest snapshot, as the account is observed again; and what hooks were told
+    last and when failures are retried, as no entry records these.
     """
     of_name = {"of_name": name}
     account = connection.execute(_ACCOUNT, of_name).mappings().first()
@@ -103,11 +103,11 @@ def _named(identity: Identity | None) -> str:
 
 
 def put_off(record: AccountRecord, account: Account | None, now: datetime) -> Iterator[str]:
-    """Yield, in words, the times to which an account is put off for longer than it can be.
+    """Yield, in words, the times until which an account is put off implausibly long.
 
-    No entry tells of them. An account is due within its policy, counted from its secret's age or
-    its last rotation. What is due later was put off by a person, by a wrong clock, or by a policy
-    that has been changed since.
+    No entry records them. An account is due within its policy's interval, counted from its secret's
+    age or its last rotation. A later due time was set by an operator, by a wrong clock, or by a
+    policy that has been changed since.
     """
     if record.retry_at and record.retry_at > now + _LONGEST_RETRY:
         yield f"its row has it tried again at {_told(record.retry_at)}, after too long a wait"
@@ -121,7 +121,7 @@ def put_off(record: AccountRecord, account: Account | None, now: datetime) -> It
         yield f"its row has it due at {due}, and its policy not after {latest_text}"
 
 
-#: The longest wait after failures, with what is added to it, and some time for clocks to differ.
+#: Longest wait after failures, including jitter, with a margin for clock differences.
 _LONGEST_RETRY = 2 * schedule.LONGEST_BACKOFF
 
 
@@ -129,7 +129,7 @@ def _told(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-# -- Statements, put together once: that takes longer than to execute them. ------------------
+# -- Statements, built once: building takes longer than executing. ---------------------------
 
 _OF_NAME = bindparam("of_name", type_=String)
 _ACCOUNT = select(tables.account).where(tables.account.c.name == _OF_NAME)

@@ -1,4 +1,4 @@
-"""The subaccounts that were found below parents, and what becomes of their accounts' holds.
+"""Discovered subaccounts, and the holds that begin and end with their state at Vonage.
 
 They are in the ledger so that status, other daemons and restarts know them without asking Vonage.
 """
@@ -15,25 +15,25 @@ from rotator.ledger.writer import added, append_to, locked
 from rotator.model import Found, Hold, SubaccountState
 from rotator.rotation.ports import Draft
 
-#: Who holds an account that Vonage suspended or does not list: only such a hold ends by itself.
+#: Holder for accounts that Vonage suspended or no longer lists: only such a hold ends on its own.
 HOLDER = "discovery"
 _HOLDS = {
     SubaccountState.SUSPENDED: "Vonage has suspended this subaccount",
     SubaccountState.GONE: "Vonage does not list this subaccount any more",
 }
-#: What is to be told of accounts: names and entries.
+#: Entries to report to listeners: account names and entries.
 Told = list[tuple[str, Draft]]
 
 
 class FoundSubaccounts:
-    """What was found, and when was looked."""
+    """Discovered subaccounts, and when each parent was last listed."""
 
     def __init__(self, engine: Engine) -> None:
-        """Keep it in `engine`'s database."""
+        """Store them in `engine`'s database."""
         self._engine = engine
 
     def all(self) -> list[Found]:
-        """Give every subaccount that ever was found, as it was listed last.
+        """Return every subaccount that was ever found, as it was last listed.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -42,7 +42,7 @@ class FoundSubaccounts:
             return list(_found(connection, None).values())
 
     def version(self) -> tuple[int, datetime | None]:
-        """Give what is another whenever anything of `all` has changed.
+        """Return a value that changes whenever anything in `all` does.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -53,7 +53,7 @@ class FoundSubaccounts:
         return row[0], row[1]
 
     def listed_at(self, parent: str) -> datetime | None:
-        """Tell when `parent`'s subaccounts were listed last; None for never.
+        """Return when the subaccounts of `parent` were last listed; None for never.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -71,17 +71,17 @@ class FoundSubaccounts:
         names: Callable[[Iterable[Found]], Mapping[str, str]],
         now: datetime,
     ) -> Told:
-        """Take note of what Vonage lists below `parent`, all of it.
+        """Record all that Vonage lists below `parent`.
 
-        `names` gives the names that subaccounts are managed under, by api key. What is suspended
-        or not listed any more is held, and released when it is back, unless somebody else holds
-        it. Returns what was recorded of accounts.
+        `names` maps api keys to the names that subaccounts are managed under. An account that is
+        suspended or no longer listed is held, and released when it is back, unless an operator
+        holds it. Returns the entries that were recorded, by account.
 
         Raises:
             LedgerError: the ledger cannot be written.
         """
         with writing(self._engine) as connection:
-            # First of all: of two daemons that list it at once, the other one waits here.
+            # First: if two daemons list the same parent at once, the second one waits here.
             _mark(connection, parent, now)
             known = _found(connection, parent)
             present = {each.api_key: each for each in listed}
@@ -105,7 +105,7 @@ def _gone(found: Found) -> Found:
 
 
 def _found(connection: Connection, parent: str | None) -> dict[str, Found]:
-    """Give what is known, by api key: below one parent, or below all."""
+    """Return the known subaccounts by api key: below one parent, or below all."""
     query = select(tables.subaccount).order_by(tables.subaccount.c.api_key)
     if parent is not None:
         query = query.where(tables.subaccount.c.parent == parent)
@@ -131,7 +131,7 @@ def _keep(connection: Connection, found: Found, *, is_new: bool, now: datetime) 
 
 
 def _mark(connection: Connection, parent: str, now: datetime) -> None:
-    """Note that `parent` was listed; its row is locked until the transaction ends."""
+    """Record that `parent` was listed; its row is locked until the transaction ends."""
     listed = inserting(connection, tables.listing).values(parent=parent, listed_at=now)
     connection.execute(
         listed.on_conflict_do_update(index_elements=["parent"], set_={"listed_at": now})
@@ -141,11 +141,11 @@ def _mark(connection: Connection, parent: str, now: datetime) -> None:
 def _settle(
     connection: Connection, named: Mapping[str, Found], known: Mapping[str, Found], now: datetime
 ) -> Told:
-    """Record what is new, and see that those are held that have to be, and no others."""
+    """Record what is new, and hold exactly the accounts that must be held."""
     rows = connection.execute(select(tables.account)).mappings()
     there = {row["name"]: row for row in rows}
     told: Told = []
-    # By name: of two daemons at it, none has locked what the other waits for.
+    # In order of name, so that two daemons cannot deadlock.
     for name, found in sorted(named.items()):
         before = there.get(name)
         is_new = before is None or found.api_key not in known
@@ -165,7 +165,7 @@ def _settle(
 
 
 def _must_change(row: RowMapping | None, found: Found) -> bool:
-    """Whether a hold has to begin, change or end. Somebody else's stays."""
+    """Return whether a hold must begin, change or end. An operator's hold stays."""
     hold, reason = hold_of(row) if row else None, _HOLDS.get(found.state)
     is_others = hold is not None and hold.by != HOLDER
     return not is_others and reason != (hold.reason if hold else None)

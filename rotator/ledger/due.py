@@ -1,4 +1,4 @@
-"""Which accounts there is something to do for, as far as the ledger can tell."""
+"""Due accounts, as far as the ledger can tell."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ from rotator.rotation import schedule
 
 @dataclass(frozen=True, kw_only=True)
 class Due:
-    """An account that there is something to do for."""
+    """An account with work to do."""
 
     name: str
-    #: The open rotation; None where one is to be begun.
+    #: The open rotation; None where a new one is due.
     rotation: Rotation | None
 
 
 def due(connection: Connection, now: datetime) -> list[Due]:
-    """Give all that is due, whoever is working on it, the longest first."""
+    """Return all that is due, including what is being worked on, the longest due first."""
     times = _times(now)
     names = connection.execute(_DUE_NAMES, times).scalars()
     opened = connection.execute(_READY_ROTATIONS, times).mappings()
@@ -50,24 +50,24 @@ def lock_due(  # noqa: PLR0913  # all but two by name
     clock: datetime,
     dead: Collection[str],
 ) -> Sequence[RowMapping]:
-    """Return, locked, the rows of `names` that are due and free, the longest due first.
+    """Return, locked, the rows of `names` that are due and free, the longest overdue first.
 
-    An account is free if its lease has run out by `clock`, or is held by one of the `dead`
-    processes. Rows that others have locked are passed over.
+    An account is free if its lease has expired by `clock`, or belongs to one of the `dead`
+    processes. Rows that others have locked are skipped.
     """
     known = {"of_names": [*names], "of_clock": clock, "of_dead": [*dead], "at_most": limit}
     return connection.execute(_DUE_AND_FREE, known | _times(now)).mappings().all()
 
 
 def leases(connection: Connection, names: Collection[str]) -> Sequence[RowMapping]:
-    """Return the leases on accounts of these names, those that have run out included."""
+    """Return the leases on accounts of these names, expired ones included."""
     return connection.execute(_LEASES, {"of_names": [*names]}).mappings().all()
 
 
 def _times(now: datetime) -> dict[str, datetime]:
-    """Return the times that statements compare with: nothing waits longer than can be meant.
+    """Return the times that statements compare with, which bound every wait.
 
-    A later time was told by a clock that was ahead then, and has been put right.
+    A recorded time beyond them came from a clock that was ahead and has been corrected.
     """
     return {
         "of_now": now,
@@ -79,11 +79,11 @@ def _times(now: datetime) -> dict[str, datetime]:
 
 
 def _is_due(among: BindParameter[Sequence[str]] | None = None) -> ColumnElement[bool]:
-    """Whether an account's next due time has come, or its open rotation has nothing to wait for.
+    """Return the condition for a due account: its time has come, or its rotation can continue.
 
-    But not one that failed and is to be tried later; and one that is held only for a rotation
-    that has pushed, or may have, and if it is frozen not at all. Told by two indexes: an account
-    that is not due costs nothing, nor does one that is due and not `among` the names given.
+    Excluded are accounts that failed and wait for a retry. An account with a hold is only due for a
+    rotation that has pushed, or may have; with a freeze, not at all. Two indexes answer this: an
+    account that is not due, or not `among` the names given, costs nothing.
     """
     account, rotation = tables.account.c, tables.rotation.c
     waiting = _OPEN_ROTATIONS.where(
@@ -94,7 +94,7 @@ def _is_due(among: BindParameter[Sequence[str]] | None = None) -> ColumnElement[
     if among is not None:
         come = come.where(account.name.in_(among))
         ready = ready.where(rotation.account.in_(among))
-    # The answer to a push may have been lost, and only a look tells whether it took effect.
+    # The answer to a push may have been lost; only an observation shows whether it took effect.
     may_have_pushed = or_(rotation.vault_version.is_not(None), rotation.step == Step.PUSH.value)
     pushed = select(rotation.account).where(rotation.closed_at.is_(None), may_have_pushed)
     is_finished = and_(account.hold_freeze == 0, account.name.in_(pushed))
@@ -106,7 +106,7 @@ def _is_due(among: BindParameter[Sequence[str]] | None = None) -> ColumnElement[
 
 
 def _is_free() -> ColumnElement[bool]:
-    """Whether nobody has an account's lease, or only one who cannot use it any more."""
+    """Match accounts without a lease, or whose lease has expired or belongs to a dead process."""
     account = tables.account.c
     return or_(
         account.lease_owner.is_(None),
@@ -116,29 +116,29 @@ def _is_free() -> ColumnElement[bool]:
 
 
 def _is_ready() -> ColumnElement[bool]:
-    """Whether a rotation has no grace and no gate to wait for."""
+    """Return the condition for a rotation that waits for no grace and no gate."""
     due_at, gate_at = tables.rotation.c.delete_due_at, tables.rotation.c.gate_retry_at
     is_out_of_grace = or_(due_at.is_(None), not_(_waits_in_grace()))
     return and_(is_out_of_grace, or_(gate_at.is_(None), not_(_waits_at_gate())))
 
 
 def _waits_in_grace() -> ColumnElement[bool]:
-    """Whether a grace is not over; one with a beginning that is still to come is not waited for."""
+    """Return the condition for a grace that is not over; one with a future start does not count."""
     rotation = tables.rotation.c
     return and_(rotation.delete_due_at > _NOW, rotation.verified_at <= _LATEST_GRACE)
 
 
 def _waits_at_gate() -> ColumnElement[bool]:
-    """Whether it is too early to ask a gate, or look for a window, again."""
+    """Return the condition for a gate, or a window, that is not to be checked again yet."""
     gate, retry_at = tables.rotation.c.gate, tables.rotation.c.gate_retry_at
     is_at_window = and_(gate.is_(None), retry_at <= _LATEST_WINDOW)
     return and_(retry_at > _NOW, or_(is_at_window, retry_at <= _LATEST))
 
 
-# -- Statements, put together once: that takes longer than to execute them. ------------------
+# -- Statements, built once: building takes longer than executing. ---------------------------
 
 _NOW = bindparam("of_now", type_=tables.Instant())
-#: The latest time at which a gate that was just asked is asked again; the others likewise.
+#: Upper bound of the next check of a gate that was asked just now; likewise for the others.
 _LATEST = bindparam("of_latest", type_=tables.Instant())
 _LATEST_WINDOW = bindparam("of_latest_window", type_=tables.Instant())
 _LATEST_RETRY = bindparam("of_latest_retry", type_=tables.Instant())
@@ -160,6 +160,6 @@ _DUE_AND_FREE = (
     .where(_AMONG_NAMES, _is_due(_NAMES), _is_free())
     .order_by(*_LONGEST_FIRST)
     .limit(bindparam("at_most"))
-    # On SQLite this compiles to nothing; there one transaction waits for the other.
+    # On SQLite this compiles to nothing; there, transactions wait for each other.
     .with_for_update(skip_locked=True)
 )

@@ -1,11 +1,12 @@
-"""The file of a SQLite ledger: private, and owned by its folder's owner, whoever makes it.
+"""The file of a SQLite ledger: private, and owned by its folder's owner, even if root creates it.
 
-What root's commands make or restore would stay root's otherwise, and keep the daemon from
-opening it. SQLite itself gives its log and index files the owner of the ledger.
+Files that root's commands create or restore would otherwise stay root's and keep the daemon from
+opening them. SQLite itself gives its log and index files the owner of the ledger.
 
-SQLite's locks on the file are the process's: the kernel ends them all when any descriptor of the
-file is closed, whoever opened it. Another process would then take itself for the last one, and
-remove the log that commits still go to. So nothing here closes one while SQLite may have the file.
+SQLite's locks on the file belong to the process: the kernel drops them all when any descriptor of
+the file is closed, by any part of the process. Another process would then believe it is the last
+user, and remove the log that commits still go to. So nothing here closes a descriptor while SQLite
+may have the file open.
 """
 
 import os
@@ -14,18 +15,18 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-#: What a SQLite file begins with; a new one is empty.
+#: The first bytes of a SQLite file; a new one is empty.
 _MAGIC = b"SQLite format 3\0"
-#: What was opened of ledgers that were not made here, by device and number, and is never closed.
+#: Descriptors of ledgers that were not created here, by device and inode; never closed.
 _kept: dict[tuple[int, int], int] = {}
-#: No thread gets to SQLite while another one is still to close the file that it made.
+#: No thread opens SQLite while another still has to close the file it created.
 _preparing = threading.Lock()
 
 
 def prepare(path: str) -> None:
-    """Make the file if it is not there, private, and owned by its folder's owner.
+    """Create the file if missing: private, and owned by its folder's owner.
 
-    Does what it can: what stands in the way of a file, SQLite will say itself.
+    Best effort: SQLite itself will report any obstacle.
     """
     with _preparing:
         with suppress(OSError):
@@ -36,10 +37,10 @@ def prepare(path: str) -> None:
 
 
 def _give_away(path: str) -> None:
-    """Make root's ledger, and nothing else that may lie there, its folder's owner's.
+    """Give root's ledger, and no other file, to its folder's owner.
 
-    The owner of the folder can put anything in the file's place, so nothing that other names lead
-    to changes hands: no link, and only what is a ledger by its content.
+    The folder's owner can replace the file, so a file with other names keeps its owner: no link is
+    followed, and only a file whose content is a ledger changes hands.
     """
     folder = Path(path).absolute().parent.stat()
     found = os.lstat(path)

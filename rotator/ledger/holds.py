@@ -1,7 +1,7 @@
-"""An operator's holds. They need no lease: who works on the account sees them at its next step.
+"""Operators' holds. They need no lease: a process sees them at its next step on the account.
 
-A hold and each commit of a pass lock the account's row. So a hold is either in the ledger
-before an intent, and the pass hears of it with that intent's commit, or after it.
+A hold and each commit of a pass lock the account's row. So a hold is either in the ledger before an
+intent, and that intent's commit returns it to the pass, or it comes after the intent.
 """
 
 from datetime import datetime
@@ -20,18 +20,18 @@ from rotator.rotation.ports import Draft
 
 
 class Holds:
-    """Who pauses an account, and who ends that."""
+    """Places and lifts operators' holds."""
 
     def __init__(self, engine: Engine) -> None:
-        """Write into `engine`'s database."""
+        """Write to `engine`'s database."""
         self._engine = engine
 
     @run_again
     def put(self, name: str, hold: Hold) -> Hold | None:
-        """Hold account `name`; give the hold that this one takes the place of.
+        """Hold account `name`; return the hold that was replaced.
 
         Raises:
-            LedgerError: it is not sure to be recorded.
+            LedgerError: it is not certain to be recorded.
         """
         with writing(self._engine) as connection:
             row = locked(connection, name) or added(connection, name)
@@ -40,10 +40,10 @@ class Holds:
 
     @run_again
     def lift(self, name: str, *, by: str, now: datetime) -> Hold | None:
-        """End the hold of account `name`; give it, or None where there was none.
+        """Lift the hold of account `name`; return it, or None where there was none.
 
-        What was refused for it meanwhile is forgotten, so that the account is due at once if
-        its time has come. Also ends one that stands in the account's row alone or in its entries
+        The back-off after refusals caused by the hold is cleared, so that the account is due at
+        once if its time has come. Also ends one that stands in the account's row alone or in its entries
         alone, as someone wrote to the tables.
 
         Raises:
@@ -59,7 +59,7 @@ class Holds:
 
 
 def put(connection: Connection, name: str, hold: Hold) -> Draft:
-    """Hold an account whose row is locked; give the entry that was recorded."""
+    """Hold an account whose row is locked; return the entry that was recorded."""
     values: Row = {
         "hold_reason": hold.reason,
         "held_by": hold.by,
@@ -75,7 +75,7 @@ def put(connection: Connection, name: str, hold: Hold) -> Draft:
 
 
 def lift(connection: Connection, name: str, hold: Hold, *, by: str, now: datetime) -> Draft:
-    """End the hold of an account whose row is locked; give the entry that was recorded."""
+    """Lift the hold of an account whose row is locked; return the entry that was recorded."""
     values: Row = dict.fromkeys(("hold_reason", "held_by", "held_at", "retry_at"))
     values |= {"hold_freeze": 0, "failures": 0}
     detail = {"reason": hold.reason, "by": by, "held_by": hold.by}

@@ -1,6 +1,6 @@
-"""What accounts are, whatever their names: no two are the same, or are written to one place.
+"""Identities of accounts, independent of their names: no two share an api key or a Vault path.
 
-One api key under two names has each of them delete what the other one has put into Vault.
+With one api key under two names, each account would delete the secrets of the other.
 """
 
 from collections.abc import Mapping
@@ -12,26 +12,26 @@ from rotator.ledger import tables
 from rotator.model import Identity
 from rotator.rotation.ports import Claimant
 
-#: Any number that nothing else in the database uses as an advisory lock.
+#: An arbitrary number that is no other advisory lock of the database.
 _LOCK = 7_284_310_560
-#: Of an account or a rotation: the fields of its identity.
+#: Columns of an account or a rotation: the fields of its identity.
 COLUMNS = ("api_key", "issuer", "vault_path", "pending_path")
 
 
 def identity_of(row: RowMapping | Mapping[str, Any]) -> Identity | None:
-    """Return the identity in the row of an account or a rotation; None where it has none."""
+    """Return the identity in a row of an account or a rotation; None where there is none."""
     if row["api_key"] is None:
         return None
     return Identity(**{name: row[name] for name in COLUMNS})
 
 
 def columns_of(identity: Identity | None) -> tables.Row:
-    """Return the columns of an identity; all empty for None."""
+    """Return the columns of an identity; all null for None."""
     return {name: getattr(identity, name, None) for name in COLUMNS}
 
 
 def begin(connection: Connection) -> None:
-    """Let no other transaction register until this one ends.
+    """Exclude other registrations until this transaction ends.
 
     Two at once would not see each other's accounts. SQLite has one writer anyway.
     """
@@ -40,7 +40,7 @@ def begin(connection: Connection) -> None:
 
 
 def claimant(connection: Connection, name: str, identity: Identity) -> Claimant | None:
-    """Return another account than `name` that is `identity`, or uses one of its paths."""
+    """Return another account than `name` with this api key or one of these paths."""
     account = tables.account.c
     paths = (identity.vault_path, identity.pending_path)
     is_same = and_(account.api_key == identity.api_key, account.issuer == identity.issuer)

@@ -1,4 +1,4 @@
-"""What the ledger knows of accounts: put together from their rows and their rotations'."""
+"""Maps rows of accounts and rotations to the values that the rest of rotator uses."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from rotator.ledger.tables import Row
 from rotator.model import Hold, Rotation, Step
 from rotator.rotation.ports import AccountRecord
 
-#: Fields that a row holds under the same name, as they are.
+#: Fields that a row has unchanged under the same name.
 _OF_ROTATION = {field.name for field in fields(Rotation)} - {
     "grace",
     "identity",
@@ -24,7 +24,7 @@ _OF_ROTATION = {field.name for field in fields(Rotation)} - {
 
 
 def to_row(rotation: Rotation) -> Row:
-    """Give the row of `rotation`."""
+    """Return the row of `rotation`."""
     return {name: getattr(rotation, name) for name in _OF_ROTATION} | {
         "step": rotation.step.value,
         "grace_seconds": rotation.grace.total_seconds(),
@@ -35,7 +35,7 @@ def to_row(rotation: Rotation) -> Row:
 
 
 def from_row(row: RowMapping) -> Rotation:
-    """Give the rotation in `row`."""
+    """Return the rotation in `row`."""
     return Rotation(
         step=Step(row["step"]),
         grace=timedelta(seconds=row["grace_seconds"]),
@@ -46,7 +46,7 @@ def from_row(row: RowMapping) -> Rotation:
 
 
 def hold_of(row: RowMapping | Mapping[str, Any]) -> Hold | None:
-    """Say who holds the account in `row`, and why; None where nobody does."""
+    """Return the hold on the account in `row`; None where there is none."""
     if not row["hold_reason"]:
         return None
     return Hold(
@@ -57,7 +57,7 @@ def hold_of(row: RowMapping | Mapping[str, Any]) -> Hold | None:
     )
 
 
-#: Columns of an account that its record has, as they are or put in other words.
+#: Columns of an account that are in its record, unchanged or converted.
 COLUMNS: tuple[Column[Any], ...] = tuple(
     tables.account.c[name]
     for name in (
@@ -77,7 +77,7 @@ COLUMNS: tuple[Column[Any], ...] = tuple(
     )
 )
 
-#: Those that it has as they are.
+#: Those that are unchanged.
 _OF_ACCOUNT = (
     "current_id",
     "current_since",
@@ -88,17 +88,17 @@ _OF_ACCOUNT = (
     "retry_at",
 )
 
-#: More names than that are not listed in a statement: all accounts are read instead.
+#: With more names, all accounts are read instead of listing them in a statement.
 MOST_NAMES = 500
 
 
 def records_of(connection: Connection, names: Sequence[str]) -> dict[str, AccountRecord]:
-    """Give what is known of each of `names`, in that order."""
+    """Return the summary of each account in `names`, in that order."""
     accounts = connection.execute(_some(select(*COLUMNS, _LAST_SUCCESS_AT), names))
     known = {row["name"]: row for row in accounts.mappings()}
     rotations = connection.execute(_some(_LAST_ROTATIONS, names)).mappings()
     last = {row["account"]: row for row in rotations}
-    # The open one comes last, even if a clock that was ahead dated another one later.
+    # The open rotation comes last, even if a clock that was ahead dated another one later.
     opened = connection.execute(_some(_OPEN_ROTATIONS, names)).mappings()
     last |= {row["account"]: row for row in opened}
     return {name: _record(name, known.get(name), last.get(name)) for name in names}
@@ -108,8 +108,8 @@ def _some(query: Select[Any], names: Sequence[str]) -> Select[Any]:
     return query.where(tables.account.c.name.in_(names)) if len(names) <= MOST_NAMES else query
 
 
-# An account's newest rotations are looked up at the end of an index, one account after the other:
-# to group all rotations by account would read those of many years.
+# An account's newest rotations are read from the end of an index, one account at a time: grouping
+# all rotations by account would read many years of them.
 _ROTATION = tables.rotation.c
 
 _OTHER = tables.rotation.alias("other").c

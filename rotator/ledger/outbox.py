@@ -1,12 +1,11 @@
-"""What hooks are to be told: recorded with the entry that it is about, in the same transaction.
+"""Notifications for hooks: recorded in the same transaction as the entry that they are about.
 
-An entry of a rotation or of a pass is an event for hooks if it is news: a failure, a refusal or
-drift is told once, and again only after it was overcome or became another one. What was told
-last stands in the account's row.
+An entry of a rotation or a pass is an event for hooks if it is news: a failure, a refusal or drift
+is notified once, and again only after it was overcome or has changed. What was notified last is in
+the account's row.
 
-Events that stand in the ledger for hooks: `delivered`, `undelivered` (the first try failed; it is
-tried again), `given-up` (it was tried for a week) and `dropped` (its hook has not been
-configured for a week).
+Ledger events about deliveries: `delivered`, `undelivered` (the first try failed; it is retried),
+`given-up` (it was retried for a week) and `dropped` (its hook has not been configured for a week).
 """
 
 import hashlib
@@ -23,33 +22,33 @@ from rotator.model import Rotation, Step
 from rotator.model.notification import Event, Notice
 from rotator.rotation.ports import Draft
 
-#: Names the hooks that are to hear of an event of an account.
+#: Returns the names of the hooks that are called for an event of an account.
 Hearing = Callable[[Event, str], Sequence[str]]
-#: What was told last, by the kind of trouble.
+#: What was notified last, by the kind of trouble.
 Told = Mapping[str, str]
 
-#: Kinds of trouble that are over once a rotation got so far.
+#: Kinds of trouble that are over once a rotation has come this far.
 _OVERCOME = ("trouble", "drift")
 
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """What there is to tell of one entry."""
+    """The events that follow from one entry."""
 
-    #: The first that a hook hears of is the one that it is told.
+    #: A hook is called for the first of these that it is configured for.
     events: tuple[Event, ...] = ()
-    #: What is told from now on.
+    #: The new state of what was notified.
     told: Told = field(default_factory=dict)
 
 
 def told_in(row: Mapping[str, Any]) -> Told:
-    """Give what hooks were told last, as an account's row has it."""
+    """Return what hooks were last alerted of, from an account's row."""
     told: Told = json.loads(row["told"])
     return told
 
 
 def news(draft: Draft, told: Told) -> News:
-    """Judge what an entry is worth to hooks, given what was told before."""
+    """Return the notifications due for an entry, given the alert state before it."""
     code, why = draft.detail.get("code"), draft.detail.get("why")
     found = f"{code}: {why}"
     match draft.event, draft.step:
@@ -60,11 +59,11 @@ def news(draft: Draft, told: Told) -> News:
         case "failed", _:
             return _once(told, {"trouble": f"failed {code}"}, Event.FAILED)
         case "refused", _:
-            # A hold keeps the account from being rotated, too, but nobody else did it.
+            # A hold also prevents rotations, but is no change by another party.
             drift = {} if code == "held" else {"drift": found}
             return _once(told, {"trouble": f"refused {found}"} | drift, Event.REFUSED, Event.DRIFT)
         case "drift", _ if code == Event.OVERDUE:
-            # Told by its own name, whatever it is that is late: see `Book.notice`.
+            # Overdue has an event of its own, whatever the cause: see `Book.notice`.
             return News(told={**told, "drift": found})
         case "drift", _:
             return _once(told, {"drift": found}, Event.DRIFT)
@@ -76,12 +75,12 @@ def news(draft: Draft, told: Told) -> News:
             return News(told=told)
 
 
-#: Events that are entries of their own, written once for each change: see `Book.notice`.
+#: Events with entries of their own, written once per change: see `Book.notice`.
 _BY_CALL = frozenset({Event.OVERDUE, Event.BALANCE})
 
 
 def _once(told: Told, found: Told, *events: Event) -> News:
-    """Give the events, each beside a kind of trouble, of which the trouble was not told yet."""
+    """Return the events of those troubles in `found` that hooks have not been told of yet."""
     fresh = [
         event
         for event, (kind, text) in zip(events, found.items(), strict=False)
@@ -103,9 +102,9 @@ def put(  # noqa: PLR0913  # all but two by name
     hearing: Hearing,
     now: datetime,
 ) -> Told:
-    """Record what hooks are to be told of `entries`, the newest of one account, in this order.
+    """Record deliveries for `entries`, the newest of one account, in this order.
 
-    `told` is what they were told before; gives what they are told with this.
+    `told` is what was notified before; returns what has been notified now.
     """
     for draft, entry in entries:
         found = news(draft, told)
@@ -128,7 +127,7 @@ def _notice(
     found = rotation if is_about else None
     code, reason = draft.detail.get("code"), draft.detail.get("why")
     return Notice(
-        # The same for a receiver however often it comes, and never that of another ledger's.
+        # The same for a receiver at each delivery, and different from any other ledger's.
         id=hashlib.sha256(f"{entry.hash} {event}".encode()).hexdigest()[:32],
         event=event,
         account=entry.account,
@@ -157,7 +156,7 @@ def _row(notice: Notice, hook: str, entry: chain.Entry) -> tables.Row:
 
 
 def notice_in(text: str) -> Notice:
-    """Give the notice that a row holds as JSON."""
+    """Read a notification from a row's JSON."""
     known = json.loads(text)
     return Notice(
         **{

@@ -1,8 +1,8 @@
-"""Who holds a lease, and whether that process is known to be dead.
+"""Owners of leases: naming this process, and telling whether an owner is known to be dead.
 
-A process that was killed cannot release its leases. On the same machine its successor need
-not wait for them to expire: the kernel tells whether it still lives. A pid alone would not do,
-as pids are reused and mean nothing on another machine or in another container.
+A process that was killed cannot release its leases. On the same machine its successor need not wait
+for them to expire: the kernel knows whether it is still alive. A pid alone does not suffice, as
+pids are reused and mean nothing on another machine or in another container.
 """
 
 import contextlib
@@ -14,15 +14,15 @@ _PROC = Path("/proc")
 
 
 def this_process() -> str:
-    """Name this process: host, boot, pid namespace, pid, start time."""
+    """Return this process's identity: host, boot, pid namespace, pid, start time."""
     pid = os.getpid()
     return f"{_place()}/{pid}/{_start_time(pid) or '?'}"
 
 
 def is_dead(owner: str) -> bool:
-    """Whether `owner`, as `this_process` names it, certainly runs no more.
+    """Return whether `owner`, a name from `this_process`, is certainly not running any more.
 
-    False wherever that cannot be told from here.
+    False wherever this cannot be determined from here.
     """
     here = f"{_place()}/"
     pid_text, _, started = owner.removeprefix(here).partition("/")
@@ -40,7 +40,7 @@ def is_dead(owner: str) -> bool:
 
 
 def is_alive(owner: str) -> bool:
-    """Whether `owner`, as `this_process` names it, certainly runs on this machine."""
+    """Return whether `owner`, a name from `this_process`, is certainly running on this machine."""
     here = f"{_place()}/"
     pid_text, _, started = owner.removeprefix(here).partition("/")
     if not owner.startswith(here) or "?" in owner or not pid_text.isdecimal():
@@ -49,7 +49,7 @@ def is_alive(owner: str) -> bool:
 
 
 def _place() -> str:
-    """Name what a pid has its meaning in."""
+    """Return the scope of a pid: host, boot and pid namespace."""
     return f"{socket.gethostname()}/{_boot_id()}/{_pid_namespace()}"
 
 
@@ -66,10 +66,10 @@ def _pid_namespace() -> str:
 
 
 def _start_time(pid: int) -> str | None:
-    """Give when `pid` started, in clock ticks since boot; `zombie` if it only waits to be reaped.
+    """Return the start time of `pid`, in clock ticks since boot; `zombie` if it waits to be reaped.
 
-    None where the kernel does not tell (`/proc` hidden or absent). Fields are counted from
-    behind the command name, which may hold spaces and brackets (proc(5), /proc/pid/stat).
+    None where the kernel does not say (`/proc` hidden or absent). Fields are counted from the end
+    of the command name, which may contain spaces and brackets (proc(5), /proc/pid/stat).
     """
     try:
         fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()

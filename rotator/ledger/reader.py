@@ -27,41 +27,40 @@ from rotator.ledger.replay import Replay
 from rotator.model import Account, Rotation
 from rotator.rotation.ports import AccountRecord
 
-#: Entries fetched from the database at a time, so that a long ledger takes little memory.
+#: Entries fetched from the database at a time, to bound the memory.
 BATCH = 5_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Whether an account's chain is whole."""
+    """The result of checking an account's chain."""
 
     account: str
     entries: int
     head: str
-    #: What is wrong, naming the first bad entry; None where nothing is.
+    #: What is wrong with the first bad entry; None where nothing is.
     fault: str | None
-    #: Whether the hash asked for is that of one of the entries; None if none was asked for, or
-    #: the chain breaks before it was found.
+    #: Whether the anchor is the hash of one of the entries; None if none was given, or the chain
+    #: breaks before it was found.
     has_anchor: bool | None
-    #: Where the account's rows are not what its entries say; none is looked for where the chain
-    #: is broken.
+    #: Where the account's rows differ from its entries; not searched for if the chain is broken.
     differences: tuple[str, ...] = ()
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """All that is wrong."""
+        """Everything that is wrong."""
         return (self.fault,) if self.fault else self.differences
 
 
 class Queries:
-    """Read-only views of the ledger."""
+    """Reads the ledger for `status`, `history`, `export` and `verify`."""
 
     def __init__(self, engine: Engine) -> None:
         """Read from `engine`'s database."""
         self._engine = engine
 
     def check(self) -> None:
-        """See whether the ledger can be read.
+        """Check that the ledger can be read.
 
         Raises:
             LedgerError: it cannot.
@@ -70,7 +69,7 @@ class Queries:
             connection.execute(select(tables.account.c.name).limit(1)).all()
 
     def accounts(self, names: Sequence[str]) -> list[AccountRecord]:
-        """Give what is known of each of `names`, in that order.
+        """Return the summary of each account in `names`, in that order.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -80,9 +79,9 @@ class Queries:
         return [known[name] for name in names]
 
     def last_seen(self, names: Sequence[str] | None = None) -> dict[str, datetime | None]:
-        """Tell of each account in the ledger when it was last seen; None for never.
+        """Return when each account in the ledger was last seen; None for never.
 
-        With `names`, of these alone; not too many, as each is a value of the query.
+        With `names`, only of these; not too many, as each one is a parameter of the query.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -94,7 +93,7 @@ class Queries:
             return {row.name: row.seen_at for row in connection.execute(query)}
 
     def open_accounts(self) -> list[str]:
-        """Name the accounts that have an open rotation.
+        """Return the names of the accounts that have an open rotation.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -104,7 +103,7 @@ class Queries:
             return sorted(connection.execute(query).scalars())
 
     def recorded_accounts(self) -> list[str]:
-        """Name every account that the ledger has entries or a row of, sorted.
+        """Return the name of every account with entries or a row in the ledger, sorted.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -116,9 +115,9 @@ class Queries:
     def history(
         self, name: str | None, *, limit: int, before: int | None = None
     ) -> list[chain.Entry]:
-        """Give the newest `limit` entries, of one account or all, oldest first.
+        """Return the newest `limit` entries, of one account or all, oldest first.
 
-        Of one account, `before` is the sequence number that they have to come before.
+        For one account, only entries with a sequence number below `before`.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -136,7 +135,7 @@ class Queries:
         return [chain.Entry._make(row) for row in reversed(rows)]
 
     def progress(self, rotations: Collection[Rotation]) -> dict[str, list[chain.Entry]]:
-        """Give the entries of each account's one of these rotations, oldest first, by account.
+        """Return the entries of these rotations, one to an account, by account, oldest first.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -157,7 +156,7 @@ class Queries:
     def closed_by_day(
         self, since: datetime, name: str | None = None
     ) -> dict[date, Mapping[str, int]]:
-        """Count the rotations that were closed since then, by day (UTC) and outcome.
+        """Count the rotations closed since then, by day (UTC) and outcome.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -179,7 +178,7 @@ class Queries:
         return dict(found)
 
     def entries(self, name: str | None = None) -> Iterator[chain.Entry]:
-        """Give every entry, by account and sequence.
+        """Yield every entry, by account and sequence.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -188,7 +187,7 @@ class Queries:
             yield from _entries(connection, name)
 
     def missing_triggers(self) -> list[str]:
-        """Name the triggers that keep entries from being changed and are not there.
+        """Return the names of the missing triggers that keep entries from being changed.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -198,9 +197,9 @@ class Queries:
         return sorted(TRIGGERS[self._engine.dialect.name] - set(present))
 
     def verify(self, name: str, *, anchor: str | None = None) -> Verdict:
-        """Check an account's chain from its first entry to its recorded head, and its rows by it.
+        """Check an account's chain from first entry to recorded head, and its rows against it.
 
-        `anchor` is a hash that has to be in the chain: the one in Vault's note.
+        `anchor` is a hash that must be in the chain: the one in Vault's note.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -229,9 +228,9 @@ class Queries:
         )
 
     def put_off(self, name: str, account: Account | None, now: datetime) -> tuple[str, ...]:
-        """Return, in words, the times to which an account is put off for longer than it can be.
+        """Return, in words, the times until which an account is put off implausibly long.
 
-        `account` is as configured; None where it is not.
+        `account` is as configured; None where it is not configured.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -258,13 +257,13 @@ class Queries:
         return self.verify(name)
 
 
-#: By the kind of database: what keeps entries from being changed, as migrations make it.
+#: By database: the triggers that keep entries from being changed, as migrations create them.
 TRIGGERS = {
     "sqlite": frozenset({"entry_no_replace", "entry_no_update", "entry_no_delete"}),
     "postgresql": frozenset({"entry_append_only", "entry_no_truncate"}),
 }
 
-#: Those that are there and not disabled (pg_trigger.tgenabled).
+#: Those that exist and are not disabled (pg_trigger.tgenabled).
 _TRIGGERS = {
     "sqlite": text("SELECT name FROM sqlite_master WHERE type = 'trigger'"),
     "postgresql": text(
@@ -281,7 +280,7 @@ def _entries(connection: Connection, name: str | None) -> Iterator[chain.Entry]:
             yield from map(chain.Entry._make, rows)
 
 
-# Put together once: of an account with a short chain, that takes longer than to follow it.
+# Built once: for an account with a short chain, building takes longer than checking.
 _OF_NAME = bindparam("of_name", type_=String)
 
 _END = select(tables.account.c.chain_seq, tables.account.c.chain_head).where(
@@ -294,7 +293,7 @@ _ENTRIES_OF = _ENTRIES.where(tables.entry.c.account == _OF_NAME)
 
 
 def _day(dialect: str) -> ColumnElement[Any]:
-    """Give the day, in UTC, on which a rotation was closed."""
+    """Return the UTC day on which a rotation was closed, as a column."""
     closed_at = tables.rotation.c.closed_at
     return func.date(func.timezone("UTC", closed_at) if dialect == "postgresql" else closed_at)
 
@@ -316,7 +315,7 @@ def _verified_end(
 
 
 def _end_fault(count: int, head: str, recorded_count: int, recorded_head: str) -> str | None:
-    """Say what is wrong with a chain's end, by what the account's row says of it."""
+    """Return how a chain's end differs from the account's row; None where it does not."""
     if count != recorded_count:
         return f"{recorded_count} entries were written, {count} are there"
     if head != recorded_head:
@@ -325,11 +324,11 @@ def _end_fault(count: int, head: str, recorded_count: int, recorded_head: str) -
 
 
 class Survey:
-    """Reads what changed since the last look, so that thousands of accounts cost little.
+    """Cache of all account summaries; re-reads only rows that changed.
 
-    Each look reads the columns of all accounts' rows that are shown, as the database gives
-    them, and compares. Only what differs is read again with its rotations: whoever changes a
-    rotation has its account's lease, and each commit prolongs that or gives it up.
+    Each look reads the shown columns of all account rows, unconverted, and compares them. Only an
+    account that differs is read again with its rotations: a change of a rotation requires its
+    account's lease, and each commit renews or releases that.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -340,9 +339,9 @@ class Survey:
         self._records: dict[str, AccountRecord] = {}
 
     def records(self) -> Mapping[str, AccountRecord]:
-        """Give what the ledger knows of each of its accounts.
+        """Return the summary of each account in the ledger.
 
-        The record of an account that did not change is the very same as last time.
+        An account that did not change keeps the identical summary object.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -352,13 +351,13 @@ class Survey:
                 rows = {row.name: tuple(row) for row in connection.execute(_ROWS)}
                 changed = [name for name, row in rows.items() if self._rows.get(name) != row]
                 records = records_of(connection, changed) if changed else {}
-            # A replaced ledger may have lost some.
+            # If the ledger was replaced, some accounts may be missing.
             self._records = {name: records.get(name) or self._records[name] for name in rows}
             self._rows = rows
             return self._records
 
 
-#: Not made into times and texts, which would take most of the time.
+#: Not converted into times and texts, which would take most of the time.
 _ROWS = select(
     *(type_coerce(column, NullType).label(column.name) for column in COLUMNS),
     tables.account.c.chain_seq,

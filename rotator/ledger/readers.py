@@ -1,4 +1,4 @@
-"""The ledger for those who look at it all day: they never keep a rotation from its connection."""
+"""Connections for readers of the status page, so that they never delay a rotation."""
 
 import time
 from typing import Any
@@ -9,14 +9,14 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from rotator.ledger.database import open_database
 
-#: How long one look may take, in seconds; what takes longer is given up.
+#: Time limit of each read, in seconds; a longer one is aborted.
 LONGEST = 10.0
-#: How many instructions SQLite carries out between two looks at the clock.
+#: SQLite instructions between two checks of the clock.
 _INSTRUCTIONS = 100_000
 
 
 def open_for_readers(url: str) -> Engine:
-    """Prepare the database at `url`, with connections of its own and a bound on each statement.
+    """Prepare the database at `url`, with separate connections and a time limit on each statement.
 
     Raises:
         LedgerUnusable: as `open_database`.
@@ -50,7 +50,7 @@ def _bound_sqlite(engine: Engine) -> None:
 def _bound_postgresql(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def _limit(connection: Connection) -> None:
-        # For the transaction alone: the session may be another's afterwards.
+        # For the transaction alone: afterwards the session may serve another client.
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{LONGEST:.0f}s'")
 
 

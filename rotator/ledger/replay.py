@@ -1,4 +1,4 @@
-"""What an account's chained entries say that its rows should hold.
+"""The rows that an account's chained entries imply.
 
 Rows are what a pass decides by, and anyone who can write to the tables can change them; entries
 are chained. Whatever in a row can lead to a deletion, or have a value removed from Vault, is said
@@ -17,8 +17,8 @@ from rotator.ledger.chain import Entry
 from rotator.ledger.identities import COLUMNS, identity_of
 from rotator.model import Hold, Identity, Rotation, Step
 
-#: How much earlier than its entry a verification may have been, where the entry has no time of
-#: its own, as those of older versions.
+#: How much earlier than its entry a verification may have been, if the entry has no time of its
+#: own, as in older versions.
 _SLACK = timedelta(hours=1)
 #: What a rotation lets go of where an operator is about to adopt it.
 _IDS = ("predecessor_id", "new_id")
@@ -27,12 +27,12 @@ Detail = Mapping[str, Any]
 
 @dataclass(kw_only=True)
 class RecordedRotation:
-    """One rotation as its entries have it."""
+    """One rotation according to its entries."""
 
     id: str
     reason: str | None
     predecessor_id: str | None
-    #: None where the entries do not tell.
+    #: None where the entries do not record it.
     grace_seconds: int | None
     #: What it was opened for; None where an older version of rotator opened it.
     identity: Identity | None = None
@@ -48,28 +48,29 @@ class RecordedRotation:
     draws: int = 0
     new_id: str | None = None
     vault_version: int | None = None
-    #: Whether a push was begun and not seen to have failed; and whether one was before the last.
+    #: Whether a push was begun and not seen to fail; and whether that was so before the last push.
     may_be_pushed: bool = False
     was_maybe_pushed: bool = False
     verified_at: datetime | None = None
-    #: `verified_at` is the time of the entry alone.
+    #: `verified_at` is the entry's time, for want of its own.
     is_rough: bool = False
     abort_code: str | None = None
     outcome: str | None = None
     error_code: str | None = None
-    #: The entry that closed it tells what it had pushed; older ones do not.
+    #: The closing entry records what was pushed; older versions did not.
     is_push_known: bool = True
-    #: What an operator began to adopt meanwhile: the row may have let go of it, or not.
+    #: Secrets that an operator began to adopt meanwhile, which the row may or may not have
+    #: released.
     let_go: frozenset[str | None] = frozenset()
 
     @property
     def is_unread(self) -> bool:
-        """Whether no consumer can have read its secret from Vault."""
+        """Return whether no consumer can have read its secret from Vault."""
         return self.vault_version is None and not self.may_be_pushed
 
     @property
     def orphan_id(self) -> str | None:
-        """The secret that it made and left behind unread; None for none."""
+        """The secret that it created and left behind unread; None for none."""
         return self.new_id if self.outcome == "failed" and self.is_unread else None
 
     @property
@@ -80,13 +81,13 @@ class RecordedRotation:
 
     @property
     def doomed_id(self) -> str | None:
-        """The secret that it deletes as it is now; None for none."""
+        """The secret that it would delete in its present state; None for none."""
         if self.abort_code:
             return self.new_id if self.is_unread else None
         return self.predecessor_id if self.verified_at else None
 
     def differences(self, row: Rotation) -> Iterator[str]:
-        """Yield, in words, each field of `row` that is not as the entries have it."""
+        """Yield, in words, each field of `row` that differs from the entries."""
         for name in ("predecessor_id", "new_id", "reason", "abort_code", "outcome", "error_code"):
             found, recorded = getattr(row, name), getattr(self, name)
             is_let_go = name in _IDS and found is None and recorded in self.let_go
@@ -143,9 +144,9 @@ def _state(closed: object) -> str:
 
 @dataclass(kw_only=True)
 class Replay:
-    """What the entries of one account say, read one after the other."""
+    """The state according to the entries of one account, read in order."""
 
-    #: By id, those whose opening was read.
+    #: Rotations by id, if their opening was read.
     rotations: dict[str, RecordedRotation] = field(default_factory=dict)
     #: What the account was last; None where no entry tells.
     identity: Identity | None = None
@@ -159,12 +160,12 @@ class Replay:
     deletions: dict[str, str] = field(default_factory=dict)
 
     def copy(self) -> Self:
-        """Return a copy that is independent of this one."""
+        """Return an independent copy."""
         rotations = {name: replace(each) for name, each in self.rotations.items()}
         return replace(self, rotations=rotations, deletions=dict(self.deletions))
 
     def read(self, entry: Entry) -> None:
-        """Take in the next entry."""
+        """Apply the next entry."""
         kind = entry.event, entry.step
         is_by_hand = entry.step is None and '"operation":"delete"' in entry.detail
         if is_by_hand or entry.step in (Step.EVICT, Step.DELETE):
@@ -189,9 +190,9 @@ class Replay:
                 reader(self, rotation, entry, detail)
 
     def against(self, rotation: Rotation, secret_id: str, *, is_eviction: bool) -> str | None:
-        """Return what speaks against deleting a secret in an open rotation; None for nothing.
+        """Return why the entries forbid deleting a secret of an open rotation, or None.
 
-        `rotation` is as its row has it; its opening was read.
+        `rotation` is the row's state; its opening was read.
         """
         if difference := self.difference(rotation):
             return difference
@@ -208,14 +209,14 @@ class Replay:
         return None
 
     def is_expendable(self, secret_id: str) -> bool:
-        """Whether some rotation has replaced this secret, or made it and was undone unseen."""
+        """Return whether a rotation replaced this secret, or created it and was undone unread."""
         found = self.rotations.values()
         is_known = any(secret_id in (each.superseded_id, each.orphan_id) for each in found)
         return is_known and secret_id != self.adopted_id
 
 
 def detail_of(entry: Entry) -> Detail:
-    """Return an entry's facts; none where someone wrote what holds none."""
+    """Return an entry's facts; empty where another program wrote an entry without facts."""
     try:
         detail = json.loads(entry.detail)
     except (TypeError, ValueError, RecursionError):
@@ -224,7 +225,7 @@ def detail_of(entry: Entry) -> Detail:
 
 
 def hold_in(entry: Entry) -> Hold | None:
-    """Return the hold that an entry tells of; None where it ended one."""
+    """Return the hold that an entry records; None where it ended one."""
     at, detail = _time(entry.at), detail_of(entry)
     if entry.event != "held" or at is None:
         return None
@@ -233,7 +234,7 @@ def hold_in(entry: Entry) -> Hold | None:
 
 
 def different_holds(*, row_has: Hold | None, entries_have: Hold | None) -> str | None:
-    """Return, in words, how row and entries differ about a hold; None where they agree."""
+    """Return, in words, how row and entries disagree on a hold; None where they agree."""
     if _facts(row_has) == _facts(entries_have):
         return None
     return f"the account's row says {_told(row_has)}, and the entries say {_told(entries_have)}"
@@ -247,7 +248,7 @@ def _told(hold: Hold | None) -> str:
     return f"that it is held: {hold}" if hold else "that nobody holds it"
 
 
-# -- How each kind of entry is read. ---------------------------------------------------------
+# -- Readers for each kind of entry. ---------------------------------------------------------
 
 
 def _opened(rotation_id: str, detail: Detail) -> RecordedRotation:
@@ -342,7 +343,7 @@ def _verified(replay: Replay, rotation: RecordedRotation, entry: Entry, detail: 
     rotation.is_rough = "verified_at" not in detail
     rotation.verified_at = _time(detail.get("verified_at", entry.at))
     rotation.grace_seconds = _number(detail, "grace_seconds")
-    # What was pushed may have rolled off; a later version has the value and the note.
+    # The pushed version may have rolled off; a later version has the value and the note.
     rotation.vault_version = _number(detail, "vault_version")
     is_newer = (rotation.vault_version or 0) > replay.adopted_over
     if is_newer and rotation.new_id != replay.adopted_id:
@@ -365,7 +366,7 @@ def _closed(_: Replay, rotation: RecordedRotation, _entry: Entry, detail: Detail
 def _adopts(replay: Replay, entry: Entry, detail: Detail) -> None:
     over = _number(detail, "over")
     if detail.get("operation") != "adopt" or over is None:
-        # Older versions did not keep what was adopted.
+        # Older versions did not record what was adopted.
         return
     replay.adopted_over, replay.adopted_id = over, None
     if entry.event == "intent":
@@ -413,7 +414,7 @@ def _time(text: object) -> datetime | None:
 
 
 _Reader = Callable[[Replay, RecordedRotation, Entry, Detail], None]
-#: What an entry says of its rotation, by its event alone, or by event and step.
+#: Readers of entries about a rotation, by event alone or by event and step.
 _OF_ROTATION: Mapping[str, _Reader] = {
     "opened": lambda *_: None,
     "asked": _asks,
@@ -440,7 +441,7 @@ _OF_STEP: Mapping[tuple[str, str | None], _Reader] = {
     ("done", Step.PUSH): _pushed,
     ("done", Step.VERIFY): _verified,
 }
-#: What an entry says of its account; those of an adoption belong to no rotation.
+#: Readers of entries about an account; those of an adoption belong to no rotation.
 _OF_ACCOUNT: Mapping[tuple[str, str | None], Callable[[Replay, Entry, Detail], None]] = {
     ("held", None): _holds,
     ("released", None): _holds,

@@ -1,6 +1,6 @@
-"""The schema's revision: checking it at start, and bringing it up to date.
+"""The schema's revision: checked at start, and upgraded if needed.
 
-Alembic is imported only when there is something to do: a check is one small query.
+Alembic is imported only for an upgrade: the check is one small query.
 """
 
 from importlib import resources
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 #: The revision that this version of rotator works with; the newest one in `migrations/`.
 HEAD = "0013"
-#: Any number that nothing else in the database uses as an advisory lock.
+#: An arbitrary number that is no other advisory lock of the database.
 _UPGRADE_LOCK = 7_284_310_559
 
 
 def revision(engine: Engine) -> str | None:
-    """Give the database's revision; None where it has no schema yet.
+    """Return the database's revision; None where it has no schema yet.
 
     Raises:
         LedgerError: the database cannot be read.
@@ -32,11 +32,11 @@ def revision(engine: Engine) -> str | None:
 
 
 def ensure(engine: Engine, *, auto_upgrade: bool) -> None:
-    """Check that the schema is the one this version works with.
+    """Check that the schema is the one that this version works with.
 
     Raises:
-        LedgerUnusable: it is newer, or older and `auto_upgrade` is off, or none of rotator's; or
-            the database cannot hold what people write.
+        LedgerUnusable: it is newer, or older and `auto_upgrade` is off, or not rotator's; or the
+            database's encoding cannot store all text.
         LedgerError: the database cannot be read or written.
     """
     with reading(engine) as connection:
@@ -57,7 +57,7 @@ def upgrade(engine: Engine) -> None:
     """Bring the schema to `HEAD`, in one transaction that excludes other upgrades.
 
     Raises:
-        LedgerUnusable: the schema is newer, or none of rotator's; nothing was changed.
+        LedgerUnusable: the schema is newer, or not rotator's; nothing was changed.
         LedgerError: the database cannot be read or written; nothing was changed.
     """
     from alembic import command  # noqa: PLC0415  # a tenth of a second that most runs never need
@@ -72,13 +72,13 @@ def upgrade(engine: Engine) -> None:
 
 
 def migrations() -> Path:
-    """Give the folder of the migrations: inside an installed wheel, else beside the checkout."""
+    """Return the folder of the migrations: in an installed wheel, else in the checkout."""
     installed = Path(str(resources.files("rotator"))) / "migrations"
     return installed if installed.is_dir() else Path(__file__).parents[2] / "migrations"
 
 
 def alembic_config() -> "Config":
-    """Give Alembic's configuration; what runs with it puts its connection into `attributes`."""
+    """Return Alembic's configuration; callers put their connection into `attributes`."""
     from alembic.config import Config  # noqa: PLC0415  # as above
 
     config = Config()
@@ -87,7 +87,7 @@ def alembic_config() -> "Config":
 
 
 def _check_origin(connection: Connection) -> None:
-    """Refuse a schema that no migration here has made."""
+    """Refuse a schema that none of these migrations created."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415  # as above
 
     present = _revision(connection)
@@ -108,7 +108,7 @@ def _check_origin(connection: Connection) -> None:
 
 
 def _schema_of_another(connection: Connection) -> str | None:
-    """Return a schema that search_path misses and that holds this user's ledger; None for none."""
+    """Return a schema outside of search_path that contains this user's ledger; None for none."""
     if connection.dialect.name != "postgresql":
         return None
     query = text(
@@ -121,7 +121,7 @@ def _schema_of_another(connection: Connection) -> str | None:
 
 
 def _require_unicode(connection: Connection) -> None:
-    """Refuse a database that does not take any text as it is, or gives it back as bytes."""
+    """Refuse a database that cannot store every text unchanged, or returns it as bytes."""
     if connection.dialect.name != "postgresql":
         return
     encoding = connection.execute(text("SHOW server_encoding")).scalar_one()

@@ -1,4 +1,4 @@
-"""The ledger's tables. `migrations/` creates them; a test sees to it that both agree."""
+"""The ledger's tables. `migrations/` creates them; a test checks that both agree."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -21,13 +21,13 @@ from sqlalchemy import (
 
 
 class Instant(TypeDecorator[datetime]):
-    """A point in time, UTC in and out. SQLite would drop the offset and give it back naive."""
+    """A point in time, UTC in and out. SQLite would drop the offset and return it naive."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store UTC, without the offset where the database has no place for it."""
+        """Store UTC, without the offset where the database cannot store one."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -37,7 +37,7 @@ class Instant(TypeDecorator[datetime]):
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Give an aware time in UTC."""
+        """Return an aware time in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -52,43 +52,44 @@ account = Table(
     "account",
     metadata,
     Column("name", String(64), primary_key=True),
-    #: What it is, as registered last; null for never, or where an operator had it forgotten.
+    #: Identity as last registered; null for never, or after an operator's `forget`.
     Column("api_key", Text),
     Column("issuer", Text),
     Column("vault_path", Text),
     Column("pending_path", Text),
-    #: What was seen last, for `status`.
+    #: The latest snapshot, for `status`.
     Column("listed_ids", Text),
     Column("current_id", Text),
     Column("current_since", Instant),
     Column("seen_at", Instant),
     Column("drift", Text),
-    #: What an operator had written to Vault, or began to; null once a rotation has replaced it.
+    #: The secret that an operator adopted into Vault, or began to; null once a rotation has
+    #: replaced it.
     Column("adopted_id", Text),
-    #: Version of the current entry that it was written over.
+    #: Version of the current entry that the adoption replaced.
     Column("adopted_over", BigInteger, nullable=False, server_default="0"),
-    #: The secrets deleted last, with what is known of each deletion: JSON; see `deletions`.
+    #: The newest deletions, with the state of each: JSON; see `deletions`.
     Column("deletions", Text, nullable=False, server_default="[]"),
-    #: What rotator wrote to the current entry last: its version, and what Vault calls the state
-    #: that has it, where it says so.
+    #: What rotator last wrote to the current entry: its version, and Vault's name for the state
+    #: that includes it, if Vault has one.
     Column("written_version", BigInteger, nullable=False, server_default="0"),
     Column("written_index", Text),
     #: When the next rotation is due; null until the current secret's age is known.
     Column("next_due_at", Instant),
-    #: What hooks were told last, by the kind of trouble: JSON.
+    #: What hooks were notified of last, by the kind of trouble: JSON.
     Column("told", Text, nullable=False, server_default="{}"),
-    #: Passes in a row that failed or were refused, and when the next one may be made.
+    #: Consecutive failed or refused passes, and the time of the next try.
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("retry_at", Instant),
     Column("hold_reason", Text),
     Column("held_by", Text),
     Column("held_at", Instant),
-    #: 1 where not even a rotation that has pushed is to be finished.
+    #: 1 for a freeze: not even a rotation that has pushed is finished.
     Column("hold_freeze", Integer, nullable=False, server_default="0"),
-    #: Who may work on the account, until when, and how often that has changed.
+    #: The lease: its owner, its end, and the fencing token, which counts changes of owner.
     Column("lease_owner", Text),
     Column("lease_expires_at", Instant),
-    #: How long it lasts from each renewal: it cannot end later than that from now.
+    #: Length of the lease from each renewal, in seconds: it cannot end later than that from now.
     Column("lease_seconds", Double),
     Column("fencing_token", BigInteger, nullable=False, server_default="0"),
     #: Sequence number and hash of the account's newest entry.
@@ -102,7 +103,7 @@ account = Table(
 rotation = Table(
     "rotation",
     metadata,
-    #: The id may come from a pending entry in Vault, so another account may have it as well.
+    #: The id may come from a pending entry in Vault, so another account may have the same one.
     Column("account", ForeignKey("account.name"), primary_key=True),
     Column("id", Text, primary_key=True),
     Column("reason", Text, nullable=False),
@@ -116,17 +117,17 @@ rotation = Table(
     Column("vault_version", BigInteger),
     Column("pending_version", BigInteger, nullable=False, server_default="0"),
     Column("opened_at", Instant, nullable=False),
-    #: What it was opened for; null where that was before these columns were there.
+    #: Identity it was opened for; null where that was before these columns existed.
     Column("api_key", Text),
     Column("issuer", Text),
     Column("vault_path", Text),
     Column("pending_path", Text),
     Column("verified_at", Instant),
-    #: `verified_at` plus the grace; here to be searched for.
+    #: `verified_at` plus the grace; stored so that it can be searched.
     Column("delete_due_at", Instant),
     Column("closed_at", Instant),
     Column("abort_code", Text),
-    #: The gate that is waited for.
+    #: The gate that the rotation waits for.
     Column("gate", Text),
     Column("gate_reason", Text),
     Column("gate_since", Instant),
@@ -135,11 +136,11 @@ rotation = Table(
     Column("error_code", Text),
     Index("rotation_account", "account", "opened_at"),
 )
-# Of open rotations alone, and below of closed ones: the migrations have the conditions. To name
-# them here, too, would load PostgreSQL's dialect, a tenth of each start.
+# Only of open rotations, and below only of closed ones: the migrations contain the conditions. To
+# state them here as well would load PostgreSQL's dialect, a tenth of each start-up.
 Index("rotation_open", rotation.c.account, unique=True)
 Index("rotation_delete_due_at", rotation.c.delete_due_at)
-#: How the rotations of the last days ended: of all accounts, and of one.
+#: Outcomes of the rotations of the last days: of all accounts, and of one.
 for _name, _of in (("rotation_closed_at", ()), ("rotation_account_closed_at", ("account",))):
     Index(_name, *(rotation.c[column] for column in (*_of, "closed_at", "outcome")))
 
@@ -149,48 +150,48 @@ entry = Table(
     Column("account", ForeignKey("account.name"), primary_key=True),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("rotation_id", Text),
-    #: As it was hashed: `2026-11-23T07:28:00.123456Z`.
+    #: In the form that was hashed: `2026-11-23T07:28:00.123456Z`.
     Column("at", String(27), nullable=False),
     Column("event", Text, nullable=False),
     Column("step", Text),
-    #: As it was hashed: canonical JSON.
+    #: In the form that was hashed: canonical JSON.
     Column("detail", Text, nullable=False),
     Column("prev_hash", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
-    #: The newest entries of all accounts.
+    #: For the newest entries of all accounts.
     Index("entry_at", "at"),
-    # With a rowid, there would be a second key by which REPLACE deletes a row.
+    # A rowid would be a second key by which REPLACE could delete a row.
     sqlite_with_rowid=False,
 )
-#: Of those about holds alone.
+#: Only of entries about holds.
 Index("entry_hold", entry.c.account, entry.c.seq)
 
-#: What hooks have to be told yet. A row is gone once its notice was delivered or given up, which
-#: an entry records.
+#: Pending deliveries. A row is removed once its notification was delivered or given up, which an
+#: entry records.
 delivery = Table(
     "delivery",
     metadata,
     Column("id", String(64), primary_key=True),
-    #: The entry that it is about.
+    #: The entry that caused it.
     Column("account", ForeignKey("account.name"), nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("hook", Text, nullable=False),
     Column("event", Text, nullable=False),
     Column("at", Instant, nullable=False),
-    #: What is told: JSON.
+    #: The notification: JSON.
     Column("notice", Text, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
-    #: When it may be tried again, and why the last try failed.
+    #: When it may be retried, and why the last try failed.
     Column("retry_at", Instant, nullable=False),
     Column("reason", Text),
-    #: Who is trying it, and for how long nobody else may.
+    #: The claim: which process is trying it, and until when no other may.
     Column("lease_owner", Text),
     Column("lease_expires_at", Instant),
     Index("delivery_retry_at", "retry_at"),
     Index("delivery_account", "account"),
 )
 
-#: Subaccounts that were found below a parent, as they were listed last.
+#: Subaccounts that were discovered below a parent, as last listed.
 subaccount = Table(
     "subaccount",
     metadata,
@@ -202,7 +203,7 @@ subaccount = Table(
     Column("changed_at", Instant, nullable=False),
 )
 
-#: When the subaccounts of a parent were listed last.
+#: When the subaccounts of each parent were last listed.
 listing = Table(
     "listing",
     metadata,

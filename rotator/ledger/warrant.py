@@ -36,7 +36,7 @@ from rotator.model import Rotation, Step
 from rotator.rotation import refusals
 from rotator.rotation.ports import Draft
 
-#: Entries that are read at first and at most at a time: a rotation without trouble has some 20.
+#: Entries read in the first and in the largest batch: an undisturbed rotation has some 20.
 _FIRST, _MOST = 32, 4_096
 #: No entry has a greater number.
 _LAST = 2**62
@@ -45,13 +45,13 @@ _LAST = 2**62
 def require(
     connection: Connection, row: tables.Row, drafts: Sequence[Draft], rotation: Rotation | None
 ) -> None:
-    """Check that what is about to be done on the word of the rows is what the entries say.
+    """Check that the rows, which the next effect relies on, agree with the chained entries.
 
-    `row` is the account's, with the end of its chain as it is now: `drafts` are in the ledger
-    already, in this transaction. `rotation` is recorded with them.
+    `row` is the account's, including the end of its chain: `drafts` are already in the ledger, in
+    this transaction. `rotation` is recorded with them.
 
     Raises:
-        Refused: it is not. The transaction must not be committed.
+        Refused: the entries disagree. The transaction must not be committed.
     """
     intents = [draft for draft in drafts if draft.event == "intent" and draft.rotation_id]
     if intents and (why := hold_fault(connection, row)):
@@ -142,7 +142,7 @@ class _Evidence:
         return f"entry {seq} is missing" if seq else f"none of them tells of {self._origin}"
 
     def _is_told(self, replay: Replay) -> bool:
-        """Whether entries were read from far enough back."""
+        """Return whether entries were read from far enough back."""
         is_opened = self.rotation.id in replay.rotations
         is_needed = self.is_eviction and not replay.is_expendable(str(self.secret_id))
         return is_opened and not is_needed
@@ -166,7 +166,7 @@ def _replayed(backwards: Sequence[chain.Entry]) -> Replay:
 
 
 def _backwards(connection: Connection, name: str, seq: int) -> Iterator[chain.Entry]:
-    """Read an account's entries from `seq` down to the first one, a few at first."""
+    """Yield an account's entries from `seq` down to the first, in growing batches."""
     size = _FIRST
     while seq > 0:
         values = {"of_name": name, "of_seq": seq, "at_most": size}
@@ -177,7 +177,7 @@ def _backwards(connection: Connection, name: str, seq: int) -> Iterator[chain.En
         seq, size = rows[-1].seq - 1, min(4 * size, _MOST)
 
 
-# -- Statements, put together once: that takes longer than to execute them. ------------------
+# -- Statements, built once: building takes longer than executing. ---------------------------
 
 _ENTRY = tables.entry.c
 _OF_NAME = bindparam("of_name", type_=String)

@@ -1,4 +1,4 @@
-"""Writing the ledger: leases, and one commit for each step boundary."""
+"""Writes to the ledger: leases, and one commit for each step boundary."""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ from rotator.rotation.ports import Claimant, Committed, Draft, Lease, Memory, Si
 
 
 class Book:
-    """The ledger that the engine writes (`rotator.rotation.ports.Ledger`)."""
+    """Writer of the ledger (implements `rotator.rotation.ports.Ledger`)."""
 
     def __init__(
         self,
@@ -43,22 +43,22 @@ class Book:
         owner: str | None = None,
         hearing: outbox.Hearing = lambda _event, _account: (),
     ) -> None:
-        """Keep the ledger in `engine`'s database.
+        """Write to `engine`'s database.
 
-        `lease_seconds` is how long a lease lasts from each renewal; it has to exceed the
-        longest single call to Vonage, Vault or a hook. `owner` names this process to others.
-        `hearing` names the hooks for which an event is to be kept until they were told.
+        `lease_seconds` is how long a lease lasts from each renewal; it must exceed the longest
+        single call to Vonage, Vault or a hook. `owner` is this process's name for others. `hearing`
+        returns the hooks that an event must be delivered to.
         """
         self._engine = engine
         self._hearing = hearing
         self._lease_seconds = lease_seconds
         self._owner = owner
-        #: Account and fencing token of leases that a last commit gave up.
+        #: Account and fencing token of each lease that a last commit released.
         self._given_up: set[tuple[str, int]] = set()
 
     @cached_property
     def owner(self) -> str:
-        """The name this process claims leases under."""
+        """The name under which this process claims leases."""
         return self._owner or this_process()
 
     # -- Leases. ---------------------------------------------------------------------------
@@ -79,22 +79,22 @@ class Book:
         )
 
     def due(self, now: datetime) -> list[due.Due]:
-        """Give what is due, whoever is working on it, the longest first.
+        """Return all that is due, including what is being worked on, the longest due first.
 
-        Due is an account whose next due time has come, or that has an open rotation with no
-        grace or gate to wait for; but not one that failed and is to be tried later. One that is
-        held is due only for a rotation that has pushed, or may have, and if frozen not at all.
+        Due is an account whose next due time has come, or that has an open rotation with no grace
+        or gate to wait for; excluded are accounts that failed and wait for a retry. An account with
+        a hold is only due for a rotation that has pushed, or may have; with a freeze, not at all.
         """
         with reading(self._engine) as connection:
             return due.due(connection, now)
 
     @run_again
     def claim_due(self, names: Collection[str], *, limit: int, now: datetime) -> list[Lease]:
-        """Take the right to work on those of `names` that are due, at most `limit` of them.
+        """Claim those of `names` that are due now, at most `limit` of them.
 
-        Due is as `due` has it, at this very moment. Passed over is one that is leased to
-        a process not known to be dead, or just being claimed: many processes may ask at once,
-        and each gets others.
+        Due is defined as in `due`. Skipped are accounts leased to a process not known to be dead,
+        and those being claimed at this moment: many processes may claim at once, and each gets
+        different accounts.
         """
         with writing(self._engine) as connection:
             clock = clock_of(connection, now)
@@ -107,14 +107,14 @@ class Book:
             return [self._take(connection, row, clock) for row in rows]
 
     def reschedule(self, next_due: Callable[[str, datetime], datetime | None]) -> int:
-        """Bring what is recorded of due times in line with `next_due`; return how many changed.
+        """Update the recorded due times from `next_due`; return how many changed.
 
-        `next_due` gets an account's name and when its current secret was made, and returns when it
-        is due, or None where it cannot tell. Accounts whose secret's age is not known keep their
-        time. Costs one read where nothing has changed.
+        `next_due` gets an account's name and when its current secret was created, and returns when
+        it is due, or None where it cannot know. Accounts with a secret of unknown age keep their
+        time. Costs one read if nothing has changed.
 
         Raises:
-            LedgerError: the ledger cannot be used; some may have been changed.
+            LedgerError: the ledger cannot be used; some due times may have been changed.
         """
         with reading(self._engine) as connection:
             rows = connection.execute(_DUE_TIMES).all()
@@ -164,12 +164,12 @@ class Book:
     def end_lease(self, name: str, *, by: str, now: datetime) -> str | None:
         """End the lease on account `name`; return its owner, None where there was none.
 
-        For an operator who knows that its owner is dead. Should it live all the same, the fencing
-        token keeps it from writing anything more. Recorded with who did it.
+        For an operator who knows that the owner is dead. If it lives after all, the fencing token
+        keeps it from writing anything more. The entry records who ended the lease.
 
         Raises:
             Busy: its owner is running on this machine.
-            LedgerError: it is not sure to be recorded.
+            LedgerError: it is not certain to be recorded.
         """
         with writing(self._engine) as connection:
             locked_row = locked(connection, name)
@@ -262,7 +262,7 @@ class Book:
 
     @run_again
     def register(self, lease: Lease, identity: Identity | None, now: datetime) -> Claimant | None:
-        """See `Ledger.register`. None for an account that an operator had forgotten."""
+        """See `Ledger.register`. None clears the identity, for an operator's `forget`."""
         with writing(self._engine) as connection:
             identities.begin(connection)
             row = dict(_guarded(connection, lease))
@@ -272,7 +272,7 @@ class Book:
             if other is None:
                 columns = identities.columns_of(identity)
                 if row["vault_path"] not in (None, columns["vault_path"]):
-                    # What was written last stands at a path that the account has left.
+                    # The last recorded write was to a path that the account has left.
                     columns |= {"written_version": 0, "written_index": None}
                 if identity and row["chain_seq"] and identity != identities.identity_of(row):
                     draft = Draft(event="registered", step=None, detail=vars(identity))
@@ -280,7 +280,7 @@ class Book:
                 _set(connection, lease.account, **columns)
         return other
 
-    # -- The one way in. -------------------------------------------------------------------
+    # -- Commits. --------------------------------------------------------------------------
 
     @run_again
     def commit(  # noqa: PLR0913  # all but one by name
@@ -319,12 +319,12 @@ class Book:
 
     @run_again
     def notice(self, name: str, event: Event, what: str | None, *, why: str, now: datetime) -> bool:
-        """Record that something is the case with account `name`, and have the hooks told: once.
+        """Record a condition of account `name`, and notify its hooks: once.
 
-        `what` names it: as long as it stays the same, it is no news and nothing is recorded.
-        None for "it is over", of which no hook is told. `why` is the text for people. For
-        `overdue` and `balance`, which no rotation brings about; takes no lease and waits for
-        none. Gives whether it was news.
+        `what` identifies it: as long as it is unchanged, nothing is recorded. None means "it is
+        over", of which no hook is notified. `why` is the text for people. For `overdue` and
+        `balance`, which no rotation causes; takes no lease and waits for none. Returns whether it
+        was news.
 
         Raises:
             LedgerError: the ledger cannot be written.
@@ -345,7 +345,7 @@ class Book:
         return True
 
     def noticed(self, event: Event) -> set[str]:
-        """Name the accounts of which `notice` has recorded `event`, and not yet that it is over.
+        """Return the accounts for which `notice` has recorded `event`, and not yet its end.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -363,7 +363,7 @@ class Book:
         rotation: Rotation | None,
         now: datetime,
     ) -> tables.Row:
-        """Append entries and what hooks are to be told of them; give the account's new columns."""
+        """Append entries and their deliveries; return the account's new columns."""
         entries = _append(connection, row, drafts, now)
         told = outbox.put(
             connection,
@@ -395,8 +395,8 @@ class Book:
     def _shorten(self, connection: Connection, row: RowMapping, now: datetime) -> None:
         """Bound the end of a lease by its length from now.
 
-        One that ends later was renewed while the clock was ahead. Its owner may live: it has as
-        long as ever to renew it, and no other process has to wait for the clock to get there.
+        A lease that ends later was renewed while the clock was ahead. Its owner may be alive: it
+        still has a full length to renew it, and no other process waits for the clock to get there.
         """
         length = timedelta(seconds=row["lease_seconds"] or self._lease_seconds)
         if row["lease_expires_at"] and row["lease_expires_at"] > now + length:
@@ -407,12 +407,12 @@ class Book:
 
 
 def append_to(connection: Connection, name: str, drafts: Sequence[Draft], now: datetime) -> None:
-    """Append entries to the chain of account `name`, whoever has its lease.
+    """Append entries to the chain of account `name`, regardless of its lease.
 
-    What others do to the account goes on from the same chain: they find its end in the account's
-    row, which stays locked until the transaction ends.
+    Entries of other processes continue the same chain: its end is in the account's row, which stays
+    locked until the transaction ends.
     """
-    # Whatever there is to append is about an account that is there.
+    # An account with entries to append has a row.
     row = dict(connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().one())
     _set(connection, name, **_chained(row, _append(connection, row, drafts, now)))
 
@@ -440,7 +440,7 @@ def _append(
 
 
 def _chained(row: tables.Row, entries: Sequence[chain.Entry]) -> tables.Row:
-    """Give the end of the account's chain after `entries` were appended."""
+    """Return the end of the account's chain after `entries` were appended."""
     if not entries:
         return {"chain_head": row["chain_head"], "chain_seq": row["chain_seq"]}
     return {"chain_head": entries[-1].hash, "chain_seq": entries[-1].seq}
@@ -463,8 +463,8 @@ def _upsert_rotation(connection: Connection, rotation: Rotation, *, is_opened: b
         connection.execute(_NEW_ROTATION, values)
 
 
-#: Columns of a rotation that never change, and those that are never empty again once they are
-#: not. To set one to what it is has SQLite write its index anew.
+#: Columns of a rotation that never change, and those that never become null again. Setting a column
+#: to its present value makes SQLite rewrite its index.
 _FIXED = ("account", "id", "opened_at", *identities.COLUMNS)
 _SET_ONCE = ("closed_at", "delete_due_at")
 
@@ -482,12 +482,12 @@ def _seen(sighting: Sighting | None, row: tables.Row, now: datetime) -> tables.R
     due_at = sighting.next_due_at or row["next_due_at"]
     if sighting.first_due_at and not sighting.next_due_at:
         due_at = min(due_at or sighting.first_due_at, sighting.first_due_at)
-    # Left out where it stays: to set it to what it is has SQLite write its index.
+    # Omitted if unchanged: setting it would make SQLite rewrite its index.
     return values if due_at == row["next_due_at"] else values | {"next_due_at": due_at}
 
 
 def _tried(row: tables.Row, entries: Sequence[Draft], now: datetime) -> tables.Row:
-    """Count failures in a row, and settle when the next try may be made."""
+    """Count consecutive failures, and set the time of the next try."""
     if any(draft.event in _FAILED for draft in entries):
         failures = row["failures"] + 1
         return {"failures": failures, "retry_at": schedule.retry_at(row["name"], failures, now)}
@@ -497,10 +497,10 @@ def _tried(row: tables.Row, entries: Sequence[Draft], now: datetime) -> tables.R
 
 
 def _adopted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | None) -> tables.Row:
-    """Keep what an operator adopts: from before it is written to Vault until it is replaced."""
+    """Return the columns of the adopted secret: set before the write to Vault, until replaced."""
     for draft in entries:
         if draft.detail.get("operation") == "adopt" and draft.event in _ADOPTING:
-            # What was certainly not written is none.
+            # A secret that was certainly not written is not adopted.
             adopted_id = draft.detail["secret_id"] if draft.event == "intent" else None
             return {"adopted_id": adopted_id, "adopted_over": draft.detail["over"]}
     is_verified = any((draft.event, draft.step) == ("done", Step.VERIFY) for draft in entries)
@@ -511,7 +511,7 @@ def _adopted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | Non
 
 
 def _deleted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | None) -> tables.Row:
-    """Keep what is deleted: from before it is sent to Vonage."""
+    """Return the column of deletions: each is recorded before it is sent to Vonage."""
     if not any(map(deletions.concerns, entries)):
         return {}
     known = deletions.after(deletions.read(row["deletions"]), entries, rotation)
@@ -527,7 +527,7 @@ def _deletions_in(row: RowMapping) -> deletions.Deletions:
 
 
 def _written(entries: Sequence[Draft]) -> tables.Row:
-    """Keep what was written to Vault last, for reads to come."""
+    """Return the columns of the last write to Vault, for later reads."""
     written = [draft.written for draft in entries if draft.written]
     if not written:
         return {}
@@ -538,45 +538,45 @@ def _written_in(row: RowMapping) -> Written:
     return Written(version=row["written_version"], index=row["written_index"] or "")
 
 
-#: Events of an adoption that settle what is adopted: about to be written, or certainly not.
+#: Events that settle an adoption: about to be written, or certainly not written.
 _ADOPTING = ("intent", "rejected", "withdrawn")
-#: Events that a pass ends with when it came to nothing.
+#: Events that end a pass without success.
 _FAILED = ("failed", "refused")
-#: Steps whose record means that what failed before is overcome.
+#: Steps whose record means that earlier failures are overcome.
 _SUCCEEDED = (Step.VERIFY, Step.COMPLETE)
 
 
 def added(connection: Connection, name: str) -> RowMapping:
-    """Add a row for the account, which has none, and lock it; two processes may try at once."""
+    """Add and lock the row of an account without one; two processes may try at once."""
     new = inserting(connection, tables.account).values(name=name)
     connection.execute(new.on_conflict_do_nothing())
     return connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().one()
 
 
 def locked(connection: Connection, name: str) -> RowMapping | None:
-    """Read the account's row and keep others from changing it until the transaction ends.
+    """Read the account's row and lock it until the transaction ends.
 
-    Waits for one who has it locked, as nobody does for long: skipping a locked row would make
-    an account look busy that is only being released. On SQLite `FOR UPDATE` compiles to
-    nothing; there the transaction itself holds the lock.
+    Waits for another lock, which never lasts long: skipping a locked row would make an account
+    look busy that is only being released. On SQLite `FOR UPDATE` compiles to nothing; there the
+    transaction itself has the lock.
     """
     return connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().first()
 
 
 def _guarded(connection: Connection, lease: Lease) -> RowMapping:
-    """Lock the account's row, provided the lease is still ours.
+    """Lock the account's row, provided that the lease is still ours.
 
     Raises:
-        LeaseLost: another process has taken the account since, or the ledger was replaced.
+        LeaseLost: another process has claimed the account since, or the ledger was replaced.
     """
     return _ours(locked(connection, lease.account), lease)
 
 
 def _ours(row: RowMapping | None, lease: Lease) -> RowMapping:
-    """Return the account's row, provided the lease is still ours.
+    """Return the account's row, provided that the lease is still ours.
 
     Raises:
-        LeaseLost: another process has taken the account since, or the ledger was replaced.
+        LeaseLost: another process has claimed the account since, or the ledger was replaced.
     """
     if row is None:
         message = f"{lease.account}: the ledger does not have this account any more"
@@ -597,7 +597,7 @@ def _is_held(row: RowMapping, now: datetime) -> bool:
 
 
 def clock_of(connection: Connection, now: datetime) -> datetime:
-    """Give the clock that leases are measured by: the one all their users share."""
+    """Return the time on the clock that leases are measured by: one that all users share."""
     if connection.dialect.name == "postgresql":
         shared: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
         return shared
@@ -609,16 +609,16 @@ def _set(connection: Connection, name: str, **values: object) -> None:
 
 
 def _readable(owner: str | None) -> str:
-    """Give host and pid of a lease's owner."""
+    """Return the pid and host of a lease's owner."""
     parts = (owner or "").split("/")
     return f"{parts[-2]} on {parts[0]}" if len(parts) > 1 else owner or "nobody"
 
 
-# -- Statements, put together once: that takes longer than to execute them. ------------------
+# -- Statements, built once: building takes longer than executing. ---------------------------
 
 _OF_NAME = bindparam("of_name", type_=String)
 _ACCOUNT = select(
-    # What is written without a look at it, or read elsewhere, would only be decoded for nothing.
+    # Columns that are only written, or read elsewhere, would be decoded for nothing.
     *(
         column
         for column in tables.account.c
@@ -626,7 +626,7 @@ _ACCOUNT = select(
     )
 ).where(tables.account.c.name == _OF_NAME)
 _LOCKED_ACCOUNT = _ACCOUNT.with_for_update()
-#: Only what the last look before an effect needs.
+#: Only what the last check before an effect needs.
 _STANDING = select(
     tables.account.c.lease_owner,
     tables.account.c.fencing_token,
@@ -637,17 +637,17 @@ _STANDING = select(
 ).where(tables.account.c.name == _OF_NAME)
 _LEDGER_ID = select(tables.ledger.c.id)
 _CHANGED_ACCOUNT = update(tables.account).where(tables.account.c.name == _OF_NAME)
-#: In this order, so that two daemons that change the same rows do not wait for each other.
+#: In this order, so that two daemons that update the same rows cannot deadlock.
 _DUE_TIMES = (
     select(tables.account.c.name, tables.account.c.current_since, tables.account.c.next_due_at)
     .where(tables.account.c.current_since.is_not(None))
     .order_by(tables.account.c.name)
 )
-#: Unless another secret has become the current one since.
+#: Unless another secret has become current since.
 _CHANGED_DUE_TIME = _CHANGED_ACCOUNT.where(
     tables.account.c.current_since == bindparam("of_since", type_=tables.Instant())
 )
-#: Due times that are changed in one transaction: others wait for it.
+#: Due times changed in one transaction, for which other writers wait.
 _BATCH = 500
 _NEW_ENTRY = insert(tables.entry)
 _NEW_ROTATION = insert(tables.rotation)
@@ -667,7 +667,7 @@ _EXPENDABLE_IDS = union(
     select(tables.rotation.c.new_id).where(
         tables.rotation.c.account == _OF_NAME,
         tables.rotation.c.outcome == "failed",
-        # What was in Vault once may be in use; so may what was abandoned on its way there.
+        # A secret that was ever in Vault may be in use; so may one abandoned on its way there.
         tables.rotation.c.vault_version.is_(None),
         tables.rotation.c.step != Step.PUSH.value,
         tables.rotation.c.new_id.is_not(None),

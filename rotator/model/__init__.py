@@ -1,4 +1,4 @@
-"""The language of rotator: values that are frozen, of the standard library alone."""
+"""The language of rotator: frozen values that use the standard library alone."""
 
 from rotator.model.account import (
     Account,

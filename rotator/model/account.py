@@ -1,7 +1,7 @@
-"""The values that all of rotator speaks of. Frozen, keyword-only, no input or output.
+"""Accounts: policy, identity, discovered subaccounts. Frozen, keyword-only, no input or output.
 
-None of the records here holds a secret value. Values travel as `SecretValue`, which
-shows itself only when asked to, beside these records and never inside them.
+None of these records contains a secret value. Values are passed as `SecretValue`, which masks
+itself unless revealed, beside these records and never inside them.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class ForwardMethod(StrEnum):
 
 
 class OnForeign(StrEnum):
-    """What to do with a secret that rotator does not know."""
+    """Policy for foreign secrets."""
 
     REFUSE = "refuse"
     EVICT_OLDEST = "evict-oldest"
@@ -27,16 +27,16 @@ class OnForeign(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """How an account's secrets are to be rotated, and what is to be warned of."""
+    """How an account's secrets are rotated, and when to warn."""
 
-    #: Time between two rotations; None where `cron` says when.
+    #: Time between two rotations; None where `cron` sets the times.
     every: timedelta | None
     cron: str | None
-    #: IANA name of the zone in which `cron` is meant.
+    #: IANA name of the zone that `cron` and `window` refer to.
     timezone: str
-    #: Random delay added to a due time, at most this.
+    #: Upper bound of the random delay that is added to a due time.
     jitter: timedelta
-    #: How long the predecessor lives on after the new secret is verified in Vault.
+    #: How long the predecessor stays valid after the new secret is verified in Vault.
     grace: timedelta
     #: A current secret older than this is overdue.
     max_age: timedelta
@@ -45,29 +45,29 @@ class Policy:
     on_foreign: OnForeign
     #: When rotations may begin and secrets be deleted, in `timezone`; empty for always.
     window: tuple[str, ...] = ()
-    #: Euros. Less than this at Vonage is warned of; None for no warning.
+    #: Balance at Vonage, in euros, below which to warn; None for no warning.
     min_balance: Decimal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What an account is, whatever name it goes by: whose secrets, and where they are kept."""
+    """Identity of an account, independent of its name: whose secrets, and where they are kept."""
 
     api_key: str
-    #: Host of the API that knows the api key.
+    #: Host of the API that the api key belongs to.
     issuer: str
-    #: Path of the current entry in Vault, behind its namespace and mount.
+    #: Path of the current entry in Vault, prefixed by its namespace and mount.
     vault_path: str
     #: Path of the pending entry, likewise.
     pending_path: str
 
     def differences(self, other: "Identity") -> list[tuple[str, str, str]]:
-        """List how `other` differs: what people call the part, its value here, its value there."""
+        """List the differences: what people call the part, its value here, its value in `other`."""
         found = ((word, getattr(self, key), getattr(other, key)) for key, word in _WORDS.items())
         return [(word, mine, theirs) for word, mine, theirs in found if mine != theirs]
 
 
-#: What people call the parts of an identity.
+#: What people call each part of an identity.
 _WORDS = {
     "api_key": "api key",
     "issuer": "API host",
@@ -82,28 +82,28 @@ class Account:
 
     name: str
     api_key: str
-    #: Host of Vonage's API.
+    #: Host of the Vonage API.
     issuer: str
-    #: What both paths are below in Vault: the mount, behind the namespace if there is one.
+    #: Prefix of both paths in Vault: the mount, preceded by the namespace if there is one.
     mount: str
     #: Path of the current entry below the Vault mount.
     vault_path: str
     #: Path of the pending entry below the Vault mount.
     pending_path: str
-    #: Field of the current entry that holds the secret.
+    #: Field of the current entry that contains the secret.
     secret_field: str
-    #: Field of the current entry that holds the api key.
+    #: Field of the current entry that contains the api key.
     key_field: str
     #: Name of the parent account whose credential may manage this one; "" for none.
     managed_by: str
     policy: Policy
-    #: Found below its parent at Vonage, and not configured by name: nobody can be expected to
-    #: have put a value of it into Vault.
+    #: Discovered below its parent at Vonage, not configured by name: Vault need not have a value of
+    #: it.
     discovered: bool = False
 
     @property
     def identity(self) -> Identity:
-        """What it is, whatever its name."""
+        """The account's identity, independent of its name."""
         return Identity(
             api_key=self.api_key,
             issuer=self.issuer,
@@ -113,30 +113,30 @@ class Account:
 
     @property
     def min_balance(self) -> Decimal | None:
-        """What is to be warned of, as its policy has it."""
+        """The balance in euros below which the account's policy warns."""
         return self.policy.min_balance
 
     def is_low(self, balance: Decimal) -> bool:
-        """Whether a balance, in euros, is less than what is to be warned of."""
+        """Return whether a balance, in euros, is below the warning threshold."""
         return self.min_balance is not None and balance < self.min_balance
 
 
 class SubaccountState(StrEnum):
-    """How Vonage has a subaccount."""
+    """State of a subaccount at Vonage."""
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
-    #: It was listed once and is not any more.
+    #: Listed once, but no longer.
     GONE = "gone"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A subaccount that was found below a parent, as it was listed last."""
+    """A subaccount that was discovered below a parent, as last listed."""
 
     #: Name of the parent account.
     parent: str
     api_key: str
-    #: What people call it at Vonage; may change.
+    #: Its name at Vonage, for people; may change.
     title: str
     state: SubaccountState

@@ -1,9 +1,9 @@
-"""What a compliant Vonage secret is, and drawing one.
+"""Compliant Vonage secrets: the rules, and generating one.
 
-Vonage asks for 8 to 25 characters with a lower-case letter, an upper-case letter and a
-digit (Account API, `createSecretRequest`). Which symbols it takes is undocumented and some
-break consumers that put the secret into a query string, so letters and digits are all we use:
-25 of them carry 148 bits.
+Vonage requires 8 to 25 characters with a lower-case letter, an upper-case letter and a digit
+(Account API, `createSecretRequest`). Which symbols it accepts is undocumented, and some break
+consumers that put the secret into a query string, so only letters and digits are used: 25 of them
+carry 148 bits.
 """
 
 import secrets
@@ -16,7 +16,7 @@ ALPHABET = string.ascii_letters + string.digits
 
 
 def is_compliant(value: str) -> bool:
-    """Whether Vonage's documented rules accept `value`."""
+    """Return whether `value` complies with Vonage's documented rules."""
     return (
         MIN_LENGTH <= len(value) <= MAX_LENGTH
         and any(character in string.ascii_lowercase for character in value)
@@ -26,10 +26,10 @@ def is_compliant(value: str) -> bool:
 
 
 def draw(length: int, choice: Callable[[str], str] = secrets.choice) -> str:
-    """Draw a compliant value of `length` characters.
+    """Generate a compliant value of `length` characters.
 
-    Whole values are drawn until one complies, so every compliant value is equally likely.
-    `choice` picks one character and comes from the operating system's generator by default.
+    Whole values are generated until one complies, so every compliant value is equally likely.
+    `choice` picks one character; by default, with the operating system's generator.
 
     Raises:
         ValueError: `length` is not within 8 to 25.

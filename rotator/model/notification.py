@@ -1,4 +1,4 @@
-"""What rotator tells others: events, the hooks that hear of them, and what has to be delivered.
+"""Notifications: events, the hooks that subscribe to them, and pending deliveries.
 
 Ids, versions, codes and reasons; never a value.
 """
@@ -9,32 +9,32 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-#: How long it is tried to deliver what only informs. A gate is asked for as long as it takes, and
-#: so is `pushed` delivered: consumers depend on it.
+#: How long informational notifications are retried. Gates are asked, and `pushed` is delivered, for
+#: as long as it takes: consumers depend on them.
 KEPT = timedelta(days=7)
 
 
 class Event(StrEnum):
-    """What a hook can be called for."""
+    """The events that a hook can be called for."""
 
     #: A new secret is verified in Vault; the old one still works.
     PUSHED = "pushed"
-    #: Not an event but a question: may the old secret be deleted?
+    #: A question rather than an event: may the old secret be deleted?
     GATE = "gate"
     COMPLETED = "completed"
-    #: A pass ended in an error it had not ended in before.
+    #: A pass ended in an error that it did not end in before.
     FAILED = "failed"
-    #: An operator must decide, and did not have to before, or for another reason.
+    #: An operator must decide, for the first time or for a new reason.
     REFUSED = "refused"
-    #: Someone else changed something that keeps the account from being rotated.
+    #: Another party changed something that prevents the account's rotation.
     DRIFT = "drift"
     OVERDUE = "overdue"
-    #: The account's balance is lower than it should be.
+    #: The account's balance is below its threshold.
     BALANCE = "balance"
 
 
 class Format(StrEnum):
-    """How a webhook's body is written."""
+    """Format of a webhook's body."""
 
     JSON = "json"
     SLACK = "slack"
@@ -42,40 +42,40 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Hook:
-    """A command or a web address that is called for events."""
+    """A command or a URL that is called for events."""
 
-    #: Names it in the ledger, whatever its command or address becomes.
+    #: Identifies it in the ledger, even if its command or URL changes.
     name: str
     on: frozenset[Event]
-    #: Names of the accounts whose events it hears; empty for all.
+    #: Names of the accounts whose events it receives; empty for all.
     accounts: frozenset[str] = frozenset()
     #: How long one call may take.
     timeout: timedelta = timedelta(seconds=30)
-    #: The program and its arguments; empty where an address is called.
+    #: The program and its arguments; empty for a webhook.
     command: tuple[str, ...] = ()
-    #: May hold a token of the receiver's, so it is not shown.
+    #: May contain a token of the receiver, so it is not shown.
     url: str | None = field(default=None, repr=False)
-    #: File that holds the address instead.
+    #: File that contains the URL instead.
     url_file: Path | None = None
-    #: File with the key that signs the body; None for no signature.
+    #: File that contains the key for signing the body; None for no signature.
     secret_file: Path | None = None
     format: Format = Format.JSON
 
     def hears(self, event: Event, account: str) -> bool:
-        """Whether it is called for `event` of the account of that name."""
+        """Return whether the hook is called for `event` of the account of that name."""
         return event in self.on and (not self.accounts or account in self.accounts)
 
 
 def hearing(hooks: Iterable[Hook], event: Event, account: str) -> tuple[str, ...]:
-    """Name the hooks that are called for `event` of the account of that name."""
+    """Return the names of the hooks that subscribe to `event` of the account of that name."""
     return tuple(hook.name for hook in hooks if hook.hears(event, account))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """What happened, or what is asked, as a hook is told."""
+    """A notification to a hook, or a question to a gate."""
 
-    #: The same at every delivery of the same notice.
+    #: The same at every delivery of the same notification.
     id: str
     event: Event
     account: str
@@ -83,39 +83,39 @@ class Notice:
     rotation_id: str | None = None
     #: Vonage's id of the new secret.
     secret_id: str | None = None
-    #: Vonage's id of the secret that it replaces.
+    #: Vonage's id of the predecessor.
     old_secret_id: str | None = None
-    #: Version of the current entry that holds the new secret.
+    #: Version of the current entry that contains the new secret.
     vault_version: int | None = None
-    #: Stable name of what went wrong.
+    #: Stable code of the failure.
     code: str | None = None
-    #: What went wrong, for people.
+    #: The failure in words, for people.
     reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """A notice that has to reach a hook. Whoever has one may try it, once."""
+    """A notification that is to be delivered to a hook: the right to try it, once."""
 
     id: str
     notice: Notice
     #: Name of the hook.
     hook: str
-    #: How often it was tried, this time included. Tells who has it: each claim counts one.
+    #: Number of tries, this one included. Identifies the claim: each claim adds one.
     attempts: int
     owner: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Undelivered:
-    """A notice that did not reach a hook yet, as `status` shows it."""
+    """A notification that has not reached a hook yet, as `status` shows it."""
 
     account: str
     hook: str
     event: Event
-    #: When it happened.
+    #: When the event happened.
     since: datetime
     attempts: int
-    #: Why the last try failed; None where the first one is not over.
+    #: Why the last try failed; None while the first one is not finished.
     reason: str | None
     next_try_at: datetime

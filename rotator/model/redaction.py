@@ -1,8 +1,8 @@
-"""What may be shown: texts without a secret value, and without what a terminal obeys.
+"""Redaction: masks every live secret value, and removes terminal control characters.
 
-The last line of defence. Nothing that is shown or recorded should hold a value; this is for the
-day on which something does. It knows the values themselves, in every spelling in which one may
-come back, and not the names under which they might stand.
+The last line of defence. Nothing that is shown or recorded should contain a value; this is for the
+day on which something does. It looks for the values themselves, in every encoding in which one may
+come back, not for the names of fields.
 """
 
 import base64
@@ -15,20 +15,21 @@ from urllib.parse import quote, quote_plus
 from rotator.model.secret import SecretValue
 
 MASK = "***"
-#: Anything shorter is no secret, and would be found in every text.
+#: Anything shorter is no secret, and would match in any text.
 SHORTEST = 8
-#: So many characters of a value in a row are no accident: of a longer one, they tell too much.
+#: A match of this many consecutive characters is no accident, and reveals too much of a longer
+#: value.
 _RUN = 12
 
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
 def redact(text: str) -> str:
-    """Mask every value in memory, in whatever spelling.
+    """Mask every live value, in any encoding.
 
-    Base64 that holds a value is masked whole: with Basic credentials, the api key goes, too.
+    Base64 that contains a value is masked whole: of Basic credentials, the api key as well.
     """
-    # The longest first, as a shorter one may be its beginning.
+    # Longest first, as a shorter value may be a prefix of a longer one.
     for value in sorted((secret.reveal() for secret in SecretValue.alive()), key=len, reverse=True):
         if len(value) >= SHORTEST:
             text = masked(text, value)
@@ -36,7 +37,7 @@ def redact(text: str) -> str:
 
 
 def masked(text: str, value: str) -> str:
-    """Mask one value, however short, in whatever spelling."""
+    """Mask one value, however short, in any encoding."""
     if not value:
         return text
     folded = text.lower()
@@ -51,10 +52,10 @@ def masked(text: str, value: str) -> str:
 
 
 def reveals(text: str) -> bool:
-    """Whether a text that others gave is, holds, or is made from a value that is in memory.
+    """Return whether a foreign text is, contains or is derived from a live secret value.
 
-    For what is to be recorded or shown as a name: an id, a title. A part of a value counts where it
-    is too long to be an accident. Letters of the other case count as well.
+    For text that is recorded or shown as a name, such as an id or a title. A part of a value counts
+    if it is too long to be an accident. Case is ignored.
     """
     return any(_reveals(text.lower(), secret.reveal()) for secret in SecretValue.alive())
 
@@ -67,9 +68,9 @@ def _reveals(folded: str, value: str) -> bool:
 
 
 def _spelled(value: str) -> Iterator[str]:
-    """Spell a value as it is and reversed; for JSON, a URL and Python; in hexadecimal and base32.
+    """Yield `value` as it is and reversed; in JSON, URL, Python, hexadecimal and base32 encoding.
 
-    The longer of two spellings comes first where one begins with the other.
+    Where one encoding is a prefix of another, the longer one comes first.
     """
     raw = value.encode(errors="surrogatepass")
     yield raw.hex()
@@ -86,10 +87,11 @@ def _spelled(value: str) -> Iterator[str]:
 
 
 def _encoded(value: str) -> Iterator[str]:
-    """Give what base64 makes of the value whatever stands before and after it."""
+    """Yield the base64 forms of the value, whatever stands before and after it."""
     for before in range(3):
         raw = base64.b64encode(bytes(before) + value.encode(errors="replace")).decode().rstrip("=")
-        # The first characters also depend on what stands before, the last one on what follows.
+        # The first characters also depend on what precedes the value, the last one on what follows
+        # it.
         core = raw[(0, 2, 3)[before] : -1]
         if len(core) < SHORTEST:
             continue
@@ -99,10 +101,10 @@ def _encoded(value: str) -> Iterator[str]:
 
 
 def printable(text: str) -> str:
-    """Put a text that others gave on one line, without what a terminal obeys.
+    """Return external text on one line, without anything that a terminal interprets.
 
-    Blanks of every kind, line ends among them, become spaces. What has no picture of its own
-    is replaced: escape sequences, controls, what turns the direction of a text, what has no width.
+    Whitespace of every kind, line breaks included, becomes spaces. Invisible characters are
+    replaced: escape sequences, controls, bidirectional overrides, characters without width.
     """
     if text.isprintable():
         return text
@@ -113,12 +115,12 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Make each line `printable`; lines end at line feeds alone."""
+    """Make each line `printable`; only line feeds end a line."""
     return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
 def escaped(document: str) -> str:
-    """Escape in JSON what is not printable. Only strings can hold that, so it means the same."""
+    """Escape unprintable characters in JSON. They only occur in strings, so its meaning stays."""
     if document.isprintable():
         return document
     return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in document)

@@ -1,7 +1,7 @@
-"""The values that all of rotator speaks of. Frozen, keyword-only, no input or output.
+"""Rotations: steps, gates, holds, requests, results. Frozen, keyword-only, no input or output.
 
-None of the records here holds a secret value. Values travel as `SecretValue`, which
-shows itself only when asked to, beside these records and never inside them.
+None of these records contains a secret value. Values are passed as `SecretValue`, which masks
+itself unless revealed, beside these records and never inside them.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from rotator.model.account import Account, Identity
 
 
 class Step(StrEnum):
-    """The steps of a rotation, in their order; `abort` leads out of it before `push`."""
+    """The steps of a rotation, in order; before `push`, `abort` ends it instead."""
 
     OPEN = "open"
     EVICT = "evict"
@@ -29,10 +29,10 @@ class Step(StrEnum):
     ABORT = "abort"
 
 
-#: The error code of a rotation that an operator ended by adopting another secret.
+#: Error code of a rotation that an operator ended by adopting another secret.
 SUPERSEDED = "superseded"
 
-#: The error code of a rotation that an operator ended as it stood; what is pending is kept.
+#: Error code of a rotation that an operator ended as it stood; its pending entry stays.
 ABANDONED = "abandoned"
 
 
@@ -42,43 +42,43 @@ class Rotation:
 
     id: str
     account: str
-    #: Why it was opened, or a person took it over: `asked`, `due`, `compromised` or `recovered`.
+    #: Why it was opened, or requested again: `asked`, `due`, `compromised` or `recovered`.
     reason: str
     #: The last step whose intent or outcome was recorded.
     step: Step
-    #: Id of the secret to be replaced; None where nothing listed could be it.
+    #: Id of the secret to be replaced; None where no listed secret could be it.
     predecessor_id: str | None
-    #: How long the predecessor outlives `verified_at`. Kept here, so that a rotation that is
-    #: carried on later keeps what was asked.
+    #: How long the predecessor outlives `verified_at`. Stored here, so that a rotation that is
+    #: resumed later keeps the grace that was asked for.
     grace: timedelta
     opened_at: datetime
-    #: What it was opened for; None where an older version of rotator opened it.
+    #: The identity it was opened for; None where an older version of rotator opened it.
     identity: Identity | None = None
-    #: When the pending value was last sent to Vonage without a definite refusal, or taken by
-    #: it, so that Vonage may know it; None if it certainly does not.
+    #: When the pending value was last sent to Vonage without a definite refusal, or accepted by
+    #: it, so that Vonage may have it; None if it certainly does not.
     sent_at: datetime | None = None
     #: Vonage answered 400 to the pending value.
     rejected: bool = False
-    #: How many values were drawn, the pending one included.
+    #: How many values were generated, the pending one included.
     draws: int = 0
     #: Vonage's id of the new secret, once known.
     new_id: str | None = None
     #: Version of the current entry that this rotation wrote.
     vault_version: int | None = None
-    #: Version of the pending entry that was pushed; 0 where none was yet.
+    #: Version of the pending entry that was pushed; 0 before the push.
     pending_version: int = 0
-    #: When Vault was seen to hold the new value; the grace starts here. By Vonage's clock where
-    #: this machine's was behind and there is a grace.
+    #: When Vault was seen to have the new value; the grace starts here. By Vonage's clock if this
+    #: machine's was behind and there is a grace.
     verified_at: datetime | None = None
-    #: Error code that made it abort; set before anything is undone.
+    #: Error code of the abort; set before anything is undone.
     abort_code: str | None = None
-    #: Name of the gate that was found shut when the predecessor was to be deleted; None for none.
+    #: Name of the gate that was found shut before the predecessor's deletion; None for none.
     gate: str | None = None
-    #: Why that gate said it is shut, the last time it was asked.
+    #: The reason that gate gave when it was last asked.
     gate_reason: str | None = None
-    #: Since when it has been found shut.
+    #: When it was first found shut.
     gate_since: datetime | None = None
-    #: When the daemon asks it again, or looks again at what waits for a window.
+    #: When the daemon asks the gate again, or checks the window again.
     gate_retry_at: datetime | None = None
     closed_at: datetime | None = None
     #: `completed` or `failed`; None while open.
@@ -86,9 +86,9 @@ class Rotation:
     error_code: str | None = None
 
     def replaces(self, adopted_id: str | None, *, over: int) -> bool:
-        """Whether what an operator adopted, `over` that version, is replaced by what was pushed.
+        """Return whether this push replaces what an operator adopted `over` that version.
 
-        Not by what was pushed before the adoption, which a standby that lags may show after it.
+        False if it was pushed before the adoption; a lagging standby may show that push after it.
         """
         return (self.vault_version or 0) > over and self.new_id != adopted_id
 
@@ -98,59 +98,59 @@ class Rotation:
         return self.verified_at + self.grace if self.verified_at else None
 
 
-#: Name of the gate that is shut while this machine's clock is ahead of Vonage's; no hook has it.
+#: Name of the gate that is shut while this machine's clock is ahead of Vonage's; no hook uses it.
 CLOCK = "clock"
 
-#: A clock that is right but for its time zone or day differs from Vonage's by no more. By one that
-#: does, no grace is counted.
+#: Largest offset from Vonage's clock that a wrong time zone or day explains. With a larger one, no
+#: grace is counted.
 MOST_LEAD = timedelta(days=1)
 
-#: Longest wait before a gate that is shut is asked again.
+#: Longest wait before a shut gate is asked again.
 LONGEST_GATE_WAIT = timedelta(minutes=15)
 
-#: Likewise before a window: one opens each week, and not where the clocks skip it.
+#: Likewise for a window: each opens once a week, unless the clocks skip it.
 LONGEST_WINDOW_WAIT = timedelta(days=15)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShutGate:
-    """A gate that does not let the predecessor be deleted yet."""
+    """A gate that does not allow the predecessor's deletion yet."""
 
     name: str
-    #: What it said, on one line.
+    #: The reason it gave, on one line.
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hold:
-    """An operator's pause of an account: nothing new is begun, what was pushed is finished."""
+    """An operator's pause of an account: nothing new begins, but what was pushed is finished."""
 
     reason: str
-    #: Login name of who holds it.
+    #: Login name of the operator who placed it.
     by: str
     at: datetime
     #: Nothing is done at all, not even for a rotation that has pushed.
     freeze: bool = False
 
     def __str__(self) -> str:
-        """Give reason and person, as people read it: `moving house (ann)`."""
+        """Return reason and person, as people read it: `moving house (ann)`."""
         return f"{self.reason} ({self.by}{', frozen' if self.freeze else ''})"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is asked of one account: carry on what is open, or also open a rotation."""
+    """A request for one account: continue the open rotation, or also open one."""
 
     #: Reason for a new rotation; None to open none.
     reason: str | None
-    #: Grace instead of the rotation's own; also ends a wait that has lasted as long.
+    #: Grace instead of the rotation's own; a wait that has already lasted as long ends.
     grace: timedelta | None = None
-    #: What is pending is taken over from another ledger, which works on it no more.
+    #: The pending entry is taken over from another ledger, which no longer works on it.
     takes_over: bool = False
 
 
 class Outcome(StrEnum):
-    """How a pass over one account ended."""
+    """How a pass on one account ended."""
 
     COMPLETED = "completed"
     AWAITING_DELETION = "awaiting-deletion"
@@ -158,7 +158,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     BUSY = "busy"
     PLANNED = "planned"
-    #: There was nothing to carry on.
+    #: There was nothing to do.
     IDLE = "idle"
 
 
@@ -173,7 +173,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What `rotate-now` and `resume` say of one account."""
+    """Result of a pass over one account, as `rotate-now` and `resume` print it."""
 
     account: str
     rotation_id: str | None
@@ -183,12 +183,12 @@ class Report:
     vault_version: int | None
     delete_due_at: datetime | None
     error: Problem | None = None
-    #: What this account alone would have the process exit with.
+    #: Exit code of the process for this account alone.
     exit_code: int = 0
 
     @classmethod
     def of(cls, account: Account, outcome: Outcome, rotation: Rotation | None) -> "Report":
-        """Report `rotation` as it now is."""
+        """Return the result for `rotation` as it now is."""
         return cls(
             account=account.name,
             rotation_id=rotation.id if rotation else None,

@@ -1,7 +1,7 @@
-"""The values that all of rotator speaks of. Frozen, keyword-only, no input or output.
+"""Secrets: values, notes, Vault's entries. Frozen, keyword-only, no input or output.
 
-None of the records here holds a secret value. Values travel as `SecretValue`, which
-shows itself only when asked to, beside these records and never inside them.
+None of these records contains a secret value. Values are passed as `SecretValue`, which masks
+itself unless revealed, beside these records and never inside them.
 """
 
 import hashlib
@@ -13,23 +13,23 @@ from typing import ClassVar, NoReturn
 
 from rotator.model.account import _WORDS, Identity
 
-#: Times that others tell are moved between these, so that a duration can be added to them.
+#: External times are clamped to this range, so that a duration can be added to them.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
 
 def believable(told: datetime) -> datetime:
-    """Return a time that a server told, in UTC, moved to `EARLIEST` or `LATEST` if beyond."""
+    """Return a server's time in UTC, clamped to `EARLIEST` and `LATEST`."""
     return min(max(told, EARLIEST), LATEST).astimezone(UTC)
 
 
 class SecretValue:
-    """A secret's value, masked in every rendering, compared in constant time."""
+    """A secret's value: masked in every rendering, compared in constant time."""
 
     __slots__ = ("__weakref__", "_value")
 
-    #: Every value that is still in memory, by its object's id; keeps none of them there.
+    #: Every live value by its object's id; weak references keep none of them alive.
     _alive: ClassVar[dict[int, "weakref.ref[SecretValue]"]] = {}
 
     def __init__(self, value: str) -> None:
@@ -40,17 +40,17 @@ class SecretValue:
 
     @classmethod
     def alive(cls) -> "list[SecretValue]":
-        """Give every value that is in memory: for who has to keep them from being shown."""
-        # A copy is made at once, while other threads add and drop values.
+        """Return every live secret value, so that output can be redacted."""
+        # Copied in one step, as other threads add and remove values.
         found = (reference() for reference in cls._alive.copy().values())
         return [value for value in found if value is not None]
 
     def reveal(self) -> str:
-        """Give the bare value: for a request's body or credential, nothing else."""
+        """Return the bare value: for a request's body or credential, nothing else."""
         return self._value
 
     def digest(self, salt: str) -> str:
-        """Bind the value to `salt`: hex SHA-256 of both, to recognise the value again."""
+        """Return hex SHA-256 of `salt` and the value, to recognise the value later."""
         return hashlib.sha256(f"{salt}\0{self._value}".encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -73,7 +73,7 @@ class SecretValue:
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """What Vonage's Basic authentication takes."""
+    """A credential for Vonage's Basic authentication."""
 
     api_key: str
     secret: SecretValue
@@ -81,7 +81,7 @@ class Credential:
 
 @dataclass(frozen=True, kw_only=True)
 class Secret:
-    """A secret as Vonage lists it: an id, never a value."""
+    """A secret as Vonage lists it: its id, never its value."""
 
     id: str
     created_at: datetime
@@ -89,31 +89,31 @@ class Secret:
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """What rotator writes beside the value in the current entry (field `rotator`)."""
+    """The note that rotator writes beside the value in the current entry (field `rotator`)."""
 
     #: Vonage's id of the value beside it.
     secret_id: str
     rotation_id: str
     rotated_at: datetime
-    #: Hash of the account's newest ledger entry when this was written.
+    #: Hash of the account's newest ledger entry when the note was written.
     ledger_head: str
-    #: Binds the note to the value: a value changed by hand no longer matches its note.
+    #: Binds the note to the value: a value changed by hand does not match it.
     check: str
 
     @staticmethod
     def check_of(value: SecretValue, *, secret_id: str, rotation_id: str) -> str:
-        """Give the `check` of a note with these ids beside `value`."""
+        """Return the `check` of a note with these ids beside `value`."""
         return value.digest(f"{secret_id}\0{rotation_id}")
 
     def matches(self, value: SecretValue) -> bool:
-        """Whether the value beside this note is the one it was written with."""
+        """Return whether the value beside this note is the one it was written with."""
         expected = self.check_of(value, secret_id=self.secret_id, rotation_id=self.rotation_id)
         return hmac.compare_digest(self.check.encode(), expected.encode())
 
 
 @dataclass(frozen=True, kw_only=True)
 class CurrentEntry:
-    """What consumers read: the account's entry in Vault, without its value."""
+    """The account's entry in Vault, which consumers read, without its value."""
 
     #: KV version, counted from 1.
     version: int
@@ -122,40 +122,40 @@ class CurrentEntry:
     intact: bool
     #: The entry has a value in the configured field.
     has_value: bool
-    #: The entry has another text than the account's api key in the configured field. What that
-    #: is, is not kept: where fields are mistaken for each other, it is a value.
+    #: The entry's api key field contains something other than the account's api key. The content is
+    #: not kept: if the fields were swapped, it is a secret value.
     is_foreign: bool = False
-    #: When Vault removes this version by itself (`delete_version_after`); None for never.
+    #: When Vault removes this version on its own (`delete_version_after`); None for never.
     ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """A version of the current entry that rotator wrote. Standbys may not show it yet."""
+    """The last version of the current entry that rotator wrote. Standbys may not show it yet."""
 
     #: 0 for none.
     version: int = 0
-    #: What the store calls the state that has it, to ask for it by; "" where it has no name.
+    #: The store's name for the state that includes the version, for later reads; "" for none.
     index: str = ""
-    #: When the store removes it by itself; None for never.
+    #: When the store removes the version on its own; None for never.
     ends_at: datetime | None = None
 
 
-#: Nothing was ever written, as far as is known.
+#: Nothing was ever written, as far as known.
 NOTHING_WRITTEN = Written()
 
 
 @dataclass(frozen=True, kw_only=True)
 class PendingEntry:
-    """The write-ahead copy of a value that Vonage may already know, without the value."""
+    """The write-ahead copy of a value that Vonage may already have, without the value."""
 
     rotation_id: str
-    #: Ids that Vonage listed before the value was sent there. Any other is new.
+    #: Ids that Vonage listed before the value was sent. Any other id is new.
     listed_ids: frozenset[str]
-    #: The secret to be replaced, for a ledger that has lost the rotation; None for none.
+    #: The secret to be replaced, in case the ledger has lost the rotation; None for none.
     predecessor_id: str | None = None
-    #: Whose value it is and where it was to go, as in `Identity`; None where an older version
-    #: of rotator wrote the entry.
+    #: The value's account and its target path, as in `Identity`; None where an older version of
+    #: rotator wrote the entry.
     api_key: str | None = None
     issuer: str | None = None
     vault_path: str | None = None
@@ -163,10 +163,10 @@ class PendingEntry:
     ledger_id: str | None = None
 
     def difference(self, identity: Identity) -> tuple[str, str] | None:
-        """Return the part in which it differs from `identity`, in words, and its value there.
+        """Return the name of the part that differs from `identity`, and its value in `identity`.
 
-        None where nothing differs. What stands in the entry is not part of the answer: it came from
-        Vault, and might be a value.
+        None where nothing differs. The entry's own content is not returned: it came from Vault and
+        might be a secret value.
         """
         for key in ("api_key", "issuer", "vault_path"):
             if getattr(self, key) not in (None, getattr(identity, key)):

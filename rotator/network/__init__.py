@@ -1,8 +1,8 @@
-"""HTTP with a deadline over the whole exchange: for Vonage, Vault and webhooks alike.
+"""HTTP with a deadline on the whole exchange: for Vonage, Vault and webhooks alike.
 
-h11 knows the protocol. What a client above it adds is not wanted here: cookies, by which one
-account's session could authenticate another's probe; .netrc; redirects, by which a token would go
-to another host; URLs in the log; answers left over from one request for the next.
+h11 implements the protocol. What a client library adds is deliberately absent: cookies, with which
+one account's session could authenticate another's probe; .netrc; redirects, which would send a
+token to another host; URLs in the log; leftovers of one answer that are read as the next.
 """
 
 from rotator.network.client import Client, Reply, Request, Way, unpacked

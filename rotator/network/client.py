@@ -1,4 +1,4 @@
-"""One request and its answer, over a connection of its own or one that is kept."""
+"""One request and its answer, over a new connection or one that is kept open."""
 
 import weakref
 import zlib
@@ -22,7 +22,7 @@ _WITHOUT_BODY = frozenset({"GET", "DELETE"})
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is sent, but for the host, which the client knows."""
+    """A request without its host, which the client adds."""
 
     method: str
     #: Path and query, percent-encoded.
@@ -36,20 +36,20 @@ class Reply:
     """Status, headers and body of an HTTP answer."""
 
     status: int
-    #: By their names in lower case; several of one name are parted by commas.
+    #: By lower-case name; several values of one name are separated by commas.
     headers: Mapping[str, str] = field(repr=False)
-    #: As sent; None where it is longer than the limit.
+    #: Body as sent; None where it exceeds the limit.
     body: bytes | None = field(repr=False)
 
 
 class Way:
-    """The way to one server: straight or through a proxy, and whom to trust. Threads share it."""
+    """The route to one server: direct or through a proxy, and its trust settings. Thread-safe."""
 
     def __init__(self, url: str, trust: Trust | None = None, find: Resolve = resolve) -> None:
-        """Look up the environment's proxy, once; connect to nothing yet. Of `url` its host counts.
+        """Read the environment's proxy; nothing is connected yet. Of `url` only the host counts.
 
         Raises:
-            ValueError: no lookup would take the host.
+            ValueError: the host is not a valid name to look up.
             ExchangeFailed: the environment's proxy cannot be used.
         """
         parts = urlsplit(url)
@@ -63,7 +63,7 @@ class Way:
         self._zone = zone
         self._port = parts.port or default
         bracketed = f"[{host}]" if ":" in host else host
-        #: What the Host header says.
+        #: Value of the Host header.
         self.authority = f"{bracketed}:{parts.port}" if parts.port else bracketed
         self._find = find
         self._trust = trust or Trust()
@@ -71,7 +71,7 @@ class Way:
         self.proxy = proxy_for(parts.scheme, host, self._port)
 
     def check(self) -> None:
-        """Read the files of certificates, where there is TLS.
+        """Load the certificate files, if TLS is used.
 
         Raises:
             ExchangeFailed: one of them cannot be read, or the key is encrypted.
@@ -80,10 +80,10 @@ class Way:
             context(self._trust)
 
     def open(self, current: Current) -> Connection:
-        """Connect, within the time of the exchange that is under way.
+        """Connect, within the time of the current exchange.
 
         Raises:
-            ExchangeFailed: there is no connection.
+            ExchangeFailed: no connection was made.
         """
         tls = context(self._trust) if self._is_encrypted else None
         exchange, first = current.exchange, self.proxy or self
@@ -109,7 +109,7 @@ class Way:
         return f"{self._host}{self._zone}", self._port
 
     def spelled(self, target: str) -> tuple[str, Headers]:
-        """Return a request's target, and the headers that say to whom it goes."""
+        """Return a request's target, and the headers that state its destination."""
         host = ("Host", self.authority)
         if self.proxy and not self._is_encrypted:
             return f"http://{self.authority}{target}", [host, *self.proxy.headers]
@@ -126,7 +126,7 @@ def _parted(host: str) -> tuple[str, str]:
 
 
 class _Kept:
-    """The connection that a client keeps, and that is closed together with it."""
+    """The connection that a client keeps open, and closes when it is closed."""
 
     connection: Connection | None = None
 
@@ -139,11 +139,11 @@ class _Kept:
 class Client:
     """Sends requests to one server, one at a time. Not for several threads.
 
-    No redirect is followed; no cookie is kept; .netrc is not read; nothing is sent again.
+    Follows no redirect, keeps no cookie, does not read .netrc, and never retries.
     """
 
     def __init__(self, way: Way, *, keep_alive: bool = False) -> None:
-        """Connect anew for each request, unless the connection is to be kept."""
+        """Open a connection per request, unless one is to be kept open."""
         self._way = way
         self._keeps = keep_alive
         self._current = Current()
@@ -159,15 +159,15 @@ class Client:
         before_send: Callable[[], object] | None = None,
         interrupt: Callable[[], object] | None = None,
     ) -> Reply:
-        """Send one request and read its answer, all of it within the seconds that are `left`.
+        """Send one request and read its answer within the `left` seconds.
 
-        `limit` is the most bytes of a body; with 0 the body is not read. `before_send` is called
-        once, right before the first byte of the request; what it raises comes out, and nothing
-        was sent. `interrupt` is called several times a second; what it raises comes out.
+        `limit` is the maximum size of a body in bytes; with 0 the body is not read. `before_send`
+        is called once, right before the first byte of the request; its exceptions propagate, and
+        nothing was sent. `interrupt` is called several times a second; its exceptions propagate.
 
         Raises:
-            ExchangeFailed: no usable answer came. Nothing of it, its cause or its context holds
-                a URL, a header or a body.
+            ExchangeFailed: no usable answer was received. Neither it nor its cause or context
+                contains a URL, a header or a body.
         """
         exchange = self._current.exchange = Exchange(
             left=left,
@@ -181,16 +181,16 @@ class Client:
         except ExchangeFailed as error:
             failed = exchange.placed(error)
         except (h11.ProtocolError, ValueError):
-            # Their texts quote what was sent or received.
+            # Texts of these exceptions quote what was sent or received.
             failed = exchange.lost("no usable answer")
         finally:
-            # Kept with the connection, it would hold on to whoever asked, and so to this client,
-            # which then would never be collected and its connection never closed.
+            # An exchange kept with the connection would reference its caller, and so this client,
+            # which would never be collected and its connection never closed.
             del self._current.exchange
         raise failed
 
     def close(self) -> None:
-        """Close the connection that is kept."""
+        """Close the connection that is kept open."""
         self._kept.close()
 
     def _exchange(self, request: Request, exchange: Exchange, limit: int) -> Reply:
@@ -228,11 +228,11 @@ class Client:
 
 
 def unpacked(reply: Reply, limit: int) -> bytes:
-    """Return the body of a reply. None was asked to be packed; some proxies do all the same.
+    """Return the decompressed body. None is requested compressed, but some proxies compress anyway.
 
     Raises:
-        ValueError: it is longer than `limit`, packed in a way that is not known, or badly; its
-            text says which.
+        ValueError: it is longer than `limit`, or its compression is unknown or broken; the text
+            says which.
     """
     if reply.body is None:
         raise ValueError(f"longer than {limit // 1_000_000} MB")

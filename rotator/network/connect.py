@@ -1,4 +1,4 @@
-"""From a name to a connection: each of its addresses gets a share of the time."""
+"""Name resolution and connecting: each address of a host gets a share of the time."""
 
 import errno
 import os
@@ -14,19 +14,19 @@ from itertools import chain, zip_longest
 from rotator.network.exchange import Exchange
 from rotator.network.failure import ExchangeFailed, NoAnswer, worded
 
-#: Family and address, as `socket` takes them.
+#: Family and address, as in the `socket` module.
 Address = tuple[int, tuple[object, ...]]
 #: Finds the addresses of a host and port within an exchange's time.
 Resolve = Callable[[str, int, Exchange], Sequence[Address]]
 
-#: Seconds by which an address is ahead of the next one, as RFC 8305 has it.
+#: Head start of each address over the next one, in seconds (RFC 8305).
 _HEAD_START = 0.25
 
 
 class _LookUps:
-    """Look-ups of names, each in a thread of its own, as nothing bounds one in time.
+    """Look-ups of names, each in its own thread, as a look-up has no time limit.
 
-    A name is looked up once at a time, so that a name server that is away holds no more threads
+    A name has one look-up at a time, so that an unreachable name server occupies no more threads
     than there are names.
     """
 
@@ -35,7 +35,7 @@ class _LookUps:
         self._running: dict[tuple[str, int], Future[list[Address]]] = {}
 
     def begin(self, host: str, port: int) -> Future[list[Address]]:
-        """Join the look-up that is under way, or start one."""
+        """Join the running look-up of a name, or start one."""
         key = host, port
         with self._lock:
             if key not in self._running:
@@ -61,13 +61,13 @@ _look_ups = _LookUps()
 
 
 def resolve(host: str, port: int, exchange: Exchange) -> Sequence[Address]:
-    """Return the addresses of a host, the families taking turns, the preferred one first.
+    """Return the addresses of a host, alternating families, the preferred family first.
 
     Raises:
-        ExchangeFailed: there is none, or the time is up.
+        ExchangeFailed: there is no address, or the time is up.
     """
     with suppress(OSError):
-        # What is an address already asks nobody.
+        # A numeric address needs no look-up.
         return _look_up(host, port, socket.AI_NUMERICHOST)
     try:
         found = _look_ups.begin(host, port)
@@ -89,20 +89,20 @@ def _look_up(host: str, port: int, flags: int = 0) -> list[Address]:
 
 
 def _taking_turns(addresses: Sequence[Address]) -> list[Address]:
-    """Interleave the families of addresses, so that one that leads nowhere delays but little."""
+    """Interleave the families of addresses, so that an unreachable family causes little delay."""
     first = [address for address in addresses if address[0] == addresses[0][0]]
     others = [address for address in addresses if address[0] != addresses[0][0]]
     return [each for each in chain(*zip_longest(first, others)) if each]
 
 
 def connected(addresses: Sequence[Address], exchange: Exchange) -> socket.socket:
-    """Connect to whichever address takes it first.
+    """Connect to the first address that accepts.
 
-    The next one is tried once the last has failed or not answered for a moment, and the last goes
-    on meanwhile. However little time there is, each is tried within it.
+    Each next address is tried once the previous one has failed or not answered for a moment; the
+    previous attempt continues meanwhile. However short the time, each address is tried within it.
 
     Raises:
-        ExchangeFailed: none takes it, or the time is up.
+        ExchangeFailed: no address accepts, or the time is up.
     """
     race = _Race(addresses)
     try:
@@ -115,7 +115,7 @@ def connected(addresses: Sequence[Address], exchange: Exchange) -> socket.socket
 
 
 class _Race:
-    """Connections under way, to the addresses of one host."""
+    """Connection attempts to the addresses of one host."""
 
     def __init__(self, addresses: Sequence[Address]) -> None:
         self._waiting = deque(addresses)
@@ -125,11 +125,11 @@ class _Race:
 
     @property
     def goes_on(self) -> bool:
-        """Whether one of them may still win."""
+        """Return whether any attempt may still succeed."""
         return bool(self._waiting or self._running)
 
     def begin_next(self) -> socket.socket | None:
-        """Begin to connect to the next address, if there is one; return what connects at once."""
+        """Start connecting to the next address, if any; return a socket that connected at once."""
         if not self._waiting:
             return None
         family, address = self._waiting.popleft()
@@ -150,7 +150,7 @@ class _Race:
         return None
 
     def wait(self, exchange: Exchange) -> socket.socket | None:
-        """Wait until one of them wins, or the next one is to begin."""
+        """Wait until an attempt succeeds, or the next one is to start."""
         if not self._running:
             return None
         seconds = exchange.patience()
@@ -177,12 +177,12 @@ class _Race:
         self._errors.append(result)
 
     def close(self) -> None:
-        """Close those that did not win."""
+        """Close all attempts but the successful one."""
         for connection in self._running.values():
             connection.close()
 
     def failed(self) -> ExchangeFailed:
-        """Return why none of them won. A refusal tells more than silence."""
+        """Return why no attempt succeeded. A refusal is more informative than silence."""
         if errno.ECONNREFUSED in self._errors:
             return ExchangeFailed(NoAnswer.REFUSED, "connection refused")
         last = self._errors[-1] if self._errors else errno.EHOSTUNREACH

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on one connection: h11 knows the protocol, a stream carries it."""
+"""HTTP/1.1 on one connection: h11 implements the protocol, a stream transports it."""
 
 import time
 from contextlib import suppress
@@ -8,10 +8,10 @@ import h11
 from rotator.network.failure import ExchangeFailed, NoAnswer
 from rotator.network.stream import HungUp, Stream
 
-#: Bytes that h11 takes of a status line with its headers, of a chunk's line, or of trailers.
+#: Largest status line with headers, chunk header or trailers that h11 accepts, in bytes.
 _MOST = 100 * 1024
-#: Seconds that a connection may idle. Balancers forget one after a minute, some without a word,
-#: and a write on it would be lost without a word, too.
+#: Longest idle time of a connection, in seconds. Load balancers drop one after a minute, some
+#: silently, and then a write on it would be lost silently, too.
 _IDLE = 20.0
 #: What a proxy answers that does not reach the server just now, or is being restarted itself.
 _NO_WAY_ON = frozenset({502, 503, 504})
@@ -22,10 +22,10 @@ Headers = list[tuple[str, str]]
 
 
 class Connection:
-    """A connection to a server, or to a proxy. For one exchange at a time."""
+    """A connection to a server or a proxy. For one exchange at a time."""
 
     def __init__(self, stream: Stream) -> None:
-        """Speak over `stream`."""
+        """Use `stream`."""
         self._stream = stream
         self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST)
         self._idle_since = time.monotonic()
@@ -37,17 +37,17 @@ class Connection:
 
     @property
     def is_usable(self) -> bool:
-        """Whether another request may be sent on it: the last one left nothing behind."""
+        """Return whether it can take another request: nothing is left over from the last one."""
         if time.monotonic() - self._idle_since > _IDLE:
             return False
         return self._state.our_state is h11.IDLE and not self._stream.is_readable()
 
     def send(self, method: str, target: str, headers: Headers, body: bytes) -> None:
-        """Send a request. A server that hangs up meanwhile may have answered it all the same.
+        """Send a request. A server that closes the connection meanwhile may still have answered.
 
         Raises:
             ExchangeFailed: the time is up.
-            h11.LocalProtocolError: it is no request that HTTP knows.
+            h11.LocalProtocolError: it is not a valid HTTP request.
         """
         pieces = [self._state.send(h11.Request(method=method, target=target, headers=headers))]
         if body:
@@ -57,11 +57,11 @@ class Connection:
             self._stream.write(b"".join(piece for piece in pieces if piece))
 
     def head(self) -> h11.Response:
-        """Wait for an answer's status and headers.
+        """Wait for the answer's status and headers.
 
         Raises:
-            ExchangeFailed: the time is up, or too much came.
-            h11.RemoteProtocolError: it is no answer.
+            ExchangeFailed: the time is up, or too much was received.
+            h11.RemoteProtocolError: it is not a valid answer.
         """
         while not isinstance(event := self._next(), h11.Response):
             if not isinstance(event, h11.InformationalResponse):
@@ -71,11 +71,11 @@ class Connection:
         return event
 
     def body(self, limit: int) -> bytes | None:
-        """Wait for the rest of an answer: None where it is longer than `limit` bytes.
+        """Wait for the answer's body; None where it exceeds `limit` bytes.
 
         Raises:
-            ExchangeFailed: the time is up, or too much came.
-            h11.RemoteProtocolError: it is cut off.
+            ExchangeFailed: the time is up, or too much was received.
+            h11.RemoteProtocolError: it is truncated.
         """
         body = bytearray()
         while not isinstance(event := self._next(), h11.EndOfMessage):
@@ -87,7 +87,7 @@ class Connection:
         return bytes(body)
 
     def rest(self) -> bool:
-        """Get ready for another exchange; False where that is not possible.
+        """Prepare for another exchange; False where that is not possible.
 
         What came too much for one request is no answer to the next; nor is what comes after one
         whose end is told in two ways, of which a proxy may have read the other.
@@ -100,10 +100,10 @@ class Connection:
         return True
 
     def tunnel(self, target: str, headers: Headers) -> None:
-        """Ask a proxy for a tunnel to `target`, which is then spoken to on the same stream.
+        """Request a tunnel to `target` from a proxy; the same stream then leads to the target.
 
         Raises:
-            ExchangeFailed: it does not, or the time is up.
+            ExchangeFailed: the proxy refuses, or the time is up.
         """
         self.send("CONNECT", target, [("Host", target), *headers], b"")
         status = self.head().status_code

@@ -1,13 +1,13 @@
-"""What one exchange may cost, and how far it got."""
+"""Limits of one exchange, in time and bytes, and how far it got."""
 
 from collections.abc import Callable
 
 from rotator.network.failure import ExchangeFailed, NoAnswer
 
-#: Seconds after which a wait looks whether it is to be given up.
+#: Interval at which a wait checks whether to give up, in seconds.
 _LOOK = 0.2
-#: Bytes that may come until an answer's headers are complete, and as many for what frames its
-#: body; the body itself may take twice its size, sent in small chunks.
+#: Bytes that may arrive before an answer's headers are complete, and as many for the framing of its
+#: body; the body itself may take twice its size, if sent in small chunks.
 _ROOM = 256 * 1024
 
 #: What is rotator's own, or known as the proxy's already.
@@ -17,12 +17,12 @@ _PLACED = (
     NoAnswer.PROXY,
     NoAnswer.PROXY_AWAY,
 )
-#: The seconds that are left of a budget; negative once it is overdrawn.
+#: Returns the seconds left of a budget; negative once overdrawn.
 Left = Callable[[], float]
 
 
 class Exchange:
-    """Bounds of one request and its answer, over everything from the look-up to the last byte."""
+    """Limits of one request and its answer, from the look-up to the last byte."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Exchange:
     # -- Time and size. --------------------------------------------------------------------
 
     def patience(self) -> float:
-        """Return how many seconds the next wait may take.
+        """Return the maximum duration of the next wait, in seconds.
 
         Raises:
             ExchangeFailed: no time is left.
@@ -57,32 +57,32 @@ class Exchange:
         return min(left, _LOOK) if self._interrupt else left
 
     def waited(self, seconds: float) -> None:
-        """Note that a wait of `seconds` was in vain.
+        """Note that a wait of `seconds` brought nothing.
 
         Raises:
-            ExchangeFailed: that was all there was.
+            ExchangeFailed: no time is left.
         """
         if not self._interrupt or seconds < _LOOK:
             raise self._late()
 
     def took(self, size: int) -> None:
-        """Count `size` bytes that came.
+        """Count `size` received bytes.
 
         Raises:
-            ExchangeFailed: they are more than any answer's.
+            ExchangeFailed: they exceed any valid answer.
         """
         self._room -= size
         if self._room < 0:
             raise self._failed(NoAnswer.OVERSIZE, "too much was answered")
 
-    # -- How far it got. -------------------------------------------------------------------
+    # -- Progress. -------------------------------------------------------------------------
 
     def passed_proxy(self) -> None:
-        """Note that the server itself is spoken to from here on."""
+        """Note that from here on the server itself answers, not a proxy."""
         self._at_proxy = False
 
     def begin(self) -> None:
-        """Ask for the last time whether to send: the first byte is next.
+        """Check a last time whether to send: the first byte is next.
 
         Raises:
             ExchangeFailed: no time is left, and nothing was sent.
@@ -98,11 +98,11 @@ class Exchange:
             self._room = self._room_for_body
 
     def lost(self, detail: str) -> ExchangeFailed:
-        """Return the error of a connection that broke."""
+        """Return the error for a connection that broke."""
         return self._failed(NoAnswer.DROPPED if self._sent else NoAnswer.UNREACHABLE, detail)
 
     def placed(self, failed: ExchangeFailed) -> ExchangeFailed:
-        """Return `failed` with what is known of where it happened."""
+        """Return `failed` with the stage at which it happened."""
         return self._failed(failed.reason, failed.detail)
 
     def _late(self) -> ExchangeFailed:

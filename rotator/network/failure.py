@@ -1,10 +1,10 @@
-"""Why no usable answer came."""
+"""Reasons why no usable answer was received."""
 
 from enum import StrEnum
 
 
 class NoAnswer(StrEnum):
-    """The reason. The value is the code in metrics and logs."""
+    """The reason. Its value is the code in metrics and logs."""
 
     REFUSED = "refused"
     UNRESOLVED = "unresolved"
@@ -37,7 +37,7 @@ class NoAnswer(StrEnum):
 
     @property
     def unsent(self) -> bool:
-        """Whether the request certainly never left, for lack of a connection."""
+        """Return whether the request certainly was not sent, for lack of a connection."""
         return self in _UNSENT
 
 
@@ -65,17 +65,17 @@ _PASSING = frozenset(
 
 
 class ExchangeFailed(Exception):
-    """An exchange that gave no usable answer."""
+    """An exchange without a usable answer."""
 
     def __init__(self, reason: NoAnswer, detail: str = "", *, sent: bool = False) -> None:
-        """`detail` is shown to an operator: never anything that was sent or received."""
+        """Build the error. `detail` is shown to operators: nothing that was sent or received."""
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
-        #: Whether the first byte of the request may have left.
+        #: Whether the first byte of the request may have been sent.
         self.sent = sent
 
 
 def worded(error: OSError) -> str:
-    """Return what the operating system or OpenSSL says of an error, without its number."""
+    """Return the text of an operating system or OpenSSL error, without its number."""
     return (error.strerror or str(error) or type(error).__name__).lower()

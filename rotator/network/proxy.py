@@ -1,4 +1,4 @@
-"""Which proxy the environment names for an address, and what never goes through one."""
+"""The environment's proxy for an address, and the addresses that never use one."""
 
 import os
 import re
@@ -18,13 +18,13 @@ _UNUSABLE = "the proxy that the environment names cannot be used"
 
 @dataclass(frozen=True, kw_only=True)
 class Proxy:
-    """A proxy, and how rotator says who it is."""
+    """A proxy, and rotator's credentials for it."""
 
     host: str
     port: int
-    #: None where it is spoken to in clear.
+    #: None for a connection to it without TLS.
     tls: ssl.SSLContext | None
-    #: Holds the password.
+    #: Contain the password.
     headers: list[tuple[str, str]] = field(repr=False)
 
     @property
@@ -34,9 +34,9 @@ class Proxy:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether what is sent to `host` stays on this machine.
+    """Return whether traffic to `host` stays on this machine.
 
-    A name or address, with or without brackets, in any spelling that a look-up takes.
+    A name or address, with or without brackets, in any spelling that a look-up accepts.
     """
     name = host.strip("[]").rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
@@ -46,10 +46,10 @@ def is_loopback(host: str) -> bool:
 
 
 def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
-    """Return the environment's proxy for an address; None to connect straight.
+    """Return the environment's proxy for an address; None to connect directly.
 
     Raises:
-        ExchangeFailed: it cannot be used. Its URL may hold a password and is not repeated.
+        ExchangeFailed: it cannot be used. Its URL may contain a password and is not repeated.
     """
     if is_loopback(host) or _is_exempt(host, port):
         return None
@@ -59,7 +59,7 @@ def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
     try:
         return _proxy(url if "://" in url else f"http://{url}")
     except ValueError:
-        # Outside, as the error's own context would hold the URL.
+        # Raised outside of the handler, as the error's context would contain the URL.
         pass
     raise ExchangeFailed(NoAnswer.PROXY, _UNUSABLE)
 
@@ -82,12 +82,12 @@ def _proxy(url: str) -> Proxy:
 
 
 def _variable(name: str) -> str:
-    """Read a variable as curl and Python do: in lower case first, even where that is empty."""
+    """Read a variable as curl and Python do: the lower-case one first, even if it is empty."""
     return os.environ.get(name, os.environ.get(name.upper(), "")).strip()
 
 
 def _is_exempt(host: str, port: int) -> bool:
-    """Return whether NO_PROXY has `host`: a name with all below it, an address, a network."""
+    """Return whether NO_PROXY has `host`, by a name or parent domain, an address or a network."""
     name = host.strip("[]").rstrip(".").lower()
     entries = re.split(r"[,\s]+", _variable("no_proxy").lower())
     return any(_covers(entry, name, port) for entry in entries if entry)
@@ -113,7 +113,7 @@ def _covers(entry: str, name: str, port: int) -> bool:
 
 
 def _number(name: str) -> IPv4Address | IPv6Address | None:
-    """Read an address as a look-up does, which takes `127.1` and `::ffff:127.0.0.1%lo`, too."""
+    """Parse an address as a look-up does, which also accepts `127.1` and `::ffff:127.0.0.1%lo`."""
     try:
         found = socket.getaddrinfo(name, None, flags=socket.AI_NUMERICHOST)
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
-"""The connection below HTTP: each wait on it is bounded by what is left of the exchange.
+"""The connection below HTTP: each wait is bounded by the time left for the exchange.
 
-A library bounds each single wait. A server that sends a byte now and then never exceeds that and
-would hold a thread for a day, be it in its status line, in a header, in the extension of a
-chunk, or with one `100 Continue` after the other. So what waits asks the exchange.
+A library bounds each single wait. A server that sends a byte now and then never exceeds that bound
+and could occupy a thread for a day: in its status line, in a header, in a chunk extension, or with
+one `100 Continue` after another. So each wait asks the exchange.
 """
 
 import select
@@ -17,35 +17,35 @@ from rotator.network.failure import ExchangeFailed, NoAnswer, worded
 
 T = TypeVar("T")
 
-#: Bytes read at once, at most.
+#: Most bytes read at once.
 PIECE = 64 * 1024
 
 
 class HungUp(Exception):
-    """The other side takes no more. It may have answered before."""
+    """The other side accepts no more data. It may have answered before."""
 
 
 class Current:
-    """The exchange that is under way on a client's connection, as they come one at a time."""
+    """The current exchange on a client's connection, which has one at a time."""
 
     exchange: Exchange
 
 
 class Stream(Protocol):
-    """Bytes to and fro. What waits raises `ExchangeFailed` where the time is up."""
+    """A byte stream. Every wait raises `ExchangeFailed` when the time is up."""
 
     @property
     def current(self) -> Current:
-        """Whose waits these are."""
+        """The exchange that bounds the waits."""
 
     def read(self) -> bytes:
-        """Wait for something and return it; b"" where the other side hung up."""
+        """Wait for data and return it; b"" where the other side closed the connection."""
 
     def write(self, data: bytes) -> None:
-        """Send all of it, or raise `HungUp`."""
+        """Send all data, or raise `HungUp`."""
 
     def is_readable(self) -> bool:
-        """Return whether something came, or the other side hung up, while nothing was asked."""
+        """Return whether data arrived, or the other side closed, while the connection was idle."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -55,7 +55,7 @@ class Plain:
     """A TCP connection."""
 
     def __init__(self, connection: socket.socket, current: Current) -> None:
-        """Take over `connection`, and close it in the end."""
+        """Take ownership of `connection`, and close it in the end."""
         self.current = current
         self._socket = connection
 
@@ -103,15 +103,15 @@ class Encrypted:
     """TLS over another stream, which may be a proxy's TLS."""
 
     def __init__(self, below: Stream, context: ssl.SSLContext, host: str) -> None:
-        """Shake hands.
+        """Perform the handshake.
 
         Raises:
-            ExchangeFailed: the other side cannot prove that it is `host`, or wants no TLS.
+            ExchangeFailed: the other side cannot prove that it is `host`, or does not use TLS.
         """
         self.current = below.current
         self._below = below
         self._received, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
-        # A name's final dot, which makes it absolute, is in no certificate.
+        # Certificates omit the final dot that makes a name absolute.
         name = host.rstrip(".")
         self._tls = context.wrap_bio(self._received, self._to_send, server_hostname=name)
         try:

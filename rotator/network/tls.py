@@ -1,4 +1,4 @@
-"""TLS: whom to trust, and who rotator is."""
+"""TLS: the trusted authorities and rotator's own certificate."""
 
 import os
 import re
@@ -11,9 +11,9 @@ import certifi
 
 from rotator.network.failure import ExchangeFailed, NoAnswer, worded
 
-#: Each adds authorities, in a file or a folder. Those of OpenSSL, of requests and of curl.
+#: Each variable adds authorities, in a file or a folder. They are OpenSSL's, requests' and curl's.
 _VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-#: Where systems keep their authorities, for a Python whose OpenSSL was built for another place.
+#: Usual places of a system's authorities, for a Python whose OpenSSL was built with other paths.
 _USUAL = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -21,24 +21,24 @@ _USUAL = (
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/cert.pem",
 )
-#: An entry of a folder that OpenSSL finds authorities in.
+#: File name by which OpenSSL finds an authority in a folder.
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trust:
-    """Files that say who is trusted, and who rotator is, in TLS. "" for none."""
+    """Files for TLS: trusted authorities, and rotator's own certificate. "" for none."""
 
-    #: Certificate authorities for the server's certificate; "" for the environment's or system's.
+    #: Authorities for the server's certificate; "" for the environment's or the system's.
     ca_file: str = ""
-    #: rotator's own certificate, for a server that wants one.
+    #: rotator's own certificate, for a server that requires one.
     client_cert_file: str = ""
-    #: Its key; "" where it is in the same file.
+    #: Its key; "" where it is in the certificate's file.
     client_key_file: str = ""
 
 
 def context(trust: Trust) -> ssl.SSLContext:
-    """Return the context of a client: made anew only where one of the files has changed.
+    """Return a client's TLS context; rebuilt only after one of the files has changed.
 
     Raises:
         ExchangeFailed: a file cannot be read, or the key is encrypted.
@@ -57,7 +57,7 @@ def _authorities(trust: Trust) -> tuple[str, ...]:
 
 @cache
 def _of_system() -> tuple[str, ...]:
-    """Return what OpenSSL looks into by itself, where something is there; else a usual place."""
+    """Return OpenSSL's default authorities, if they exist; otherwise one of the usual places."""
     paths = ssl.get_default_verify_paths()
     built_in = [path for path in (paths.openssl_cafile, paths.openssl_capath) if _holds(path)]
     return tuple(built_in) or tuple(path for path in _USUAL if _holds(path))[:1]
@@ -73,7 +73,7 @@ def _holds(path: str) -> bool:
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:
-    """Return what changes when a file is replaced or written to."""
+    """Return a value that changes when a file is replaced or written to."""
     try:
         found = os.stat(path)  # noqa: PTH116  # at each connection
     except OSError:
@@ -120,5 +120,5 @@ def _load_own(made: ssl.SSLContext, trust: Trust) -> None:
 
 
 def _encrypted() -> NoReturn:
-    """Raise, where OpenSSL would ask for a passphrase at the terminal."""
+    """Raise, where OpenSSL would ask for a passphrase on the terminal."""
     raise ExchangeFailed(NoAnswer.ENCRYPTED_KEY, "the key is encrypted")

@@ -1,1 +1,1 @@
-"""What people are told of accounts: pure, from what the ledger holds."""
+"""Reports on accounts, from what the ledger holds. Pure."""

@@ -1,10 +1,10 @@
-"""Evidence for an auditor: what the ledger tells of each account in a period. Pure.
+"""Evidence for an auditor: the record of each account in a period. Pure.
 
-All of it is taken from the entries that the chain of hashes covers, so that whoever verified
-the ledger has verified what is said here.
+Everything is taken from the entries that the chain of hashes covers, so that verifying the
+ledger verifies the report.
 
-The age of a secret is counted from when its rotation was verified: from then on consumers use
-it. The first one that the ledger knows of is older: it is counted from when Vonage made it.
+The age of a secret is counted from the verification of its rotation: from then on consumers use it.
+The first secret in the ledger is older: its age is counted from its creation at Vonage.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,24 +19,24 @@ _NONE = timedelta(0)
 
 @dataclass(frozen=True, kw_only=True)
 class Period:
-    """From when until when, the end not included."""
+    """A period; its end is exclusive."""
 
     since: datetime
     until: datetime
 
     def shares(self, since: datetime | None, until: datetime | None) -> bool:
-        """Whether something that lasted from `since` until `until`, None for always, is in it."""
+        """Return whether it overlaps with `since` to `until`; None is unbounded."""
         return (since is None or since < self.until) and (until is None or until > self.since)
 
     def part(self, since: datetime, until: datetime | None) -> timedelta:
-        """Give how much of a span is in it."""
+        """Return how much of a span lies in the period."""
         end = self.until if until is None else min(until, self.until)
         return max(_NONE, end - max(since, self.since))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """A ledger entry, as far as a report needs it."""
+    """The fields of a ledger entry that a report needs."""
 
     at: datetime
     event: str
@@ -45,24 +45,24 @@ class Event:
     detail: Mapping[str, Any]
 
 
-#: Events that say something of a rotation that a report needs.
+#: Events of a rotation that a report needs.
 OF_ROTATION = frozenset({"opened", "learned", "done", "closed"})
-#: Events that say something of the account.
+#: Events of an account that a report needs.
 OF_ACCOUNT = frozenset({"refused", "failed", "held", "released", "done", "rejected", "unknown"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rotated:
-    """A rotation as its entries tell it."""
+    """A rotation according to its entries."""
 
     id: str
     reason: str
     opened_at: datetime
     old_id: str | None
-    #: When Vonage made the old one, as it said when this was opened.
+    #: When Vonage created the old secret, by Vonage's list at the opening.
     old_since: datetime | None = None
     new_id: str | None = None
-    #: When consumers began to use the new secret; None if they never did.
+    #: When consumers started to use the new secret; None if they never did.
     verified_at: datetime | None = None
     closed_at: datetime | None = None
     #: `completed` or `failed`; None while it is open.
@@ -72,7 +72,7 @@ class Rotated:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """Whether an account's record is whole, in the words of `rotator ledger verify`."""
+    """Whether an account's record is whole, in the terms of `rotator ledger verify`."""
 
     entries: int
     #: Hash of the newest entry.
@@ -97,14 +97,14 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """All that a report on one account is made from."""
+    """The input of the report on one account."""
 
     name: str
-    #: None where it is not configured any more: its policy is not known then.
+    #: None where it is no longer configured: then its policy is unknown.
     account: Account | None
     #: The entries of `OF_ROTATION` and `OF_ACCOUNT`, the oldest first.
     events: Sequence[Event]
-    #: The secret that Vault held when it was last looked at, and when Vonage made it.
+    #: The secret in Vault at the last observation, and when Vonage created it.
     current_id: str | None
     current_since: datetime | None
     record: Record
@@ -112,22 +112,22 @@ class Known:
 
 @dataclass(frozen=True, kw_only=True)
 class Tenure:
-    """How long one secret was the one that consumers use."""
+    """How long consumers used one secret."""
 
     secret_id: str | None
     #: None where it is older than the ledger.
     since: datetime | None
-    #: When its successor took its place; None for the present one.
+    #: When its successor replaced it; None for the current one.
     until: datetime | None
-    #: How old it became, by the end of the period at most; None where `since` is not known.
+    #: Its final age, at most that at the end of the period; None where `since` is unknown.
     age: timedelta | None
-    #: For how much of the period it was older than the policy allows.
+    #: How much of the period it was older than the policy allows.
     overdue: timedelta = _NONE
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """Refusals or failures for one reason: a daemon tries again and again."""
+    """Refusals or failures for one reason, which a daemon repeats with each retry."""
 
     #: `refused` (an operator had to decide) or `failed`.
     event: str
@@ -140,21 +140,21 @@ class Trouble:
 
 @dataclass(frozen=True, kw_only=True)
 class Holding:
-    """A time in which an operator held the account."""
+    """A period in which an operator held the account."""
 
     reason: str
     by: str
     freeze: bool
     since: datetime
-    #: None where it is held still.
+    #: None where the hold has not ended.
     until: datetime | None
-    #: Who released it, or put another hold in its place.
+    #: Login name of the operator who released it, or placed another hold.
     ended_by: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deed:
-    """A secret that was made or deleted by hand, with `rotator secrets`."""
+    """A secret that was created or deleted by hand, with `rotator secrets`."""
 
     at: datetime
     operation: str
@@ -165,13 +165,13 @@ class Deed:
 
 @dataclass(frozen=True, kw_only=True)
 class AccountReport:
-    """What there is to say of one account."""
+    """The report on one account."""
 
     name: str
     account: Account | None
-    #: Those that were open in the period, the oldest first.
+    #: Rotations that were open in the period, oldest first.
     rotations: tuple[Rotated, ...]
-    #: Secrets in use in the period, the oldest first.
+    #: Secrets in use in the period, oldest first.
     tenures: tuple[Tenure, ...]
     troubles: tuple[Trouble, ...]
     holdings: tuple[Holding, ...]
@@ -180,22 +180,22 @@ class AccountReport:
 
     @property
     def oldest(self) -> timedelta | None:
-        """How old a secret in use became; None where no age is known."""
+        """The highest age of a secret in use; None where no age is known."""
         return max((tenure.age for tenure in self.tenures if tenure.age is not None), default=None)
 
     @property
     def overdue(self) -> timedelta:
-        """For how much of the period the secret in use was older than the policy allows."""
+        """How much of the period the secret in use was older than the policy allows."""
         return sum((tenure.overdue for tenure in self.tenures), _NONE)
 
     @property
     def is_age_unknown(self) -> bool:
-        """Whether a secret's age is not known, so that it cannot be held against the policy."""
+        """Return whether a secret's age is unknown and cannot be compared with the policy."""
         return not self.tenures or any(tenure.age is None for tenure in self.tenures)
 
     @property
     def verdict(self) -> str:
-        """Say how the account did: `within policy`, `overdue`, `not known` or `no policy`."""
+        """Verdict on the account: `within policy`, `overdue`, `not known` or `no policy`."""
         if self.account is None:
             return "no policy"
         if self.overdue:
@@ -203,28 +203,28 @@ class AccountReport:
         return "not known" if self.is_age_unknown else "within policy"
 
     def count(self, outcome: str | None) -> int:
-        """Count the rotations that ended like this; None for those that are open."""
+        """Count the rotations with this outcome; None for open ones."""
         return len([rotation for rotation in self.rotations if rotation.outcome == outcome])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The evidence of a period."""
+    """The evidence for a period."""
 
     period: Period
     made_at: datetime
-    #: Which rotator made it.
+    #: Version of rotator that made the report.
     version: str
     accounts: tuple[AccountReport, ...]
 
     @property
     def is_proven(self) -> bool:
-        """Whether no account's record was found to be changed."""
+        """Return whether no account's record was found changed."""
         return all(account.record.fault is None for account in self.accounts)
 
 
 def on(known: Known, period: Period) -> AccountReport:
-    """Report on one account."""
+    """Return the report on one account."""
     events = [event for event in known.events if event.at < period.until]
     rotations = _rotations(events)
     return AccountReport(
@@ -244,7 +244,7 @@ def on(known: Known, period: Period) -> AccountReport:
 
 
 def _rotations(events: Sequence[Event]) -> list[Rotated]:
-    """Put rotations together from what was recorded of them, in the order of their opening."""
+    """Return the rotations according to their entries, in the order of their opening."""
     found: dict[str, Rotated] = {}
     for event in events:
         if event.rotation_id and event.event in OF_ROTATION:
@@ -266,7 +266,7 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _after(rotation: Rotated, event: Event) -> Rotated:
-    """Give what is known of a rotation after one more of its entries."""
+    """Return the history of a rotation with one more of its entries."""
     detail = event.detail
     match event.event, event.step:
         case "learned", "open":
@@ -282,7 +282,7 @@ def _after(rotation: Rotated, event: Event) -> Rotated:
 
 
 def _tenures(known: Known, rotations: Sequence[Rotated], period: Period) -> Iterable[Tenure]:
-    """Follow the secrets from one verified rotation to the next."""
+    """Yield the use of each secret, from one verified rotation to the next."""
     verified = [rotation for rotation in rotations if rotation.verified_at]
     begins = [(known.current_id, known.current_since)]
     if verified:
@@ -315,7 +315,7 @@ def _tenure(
 
 
 def _troubles(events: Sequence[Event], period: Period) -> list[Trouble]:
-    """Gather refusals and failures by their reason, in the order in which they began."""
+    """Group refusals and failures by reason, in the order of their first occurrence."""
     found: dict[tuple[str, str, str], Trouble] = {}
     for event in events:
         if event.event not in ("refused", "failed") or event.at < period.since:
@@ -334,7 +334,7 @@ def _troubles(events: Sequence[Event], period: Period) -> list[Trouble]:
 
 
 def _holdings(events: Sequence[Event], period: Period) -> list[Holding]:
-    """Pair each hold with what ended it."""
+    """Pair each hold with its end."""
     changes = [event for event in events if event.event in ("held", "released")]
     nexts = [*changes, None][1:] if changes else []
     return [

@@ -26,17 +26,17 @@ _DAY = timedelta(days=1)
 
 
 def days(length: timedelta | None) -> float | None:
-    """Give a length in days, to a hundredth."""
+    """Return a length in days, to a hundredth."""
     return None if length is None else round(length / _DAY, 2)
 
 
 def escape(text: str) -> str:
-    """Return a text as markup, without what a terminal would obey that shows the page."""
+    """Return a text as markup, without terminal control characters."""
     return escape_markup(printable(text))
 
 
 def policy(account: Account | None) -> str:
-    """Say what the policy asks for."""
+    """Return the policy in words."""
     if account is None:
         return "not configured any more"
     policy = account.policy
@@ -46,7 +46,7 @@ def policy(account: Account | None) -> str:
 
 
 def record(record: Record) -> str:
-    """Say whether an account's entries are those that were written, and its rows what they say."""
+    """Return the verdict on an account's record: its entries, its rows and Vault's note."""
     if record.complaints:
         return "; ".join(f"FAILED: {fault} ({cure})" for fault, cure in record.complaints)
     whole = f"{record.entries} entries, chain {record.chain}, rows {record.rows}"
@@ -64,7 +64,7 @@ _AGAINST_VAULT = {
 
 
 def rotations(account: AccountReport) -> str:
-    """Count an account's rotations by how they ended."""
+    """Return the numbers of an account's rotations by outcome."""
     counts = {
         "completed": account.count("completed"),
         "failed": account.count("failed"),
@@ -75,7 +75,7 @@ def rotations(account: AccountReport) -> str:
 
 
 def document(report: Report) -> dict[str, Any]:
-    """Give a report as `report --format json` prints it. Times are UTC, ages in days."""
+    """Return a report as `report --format json` prints it. Times are UTC, ages in days."""
     return {
         "since": rfc3339(report.period.since),
         "until": rfc3339(report.period.until),
@@ -189,14 +189,14 @@ COLUMNS = (
     "text",
 )
 
-#: What a spreadsheet would take for a formula, also in the full width of East Asian keyboards.
+#: Prefixes that a spreadsheet would take for a formula, full-width forms included.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 Row = dict[str, object]
 
 
 def sheet(report: Report) -> str:
-    """Give a report as `report --format csv` prints it. Times are UTC, ages in days."""
+    """Return a report as `report --format csv` prints it. Times are UTC, ages in days."""
     lines = io.StringIO()
     writer = csv.DictWriter(lines, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()

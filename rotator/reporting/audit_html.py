@@ -1,4 +1,4 @@
-"""A report as a page that stands alone, to be read on a screen or on paper."""
+"""A report as a self-contained page, for screen or paper."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -10,14 +10,14 @@ from rotator.reporting.text import NOTHING, moment, short, span
 
 _WIDTH, _TOP, _HEIGHT = 1000.0, 4, 26
 
-#: The least that can be seen, in units of the drawing.
+#: Smallest visible width, in units of the drawing.
 _LEAST = 2.0
 
 
 def strip(account: AccountReport, period: Period) -> str:
-    """Draw which was in use when, red where overdue, underlined where held.
+    """Draw the period of each secret: red where overdue, underlined where the account was held.
 
-    The drawing says nothing that the tables do not, so that it needs no description.
+    The tables contain everything that is drawn, so that the drawing needs no description.
     """
     parts = [
         *(_rectangle(period, *_ends(tenure), _name(tenure, at)) for at, tenure in _each(account)),
@@ -28,7 +28,7 @@ def strip(account: AccountReport, period: Period) -> str:
         f'<svg class="strip" viewBox="0 0 {_WIDTH:.0f} 38" preserveAspectRatio="none" role="img" '
         f'aria-label="Secrets of {escape(account.name)} over time; the tables below say the same">'
         f"{''.join(parts)}</svg>"
-        # Beside the drawing, so that they stay legible where it is narrow.
+        # Beside the drawing, so that they stay legible when it is narrow.
         f'<p class="ticks">{"".join(_ticks(period))}</p>'
     )
 
@@ -77,7 +77,7 @@ def _rectangle(  # noqa: PLR0913  # one value for each of its sides
 
 
 def _ticks(period: Period) -> Iterator[str]:
-    """Mark both ends, and the middle."""
+    """Yield the labels of both ends and the middle."""
     length = period.until - period.since
     for part in range(3):
         at = period.since + part * length / 2
@@ -171,12 +171,12 @@ td { font-size: .9rem; }
 """
 
 
-#: Markup, as opposed to text that has still to be escaped.
+#: Markup, as opposed to text that must still be escaped.
 Html = str
 
 
 def page(report: Report) -> Html:
-    """Give a report as `report --format html` prints it. Times are UTC."""
+    """Return a report as `report --format html` prints it. Times are UTC."""
     period = f"{moment(report.period.since)} to {moment(report.period.until)}"
     return _lines(
         "<!doctype html>",
@@ -184,7 +184,7 @@ def page(report: Report) -> Html:
         "<head>",
         '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        # Nothing is loaded, and nothing that slipped through would be run.
+        # Nothing is loaded, and a script that slipped through would not run.
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">",
         f"<title>Secret rotation, {escape(period)}</title>",
@@ -396,7 +396,7 @@ def _span(length: timedelta | None) -> Html:
 
 
 def _id(identifier: str | None) -> Html:
-    """Give an id in short; the whole of it shows when pointed at, and stands in CSV and JSON."""
+    """Return an id in short; the whole of it shows on hover, and stands in CSV and JSON."""
     whole = escape(identifier or "")
     return f'<code title="{whole}">{escape(short(identifier))}</code>'
 

@@ -1,4 +1,4 @@
-"""How an account stands, told from the ledger alone."""
+"""Status of an account, from the ledger alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from rotator.reporting.text import NOTHING, age_text, moment, rfc3339, short, sp
 from rotator.rotation import window
 from rotator.rotation.ports import AccountRecord
 
-#: How late a deletion may be before that means that nobody carries the rotation on.
+#: How late a deletion may be before the rotation counts as abandoned by every process.
 _LATE = timedelta(days=1)
-#: How long a rotation may take to begin and to end once it is due: others may be due as well.
+#: How long a due rotation may take to begin and to end: other accounts may be due as well.
 _TOLERANCE = timedelta(minutes=15)
 
 
 class Phase(StrEnum):
-    """What there is to say of an account in one word."""
+    """The state of an account in one word."""
 
     IDLE = "idle"
     #: A rotation is open and not verified yet.
@@ -30,13 +30,13 @@ class Phase(StrEnum):
     FAILED = "failed"
     HELD = "held"
     DRIFT = "drift"
-    #: Never seen.
+    #: Never observed.
     NEW = "new"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """What the ledger knows of one account, and what that means now."""
+    """Status of one account: what the ledger knows, and what that means now."""
 
     account: Account
     now: datetime
@@ -46,13 +46,13 @@ class Standing:
     seen_at: datetime | None
     next_due_at: datetime | None
     hold: Hold | None
-    #: What is wrong, named exactly.
+    #: What is wrong, in exact words.
     drift: str | None
     #: The newest one, open or closed.
     rotation: Rotation | None
-    #: What hooks were not told yet.
+    #: Pending deliveries to hooks.
     undelivered: tuple[Undelivered, ...] = ()
-    #: Passes in a row that failed or were refused, and when the next one may be made.
+    #: Consecutive failed or refused passes, and the time of the next try.
     failures: int = 0
     retry_at: datetime | None = None
 
@@ -64,7 +64,7 @@ class Standing:
         now: datetime,
         undelivered: tuple[Undelivered, ...] = (),
     ) -> Self:
-        """Tell how `account` stands by what the ledger has of it."""
+        """Return the status of `account` by the ledger's record of it."""
         return cls(
             account=account,
             now=now,
@@ -89,7 +89,7 @@ class Standing:
 
     @property
     def phase(self) -> Phase:
-        """What most needs to be known: what an operator has to do comes first."""
+        """The phase most worth knowing: one that requires an operator comes first."""
         if self.hold:
             return Phase.HELD
         if self.drift:
@@ -102,7 +102,7 @@ class Standing:
 
     @property
     def _has_failed(self) -> bool:
-        """Whether the last rotation failed by itself: one that an operator ended did not."""
+        """Return whether the last rotation failed, other than by an operator's decision."""
         rotation = self.rotation
         if rotation is None or rotation.outcome != "failed":
             return False
@@ -110,36 +110,36 @@ class Standing:
 
     @property
     def deletion_at(self) -> datetime | None:
-        """When the open rotation's old secret may be deleted; None while nothing waits for it."""
+        """When the open rotation's old secret may be deleted; None if no deletion is pending."""
         return window.deletion_at(self.account.policy, self.opened) if self.opened else None
 
     @property
     def due_from(self) -> datetime | None:
-        """When a rotation may begin that is due; None where none is, or one has done its work."""
+        """When a due rotation may begin; None where none is due, or an open one is verified."""
         rotation = self.rotation
         if self.next_due_at is None or (self.opened and self.opened.verified_at):
             return None
         due_at = self.next_due_at
         if rotation and rotation.outcome == "completed" and rotation.closed_at:
-            # The last one's grace may have lasted longer: until its end, none could begin.
+            # The last grace may have lasted longer: before its end, no rotation could begin.
             due_at = max(due_at, min(rotation.closed_at, self.now))
         return window.opens_at(self.account.policy, due_at)
 
     @property
     def late_from(self) -> datetime | None:
-        """When something becomes late unless it happens before; None where nothing can."""
+        """When the next action becomes overdue; None where no action is pending."""
         return min((since + time for _, since, time in self._deadlines()), default=None)
 
     @property
     def lateness(self) -> str | None:
-        """Say what should have happened by now; None where nothing is late."""
+        """Reason why the account is overdue; None where nothing is late."""
         for text, since, time in self._deadlines():
             if self.now - since > time:
                 return text.format(age=age_text(since, self.now))
         return None
 
     def _deadlines(self) -> Iterator[tuple[str, datetime, timedelta]]:
-        """Give what has to happen: what is said when it is late, since when, and its time."""
+        """Yield each deadline: the text for when it is missed, its start, and the time allowed."""
         max_age = self.account.policy.max_age
         if self.due_from:
             yield "due for {age}", self.due_from, _TOLERANCE
@@ -150,11 +150,11 @@ class Standing:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether `status --check` fails for this account."""
+        """Return whether `status --check` fails for this account."""
         return self._has_failed or bool(self.hold or self.drift or self.lateness)
 
     def document(self) -> dict[str, Any]:
-        """Give the standing as `status --json` prints it."""
+        """Return the status as `status --json` prints it."""
         return {
             "name": self.account.name,
             "api_key": self.account.api_key,
@@ -171,7 +171,7 @@ class Standing:
         }
 
     def row(self) -> tuple[str, ...]:
-        """Give the standing as a row of the table."""
+        """Return the status as a row of the table."""
         return (
             self.account.name,
             self.phase.value,
@@ -205,14 +205,14 @@ class Standing:
         return [f"{word}{note}" for word, note in notes.items() if note]
 
     def gate_note(self) -> str | None:
-        """Say which gate is waited for, since when, and why; None where none is."""
+        """Return which gate is waited for, since when, and why; None where none is."""
         opened = self.opened
         if opened is None or opened.gate is None:
             return None
         return f"{opened.gate} since {moment(opened.gate_since)}: {opened.gate_reason}"
 
     def hook_note(self) -> str | None:
-        """Say which hook fails, and why; None where none does."""
+        """Return which hook fails, and why; None where none does."""
         failing = [each for each in self.undelivered if each.reason is not None]
         if not failing:
             return None
@@ -249,7 +249,7 @@ class Standing:
 
 
 def hold_document(hold: Hold) -> dict[str, Any]:
-    """Give a hold as programs get it."""
+    """Return a hold as a JSON object, for programs."""
     return {
         "reason": hold.reason,
         "by": hold.by,

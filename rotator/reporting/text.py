@@ -1,8 +1,8 @@
-"""Times, durations and identifiers as people and programs read them."""
+"""Times, durations and identifiers, formatted for people and programs."""
 
 from datetime import UTC, datetime, timedelta
 
-#: In the place of what is not there.
+#: Stands for a missing value.
 NOTHING = "-"
 
 #: What to do where a chain of entries is broken, and where rows are not what the entries say.
@@ -17,17 +17,17 @@ _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def moment(at: datetime | None) -> str:
-    """Give a time for people: `2026-11-23 07:28 UTC`."""
+    """Return a time for people: `2026-11-23 07:28 UTC`."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else NOTHING
 
 
 def rfc3339(at: datetime | None) -> str | None:
-    """Give a time for programs, in whole seconds: `2026-11-23T07:28:00Z`."""
+    """Return a time for programs, in whole seconds: `2026-11-23T07:28:00Z`."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else None
 
 
 def span(length: timedelta) -> str:
-    """Give a duration in its two largest units: `3d 4h`; less than a second is `0s`."""
+    """Return a duration in its two largest units: `3d 4h`; less than a second is `0s`."""
     seconds = max(0, int(length.total_seconds()))
     parts: list[tuple[int, str]] = []
     for unit, size in _UNITS:
@@ -38,10 +38,10 @@ def span(length: timedelta) -> str:
 
 
 def age_text(since: datetime | None, now: datetime) -> str:
-    """Give how long ago `since` was."""
+    """Return how long ago `since` was."""
     return span(now - since) if since else NOTHING
 
 
 def short(identifier: str | None) -> str:
-    """Give as much of an id as people compare."""
+    """Return the part of an id that people compare."""
     return identifier[:8] if identifier else NOTHING

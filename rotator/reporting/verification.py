@@ -1,4 +1,4 @@
-"""Proving an account's record: its chain of hashes, and the one that Vault's note names."""
+"""Verifies an account's record: its hash chain, its rows, and the hash in Vault's note."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,26 +20,26 @@ _LOST = "the ledger has no entry, and Vault's note names one: the ledger was los
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """Whether an account's record is whole."""
+    """The result of verifying an account's record."""
 
     account: str
     entries: int
     head: str
-    #: What is wrong with the chain in itself, naming the first bad entry.
+    #: What is wrong with the chain itself, from the first bad entry on.
     chain_fault: str | None
-    #: What is wrong with it against Vault's note.
+    #: What is wrong with it, compared with Vault's note.
     vault_fault: str | None
-    #: Where the account's rows are not what its entries say, or not what they can be.
+    #: Where the account's rows differ from its entries, or from possible values.
     row_faults: tuple[str, ...]
-    #: `matches`, `no note`, `not configured`, `not compared`, `FAILED`, or `not reached` where
-    #: the chain breaks before the entry that Vault's note names.
+    #: `matches`, `no note`, `not configured`, `not compared`, `FAILED`, or `not reached` if the
+    #: chain breaks before the entry in Vault's note.
     vault: str
     #: Why Vault's note could not be read.
     unread: RotatorError | None = None
 
     @property
     def faults(self) -> list[str]:
-        """All that is wrong."""
+        """Everything that is wrong."""
         return [fault for fault, _ in self.complaints]
 
     @property
@@ -53,23 +53,23 @@ class Proof:
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything that was to be compared was, and matches."""
+        """Return whether everything that was to be compared was compared, and matches."""
         return not self.faults and self.unread is None
 
     @property
     def chain(self) -> str:
-        """Give the verdict on the chain in itself."""
+        """Verdict on the chain in itself."""
         return "FAILED" if self.chain_fault else "whole"
 
     @property
     def rows(self) -> str:
-        """Return the verdict on the rows; against a broken chain they are not compared."""
+        """Return the verdict on the rows; with a broken chain they are not compared."""
         if self.row_faults:
             return "FAILED"
         return "not compared" if self.chain_fault else "match"
 
     def document(self) -> dict[str, Any]:
-        """Return the proof as `--json` prints it: a verdict each for chain, rows, Vault's head."""
+        """Return the result for `--json`: a verdict each on chain, rows, and Vault's head."""
         return {
             "account": self.account,
             "entries": self.entries,
@@ -87,15 +87,15 @@ class Verifier:
     """Compares an account's record with itself, with its rows, and with the note in Vault."""
 
     queries: "Queries"
-    #: The configured ones, by name.
+    #: The configured accounts, by name.
     accounts: "Mapping[str, Account]"
-    #: What the notes are read from; None where that is not wanted, or not possible.
+    #: Source of the notes; None where these are not wanted, or not readable.
     store: "Store | None"
-    #: Why it is not possible.
+    #: Why they are not readable.
     away: RotatorError | None = None
 
     def proof_of(self, name: str) -> Proof:
-        """Follow an account's chain, and compare it with its rows and Vault's note."""
+        """Verify an account's chain, and compare it with its rows and Vault's note."""
         anchor, vault, unread = None, "not compared", self.away
         if self.store:
             # Read first: an entry is in the ledger before Vault's note names it.
@@ -119,7 +119,7 @@ class Verifier:
         )
 
     def _anchor(self, name: str, store: "Store") -> tuple[str | None, str, RotatorError | None]:
-        """Return the hash that Vault's note names, how that compares, and what kept us from it."""
+        """Return the hash in Vault's note, how it compares, and the error of reading it."""
         account = self.accounts.get(name)
         if account is None:
             return None, "not configured", None

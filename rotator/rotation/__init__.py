@@ -1,1 +1,1 @@
-"""How one account is rotated; read `observation`, `protocol`, `reconciler`, in this order."""
+"""How one account is rotated. Read in this order: `observation`, `protocol`, `reconciler`."""

@@ -1,8 +1,9 @@
-"""Adopting a secret: one that an operator has becomes the one that Vault holds and rotator rotates.
+"""Adoption: put a secret that an operator has into Vault, and rotate it from then on.
 
-It also leads out of a rotation that cannot go on by itself, as what was pushed is dead or was
-overwritten. The value is proved at Vonage and its id is certain before anything is written;
-nothing is deleted here. Whatever happens in between, adopting the same value again ends it.
+It also ends a rotation that cannot go on by itself, because what was pushed is dead or was
+overwritten. Before anything is written, Vonage must accept the value and its id must be
+certain. Nothing is deleted here. After any interruption, adopting the same value again completes
+the adoption.
 """
 
 from contextlib import suppress
@@ -21,17 +22,17 @@ from rotator.rotation.steps import bookkeeping
 
 @dataclass(frozen=True, kw_only=True)
 class Adopted:
-    """What became of an adoption."""
+    """Result of an adoption."""
 
     account: str
     secret: Secret
-    #: Version of the current entry that holds it.
+    #: Version of the current entry with the adopted value.
     vault_version: int
-    #: False where Vault held it already, with a note that names it.
+    #: False where Vault already had the value, with a note that names the secret.
     is_written: bool
-    #: The rotation that was open, as it now is.
+    #: The open rotation after the adoption; None where none was open.
     rotation: Rotation | None
-    #: When Vault removes the version by itself; None for never.
+    #: When Vault removes the version on its own; None for never.
     ends_at: datetime | None = None
 
 
@@ -42,16 +43,17 @@ class Adoption:
     means: Means
     account: Account
     lease: Lease
-    #: None for the one that Vault's entry has.
+    #: None for the value in Vault's entry.
     given: SecretValue | None
-    #: What the operator says it is; None to find out.
+    #: Id that the operator named; None to determine it.
     secret_id: str | None
 
     def carry_out(self) -> Adopted:
         """Prove the value, find its id, write it to Vault and record it.
 
         Raises:
-            Refused: which secret the value is, is not certain, or Vault's entry is another's.
+            Refused: it is not certain which secret the value is, or Vault's entry is another
+                account's.
             CredentialRefused: Vonage does not accept the value.
             RotatorError: something failed; adopt it again.
         """
@@ -60,7 +62,8 @@ class Adoption:
         if self._base.entry.is_foreign:
             raise refusals.wrong_entry(self.account).error()
         secret = self._identify(self._listed)
-        # What ends by itself is written anew: where nothing ends any more, that stays.
+        # A version that Vault will remove is written again: the new one stays if nothing expires
+        # any more.
         is_known = self._is_noted(secret.id) and not self._base.entry.ends_at
         if not is_known:
             self._require_kept(secret.id)
@@ -77,7 +80,7 @@ class Adoption:
             ends_at=written.ends_at,
         )
 
-    # -- What there is. --------------------------------------------------------------------
+    # -- Observations. ---------------------------------------------------------------------
 
     @cached_property
     def _journal(self) -> Journal:
@@ -109,7 +112,7 @@ class Adoption:
 
     @cached_property
     def _listed(self) -> tuple[Secret, ...]:
-        """The live secrets, as listed with the value: it is proved by that."""
+        """List the live secrets with the value itself, which proves it."""
         credential = Credential(api_key=self.account.api_key, secret=self._value)
         try:
             return self.means.issuer.list_secrets(credential, self.account.api_key)
@@ -120,15 +123,15 @@ class Adoption:
                 "take a minute",
             ) from None
 
-    # -- Which secret it is. ---------------------------------------------------------------
+    # -- Identification. -------------------------------------------------------------------
 
     def _identify(self, listed: tuple[Secret, ...]) -> Secret:
-        """Return which of the listed secrets the value is.
+        """Return the listed secret that the value belongs to.
 
-        A note is bound to its value, so one that matches names the id, unless that is not listed
-        and the operator names another one: it may be a wrong one, which was deleted before the note
-        was written. The note of the open rotation, whose id for its value is in the ledger, also
-        tells which one it is not. A deleted secret is never it, though a list may show it.
+        A note is bound to its value, so a matching note names the id, unless that id is not listed
+        and the operator names another: the note may name a wrong secret, deleted before the note
+        was written. The open rotation's note, whose id for its value is in the ledger, also rules
+        out ids. A deleted secret is never the answer, even if a list shows it.
         """
         named = next((note.secret_id for note in self._notes() if note.matches(self._value)), None)
         deleted = self._memory.deleted_ids
@@ -149,7 +152,7 @@ class Adoption:
 
     def _require(self, possible: dict[str, Secret], secret_id: str, named: str | None) -> None:
         hint = f"nothing was changed; see `rotator secrets list {self.account.name}`"
-        # An id that is not listed is not repeated: a note or a person may give a value for one.
+        # An unlisted id is not echoed: a note or an operator may have put a value in its place.
         is_known = named in possible or named in self._memory.deleted_ids
         told = f"secret {named}" if is_known else "a secret that Vonage does not list"
         if named and self.secret_id not in (None, named):
@@ -167,10 +170,10 @@ class Adoption:
         raise Refused(why, code="unknown-current", hint=hint)
 
     def _require_kept(self, secret_id: str) -> None:
-        """Refuse a secret whose deletion was begun: the request may arrive at any time.
+        """Refuse a secret whose deletion was begun: the request may still arrive.
 
-        Not where it certainly has no effect: the last secret is not deleted, and the request
-        authenticates with what Vault holds.
+        Exempt are deletions that cannot take effect: Vonage keeps the last secret, and the request
+        fails if Vault's value, its credential, is dead.
         """
         rotation = self._memory.rotation
         if rotation is None or len(self._listed) == 1:
@@ -195,7 +198,7 @@ class Adoption:
         return False
 
     def _notes(self) -> list[Note]:
-        """Give what notes there are: beside the present value, and of what was pushed last."""
+        """Return the existing notes: beside the present value, and of the last push."""
         return [note for note in (self._base.entry.note, self._pushed_note) if note]
 
     @cached_property
@@ -209,7 +212,7 @@ class Adoption:
         return None
 
     def _excluded(self) -> str | None:
-        """Give the id that the value certainly is not, as none of the notes matches it."""
+        """Return the id that the value certainly does not have, as none of the notes matches it."""
         rotation = self._memory.rotation
         is_bound = rotation is not None and any(
             (note.rotation_id, note.secret_id) == (rotation.id, rotation.new_id)
@@ -217,31 +220,32 @@ class Adoption:
         )
         return rotation.new_id if rotation and is_bound else None
 
-    # -- What is written. ------------------------------------------------------------------
+    # -- Writes and records. ---------------------------------------------------------------
 
     def _is_own(self, rotation: Rotation, secret_id: str) -> bool:
-        """Whether it is the secret that the open rotation made."""
+        """Return whether the open rotation created this secret."""
         note = self._base.entry.note
         is_noted = note and (note.rotation_id, note.secret_id) == (rotation.id, secret_id)
         pending = self._pending.entry
         is_pending = pending and pending.rotation_id == rotation.id
         is_same = is_pending and self._pending.value == self._value
-        # Also where the note that it pushed with the value names a wrong id.
+        # Also where the note that the rotation pushed with the value names a wrong id.
         is_pushed = any(
             one.rotation_id == rotation.id and one.matches(self._value) for one in self._notes()
         )
         return secret_id == rotation.new_id or bool(is_noted or is_same or is_pushed)
 
     def _is_noted(self, secret_id: str) -> bool:
-        """Whether Vault holds the value already, with a note that is right."""
+        """Return whether Vault already has the value, with a correct note."""
         note = self._base.entry.note
         if note is None or self._base.value != self._value or not self._base.entry.intact:
             return False
         if self._base.entry.version < self._memory.written_to(self.account).version:
-            # Vault was restored, which a write proves; or a standby lags, and the write fails.
+            # Either Vault was restored, which a write proves, or a standby lags and the write
+            # fails.
             return False
         if self._memory.adopted_id not in (None, secret_id):
-            # Someone put it back by hand, and now it is adopted; or a standby lags.
+            # Somebody restored it by hand, and now it is adopted; or a standby lags.
             return False
         rotation = self._memory.rotation
         is_own = rotation is not None and self._is_own(rotation, secret_id)
@@ -249,7 +253,7 @@ class Adoption:
         return note.secret_id == secret_id and is_right
 
     def _rotation_id(self, secret_id: str) -> str:
-        """Give what the note says: the rotation that made the secret, which so goes on."""
+        """Return the note's rotation, which made the secret and so goes on; else a new id."""
         rotation = self._memory.rotation
         return rotation.id if rotation and self._is_own(rotation, secret_id) else self._new_id
 
@@ -315,7 +319,7 @@ class Adoption:
         return rotation
 
     def _pushed_version(self, rotation: Rotation) -> int | None:
-        """Give the version that the rotation pushed, if only Vault's note tells of it."""
+        """Return the version that the rotation pushed, even where only Vault's note records it."""
         entry = self._base.entry
         is_noted = entry.note is not None and entry.note.rotation_id == rotation.id
         return rotation.vault_version or (entry.version if is_noted else None)

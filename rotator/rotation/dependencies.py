@@ -1,4 +1,4 @@
-"""What the engine works with: its ports, its clock and its chance."""
+"""Dependencies of the reconciler: ports, clock, randomness."""
 
 import time
 import uuid
@@ -13,14 +13,14 @@ from rotator.rotation.session import Journal
 
 
 def utc_now() -> datetime:
-    """Give the present time."""
+    """Return the present time."""
     return datetime.now(UTC)
 
 
 def steady() -> float:
-    """Give seconds that nobody sets, and that also pass while the machine is suspended.
+    """Return monotonic seconds that keep counting during suspend (CLOCK_BOOTTIME).
 
-    Python's monotonic clock stands still then, and another machine may have taken a lease over.
+    Python's monotonic clock stops during suspend; another machine may have taken over a lease then.
     """
     return time.clock_gettime(_STEADY)
 
@@ -29,7 +29,7 @@ _STEADY: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class NoHooks(Hooks):
-    """Nobody is told, and nobody is asked."""
+    """Hooks of an installation without hooks: none to notify, no gate to ask."""
 
     def has_listeners(self, account: Account) -> bool:
         """See `Hooks.has_listeners`."""
@@ -60,31 +60,31 @@ class NoHooks(Hooks):
 
 @dataclass(frozen=True, kw_only=True)
 class Means:
-    """What a pass works with. One for all accounts and threads."""
+    """Dependencies of a pass; shared by all accounts and threads."""
 
     issuer: Issuer
     store: Store
     ledger: Ledger
     #: Every configured account by name.
     accounts: Mapping[str, Account]
-    #: How long a new secret may be refused by Vonage before that means anything.
+    #: How long Vonage may refuse a new secret before the refusal counts.
     propagation_timeout: timedelta
-    #: For how long writes are tried again that found the store away.
+    #: How long writes are retried while the store is unreachable.
     store_patience: timedelta = timedelta()
     hooks: Hooks = field(default_factory=NoHooks)
-    #: Told every ledger entry right after it was committed: account name and entry.
+    #: Called with each ledger entry right after its commit: account name and entry.
     listener: Callable[[str, Draft], None] = lambda _name, _draft: None
     draw: Callable[[int], str] = generation.draw
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     now: Callable[[], datetime] = utc_now
-    #: Must go on counting while the process is stopped, or the machine suspended.
+    #: Must keep counting while the process is stopped or the machine suspended.
     monotonic: Callable[[], float] = steady
     sleep: Callable[[float], None] = time.sleep
-    #: Asked before each step: whether this process is to end, and passes with it.
+    #: Asked before each step: whether this process is to end, and its passes with it.
     should_stop: Callable[[], bool] = lambda: False
 
     def journal(self, lease: Lease) -> Journal:
-        """Give what a pass under `lease` writes to."""
+        """Return the ledger session of a pass under `lease`."""
         return Journal(
             ledger=self.ledger,
             lease=lease,
@@ -94,7 +94,7 @@ class Means:
         )
 
     def observer(self) -> Observer:
-        """Give what a pass looks with."""
+        """Return the observer of a pass."""
         return Observer(
             issuer=self.issuer,
             store=self.store,

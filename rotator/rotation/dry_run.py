@@ -1,4 +1,4 @@
-"""What a rotation would do, found by asking the rules themselves with made-up answers."""
+"""What a rotation would do, found by running the real rules on assumed results."""
 
 from datetime import datetime, timedelta
 

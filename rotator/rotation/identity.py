@@ -1,4 +1,4 @@
-"""What must hold before anything is done to an account: that it is what the ledger has it as."""
+"""Check of an account's identity against the ledger, before anything is done to it."""
 
 from rotator.model import Account
 from rotator.rotation import refusals
@@ -9,7 +9,7 @@ from rotator.rotation.steps import Refuse
 
 
 def refusal(account: Account, memory: Memory, journal: Journal) -> Refuse | None:
-    """Refuse an account with another one's api key or path, or that its open rotation does not fit.
+    """Refuse an account whose api key or path is another's, or that its open rotation does not fit.
 
     Also one of which the ledger's rows and entries do not say the same. Otherwise the ledger
     records it as it is configured now.
@@ -24,7 +24,7 @@ def refusal(account: Account, memory: Memory, journal: Journal) -> Refuse | None
 
 
 def foreseen(account: Account, memory: Memory, ledger: Ledger) -> Refuse | None:
-    """Return what `refusal` would. Reads only.
+    """Return the refusal that `refusal` would return, without writing anything.
 
     Raises:
         LedgerError: the ledger cannot be read.

@@ -1,8 +1,8 @@
-"""What an operator does to an account's secrets by hand, under the rules of a rotation.
+"""Manual operations on an account's secrets, under the same lease and record as a rotation.
 
-One writer per account, so the lease is taken first and the world is looked at under it. No
-effect without a committed intent, so that the record tells a secret made by hand from one
-that nobody can explain.
+Each account has one writer, so the lease is taken first and the account observed under it. No
+effect happens without a committed intent, so that the record distinguishes a secret made by hand
+from an unexplained one.
 """
 
 from collections.abc import Iterator
@@ -36,31 +36,31 @@ class View:
     """An account's secrets as Vonage lists them, and what rotator knows of each."""
 
     account: Account
-    #: The oldest first; of those made in one second, the one that Vault holds comes last.
+    #: Oldest first; among secrets made in the same second, the one in Vault comes last.
     secrets: tuple[Secret, ...]
     credential: Credential
-    #: What Vault holds; None for nothing.
+    #: Vault's current entry; None where there is none.
     current: StoredCurrent | None
-    #: What rotator wrote there last.
+    #: What rotator last wrote there.
     written: Written
-    #: The one that Vault's value certainly is; None where that is not certain.
+    #: Id of the secret that Vault's value certainly is; None where unsure.
     held_id: str | None
-    #: Vonage has just accepted Vault's value.
+    #: Whether Vonage has just accepted Vault's value.
     is_live: bool
-    #: The open one.
+    #: The open rotation.
     rotation: Rotation | None
     expendable_ids: frozenset[str]
-    #: What an operator adopted, and no rotation has replaced since: Vault holds it, or did.
+    #: Id of an adopted secret that no rotation has replaced since; it is, or was, in Vault.
     adopted_id: str | None = None
-    #: When Vault removes its value by itself; None for never.
+    #: When Vault removes its value on its own; None for never.
     ends_at: datetime | None = None
 
     @classmethod
     def of(cls, account: Account, sight: Sight) -> "View":
-        """Give what is seen of `account`.
+        """Return the view of `account` that was observed.
 
         Raises:
-            CredentialRefused: Vonage accepted no credential, so that nothing is seen.
+            CredentialRefused: Vonage accepted no credential, so that nothing could be observed.
         """
         world = sight.world
         if sight.credential is None or world.listed is None:
@@ -86,7 +86,7 @@ class View:
         )
 
     def role(self, secret_id: str) -> str:
-        """Say what rotator knows a secret as."""
+        """Return rotator's role for a secret."""
         if secret_id == self.held_id:
             return CURRENT
         if self.rotation and secret_id == self.rotation.predecessor_id:
@@ -103,11 +103,11 @@ class Hand:
     means: "Means"
     account: Account
     journal: Journal
-    #: Who held the account when the lease was taken.
+    #: The account's hold when the lease was taken.
     hold: Hold | None
 
     def look(self) -> View:
-        """Look at the account as it is now."""
+        """Observe the account as it is now."""
         sight = self.means.observer().look(self.account)
         return View.of(self.account, sight)
 
@@ -119,15 +119,16 @@ class Hand:
         *,
         seen: View | None = None,
     ) -> Done:
-        """Record that `operation` is about to be tried, try it, and record what became of it.
+        """Record that `operation` is about to be tried, try it, and record the outcome.
 
-        `effect` gets the last look, to be made right before it is sent. If it was decided on by
-        what was `seen` in Vault, Vault must still hold that.
+        `effect` receives the last check, which it must call right before sending. If the operation
+        was decided on because of what was `seen` in Vault, Vault must still hold that.
 
         Raises:
-            LeaseLost: this process stood still for so long that another may be at work.
-            Withdrawn: nothing was sent, as an operator has said something else meanwhile.
-            RotatorError: it did not work, or may have.
+            LeaseLost: this process was paused so long that another may be working on the account.
+            Withdrawn: nothing was sent, because an operator changed the hold or Vault changed
+                meanwhile.
+            RotatorError: it failed, or its outcome is unknown.
         """
 
         def send(look: LastLook) -> Done:
@@ -156,11 +157,11 @@ class Hand:
 
 @contextmanager
 def hand(means: "Means", account: Account) -> Iterator[Hand]:
-    """Hold the account's lease for the length of a `with` block.
+    """Take the account's lease for a `with` block.
 
     Raises:
         Busy: another process is working on the account.
-        Refused: the ledger has something else under the account's name, api key or path.
+        Refused: another account in the ledger has this name, api key or path.
     """
     lease = means.ledger.claim(account.name, means.now())
     try:

@@ -1,9 +1,9 @@
-"""Looking at the world: Vault's two entries, Vonage's list, the ledger's memory.
+"""Observation of one account: Vault's two entries, Vonage's list, the ledger's state.
 
-Vonage is asked with the account's own value first, as that also shows whether consumers read
-a working secret; then with the parent's, then with the pending value, which may be the only
-one left that works. Credentials are read afresh for each look. A refused one is read and
-tried once more, since it may have been rotated in between.
+Vonage is asked first with the account's own value, which also shows whether consumers read a
+working secret; then with the parent's; then with the pending value, which may be the only one
+left that works. Credentials are read afresh for each observation. A refused one is read and tried
+once more, since it may have been rotated in between.
 """
 
 import re
@@ -38,21 +38,21 @@ from rotator.rotation.session import LONGEST_LOOK
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """The world as one pass sees it. Facts only: no value is in it."""
+    """An observation of one account: facts only, never a secret value."""
 
     #: When Vonage's list was read.
     seen_at: datetime
-    #: None where Vonage accepted no credential that rotator has.
+    #: None where Vonage accepted none of rotator's credentials.
     listed: tuple[Secret, ...] | None
     current: CurrentEntry | None
     pending: PendingEntry | None
     #: The ledger's open rotation.
     rotation: Rotation | None
-    #: KV version of the pending path, which a write to it has to name.
+    #: KV version of the pending path, which a check-and-set write to it must state.
     pending_version: int = 0
-    #: When Vault removes the pending entry by itself; None for never.
+    #: When Vault removes the pending entry on its own; None for never.
     pending_ends_at: datetime | None = None
-    #: Who holds the account and why; None where nobody does.
+    #: The operator's hold; None where there is none.
     hold: Hold | None = None
     #: How the ledger's rows and entries differ about that, in words; None where they do not.
     hold_fault: str | None = None
@@ -60,62 +60,62 @@ class Observation:
     rotation_fault: str | None = None
     #: Ids that the ledger knows as expendable: superseded predecessors, orphans.
     expendable_ids: frozenset[str] = frozenset()
-    #: Ids that the ledger knows as deleted, or whose deletion was begun: a list that lags may show
-    #: one of them once more.
+    #: Ids that the ledger knows as deleted, or whose deletion was begun: a lagging list may still
+    #: show one of them.
     deleted_ids: frozenset[str] = frozenset()
-    #: The ledger never had the rotation of the pending entry: it was lost or replaced, or
-    #: another ledger has it.
+    #: The ledger has no rotation for the pending entry: the ledger was lost or replaced, or the
+    #: rotation is in another one.
     pending_is_unrecorded: bool = False
     #: Id of the ledger.
     ledger_id: str | None = None
-    #: The secret that an operator had written to Vault, and no rotation has replaced since: it is
-    #: not expendable, whatever else is known of it.
+    #: The secret that an operator adopted into Vault and no rotation has replaced since; never
+    #: treated as expendable.
     adopted_id: str | None = None
-    #: Version of the current entry that it was written over.
+    #: Version of the current entry that the adoption replaced.
     adopted_over: int = 0
-    #: This pass staged the pending entry, and knows of each time that its value was sent.
+    #: This pass staged the pending entry and has recorded every time its value was sent.
     pending_is_unsent: bool = False
     #: When Vault's current value last authenticated; None if Vonage refused it.
     current_live_at: datetime | None = None
     #: When the pending value last authenticated; None if not tried or refused since.
     pending_live_at: datetime | None = None
-    #: When the pending value was first refused, or not found, in this pass; None if it was not.
+    #: When this pass first saw the pending value refused or not found; None if it did not.
     pending_refused_since: datetime | None = None
-    #: When it was last refused, or not found, in this pass.
+    #: When this pass last saw it refused or not found.
     pending_refused_at: datetime | None = None
-    #: Vault's current value and the pending value are the same.
+    #: Vault's current value equals the pending value.
     current_is_pending: bool = False
-    #: Somebody is configured to be told of a new secret.
+    #: Some hook is configured for `pushed`.
     has_hooks: bool = False
-    #: Names of the gates that have to be open before the predecessor is deleted.
+    #: Names of the gates that must be open before the predecessor is deleted.
     gates: tuple[str, ...] = ()
     #: When the gates were last asked; None if they were not.
     gates_asked_at: datetime | None = None
-    #: The first of them that was shut then; None where all were open.
+    #: The first gate that was shut then; None where all were open.
     shut_gate: ShutGate | None = None
     #: The current path never had a version, so that no consumer can have read one.
     entry_is_new: bool = False
-    #: What stands where there is no current entry any more: a version that was removed.
+    #: Content of the current path where there is no current entry any more: a removed version.
     removed: CurrentEntry | None = None
-    #: What rotator wrote to the current path last, as the ledger has it.
+    #: What rotator last wrote to the current path, according to the ledger.
     written: Written = NOTHING_WRITTEN
-    #: The ledger has the id that the note beside Vault's value names. One that neither it has nor
-    #: Vonage lists may be anything, and is not repeated.
+    #: Whether the ledger has the id in the note beside Vault's value. An id that is neither in the
+    #: ledger nor listed by Vonage may be anything, and is not repeated.
     noted_is_recorded: bool = False
     #: How far this machine's clock is ahead of Vonage's; negative where it is behind.
     clock_lead: timedelta = timedelta()
 
     @property
     def current_version(self) -> int:
-        """KV version of the current path, whatever that version holds; 0 where there is none."""
+        """KV version of the current path, whatever that version contains; 0 where there is none."""
         newest = self.current or self.removed
         return newest.version if newest else 0
 
     @property
     def is_behind(self) -> bool:
-        """Whether Vault shows less than rotator wrote: a standby lags, or Vault was restored.
+        """Whether Vault shows an older version than rotator wrote: a lagging standby, or a restore.
 
-        Not where it shows nothing at all: the entry was removed with all its versions.
+        False where Vault shows nothing at all: the entry was removed with all its versions.
         """
         return 0 < self.current_version < self.written.version
 
@@ -125,13 +125,13 @@ class Observation:
         return frozenset(secret.id for secret in self.listed or ())
 
 
-#: As rotator makes them (RFC 9562), or what is shorter than any secret.
+#: A UUID as rotator makes them (RFC 9562), or any id shorter than every secret.
 _ROTATION_ID = re.compile("[!-~]{1,7}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(kw_only=True)
 class Sight:
-    """What was seen: the facts to decide on and, apart from them, the values to act with."""
+    """Result of observing: the facts to decide on and, apart from them, the values to act with."""
 
     world: Observation
     current: StoredCurrent | None
@@ -142,25 +142,25 @@ class Sight:
 
 @dataclass(frozen=True, kw_only=True)
 class Observer:
-    """Looks, and changes nothing."""
+    """Observes accounts; changes nothing."""
 
     issuer: Issuer
     store: Store
     ledger: Ledger
-    #: Every configured account by name, to find parents in.
+    #: All configured accounts by name; parents are looked up here.
     accounts: Mapping[str, Account]
     hooks: Hooks
     now: Callable[[], datetime]
 
     def look(self, account: Account, memory: Memory | None = None) -> Sight:
-        """Look at everything there is to know about `account`.
+        """Observe `account` at Vonage, in Vault and in the ledger.
 
-        `memory` is what the ledger knows of it, where the caller has just asked.
+        `memory` is the account's ledger state, if the caller has just loaded it.
 
         Raises:
             LedgerError: the ledger cannot be read.
             StoreError: Vault cannot be read.
-            IssuerError: Vonage cannot be asked. A refused credential is no error but a fact.
+            IssuerError: Vonage cannot be asked. A refused credential is a fact, not an error.
         """
         memory = memory or self.ledger.recall(account.name)
         current, base = self._read(account, memory.written_to(account))
@@ -221,14 +221,14 @@ class Observer:
     def _read(
         self, account: Account, written: Written
     ) -> tuple[StoredCurrent | None, CurrentEntry | None]:
-        """Read the current entry; beside it, where there is nothing in it, what stands there."""
+        """Read the current entry; if it is empty, also the base that a write would replace."""
         current = self.store.read_current(account, written)
         return current, None if current else self.store.read_base(account, written).entry
 
     def _list_as_parent(
         self, account: Account
     ) -> tuple[Credential | None, tuple[Secret, ...] | None]:
-        """List with the parent's credential, read anew for the second try."""
+        """List with the parent's credential; the second try reads it anew."""
         if not account.managed_by:
             return None, None
         parent = self.accounts[account.managed_by]
@@ -253,7 +253,8 @@ class Observer:
         opened = memory.rotation
         if pending.entry is None or (opened and opened.id == pending.entry.rotation_id):
             return False
-        # Carried on under its id, which goes into the ledger: it may be nothing but an id.
+        # The rotation continues under this id, which the ledger records: it must be nothing but an
+        # id.
         if not _ROTATION_ID.fullmatch(pending.entry.rotation_id):
             raise UnexpectedEntry(
                 f"the pending entry {account.pending_path} has no id of a rotation",
@@ -265,7 +266,7 @@ class Observer:
     def _is_noted_recorded(
         self, account: Account, current: StoredCurrent | None, listed: tuple[Secret, ...] | None
     ) -> bool:
-        """Whether the ledger has the id that the note names, where Vonage does not list it."""
+        """Return whether the ledger knows the note's id, where Vonage does not list it."""
         note = current.entry.note if current else None
         if note is None or note.secret_id in {secret.id for secret in listed or ()}:
             return False
@@ -273,7 +274,7 @@ class Observer:
 
 
 def _is_own(account: Account, pending: StoredPending) -> bool:
-    """Whether the pending value is the account's: another one's is sent nowhere."""
+    """Return whether the pending value belongs to the account; any other is sent nowhere."""
     return pending.entry is not None and pending.entry.difference(account.identity) is None
 
 
@@ -299,7 +300,7 @@ def seen_again(before: Observation | None, world: Observation) -> Observation:
 
 
 def own_credential(account: Account, current: StoredCurrent | None) -> Credential | None:
-    """Give the credential that consumers of `account` use; None where Vault has none."""
+    """Return the credential that consumers of `account` use; None where Vault has none."""
     if current is None or current.value is None:
         return None
     return Credential(api_key=account.api_key, secret=current.value)
@@ -308,14 +309,14 @@ def own_credential(account: Account, current: StoredCurrent | None) -> Credentia
 def require_unchanged(
     store: Store, account: Account, seen: StoredCurrent | None, written: Written
 ) -> None:
-    """Refuse to go on where Vault does not hold what was `seen` there any more.
+    """Refuse to continue if Vault no longer holds what was `seen` there.
 
-    `written` is what rotator wrote there last.
+    `written` is what rotator last wrote there.
 
     Raises:
-        CheckAndSetLost: someone else wrote to the current entry, or removed it.
-        StoreError: it cannot be read, at least not within a moment: whoever wants to go on looks
-            anew. It is `definite`, as nothing was done.
+        CheckAndSetLost: another party wrote to the current entry, or removed it.
+        StoreError: it cannot be read, or not quickly enough; the caller should observe anew. The
+            error is `definite`, as nothing was done.
     """
     try:
         now = store.read_current(account, written, seconds=LONGEST_LOOK)

@@ -1,4 +1,4 @@
-"""What the engine asks of an issuer, a store and a ledger, and what they owe it."""
+"""Ports of the core: contracts for issuer, store, ledger and hooks."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,9 +21,9 @@ from rotator.model import (
     Written,
 )
 
-#: The last look before an effect. An adapter calls it exactly once for each request that it sends
-#: of an effect, when the turn under a rate limit has come and the connection is open, right before
-#: the first byte. Where it raises, nothing is sent, and what it raised comes out unchanged.
+#: The last check before an effect. For each request of an effect, an adapter calls it exactly once:
+#: after the wait for the rate limit, with the connection open, right before the first byte. If it
+#: raises, nothing is sent and the exception propagates unchanged.
 BeforeSend = Callable[[], object]
 
 
@@ -37,49 +37,49 @@ class LastLook(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class StoredCurrent:
-    """The current entry as read, with the value and all fields a merge has to keep."""
+    """The current entry as read, with its value and all fields that a merge must keep."""
 
     entry: CurrentEntry
     #: None where the entry has no usable value in the configured field.
     value: SecretValue | None
-    #: Every field as read. Holds values: never shown.
+    #: Every field as read. Contains secret values: never shown.
     fields: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPending:
-    """The pending path as read. `version` is there for check-and-set even when empty."""
+    """The pending path as read. `version` is set for check-and-set even where there is no entry."""
 
-    #: KV version to give as check-and-set; 0 where the path never existed.
+    #: KV version to state as check-and-set; 0 where the path never existed.
     version: int
     #: None where nothing is pending.
     entry: PendingEntry | None = None
     value: SecretValue | None = None
-    #: When Vault removes it by itself; None for never.
+    #: When Vault removes it on its own; None for never.
     ends_at: datetime | None = None
 
 
 class Issuer(Protocol):
-    """Who issues secrets: Vonage's Account API.
+    """Issuer of secrets: Vonage's Account API.
 
-    Every call blocks until it is answered or its time is up, and may wait for the rate
-    limit. Reads are repeated inside; what has an effect is sent once, however it ends. A raised
-    `IssuerError` with `definite` true had no effect at Vonage; any other may have had.
+    Every call blocks until it is answered or times out, and may wait for the rate limit. Reads
+    are retried internally; a request with an effect is sent once, however it ends. An
+    `IssuerError` with `definite` true had no effect at Vonage; any other may have had one.
     """
 
     @property
     def clock_lead(self) -> timedelta:
-        """How far this machine's clock is ahead of Vonage's, by the last answers that told.
+        """Return by how much this machine's clock is ahead of Vonage's, from the latest answers.
 
-        Negative where it is behind. Zero where both agree within a minute, and where no answer
-        told. Where the last two answers differ, the greater: one odd answer can have something
-        wait until the next, and cannot lengthen a grace. Also what was done to the clock since
-        then counts.
+        Negative if behind. Zero where both agree within a minute, or where no answer carried a
+        time. If the last two answers differ, the greater lead counts: one odd answer can delay
+        something until the next answer, but cannot lengthen a grace. Changes of this machine's
+        clock since then are included.
         """
         ...
 
     def list_secrets(self, credential: Credential, api_key: str) -> tuple[Secret, ...]:
-        """List the live secrets of `api_key`, in no order that means anything.
+        """List the live secrets of `api_key`, in arbitrary order.
 
         Raises:
             CredentialRefused: Vonage does not accept the credential.
@@ -90,12 +90,12 @@ class Issuer(Protocol):
     def create_secret(
         self, credential: Credential, api_key: str, value: SecretValue, *, before_send: BeforeSend
     ) -> Secret:
-        """Make `value` a secret of `api_key`.
+        """Create a secret of `api_key` with `value`.
 
         Raises:
             SecretRejected: the value does not comply, or is already a secret of the account.
             SlotsFull: the account has two secrets.
-            IssuerError: any other failure; `definite` tells whether it had no effect.
+            IssuerError: any other failure; `definite` is true if it had no effect.
         """
         ...
 
@@ -105,7 +105,7 @@ class Issuer(Protocol):
         """Revoke one secret.
 
         Raises:
-            SecretNotFound: it is gone already.
+            SecretNotFound: it does not exist any more.
             LastSecret: it is the account's only one.
             IssuerError: any other failure.
         """
@@ -113,12 +113,12 @@ class Issuer(Protocol):
 
 
 class Store(Protocol):
-    """Where consumers read secrets: Vault KV version 2.
+    """Store from which consumers read secrets: Vault KV version 2.
 
-    Every call blocks until it is answered or its time is up. A write is durable on return, and
-    sent within about a second or not at all. One that raises an error with `definite` true had
-    no effect; any other may have had. A write is sent again only where it certainly had no effect:
-    it never left, or Vault took no part in it yet.
+    Every call blocks until it is answered or times out. A write is durable on return, and sent
+    within about a second or not at all. An error with `definite` true means it had no effect;
+    any other may have had one. A write is only retried where it certainly had no effect: it was
+    never sent, or Vault had not begun it.
     """
 
     def read_current(
@@ -130,12 +130,11 @@ class Store(Protocol):
     ) -> StoredCurrent | None:
         """Read the newest version of the current entry; None where there is none.
 
-        One that is older than what was `written` is looked for again, as a standby may lag; it
-        is returned where it stays so. No try is begun after `seconds`, where another wait is too
-        long.
+        If that is older than `written`, the read is retried, as a standby may lag; if it stays so,
+        the older version is returned. No retry starts after `seconds`, if a shorter wait is wanted.
 
         Raises:
-            UnexpectedEntry: there is an entry, but not one rotator can read.
+            UnexpectedEntry: there is an entry, but rotator cannot read it.
             StoreError: any other failure.
         """
         ...
@@ -143,9 +142,9 @@ class Store(Protocol):
     def read_base(self, account: Account, written: Written = NOTHING_WRITTEN) -> StoredCurrent:
         """Read what a write to the current entry would replace, which may be nothing.
 
-        Where there is no entry, or nothing in it any more, that has no fields, and the version
-        that a write has to name: 0 where there never was one, as far as this server knows. One
-        that is older than what was `written` is looked for again, as by `read_current`.
+        Without an entry, or with an empty one, the result has no fields, and the version that a
+        check-and-set write must state: 0 where this server knows of no version. One that is older
+        than `written` is read again, as in `read_current`.
 
         Raises:
             StoreError: any failure.
@@ -153,7 +152,7 @@ class Store(Protocol):
         ...
 
     def read_version(self, account: Account, version: int) -> StoredCurrent:
-        """Read exactly `version` of the current entry, waiting for a standby that lags.
+        """Read exactly `version` of the current entry, waiting for a lagging standby.
 
         Raises:
             VersionMissing: it did not appear within the store's patience.
@@ -172,7 +171,7 @@ class Store(Protocol):
     ) -> Written:
         """Write `value` and `note` over `base`, keeping all its other fields.
 
-        Over version 0 is written only where there never was a version. Returns what was written.
+        A base of version 0 is only replaced if no version ever existed. Returns what was written.
 
         Raises:
             CheckAndSetLost: the entry is no longer the one in `base`.
@@ -197,7 +196,7 @@ class Store(Protocol):
         *,
         before_send: BeforeSend,
     ) -> StoredPending:
-        """Write the pending entry over `base` and return what now stands there.
+        """Write the pending entry over `base` and return the path's new state.
 
         Raises:
             CheckAndSetLost: the path is no longer as in `base`.
@@ -206,9 +205,9 @@ class Store(Protocol):
         ...
 
     def clear_pending(self, account: Account, upto: int, *, before_send: BeforeSend) -> None:
-        """Remove for good what the versions of the pending entry up to `upto` hold. Idempotent.
+        """Destroy the versions of the pending entry up to `upto`. Idempotent.
 
-        A later version stays, however late the request arrives.
+        Later versions stay, however late the request arrives.
 
         Raises:
             StoreError: any failure.
@@ -218,19 +217,19 @@ class Store(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Sighting:
-    """What `status` shows without asking Vonage or Vault again."""
+    """Snapshot of an account for `status`, so that Vonage and Vault need not be asked again."""
 
     listed_ids: tuple[str, ...]
-    #: The id that Vault's value is known to have; None where that is not certain.
+    #: Id of the secret that Vault's value certainly is; None where unsure.
     current_id: str | None
     #: When Vonage created it; None where unknown.
     current_since: datetime | None
-    #: What is wrong, named exactly; None where all is as expected.
+    #: What is wrong, in exact words; None where everything is as expected.
     drift: str | None
-    #: When the account is due by its current secret's age; None where that is not known, which
-    #: keeps the time that is recorded.
+    #: When the account is due by its current secret's age; None where the age is unknown, which
+    #: leaves the recorded time unchanged.
     next_due_at: datetime | None = None
-    #: Since when consumers have been seen to have no secret at all: the account is due by then.
+    #: Since when consumers have had no secret at all; the account is due from then on.
     first_due_at: datetime | None = None
 
 
@@ -239,7 +238,7 @@ class AccountRecord:
     """What the ledger knows of one account."""
 
     name: str
-    #: Ids that Vonage listed when it was last asked; empty before that.
+    #: Ids in Vonage's latest list; empty before the first.
     listed_ids: tuple[str, ...]
     current_id: str | None
     current_since: datetime | None
@@ -250,13 +249,13 @@ class AccountRecord:
     last_rotation: Rotation | None
     #: When a rotation was last completed.
     last_success_at: datetime | None = None
-    #: Passes in a row that failed or were refused, and when the next one may be made.
+    #: Consecutive failed or refused passes, and the time of the next try.
     failures: int = 0
     retry_at: datetime | None = None
 
     @classmethod
     def blank(cls, name: str) -> Self:
-        """Know nothing of account `name`."""
+        """Return the state of an account that was never seen."""
         return cls(
             name=name,
             listed_ids=(),
@@ -272,7 +271,7 @@ class AccountRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A ledger entry to be written; the ledger adds account, time, sequence and hashes."""
+    """A ledger entry to be appended; the ledger adds account, time, sequence and hashes."""
 
     #: What happened; `rotator.rotation.steps` lists the events.
     event: str
@@ -280,7 +279,7 @@ class Draft:
     #: Facts as JSON: ids, versions, codes. Never a value.
     detail: Mapping[str, str | int | bool | None]
     rotation_id: str | None = None
-    #: What was written to the current entry by it; kept beside the entry, not in it.
+    #: What this step wrote to the current entry; stored beside the entry, not in it.
     written: Written | None = None
 
 
@@ -291,34 +290,34 @@ class Memory:
     rotation: Rotation | None
     #: Superseded predecessors and orphans: secrets that rotator may delete.
     expendable_ids: frozenset[str]
-    #: Who holds the account and why; None where nobody does.
+    #: The operator's hold; None where there is none.
     hold: Hold | None
     #: How that differs, in words, from what the ledger's entries say; None where it does not.
     hold_fault: str | None = None
     #: Likewise for the open rotation.
     rotation_fault: str | None = None
-    #: Secrets that were deleted, and those that may have been or may yet be, as a deletion was
-    #: begun and what became of it is not known. The newest, which a list that lags may show.
+    #: Secrets that were deleted, or may have been or may yet be, as a deletion was begun and its
+    #: outcome is unknown. The newest ones, which a lagging list may show.
     deleted_ids: frozenset[str] = frozenset()
     perhaps_deleted_ids: frozenset[str] = frozenset()
-    #: The secret that an operator had written to Vault, or began to, and that no rotation has
+    #: The secret that an operator adopted into Vault, or began to, and that no rotation has
     #: replaced since; None for none.
     adopted_id: str | None = None
-    #: Version of the current entry that it was written over.
+    #: Version of the current entry that the adoption replaced.
     adopted_over: int = 0
-    #: What rotator wrote to the current entry last.
+    #: What rotator last wrote to the current entry.
     written: Written = NOTHING_WRITTEN
     #: Hash of the newest entry; 64 zeros before the first.
     head: str
-    #: What was wrong when the account was last looked at, named exactly; None for nothing.
+    #: What was wrong at the last observation, in exact words; None for nothing.
     drift: str | None = None
-    #: Id of the ledger itself, which a copy or a restored backup shares.
+    #: Id of the ledger itself; a copy or a restored backup has the same id.
     ledger_id: str | None = None
-    #: What the account was when it was last registered; None for never.
+    #: The account's identity as last registered; None for never.
     identity: Identity | None = None
 
     def written_to(self, account: Account) -> Written:
-        """Return what rotator wrote last to the path that `account` has now."""
+        """Return what rotator last wrote to the path that `account` has now."""
         before = self.identity
         is_elsewhere = before is not None and before.vault_path != account.identity.vault_path
         return NOTHING_WRITTEN if is_elsewhere else self.written
@@ -326,22 +325,22 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class Claimant:
-    """An account that already has what another one is about to be recorded with."""
+    """A conflict: another account already has this api key or path."""
 
     #: Its name.
     name: str
-    #: What both have, in words, and as it is.
+    #: The part that both share, in words, and its value.
     what: str
     which: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Committed:
-    """The account as a commit left it."""
+    """Result of a commit: the account's newest entry and its hold."""
 
     #: Hash of the newest entry.
     head: str
-    #: Who holds the account and why: one that was put before this commit is seen by it.
+    #: The operator's hold; includes one that was placed before this commit.
     hold: Hold | None
 
 
@@ -351,30 +350,30 @@ class Lease:
 
     account: str
     owner: str
-    #: The fencing token: grows by one each time the account changes hands.
+    #: The fencing token: incremented each time the lease changes owner.
     token: int
-    #: How long the lease lasts from each renewal, in seconds.
+    #: Length of the lease from each renewal, in seconds.
     seconds: float
 
 
 class Hooks(Protocol):
-    """Who is told of what happens to accounts, and who is asked.
+    """Hooks: notified of events of accounts, and asked as gates.
 
-    What has to be told is in the ledger; each call here may be made any number of times.
+    Pending notifications are in the ledger; each call here may be repeated any number of times.
     """
 
     def has_listeners(self, account: Account) -> bool:
-        """Whether anyone is told of a new secret of `account`."""
+        """Return whether any hook is configured for a new secret of `account`."""
         ...
 
     def gates(self, account: Account) -> tuple[str, ...]:
-        """Name the gates that have to be open before a predecessor of `account` is deleted."""
+        """Return the gates that must be open before a predecessor of `account` is deleted."""
         ...
 
     def ask(self, account: Account, rotation: Rotation, gate: str) -> str | None:
-        """Ask one gate: None where it is open, else why it is not, on one line.
+        """Ask one gate: None where it is open, else the reason why it is shut, on one line.
 
-        Blocks until it has answered or its time is up. No answer means shut.
+        Blocks until the gate answers or times out. No answer means shut.
 
         Raises:
             Stopping: this process is to end.
@@ -382,64 +381,63 @@ class Hooks(Protocol):
         ...
 
     def is_telling(self, account: Account) -> bool:
-        """Whether a hook has not been told of a new secret of `account` even once.
+        """Return whether some hook was not called even once for a new secret of `account`.
 
-        After `tell`, that is where another thread or process is trying to: it may be waited
-        for, as it succeeds, fails, or has its try taken over by the next `tell`.
+        If still true after `tell`, another thread or process is calling the hook: wait for it, as
+        it succeeds, fails, or loses its delivery to the next `tell`.
 
         Raises:
-            LedgerError: what is to be told cannot be read.
+            LedgerError: the deliveries cannot be read.
         """
         ...
 
     def tell(self, account: Account) -> Iterator[object]:
-        """Tell each hook of a new secret of `account` that was not told of it even once.
+        """Notify each hook of a new secret of `account` for which it was not called even once.
 
-        One after the other; gives something after each, so that a lease can be renewed. A hook
+        One after the other, yielding after each so that a lease can be renewed. A hook
         that fails is no error: the delivery stays, to be tried again by others, as is whatever
-        else there is to tell. Whom another process is telling now is left to it.
+        else there is to deliver. A hook that another process is calling now is left to it.
 
         Raises:
-            LedgerError: what is to be told cannot be read, or what became of it not be recorded.
-            Stopping: this process is to end; what was being told is still to be told.
+            LedgerError: the deliveries cannot be read, or an outcome cannot be recorded.
+            Stopping: this process is to end; the interrupted delivery stays pending.
         """
         ...
 
 
 class Ledger(Protocol):
-    """The durable record, and the only arbiter of who works on an account.
+    """The durable record, and the only authority on which process works on an account.
 
-    No call keeps a transaction open after it returns. All may raise `LedgerError`, after
-    which nothing of the call has been recorded, or, for a commit whose answer was lost,
-    it may have been.
+    No call keeps a transaction open after it returns. All may raise `LedgerError`; then nothing of
+    the call was recorded, except that a commit whose answer was lost may have been.
     """
 
     def claim(self, name: str, now: datetime) -> Lease:
-        """Take the right to work on account `name`.
+        """Take the lease on account `name`.
 
         Raises:
-            Busy: another process has it, and is not known to be dead.
+            Busy: another process has it and is not known to be dead.
         """
         ...
 
     def release(self, lease: Lease) -> None:
-        """Give the lease up; one that was given up or lost already is left alone."""
+        """Release the lease; one that was released or lost already is left alone."""
         ...
 
     def recall(self, name: str) -> Memory:
-        """Give what is known of account `name`."""
+        """Load the state of account `name`."""
         ...
 
     def knows_rotation(self, name: str, rotation_id: str) -> bool:
-        """Whether account `name` ever had this rotation, open or closed, but not abandoned."""
+        """Return whether `name` ever had this rotation, open or closed, but not abandoned."""
         ...
 
     def claimant(self, name: str, identity: Identity) -> Claimant | None:
-        """Return another account than `name` that is the same, or has one of its paths."""
+        """Return another account than `name` that has its api key or one of its paths."""
         ...
 
     def register(self, lease: Lease, identity: Identity, now: datetime) -> Claimant | None:
-        """Keep what the leased account is, unless another account is the same or has its path.
+        """Register the leased account's identity, unless another account has its api key or a path.
 
         Recorded in an entry, unless it is the account's first one: the opening of a rotation
         tells that. Returns that other one; nothing was recorded then. Of two processes that
@@ -451,7 +449,7 @@ class Ledger(Protocol):
         ...
 
     def knows_secret(self, name: str, secret_id: str) -> bool:
-        """Whether a rotation or an adoption of account `name` ever had this secret."""
+        """Return whether a rotation or an adoption of `name` ever had this secret."""
         ...
 
     def commit(  # noqa: PLR0913  # all but one by name
@@ -464,18 +462,18 @@ class Ledger(Protocol):
         now: datetime,
         last: bool = False,
     ) -> Committed:
-        """Record all of this or nothing, durably, and renew the lease with it.
+        """Record everything or nothing, durably, and renew the lease in the same transaction.
 
-        The `last` one gives the lease up instead.
+        The `last` commit releases the lease instead.
 
-        `rotation` as it is now (None leaves the record of rotations alone), `entries` to
-        append in this order, `sighting` to be kept for `status`. Whatever hooks are to be told
-        of them is recorded with them, as deliveries to be made.
+        `rotation` as it is now (None leaves the record of rotations alone), `entries` to append in
+        this order, `sighting` to keep for `status`. Notifications for hooks are recorded with
+        them, as pending deliveries.
 
         Raises:
             LeaseLost: the lease is no longer this owner's; nothing was recorded.
-            Refused: what the ledger says of a hold, or of a secret that is about to be deleted,
-                is not what its entries say; nothing was recorded.
+            Refused: the ledger's row about a hold, or about a secret to be deleted, contradicts its
+                entries; nothing was recorded.
         """
         ...
 
@@ -488,9 +486,9 @@ class Ledger(Protocol):
         ...
 
     def check(self, lease: Lease) -> Hold | None:
-        """Read who holds the account, provided that the lease is still this owner's.
+        """Return the account's hold, provided that the lease is still this owner's.
 
-        One short read, made right before each effect: it writes nothing and waits for nobody.
+        One short read, made right before each effect: it writes nothing and waits for no lock.
 
         Raises:
             LeaseLost: the lease is no longer this owner's.

@@ -1,57 +1,57 @@
-"""The rules of a rotation: what to do next, given what the world looks like.
+"""The rules of a rotation: the next action for what was observed. Pure.
 
 `decide` is pure. It reads no clock, does no input or output and never sees a secret value.
-Whoever calls it performs the one action it returns, records intent and outcome, looks at the
-world again, and asks anew. Nothing in here remembers anything, so a process that was killed
+The caller performs the one action it returns, records intent and outcome, observes the
+account again, and asks again. Nothing here remembers anything, so a process that was killed
 and started again decides exactly what an uninterrupted one would have.
 
-In what order, and why it is safe to die anywhere in between:
+The order of the steps, and why it is safe to be killed between any two of them:
 
-    open     Write down which secret is to be replaced: the one that Vault holds. Where that
-             is not certain, refuse; a guess here is what would later delete a live secret.
-    evict    Both slots taken, and the one Vault does not hold is ours or expendable: free it.
-    stage    Draw a value and make it durable at Vault's pending path, with the ids that
+    open     Record which secret is to be replaced: the one in Vault. Where that is not certain,
+             refuse; a wrong guess here would later delete a live secret.
+    evict    If both slots are taken and the one not in Vault is ours or expendable, free its slot.
+    stage    Generate a value and make it durable at Vault's pending path, with the ids that
              Vonage lists now. From here on the value cannot be lost.
-    create   Send that value to Vonage. If the answer is lost: an id beyond those at staging,
-             while the pending value authenticates, is ours. No new id: the value did not
+    create   Send that value to Vonage. If the answer is lost: an id that was not listed at staging,
+             while the pending value authenticates, is ours. Without a new id, the value did not
              arrive, so the same one is sent again. Never a second, different value.
-    probe    See the new value authenticate before anyone depends on it.
+    probe    Check that the new value authenticates before any consumer depends on it.
     push     Write it to the current entry, check-and-set. Both secrets are valid now, so it
              does not matter which of them a consumer has read.
     verify   Read that version back from Vault and compare.
-    clear    Remove what is pending, by version: the value is safe in the current entry. A request
-             to do so that arrives late finds nothing of what a later rotation has staged.
-    hooks    Tell who wants to know that there is a new secret. Each is tried at least once before
-             the predecessor can go, and again and again apart from the rotation.
-    wait     The predecessor lives on until its grace is over, by this machine's clock and by
+    clear    Destroy the pending entry's versions: the value is safe in the current entry. A request
+             that arrives late cannot affect what a later rotation has staged.
+    hooks    Notify the hooks that there is a new secret. Each is tried at least once before
+             the predecessor may be deleted, and retried independently of the rotation.
+    wait     The predecessor stays valid until its grace is over, by this machine's clock and by
              Vonage's, and until every gate is open.
-    delete   See Vault's value authenticate, then delete the predecessor.
+    delete   Check that Vault's value authenticates, then delete the predecessor.
 
-Before `push` a rotation may abort: what it made is removed again. After `push` it only rolls
-forward.
+Before `push` a rotation may abort: the secret that it created is deleted again. After `push` it
+only rolls forward.
 
-An account that was found below its parent, and that nobody configured by name, may have no entry in
-Vault at all: no value of it is known. Its first secret is made under the parent's credential
-and pushed as the first version of the entry, with a check-and-set that fails if there ever was
-one. Until then no consumer can have read anything, so that there is nothing to break; from then
-on it is an account like any other. Whatever secret stood there before is a stranger's, as nobody
-can tell who uses it: it is not the predecessor and not deleted. For the same reason both slots
-must not be taken: Vault holds no value that could be seen to work before one is freed.
+An account that was discovered below its parent, and not configured by name, may have no entry in
+Vault: none of its values is known. Its first secret is created with the parent's credential and
+pushed as the first version of the entry, with a check-and-set that fails if a version ever existed.
+Until then no consumer can have read anything, so nothing can break; from then on it is an account
+like any other. A secret that existed before is foreign, as its users are unknown: it is not the
+predecessor and is not deleted. For the same reason a slot must be free: Vault has no value that
+could be seen to authenticate before a slot is freed.
 
-What is pending says whose it is: the api key, its issuer, where the value is to go, and which
-ledger has the rotation. What is another account's is not sent, pushed, cleared or written over,
-and what another ledger began is not taken for one's own loss until a person says so. A rotation,
-too, remembers what it was opened for: it does not go on under another api key or at another path.
+The pending entry records its api key, its issuer, the target path, and the ledger that has the
+rotation. Another account's entry is not sent, pushed, cleared or overwritten, and a rotation that
+another ledger began is not treated as this ledger's loss until an operator says so. A rotation,
+too, records its identity: it does not continue under another api key or at another path.
 
 An account may have windows. Outside of them no rotation begins, and one that has not sent its
-value yet does not go on; once it has, to finish is safer than to wait with a secret that nobody
-holds. No secret is deleted outside either, not even to free a slot for a value that was sent and
-did not arrive. A person who asks for a rotation means now; its deletion waits, unless the person
-asked for no grace.
+value yet does not continue; once it has, finishing is safer than waiting with a secret that is in
+use nowhere. No secret is deleted outside of them either, not even to free a slot for a value that
+was sent and did not arrive. A rotation that an operator requests starts now; its deletion waits for
+a window, unless the operator asked for no grace.
 
-An operator's hold keeps a rotation from being opened, and an open one from coming to its push:
-no consumer has seen it yet, so there it may rest. One that has pushed is finished all the same,
-unless the hold is a freeze: then nothing is done.
+An operator's hold prevents a rotation from being opened, and an open one from pushing: no consumer
+has seen the new secret yet, so the rotation may pause there. One that has pushed is finished
+regardless, unless the hold is a freeze: then nothing is done.
 """
 
 from datetime import datetime, timedelta
@@ -94,11 +94,11 @@ from rotator.rotation.steps import (
     Wait,
 )
 
-#: How recent a look at Vonage must be for a decision that cannot be taken back.
+#: Maximum age of an observation of Vonage for a decision that cannot be undone.
 FRESH = timedelta(seconds=60)
-#: First wait before a gate that is shut is asked again.
+#: First wait before a shut gate is asked again.
 FIRST_GATE_WAIT = timedelta(minutes=1)
-#: How many values are drawn before Vonage's rejection is believed to have another reason.
+#: How many values are generated before Vonage's rejection is attributed to something else.
 MAX_DRAWS = 3
 
 
@@ -112,8 +112,8 @@ def decide(
 ) -> Action:
     """Decide the one next action for `account`.
 
-    `propagation_timeout` is how long a secret that was just created may be refused by Vonage
-    before that means anything.
+    `propagation_timeout` is how long Vonage may refuse a secret that was just created before the
+    refusal counts.
     """
     rotation = world.rotation
     refusal = altered(account, world.hold_fault, world.rotation_fault)
@@ -136,15 +136,15 @@ def decide(
     if refusal := _not_ours(account, world, request):
         return refusal
     action = _before_push(account, world, rotation, propagation_timeout, now)
-    # A slot that was free when the value was sent may be taken since.
+    # A slot that was free when the value was sent may be taken by now.
     closed_until = _closed_until(account, rotation, request, now)
     return Wait(until=closed_until) if isinstance(action, Evict) and closed_until else action
 
 
 def moved(account: Account, rotation: Rotation | None) -> Refuse | None:
-    """Refuse to go on with what was opened for another api key, issuer or path than is configured.
+    """Refuse to continue a rotation that was opened for another api key, issuer or path.
 
-    Told from the ledger alone, so that nothing is asked of Vonage or Vault in vain.
+    Decided from the ledger alone, so that Vonage and Vault are not asked in vain.
     """
     if rotation is None or rotation.identity in (None, account.identity):
         return None
@@ -164,9 +164,9 @@ def altered(account: Account, hold_fault: str | None, rotation_fault: str | None
 def waits_until(
     account: Account, rotation: Rotation | None, request: Request, now: datetime
 ) -> datetime | None:
-    """Until when the only business is to wait; None where there is other.
+    """Return the time until which there is nothing to do but wait; None where there is more.
 
-    Told from the ledger alone, so that waiting costs no call to Vonage or Vault.
+    Decided from the ledger alone, so that waiting costs no call to Vonage or Vault.
     """
     if rotation is not None and rotation.verified_at:
         if _is_misdated(rotation, now):
@@ -178,14 +178,14 @@ def waits_until(
 
 
 def _is_misdated(rotation: Rotation, now: datetime) -> bool:
-    """Whether the recorded beginning of the grace is later than any believable clock can be."""
+    """Return whether the recorded start of the grace is later than any plausible clock could be."""
     return rotation.verified_at is not None and rotation.verified_at > now + MOST_LEAD
 
 
 def _closed_until(
     account: Account, rotation: Rotation | None, request: Request, now: datetime
 ) -> datetime | None:
-    """Until when all windows are closed to what no person asked for; None where one is open."""
+    """Return when the next window opens for work that nobody asked for; None where one is open."""
     is_by_hand = rotation is not None and rotation.reason in window.BY_HAND
     if is_by_hand or request.reason in window.BY_HAND:
         return None
@@ -194,7 +194,7 @@ def _closed_until(
 
 
 def _may_rest(rotation: Rotation | None, request: Request) -> bool:
-    """Whether what is not verified yet may wait for a window, as nothing is on its way."""
+    """Return whether an unverified rotation may wait for a window, as nothing is in transit."""
     if rotation is None:
         return request.reason is not None
     if rotation.abort_code:
@@ -203,9 +203,9 @@ def _may_rest(rotation: Rotation | None, request: Request) -> bool:
 
 
 def held_id(world: Observation) -> str | None:
-    """Give the id of the secret that Vault's value certainly is; None where unsure.
+    """Return the id of the secret that Vault's value certainly is; None where unsure.
 
-    Certain it is in two cases: the note beside the value names it, the value is still the one
+    There are two certain cases: the note beside the value names it, the value is still the one
     that the note was written with, and Vonage lists the id; or there is no note, but just one
     secret exists and Vault's value authenticates.
     """
@@ -247,10 +247,10 @@ def _start(account: Account, world: Observation, request: Request, now: datetime
 
 
 def _is_young(account: Account, world: Observation, now: datetime) -> bool:
-    """Whether the secret in use is not due by its age, whatever ledger and clock say.
+    """Return whether the secret in use is not due by its age, whatever ledger and clock say.
 
-    A restored ledger may know an older secret; a clock that is ahead of Vonage's makes every secret
-    look older than it is.
+    A restored ledger may know an older secret; a clock ahead of Vonage's makes every secret look
+    older than it is.
     """
     current_id, today = held_id(world), now - max(world.clock_lead, timedelta())
     return any(
@@ -261,10 +261,10 @@ def _is_young(account: Account, world: Observation, now: datetime) -> bool:
 
 
 def _recover(world: Observation, pending: PendingEntry) -> Action:
-    """Carry on a rotation that Vault knows and the ledger does not.
+    """Resume a rotation that is in Vault but not in the ledger.
 
-    The pending entry names everything: its rotation, the secret to be replaced, and the ids
-    that were listed before its value was sent. An id that Vonage does not list is not taken.
+    The pending entry contains everything: its rotation, the secret to be replaced, and the ids
+    listed before its value was sent. An id that Vonage does not list is not adopted.
     """
     is_listed = pending.predecessor_id in world.listed_ids
     predecessor_id = pending.predecessor_id if is_listed else None
@@ -272,10 +272,10 @@ def _recover(world: Observation, pending: PendingEntry) -> Action:
 
 
 def _unknown_current(account: Account, world: Observation) -> Refuse | None:
-    """Refuse where Vault's value works, but which of the listed secrets it is, is unknown.
+    """Refuse where Vault's value works, but it is unknown which listed secret it is.
 
-    Where the value is dead, no listed secret is the predecessor, and rotating with the
-    parent's credential is the cure: nothing will be deleted in the end.
+    Where the value is dead, no listed secret is the predecessor, and rotating with the parent's
+    credential is the remedy: no secret will be deleted at its end.
     """
     if world.current_live_at is None:
         return None
@@ -297,14 +297,14 @@ def _before_push(
     pending = world.pending
     current = held_id(world)
     was_there = current in pending.listed_ids if pending else not rotation.sent_at
-    # Also where another one was written down: a ledger that was restored is out of date.
+    # Also where another id was recorded: a ledger that was restored is out of date.
     if rotation.predecessor_id not in world.listed_ids and current and was_there:
         return Learn(predecessor_id=current)
     if pending is None or not _is_staged(account, world, rotation):
         if rotation.sent_at or rotation.new_id:
             return _without_pending(world, rotation, propagation_timeout)
         if pending and world.pending_is_unrecorded:
-            # It is not written over: the next pass carries on what it belongs to.
+            # It is not overwritten: the next pass resumes the rotation it belongs to.
             return _give_up(rotation, "taken-over")
         return _make_room(account, world, now) or Stage(listed_ids=world.listed_ids)
     if rotation.new_id:
@@ -315,7 +315,7 @@ def _before_push(
 
 
 def _without_pending(world: Observation, rotation: Rotation, patience: timedelta) -> Action:
-    """The pending entry is gone, or a standby that lags does not show it yet."""
+    """Handle a pending entry that is gone, or that a lagging standby does not show yet."""
     is_gone = world.pending is not None or _is_refused_for(patience, world, rotation)
     return _give_up(rotation, "pending-lost") if is_gone else Look()
 
@@ -323,16 +323,16 @@ def _without_pending(world: Observation, rotation: Rotation, patience: timedelta
 def _with_new_secret(
     world: Observation, rotation: Rotation, patience: timedelta, now: datetime
 ) -> Action:
-    """The new secret's id is known: probe it, push it."""
+    """Probe the new secret, whose id is known, then push it."""
     if rotation.new_id not in world.listed_ids:
-        # Either way round, as the time of sending may come from a clock that was ahead.
+        # In both directions, as the time of sending may come from a clock that was ahead.
         is_settling = rotation.sent_at and abs(now - rotation.sent_at) < patience
         return Look() if is_settling else _give_up(rotation, "new-secret-revoked")
     if _is_fresh(world.pending_live_at, now):
         return Push()
     if _is_refused_for(patience, world, rotation):
         if world.entry_is_new:
-            # To undo it, Vault would need a value that is seen to work before the deletion.
+            # Undoing it would require a value in Vault that is seen to authenticate first.
             return refusals.first_refused(rotation.account, rotation.new_id)
         return _give_up(rotation, "new-secret-refused")
     return Probe()
@@ -341,10 +341,10 @@ def _with_new_secret(
 def _with_new_id(
     account: Account, world: Observation, rotation: Rotation, patience: timedelta, now: datetime
 ) -> Action:
-    """An id is listed that was not there at staging, and no answer told whose it is.
+    """Probe the pending value: an id is new since staging, and no answer said whose it is.
 
-    It is ours if the pending value authenticates. If it does not, it may still be ours and
-    not have settled yet: the pending value is kept, and nobody's secret is touched.
+    It is ours if the pending value authenticates. If not, it may still be ours and not settled
+    yet: the pending value is kept, and no other secret is touched.
     """
     new_ids = _new_ids(world)
     if len(new_ids) == 1 and _is_fresh(world.pending_live_at, now):
@@ -358,15 +358,16 @@ def _with_new_id(
 def _without_new_id(
     account: Account, world: Observation, rotation: Rotation, patience: timedelta, now: datetime
 ) -> Action:
-    """Vonage does not have the pending value: send it, or draw another if it was rejected.
+    """Send the pending value, which Vonage does not have; generate another if it was rejected.
 
-    A rejection only counts once no earlier attempt can have taken effect: an active value is
-    rejected, too, when it is sent again. What authenticates is there, and a list may lag: it is
-    believed only as late as the last refusal. What an operator adopted meanwhile is no new id.
+    A rejection only counts once no earlier attempt can have taken effect: Vonage also rejects an
+    active value that is sent again. A value that authenticates exists even if a lagging list omits
+    it; a list counts only if it is newer than the last refusal. An id that was adopted meanwhile is
+    not new.
     """
     if world.current_is_pending and world.current and world.current.intact:
         return _give_up(rotation, "overtaken")
-    # What may vanish is never sent: it would be the only copy.
+    # A pending entry that Vault will remove is never sent: it would be the only copy.
     if not rotation.rejected and world.pending_ends_at is None:
         return _make_room(account, world, now) or Create()
     is_sent = _may_be_sent(world, rotation)
@@ -386,14 +387,14 @@ def _without_new_id(
 
 
 def _give_up(rotation: Rotation, code: str) -> Action:
-    """Abort, unless a push was tried: a late one might still land on what was deleted."""
+    """Abort, unless a push was tried: it might still arrive after the secret was deleted."""
     if rotation.step is Step.PUSH:
         return refusals.stopped_working(rotation.account, rotation.new_id)
     return Abort(code=code)
 
 
 def _undo(account: Account, world: Observation, rotation: Rotation, now: datetime) -> Action:
-    """Take back what an aborted rotation made, then close it."""
+    """Delete what an aborted rotation created, then close it."""
     is_staged = _is_staged(account, world, rotation)
     if rotation.new_id and rotation.new_id in world.listed_ids:
         if world.entry_is_new:
@@ -404,11 +405,11 @@ def _undo(account: Account, world: Observation, rotation: Rotation, now: datetim
         if not is_other or current == rotation.new_id or is_only or not world.current_live_at:
             return refusals.unsafe(rotation.account, rotation.new_id)
         if current not in (None, rotation.predecessor_id):
-            # Some rotation has pushed since, which a ledger that was restored does not know; what
-            # that one replaced may be this very secret.
+            # Another rotation has pushed since, unknown to a ledger that was restored; it may have
+            # replaced this very secret.
             return refusals.once_used(rotation.account, rotation.new_id)
         if rotation.new_id == world.adopted_id:
-            # The write that was to put it into Vault may yet arrive.
+            # The write that was to put it into Vault may still arrive.
             return refusals.adopted(rotation.account, rotation.new_id)
         if world.current and world.current.ends_at:
             return refusals.version_ends(account, world.current)
@@ -430,8 +431,8 @@ def _after_push(
     if current is None or current.note is None or not _is_its_own(current, rotation):
         return refusals.overwritten(account, rotation, world)
     if current.ends_at:
-        # Neither is the predecessor deleted while what replaces it ends, nor the pending value,
-        # which is another copy; and consumers are not told of it.
+        # While the new version is going to be removed, neither the predecessor is deleted nor the
+        # pending entry, which is another copy; and hooks are not called.
         return refusals.version_ends(account, current)
     if rotation.vault_version is None or rotation.new_id is None:
         return _learn_push(account, world, rotation, current.note)
@@ -439,10 +440,11 @@ def _after_push(
     if rotation.verified_at is None or is_misdated:
         if _grace(rotation, request) and world.clock_lead < -MOST_LEAD:
             return refusals.clock_behind(world.clock_lead)
-        # Others may have written other fields since, and what was pushed have rolled off.
+        # Since then, others may have written other fields, and the pushed version may have rolled
+        # off.
         newest = max(rotation.vault_version, current.version)
         return Redate() if is_misdated else Verify(version=newest)
-    # After the verification even where no entry is seen: a standby may not show it.
+    # After verification even if no entry is seen: a standby may not show it.
     is_uncleared = world.pending is None and rotation.step in (Step.VERIFY, Step.CLEAR)
     if is_uncleared or _is_staged(account, world, rotation):
         return _clear(world, rotation)
@@ -455,7 +457,7 @@ def _after_push(
 
 
 def _out_of_sight(account: Account, world: Observation) -> Refuse | None:
-    """Refuse where what was pushed is not shown yet, or was removed, as Vault itself says."""
+    """Refuse where the pushed version is not visible yet, or Vault reports it as removed."""
     if world.is_behind:
         return refusals.behind(account, world)
     if world.removed and world.removed.ends_at:
@@ -464,7 +466,7 @@ def _out_of_sight(account: Account, world: Observation) -> Refuse | None:
 
 
 def _is_its_own(current: CurrentEntry, rotation: Rotation) -> bool:
-    """Whether the entry is as this rotation wrote it."""
+    """Return whether the entry is as this rotation wrote it."""
     is_noted = current.note is not None and current.note.rotation_id == rotation.id
     return is_noted and current.has_value and current.intact
 
@@ -472,9 +474,9 @@ def _is_its_own(current: CurrentEntry, rotation: Rotation) -> bool:
 def _learn_push(
     account: Account, world: Observation, rotation: Rotation, note: Note
 ) -> Learn | Refuse:
-    """Take over what the entry tells of a push whose answer was lost.
+    """Learn from the entry about a push whose answer was lost.
 
-    No id is taken from a note alone, as it goes into the ledger for good.
+    An id from a note alone is not accepted, as the ledger keeps it for good.
     """
     if rotation.new_id is None and not _is_known(world, note):
         is_dead = world.listed is None
@@ -486,12 +488,12 @@ def _learn_push(
 def _delete_predecessor(
     world: Observation, rotation: Rotation, request: Request, now: datetime
 ) -> Action:
-    """Delete what was replaced, once Vault's value is seen to work without it."""
+    """Delete the predecessor, once Vault's value authenticates without it."""
     if world.listed is None or world.current_live_at is None:
         return refusals.dead(rotation.account)
     if not _is_fresh(world.seen_at, now) or not _is_fresh(world.current_live_at, now):
         return Look()
-    # What the rotation made is not its predecessor, whatever was written down.
+    # The rotation's own secret is never its predecessor, whatever was recorded.
     if rotation.predecessor_id not in world.listed_ids - {rotation.new_id}:
         return Close()
     if rotation.predecessor_id == world.adopted_id:
@@ -510,7 +512,7 @@ def _delete_predecessor(
 
 
 def _is_early(world: Observation, rotation: Rotation, request: Request, now: datetime) -> bool:
-    """Whether the grace is over only by a clock that is ahead of Vonage's."""
+    """Return whether the grace is over only by a clock that is ahead of Vonage's."""
     grace = _grace(rotation, request)
     if not grace or rotation.verified_at is None:
         return False
@@ -518,12 +520,12 @@ def _is_early(world: Observation, rotation: Rotation, request: Request, now: dat
 
 
 def skips_gates(rotation: Rotation, request: Request) -> bool:
-    """Whether no gate is asked: a secret that leaked must go, whoever still uses it."""
+    """Return whether gates are skipped: a leaked secret must go, whatever still uses it."""
     return "compromised" in (rotation.reason, request.reason)
 
 
 def _gate_retry_at(rotation: Rotation, gate: ShutGate, now: datetime) -> datetime:
-    """Ask a gate again after as long as it has been shut: soon at first, then rarely."""
+    """Return when to ask a gate again: after as long as it has been shut, so ever more rarely."""
     since = rotation.gate_since if rotation.gate == gate.name else None
     wait = now - since if since else FIRST_GATE_WAIT
     return now + min(max(wait, FIRST_GATE_WAIT), LONGEST_GATE_WAIT)
@@ -536,9 +538,9 @@ def _due(
     request: Request,
     now: datetime,
 ) -> datetime:
-    """When the predecessor may go: after the rotation's grace, or a shorter one asked for now.
+    """Return when the predecessor may be deleted: after its grace, or a shorter one asked for now.
 
-    And then in a window, unless a person asked for no grace.
+    It is in a window, unless an operator asked for no grace.
     """
     grace = _grace(rotation, request)
     is_asked = rotation.reason in window.BY_HAND or request.grace is not None
@@ -548,11 +550,11 @@ def _due(
 
 
 def _grace(rotation: Rotation, request: Request) -> timedelta:
-    """The rotation's own grace, or a shorter one asked for now."""
+    """Return the rotation's own grace, or a shorter one asked for now."""
     return rotation.grace if request.grace is None else min(rotation.grace, request.grace)
 
 
-# -- What several of the above need. -------------------------------------------------------
+# -- Shared by several of the above. -------------------------------------------------------
 
 
 def _note(world: Observation) -> Note | None:
@@ -560,12 +562,12 @@ def _note(world: Observation) -> Note | None:
 
 
 def _is_known(world: Observation, note: Note) -> bool:
-    """Whether the note's id certainly is an id: Vonage lists it, or the ledger has it."""
+    """Return whether the note's id is certain: Vonage lists it, or the ledger has it."""
     return note.secret_id in world.listed_ids or world.noted_is_recorded
 
 
 def _is_staged(account: Account, world: Observation, rotation: Rotation) -> bool:
-    """Whether the pending entry is this rotation's."""
+    """Return whether the pending entry is this rotation's."""
     pending = world.pending
     if pending is None or pending.rotation_id != rotation.id:
         return False
@@ -573,10 +575,10 @@ def _is_staged(account: Account, world: Observation, rotation: Rotation) -> bool
 
 
 def _not_ours(account: Account, world: Observation, request: Request) -> Refuse | None:
-    """Refuse to touch what is pending for another account, or in a rotation of another ledger.
+    """Refuse to touch a pending entry of another account, or of a rotation in another ledger.
 
-    Where no rotation is open, what this very ledger has lost is its own to carry on: it was
-    restored from a backup. An older entry does not tell its ledger, and is taken for that.
+    Without an open rotation, one that this ledger has lost may be resumed: it was restored from a
+    backup. An older entry names no ledger and is treated the same.
     """
     pending = world.pending
     if pending is None:
@@ -590,27 +592,27 @@ def _not_ours(account: Account, world: Observation, request: Request) -> Refuse 
 
 
 def _clear(world: Observation, rotation: Rotation) -> Clear:
-    """Clear what is seen, and what was pushed: a standby that lags may not show it."""
+    """Clear the visible and the pushed versions: a lagging standby may not show the pushed one."""
     return Clear(upto=max(world.pending_version, rotation.pending_version))
 
 
 def _may_be_sent(world: Observation, rotation: Rotation) -> bool:
-    """Whether Vonage may know the pending value.
+    """Return whether Vonage may have received the pending value.
 
-    A pass that staged it knows what became of it. Of one that is found only the ledger knows,
-    which may have been restored, or have lost what it had from a moment ago.
+    A pass that staged it knows what became of it. For an entry it finds, only the ledger knows,
+    which may have been restored, or have lost its latest entries.
     """
     return rotation.sent_at is not None or not world.pending_is_unsent
 
 
 def _is_pushed(world: Observation, rotation: Rotation) -> bool:
-    """Whether this rotation's value is, or was, the current one."""
+    """Return whether this rotation's value is, or was, the current one."""
     note = _note(world)
     return rotation.vault_version is not None or bool(note and note.rotation_id == rotation.id)
 
 
 def _unusable(account: Account, world: Observation) -> Refuse | None:
-    """Refuse to work on an entry that is missing, somebody else's, changed or dead."""
+    """Refuse to work on an entry that is missing, another account's, changed or dead."""
     current = world.current
     if world.is_behind:
         return refusals.behind(account, world)
@@ -636,7 +638,7 @@ def _missing(account: Account, removed: CurrentEntry | None) -> Refuse:
 
 
 def _make_room(account: Account, world: Observation, now: datetime) -> Evict | Look | Refuse | None:
-    """See that a slot is free: None if one is, else free it or refuse."""
+    """Return None if a slot is free, else the action that frees one, or a refusal."""
     listed = world.listed or ()
     if len(listed) < 2:  # noqa: PLR2004  # Vonage's two slots
         return None
@@ -662,10 +664,10 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
 
 
 def _new_ids(world: Observation) -> list[str]:
-    """Return the ids that are listed since staging and may be what was sent.
+    """Return the ids listed since staging that may be the secret that was sent.
 
-    Not what the ledger knows, as an orphan may come late, and what was deleted may be listed once
-    more; nor what Vault's note names, which an operator adopted since.
+    Excluded are ids in the ledger, as an orphan may appear late and a deleted one may be listed
+    again; and the id in Vault's note, which an operator adopted since.
     """
     staged = world.pending.listed_ids if world.pending else frozenset()
     note = _note(world)
@@ -675,24 +677,24 @@ def _new_ids(world: Observation) -> list[str]:
 
 
 def _is_fresh(at: datetime | None, now: datetime) -> bool:
-    # What was seen later than now is not: the clock has been put back since.
+    # An observation later than now is not fresh: the clock has been set back since.
     return at is not None and abs(now - at) <= FRESH
 
 
 def _is_refused_for(patience: timedelta, world: Observation, rotation: Rotation) -> bool:
-    """Whether the pending value was still refused when propagation should have been over.
+    """Return whether the pending value was still refused after the propagation timeout.
 
-    Time that passes tells nothing: what counts is the last answer, and how long after the value
-    was sent, and first refused, it came.
+    The passing of time alone proves nothing: what counts is how long after the value was sent, and
+    first refused, the last answer came.
     """
     since, at = world.pending_refused_since, world.pending_refused_at
     if since is None or at is None:
         return False
-    # A time of sending after the refusal came from a clock that was ahead.
+    # A time of sending later than the refusal came from a clock that was ahead.
     sent_at = rotation.sent_at if rotation.sent_at and rotation.sent_at <= at else since
     return at - max(since, sent_at) >= patience
 
 
 def _is_listed_before_refused(world: Observation) -> bool:
-    """Whether the list is older than the last refusal of the pending value."""
+    """Return whether the list is older than the last refusal of the pending value."""
     return world.pending_refused_at is not None and world.seen_at < world.pending_refused_at

@@ -1,4 +1,4 @@
-"""The loop: observe, decide, commit the intent, act, commit the outcome, look again.
+"""The loop: observe, decide, commit the intent, act, commit the outcome, observe again.
 
 The loop holds no rule, and knows the kinds of steps alone. It asks `protocol.decide` which step is
 next, has it done, and writes down what the step makes of it. Two things it owes the rules: whatever
@@ -86,17 +86,17 @@ from rotator.rotation.steps.prepare import taken_over
 
 log = structlog.get_logger(__name__)
 
-#: Failed effects in a row, with a look after each, before a pass gives up. The rotation stays
-#: open and is carried on by the next pass.
+#: Consecutive failed effects, each followed by an observation, before a pass gives up. The
+#: rotation stays open for the next pass.
 MAX_FAILURES = 6
 
-#: First and longest pause between two looks at something that has to settle, in seconds.
+#: First and longest pause between two observations of something that must settle, in seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 
-#: No longer wait for a rate limit is worth holding a thread and a lease, in seconds.
+#: Longest wait for a rate limit that is worth occupying a thread and a lease, in seconds.
 LONGEST_WAIT = 60.0
 
-#: Errors that another look does not mend.
+#: Errors that observing again does not resolve.
 HOPELESS = (
     AccountNotFound,
     Forbidden,
@@ -109,21 +109,21 @@ HOPELESS = (
 
 @dataclass(kw_only=True)
 class Pass:
-    """One process's work on one account, for as long as it holds the lease."""
+    """One process's work on one account, for as long as it has the lease."""
 
     means: Means
     account: Account
     journal: Journal
     #: The open rotation as the ledger had it when the pass began.
     remembered: Rotation | None = None
-    #: What the ledger said just now; None where it has to be asked again.
+    #: The account's ledger state just read; None where it must be read again.
     memory: Memory | None = None
-    #: What was seen last, kept up to date with what this pass did since.
+    #: The latest observation, updated with what this pass did since.
     sight: Sight | None = None
-    #: What was seen is no longer sure to be so.
+    #: The latest observation may be outdated.
     must_look: bool = True
     failures: int = 0
-    #: Monotonic time of the first of them.
+    #: Monotonic time of the first of the consecutive failures.
     failing_since: float = 0.0
     stalls: int = 0
 
@@ -134,7 +134,7 @@ class Pass:
 
     @property
     def rotation(self) -> Rotation | None:
-        """The rotation that this pass works on."""
+        """The rotation this pass works on."""
         return self.sight.world.rotation if self.sight else self.remembered
 
     def carry_out(self, request: Request, *, wait: bool) -> Outcome:
@@ -142,7 +142,7 @@ class Pass:
 
         Raises:
             Refused: an operator must decide.
-            RotatorError: it did not work; what is open stays open.
+            RotatorError: it failed; an open rotation stays open.
         """
         try:
             outcome = self._carry_out(request, wait=wait)
@@ -177,7 +177,7 @@ class Pass:
         return outcome
 
     def _take_over(self, request: Request) -> None:
-        """Have what is open go on as `request` asks, whoever carries it on."""
+        """Apply `request` to the open rotation, whichever process carries it on."""
         if self.memory is None or self.remembered is None:
             return
         if taken := taken_over(self.remembered, request):
@@ -202,8 +202,8 @@ class Pass:
             self._name(action)
             log.debug("decided", action=type(action).__name__)
             if isinstance(action, Idle):
-                # The account is not due, as the ledger had it: it has to learn the secret's real
-                # age.
+                # By the ledger, the account seemed due and is not: the secret's real age must be
+                # recorded.
                 self.journal.is_stale |= request.reason is not None
                 return Outcome.IDLE
             if isinstance(action, Wait):
@@ -216,18 +216,18 @@ class Pass:
                 self._do(action, request, sight)
 
     def _name(self, action: Action) -> None:
-        """Have what is logged from now on name the rotation and its step."""
+        """Bind the rotation and its step to the lines logged from now on."""
         if self.rotation:
             step = action.step_of(self.rotation)
             structlog.contextvars.bind_contextvars(rotation_id=self.rotation.id, step=step.value)
 
     def _waiting(self) -> Outcome:
-        """Say what is waited for: a deletion, or a window in which to begin."""
+        """Return what is waited for: a deletion, or a window in which to begin."""
         is_verified = self.rotation is not None and self.rotation.verified_at is not None
         return Outcome.AWAITING_DELETION if is_verified else Outcome.IDLE
 
     def _stop_if_told(self) -> None:
-        """End the pass between two steps; the next one goes on from what is recorded."""
+        """End the pass between two steps, if told to; the next pass resumes from the ledger."""
         if self.means.should_stop():
             raise Stopping
 
@@ -264,11 +264,11 @@ class Pass:
         self.must_look = False
         return self.sight
 
-    # -- What has no effect outside the ledger. --------------------------------------------
+    # -- Steps without an effect outside the ledger. ---------------------------------------
 
     def _open(self, step: Open, request: Request, sight: Sight) -> None:
         self._fold(sight, *step.done(sight.world, self.means.new_id(), self._at(request)))
-        # What the ledger took for an orphan may be what this very rotation has made.
+        # What the ledger took for an orphan may be this very rotation's secret.
         self.must_look = step.recovered_id is not None
 
     def _close(self, step: Close, request: Request, sight: Sight) -> Outcome:
@@ -299,13 +299,13 @@ class Pass:
         else:
             self._fold(sight, *step.done(sight.world, rotation, result, self._at(request)))
 
-    # -- Telling and asking others. --------------------------------------------------------
+    # -- Hooks and gates. ------------------------------------------------------------------
 
     def _tell(self) -> None:
-        """Have each hook called once, and wait for whom others are calling at the moment.
+        """Call each hook once, and wait for those that others are calling at the moment.
 
-        What fails is tried again apart from the rotation, as is what older ones left behind: a
-        deletion that is urgent must not wait for hooks that have long been dead.
+        Failed calls are retried outside of the rotation, as are those of older rotations: an urgent
+        deletion must not wait for hooks that have long been dead.
         """
         self._commit()
         while True:
@@ -317,7 +317,7 @@ class Pass:
             self._pause()
 
     def _ask(self, step: Ask, request: Request, sight: Sight) -> None:
-        """Ask the gates in turn, until one is shut. To ask is no effect: it may be repeated."""
+        """Ask the gates in turn, until one is shut. Asking is no effect: it may be repeated."""
         self._commit()
         for gate in sight.world.gates:
             reason = self.means.hooks.ask(self.account, self._open_rotation(), gate)
@@ -346,7 +346,7 @@ class Pass:
             log.info("gate shut", account=self.account.name, gate=gate.name, reason=gate.reason)
 
     def _warn_of_gates(self, step: Effect[Any], request: Request, sight: Sight) -> None:
-        """Say so where a predecessor is about to be deleted that no gate was asked about."""
+        """Log and record that a predecessor is about to be deleted without its gates asked."""
         rotation = self._open_rotation()
         if not isinstance(step, Delete) or step.secret_id != rotation.predecessor_id:
             return
@@ -381,13 +381,13 @@ class Pass:
         try:
             self.journal.perform(send, hold=hold, intend=intend, done=done, missed=missed)
         except HoldChanged:
-            # It was decided on before an operator said something else. Nothing was sent.
+            # An operator changed the hold after the decision. Nothing was sent.
             self.failures = self.stalls = 0
         except (IssuerError, StoreError, Withdrawn) as error:
             self._bear(error)
 
     def _commit_first(self, before: Rotation, sight: Sight) -> None:
-        """Commit an intent, or a refusal where the ledger's own entries speak against it."""
+        """Commit an intent, or a refusal if the ledger's own entries contradict it."""
         try:
             self._commit()
         except Refused as error:
@@ -404,7 +404,7 @@ class Pass:
         self._pause(wait)
 
     def _is_tried_out(self, error: RotatorError) -> bool:
-        """Whether an effect failed so often, or for so long, that it is left to another pass."""
+        """Return whether an effect failed too often, or for too long, to retry it in this pass."""
         if self.failures == 1:
             self.failing_since = self.means.monotonic()
         if self.failures < MAX_FAILURES:
@@ -431,7 +431,7 @@ class Pass:
     # -- The ledger. -----------------------------------------------------------------------
 
     def _fold(self, sight: Sight, world: Observation, draft: Draft) -> None:
-        """Take over what an action brought about, to be committed before the next call."""
+        """Apply an action's result, to be committed before the next call."""
         sight.world = world
         self.journal.drafts.append(draft)
         self.failures = self.stalls = 0
@@ -460,7 +460,7 @@ class Pass:
             return True
         self._commit()
         left = longest = (until - self.means.now()).total_seconds()
-        # Longer than it was: the clock was ahead and has been put right, and with it the end.
+        # Longer than at first: the clock was ahead and has been corrected, and the end with it.
         while 0 < left <= longest:
             self._rest(min(left, self.journal.lease.seconds / 4))
             longest, left = left, (until - self.means.now()).total_seconds()
@@ -468,7 +468,7 @@ class Pass:
         return False
 
     def _pause(self, at_least: float = 0.0) -> None:
-        """Give something time to settle: longer each time in a row."""
+        """Wait for something to settle: longer each time in a row."""
         self._commit()
         self._rest(max(at_least, min(FIRST_PAUSE * 2**self.stalls, LONGEST_PAUSE)))
         self.stalls += 1
@@ -487,7 +487,7 @@ class Pass:
 
 @dataclass(frozen=True, kw_only=True)
 class Engine(Means):
-    """Carries rotations on, one pass at a time, for any account, from any thread."""
+    """Reconciles accounts, one pass at a time; may be shared by threads."""
 
     def attempt(
         self,
@@ -497,10 +497,10 @@ class Engine(Means):
         wait: bool = False,
         claimed: Lease | None = None,
     ) -> Report:
-        """Take `account` as far as it can go now; with `wait`, through its grace as well.
+        """Run a pass on `account` as far as it can go now; with `wait`, through the grace as well.
 
-        `claimed` is the lease where the caller has it already; it is released at the end. Never
-        raises a `RotatorError`: what went wrong is in the report.
+        `claimed` is the lease, if the caller already has it; it is released at the end. Never
+        raises a `RotatorError`: failures are in the result.
         """
         run: Pass | None = None
         try:
@@ -514,7 +514,7 @@ class Engine(Means):
     def plan(
         self, account: Account, request: Request
     ) -> tuple[Report, list[Action], Observation | None]:
-        """Say what `attempt` would do, and in which world. Reads only, takes no lease."""
+        """Return what `attempt` would do, with the observation. Reads only, takes no lease."""
         try:
             memory = self.ledger.recall(account.name)
             taken = identity.foreseen(account, memory, self.ledger)
@@ -538,34 +538,35 @@ class Engine(Means):
     def adopt(
         self, account: Account, value: SecretValue | None, *, secret_id: str | None = None
     ) -> Adopted:
-        """Have `value`, or for None what Vault has, be the account's current secret.
+        """Make `value`, or for None the one in Vault, the account's current secret.
 
-        `secret_id` is which one it is, where Vonage does not tell. Never rotates.
+        `secret_id` says which secret it is, where Vonage does not show that. Never rotates.
 
         Raises:
-            Busy: another process is working on it.
+            Busy: another process is working on the account.
             Refused: it is not certain which secret it is.
-            CredentialRefused: Vonage does not accept it.
-            RotatorError: it did not work; nothing is lost by adopting it again.
+            CredentialRefused: Vonage does not accept the value.
+            RotatorError: it failed; adopting again loses nothing.
         """
         with self._claim(account) as lease:
             adoption = Adoption(
                 means=self, account=account, lease=lease, given=value, secret_id=secret_id
             )
             adopted = adoption.carry_out()
-        # For `status`, which would not know of it before the next look; it is done all the same.
+        # For `status`, which would be out of date until the next observation. The adoption itself
+        # is done.
         with suppress(RotatorError):
             self.refresh(account)
         return adopted
 
     def refresh(self, account: Account) -> None:
-        """Look at `account` and keep what was seen for `status`. Changes nothing else.
+        """Observe `account` and keep the snapshot for `status`. Changes nothing else.
 
-        Drift that begins or ends is recorded: once, not at each look.
+        Drift that begins or ends is recorded once, not at each observation.
 
         Raises:
-            Busy: another process is working on it, and keeps what it sees itself.
-            RotatorError: something of it cannot be seen.
+            Busy: another process is working on it, and records its own snapshot.
+            RotatorError: part of the account cannot be observed.
         """
         with _named(account), self._claim(account) as lease:
             memory = self.ledger.recall(account.name)
@@ -582,14 +583,14 @@ class Engine(Means):
             self.listener(account.name, draft)
 
     def _drift(self, account: Account, world: Observation, known: str | None) -> str | None:
-        """Say what would keep a rotation from starting or going on, or that one is overdue.
+        """Return what would keep a rotation from starting or going on, or that one is overdue.
 
-        A hold is no drift. What a pass found and a look cannot tell stays `known`.
+        A hold is no drift. Drift that a pass found and an observation cannot confirm stays `known`.
         """
         action = decide(
             account,
             replace(world, hold=None),
-            # Not at the end of a grace: what is wrong by then is wrong for consumers now.
+            # Not as at the end of a grace: drift matters to consumers now.
             Request(reason="asked", grace=timedelta()),
             propagation_timeout=self.propagation_timeout,
             now=self.now(),
@@ -604,7 +605,7 @@ class Engine(Means):
 
     @contextmanager
     def _claim(self, account: Account, claimed: Lease | None = None) -> Iterator[Lease]:
-        """Have the lease on `account` for the length of a `with` block."""
+        """Yield the lease on `account` for the length of a `with` block, then release it."""
         lease = claimed or self.ledger.claim(account.name, self.now())
         try:
             yield lease
@@ -617,7 +618,7 @@ class Engine(Means):
 
 @contextmanager
 def _named(account: Account) -> Iterator[None]:
-    """Have each line that is logged meanwhile, by whomever, name the account and what is bound."""
+    """Bind the account to all lines logged meanwhile; unbind rotation and step at the end."""
     with structlog.contextvars.bound_contextvars(account=account.name):
         try:
             yield

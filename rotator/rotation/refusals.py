@@ -1,7 +1,7 @@
-"""What is refused and must be decided by an operator: why, and what to do about it.
+"""Refusals that an operator must resolve: the reason and the hint of each.
 
-Every text that `rotator.rotation.protocol` shows to people stands here; when one applies stands
-there.
+Every text that `rotator.rotation.protocol` shows to operators is here; `protocol` decides when each
+applies.
 """
 
 import shlex
@@ -35,7 +35,7 @@ def _path(account: Account) -> str:
 
 
 def version_ends(account: Account, entry: CurrentEntry) -> Refuse:
-    """What consumers read is going to be removed by Vault itself."""
+    """Refuse because Vault is going to remove what consumers read."""
     at = f"{entry.ends_at:%Y-%m-%d %H:%M:%S} UTC"
     return Refuse(
         code="version-ends",
@@ -47,7 +47,7 @@ def version_ends(account: Account, entry: CurrentEntry) -> Refuse:
 
 
 def pending_ends(account: Account, at: datetime) -> Refuse:
-    """A value that may have been sent, and is not there, is going to be removed by Vault."""
+    """Refuse because Vault is going to remove a pending value that may have been sent already."""
     return Refuse(
         code="version-ends",
         why=f"Vault removes the pending entry {account.pending_path} by itself at "
@@ -59,7 +59,7 @@ def pending_ends(account: Account, at: datetime) -> Refuse:
 
 
 def version_ended(account: Account, entry: CurrentEntry, code: str = "entry-missing") -> Refuse:
-    """What consumers read was removed, and Vault says when."""
+    """Refuse because the version that consumers read was removed, as Vault itself reports."""
     at = f"{entry.ends_at:%Y-%m-%d %H:%M:%S} UTC"
     return Refuse(
         code=code,
@@ -71,7 +71,7 @@ def version_ended(account: Account, entry: CurrentEntry, code: str = "entry-miss
 
 
 def entry_missing(account: Account, version: int = 0) -> Refuse:
-    """Vault has nothing where the account's secret should be: its `version` was deleted."""
+    """Refuse because Vault has no entry for the account's secret: its `version` was deleted."""
     if version:
         return Refuse(
             code="entry-missing",
@@ -87,7 +87,7 @@ def entry_missing(account: Account, version: int = 0) -> Refuse:
 
 
 def field_missing(account: Account) -> Refuse:
-    """The entry has no value, or no text, in the field that should hold the secret."""
+    """Refuse because the entry's secret field has no value, or no text."""
     return Refuse(
         code="field-missing",
         why=f"the Vault entry {account.vault_path} has no text in field {account.secret_field}",
@@ -97,7 +97,7 @@ def field_missing(account: Account) -> Refuse:
 
 
 def wrong_entry(account: Account) -> Refuse:
-    """The entry says that it belongs to another api key, which may be a value in a wrong field."""
+    """Refuse because the entry names another api key, perhaps a value in the wrong field."""
     return Refuse(
         code="wrong-entry",
         why=f"the Vault entry {account.vault_path} has another text in field {account.key_field} "
@@ -107,7 +107,7 @@ def wrong_entry(account: Account) -> Refuse:
 
 
 def account_changed(account: Account, was: Identity) -> Refuse:
-    """The open rotation was opened for something else than is configured now."""
+    """Refuse because the open rotation was opened for another identity than the configured one."""
     differences = was.differences(account.identity)
     before = ", ".join(f"{what} {old}" for what, old, _ in differences)
     after = ", ".join(f"{what} {new}" for what, _, new in differences)
@@ -140,33 +140,33 @@ def account_taken(account: Account, other: str, what: str, which: str) -> Refuse
 
 
 def pending_foreign(account: Account, what: str, which: str) -> Refuse:
-    """What is pending belongs to another account; what it says itself is not shown."""
+    """Refuse because the pending entry belongs to another account; its content is not shown."""
     return Refuse(
         code="pending-foreign",
         why=f"the pending entry {account.pending_path} in Vault is for another {what} than "
         f"{which}, which {account.name} has",
-        hint="nothing was touched; if another host has an account of this name, give one of them "
+        hint="nothing was changed; if another host has an account of this name, give one of them "
         "another name or `vault.pending_prefix`; if this one was changed, put it back, run "
         f"`rotator rotate-now {account.name}`, and change it then",
     )
 
 
 def pending_unknown(account: Account) -> Refuse:
-    """What is pending belongs to a rotation that this ledger does not have."""
+    """Refuse because the pending entry belongs to a rotation that this ledger does not have."""
     return Refuse(
         code="pending-unknown",
         why=f"the pending entry {account.pending_path} in Vault is of a rotation that this ledger "
         "does not know: another host works on the account with a ledger of its own, or this "
         "ledger is not the one that the rotation was begun with",
-        hint="nothing was touched; let the other host finish it. If there is none, `rotator "
+        hint="nothing was changed; let the other host finish it. If there is none, `rotator "
         f"rotate-now {account.name} --take-over` carries it on from here",
     )
 
 
 def revoked(account: Account, secret_id: str | None) -> Refuse:
-    """The secret that Vault holds works still, and is not listed any more.
+    """Refuse because the secret in Vault still works but is no longer listed.
 
-    `secret_id` is None where only the note says so: it may say anything.
+    `secret_id` is None where only the note names it, as a note may contain anything.
     """
     named = f"secret {secret_id}" if secret_id else "a secret"
     return Refuse(
@@ -179,7 +179,7 @@ def revoked(account: Account, secret_id: str | None) -> Refuse:
 
 
 def unknown_current(account: Account, listed: Iterable[Secret]) -> Refuse:
-    """Vault's value works, and which of the listed secrets it is, nobody wrote down."""
+    """Refuse because Vault's value works, but which listed secret it is was not recorded."""
     made = sorted((secret.created_at, secret.id) for secret in listed)
     named = " and ".join(f"{secret_id} (made {at:%Y-%m-%d %H:%M:%S} UTC)" for at, secret_id in made)
     return Refuse(
@@ -192,7 +192,7 @@ def unknown_current(account: Account, listed: Iterable[Secret]) -> Refuse:
 
 
 def stopped_working(name: str, secret_id: str | None) -> Refuse:
-    """What a push that may still arrive would write does not authenticate any more."""
+    """Refuse because a push may still arrive whose value no longer authenticates."""
     return Refuse(
         code="drift",
         why=f"secret {secret_id}, about to be pushed to Vault, stopped working",
@@ -201,7 +201,7 @@ def stopped_working(name: str, secret_id: str | None) -> Refuse:
 
 
 def held(account: Account, hold: Hold) -> Refuse:
-    """An operator holds the account."""
+    """Refuse because of an operator's hold."""
     return Refuse(
         code="held",
         why=f"the account is held: {hold}",
@@ -243,7 +243,7 @@ def changed(account: Account, version: int, why: str) -> Refuse:
 
 
 def unlisted(name: str, secret_id: str | None) -> Refuse:
-    """The secret that a rotation made and Vault holds is not listed."""
+    """Refuse because the secret that a rotation created and pushed is not listed."""
     return Refuse(
         code="drift",
         why=f"Vonage does not list secret {secret_id}, which Vault holds",
@@ -254,7 +254,7 @@ def unlisted(name: str, secret_id: str | None) -> Refuse:
 
 
 def behind(account: Account, world: Observation) -> Refuse:
-    """Vault shows an older version than rotator wrote, and goes on doing so."""
+    """Refuse because Vault persistently shows an older version than rotator wrote."""
     return Refuse(
         code="drift",
         why=f"a standby of Vault lags: it shows version {world.current_version} of "
@@ -266,7 +266,7 @@ def behind(account: Account, world: Observation) -> Refuse:
 
 
 def overwritten(account: Account, rotation: Rotation, world: Observation) -> Refuse:
-    """The value that this rotation pushed is not in Vault any more."""
+    """Refuse because the value that this rotation pushed is no longer in Vault."""
     version = rotation.vault_version or "N"
     adopt = f"`rotator adopt {rotation.account}`"
     if world.current:
@@ -276,7 +276,7 @@ def overwritten(account: Account, rotation: Rotation, world: Observation) -> Ref
             f"{adopt}, with --from-vault for the present one"
         )
     elif world.current_version:
-        # To roll back to what was deleted, Vault refuses.
+        # Vault refuses to roll back to a deleted version.
         cure = (
             f"{_undelete(account, version)} brings it back, and the rotation goes on; "
             f"where it was destroyed, end it with a value that works: {adopt}"
@@ -291,7 +291,7 @@ def overwritten(account: Account, rotation: Rotation, world: Observation) -> Ref
 
 
 def dead(name: str) -> Refuse:
-    """Neither Vault's value nor, where there is one, the parent's credential works."""
+    """Refuse because neither Vault's value nor the parent's credential, if any, works."""
     return Refuse(
         code="current-refused",
         why="Vonage refuses the value that Vault holds",
@@ -301,7 +301,7 @@ def dead(name: str) -> Refuse:
 
 
 def no_slot(account: Account, ids: list[str]) -> Refuse:
-    """A first secret needs a slot, and none may be freed for it."""
+    """Refuse because a first secret needs a free slot, and none may be freed for it."""
     return Refuse(
         code="foreign-secret",
         why=f"both slots are taken, by {' and '.join(ids)}, and Vault has no value that could be "
@@ -312,7 +312,7 @@ def no_slot(account: Account, ids: list[str]) -> Refuse:
 
 
 def parent_refused(account: Account) -> Refuse:
-    """A first secret can only be made with the parent's credential."""
+    """Refuse because a first secret can only be created with the parent's credential."""
     return Refuse(
         code="parent-refused",
         why=f"Vault has no secret of this account yet, and Vonage refuses the one of its parent "
@@ -322,7 +322,7 @@ def parent_refused(account: Account) -> Refuse:
 
 
 def first_refused(name: str, secret_id: str) -> Refuse:
-    """The first secret does not authenticate, and Vault has no other."""
+    """Refuse because the first secret does not authenticate, and Vault has no other."""
     return Refuse(
         code="first-secret-refused",
         why=f"secret {secret_id}, made as the first one for Vault, does not authenticate",
@@ -332,7 +332,7 @@ def first_refused(name: str, secret_id: str) -> Refuse:
 
 
 def first_kept(name: str, secret_id: str) -> Refuse:
-    """A first secret that came to nothing cannot be removed by the rules of other deletions."""
+    """Refuse because a first secret that failed cannot be deleted under the usual rules."""
     return Refuse(
         code="first-secret-unused",
         why=f"secret {secret_id}, made as the first one for Vault, is of no use any more, and is "
@@ -343,14 +343,14 @@ def first_kept(name: str, secret_id: str) -> Refuse:
 
 
 def clock_ahead(lead: timedelta) -> ShutGate:
-    """A clock that is ahead would end a grace early; it is put right, or the time comes."""
+    """Return the gate for a clock that is ahead, which would end a grace early."""
     told = timedelta(seconds=round(lead.total_seconds()))
     why = f"this machine's clock is {told} ahead of Vonage's, by which the grace is not over"
     return ShutGate(name=CLOCK, reason=why)
 
 
 def clock_behind(lead: timedelta) -> Refuse:
-    """By a clock that is this far behind, no grace can be counted: put right, it would end it."""
+    """Refuse because this clock is so far behind that correcting it would end any grace."""
     told = timedelta(seconds=round(-lead.total_seconds()))
     return Refuse(
         code="clock-behind",
@@ -361,7 +361,7 @@ def clock_behind(lead: timedelta) -> Refuse:
 
 
 def foreign(account: Account, ids: list[str]) -> Refuse:
-    """A slot must be freed, and who uses the secrets is not known."""
+    """Refuse because a slot must be freed, and the users of the secrets are unknown."""
     return Refuse(
         code="foreign-secret",
         why=f"both slots are taken, and {' or '.join(ids)} may be in use, as far as rotator knows",
@@ -372,7 +372,7 @@ def foreign(account: Account, ids: list[str]) -> Refuse:
 
 
 def adopted(name: str, secret_id: str | None) -> Refuse:
-    """What would be deleted is what an operator adopted, and Vault does not show."""
+    """Refuse because an operator adopted the secret to delete, and Vault does not show it."""
     return Refuse(
         code="unsafe-delete",
         why=f"both slots are taken, one by secret {secret_id}, which was adopted last, while Vault "
@@ -384,7 +384,7 @@ def adopted(name: str, secret_id: str | None) -> Refuse:
 
 
 def unexplained(name: str, ids: list[str]) -> Refuse:
-    """Secrets appeared that may be this rotation's or a stranger's."""
+    """Refuse because secrets appeared that may be this rotation's or foreign."""
     return Refuse(
         code="foreign-secret",
         why=f"{' and '.join(ids)} appeared while an answer of Vonage was lost, and the value that "
@@ -395,7 +395,7 @@ def unexplained(name: str, ids: list[str]) -> Refuse:
 
 
 def once_used(name: str, secret_id: str) -> Refuse:
-    """What is to be taken back may have been in Vault since it was made."""
+    """Refuse because the secret to take back may have been in Vault since it was created."""
     return Refuse(
         code="unsafe-delete",
         why=f"to the ledger, secret {secret_id} was never used, but Vault holds another one than it"
@@ -406,7 +406,7 @@ def once_used(name: str, secret_id: str) -> Refuse:
 
 
 def unsafe(name: str, secret_id: str) -> Refuse:
-    """That something else would still work after the deletion is not certain."""
+    """Refuse because it is not certain that another secret would still work after the deletion."""
     return Refuse(
         code="unsafe-delete",
         why=f"deleting {secret_id} might take the account down: that Vault holds another, "

@@ -1,4 +1,4 @@
-"""What a pass has to say: refusals, failures and sightings, as people and programs get them."""
+"""Results of a pass: refusals, failures and snapshots, as people and programs see them."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -26,15 +26,15 @@ _ABORTED = {
 
 
 def reported(account: Account, outcome: Outcome, rotation: Rotation | None) -> Report:
-    """Report `rotation` as it now is, its deletion in a window of the account's."""
+    """Return the result for `rotation` as it now is, with its deletion time in a window."""
     due = window.deletion_at(account.policy, rotation) if rotation else None
     return replace(Report.of(account, outcome, rotation), delete_due_at=due)
 
 
 def in_grace(account: Account, rotation: Rotation | None, gate: ShutGate | None = None) -> Refused:
-    """Refuse to rotate again what still waits for its last rotation's deletion.
+    """Refuse a new rotation while the last one still waits to delete its predecessor.
 
-    `gate` is what it would wait for, where that is not recorded.
+    `gate` is the gate that it would wait for, if none is recorded.
     """
     if rotation and gate:
         rotation = replace(rotation, gate=gate.name, gate_reason=gate.reason)
@@ -62,7 +62,7 @@ def in_grace(account: Account, rotation: Rotation | None, gate: ShutGate | None 
 
 
 def aborted(account: Account, code: str) -> RotatorError:
-    """Say why a rotation was undone."""
+    """Return the error that says why a rotation was undone."""
     message = f"rotation given up: {_ABORTED.get(code, code).format(name=account.name)}"
     if code != PendingEnds.code:
         return Aborted(message, code=code)
@@ -71,7 +71,7 @@ def aborted(account: Account, code: str) -> RotatorError:
 
 
 def failure(account: Account, rotation: Rotation | None, error: RotatorError) -> Report:
-    """Report an account that could not be worked on."""
+    """Return the result for an account that could not be processed."""
     outcome = Outcome.FAILED
     if isinstance(error, Busy):
         outcome = Outcome.BUSY
@@ -85,12 +85,12 @@ def failure(account: Account, rotation: Rotation | None, error: RotatorError) ->
 
 
 def drift_text(action: Refuse) -> str:
-    """Name exactly what is wrong, as `status` shows it."""
+    """Return exactly what is wrong, as `status` shows it."""
     return f"{action.code}: {action.why}"
 
 
 def overdue_text(account: Account, world: Observation, now: datetime) -> str | None:
-    """Say that the secret in use is older than the policy allows; the same at each look."""
+    """Return a text where the secret in use is older than max_age; the same at each look."""
     current_id = held_id(world)
     for secret in world.listed or ():
         if secret.id == current_id and now - secret.created_at > account.policy.max_age:
@@ -100,7 +100,7 @@ def overdue_text(account: Account, world: Observation, now: datetime) -> str | N
 
 
 def drifted(drift: str | None) -> Draft:
-    """Write down that drift began, or became another, or ended."""
+    """Record that drift began, changed or ended."""
     if drift is None:
         return Draft(event="drift-over", step=None, detail={})
     code, _, why = drift.partition(": ")
@@ -108,7 +108,7 @@ def drifted(drift: str | None) -> Draft:
 
 
 def seen(account: Account, world: Observation, *, drift: str | None) -> Sighting:
-    """Make of the world what `status` shows."""
+    """Return the snapshot of an observation, for `status`."""
     current_id = held_id(world)
     since = {secret.id: secret.created_at for secret in world.listed or ()}
     current_since = since.get(current_id) if current_id else None

@@ -28,26 +28,26 @@ from rotator.rotation.ports import (
 
 Result = TypeVar("Result")
 
-#: Seconds from the beginning of the last look to the effect, at most.
+#: Longest time from the start of the last check to the effect, in seconds.
 LONGEST_LOOK = 1.0
-#: How many last looks may take longer before the effect is withdrawn.
+#: How many last checks may take longer before the effect is withdrawn.
 _MOST_LOOKS = 3
 
 
 @dataclass(kw_only=True)
 class Journal:
-    """Collects entries, and commits them together before anything is done on their word."""
+    """Collects entries, and commits them together before anything is done that relies on them."""
 
     ledger: Ledger
     lease: Lease
     now: Callable[[], datetime]
-    #: Must go on counting while the process is stopped, or the machine suspended.
+    #: Must keep counting while the process is stopped or the machine suspended.
     monotonic: Callable[[], float]
-    #: Told every entry right after it was committed: account name and entry.
+    #: Called with each entry right after its commit: account name and entry.
     listener: Callable[[str, Draft], None]
     #: Entries not committed yet.
     drafts: list[Draft] = field(default_factory=list)
-    #: Something else is to be committed: the rotation changed in what is no event.
+    #: A commit is needed without an entry: the rotation changed in a way that is no event.
     is_stale: bool = False
     #: Hash of the newest committed entry.
     head: str = ""
@@ -55,7 +55,7 @@ class Journal:
     lease_until: float = 0.0
 
     def begin(self) -> Memory:
-        """Give what the ledger knows of the account, at the start of a pass."""
+        """Load the ledger's state of the account, at the start of a pass."""
         memory = self.ledger.recall(self.lease.account)
         self.head = memory.head
         self.lease_until = self.monotonic() + self.lease.seconds
@@ -64,12 +64,12 @@ class Journal:
     def commit(
         self, rotation: Rotation | None, sighting: Sighting | None, *, last: bool
     ) -> Committed | None:
-        """Record what was collected, `rotation` as it is now and `sighting`, if there is anything.
+        """Commit the collected entries, `rotation` and `sighting`, if there is anything to commit.
 
-        The `last` commit of a pass gives the lease up. Gives None where there was nothing.
+        The `last` commit of a pass releases the lease. Returns None where there was nothing.
 
         Raises:
-            LedgerError: it is not sure to be recorded.
+            LedgerError: it is not certain to be recorded.
             LeaseLost: another process works on the account; nothing was recorded.
         """
         if not self.drafts and not self.is_stale:
@@ -90,7 +90,7 @@ class Journal:
         return committed
 
     def register(self, identity: Identity) -> Claimant | None:
-        """Record what the account is; see `Ledger.register`."""
+        """Record the account's identity; see `Ledger.register`."""
         return self.ledger.register(self.lease, identity, self.now())
 
     def renew(self) -> None:
@@ -142,17 +142,17 @@ class Journal:
         return result
 
     def last_look(self, hold: Hold | None, also: Callable[[], object] = lambda: None) -> None:
-        """Check, at the last moment, that an effect that was decided on is still right.
+        """Check at the last moment that an effect is still right.
 
-        To be called right before the first byte of the effect, which may have waited for a rate
-        limit or a connection since its intent. `hold` is the one that was known when it was decided
-        on; `also` raises where something else has changed. A look that took long is repeated, as
-        the world may have changed since it began.
+        Called right before the first byte of the effect, which may have waited for a rate limit or
+        a connection since its intent. `hold` is the one known when the effect was decided; `also`
+        raises if anything else has changed. A check that took too long is repeated, as something
+        may have changed since it began.
 
         Raises:
             LeaseLost: another process works on the account, or may soon.
-            HoldChanged: an operator has held or released it meanwhile.
-            Withdrawn: no look was quick enough.
+            HoldChanged: an operator has held or released the account meanwhile.
+            Withdrawn: no check was quick enough.
         """
         for _ in range(_MOST_LOOKS):
             began = self.monotonic()
@@ -166,7 +166,7 @@ class Journal:
         raise Withdrawn
 
     def check_lease(self) -> None:
-        """Stop if this process was paused for so long that another may have taken over.
+        """Raise if this process was paused so long that another may have taken over.
 
         Raises:
             LeaseLost: less than half of the lease is left.

@@ -1,10 +1,10 @@
-"""When an account may be worked on by itself: windows, as clocks on the wall show them. Pure.
+"""When an account may be worked on unasked: windows in local time. Pure.
 
-A window is a time of day on some days of the week: `sun 02:00-05:00`, `mon-fri 22:00-04:00` (on
-which days it opens; it closes in the night after), `02:00-05:00` (every day). What counts is what
-the clocks of its zone show. An hour that comes twice is inside twice. One that the clocks skip is
-not there, so that a window that lies in it opens the next time: that nothing happens outside is
-what was promised.
+A window is a time of day on some days of the week: `sun 02:00-05:00`, `mon-fri 22:00-04:00` (the
+days on which it opens; it closes the following night), `02:00-05:00` (every day). Local time in its
+zone counts. An hour that occurs twice is inside twice. One that the clocks skip does not exist, so
+that a window within it opens the next time: the promise is that nothing happens outside of a
+window.
 """
 
 import re
@@ -16,14 +16,14 @@ from zoneinfo import ZoneInfo
 
 from rotator.model import Policy, Rotation
 
-#: As `datetime.weekday` counts them.
+#: In the order of `datetime.weekday`.
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-#: Reasons of rotations that a person asked for, who means now.
+#: Reasons of rotations that an operator requested, which start at once.
 BY_HAND = ("asked", "compromised")
 
 _MINUTES = 24 * 60
 _DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
-#: Each window opens once a week, except where the clocks skip it.
+#: Number of openings to look ahead: each window opens once a week, unless the clocks skip it.
 _HORIZON = 16
 
 
@@ -33,13 +33,14 @@ class Window:
 
     #: The days on which it opens, 0 for Monday.
     days: frozenset[int]
-    #: Minute of the day.
+    #: Minute of the day at which it opens.
     opens: int
-    #: Minute of the day, itself outside; of the next day where it is not after `opens`.
+    #: Minute of the day at which it closes, exclusive; of the next day where it is not after
+    #: `opens`.
     closes: int
 
     def has(self, local: datetime) -> bool:
-        """Whether a clock that shows `local` shows a time within."""
+        """Return whether the local time `local` is inside."""
         minute, day = local.hour * 60 + local.minute, local.weekday()
         if self.opens < self.closes:
             return day in self.days and self.opens <= minute < self.closes
@@ -50,10 +51,10 @@ class Window:
 
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Window:
-    """Read a window.
+    """Parse a window.
 
     Raises:
-        ValueError: it is none; the text continues a sentence that begins with the window.
+        ValueError: it is not a window; the text continues a sentence that begins with the window.
     """
     match = re.fullmatch(
         r"(?:([a-z,-]+) )?([0-9]{2}):([0-5][0-9])-([0-9]{2}):([0-5][0-9])", text.lower()
@@ -70,9 +71,9 @@ def parse(text: str) -> Window:
 
 
 def opens_at(policy: Policy, at: datetime) -> datetime:
-    """Give the first instant from `at` on that is in one of the policy's windows (UTC).
+    """Return the first instant from `at` on that is in one of the policy's windows (UTC).
 
-    That is `at` where it is in one, and where the policy has none.
+    That is `at` itself where it is inside, or where the policy has no window.
     """
     windows = [parse(text) for text in policy.window]
     zone = ZoneInfo(policy.timezone)
@@ -86,9 +87,9 @@ def opens_at(policy: Policy, at: datetime) -> datetime:
 
 
 def deletion_at(policy: Policy, rotation: Rotation) -> datetime | None:
-    """Give when the predecessor of `rotation` is to be deleted; None before it is verified.
+    """Return when the predecessor of `rotation` is to be deleted; None before it is verified.
 
-    A person who asked for no grace does not wait for a window either.
+    If an operator asked for no grace, the deletion does not wait for a window either.
     """
     due = rotation.delete_due_at
     if due is None or (not rotation.grace and rotation.reason in BY_HAND):
@@ -97,7 +98,7 @@ def deletion_at(policy: Policy, rotation: Rotation) -> datetime | None:
 
 
 def _days(text: str | None) -> Iterator[int]:
-    """Read the days of a window: names and ranges, which may go over the week's end."""
+    """Parse the days of a window: names and ranges, which may wrap around the week's end."""
     for part in (text or "mon-sun").split(","):
         first, dash, last = part.partition("-")
         last = last if dash else first
@@ -112,7 +113,7 @@ def _is_in(windows: list[Window], local: datetime) -> bool:
 
 
 def _openings(windows: list[Window], at: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-    """Give when a clock shows an opening time: twice, where an hour comes twice."""
+    """Yield the instants at which windows open: twice where an hour comes twice."""
     today = at.astimezone(zone).date()
     for window in windows:
         wall = time(window.opens // 60, window.opens % 60, tzinfo=zone)
@@ -122,7 +123,7 @@ def _openings(windows: list[Window], at: datetime, zone: ZoneInfo) -> Iterator[d
 
 
 def _changes(at: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-    """Give when the clocks are moved, which may be from outside of a window into it."""
+    """Yield the clock changes, which may lead from outside a window into it."""
     start = at.astimezone(UTC).replace(microsecond=0)
     for number in range(_HORIZON):
         low, high = start + number * _DAY, start + (number + 1) * _DAY

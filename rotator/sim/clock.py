@@ -13,7 +13,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def as_datetime(nanoseconds: int) -> datetime:
-    """Give the instant in UTC, cut to microseconds."""
+    """Return the instant in UTC, cut to microseconds."""
     return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
 
 

@@ -80,7 +80,7 @@ class World:
         self.close()
 
     def describe(self) -> dict[str, Any]:
-        """Give what `rotator sim` prints, values included."""
+        """Return what `rotator sim` prints, values included."""
         return {
             "vonage_url": self.vonage.url,
             "vault_url": self.vault.url,
@@ -121,7 +121,7 @@ class World:
         return "\n".join(sections)
 
     def violations(self) -> list[str]:
-        """Name each rule that is broken now, as far as can be seen from outside.
+        """Return each rule that is broken now, as far as can be seen from outside.
 
         For every account the value at its Vault path must authenticate at Vonage, as Vonage
         would answer at this moment, and there must be one or two secrets.

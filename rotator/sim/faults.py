@@ -156,12 +156,12 @@ class FaultBook:
             self._entries.clear()
 
     def pending(self) -> list[Fault]:
-        """Give the faults that can still be met, in the order they were added."""
+        """Return the faults that can still be met, in the order they were added."""
         with self._lock:
             return [entry.fault for entry in self._entries]
 
     def take(self, method: str, path: str) -> Fault | None:
-        """Give the fault that this request meets, if any, and count the request.
+        """Return the fault that this request meets, if any, and count the request.
 
         Every matching fault counts the request; of those that are due, the one that was added
         first is met, and the others wait for the next matching request.
@@ -191,7 +191,7 @@ _HTML = b"<html><head><title>Gateway</title></head><body><h1>Welcome</h1></body>
 
 
 def distorted(fault: Fault, reply: Reply, refusal: Reply) -> Reply | None:
-    """Give the answer that goes out under `fault`; None if none does.
+    """Return the reply that goes out under `fault`; None if none does.
 
     `reply` is what the request would have got, `refusal` what the API itself says with the
     fault's status.

@@ -38,7 +38,7 @@ class Request:
     certificate: bytes | None = None
 
     def document(self) -> object:
-        """Give the body as JSON.
+        """Parse the body as JSON.
 
         Raises:
             ValueError: it is not JSON.
@@ -63,15 +63,15 @@ class Reply:
         return cls(status=status, body=body, headers={"Content-Type": content_type})
 
     def with_headers(self, headers: Mapping[str, str]) -> "Reply":
-        """Give the same reply with `headers` added; they win over those of the same name."""
+        """Return the same reply with `headers` added; they win over those of the same name."""
         return replace(self, headers={**self.headers, **headers})
 
     def with_defaults(self, headers: Mapping[str, str]) -> "Reply":
-        """Give the same reply with those of `headers` added that it does not have."""
+        """Return the same reply with those of `headers` added that it lacks."""
         return replace(self, headers={**headers, **self.headers})
 
     def encoded(self, method: str, *, keep_alive: bool) -> bytes:
-        """Give the reply as the bytes that answer a request of `method`."""
+        """Return the reply to a request of `method`, as bytes."""
         lines = [f"HTTP/1.1 {self.status} {_phrase(self.status)}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if self.status != HTTPStatus.NO_CONTENT:
@@ -308,7 +308,7 @@ class Port:
         weakref.finalize(self, holder.close)
 
     def listen(self) -> socket.socket:
-        """Give a socket that listens there; one at a time gets the connections."""
+        """Return a listening socket for this port; only one at a time gets the connections."""
         listening = _bound(self.number)
         listening.listen(_BACKLOG)
         return listening

@@ -31,7 +31,7 @@ class Exchange:
     fault: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Give every field as JSON knows it; `at` in ISO 8601."""
+        """Return every field as a value for JSON; `at` in ISO 8601."""
         return {**asdict(self), "at": self.at.isoformat()}
 
 

@@ -87,7 +87,7 @@ class Simulator(ABC):
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """Give everything that the simulator holds, values included, as JSON knows it."""
+        """Return the simulator's whole state as values for JSON, secret values included."""
 
     @abstractmethod
     def _answer(self, request: Request) -> Reply:
@@ -99,7 +99,7 @@ class Simulator(ABC):
 
     @abstractmethod
     def _refusal(self, request: Request, status: int) -> Reply:
-        """Give what the real server says to such a request when it answers `status`."""
+        """Return the real server's reply to such a request with that `status`."""
 
     def _common_headers(self) -> dict[str, str]:
         return {}

@@ -1,1 +1,1 @@
-"""What machines are told: logs, metrics and traces."""
+"""Telemetry for machines: logs, metrics and traces."""

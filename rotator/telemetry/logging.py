@@ -1,12 +1,12 @@
-"""Logging: every event, of rotator's and of its libraries', as one line on one stream.
+"""Logging: every event of rotator and its libraries is one line on one stream.
 
-JSON where the stream is not a terminal, else for people. Account, rotation and step are on each
-line that is written while one of them is worked on, whoever writes it; the engine binds them.
-Where the stream is systemd's journal, each line begins with its priority (sd-daemon(3)).
+JSON where the stream is not a terminal, otherwise for people. Account, rotation and step are on
+each line that is written while one of them is worked on, by any module; the engine binds them.
+Where the stream is systemd's journal, each line starts with its priority (sd-daemon(3)).
 
-The last steps before a line is written mask what should not have come so far: values of
-suspicious keys and wrapped secrets, and then, in the finished line, every value that is in
-memory. An exception is named, never printed: its text and its traceback may hold a value.
+The last steps before a line is written mask what should never have reached them: values of
+suspicious keys and wrapped secrets, and then, in the finished line, every live value. An exception
+is named, never printed: its text and its traceback may contain a value.
 """
 
 import logging
@@ -22,7 +22,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from rotator.model import Credential, SecretValue
 from rotator.model.redaction import MASK, printable, redact
 
-#: Libraries whose INFO and DEBUG lines name paths and statements, which ours say better.
+#: Libraries whose INFO and DEBUG lines contain paths and statements, which our lines cover better.
 _NOISY = (
     "alembic",
     "apscheduler",
@@ -38,7 +38,7 @@ _NOISY = (
     "uvicorn",
 )
 _SUSPICIOUS = frozenset({"authorization", "password", "secret", "secrets", "token", "value"})
-#: A key that ends so names a secret and does not hold it: `secret_id`, `token_file`.
+#: A key with such an ending names a secret and does not contain it: `secret_id`, `token_file`.
 _ABOUT = frozenset({"at", "field", "file", "id", "ids", "path", "version"})
 
 
@@ -47,7 +47,7 @@ def configure(
 ) -> None:
     """Send all events of at least `level` to `stream`, standard error by default.
 
-    `environ` is where systemd says which stream its journal reads.
+    `environ` contains systemd's information on the journal's stream.
     """
     stream = stream or sys.stderr
     number = _number_of(level)
@@ -77,15 +77,15 @@ def configure(
 
 
 class Formatter(structlog.stdlib.ProcessorFormatter):
-    """Makes the line, and sees that no value that is in memory stands in it."""
+    """Formats the line, and ensures that it contains no live value."""
 
     def __init__(self, *, is_journal: bool, **options: Any) -> None:  # noqa: ANN401  # structlog's
-        """Begin lines with their priority if `is_journal`."""
+        """Start lines with their priority if `is_journal`."""
         super().__init__(**options)
         self._is_journal = is_journal
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line of `record`."""
+        """Return `record` as text, redacted, with the journal's prefix where that is used."""
         text = redact(super().format(record))
         if not self._is_journal:
             return text
@@ -94,7 +94,7 @@ class Formatter(structlog.stdlib.ProcessorFormatter):
 
 
 def priority_of(level: str) -> str:
-    """Return what a line of a level of that name begins with in the journal."""
+    """Return the prefix of a line of that level in the journal."""
     return _priority(_number_of(level))
 
 
@@ -103,7 +103,7 @@ def _number_of(level: str) -> int:
 
 
 def _priority(level: int) -> str:
-    """Give what a line of this level begins with in the journal."""
+    """Return the journal's prefix for a line of this level."""
     for least, priority in ((50, 2), (40, 3), (30, 4), (20, 6)):
         if level >= least:
             return f"<{priority}>"
@@ -111,7 +111,7 @@ def _priority(level: int) -> str:
 
 
 def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether `stream` goes to the journal: systemd names its device and inode."""
+    """Return whether `stream` goes to the journal: systemd names its device and inode."""
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):
@@ -120,7 +120,7 @@ def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 
 def name_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Put an exception's class in the place of the exception."""
+    """Replace an exception by the name of its class."""
     found = event.pop("exc_info", None)
     event.pop("exception", None)
     event.pop("stack_info", None)
@@ -134,7 +134,7 @@ def name_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> Ev
 
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Mask what an event must not show."""
+    """Mask the parts of an event that must not be shown."""
     return {key: _masked(key, value) for key, value in event.items()}
 
 
@@ -153,7 +153,7 @@ def _renderers(stream: TextIO) -> list[Processor]:
 
 
 def disarm(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Remove from an event what a terminal would obey; JSON escapes it."""
+    """Remove terminal control characters from an event; JSON escapes them."""
     return {printable(key): _disarmed(value) for key, value in event.items()}
 
 
@@ -164,7 +164,7 @@ def _disarmed(value: object) -> object:
 
 
 def _of_kind(value: object) -> str:
-    """Stand in for what JSON cannot hold: its kind, as its text may be anything."""
+    """Return the type of a value that JSON cannot encode, as its text may be anything."""
     return f"<{type(value).__name__}>"
 
 

@@ -1,8 +1,8 @@
 """The daemon's metrics, in Prometheus' text format.
 
-Counters tell what this process did. Gauges tell what the ledger knows, whoever did it; they
-are read when they are asked for. Every label set exists from the start, and there are no more
-than accounts, operations and codes.
+Counters count what this process did. Gauges show the ledger's state, whichever process changed it;
+they are read on request. Every label set exists from the start, and their number is bounded by
+accounts, operations and codes.
 """
 
 import threading
@@ -21,14 +21,14 @@ from rotator.rotation.ports import AccountRecord, Draft
 
 
 def labels(**values: str) -> str:
-    """Give labels as they stand behind a metric's name."""
+    """Return labels in Prometheus's text format, without the braces."""
     return ",".join(f'{name}="{_escaped(value)}"' for name, value in values.items())
 
 
 def family(
     name: str, kind: str, meaning: str, samples: Iterable[tuple[str, float]]
 ) -> Iterator[str]:
-    """Give the lines of a metric of this kind (`counter`, `gauge`): labels and value of each."""
+    """Yield the lines of a metric of this kind (`counter`, `gauge`): labels and value of each."""
     yield f"# HELP {name} {meaning}\n"
     yield f"# TYPE {name} {kind}\n"
     for of, value in samples:
@@ -39,10 +39,11 @@ def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
-#: How a pass over an account may end, where that is worth counting.
+#: The outcomes of a pass that are counted.
 _OUTCOMES = (Outcome.COMPLETED, Outcome.FAILED, Outcome.REFUSED)
 
-#: What is called, with the usual answer. Any other answer counts from its first time on.
+#: Operations, each with its usual answers. Any other answer is counted from its first occurrence
+#: on.
 _OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "vonage": ("secrets.list", "secrets.create", "secrets.delete"),
     "vault": (
@@ -58,24 +59,24 @@ _OPERATIONS: Mapping[str, tuple[str, ...]] = {
 
 _USUAL = {"secrets.create": "201", "secrets.delete": "204", "clear-pending": "204"}
 
-#: Statuses with a meaning to rotator; the others count as their class, `4xx`.
+#: Statuses with a meaning to rotator; the others are counted by class, `4xx`.
 _STATUSES = {"200", "201", "204", "400", "401", "403", "404", "429", "500", "502", "503", "504"}
 
-#: Of a rotation, from its opening until Vault was seen to hold the new value, in seconds.
+#: Duration of a rotation, from its opening until Vault was seen to have the new value, in seconds.
 _BUCKETS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
-#: Openings kept for that; a rotation that takes longer than so many others is not timed.
+#: Number of openings stored for that; a rotation with that many later openings is not timed.
 _MOST_OPEN = 10_000
 
 Records = Callable[[], Mapping[str, AccountRecord]]
 
 
 class Metrics:
-    """Counts, and renders what it counted. Called from every thread."""
+    """The daemon's metrics: counts and renders. Called from every thread."""
 
     def __init__(self, version: str) -> None:
-        """Begin at zero."""
-        # Their time of creation would be one more metric for each label set.
+        """Start all counters at zero."""
+        # Creation times would be one more metric for each label set.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = prometheus_client.CollectorRegistry()
         self._duration = prometheus_client.Histogram(
@@ -93,7 +94,7 @@ class Metrics:
         for api, operations in _OPERATIONS.items():
             for operation in operations:
                 self._requests.labels(api, operation, _USUAL.get(operation, "200"))
-        #: Passes by account and how they ended.
+        #: Number of passes by account and outcome.
         self._ended: Counter[tuple[str, Outcome]] = Counter()
         self._accounts: Mapping[str, str] = {}
         self._records: Records = dict
@@ -103,7 +104,7 @@ class Metrics:
         self._registry.register(self._gauges)
 
     def watch(self, accounts: Iterable[str], records: Records) -> None:
-        """Tell of these accounts and no others, as `records` knows them."""
+        """Report these accounts and no others, as `records` reads them."""
         watched = {name: labels(account=name) for name in accounts}
         with self._lock:
             for name, outcome in [*self._ended]:
@@ -112,22 +113,22 @@ class Metrics:
             self._accounts, self._records = watched, records
 
     def set_token_expiry(self, read: Callable[[], datetime | None]) -> None:
-        """Have `read` tell when the Vault token expires; None where that is not known."""
+        """Set `read` as the source of the Vault token's expiry; None where that is not known."""
         self._gauges.token_expiry = read
 
     def called(self, api: str, operation: str, code: str, _seconds: float) -> None:
-        """Count a request and what came back."""
+        """Count a request by its answer."""
         self._requests.labels(api, operation, _bounded(code)).inc()
 
     def reported(self, report: Report) -> None:
-        """Count how a pass ended."""
-        # Of another configuration, where it is none of these.
+        """Count a pass by its outcome."""
+        # From another configuration, if it is none of these.
         if report.outcome in _OUTCOMES and report.account in self._accounts:
             with self._lock:
                 self._ended[report.account, report.outcome] += 1
 
     def recorded(self, _name: str, draft: Draft) -> None:
-        """Time a rotation by its entries in the ledger."""
+        """Measure a rotation's duration from its ledger entries."""
         if draft.rotation_id is None:
             return
         now = time.monotonic()
@@ -143,12 +144,12 @@ class Metrics:
             self._duration.observe(now - opened)
 
     def rendered(self) -> bytes:
-        """Give all of it as text."""
+        """Return all metrics as text."""
         text = "".join(self._of_accounts())
         return prometheus_client.generate_latest(self._registry) + text.encode()
 
     def _of_accounts(self) -> Iterator[str]:
-        """Give what each account has; without the ledger, what does without."""
+        """Yield each account's metrics; without the ledger, those that do not need it."""
         accounts, ended = self._accounts, self._ended
         yield from family(
             "rotator_rotations_total",
@@ -163,7 +164,7 @@ class Metrics:
         try:
             records = self._records()
         except RotatorError:
-            # An alert on what is absent tells more than old figures would.
+            # An alert on a missing metric is more informative than outdated values.
             return
         known = [(of, records.get(name)) for name, of in accounts.items()]
         for metric, meaning, value in _OF_RECORD:
@@ -172,18 +173,18 @@ class Metrics:
 
 
 class _Gauges(Collector):
-    """What is known at the moment of asking."""
+    """Metrics that are read from the ledger on request."""
 
     def __init__(self, version: str) -> None:
         self._version = version
         self.token_expiry: Callable[[], datetime | None] = lambda: None
 
     def describe(self) -> Iterable[Metric]:
-        """Name no metrics: that would ask before there is anybody to ask."""
+        """Return no metrics: to describe them would read gauges before their sources are set."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Give the gauges."""
+        """Yield the gauges."""
         yield InfoMetricFamily("rotator_build", "This version", {"version": self._version})
         expiry = self.token_expiry()
         yield GaugeMetricFamily(
@@ -232,7 +233,7 @@ _OF_RECORD: tuple[tuple[str, str, Callable[[AccountRecord], float | None]], ...]
 
 
 def _bounded(code: str) -> str:
-    """Give a code of which there are few: a server may answer with any number."""
+    """Reduce a code to one of a few: a server may answer with any number."""
     if not code.isdecimal() or code in _STATUSES:
         return code
     return f"{code[0]}xx"

@@ -1,10 +1,10 @@
 """A trace for each rotation: a span for each pass, in it one for each step and each call.
 
-Made from what is told anyway: ledger entries once they are committed, and HTTP calls once they
-are answered. So nothing waits for a span, and none can hold what these do not: neither URL,
-header nor body. A span's facts are the account's name, ids, steps, operations and statuses.
+Built from information that exists anyway: committed ledger entries, and completed HTTP calls. So
+nothing waits for a span, and none can contain what these do not: URL, header or body. A span's
+attributes are the account's name, ids, steps, operations and statuses.
 
-A rotation's id is its trace's, so that passes of different processes, a grace apart, meet in one
+A rotation's id is its trace's, so that passes of different processes, a grace apart, are in one
 trace. The pass that opened the rotation has the trace's root.
 """
 
@@ -35,9 +35,9 @@ from rotator.network import is_loopback
 from rotator.rotation.ports import Draft, Lease
 from rotator.rotation.reconciler import Engine
 
-#: How long one delivery to the collector may take, in seconds; an ending process waits for it.
+#: Timeout of one delivery to the collector, in seconds; an ending process waits for it.
 _TIMEOUT = 5.0
-#: The one call of a step whose record is committed together with that of the step before.
+#: The one call of a step that is recorded together with the step before it.
 _VERIFYING = "read-version"
 
 Attributes = dict[str, str | int]
@@ -47,7 +47,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class _Call:
-    """One HTTP call, after the fact. Times in nanoseconds since 1970."""
+    """One completed HTTP call. Times in nanoseconds since 1970."""
 
     api: str
     operation: str
@@ -64,15 +64,15 @@ class _Call:
         }
 
     def is_error(self) -> bool:
-        """Whether it failed. "Not there" is an answer like any other."""
+        """Return whether it failed. "Not found" is an ordinary answer."""
         return not self.code.isdecimal() or (int(self.code) >= 400 and self.code != "404")  # noqa: PLR2004  # HTTP's
 
 
 class Tracing:
-    """Makes spans of what passes do. May be shared by threads; close it at the end."""
+    """Records passes as spans. May be shared by threads; close it at the end."""
 
     def __init__(self, processor: SpanProcessor) -> None:
-        """Hand each span that has ended to `processor`."""
+        """Pass each ended span to `processor`."""
         self._ids = _Ids()
         self._provider = TracerProvider(
             id_generator=self._ids,
@@ -84,24 +84,24 @@ class Tracing:
         self._of_thread = threading.local()
 
     def close(self) -> None:
-        """Deliver what has not been delivered yet; blocks some seconds if nobody takes it."""
+        """Deliver the remaining spans; blocks some seconds if the collector does not answer."""
         self._provider.shutdown()
 
     def called(self, api: str, operation: str, code: str, seconds: float) -> None:
-        """Hear of a call that just ended, in the thread that made it."""
+        """Record a call that just ended, in the thread that made it."""
         trail: _Trail | None = getattr(self._of_thread, "trail", None)
         if trail is not None:
             trail.called(api, operation, code, seconds)
 
     def recorded(self, _name: str, draft: Draft) -> None:
-        """Hear of a ledger entry that was just committed, in the thread of its pass."""
+        """Record a ledger entry that was just committed, in the thread of its pass."""
         trail: _Trail | None = getattr(self._of_thread, "trail", None)
         if trail is not None:
             trail.recorded(draft)
 
     @contextmanager
     def following(self, account: Account) -> "Iterator[_Trail]":
-        """Follow this thread for the length of a `with` block, as it works on `account`."""
+        """Trace this thread's work on `account` during a `with` block."""
         trail = self._of_thread.trail = _Trail(self._tracer, self._ids, account.name)
         try:
             yield trail
@@ -110,7 +110,7 @@ class Tracing:
             trail.end()
 
     def traced(self, engine: Engine) -> "TracedEngine":
-        """Give an engine that does what `engine` does, and is followed."""
+        """Return a reconciler that does what `engine` does, and is traced."""
         given = {each.name: getattr(engine, each.name) for each in fields(engine)}
 
         def listen(name: str, draft: Draft) -> None:
@@ -122,7 +122,7 @@ class Tracing:
 
 @dataclass(frozen=True, kw_only=True)
 class TracedEngine(Engine):
-    """An engine whose passes are followed."""
+    """An engine whose passes are traced."""
 
     tracing: Tracing
 
@@ -151,12 +151,12 @@ class _Rotation:
 
 
 class _Trail:
-    """What one pass does, as it becomes known."""
+    """The work of one pass, as far as known."""
 
     def __init__(self, tracer: trace.Tracer, ids: "_Ids", account: str) -> None:
         self._tracer, self._ids, self._account = tracer, ids, account
         self._began = time.time_ns()
-        #: Calls that belong to no span yet, the oldest first.
+        #: Calls that belong to no span yet, oldest first.
         self._calls: list[_Call] = []
         #: The step whose intent was committed, and when.
         self._intent: tuple[Step, int] | None = None
@@ -182,7 +182,7 @@ class _Trail:
             rotation.span.add_event(draft.event, _facts(draft))
 
     def reported(self, report: Report) -> None:
-        """Hear how the pass ended."""
+        """Record the result of the pass."""
         if self._rotation is None:
             return
         span = self._rotation.span
@@ -192,11 +192,11 @@ class _Trail:
             span.set_status(StatusCode.ERROR)
 
     def end(self) -> None:
-        """End what is open."""
+        """End the open spans."""
         if self._rotation is None:
             return
         if self._intent:
-            # The pass lost its lease or its ledger: what became of the step was not recorded.
+            # The pass lost its lease or its ledger: the outcome of the step was not recorded.
             self._stepped(self._rotation, self._intent[0], None)
         self._observed(self._rotation)
         self._rotation.span.end()
@@ -205,7 +205,7 @@ class _Trail:
     # -- Spans. ----------------------------------------------------------------------------
 
     def _of(self, rotation_id: str, *, is_new: bool) -> _Rotation:
-        """Give the span of a rotation's pass; begin it with the first word of the rotation."""
+        """Return the span of a rotation's pass; start it at the first entry of the rotation."""
         if self._rotation and self._rotation.id == rotation_id:
             return self._rotation
         if self._rotation:
@@ -229,7 +229,7 @@ class _Trail:
         return {"rotator.account": self._account, "rotator.rotation_id": rotation_id}
 
     def _observed(self, rotation: _Rotation) -> None:
-        """Put calls that belong to no step, as they only looked, into a span of their own."""
+        """Create a span for calls that belong to no step, as they only observed."""
         if self._calls:
             self._span(rotation, "observe", self._calls, {})
             self._calls = []
@@ -257,7 +257,7 @@ class _Trail:
         began: int | None = None,
         is_error: bool = False,
     ) -> None:
-        """Make a span of a step that has ended, and of its calls."""
+        """Create the span of a completed step and of its calls."""
         began = began or min((call.began for call in calls), default=time.time_ns())
         span = self._tracer.start_span(
             name,
@@ -290,7 +290,7 @@ _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
 def _facts(draft: Draft) -> Attributes:
-    """Give of an entry what says how it went. Its other facts are in the ledger."""
+    """Return the facts of an entry that say how it went. Its other facts are in the ledger."""
     facts: Attributes = {"rotator.event": draft.event}
     code = draft.detail.get("code")
     return facts | ({"error.type": code} if isinstance(code, str) else {})
@@ -300,25 +300,25 @@ def _facts(draft: Draft) -> Attributes:
 
 
 def _ids_of(rotation_id: str) -> tuple[int, int]:
-    """Give a rotation's trace id and the id of the trace's root."""
+    """Return a rotation's trace id and the id of the trace's root."""
     digest = hashlib.sha256(rotation_id.encode()).digest()
     try:
         trace_id = uuid.UUID(rotation_id).int
     except ValueError:
-        # It came from a pending entry that somebody else wrote.
+        # It came from a pending entry that another program wrote.
         trace_id = 0
     return trace_id or int.from_bytes(digest[8:24]), int.from_bytes(digest[:8])
 
 
 class _Ids(RandomIdGenerator):
-    """Random ids, but for the root of a rotation's trace."""
+    """Random ids, except for the root of a rotation's trace."""
 
     def __init__(self) -> None:
         self._of_thread = threading.local()
 
     @contextmanager
     def chosen(self, trace_id: int, span_id: int) -> Iterator[None]:
-        """Give these to the span that this thread starts in the `with` block."""
+        """Use these ids for the span that this thread starts in the `with` block."""
         self._of_thread.ids = trace_id, span_id
         try:
             yield
@@ -341,11 +341,11 @@ class _Ids(RandomIdGenerator):
 
 
 def to_collector(endpoint: str) -> Tracing:
-    """Give a tracing that sends to the collector at `endpoint`, by OTLP over HTTP.
+    """Return a tracing that sends to the collector at `endpoint`, by OTLP over HTTP.
 
-    "" leaves it to OTEL_EXPORTER_OTLP_ENDPOINT, and the rest to the variables beside it.
+    "" leaves it to OTEL_EXPORTER_OTLP_ENDPOINT, and the rest to the related variables.
     """
-    # What goes wrong with a delivery is said here, once.
+    # Failures of delivery are logged here, once.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     url = f"{endpoint}/v1/traces" if endpoint else None
     exporter = OTLPSpanExporter(endpoint=url, timeout=_TIMEOUT, session=_Session())
@@ -353,17 +353,17 @@ def to_collector(endpoint: str) -> Tracing:
 
 
 class _Session(Session):
-    """Asks no proxy for this machine's own collector, whatever the environment says."""
+    """Uses no proxy for a collector on this machine, whatever the environment says."""
 
     def send(self, request: PreparedRequest, **options: Any) -> Response:  # noqa: ANN401
-        """Send one request; one that follows a redirect, too."""
+        """Send one request; also called for each redirect."""
         if is_loopback(urlsplit(request.url or "").hostname or ""):
             options["proxies"] = {}
         return super().send(request, **options)
 
 
 class _Delivery(SpanExporter):
-    """Hands spans on, and says once that nobody takes them. Nothing waits for it."""
+    """Exports spans, and logs once if they are not accepted. Nothing waits for it."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter

@@ -1,4 +1,4 @@
-"""Vault's address and the hvac clients that ask it, with no token of their own."""
+"""Vault's address and the hvac clients for requests to it, without a token of their own."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,24 +14,24 @@ from rotator.network import Trust
 from rotator.vault.errors import is_passing, judge
 from rotator.vault.transport import Answer, Call, Outcome, Patience, Transport
 
-#: How often a call is repeated whose failure will hardly go away by itself: another node behind the
-#: same address may not have it.
+#: How often a call is retried after a failure that will hardly pass: another node behind the same
+#: address may not have it.
 _REPEATS = 3
-#: Seconds that a write may wait for its turn, as what it was decided on is a look that grows old.
+#: Longest wait of a write for a retry, in seconds: the observation it is based on grows old.
 _LONGEST_HESITATION = 1.0
-#: Seconds in which another node than the one that issued a token may not know it yet.
+#: Seconds during which other nodes than the issuing one may not know a new token yet.
 SETTLING = 10.0
-#: Seconds that may be missing at the end of these: no pause between tries is longer.
+#: Seconds that may be missing at the end of `SETTLING`: no pause between tries is longer.
 _SETTLED = 1.0
 
 _log = structlog.get_logger(__name__)
 
-#: Told of every HTTP call: its operation, its status or reason for none, and its seconds.
+#: Called for every HTTP call: operation, status or reason for none, and duration in seconds.
 OnCall = Callable[[str, str, float], None]
 
 
 class Endpoint:
-    """A Vault that can be asked. May be shared by threads."""
+    """A Vault server to send requests to. May be shared by threads."""
 
     def __init__(  # noqa: PLR0913  # settings, all but one by name
         self,
@@ -46,53 +46,53 @@ class Endpoint:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Connect to nothing yet.
+        """Store the settings; nothing is connected yet.
 
-        `timeout` is how long one try may take, `patience` for how long tries are begun; for None
-        it is the same.
+        `timeout` is for one try, `patience` the period in which tries may start, both in seconds;
+        None for the same.
 
         Raises:
-            ConfigError: the address or the namespace cannot be one.
+            ConfigError: the address or the namespace is invalid.
         """
         self._address = _checked_address(address)
         self._namespace = _checked_namespace(namespace)
         self._trust = trust or Trust()
-        #: Seconds that one try may take.
+        #: Longest duration of one try, in seconds.
         self.timeout = timeout
         self._patience = timeout if patience is None else patience
-        #: Whether the last try came to no answer at all.
+        #: Whether the last try got no answer at all.
         self.is_away = False
         self._on_call = on_call
         self._should_stop = should_stop
         self._sleep = sleep
         self._clock = clock
-        #: Clients that nobody uses at the moment, each with its connection.
+        #: Idle clients, each with its connection.
         self._idle: list[Any] = []
 
     def patience(self, seconds: float | None = None) -> Patience:
-        """Start the budget of one call, or of several that are to share it."""
+        """Start the time budget of one call, or of several calls that share it."""
         return self.budget(self._patience if seconds is None else min(seconds, self._patience))
 
     def budget(self, seconds: float) -> Patience:
-        """Start a budget, whatever the patience is."""
+        """Start a budget of `seconds`, regardless of the patience."""
         return Patience(
             seconds, clock=self._clock, sleep=self._sleep, should_stop=self._should_stop
         )
 
     def reconnect(self) -> None:
-        """Have all connect anew, so that a changed client certificate is presented."""
-        # What is used just now goes back to the former list, and with it.
+        """Close idle connections, so that all connect anew with a changed client certificate."""
+        # A client in use is returned to the former list, and discarded with it.
         former, self._idle = self._idle, []
         while former:
-            with suppress(IndexError):  # somebody else took the last one
+            with suppress(IndexError):  # # another thread took the last one
                 former.pop().adapter.close()
 
     def exchange(
         self, call: Call, token: str, *, timeout: float, headers: Mapping[str, str]
     ) -> Outcome:
-        """Send `call` once, with `token` or, for "", without one, and with `headers` besides."""
-        # hvac promises nothing about threads that share a client: each takes one for itself. Not
-        # one for each thread, as a thread may live for no more than a rotation.
+        """Send `call` once, with `token` (none if ""), and with `headers` added."""
+        # hvac does not promise that threads can share a client: each thread takes one from the
+        # list. There is none per thread, as a thread may only live for one rotation.
         idle = self._idle
         try:
             client = idle.pop()
@@ -126,7 +126,7 @@ class Endpoint:
     def _client(self) -> Any:  # noqa: ANN401  # hvac has no type hints
         return hvac.Client(
             url=self._address,
-            # Never None: hvac would look for VAULT_TOKEN and ~/.vault-token by itself.
+            # Never None: hvac would then read VAULT_TOKEN and ~/.vault-token.
             token="",
             namespace=self._namespace or None,
             adapter=Transport,
@@ -135,7 +135,7 @@ class Endpoint:
 
 
 class Line:
-    """An endpoint and one budget of time for all that is asked of it. Not for several threads."""
+    """A client with one budget of time for all its calls. Not for several threads."""
 
     def __init__(
         self,
@@ -144,50 +144,50 @@ class Line:
         *,
         timeout: float | None = None,
     ) -> None:
-        """Spend `patience`, by default a new one; `timeout` is that of one try, if another."""
+        """Spend `patience`, by default a new budget; `timeout` replaces that of one try."""
         self._endpoint = endpoint
         self._patience = patience or endpoint.patience()
         self._timeout = endpoint.timeout if timeout is None else timeout
-        #: Seconds that are left from the first denial of a token on; None before it.
+        #: Budget that starts with the first denial of a token; None before it.
         self._settling: Patience | None = None
         self._had_token = False
 
     @classmethod
     def for_call(cls, endpoint: Endpoint, call: Call, patience: Patience | None = None) -> Self:
-        """Spend what `call` may: a write may not wait, as it was decided on by a look."""
+        """Use the budget for `call`: short for a write, which is based on an observation."""
         return cls(endpoint, patience if call.repeatable else endpoint.budget(_LONGEST_HESITATION))
 
     @property
     def timeout(self) -> float:
-        """Seconds that one try may take."""
+        """Longest duration of one try, in seconds."""
         return self._timeout
 
     @property
     def is_over(self) -> bool:
-        """Whether no time is left to begin anything."""
+        """Return whether no time is left to start anything."""
         return self._patience.left <= 0
 
     def ask(self, call: Call, token: str = "") -> Answer:
-        """Make `call` with `token`, repeating what is safe to repeat, and give its answer.
+        """Send `call` with `token`, retry where that is safe, and return the answer.
 
         Raises:
-            StoreError: it is none of those that `repeat` gives.
+            StoreError: no answer that `repeat` accepts was received.
         """
         return self.repeat(call, lambda: self.send(call, token))
 
     def send(self, call: Call, token: str, headers: Mapping[str, str] | None = None) -> Outcome:
-        """Make `call` once, and give what came of it."""
+        """Send `call` once and return the outcome."""
         self._had_token = bool(token)
         return self._endpoint.exchange(call, token, timeout=self._timeout, headers=headers or {})
 
     def repeat(self, call: Call, send: Callable[[], Outcome]) -> Answer:
-        """Have `send` make `call` until there is an answer, or no use in trying.
+        """Make `call` by `send` until there is an answer, or no use in trying.
 
-        An answer is a 200 with a JSON object, a 204, a 404 for "no such entry", or a status
-        that is welcome to this call.
+        An answer is a 200 with a JSON object, a 204, a 404 for "no such entry", or one of the
+        call's expected statuses.
 
         Raises:
-            StoreError: anything else came back, or nothing.
+            StoreError: anything else was received, or nothing.
         """
         repeats = 0
         while True:
@@ -202,7 +202,7 @@ class Line:
             repeats += 1
 
     def pause(self, at_least: float = 0.0) -> bool:
-        """Wait a little; False, at once, where there is no time left for it."""
+        """Wait a little; False, at once, if there is no time left for it."""
         return self._patience.pause(at_least)
 
     def settle(self) -> bool:
@@ -212,11 +212,11 @@ class Line:
 
     @property
     def has_settled(self) -> bool:
-        """Whether each node should know a token by now that was denied for the first time here."""
+        """Return whether every node should know by now a token that was first denied here."""
         return self._settling is not None and self._settling.left <= _SETTLED
 
     def reconnect(self) -> None:
-        """Ask over new connections from here on."""
+        """Use new connections from now on."""
         self._endpoint.reconnect()
 
     def _judge(self, call: Call, outcome: Outcome) -> Answer | StoreError:
@@ -226,7 +226,7 @@ class Line:
 
 
 def _may_repeat(call: Call, outcome: Outcome, failure: StoreError, repeats: int) -> bool:
-    """Whether `call` may be made once more: a write only where it certainly had no effect."""
+    """Return whether `call` may be retried: a write only if it certainly had no effect."""
     if not isinstance(failure, StoreUnavailable):
         return False
     has_no_effect = isinstance(failure, StoreNotReady | StoreSealed)
@@ -237,7 +237,7 @@ def _may_repeat(call: Call, outcome: Outcome, failure: StoreError, repeats: int)
 
 
 def _asked(outcome: Outcome) -> float:
-    """Return the seconds that the server asks to wait."""
+    """Return how long the server asks to wait, in seconds."""
     return (outcome.retry_after or 0.0) if isinstance(outcome, Answer) else 0.0
 
 
@@ -257,7 +257,7 @@ def _checked_address(address: str) -> str:
 def _split(address: str) -> SplitResult | None:
     try:
         parts = urlsplit(address)
-        _ = parts.port  # parsed only when asked for
+        _ = parts.port  # # parsed only on access
     except ValueError:
         return None
     return parts

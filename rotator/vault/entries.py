@@ -1,4 +1,4 @@
-"""The two entries as JSON: what consumers read, and the write-ahead copy."""
+"""The two entries as JSON: the current entry and the write-ahead copy."""
 
 import re
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from rotator.errors import UnexpectedEntry
 from rotator.model import EARLIEST, LATEST, Account, CurrentEntry, Note, PendingEntry, SecretValue
 from rotator.rotation.ports import StoredCurrent, StoredPending
 
-#: The field of the current entry that is rotator's.
+#: The field of the current entry that belongs to rotator.
 NOTE_FIELD = "rotator"
-#: What a pending entry says of whose it is; an older one says nothing.
+#: Fields of a pending entry that identify its account; missing in older ones.
 _OWNER = ("api_key", "issuer", "vault_path", "ledger_id")
 
 Fields = Mapping[str, Any]
@@ -20,7 +20,7 @@ _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def current_of(account: Account, version: int, fields: Fields) -> StoredCurrent:
-    """Read the current entry of `account`."""
+    """Parse the current entry of `account`."""
     text = _text(fields, account.secret_field)
     value = None if text is None else SecretValue(text)
     note = _note_of(fields.get(NOTE_FIELD))
@@ -37,7 +37,7 @@ def current_of(account: Account, version: int, fields: Fields) -> StoredCurrent:
 def current_fields(
     account: Account, fields: Fields, value: SecretValue, note: Note
 ) -> dict[str, Any]:
-    """Build the current entry of `account` over the `fields` it had, keeping those not ours."""
+    """Build the current entry of `account` from its former `fields`, keeping those not ours."""
     return {
         **fields,
         account.key_field: account.api_key,
@@ -53,10 +53,10 @@ def current_fields(
 
 
 def pending_of(path: str, version: int, fields: Fields) -> StoredPending:
-    """Read a pending entry.
+    """Parse a pending entry.
 
     Raises:
-        UnexpectedEntry: it is not one that rotator wrote.
+        UnexpectedEntry: rotator did not write it.
     """
     value, rotation_id = _text(fields, "value"), _text(fields, "rotation_id")
     listed_ids = _texts(fields.get("listed"))
@@ -109,7 +109,7 @@ def _note_of(found: object) -> Note | None:
 
 
 def _text(fields: Fields, key: str) -> str | None:
-    """Give the text at `key`; None where there is none, or none that could be sent anywhere."""
+    """Return the text at `key`; None where there is none, or none that could be sent anywhere."""
     found = fields.get(key)
     return found if _is_text(found) else None
 
@@ -121,12 +121,12 @@ def _texts(found: object) -> frozenset[str] | None:
 
 
 def _is_text(found: object) -> TypeGuard[str]:
-    """Whether it is text, and not with half a surrogate pair: JSON can spell it, UTF-8 cannot."""
+    """Return whether it is text without half a surrogate pair, which UTF-8 cannot encode."""
     return isinstance(found, str) and found != "" and not _HALF_PAIR.search(found)
 
 
 def _moment(found: object) -> datetime | None:
-    """Read a time with an offset, of a year that can be meant."""
+    """Parse a time with an offset and a plausible year."""
     if not isinstance(found, str):
         return None
     try:

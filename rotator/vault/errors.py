@@ -1,7 +1,7 @@
-"""What went wrong, told to an operator: one error for each way an exchange can fail.
+"""Errors of Vault for the operator: one for each way an exchange can fail.
 
-Messages are made of what rotator knows: the call, the address, the status. What Vault or a
-proxy wrote is recognised but never quoted, as it may repeat a value that was sent.
+Messages are built from what rotator knows: the call, the address, the status. Text from Vault or a
+proxy is recognised but never quoted, as it may repeat a value that was sent.
 """
 
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ from rotator.errors import (
 from rotator.network import NoAnswer
 from rotator.vault.transport import Answer, Outcome
 
-#: Said with a 400 while a mount starts: after mounting, unsealing or a change of the active
-#: node. OpenBao up to 2.6 and Vault's KV plugin before 0.26 do; the second one says a standby.
+#: Sent with a 400 while a mount starts: after mounting, unsealing or a change of the active node.
+#: OpenBao up to 2.6 and Vault's KV plugin before 0.26 send it; the second text is a standby's.
 _STARTING = (
     "Upgrading from non-versioned to versioned data",
     "Waiting for the primary to upgrade from non-versioned to versioned data",
 )
-#: Said by a standby before it has handed a request on: there is nobody to hand it to.
+#: Sent by a standby that found no active node to forward the request to.
 _NOBODY_ACTIVE = "active cluster node not found"
 #: What each namespace has. OpenBao has a sealed one answer as if there were nothing in it.
 _ALWAYS_THERE = ("sys/internal/", "auth/token/")
@@ -94,9 +94,9 @@ _UNAVAILABLE: Mapping[int, tuple[str, str | None]] = {
 
 
 def judge(outcome: Outcome, call: str, *, with_token: bool) -> Answer | StoreError:
-    """Give the answer of a success or of a "no such entry", else the error it means.
+    """Return the answer of a success or of a "no such entry", else the error it means.
 
-    `call` names what was done, for the message; `with_token` is whether a token was sent.
+    `call` names the operation, for the message; `with_token` is whether a token was sent.
     """
     if isinstance(outcome, NoAnswer):
         message, hint = _UNANSWERED[outcome]
@@ -132,31 +132,31 @@ def _is_proof(refusal: Answer) -> bool:
 
 
 def is_starting(outcome: Outcome) -> bool:
-    """Whether the mount is not ready yet. The request had no effect."""
+    """Return whether the mount is not ready yet. The request had no effect."""
     if not isinstance(outcome, Answer) or outcome.status != HTTPStatus.BAD_REQUEST:
         return False
     return any(outcome.says(words) for words in _STARTING)
 
 
 def is_index_refused(outcome: Outcome) -> bool:
-    """Whether the server cannot read the index that a request was sent with."""
+    """Return whether the server cannot parse the index that was sent with a request."""
     if not isinstance(outcome, Answer) or outcome.status != HTTPStatus.BAD_REQUEST:
         return False
     return outcome.says("X-Vault-Index")
 
 
 def is_denied(outcome: Outcome) -> TypeGuard[Answer]:
-    """Whether Vault denied it, not something before it."""
+    """Return whether Vault itself denied the request, not a proxy before it."""
     if not isinstance(outcome, Answer) or outcome.status != HTTPStatus.FORBIDDEN:
         return False
     return outcome.errors is not None
 
 
 def is_token_unknown(answer: Answer) -> bool:
-    """Whether the node that was asked does not know the token; else the policy denies.
+    """Return whether the node does not know the token; otherwise the policy denied.
 
-    OpenBao and Vault put the two into different words (vault/request_handling.go): a policy's
-    denial is a list of one error, an unknown token's is not.
+    OpenBao and Vault word the two differently (vault/request_handling.go): a policy's denial is a
+    list of one error, an unknown token's is not.
     """
     if not is_denied(answer):
         return False
@@ -165,7 +165,7 @@ def is_token_unknown(answer: Answer) -> bool:
 
 
 def is_passing(outcome: Outcome) -> bool:
-    """Whether what is wrong goes away by itself, in all likelihood."""
+    """Return whether the failure will probably pass on its own."""
     if isinstance(outcome, NoAnswer):
         return outcome.passes
     return outcome.status in _PASSING_STATUSES or is_starting(outcome)
@@ -226,7 +226,7 @@ def _denial(answer: Answer, call: str, *, with_token: bool) -> StoreForbidden:
 
 
 def _judge_missing(answer: Answer, call: str) -> Answer | StoreError:
-    """Tell "no such entry" from "no such mount" or namespace, and both from a stranger's 404."""
+    """Distinguish "no such entry" from "no such mount" or namespace, and from a foreign 404."""
     if answer.part("data", dict) is not None or answer.errors == ():
         return answer
     if answer.says("namespace not found"):
@@ -278,7 +278,7 @@ def _failure_of_server(answer: Answer, call: str) -> StoreUnavailable:
 
 def _unavailable(answer: Answer, call: str) -> StoreUnavailable:
     message, hint = _UNAVAILABLE.get(answer.status, ("Vault failed inside", None))
-    # Over a quota, or behind the index that was asked for: it was not even begun.
+    # Over a quota, or behind the requested index: it was never begun.
     was_begun = answer.status not in _TOO_MUCH
     kind = StoreUnavailable if was_begun else StoreNotReady
     return kind(f"{message} ({answer.code}): {call}", hint=hint)

@@ -1,4 +1,4 @@
-"""What headers of Vault's answers say, where they say something that can be used."""
+"""Reads and builds the headers of Vault that rotator uses."""
 
 import base64
 import json
@@ -6,18 +6,18 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-#: No server is waited for longer than this, whatever it asks, in seconds.
+#: Longest wait that a server can ask for, in seconds.
 _LONGEST_WAIT = 3600.0
-#: An index as OpenBao has it, base64 of a cluster and a number, and as Vault Enterprise has it.
+#: Characters. OpenBao's index is base64 of a cluster and a number; Vault Enterprise's is similar.
 _LONGEST_INDEX = 512
 _CLUSTER = r"[0-9a-fA-F-]{36}"
 _ENTERPRISE = re.compile(rf"v1:{_CLUSTER}:\d{{1,20}}:\d{{1,20}}:[A-Za-z0-9+/=]{{1,128}}")
 
 
 def asking_for(index: str) -> dict[str, str]:
-    """Build the headers by which a node that lags behind `index` asks the active one instead.
+    """Build the headers that make a node which lags behind `index` forward to the active one.
 
-    Servers that do not know them pass them over.
+    Servers that do not know them ignore them.
     """
     if not index:
         return {}
@@ -25,7 +25,7 @@ def asking_for(index: str) -> dict[str, str]:
 
 
 def seconds_of(retry_after: str | None) -> float | None:
-    """Read `Retry-After`, which is seconds or a date; None where it is neither."""
+    """Parse `Retry-After`, which is seconds or a date; None where it is neither."""
     text = (retry_after or "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text):
         return min(float(text), _LONGEST_WAIT)
@@ -39,10 +39,10 @@ def seconds_of(retry_after: str | None) -> float | None:
 
 
 def checked_index(text: str | None) -> str:
-    """Return an `X-Vault-Index` that is one; "" for anything else.
+    """Return a valid `X-Vault-Index`; "" for anything else.
 
-    It is kept in the ledger and sent back, so that nothing passes which could be a value: it names
-    a cluster by its UUID, and counts.
+    It is kept in the ledger and sent back, so that nothing may pass that could be a value: it names
+    a cluster by its UUID, and a count.
     """
     if text is None or len(text) > _LONGEST_INDEX or not text.isascii():
         return ""

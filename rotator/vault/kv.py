@@ -1,4 +1,4 @@
-"""The calls to a KV version 2 mount that rotator makes, and what their answers mean."""
+"""Calls to a KV version 2 mount, and the meaning of their answers."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from rotator.vault.headers import checked_index
 from rotator.vault.session import Connection
 from rotator.vault.transport import Answer, Call, Patience
 
-#: What a standby says that knows it lags.
+#: Status by which a standby reports that it lags.
 _LAGGING = frozenset({HTTPStatus.PRECONDITION_FAILED})
 
 
@@ -21,11 +21,11 @@ _LAGGING = frozenset({HTTPStatus.PRECONDITION_FAILED})
 class Version:
     """One version of an entry."""
 
-    #: Counted from 1; 0 for an entry that never was.
+    #: Counted from 1; 0 for an entry that never existed.
     number: int
-    #: None where nothing is in it: it was deleted, destroyed, or never was.
+    #: None if there is no content: deleted, destroyed, or never written.
     fields: Mapping[str, Any] | None = field(repr=False)
-    #: When Vault removes it by itself, or removed it; None for never.
+    #: When Vault removes it, or removed it, on its own; None for never.
     ends_at: datetime | None = None
 
 
@@ -36,23 +36,23 @@ class KvMount:
     """A KV version 2 mount."""
 
     def __init__(self, connection: Connection, mount: str) -> None:
-        """Use the mount named `mount`, without a slash at its end."""
+        """Use the mount named `mount`, without a trailing slash."""
         self._connection = connection
         self._mount = mount
-        #: By path, what the cluster calls the state that has what was written there last.
+        #: By path: the cluster's name for the state that includes the last write there.
         self._indexes: dict[str, str] = {}
 
     def shown(self, path: str) -> str:
-        """Name an entry as operators and the vault command do."""
+        """Return an entry's path as operators and the vault command write it."""
         return f"{self._mount}/{path}"
 
     def newest(
         self, operation: str, path: str, index: str = "", patience: Patience | None = None
     ) -> Version:
-        """Read the newest version, as the node knows it that is asked.
+        """Read the newest version known to the node that answers.
 
-        Where Vault's cluster names its states, it is not older than the state `index`, nor than
-        what was written here.
+        Where Vault's cluster names its states, the version is at least as new as the state `index`
+        and as the last write from here.
 
         Raises:
             StoreError: it cannot be read.
@@ -60,7 +60,7 @@ class KvMount:
         return self._version_of(self._read(operation, path, index=index, patience=patience), path)
 
     def exactly(self, operation: str, path: str, number: int, patience: Patience) -> Version | None:
-        """Read version `number`; None where the node that is asked does not have it yet.
+        """Read version `number`; None where the node does not have it yet.
 
         Raises:
             StoreError: it cannot be read.
@@ -71,7 +71,7 @@ class KvMount:
         found = self._version_of(answer, path)
         return found if found.number == number else None
 
-    def write(  # one call, told in full
+    def write(  # # one call, kept in one piece
         self,
         operation: str,
         path: str,
@@ -80,11 +80,11 @@ class KvMount:
         *,
         before_send: Callable[[], object] | None = None,
     ) -> Written:
-        """Write a version if `cas` is the newest, and return what was written.
+        """Write a version if `cas` is the newest, and return it.
 
         Raises:
             CheckAndSetLost: `cas` is not the newest.
-            StoreError: any other failure; unless that is `definite`, it may be written.
+            StoreError: any other failure; unless that is `definite`, it may have been written.
         """
         call = Call(
             operation=operation,
@@ -115,10 +115,10 @@ class KvMount:
         *,
         before_send: Callable[[], object] | None = None,
     ) -> None:
-        """Remove for good what versions of an entry hold; there may be none of these.
+        """Destroy versions of an entry, if they exist.
 
         Raises:
-            StoreError: it may still be there.
+            StoreError: they may still exist.
         """
         call = Call(
             operation=operation,
@@ -147,7 +147,7 @@ class KvMount:
                 path,
                 version=number,
                 mount_point=self._mount,
-                # Given, as hvac warns of its default. Nothing is raised in either case.
+                # Passed, as hvac warns about its default. In neither case is anything raised.
                 raise_on_deleted_version=False,
             ),
             repeatable=True,
@@ -164,7 +164,8 @@ class KvMount:
         if data is None or number is None:
             raise _not_version_2(self._mount)
         fields, ends_at = data.get("data"), _end(data.get("metadata"))
-        # With a 404 even where destroyed, which hvac tells apart from deleted.
+        # Vault sends a 404 for a destroyed version as well, which hvac distinguishes from a deleted
+        # one.
         if fields is None or answer.status == HTTPStatus.NOT_FOUND:
             return Version(number=number, fields=None, ends_at=ends_at)
         if not isinstance(fields, dict):
@@ -180,9 +181,9 @@ def _number(metadata: object) -> int | None:
 
 
 def _end(metadata: object) -> datetime | None:
-    """Read when a version ends by itself: `deletion_time`, which is empty for never.
+    """Parse when a version ends on its own: `deletion_time`, which is empty for never.
 
-    What cannot be read is some time all the same: a version that may end is not relied on.
+    An unparsable time counts as some time: a version that may end is not relied on.
     """
     told = metadata.get("deletion_time") if isinstance(metadata, dict) else None
     if told in (None, ""):
@@ -205,12 +206,12 @@ _DENIED = frozenset({HTTPStatus.FORBIDDEN})
 
 
 def check_mount(connection: Connection, mount: str, patience: Patience) -> None:
-    """Return if `mount` can be used, waiting with `patience` for a Vault that is away.
+    """Return if `mount` can be used; waits with `patience` for an unreachable Vault.
 
     Raises:
         MountUnusable: there is no such mount, or it is not KV version 2.
         TokenRefused: Vault does not accept the token.
-        StoreForbidden: Vault tells this token nothing about it.
+        StoreForbidden: Vault does not let this token see the mount.
         StoreError: Vault does not answer, or is sealed.
     """
     path = f"sys/internal/ui/mounts/{mount}"
@@ -226,8 +227,8 @@ def check_mount(connection: Connection, mount: str, patience: Patience) -> None:
     )
     data = answer.part("data", dict)
     if data is None:
-        # Denied to a token without any right on the mount, also where there is no such mount;
-        # or to everyone, by a proxy that lets only some paths through.
+        # Denied to a token without any right on the mount, even if there is no such mount; or to
+        # everyone, by a proxy that passes only some paths.
         _check_by_configuration(connection, mount, patience)
         return
     _check_name(mount, data.get("path"))
@@ -236,7 +237,7 @@ def check_mount(connection: Connection, mount: str, patience: Patience) -> None:
 
 
 def _check_name(mount: str, found: object) -> None:
-    """Refuse a path inside a mount, which Vault answers for as for the mount."""
+    """Refuse a path inside a mount: Vault answers for it as for the mount."""
     outer = found.strip("/") if isinstance(found, str) else ""
     if outer and mount.startswith(f"{outer}/"):
         inner = mount.removeprefix(f"{outer}/")
@@ -262,7 +263,7 @@ def _check_version(mount: str, kind: object, options: dict[str, object]) -> None
 
 
 def configuration_of(mount: str) -> Call:
-    """Ask a mount for its configuration, which a token may be denied."""
+    """Return the call that reads a mount's configuration, which a token may be denied."""
     return Call(
         operation="read-mount-configuration",
         path=f"{mount}/config",
@@ -273,7 +274,7 @@ def configuration_of(mount: str) -> Call:
 
 
 def _check_by_configuration(connection: Connection, mount: str, patience: Patience) -> None:
-    """Ask the mount for its configuration, which only version 2 has."""
+    """Read the mount's configuration, which only version 2 has."""
     answer = connection.call(configuration_of(mount), patience)
     if answer.status == HTTPStatus.FORBIDDEN:
         raise StoreForbidden(

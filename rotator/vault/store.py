@@ -1,4 +1,4 @@
-"""The store that the engine asks: the current and the pending entries in Vault."""
+"""The reconciler's store: the current and the pending entries in Vault."""
 
 import shlex
 from dataclasses import replace
@@ -11,33 +11,33 @@ from rotator.vault.kv import KvMount, Version, check_mount
 from rotator.vault.session import Connection
 from rotator.vault.transport import Patience
 
-#: How many versions are cleared. Vault keeps that many unless it is told otherwise; where it
-#: keeps more, the rotations that wrote older ones have cleared them.
+#: How many versions are cleared. Vault keeps that many by default; where it keeps more, the
+#: rotations that wrote older ones have cleared them.
 _KEPT = 10
-#: Seconds that a standby may lag before what it shows is taken for what there is.
+#: How long a standby may lag, in seconds, before its answer is believed.
 _LAG = 10.0
 
 
 class KvStore(Store):
     """A KV version 2 mount as `Store`.
 
-    A standby may answer reads from the past. No read is trusted for more than it says: writes
-    go through check-and-set, and a version is waited for until it is there.
+    A standby may answer reads with an older state. No decision relies on a read being current:
+    writes use check-and-set, and a version is waited for until it appears.
     """
 
     def __init__(self, connection: Connection, mount: str) -> None:
-        """Keep the entries in the mount named `mount`."""
+        """Use the entries in the mount named `mount`."""
         self._connection = connection
         self._mount = mount
         self._kv = KvMount(connection, mount)
 
     def check(self, *, seconds: float | None = None) -> None:
-        """See whether Vault can be reached, is unsealed, and has the mount as KV version 2.
+        """Check that Vault can be reached, is unsealed, and has the mount as KV version 2.
 
-        It is waited for no longer than `seconds`, where another wait is too long.
+        Waits no longer than `seconds`, if a shorter wait is wanted.
 
         Raises:
-            StoreError: it cannot be used, and why.
+            StoreError: it cannot be used; the error says why.
         """
         check_mount(self._connection, self._mount, self._connection.patience(seconds))
 
@@ -48,7 +48,7 @@ class KvStore(Store):
         *,
         seconds: float | None = None,
     ) -> StoredCurrent | None:
-        """Read the newest version of the current entry; None where nothing is in it."""
+        """Read the newest version of the current entry; None where it is empty."""
         patience = None if seconds is None else self._connection.patience(seconds)
         found = self._newest(account, written, patience)
         return None if found.fields is None else _current(account, found)
@@ -58,7 +58,7 @@ class KvStore(Store):
         return _current(account, self._newest(account, written))
 
     def read_version(self, account: Account, version: int) -> StoredCurrent:
-        """Read exactly `version`, asking again until it is there or the time is up."""
+        """Read exactly `version`, retrying until it appears or the time is up."""
         patience = self._connection.patience()
         while True:
             found = self._kv.exactly("read-version", account.vault_path, version, patience)
@@ -116,10 +116,10 @@ class KvStore(Store):
     def clear_pending(
         self, account: Account, upto: int, *, before_send: BeforeSend | None = None
     ) -> None:
-        """Destroy what the versions of the pending entry up to `upto` hold.
+        """Destroy the versions of the pending entry up to `upto`.
 
-        The versions go on being counted. To delete the path whole would take no version: such a
-        request, arriving late, would take with it what the next rotation has staged there.
+        The versions keep counting. Deleting the whole path would take no version number: such a
+        request, arriving late, would also delete what the next rotation has staged there.
         """
         if versions := range(max(1, upto - _KEPT + 1), upto + 1):
             self._kv.destroy(
@@ -129,9 +129,9 @@ class KvStore(Store):
     def _newest(
         self, account: Account, written: Written, patience: Patience | None = None
     ) -> Version:
-        """Read the newest version, looking again while it is older than what was written.
+        """Read the newest version, retrying while it is older than what was written.
 
-        All of that spends `patience`, where it is given.
+        Spends `patience` on that, if given.
         """
         lag = patience or self._connection.patience(_LAG)
         while True:

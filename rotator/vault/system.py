@@ -1,4 +1,4 @@
-"""What an operator wants to know of Vault before anything is rotated. Reads only."""
+"""Vault's health, token and capabilities, for `rotator doctor`. Reads only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from rotator.vault.kv import configuration_of
 from rotator.vault.session import Connection
 from rotator.vault.transport import Call
 
-#: What `sys/health` answers with of a node that cannot serve just now.
+#: Statuses of `sys/health` for a node that cannot serve requests now.
 _HEALTH = frozenset({429, 472, 473, 474, 501, 503, 530})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """What a Vault node says of itself, without a token."""
+    """A Vault node's own report, read without a token."""
 
     version: str
-    #: One that is not is sealed, too.
+    #: A node that is not is also sealed.
     is_initialised: bool
     is_sealed: bool
     #: The Date header of its answer; None where there is none.
@@ -25,17 +25,17 @@ class Health:
 
 
 class Inquiry:
-    """Asks Vault about itself and about what the token may do."""
+    """Queries Vault about itself and the token's capabilities."""
 
     def __init__(self, connection: Connection) -> None:
-        """Ask through `connection`."""
+        """Send requests through `connection`."""
         self._connection = connection
 
     def health(self) -> Health:
-        """Ask how the node is. Needs no token, and no namespace would answer it.
+        """Query the node's health. Needs no token, and works outside of namespaces only.
 
         Raises:
-            StoreError: it does not answer as Vault does.
+            StoreError: its answer is not Vault's.
         """
         answer = self._connection.ask(
             Call(
@@ -59,10 +59,10 @@ class Inquiry:
         )
 
     def capabilities(self, paths: Sequence[str]) -> dict[str, frozenset[str]]:
-        """Ask what the token may do on each of `paths`, which begin with the mount.
+        """Return the token's capabilities on each of `paths`, which start with the mount.
 
         Raises:
-            StoreError: Vault does not tell.
+            StoreError: Vault does not answer.
         """
         answer = self._connection.call(
             Call(
@@ -80,7 +80,7 @@ class Inquiry:
         return {path: frozenset(map(str, data.get(path) or ())) for path in paths}
 
     def requires_check_and_set(self, mount: str) -> bool | None:
-        """Tell whether the mount takes writes with check-and-set only; None if it is denied.
+        """Return whether the mount takes writes with check-and-set only; None where that is denied.
 
         Raises:
             StoreError: any other failure.

@@ -1,8 +1,8 @@
-"""One HTTP exchange with Vault: bounded, never redirected, and told as a value.
+"""One HTTP exchange with Vault: bounded, never redirected, and returned as a value.
 
-hvac raises an exception per status that carries the whole body, knows only some statuses, and
-trips over an error body of an unexpected shape. So it gets an adapter over `rotator.network`
-that raises nothing: what came back is an `Answer`, and what did not is a `NoAnswer`.
+hvac raises an exception per status that carries the whole body, knows only some statuses, and fails
+on an error body of an unexpected shape. So it gets an adapter over `rotator.network` that raises
+nothing: an answer is returned as an `Answer`, a failure as a `NoAnswer`.
 """
 
 import math
@@ -20,14 +20,14 @@ from hvac.adapters import RawAdapter
 from rotator.network import Client, ExchangeFailed, NoAnswer, Reply, Request, Trust, Way, unpacked
 from rotator.vault.headers import seconds_of
 
-#: Seconds. A mount that starts up and a standby that lags are both ready within a few of these.
+#: Seconds. A starting mount and a lagging standby are both ready within a few of these.
 _FIRST_PAUSE = 0.05
 
 _LONGEST_PAUSE = 1.0
 
 
 class Patience:
-    """A budget of time that one call spends on all its tries. Not for several threads."""
+    """The time budget of one call, shared by all its tries. Not for several threads."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Patience:
         sleep: Callable[[float], None],
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Start now: `seconds` by `clock` are all there is, and less once `should_stop` says so."""
+        """Start a budget of `seconds` by `clock`; it ends early once `should_stop` returns true."""
         self._clock = clock
         self._sleep = sleep
         self._should_stop = should_stop
@@ -46,11 +46,11 @@ class Patience:
 
     @property
     def left(self) -> float:
-        """Seconds that are left, negative once they are overdrawn."""
+        """Seconds left; negative once overdrawn."""
         return self._ends_at - self._clock()
 
     def pause(self, at_least: float = 0.0) -> bool:
-        """Sleep, each time twice as long; False, at once, where there is no time for it."""
+        """Sleep, doubling each time; False, at once, if there is no time for it."""
         pause = max(self._pause, at_least)
         if self.left <= pause or self._should_stop():
             return False
@@ -59,7 +59,7 @@ class Patience:
         return not self._should_stop()
 
     def _doze(self, seconds: float) -> None:
-        """Sleep in pieces, so that whoever is told to stop does so soon."""
+        """Sleep in short pieces, so that a stop takes effect soon."""
         while seconds > 0 and not self._should_stop():
             piece = min(seconds, _LONGEST_PAUSE)
             self._sleep(piece)
@@ -68,10 +68,10 @@ class Patience:
 
 __all__ = ["LIMIT", "Answer", "NoAnswer", "Outcome", "Transport"]
 
-#: Bytes of a body, unpacked. Vault's storage takes entries of 1 MB at most.
+#: Bytes of a decompressed body. Vault's storage accepts entries of 1 MB at most.
 LIMIT = 4 * 1024 * 1024
 
-#: What a path may hold as it is; a percent sign begins what is encoded already.
+#: Characters that a path keeps unencoded; a percent sign starts an existing encoding.
 _PLAIN = "/%:@!$&'()*+,;=~"
 
 _SECONDS = re.compile("[0-9]{1,9}", re.ASCII)
@@ -88,9 +88,9 @@ class Answer:
     body: Mapping[str, Any] | None = field(repr=False)
     #: The Date header.
     date: str | None = None
-    #: Seconds that the server asks to wait before the next try; None where it does not.
+    #: How long the server asks to wait before the next try, in seconds; None where it does not.
     retry_after: float | None = None
-    #: What a cluster calls the state that this answer made or was made of; None for nothing.
+    #: The cluster's name for the state that this answer reflects; None for nothing.
     index: str | None = None
 
     @property
@@ -100,19 +100,19 @@ class Answer:
 
     @property
     def errors(self) -> tuple[str, ...] | None:
-        """What Vault complains of; None where the answer has no list of errors, as Vault's have."""
+        """Vault's error messages; None where the answer has no list of errors."""
         errors = self.part("errors", list)
         if errors is None or not all(isinstance(error, str) for error in errors):
             return None
         return tuple(errors)
 
     def part(self, key: str, kind: type[_T]) -> _T | None:
-        """Give the value at `key`; None where it is not of this kind."""
+        """Return the value at `key`; None where it is not of this kind."""
         value = (self.body or {}).get(key)
         return value if isinstance(value, kind) else None
 
     def says(self, text: str) -> bool:
-        """Whether Vault complains in these words, in whatever case."""
+        """Return whether an error message of Vault contains `text`, ignoring case."""
         return any(text.lower() in error.lower() for error in self.errors or ())
 
 
@@ -120,21 +120,21 @@ Outcome = Answer | NoAnswer
 
 
 class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
-    """hvac's adapter, giving an `Outcome` for every request and raising nothing of its own.
+    """hvac's adapter; returns an `Outcome` for every request and raises nothing of its own.
 
     Its connection is kept for the next request, but not for long, and never one that Vault has
-    closed: a write on it would be lost without a word whether it arrived.
+    closed: a write on it could be lost without a sign of whether it arrived.
     """
 
-    #: The budget of the exchanges to come; set by the connection before each.
+    #: The budget of the next exchanges; set by the connection before each.
     patience: Patience
-    #: Called right before the next request is sent; set likewise. What it raises comes out.
+    #: Called right before the next request is sent; set likewise. Its exceptions propagate.
     before_send: Callable[[], object] | None = None
-    #: Sent with the exchange to come, besides what hvac sends; set likewise.
+    #: Headers added to hvac's for the next exchange; set likewise.
     extra: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, *, trust: Trust, **options: Any) -> None:  # noqa: ANN401  # hvac's
-        """Trust `trust` alone, and not what hvac finds in the environment."""
+        """Use `trust` alone, not what hvac finds in the environment."""
         super().__init__(**options)
         self._trust = trust
         self._base = quote(urlsplit(self.base_uri).path.rstrip("/"), safe=_PLAIN)
@@ -144,7 +144,7 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
         return Client(Way(self.base_uri, self._trust), keep_alive=True)
 
     def close(self) -> None:
-        """Close the connection; another request opens one anew."""
+        """Close the connection; the next request opens a new one."""
         self._client.close()
         super().close()
 
@@ -159,7 +159,7 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
         json: object = None,
         wrap_ttl: None = None,  # noqa: ARG002  # likewise; nothing here asks for it
     ) -> Outcome:
-        """Send one request and read its answer, all of it within the budget."""
+        """Send one request and read its answer within the budget."""
         body = b"" if json is None else dumps(json, allow_nan=False).encode()
         path = quote(_single_slashed(url), safe=_PLAIN, errors="replace")
         query = f"?{urlencode(params)}" if params else ""
@@ -178,7 +178,7 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
             )
         except ExchangeFailed as error:
             return error.reason
-        except ValueError:  # the address leads nowhere that a lookup takes
+        except ValueError:  # # the address contains a name that no lookup accepts
             return NoAnswer.UNRESOLVED
         return _answer(reply)
 
@@ -206,7 +206,7 @@ def _answer(reply: Reply) -> Outcome:
 
 
 def _single_slashed(path: str) -> str:
-    """Give a path as hvac and the vault command send it: `a//b/` is `a/b`."""
+    """Return a path as hvac and the vault command send it: `a//b/` is `a/b`."""
     return "/".join(part for part in path.split("/") if part)
 
 
@@ -224,11 +224,11 @@ def _finite(text: str) -> float:
 
 
 def _refuse(text: str) -> NoReturn:
-    """Refuse what JSON does not know and what could not be written back."""
+    """Reject constants that JSON does not define and that could not be written back."""
     raise ValueError(text)
 
 
-#: Made once: that takes as long as to read a body.
+#: Created once: creating it takes as long as decoding a body.
 _DECODER = JSONDecoder(parse_float=_finite, parse_constant=_refuse)
 
 
@@ -238,22 +238,22 @@ class Call:
 
     #: Its name in metrics and logs: `read-current`.
     operation: str
-    #: Below /v1/, for messages and logs.
+    #: Path below /v1/, for messages and logs.
     path: str
-    #: Makes the call with the hvac client it is given, which has no types.
+    #: Sends the call with the hvac client that is passed in, which has no types.
     send: Callable[[Any], Outcome]
-    #: A read: it may be sent again when nobody knows what became of it.
+    #: Safe to retry when its outcome is unknown: a read.
     repeatable: bool
-    #: Statuses that mean no failure to this call. A 404 for "no such entry" never does.
+    #: Statuses that are no failure for this call. A 404 for "no such entry" never is.
     welcome: frozenset[int] = frozenset()
-    #: False for what Vault answers outside of all namespaces only.
+    #: False for what Vault only answers outside of namespaces.
     in_namespace: bool = True
-    #: Called right before each request is sent, for a write. What it raises is raised unchanged,
-    #: and nothing was sent.
+    #: Called right before each request of a write is sent. Its exceptions propagate unchanged, and
+    #: nothing was sent.
     before_send: Callable[[], object] | None = None
     #: A state of the cluster that the answer must not be older than; "" where none is known.
     index: str = ""
 
     def __str__(self) -> str:
-        """Name the call in a message."""
+        """Return operation and path, for messages."""
         return f"{self.operation} {self.path}"

@@ -18,7 +18,7 @@ T = TypeVar("T")
 _TRANSACTION = re.compile(r"[!-~]{1,128}")
 _CALLBACK = re.compile(r"(https?://[!-~]{1,2000})?")
 
-#: Names in answers. Requests spell them differently.
+#: Field names in answers. Requests spell them differently.
 _SETTINGS = frozenset(
     {
         "mo-callback-url",
@@ -32,21 +32,21 @@ _SETTINGS = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Balance:
-    """What an account has left."""
+    """An account's balance."""
 
     #: Euros.
     value: Decimal
-    #: Whether Vonage charges the payment method when the balance runs low.
+    #: Whether Vonage charges the payment method automatically when the balance runs low.
     auto_reload: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """An account's settings. None where the answer has none."""
+    """An account's settings. None where missing in the answer."""
 
     inbound_sms_url: str | None
     delivery_receipt_url: str | None
-    #: In Vonage's words. Its documents have it in requests only, so an answer may lack it.
+    #: In Vonage's spelling. Documented for requests only, so an answer may lack it.
     forward_method: str | None
     #: Messages per second.
     max_outbound_request: int | None
@@ -56,10 +56,10 @@ class Settings:
 
 
 class Accounts:
-    """An account's balance and settings, by its own credential."""
+    """Balance and settings of an account, with its own credential."""
 
     def __init__(self, transport: Transport) -> None:
-        """Call through `transport`."""
+        """Send requests through `transport`."""
         self._transport = transport
 
     def balance(self, credential: Credential) -> Balance:
@@ -80,12 +80,12 @@ class Accounts:
     ) -> None:
         """Charge the account's payment method now. Spends money; sent once.
 
-        The amount is that of the payment `transaction`, which enabled auto-reload.
+        The amount is that of the payment `transaction` which enabled auto-reload.
 
         Raises:
-            ConfigError: `transaction` cannot be a reference.
-            RequestRefused: auto-reload is not enabled, or the reference is not known.
-            IssuerError: any other failure; `definite` tells whether it had no effect.
+            ConfigError: `transaction` is not a valid reference.
+            RequestRefused: auto-reload is not enabled, or the reference is unknown.
+            IssuerError: any other failure; `definite` is true if it had no effect.
         """
         if not _TRANSACTION.fullmatch(transaction):
             raise ConfigError("a transaction reference has 1 to 128 characters and no spaces")
@@ -93,7 +93,7 @@ class Accounts:
         self._send("account.top-up", "/account/top-up", credential, form, _done, before_send)
 
     def settings(self, credential: Credential) -> Settings:
-        """Read the settings, by a change that changes nothing. Sent once, as it is a POST.
+        """Read the settings, by an update without a change. Sent once, as it is a POST.
 
         Raises:
             CredentialRefused: Vonage does not accept the credential.
@@ -110,21 +110,21 @@ class Accounts:
         forward_method: ForwardMethod | Literal[""] | None = None,
         before_send: Callable[[], object] | None = None,
     ) -> Settings:
-        """Change callbacks and how they are called: "" unsets one, None leaves it. Sent once.
+        """Update the callback URLs and their method: "" unsets one, None leaves it. Sent once.
 
-        Vonage calls each URL and wants a 200 from it before it saves anything. That "" unsets is
-        documented of the URLs; the method has no documented way back to Vonage's own choice.
+        Vonage calls each URL and expects a 200 before it saves anything. "" is documented to unset
+        a URL; for the method, no way back to Vonage's own choice is documented.
 
         Raises:
-            ConfigError: a URL is not one of http or https.
-            RequestRefused: Vonage did not take a URL.
-            IssuerError: any other failure; `definite` tells whether it had no effect.
+            ConfigError: a URL is neither http nor https.
+            RequestRefused: Vonage did not accept a URL.
+            IssuerError: any other failure; `definite` is true if it had no effect.
         """
         for url in filter(None, (inbound_sms_url, delivery_receipt_url)):
             if not _CALLBACK.fullmatch(url):
                 raise ConfigError("a callback is a URL of http or https in plain ASCII")
         wanted = {
-            # The SDKs disagree on the case of the B; this is the API document's.
+            # The SDKs disagree on the case of the B; this is the API document's spelling.
             "moCallBackUrl": inbound_sms_url,
             "drCallBackUrl": delivery_receipt_url,
             "httpForwardMethod": forward_method,
@@ -143,7 +143,7 @@ class Accounts:
         read: Callable[[Answer], T],
         before_send: Callable[[], object] | None = None,
     ) -> T:
-        """Read with GET where `form` is None, else POST it."""
+        """Send a GET where `form` is None, else POST it."""
         call = Call(
             operation=operation,
             method="GET" if form is None else "POST",
@@ -165,7 +165,7 @@ def _balance(answer: Answer) -> Balance:
 
 
 def _done(answer: Answer) -> None:
-    # The older API sends errors with 200; which of them had an effect is not said.
+    # The older API sends errors with 200; it does not document which of them had an effect.
     if str(answer.document().get("error-code")) != "200":
         raise strange("not the code of success")
 

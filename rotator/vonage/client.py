@@ -1,8 +1,9 @@
-"""Sending calls: connections, authentication, limits of time, size and pace, repetition.
+"""Sends calls: connections, authentication, limits on time, size and rate, retries.
 
-Each call has a connection of its own. On one that the server closes just then, a POST would be
-lost without a word whether it arrived; and what a confused proxy sent too much for one account's
-call would answer another account's. A handshake more per call is nothing beside the rate limit.
+Each call has a connection of its own. On one that the server closes at that moment, a POST would be
+lost without any sign of whether it arrived; and surplus bytes that a proxy sent to one account's
+call would answer another account's. One more handshake per call is negligible beside the rate
+limit.
 """
 
 import logging
@@ -27,17 +28,17 @@ from rotator.vonage.retry import Course
 T = TypeVar("T")
 Failure = TypeVar("Failure", bound=RotatorError)
 
-#: Called after each HTTP attempt with operation, status or `timeout`, `dropped`, `unreachable`,
-#: and the seconds it took.
+#: Called after each HTTP attempt with operation, status (or `timeout`, `dropped`, `unreachable`),
+#: and duration in seconds.
 OnCall = Callable[[str, str, float], object]
 
 _log = structlog.get_logger(__name__)
 
 
 class Transport:
-    """What the clients of one pair of hosts share. Threads may share it.
+    """The shared state of all clients of one pair of hosts. May be shared by threads.
 
-    Each call blocks for its turn under the rate limit, then for at most three timeouts.
+    Each call blocks for its turn under the rate limit, then for three timeouts at most.
     """
 
     def __init__(  # noqa: PLR0913  # settings, and what tests replace
@@ -54,10 +55,10 @@ class Transport:
         random: Callable[[], float] = chance.random,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """Prepare; nothing is connected yet. `timeout` is seconds for one attempt.
+        """Prepare; nothing is connected yet. `timeout` is for one attempt, in seconds.
 
         Raises:
-            ConfigError: a URL, the proxy or the CA file of the environment is unusable.
+            ConfigError: a URL, or the environment's proxy or CA file, is unusable.
         """
         self._servers = {Host.API: _Server(api_url), Host.REST: _Server(rest_url)}
         self._rest_auth = rest_auth
@@ -74,8 +75,8 @@ class Transport:
             "Connection": "close",
             "User-Agent": f"rotator/{_own_version()}",
         }
-        #: The Date headers of the two answers that came last of those that had one, and when they
-        #: came, by the clock that nobody sets.
+        #: The last two Date headers that were received, each with its time of arrival on the
+        #: monotonic clock.
         self._dated: tuple[tuple[str, float], ...] = ()
 
     def __enter__(self) -> Self:
@@ -85,29 +86,28 @@ class Transport:
         self.close()
 
     def close(self) -> None:
-        """Close nothing: no connection outlives its call."""
+        """Do nothing: no connection outlives its call."""
 
     @property
     def last_date(self) -> str | None:
-        """The Date header that came last; None where no answer had one."""
+        """The last Date header that was received; None where no answer had one."""
         return self._dated[-1][0] if self._dated else None
 
     @property
     def clock_lead(self) -> timedelta:
-        """How far this machine's clock is ahead, by the last answers that told; see `Issuer`."""
+        """Return how far this machine's clock is ahead, by the latest answers; see `Issuer`."""
         now, wall = self._clock(), self._wall_clock()
         leads = [lead(date, wall - (now - came_at)) for date, came_at in self._dated]
         return max(leads, default=timedelta())
 
     def send(self, call: Call, read: Callable[[Answer], T]) -> T:
-        """Send `call`, repeating it if it reads, and return what `read` makes of the answer.
+        """Send `call`, retrying it if it only reads, and return the result of `read` on the answer.
 
-        `read` may raise `UnexpectedAnswer`, which is treated as any other failed try. The turn
-        under the rate limit is waited for first, then the connection; `call.before_send` comes
-        last.
+        `read` may raise `UnexpectedAnswer`, which is treated like any other failed try. First comes
+        the turn under the rate limit, then the connection, then `call.before_send`.
 
         Raises:
-            IssuerError: it failed. No cause, context or frame of the exception holds a URL, a
+            IssuerError: it failed. No cause, context or frame of the exception contains a URL, a
                 header or a body.
             RotatorError: `call.before_send` raised it, and nothing was sent.
         """
@@ -175,7 +175,8 @@ class Transport:
         if self._on_call:
             self._on_call(call.operation, code, seconds)
         if not _log.is_enabled_for(logging.DEBUG):
-            # To search the request's id for the values that were sent takes longer than the line.
+            # Searching the request id for the values that were sent would take longer than the log
+            # line.
             return
         _log.debug(
             "vonage call",
@@ -188,13 +189,13 @@ class Transport:
 
 
 class _Server:
-    """One of the two hosts: the way there, and what its paths begin with."""
+    """One of the two hosts: its route and the prefix of its paths."""
 
     def __init__(self, url: str) -> None:
         """Read the environment's proxy and certificates.
 
         Raises:
-            ConfigError: the URL is none of Vonage's, or one of them cannot be used.
+            ConfigError: the URL is not Vonage's, or proxy or certificates cannot be used.
         """
         try:
             self.path = _path(url)
@@ -226,7 +227,7 @@ def _unusable(failed: ExchangeFailed) -> ConfigError:
 
 
 def _bare(error: Failure) -> Failure:
-    """Strip what an exception drags along: errors of parsers hold what came."""
+    """Remove an exception's cause and context: errors of parsers contain the data they read."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 
@@ -234,5 +235,5 @@ def _bare(error: Failure) -> Failure:
 def _own_version() -> str:
     try:
         return version("rotator")
-    except PackageNotFoundError:  # run from a checkout
+    except PackageNotFoundError:  # # runs from a checkout
         return "unreleased"

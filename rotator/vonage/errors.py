@@ -1,13 +1,13 @@
-"""From what went wrong on the wire to an exception of `rotator.errors`.
+"""Maps failures of Vonage's API to the exceptions of `rotator.errors`.
 
-Vonage complains in two shapes. The api host sends problem documents (RFC 7807) whose `type`
-is a URL; its host and path have changed over the years, its fragment has not, so only the
-fragment counts. The rest host sends `error-code` and `error-code-label`. Either is known by
-its shape, as the media type is not reliable.
+Vonage reports errors in two shapes. The api host sends problem documents (RFC 7807) whose `type` is
+a URL; its host and path have changed over the years, its fragment has not, so only the fragment
+counts. The rest host sends `error-code` and `error-code-label`. Each is recognised by its shape, as
+the media type is not reliable.
 
-A status alone is believed only where a wrong guess does no harm. In particular a 404 that does
-not say in Vonage's words that the id is unknown may be a proxy's, and "unknown id" would mean
-that a deletion is done.
+A status alone is believed only where a wrong guess does no harm. In particular a 404 that does not
+say in Vonage's words that the id is unknown may be a proxy's, and "unknown id" would mean that a
+deletion is done.
 """
 
 import re
@@ -36,22 +36,22 @@ from rotator.network import ExchangeFailed, NoAnswer
 from rotator.vonage.request import Call
 from rotator.vonage.response import Answer, Document, timestamp
 
-#: Characters of an error's message.
+#: Longest error message, in characters.
 _LONGEST_MESSAGE = 200
-#: Seconds. A limit that lasts longer than a day is a broken header.
+#: Seconds. A limit of more than a day is a broken header.
 _LONGEST_WAIT = 86_400.0
-#: From here on a number of seconds since 1970 is one of milliseconds.
+#: A timestamp from here on is in milliseconds, not in seconds, since 1970.
 _MILLISECONDS = 1e11
 
 _REQUEST_ID = re.compile(r"[!-~]{1,100}")
 _SECONDS = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
 
-#: 403 in practice; the OpenAPI document speaks of 400. The second is the older name.
+#: Sent with 403 in practice; the OpenAPI document says 400. The second is the older name.
 _FULL = frozenset({"add-excess-secret", "maximum-secrets-allowed"})
 #: "Account reached maximum number [2] of allowed secrets", "Maxmimum number of secrets …".
 _FULL_TEXT = re.compile(r"\bmax\w* number\b.*\bsecrets\b", re.IGNORECASE)
 
-#: What a 401 may complain of that another credential would not cure.
+#: Errors with a 401 that another credential would not resolve.
 _NOT_THE_CREDENTIAL = {
     "unprovisioned": "ask Vonage to enable this API for the account",
     "invalid-ip": "add this machine's address to the account's allowed addresses at Vonage",
@@ -63,16 +63,16 @@ _NO_AUTO_RELOAD = "not auto-reload enabled"
 
 @dataclass(frozen=True, kw_only=True)
 class Complaint:
-    """What an answer says is wrong."""
+    """The error that an answer reports."""
 
-    #: The end of a problem's `type`, in lower case; "" in the rest host's shape.
+    #: The fragment of a problem's `type`, in lower case; "" in the rest host's shape.
     fragment: str
     text: str
     instance: str
 
     @classmethod
     def of(cls, answer: Answer) -> "Complaint | None":
-        """Recognise either shape; None where it is neither."""
+        """Recognise either shape; None for anything else."""
         try:
             document = answer.document()
         except UnexpectedAnswer:
@@ -91,9 +91,9 @@ class Complaint:
 
 
 def refusal(call: Call, answer: Answer, *, now: float) -> IssuerError:
-    """Give the error that `answer` means, whose status is not one of success.
+    """Return the error for `answer`, whose status is not one of success.
 
-    `now` is the time of day in seconds since 1970.
+    `now` is the time in seconds since 1970.
     """
     complaint = Complaint.of(answer)
     kind = _kind(call, answer.status, complaint)
@@ -109,7 +109,7 @@ def refusal(call: Call, answer: Answer, *, now: float) -> IssuerError:
 def _kind(call: Call, status: int, complaint: Complaint | None) -> type[IssuerError]:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited
-    # 408: someone lost patience with us; how far the request came is not said.
+    # 408: the server or a proxy stopped waiting; how far the request came is unknown.
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         return IssuerUnavailable
     if status == HTTPStatus.UNAUTHORIZED:
@@ -140,7 +140,7 @@ def _not_found(call: Call, complaint: Complaint) -> type[IssuerError]:
 
 
 def _refused(call: Call, status: int, complaint: Complaint) -> type[IssuerError]:
-    """Tell apart the 400s and 403s."""
+    """Return the kind of error for a 400 or a 403."""
     if call.value:
         if complaint.fragment in _FULL or _FULL_TEXT.search(complaint.text):
             return SlotsFull
@@ -154,7 +154,7 @@ def _refused(call: Call, status: int, complaint: Complaint) -> type[IssuerError]
 
 
 def failure(call: Call, failed: ExchangeFailed) -> tuple[str, IssuerError]:
-    """Give a word for metrics and the error that a failed exchange means."""
+    """Return the metrics' code for a failed exchange, and the error that it means."""
     if failed.sent:
         if failed.reason is NoAnswer.TIMEOUT:
             return "timeout", IssuerUnavailable("Vonage did not answer in time")
@@ -168,7 +168,7 @@ def failure(call: Call, failed: ExchangeFailed) -> tuple[str, IssuerError]:
 
 
 def request_id_of(call: Call, answer: Answer, complaint: Complaint | None = None) -> str | None:
-    """Give the id under which Vonage's support finds the request; None where there is none."""
+    """Return the request's id for Vonage's support; None where there is none."""
     for candidate in (answer.headers.get("x-request-id"), complaint and complaint.instance):
         if candidate and _REQUEST_ID.fullmatch(candidate):
             shown = call.mask(candidate)
@@ -177,7 +177,7 @@ def request_id_of(call: Call, answer: Answer, complaint: Complaint | None = None
 
 
 def one_line(call: Call, text: str) -> str:
-    """Give foreign text fit for a message: no value in it, nothing a terminal obeys."""
+    """Return foreign text made fit for a message: no value in it, nothing a terminal obeys."""
     return call.mask(" ".join(printable(call.mask(text)).split())).rstrip(".")
 
 
@@ -201,10 +201,9 @@ def _text_of(document: Document, key: str) -> str:
 
 
 def _wait(answer: Answer, now: float) -> float:
-    """Give how long a 429 asks to wait, in seconds: as `Retry-After` says, else the reset.
+    """Return the wait that a 429 asks for, in seconds: from `Retry-After`, else the reset.
 
-    `X-RateLimit-Reset` is documented as a unix timestamp; the example beside it counts
-    milliseconds.
+    `X-RateLimit-Reset` is documented as a unix timestamp; the example beside it is in milliseconds.
     """
     wait = _after(answer.headers.get("retry-after", "").strip(), now)
     reset = answer.headers.get("x-ratelimit-reset", "").strip()
@@ -218,7 +217,7 @@ def _wait(answer: Answer, now: float) -> float:
 
 
 def _after(value: str, now: float) -> float | None:
-    """Read `Retry-After`: seconds, or a date."""
+    """Parse `Retry-After`: seconds, or a date."""
     if _SECONDS.fullmatch(value):
         return float(value)
     date = timestamp(value)

@@ -1,4 +1,4 @@
-"""The pace of all calls together."""
+"""The rate limit of all calls together."""
 
 import threading
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from collections.abc import Callable
 class RateLimit:
     """A token bucket that all threads share.
 
-    Who comes while it is empty takes a token of the future and waits for it, so that tokens
-    go out in the order of asking.
+    A caller that finds it empty takes a future token and waits for it, so that tokens
+    are assigned in the order of arrival.
     """
 
     def __init__(
@@ -18,7 +18,7 @@ class RateLimit:
         clock: Callable[[], float],
         sleep: Callable[[float], object],
     ) -> None:
-        """Start full: as many tokens as a second brings, at least one."""
+        """Start full: one second's tokens, at least one."""
         if not per_second > 0:
             raise ValueError("a rate limit is above zero")
         self._per_second = per_second
@@ -26,12 +26,12 @@ class RateLimit:
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        #: Below zero by what is promised to those who wait.
+        #: Negative by the number of tokens that waiting threads have taken in advance.
         self._tokens = self._burst
         self._counted_at = clock()
 
     def acquire(self) -> None:
-        """Return when the caller may send one request. Blocks for as long as it takes."""
+        """Return when the caller may send one request. Blocks for as long as necessary."""
         wait = self._reserve()
         if wait > 0:
             self._sleep(wait)

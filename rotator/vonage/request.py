@@ -1,4 +1,4 @@
-"""One call of the API as data, before anything is sent."""
+"""One call of the API as data, before it is sent."""
 
 import base64
 import re
@@ -11,8 +11,8 @@ from rotator.errors import ConfigError, CredentialRefused
 from rotator.model import Credential, SecretValue
 from rotator.model.redaction import masked, redact
 
-#: Api keys and secret ids. Vonage documents no alphabet; its examples are hexadecimal and UUIDs.
-#: Nothing here changes its meaning in a path, in a Basic user name or on a terminal.
+#: Api keys and secret ids. Vonage documents no alphabet; its examples are hexadecimal and UUIDs. No
+#: character here has a special meaning in a path, in a Basic user name or on a terminal.
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
@@ -22,7 +22,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 class Host(Enum):
-    """Which of Vonage's two hosts answers a call."""
+    """The two hosts of Vonage's API."""
 
     #: Secrets and subaccounts.
     API = "api"
@@ -31,25 +31,25 @@ class Host(Enum):
 
 
 class RestAuth(StrEnum):
-    """How calls to the rest host authenticate. The api host takes Basic only."""
+    """How calls to the rest host authenticate. The api host accepts Basic only."""
 
     BASIC = "basic"
-    #: `api_key` and `api_secret` in the URL, as the older API document asks. URLs end up in
-    #: the access logs of proxies, so this is for those whom Basic does not serve.
+    #: `api_key` and `api_secret` in the URL, as the older API document requires. URLs end up in the
+    #: access logs of proxies, so this is only for installations where Basic does not work.
     QUERY = "query"
 
 
 def is_identifier(text: str) -> bool:
-    """Whether `text` can be an api key or a secret id."""
+    """Return whether `text` can be an api key or a secret id."""
     return _IDENTIFIER.fullmatch(text) is not None
 
 
 def segment(text: str, meaning: str) -> str:
-    """Give `text` as one segment of a path.
+    """Return `text` as one segment of a path.
 
     Raises:
-        ConfigError: it cannot be an id. It is not repeated, as it may be a value put in the
-            wrong place.
+        ConfigError: it cannot be an id. The error does not repeat it, as it may be a misplaced
+            value.
     """
     if not is_identifier(text):
         raise ConfigError(
@@ -60,46 +60,46 @@ def segment(text: str, meaning: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """What to send, as whom, and which status means that it was done."""
+    """One request: what to send, with which credential, and which status means success."""
 
     #: Its name in metrics and logs: `secrets.list`.
     operation: str
     method: str
     host: Host
-    #: Percent-encoded, from the root, without a query.
+    #: Percent-encoded path from the root, without a query.
     path: str
     credential: Credential
-    #: The account that the call is about.
+    #: Api key of the account that the call concerns.
     api_key: str
     success: frozenset[int]
     body: bytes = field(default=b"", repr=False)
     content_type: str = ""
-    #: The new secret that the body carries, if it carries one.
+    #: The new secret in the body, if any.
     value: SecretValue | None = None
-    #: Whether the path names one secret, so that "no such id" means that one.
+    #: Whether the path names one secret, so that "no such id" refers to it.
     names_secret: bool = False
-    #: Called on an open connection right before the first byte of each request. What it raises
-    #: is raised unchanged, and nothing was sent.
+    #: Called on an open connection right before the first byte of each request. Its exceptions
+    #: propagate unchanged, and nothing was sent.
     before_send: Callable[[], object] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse a credential that no header could carry."""
+        """Refuse a credential that cannot be sent in a header."""
         segment(self.credential.api_key, "an api key")
-        # Half a surrogate pair, which JSON can spell and UTF-8 cannot: no account has that secret.
+        # An unpaired surrogate, which JSON can spell and UTF-8 cannot: no account has that secret.
         if _HALF_PAIR.search(self.credential.secret.reveal()):
             raise CredentialRefused("the credential is not text that Vonage could have issued")
 
     @property
     def reads(self) -> bool:
-        """Whether it changes nothing at Vonage, so that it may be repeated without a look."""
+        """Return whether it changes nothing at Vonage, so that a retry is always safe."""
         return self.method == "GET"
 
     def basic(self) -> str:
-        """Give the Authorization header."""
+        """Return the Authorization header."""
         return f"Basic {_base64(f'{self.credential.api_key}:{self.credential.secret.reveal()}')}"
 
     def mask(self, text: str) -> str:
-        """Mask the values that this call sends, however short, and all others in memory."""
+        """Mask the values that this call sends, however short, and all other live values."""
         values = (value.reveal() for value in (self.credential.secret, self.value) if value)
         for value in sorted(values, key=len, reverse=True):
             text = masked(text, value)

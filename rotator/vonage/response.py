@@ -1,7 +1,7 @@
-"""An answer as it came, and reading from it only what the API promises.
+"""An answer, and readers for the parts that the API promises.
 
-Every reader gives a value of the promised type or raises `UnexpectedAnswer`. Its message
-names what is missing and never quotes what was there.
+Every reader returns a value of the promised type or raises `UnexpectedAnswer`. Its message names
+what is missing and never quotes the content.
 """
 
 import re
@@ -19,11 +19,11 @@ from rotator.model.redaction import printable, redact, reveals
 from rotator.network import Reply, unpacked
 from rotator.vonage.request import is_identifier
 
-#: Bytes of a body, as sent and unpacked. A full list of secrets is a hundredth of it.
+#: Bytes of a body, as sent and decompressed. A full list of secrets is a hundredth of it.
 LIMIT = 1_000_000
 
-#: Balances are euros with a few decimals; a number beyond this is no balance, and could not be
-#: formatted in bounded time either.
+#: Balances are euros with a few decimals; a larger number is no balance, and could not be formatted
+#: in bounded time either.
 _MOST_EUROS = Decimal(10) ** 12
 
 _MOST_DECIMALS = 30
@@ -34,7 +34,7 @@ Document = Mapping[str, Any]
 
 
 def strange(what: str) -> UnexpectedAnswer:
-    """Say that an answer is not what the API promises, and how."""
+    """Return the error for an answer that is not what the API promises."""
     return UnexpectedAnswer(f"{UnexpectedAnswer().message}: {what}")
 
 
@@ -42,14 +42,14 @@ class Answer(Reply):
     """Status, headers and body of one HTTP answer."""
 
     def content(self) -> bytes:
-        """Give the body, unpacked."""
+        """Return the body, decompressed."""
         try:
             return unpacked(self, LIMIT)
         except ValueError as error:
             raise strange(str(error)) from None
 
     def document(self) -> Document:
-        """Give the body as a JSON object, whatever its media type says."""
+        """Parse the body as a JSON object, whatever its media type says."""
         content = self.content()
         try:
             document = _DECODER.decode(content.decode())
@@ -65,21 +65,21 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that names a key twice: which of the two was meant, nobody knows."""
+    """Refuse an object with a duplicate key: it is unclear which of the two was meant."""
     document = dict(pairs)
     if len(document) != len(pairs):
         raise ValueError
     return document
 
 
-#: Made once: that takes as long as to read a body.
+#: Created once: creating it takes as long as decoding a body.
 _DECODER = JSONDecoder(
     parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_unambiguous
 )
 
 
 def part(document: Document, key: str) -> Document:
-    """Give the object at `key`."""
+    """Return the object at `key`."""
     value = document.get(key)
     if not isinstance(value, dict):
         raise strange(f"no object {key}")
@@ -87,7 +87,7 @@ def part(document: Document, key: str) -> Document:
 
 
 def parts(document: Document, key: str) -> list[Document]:
-    """Give the list of objects at `key`."""
+    """Return the list of objects at `key`."""
     value = document.get(key)
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise strange(f"no list of objects {key}")
@@ -95,7 +95,7 @@ def parts(document: Document, key: str) -> list[Document]:
 
 
 def identifier(document: Document, key: str) -> str:
-    """Return the api key or secret id at `key`. No value: it is going to be recorded."""
+    """Return the api key or secret id at `key`. Refuses secret values, as it will be recorded."""
     value = document.get(key)
     if not isinstance(value, str) or not is_identifier(value):
         raise strange(f"no usable {key}")
@@ -103,7 +103,7 @@ def identifier(document: Document, key: str) -> str:
 
 
 def title(document: Document, key: str) -> str:
-    """Return the name that people gave something, which is going to be recorded as well."""
+    """Return the name that people gave something; it will be recorded as well."""
     shown = text(document, key)
     _harmless(str(document.get(key)), key)
     return shown
@@ -116,7 +116,7 @@ def _harmless(value: str, key: str) -> str:
 
 
 def text(document: Document, key: str) -> str:
-    """Return the text at `key`, safe to show: it holds no value, nor what a terminal obeys."""
+    """Return the text at `key`, safe to show: without secret values and terminal controls."""
     value = document.get(key)
     if not isinstance(value, str):
         raise strange(f"no text {key}")
@@ -124,12 +124,12 @@ def text(document: Document, key: str) -> str:
 
 
 def optional_text(document: Document, key: str) -> str | None:
-    """Give the text at `key`; None where there is none or it is empty."""
+    """Return the text at `key`; None where there is none or it is empty."""
     return (text(document, key) or None) if document.get(key) is not None else None
 
 
 def flag(document: Document, key: str) -> bool:
-    """Give the truth value at `key`."""
+    """Return the truth value at `key`."""
     value = document.get(key)
     if not isinstance(value, bool):
         raise strange(f"no true or false {key}")
@@ -137,7 +137,7 @@ def flag(document: Document, key: str) -> bool:
 
 
 def optional_count(document: Document, key: str) -> int | None:
-    """Give the whole number at `key`, none negative; None where there is none."""
+    """Return the whole number at `key`, none negative; None where there is none."""
     value = document.get(key)
     if value is None:
         return None
@@ -147,7 +147,7 @@ def optional_count(document: Document, key: str) -> int | None:
 
 
 def amount(document: Document, key: str) -> Decimal:
-    """Give the amount of money at `key`, in euros."""
+    """Return the amount of money at `key`, in euros."""
     value = document.get(key)
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         euros = Decimal(value)
@@ -158,7 +158,7 @@ def amount(document: Document, key: str) -> Decimal:
 
 
 def optional_amount(document: Document, key: str) -> Decimal | None:
-    """Give the amount of money at `key`, in euros; None where there is none."""
+    """Return the amount of money at `key`, in euros; None where there is none."""
     return amount(document, key) if document.get(key) is not None else None
 
 
@@ -166,8 +166,8 @@ def moment(document: Document, key: str) -> datetime:
     """Return the time at `key`, in UTC.
 
     Secrets have been seen with `Z`, subaccounts with milliseconds, and Vonage's own standard
-    prescribes `+00:00`. A time without an offset is taken for UTC, and one that cannot be meant
-    for the nearest that can.
+    prescribes `+00:00`. A time without an offset counts as UTC, and an implausible one is clamped
+    to the plausible range.
     """
     value = document.get(key)
     if isinstance(value, str) and _MOMENT.match(value):
@@ -180,12 +180,12 @@ def moment(document: Document, key: str) -> datetime:
 #: Clocks that differ by less agree: a Date header has whole seconds, and an answer takes its time.
 _AGREEMENT = timedelta(minutes=1)
 
-#: No clock is wrong by more: it is the header that is.
+#: No clock is wrong by more: then the header is.
 _MOST = timedelta(days=36_500)
 
 
 def timestamp(header: str) -> float | None:
-    """Read a date as headers have it, in seconds since 1970; None where it is none."""
+    """Parse a header's date, in seconds since 1970; None where it is invalid."""
     try:
         date = parsedate_to_datetime(header)
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
@@ -194,10 +194,10 @@ def timestamp(header: str) -> float | None:
 
 
 def lead(date: str | None, came_at: float) -> timedelta:
-    """Give how far a clock that says `came_at`, in seconds since 1970, is ahead of `date`.
+    """Return how far a clock that says `came_at`, in seconds since 1970, is ahead of `date`.
 
-    `date` is the Date header of the answer that came then. Negative where the clock was behind;
-    zero where they agree, and where the header tells no time.
+    `date` is the Date header of the answer that came then. Negative if the clock was behind; zero
+    where they agree, and where the header has no valid time.
     """
     told = timestamp(date or "")
     found = timedelta() if told is None else timedelta(seconds=came_at - told)

@@ -1,4 +1,4 @@
-"""What to try again, and when. What changes something at Vonage is tried once."""
+"""Retries: which calls to repeat, and when. A call that changes something is tried once."""
 
 from collections.abc import Callable
 
@@ -6,16 +6,16 @@ from rotator.errors import IssuerError, IssuerUnavailable, NotSent, RateLimited,
 from rotator.vonage.request import Call
 
 TRIES = 4
-#: Seconds; the most that the pause after the first try may be, doubled with each further one.
+#: Upper bound of the pause after the first try, in seconds; doubled with each further one.
 _BASE = 0.5
-#: Seconds; no longer wait for a rate limit is worth holding a thread.
+#: Longest wait for a rate limit that is worth occupying a thread, in seconds.
 _LONGEST = 60.0
-#: The time that a call may take with all its repetitions, in timeouts.
+#: Time limit of a call with all its retries, in timeouts.
 _BUDGET = 3
 
 
 class Course:
-    """One call's tries: knows what came of them and never sleeps."""
+    """The tries of one call: decides on retries and never sleeps."""
 
     def __init__(
         self,
@@ -34,15 +34,15 @@ class Course:
         self._was_strange = False
 
     def left(self) -> float:
-        """Give the seconds that are left of the budget."""
+        """Return the seconds left of the budget."""
         return self._ends_at - self._clock()
 
     def pause_after(self, error: IssuerError) -> float | None:
-        """Give the seconds to wait before the next try; None where there is to be none."""
+        """Return the seconds to wait before the next try; None where there is to be none."""
         self._tries += 1
         if not self._may_repeat(error):
             return None
-        # Full jitter: those who failed together do not come back together.
+        # Full jitter: calls that failed together do not retry together.
         pause = self._random() * _BASE * 2 ** (self._tries - 1)
         if isinstance(error, RateLimited):
             pause = max(pause, min(error.retry_after, _LONGEST))
@@ -52,7 +52,7 @@ class Course:
         if not self._call.reads or self._tries >= TRIES:
             return False
         if isinstance(error, UnexpectedAnswer):
-            # Once: it may have been cut off on its way. A second time it is meant so.
+            # Once: it may have been truncated on its way. The second time it is deliberate.
             first, self._was_strange = not self._was_strange, True
             return first
         return isinstance(error, NotSent | IssuerUnavailable | RateLimited)

@@ -9,29 +9,29 @@ from rotator.vonage.client import Transport
 from rotator.vonage.request import JSON, Call, Host, segment
 from rotator.vonage.response import Answer, Document, identifier, moment, part, parts, strange
 
-#: Vonage allows two. A list far beyond that is not a list of one account's secrets.
+#: Vonage allows two. A much longer list is not one account's list of secrets.
 _MOST = 50
 
 
 class Secrets:
-    """An account's secrets, by its own credential or its parent's. An `Issuer`."""
+    """An account's secrets, with its own credential or its parent's. An `Issuer`."""
 
     def __init__(self, transport: Transport) -> None:
-        """Call through `transport`."""
+        """Send requests through `transport`."""
         self._transport = transport
 
     @property
     def clock_lead(self) -> timedelta:
-        """How far this machine's clock is ahead of Vonage's; see `Issuer.clock_lead`."""
+        """Return how far this machine's clock is ahead of Vonage's; see `Issuer.clock_lead`."""
         return self._transport.clock_lead
 
     def list_secrets(self, credential: Credential, api_key: str) -> tuple[Secret, ...]:
-        """List the live secrets of `api_key`, in no order that means anything.
+        """List the live secrets of `api_key`, in arbitrary order.
 
         Raises:
-            ConfigError: `api_key` cannot be one.
+            ConfigError: `api_key` is invalid.
             CredentialRefused: Vonage does not accept the credential.
-            AccountNotFound: there is no such key, or the credential may not see it.
+            AccountNotFound: there is no such api key, or the credential may not see it.
             IssuerError: any other failure.
         """
         call = Call(
@@ -63,16 +63,16 @@ class Secrets:
         *,
         before_send: Callable[[], object] | None = None,
     ) -> Secret:
-        """Make `value` a secret of `api_key`. Sent once, whatever happens; see `Issuer`.
+        """Create a secret of `api_key` with `value`. Sent once, whatever happens; see `Issuer`.
 
-        Done is a 201, or a 200, with the new secret's id. A 202 is no promise that the secret
-        exists; it raises `UnexpectedAnswer`, so that the caller looks.
+        Success is a 201, or a 200, with the new secret's id. A 202 is no promise that the secret
+        exists; it raises `UnexpectedAnswer`, so that the caller observes.
 
         Raises:
-            ConfigError: `api_key` cannot be one.
+            ConfigError: `api_key` is invalid.
             SecretRejected: the value does not comply, or is already a secret of the account.
             SlotsFull: the account has two secrets.
-            IssuerError: any other failure; `definite` tells whether it had no effect.
+            IssuerError: any other failure; `definite` is true if it had no effect.
         """
         call = Call(
             operation="secrets.create",
@@ -90,11 +90,11 @@ class Secrets:
         return self._transport.send(call, lambda answer: _secret(answer.document()))
 
     def get_secret(self, credential: Credential, api_key: str, secret_id: str) -> Secret:
-        """Read one secret: its id and when it was created.
+        """Read one secret: its id and creation time.
 
         Raises:
-            ConfigError: `api_key` or `secret_id` cannot be one.
-            SecretNotFound: there is none of that id.
+            ConfigError: `api_key` or `secret_id` is invalid.
+            SecretNotFound: no secret has this id.
             IssuerError: any other failure.
         """
         call = _of_one("secrets.get", "GET", credential, (api_key, secret_id), success={200})
@@ -117,11 +117,11 @@ class Secrets:
     ) -> None:
         """Revoke one secret. Sent once, whatever happens; see `Issuer`.
 
-        Done is a 204, or a 200 that says nothing else.
+        Success is a 204, or a 200 without content.
 
         Raises:
-            ConfigError: `api_key` or `secret_id` cannot be one.
-            SecretNotFound: it is gone already.
+            ConfigError: `api_key` or `secret_id` is invalid.
+            SecretNotFound: it does not exist any more.
             LastSecret: it is the account's only one.
             IssuerError: any other failure.
         """
@@ -135,7 +135,7 @@ class Secrets:
         )
 
         def read(answer: Answer) -> None:
-            # A proxy's login page comes with 200, too.
+            # A proxy's login page also comes with 200.
             if answer.content().strip() not in (b"", b"{}"):
                 raise strange("an answer to a deletion that says more than that it is done")
 

@@ -23,7 +23,7 @@ from rotator.vonage.response import (
 
 @dataclass(frozen=True, kw_only=True)
 class PrimaryAccount:
-    """The account that owns subaccounts."""
+    """The account that owns the subaccounts."""
 
     api_key: str
     name: str
@@ -42,7 +42,7 @@ class Subaccount:
     api_key: str
     primary_account_api_key: str
     name: str
-    #: Whether it spends its primary's money; then it has no balance and no limit of its own.
+    #: Whether it shares its primary account's balance; then it has no balance and limit of its own.
     use_primary_account_balance: bool
     #: Euros.
     balance: Decimal | None
@@ -54,11 +54,11 @@ class Subaccount:
 
 @dataclass(frozen=True, kw_only=True)
 class SubaccountList:
-    """All accounts of one primary account."""
+    """All subaccounts of a primary account, with their totals."""
 
     primary_account: PrimaryAccount
     subaccounts: tuple[Subaccount, ...]
-    #: Euros. Answers have it, the API document does not mention it.
+    #: Euros. Present in answers, though missing in the API document.
     total_balance: Decimal | None
     #: Euros. Likewise.
     total_credit_limit: Decimal | None
@@ -68,7 +68,7 @@ class Subaccounts:
     """A primary account's subaccounts. Vonage enables this API on request."""
 
     def __init__(self, transport: Transport) -> None:
-        """Call through `transport`."""
+        """Send requests through `transport`."""
         self._transport = transport
 
     def list_subaccounts(self, credential: Credential) -> SubaccountList:

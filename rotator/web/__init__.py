@@ -1,4 +1,4 @@
-"""What the daemon shows of itself over HTTP: status page, health, readiness and metrics.
+"""The daemon's HTTP server: status page, health, readiness and metrics.
 
-It reads and never changes anything. Nothing here is imported unless the daemon listens.
+It only reads. Nothing here is imported unless the daemon listens.
 """

@@ -1,4 +1,4 @@
-"""Who may see the page: checked before anything else is done for a request."""
+"""Access to the page: checked before anything else is done for a request."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ from rotator.model import SecretValue
 from rotator.web.listener import Address
 from rotator.web.turns import OPEN, Turns
 
-#: Sent with every answer. Nothing comes from elsewhere, nothing is inline, nobody frames it.
+#: Sent with every answer. No external or inline content is allowed, and no framing.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -33,10 +33,10 @@ _ELSEWHERE = (
 
 
 class Guard:
-    """Lets through who asks for this address and, where there is a token, shows it.
+    """Admits requests for this host and, if a token is set, only with the token.
 
-    Who shows the token may ask by any name: a page on the web that has its own name resolve to
-    this machine does not know it.
+    A request with the token may use any host name: a web page whose own name resolves to this
+    machine does not know the token.
     """
 
     def __init__(
@@ -47,16 +47,16 @@ class Guard:
         token: SecretValue | None,
         allowed_hosts: Collection[str] = (),
     ) -> None:
-        """Guard `app`."""
+        """Protect `app`."""
         self._app = Turns(app)
         self._address = address
         #: May be replaced at any time.
         self.token = token
-        #: Names by which it may be asked for besides its own; likewise.
+        #: Further host names in requests that are admitted; likewise.
         self.allowed_hosts = allowed_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or have `app` answer it."""
+        """Answer a request, or pass it to `app`."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -77,7 +77,7 @@ class Guard:
         return None
 
     def _is_shown(self, header: str) -> bool:
-        """Whether the token is there: as bearer, or as password of a browser's user."""
+        """Return whether the header has the token: as bearer token, or as a browser's password."""
         scheme, _, credential = header.partition(" ")
         if scheme.lower() == "basic":
             credential = _password(credential)
@@ -99,5 +99,5 @@ def _add_headers(message: MutableMapping[str, Any]) -> None:
     headers = MutableHeaders(scope=message)
     for name, value in _HEADERS.items():
         headers[name] = value
-    # What is true now is not true later.
+    # Answers become outdated.
     headers.setdefault("Cache-Control", "no-store")

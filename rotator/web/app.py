@@ -1,4 +1,4 @@
-"""The pages and documents, by their paths."""
+"""The pages and documents, by path."""
 
 import threading
 import time
@@ -29,43 +29,43 @@ from rotator.web.views import Row, distance, line, policy_facts, row
 
 _log = structlog.get_logger(__name__)
 
-#: Entries on an account's page, and on the first page.
+#: Number of entries on an account's page, and on the first page.
 HISTORY, NEWEST = 50, 8
 #: How many of a chain's newest entries are checked for a page.
 CHECKED = 1_000
-#: States that do not last.
+#: States that change soon.
 _MOVING = (State.ROTATING, State.DUE)
-#: How long what was found out about Vault is good for, in seconds: not each probe asks it.
+#: How long a result about Vault is reused, in seconds: not every probe causes a request.
 _KEPT = 3.0
-#: How long it is waited for, in seconds: whoever asks asks again.
+#: How long to wait for Vault, in seconds: a probe is repeated anyway.
 _VAULT_SECONDS = 2.0
-#: Browsers may keep what has its version in its name.
+#: Browsers may cache a file whose URL contains its version.
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pulse:
-    """How the daemon is, as it tells itself."""
+    """The daemon's own state: whether it lives, and what it cannot reach."""
 
-    #: Whether its scheduler still runs its jobs.
+    #: Whether the daemon's scheduler still runs its jobs.
     is_live: Callable[[], bool]
-    #: Names what it cannot reach: `vault`.
+    #: Returns the unreachable components, such as `vault`.
     away: Callable[[], list[str]]
 
 
 class Json(JSONResponse):
-    """A JSON document in which nothing is left for a terminal to obey."""
+    """A JSON document without unescaped terminal control characters."""
 
     def render(self, content: object) -> bytes:
-        """Write the document."""
+        """Render the document."""
         return escaped(super().render(content).decode()).encode()
 
 
 class Site:
-    """What there is to see. Requests come from many threads."""
+    """The web application. Requests come from many threads."""
 
     def __init__(self, *, metrics: Metrics, pulse: Pulse, version: str) -> None:
-        """Have nothing to show yet: see `show`."""
+        """Start with nothing to show: see `show`."""
         self._metrics = metrics
         self._pulse = pulse
         self._version = version
@@ -91,7 +91,7 @@ class Site:
         """Show the accounts of this configuration from now on."""
         self._view = View(wiring=wiring)
         self._metrics.watch(list(wiring.accounts), self._view.records)
-        # The first look at thousands of accounts takes a second.
+        # The first query of thousands of accounts takes a second.
         threading.Thread(target=self._view.warm_up, name="warm-up", daemon=True).start()
 
     @property
@@ -177,14 +177,14 @@ class Site:
             found.content, media_type=found.media_type, headers={"Cache-Control": _FOR_EVER}
         )
 
-    # -- For programs. ---------------------------------------------------------------------
+    # -- Documents for programs. -----------------------------------------------------------
 
     def _status(self, _request: Request) -> Response:
         standings = self._now_shown.standings(datetime.now(UTC))
         return Json({"accounts": standings})
 
     async def _healthz(self, _request: Request) -> Response:
-        # In no thread: those may all be busy with pages.
+        # Not in a worker thread: those may all be busy with pages.
         if self._pulse.is_live():
             return PlainTextResponse("ok\n")
         return PlainTextResponse("the scheduler stands still\n", HTTPStatus.SERVICE_UNAVAILABLE)
@@ -199,7 +199,7 @@ class Site:
         media_type = "text/plain; version=0.0.4; charset=utf-8"
         return Response(self._metrics.rendered(), media_type=media_type)
 
-    # -- What went wrong. ------------------------------------------------------------------
+    # -- Errors. ---------------------------------------------------------------------------
 
     def _refused(self, request: Request, error: Exception) -> Response:
         code = getattr(error, "status_code", HTTPStatus.NOT_FOUND)
@@ -239,7 +239,7 @@ class Site:
 
 @dataclass(kw_only=True)
 class View:
-    """What there is to see of one configuration."""
+    """The data for the pages of one configuration."""
 
     wiring: Wiring
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -247,28 +247,28 @@ class View:
     _vault_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        """Look at nothing yet."""
+        """Prepare the caches; nothing is read yet."""
         self._board = Board(self.wiring.settings.accounts)
         self.recent = Recent(self._closed)
 
     def records(self) -> Mapping[str, AccountRecord]:
-        """Give what the ledger knows of each of its accounts."""
+        """Return the summary of each account in the ledger."""
         return self.wiring.survey.records()
 
     def warm_up(self) -> None:
-        """Look at all accounts, so that the first who asks need not wait for that."""
+        """Read all accounts, so that the first request need not wait for that."""
         now = datetime.now(UTC)
         with suppress(RotatorError):
             self.glance(Question(), now)
             self.recent.at(now)
 
     def glance(self, question: Question, now: datetime) -> Glance:
-        """Give the accounts that are asked for."""
+        """Return the accounts that are asked for."""
         with self._lock:
             return self._board.look(self.records(), question, now)
 
     def one(self, name: str, now: datetime) -> Shown | None:
-        """Give one account, without a look at the others; None where there is none of that name."""
+        """Return one account without looking at the others; None where there is no such name."""
         account = self.wiring.accounts.get(name)
         if account is None:
             return None
@@ -276,7 +276,7 @@ class View:
         return stands(account, record, now)
 
     def standings(self, now: datetime) -> list[dict[str, object]]:
-        """Give what `status --json` prints of each account."""
+        """Return what `status --json` prints of each account."""
         with self._lock:
             standings = list(self._board.standings(self.records(), now))
         undelivered = self.wiring.undelivered(for_pages=True)
@@ -286,7 +286,7 @@ class View:
         ]
 
     def rows(self, shown: Sequence[Shown]) -> list[Row]:
-        """Put accounts into words, with the steps of their open rotations."""
+        """Return the rows of accounts, with the steps of their open rotations."""
         opened = [each.standing.opened for each in shown]
         rotations = [rotation for rotation in opened if rotation]
         entries = self.wiring.page_queries.progress(rotations) if rotations else {}
@@ -301,11 +301,11 @@ class View:
         ]
 
     def newest(self, count: int) -> list[Entry]:
-        """Give the newest entries of the record, the newest first."""
+        """Return the newest entries of the ledger, the newest first."""
         return list(reversed(self.wiring.page_queries.history(None, limit=count)))
 
     def usable(self) -> dict[str, str]:
-        """Say `ok` of ledger and Vault, or what is wrong with them."""
+        """Return `ok` for ledger and Vault, or what is wrong with each."""
         return {"ledger": _said(self.wiring.page_queries.check), "vault": self._vault_said()}
 
     def _closed(self, since: datetime) -> Mapping[date, Mapping[str, int]]:

@@ -1,8 +1,8 @@
-"""Connections to the page: none may keep others, or rotations, from what they need.
+"""Connections to the page, limited so that none starves others or rotations.
 
-A client that says nothing, or never takes its answer, is left after a while. There are only so
-many connections; a new one takes the place of the one that has been silent for longest, so that
-whoever asks is answered however many are silent.
+A client that sends nothing, or never reads its answer, is disconnected after a while. The number of
+connections is limited; a new one replaces the one that has been silent longest, so that requests
+are answered however many clients are silent.
 """
 
 import asyncio
@@ -10,27 +10,27 @@ import resource
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-#: How long a connection may be open without a request, in seconds; a request half sent is none.
+#: How long a connection may stay open without a complete request, in seconds.
 SILENCE = 10.0
-#: How long a request may take until its answer has been taken, in seconds.
+#: How long a request may take until its answer has been read, in seconds.
 LONGEST = 60.0
-#: Connections at once, and of the process's descriptors at most this part.
+#: Maximum number of connections, and the divisor for their share of the process's descriptors.
 _MOST, _PART = 256, 4
 #: Seconds between two searches for silent connections.
 _LOOK = 2.0
 
 
 class Connection(H11Protocol):
-    """A connection that ends by itself."""
+    """A connection with time limits."""
 
-    #: Since when the request that is being answered may have been so, by the loop's clock.
+    #: Earliest possible start of the present request's handling, by the loop's clock, in seconds.
     begun_at = 0.0
-    #: Since when there has been none.
+    #: Start of the present silence, likewise.
     silent_since = 0.0
     _next_look: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin; one that has long been silent makes room."""
+        """Begin; the longest silent connection makes room."""
         super().connection_made(transport)
         self.silent_since = self.begun_at = self.loop.time()
         self._next_look = self.loop.call_later(_LOOK, self._look)
@@ -45,13 +45,13 @@ class Connection(H11Protocol):
 
     @property
     def is_silent(self) -> bool:
-        """Whether no request is being answered, nor an answer on its way."""
+        """Return whether no request is being answered, and no answer still being sent."""
         cycle: RequestResponseCycle | None = self.cycle
         is_answered = cycle is None or cycle.response_complete
         return is_answered and not self.transport.get_write_buffer_size()
 
     def end(self) -> None:
-        """End at once, and be counted no more."""
+        """Close at once, and no longer count."""
         self.connections.discard(self)
         self.transport.abort()
 
@@ -67,7 +67,7 @@ class Connection(H11Protocol):
             self._next_look = self.loop.call_later(_LOOK, self._look)
 
     def _make_room(self) -> None:
-        """End the one that has been silent for longest, else the one that takes longest."""
+        """Close the connection that is silent longest, else the one whose request takes longest."""
         others = [each for each in self.connections if isinstance(each, Connection)]
         others = [each for each in others if each is not self]
         min(others, key=Connection._worth, default=self).end()
@@ -78,6 +78,6 @@ class Connection(H11Protocol):
 
 
 def most() -> int:
-    """Return how many connections there may be: rotations need descriptors, too."""
+    """Return the maximum number of connections: rotations need descriptors, too."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST if soft == resource.RLIM_INFINITY else max(1, min(_MOST, soft // _PART))

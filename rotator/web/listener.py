@@ -1,4 +1,4 @@
-"""Where the page is served: listening there, and who may be meant by a request."""
+"""The page's address: listening there, and matching a request's host."""
 
 import errno
 import ipaddress
@@ -13,22 +13,22 @@ from pathlib import Path
 
 from rotator.errors import AddressTaken, ConfigError
 
-#: Connections that wait to be accepted.
+#: Length of the queue of connections to accept.
 _BACKLOG = 128
-#: Of a Unix socket: its directory decides who may get there.
+#: Mode of a Unix socket: its directory controls access.
 _SOCKET_MODE = 0o666
 _LOCAL = "localhost"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """A place to listen at: a Unix socket, or a host and a port."""
+    """An address to listen at: a Unix socket, or a host and a port."""
 
     text: str
 
     @property
     def path(self) -> Path | None:
-        """The Unix socket; None where it is none."""
+        """Path of the Unix socket; None for a host and a port."""
         return Path(self.text[5:]) if self.text.startswith("unix:") else None
 
     @property
@@ -40,8 +40,9 @@ class Address:
         """Listen.
 
         Raises:
-            AddressTaken: another process does, or this machine does not have the address yet.
-            ConfigError: this machine does not let us.
+            AddressTaken: another process listens there, or this machine does not have the address
+                yet.
+            ConfigError: this machine does not allow it.
         """
         try:
             listening = _at_path(self.path) if self.path else self._at_port()
@@ -56,15 +57,15 @@ class Address:
         return listening
 
     def leave(self) -> None:
-        """Remove the Unix socket, where it is one."""
+        """Remove the Unix socket, if it is one."""
         if self.path:
             self.path.unlink(missing_ok=True)
 
     def is_meant_by(self, header: str, allowed: Collection[str] = ()) -> bool:
-        """Whether a request with this Host header is for us, by its own names or `allowed` ones.
+        """Return whether this Host header is one of the page's names, or an `allowed` one.
 
-        A page on the web can have its own name resolve to this machine, and then read what it
-        gets from here. It cannot choose the name that its requests carry.
+        A web page can make its own name resolve to this machine, and then read the answers from
+        here. It cannot choose the name in its requests.
         """
         name = _name_of(header)
         if name is None:
@@ -73,8 +74,8 @@ class Address:
             return True
         if name in allowed or f"[{name}]" in allowed:
             return True
-        # Listening everywhere; the machine has names that only others know. To a number, no
-        # name was resolved.
+        # The page listens at every address, under names that only clients know. A numeric host was
+        # not resolved from a name.
         return self.host in ("0.0.0.0", "::") and (  # noqa: S104  # asks, and binds nothing
             _is_number(name) or name == socket.gethostname().lower()
         )
@@ -96,13 +97,13 @@ class Address:
 
 
 def _passes(error: OSError) -> bool:
-    """Whether what keeps us from listening may pass by itself."""
+    """Return whether the obstacle to listening may pass on its own."""
     may_pass = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
     return isinstance(error, socket.gaierror) or error.errno in may_pass
 
 
 def shown(listening: socket.socket) -> str:
-    """Give the address of a listening socket as people and browsers write it."""
+    """Return a listening socket's address as people and browsers write it."""
     name = listening.getsockname()
     if listening.family == socket.AF_UNIX:
         return f"unix:{name}"
@@ -111,7 +112,7 @@ def shown(listening: socket.socket) -> str:
 
 
 def _at_path(path: Path) -> socket.socket:
-    """Listen at a Unix socket; one that a killed process has left behind is replaced."""
+    """Listen at a Unix socket; replaces one that a killed process left behind."""
     if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _is_answered(path):
         path.unlink()
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -131,13 +132,13 @@ def _is_answered(path: Path) -> bool:
     return False
 
 
-#: A name or number, and a port (RFC 9110 section 7.2). What else stands there is not looked into:
-#: of "localhost:80@evil.example" and "[::1].evil.example", readers disagree on which the host is.
+#: A name or number, and a port (RFC 9110 section 7.2). Anything else is not interpreted: parsers
+#: disagree on the host of "localhost:80@evil.example" and "[::1].evil.example".
 _HOST = re.compile(r"(?:\[(?P<number>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]+?)\.?)(?::[0-9]{0,5})?")
 
 
 def _name_of(header: str) -> str | None:
-    """Return the host of a Host header, without port, brackets and last dot; None for no host."""
+    """Return the host of a Host header, without port, brackets and final dot; None if invalid."""
     match = _HOST.fullmatch(header.lower())
     return (match["number"] or match["name"]) if match else None
 

@@ -1,4 +1,4 @@
-"""All accounts at a glance: the state of each, the worst first, and those that are asked for."""
+"""The overview of all accounts: the state of each, the worst first, and a filter."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,14 +13,14 @@ from rotator.rotation.ports import AccountRecord
 
 #: Accounts on one page.
 PAGE = 50
-#: Not due at any time.
+#: Sort key of an account that is never due.
 _NEVER = datetime.max.replace(tzinfo=UTC)
-#: Characters of a search that are looked for.
+#: Maximum length of a search, in characters.
 _LONGEST_SEARCH = 100
 
 
 class State(StrEnum):
-    """What an account shows, the worst first."""
+    """An account's displayed state, the worst first."""
 
     DRIFTED = "drifted"
     OVERDUE = "overdue"
@@ -28,15 +28,15 @@ class State(StrEnum):
     HELD = "held"
     ROTATING = "rotating"
     DUE = "due"
-    #: In its grace.
+    #: Waits in its grace.
     WAITING = "waiting"
-    #: Never seen.
+    #: Never observed.
     NEW = "new"
     HEALTHY = "healthy"
 
     @property
     def needs_attention(self) -> bool:
-        """Whether somebody has to look at it."""
+        """Whether an account in this state needs attention."""
         return self in _BAD
 
 
@@ -51,24 +51,24 @@ _OF_PHASE = {
     Phase.DRIFT: State.DRIFTED,
     Phase.NEW: State.NEW,
 }
-#: Told whatever is late as well.
+#: States shown even for an account that is late.
 _TOLD_FIRST = (State.HELD, State.DRIFTED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """Which accounts are asked for."""
+    """Filter and page of the overview."""
 
     #: Part of a name, an api key, a path in Vault or a secret's id; "" for all.
     search: str = ""
-    #: A state, or `attention`; "" for any.
+    #: A state, or `attention`; "" for any state.
     state: str = ""
     #: Counted from 1.
     page: int = 1
 
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> "Question":
-        """Read a query; what means nothing is left out."""
+        """Parse a query; invalid parts are ignored."""
         state, page = parameters.get("state", ""), parameters.get("page", "")
         return cls(
             search=parameters.get("q", "").strip()[:_LONGEST_SEARCH],
@@ -79,7 +79,7 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """An account as it stands now."""
+    """An account with its present status."""
 
     state: State
     standing: Standing
@@ -87,42 +87,42 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class Glance:
-    """All accounts, and one page of those that were asked for."""
+    """The counts of all accounts, and one page of those that match the filter."""
 
-    #: Accounts in each state.
+    #: Number of accounts in each state.
     counts: Mapping[State, int]
-    #: Accounts that somebody has to look at.
+    #: Number of accounts that need attention.
     attention: int
     total: int
-    #: Those that were asked for.
+    #: Number of accounts that match the filter.
     found: int
-    #: Of the question, no further than there is one.
+    #: The page shown, no later than the last one.
     page: int
     pages: int
     shown: tuple[Shown, ...]
-    #: The account to be rotated next; None where none is waited for.
+    #: The account to be rotated next; None where no rotation is expected.
     upcoming: Shown | None
 
 
 @dataclass(kw_only=True)
 class _Place:
-    """What of an account stays as it is until the ledger has something new."""
+    """Cached part of an account's view, valid until the ledger changes."""
 
     record: AccountRecord | None
     standing: Standing
     state: State
     due_from: datetime | None
     late_from: datetime | None
-    #: What is searched.
+    #: The text to search.
     text: str
-    #: Among those of one state.
+    #: Sort key among accounts in one state.
     order: tuple[datetime, str]
-    #: As of the last look.
+    #: State at the last query.
     now: State = State.NEW
     is_late: bool = False
 
     def at(self, now: datetime) -> "_Place":
-        """Tell how it stands now."""
+        """Update the state to `now`, and return self."""
         self.is_late = self.late_from is not None and now > self.late_from
         self.now = self.state
         if self.state not in _TOLD_FIRST:
@@ -134,30 +134,30 @@ class _Place:
 
     @property
     def rank(self) -> int:
-        """Where it stands: what is held and late with what is late."""
+        """The account's rank in the list: a held account that is late ranks with the late ones."""
         return min(_ORDER[self.now], _ORDER[State.OVERDUE]) if self.is_late else _ORDER[self.now]
 
 
 class Board:
-    """The accounts of one configuration. One thread at a time."""
+    """The accounts of one configuration. For one thread at a time."""
 
     def __init__(self, accounts: Iterable[Account]) -> None:
-        """Know nothing of them yet."""
+        """Store the accounts; nothing is known of them yet."""
         self._accounts = tuple(accounts)
         self._places: dict[str, _Place] = {}
-        #: The same in the order in which something is to be done, and whether that changed.
+        #: The accounts in order of their next due times, and whether that order changed.
         self._ordered: list[_Place] = []
         self._is_new = True
 
     def look(
         self, records: Mapping[str, AccountRecord], question: Question, now: datetime
     ) -> Glance:
-        """Find what is asked for, the worst first."""
+        """Return the accounts that match, the worst first."""
         places = self._in_order(records, now)
         counts = Counter(place.now for place in places)
         attention = sum(place.now in _BAD or place.is_late for place in places)
         found = [place for place in places if _is_asked(place, question)]
-        # Keeps their order among those of one rank.
+        # Stable: accounts of one rank keep their order.
         found.sort(key=attrgetter("rank"))
         pages = max(1, -(-len(found) // PAGE))
         page = min(question.page, pages)
@@ -173,12 +173,12 @@ class Board:
         )
 
     def standings(self, records: Mapping[str, AccountRecord], now: datetime) -> Iterable[Standing]:
-        """Tell how each stands, in the order of the configuration."""
+        """Yield each account's status, in the order of the configuration."""
         for account in self._accounts:
             yield _shown(self._placed(account, records.get(account.name), now), now).standing
 
     def _in_order(self, records: Mapping[str, AccountRecord], now: datetime) -> list[_Place]:
-        """Give all places, those first where something is to be done first."""
+        """Return all accounts in order, those that need action first."""
         places = [self._placed(each, records.get(each.name), now) for each in self._accounts]
         if self._is_new:
             self._ordered = sorted(places, key=attrgetter("order"))
@@ -194,7 +194,7 @@ class Board:
 
 
 def stands(account: Account, record: AccountRecord, now: datetime) -> Shown:
-    """Tell how one account stands, whatever there is of others."""
+    """Return the status of one account, independent of the others."""
     return _shown(_place(account, record, now).at(now), now)
 
 

@@ -16,9 +16,9 @@ from rotator.web.connections import Connection
 
 _log = structlog.get_logger(__name__)
 
-#: Connections that wait to be accepted.
+#: Length of the queue of connections to accept.
 _BACKLOG = 128
-#: How long requests under way may take at the end, in seconds.
+#: How long running requests may take at the end, in seconds.
 _PATIENCE = 2
 #: Seconds between two warnings that no connection can be accepted.
 _TOLD_EVERY = 60.0
@@ -31,15 +31,15 @@ class Server:
 
     def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
         """Prepare to serve `app` at `listening`, which is closed at the end."""
-        # What goes wrong in a request is logged by the application.
+        # The application logs errors of requests.
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
         config = uvicorn.Config(
             app,
-            # Accepted one at a time: while no descriptor is left, asyncio complains of each one
-            # that it tried to accept in a row.
+            # Accepted one at a time: while no descriptor is left, asyncio reports every attempt to
+            # accept of a batch.
             backlog=1,
             callback_notify=self._let_more_wait,
-            # As anything else would: as one line on rotator's stream.
+            # Logged like everything else: as one line on rotator's stream.
             log_config=None,
             access_log=False,
             http=Connection,
@@ -52,20 +52,20 @@ class Server:
         )
         self._server = uvicorn.Server(config)
         self._listening = listening
-        # Not waited for for ever: a request may wait for Vault.
+        # A daemon thread, as the end does not wait for it for ever: a request may wait for Vault.
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._told_at = float("-inf")
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Start serving."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Accept nothing more and end when what is under way has ended."""
+        """Accept nothing more; end once the running requests have ended."""
         self._server.should_exit = True
 
     def join(self, deadline: float) -> bool:
-        """Wait for the end, until `deadline` at most (monotonic); give whether it has come."""
+        """Wait for the end, until `deadline` (monotonic seconds); return whether it came."""
         self._thread.join(max(0.0, deadline - time.monotonic()))
         return not self._thread.is_alive()
 
@@ -74,7 +74,7 @@ class Server:
 
     async def _serve(self) -> None:
         asyncio.get_running_loop().set_exception_handler(self._complain)
-        # It leaves signals alone, as it is not in the main thread.
+        # Signals are left alone, as this is not the main thread.
         await self._server.serve(sockets=[self._listening])
 
     async def _let_more_wait(self) -> None:
@@ -82,7 +82,7 @@ class Server:
         self._listening.listen(_BACKLOG)
 
     def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Warn that no connection can be accepted, but not at each of the tries, one a second."""
+        """Warn that no connection can be accepted, but not at each attempt, once a second."""
         error = context.get("exception")
         if not (isinstance(error, OSError) and error.errno in _EXHAUSTED):
             loop.default_exception_handler(context)

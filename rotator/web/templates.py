@@ -1,4 +1,4 @@
-"""Rendering: templates, and the files that pages refer to."""
+"""Renders templates, and serves the files that pages include."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rotator.model.redaction import printable
 from rotator.reporting import text
 
-#: Seconds after which a page asks for itself again: at rest, and while a rotation goes on.
+#: Seconds after which a page reloads itself: normally, and during a rotation.
 AT_REST, AT_WORK = 30, 5
 
 _TYPES = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
@@ -20,17 +20,17 @@ _TYPES = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A file that pages refer to."""
+    """A file that pages include."""
 
     content: bytes
     media_type: str
-    #: Changes with the content, so that browsers keep it for as long as it is the same.
+    #: Changes with the content, so that browsers cache the file until it changes.
     version: str
 
 
 @cache
 def files() -> dict[str, File]:
-    """Give them by name."""
+    """Return the static files by name."""
     folder = resources.files("rotator.web") / "static"
     found = {path.name: path.read_bytes() for path in folder.iterdir()}
     return {
@@ -44,7 +44,7 @@ def files() -> dict[str, File]:
 
 
 def rendered(template: str, **values: object) -> str:
-    """Fill a template. Whatever it is given is escaped, and holds nothing that misleads."""
+    """Render a template. Values are escaped, and stripped of misleading characters."""
     return _environment().get_template(template).render(values)
 
 
@@ -69,7 +69,7 @@ def _environment() -> Environment:
 
 
 def _printable(value: object) -> object:
-    """Remove from a text what turns its direction or has no width; markup is ours."""
+    """Remove bidirectional and zero-width characters from a text; markup is ours."""
     return printable(value) if type(value) is str else value
 
 
@@ -78,13 +78,13 @@ def _linked(name: str) -> str:
 
 
 def _query(**parameters: object) -> str:
-    """Write a query, leaving out what is not asked for."""
+    """Format a query, without empty parameters."""
     given = {key: value for key, value in parameters.items() if value}
     return f"?{urlencode(given)}" if given else "?"
 
 
 def _clock(at: datetime | None, now: datetime) -> str:
-    """Give a time as short as it can be read on the day of `now`."""
+    """Return a time, without the date where that is the date of `now`."""
     if at is None:
         return ""
     at = at.astimezone(UTC)

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-#: How many days, today included.
+#: Number of days, today included.
 DAYS = 90
-#: Height of the picture, and how far its bars are apart, in its own units.
+#: Height of the picture, and distance of its bars, in the picture's units.
 HEIGHT, STEP = 60, 10
-#: Days from one label to the next.
+#: Days between two labels.
 _LABELLED = 15
-#: A bar that is not empty is at least as high.
+#: Minimum height of a bar that is not empty.
 _LOWEST = 3
 
 Count = Callable[[datetime], Mapping[date, Mapping[str, int]]]
@@ -22,7 +22,7 @@ class Bar:
     """One day."""
 
     x: int
-    #: From the top down, failed upon completed: where each begins, and its height.
+    #: Start and height of each part, from the top down: failed above completed.
     failed: tuple[int, int]
     completed: tuple[int, int]
     title: str
@@ -30,17 +30,17 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """Ninety bars, in words as well."""
+    """Ninety bars, and their description in words."""
 
     bars: tuple[Bar, ...]
-    #: Below the axis, each at the beginning of an equal part of it.
+    #: Below the axis, each at the start of an equal part of it.
     labels: tuple[str, ...]
     completed: int
     failed: int
 
 
 def timeline(counts: Mapping[date, Mapping[str, int]], today: date) -> Timeline:
-    """Draw what was counted by day and outcome."""
+    """Build the timeline from the counts by day and outcome."""
     days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
     pairs = [_pair(counts.get(day, {})) for day in days]
     peak = max(map(sum, pairs))
@@ -72,15 +72,15 @@ def _bar(x: int, day: date, completed: int, failed: int, peak: int) -> Bar:
 
 
 def _height(count: int, peak: int) -> int:
-    """Give a bar's height; room is left for the shortest one on top."""
+    """Return a bar's height; the tallest leaves room for the shortest on top."""
     return max(_LOWEST, round(count / peak * (HEIGHT - _LOWEST))) if count else 0
 
 
 class Recent:
-    """Counts anew from time to time only: it takes longest of all that the page shows."""
+    """Caches the counts for a while: they are the page's slowest query."""
 
     def __init__(self, count: Count, *, seconds: float = 15) -> None:
-        """Have `count` count since a day; what it gave is good for so many seconds."""
+        """Keep each result of `count`, which counts since a day, for so many seconds."""
         self._count = count
         self._keep = timedelta(seconds=seconds)
         self._lock = threading.Lock()
@@ -88,7 +88,7 @@ class Recent:
         self._timeline: Timeline | None = None
 
     def at(self, now: datetime) -> Timeline:
-        """Give the timeline that ends today.
+        """Return the timeline that ends today.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -101,7 +101,7 @@ class Recent:
 
 
 def counted(count: Count, now: datetime) -> Timeline:
-    """Give the timeline that ends today."""
+    """Return the timeline that ends today."""
     today = now.astimezone(UTC).date()
     first = datetime.combine(today - timedelta(days=DAYS - 1), datetime.min.time(), UTC)
     return timeline(count(first), today)

@@ -1,30 +1,30 @@
-"""Taking turns: only so many answers are made at once, however many are asked for."""
+"""Limits how many answers are made at once, however many requests arrive."""
 
 import asyncio
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: Answers made at once, and requests that may be under way; more are told to come again.
+#: Answers made at once, and requests admitted in total; beyond that, clients are told to retry.
 _AT_ONCE, _MOST = 6, 64
-#: Answered at once, whatever there is to do: that the process lives is all it says.
+#: Always answered at once: it only shows that the process is alive.
 OPEN = "/healthz"
 
 
 class Turns:
-    """Lets only so many requests through to an application at once.
+    """Limits the number of concurrent requests to an application.
 
-    An answer is passed on when it is complete, so that a slow reader keeps no turn.
+    An answer is passed on once it is complete, so that a slow reader occupies no turn.
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        """Let through to `app`, whose answers are short."""
+        """Pass requests to `app`, whose answers are short."""
         self._app = app
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._count = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or say that there are too many."""
+        """Answer a request, or refuse it if there are too many."""
         if scope["path"] == OPEN:
             await self._app(scope, receive, send)
             return
@@ -49,6 +49,6 @@ class Turns:
             async with self._turns:
                 await self._app(scope, receive, keep)
         finally:
-            # Also where it failed: it has said so.
+            # Also if it failed: then it has sent an error.
             for message in messages:
                 await send(message)

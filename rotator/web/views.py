@@ -1,4 +1,4 @@
-"""An account as the page shows it: everything in words and measures, nothing left to decide."""
+"""View of an account for the page: texts and measures, without further decisions."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from rotator.reporting.status import Standing
 from rotator.reporting.text import age_text, moment, span
 from rotator.web.overview import Shown, State
 
-#: Shown of every rotation, in this order.
+#: Shown for every rotation, in this order.
 _ALWAYS = (
     Step.OPEN,
     Step.STAGE,
@@ -32,21 +32,21 @@ _DONE = ("opened", "done", "learned", "closed")
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One step as it is shown."""
+    """One step of a rotation."""
 
     name: str
     #: `done`, `now` or `todo`.
     state: str
-    #: When it was done; of a wait, when it will be over.
+    #: When it was completed; for a wait, when it will be over.
     at: datetime | None
-    #: What became of it so far, where that is worth telling.
+    #: Its result so far, if worth showing.
     note: str = ""
 
 
 def stages(
     rotation: Rotation, entries: Iterable[Entry], *, deletion_at: datetime | None
 ) -> list[Stage]:
-    """Tell how far a rotation is; `deletion_at` is when its wait will be over."""
+    """Return a rotation's progress; `deletion_at` is when its wait will be over."""
     done: dict[str, datetime] = {}
     trouble: dict[str, str] = {}
     for entry in entries:
@@ -57,7 +57,7 @@ def stages(
         elif entry.event in ("unknown", "rejected", "aborting"):
             trouble[step] = _TROUBLE[entry.event]
     if Step.DELETE in done and deletion_at:
-        # Nothing is recorded when the grace is over.
+        # No entry is recorded when the grace is over.
         done[Step.WAIT] = deletion_at
     shown = [step for step in Step if step in _ALWAYS or step in done or step in trouble]
     now = _now(rotation, shown, done)
@@ -80,7 +80,7 @@ _TROUBLE = {
 
 
 def _now(rotation: Rotation, shown: list[Step], done: dict[str, datetime]) -> Step | None:
-    """Give the step that comes next: the first one after all that are done."""
+    """Return the step that comes next: the first one after all that are done."""
     if rotation.abort_code:
         return Step.ABORT
     last = max((shown.index(step) for step in shown if step in done), default=-1)
@@ -89,13 +89,13 @@ def _now(rotation: Rotation, shown: list[Step], done: dict[str, datetime]) -> St
 
 @dataclass(frozen=True, kw_only=True)
 class Age:
-    """How old the current secret is, against its policy."""
+    """Age of the current secret, compared with its policy."""
 
     text: str
     limit: str
-    #: Of the limit, in percent, at most 100.
+    #: Percentage of the age limit, at most 100.
     percent: float
-    #: Where on the way to the limit the secret is to be rotated; None where a calendar says so.
+    #: Percentage of the limit at which the secret is rotated; None where a calendar decides.
     mark: float | None
     #: `young`, `due` or `late`.
     tone: str
@@ -103,11 +103,11 @@ class Age:
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """One of the two places for a secret at Vonage."""
+    """One of the two secret slots at Vonage."""
 
-    #: "" where it is empty.
+    #: "" for an empty slot.
     id: str
-    #: `current`, `new`, `old`, `unknown`, `empty`, or `unseen` where nobody knows.
+    #: `current`, `new`, `old`, `unknown`, `empty`, or `unseen` if not observed.
     kind: str
 
 
@@ -118,29 +118,29 @@ class Row:
     name: str
     api_key: str
     state: State
-    #: What is wrong or waited for, each with the word it begins with.
+    #: What is wrong or pending, each with its introductory word.
     notes: tuple[str, ...]
     age: Age | None
     slots: tuple[Slot, ...]
-    #: When something is to be done next, and how long that is from now or ago.
+    #: When the next action is due, and how long that is from now or ago.
     due_at: datetime | None
     due: str
     is_past_due: bool
     stages: tuple[Stage, ...]
     rotation_id: str
     opened_at: datetime | None
-    #: Why the open rotation was opened.
+    #: Reason of the open rotation.
     reason: str
-    #: What hooks were not told yet.
+    #: Pending deliveries to hooks.
     undelivered: tuple[Undelivered, ...]
 
 
 def row(
     shown: Shown, entries: Iterable[Entry] = (), undelivered: tuple[Undelivered, ...] = ()
 ) -> Row:
-    """Put an account into words.
+    """Build the row of an account.
 
-    `entries` are those of its open rotation, `undelivered` what hooks were not told yet.
+    `entries` are those of its open rotation, `undelivered` its pending deliveries.
     """
     standing = replace(shown.standing, undelivered=undelivered)
     opened = standing.opened
@@ -206,9 +206,9 @@ def _percent(part: timedelta, whole: timedelta) -> float:
 
 
 def _slots(standing: Standing) -> tuple[Slot, ...]:
-    """Fill both places, the current secret's first."""
+    """Return both slots, the current secret's first."""
     if not standing.secret_ids:
-        # Never seen, or no credential was accepted: there is always one.
+        # Never observed, or no credential was accepted: at least one secret always exists.
         return (Slot(id="", kind="unseen"),) * 2
     found = [Slot(id=each, kind=_kind(standing, each)) for each in standing.secret_ids]
     found.sort(key=lambda slot: (slot.kind != "current", slot.kind, slot.id))
@@ -219,7 +219,7 @@ def _slots(standing: Standing) -> tuple[Slot, ...]:
 def _kind(standing: Standing, secret_id: str) -> str:
     rotation, current_id = standing.rotation, standing.current_id
     if standing.opened and current_id is None:
-        # Not sure until it was looked at again; but rotator knows what it wrote.
+        # Uncertain until the next observation; but rotator knows what it wrote.
         is_pushed = standing.opened.vault_version is not None
         current_id = standing.opened.new_id if is_pushed else standing.opened.predecessor_id
     if secret_id == current_id:
@@ -232,7 +232,7 @@ def _kind(standing: Standing, secret_id: str) -> str:
 
 
 def _next(standing: Standing) -> tuple[datetime | None, str]:
-    """Say when something is to be done: a rotation, or what is left of one."""
+    """Return when a rotation or a deletion is due, and a text for it."""
     due_at, deletion_at = standing.due_from, standing.deletion_at
     if deletion_at:
         return deletion_at, f"deletion {distance(deletion_at, standing.now)}"
@@ -240,18 +240,18 @@ def _next(standing: Standing) -> tuple[datetime | None, str]:
 
 
 def distance(at: datetime, now: datetime) -> str:
-    """Say how far a time is from now."""
+    """Return in words how far a time is from now."""
     return f"{_roughly(now - at)} ago" if at <= now else f"in {_roughly(at - now)}"
 
 
 def _roughly(length: timedelta) -> str:
-    """Give a duration as people say it: days alone, once there are some."""
+    """Return a duration as people say it: days alone, once there are more than two."""
     return f"{length.days}d" if length.days > 2 else span(length)  # noqa: PLR2004  # two days
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """An entry of the record."""
+    """An entry of the ledger."""
 
     seq: int
     at: datetime | None
@@ -263,16 +263,16 @@ class Line:
 
     @property
     def what(self) -> str:
-        """What happened, in a word or two: `create done`, `opened`."""
+        """The event in a word or two: `create done`, `opened`."""
         return f"{self.step} {self.event}" if self.event in _OF_STEP else self.event
 
 
-#: Events that say little without their step.
+#: Events that are unclear without their step.
 _OF_STEP = ("intent", "done", "rejected", "unknown", "learned")
 
 
 def line(entry: Entry) -> Line:
-    """Put an entry into words. Someone may have changed it, so that anything may stand there."""
+    """Build the view of an entry. It may have been tampered with, so any field may be invalid."""
     exported = entry.exported()
     detail = exported["detail"]
     pairs = detail.items() if isinstance(detail, dict) else ()
@@ -299,7 +299,7 @@ def _text(value: Any) -> str:  # noqa: ANN401  # any JSON
 
 
 def policy_facts(policy: Policy) -> Iterator[tuple[str, str]]:
-    """Say how an account's secrets are to be rotated."""
+    """Yield the policy for an account's secrets, as labels and texts."""
     if policy.every:
         yield "rotate every", span(policy.every)
     else:

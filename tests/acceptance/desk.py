@@ -62,7 +62,7 @@ class Desk:
         self.environment = {**ENVIRONMENT, "ROTATOR_CONFIG": str(self.config)}
 
     def __enter__(self) -> Self:
-        """Give itself."""
+        """Return self, for a `with` block."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -143,7 +143,7 @@ class Desk:
             yield process
 
     def ended(self, process: Command | subprocess.Popen[str]) -> Done:
-        """Give what an ended command left behind."""
+        """Return what an ended command left behind; fails if it leaked a secret."""
         done = Done(
             code=process.wait(),
             out=(self.folder / "out").read_text(),
@@ -185,22 +185,22 @@ class Desk:
         return self.world.accounts[0]
 
     def values(self) -> list[str]:
-        """Give every value that must not be seen."""
+        """Return every value that must not be seen."""
         state = self.world.vonage.state()["accounts"]
         values = [secret["value"] for account in state for secret in account["secrets"]]
         return [*values, self.token_file.read_text()]
 
     def api_keys(self) -> list[str]:
-        """Give the api keys, which belong to credentials."""
+        """Return the api keys, which belong to credentials."""
         return [account.api_key for account in self.world.accounts]
 
     def secret_ids(self, account: SimAccount | None = None) -> list[str]:
-        """Give the ids of the live secrets, the oldest first."""
+        """Return the ids of the live secrets, the oldest first."""
         secrets = self.world.vonage.secrets((account or self.account).api_key)
         return [secret.id for secret in reversed(secrets)]
 
     def snapshot(self) -> tuple[Any, ...]:
-        """Give all that a command could have changed at both servers."""
+        """Return all that a command could have changed at both servers."""
         return (
             self.world.vonage.state(),
             [self.world.vault.versions(account.vault_path) for account in self.world.accounts],

@@ -104,7 +104,7 @@ class Service:
     # -- What there is to see. -------------------------------------------------------------
 
     def records(self) -> list[AccountRecord]:
-        """Give what the ledger knows of every account."""
+        """Return the summary of every account in the ledger."""
         return self.queries.accounts([account.name for account in self.world.accounts])
 
     def outcomes(self) -> dict[str, int]:
@@ -154,7 +154,7 @@ class Service:
 def service(
     world: World, folder: Path, ledger_url: str, daemon: str = 'listen = ""'
 ) -> Iterator[Service]:
-    """Give a service for the length of a `with` block; whatever it started is ended with it."""
+    """Yield a service for the length of a `with` block; all that it started is ended with it."""
     with world:
         made = Service(world, folder, ledger_url, daemon)
         try:
@@ -172,7 +172,7 @@ Build = Callable[..., Service]
 
 @contextmanager
 def building(folder: Path, ledger_url: str, daemon: str = 'listen = ""') -> Iterator[Build]:
-    """Give what builds a world with one account that is due, and a service in it."""
+    """Yield a builder of a world with one due account, and of a service in it."""
     with ExitStack() as stack:
 
         def build(*, daemon: str = daemon, age: timedelta = OLD, **world: Any) -> Service:  # noqa: ANN401  # of `World.build`

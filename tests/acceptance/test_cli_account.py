@@ -31,7 +31,7 @@ def answered(desk: Desk, answer: str, *arguments: str) -> Done:
 
 
 def recorded(desk: Desk) -> list[str]:
-    """Give event and detail of what the ledger has of things done by hand."""
+    """Return event and detail of the ledger's entries about manual operations."""
     rows = desk.sql("SELECT event, detail FROM entry ORDER BY seq")
     return [f"{event} {detail}" for event, detail in rows]
 

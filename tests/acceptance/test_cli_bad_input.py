@@ -36,7 +36,7 @@ VAULT = '[vault]\naddress = "http://127.0.0.1:1"\n'
 
 
 def accounts(*rows: str) -> str:
-    """Give a configuration with accounts of these names, with the parent behind a slash."""
+    """Return a configuration with accounts of these names, the parent behind a slash."""
     texts = [VAULT]
     for number, row in enumerate(rows):
         name, _, parent = row.partition("/")

@@ -28,7 +28,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def completed(desk: Desk, line: str, *, program: str = "rotator", config: str = "") -> Done:
-    """Give what bash would be told for `line`, with the cursor at its end."""
+    """Return what bash would be told for `line`, with the cursor at its end."""
     words = line.split(" ")
     variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
     asked = {variable: "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}

@@ -27,7 +27,7 @@ POLICY = {
 
 
 def let_in(desk: Desk, policy: dict[str, list[str]]) -> None:
-    """Give rotator a token with this policy."""
+    """Write a token with this policy for rotator."""
     desk.token_file.write_text(desk.world.vault.issue_token(policies=policy))
 
 
@@ -270,7 +270,7 @@ def test_what_may_be_meant_is_a_warning(desk: Desk) -> None:
 
 
 def standing(seconds: float, *, renewable: bool = False, policy: str = "rotator") -> Standing:
-    """Give what Vault says of a token; 0 seconds for one that does not expire."""
+    """Return Vault's facts about a token; 0 seconds for one that does not expire."""
     return Standing(
         expires_at=datetime(2026, 11, 23, tzinfo=UTC) if seconds else None,
         renewable=renewable,

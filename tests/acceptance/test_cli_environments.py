@@ -14,7 +14,7 @@ BARE = {"PYTHONOPTIMIZE": "2", "PYTHONDONTWRITEBYTECODE": "1"}
 
 @pytest.fixture
 def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
-    """Give a desk with two dozen accounts."""
+    """Yield a desk with two dozen accounts."""
     with Desk(tmp_path, ledger=sqlite_template, accounts=24) as desk:
         yield desk
 

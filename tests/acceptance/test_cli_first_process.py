@@ -24,7 +24,7 @@ _UNSHARED = ("unshare", "--pid", "--fork", "--kill-child")
 
 @pytest.fixture
 def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
-    """Give a desk."""
+    """Yield a desk."""
     with Desk(tmp_path, ledger=sqlite_template) as desk:
         yield desk
 
@@ -58,7 +58,7 @@ def first(desk: Desk, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def children(pid: int) -> list[int]:
-    """Give the processes that one has started, or adopted."""
+    """Return the processes that one has started, or adopted."""
     try:
         return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except FileNotFoundError:

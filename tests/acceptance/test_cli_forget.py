@@ -36,7 +36,7 @@ def waiting(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
 
 
 def rename(desk: Desk) -> None:
-    """Give the account another name in the configuration."""
+    """Change the account's name in the configuration."""
     desk.config.write_text(desk.text.replace(*NEW_NAME))
 
 

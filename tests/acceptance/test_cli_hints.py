@@ -23,18 +23,18 @@ def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
 
 
 def add_stranger(desk: Desk) -> None:
-    """Have someone make a secret by hand."""
+    """Make a secret at Vonage, as somebody does by hand."""
     desk.world.vonage.add_secret(desk.account.api_key, STRANGER)
 
 
 def meet_stranger(desk: Desk) -> None:
-    """Have both slots taken, though it is known which secret Vault has."""
+    """Fill both slots, where it is known which secret Vault has."""
     desk.rotate()
     add_stranger(desk)
 
 
 def lose_answer(desk: Desk) -> None:
-    """Have a stranger's secret appear while an answer is lost, before any note is in Vault."""
+    """Add a stranger's secret while an answer is lost, before any note is in Vault."""
     text = desk.text.replace("[vonage]\n", '[vonage]\npropagation_timeout = "1s"\n')
     desk.config.write_text(text)
     desk.world.vonage.faults.add(Fault(kind="drop-before", method="POST", times=1))
@@ -48,7 +48,7 @@ def lose_answer(desk: Desk) -> None:
 
 
 def change(desk: Desk) -> None:
-    """Have someone write another secret's value to Vault, beside the note."""
+    """Write another secret's value to Vault, beside the note."""
     desk.rotate()
     [current] = desk.secret_ids()
     add_stranger(desk)
@@ -57,7 +57,7 @@ def change(desk: Desk) -> None:
 
 
 def kill(desk: Desk) -> None:
-    """Have Vault hold a value that Vonage refuses."""
+    """Put a value into Vault that Vonage refuses."""
     desk.entry(api_secret="NotTheSecret1")
 
 
@@ -67,7 +67,7 @@ def hold(desk: Desk) -> None:
 
 
 def lease(desk: Desk) -> None:
-    """Have a process of another machine work on the account, for as long as a lease may last."""
+    """Claim the account for a process of another machine, for as long as a lease may last."""
     desk.rotate()
     desk.sql(
         "UPDATE account SET lease_owner = 'other/host/1/1',"

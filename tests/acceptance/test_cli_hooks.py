@@ -29,7 +29,7 @@ def configure(desk: Desk, *hooks: dict[str, Any]) -> None:
 
 
 def gate(desk: Desk) -> dict[str, Any]:
-    """Give a gate that is open once a file is there."""
+    """Return a gate that is open once a file is there."""
     program = desk.folder / "gate"
     program.write_text(
         f"#!/bin/sh\n[ -e {desk.folder}/open ] && exit\necho 3 of 7 consumers >&2\nexit 1\n"

@@ -19,7 +19,7 @@ def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
 
 
 def events(desk: Desk) -> list[str]:
-    """Give what the ledger has of things done by hand."""
+    """Return the events of the ledger's entries about manual operations."""
     return [event for (event,) in desk.sql("SELECT event FROM entry WHERE rotation_id IS NULL")]
 
 

@@ -26,7 +26,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def imported(desk: Desk, *arguments: str) -> set[str]:
-    """Give the packages that a command imports."""
+    """Return the packages that a command imports."""
     command = [sys.executable, "-X", "importtime", "-m", "rotator", *arguments]
     environment = {"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(desk.config)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -24,7 +24,7 @@ class Collector:
     bodies: list[bytes] = field(default_factory=list)
 
     def span_names(self) -> set[str]:
-        """Name the spans that arrived."""
+        """Return the names of the spans that arrived."""
         requests = [ExportTraceServiceRequest.FromString(body) for body in self.bodies]
         return {
             span.name
@@ -50,7 +50,7 @@ def collector() -> Iterator[Collector]:
             self.end_headers()
 
         def log_message(self, *_arguments: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         found.url = f"http://127.0.0.1:{server.server_port}"

@@ -26,7 +26,7 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 @pytest.fixture
 def build(ledger_url: str, tmp_path: Path) -> Iterator[Build]:
-    """Give what builds a world with accounts that are due, and a service in it."""
+    """Yield a builder of a world with due accounts, and of a service in it."""
     with building(tmp_path, ledger_url) as build:
         yield build
 
@@ -355,7 +355,7 @@ def test_an_overdue_account_is_told_of(build: Build) -> None:
 
 
 def closed_window() -> str:
-    """Give a window that is not open now, nor soon."""
+    """Return a window that is not open now, nor soon."""
     closed = datetime.now(UTC) + timedelta(hours=3)
     return f"{closed:%H}:00-{closed:%H}:30"
 

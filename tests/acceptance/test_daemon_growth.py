@@ -26,7 +26,7 @@ SAMPLES = 40
 
 @pytest.fixture
 def run(ledger_url: str, tmp_path: Path) -> Iterator[Service]:
-    """Give a daemon whose accounts are due and looked at each second, and that calls a hook."""
+    """Yield a daemon that calls a hook, with accounts due and looked at each second."""
     world = World.build(accounts=6, subaccounts=2, created_at=datetime.now(UTC) - timedelta(days=1))
     with service(world, tmp_path, ledger_url, 'listen = "127.0.0.1:0"\ndrift_check = "2s"') as made:
         made.configure(grace="0s", jitter="0s", every="1s", max_age="1d")
@@ -59,7 +59,7 @@ def test_descriptors_and_memory_of_the_daemon_stay_flat(run: Service) -> None:
 
 
 def standing(pid: int) -> tuple[float, int]:
-    """Give a process's resident memory in MB, and how many descriptors it holds at least."""
+    """Return a process's resident memory in MB, and the least number of its descriptors."""
     counts = []
     for _ in range(SAMPLES):
         counts.append(len(list(Path(f"/proc/{pid}/fd").iterdir())))

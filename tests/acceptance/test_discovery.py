@@ -15,7 +15,7 @@ LISTEN = 'listen = "127.0.0.1:0"'
 
 @pytest.fixture
 def run(ledger_url: str, tmp_path: Path) -> Iterator[Service]:
-    """Give a service whose one configured account has subaccounts that nobody configured."""
+    """Yield a service whose one configured account has subaccounts that nobody configured."""
     world = World.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC) - timedelta(days=1))
     parent = world.accounts[0].api_key
     for key in KEYS:

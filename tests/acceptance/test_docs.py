@@ -24,12 +24,12 @@ PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("ops/*.m
 
 
 def blocks(page: Path) -> list[str]:
-    """Give the shell blocks of a page, in their order."""
+    """Return the shell blocks of a page, in their order."""
     return re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """Give the rotator commands of a page's shell blocks, without the command's own name."""
+    """Yield the rotator commands of a page's shell blocks, without the command's own name."""
     for block in blocks(page):
         for line in block.splitlines():
             words = shlex.split(line, comments=True)
@@ -51,14 +51,14 @@ def parse(program: str, arguments: list[str]) -> None:
 
 
 def paths(command: Any, *path: str) -> Iterator[tuple[str, ...]]:  # noqa: ANN401  # typer has no public name for it
-    """Give the path of a command and of all below it."""
+    """Yield the path of a command and of all below it."""
     yield path
     for name, below in getattr(command, "commands", {}).items():
         yield from paths(below, *path, name)
 
 
 def anchors(page: Path) -> set[str]:
-    """Give the anchors of a page's headings, as they are made where it is shown."""
+    """Return the anchors of a page's headings, as they are made where it is shown."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -17,12 +17,12 @@ README = (ROOT / "README.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
-    """Give the README's code blocks in `language`, in their order."""
+    """Return the README's code blocks in `language`, in their order."""
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
 def commands() -> list[list[str]]:
-    """Give the README's rotator commands as argument lists, without the command's own name."""
+    """Return the README's rotator commands as argument lists, without the command's own name."""
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     return [shlex.split(line)[1:] for line in lines if line.startswith("rotator ")]
 

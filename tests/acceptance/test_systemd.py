@@ -88,7 +88,7 @@ def test_a_service_is_hardened(unit: Path) -> None:
 
 
 def verified(folder: Path, drop_in: str = "") -> tuple[int, str, str]:
-    """Have systemd read all units, with a drop-in for each service; give what it says."""
+    """Run `systemd-analyze verify` on all units, each service with a drop-in; return its result."""
     program = folder / "rotator"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
@@ -168,7 +168,7 @@ def test_the_drop_in_of_the_page_is_that_of_its_first_way() -> None:
 
 
 def daemon_in(folder: Path, **environ: str) -> Daemon:
-    """Give a daemon that was not started, and knows one account."""
+    """Return a daemon that was not started, and knows one account."""
     (folder / "config.toml").write_text(
         f'[vault]\naddress = "http://127.0.0.1:1"\ntimeout = "5m"\n[ledger]\n'
         f'url = "sqlite:///{folder}/ledger.db"\n[[accounts]]\nname = "a"\n'

@@ -13,7 +13,7 @@ NEVER_RIGHT = {"account top-up", "demo", "run", "sim"}
 
 
 def tried(path: str) -> set[bool]:
-    """Give how trying a command went in the transcripts: True where it succeeded."""
+    """Return how trying a command went in the transcripts: True where it succeeded."""
     found = set()
     for file in transcript.FILES:
         for shown in re.split(r"^\$ ", file.read_text(), flags=re.MULTILINE)[1:]:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.parametrize("kind", ["sqlite"])
 
 @pytest.fixture
 def build(ledger_url: str, tmp_path: Path) -> Iterator[Build]:
-    """Give what builds a world with one account, and a service in it that listens."""
+    """Yield a builder of a world with one account, and of a service in it that listens."""
     with building(tmp_path, ledger_url, LISTEN) as build:
         yield build
 
@@ -109,7 +109,7 @@ def aged_token(run: Service) -> str:
 
 
 def left(url: str) -> float:
-    """Give the seconds that the token has left, as the metrics say."""
+    """Return the seconds that the token has left, by the metrics."""
     end = samples(url).get("rotator_vault_token_expiry_timestamp_seconds", 0)
     return end - datetime.now(UTC).timestamp()
 

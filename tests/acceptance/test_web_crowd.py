@@ -23,7 +23,7 @@ pytestmark = pytest.mark.parametrize("kind", ["sqlite"])
 
 @pytest.fixture
 def build(ledger_url: str, tmp_path: Path) -> Iterator[Build]:
-    """Give what builds a world with one account, and a service in it that listens."""
+    """Yield a builder of a world with one account, and of a service in it that listens."""
     with building(tmp_path, ledger_url, LISTEN) as build:
         yield build
 

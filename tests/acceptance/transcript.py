@@ -81,7 +81,7 @@ class Terminal:
             (folder / f"{name}.secret").chmod(0o600)
 
     def __enter__(self) -> Self:
-        """Give itself."""
+        """Return self, for a `with` block."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -137,7 +137,7 @@ def replayed(text: str, folder: Path) -> str:
 
 
 def outline(text: str) -> Iterator[str]:
-    """Give the lines of a transcript that are not output."""
+    """Yield the lines of a transcript that are not output."""
     before = ""
     is_note = True
     for line in text.splitlines():

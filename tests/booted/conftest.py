@@ -10,7 +10,7 @@ from tests.booted.machine import why_not
 
 @pytest.fixture
 def bare() -> Iterator[Host]:
-    """Give a host that rotator is installed on, and nothing of it set up."""
+    """Yield a host with rotator installed, and nothing of it set up."""
     if reason := why_not():
         pytest.skip(reason)
     with host() as made:
@@ -20,6 +20,6 @@ def bare() -> Iterator[Host]:
 
 @pytest.fixture
 def ready(bare: Host) -> Host:
-    """Give a host that is set up as README has it; nothing runs yet, and its account is due."""
+    """Return a host set up as in README; nothing runs yet, and its account is due."""
     bare.install()
     return bare

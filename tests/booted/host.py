@@ -101,7 +101,7 @@ class Host:
         assert "Traceback" not in texts[0]
 
     def at_request(self, number: int, act: Callable[[], object]) -> list[Exchange]:
-        """Have `act` called when the `number`th request from now has arrived; list it then."""
+        """Call `act` when the `number`th request from now has arrived; list the request then."""
         met: list[Exchange] = []
         seen = count(1)
 
@@ -120,7 +120,7 @@ class Host:
 
 @contextmanager
 def host(age: timedelta = timedelta(days=90)) -> Iterator[Host]:
-    """Give a host with one account, whose secret is of that age."""
+    """Yield a host with one account, whose secret is of that age."""
     machine = Machine()
     try:
         _install(machine)

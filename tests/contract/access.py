@@ -30,7 +30,7 @@ class Terms:
     uses: int = 0
 
     def fields(self, policy: str) -> dict[str, Any]:
-        """Give the fields that every auth method of a real server knows."""
+        """Return the fields that every auth method of a real server knows."""
         return {
             "token_policies": [policy],
             "token_ttl": self.ttl,

@@ -11,7 +11,7 @@ class FakeTime:
         self.now = 0.0
 
     def clock(self) -> float:
-        """Give the seconds."""
+        """Return the seconds."""
         return self.now
 
     def sleep(self, seconds: float) -> None:
@@ -20,7 +20,7 @@ class FakeTime:
 
 
 def link(url: str, source: TokenSource, trust: Trust | None = None) -> Connection:
-    """Give a connection that waits ten seconds that pass at once."""
+    """Return a connection that waits ten seconds that pass at once."""
     time = FakeTime()
     return Connection(
         url, token_source=source, timeout=10, trust=trust, sleep=time.sleep, clock=time.clock
@@ -28,7 +28,7 @@ def link(url: str, source: TokenSource, trust: Trust | None = None) -> Connectio
 
 
 def connect(url: str, token: str, mount: str = "secret") -> KvStore:
-    """Give a store on such a connection."""
+    """Return a store on such a connection."""
     return KvStore(link(url, GivenToken(token)), mount)
 
 
@@ -39,7 +39,7 @@ class Clock:
         self.now = 1_000_000_000.0
 
     def __call__(self) -> float:
-        """Give the seconds."""
+        """Return the seconds."""
         return self.now
 
 

@@ -29,7 +29,7 @@ GRANTED = {
 
 @pytest.fixture(scope="session")
 def means(tmp_path_factory: pytest.TempPathFactory) -> Iterator[access.Means]:
-    """Give what ways into a server are made of."""
+    """Yield the material for ways into a server."""
     found = access.Means(tmp_path_factory.mktemp("means"))
     yield found
     found.close()
@@ -47,7 +47,7 @@ def simulated() -> Iterator[Simulated]:
 def real(
     tmp_path_factory: pytest.TempPathFactory, means: access.Means
 ) -> Iterator[Callable[[str], Server]]:
-    """Give what starts a real server, once for each command."""
+    """Yield what starts a real server, once for each command."""
     running: dict[str, Server] = {}
 
     def start(command: str) -> Server:
@@ -67,19 +67,19 @@ def real(
 def server(
     request: pytest.FixtureRequest, simulated: Simulated, real: Callable[[str], Server]
 ) -> Server:
-    """Give each server in turn."""
+    """Return each server in turn."""
     return simulated if request.param == "simulator" else real(request.param)
 
 
 @pytest.fixture(params=REAL)
 def original(request: pytest.FixtureRequest, real: Callable[[str], Server]) -> Server:
-    """Give each real server in turn."""
+    """Return each real server in turn."""
     return real(request.param)
 
 
 @pytest.fixture
 def vault(simulated: Simulated) -> Iterator[VaultSimulator]:
-    """Give the simulator, and put right afterwards what the test made go wrong."""
+    """Yield the simulator, and put right afterwards what the test made go wrong."""
     simulated.vault.exchanges.clear()
     yield simulated.vault
     simulated.vault.faults.clear()
@@ -88,19 +88,19 @@ def vault(simulated: Simulated) -> Iterator[VaultSimulator]:
 
 @pytest.fixture
 def account() -> Account:
-    """Give an account that nobody used before."""
+    """Return an account that was never used before."""
     return samples.account(f"account-{uuid.uuid4()}")
 
 
 @pytest.fixture
 def new() -> SecretValue:
-    """Give the value to be pushed."""
+    """Return the value to be pushed."""
     return SecretValue("Zyxwvuts9")
 
 
 @pytest.fixture
 def note(new: SecretValue) -> Note:
-    """Give the note to be pushed with it."""
+    """Return the note to be pushed with it."""
     return Note(
         secret_id="id-1",
         rotation_id="rotation-1",
@@ -112,13 +112,13 @@ def note(new: SecretValue) -> Note:
 
 @pytest.fixture
 def pending() -> PendingEntry:
-    """Give the entry to be staged."""
+    """Return the entry to be staged."""
     return PendingEntry(rotation_id="rotation-1", listed_ids=frozenset({"id-0", "id-2"}))
 
 
 @pytest.fixture
 def site(server: Server, account: Account, tmp_path: Path, sqlite_template: Path) -> Iterator[Site]:
-    """Give an account that was never rotated, on the server."""
+    """Yield an account that was never rotated, on the server."""
     ledger = Path(shutil.copy(sqlite_template, tmp_path / "ledger.db"))
     ledger.chmod(0o600)
     with Site(server, account, ledger) as site:
@@ -127,7 +127,7 @@ def site(server: Server, account: Account, tmp_path: Path, sqlite_template: Path
 
 @pytest.fixture
 def open_way(server: Server, means: access.Means) -> OpenWay:
-    """Give what opens a way into the server, by an auth method and with a token's terms."""
+    """Return a function that opens a way into the server, by auth method and token terms."""
     return lambda method, **terms: server.open_way(
         means, method, access.Terms(**{"policies": GRANTED, **terms})
     )
@@ -135,17 +135,17 @@ def open_way(server: Server, means: access.Means) -> OpenWay:
 
 @pytest.fixture
 def store_as(server: Server) -> Callable[..., KvStore]:
-    """Give what connects to the server: with a token, and another mount than `secret`."""
+    """Return a function that connects: with a token, and to another mount than `secret`."""
     return lambda token=ROOT, mount="secret": connect(server.url, token, mount)
 
 
 @pytest.fixture
 def store(store_as: Callable[..., KvStore]) -> KvStore:
-    """Give a store that may do everything."""
+    """Return a store that may do everything."""
     return store_as()
 
 
 @pytest.fixture
 def simulated_store(vault: VaultSimulator) -> KvStore:
-    """Give a store on the simulator alone, for what only a simulator does wrong."""
+    """Return a store on the simulator alone, for what only a simulator does wrong."""
     return connect(vault.url, vault.token)

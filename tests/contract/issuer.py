@@ -92,7 +92,7 @@ class _Review(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its base's word
-        """Say nothing."""
+        """Log nothing."""
 
 
 def _encoded(content: bytes) -> str:

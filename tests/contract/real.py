@@ -153,7 +153,7 @@ class Real(Server):
 
 
 def free_ports() -> list[int]:
-    """Give two that nobody has, from below those that the system gives out by itself.
+    """Return two free ports, from below those that the system gives out by itself.
 
     One of those might be another test's by the time that the server listens.
     """

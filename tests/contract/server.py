@@ -58,12 +58,12 @@ class Server(ABC):
         return int(written["version"])
 
     def data(self, path: str, version: int = 0) -> Document | None:
-        """Give an entry's data; None where there is none."""
+        """Return an entry's data; None where there is none."""
         found = self.call("GET", f"secret/data/{path}?version={version}")
         return found and found["data"]
 
     def metadata(self, path: str) -> Document | None:
-        """Give an entry's metadata; None where there is none."""
+        """Return an entry's metadata; None where there is none."""
         return self.call("GET", f"secret/metadata/{path}")
 
     def forget(self, path: str) -> None:
@@ -99,11 +99,11 @@ class Server(ABC):
 
     @abstractmethod
     def limit_tokens(self, way_in: access.Access, seconds: int) -> None:
-        """Have an AppRole's tokens, those that it gave too, live no longer than `seconds`."""
+        """Limit the life of an AppRole's tokens to `seconds`, of those already issued too."""
 
     @abstractmethod
     def want_no_secret_id(self, way_in: access.Access) -> None:
-        """Have the role of an AppRole access take its id alone."""
+        """Make the role of an AppRole access accept its id alone."""
 
     @abstractmethod
     def wrap_secret_id(self, way_in: access.Access) -> str:
@@ -159,7 +159,7 @@ class Simulated(Server):
             vault.close()
 
     def metadata(self, path: str) -> Document | None:
-        """Give as much of an entry's metadata as is kept; None where there is none."""
+        """Return as much of an entry's metadata as is kept; None where there is none."""
         versions = {str(each.version): each.times() for each in self.vault.versions(path)}
         current = self.vault.current_version(path)
         return {"current_version": current, "versions": versions} if versions else None

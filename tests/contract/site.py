@@ -122,15 +122,15 @@ class Site:
     # -- What there is to see. -------------------------------------------------------------
 
     def secrets(self) -> list[SimSecret]:
-        """Give the live secrets, the oldest first."""
+        """Return the live secrets, the oldest first."""
         return list(reversed(self.vonage.secrets(self.account.api_key)))
 
     def entry(self) -> Document:
-        """Give what consumers read."""
+        """Return the entry that consumers read."""
         return self.server.data(self.account.vault_path) or {}
 
     def kept(self) -> set[Any]:
-        """Give all values that Vault has, in whatever version of either entry."""
+        """Return all values that Vault has, in whatever version of either entry."""
         metadata = self.server.metadata(self.account.vault_path) or {}
         current = [
             self.server.data(self.account.vault_path, int(version))

@@ -47,7 +47,7 @@ class Practice:
         self.vault |= {key: file for key, file in files.items() if file}
 
     def examine(self) -> dict[str, list[Check]]:
-        """Give all checks by their names."""
+        """Return all checks by their names."""
         account = self.site.account
         url = self.site.vonage.url
         tables = {
@@ -76,12 +76,12 @@ class Practice:
 
 @pytest.fixture
 def practice(site: Site, tmp_path: Path) -> Practice:
-    """Give one account with all that it needs."""
+    """Return one account with all that it needs."""
     return Practice(site, tmp_path)
 
 
 def verdicts(checks: dict[str, list[Check]]) -> dict[str, list[str]]:
-    """Give the verdicts on Vault by name."""
+    """Return the verdicts on Vault by name."""
     return {
         name.removeprefix("vault "): [check.verdict.value for check in found]
         for name, found in checks.items()
@@ -266,7 +266,7 @@ def test_a_token_for_few_requests_is_told(
 
 
 def keys(access: Access) -> dict[str, str]:
-    """Give what `[vault.auth]` needs for a way in, besides method and mount."""
+    """Return the keys of `[vault.auth]` for a way in, besides method and mount."""
     way = access.way
     match way.method:
         case "approle":

@@ -41,7 +41,7 @@ RULES = {
 
 
 def history(server: "Server", path: str) -> "Document":
-    """Give an entry's versions and what was set for it."""
+    """Return an entry's versions and its settings."""
     metadata = server.metadata(path)
     assert metadata
     return metadata
@@ -358,7 +358,7 @@ def test_a_rotation_does_not_write_over_a_deleted_entry(server: "Server", site: 
 
 @pytest.fixture
 def desk(original: "Server", tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
-    """Give a desk whose Vault is a real server, with README's policy and private files."""
+    """Yield a desk whose Vault is a real server, with README's policy and private files."""
     with Desk(tmp_path, ledger=sqlite_template) as desk:
         account = desk.account
         path = f"vonage/{uuid.uuid4()}"

@@ -33,7 +33,7 @@ AT_EACH_POINT = pytest.mark.parametrize("point", POINTS.values(), ids=POINTS.key
 
 @pytest.fixture
 def let_in(open_way: OpenWay) -> OpenWay:
-    """Give what lets rotator in by AppRole, with README's policy."""
+    """Return a function that lets rotator in by AppRole, with README's policy."""
     return lambda **terms: open_way("approle", policies=policy(), **terms)
 
 
@@ -53,7 +53,7 @@ def failed_passes(site: Site, engine: Engine) -> list[Report]:
 
 
 def codes(reports: list[Report]) -> set[tuple[Outcome, str]]:
-    """Give how passes ended, and why."""
+    """Return how passes ended, and why."""
     return {(report.outcome, report.error.code if report.error else "") for report in reports}
 
 

@@ -40,12 +40,12 @@ DATA = "secret/data/parity"
 
 
 def as_root(method: str, path: str, body: Any = None) -> Call:  # noqa: ANN401  # any JSON
-    """Give a call with the root token."""
+    """Return a call with the root token."""
     return (method, path, body, ROOT)
 
 
 def versions(*numbers: object) -> dict[str, Any]:
-    """Give the body that names versions."""
+    """Return a body that lists versions."""
     return {"versions": list(numbers)}
 
 
@@ -145,7 +145,7 @@ ORDINARY: list[tuple[str, str, Any]] = [
 
 
 def alike(value: Any) -> Any:  # noqa: ANN401  # any JSON
-    """Give an answer without what no two servers have in common."""
+    """Return an answer without what no two servers have in common."""
     if isinstance(value, list):
         return [alike(each) for each in value]
     if isinstance(value, str):

@@ -23,7 +23,7 @@ def writes(
     note: Note,
     pending: PendingEntry,
 ) -> dict[str, Callable[[Look], object]]:
-    """Give every write that the store takes, ready to be made."""
+    """Return every write that the store takes, ready to be made."""
     store = simulated_store
     vault.write(account.vault_path, {"api_secret": OLD.reveal()})
     vault.write(account.pending_path, {"value": OLD.reveal()})

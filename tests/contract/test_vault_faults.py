@@ -41,7 +41,7 @@ def calls(
     note: Note,
     pending: PendingEntry,
 ) -> Mapping[str, Callable[[], object]]:
-    """Give every call that the store takes, ready to be made."""
+    """Return every call that the store takes, ready to be made."""
     vault.write(account.vault_path, {"api_secret": OLD})
     store = simulated_store
     current, nothing = store.read_current(account), store.read_pending(account)

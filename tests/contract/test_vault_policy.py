@@ -20,7 +20,7 @@ VALUE = SecretValue("Abcdefgh1")
 
 
 def policy() -> dict[str, list[str]]:
-    """Give the policy that README shows."""
+    """Return the policy that README shows."""
     block = re.search(r"```hcl\n(.*?)```", README.read_text(), re.DOTALL)
     assert block
     rules = re.findall(r'path "([^"]+)" \{\s*capabilities = \[([^\]]*)\]', block[1])

@@ -27,7 +27,7 @@ WROTE = {"data": {"version": 3, "created_time": "2026-11-23T07:28:00Z", "deletio
 
 @pytest.fixture
 def store(vault: VaultSimulator, simulated_store: KvStore, account: Account) -> KvStore:
-    """Give a store on the simulator, where the account's entry is in version 2."""
+    """Return a store on the simulator, where the account's entry is in version 2."""
     vault.write(account.vault_path, {"api_secret": "older"})
     vault.write(account.vault_path, {"api_secret": OLD.reveal()})
     return simulated_store

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def wrapped(access: Access, wrapping: str) -> Access:
-    """Give the same access, with the secret id wrapped."""
+    """Return the same access, with the secret id wrapped."""
     access.file.write_text(wrapping)
     assert isinstance(access.way, AppRole)
     access.way._wrapped = True

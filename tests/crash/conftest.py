@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def new_ledger(kind: str, request: pytest.FixtureRequest) -> Iterator[Callable[[Path], str]]:
-    """Give what makes an empty ledger, in a folder where it is a file, and tells its URL."""
+    """Yield a function that makes an empty ledger, a file where it is SQLite; returns its URL."""
     made: list[str] = []
 
     def make(folder: Path) -> str:

@@ -52,7 +52,7 @@ class Moment:
 
 
 def kill_at_commit(moment: Moment) -> None:
-    """Have this process kill itself around a commit to the ledger.
+    """Make this process kill itself around a commit to the ledger.
 
     That is the one place that nobody outside the process can see.
     """
@@ -129,7 +129,7 @@ class Ground:
         return {each.name: len(self.world.vonage.secrets(each.api_key)) for each in accounts}
 
     def pending(self) -> list[str]:
-        """Name the accounts that have something at their pending path."""
+        """Return the accounts that have something at their pending path."""
         return [
             account.name
             for account in self.world.accounts
@@ -137,7 +137,7 @@ class Ground:
         ]
 
     def leaks(self) -> list[str]:
-        """Name the places where a secret value is that must not hold one."""
+        """Return the places that hold a secret value and must not."""
         texts = {"output": (self.folder / "output").read_bytes()}
         for path in self.folder.glob("ledger.db*"):
             texts[path.name] = path.read_bytes()
@@ -224,7 +224,7 @@ class Ground:
         ]
 
     def _values_in_vault(self, account: SimAccount) -> set[str]:
-        """Give the values at both paths: the pending one first.
+        """Return the values at both paths: the pending one first.
 
         Requests go on meanwhile, and a value moves from there to the current entry. Read the
         other way round, one that moves between the two reads would be seen at neither.
@@ -243,7 +243,7 @@ class Ground:
 def ground(
     folder: Path, ledger_url: str, *, accounts: int = 1, subaccounts: int = 0
 ) -> Iterator[Ground]:
-    """Give a new world with a new ledger."""
+    """Yield a new world with a new ledger."""
     with World.build(accounts=accounts, subaccounts=subaccounts) as world:
         made = Ground(world, folder, ledger_url)
         try:
@@ -255,7 +255,7 @@ def ground(
 def _effect_of(
     exchange: Exchange, accounts: list[SimAccount]
 ) -> tuple[str, tuple[str, ...]] | None:
-    """Give the account that a request changes something of, and the steps that may do it."""
+    """Return the account that a request changes, and the steps that may make the change."""
     if exchange.method == "GET":
         return None
     for account in accounts:
@@ -273,5 +273,5 @@ def _effect_of(
 
 
 def forms_of(api_key: str, value: str) -> tuple[bytes, ...]:
-    """Give the forms in which a value might show itself."""
+    """Return the forms in which a value might show itself."""
     return tuple(form.encode() for form in leaks.forms(value, [api_key]))

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.crash
 
 @pytest.fixture
 def run(ledger_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]:
-    """Give a world of due accounts; as many as the test's parameter says, else one."""
+    """Yield a world of due accounts; as many as the test's parameter says, else one."""
     accounts = getattr(request, "param", 1)
     world = World.build(accounts=accounts, subaccounts=0, created_at=datetime.now(UTC) - OLD)
     with service(world, tmp_path, ledger_url) as made:
@@ -111,7 +111,7 @@ def is_locked(database: Engine) -> bool:
 
 
 def stand_still(process: Command) -> None:
-    """Have a process pause, and return when all of its threads do."""
+    """Pause a process, and return when all of its threads stand still."""
     process.send_signal(signal.SIGSTOP)
     tasks = Path(f"/proc/{process.pid}/task")
     until(

@@ -46,7 +46,7 @@ class Scenario:
         """Set the scene, unkilled."""
 
     def commands(self) -> list[tuple[str, ...]]:
-        """Give the commands of the scenario, each to be run until it is done."""
+        """Return the commands of the scenario, each to be run until it is done."""
         return [("rotate-now", "--all", "--grace", "0s")]
 
     def between(self, here: Ground, code: int, /) -> None:

@@ -77,7 +77,7 @@ class Search:
         self.found[f"{arguments} stderr"] = errors
 
     def everything(self) -> dict[str, bytes]:
-        """Give all that was seen, with the files and the requests' URLs."""
+        """Return all that was seen, with the files and the requests' URLs."""
         files = {
             path.name: path.read_bytes()
             for path in self._folder.rglob("*")
@@ -88,7 +88,7 @@ class Search:
         return self.found | files | {"URLs": urls.encode()}
 
     def values(self) -> set[tuple[str, str]]:
-        """Give every value that was ever at Vonage or in Vault, each with its api key."""
+        """Return every value that was ever at Vonage or in Vault, each with its api key."""
         issued = {
             (account.api_key, secret.value)
             for account in self._world.accounts
@@ -124,7 +124,7 @@ def hook(folder: Path) -> str:
 
 
 def family(pid: int) -> Iterator[int]:
-    """Give a process and all that it started."""
+    """Yield a process and all that it started."""
     yield pid
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():

@@ -229,7 +229,7 @@ def pause(company: Company) -> None:
 
 
 def depose(company: Company) -> None:
-    """Have the leader step down."""
+    """Make the leader step down."""
     company.cluster.call("PUT", "sys/step-down", {})
 
 
@@ -241,7 +241,7 @@ def seal(company: Company) -> None:
 
 
 def lag(company: Company) -> None:
-    """Have a follower lag by two seconds, and then kill the leader."""
+    """Make a follower lag by two seconds, and then kill the leader."""
     company.cluster.followers[0].link.delay = 2.0
     kill(company)
 

@@ -10,7 +10,7 @@ from rotator.rotation.ports import Draft
 
 
 def of_rows(rotations: Sequence[Rotation]) -> Replay:
-    """Give what the entries of these rotations say, with which an exploration begins."""
+    """Return the replay of these rotations' entries, with which an exploration begins."""
     return Replay(rotations={each.id: _recorded(each) for each in rotations})
 
 
@@ -66,7 +66,7 @@ def _entry(draft: Draft, at: datetime) -> chain.Entry:
 def contradiction(
     replay: Replay, rotation: Rotation | None, drafts: Sequence[Draft], adopted_id: str | None
 ) -> str | None:
-    """Say where rows and entries differ: what is to be done would be refused for it."""
+    """Return where rows and entries differ: what is to be done would be refused for it."""
     if adopted_id != replay.adopted_id:
         return f"{adopted_id} was adopted, and by the entries {replay.adopted_id}"
     if rotation is None:

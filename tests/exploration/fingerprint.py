@@ -159,7 +159,7 @@ def _item(name: str, thing: object) -> str:
 
 @cache
 def _way(kind: type) -> Callable[[object], str]:  # one line for each kind
-    """Give the way to describe things of a kind."""
+    """Return the way to describe things of a kind."""
     if issubclass(kind, Enum):
         return lambda thing: str(thing.value)  # type: ignore[attr-defined]
     if issubclass(kind, float):

@@ -34,7 +34,7 @@ class Violation(Exception):
     """An invariant does not hold."""
 
     def __init__(self, invariant: str, found: str) -> None:
-        """Name the invariant and say what was found."""
+        """Take the invariant that is violated and what was found."""
         self.invariant = invariant
         super().__init__(f"{invariant}: {found}")
 
@@ -84,7 +84,7 @@ def after_deletion(before: World, world: World, secret_id: str, unseen: frozense
 
 
 def unaccounted_for(world: World) -> frozenset[str]:
-    """Give the values that are lost, as far as they are rotator's."""
+    """Return the values that are lost, as far as they are rotator's."""
     return frozenset(
         secret.value
         for secret in world.live
@@ -151,7 +151,7 @@ def _is_not_anothers(world: World, effect: Effect) -> None:
 
 
 def _values_in(effect: Effect) -> set[str]:
-    """Give the values that a request sends, or authenticates with, but for what it stages."""
+    """Return the values that a request sends, or authenticates with, but for what it stages."""
     match effect:
         case CreateSecret(credential=credential, value=value):
             return {credential, value}

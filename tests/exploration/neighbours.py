@@ -14,7 +14,7 @@ API_KEY = "efgh5678"
 
 
 def deeds(world: World) -> dict[str, Callable[[], None]]:
-    """Name what the other host could do now."""
+    """Return what the other host could do now, by name."""
     if world.staged is None and world.neighbours:
         return {"neighbour stages": partial(_stage, world)}
     return {"neighbour clears": partial(clear, world)} if is_theirs(world.staged) else {}

@@ -11,7 +11,7 @@ FREEZE = Hold(reason="audit", by="operator", at=when(BEGIN), freeze=True)
 
 
 def deeds(world: World) -> dict[str, Callable[[], None]]:
-    """Name what an operator could do now."""
+    """Return what an operator could do now, by name."""
     if not world.holds:
         return {}
     changes = {"holds": HOLD, "freezes": FREEZE, "releases": None}

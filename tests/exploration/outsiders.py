@@ -16,7 +16,7 @@ class Unaware(Protocol):
 
 
 def deeds(world: World, process: Unaware) -> dict[str, Callable[[], None]]:
-    """Name all that an outsider could do now, while `process` does not look."""
+    """Return all that an outsider could do now, while `process` does not look, by name."""
     at_vonage, at_vault = _at_vonage(world), _at_vault(world)
     return {
         f"outsider {name}": partial(_do, world, process, where, deed)
@@ -35,7 +35,7 @@ def lose_ledger(world: World) -> None:
 
 
 def set_back_ledger(world: World, was: Rows) -> None:
-    """Have the ledger be what it was: what only it knew of live secrets is not known any more."""
+    """Restore an older ledger: what only the newer one knew of live secrets is lost."""
     world.relapses -= 1
     world.rotation, world.closed = was
     world.adopted_id, world.deletions = None, ()
@@ -102,7 +102,7 @@ def _keep(world: World, kept: Kept | None) -> None:
 
 
 def _provide(world: World, secret: Issued) -> None:
-    """Give the account its entry, with a secret that works: from then on it is the one in use."""
+    """Write the account's entry, with a secret that works: from then on it is the one in use."""
     world.held |= {secret.id}
     world.current = (Kept(value=secret.value, note=None, noted=None),)
 

@@ -96,7 +96,7 @@ class MemoryIssuer(Issuer):
 
     @property
     def clock_lead(self) -> timedelta:
-        """Tell what the last answer did, and whatever was done to the clock since."""
+        """The clock's offset by the last answer, moved by whatever was done to the clock since."""
         return timedelta(seconds=self._world.astray if self._has_told else 0.0)
 
     def list_secrets(self, credential: Credential, api_key: str) -> tuple[Secret, ...]:
@@ -155,7 +155,7 @@ class MemoryIssuer(Issuer):
         return ways
 
     def _ways(self, value: str) -> list[str]:
-        """Give the ways in which Vonage may take a credential, the likeliest first."""
+        """Return the ways in which Vonage may take a credential, the likeliest first."""
         world = self._world
         if world.lingers_on(value):
             return ["401", "done"]
@@ -301,7 +301,7 @@ class MemoryHooks(Hooks):
         return self._world.has_hooks
 
     def gates(self, account: Account) -> tuple[str, ...]:
-        """Name the gates."""
+        """Return the gates."""
         del account
         return self._world.gates
 
@@ -324,7 +324,7 @@ class MemoryHooks(Hooks):
         return False
 
     def tell(self, account: Account) -> Iterator[object]:
-        """Tell of the new secret; whether that succeeds is nobody's business here."""
+        """Notify of the new secret; whether that succeeds does not matter here."""
         del account
         self._process.at("tell", _done)
         rotation = self._world.rotation
@@ -356,12 +356,12 @@ class MemoryLedger(Ledger):
         return Lease(account=name, owner=self._process.name, token=world.token, seconds=LEASE)
 
     def release(self, lease: Lease) -> None:
-        """Give the lease up."""
+        """Release the lease."""
         if not self._process.is_over and lease.token == self._world.token:
             self._world.owner = None
 
     def recall(self, name: str) -> Memory:
-        """Give what is known."""
+        """Load the account's state."""
         del name
         self._call("recall")
         world = self._world
@@ -504,7 +504,7 @@ _NOT_DONE = ("rejected", "withdrawn")
 
 
 def _intent(lease: Lease, draft: Draft) -> Intent | None:
-    """Give the intent that an entry states, if it does."""
+    """Return the intent that an entry states, if it does."""
     if draft.event != "intent" or draft.step is None:
         return None
     secret_id = draft.detail.get("secret_id")

@@ -174,7 +174,7 @@ class Process:
             return None
 
     def _adopt(self, account: Account, what: Adopts) -> Report | None:
-        """Have an operator adopt a secret, and remember its value."""
+        """Adopt a secret as an operator, and remember its value."""
         self.world.adoptions -= 1
         if what.number >= len(self.world.live):
             return None
@@ -191,7 +191,7 @@ class Process:
         return Report.of(account, Outcome.IDLE, None)
 
     def _abandon(self, account: Account) -> Report | None:
-        """Have an operator forget the account, and end its rotation as it stands."""
+        """Forget the account as an operator does, and end its rotation as it stands."""
         self.world.abandons -= 1
         ledger, now = MemoryLedger(self), when(self.world.now)
         try:
@@ -280,7 +280,7 @@ class Process:
             raise invariants.Violation("I10", "what another ledger began is taken over")
 
     def saw(self, where: str) -> None:
-        """Have looked at Vonage or at what Vault holds."""
+        """Record a look at Vonage or at what Vault has."""
         self.unseen -= {where}
 
     def changed(self) -> None:

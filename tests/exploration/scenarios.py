@@ -25,7 +25,7 @@ FOREIGN = Issued(id="s#003", value="v#003", maker="outsider")
 
 
 def kept(secret: Issued, rotation_id: str = "r#001") -> Kept:
-    """Give the current entry as a rotation leaves it."""
+    """Return the current entry as a rotation leaves it."""
     value = SecretValue(secret.value)
     note = Note(
         secret_id=secret.id,
@@ -38,23 +38,23 @@ def kept(secret: Issued, rotation_id: str = "r#001") -> Kept:
 
 
 def tidy(**more: Any) -> World:  # noqa: ANN401  # any of its facts
-    """Give a world in which one secret lives, and Vault holds it."""
+    """Return a world in which one secret lives, and Vault has it."""
     return replace(World(live=(FIRST,), current=(kept(FIRST),)), **more)
 
 
 def undone(orphan: Issued) -> Rotation:
-    """Give a rotation that failed and left a secret behind."""
+    """Return a rotation that failed and left a secret behind."""
     return _rotation(step=Step.ABORT, closed_at=when(BEGIN), new_id=orphan.id, outcome="failed")
 
 
 def _rotation(**facts: Any) -> Rotation:  # noqa: ANN401  # of `Rotation`
-    """Give a rotation without grace, begun when the world was."""
+    """Return a rotation without grace, begun when the world was."""
     usual = {"id": "r#002", "account": "account", "grace": NONE, "opened_at": when(BEGIN)}
     return rotation(**usual, predecessor_id=FIRST.id, **facts)
 
 
 def pushed(**more: Any) -> World:  # noqa: ANN401  # any of its facts
-    """Give a world in which a rotation has pushed, and goes on to delete the predecessor."""
+    """Return a world in which a rotation has pushed, and goes on to delete the predecessor."""
     rotation = _rotation(
         step=Step.WAIT,
         sent_at=when(BEGIN),
@@ -70,7 +70,7 @@ def pushed(**more: Any) -> World:  # noqa: ANN401  # any of its facts
 def accounts(
     *, grace: timedelta = NONE, managed_by: str = "", on_foreign: OnForeign = OnForeign.REFUSE
 ) -> dict[str, Account]:
-    """Give the configured accounts."""
+    """Return the configured accounts."""
     one = account(
         "account",
         managed_by,
@@ -82,7 +82,7 @@ def accounts(
 
 
 def found(on_foreign: OnForeign = OnForeign.REFUSE) -> dict[str, Account]:
-    """Give the accounts where the one was found below the other."""
+    """Return two accounts, one of them discovered below the other."""
     both = accounts(managed_by="parent", on_foreign=on_foreign)
     return {**both, "account": replace(both["account"], discovered=True)}
 

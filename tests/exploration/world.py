@@ -242,11 +242,11 @@ class World:
     serial: int = 100
 
     def __post_init__(self) -> None:
-        """Have the entries say what the rows do at the beginning."""
+        """Make the entries agree with the rows at the beginning."""
         self.start_over()
 
     def start_over(self) -> None:
-        """Have the entries say what the rows do, and no more."""
+        """Make the entries say what the rows do, and no more."""
         self.replay, self.unread = entries.of_rows(self.rows), ()
 
     @property
@@ -255,7 +255,7 @@ class World:
         return (*self.closed, self.rotation) if self.rotation else self.closed
 
     def copy(self) -> Self:
-        """Give a world that changes apart from this one."""
+        """Return a world that changes apart from this one."""
         return copy(self)
 
     def name(self, kind: str) -> str:
@@ -281,11 +281,11 @@ class World:
         return self.pending[-1] if self.pending else None
 
     def issued(self, value: str) -> Issued | None:
-        """Give the live secret with `value`."""
+        """Return the live secret with `value`."""
         return next((secret for secret in self.live if secret.value == value), None)
 
     def find(self, secret_id: str) -> Issued | None:
-        """Give the live secret with that id."""
+        """Return the live secret with that id."""
         return next((secret for secret in self.live if secret.id == secret_id), None)
 
     def works(self, value: str | None) -> bool:
@@ -367,7 +367,7 @@ class World:
         return frozenset(secret.id for secret in self.live)
 
     def _looked_up(self, rotations: Sequence[Rotation]) -> list[bool]:
-        """Tell of each id that a pass may look up whether `rotations` have it."""
+        """Return for each id that a pass may look up whether `rotations` have it."""
         versions = (*self.pending, *(self.pending_before or ())) if self.lags else self.pending
         began = [version.entry.rotation_id for version in versions if version]
         noted = [version.note.secret_id for version in self.current if version and version.note]
@@ -458,12 +458,12 @@ def _secrets_of(rotations: Sequence[Rotation]) -> set[str | None]:
 
 
 def when(seconds: float) -> datetime:
-    """Give a time on the world's clock as a date."""
+    """Return a time on the world's clock as a date."""
     return EPOCH + timedelta(seconds=seconds)
 
 
 def end_of(version: Kept | Staged) -> datetime | None:
-    """Give when Vault removes a version by itself; None for never."""
+    """Return when Vault removes a version by itself; None for never."""
     return when(2 * BEGIN) if version.ends else None
 
 

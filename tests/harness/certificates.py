@@ -25,7 +25,7 @@ def certificate(folder: Path, name: str, hosts: str = "IP:127.0.0.1") -> Path:
 
 
 def public_part(path: Path) -> str:
-    """Give the certificate of a file, without its key."""
+    """Return the certificate of a file, without its key."""
     begin = "-----BEGIN CERTIFICATE-----"
     return begin + path.read_text().partition(begin)[2]
 
@@ -38,7 +38,7 @@ def encrypted(path: Path, to: Path) -> Path:
 
 
 def server_context(own: Path, clients: Path | None = None) -> ssl.SSLContext:
-    """Give a server's TLS, which takes a certificate of `clients` too."""
+    """Return a server's TLS context, which accepts a certificate of `clients` too."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(own)
     if clients:

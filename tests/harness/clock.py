@@ -20,19 +20,19 @@ class FakeClock:
     wakers: list[Callable[[], None]] = field(default_factory=list)
 
     def now(self) -> datetime:
-        """Give the time of day."""
+        """Return the time of day."""
         return START + timedelta(seconds=self.elapsed)
 
     def monotonic(self) -> float:
-        """Give seconds since some moment."""
+        """Return seconds since some moment."""
         return self.elapsed
 
     def epoch(self) -> float:
-        """Give seconds since 1970."""
+        """Return seconds since 1970."""
         return self.now().timestamp()
 
     def nanoseconds(self) -> int:
-        """Give nanoseconds since 1970, as the simulators count."""
+        """Return nanoseconds since 1970, as the simulators count."""
         return int(START.timestamp()) * _NANOSECONDS + int(self.elapsed * _NANOSECONDS)
 
     def sleep(self, seconds: float) -> None:

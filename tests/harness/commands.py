@@ -58,7 +58,7 @@ class Command:
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """Give the exit code, negative for a signal; None while it runs."""
+        """Return the exit code, negative for a signal; None while it runs."""
         with _polling:
             self.returncode = self._process.exitcode
         return self.returncode

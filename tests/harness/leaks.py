@@ -14,7 +14,7 @@ _SHIFTS = 3
 
 
 def forms(value: str, api_keys: Iterable[str]) -> Iterator[str]:
-    """Give `value` in every form in which it might be written down by accident."""
+    """Yield `value` in every form in which it might be written down by accident."""
     yield value
     yield value.encode().hex()
     for api_key in api_keys:
@@ -26,7 +26,7 @@ def forms(value: str, api_keys: Iterable[str]) -> Iterator[str]:
 
 
 def text_of(error: BaseException) -> str:
-    """Give all that an exception says: of itself, of its causes, in its traceback."""
+    """Return all that an exception says: of itself, of its causes, in its traceback."""
     return "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))
 
 
@@ -66,13 +66,13 @@ class LogEar(logging.Handler):
 
 
 def found(values: Iterable[str], api_keys: Iterable[str], texts: Iterable[str]) -> list[str]:
-    """Name the texts that hold one of `values` in any form, by their first characters."""
+    """Return the texts that hold one of `values` in any form, by their first characters."""
     keys = list(api_keys)
     wanted = {form for value in values for form in forms(value, keys)}
     return [text[:60] for text in texts if any(form in text for form in wanted)]
 
 
 def contents(paths: Iterable[Path]) -> Iterator[str]:
-    """Give the content of every file, one character for each byte."""
+    """Yield the content of every file, one character for each byte."""
     for path in sorted(paths):
         yield f"{path.name}: {path.read_bytes().decode('latin-1')}"

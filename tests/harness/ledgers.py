@@ -54,7 +54,7 @@ def _without_sync(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> 
 
 @cache
 def _empty() -> bytes:
-    """Give the file of a ledger with its schema and nothing in it."""
+    """Return the file of a ledger with its schema and nothing in it."""
     folder = Path(mkdtemp())
     try:
         database = open_database(f"sqlite:///{folder / 'ledger.db'}")

@@ -37,13 +37,13 @@ def rewrite(database: Engine, name: str, change: Change) -> None:
 
 
 def without_identity(_event: str, _step: str | None, detail: dict[str, Any]) -> dict[str, Any]:
-    """Give the facts of an entry without what an account is."""
+    """Return an entry's facts without the account's identity."""
     columns = ("api_key", "issuer", "vault_path", "pending_path")
     return {key: value for key, value in detail.items() if key not in columns}
 
 
 def without_verification(event: str, step: str | None, detail: dict[str, Any]) -> dict[str, Any]:
-    """Give the facts of an entry without when a verification was, and with which grace."""
+    """Return an entry's facts without a verification's time and grace."""
     if (event, step) == ("done", "verify"):
         return {"vault_version": detail["vault_version"]}
     return detail

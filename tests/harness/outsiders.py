@@ -26,7 +26,7 @@ class Outsiders:
         self.world.vonage.revoke(self.accounts[name].api_key, secret_id)
 
     def let_end(self, path: str, seconds: int) -> None:
-        """Have Vault remove what is written at `path` from now on so long after; 0 for never."""
+        """Make Vault remove what is written at `path` from now on so long after; 0 for never."""
         mount = self.world.vault._mounts["secret"]
         key = mount.key(path)
         key.delete_version_after = seconds
@@ -69,13 +69,13 @@ class Outsiders:
         return self.witness.snapshot(self.accounts[name])
 
     def fields(self, name: str = NAME) -> dict[str, Any]:
-        """Give the fields of the current entry."""
+        """Return the fields of the current entry."""
         return dict(self.world.vault.read(self.accounts[name].vault_path) or {})
 
     def secrets(self, name: str = NAME) -> list[SimSecret]:
-        """Give the live secrets, the oldest first."""
+        """Return the live secrets, the oldest first."""
         return list(reversed(self.world.vonage.secrets(self.accounts[name].api_key)))
 
     def history(self, name: str = NAME) -> list[SimSecret]:
-        """Give every secret that ever was, the oldest first."""
+        """Return every secret that ever was, the oldest first."""
         return self.world.vonage.history(self.accounts[name].api_key)

@@ -107,7 +107,7 @@ class _Rounds:
         self._has_begun = False
 
     def of(self, data: bytes) -> Iterator[bytes]:
-        """Give every round that is complete with `data`."""
+        """Yield every round that is complete with `data`."""
         self._rest += data
         while message := self._message():
             self._round += message

@@ -81,7 +81,7 @@ class Node:
         return self._process is not None and not self.is_paused
 
     def join(self, leader: "Node") -> None:
-        """Have it join the cluster of `leader` when it starts."""
+        """Make the node join the cluster of `leader` when it starts."""
         self._configuration["storage"]["raft"]["retry_join"] = [  # type: ignore[index]
             {"leader_api_addr": leader.url}
         ]
@@ -185,7 +185,7 @@ class Cluster:
         return [node for node in self.nodes if node is not leader]
 
     def heal(self) -> None:
-        """Have all nodes run, unsealed and in time, and one of them be active."""
+        """Bring all nodes to run, unsealed and in time, with one of them active."""
         for node in self.nodes:
             node.link.delay = 0.0
             node.go_on()
@@ -361,7 +361,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -64,7 +64,7 @@ class Receiver:
 
 @contextmanager
 def receiving() -> Iterator[Receiver]:
-    """Give a receiver on loopback for the length of a `with` block."""
+    """Yield a receiver on loopback for the length of a `with` block."""
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):

@@ -11,7 +11,7 @@ NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 
 
 def policy(**changes: Any) -> Policy:  # noqa: ANN401  # of `Policy`
-    """Give a policy: every 30 days, with a grace of one, and nothing by chance."""
+    """Return a policy: every 30 days, with a grace of one, and nothing by chance."""
     usual = Policy(
         every=timedelta(days=30),
         cron=None,
@@ -26,7 +26,7 @@ def policy(**changes: Any) -> Policy:  # noqa: ANN401  # of `Policy`
 
 
 def account(name: str = "sms", managed_by: str = "", **changes: Any) -> Account:  # noqa: ANN401  # of `Account`
-    """Give an account, with paths of its name."""
+    """Return an account, with paths of its name."""
     usual = Account(
         name=name,
         api_key="abcd1234",
@@ -43,12 +43,12 @@ def account(name: str = "sms", managed_by: str = "", **changes: Any) -> Account:
 
 
 def scheduled(name: str = "sms", *, zone: str = "UTC", **schedule: Any) -> Account:  # noqa: ANN401  # of `Policy`
-    """Give an account that is rotated at such times only."""
+    """Return an account that is rotated at such times only."""
     return account(name, policy=policy(**{"every": None, "timezone": zone, **schedule}))
 
 
 def rotation(**changes: Any) -> Rotation:  # noqa: ANN401  # of `Rotation`
-    """Give the rotation `r1` of `sms`, which somebody has just asked for."""
+    """Return the rotation `r1` of `sms`, which somebody has just asked for."""
     usual = Rotation(
         id="r1",
         account="sms",

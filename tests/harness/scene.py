@@ -160,7 +160,7 @@ class Scene(Outsiders):
         )
 
     def _told_time(self) -> datetime:
-        """Give the time as this machine's clock has it."""
+        """Return the time by this machine's clock."""
         return self.clock.now() + self.clock_lead
 
     def wait_for_answers(self, seconds: float) -> None:
@@ -318,19 +318,19 @@ class Scene(Outsiders):
     # -- What there is to see. -------------------------------------------------------------
 
     def entries(self, name: str = NAME) -> list[Entry]:
-        """Give the account's ledger entries."""
+        """Return the account's ledger entries."""
         return list(self.queries.entries(name))
 
     def events(self, name: str = NAME) -> list[str]:
-        """Give the account's ledger entries in short: `intent create`."""
+        """Return the account's ledger entries in short: `intent create`."""
         return [f"{entry.event} {entry.step or ''}".strip() for entry in self.entries(name)]
 
     def rotation(self, name: str = NAME) -> Rotation | None:
-        """Give the account's newest rotation."""
+        """Return the account's newest rotation."""
         return self.queries.accounts([name])[0].last_rotation
 
     def requests(self, system: str = "") -> list[str]:
-        """Give the requests to one system or both, as `METHOD path`."""
+        """Return the requests to one system or both, as `METHOD path`."""
         return [
             f"{seen.exchange.method} {seen.exchange.path}"
             for seen in self.witness.requests
@@ -356,7 +356,7 @@ class Scene(Outsiders):
         assert not leaks_found, "a value is found in:\n" + "\n".join(leaks_found)
 
     def leaks(self) -> list[str]:
-        """Name the texts in which a value or a token is found."""
+        """Return the texts in which a value or a token is found."""
         texts = [
             *self.ear.lines,
             *map(leaks.text_of, self.errors),
@@ -368,7 +368,7 @@ class Scene(Outsiders):
         return leaks.found(self._values(), api_keys, texts)
 
     def _values(self) -> set[str]:
-        """Give everything that is secret: whatever was drawn, issued or stored."""
+        """Return everything that is secret: whatever was generated, issued or stored."""
         values = {*self.drawn, *self.tokens}
         for name, account in self.accounts.items():
             values |= {secret.value for secret in self.history(name)}
@@ -381,5 +381,5 @@ class Scene(Outsiders):
 
 
 def code(report: Report) -> str | None:
-    """Give a report's error code."""
+    """Return a pass result's error code."""
     return report.error.code if report.error else None

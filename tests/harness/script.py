@@ -39,5 +39,5 @@ class Script:
 
 
 def scene_of(folder: Path, *scripts: Script, **setting: Any) -> Scene:  # noqa: ANN401  # of `Setting`
-    """Give a scene with these hooks."""
+    """Return a scene with these hooks."""
     return Scene(folder, hooks=tuple(script.hook for script in scripts), **setting)

@@ -51,7 +51,7 @@ class Setting:
         return world
 
     def managed(self, world: World) -> dict[str, Account]:
-        """Give the world's accounts as they are configured."""
+        """Return the world's accounts as they are configured."""
         policy = samples.policy(grace=self.grace, on_foreign=self.on_foreign, window=self.window)
         return {
             made.name: samples.account(

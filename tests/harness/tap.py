@@ -66,7 +66,7 @@ class Tap:
         self._name, self._port, self._calls = name, port, calls
 
     def __getattr__(self, method: str) -> Any:  # noqa: ANN401  # of whatever type a property is
-        """Give the port's method, tapped; a property as it is."""
+        """Return the port's method, tapped; a property as it is."""
         name, target = f"{self._name}.{method}", getattr(self._port, method)
         if not callable(target):
             return target

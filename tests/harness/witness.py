@@ -24,7 +24,7 @@ class Seen:
     exchange: Exchange = field(repr=False)
 
     def __str__(self) -> str:
-        """Name it shortly."""
+        """Return the request's number, system, method and path."""
         return f"{self.number} {self.system} {self.exchange.method} {self.exchange.path}"
 
 
@@ -81,7 +81,7 @@ class Witness:
         self.world.vault.observers.append(partial(self._see, "vault"))
 
     def simulator(self, seen: Seen) -> VonageSimulator | VaultSimulator:
-        """Give the simulator that got a request."""
+        """Return the simulator that got a request."""
         return self.world.vonage if seen.system == "vonage" else self.world.vault
 
     def snapshot(self, account: Account) -> Snapshot:
@@ -181,7 +181,7 @@ def _foreign(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _steps_of(seen: Seen, account: Account) -> frozenset[str]:
-    """Name the steps that a request may belong to; none if it changes nothing of the account."""
+    """Return the steps that a request may belong to; none if it changes nothing of the account."""
     method, path = seen.exchange.method, seen.exchange.path
     secrets = f"/accounts/{account.api_key}/secrets"
     effects = {

@@ -13,7 +13,7 @@ from tests.harness.proxy import Proxy
 
 @pytest.fixture
 def book(database: Engine) -> Book:
-    """Give the ledger as one process sees it."""
+    """Return the ledger as one process sees it."""
     return Book(database, lease_seconds=60, owner="here/boot/ns/1/100")
 
 
@@ -28,6 +28,6 @@ def proxy(ledger_url: str) -> Iterator[Proxy]:
 
 @pytest.fixture
 def far_url(proxy: Proxy, ledger_url: str) -> str:
-    """Give the URL of the ledger as it is reached through the proxy."""
+    """Return the URL of the ledger as it is reached through the proxy."""
     url = make_url(ledger_url).update_query_dict({"host": str(proxy.folder)})
     return url.render_as_string(hide_password=False)

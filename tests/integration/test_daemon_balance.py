@@ -25,7 +25,7 @@ def world() -> Iterator[World]:
 
 @pytest.fixture
 def wiring(world: World, tmp_path: Path) -> Iterator[Wiring]:
-    """Give rotator on that world, watching the first account's balance."""
+    """Yield rotator on that world, watching the first account's balance."""
     (tmp_path / "token").write_text(world.vault.token)
     text = world.config(f"sqlite:///{tmp_path / 'ledger.db'}", tmp_path / "token")
     text = text.replace('name = "account-1"\n', 'name = "account-1"\nmin_balance = 20.5\n')

@@ -32,7 +32,7 @@ DAY = timedelta(days=1)
 
 
 def looks_for(folder: Path, url: str, *, every: str) -> list[str]:
-    """Give what a daemon that was just started with this interval finds due."""
+    """Return what a daemon that was just started with this interval finds due."""
     path = folder / "config.toml"
     path.write_text(CONFIG.format(ledger=url, every=every))
     with Wiring(load(path, {}), {}) as wiring:
@@ -49,7 +49,7 @@ def looks_for(folder: Path, url: str, *, every: str) -> list[str]:
 
 @pytest.fixture
 def made_at(ledger_url: str, database: Engine, tmp_path: Path) -> datetime:
-    """Give when the current secret of the ledger's account was made."""
+    """Return when the current secret of the ledger's account was made."""
     looks_for(tmp_path, ledger_url, every="30d")
     at = datetime.now(UTC) - 10 * DAY
     with database.begin() as connection:

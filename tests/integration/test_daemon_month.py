@@ -48,7 +48,7 @@ def test_descriptors_threads_and_memory_stay_flat_over_a_month(tmp_path: Path) -
 
 
 def a_month(folder: Path) -> tuple[int, int, int]:
-    """Give how many descriptors, threads and bytes there are more after it than after ten days."""
+    """Return the growth in descriptors, threads and bytes from day ten to the month's end."""
     with Scene(folder) as scene, traced():
         for _ in range(WARM_UP):
             a_day(scene)
@@ -86,7 +86,7 @@ def traced() -> Iterator[None]:
 
 
 def held() -> int:
-    """Give the bytes that rotator holds since the notes began; the simulators keep every secret."""
+    """Return the bytes rotator holds since tracing began; the simulators keep every secret."""
     # The standard library keeps the last 128 addresses. Each version of an entry and each secret
     # has its own: that fills for some time, and is full then.
     urllib.parse.urlsplit.cache_clear()  # type: ignore[attr-defined]  # hidden by its overloads

@@ -39,14 +39,14 @@ LOW = "1 EUR is left, less than 5"
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """Give a web server."""
+    """Yield a web server."""
     with receiving() as made:
         yield made
 
 
 @pytest.fixture
 def wiring(ledger_url: str, tmp_path: Path, receiver: Receiver) -> Iterator[Wiring]:
-    """Give what a daemon works with; nothing of it is asked but the ledger and the hook."""
+    """Yield a daemon's wiring; nothing of it is asked but the ledger and the hook."""
     path = tmp_path / "config.toml"
     path.write_text(CONFIG.format(ledger=ledger_url, receiver=receiver.url))
     with Wiring(load(path, {}), {}) as made:
@@ -62,7 +62,7 @@ def know(database: Engine, **columns: Any) -> None:  # noqa: ANN401  # whatever 
 
 
 def events(database: Engine) -> list[str]:
-    """Give the account's entries in short."""
+    """Return the account's entries in short."""
     return [entry.event for entry in Queries(database).entries("a")]
 
 
@@ -108,7 +108,7 @@ def test_a_low_balance_is_told_of_once(wiring: Wiring, database: Engine) -> None
 
 
 def delivered(wiring: Wiring) -> tuple[Post, Health]:
-    """Have what is due delivered by a daemon's threads."""
+    """Deliver what is due by a daemon's threads."""
     health = Health()
     post = Post(health=health, stopping=threading.Event())
     post.begin(wiring)

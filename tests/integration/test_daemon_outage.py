@@ -47,13 +47,13 @@ class Clock:
         self.passed += timedelta(seconds=seconds)
 
     def now(self, zone: Any = None) -> datetime:  # noqa: ANN401  # as datetime's
-        """Give the time."""
+        """Return the time."""
         return datetime.now(zone) + self.passed
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Give a clock that can be put forward, to all of rotator but the simulators."""
+    """Yield a clock that can be put forward, for all of rotator but the simulators."""
     made = Clock()
 
     class Later(datetime):
@@ -61,7 +61,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
         @classmethod
         def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # noqa: ANN401
-            """Give the time."""
+            """Return the time."""
             return made.now(tz)
 
     for found in pkgutil.walk_packages(rotator.__path__, "rotator."):
@@ -90,7 +90,7 @@ class Watch:
         self.daemon._health._voices.default_factory = lambda: Voice(clock=self.seconds)
 
     def seconds(self) -> float:
-        """Give the seconds that pass for the daemon."""
+        """Return the seconds that pass for the daemon."""
         return time.monotonic() + self.clock.passed.total_seconds()
 
     def let_pass(self, hours: float) -> list[str]:
@@ -108,7 +108,7 @@ class Watch:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    """Give accounts that are due."""
+    """Yield accounts that are due."""
     with World.build(accounts=3, subaccounts=2, created_at=datetime.now(UTC) - OLD) as made:
         yield made
 
@@ -121,7 +121,7 @@ def watch(
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
 ) -> Iterator[Watch]:
-    """Give a daemon in that world."""
+    """Yield a daemon in that world."""
     (tmp_path / "token").write_text(world.vault.token)
     text = world.config(ledger_url, tmp_path / "token", grace="1h", jitter="0s")
     (tmp_path / "config.toml").write_text(f"{text}\n{DISCOVER}")
@@ -137,7 +137,7 @@ def sealed(world: World, _folder: Path) -> Callable[[], object]:
 
 
 def failing(server: str, **fault: Any) -> Outage:  # noqa: ANN401  # of `Fault`
-    """Have a server answer with errors."""
+    """Make a server answer with errors."""
 
     def begin(world: World, _folder: Path) -> Callable[[], object]:
         book: FaultBook = getattr(world, server).faults
@@ -198,7 +198,7 @@ def test_hours_without_postgresql_are_a_few_lines(
 
 
 def outlasts(watch: Watch, world: World, begin: Callable[[], Callable[[], object]]) -> None:
-    """Have a daemon live through an outage, and check what it said, asked and did."""
+    """Run a daemon through an outage, and check what it said, asked and did."""
     end = begin()
     began = watch.let_pass(1)
     asked = len(world.vonage.exchanges)

@@ -91,7 +91,7 @@ def test_a_rejected_value_that_did_arrive_is_kept(tmp_path: Path) -> None:
 
 
 def _list_of(scene: Scene) -> dict[str, object]:
-    """Give what Vonage lists now, to be told again later."""
+    """Return what Vonage lists now, to be answered again later."""
     secrets = [
         {"id": secret.id, "created_at": secret.created_at.strftime("%Y-%m-%dT%H:%M:%SZ")}
         for secret in scene.secrets()

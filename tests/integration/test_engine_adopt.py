@@ -28,14 +28,14 @@ SHOWN = "a standby of Vault lags: it shows version 2 of"
 
 
 def restore_vault(scene: Scene) -> None:
-    """Have Vault be as it was before the newest version of the entry."""
+    """Restore Vault to its state before the newest version of the entry."""
     key = scene.world.vault._mounts["secret"].keys[scene.accounts[NAME].vault_path]
     del key.versions[key.current]
     key.current -= 1
 
 
 def by_hand(scene: Scene) -> list[str]:
-    """Give what the ledger has of adoptions."""
+    """Return the ledger's entries about adoptions, in short."""
     return [f"{e.event} {e.step}" for e in scene.entries() if "adopt" in e.detail]
 
 

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def evict(scene: Scene) -> str:
-    """Have a stranger's secret in the second slot, for the rotation to evict."""
+    """Put an outsider's secret into the second slot, for the rotation to evict."""
     stranger = scene.make_foreign()
     scene.witness.foreign.clear()
     return stranger
 
 
 def delete_by_hand(scene: Scene) -> str:
-    """Have an operator delete a stranger's secret, under rotator's record."""
+    """Delete an outsider's secret as an operator does, under rotator's record."""
     stranger = scene.make_foreign()
     lease = scene.book.claim(NAME, scene.clock.now())
     for event in ("intent", "done"):
@@ -51,7 +51,7 @@ def lose_answer(scene: Scene, stranger: str) -> None:
 
 
 def listing(scene: Scene, *ids: str, times: int) -> Fault:
-    """Have Vonage list these secrets."""
+    """Make Vonage list these secrets."""
     at = f"{scene.clock.now():%Y-%m-%dT%H:%M:%SZ}"
     secrets = [{"id": secret_id, "created_at": at} for secret_id in ids]
     body: dict[str, Any] = {"_embedded": {"secrets": secrets}}
@@ -59,7 +59,7 @@ def listing(scene: Scene, *ids: str, times: int) -> Fault:
 
 
 def stuck(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Have a rotation push a note with a dead id, as one did before deletions were kept."""
+    """Make a rotation push a note with a dead id, as one did before deletions were kept."""
     aware: Callable[[Observation], list[str]] = protocol._new_ids
     with monkeypatch.context() as patch:
         patch.setattr(

@@ -14,7 +14,7 @@ from tests.harness.scene import NAME, SUB, Scene
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    """Give a scene with a subaccount that was found, and no entry of it in Vault."""
+    """Yield a scene with a discovered subaccount that has no entry in Vault."""
     with Scene(tmp_path, subaccounts=1) as built:
         built.accounts[SUB] = replace(built.accounts[SUB], discovered=True)
         built.drop_current(SUB)

@@ -52,7 +52,7 @@ def dry_run(setting: str) -> tuple[tuple[System, ...], tuple[System, ...], int]:
 
 
 def cases() -> list[ParameterSet]:
-    """Give every setting, request and mishap; the first rotation's are quick enough for always."""
+    """Return every setting, request and mishap; only the first setting's are not slow."""
     return [
         pytest.param(
             setting,
@@ -69,7 +69,7 @@ def cases() -> list[ParameterSet]:
 
 
 def calls() -> list[object]:
-    """Give every setting and call."""
+    """Return every setting and call."""
     return [
         pytest.param(
             setting,
@@ -103,7 +103,7 @@ def check(scene: Scene, created: int) -> None:
 
 
 def made(setting: str) -> int:
-    """Give how many secrets an undisturbed rotation leaves in an account's history."""
+    """Return how many secrets an undisturbed rotation leaves in an account's history."""
     return 3 if "rotated_before" in SETTINGS[setting] else 2
 
 

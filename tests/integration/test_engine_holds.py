@@ -19,13 +19,13 @@ AFTER_PUSH = {5: "clear", 6: "delete"}
 
 
 def hold_before_commit(scene: Scene, number: int, hold: Hold) -> None:
-    """Have an operator hold the account when the next pass is about to make a commit."""
+    """Put a hold on the account when the next pass is about to make a commit."""
     holds = Holds(scene.database)
     scene.calls.plan("before", "ledger.commit", number, lambda: holds.put(NAME, hold))
 
 
 def release(scene: Scene) -> None:
-    """Have the operator release it."""
+    """Release the account as the operator does."""
     Holds(scene.database).lift(NAME, by="ann", now=scene.clock.now())
 
 

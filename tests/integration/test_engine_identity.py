@@ -408,7 +408,7 @@ def abandon(scene: Scene) -> Rotation:
 
 
 def identity(number: int = 1, **changes: str) -> Identity:
-    """Give the identity of an account."""
+    """Return the identity of an account."""
     usual = Identity(
         api_key=f"key{number}",
         issuer="api.nexmo.com",

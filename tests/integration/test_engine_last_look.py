@@ -40,7 +40,7 @@ def roll_back(scene: Scene) -> None:
 
 
 def freeze(scene: Scene) -> None:
-    """Tell rotator to do nothing more."""
+    """Freeze the account, so that rotator does nothing more."""
     Holds(scene.database).put(NAME, FREEZE)
 
 
@@ -64,7 +64,7 @@ ACTS: dict[Act, str] = {
 
 
 def for_its_turn(scene: Scene, act: Act, _patch: pytest.MonkeyPatch) -> None:
-    """Have it happen while the deletion waits under the rate limit."""
+    """Make it happen while the deletion waits under the rate limit."""
     limit = scene.transport._limit
     taken = limit.acquire
 
@@ -77,7 +77,7 @@ def for_its_turn(scene: Scene, act: Act, _patch: pytest.MonkeyPatch) -> None:
 
 
 def for_a_connection(scene: Scene, act: Act, patch: pytest.MonkeyPatch) -> None:
-    """Have it happen while the deletion is being connected, for longer than it takes."""
+    """Make it happen while the deletion is being connected, for longer than it takes."""
     scene.wait_for_answers(LEASE)
 
     def connected(addresses: Sequence[Address], exchange: Exchange) -> socket.socket:
@@ -129,7 +129,7 @@ def test_no_deletion_is_repeated_without_a_look(tmp_path: Path, fault: Fault, ac
 
 
 def hurry(scene: Scene) -> None:
-    """Have a request be given up soon."""
+    """Make a request be given up soon."""
     scene.wait_for_answers(IMPATIENT)
 
 
@@ -162,7 +162,7 @@ def test_no_effect_at_all_is_sent_that_is_not_right_any_more(
 
 
 def changes(scene: Scene) -> list[str]:
-    """Give what was sent that changes something."""
+    """Return the requests that change something."""
     return [request for request in scene.requests() if not request.startswith("GET")]
 
 
@@ -216,7 +216,7 @@ def test_an_effect_is_withdrawn_where_no_look_is_quick_enough(tmp_path: Path) ->
 
 
 def slow_down(scene: Scene, looks: int) -> None:
-    """Have as many of the looks to come take longer than one may, by the ledger's slowness."""
+    """Make so many of the coming looks take longer than allowed, by a slow ledger."""
     for number in range(1, looks):
         scene.calls.plan("after", "ledger.check", number, lambda: scene.clock.advance(seconds=1.1))
 

@@ -12,7 +12,7 @@ DEAD = "NoLongerValid1"
 
 
 def callers(scene: Scene) -> list[str]:
-    """Give the account as which each request to Vonage came, by name."""
+    """Return the account as which each request to Vonage came, by name."""
     names = {account.api_key: name for name, account in scene.accounts.items()}
     return [names[exchange.api_key] for exchange in scene.world.vonage.exchanges]
 

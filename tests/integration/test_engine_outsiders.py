@@ -32,7 +32,7 @@ DONE = "completed"
 
 
 def table(*runs: tuple[int, str]) -> dict[str, str]:
-    """Say how a rotation ends if something happens just before each request: runs of outcomes."""
+    """Return how a rotation ends if something happens just before each request, from runs."""
     outcomes = [outcome for count, outcome in runs for _ in range(count)]
     return dict(zip(REQUESTS, outcomes, strict=True))
 
@@ -157,7 +157,7 @@ EXCUSED: dict[tuple[Act, str], set[str]] = {
 
 
 def cases(tables: dict[Act, dict[str, str]]) -> list[object]:
-    """Give a parameter set for each cell."""
+    """Return a parameter set for each cell."""
     return [
         pytest.param(act, request, expected, id=f"{act.__name__}-{request}")
         for act, outcomes in tables.items()
@@ -166,7 +166,7 @@ def cases(tables: dict[Act, dict[str, str]]) -> list[object]:
 
 
 def told(report: Report) -> str:
-    """Give the error's code, or the outcome."""
+    """Return the error's code, or the outcome."""
     return report.error.code if report.error else report.outcome.value
 
 
@@ -220,7 +220,7 @@ LATE = ("read-current", "read-pending", "list", "read-again", "delete")
 
 
 def late(*runs: tuple[int, str]) -> dict[str, str]:
-    """Say how the deletion ends if something happens just before each request."""
+    """Return how the deletion ends if something happens just before each request."""
     outcomes = [outcome for count, outcome in runs for _ in range(count)]
     return dict(zip(LATE, outcomes, strict=True))
 

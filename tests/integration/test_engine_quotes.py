@@ -28,7 +28,7 @@ def plant_key(scene: Scene) -> None:
 
 
 def plant_note(scene: Scene) -> None:
-    """Have the note, bound to the value as it should be, name no id."""
+    """Put a note into Vault that is bound to the value as it should be, and has no such id."""
     value, rotation_id = str(scene.fields(NAME)["api_secret"]), str(uuid4())
     check = Note.check_of(SecretValue(value), secret_id=PLANTED, rotation_id=rotation_id)
     told = {"rotated_at": "2026-01-01T00:00:00Z", "ledger_head": PLANTED, "check": check}
@@ -68,7 +68,7 @@ def plant_predecessor(scene: Scene) -> None:
 
 
 def told(report: Report) -> str:
-    """Say in a word how a pass ended."""
+    """Return in a word how a pass ended."""
     return report.error.code if report.error else report.outcome.value
 
 

@@ -17,7 +17,7 @@ from tests.harness.scene import NAME, Scene
 
 
 def credential(scene: Scene) -> Credential:
-    """Give the account's present credential."""
+    """Return the account's present credential."""
     return Credential(api_key=scene.accounts[NAME].api_key, secret=SecretValue(scene.look().value))
 
 
@@ -52,7 +52,7 @@ def play(folder: Path, act: Callable[[Scene], object]) -> None:
 
 
 def wrong(scene: Scene) -> str:
-    """Give what the witness has to say, and forgive it."""
+    """Return the witness's violations, and clear them."""
     said = "\n".join(scene.witness.violations)
     scene.witness.violations.clear()
     return said

@@ -117,12 +117,12 @@ class Change:
     value: str
 
     def __str__(self) -> str:
-        """Name it."""
+        """Return its name in the test's id."""
         return f"{self.column}-{self.moment}-{self.value}"
 
 
 def changes(judged: dict[str, tuple[str, ...]]) -> list[Change]:
-    """Give each value of each column, at each moment."""
+    """Return each value of each column, at each moment."""
     return [
         Change(column=column, moment=moment, value=value)
         for column, values in judged.items()
@@ -176,7 +176,7 @@ def go_on(scene: Scene) -> None:
 
 
 def lost(scene: Scene) -> list[str]:
-    """Name the live secrets whose value is nowhere in Vault."""
+    """Return the live secrets whose value is nowhere in Vault."""
     seen, foreign = scene.look(), scene.witness.foreign
     known = seen.kept | {seen.pending_value}
     live = [secret for secret in scene.secrets() if secret.id not in foreign]

@@ -47,7 +47,7 @@ Dump = Callable[[], dict[str, list[dict[str, Any]]]]
 
 @pytest.fixture
 def dump(database: Engine) -> Dump:
-    """Give what reads the whole ledger."""
+    """Return a function that reads the whole ledger."""
 
     def read() -> dict[str, list[dict[str, Any]]]:
         with database.connect() as connection:

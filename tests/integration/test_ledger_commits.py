@@ -77,7 +77,7 @@ class Crowd:
 
 @pytest.fixture
 def crowd(tmp_path: Path) -> Iterator[Crowd]:
-    """Give a database that threads write to."""
+    """Yield a database that threads write to."""
     made = Crowd(tmp_path / "ledger.db")
     yield made
     made.database.dispose()
@@ -186,7 +186,7 @@ def test_what_cannot_begin_begins_anew(crowd: Crowd) -> None:
 
 
 def _impatient(database: Engine) -> None:
-    """Have connections from now on not wait for another process."""
+    """Make connections from now on not wait for another process."""
 
     @event.listens_for(database, "connect")
     def _no_wait(connection: Any, _record: object) -> None:  # noqa: ANN401

@@ -22,7 +22,7 @@ SIGHTING = Sighting(listed_ids=(), current_id=None, current_since=None, drift=No
 
 @pytest.fixture
 def far(far_url: str) -> Iterator[Engine]:
-    """Give the ledger as it is reached through the proxy."""
+    """Yield the ledger as it is reached through the proxy."""
     engine = open_database(far_url)
     yield engine
     engine.dispose()
@@ -41,7 +41,7 @@ def commit(book: Book, lease: Lease, number: int) -> str:
 
 
 def recorded(database: Engine) -> tuple[int, int, str | None]:
-    """Tell what of the commits is there: entries, the rotation's number, the sighting's."""
+    """Return what was committed: entries, the rotation's number, the sighting's."""
     queries = Queries(database)
     [account] = queries.accounts(["a"])
     assert queries.verify("a").fault is None

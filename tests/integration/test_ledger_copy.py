@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 23, 7, 28, 0, 123456, tzinfo=UTC)
 
 @pytest.fixture
 def other(kind: str, tmp_path: Path, postgresql: PostgreSQL) -> Iterator[Engine]:
-    """Give an empty database of the other kind than `database`."""
+    """Yield an empty database of the other kind than `database`."""
     url = postgresql.create() if kind == "sqlite" else f"sqlite:///{tmp_path / 'other.db'}"
     engine = open_database(url)
     yield engine
@@ -35,7 +35,7 @@ def other(kind: str, tmp_path: Path, postgresql: PostgreSQL) -> Iterator[Engine]
 
 @pytest.fixture
 def ledger(database: Engine) -> Engine:
-    """Give a ledger with two accounts, one of which has a rotation."""
+    """Return a ledger with two accounts, one of which has a rotation."""
     book = Book(database, lease_seconds=60)
     for name in ("sms", "voice"):
         lease = book.claim(name, NOW)

@@ -44,7 +44,7 @@ def opened(url: str) -> Iterator[Engine]:
 
 
 def told(error: RotatorError) -> str:
-    """Give everything that an error may show to anyone, the traceback included."""
+    """Return everything that an error may show to anyone, the traceback included."""
     shown = traceback.format_exception(error)
     return "\n".join([error.message, error.hint or "", str(error), repr(error), *shown])
 
@@ -126,7 +126,7 @@ def unprivileged() -> Iterator[None]:
 
 @pytest.fixture
 def protected() -> Iterator[Path]:
-    """Give a ledger file in a folder that everyone can reach."""
+    """Yield a ledger file in a folder that everyone can reach."""
     with tempfile.TemporaryDirectory() as name, opened(f"sqlite:///{name}/ledger.db") as engine:
         schema.upgrade(engine)
         append(engine)

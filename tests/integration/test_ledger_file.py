@@ -41,7 +41,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give fi
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder of somebody else's, as a service's state is."""
+    """Return a folder of somebody else's, as a service's state is."""
     folder = tmp_path / "private" / "rotator"
     folder.mkdir(parents=True, mode=0o700)
     os.chown(folder, USER, GROUP)
@@ -125,22 +125,22 @@ def test_what_root_left_to_others_is_refused_with_a_cure() -> None:
 
 
 def make_link(path: Path) -> None:
-    """Have the ledger's name lead elsewhere."""
+    """Make the ledger's name a link to elsewhere."""
     path.symlink_to(path.parent.parent / "others")
 
 
 def make_hard_link(path: Path) -> None:
-    """Have the ledger's file be another one, too."""
+    """Make the ledger's file a hard link to another one."""
     os.link(path.parent.parent / "others", path)
 
 
 def make_other(path: Path) -> None:
-    """Have another file of root's stand in its place."""
+    """Put another file of root's in the ledger's place."""
     path.write_text("root's own")
 
 
 def make_someones(path: Path) -> None:
-    """Have it be a third one's."""
+    """Make the ledger's file belong to a third user."""
     path.touch()
     os.chown(path, USER + 7, GROUP)
 
@@ -201,7 +201,7 @@ def test_locks_are_kept_in_a_folder_of_roots(tmp_path: Path) -> None:
 
 
 def others_end(ledger: Path) -> None:
-    """Have another process write to the ledger and end, as every command does."""
+    """Write to the ledger from another process that ends, as every command does."""
     write = (
         "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.close()"
     )
@@ -228,7 +228,7 @@ def test_doctor_sees_whose_it_is(folder: Path, tmp_path: Path) -> None:
 
 
 def checked(tmp_path: Path, file: Path) -> list[tuple[Verdict, str, str | None]]:
-    """Give what doctor finds of the ledger's owner."""
+    """Return doctor's findings on the ledger's owner."""
     config = tmp_path / "config.toml"
     config.write_text(CONFIG.format(file=file))
     with Wiring(load(config, {}), {}) as wiring:

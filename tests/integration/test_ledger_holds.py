@@ -18,7 +18,7 @@ HOLD = Hold(reason="audit", by="ann", at=NOW)
 
 @pytest.fixture
 def holds(database: Engine) -> Holds:
-    """Give what pauses accounts."""
+    """Return the holds of a ledger."""
     return Holds(database)
 
 

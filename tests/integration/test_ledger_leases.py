@@ -35,13 +35,13 @@ sys.stdin.read()
 
 @pytest.fixture
 def rival(database: Engine) -> Book:
-    """Give the same ledger as another process sees it."""
+    """Return the same ledger as another process sees it."""
     return Book(database, lease_seconds=60, owner="there/boot/ns/2/200")
 
 
 @pytest.fixture
 def expire(database: Engine) -> Callable[[], None]:
-    """Give what lets every lease run out."""
+    """Return a function that lets every lease run out."""
 
     def run_out() -> None:
         with writing(database) as connection:

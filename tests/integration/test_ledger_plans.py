@@ -58,7 +58,7 @@ ASKED: dict[str, Asked] = {
 
 @pytest.fixture
 def filled(database: Engine) -> Engine:
-    """Give a ledger in which something is due, and something open."""
+    """Return a ledger in which something is due, and something open."""
     book = Book(database, lease_seconds=60)
     put(book, "a", NOW - timedelta(hours=1))
     put(book, "b", NOW + timedelta(hours=1), OPEN)
@@ -66,7 +66,7 @@ def filled(database: Engine) -> Engine:
 
 
 def plans(database: Engine, asked: Asked) -> list[str]:
-    """Give how the database goes about each statement of what is asked."""
+    """Return the database's plan for each statement of what is asked."""
     heard: list[tuple[str, Any]] = []
 
     def hear(*call: Any) -> None:  # noqa: ANN401

@@ -97,7 +97,7 @@ def test_it_can_be_made_where_only_reading_is_the_default(database_url: str) -> 
 
 @pytest.fixture(params=["SQL_ASCII", "LATIN1", "EUC_JP"])
 def narrow_url(request: pytest.FixtureRequest, database_url: str) -> Iterator[str]:
-    """Give the URL of an empty database that does not hold every text."""
+    """Yield the URL of an empty database that does not hold every text."""
     url = make_url(database_url)
     narrow = url.set(database=f"{url.database}_narrow")
     run(
@@ -176,7 +176,7 @@ def test_a_user_without_privileges_is_told_so(database_url: str) -> None:
 
 
 def in_the_way(url: str, code: str, times: int) -> None:
-    """Have the server give up each transaction that appends an entry, so many times."""
+    """Make the server give up each transaction that appends an entry, so many times."""
     run(
         url,
         "CREATE SEQUENCE tries",
@@ -233,7 +233,7 @@ def test_each_transaction_says_what_it_needs(ledger_url: str) -> None:
 
 @pytest.fixture
 def pooled_url(ledger_url: str) -> Iterator[str]:
-    """Give the URL of a ledger behind PgBouncer, whose clients share two connections."""
+    """Yield the URL of a ledger behind PgBouncer, whose clients share two connections."""
     if pgbouncer.COMMAND is None:
         pytest.skip("pgbouncer is not installed")
     url = make_url(ledger_url)

@@ -25,7 +25,7 @@ ROTATION = rotation(account="a")
 
 @pytest.fixture
 def queries(database: Engine) -> Queries:
-    """Give the ledger to read from."""
+    """Return the ledger to read from."""
     return Queries(database)
 
 

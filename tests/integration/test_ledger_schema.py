@@ -50,7 +50,7 @@ Book(database, lease_seconds=60).claim(sys.argv[2], datetime.now(UTC))
 
 @pytest.fixture
 def empty(database_url: str) -> Iterator[Engine]:
-    """Give a database with nothing in it."""
+    """Yield a database with nothing in it."""
     engine = open_database(database_url)
     yield engine
     engine.dispose()
@@ -343,7 +343,7 @@ def row_of(table: Table) -> dict[str, Any]:
 
 
 def known_in(table: Table, known: dict[str, Any]) -> dict[str, Any]:
-    """Give those of the known values that a table has columns for."""
+    """Return those of the known values that a table has columns for."""
     return {name: value for name, value in known.items() if name in table.columns}
 
 

@@ -23,7 +23,7 @@ FAILED = replace(ROTATION, closed_at=NOW, outcome="failed", error_code="x")
 
 @pytest.fixture
 def survey(database: Engine) -> Survey:
-    """Give what is tested."""
+    """Return the cache of account summaries, which is tested."""
     return Survey(database)
 
 
@@ -50,7 +50,7 @@ def silent(book: Book, rotation: Rotation) -> None:
 
 
 def seen(**facts: Any) -> Sighting:  # noqa: ANN401  # of `Sighting`
-    """Give a sighting."""
+    """Return an account snapshot with these facts."""
     usual: dict[str, Any] = {
         "listed_ids": ("i",),
         "current_id": "i",

@@ -40,7 +40,7 @@ def tamper(scene: Scene, template: str, **values: str) -> None:
 
 
 def row(**values: str) -> str:
-    """Give the statement that makes up a rotation; `$stranger` is whose secret it names."""
+    """Return a statement that makes up a rotation; `$stranger` stands for the secret it names."""
     nothing = dict.fromkeys(
         ("old", "new", "version", "verified_at", "closed_at", "abort", "outcome"), "NULL"
     )

@@ -42,7 +42,7 @@ def world() -> Iterator[World]:
 
 @contextmanager
 def wired(world: World, folder: Path) -> Iterator[tuple[Wiring, InMemorySpanExporter]]:
-    """Give rotator as a process of its own would be wired, and the spans it makes."""
+    """Yield rotator as wired in a process of its own, and the spans it makes."""
     (folder / "token").write_text(world.vault.token)
     config = folder / "config.toml"
     config.write_text(world.config(f"sqlite:///{folder / 'ledger.db'}", folder / "token"))
@@ -59,13 +59,13 @@ def rotate(wiring: Wiring, grace: str = "0s", reason: str | None = "asked") -> R
 
 
 def named(spans: tuple[ReadableSpan, ...], name: str) -> ReadableSpan:
-    """Give the span of that name."""
+    """Return the span of that name."""
     [found] = [span for span in spans if span.name == name]
     return found
 
 
 def below(spans: tuple[ReadableSpan, ...], name: str) -> list[str]:
-    """Name the spans right below the one of that name, in the order of their beginning."""
+    """Return the spans right below the one of that name, in the order of their beginning."""
     above = named(spans, name).get_span_context()
     assert above
     children = [span for span in spans if span.parent and span.parent.span_id == above.span_id]
@@ -179,7 +179,7 @@ def test_passes_without_a_rotation_leave_no_trace(world: World, tmp_path: Path) 
 
 
 def wiring_of(folder: Path, endpoint: str = "", **environ: str) -> Wiring:
-    """Give rotator wired with a collector as configured, or as the environment has it."""
+    """Return rotator wired with a collector as configured, or as in the environment."""
     config = folder / "config.toml"
     config.write_text(
         '[vault]\naddress = "http://127.0.0.1:1"\n'

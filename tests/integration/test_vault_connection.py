@@ -25,7 +25,7 @@ from tests.harness.vault_calls import READ, WRITE
 
 @pytest.fixture
 def vault() -> Iterator[VaultSimulator]:
-    """Give a Vault that holds one entry."""
+    """Yield a Vault with one entry."""
     with VaultSimulator(root_token="hvs.SimulatedRoot") as simulator:
         simulator.write("x", {"value": "first"})
         yield simulator
@@ -33,12 +33,12 @@ def vault() -> Iterator[VaultSimulator]:
 
 @pytest.fixture
 def connection(vault: VaultSimulator) -> Connection:
-    """Give a connection with the root token."""
+    """Return a connection with the root token."""
     return Connection(vault.url, token_source=GivenToken(vault.token), timeout=60)
 
 
 def version(answer: Answer) -> int:
-    """Give the version that an answer is about."""
+    """Return the version that an answer is about."""
     data = answer.part("data", dict) or {}
     return int((data.get("metadata") or data)["version"])
 
@@ -264,7 +264,7 @@ class _Way(Userpass):
         super().__init__(username="rotator", password_file="/nowhere")
 
     def proof(self, line: Line) -> Proof:
-        """Give it."""
+        """Return a fixed login."""
         del line
         return Proof(path="login/rotator", body={"password": "open-sesame"})
 

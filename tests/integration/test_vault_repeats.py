@@ -20,7 +20,7 @@ class FakeTime:
         self.pauses = 0
 
     def clock(self) -> float:
-        """Give the seconds."""
+        """Return the seconds."""
         return self.now
 
     def advance(self, seconds: float) -> None:
@@ -35,7 +35,7 @@ class FakeTime:
 
 @pytest.fixture
 def vault() -> Iterator[VaultSimulator]:
-    """Give a Vault that holds one entry."""
+    """Yield a Vault with one entry."""
     with VaultSimulator(root_token="hvs.SimulatedRoot") as simulator:
         simulator.write("x", {"value": "first"})
         yield simulator
@@ -43,13 +43,13 @@ def vault() -> Iterator[VaultSimulator]:
 
 @pytest.fixture
 def time() -> FakeTime:
-    """Give a clock for the test to look at."""
+    """Return a clock for the test to look at."""
     return FakeTime()
 
 
 @pytest.fixture
 def connection(vault: VaultSimulator, time: FakeTime) -> Connection:
-    """Give a connection with the root token, ten seconds for each try and a minute for all."""
+    """Return a connection with the root token, ten seconds for each try and a minute for all."""
     return Connection(
         vault.url,
         token_source=GivenToken(vault.token),
@@ -61,7 +61,7 @@ def connection(vault: VaultSimulator, time: FakeTime) -> Connection:
 
 
 def version(answer: Answer) -> int:
-    """Give the version that an answer is about."""
+    """Return the version that an answer is about."""
     data = answer.part("data", dict) or {}
     return int((data.get("metadata") or data)["version"])
 

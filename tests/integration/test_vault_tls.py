@@ -26,7 +26,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its base's word
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Server(ThreadingHTTPServer):
@@ -46,7 +46,7 @@ class Server(ThreadingHTTPServer):
         self._thread.start()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of clients that hang up."""
+        """Log nothing of clients that hang up."""
 
     @property
     def url(self) -> str:
@@ -60,7 +60,7 @@ class Server(ThreadingHTTPServer):
         self._thread.join()
 
     def __enter__(self) -> Self:
-        """Give itself."""
+        """Return self, for a `with` block."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,7 +76,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(certificate: Path) -> Iterator[Server]:
-    """Give a server that speaks TLS."""
+    """Yield a server that speaks TLS."""
     running = Server(certificate)
     yield running
     running.stop()

@@ -97,7 +97,7 @@ def canned_server() -> Iterator[Canned]:
 
 @pytest.fixture
 def canned(canned_server: Canned) -> Canned:
-    """Give the server as new."""
+    """Return the server as new."""
     canned_server.answer, canned_server.send = b"", None
     canned_server.requests.clear()
     return canned_server

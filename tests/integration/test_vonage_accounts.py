@@ -15,7 +15,7 @@ WRONG = Credential(api_key=KEY, secret=SecretValue("NotTheSecret1"))
 
 @pytest.fixture
 def vonage() -> Iterator[VonageSimulator]:
-    """Give a simulated Vonage with one account, to which bad.example does not answer."""
+    """Yield a simulated Vonage with one account, to which bad.example does not answer."""
     with VonageSimulator(callback_ok=lambda url: "bad.example" not in url) as vonage:
         vonage.add_account(KEY, SECRET, name="Primary")
         yield vonage
@@ -23,7 +23,7 @@ def vonage() -> Iterator[VonageSimulator]:
 
 @pytest.fixture(params=list(RestAuth))
 def transport(vonage: VonageSimulator, request: pytest.FixtureRequest) -> Iterator[Transport]:
-    """Give a transport to it that authenticates in either way and does not wait."""
+    """Yield a client of it that authenticates in either way and does not wait."""
     with Transport(
         api_url=vonage.url,
         rest_url=vonage.url,
@@ -37,7 +37,7 @@ def transport(vonage: VonageSimulator, request: pytest.FixtureRequest) -> Iterat
 
 @pytest.fixture
 def accounts(transport: Transport) -> Accounts:
-    """Give a client of it."""
+    """Return its accounts API."""
     return Accounts(transport)
 
 

@@ -30,7 +30,7 @@ OLD = datetime(2024, 3, 1, 10, 7, 23, tzinfo=UTC)
 
 @pytest.fixture
 def vonage() -> Iterator[VonageSimulator]:
-    """Give a simulated Vonage with one account."""
+    """Yield a simulated Vonage with one account."""
     with VonageSimulator() as vonage:
         vonage.add_account(KEY, SECRET, created_at=OLD)
         yield vonage
@@ -38,7 +38,7 @@ def vonage() -> Iterator[VonageSimulator]:
 
 @pytest.fixture
 def secrets(vonage: VonageSimulator) -> Iterator[Secrets]:
-    """Give a client of it that does not wait between tries."""
+    """Yield a client of it that does not wait between tries."""
     with Transport(
         api_url=vonage.url,
         rest_url=vonage.url,
@@ -50,7 +50,7 @@ def secrets(vonage: VonageSimulator) -> Iterator[Secrets]:
 
 
 def methods(vonage: VonageSimulator) -> list[str]:
-    """Give the methods of the requests that the simulator received."""
+    """Return the methods of the requests that the simulator received."""
     return [exchange.method for exchange in vonage.exchanges]
 
 

@@ -60,7 +60,7 @@ class Served:
 
 @pytest.fixture
 def served() -> Iterator[Served]:
-    """Give a server."""
+    """Yield a server."""
     made = Served()
     yield made
     made.close()

@@ -95,7 +95,7 @@ class Visitor:
 
 @pytest.fixture
 def visitor(ledger_url: str, tmp_path: Path) -> Iterator[Visitor]:
-    """Give a visitor of a site with 120 accounts."""
+    """Yield a visitor of a site with 120 accounts."""
     made = Visitor(ledger_url, tmp_path)
     yield made
     made.close()

@@ -199,7 +199,7 @@ class Forger:
 
 @pytest.fixture
 def forger(database: Engine) -> Forger:
-    """Give the ledger to a forger."""
+    """Return a forger with access to the ledger."""
     return Forger(database)
 
 

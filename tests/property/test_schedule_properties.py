@@ -30,7 +30,7 @@ CRONS = st.builds(
 
 
 def occurrence(day: date, wall: time, zone: ZoneInfo) -> datetime:
-    """Give the instant of a wall-clock time, found by trying: the first one that shows it.
+    """Return the instant of a wall-clock time, found by trying: the first one that shows it.
 
     Where the clocks skip it, the first instant after the gap.
     """

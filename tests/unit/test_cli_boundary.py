@@ -107,7 +107,7 @@ def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture
 def signals() -> Iterator[None]:
-    """Have the signals do afterwards what they did before."""
+    """Restore afterwards what the signals did before."""
     of = signal.SIGINT, signal.SIGTERM
     before = {signum: signal.getsignal(signum) for signum in of}
     yield
@@ -117,7 +117,7 @@ def signals() -> Iterator[None]:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Engine]:
-    """Give a ledger's database with one empty table."""
+    """Return a ledger's database with one empty table."""
     made = open_database(f"sqlite:///{tmp_path}/ledger.db")
     with writing(made) as connection:
         connection.execute(text("CREATE TABLE t (n)"))

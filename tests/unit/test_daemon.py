@@ -114,7 +114,7 @@ def test_an_account_s_own_error_is_no_component_s() -> None:
 
 
 def report(outcome: Outcome, code: str = "") -> Report:
-    """Give what a pass over account "a" ended with."""
+    """Return the result of a pass over account "a"."""
     bare = Report.of(account("a"), outcome, None)
     return replace(bare, error=Problem(code=code, message="why", hint=None) if code else None)
 

@@ -36,7 +36,7 @@ ALWAYS = {"ledger-url", "listen-token", "hook-url", "hook-key"}
 
 
 def world(current: str) -> Observation:
-    """Give an account in the middle of a rotation, of which Vault's note names `current`."""
+    """Return an account in the middle of a rotation, with `current` as the id in Vault's note."""
     note = Note(secret_id=current, rotation_id="r1", rotated_at=NOW, ledger_head="", check="")
     return Observation(
         seen_at=NOW,

@@ -19,14 +19,14 @@ CARRIERS = frozenset({Refuse.__name__, "Refused", "Aborted", "Abort", "Problem"}
 
 
 def subclasses(kind: type[errors.RotatorError]) -> Iterator[type[errors.RotatorError]]:
-    """Give an error's class and all below it."""
+    """Yield an error's class and all below it."""
     yield kind
     for each in kind.__subclasses__():
         yield from subclasses(each)
 
 
 def written(tree: ast.AST) -> Iterator[str]:
-    """Give the codes that stand in the source of a module."""
+    """Yield the codes in the source of a module."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -39,7 +39,7 @@ def written(tree: ast.AST) -> Iterator[str]:
 
 
 def codes() -> set[str]:
-    """Give every code in rotator."""
+    """Return every code in rotator."""
     found = {kind.code for kind in subclasses(errors.RotatorError)} | {ABANDONED, SUPERSEDED}
     for path in (ROOT / "rotator").rglob("*.py"):
         found |= set(written(ast.parse(path.read_text())))

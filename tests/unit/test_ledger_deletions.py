@@ -14,7 +14,7 @@ BEGUN, UNKNOWN, DONE = Deletion.BEGUN, Deletion.UNKNOWN, Deletion.DONE
 
 
 def told(event: str, step: Step | None = Step.DELETE, **detail: Any) -> Draft:  # noqa: ANN401
-    """Give an entry about secret `x`."""
+    """Return an entry about secret `x`."""
     return Draft(event=event, step=step, detail={"secret_id": "x", **detail})
 
 

@@ -15,7 +15,7 @@ ROTATION = rotation(grace=timedelta(hours=1))
 
 
 def note(value: str = VALUE) -> Note:
-    """Give a note that is bound to `value`."""
+    """Return a note that is bound to `value`."""
     check = Note.check_of(SecretValue(value), secret_id="new", rotation_id="r1")
     return Note(secret_id="new", rotation_id="r1", rotated_at=NOW, ledger_head="00", check=check)
 

@@ -31,13 +31,13 @@ ALERTS = {
 
 
 def rules() -> list[dict[str, Any]]:
-    """Give the alert rules."""
+    """Return the alert rules."""
     document = yaml.safe_load((OPS / "alerts.yml").read_text())
     return [rule for group in document["groups"] for rule in group["rules"]]
 
 
 def served() -> tuple[set[str], set[str]]:
-    """Give the names that `/metrics` serves, and those that the ledger's check leaves behind."""
+    """Return the metrics that `/metrics` serves, and those that the ledger's check leaves."""
     text = made("a").rendered().decode()
     names = {re.split(r"[{ ]", line)[0] for line in text.splitlines() if not line.startswith("#")}
     unit = (OPS / "rotator-ledger-verify.service").read_text()
@@ -45,7 +45,7 @@ def served() -> tuple[set[str], set[str]]:
 
 
 def named(expression: str) -> set[str]:
-    """Give the names of metrics in an expression."""
+    """Return the metrics in an expression."""
     return set(re.findall(r"\brotator_\w+", expression))
 
 

@@ -33,7 +33,7 @@ def planned(
 
 
 def names(actions: list[Action]) -> list[str]:
-    """Name the kinds of actions."""
+    """Return the names of the actions' kinds."""
     return [type(action).__name__ for action in actions]
 
 

@@ -16,7 +16,7 @@ def utc(text: str) -> datetime:
 
 
 def dues(cron: str, zone: str, after: str, count: int) -> list[str]:
-    """Give the due times that follow each other, as the zone's clocks show them and in UTC."""
+    """Return the due times that follow each other, as the zone's clocks show them and in UTC."""
     times, given = [], utc(after)
     for _ in range(count):
         given = schedule.next_due(scheduled(cron=cron, zone=zone), given)

@@ -75,7 +75,7 @@ def at(now: datetime = NOW, request: Request = Request(reason="asked")) -> At:  
 
 
 def of(world: Observation) -> Rotation:
-    """Give a world's rotation."""
+    """Return a world's rotation."""
     assert world.rotation is not None
     return world.rotation
 

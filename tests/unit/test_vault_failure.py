@@ -32,7 +32,7 @@ SEALED = 'no handler for route "sys/internal/ui/mounts/secret". route entry not 
 
 
 def complaint(status: int, *errors: str) -> Answer:
-    """Give what Vault answers with `status` and these errors."""
+    """Return Vault's answer with `status` and these errors."""
     return Answer(status=status, body={"errors": list(errors)})
 
 

@@ -9,7 +9,7 @@ class FakeTime:
         self.slept: list[float] = []
 
     def clock(self) -> float:
-        """Give the seconds."""
+        """Return the seconds."""
         return self.now
 
     def sleep(self, seconds: float) -> None:

@@ -55,7 +55,7 @@ def look(
 
 
 def names(glance: Glance) -> list[str]:
-    """Name the accounts that are shown."""
+    """Return the names of the accounts that are shown."""
     return [shown.standing.account.name for shown in glance.shown]
 
 

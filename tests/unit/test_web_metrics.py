@@ -29,7 +29,7 @@ NAMES = {
 
 
 def made(*names: str, records: Mapping[str, AccountRecord] | None = None) -> Metrics:
-    """Give metrics of these accounts."""
+    """Return metrics of these accounts."""
     metrics = Metrics("1.2.3")
     metrics.watch(names, lambda: records or {})
     return metrics

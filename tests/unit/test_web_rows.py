@@ -22,7 +22,7 @@ def shown(**known: Any) -> Shown:  # noqa: ANN401  # of `Standing`
 
 
 def entry(event: str, step: Step | None = None, detail: str = "{}", at: datetime = NOW) -> Entry:
-    """Give an entry of a rotation."""
+    """Return an entry of a rotation."""
     return Entry("a", 1, "r", f"{at:%Y-%m-%dT%H:%M:%S.%fZ}", event, step, detail, "0" * 64, "h")
 
 
@@ -180,7 +180,7 @@ def test_a_policy_is_told_in_words(policy: dict[str, Any], fact: tuple[str, str]
 
 
 def stages_of(rotation: Rotation, entries: list[Entry]) -> list[Stage]:
-    """Tell how far a rotation is, with no window to wait for."""
+    """Return a rotation's progress, with no window to wait for."""
     return stages(rotation, entries, deletion_at=rotation.delete_due_at)
 
 

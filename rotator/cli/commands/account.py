@@ -1,4 +1,4 @@
-"""`account balance|top-up|callbacks`: what else the Account API has, by hand."""
+"""`account balance|top-up|callbacks`: the rest of the Account API, by hand."""
 
 import sys
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ Text = TypeVar("Text", bound=str)
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What is to become of the callbacks: "" unsets, None leaves."""
+    """The requested change of the callbacks: "" unsets, None leaves."""
 
     inbound: str | None = None
     delivery: str | None = None
@@ -79,7 +79,7 @@ def top_up(
     from rotator.rotation.manual import hand  # noqa: PLC0415  # the rules, which others do without
 
     if not yes and not sys.stdin.isatty():
-        raise ConfigError("there is nobody to ask", hint="give --yes to spend without asking")
+        raise ConfigError("no terminal to confirm at", hint="give --yes to spend without asking")
     with opened(context, name) as (wiring, account, credential):
         before = wiring.accounts_api.balance(credential)
         if not yes:
@@ -159,15 +159,15 @@ def _change(
         )
 
     with hand(wiring.engine(), account) as by_hand:
-        # URLs often carry a credential of their own, so the record does not name them.
+        # URLs often contain a credential, so the record does not include them.
         return by_hand.perform("callbacks", change)
 
 
 def _text(option: str, given: Text | None, *, unset: bool) -> Text | Literal[""] | None:
-    """Give what to set, "" to unset, None to leave it.
+    """Return the text to set, "" to unset it, None to leave it alone.
 
     Raises:
-        ConfigError: both are asked for, or it is empty: a variable that is not set.
+        ConfigError: both options are used, or the text is empty, as from an unset variable.
     """
     if given is not None and unset:
         raise ConfigError(f"--{option} and --no-{option} are both given", hint="give one of them")
@@ -178,10 +178,10 @@ def _text(option: str, given: Text | None, *, unset: bool) -> Text | Literal[""]
 
 @contextmanager
 def opened(context: typer.Context, name: str) -> "Iterator[tuple[Wiring, Account, Credential]]":
-    """Give rotator, an account and its credential for the length of a `with` block.
+    """Yield the wiring, an account and its credential, for the length of a `with` block.
 
     Raises:
-        UnknownAccount: there is none of that name.
+        UnknownAccount: no account has that name.
         CredentialRefused: Vault has no value for it.
     """
     session = Session.of(context)
@@ -192,10 +192,10 @@ def opened(context: typer.Context, name: str) -> "Iterator[tuple[Wiring, Account
 
 
 def _credential(wiring: "Wiring", account: "Account") -> "Credential":
-    """Give the account's own: Vonage takes no parent's for what is done here.
+    """Return the account's own credential: Vonage accepts no parent's for these calls.
 
     Raises:
-        CredentialRefused: Vault has none.
+        CredentialRefused: Vault has no value for it.
     """
     from rotator.rotation.observation import own_credential  # noqa: PLC0415  # `--help` needs none of it
 
@@ -261,7 +261,7 @@ def _show(name: str, settings: "Settings", *, as_json: bool) -> None:
 
 @contextmanager
 def _money_in_mind(name: str) -> Iterator[None]:
-    """Say of a lost answer what it means where it was money that was asked for."""
+    """Add a hint to a payment's error: why it was refused, or that it may have been charged."""
     try:
         yield
     except IssuerError as error:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rotator.model import Rotation
     from rotator.rotation.adoption import Adopted
 
-#: Vonage documents no upper bound for secrets of old; nothing longer was seen.
+#: Vonage documents no upper bound for existing secrets; no longer one was seen.
 _LONGEST = 128
 
 
@@ -65,10 +65,10 @@ def adopt(
 def _value(name: str, from_file: str | None) -> SecretValue:
     """Read a value from a file, standard input or a prompt.
 
-    It may be an old one, so that what Vonage asks of new secrets is not asked of it.
+    It may be an old one, so that Vonage's rules for new secrets are not applied.
 
     Raises:
-        ConfigError: there is none, or none that could be sent.
+        ConfigError: there is no value, or it cannot be sent.
     """
     if from_file is None and not sys.stdin.isatty():
         from_file = "-"

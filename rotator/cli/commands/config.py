@@ -1,4 +1,4 @@
-"""`config check` and `config show`: what is configured."""
+"""`config check` and `config show`: the configuration."""
 
 import json
 import os
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check(context: typer.Context) -> None:
-    """Say whether the configuration is usable, or all that is wrong with it."""
+    """Report whether the configuration is usable, or everything that is wrong with it."""
     from rotator.doctor.hooks import findings  # noqa: PLC0415  # only this command needs it
 
     settings = Session.of(context).configured()
@@ -29,9 +29,9 @@ def check(context: typer.Context) -> None:
 
 
 def _is_hidden(hook: "Hook") -> bool:
-    """Whether a hook's files are where this process may not look at all.
+    """Return whether a hook's files are in a place that this process may not read.
 
-    systemd shows a unit's credentials to the service alone, and not to what reloads it.
+    systemd shows a unit's credentials only to the service, not to the process that reloads it.
     """
     files = [path for path in (hook.url_file, hook.secret_file) if path]
     return any(not os.access(path.parent, os.X_OK) for path in files)
@@ -52,7 +52,7 @@ def show(
 
 
 def _tables(shown: Mapping[str, Any]) -> Iterator[str]:
-    """Write the settings as TOML, one text for each table."""
+    """Format the settings as TOML, one text for each table."""
     for name, value in shown.items():
         if isinstance(value, list):
             yield from (_table(f"[[{name}]]", item) for item in value)
@@ -63,7 +63,7 @@ def _tables(shown: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _table(header: str, values: Mapping[str, Any]) -> str:
-    # JSON's texts, numbers and truth values are TOML's too.
+    # JSON's texts, numbers and booleans are valid TOML.
     lines = [
         f"{key} = {json.dumps(value, ensure_ascii=False)}"
         for key, value in values.items()

@@ -1,7 +1,7 @@
-"""`rotator demo`: the whole thing on one machine, with nothing installed.
+"""`rotator demo`: a complete rotation on one machine, with nothing installed.
 
-Simulated servers on loopback and a ledger in a temporary folder; all else is the product:
-each command shown is run as a process of its own, and the one that is killed is killed.
+Simulated servers on loopback and a ledger in a temporary folder; the rest is the product: each
+command shown runs as its own process, and is really killed.
 """
 
 import os
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from rotator.sim import Exchange, Phase, World
 
-#: Enough to see the steps pass by, in seconds.
+#: Slow enough to watch the steps, in seconds.
 LATENCY = 0.05
-#: Entries of a rotation that was killed once.
+#: Number of entries of a rotation that was killed once.
 _STEPS = "14"
 
 
@@ -42,7 +42,7 @@ def demo() -> None:
 
 
 class Demo:
-    """The acts of the demo, over one world."""
+    """The acts of the demo, in one simulated environment."""
 
     def __init__(self, world: "World", folder: Path) -> None:
         """Write the configuration for `world` into `folder`."""
@@ -131,9 +131,9 @@ class Demo:
 
     @contextmanager
     def _started(self, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
-        """Start a command; show, to its end, the steps that it tells of.
+        """Start a command; print the steps that it reports until it ends.
 
-        They come through a pipe, so that they stay where a terminal would see them pass by.
+        They come through a pipe, so that each step stays visible as a line of its own.
         """
         output.write(f"$ rotator {' '.join(arguments)}")
         output.flush()

@@ -1,4 +1,4 @@
-"""`doctor`: everything that a rotation needs, with a cure for what is missing."""
+"""`doctor`: checks everything that a rotation needs, with a hint for each problem."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ def doctor(
     context: typer.Context,
     as_json: JsonOption = False,
 ) -> None:
-    """Look at everything that a rotation needs, and say what to do about what is missing.
+    """Check everything that a rotation needs, with a hint for each problem.
 
     Configuration, files, ledger, Vault, Vonage, hooks and the systemd unit are read; nothing is
     changed. Exits with 1 if any check failed; warnings are no failure.

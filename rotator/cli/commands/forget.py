@@ -30,7 +30,7 @@ def forget(
         bool, typer.Option("--json", help="print one JSON document instead of a sentence")
     ] = False,
 ) -> None:
-    """Let another account have the api key and the Vault path of this one.
+    """Free this account's api key and Vault path for another name.
 
     For an account that was renamed, or moved to another ledger. Its record stays. Nothing is done
     at Vonage or in Vault; first stop whatever still works under the old name.
@@ -59,10 +59,10 @@ def forget(
 
 
 def _forget(wiring: "Wiring", lease: "Lease", *, abandon: bool) -> Rotation | None:
-    """Record that the account is forgotten; return the rotation that was ended for it.
+    """Record that the account is forgotten; return the rotation that was abandoned for it.
 
     Raises:
-        Refused: a rotation is open, and was not to be ended.
+        Refused: a rotation is open, and is not to be abandoned.
     """
     now, rotation = datetime.now(UTC), wiring.book.recall(lease.account).rotation
     drafts = [bookkeeping.forgotten(login_name())]

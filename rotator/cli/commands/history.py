@@ -33,7 +33,7 @@ def history(
 
 
 def require_known(wiring: "Wiring", names: list[str]) -> None:
-    """Accept the names of configured accounts, and of such as the ledger still has.
+    """Accept names of accounts that are configured or still in the ledger.
 
     Raises:
         UnknownAccount: one of `names` is neither.

@@ -1,4 +1,4 @@
-"""`hold` and `release`: an operator pauses an account, and ends that."""
+"""`hold` and `release`: an operator pauses an account, and ends the pause."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from rotator.errors import ConfigError
 from rotator.model import Hold, Rotation, Step
 from rotator.reporting.status import hold_document
 
-#: Characters in a reason: it has to fit into a line of `status`.
+#: Characters in a reason: it must fit into a line of `status`.
 LONGEST = 200
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document instead of a line")]
@@ -65,7 +65,7 @@ def release(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """End the hold of an account. It is due again as if it had not been held.
+    """End the hold of an account, which becomes due as if it had never been held.
 
     With --lease, end the right of another process to work on the account, which ends by itself some
     minutes after that process has died. Use it only where you know that it is dead: a request that
@@ -110,10 +110,10 @@ def _document(name: str, hold: Hold | None, before: Hold | None) -> dict[str, An
 
 
 def _usable(reason: str) -> str:
-    """Give a reason as it is recorded.
+    """Return the reason as it is recorded, without the white space around it.
 
     Raises:
-        ConfigError: it says nothing, or is not one line of text.
+        ConfigError: it is blank, or not one line of text.
     """
     reason = reason.strip()
     if not reason:
@@ -126,7 +126,7 @@ def _usable(reason: str) -> str:
 
 
 def _what_becomes_of(rotation: Rotation, *, freeze: bool) -> str:
-    """Say what the hold means for a rotation that is open."""
+    """Return a clause that says what the hold means for an open rotation."""
     if freeze:
         return f"its open rotation stays at step {rotation.step} until it is released"
     if rotation.vault_version is not None or rotation.step is Step.PUSH:

@@ -1,4 +1,4 @@
-"""`init`: a configuration to begin with."""
+"""`init`: writes an initial configuration."""
 
 import os
 import shlex
@@ -42,10 +42,10 @@ def _listed(variables: list[str]) -> str:
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:
-    """Write a new file, or the whole of an old one or nothing of it.
+    """Write a file, completely or not at all.
 
     Raises:
-        ConfigError: there is a file already, or none can be written.
+        ConfigError: the file exists already, or cannot be written.
     """
     if not force and (path.is_file() or path.is_dir()):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""`ledger verify` and `ledger export`: proof and copy of the record."""
+"""`ledger verify` and `ledger export`: check and export the record."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,14 +58,14 @@ def export(
 
 
 def verifier_of(wiring: "Wiring", *, offline: bool) -> Verifier:
-    """Return what compares records with Vault, unless it is `offline` or Vault is away."""
+    """Return the verifier of records, without Vault if `offline` or if Vault is unreachable."""
     away = None if offline else wiring.store_failure()
     store = None if offline or away else wiring.store
     return Verifier(queries=wiring.queries, accounts=wiring.accounts, store=store, away=away)
 
 
 def _all_names(wiring: "Wiring") -> list[str]:
-    """Name the configured accounts, then those that only the ledger knows."""
+    """Return the names of the configured accounts, then of those only in the ledger."""
     recorded = wiring.queries.recorded_accounts()
     return list(dict.fromkeys([*wiring.accounts, *recorded]))
 

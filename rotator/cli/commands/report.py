@@ -29,7 +29,7 @@ _HOW_TO_WRITE = "write a duration (90d) or a time: 2026-08-01, 2026-08-01T12:00:
 
 
 class Format(StrEnum):
-    """What a report is written as."""
+    """Format of a report."""
 
     HTML = "html"
     CSV = "csv"
@@ -129,7 +129,7 @@ def _events(wiring: "Wiring", name: str) -> "Iterator[Event]":
     from rotator.reporting.audit import OF_ACCOUNT, OF_ROTATION, Event  # noqa: PLC0415  # see above
 
     for entry in wiring.queries.entries(name):
-        # What someone changed in the ledger may be anything; the proof says that it was.
+        # A tampered value in the ledger may be anything; the verification reports it.
         with suppress(ValueError, TypeError, RecursionError):
             if entry.event in OF_ACCOUNT | OF_ROTATION:
                 yield Event(
@@ -142,7 +142,7 @@ def _events(wiring: "Wiring", name: str) -> "Iterator[Event]":
 
 
 def _moment(option: str, text: str, now: datetime) -> datetime:
-    """Read a point in time: so long ago, or a date or time, in UTC unless it says otherwise.
+    """Parse a point in time: an age, or a date or time, in UTC unless stated otherwise.
 
     Raises:
         ConfigError: it is neither.
@@ -171,10 +171,10 @@ def _rendered(made: "Report", form: Format) -> str:
 
 
 def _write(text: str, path: str | None) -> None:
-    """Write a report to a file, as a whole or not at all, to a device, or to standard output.
+    """Write a report to a file (completely or not at all), to a device, or to standard output.
 
     Raises:
-        ConfigError: the path is none that can be written to.
+        ConfigError: the path cannot be written to.
         RotatorError: it cannot be written.
     """
     if path is None or path == "-":

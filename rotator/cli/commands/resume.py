@@ -1,4 +1,4 @@
-"""`resume`: carry open rotations on."""
+"""`resume`: continues open rotations."""
 
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ def resume(
 
 
 def _opened(wiring: "Wiring", wanted: list[Account]) -> list[Account]:
-    """Give those with an open rotation; mention what is open and no longer configured."""
+    """Return those of `wanted` with an open rotation; note open ones no longer configured."""
     names = wiring.queries.open_accounts()
     for name in sorted(set(names) - wiring.accounts.keys()):
         output.say(f"note: {name} has an open rotation and is not configured any more")

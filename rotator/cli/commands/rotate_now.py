@@ -118,7 +118,7 @@ def _rotate(
 
 
 def _gated(settings: "Settings", accounts: list[Account]) -> list[str]:
-    """Name the accounts that have a gate."""
+    """Return the names of the accounts that have a gate."""
     names = [account.name for account in accounts]
     return [name for name in names if hearing(settings.hooks, Event.GATE, name)]
 

@@ -21,7 +21,7 @@ def run(context: typer.Context) -> None:
     daemon = Daemon(session.configured, os.environ)
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
-        # Who cannot wait sends a second signal, which kills; nothing is lost by it.
+        # To skip that, send a second signal, which kills; nothing is lost by it.
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, signal.SIG_DFL)
         daemon.stop()
@@ -30,6 +30,6 @@ def run(context: typer.Context) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, stop)
     if not daemon.run():
-        # A call hangs in a thread that the interpreter would wait for. What it does is recorded.
+        # A call hangs in a thread that the interpreter would wait for. Its effect is recorded.
         output.flush()
         os._exit(0)

@@ -58,7 +58,7 @@ def create(
     from_file: FromFile = None,
     as_json: JsonDone = False,
 ) -> None:
-    """Make a value that you bring a secret of an account, in an emergency.
+    """Create a secret of an account with a value of your own, in an emergency.
 
     It is sent once, and kept nowhere: write it to Vault yourself. `rotator rotate-now` does all
     of that for you.
@@ -94,11 +94,11 @@ def delete(
     ] = False,
     as_json: JsonDone = False,
 ) -> None:
-    """Delete a secret of an account at Vonage. Who uses it stops working."""
+    """Delete a secret of an account at Vonage. Consumers that use it stop working."""
     from rotator.rotation.manual import hand  # noqa: PLC0415  # the rules, which others do without
 
     if not yes and not sys.stdin.isatty():
-        raise ConfigError("there is nobody to ask", hint="give --yes to delete without asking")
+        raise ConfigError("no terminal to confirm at", hint="give --yes to delete without asking")
     with _account(context, name) as (wiring, account):
         if not yes:
             view = _look(wiring, account)
@@ -138,10 +138,10 @@ def _look(wiring: "Wiring", account: "Account") -> "View":
 
 
 def _value(from_file: str | None) -> SecretValue:
-    """Read a value that is to be a new secret.
+    """Read a value for a new secret.
 
     Raises:
-        ConfigError: there is none, or it is not one that Vonage takes.
+        ConfigError: there is none, or Vonage would not accept it.
     """
     from rotator.model.generation import is_compliant  # noqa: PLC0415  # nobody else needs it
 
@@ -156,7 +156,7 @@ def _value(from_file: str | None) -> SecretValue:
 
 
 def _require_quiet(view: "View") -> None:
-    """Refuse to add a secret that an open rotation would take for its own or a stranger's."""
+    """Refuse to add a secret that an open rotation would take for its own or a foreign one."""
     if view.rotation and view.rotation.verified_at is None:
         raise Refused(
             f"a rotation of {view.account.name} is open, at step {view.rotation.step}",
@@ -166,11 +166,11 @@ def _require_quiet(view: "View") -> None:
 
 
 def _require_deletable(view: "View", secret_id: str, *, force: bool) -> None:
-    """Refuse to delete what may be in use.
+    """Refuse to delete a secret that may be in use.
 
     Raises:
         SecretNotFound: the account has no such secret.
-        Refused: an operator has to be sure, and say so.
+        Refused: the operator must be certain, and confirm it.
     """
     name = view.account.name
     if secret_id not in {secret.id for secret in view.secrets}:
@@ -183,7 +183,7 @@ def _require_deletable(view: "View", secret_id: str, *, force: bool) -> None:
 
 
 def _danger(view: "View", secret_id: str) -> str | None:
-    """Say why a secret should not be deleted by hand; None if nothing speaks against it."""
+    """Return the reason not to delete a secret by hand; None where there is none."""
     rotation = view.rotation
     if len(view.secrets) == 1:
         return f"secret {secret_id} is the account's only one"

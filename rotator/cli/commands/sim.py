@@ -64,7 +64,7 @@ def sim(
 
 
 def _seconds(option: str, text: str) -> float:
-    """Read a duration, here also in milliseconds."""
+    """Parse a duration, here also in milliseconds."""
     from rotator.config import parse_duration  # noqa: PLC0415  # `--help` needs no validator
 
     if match := re.fullmatch("([0-9]{1,9})ms", text):
@@ -76,20 +76,20 @@ def _seconds(option: str, text: str) -> float:
 
 
 def _write_config(world: "World", path: Path) -> None:
-    """Write a configuration with its token beside it; its ledger will come to be there, too.
+    """Write a configuration with its token beside it; its ledger will be there, too.
 
     Raises:
-        ConfigError: the file is not one of ours, or cannot be written.
+        ConfigError: the file is not one of `sim`, or cannot be written.
     """
     ledger, token = path.with_name(f"{path.name}.ledger.db"), path.with_name(f"{path.name}.token")
     try:
-        # Reading what is no file, such as a pipe, would not end.
+        # Reading something other than a file, such as a pipe, would not end.
         is_ours = path.is_file() and path.read_text(errors="replace").startswith(MARK)
         if path.exists() and not is_ours:
             raise ConfigError(
                 f"--write-config: {path} is there already", hint="name a file that is not there"
             )
-        # Of the world before, which is gone.
+        # Ledger of the previous run, whose servers are gone.
         for suffix in ("", "-wal", "-shm"):
             ledger.with_name(f"{ledger.name}{suffix}").unlink(missing_ok=True)
         token.unlink(missing_ok=True)

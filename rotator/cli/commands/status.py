@@ -1,4 +1,4 @@
-"""`status`: how every account stands."""
+"""`status`: the state of every account."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ def status(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how accounts stand, as the ledger knows it. Asks nobody else, unless told to."""
+    """Show the status of accounts from the ledger. Asks Vonage and Vault only with --refresh."""
     session = Session.of(context)
     settings = session.settings()
     accounts = chosen(settings, names)
@@ -56,7 +56,7 @@ def _standings(wiring: "Wiring", accounts: Sequence[Account], now: datetime) -> 
 
 
 def _refresh(wiring: "Wiring", accounts: Sequence[Account]) -> bool:
-    """Look at each account; give whether all could be seen, or are being seen elsewhere."""
+    """Observe each account; return whether all were observed, here or by another process."""
     wiring.store.check()
     engine = wiring.engine()
 

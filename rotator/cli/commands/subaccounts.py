@@ -1,4 +1,4 @@
-"""`subaccounts list`: what a primary account has below it."""
+"""`subaccounts list`: the subaccounts of a primary account."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

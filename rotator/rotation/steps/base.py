@@ -34,7 +34,7 @@ class Site:
     request: Request
     issuer: Issuer
     store: Store
-    #: Draws a secret of so many characters.
+    #: Generates a secret of the given length in characters.
     draw: Callable[[int], str]
     now: Callable[[], datetime]
     #: What was observed, with the values; kept up to date.
@@ -166,9 +166,9 @@ class Effect(Performed[Result]):
 
         Raises:
             IssuerError: Vonage refused, or its answer was lost; see `RotatorError.definite`.
-            StoreError: Vault did.
-            Withdrawn: nothing was sent, as it was not right any more.
-            LeaseLost: nothing was sent, as another process may work on the account.
+            StoreError: Vault refused, or its answer was lost; likewise.
+            Withdrawn: nothing was sent, because the effect was no longer right.
+            LeaseLost: nothing was sent, because another process may be working on the account.
         """
 
     def missed(
@@ -194,5 +194,5 @@ def entry(event: str, step: Step, rotation: Rotation, **detail: Detail) -> Draft
 
 
 def told(at: datetime) -> str:
-    """Return a time as an entry's facts have it: in full, as rows are compared with it."""
+    """Return a time in the format of an entry's facts: in full, as rows are compared with it."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")

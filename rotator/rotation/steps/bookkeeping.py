@@ -13,7 +13,7 @@ from rotator.rotation.steps.publish import begun_at
 
 @dataclass(frozen=True, kw_only=True)
 class Learn(Recording):
-    """Record what is seen only now: an effect that did take place, or what is to be replaced."""
+    """Record what is known only now: an effect that took place, or the secret to be replaced."""
 
     sketch = Sketch(step="learn", where="ledger", what="record what is seen to have been done")
 
@@ -22,7 +22,7 @@ class Learn(Recording):
     predecessor_id: str | None = None
 
     def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
-        """Looking showed what was not known before.
+        """Record what only an observation showed.
 
         The new secret is no predecessor: an operator adopted it, when a standby that lags did not
         show whose it is. What else was to be replaced is not known any more.
@@ -54,12 +54,12 @@ class Learn(Recording):
 
 @dataclass(frozen=True, kw_only=True)
 class Redate(Recording):
-    """Begin a grace anew whose recorded start, by a clock that was ahead, is still to come."""
+    """Restart a grace whose recorded start lies in the future, by a clock that was ahead."""
 
     def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
-        """The grace begins now, as its recorded beginning came from a clock that was ahead.
+        """Restart the grace now, as its recorded start came from a clock that was ahead.
 
-        That makes it longer than it was meant to be, and never shorter.
+        It becomes longer than intended, never shorter.
         """
         verified_at = begun_at(rotation.grace, world.clock_lead, at.now)
         rotation = replace(rotation, verified_at=verified_at)
@@ -77,7 +77,7 @@ class Abort(Recording):
     code: str
 
     def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
-        """The rotation is to be undone."""
+        """Record that the rotation is to be undone."""
         rotation = replace(rotation, step=self.name, abort_code=self.code)
         draft = entry("aborting", self.name, rotation, code=self.code)
         return replace(world, rotation=rotation), draft
@@ -93,7 +93,7 @@ class Close(Action):
     error_code: str | None = None
 
     def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
-        """The rotation is over."""
+        """Record that the rotation is over."""
         outcome = "failed" if self.error_code else "completed"
         step = Step.ABORT if self.error_code else self.name
         rotation = replace(
@@ -105,7 +105,7 @@ class Close(Action):
 
 @dataclass(frozen=True, kw_only=True)
 class Look(Action):
-    """Observe again: what is known is too old, or not settled yet."""
+    """Observe again: the last observation is too old or not settled yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,13 +152,13 @@ def adopted(  # noqa: PLR0913  # all but one by name
 ) -> tuple[Rotation, Draft | None]:
     """Take over that an operator had a secret written to the current entry meanwhile.
 
-    The rotation's own secret is what it pushed, or would have: it goes on from there, with a grace
-    that begins anew where something else stood in its place. It is no predecessor, for which it was
-    taken if it was adopted before, while a standby hid what was pending. Any other
-    ends a rotation that had pushed, as there is nothing to go on with; before a push, it is what
-    the rotation now replaces. One that is being undone goes on with that, unless Vault now holds
-    what was to be removed: with a version of Vault's to its name, it is not taken for an orphan.
-    Nor is what had been pushed, as `pushed_version`, where the answer to the push was lost.
+    The rotation's own secret is the one it pushed, or would have: the rotation continues from
+    there, and its grace starts anew if another secret was current in between. It is never its own
+    predecessor, for which it was mistaken if it was adopted earlier, while a standby hid the
+    pending entry. Any other secret ends a rotation that had pushed, as it cannot continue; before a
+    push, it becomes the secret to be replaced. A rotation that is being undone continues so, unless
+    Vault now has the secret that was to be deleted: with a version in Vault, it is not treated as
+    an orphan. Nor is the secret pushed as `pushed_version`, if the answer to the push was lost.
     """
     if is_own and not rotation.abort_code:
         after = replace(
@@ -169,7 +169,7 @@ def adopted(  # noqa: PLR0913  # all but one by name
         )
         verified_at = {}
         if rotation.verified_at and rotation.vault_version != vault_version:
-            # What stood there meanwhile is what consumers have read: their grace begins anew.
+            # Consumers have read the secret that was current meanwhile: its grace starts anew.
             anew = begun_at(rotation.grace, clock_lead, now)
             after = replace(after, verified_at=anew)
             verified_at = {"verified_at": told(anew)}
@@ -206,7 +206,7 @@ def adopted(  # noqa: PLR0913  # all but one by name
 def let_go(rotation: Rotation, secret_id: str, *, is_pushed: bool) -> Rotation:
     """Keep a rotation from deleting what an operator is about to have in Vault.
 
-    From before it is written: the write may arrive when the rotation has gone on.
+    Recorded before the write: it may arrive when the rotation has already gone on.
     """
     if rotation.abort_code and secret_id == rotation.new_id:
         return replace(rotation, new_id=None)

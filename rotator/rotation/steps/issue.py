@@ -30,7 +30,7 @@ class Create(Effect[Secret]):
         )
 
     def done(self, world: Observation, rotation: Rotation, result: Secret, at: At) -> Change:
-        """Vonage made the secret and told its id: later than the intent said, if it was slow."""
+        """Record the id of the secret that Vonage created, and when: later than the intent, if slow."""
         rotation = replace(rotation, new_id=result.id, sent_at=at.now)
         world = replace(world, rotation=rotation, listed=(*(world.listed or ()), result))
         return world, self.entry("done", rotation, secret_id=result.id)
@@ -41,7 +41,7 @@ class Create(Effect[Secret]):
 
 @dataclass(frozen=True, kw_only=True)
 class Probe(Check[tuple[Secret, ...]]):
-    """Authenticate with the pending value, which lists the secrets, too."""
+    """Authenticate with the pending value, which also lists the secrets."""
 
     name = Step.PROBE
     sketch = Sketch(step="probe", where="vonage", what="see it authenticate at Vonage")
@@ -56,7 +56,7 @@ class Probe(Check[tuple[Secret, ...]]):
     def done(
         self, world: Observation, rotation: Rotation, result: tuple[Secret, ...], at: At
     ) -> Change:
-        """The pending value authenticated, and listed the secrets."""
+        """Record that the pending value authenticated and listed the secrets."""
         world = replace(
             world,
             listed=result,

@@ -16,7 +16,7 @@ class Open(Action):
     """Open a rotation."""
 
     predecessor_id: str | None
-    #: Id of a rotation found in Vault that the ledger does not have; None for a new one.
+    #: Id of a rotation that is in Vault but not in the ledger; None for a new rotation.
     recovered_id: str | None = None
 
     def done(self, world: Observation, new_id: str, at: At) -> Change:
@@ -55,8 +55,9 @@ class Open(Action):
 def taken_over(rotation: Rotation, request: Request) -> tuple[Rotation, Draft] | None:
     """Let what is open go on as a person asks for it, whoever carries it on.
 
-    None where that changes nothing. What leaked stays so. Of a rotation that is verified nothing
-    is kept but that: another end of its grace is for the one pass that is asked for it.
+    None where that changes nothing. A leaked secret stays marked as such. Of a request for a
+    verified rotation only that is kept: another end of its grace applies only to the pass that it
+    was made for.
     """
     is_news = request.reason == "compromised" or not rotation.verified_at
     if request.reason not in BY_HAND or not is_news:
@@ -64,7 +65,7 @@ def taken_over(rotation: Rotation, request: Request) -> tuple[Rotation, Draft] |
     is_leaked = "compromised" in (rotation.reason, request.reason)
     reason = "compromised" if is_leaked else request.reason
     grace = rotation.grace if request.grace is None else request.grace
-    # What waits for a window does not any more; what is verified waits for a gate.
+    # It no longer waits for a window; if verified, it waits for a gate.
     retry_at = rotation.gate_retry_at if rotation.verified_at else None
     after = replace(rotation, reason=reason, grace=grace, gate_retry_at=retry_at)
     if after == rotation:
@@ -75,7 +76,7 @@ def taken_over(rotation: Rotation, request: Request) -> tuple[Rotation, Draft] |
 
 @dataclass(frozen=True, kw_only=True)
 class Evict(SecretDeletion):
-    """Delete a secret that is expendable, to free its slot."""
+    """Delete an expendable secret, to free its slot."""
 
     name = Step.EVICT
     sketch = Sketch(
@@ -85,7 +86,7 @@ class Evict(SecretDeletion):
         keeps={"secret_id": "secret_id"},
     )
 
-    #: A stranger's, which the operator's policy allows to be deleted.
+    #: A foreign secret, which the policy allows to delete.
     is_foreign: bool = False
 
     @property
@@ -95,7 +96,7 @@ class Evict(SecretDeletion):
 
 @dataclass(frozen=True, kw_only=True)
 class Stage(Effect[StoredPending]):
-    """Draw a value and write it to the pending path, with the ids listed now."""
+    """Generate a value and write it to the pending path, with the ids listed now."""
 
     name = Step.STAGE
     sketch = Sketch(
@@ -121,7 +122,7 @@ class Stage(Effect[StoredPending]):
         return sight.pending
 
     def done(self, world: Observation, rotation: Rotation, result: StoredPending, at: At) -> Change:
-        """A new value stands at the pending path. Vonage certainly does not know it."""
+        """Record that a new value is at the pending path. Vonage certainly does not have it."""
         pending = self._pending(world, rotation, at.account)
         rotation = replace(rotation, rejected=False, sent_at=None)
         world = replace(

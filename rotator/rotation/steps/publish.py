@@ -20,7 +20,7 @@ from rotator.rotation.steps.base import (
 )
 from rotator.rotation.steps.issue import NEW_ID
 
-#: What the first version of an entry is written over.
+#: The base of an entry's first version.
 _NOTHING = StoredCurrent(
     entry=CurrentEntry(version=0, note=None, intact=False, has_value=False),
     value=None,
@@ -64,7 +64,7 @@ class Push(Effect[tuple[Note, Written]]):
     def done(
         self, world: Observation, rotation: Rotation, result: tuple[Note, Written], at: At
     ) -> Change:
-        """The value that just authenticated is the current one."""
+        """Record that the value that just authenticated is now the current one."""
         note, written = result
         rotation = replace(rotation, vault_version=written.version)
         current = CurrentEntry(
@@ -94,7 +94,7 @@ class Push(Effect[tuple[Note, Written]]):
 
 @dataclass(frozen=True, kw_only=True)
 class Verify(Check[timedelta]):
-    """Read the version that was written and compare it with the pending value."""
+    """Read back the version that was written and compare it with the pending value."""
 
     name = Step.VERIFY
     sketch = Sketch(
@@ -113,8 +113,8 @@ class Verify(Check[timedelta]):
         """Read and compare; return how far this machine's clock is ahead of Vonage's.
 
         Raises:
-            UnexpectedEntry: something else stands there.
-            StoreError: Vault did not answer, or does not have that version yet.
+            UnexpectedEntry: Vault holds something else.
+            StoreError: Vault did not answer, or does not show that version yet.
             LookAgain: the clock was put back since the look: by the next one, no grace is counted.
         """
         sight, stored = site.sight, site.store.read_version(site.account, self.version)
@@ -164,15 +164,15 @@ def _grace(rotation: Rotation, request: Request) -> timedelta:
 def begun_at(grace: timedelta, clock_lead: timedelta, now: datetime) -> datetime:
     """Return when a grace begins that does now.
 
-    Where this clock is behind, by Vonage's: put right, it would end the grace early, be it this one
-    or a shorter one that is asked for later.
+    If this clock is behind Vonage's, the start is moved forward: a clock that is corrected would
+    otherwise end the grace early, this one or a shorter one that is asked for later.
     """
     return now + min(max(-clock_lead, timedelta()), MOST_LEAD) if grace else now
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clear(Effect[None]):
-    """Remove the pending entry: for good what its versions hold, and no later one."""
+    """Destroy the pending entry's versions up to `upto`; later ones stay."""
 
     name = Step.CLEAR
     sketch = Sketch(
@@ -182,7 +182,7 @@ class Clear(Effect[None]):
         keeps={"path": "pending"},
     )
 
-    #: The newest version that may hold a value; 0 where the path never had one.
+    #: Newest version that may hold a value; 0 where the path never had one.
     upto: int
 
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> None:
@@ -191,7 +191,7 @@ class Clear(Effect[None]):
         site.sight.pending = StoredPending(version=self.upto)
 
     def done(self, world: Observation, rotation: Rotation, result: None, at: At) -> Change:
-        """The pending entry is gone; a verified rotation has to be told of, or just waits."""
+        """Record that the pending entry is gone; a verified rotation goes on to its hooks, or waits."""
         if rotation.verified_at:
             rotation = replace(rotation, step=Step.HOOKS if world.has_hooks else Step.WAIT)
         world = replace(

@@ -24,12 +24,12 @@ from rotator.rotation.steps.base import (
 
 @dataclass(frozen=True, kw_only=True)
 class Notify(Recording):
-    """Tell the hooks that a new secret is in Vault."""
+    """Notify the hooks that a new secret is in Vault."""
 
     sketch = Sketch(step="hooks", where="hooks", what="tell of the new secret")
 
     def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
-        """Each hook that wants to know of the new secret was called, here or elsewhere."""
+        """Record that each hook for the new secret was called, here or by another process."""
         rotation = replace(rotation, step=Step.WAIT)
         return replace(world, rotation=rotation), entry("done", Step.HOOKS, rotation)
 
@@ -47,7 +47,7 @@ class Wait(Action):
     )
 
     until: datetime
-    #: The gate that is waited for; None where it is the grace.
+    #: The gate to wait for; None when waiting for the grace.
     gate: ShutGate | None = None
 
     def done(
@@ -87,13 +87,13 @@ class Ask(Recording):
     sketch = Sketch(step="gates", where="hooks", what="ask {gates}")
 
     def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
-        """Every gate lets the predecessor be deleted."""
+        """Record that every gate allows the predecessor's deletion."""
         rotation = _ungated(rotation)
         world = replace(world, rotation=rotation, gates_asked_at=at.now, shut_gate=None)
         return world, entry("gates-open", Step.WAIT, rotation, gates=", ".join(world.gates))
 
     def shut(self, world: Observation, gate: ShutGate, now: datetime) -> Observation:
-        """One of the gates does not let the predecessor be deleted."""
+        """Note that one of the gates does not allow the predecessor's deletion."""
         return replace(world, gates_asked_at=now, shut_gate=gate)
 
 
@@ -112,10 +112,10 @@ class SecretDeletion(Effect[None]):
         return {"secret_id": self.secret_id}
 
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> None:
-        """Delete with the credential that Vault holds: if it does not work, nothing happens.
+        """Delete with the credential in Vault; if it does not work, nothing is deleted.
 
-        What Vault holds is read once more, at the last moment: someone may have put back what is
-        to go.
+        Vault's value is read once more at the last moment: an operator may have put back the
+        secret that is to be deleted.
         """
         sight, current = site.sight, site.sight.current
         credential = own_credential(site.account, current)
@@ -124,7 +124,7 @@ class SecretDeletion(Effect[None]):
         unchanged = partial(
             require_unchanged, site.store, site.account, current, sight.world.written
         )
-        # Gone is what was wanted: someone else's deletion, or ours whose answer was lost.
+        # Already gone is success: someone else deleted it, or we did and the answer was lost.
         with contextlib.suppress(SecretNotFound):
             site.issuer.delete_secret(
                 credential,
@@ -146,7 +146,7 @@ class SecretDeletion(Effect[None]):
 
 @dataclass(frozen=True, kw_only=True)
 class Delete(SecretDeletion):
-    """Delete a secret of this rotation: its predecessor, or its orphan when it aborts."""
+    """Delete a secret of this rotation: its predecessor, or on abort its orphan."""
 
     name = Step.DELETE
     sketch = Sketch(

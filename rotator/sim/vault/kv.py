@@ -60,7 +60,7 @@ class SimVersion:
         return not self.destroyed and not self.is_deleted(now)
 
     def times(self) -> dict[str, Any]:
-        """Give when it was written and deleted, and whether it is destroyed."""
+        """Return when it was written and deleted, and whether it is destroyed."""
         return {
             "created_time": rfc3339(self.created),
             "deletion_time": rfc3339(self.deletion),
@@ -103,7 +103,7 @@ class Key:
         return version
 
     def readable(self, number: int, now: int) -> dict[str, Any] | None:
-        """Give a version's data; 0 for the current one, None if it cannot be read."""
+        """Return a version's data; 0 for the current one, None if it cannot be read."""
         version = self.versions.get(number or self.current)
         return version.data if version is not None and version.is_readable(now) else None
 
@@ -135,7 +135,7 @@ class VersionedMount:
     keys: dict[str, Key] = field(default_factory=dict)
 
     def key(self, path: str) -> Key:
-        """Give the key of a path, made if it does not exist."""
+        """Return the key of a path, created if it does not exist."""
         return self.keys.setdefault(path, Key())
 
     def write(self, path: str, data: dict[str, Any], cas: int | None, now: int) -> SimVersion:
@@ -155,7 +155,7 @@ class Mounts(dict[str, VersionedMount]):
         super().__init__({name.strip("/"): VersionedMount() for name in names})
 
     def of(self, path: str) -> str | None:
-        """Give the name of the mount that a path is on; of nested ones the longest."""
+        """Return the mount that a path is on; of nested ones the longest."""
         found = [name for name in self if f"{path}/".startswith(f"{name}/")]
         return max(found, key=len, default=None)
 
@@ -168,7 +168,7 @@ class Standby:
     stale_reads: int = 0
 
     def newest(self, key: Key) -> int:
-        """Give the newest version that this read knows of, 0 for none; counts the read."""
+        """Return the newest version that this read sees, 0 for none; counts the read."""
         if self.stale_reads <= 0:
             return key.current
         self.stale_reads -= 1

@@ -72,7 +72,7 @@ def unsupported() -> Reply:
 
 
 def fault(status: int) -> Reply:
-    """Say what Vault says with such a status."""
+    """Return Vault's reply with such a status."""
     texts = {
         400: "1 error occurred:\n\t* invalid request\n\n",
         403: _DENIED,
@@ -90,7 +90,7 @@ _GO_TYPES = {str: "string", bool: "bool", list: "[]interface {}"}
 
 
 def body_of(request: Request) -> dict[str, Any]:
-    """Give the request's JSON object; empty for an empty body or null.
+    """Return the request's JSON object; empty for an empty body or null.
 
     Raises:
         Refused: it is no JSON object.
@@ -149,7 +149,7 @@ def table(value: object, name: str) -> dict[str, Any]:
 
 
 def numbers(request: Request, missing: str) -> list[int]:
-    """Give the versions that a request names.
+    """Return the versions that a request names.
 
     Raises:
         Refused: there are none (with the text `missing`), or one is no number.

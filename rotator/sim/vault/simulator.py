@@ -93,7 +93,7 @@ class VaultSimulator(Simulator):
     def read(
         self, path: str, mount: str = "secret", version: int | None = None
     ) -> dict[str, Any] | None:
-        """Give a path's data (its current version by default); None if a read were 404.
+        """Return a path's data (its current version by default); None if a read were 404.
 
         Raises:
             KeyError: nothing is mounted there.
@@ -103,7 +103,7 @@ class VaultSimulator(Simulator):
             return copy.deepcopy(key.readable(version or 0, self._now())) if key else None
 
     def versions(self, path: str, mount: str = "secret") -> list[SimVersion]:
-        """Give every version that is kept, the oldest first, also deleted ones.
+        """Return every version that is kept, the oldest first, deleted ones included.
 
         Raises:
             KeyError: nothing is mounted there.
@@ -113,7 +113,7 @@ class VaultSimulator(Simulator):
             return copy.deepcopy(list(key.versions.values())) if key else []
 
     def current_version(self, path: str, mount: str = "secret") -> int:
-        """Give the number that check-and-set must match; 0 if there is no such key.
+        """Return the number that check-and-set must match; 0 if there is no such key.
 
         Raises:
             KeyError: nothing is mounted there.
@@ -186,7 +186,7 @@ class VaultSimulator(Simulator):
         type: str = "service",  # noqa: A002 - Vault's own word
         num_uses: int = 0,
     ) -> None:
-        """Have an auth method take a credential; the method is mounted if it is not yet.
+        """Make an auth method accept a credential; the method is mounted if it is not yet.
 
         Args:
             method: approle, jwt, kubernetes, cert or userpass.
@@ -212,7 +212,7 @@ class VaultSimulator(Simulator):
             self._api.methods.setdefault(name, fresh).logins.append(login)
 
     def forbid_logins(self, mount: str) -> None:
-        """Have the auth method at `mount` take no credential any more.
+        """Make the auth method at `mount` accept no credential any more.
 
         Raises:
             KeyError: nothing is mounted there.
@@ -238,7 +238,7 @@ class VaultSimulator(Simulator):
             self._tokens.revoke(token)
 
     def state(self) -> dict[str, Any]:
-        """Give every mount with its keys, values included, and every token."""
+        """Return every mount with its keys, values included, and every token."""
         with self._lock:
             return {
                 "sealed": self.sealed,

@@ -33,7 +33,7 @@ class Policy:
         return cls({pattern: frozenset(granted) for pattern, granted in rules.items()})
 
     def capabilities(self, path: str) -> frozenset[str]:
-        """Give what is granted on a path, without its leading slash; empty for nothing."""
+        """Return the capabilities on a path, which has no leading slash; empty for none."""
         matching = [pattern for pattern in self.rules if _matches(pattern, path)]
         if not matching:
             return frozenset()
@@ -143,7 +143,7 @@ class Token:
         return self.expires is None or now < self.expires
 
     def remaining(self, now: int) -> int:
-        """Give the seconds that it still has, rounded; 0 for one that never expires."""
+        """Return the seconds left, rounded; 0 for a token that never expires."""
         return 0 if self.expires is None else round((self.expires - now) / NANOSECONDS)
 
     def renew(self, increment: int, now: int) -> None:
@@ -170,7 +170,7 @@ class Token:
         return self.policy is None or self.policy.touches(mount_path)
 
     def capabilities(self, path: str) -> list[str]:
-        """Give what `sys/capabilities-self` answers for a path."""
+        """Return the answer of `sys/capabilities-self` for a path."""
         if self.policy is None:
             return ["root"]
         granted = self.policy.capabilities(path)
@@ -183,7 +183,7 @@ class Token:
         return path not in DEFAULT or {DEFAULT[path], "root"} & {*self.capabilities(path)} != set()
 
     def shown(self, now: int) -> dict[str, Any]:
-        """Give what `auth/token/lookup-self` answers as `data`."""
+        """Return the `data` of an answer to `auth/token/lookup-self`."""
         return {
             "id": self.id,
             "accessor": "" if self.type == "batch" else self.accessor,
@@ -205,7 +205,7 @@ class Token:
         }
 
     def granted(self, now: int) -> dict[str, Any]:
-        """Give what a renewal (or a login) answers as `auth`."""
+        """Return the `auth` of an answer to a renewal (or a login)."""
         return {
             "client_token": self.id,
             "accessor": "" if self.type == "batch" else self.accessor,
@@ -262,7 +262,7 @@ class Tokens:
         return token
 
     def find(self, headers: Mapping[str, str], now: int) -> Token | None:
-        """Give the token that a request carries, if it works."""
+        """Return the token that a request carries, if it works, and count its use."""
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         given = headers.get("x-vault-token") or (bearer if scheme.lower() == "bearer" else "")
         token = self._tokens.get(given)
@@ -282,5 +282,5 @@ class Tokens:
         del self._tokens[token_id]
 
     def shown(self, now: int) -> list[dict[str, Any]]:
-        """Give every token as a look-up of itself shows it."""
+        """Return every token as a look-up of itself shows it."""
         return [token.shown(now) for token in self._tokens.values()]

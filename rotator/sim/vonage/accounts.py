@@ -55,14 +55,14 @@ class Account:
     secrets: list[SimSecret] = field(default_factory=list)
 
     def live(self) -> list[SimSecret]:
-        """Give the secrets that are not revoked, the newest first."""
+        """Return the secrets that are not revoked, the newest first."""
         newest_first = reversed(self.secrets)
         unrevoked = [secret for secret in newest_first if secret.revoked_at is None]
         # The sort keeps the order of creation where whole seconds tie.
         return sorted(unrevoked, key=lambda secret: secret.created_at, reverse=True)
 
     def find(self, secret_id: str) -> SimSecret | None:
-        """Give the live secret of that id."""
+        """Return the live secret of that id."""
         return next((secret for secret in self.live() if secret.id == secret_id), None)
 
     def check(self, value: str) -> None:
@@ -144,7 +144,7 @@ class Accounts:
         return self._accounts[api_key]
 
     def get(self, api_key: str) -> Account | None:
-        """Give the account of that key, if there is one."""
+        """Return the account of that key, if there is one."""
         return self._accounts.get(api_key)
 
     def open(self, account: Account) -> None:
@@ -163,7 +163,7 @@ class Accounts:
         self._accounts[account.api_key] = account
 
     def subaccounts(self, api_key: str) -> list[Account]:
-        """Give the subaccounts of a primary account, in the order they were added."""
+        """Return the subaccounts of a primary account, in the order they were added."""
         return [account for account in self if account.parent == api_key]
 
 

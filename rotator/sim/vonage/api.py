@@ -102,7 +102,7 @@ class RestCalls:
 
 
 def settings_body(account: Account) -> dict[str, str | int]:
-    """Give an account's settings by the names that Vonage answers with."""
+    """Return an account's settings by the names that Vonage answers with."""
     return {
         **dict.fromkeys(_URLS.values(), ""),
         **account.settings,
@@ -274,7 +274,7 @@ class AccountApi:
         return listed(self.accounts, caller)
 
     def _managed(self, request: Request, api_key: str, now: datetime) -> Account:
-        """Give the account of the path: the caller's own, or one of its subaccounts."""
+        """Return the account of the path: the caller's own, or one of its subaccounts."""
         caller = self._caller(basic(request), now)
         if caller is None:
             raise Refused(problems.unauthorized())

@@ -119,5 +119,5 @@ def legacy(status: int, label: str) -> Reply:
 
 
 def phrase(status: int) -> str:
-    """Give HTTP's name of a status, or "Unknown"."""
+    """Return HTTP's phrase for a status, or "Unknown"."""
     return HTTPStatus(status).phrase if status in set(HTTPStatus) else "Unknown"

@@ -178,7 +178,7 @@ class VonageSimulator(Simulator):
             self._accounts[api_key].restore(secret_id)
 
     def secrets(self, api_key: str) -> list[SimSecret]:
-        """Give the account's live secrets, the newest first.
+        """Return the account's live secrets, the newest first.
 
         Raises:
             KeyError: there is no such account.
@@ -187,7 +187,7 @@ class VonageSimulator(Simulator):
             return self._accounts[api_key].live()
 
     def history(self, api_key: str) -> list[SimSecret]:
-        """Give every secret that the account ever had, in the order of creation.
+        """Return every secret that the account ever had, in the order of creation.
 
         Raises:
             KeyError: there is no such account.
@@ -211,7 +211,7 @@ class VonageSimulator(Simulator):
             return account.authenticates(value, self._moment(), self._api.propagation)
 
     def balance(self, api_key: str) -> float:
-        """Give the account's balance in EUR.
+        """Return the account's balance in EUR.
 
         Raises:
             KeyError: there is no such account.
@@ -220,7 +220,7 @@ class VonageSimulator(Simulator):
             return self._accounts[api_key].balance
 
     def settings(self, api_key: str) -> Mapping[str, str | int]:
-        """Give the account's settings by the names that Vonage answers with.
+        """Return the account's settings by the names that Vonage answers with.
 
         Raises:
             KeyError: there is no such account.
@@ -229,7 +229,7 @@ class VonageSimulator(Simulator):
             return settings_body(self._accounts[api_key])
 
     def state(self) -> dict[str, Any]:
-        """Give every account with all its secrets, values included."""
+        """Return every account with all its secrets, values included."""
         with self._lock:
             return {"accounts": [_as_json(account) for account in self._accounts]}
 

@@ -1,4 +1,4 @@
-"""Where the Vault token comes from: handed in, from a file, or by logging in.
+"""The source of the Vault token: supplied, read from a file, or obtained by logging in.
 
-Each way to log in is a class here, a `Way`; `LoggedIn` makes a token source of any of them.
+Each auth method is a class here, a `Way`; `LoggedIn` makes a token source of any of them.
 """

@@ -1,4 +1,4 @@
-"""AppRole: a role id and, unless the role wants none, a secret id, which may come wrapped."""
+"""AppRole: a role id and, unless the role needs none, a secret id, which may be wrapped."""
 
 import re
 from http import HTTPStatus
@@ -10,8 +10,8 @@ from rotator.vault.auth.methods import Proof, Way
 from rotator.vault.client import Line
 from rotator.vault.transport import Call
 
-#: Vault's answer to a wrapping token that is spent: "wrapping token is not valid or does not
-#: exist". OpenBao says it with a 400, and so does Vault.
+#: Vault's answer to a spent wrapping token: "wrapping token is not valid or does not exist".
+#: OpenBao and Vault both send it with a 400.
 _SPENT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
 
 _ALARM = (
@@ -23,9 +23,9 @@ _ALARM = (
 class AppRole(Way):
     """Logs in with a role id and a secret id, each from a file.
 
-    Where the secret id is wrapped, its file holds the wrapping token: it is unwrapped once
-    and kept in memory, for the logins to come. Another wrapping token in the file is unwrapped
-    at the next login.
+    If the secret id is wrapped, its file contains the wrapping token: it is unwrapped once, and the
+    secret id is kept in memory for later logins. A new wrapping token in the file is unwrapped at
+    the next login.
     """
 
     method = "approle"
@@ -34,18 +34,18 @@ class AppRole(Way):
     def __init__(
         self, *, role_id_file: str, secret_id_file: str, wrapped: bool = False, mount: str = ""
     ) -> None:
-        """Read nothing yet; `secret_id_file` is "" for a role that wants no secret id."""
+        """Read nothing yet; `secret_id_file` is "" for a role that needs no secret id."""
         super().__init__(mount)
         self._has_secret_id = bool(secret_id_file)
         self._role_id = CredentialFile(role_id_file, "role_id_file", "role id")
         kind = "wrapping token" if wrapped else "secret id"
         self._secret_id = CredentialFile(secret_id_file, "secret_id_file", kind)
         self._wrapped = wrapped
-        #: The wrapping token that was unwrapped last, and what was in it.
+        #: The last wrapping token that was unwrapped, and its secret id.
         self._unwrapped: tuple[str, SecretValue] | None = None
 
     def proof(self, line: Line) -> Proof:
-        """Read both ids, unwrapping the secret id where it is new."""
+        """Read both ids; unwrap the secret id if it is new."""
         role_id = self._role_id.read()
         if not self._has_secret_id:
             return Proof(body={"role_id": role_id})
@@ -61,7 +61,7 @@ class AppRole(Way):
         return self._unwrapped[1].reveal()
 
     def _check_origin(self, wrapping: str, line: Line) -> None:
-        """Refuse what was not wrapped by AppRole: a thief may have wrapped something else anew."""
+        """Refuse a secret id that AppRole did not wrap: a thief may have wrapped another one."""
         call = Call(
             operation="lookup-wrapping",
             path="sys/wrapping/lookup",
@@ -87,10 +87,10 @@ class AppRole(Way):
         call = Call(
             operation="unwrap-secret-id",
             path="sys/wrapping/unwrap",
-            # The token is given by the header alone: named in the body as well, it is used up
-            # by the one before the other.
+            # The token is sent in the header alone: if the body named it too, one of the two would
+            # use it up before the other.
             send=lambda client: client.adapter.post("/v1/sys/wrapping/unwrap", json={}),
-            # The first one that arrives uses it up.
+            # The first request that arrives uses it up.
             repeatable=False,
             welcome=_SPENT,
         )

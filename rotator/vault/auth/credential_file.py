@@ -1,4 +1,4 @@
-"""Credentials in files: read when they are needed, as another may have replaced them."""
+"""Credentials in files: read when they are needed, since they may have been replaced."""
 
 from pathlib import Path
 
@@ -7,25 +7,25 @@ from rotator.model import SecretValue
 
 
 class CredentialFile:
-    """A file that holds one credential and nothing else."""
+    """A file that contains one credential and nothing else."""
 
     def __init__(self, path: str, key: str, kind: str) -> None:
-        """Name the setting by `key`, and what it holds by `kind`, for messages."""
+        """Take the setting's `key` and the `kind` of its content, for messages."""
         self._path = Path(path)
         self._key = f"vault.auth.{key}"
         self._kind = kind
-        #: Has what was read last masked in whatever is logged or kept.
+        #: Keeps the last credential alive, so that it is masked in logs and records.
         self._guard = SecretValue("")
 
     def __str__(self) -> str:
-        """Name the file."""
+        """Return the file's path."""
         return str(self._path)
 
     def read(self) -> str:
-        """Give the credential without the white space around it.
+        """Read the credential, without the white space around it.
 
         Raises:
-            LoginFailed: the file cannot be read, or holds no such credential.
+            LoginFailed: the file cannot be read, or does not contain a valid credential.
         """
         content = self._content().decode("ascii", errors="replace")
         credential = checked(content, self._key, self._kind)
@@ -33,7 +33,7 @@ class CredentialFile:
         return credential
 
     def read_text(self) -> str:
-        """Give a credential that may hold any character, without the line's end.
+        """Read a credential that may hold any character, without its line end.
 
         Raises:
             LoginFailed: the file cannot be read, is empty or is not UTF-8.
@@ -63,10 +63,10 @@ class CredentialFile:
 
 
 def checked(content: str, origin: str, kind: str) -> str:
-    """Give a token without the white space around it. Never repeated in the error.
+    """Return a token without the white space around it. The error never repeats it.
 
     Raises:
-        LoginFailed: there is none, or it is none.
+        LoginFailed: it is missing or invalid.
     """
     token = content.strip()
     if not token:

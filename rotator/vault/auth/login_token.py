@@ -1,4 +1,4 @@
-"""A token that rotator logs in for, keeps alive, and replaces."""
+"""A token that rotator obtains by logging in, keeps alive, and replaces."""
 
 import math
 import threading
@@ -14,57 +14,57 @@ from rotator.vault.client import SETTLING, Line
 from rotator.vault.errors import is_token_unknown
 from rotator.vault.transport import Answer
 
-#: Seconds until a renewal that failed is tried again, while the token still works, and a login
-#: that was refused: what many accounts ask for in that time is refused with it. Vault may lock
-#: out who is refused too often.
+#: Pause after a failed renewal, while the token still works, and after a refused login, in seconds:
+#: requests for many accounts meanwhile share the refusal. Vault may lock out a user that is refused
+#: too often.
 _RETRY = 15.0
-#: Seconds in which a denial causes one new login and no more: whatever denies after that, a
-#: token does not cure it.
+#: Seconds in which a denial causes one new login and no more: a new token does not help
+#: against a denial that comes after it.
 _PACE = 60.0
 _log = structlog.get_logger(__name__)
 
 
 class LoggedIn:
-    """One token for all threads, got by `way`, renewed or replaced before it ends.
+    """One token for all threads, obtained by `way`, renewed or replaced before it expires.
 
-    Nothing happens in the background: whoever needs the token sees to it, and `keep` is for
-    times when nobody does. While one thread renews, the others go on with what still works;
-    while one logs in, they wait, and what it meets is their answer too.
+    Nothing happens in the background: the thread that needs the token renews it, and `keep` is for
+    times without requests. While one thread renews, the others continue with the token that still
+    works; while one logs in, they wait and share its result.
     """
 
     def __init__(self, way: Way, clock: Callable[[], float] = time.time) -> None:
-        """Log in when a token is needed; `clock` gives seconds since the epoch."""
+        """Log in when a token is needed; `clock` returns seconds since the epoch."""
         self._way = way
         self._clock = clock
         self._lock = threading.Lock()
         self._lease: Lease | None = None
-        #: How many requests it is good for yet; counted where that is bounded alone.
+        #: How many requests it is still good for; counted only where that is limited.
         self._left = 0
         self._counting = threading.Lock()
-        #: Tokens that were replaced while they still worked, and when.
+        #: Tokens that were replaced while they still worked, each with the time of that.
         self._retired: list[tuple[Lease, float]] = []
-        #: Logins that ended, well or not, and the error of the last one.
+        #: Number of completed logins, successful or not, and the error of the last one.
         self._logins = 0
         self._failure: StoreError | None = None
         self._failed_at = -math.inf
         self._logged_in_at = -math.inf
         self._retry_at = -math.inf
-        #: When a denial last caused a login.
+        #: Time of the last login that a denial caused.
         self._replaced_at = -math.inf
 
     @property
     def lease(self) -> Lease | None:
-        """The token and its life; None before the first login. Asks nobody."""
+        """The token and its lifetime; None before the first login. Sends no request."""
         return self._lease
 
     @property
     def index(self) -> str:
-        """What Vault's cluster calls the state that knows the token; "" once all nodes should."""
+        """The cluster's name for the state with the token; "" once all nodes should have it."""
         lease = self._lease
         return lease.index if lease is not None and self._is_settling(lease.token) else ""
 
     def token(self, line: Line) -> str:
-        """Give the token, logging in or renewing first if it is time."""
+        """Return the token, logging in or renewing first if it is time."""
         while True:
             lease, now = self._lease, self._clock()
             if lease is None or lease.is_over(now) or self._is_used_up(lease):
@@ -78,7 +78,7 @@ class LoggedIn:
                 return lease.token
 
     def after_denial(self, denied: str, answer: Answer, line: Line) -> str | None:
-        """Return another token where Vault no longer accepts `denied`, or not yet that one."""
+        """Return another token if Vault no longer accepts `denied`, or does not know it yet."""
         if not is_token_unknown(answer):
             return None
         if self._is_settling(denied):
@@ -89,12 +89,12 @@ class LoggedIn:
         with self._lock:
             lease = self._lease
             if lease is not None and lease.token != denied:
-                # Another thread was here before.
+                # Another thread has already replaced it.
                 return lease.token
             return self._replaced(line)
 
     def keep(self, line: Line) -> bool:
-        """Renew or replace the token if it is time; give whether that was done."""
+        """Renew or replace the token if it is due; return whether that was done."""
         self._give_back_retired(line)
         before = self._lease
         if before is not None and not before.is_due(self._clock()):
@@ -109,7 +109,7 @@ class LoggedIn:
         return self._lease is not before
 
     def give_back(self, line: Line) -> None:
-        """Revoke the token that is used, and those that it has replaced and that still work."""
+        """Revoke the token in use, and those it replaced that still work."""
         lease, now = self._lease, self._clock()
         in_use = [lease] if lease is not None and not self._is_used_up(lease) else []
         for each in (*in_use, *(retired for retired, _ in self._retired)):
@@ -118,7 +118,7 @@ class LoggedIn:
         self._lease, self._retired = None, []
 
     def _give_back_retired(self, line: Line) -> None:
-        """Revoke tokens that were replaced so long ago that no request with them is under way."""
+        """Revoke tokens that were replaced so long ago that no request still uses them."""
         used_until = self._clock() - line.timeout
         for each in [each for each in self._retired if each[1] < used_until]:
             self._retired.remove(each)
@@ -126,7 +126,7 @@ class LoggedIn:
                 revoke(each[0], line)
 
     def _is_settling(self, token: str) -> bool:
-        """Whether a node of Vault may not know `token` yet."""
+        """Return whether some node of Vault may not know `token` yet."""
         lease = self._lease
         is_current = lease is not None and lease.token == token
         return is_current and self._clock() - self._logged_in_at < SETTLING
@@ -135,7 +135,7 @@ class LoggedIn:
         return bool(lease.uses) and self._left <= 0
 
     def _may_be_used(self, lease: Lease) -> bool:
-        """Count one request; False where another thread has had the last one."""
+        """Count one request; False where another thread has used the last one."""
         if not lease.uses:
             return True
         with self._counting:
@@ -145,7 +145,7 @@ class LoggedIn:
             return True
 
     def _replaced(self, line: Line) -> str:
-        """Log in anew after a denial, unless that was done just now. The lock is held."""
+        """Log in again after a denial, unless that was done just now. The caller has the lock."""
         is_limited = self._lease is not None and self._lease.uses
         if self._clock() - self._replaced_at < _PACE and not is_limited:
             raise self._same_failure() or TokenRefused()
@@ -155,7 +155,7 @@ class LoggedIn:
         return self._log_in(line).token
 
     def _obtained(self, line: Line) -> Lease:
-        """Log in, or share what another thread's login has come to meanwhile."""
+        """Log in, or share the result of another thread's login."""
         logins = self._logins
         with self._lock:
             lease = self._lease
@@ -168,17 +168,17 @@ class LoggedIn:
             return self._log_in(line)
 
     def _same_failure(self) -> StoreError | None:
-        """Give what the last login failed of, to be raised once more; None where it did not."""
+        """Return the last login's failure, to be raised once more; None where there was none."""
         failure = self._failure
         return failure and type(failure)(failure.message, hint=failure.hint)
 
     def _was_refused(self) -> bool:
-        """Whether the last login was refused, and just now. The lock is held."""
+        """Return whether the last login was refused just now. The caller has the lock."""
         is_recent = self._clock() < self._failed_at + _RETRY
         return is_recent and isinstance(self._failure, LoginFailed)
 
     def _log_in(self, line: Line) -> Lease:
-        """Log in. The lock is held."""
+        """Log in. The caller has the lock."""
         former = self._lease
         try:
             lease = self._way.log_in(line, self._clock())
@@ -196,7 +196,7 @@ class LoggedIn:
         return lease
 
     def _prolonged(self, lease: Lease, line: Line) -> Lease:
-        """Renew or replace a token that still works. The lock is held."""
+        """Renew or replace a token that still works. The caller has the lock."""
         now = self._clock()
         if not lease.is_due(now) or now < self._retry_at:
             return lease
@@ -208,7 +208,7 @@ class LoggedIn:
             return lease
 
     def _renewed(self, lease: Lease, line: Line) -> Lease:
-        """Renew, or where Vault does not do that, log in anew."""
+        """Renew, or log in again where Vault refuses to renew."""
         try:
             self._lease = renewed(lease, renew(lease, line, self._clock()))
         except StoreUnavailable:

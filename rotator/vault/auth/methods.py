@@ -1,4 +1,4 @@
-"""Logging in: what every way has in common."""
+"""Logging in: the parts that all auth methods share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from rotator.vault.client import Line
 from rotator.vault.headers import checked_index
 from rotator.vault.transport import Answer, Call
 
-#: What Vault says to a credential that it does not take, or to a mount that it does not have.
-#: Methods differ: AppRole says 400, Kubernetes 403, and OpenBao 404 to a mount without logins.
+#: Vault's answers to a refused credential, or to a mount that does not exist. Methods differ:
+#: AppRole sends 400, Kubernetes 403, and OpenBao 404 for a mount without logins.
 _REFUSALS = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
@@ -29,16 +29,16 @@ _REFUSALS = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What is shown to Vault at a login."""
+    """A login request: path and body."""
 
-    #: Below the auth method's mount, quoted.
+    #: Path below the auth method's mount, encoded.
     path: str = "login"
-    #: As JSON. Holds credentials: never shown.
+    #: Body as JSON. Contains credentials: never shown.
     body: Mapping[str, str] = field(repr=False)
 
 
 class Way(ABC):
-    """A way to log in, through an auth method that is mounted at `auth/<mount>`.
+    """An auth method, mounted at `auth/<mount>`.
 
     The sources of each login's path, fields and answer are the API pages of Vault's auth
     methods; OpenBao has the same.
@@ -46,24 +46,25 @@ class Way(ABC):
 
     #: The auth method's name, in the configuration and as its default mount.
     method: ClassVar[str]
-    #: What to look at when Vault refuses.
+    #: Hint on what to check when Vault refuses.
     cure: ClassVar[str]
-    #: The login is what TLS says, so that it needs a connection of its own.
+    #: The credential is the TLS client certificate, so that the login needs a connection of its
+    #: own.
     by_connection: ClassVar[bool] = False
 
     def __init__(self, mount: str) -> None:
-        """Use the auth method at `mount`; "" for where it is by default."""
+        """Use the auth method at `mount`; "" for its default mount."""
         self.mount = mount or self.method
 
     @abstractmethod
     def proof(self, line: Line) -> Proof:
-        """Give what proves who rotator is, read anew from where it is kept.
+        """Return the proof of rotator's identity, read anew from where it is kept.
 
         Called by one thread at a time.
 
         Raises:
-            LoginFailed: there is none.
-            StoreError: Vault has to be asked for it, and does not give it.
+            LoginFailed: there is no credential.
+            StoreError: it has to be requested from Vault, which does not provide it.
         """
 
     def log_in(self, line: Line, now: float) -> Lease:
@@ -99,7 +100,7 @@ class Way(ABC):
             send=lambda client: client.adapter.post(
                 f"/v1/{quote(path, safe='/%')}", json=dict(proof.body)
             ),
-            # Twice in, for an answer that was lost, leaves a token that ends by itself.
+            # A second login, after a lost answer, leaves one token that expires on its own.
             repeatable=True,
             welcome=_REFUSALS,
         )
@@ -115,19 +116,19 @@ class Way(ABC):
 
 
 class Certificate(Way):
-    """Logs in with the client certificate of the connection."""
+    """Logs in with the connection's client certificate."""
 
     method = "cert"
     cure = "that Vault trusts vault.client_cert_file, which may be expired"
     by_connection = True
 
     def __init__(self, *, role: str = "", mount: str = "") -> None:
-        """Without a role, Vault takes the first one that the certificate fits."""
+        """Without a role, Vault uses the first one that matches the certificate."""
         super().__init__(mount)
         self._role = role
 
     def proof(self, line: Line) -> Proof:  # noqa: ARG002  # of the base
-        """Name the role."""
+        """Return a login body that carries the role, if one is set."""
         return Proof(body={"name": self._role} if self._role else {})
 
 
@@ -138,7 +139,7 @@ class Userpass(Way):
     cure = "vault.auth.username and vault.auth.password_file"
 
     def __init__(self, *, username: str, password_file: str, mount: str = "") -> None:
-        """Read nothing yet."""
+        """Store the settings; nothing is read yet."""
         super().__init__(mount)
         self._username = username
         self._password = CredentialFile(password_file, "password_file", "password")
@@ -149,7 +150,7 @@ class Userpass(Way):
         return Proof(path=path, body={"password": self._password.read_text()})
 
 
-#: Where Kubernetes puts the token of a pod's service account.
+#: Where Kubernetes mounts the token of a pod's service account.
 SERVICE_ACCOUNT_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 
@@ -160,7 +161,7 @@ class Jwt(Way):
     cure = "that vault.auth.jwt_file is not expired and fits vault.auth.role"
 
     def __init__(self, *, jwt_file: str, role: str = "", mount: str = "") -> None:
-        """Read nothing yet; without a role Vault takes the method's default one."""
+        """Store the settings; without a role, Vault uses the method's default one."""
         super().__init__(mount)
         self._jwt = CredentialFile(jwt_file, "jwt_file", "workload token")
         self._role = role
@@ -178,5 +179,5 @@ class Kubernetes(Jwt):
     cure = "that vault.auth.role is bound to this service account and namespace"
 
     def __init__(self, *, role: str, jwt_file: str = "", mount: str = "") -> None:
-        """Read nothing yet."""
+        """Store the settings; nothing is read yet."""
         super().__init__(jwt_file=jwt_file or SERVICE_ACCOUNT_FILE, role=role, mount=mount)

@@ -1,4 +1,4 @@
-"""Tokens that someone else issued: from the environment, or from a file kept fresh by another."""
+"""Tokens issued elsewhere: from the environment, or a file that another program keeps fresh."""
 
 import threading
 import time
@@ -18,42 +18,42 @@ from rotator.vault.transport import Answer
 
 _log = structlog.get_logger(__name__)
 
-#: How often Vault is asked for a token that it denied, each time maybe another of its nodes.
+#: How often a denied token is looked up, each time perhaps at another node.
 _LOOKS = 4
 
 
 class HeldToken(ABC):
-    """A token that rotator can renew, and cannot get anew."""
+    """A token supplied from outside: renewable, not replaceable."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        """Know nothing of the token yet; `clock` gives seconds since the epoch."""
+        """Store the clock, in seconds since the epoch; nothing is known of the token yet."""
         self._clock = clock
         self._keeping = threading.Lock()
         self._lease: Lease | None = None
 
     @property
     def lease(self) -> Lease | None:
-        """The token and its life, as far as they are known. Asks nobody."""
+        """The token and its lifetime, as far as known. Sends no request."""
         return self._lease
 
     @property
     def index(self) -> str:
-        """An empty text: only whoever issued the token knows it."""
+        """Always "": only the token's issuer knows it."""
         return ""
 
     def token(self, line: Line) -> str:  # noqa: ARG002  # of the protocol
-        """Give the token as it is now."""
+        """Return the token as it is now."""
         return self._current()
 
     def after_denial(self, denied: str, answer: Answer, line: Line) -> str | None:
         """Return the token that replaced `denied`, or `denied` again; None if its policy denies.
 
-        It may have been issued just now: it is refused where no node that is asked knows it, and
-        tried again where one does.
+        The token may be brand-new: it counts as refused if no node knows it, and is retried if one
+        does.
 
         Raises:
             TokenRefused: there is no other, and Vault does not accept this one.
-            LoginFailed: there should be one, and there is none.
+            LoginFailed: a token is expected, and there is none.
         """
         other = self._anew()
         if other != denied:
@@ -70,7 +70,7 @@ class HeldToken(ABC):
         raise TokenRefused
 
     def keep(self, line: Line) -> bool:
-        """Renew the token if it is time and it lets itself be renewed; never log in.
+        """Renew the token if it is due and renewable; never log in.
 
         Raises:
             TokenRefused: Vault does not accept it.
@@ -87,15 +87,15 @@ class HeldToken(ABC):
             return True
 
     def give_back(self, line: Line) -> None:  # noqa: B027  # of the protocol
-        """Leave it alone: others may use it as well."""
+        """Do nothing: others may use the token as well."""
 
     @abstractmethod
     def _current(self) -> str:
-        """Give the token; "" for none."""
+        """Return the token; "" for none."""
 
     @abstractmethod
     def _anew(self) -> str:
-        """Give the token, looked for once more."""
+        """Return the token, looked up once more."""
 
     def _wants_care(self, token: str) -> bool:
         lease, now = self._lease, self._clock()
@@ -113,7 +113,7 @@ class HeldToken(ABC):
         except (TokenRefused, StoreUnavailable):
             raise
         except StoreError:
-            # Its policy does not let it look. It may live for ever, for all that is known.
+            # Its policy forbids the lookup. As far as known, it may never expire.
             return Lease(token=token, expires_at=None, span=0, renewable=False)
         return Lease(
             token=token,
@@ -133,7 +133,7 @@ class HeldToken(ABC):
 
 
 class GivenToken(HeldToken):
-    """A token that was handed in and stays: from VAULT_TOKEN, or "" for none."""
+    """A token that was supplied and does not change: from VAULT_TOKEN, or "" for none."""
 
     def __init__(self, token: str, clock: Callable[[], float] = time.time) -> None:
         """Check that `token` can be sent."""
@@ -149,21 +149,21 @@ class GivenToken(HeldToken):
 
 
 class TokenFile(HeldToken):
-    """A token that someone else, such as Vault Agent, may keep fresh in a file."""
+    """A token in a file, which another program such as Vault Agent may keep fresh."""
 
     def __init__(self, path: str, clock: Callable[[], float] = time.time) -> None:
-        """Read nothing yet: the file may come into being later."""
+        """Store the path; the file may appear later."""
         super().__init__(clock)
         self._path = Path(path)
         self._lock = threading.Lock()
         self._token = ""
-        #: Has the token masked in whatever is logged or kept.
+        #: Keeps the last token alive, so that it is masked in logs and records.
         self._guard = SecretValue("")
-        #: What the file was when it was read.
+        #: State of the file when it was read.
         self._seen: tuple[int, int, int] | None = None
 
     def _current(self) -> str:
-        """Give the token, reading it again if the file is another than last time."""
+        """Return the token, reading the file again if it has changed."""
         with self._lock:
             try:
                 if self._state() != self._seen:
@@ -173,7 +173,7 @@ class TokenFile(HeldToken):
             return self._token
 
     def _anew(self) -> str:
-        """Read the file again, whatever it looks like: a clock may hide its change."""
+        """Read the file again even if it seems unchanged: its timestamps may not show a change."""
         with self._lock:
             self._seen = None
         return self._current()
@@ -183,7 +183,7 @@ class TokenFile(HeldToken):
         return found.st_mtime_ns, found.st_ino, found.st_size
 
     def _read(self) -> None:
-        # Taken before the content, so that a change in between is seen next time.
+        # Taken before the content, so that a change in between is noticed next time.
         seen = self._state()
         content = self._path.read_bytes().decode("ascii", errors="replace")
         self._token = checked(content, "vault.auth.token_file", "Vault token")

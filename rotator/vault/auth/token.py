@@ -1,6 +1,7 @@
-"""What gives a token for each request, and what Vault says of one.
+"""Sources of tokens, a token's lifetime, and Vault's facts about it.
 
-A source is given the line to ask Vault on: it shares the time of the call that needs a token.
+A source receives the connection for its own requests: it shares the time budget of the call that
+needs a token.
 """
 
 from collections.abc import Mapping
@@ -15,74 +16,74 @@ from rotator.vault.client import Line
 from rotator.vault.errors import is_token_unknown
 from rotator.vault.transport import Answer, Call
 
-#: A token is replaced once this part of its life or less is left, so that there is time to
-#: find Vault away and try again.
+#: A token is replaced once this fraction of its lifetime or less is left, so that there is time to
+#: retry if Vault is unreachable.
 _LAST_PART = 1 / 3
 
-#: Seconds by which a renewed life may fall short of the full one: Vault counts in whole ones.
+#: Seconds by which a renewed lifetime may fall short of the full one: Vault counts whole seconds.
 _ROUNDING = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """A token and its life. Times are seconds since the epoch."""
+    """A token and its lifetime. Times are seconds since the epoch."""
 
     token: str = field(repr=False)
-    #: None: it never expires.
+    #: None for a token that never expires.
     expires_at: float | None
-    #: How long it lives after being issued or renewed, in seconds.
+    #: Lifetime from its issue or last renewal, in seconds.
     span: float
-    #: Whether there is any use in renewing it.
+    #: Whether renewing it is useful.
     renewable: bool
     #: How many requests it is good for; 0 for any number.
     uses: int = 0
-    #: A batch token: Vault has not stored it, and cannot revoke it.
+    #: A batch token: Vault does not store it and cannot revoke it.
     is_batch: bool = False
-    #: What Vault's cluster calls the state that knows it; "" for nothing.
+    #: The cluster's name for the state that includes it; "" for none.
     index: str = ""
-    #: Has the token masked in whatever is logged or kept, as long as there is this lease.
+    #: Keeps the value alive, so that it is masked in logs and records.
     _guard: SecretValue = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Have the token masked."""
+        """Register the token for masking."""
         object.__setattr__(self, "_guard", SecretValue(self.token))
 
     def is_due(self, now: float) -> bool:
-        """Whether it is time to renew or replace it."""
+        """Return whether it is time to renew or replace it."""
         return self.expires_at is not None and self.expires_at - now <= self.span * _LAST_PART
 
     def is_over(self, now: float) -> bool:
-        """Whether it has expired."""
+        """Return whether it has expired."""
         return self.expires_at is not None and self.expires_at <= now
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """What Vault says of a token. Its value is not part of it."""
+    """Vault's information on a token, without its value."""
 
-    #: None: it never expires.
+    #: None for a token that never expires.
     expires_at: datetime | None
     renewable: bool
     #: `service` or `batch`; "" where Vault does not say.
     kind: str
     policies: tuple[str, ...]
-    #: Seconds that it has left, 0 for one that never expires.
+    #: Remaining lifetime in seconds; 0 for one that never expires.
     ttl: float
-    #: Seconds it was issued with, 0 for one that never expires.
+    #: Initial lifetime in seconds; 0 for one that never expires.
     creation_ttl: float
     #: How many more requests it is good for; 0 for any number.
     uses: int = 0
 
 
-#: Seconds. No token lasts a century, and sums with the time must not leave the calendar.
+#: Seconds. No token lasts a century, and sums with the time must stay within the calendar.
 LONGEST = 36_500 * 86_400.0
 
 
 def granted(auth: Mapping[str, Any], now: float, index: str = "") -> Lease | None:
-    """Read the `auth` of a login or a renewal; None where it holds no token.
+    """Parse the `auth` of a login or a renewal; None where it has no token.
 
     `index` is that of the answer. The fields are those of Vault's HTTP API, "auth" of each login
-    method; a `lease_duration` of 0 is that of a token without an end.
+    method; a `lease_duration` of 0 means that the token does not expire.
     """
     token, seconds = auth.get("client_token"), _seconds(auth.get("lease_duration"))
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
@@ -94,7 +95,7 @@ def granted(auth: Mapping[str, Any], now: float, index: str = "") -> Lease | Non
         token=token,
         expires_at=now + seconds if seconds else None,
         span=seconds,
-        # A renewal would be one of its few requests.
+        # A renewal would use up one of its few requests.
         renewable=auth.get("renewable") is True and not uses,
         uses=int(uses or 0),
         is_batch=auth.get("token_type") == "batch",
@@ -103,9 +104,9 @@ def granted(auth: Mapping[str, Any], now: float, index: str = "") -> Lease | Non
 
 
 def renewed(former: Lease, lease: Lease) -> Lease:
-    """Judge a renewal: one that gives less than a full life is the last that is of use.
+    """Return the renewed lease: one with less than a full lifetime is the last useful one.
 
-    Vault cuts it where the token's greatest age is near.
+    Vault shortens it when the token's maximum lifetime is near.
     """
     is_full = lease.expires_at is None or lease.span >= former.span - _ROUNDING
     return replace(lease, renewable=lease.renewable and is_full)
@@ -114,7 +115,7 @@ def renewed(former: Lease, lease: Lease) -> Lease:
 def _seconds(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         return None
-    # Also where it is no number at all: a token that is said to last for ages is asked about again.
+    # Also for values that are no number: a token said to last for ages is looked up again.
     return float(value) if value < LONGEST else LONGEST
 
 
@@ -132,7 +133,7 @@ _RENEW = Call(
     operation="renew-token",
     path="auth/token/renew-self",
     send=lambda client: client.auth.token.renew_self(),
-    # To renew twice is to renew.
+    # Renewing twice has the effect of renewing once.
     repeatable=True,
 )
 
@@ -146,60 +147,60 @@ _REVOKE = Call(
 
 
 class TokenSource(Protocol):
-    """Gives the token for each request. Shared by all threads."""
+    """Source of the token for each request. Shared by all threads."""
 
     @property
     def lease(self) -> Lease | None:
-        """The token and its life, as far as they are known. Asks nobody."""
+        """The token and its lifetime, as far as known. Sends no request."""
         ...
 
     @property
     def index(self) -> str:
-        """What Vault's cluster calls the state that knows the token; "" once all nodes should."""
+        """The cluster's name for the state with the token; "" once all nodes should have it."""
         ...
 
     def token(self, line: Line) -> str:
-        """Give the token to send; "" for none. Blocks where one has to be got first.
+        """Return the token to send; "" for none. Blocks where one has to be got first.
 
         Raises:
-            LoginFailed: there should be one, and there is none.
+            LoginFailed: a token is expected, and there is none.
             StoreError: Vault does not answer.
         """
         ...
 
     def after_denial(self, denied: str, answer: Answer, line: Line) -> str | None:
-        """Return the token to try after `denied` met `answer`, a 403; None where that stands.
+        """Return the token to try after `denied` got `answer`, a 403; None if the denial is final.
 
         It may be `denied` itself, after a pause, where a node of Vault may not know it yet. The
-        denial stands where Vault knows the token: the policy is what denies then.
+        denial is final where Vault knows the token: then it comes from the policy.
 
         Raises:
             TokenRefused: Vault does not accept `denied`, and there is no other.
-            StoreError: there should be another, and there is none.
+            StoreError: another is expected, and there is none.
         """
         ...
 
     def keep(self, line: Line) -> bool:
-        """Renew or replace the token if it is time; give whether Vault did something for it.
+        """Renew or replace the token if it is due; return whether Vault did either.
 
         Raises:
             TokenRefused: Vault does not accept it, and there is no other.
-            StoreError: it could not be done.
+            StoreError: it failed.
         """
         ...
 
     def give_back(self, line: Line) -> None:
-        """Revoke what was logged in for, and nothing else, if that can be done. Never raises.
+        """Revoke the token of a login, and no other, if possible. Never raises.
 
-        No thread may use the source after that.
+        No thread may use the source afterwards.
         """
         ...
 
 
 def is_refused(token: str, line: Line) -> bool:
-    """Whether the node that is asked does not know `token`, whatever it is to be used for.
+    """Return whether the node that answers does not know `token`, independent of its policies.
 
-    A token that must not look itself up is denied this, too, but in the words of a policy.
+    A token that may not look itself up is also denied this, but with a policy's message.
     """
     try:
         answer = line.ask(_LOOK_UP, token)
@@ -209,11 +210,11 @@ def is_refused(token: str, line: Line) -> bool:
 
 
 def look_up(token: str, line: Line) -> Standing:
-    """Ask Vault what it knows of `token`.
+    """Look `token` up at Vault.
 
     Raises:
-        TokenRefused: it does not accept it.
-        StoreError: it does not say.
+        TokenRefused: Vault does not accept it.
+        StoreError: Vault does not answer.
     """
     call = _LOOK_UP if token else replace(_LOOK_UP, welcome=frozenset())
     answer = line.ask(call, token)
@@ -232,7 +233,7 @@ def look_up(token: str, line: Line) -> Standing:
         kind=_text(data, "type"),
         policies=tuple(each for each in data.get("policies") or () if isinstance(each, str)),
         ttl=_number(data, "ttl"),
-        # A periodic token gets its period with each renewal.
+        # A periodic token gets its whole period with each renewal.
         creation_ttl=_number(data, "period") or _number(data, "creation_ttl"),
         uses=int(_number(data, "num_uses")),
     )
@@ -260,7 +261,7 @@ def not_settled() -> StoreNotReady:
 
 
 def revoke(lease: Lease, line: Line) -> None:
-    """Ask Vault once to revoke a token; the answer does not matter."""
+    """Ask Vault once to revoke a token; the answer is ignored."""
     if not lease.is_batch:
         line.send(_REVOKE, lease.token)
 

@@ -10,11 +10,11 @@ from tests.integration.deliveries.happening import names
 
 @pytest.fixture
 def book(database: Engine) -> Book:
-    """Give a ledger that knows the hooks."""
+    """Return a ledger that knows the hooks."""
     return Book(database, lease_seconds=60, owner="here/boot/ns/1/100", hearing=names)
 
 
 @pytest.fixture
 def outbox(database: Engine) -> Deliveries:
-    """Give what is to be delivered."""
+    """Return the deliveries."""
     return Deliveries(database, owner="first")

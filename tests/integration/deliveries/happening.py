@@ -34,7 +34,7 @@ COMPLETED = Draft(
 
 
 def names(event: Event, account: str) -> tuple[str, ...]:
-    """Name those of the hooks that hear of an event."""
+    """Return the names of the hooks that subscribe to an event."""
     return hearing(HOOKS, event, account)
 
 
@@ -63,5 +63,5 @@ def claims(outbox: Deliveries, now: datetime = NOW) -> list[Delivery]:
 
 
 def waiting(outbox: Deliveries) -> list[tuple[str, str]]:
-    """Give hook and event of all that is not delivered."""
+    """Return hook and event of all pending deliveries."""
     return [(each.hook, each.event.value) for each in outbox.undelivered(["one", "two"])]

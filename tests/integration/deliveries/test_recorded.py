@@ -73,7 +73,7 @@ def test_who_hears_of_nothing_is_told_nothing(book: Book, database: Engine) -> N
 
 
 def draft(event: str, **detail: str) -> Draft:
-    """Give an entry of an account."""
+    """Return an entry of an account."""
     return Draft(event=event, step=None, detail=detail)
 
 

@@ -33,7 +33,7 @@ Read = Callable[..., Settings]
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    """Give what loads a configuration of this text, with these lines in [[discover]]."""
+    """Return a function that loads a configuration of this text, with lines in [[discover]]."""
 
     def load_it(lines: str = "") -> Settings:
         path = tmp_path / "config.toml"
@@ -50,7 +50,7 @@ def found(api_key: str, title: str = "shop", parent: str = "primary") -> Found:
 
 
 def names(settings: Settings, *several: Found) -> list[str]:
-    """Name the accounts that there are because they were found."""
+    """Return the accounts that exist because they were discovered."""
     return [each.name for each in settings.with_found(several).accounts if each.discovered]
 
 

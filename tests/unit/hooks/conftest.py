@@ -24,6 +24,6 @@ def script(tmp_path: Path) -> Script:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """Give a web server."""
+    """Yield a web server."""
     with receiving() as made:
         yield made

@@ -256,11 +256,11 @@ class Curt:
         return self._answers.pop(0)
 
     def is_readable(self) -> bool:
-        """Have hung up."""
+        """Report that the connection was hung up."""
         return True
 
     def close(self) -> None:
-        """Have hung up already."""
+        """Do nothing: the connection was hung up already."""
 
 
 def test_who_answers_and_hangs_up_is_heard() -> None:

@@ -14,7 +14,7 @@ class Gone:
     current = Current()
 
     def read(self) -> bytes:
-        """Have nothing."""
+        """Return nothing."""
         return b""
 
     def write(self, data: bytes) -> None:
@@ -22,7 +22,7 @@ class Gone:
         raise HungUp(str(len(data)))
 
     def is_readable(self) -> bool:
-        """Have hung up."""
+        """Report that the connection was hung up."""
         return True
 
     def close(self) -> None:

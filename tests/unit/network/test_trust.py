@@ -32,13 +32,13 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def subjects(context: ssl.SSLContext) -> set[str]:
-    """Name the authorities that were loaded."""
+    """Return the authorities that were loaded."""
     found: list[dict[str, Any]] = context.get_ca_certs()
     return {dict(pair[0] for pair in each["subject"]).get("commonName", "") for each in found}
 
 
 def of_system(monkeypatch: pytest.MonkeyPatch, file: Path | str, folder: Path | str) -> None:
-    """Have OpenSSL look for the system's store there, and nowhere else."""
+    """Make OpenSSL look for the system's store there, and nowhere else."""
     paths = ssl.DefaultVerifyPaths("", "", "F", str(file), "D", str(folder))
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
     monkeypatch.setattr(tls, "_USUAL", ())

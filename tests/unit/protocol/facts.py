@@ -85,7 +85,7 @@ def decided(facts: Facts) -> Action | str:
 
 
 def table(base: Facts, *rows: tuple[dict[str, Any], Action | str]) -> list[object]:
-    """Give the facts of each row: `base` with the row's changes, and what follows."""
+    """Return the facts of each row: `base` with the row's changes, and what follows."""
     return [
         pytest.param(base.but(**changes), expected, id=", ".join(changes) or "as it is")
         for changes, expected in rows

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def behind(facts: Facts, shown: int = 6) -> Facts:
-    """Have Vault show version `shown` of an entry whose version 7 rotator wrote."""
+    """Make Vault show version `shown` of an entry whose version 7 rotator wrote."""
     assert facts.world.current
     current = replace(facts.world.current, version=shown)
     return facts.but(current=current, written=Written(version=7))

@@ -85,7 +85,7 @@ WORLDS = [
 
 
 def deletions(rotation: Rotation | None) -> list[tuple[str, Observation]]:
-    """Give what is deleted in which of all worlds in which this rotation is open."""
+    """Return what is deleted in which of all worlds in which this rotation is open."""
     worlds = [replace(world, rotation=rotation) for world in WORLDS]
     decisions = [(decided(Facts(world=world)), world) for world in worlds]
     return [

@@ -10,7 +10,7 @@ class Clock:
     now: int = 1_800_000_000 * 10**9
 
     def __call__(self) -> int:
-        """Give the nanoseconds since the epoch."""
+        """Return the nanoseconds since the epoch."""
         return self.now
 
     def forward(self, seconds: float) -> None:

@@ -24,7 +24,7 @@ def connect(simulator: VonageSimulator) -> http.client.HTTPConnection:
 
 
 def basic(key: str, secret: str) -> dict[str, str]:
-    """Give the header of Basic auth."""
+    """Return the header of Basic auth."""
     return {"Authorization": "Basic " + base64.b64encode(f"{key}:{secret}".encode()).decode()}
 
 

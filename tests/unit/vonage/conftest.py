@@ -12,7 +12,7 @@ from tests.unit.vonage.clock import Clock
 
 @pytest.fixture
 def server() -> Iterator[Canned]:
-    """Give a server that answers what it is told."""
+    """Yield a server that answers what it is told."""
     server = Canned()
     yield server
     server.close()
@@ -20,18 +20,18 @@ def server() -> Iterator[Canned]:
 
 @pytest.fixture
 def clock() -> Clock:
-    """Give a clock that stands still."""
+    """Return a clock that stands still."""
     return Clock()
 
 
 @pytest.fixture
 def shared(server: Canned, clock: Clock) -> Iterator[Transport]:
-    """Give a transport to the server."""
+    """Yield a client of the server."""
     with transport(server.url, clock) as shared:
         yield shared
 
 
 @pytest.fixture
 def secrets(shared: Transport) -> Secrets:
-    """Give a client of the server."""
+    """Return the secrets API of the server."""
     return Secrets(shared)

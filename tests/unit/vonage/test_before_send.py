@@ -67,7 +67,7 @@ class Ear:
 
 @contextmanager
 def tunnelling(target: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Give the port of a proxy that opens one tunnel to `target`, and what it was asked."""
+    """Yield the port of a proxy that opens one tunnel to `target`, and what it was asked."""
     asked: list[bytes] = []
     listener = socket.create_server(("127.0.0.1", 0))
 

@@ -58,7 +58,7 @@ def refused(
     operation: str = "secrets.list",
     headers: Mapping[str, str | bytes] | None = None,
 ) -> IssuerError:
-    """Give what an answer means; a body that is not bytes is sent as JSON."""
+    """Return the error for an answer; a body that is not bytes is sent as JSON."""
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
     wire = {
         name.lower(): value.decode("latin-1") if isinstance(value, bytes) else value

@@ -26,7 +26,7 @@ ONE = {"id": "ad6dc56f-07b5-46e1-a527-85530e625800", "created_at": "2018-12-03T1
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Canned]:
-    """Give a server that answers what it is told."""
+    """Yield a server that answers what it is told."""
     server = Canned()
     yield server
     server.close()
@@ -34,7 +34,7 @@ def server() -> Iterator[Canned]:
 
 @pytest.fixture(scope="module")
 def transport(server: Canned) -> Iterator[Transport]:
-    """Give a transport to the server that never waits."""
+    """Yield a client of the server that never waits."""
     with Transport(
         api_url=server.url,
         rest_url=server.url,
@@ -46,7 +46,7 @@ def transport(server: Canned) -> Iterator[Transport]:
 
 
 def operations(transport: Transport) -> dict[str, Callable[[], object]]:
-    """Give each operation by its name."""
+    """Return each operation by its name."""
     secrets, accounts = Secrets(transport), Accounts(transport)
     return {
         "list": lambda: secrets.list_secrets(CREDENTIAL, KEY),
@@ -127,7 +127,7 @@ def changed(draw: st.DrawFn, document: Any) -> Any:  # noqa: ANN401  # JSON
 
 @st.composite
 def answered(draw: st.DrawFn) -> tuple[str, int, Any]:
-    """Give an operation with a status and almost what the API promises, somewhere or there."""
+    """Draw an operation with a status and almost what the API promises, somewhere or there."""
     name = draw(NAMES)
     anywhere = st.sampled_from([*PROMISED.values(), *COMPLAINTS])
     document = draw(st.just(PROMISED[name]) | anywhere)
@@ -168,7 +168,7 @@ def shows_no_value(told: str, name: str) -> bool:
 
 
 def caught(operation: Callable[[], object]) -> object:
-    """Give what an operation gives or raises, as far as it may raise it."""
+    """Return what an operation returns or raises, as far as it may raise it."""
     try:
         return operation()
     except RotatorError as error:

@@ -16,7 +16,7 @@ from tests.unit.vonage.clock import Clock
 
 
 def impatient(server: Canned, shared: Transport, timeout: float, answer: bytes) -> None:
-    """Have a transport wait so long, in seconds, for `answer`, now that it is connected.
+    """Make a client wait so long, in seconds, for `answer`, now that it is connected.
 
     To connect may take a busy machine longer than that.
     """

@@ -16,7 +16,7 @@ from tests.unit.vonage.clock import Clock
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a file with a certificate for 127.0.0.1 that nobody signed, and its key."""
+    """Return a file with a self-signed certificate for 127.0.0.1, and its key."""
     if not (openssl := shutil.which("openssl")):
         pytest.skip("needs openssl to make a certificate")
     path = tmp_path_factory.mktemp("tls") / "server.pem"
