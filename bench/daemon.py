@@ -14,11 +14,11 @@ from sqlalchemy import insert
 from bench.figures import Figure
 from bench.processes import cpu, resident, wake_ups
 from bench.servers import ROTATOR, servers
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.config import load
 from rotator.ledger import schema, tables
 from rotator.ledger.database import open_database, writing
-from rotator.ledger.reader import Queries
+from rotator.ledger.reader import LedgerReader
 
 SECTION = "daemon"
 IDLE, MANY, DUE, WORKERS = 10_000, 100_000, 1_000, 32
@@ -53,8 +53,8 @@ def idle() -> list[Figure]:
 
 def poll() -> list[Figure]:
     """Look for due accounts among many, of which a few wait in their grace and none is due."""
-    with _quiet(MANY) as config, Wiring(load(config, {}), {}) as wiring:
-        milliseconds = [_milliseconds(wiring) for _ in range(ROUNDS)]
+    with _quiet(MANY) as config, Application(load(config, {}), {}) as application:
+        milliseconds = [_milliseconds(application) for _ in range(ROUNDS)]
     what = f"poll, {MANY:,} accounts"
     return [
         Figure(section=SECTION, what=what, unit="ms", ours=median(milliseconds), aim="<= 20"),
@@ -76,7 +76,7 @@ def due_at_once() -> list[Figure]:
         ledger = settings.ledger.read_url()
         _fill(ledger, [account.name for account in settings.accounts], due_in=-timedelta(days=1))
         database = open_database(ledger)
-        queries = Queries(database)
+        queries = LedgerReader(database)
         command = [*ROTATOR, "--config", str(simulated.config), "run"]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
             try:
@@ -95,7 +95,7 @@ def due_at_once() -> list[Figure]:
     ]
 
 
-def _span(queries: Queries) -> tuple[float, float]:
+def _span(queries: LedgerReader) -> tuple[float, float]:
     """Wait for all rotations; give when the first was opened and the last was completed."""
     while len(queries.recorded_accounts()) < DUE or queries.open_accounts():
         time.sleep(0.2)
@@ -108,9 +108,9 @@ def _span(queries: Queries) -> tuple[float, float]:
     return opened, closed
 
 
-def _milliseconds(wiring: Wiring) -> float:
+def _milliseconds(application: Application) -> float:
     began = time.perf_counter()
-    wiring.book.due(datetime.now(UTC))
+    application.book.due(datetime.now(UTC))
     return (time.perf_counter() - began) * 1000
 
 

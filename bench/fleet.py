@@ -18,12 +18,12 @@ from bench.figures import Figure
 from bench.processes import cpu, cpu_of_family, cpu_of_machine
 from bench.rotation import REQUEST, VAULT_LATENCY
 from bench.servers import ROTATOR, Servers, servers
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.cli import parallel
 from rotator.config import Settings, load
 from rotator.ledger import schema, tables
 from rotator.ledger.database import open_database, reading, writing
-from rotator.model import Account, Report
+from rotator.model import Account, PassResult
 from rotator.telemetry import logging
 
 ACCOUNTS = 1000
@@ -69,14 +69,14 @@ def fleet_on_sqlite(accounts: int = ACCOUNTS) -> list[Figure]:
 
 def rotated(settings: Settings, workers: int) -> tuple[float, float]:
     """Rotate every account once; give the seconds of the clock and of this process's CPU."""
-    with Wiring(settings, {}) as wiring:
-        engine = wiring.engine()
+    with Application(settings, {}) as application:
+        engine = application.engine()
         wall, cpu = time.perf_counter(), time.process_time()
 
-        def work(account: Account) -> Report:
+        def work(account: Account) -> PassResult:
             return engine.attempt(account, REQUEST)
 
-        brake = parallel.Brake()
+        brake = parallel.CancelToken()
         reports = parallel.run(settings.accounts, work, concurrency=workers, brake=brake)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     outcomes = Counter(report.outcome.value for report in reports)

@@ -24,8 +24,8 @@ from bench.servers import ROTATOR
 from rotator.daemon.scheduler import OFFERED
 from rotator.ledger import schema
 from rotator.ledger.database import open_database
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
 
 ACCOUNTS = (100, 1_000, 10_000, 100_000)
 ENTRIES = (10_000, 100_000, 1_000_000)
@@ -84,7 +84,7 @@ def measured(accounts: int, each: int) -> Measured:
 
 def of_queries(database: Engine, names: Sequence[str], now: datetime) -> Measured:
     """Time what a daemon asks again and again; at the claim every account is due."""
-    book, queries = Book(database, lease_seconds=60), Queries(database)
+    book, queries = LedgerWriter(database, lease_seconds=60), LedgerReader(database)
     one, offered = names[len(names) // 2], names[:OFFERED]
 
     def claim() -> None:
@@ -94,7 +94,7 @@ def of_queries(database: Engine, names: Sequence[str], now: datetime) -> Measure
     return {
         ("poll, nothing due", "ms"): median_ms(lambda: book.due(now)),
         (f"claim and release {WORKERS}", "ms"): median_ms(claim),
-        ("recall one", "ms"): median_ms(lambda: book.recall(one)),
+        ("recall one", "ms"): median_ms(lambda: book.load(one)),
         ("status of one, query", "ms"): median_ms(lambda: queries.accounts([one])),
     }
 

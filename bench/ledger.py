@@ -22,18 +22,20 @@ from sqlalchemy import Engine
 from bench.past import DUE_IN, drafts, fill
 from rotator.ledger import schema
 from rotator.ledger.database import open_database
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
 from rotator.model import Rotation, Step
-from rotator.rotation.ports import Sighting
+from rotator.rotation.ports import AccountSnapshot
 from tests.harness import figures
 
 COMMITS = 300
 
 
-def commit_times(book: Book, name: str) -> list[float]:
+def commit_times(book: LedgerWriter, name: str) -> list[float]:
     """Time commits as the engine makes them: an outcome, the next intent, and a sighting."""
-    sighting = Sighting(listed_ids=("a", "b"), current_id="a", current_since=None, drift=None)
+    snapshot = AccountSnapshot(
+        listed_ids=("a", "b"), current_id="a", current_since=None, drift=None
+    )
     now, times = datetime.now(UTC), []
     lease = book.claim(name, now)
     for number in range(COMMITS):
@@ -48,7 +50,7 @@ def commit_times(book: Book, name: str) -> list[float]:
             draws=number,
         )
         began = time.perf_counter()
-        book.commit(lease, rotation=rotation, entries=list(drafts(2)), sighting=sighting, now=now)
+        book.commit(lease, rotation=rotation, entries=list(drafts(2)), snapshot=snapshot, now=now)
         times.append(time.perf_counter() - began)
     book.release(lease)
     return times
@@ -75,7 +77,7 @@ def report(engine: Engine, entries: int, accounts: int) -> None:
     show("made in", time.perf_counter() - began)
 
     due = now + DUE_IN
-    queries, book = Queries(engine), Book(engine, lease_seconds=600)
+    queries, book = LedgerReader(engine), LedgerWriter(engine, lease_seconds=600)
 
     def verify() -> None:
         faults = [verdict.fault for verdict in map(queries.verify, names)]
@@ -96,7 +98,7 @@ def report(engine: Engine, entries: int, accounts: int) -> None:
     show("status, one account", timed(lambda: queries.accounts(names[:1])))
     show("history, newest 100 of all", timed(lambda: queries.history(None, limit=100)))
     show("history, newest 100 of one", timed(lambda: queries.history(names[0], limit=100)))
-    show("recall", timed(lambda: book.recall(names[0])))
+    show("recall", timed(lambda: book.load(names[0])))
     show(
         "claim what is due, 8 of all",
         timed(lambda: book.claim_due(names, limit=8, now=due)),

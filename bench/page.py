@@ -16,13 +16,13 @@ from pathlib import Path
 import httpx
 from sqlalchemy import Engine, insert
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.config import load
 from rotator.ledger import schema, tables
 from rotator.ledger.database import open_database, writing
 from rotator.telemetry.metrics import Metrics
-from rotator.web.app import Pulse, Site
-from rotator.web.listener import Address, shown
+from rotator.web.app import Pulse, WebApp
+from rotator.web.listener import ListenAddress, shown
 from rotator.web.server import Server
 
 PATHS = ("/", "/?state=healthy&page=100", "/?q=0042", "/accounts/account-00007", "/metrics")
@@ -42,15 +42,15 @@ def main() -> None:
         _fill(database, given.accounts)
         path = Path(folder) / "config.toml"
         path.write_text(config(url, (f"account-{number:05}" for number in range(given.accounts))))
-        with Wiring(load(path, {}), {}) as wiring:
-            _time(wiring)
+        with Application(load(path, {}), {}) as application:
+            _time(application)
         database.dispose()
 
 
-def _time(wiring: Wiring) -> None:
-    site = Site(metrics=Metrics("x"), pulse=Pulse(is_live=lambda: True, away=list), version="x")
-    site.show(wiring)
-    listening = Address(text="127.0.0.1:0").listen()
+def _time(application: Application) -> None:
+    site = WebApp(metrics=Metrics("x"), pulse=Pulse(is_live=lambda: True, away=list), version="x")
+    site.show(application)
+    listening = ListenAddress(text="127.0.0.1:0").listen()
     url = shown(listening)
     server = Server(site.app, listening)
     server.start()

@@ -12,7 +12,7 @@ from rotator.ledger import chain, tables
 from rotator.ledger.database import writing
 from rotator.ledger.mapping import to_row
 from rotator.model import Rotation, Step
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 #: Entries of one rotation, as the engine writes them.
 STEPS = (
@@ -38,11 +38,11 @@ ROWS_AT_ONCE = 20_000
 COMMITTED_AT_ONCE = 100_000
 
 
-def drafts(count: int) -> Iterator[Draft]:
+def drafts(count: int) -> Iterator[NewEntry]:
     """Make the entries of rotations that follow each other."""
     for number in range(count):
         event, step = STEPS[number % len(STEPS)]
-        yield Draft(
+        yield NewEntry(
             event=event,
             step=step,
             rotation_id=f"0b8e7a5c-6f0e-4d7b-9c55-{number // len(STEPS):012}",

@@ -9,7 +9,7 @@ from statistics import median
 from bench.figures import Figure
 from bench.script import Script
 from bench.servers import Servers, servers
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.config import load
 from rotator.model import Outcome, Request
 from rotator.telemetry import logging
@@ -31,8 +31,8 @@ def rotation(simulated: Servers) -> Iterator[Callable[[], None]]:
     """Yield a function that rotates the first account once, in this process, everything loaded."""
     logging.configure("warning")
     settings = load(simulated.config, {})
-    with Wiring(settings, {}) as wiring:
-        engine, account = wiring.engine(), settings.accounts[0]
+    with Application(settings, {}) as application:
+        engine, account = application.engine(), settings.accounts[0]
 
         def rotate() -> None:
             report = engine.attempt(account, REQUEST)

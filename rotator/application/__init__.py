@@ -12,33 +12,33 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING, Self
 
-from rotator.config import Settings, VaultAuth
+from rotator.config import Settings, VaultAuthSettings
 from rotator.config.urls import sqlite_path
 from rotator.errors import ConfigError, LedgerUnusable, RotatorError
 from rotator.model import Account
-from rotator.model.notification import Event, Undelivered, hearing
-from rotator.rotation.ports import Draft
+from rotator.model.notification import Event, PendingDelivery, subscribers
+from rotator.rotation.ports import NewEntry
 
 if TYPE_CHECKING:
     import sqlalchemy
 
-    from rotator.hooks import Courier
-    from rotator.ledger.copy import Copied
+    from rotator.hooks import HookDispatcher
+    from rotator.ledger.copy import CopyResult
     from rotator.ledger.deliveries import Deliveries
-    from rotator.ledger.discovery import FoundSubaccounts
+    from rotator.ledger.discovery import DiscoveredSubaccounts
     from rotator.ledger.holds import Holds
-    from rotator.ledger.reader import Queries, Survey
-    from rotator.ledger.writer import Book
-    from rotator.rotation.reconciler import Engine
+    from rotator.ledger.reader import LedgerReader, SummaryCache
+    from rotator.ledger.writer import LedgerWriter
+    from rotator.rotation.reconciler import Reconciler
     from rotator.telemetry.tracing import Tracing
-    from rotator.vault import Connection, KvStore, TokenSource, Way
-    from rotator.vonage import Accounts, Secrets, Subaccounts, Transport
+    from rotator.vault import AuthMethod, KvStore, TokenSource, VaultSession
+    from rotator.vonage import Accounts, Secrets, Subaccounts, VonageClient
 
 #: Called with `vonage` or `vault`, the operation, its result, and the duration in seconds.
 OnCall = Callable[[str, str, str, float], None]
 
 
-class Wiring:
+class Application:
     """rotator's objects, built on first use. Close it, or use it in a `with` statement."""
 
     def __init__(
@@ -100,11 +100,11 @@ class Wiring:
         return self.database
 
     @cached_property
-    def queries(self) -> "Queries":
+    def queries(self) -> "LedgerReader":
         """The reader of the ledger."""
-        from rotator.ledger.reader import Queries  # noqa: PLC0415  # see above
+        from rotator.ledger.reader import LedgerReader  # noqa: PLC0415  # see above
 
-        return Queries(self._ready_database)
+        return LedgerReader(self._ready_database)
 
     @cached_property
     def _pages_database(self) -> "sqlalchemy.Engine":
@@ -117,18 +117,18 @@ class Wiring:
         return database
 
     @cached_property
-    def page_queries(self) -> "Queries":
+    def page_queries(self) -> "LedgerReader":
         """The reader of the ledger for pages."""
-        from rotator.ledger.reader import Queries  # noqa: PLC0415  # see above
+        from rotator.ledger.reader import LedgerReader  # noqa: PLC0415  # see above
 
-        return Queries(self._pages_database)
+        return LedgerReader(self._pages_database)
 
     @cached_property
-    def survey(self) -> "Survey":
+    def survey(self) -> "SummaryCache":
         """Cache of all account summaries, for pages."""
-        from rotator.ledger.reader import Survey  # noqa: PLC0415  # see above
+        from rotator.ledger.reader import SummaryCache  # noqa: PLC0415  # see above
 
-        return Survey(self._pages_database)
+        return SummaryCache(self._pages_database)
 
     @cached_property
     def holds(self) -> "Holds":
@@ -138,11 +138,11 @@ class Wiring:
         return Holds(self._ready_database)
 
     @cached_property
-    def found(self) -> "FoundSubaccounts":
+    def found(self) -> "DiscoveredSubaccounts":
         """The subaccounts that were discovered below parents."""
-        from rotator.ledger.discovery import FoundSubaccounts  # noqa: PLC0415  # see above
+        from rotator.ledger.discovery import DiscoveredSubaccounts  # noqa: PLC0415  # see above
 
-        return FoundSubaccounts(self._ready_database)
+        return DiscoveredSubaccounts(self._ready_database)
 
     def settings_with_found(self) -> Settings:
         """Return the settings merged with the ledger's subaccounts; creates no ledger.
@@ -151,23 +151,23 @@ class Wiring:
             LedgerError: the ledger cannot be read.
         """
         from rotator.ledger import schema  # noqa: PLC0415  # see above
-        from rotator.ledger.discovery import FoundSubaccounts  # noqa: PLC0415  # see above
+        from rotator.ledger.discovery import DiscoveredSubaccounts  # noqa: PLC0415  # see above
 
         if not self.settings.discover or self.revision() != schema.HEAD:
             return self.settings
-        return self.settings.with_found(FoundSubaccounts(self.database).all())
+        return self.settings.with_found(DiscoveredSubaccounts(self.database).all())
 
     @cached_property
-    def book(self) -> "Book":
+    def book(self) -> "LedgerWriter":
         """Writer of the ledger."""
-        from rotator.ledger.writer import Book  # noqa: PLC0415  # see above
+        from rotator.ledger.writer import LedgerWriter  # noqa: PLC0415  # see above
 
-        return Book(
+        return LedgerWriter(
             self._ready_database, lease_seconds=self._lease_seconds(), hearing=self._hearing
         )
 
     def _hearing(self, event: Event, name: str) -> tuple[str, ...]:
-        return hearing(self.settings.hooks, event, name)
+        return subscribers(self.settings.hooks, event, name)
 
     @cached_property
     def deliveries(self) -> "Deliveries":
@@ -177,32 +177,32 @@ class Wiring:
         return Deliveries(self._ready_database)
 
     @cached_property
-    def present_queries(self) -> "Queries":
+    def present_queries(self) -> "LedgerReader":
         """Reader of an existing ledger, without migrating it.
 
         Raises:
             LedgerUnusable: the ledger's schema is not this version's.
         """
         from rotator.ledger import schema  # noqa: PLC0415  # see above
-        from rotator.ledger.reader import Queries  # noqa: PLC0415  # see above
+        from rotator.ledger.reader import LedgerReader  # noqa: PLC0415  # see above
 
         schema.ensure(self.database, auto_upgrade=False)
-        return Queries(self.database)
+        return LedgerReader(self.database)
 
     @cached_property
-    def present_book(self) -> "Book":
+    def present_book(self) -> "LedgerWriter":
         """Ledger for a dry run, without migrating it: a missing one is blank and is not created.
 
         Raises:
             LedgerUnusable: the ledger's schema is not this version's.
         """
         from rotator.ledger import schema  # noqa: PLC0415  # see above
-        from rotator.ledger.writer import Book  # noqa: PLC0415  # see above
+        from rotator.ledger.writer import LedgerWriter  # noqa: PLC0415  # see above
 
         is_there = self.revision() is not None
         database = self.database if is_there else self._blank_database()
         schema.ensure(database, auto_upgrade=not is_there)
-        return Book(database, lease_seconds=self._lease_seconds())
+        return LedgerWriter(database, lease_seconds=self._lease_seconds())
 
     def _blank_database(self) -> "sqlalchemy.Engine":
         from tempfile import TemporaryDirectory  # noqa: PLC0415  # few need it
@@ -233,7 +233,7 @@ class Wiring:
 
         schema.upgrade(self.database)
 
-    def copy_ledger(self, url: str) -> "Copied":
+    def copy_ledger(self, url: str) -> "CopyResult":
         """Copy the ledger into the empty database at `url`; see `rotator.ledger.copy.copy`.
 
         Raises:
@@ -257,11 +257,11 @@ class Wiring:
         longest = 3 * (vonage + vault.timeout) + vault.patience + hook
         return 60 + 2 * longest.total_seconds()
 
-    def undelivered(self, *, for_pages: bool = False) -> dict[str, tuple[Undelivered, ...]]:
+    def undelivered(self, *, for_pages: bool = False) -> dict[str, tuple[PendingDelivery, ...]]:
         """Return each account's pending deliveries, the oldest first; empty without hooks."""
         from rotator.ledger.deliveries import Deliveries  # noqa: PLC0415  # see above
 
-        found: dict[str, tuple[Undelivered, ...]] = {}
+        found: dict[str, tuple[PendingDelivery, ...]] = {}
         if self.settings.hooks:
             deliveries = Deliveries(self._pages_database) if for_pages else self.deliveries
             for each in deliveries.undelivered([hook.name for hook in self.settings.hooks]):
@@ -271,12 +271,12 @@ class Wiring:
     # -- Vonage. ---------------------------------------------------------------------------
 
     @cached_property
-    def vonage(self) -> "Transport":
+    def vonage(self) -> "VonageClient":
         """The shared client of Vonage's APIs."""
-        from rotator.vonage import Transport  # noqa: PLC0415  # see above
+        from rotator.vonage import VonageClient  # noqa: PLC0415  # see above
 
         settings = self.settings.vonage
-        transport = Transport(
+        transport = VonageClient(
             api_url=settings.api_url,
             rest_url=settings.rest_url,
             timeout=settings.timeout.total_seconds(),
@@ -310,12 +310,12 @@ class Wiring:
     # -- Vault. ----------------------------------------------------------------------------
 
     @cached_property
-    def vault(self) -> "Connection":
+    def vault(self) -> "VaultSession":
         """The connection to Vault, with its login."""
-        from rotator.vault import Connection, Trust  # noqa: PLC0415  # see above
+        from rotator.vault import Trust, VaultSession  # noqa: PLC0415  # see above
 
         settings = self.settings.vault
-        connection = Connection(
+        connection = VaultSession(
             settings.address,
             token_source=self._token_source(),
             namespace=settings.namespace,
@@ -338,16 +338,16 @@ class Wiring:
         return min(vault.patience, vault.timeout) if self._is_hasty else vault.patience
 
     def _token_source(self) -> "TokenSource":
-        from rotator.vault import GivenToken, LoggedIn, TokenFile  # noqa: PLC0415  # see above
+        from rotator.vault import EnvToken, FileToken, LoginToken  # noqa: PLC0415  # see above
 
         auth = self.settings.vault.auth
         if auth.method != "token":
-            return LoggedIn(self._way(auth))
+            return LoginToken(self._way(auth))
         if auth.token_file:
-            return TokenFile(_name(auth.token_file))
-        return GivenToken(self._environ.get("VAULT_TOKEN", ""))
+            return FileToken(_name(auth.token_file))
+        return EnvToken(self._environ.get("VAULT_TOKEN", ""))
 
-    def _way(self, auth: VaultAuth) -> "Way":
+    def _way(self, auth: VaultAuthSettings) -> "AuthMethod":
         from rotator import vault  # noqa: PLC0415  # see above
 
         mount, role = auth.mount or "", auth.role or ""
@@ -390,19 +390,19 @@ class Wiring:
         return None
 
     @cached_property
-    def courier(self) -> "Courier":
+    def dispatcher(self) -> "HookDispatcher":
         """Dispatcher of hooks, for passes and for deliveries."""
-        from rotator.hooks import Courier  # noqa: PLC0415  # see above
-        from rotator.hooks.runner import Caller  # noqa: PLC0415  # see above
+        from rotator.hooks import HookDispatcher  # noqa: PLC0415  # see above
+        from rotator.hooks.runner import HookRunner  # noqa: PLC0415  # see above
 
         file = sqlite_path(self.settings.ledger.read_url())
-        return Courier(
+        return HookDispatcher(
             hooks=self.settings.hooks,
             accounts=self.accounts,
             mount=self.settings.vault.mount,
             # Not before it is needed: a dry run creates no ledger.
             outbox=lambda: self.deliveries,
-            caller=Caller(
+            caller=HookRunner(
                 environ=self._environ,
                 should_stop=self._should_stop,
                 ledger_file=Path(file) if file else None,
@@ -430,18 +430,18 @@ class Wiring:
 
     def engine(
         self,
-        listener: Callable[[str, Draft], None] = lambda _name, _draft: None,
+        listener: Callable[[str, NewEntry], None] = lambda _name, _draft: None,
         *,
-        ledger: "Book | None" = None,
-    ) -> "Engine":
+        ledger: "LedgerWriter | None" = None,
+    ) -> "Reconciler":
         """Return a reconciler that passes each ledger entry to `listener` once it is committed.
 
         `ledger` replaces `book`: an engine on `present_book` is for dry runs.
         """
         from rotator.rotation.dependencies import NoHooks  # noqa: PLC0415  # see above
-        from rotator.rotation.reconciler import Engine  # noqa: PLC0415  # see above
+        from rotator.rotation.reconciler import Reconciler  # noqa: PLC0415  # see above
 
-        engine = Engine(
+        engine = Reconciler(
             issuer=self.secrets,
             store=self.store,
             ledger=ledger or self.book,
@@ -449,7 +449,7 @@ class Wiring:
             propagation_timeout=self.settings.vonage.propagation_timeout,
             store_patience=self._store_patience,
             listener=listener,
-            hooks=self.courier if self.settings.hooks else NoHooks(),
+            hooks=self.dispatcher if self.settings.hooks else NoHooks(),
             should_stop=self._should_stop,
         )
         return self.tracing.traced(engine) if self.tracing else engine

@@ -30,10 +30,10 @@ from rotator.cli.commands import (
 )
 from rotator.cli.context import (
     DEFAULT_LOG_LEVEL,
+    CommandContext,
     ConfigOption,
     LogLevel,
     LogLevelOption,
-    Session,
     VersionOption,
 )
 from rotator.cli.help import Command, Group, examples, text_of
@@ -198,7 +198,7 @@ def _options(
 ) -> None:
     # A service's log is its only output.
     usual = LogLevel.INFO if context.invoked_subcommand == "run" else DEFAULT_LOG_LEVEL
-    context.obj = Session(config=config, log_level=log_level or usual)
+    context.obj = CommandContext(config=config, log_level=log_level or usual)
     _help_alone(context)
 
 

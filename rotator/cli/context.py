@@ -16,7 +16,7 @@ from rotator.cli.version import version
 from rotator.errors import RotatorError
 
 if TYPE_CHECKING:
-    from rotator.application import Wiring
+    from rotator.application import Application
     from rotator.config import Settings
     from rotator.model import Account
 
@@ -71,7 +71,7 @@ VersionOption = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session:
+class CommandContext:
     """One run of a command."""
 
     #: None for the environment's choice.
@@ -111,24 +111,24 @@ class Session:
         settings = self.configured()
         if not settings.discover:
             return settings
-        with self.wiring(settings, offline=True) as wiring:
-            return wiring.settings_with_found()
+        with self.application(settings, offline=True) as application:
+            return application.settings_with_found()
 
     @contextmanager
-    def wiring(
+    def application(
         self, settings: "Settings", *, offline: bool = False, is_hasty: bool = False
-    ) -> "Iterator[Wiring]":
+    ) -> "Iterator[Application]":
         """Yield the assembled application for a `with` block.
 
         `is_hasty` is for a command that only looks: it does not wait long for Vault. `offline` is
         for a command that asks neither Vonage nor Vault: it loads nothing that would log.
         """
-        from rotator.application import Wiring  # noqa: PLC0415  # `--help` needs none of it
+        from rotator.application import Application  # noqa: PLC0415  # `--help` needs none of it
 
         if not offline:
             self.log()
-        with Wiring(settings, os.environ, is_hasty=is_hasty) as wiring:
-            yield wiring
+        with Application(settings, os.environ, is_hasty=is_hasty) as application:
+            yield application
 
     def log(self) -> None:
         """Configure logging at the requested level."""
@@ -165,7 +165,7 @@ def _path(context: typer.Context) -> Path:
     above: Any = context
     while above and not above.params.get("config"):
         above = above.parent
-    return Session(config=Path(above.params["config"]) if above else None).config_path
+    return CommandContext(config=Path(above.params["config"]) if above else None).config_path
 
 
 def _names(path: Path) -> Iterator[str]:

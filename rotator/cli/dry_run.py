@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rotator.cli import output, parallel, rotate
 from rotator.cli.rotate import complain, exit_code, internal, reports_document
-from rotator.model import Account, Report, Request
+from rotator.model import Account, PassResult, Request
 from rotator.reporting import text
 from rotator.rotation.observation import Observation
 from rotator.rotation.steps import (
@@ -22,7 +22,7 @@ from rotator.rotation.steps import (
 )
 
 if TYPE_CHECKING:
-    from rotator.application import Wiring
+    from rotator.application import Application
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class Plan:
 
     account: Account
     #: Contains only what is certain in advance.
-    report: Report
+    report: PassResult
     #: Up to the wait, end or refusal of the rotation; empty where the account could not be
     #: observed.
     actions: Sequence[Action]
@@ -222,23 +222,25 @@ class Plan:
         }
 
 
-def show(wiring: "Wiring", accounts: Sequence[Account], request: Request, *, as_json: bool) -> int:
+def show(
+    application: "Application", accounts: Sequence[Account], request: Request, *, as_json: bool
+) -> int:
     """Print the dry run of each account, and return the exit code."""
-    unready = rotate.preflight(wiring, changes_nothing=True)
+    unready = rotate.preflight(application, changes_nothing=True)
     if unready:
         return rotate.refuse(accounts, unready, as_json=as_json, also={"plan": None})
-    engine, brake = wiring.engine(ledger=wiring.present_book), parallel.Brake()
+    engine, brake = application.engine(ledger=application.present_book), parallel.CancelToken()
 
     def plan(account: Account) -> Plan:
         try:
             report, actions, world = engine.plan(account, request)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
             report, actions, world = internal(account, error), [], None
-        mount = wiring.settings.vault.mount
+        mount = application.settings.vault.mount
         return Plan(account=account, report=report, actions=actions, world=world, mount=mount)
 
     plans = parallel.run(
-        accounts, plan, concurrency=wiring.settings.daemon.concurrency, brake=brake
+        accounts, plan, concurrency=application.settings.daemon.concurrency, brake=brake
     )
     reports = [_reported(plan) for plan in plans]
     if as_json:
@@ -257,7 +259,7 @@ def show(wiring: "Wiring", accounts: Sequence[Account], request: Request, *, as_
     return exit_code(reports)
 
 
-def _reported(plan: Plan) -> Report:
+def _reported(plan: Plan) -> PassResult:
     """Add the facts that are certain in advance to the result."""
     if plan.report.error:
         return plan.report

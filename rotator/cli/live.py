@@ -10,7 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from rotator.cli.progress import told
 from rotator.model.redaction import printable
 from rotator.reporting.text import moment
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 
 class Live:
@@ -40,7 +40,7 @@ class Live:
         """Remove the drawing."""
         self._progress.stop()
 
-    def entry(self, name: str, draft: Draft) -> None:
+    def entry(self, name: str, draft: NewEntry) -> None:
         """See `rotator.cli.progress.Progress.entry`."""
         self._show(name, told(draft))
 

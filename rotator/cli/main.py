@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from rotator.cli import core_dump, first, output, signals
-from rotator.cli.signals import Stopped
+from rotator.cli.signals import Interrupted
 from rotator.cli.version import version
 from rotator.errors import RotatorError
 
@@ -47,7 +47,7 @@ def _run_command(program: str, arguments: Sequence[str]) -> int:
     try:
         code = _invoke(program, arguments)
         output.flush()
-    except Stopped as stopped:
+    except Interrupted as stopped:
         output.say(stopped.message)
         return stopped.exit_code
     except RotatorError as error:

@@ -16,11 +16,11 @@ from rotator.model import Account
 Result = TypeVar("Result")
 
 
-class Halted(BaseException):
+class Cancelled(BaseException):
     """This process is to end, so the pass ends after its step. Not an error: see `Stopped`."""
 
 
-class Brake:
+class CancelToken:
     """Ends passes before their next step; a step that has begun is completed."""
 
     def __init__(self, when_pulled: Callable[[], object] = lambda: None) -> None:
@@ -34,14 +34,14 @@ class Brake:
         self._when_pulled()
 
     def check(self) -> None:
-        """Raise `Halted` if nothing may start any more."""
+        """Raise `Cancelled` if nothing may start any more."""
         if self._pulled.is_set():
-            raise Halted
+            raise Cancelled
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, and raise `Halted` as soon as nothing may start any more."""
+        """Sleep, and raise `Cancelled` as soon as nothing may start any more."""
         if self._pulled.wait(seconds):
-            raise Halted
+            raise Cancelled
 
 
 def run(
@@ -49,7 +49,7 @@ def run(
     work: Callable[[Account], Result],
     *,
     concurrency: int,
-    brake: Brake,
+    brake: CancelToken,
 ) -> list[Result]:
     """Run `work` for each account, at most `concurrency` at once; return the results in order.
 

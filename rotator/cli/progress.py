@@ -13,7 +13,7 @@ from typing import Protocol
 from rotator.cli import output
 from rotator.model import Step
 from rotator.reporting.text import NOTHING, moment
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 _BEGUN = {
     Step.EVICT: "freeing a slot",
@@ -53,7 +53,7 @@ _OTHER = {
 class Progress(Protocol):
     """Shows running passes. Called from every thread."""
 
-    def entry(self, name: str, draft: Draft) -> None:
+    def entry(self, name: str, draft: NewEntry) -> None:
         """Show a ledger entry that was just committed."""
         ...
 
@@ -69,7 +69,7 @@ class Progress(Protocol):
 class Silence:
     """Shows nothing: the output is for a program."""
 
-    def entry(self, name: str, draft: Draft) -> None:
+    def entry(self, name: str, draft: NewEntry) -> None:
         """See `Progress.entry`."""
 
     def waiting(self, name: str, until: datetime) -> None:
@@ -86,7 +86,7 @@ class Lines:
         """Reserve `width` characters for an account's name."""
         self._width = width
 
-    def entry(self, name: str, draft: Draft) -> None:
+    def entry(self, name: str, draft: NewEntry) -> None:
         """See `Progress.entry`."""
         if draft.event != "intent":
             self._line(name, draft.step or "", told(draft))
@@ -104,12 +104,12 @@ class Lines:
             output.say(f"{name:{self._width}}  {step:8}  {text}".rstrip())
 
 
-def told(draft: Draft) -> str:
+def told(draft: NewEntry) -> str:
     """Return an entry in words. A new kind of entry must not end a rotation."""
     return _text(draft).format_map(_Facts(draft.detail))
 
 
-def _text(draft: Draft) -> str:
+def _text(draft: NewEntry) -> str:
     step = draft.step or Step.OPEN
     match draft.event:
         case "intent":

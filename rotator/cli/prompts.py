@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from rotator.cli import output
-from rotator.cli.signals import Stopped, Unanswered
+from rotator.cli.signals import Interrupted, Unanswered
 from rotator.errors import ConfigError
 from rotator.model.redaction import printable
 
@@ -56,7 +56,7 @@ def _asked() -> Iterator[None]:
         # Undecodable input is no answer either, and would be read again and again.
         output.say("")
         raise typer.Abort from None
-    except Stopped as stopped:
+    except Interrupted as stopped:
         output.say("")
         raise Unanswered(stopped.signum) from None
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from rotator import descriptors
 from rotator.cli import output, parallel, progress
-from rotator.cli.context import LogLevel, Session
+from rotator.cli.context import CommandContext, LogLevel
 from rotator.cli.errors import described
 from rotator.errors import ConfigError, Refused, RotatorError, TooManyFiles
-from rotator.model import Account, Outcome, Problem, Report, Request, Step
+from rotator.model import Account, Outcome, PassResult, Problem, Request, Step
 from rotator.reporting import text
 from rotator.rotation import window
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 if TYPE_CHECKING:
-    from rotator.application import Wiring
+    from rotator.application import Application
 
 
 HEADERS = ("account", "outcome", "old secret", "new secret", "vault version", "delete due")
@@ -29,7 +29,7 @@ HEADERS = ("account", "outcome", "old secret", "new secret", "vault version", "d
 _REFUSED = Refused.exit_code
 
 
-def reports_document(reports: Sequence[Report]) -> list[dict[str, Any]]:
+def reports_document(reports: Sequence[PassResult]) -> list[dict[str, Any]]:
     """Return the pass results as `--json` prints them."""
     return [
         {
@@ -46,7 +46,7 @@ def reports_document(reports: Sequence[Report]) -> list[dict[str, Any]]:
     ]
 
 
-def show(reports: Sequence[Report], *, as_json: bool) -> None:
+def show(reports: Sequence[PassResult], *, as_json: bool) -> None:
     """Print the results, and failures on standard error."""
     if as_json:
         output.write_json(reports_document(reports))
@@ -56,37 +56,37 @@ def show(reports: Sequence[Report], *, as_json: bool) -> None:
     complain(reports)
 
 
-def complain(reports: Sequence[Report]) -> None:
+def complain(reports: Sequence[PassResult]) -> None:
     """Print what went wrong, account by account."""
     for report in reports:
         if report.error:
             output.complain(report.error.message, report.error.hint, about=report.account)
 
 
-def exit_code(reports: Sequence[Report]) -> int:
+def exit_code(reports: Sequence[PassResult]) -> int:
     """Return the exit code: 1 if any failed, else 3, else 75; 2 for bad input alone."""
     codes = {report.exit_code for report in reports} - {0}
     is_mixed = ConfigError.exit_code in codes and len(codes) > 1
     return 1 if is_mixed else min(codes, default=0)
 
 
-def unready_report(account: Account, error: RotatorError) -> Report:
+def unready_report(account: Account, error: RotatorError) -> PassResult:
     """Report an account that was not started, as Vault or the ledger is unusable."""
     problem = Problem(code=error.code, message=error.message, hint=error.hint)
     return _report(account, problem, error.exit_code)
 
 
-def internal(account: Account, error: Exception) -> Report:
+def internal(account: Account, error: Exception) -> PassResult:
     """Report an account whose pass ended in an unexpected error."""
     return _report(account, described(error), 1)
 
 
-def _report(account: Account, problem: Problem, code: int) -> Report:
+def _report(account: Account, problem: Problem, code: int) -> PassResult:
     outcome = Outcome.REFUSED if code == _REFUSED else Outcome.FAILED
-    return replace(Report.of(account, outcome, None), error=problem, exit_code=code)
+    return replace(PassResult.of(account, outcome, None), error=problem, exit_code=code)
 
 
-def _row(report: Report) -> output.Row:
+def _row(report: PassResult) -> output.Row:
     is_waiting = report.outcome is Outcome.AWAITING_DELETION
     return (
         report.account,
@@ -99,8 +99,8 @@ def _row(report: Report) -> output.Row:
 
 
 def carry_out(
-    session: Session,
-    wiring: "Wiring",
+    session: CommandContext,
+    application: "Application",
     accounts: Sequence[Account],
     request: Request,
     *,
@@ -108,36 +108,39 @@ def carry_out(
     as_json: bool = False,
 ) -> int:
     """Run a pass on each account, print the results, and return the exit code."""
-    unready = preflight(wiring)
+    unready = preflight(application)
     if unready:
         return refuse(accounts, unready, as_json=as_json)
     is_talkative = session.log_level in (LogLevel.DEBUG, LogLevel.INFO)
     names = [account.name for account in accounts]
     with progress.shown(names, quietly=as_json, live=not is_talkative) as shown:
-        reports = _attempted(wiring, accounts, request, wait=wait, shown=shown)
-    deliver(wiring, accounts)
+        reports = _attempted(application, accounts, request, wait=wait, shown=shown)
+    deliver(application, accounts)
     reports = [report for report in reports if report.outcome is not Outcome.IDLE]
     show(reports, as_json=as_json)
     if request.reason == "compromised":
-        _name_the_rest(wiring, names)
+        _name_the_rest(application, names)
     return exit_code(reports)
 
 
-def deliver(wiring: "Wiring", accounts: Sequence[Account]) -> None:
+def deliver(application: "Application", accounts: Sequence[Account]) -> None:
     """Deliver the pending notifications of these accounts, with one attempt for each.
 
     A hook that fails is reported and retried later: it does not affect a rotation.
     """
     names = [account.name for account in accounts]
-    hooks = [hook.name for hook in wiring.settings.hooks]
+    hooks = [hook.name for hook in application.settings.hooks]
     try:
-        wiring.deliveries.drop(hooks, now=datetime.now(UTC))
-        if not hooks or not wiring.deliveries.are_due(hooks, datetime.now(UTC)):
+        application.deliveries.drop(hooks, now=datetime.now(UTC))
+        if not hooks or not application.deliveries.are_due(hooks, datetime.now(UTC)):
             return
-        courier, threads = wiring.courier, min(wiring.settings.daemon.concurrency, len(names))
+        dispatcher, threads = (
+            application.dispatcher,
+            min(application.settings.daemon.concurrency, len(names)),
+        )
         with ThreadPoolExecutor(threads) as pool:
             # Each thread takes the next delivery: a hook that hangs does not block the others.
-            rounds = list(pool.map(lambda _: list(courier.deliver(names)), range(threads)))
+            rounds = list(pool.map(lambda _: list(dispatcher.deliver(names)), range(threads)))
     except (RotatorError, OSError) as error:
         # The outcome of the rotations is reported in any case.
         why = error if isinstance(error, RotatorError) else described(error)
@@ -151,12 +154,16 @@ def deliver(wiring: "Wiring", accounts: Sequence[Account]) -> None:
             )
 
 
-def preflight(wiring: "Wiring", *, changes_nothing: bool = False) -> RotatorError | None:
+def preflight(application: "Application", *, changes_nothing: bool = False) -> RotatorError | None:
     """Check whether ledger and Vault are usable, before anything starts."""
     try:
-        _ = wiring.present_book if changes_nothing else (wiring.book, wiring.deliveries)
-        wiring.store.check()
-        _ = wiring.engine(ledger=wiring.present_book if changes_nothing else None)
+        _ = (
+            application.present_book
+            if changes_nothing
+            else (application.book, application.deliveries)
+        )
+        application.store.check()
+        _ = application.engine(ledger=application.present_book if changes_nothing else None)
     except RotatorError as error:
         return error
     except OSError as error:
@@ -167,9 +174,9 @@ def preflight(wiring: "Wiring", *, changes_nothing: bool = False) -> RotatorErro
     return None
 
 
-def _name_the_rest(wiring: "Wiring", names: list[str]) -> None:
+def _name_the_rest(application: "Application", names: list[str]) -> None:
     """List the other secrets of an account whose secret leaked: they may have leaked, too."""
-    for record in wiring.queries.accounts(names):
+    for record in application.queries.accounts(names):
         for secret_id in sorted(set(record.listed_ids) - {record.current_id}):
             output.say(
                 f"warning: {record.name}: secret {secret_id} still works and may have leaked, "
@@ -194,16 +201,16 @@ def refuse(
 
 
 def _attempted(
-    wiring: "Wiring",
+    application: "Application",
     accounts: Sequence[Account],
     request: Request,
     *,
     wait: bool,
     shown: progress.Progress,
-) -> list[Report]:
-    brake = parallel.Brake(wiring.stop_waiting)
+) -> list[PassResult]:
+    brake = parallel.CancelToken(application.stop_waiting)
 
-    def listen(name: str, draft: Draft) -> None:
+    def listen(name: str, draft: NewEntry) -> None:
         shown.entry(name, draft)
         if draft.event == "done" and draft.step is Step.CLEAR and (until := due(name)):
             shown.waiting(name, until)
@@ -212,14 +219,14 @@ def _attempted(
     def due(name: str) -> datetime | None:
         # A failure to show progress must not end a rotation.
         with suppress(RotatorError):
-            rotation = wiring.book.recall(name).rotation
+            rotation = application.book.load(name).rotation
             if rotation and rotation.verified_at and rotation.grace:
-                return window.deletion_at(wiring.accounts[name].policy, rotation)
+                return window.deletion_at(application.accounts[name].policy, rotation)
         return None
 
-    engine = dataclasses.replace(wiring.engine(listen), sleep=brake.sleep)
+    engine = dataclasses.replace(application.engine(listen), sleep=brake.sleep)
 
-    def attempt(account: Account) -> Report:
+    def attempt(account: Account) -> PassResult:
         try:
             report = engine.attempt(account, request, wait=wait)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
@@ -228,5 +235,5 @@ def _attempted(
         return report
 
     descriptors.raise_limit()
-    concurrency = descriptors.passes_at_once(wiring.settings.daemon.concurrency)
+    concurrency = descriptors.passes_at_once(application.settings.daemon.concurrency)
     return parallel.run(accounts, attempt, concurrency=concurrency, brake=brake)

@@ -11,7 +11,7 @@ from types import FrameType
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stopped(BaseException):
+class Interrupted(BaseException):
     """A signal asked this process to end. No error: error handlers must not catch it."""
 
     #: Message about it.
@@ -28,14 +28,14 @@ class Stopped(BaseException):
         return 128 + self.signum
 
 
-class Unanswered(Stopped):
+class Unanswered(Interrupted):
     """The signal arrived at a prompt, so that nothing had started."""
 
     message = "interrupted; nothing was done"
 
 
 def install() -> None:
-    """Raise `Stopped` in the main thread at the first signal that this process does not ignore."""
+    """Raise `Interrupted` in the main thread at the first signal that this process does not ignore."""
     for signum in _SIGNALS:
         if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, _stop)
@@ -49,4 +49,4 @@ def _stop(signum: int, _frame: FrameType | None) -> None:
         return
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_DFL)
-    raise Stopped(signum)
+    raise Interrupted(signum)

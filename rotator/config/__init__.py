@@ -1,17 +1,23 @@
 """The configuration: one TOML file and the environment, read into frozen settings."""
 
 from rotator.config.loader import load
-from rotator.config.sections import Daemon, Ledger, Vault, VaultAuth, Vonage
+from rotator.config.sections import (
+    DaemonSettings,
+    LedgerSettings,
+    VaultAuthSettings,
+    VaultSettings,
+    VonageSettings,
+)
 from rotator.config.settings import Settings
 from rotator.config.types import format_duration, parse_duration
 
 __all__ = [
-    "Daemon",
-    "Ledger",
+    "DaemonSettings",
+    "LedgerSettings",
     "Settings",
-    "Vault",
-    "VaultAuth",
-    "Vonage",
+    "VaultAuthSettings",
+    "VaultSettings",
+    "VonageSettings",
     "format_duration",
     "load",
     "parse_duration",

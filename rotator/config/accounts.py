@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator
 
-from rotator.config.errors import Problem, Unfit, did_you_mean
-from rotator.config.sections import Vault, Vonage
+from rotator.config.errors import ConfigProblem, InvalidValue, did_you_mean
+from rotator.config.sections import VaultSettings, VonageSettings
 from rotator.config.types import (
     ApiKey,
     FieldName,
@@ -35,7 +35,7 @@ def _timezone(text: str) -> str:
     except (ValueError, LookupError, OSError):
         meant = did_you_mean(text, sorted(available_timezones()))
         hint = "write an IANA name, as Europe/Berlin or UTC"
-        raise Unfit(f"is no time zone{meant}", hint=hint) from None
+        raise InvalidValue(f"is no time zone{meant}", hint=hint) from None
     return text
 
 
@@ -43,7 +43,7 @@ def _on_foreign(value: object) -> OnForeign:
     for known in OnForeign:
         if value == known:
             return known
-    raise Unfit(f"is not one of {', '.join(OnForeign)}")
+    raise InvalidValue(f"is not one of {', '.join(OnForeign)}")
 
 
 def _windows(value: object) -> tuple[str, ...] | None:
@@ -52,14 +52,14 @@ def _windows(value: object) -> tuple[str, ...] | None:
         return None
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
-        raise Unfit("is neither text nor a list of texts", hint=_HOW_TO_WRITE_WINDOWS)
+        raise InvalidValue("is neither text nor a list of texts", hint=_HOW_TO_WRITE_WINDOWS)
     texts = [" ".join(text.lower().split()) for text in texts if text.strip()]
     for text in texts:
         try:
             window.parse(text)
         except ValueError as error:
             rule = str(error) if isinstance(value, str) else f"has {text[:40]!r}, which {error}"
-            raise Unfit(rule, hint=_HOW_TO_WRITE_WINDOWS) from None
+            raise InvalidValue(rule, hint=_HOW_TO_WRITE_WINDOWS) from None
     return tuple(texts)
 
 
@@ -70,11 +70,11 @@ def _euros(value: object) -> Decimal | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Unfit("is not a number")
+        raise InvalidValue("is not a number")
     # A fraction is converted through its text: 0.1 is not 0.1000000000000000055.
     euros = Decimal(value if isinstance(value, int) else str(value))
     if not euros.is_finite():
-        raise Unfit("is not a finite number")
+        raise InvalidValue("is not a finite number")
     return within(Decimal(0), _MOST_EUROS)(euros)
 
 
@@ -119,7 +119,7 @@ class AccountTable(PolicyTable):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Location:
     """A table, and its location in the file for problems."""
 
     #: Its path, as in `TABLES`.
@@ -135,10 +135,10 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placed:
+class Located:
     """A valid account's table and its location."""
 
-    place: Place
+    place: Location
     table: AccountTable
 
 
@@ -154,7 +154,7 @@ def policy_of(table: PolicyTable, default: Policy) -> Policy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Site:
+class Placement:
     """Settings that all accounts share: the issuer, and the prefix of paths in Vault."""
 
     #: Host of the Vonage API.
@@ -164,7 +164,7 @@ class Site:
     pending_prefix: str
 
     @classmethod
-    def of(cls, vonage: Vonage, vault: Vault) -> Self:
+    def of(cls, vonage: VonageSettings, vault: VaultSettings) -> Self:
         """Derive it from the two tables."""
         return cls(
             issuer=urlsplit(vonage.api_url).hostname or "",
@@ -173,7 +173,7 @@ class Site:
         )
 
 
-def account_of(table: AccountTable, default: Policy, site: Site) -> Account:
+def account_of(table: AccountTable, default: Policy, site: Placement) -> Account:
     """Build an account from its table."""
     return Account(
         name=table.name,
@@ -189,7 +189,7 @@ def account_of(table: AccountTable, default: Policy, site: Site) -> Account:
     )
 
 
-def policy_problems(place: Place, table: PolicyTable, policy: Policy) -> Iterator[Problem]:
+def policy_problems(place: Location, table: PolicyTable, policy: Policy) -> Iterator[ConfigProblem]:
     """Yield the problems of a policy that this table contributes to."""
     given = table.given()
     if policy.every is None:
@@ -197,13 +197,13 @@ def policy_problems(place: Place, table: PolicyTable, policy: Policy) -> Iterato
     every = format_duration(policy.every)
     if policy.grace >= policy.every and given.keys() & {"every", "grace"}:
         grace = format_duration(policy.grace)
-        yield Problem(
+        yield ConfigProblem(
             where=place.key("grace" if "grace" in given else "every"),
             what=f"grace ({grace}) is not less than every ({every}), so rotations would overlap",
         )
     if policy.max_age < policy.every and given.keys() & {"every", "max_age"}:
         max_age = format_duration(policy.max_age)
-        yield Problem(
+        yield ConfigProblem(
             where=place.key("max_age" if "max_age" in given else "every"),
             what=f"max_age ({max_age}) is less than every ({every}), "
             "so the account would always be overdue",
@@ -211,14 +211,14 @@ def policy_problems(place: Place, table: PolicyTable, policy: Policy) -> Iterato
 
 
 def account_problems(
-    accounts: Iterable[Placed], parents: Mapping[str, object], vault: Vault | None
-) -> Iterator[Problem]:
+    accounts: Iterable[Located], parents: Mapping[str, object], vault: VaultSettings | None
+) -> Iterator[ConfigProblem]:
     """Yield the problems between accounts.
 
     `parents` maps the name of every account of the file, valid or not, to its `managed_by`; `vault`
     is None where it is invalid.
     """
-    seen: dict[tuple[str, str], Placed] = {}
+    seen: dict[tuple[str, str], Located] = {}
     for account in accounts:
         yield from _repeated(account, seen)
         yield from _fields(account)
@@ -229,22 +229,22 @@ def account_problems(
             yield from among_pending(account.place, path, vault.pending_prefix)
 
 
-def _repeated(account: Placed, seen: dict[tuple[str, str], Placed]) -> Iterator[Problem]:
+def _repeated(account: Located, seen: dict[tuple[str, str], Located]) -> Iterator[ConfigProblem]:
     for key in _UNIQUE:
         value: str = getattr(account.table, key)
         first = seen.setdefault((key, value), account)
         if first is not account:
             what = f"{value!r} is already that of {first.place.key()}"
-            yield Problem(where=account.place.key(key), what=what)
+            yield ConfigProblem(where=account.place.key(key), what=what)
 
 
-def _fields(account: Placed) -> Iterator[Problem]:
+def _fields(account: Located) -> Iterator[ConfigProblem]:
     if account.table.secret_field == account.table.key_field:
         where = account.place.key("secret_field")
-        yield Problem(where=where, what="is the same field as key_field")
+        yield ConfigProblem(where=where, what="is the same field as key_field")
 
 
-def _parent(account: Placed, parents: Mapping[str, object]) -> Iterator[Problem]:
+def _parent(account: Located, parents: Mapping[str, object]) -> Iterator[ConfigProblem]:
     name, parent = account.table.name, account.table.managed_by
     if not parent:
         return
@@ -253,7 +253,7 @@ def _parent(account: Placed, parents: Mapping[str, object]) -> Iterator[Problem]
     )
     if what:
         hint = 'name another account of this file that has no parent itself, or "" for none'
-        yield Problem(where=account.place.key("managed_by"), what=what, hint=hint)
+        yield ConfigProblem(where=account.place.key("managed_by"), what=what, hint=hint)
 
 
 def parent_problem(parent: str, parents: Mapping[str, object]) -> str | None:
@@ -265,21 +265,21 @@ def parent_problem(parent: str, parents: Mapping[str, object]) -> str | None:
     return None
 
 
-def with_mount(place: Place, path: str, mount: str) -> Iterator[Problem]:
+def with_mount(place: Location, path: str, mount: str) -> Iterator[ConfigProblem]:
     """Report a path in the form of policies, with the mount and `data` in front."""
     prefix = f"{mount}/data/"
     if path.startswith(prefix):
-        yield Problem(
+        yield ConfigProblem(
             where=place.key("vault_path"),
             what=f"{path!r} begins with the mount, which vault.mount names already",
             hint=f"write {path.removeprefix(prefix)}",
         )
 
 
-def among_pending(place: Place, path: str, prefix: str) -> Iterator[Problem]:
+def among_pending(place: Location, path: str, prefix: str) -> Iterator[ConfigProblem]:
     """Report a path inside the prefix where rotator writes and deletes."""
     if lies_within(path, prefix):
-        yield Problem(
+        yield ConfigProblem(
             where=place.key("vault_path"),
             what=f"{path!r} lies within vault.pending_prefix ({prefix!r}), "
             "where rotator writes and deletes",

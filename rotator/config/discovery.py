@@ -11,28 +11,28 @@ from pydantic import AfterValidator, BeforeValidator
 
 from rotator.config import types
 from rotator.config.accounts import (
-    Place,
+    Location,
+    Placement,
     PolicyTable,
-    Site,
     among_pending,
     lies_within,
     parent_problem,
     policy_of,
     with_mount,
 )
-from rotator.config.errors import Problem, Unfit
-from rotator.config.sections import Vault
+from rotator.config.errors import ConfigProblem, InvalidValue
+from rotator.config.sections import VaultSettings
 from rotator.config.types import ACCOUNT_NAME, API_KEY, FieldName, written_as
-from rotator.model import Account, Found, Policy
+from rotator.model import Account, DiscoveredSubaccount, Policy
 
 
 def _pattern(check: Callable[[str], str], text: str) -> str:
     """Check that a pattern contains the api key's placeholder and yields valid results."""
     if "{api_key}" not in text:
-        raise Unfit("has no {api_key}, so that all subaccounts would share it")
+        raise InvalidValue("has no {api_key}, so that all subaccounts would share it")
     sample = text.replace("{api_key}", "abcd1234").replace("{parent}", "parent")
     if "{" in sample or "}" in sample:
-        raise Unfit("has braces around something else than {api_key} or {parent}")
+        raise InvalidValue("has braces around something else than {api_key} or {parent}")
     checked = check(sample)
     # Slashes around a path are not part of it.
     start = sample.index(checked)
@@ -41,7 +41,7 @@ def _pattern(check: Callable[[str], str], text: str) -> str:
 
 def _patterns(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
-        raise Unfit("is not a list of texts", hint='write ["*"] or ["prod-*", "abcd1234"]')
+        raise InvalidValue("is not a list of texts", hint='write ["*"] or ["prod-*", "abcd1234"]')
     return tuple(value)
 
 
@@ -83,7 +83,7 @@ class Discover:
     key_field: str
     policy: Policy
 
-    def matches(self, found: Found) -> bool:
+    def matches(self, found: DiscoveredSubaccount) -> bool:
         """Return whether a subaccount is to be managed."""
         if found.parent != self.parent or not re.fullmatch(API_KEY, found.api_key):
             return False
@@ -94,7 +94,7 @@ class Discover:
 
         return any_of(self.include) and not any_of(self.exclude)
 
-    def account(self, found: Found, site: Site) -> Account:
+    def account(self, found: DiscoveredSubaccount, site: Placement) -> Account:
         """Build the managed account for a discovered subaccount."""
         name = self._filled(self.name, found).lower()
         return Account(
@@ -111,7 +111,7 @@ class Discover:
             discovered=True,
         )
 
-    def _filled(self, pattern: str, found: Found) -> str:
+    def _filled(self, pattern: str, found: DiscoveredSubaccount) -> str:
         return pattern.replace("{api_key}", found.api_key).replace("{parent}", self.parent)
 
 
@@ -130,27 +130,27 @@ def discover_of(table: DiscoverTable, default: Policy) -> Discover:
 
 
 def discover_problems(
-    place: Place,
+    place: Location,
     table: DiscoverTable,
     parents: Mapping[str, object],
-    vault: Vault | None,
-) -> Iterator[Problem]:
+    vault: VaultSettings | None,
+) -> Iterator[ConfigProblem]:
     """Yield the problems of a table, given the accounts and Vault's table."""
     if table.secret_field == table.key_field:
-        yield Problem(where=place.key("secret_field"), what="is the same field as key_field")
+        yield ConfigProblem(where=place.key("secret_field"), what="is the same field as key_field")
     if what := parent_problem(table.parent, parents):
         hint = "name an account of this file that has no parent itself"
-        yield Problem(where=place.key("parent"), what=what, hint=hint)
+        yield ConfigProblem(where=place.key("parent"), what=what, hint=hint)
     if vault is not None:
         yield from with_mount(place, table.vault_path, vault.mount)
         yield from among_pending(place, table.vault_path, vault.pending_prefix)
 
 
 def accounts_of(
-    found: Iterable[Found],
+    found: Iterable[DiscoveredSubaccount],
     tables: Iterable[Discover],
     configured: Iterable[Account],
-    site: Site,
+    site: Placement,
 ) -> Iterator[Account]:
     """Yield the accounts that are managed because they were discovered, by their api keys.
 

@@ -19,7 +19,7 @@ _LONGEST_SHOWN = 60
 _ALIKE, _SLIP = 0.65, 0.8
 
 
-class Unfit(ValueError):
+class InvalidValue(ValueError):
     """A value breaks a rule. The text continues a sentence that begins with the value."""
 
     def __init__(self, text: str, *, hint: str | None = None) -> None:
@@ -29,7 +29,7 @@ class Unfit(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
+class ConfigProblem:
     """One problem of the configuration."""
 
     #: The key with its table's path, or the environment variable.
@@ -42,7 +42,7 @@ class Problem:
         return f"{self.where}: {self.what}"
 
 
-def failure(path: Path, problems: Sequence[Problem]) -> ConfigError:
+def failure(path: Path, problems: Sequence[ConfigProblem]) -> ConfigError:
     """Combine all problems of the file at `path` into one error, one line each.
 
     A single problem's hint becomes the error's; of several, each line has its own.

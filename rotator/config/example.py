@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from rotator.config import types, urls
-from rotator.config.errors import Unfit
+from rotator.config.errors import InvalidValue
 
 _NAME = "config.example.toml"
 
@@ -32,7 +32,7 @@ def filled_in(environ: Mapping[str, str]) -> tuple[str, list[str]]:
     ):
         try:
             value = check(environ.get(variable, ""))
-        except Unfit:
+        except InvalidValue:
             continue
         if value:
             line = f"{key} = {json.dumps(value, ensure_ascii=False)}"

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from rotator.config import urls
-from rotator.config.accounts import Place
-from rotator.config.errors import Problem, Unfit, did_you_mean
+from rotator.config.accounts import Location
+from rotator.config.errors import ConfigProblem, InvalidValue, did_you_mean
 from rotator.config.types import File, Table, Timeout, written_as
 from rotator.model import CLOCK
-from rotator.model.notification import Event, Format, Hook
+from rotator.model.notification import Event, Hook, WebhookFormat
 
 _WAYS = ("command", "url", "url_file")
 #: Keys that only a webhook can use.
@@ -23,7 +23,7 @@ _OF_WEB = ("secret_file", "format")
 
 def _events(value: object) -> list[Event]:
     if not isinstance(value, list) or not value:
-        raise Unfit("is not a list of events", hint=f"known are {', '.join(Event)}")
+        raise InvalidValue("is not a list of events", hint=f"known are {', '.join(Event)}")
     return [_event(item) for item in value]
 
 
@@ -32,24 +32,24 @@ def _event(value: object) -> Event:
         if value == known:
             return known
     meant = did_you_mean(value, Event) if isinstance(value, str) else ""
-    raise Unfit(f"names no event{meant}", hint=f"known are {', '.join(Event)}")
+    raise InvalidValue(f"names no event{meant}", hint=f"known are {', '.join(Event)}")
 
 
-def _format(value: object) -> Format:
-    for known in Format:
+def _format(value: object) -> WebhookFormat:
+    for known in WebhookFormat:
         if value == known:
             return known
-    raise Unfit(f"is not one of {', '.join(Format)}")
+    raise InvalidValue(f"is not one of {', '.join(WebhookFormat)}")
 
 
 def _command(command: list[str]) -> list[str]:
     if not command or not command[0].startswith("/"):
-        raise Unfit(
+        raise InvalidValue(
             "does not begin with the absolute path of a program",
             hint='write ["/usr/local/bin/PROGRAM", "ARGUMENT"]; there is no shell',
         )
     if any("\0" in word for word in command):
-        raise Unfit("holds a zero byte")
+        raise InvalidValue("holds a zero byte")
     return command
 
 
@@ -75,7 +75,7 @@ class HookTable(Table):
     url_file: File = None
     #: A file with the key for signing the body.
     secret_file: File = None
-    format: Annotated[Format, BeforeValidator(_format)] = Format.JSON
+    format: Annotated[WebhookFormat, BeforeValidator(_format)] = WebhookFormat.JSON
     #: Names of accounts; empty for all.
     accounts: list[str] = Field(default_factory=list)
     #: For one call.
@@ -105,16 +105,16 @@ class HookTable(Table):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlacedHook:
+class LocatedHook:
     """A valid hook's table and its location."""
 
-    place: Place
+    place: Location
     table: HookTable
 
 
-def hook_problems(hooks: Iterable[PlacedHook], accounts: Sequence[str]) -> Iterator[Problem]:
+def hook_problems(hooks: Iterable[LocatedHook], accounts: Sequence[str]) -> Iterator[ConfigProblem]:
     """Yield the problems of hooks; `accounts` are the names of all accounts of the file."""
-    seen: dict[str, PlacedHook] = {}
+    seen: dict[str, LocatedHook] = {}
     for hook in hooks:
         yield from _way(hook)
         yield from _accounts(hook, accounts)
@@ -122,40 +122,42 @@ def hook_problems(hooks: Iterable[PlacedHook], accounts: Sequence[str]) -> Itera
         name = hook.table.hook().name
         first = seen.setdefault(name, hook)
         if first is not hook and name:
-            yield Problem(
+            yield ConfigProblem(
                 where=hook.place.key("name"),
                 what=f"{name!r} is already that of {first.place.key()}",
                 hint="give each of them a name of its own",
             )
 
 
-def _way(hook: PlacedHook) -> Iterator[Problem]:
+def _way(hook: LocatedHook) -> Iterator[ConfigProblem]:
     """Check that exactly one target is set, with keys that fit it."""
     given = [key for key in _WAYS if getattr(hook.table, key)]
     if not given:
         hint = "give command, or url, or url_file"
-        yield Problem(where=hook.place.key(), what="has nothing to call", hint=hint)
+        yield ConfigProblem(where=hook.place.key(), what="has nothing to call", hint=hint)
     if len(given) > 1:
         what = f"{' and '.join(given)} exclude each other; keep one"
-        yield Problem(where=hook.place.key(), what=what)
+        yield ConfigProblem(where=hook.place.key(), what=what)
     for key in _OF_WEB:
-        if given == ["command"] and getattr(hook.table, key) not in (None, Format.JSON):
+        if given == ["command"] and getattr(hook.table, key) not in (None, WebhookFormat.JSON):
             what = "has no meaning for a command, which is told by its environment"
-            yield Problem(where=hook.place.key(key), what=what)
+            yield ConfigProblem(where=hook.place.key(key), what=what)
 
 
-def _accounts(hook: PlacedHook, accounts: Sequence[str]) -> Iterator[Problem]:
+def _accounts(hook: LocatedHook, accounts: Sequence[str]) -> Iterator[ConfigProblem]:
     for name in hook.table.accounts:
         if name not in accounts:
             what = f"{name!r} is not configured{did_you_mean(name, accounts)}"
-            yield Problem(where=hook.place.key("accounts"), what=what)
+            yield ConfigProblem(where=hook.place.key("accounts"), what=what)
 
 
-def _gate(hook: PlacedHook) -> Iterator[Problem]:
+def _gate(hook: LocatedHook) -> Iterator[ConfigProblem]:
     """Refuse a gate in Slack's format, which accepts anything, or with the built-in gate's name."""
-    if Event.GATE in hook.table.on and hook.table.format is Format.SLACK:
+    if Event.GATE in hook.table.on and hook.table.format is WebhookFormat.SLACK:
         what = "a gate that answers like Slack would always be open"
-        yield Problem(where=hook.place.key("format"), what=what)
+        yield ConfigProblem(where=hook.place.key("format"), what=what)
     if Event.GATE in hook.table.on and hook.table.hook().name == CLOCK:
         what = f"{CLOCK!r} is the gate that waits for this machine's clock to be right"
-        yield Problem(where=hook.place.key("name"), what=what, hint="give the hook another name")
+        yield ConfigProblem(
+            where=hook.place.key("name"), what=what, hint="give the hook another name"
+        )

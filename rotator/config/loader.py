@@ -12,7 +12,7 @@ from typing import Any
 
 from rotator.config.errors import (
     HOW_TO_GIVE_SECRETS,
-    Problem,
+    ConfigProblem,
     asked,
     closest,
     failure,
@@ -20,7 +20,7 @@ from rotator.config.errors import (
     key_text,
 )
 from rotator.config.settings import Settings
-from rotator.config.types import CREDENTIALS, Surroundings
+from rotator.config.types import CREDENTIALS, PathContext
 from rotator.config.validation import EXCLUSIVE, LISTS, TABLES, Document
 from rotator.errors import ConfigError
 
@@ -57,7 +57,9 @@ def overrides() -> dict[str, tuple[str, str]]:
     }
 
 
-def apply(document: dict[str, Any], environ: Mapping[str, str]) -> tuple[Origins, list[Problem]]:
+def apply(
+    document: dict[str, Any], environ: Mapping[str, str]
+) -> tuple[Origins, list[ConfigProblem]]:
     """Write the environment's values into `document`; return the origin of each."""
     known = overrides()
     given = {name: known[name] for name in environ if name in known}
@@ -159,16 +161,18 @@ def _is_stray(name: str, known: Mapping[str, Any]) -> bool:
     return "__" in name or name in {variable.replace("__", "_") for variable in known}
 
 
-def _unknown(name: str, known: Mapping[str, tuple[str, str]]) -> Problem:
+def _unknown(name: str, known: Mapping[str, tuple[str, str]]) -> ConfigProblem:
     where = f"${name}" if re.fullmatch("[A-Za-z0-9_]{1,100}", name) else f"${name[:100]!r}"
     _, separator, key = name.rpartition("__")
     keys = [key.upper() for _, key in known.values()]
     if separator and is_inline_secret(key.upper(), keys):
         by_file = f"{name}_FILE"
         hint = f"use ${by_file}" if by_file in known else HOW_TO_GIVE_SECRETS
-        return Problem(where=where, what="a secret is never given in the environment", hint=hint)
+        return ConfigProblem(
+            where=where, what="a secret is never given in the environment", hint=hint
+        )
     meant = closest(name.removeprefix(_PREFIX), [k.removeprefix(_PREFIX) for k in known])
-    return Problem(where=where, what=f"unknown variable{asked(meant and _PREFIX + meant)}")
+    return ConfigProblem(where=where, what=f"unknown variable{asked(meant and _PREFIX + meant)}")
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Settings:
@@ -184,7 +188,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     # Outside a unit, credentials are in the folder that the unit gets them from.
     environ = {**environ, CREDENTIALS: environ.get(CREDENTIALS) or str(base)}
     origins, problems = apply(tables, environ)
-    surroundings = Surroundings(base=base, environ=environ)
+    surroundings = PathContext(base=base, environ=environ)
     document = Document(tables, surroundings, origins)
     settings = document.settings()
     problems = [*document.problems, *problems]

@@ -9,12 +9,12 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 
 from rotator.config import types, urls
-from rotator.config.errors import Problem, Unfit, did_you_mean
+from rotator.config.errors import ConfigProblem, InvalidValue, did_you_mean
 from rotator.config.types import (
     File,
+    PathContext,
     Patience,
     Positive,
-    Surroundings,
     Table,
     Timeout,
     VaultPath,
@@ -38,13 +38,15 @@ AUTH_METHODS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 def _method(text: str) -> str:
     if text not in AUTH_METHODS:
-        raise Unfit(f"is not one of {', '.join(AUTH_METHODS)}{did_you_mean(text, AUTH_METHODS)}")
+        raise InvalidValue(
+            f"is not one of {', '.join(AUTH_METHODS)}{did_you_mean(text, AUTH_METHODS)}"
+        )
     return text
 
 
 def _plain_text(text: str | None) -> str | None:
     if text is not None and not text.isprintable():
-        raise Unfit("has control characters")
+        raise InvalidValue("has control characters")
     return text or None
 
 
@@ -53,11 +55,11 @@ def _auth_mount(text: str | None) -> str | None:
         return None
     mount = types.vault_path(text or "")
     if mount == "auth" or mount.startswith("auth/"):
-        raise Unfit("begins with auth/, which goes without saying")
+        raise InvalidValue("begins with auth/, which goes without saying")
     return mount
 
 
-class VaultAuth(Table):
+class VaultAuthSettings(Table):
     """`[vault.auth]`: how rotator logs in to Vault. `AUTH_METHODS` says which keys go together."""
 
     method: Annotated[str, AfterValidator(_method)] = "token"
@@ -78,7 +80,7 @@ class VaultAuth(Table):
     password_file: File = None
 
 
-class Vault(Table):
+class VaultSettings(Table):
     """`[vault]`: how to reach Vault, and where the entries are."""
 
     address: WebUrl
@@ -97,10 +99,10 @@ class Vault(Table):
     timeout: Timeout = timedelta(seconds=10)
     #: How long a request is retried while Vault is unreachable.
     patience: Patience = timedelta(minutes=1)
-    auth: VaultAuth = Field(default_factory=VaultAuth)
+    auth: VaultAuthSettings = Field(default_factory=VaultAuthSettings)
 
 
-class Vonage(Table):
+class VonageSettings(Table):
     """`[vonage]`: how to reach Vonage."""
 
     api_url: WebUrl = "https://api.nexmo.com"
@@ -115,7 +117,7 @@ class Vonage(Table):
     propagation_timeout: Positive = timedelta(minutes=2)
 
 
-def auth_problems(vault: Vault, locate: Callable[[str], str]) -> Iterator[Problem]:
+def auth_problems(vault: VaultSettings, locate: Callable[[str], str]) -> Iterator[ConfigProblem]:
     """Yield the keys that the method lacks, and those that belong to another one.
 
     `locate` returns where a key of `[vault]` or, as `auth.KEY`, of `[vault.auth]` was set.
@@ -124,18 +126,18 @@ def auth_problems(vault: Vault, locate: Callable[[str], str]) -> Iterator[Proble
     required, optional = AUTH_METHODS[auth.method]
     for key in _given(auth):
         if key not in (*required, *optional):
-            yield Problem(
+            yield ConfigProblem(
                 where=locate(f"auth.{key}"),
                 what=f"belongs to {_owners(key)}, not to method {auth.method!r}",
                 hint="set vault.auth.method to the way that is meant, or remove the key",
             )
     for key in required:
         if key not in _given(auth):
-            yield Problem(
+            yield ConfigProblem(
                 where=locate(f"auth.{key}"), what=f"is required by method {auth.method!r}"
             )
     if auth.wrapped and auth.secret_id_file is None:
-        yield Problem(
+        yield ConfigProblem(
             where=locate("auth.wrapped"),
             what="is true, and there is no secret_id_file",
             hint="name the file that holds the wrapping token",
@@ -143,21 +145,23 @@ def auth_problems(vault: Vault, locate: Callable[[str], str]) -> Iterator[Proble
     yield from _client_certificate(vault, locate)
 
 
-def _client_certificate(vault: Vault, locate: Callable[[str], str]) -> Iterator[Problem]:
+def _client_certificate(
+    vault: VaultSettings, locate: Callable[[str], str]
+) -> Iterator[ConfigProblem]:
     if vault.client_cert_file is not None:
         return
     if vault.auth.method == "cert":
-        yield Problem(where=locate("client_cert_file"), what="is required by method 'cert'")
+        yield ConfigProblem(where=locate("client_cert_file"), what="is required by method 'cert'")
     elif vault.client_key_file is not None:
-        yield Problem(
+        yield ConfigProblem(
             where=locate("client_key_file"),
             what="is the key of no certificate",
             hint="set vault.client_cert_file too",
         )
 
 
-def _given(auth: VaultAuth) -> list[str]:
-    keys = [key for key in VaultAuth.model_fields if key != "method"]
+def _given(auth: VaultAuthSettings) -> list[str]:
+    keys = [key for key in VaultAuthSettings.model_fields if key != "method"]
     return [key for key in keys if getattr(auth, key) is not None]
 
 
@@ -184,15 +188,15 @@ def _hosts(value: object) -> tuple[str, ...]:
     """Accept a list of hosts, or a text separated by blanks or commas, as from a variable."""
     texts = re.findall(r"[^\s,]+", value) if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
-        raise Unfit("is not a list of hosts", hint=_HOW_TO_WRITE_HOSTS)
+        raise InvalidValue("is not a list of hosts", hint=_HOW_TO_WRITE_HOSTS)
     hosts = [text.lower().rstrip(".") for text in texts]
     for host in hosts:
         if not re.fullmatch(_HOST, host):
-            raise Unfit("has an entry that is no host name", hint=_HOW_TO_WRITE_HOSTS)
+            raise InvalidValue("has an entry that is no host name", hint=_HOW_TO_WRITE_HOSTS)
     return tuple(dict.fromkeys(hosts))
 
 
-class Daemon(Table):
+class DaemonSettings(Table):
     """`[daemon]`: settings of the daemon."""
 
     #: Concurrent rotations.
@@ -237,7 +241,7 @@ _SQLITE_DEFAULT = "sqlite:////var/lib/rotator/ledger.db"
 
 def _ledger_url(text: str, info: ValidationInfo) -> str:
     if urls.has_password(text):
-        raise Unfit(
+        raise InvalidValue(
             "has a password",
             hint="put the whole URL into a file that ledger.url_file names; "
             "or use peer authentication, or $PGPASSFILE",
@@ -247,7 +251,7 @@ def _ledger_url(text: str, info: ValidationInfo) -> str:
     return found if file is None else f"sqlite:///{types.around(info).resolve(file)}"
 
 
-class Ledger(Table):
+class LedgerSettings(Table):
     """`[ledger]`: where the ledger is kept."""
 
     #: A file whose only line is the URL, for a URL with a password.
@@ -274,19 +278,19 @@ class Ledger(Table):
             reason, hint = f"cannot be read: {(error.strerror or 'no reason').lower()}", None
         except UnicodeDecodeError:
             reason, hint = "is not UTF-8", None
-        except Unfit as unfit:
+        except InvalidValue as unfit:
             reason, hint = f"holds what {unfit}", unfit.hint
         raise ConfigError(f"{where} {reason}", hint=hint)
 
 
-class Telemetry(Table):
+class TelemetrySettings(Table):
     """`[telemetry]`: where traces are sent."""
 
     #: An OpenTelemetry collector's base URL for OTLP over HTTP; "" for none.
     otlp_endpoint: Annotated[str, AfterValidator(urls.collector_url)] = ""
 
 
-def ledger_at(url: str | None, url_file: Path | None) -> Ledger:
+def ledger_at(url: str | None, url_file: Path | None) -> LedgerSettings:
     """Return the ledger at `url`, or at the URL in the file `url_file`; one of them is given.
 
     Relative paths refer to the working directory.
@@ -295,13 +299,13 @@ def ledger_at(url: str | None, url_file: Path | None) -> Ledger:
         ConfigError: it is not a ledger's URL, or contains a password, which other users could see.
     """
     given = {"url": url} if url_file is None else {"url_file": url_file.absolute()}
-    surroundings = Surroundings(base=Path.cwd(), environ={})
+    surroundings = PathContext(base=Path.cwd(), environ={})
     try:
-        return Ledger.model_validate(given, context=surroundings)
+        return LedgerSettings.model_validate(given, context=surroundings)
     except ValidationError as error:
         [detail] = error.errors(include_url=False)
     unfit = detail.get("ctx", {}).get("error")
-    rule = str(unfit) if isinstance(unfit, Unfit) else "is not valid"
+    rule = str(unfit) if isinstance(unfit, InvalidValue) else "is not valid"
     hint = _HINTS.get(rule) or getattr(unfit, "hint", None)
     # Not repeated: the fault may be that it contains a secret.
     raise ConfigError(f"the target's URL {rule}", hint=hint)

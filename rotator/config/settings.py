@@ -8,13 +8,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from rotator.config.accounts import Site
+from rotator.config.accounts import Placement
 from rotator.config.discovery import Discover, accounts_of
 from rotator.config.errors import closest
-from rotator.config.sections import Daemon, Ledger, Telemetry, Vault, Vonage
+from rotator.config.sections import (
+    DaemonSettings,
+    LedgerSettings,
+    TelemetrySettings,
+    VaultSettings,
+    VonageSettings,
+)
 from rotator.config.types import Table, format_duration
 from rotator.errors import UnknownAccount
-from rotator.model import Account, Found, OnForeign, Policy
+from rotator.model import Account, DiscoveredSubaccount, OnForeign, Policy
 from rotator.model.notification import Hook
 
 #: Base of `[policy]`.
@@ -34,31 +40,31 @@ DEFAULT_POLICY = Policy(
 class Settings:
     """Everything that is configured, without secrets."""
 
-    vonage: Vonage
-    vault: Vault
-    ledger: Ledger
+    vonage: VonageSettings
+    vault: VaultSettings
+    ledger: LedgerSettings
     #: The default policy; each account has its own, complete policy.
     policy: Policy
-    daemon: Daemon
-    telemetry: Telemetry
+    daemon: DaemonSettings
+    telemetry: TelemetrySettings
     #: In the order of the file; discovered ones come last.
     accounts: tuple[Account, ...]
     #: In the order of the file.
     hooks: tuple[Hook, ...] = ()
     discover: tuple[Discover, ...] = ()
 
-    def with_found(self, found: Iterable[Found]) -> "Settings":
+    def with_found(self, found: Iterable[DiscoveredSubaccount]) -> "Settings":
         """Return the same settings with the accounts that `[[discover]]` makes of `found`.
 
         This is the only place that merges configured and discovered accounts. Ledger and daemon,
         status and `rotate-now` know one kind of account only.
         """
         configured = tuple(account for account in self.accounts if not account.discovered)
-        site = Site.of(self.vonage, self.vault)
+        site = Placement.of(self.vonage, self.vault)
         added = accounts_of(found, self.discover, configured, site)
         return replace(self, accounts=(*configured, *added))
 
-    def found_names(self, found: Iterable[Found]) -> dict[str, str]:
+    def found_names(self, found: Iterable[DiscoveredSubaccount]) -> dict[str, str]:
         """Return the names of the accounts that `[[discover]]` makes of `found`, by api key."""
         merged = self.with_found(found)
         return {account.api_key: account.name for account in merged.accounts if account.discovered}

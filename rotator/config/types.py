@@ -15,7 +15,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
 
 from rotator.config import urls
-from rotator.config.errors import Unfit
+from rotator.config.errors import InvalidValue
 from rotator.errors import ConfigError
 
 #: systemd's directory of a unit's credentials; outside a unit, `load` sets it to the
@@ -27,7 +27,7 @@ _VARIABLE = re.compile(r"\$(?:\{(\w*)\}|(\w*))")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
+class PathContext:
     """The base of relative paths in the file."""
 
     #: The configuration file's directory.
@@ -35,9 +35,9 @@ class Surroundings:
     environ: Mapping[str, str]
 
     def resolve(self, text: str) -> Path:
-        """Expand a path and make it absolute, or raise `Unfit`. It need not exist."""
+        """Expand a path and make it absolute, or raise `InvalidValue`. It need not exist."""
         if not text.isprintable():
-            raise Unfit("has control characters")
+            raise InvalidValue("has control characters")
         return self.base / self._expand(text)
 
     def _expand(self, text: str) -> str:
@@ -45,25 +45,25 @@ class Surroundings:
         if not text.startswith("~"):
             return expanded
         if not re.match("~(/|$)", text):
-            raise Unfit("begins with another user's home, which is not expanded")
+            raise InvalidValue("begins with another user's home, which is not expanded")
         return self._value("HOME") + expanded[1:]
 
     def _variable(self, match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if name != CREDENTIALS:
-            raise Unfit(f"holds ${name or ''}: only ${CREDENTIALS} and ~ are expanded")
+            raise InvalidValue(f"holds ${name or ''}: only ${CREDENTIALS} and ~ are expanded")
         return self._value(name)
 
     def _value(self, name: str) -> str:
         value = self.environ.get(name)
         if not value:
-            raise Unfit(f"needs ${name}, which is not set", hint="write the path out")
+            raise InvalidValue(f"needs ${name}, which is not set", hint="write the path out")
         return value
 
 
-def around(info: ValidationInfo) -> Surroundings:
+def around(info: ValidationInfo) -> PathContext:
     """Return the context of a file's paths; for settings made in code, the process's own."""
-    return info.context or Surroundings(base=Path(), environ={})
+    return info.context or PathContext(base=Path(), environ={})
 
 
 def file_path(value: object, info: ValidationInfo) -> Path | None:
@@ -71,30 +71,30 @@ def file_path(value: object, info: ValidationInfo) -> Path | None:
     if value is None or isinstance(value, Path):
         return value
     if not isinstance(value, str):
-        raise Unfit("is not text")
+        raise InvalidValue("is not text")
     if not value:
         return None
     return around(info).resolve(value)
 
 
 def vault_path(text: str) -> str:
-    """Return a path in Vault without leading or trailing slash, or raise `Unfit`."""
+    """Return a path in Vault without leading or trailing slash, or raise `InvalidValue`."""
     path = text.strip("/")
     if not path:
-        raise Unfit("is empty")
+        raise InvalidValue("is empty")
     if not path.isprintable() or re.search(r"[?#%\\]", path):
-        raise Unfit("has control characters or one of ? # % \\")
+        raise InvalidValue("has control characters or one of ? # % \\")
     if {"", ".", ".."}.intersection(path.split("/")):
-        raise Unfit("has a segment that is empty, . or ..")
+        raise InvalidValue("has a segment that is empty, . or ..")
     if path.endswith("."):
-        raise Unfit("ends with a dot, which Vault does not find")
+        raise InvalidValue("ends with a dot, which Vault does not find")
     return path
 
 
 def namespace(text: str) -> str:
     """Return a Vault namespace without slashes around it; it may be empty."""
     if " " in text:
-        raise Unfit("has spaces, which no header can carry")
+        raise InvalidValue("has spaces, which no header can carry")
     return vault_path(text) if text.strip("/") else ""
 
 
@@ -115,7 +115,7 @@ def parse_duration(text: str) -> timedelta:
     """
     try:
         return duration(text)
-    except Unfit as unfit:
+    except InvalidValue as unfit:
         reason, hint = str(unfit), unfit.hint
     raise ConfigError(f"{text!r} {reason}", hint=hint)
 
@@ -130,15 +130,15 @@ def format_duration(duration: timedelta) -> str:
 
 
 def duration(value: object) -> timedelta:
-    """Convert a value of the file into a duration, or raise `Unfit`."""
+    """Convert a value of the file into a duration, or raise `InvalidValue`."""
     if isinstance(value, timedelta):
         return value
     match = re.fullmatch(r"([0-9]{1,12})([dhms])", value) if isinstance(value, str) else None
     if match is None:
-        raise Unfit("is not a duration", hint=HOW_TO_WRITE)
+        raise InvalidValue("is not a duration", hint=HOW_TO_WRITE)
     seconds = int(match[1]) * UNITS[match[2]]
     if seconds > LONGEST.total_seconds():
-        raise Unfit(f"is longer than {format_duration(LONGEST)}")
+        raise InvalidValue(f"is longer than {format_duration(LONGEST)}")
     return timedelta(seconds=seconds)
 
 
@@ -146,22 +146,22 @@ Ordered = TypeVar("Ordered", int, float, Decimal, timedelta)
 
 
 def within(low: Ordered, high: Ordered) -> Callable[[Ordered], Ordered]:
-    """Return a check that raises `Unfit` for a value outside these inclusive bounds."""
+    """Return a check that raises `InvalidValue` for a value outside these inclusive bounds."""
 
     def check(value: Ordered) -> Ordered:
         if not low <= value <= high:
-            raise Unfit(f"is not within {_plain(low)} to {_plain(high)}")
+            raise InvalidValue(f"is not within {_plain(low)} to {_plain(high)}")
         return value
 
     return check
 
 
 def at_least(low: Ordered) -> Callable[[Ordered], Ordered]:
-    """Return a check that raises `Unfit` for a value below this bound."""
+    """Return a check that raises `InvalidValue` for a value below this bound."""
 
     def check(value: Ordered) -> Ordered:
         if not value >= low:
-            raise Unfit(f"is less than {_plain(low)}")
+            raise InvalidValue(f"is less than {_plain(low)}")
         return value
 
     return check
@@ -172,17 +172,17 @@ def _plain(value: float | Decimal | timedelta) -> str:
 
 
 def written_as(pattern: str, rule: str, text: str) -> str:
-    """Return the text, or raise `Unfit` with `rule` where the pattern does not match all of it."""
+    """Return the text, or raise `InvalidValue` with `rule` where the pattern does not match all of it."""
     if not re.fullmatch(pattern, text):
-        raise Unfit(rule)
+        raise InvalidValue(rule)
     return text
 
 
 def _field_name(text: str) -> str:
     if not text.strip() or not text.isprintable():
-        raise Unfit("is empty or has control characters")
+        raise InvalidValue("is empty or has control characters")
     if text == "rotator":
-        raise Unfit("is the field where rotator keeps its own note")
+        raise InvalidValue("is the field where rotator keeps its own note")
     return text
 
 
@@ -244,17 +244,21 @@ _FIELDS = 5
 
 
 def cron_expression(text: str) -> str:
-    """Return a valid cron expression with single spaces, or raise `Unfit`."""
+    """Return a valid cron expression with single spaces, or raise `InvalidValue`."""
     from cronsim import CronSim, CronSimError  # noqa: PLC0415  # most configurations have none
 
     fields = text.split()
     if len(fields) != _FIELDS:
-        raise Unfit("does not have five fields: minute, hour, day of month, month, day of week")
+        raise InvalidValue(
+            "does not have five fields: minute, hour, day of month, month, day of week"
+        )
     expression = " ".join(fields)
     try:
         next(CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC)))
     except CronSimError as error:
-        raise Unfit(f"has a {str(error).lower()}") from None
+        raise InvalidValue(f"has a {str(error).lower()}") from None
     except StopIteration:
-        raise Unfit("names a day that its months do not have, so it would never come") from None
+        raise InvalidValue(
+            "names a day that its months do not have, so it would never come"
+        ) from None
     return expression

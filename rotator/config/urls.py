@@ -4,7 +4,7 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from rotator.config.errors import Unfit
+from rotator.config.errors import InvalidValue
 
 _LOOPBACK_4 = ipaddress.ip_network("127.0.0.0/8")
 _LOOPBACK_6 = ipaddress.ip_address("::1")
@@ -24,18 +24,20 @@ _POSTGRESQL = re.compile(
 
 
 def web_url(text: str) -> str:
-    """Return a server's URL without trailing slash, or raise `Unfit`.
+    """Return a server's URL without trailing slash, or raise `InvalidValue`.
 
     Credentials are sent there, so it must be https; plain http only on loopback.
     """
     parts = _server(text)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise Unfit("is plain http to another machine", hint="use https: credentials travel there")
+        raise InvalidValue(
+            "is plain http to another machine", hint="use https: credentials travel there"
+        )
     return text.rstrip("/")
 
 
 def collector_url(text: str) -> str:
-    """Return the URL of a server that gets no secret, "" for "", or raise `Unfit`."""
+    """Return the URL of a server that gets no secret, "" for "", or raise `InvalidValue`."""
     if text:
         _server(text)
     return text.rstrip("/")
@@ -45,16 +47,18 @@ def _server(text: str) -> SplitResult:
     _require_visible(text)
     parts = _split(text)
     if any(mark in text for mark in "@?#"):
-        raise Unfit("has a user name, query or fragment", hint="give scheme, host and port alone")
+        raise InvalidValue(
+            "has a user name, query or fragment", hint="give scheme, host and port alone"
+        )
     if not re.fullmatch(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]", _host(parts)):
-        raise Unfit("names no host", hint="write https://HOST:PORT")
+        raise InvalidValue("names no host", hint="write https://HOST:PORT")
     if parts.scheme not in {"http", "https"}:
-        raise Unfit("is not an https URL", hint="write https://HOST:PORT")
+        raise InvalidValue("is not an https URL", hint="write https://HOST:PORT")
     return parts
 
 
 def hook_url(text: str) -> str:
-    """Return the address of a webhook, path and query included, or raise `Unfit`.
+    """Return the address of a webhook, path and query included, or raise `InvalidValue`.
 
     https only, as for `web_url`; plain http only on loopback.
     """
@@ -62,12 +66,12 @@ def hook_url(text: str) -> str:
     origin = re.match(r"[A-Za-z]+://[^/?#]*", text)
     web_url(origin[0] if origin else text)
     if "#" in text:
-        raise Unfit("has a fragment, which no server gets to see")
+        raise InvalidValue("has a fragment, which no server gets to see")
     return text
 
 
 def listen_address(text: str, *, has_token: bool) -> str:
-    """Return `HOST:PORT` or `unix:/PATH` as it is, "" for "", or raise `Unfit`.
+    """Return `HOST:PORT` or `unix:/PATH` as it is, "" for "", or raise `InvalidValue`.
 
     Requests from other machines must show a token, so a token is required for them.
     """
@@ -76,9 +80,9 @@ def listen_address(text: str, *, has_token: bool) -> str:
     match = _LISTEN.fullmatch(text)
     if match is None or int(match["port"]) > _HIGHEST_PORT:
         hint = 'write 127.0.0.1:9470 or unix:/run/rotator/http.sock, or "" to serve no page'
-        raise Unfit("is neither HOST:PORT nor unix:/PATH", hint=hint)
+        raise InvalidValue("is neither HOST:PORT nor unix:/PATH", hint=hint)
     if not has_token and not is_loopback(match["host"].strip("[]")):
-        raise Unfit(
+        raise InvalidValue(
             "can be reached from other machines, and needs a token",
             hint="name a file with a token as daemon.listen_token_file, or listen on 127.0.0.1",
         )
@@ -86,18 +90,18 @@ def listen_address(text: str, *, has_token: bool) -> str:
 
 
 def ledger_url(text: str) -> str:
-    """Return a ledger's URL, which may hold a password, or raise `Unfit`.
+    """Return a ledger's URL, which may hold a password, or raise `InvalidValue`.
 
     `postgresql://` becomes `postgresql+psycopg://`, the only supported driver.
     """
     _require_visible(text, spaces=True)
     if not (_SQLITE.fullmatch(text) or _POSTGRESQL.fullmatch(text)):
-        raise Unfit(
+        raise InvalidValue(
             "is no ledger's URL",
             hint="write sqlite:////PATH or postgresql+psycopg://[USER@]HOST[:PORT]/DATABASE",
         )
     if sqlite_path(text) == ":memory:":
-        raise Unfit("is a ledger in memory, which forgets every rotation")
+        raise InvalidValue("is a ledger in memory, which forgets every rotation")
     return re.sub("^postgresql:", "postgresql+psycopg:", text)
 
 
@@ -127,7 +131,7 @@ def is_loopback(host: str) -> bool:
 def _require_visible(text: str, *, spaces: bool = False) -> None:
     """Refuse characters that `urlsplit` would silently drop."""
     if not text.isprintable() or (" " in text and not spaces):
-        raise Unfit("has spaces or control characters")
+        raise InvalidValue("has spaces or control characters")
 
 
 def _split(text: str) -> SplitResult:
@@ -137,7 +141,7 @@ def _split(text: str) -> SplitResult:
     except ValueError:
         parts = None
     if parts is None or parts.netloc.endswith(":"):
-        raise Unfit("is not a URL", hint="write https://HOST:PORT")
+        raise InvalidValue("is not a URL", hint="write https://HOST:PORT")
     return parts
 
 

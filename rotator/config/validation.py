@@ -9,40 +9,40 @@ from pydantic_core import ErrorDetails
 
 from rotator.config.accounts import (
     AccountTable,
-    Place,
-    Placed,
+    Located,
+    Location,
+    Placement,
     PolicyTable,
-    Site,
     account_of,
     account_problems,
     policy_of,
     policy_problems,
 )
 from rotator.config.discovery import DiscoverTable, discover_of, discover_problems
-from rotator.config.errors import Problem, Unfit, key_text, unknown_key, value_text
-from rotator.config.hooks import HookTable, PlacedHook, hook_problems
+from rotator.config.errors import ConfigProblem, InvalidValue, key_text, unknown_key, value_text
+from rotator.config.hooks import HookTable, LocatedHook, hook_problems
 from rotator.config.sections import (
-    Daemon,
-    Ledger,
-    Telemetry,
-    Vault,
-    VaultAuth,
-    Vonage,
+    DaemonSettings,
+    LedgerSettings,
+    TelemetrySettings,
+    VaultAuthSettings,
+    VaultSettings,
+    VonageSettings,
     auth_problems,
 )
 from rotator.config.settings import DEFAULT_POLICY, Settings
-from rotator.config.types import Surroundings, Table, format_duration
+from rotator.config.types import PathContext, Table, format_duration
 from rotator.model import Policy
 
 #: All tables by path.
 TABLES: Mapping[str, type[Table]] = {
-    "vonage": Vonage,
-    "vault": Vault,
-    "vault.auth": VaultAuth,
-    "ledger": Ledger,
+    "vonage": VonageSettings,
+    "vault": VaultSettings,
+    "vault.auth": VaultAuthSettings,
+    "ledger": LedgerSettings,
     "policy": PolicyTable,
-    "daemon": Daemon,
-    "telemetry": Telemetry,
+    "daemon": DaemonSettings,
+    "telemetry": TelemetrySettings,
     "accounts": AccountTable,
     "discover": DiscoverTable,
     "hooks": HookTable,
@@ -74,7 +74,7 @@ def paths_of(key: str) -> list[str]:
 
 AnyTable = TypeVar("AnyTable", bound=Table)
 
-#: Pydantic's error types in our words. All other errors are `Unfit` and have their own text.
+#: Pydantic's error types in our words. All other errors are `InvalidValue` and have their own text.
 _WORDS = {
     "bool_type": "is not true or false",
     "finite_number": "is not a finite number",
@@ -91,24 +91,24 @@ class Document:
     """A file's tables, including the environment's values."""
 
     def __init__(
-        self, tables: dict[str, Any], surroundings: Surroundings, origins: Mapping[str, str]
+        self, tables: dict[str, Any], surroundings: PathContext, origins: Mapping[str, str]
     ) -> None:
         """Store the tables. `origins` maps the paths of values to their variables."""
         self._tables = tables
         self._surroundings = surroundings
         self._origins = origins
         #: Problems found so far.
-        self.problems: list[Problem] = []
+        self.problems: list[ConfigProblem] = []
 
     def settings(self) -> Settings | None:
         """Return the settings; any problem is added to `problems` and makes them unusable."""
         self._refuse_unknown()
-        vonage = self._top(Vonage, "vonage")
+        vonage = self._top(VonageSettings, "vonage")
         vault = self._vault()
-        ledger = self._top(Ledger, "ledger")
+        ledger = self._top(LedgerSettings, "ledger")
         policy = self._policy()
-        daemon = self._top(Daemon, "daemon")
-        telemetry = self._top(Telemetry, "telemetry")
+        daemon = self._top(DaemonSettings, "daemon")
+        telemetry = self._top(TelemetrySettings, "telemetry")
         accounts = self._accounts(policy, vault)
         hooks = self._hooks()
         discover = self._discover(policy, vault)
@@ -123,7 +123,9 @@ class Document:
             policy=policy,
             daemon=daemon,
             telemetry=telemetry,
-            accounts=tuple(account_of(table, policy, Site.of(vonage, vault)) for table in accounts),
+            accounts=tuple(
+                account_of(table, policy, Placement.of(vonage, vault)) for table in accounts
+            ),
             hooks=tuple(table.hook() for table in hooks),
             discover=tuple(discover_of(table, policy) for table in discover),
         )
@@ -133,13 +135,13 @@ class Document:
         for key in self._tables:
             if key not in known:
                 what, hint = unknown_key(key, known, paths_of(key))
-                self.problems.append(Problem(where=key_text(key), what=what, hint=hint))
+                self.problems.append(ConfigProblem(where=key_text(key), what=what, hint=hint))
 
     def _top(self, model: type[AnyTable], name: str) -> AnyTable | None:
-        return self._table(model, self._tables.get(name, {}), Place(table=name, path=name))
+        return self._table(model, self._tables.get(name, {}), Location(table=name, path=name))
 
-    def _vault(self) -> Vault | None:
-        vault = self._top(Vault, "vault")
+    def _vault(self) -> VaultSettings | None:
+        vault = self._top(VaultSettings, "vault")
         if vault is not None:
             self.problems.extend(auth_problems(vault, lambda key: self._where(f"vault.{key}")))
         return vault
@@ -153,11 +155,11 @@ class Document:
         if table is None:
             return None
         policy = policy_of(table, DEFAULT_POLICY)
-        place = Place(table="policy", path="policy")
+        place = Location(table="policy", path="policy")
         self.problems.extend(policy_problems(place, table, policy))
         return policy
 
-    def _accounts(self, default: Policy | None, vault: Vault | None) -> list[AccountTable]:
+    def _accounts(self, default: Policy | None, vault: VaultSettings | None) -> list[AccountTable]:
         raw = self._tables.get("accounts", [])
         if not isinstance(raw, list) or not raw:
             self.problems.append(_no_accounts(raw))
@@ -173,34 +175,34 @@ class Document:
     def _hooks(self) -> list[HookTable]:
         raw = self._tables.get("hooks", [])
         if not isinstance(raw, list):
-            self.problems.append(Problem(where="hooks", what="is not a list of tables"))
+            self.problems.append(ConfigProblem(where="hooks", what="is not a list of tables"))
             return []
-        hooks: list[PlacedHook] = []
+        hooks: list[LocatedHook] = []
         for index, item in enumerate(raw):
-            place = Place(table="hooks", path=f"hooks[{index}]", note=_note(item))
+            place = Location(table="hooks", path=f"hooks[{index}]", note=_note(item))
             table = self._table(HookTable, item, place)
             if table is not None:
-                hooks.append(PlacedHook(place=place, table=table))
+                hooks.append(LocatedHook(place=place, table=table))
         accounts = self._tables.get("accounts", [])
         names = _parents(accounts if isinstance(accounts, list) else [])
         self.problems.extend(hook_problems(hooks, list(names)))
         return [hook.table for hook in hooks]
 
-    def _valid_accounts(self, raw: list[object]) -> Iterator[Placed]:
+    def _valid_accounts(self, raw: list[object]) -> Iterator[Located]:
         for index, item in enumerate(raw):
-            place = Place(table="accounts", path=f"accounts[{index}]", note=_note(item))
+            place = Location(table="accounts", path=f"accounts[{index}]", note=_note(item))
             table = self._table(AccountTable, item, place)
             if table is not None:
-                yield Placed(place=place, table=table)
+                yield Located(place=place, table=table)
 
-    def _discover(self, default: Policy | None, vault: Vault | None) -> list[DiscoverTable]:
+    def _discover(self, default: Policy | None, vault: VaultSettings | None) -> list[DiscoverTable]:
         raw = self._tables.get("discover", [])
         if not isinstance(raw, list):
-            self.problems.append(Problem(where="discover", what="is not a list of tables"))
+            self.problems.append(ConfigProblem(where="discover", what="is not a list of tables"))
             return []
         found = []
         for index, item in enumerate(raw):
-            place = Place(table="discover", path=f"discover[{index}]")
+            place = Location(table="discover", path=f"discover[{index}]")
             table = self._table(DiscoverTable, item, place)
             if table is None:
                 continue
@@ -212,7 +214,7 @@ class Document:
                 self.problems.extend(policy_problems(place, table, policy))
         return found
 
-    def _table(self, model: type[AnyTable], raw: object, place: Place) -> AnyTable | None:
+    def _table(self, model: type[AnyTable], raw: object, place: Location) -> AnyTable | None:
         self._refuse_both(raw, place)
         try:
             return model.model_validate(raw, context=self._surroundings)
@@ -221,19 +223,19 @@ class Document:
         self.problems.extend(self._problem(detail, place) for detail in details)
         return None
 
-    def _refuse_both(self, raw: object, place: Place) -> None:
+    def _refuse_both(self, raw: object, place: Location) -> None:
         pair = EXCLUSIVE.get(place.table, ())
         if pair and isinstance(raw, dict) and all(raw.get(key) not in (None, "") for key in pair):
             what = f"{' and '.join(pair)} exclude each other; keep one"
-            self.problems.append(Problem(where=place.key(), what=what))
+            self.problems.append(ConfigProblem(where=place.key(), what=what))
 
-    def _problem(self, detail: ErrorDetails, place: Place) -> Problem:
+    def _problem(self, detail: ErrorDetails, place: Location) -> ConfigProblem:
         names = [str(name) for name in detail["loc"]]
         key = names[-1] if names else place.table
         what, hint = _what(detail, key, table=".".join([place.table, *names[:-1]]))
         path = ".".join([place.path, *names])
         where = place.key(*map(key_text, names))
-        return Problem(
+        return ConfigProblem(
             where=f"${self._origins[path]}" if path in self._origins else where,
             what=what,
             hint=hint,
@@ -246,7 +248,11 @@ def _what(detail: ErrorDetails, key: str, *, table: str) -> tuple[str, str | Non
     if detail["type"] == "missing":
         return "is required", _REQUIRED_HINTS.get(key)
     unfit = detail.get("ctx", {}).get("error")
-    rule = str(unfit) if isinstance(unfit, Unfit) else _WORDS.get(detail["type"], "is not valid")
+    rule = (
+        str(unfit)
+        if isinstance(unfit, InvalidValue)
+        else _WORDS.get(detail["type"], "is not valid")
+    )
     hint = getattr(unfit, "hint", None) or _default_hint(table, key)
     return f"{value_text(key, detail['input'])} {rule}", hint
 
@@ -272,11 +278,11 @@ def _default_hint(table: str, key: str) -> str | None:
     return None
 
 
-def _no_accounts(raw: object) -> Problem:
+def _no_accounts(raw: object) -> ConfigProblem:
     hint = "add an [[accounts]] table with name, api_key and vault_path"
     if raw == []:
-        return Problem(where="accounts", what="none is configured", hint=hint)
-    return Problem(where="accounts", what="is not a list of tables", hint=hint)
+        return ConfigProblem(where="accounts", what="none is configured", hint=hint)
+    return ConfigProblem(where="accounts", what="is not a list of tables", hint=hint)
 
 
 def _note(raw: object) -> str:

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.model import Account
 from rotator.model.notification import Event
-from rotator.reporting.status import Standing
+from rotator.reporting.status import AccountStatus
 
 #: How often overdue accounts are looked for: an account that is late now was due days ago.
 INTERVAL = timedelta(minutes=5)
@@ -13,12 +13,12 @@ INTERVAL = timedelta(minutes=5)
 PATIENCE = timedelta(hours=1)
 
 
-class Notices:
+class Alerts:
     """Alerts that hooks get once, each time a condition begins. For one configuration."""
 
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, application: Application) -> None:
         """Store what is needed; nothing is checked yet."""
-        self._wiring = wiring
+        self._application = application
         self._looked_at: datetime | None = None
 
     def overdue(self) -> None:
@@ -32,16 +32,16 @@ class Notices:
         if is_early or not self._is_heard(Event.OVERDUE):
             return
         self._looked_at = now
-        accounts, book = self._wiring.accounts, self._wiring.book
+        accounts, book = self._application.accounts, self._application.book
         told = book.noticed(Event.OVERDUE)
-        records = self._wiring.queries.accounts(list(accounts))
+        records = self._application.queries.accounts(list(accounts))
         for account, record in zip(accounts.values(), records, strict=True):
-            lateness = Standing.of(account, record, now).lateness
-            if lateness is None and account.name in told:
+            overdue_reason = AccountStatus.of(account, record, now).overdue_reason
+            if overdue_reason is None and account.name in told:
                 book.notice(account.name, Event.OVERDUE, None, why="", now=now)
-            before = Standing.of(account, record, now - PATIENCE)
-            if lateness and before.lateness and account.name not in told:
-                book.notice(account.name, Event.OVERDUE, "late", why=lateness, now=now)
+            before = AccountStatus.of(account, record, now - PATIENCE)
+            if overdue_reason and before.overdue_reason and account.name not in told:
+                book.notice(account.name, Event.OVERDUE, "late", why=overdue_reason, now=now)
 
     def balance(self, account: Account, why: str | None) -> None:
         """Record that the balance of `account` is too low, and `why`; for None, that it is not.
@@ -51,7 +51,7 @@ class Notices:
         """
         if self._is_heard(Event.BALANCE):
             what, now = "low" if why else None, datetime.now(UTC)
-            self._wiring.book.notice(account.name, Event.BALANCE, what, why=why or "", now=now)
+            self._application.book.notice(account.name, Event.BALANCE, what, why=why or "", now=now)
 
     def _is_heard(self, event: Event) -> bool:
-        return any(event in hook.on for hook in self._wiring.settings.hooks)
+        return any(event in hook.on for hook in self._application.settings.hooks)

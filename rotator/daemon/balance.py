@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import structlog
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.daemon.health import Health, told_of
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account
@@ -25,19 +25,19 @@ class BalanceCheck:
 
     def __init__(
         self,
-        wiring: Wiring,
+        application: Application,
         *,
         health: Health,
         stopping: threading.Event,
         on_balance: OnBalance = lambda _account, _why: None,
     ) -> None:
         """Store what is needed; nothing is requested yet. `on_balance` notifies hooks."""
-        self._wiring = wiring
+        self._application = application
         self._health = health
         self._stopping = stopping
         self._on_balance = on_balance
         self._watched = [
-            account for account in wiring.settings.accounts if account.min_balance is not None
+            account for account in application.settings.accounts if account.min_balance is not None
         ]
         self._read_at: dict[str, datetime] = {}
         #: Accounts with a warning that have not recovered.
@@ -52,22 +52,22 @@ class BalanceCheck:
                 continue
             self._read_at[account.name] = datetime.now(UTC)
             try:
-                euros = balance_of(self._wiring, account)
+                euros = balance_of(self._application, account)
             except RotatorError as error:
                 if not self._health.failed(error):
                     _log.warning("balance not read", account=account.name, **told_of(error))
                 continue
-            self._judge(account, euros)
+            self._interpret(account, euros)
 
     def _is_turn(self, account: Account) -> bool:
         return schedule.is_check_due(
             account.name,
             self._read_at.get(account.name),
-            interval=self._wiring.settings.daemon.drift_check,
+            interval=self._application.settings.daemon.drift_check,
             now=datetime.now(UTC),
         )
 
-    def _judge(self, account: Account, euros: Decimal) -> None:
+    def _interpret(self, account: Account, euros: Decimal) -> None:
         """Pass on whether a balance is too low, and log each change once."""
         was_low, is_low = account.name in self._low, account.is_low(euros)
         why = f"{euros} EUR are left, less than {account.min_balance}" if is_low else None
@@ -85,14 +85,14 @@ class BalanceCheck:
         )
 
 
-def balance_of(wiring: Wiring, account: Account) -> Decimal:
+def balance_of(application: Application, account: Account) -> Decimal:
     """Return the balance of `account` at Vonage, in euros.
 
     Raises:
         CredentialRefused: Vault has no value for it, or Vonage does not accept it.
         RotatorError: any other failure.
     """
-    credential = own_credential(account, wiring.store.read_current(account))
+    credential = own_credential(account, application.store.read_current(account))
     if credential is None:
         raise CredentialRefused(f"Vault has no secret of {account.name}")
-    return wiring.accounts_api.balance(credential).value
+    return application.accounts_api.balance(credential).value

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import structlog
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.daemon.health import Health, told_of
 from rotator.errors import CredentialRefused, RotatorError
-from rotator.model import Account, Found, SubaccountState
+from rotator.model import Account, DiscoveredSubaccount, SubaccountState
 from rotator.rotation import schedule
 from rotator.rotation.observation import own_credential
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 _log = structlog.get_logger(__name__)
 
@@ -25,14 +25,14 @@ class Discovery:
 
     def __init__(
         self,
-        wiring: Wiring,
+        application: Application,
         *,
         health: Health,
         stopping: threading.Event,
-        told: Callable[[str, Draft], None],
+        told: Callable[[str, NewEntry], None],
     ) -> None:
         """Store what is needed; nothing is requested yet. `told` receives each committed entry."""
-        self._wiring = wiring
+        self._application = application
         self._health = health
         self._stopping = stopping
         self._told = told
@@ -46,18 +46,18 @@ class Discovery:
         Raises:
             RotatorError: the ledger cannot be used.
         """
-        settings = self._wiring.settings
+        settings = self._application.settings
         for parent in dict.fromkeys(each.parent for each in settings.discover):
             if self._stopping.is_set() or not self._is_turn(parent):
                 continue
             try:
-                listed = subaccounts_of(self._wiring, settings.account(parent))
+                listed = subaccounts_of(self._application, settings.account(parent))
             except RotatorError as error:
                 self._failed(parent, error)
                 continue
             self._failures.pop(parent, None)
             self._retry_at.pop(parent, None)
-            told = self._wiring.found.record(
+            told = self._application.found.record(
                 parent, listed, names=settings.found_names, now=datetime.now(UTC)
             )
             for name, draft in told:
@@ -66,8 +66,8 @@ class Discovery:
 
     def _is_turn(self, parent: str) -> bool:
         now = datetime.now(UTC)
-        interval = self._wiring.settings.daemon.discover_check
-        listed_at = self._wiring.found.listed_at(parent)
+        interval = self._application.settings.daemon.discover_check
+        listed_at = self._application.found.listed_at(parent)
         is_due = schedule.is_check_due(parent, listed_at, interval=interval, now=now)
         return is_due and self._retry_at.get(parent, now) <= now
 
@@ -82,7 +82,7 @@ class Discovery:
             _log.warning("not listed", account=parent, **told_of(error))
 
 
-def subaccounts_of(wiring: Wiring, parent: Account) -> list[Found]:
+def subaccounts_of(application: Application, parent: Account) -> list[DiscoveredSubaccount]:
     """List the subaccounts of `parent` at Vonage, with its secret from Vault.
 
     A refused secret is read and tried once more, since it may have been rotated in between.
@@ -93,16 +93,16 @@ def subaccounts_of(wiring: Wiring, parent: Account) -> list[Found]:
     """
     refused = CredentialRefused(f"Vault has no secret of {parent.name}")
     for _ in range(2):
-        credential = own_credential(parent, wiring.store.read_current(parent))
+        credential = own_credential(parent, application.store.read_current(parent))
         if credential is None:
             raise refused
         try:
-            listed = wiring.subaccounts_api.list_subaccounts(credential).subaccounts
+            listed = application.subaccounts_api.list_subaccounts(credential).subaccounts
         except CredentialRefused as error:
             refused = error
             continue
         return [
-            Found(
+            DiscoveredSubaccount(
                 parent=parent.name,
                 api_key=each.api_key,
                 title=each.name,

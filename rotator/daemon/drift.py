@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.daemon.health import Health, told_of
 from rotator.errors import Busy, RotatorError
 from rotator.model import Account
 from rotator.rotation import schedule
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 if TYPE_CHECKING:
-    from rotator.rotation.reconciler import Engine
+    from rotator.rotation.reconciler import Reconciler
 
 _log = structlog.get_logger(__name__)
 
-Told = Callable[[str, Draft], None]
+Told = Callable[[str, NewEntry], None]
 #: Earlier than any other time.
 _AT_ONCE = datetime.min.replace(tzinfo=UTC)
 
@@ -35,10 +35,10 @@ class DriftCheck:
     """
 
     def __init__(
-        self, wiring: Wiring, *, health: Health, stopping: threading.Event, told: Told
+        self, application: Application, *, health: Health, stopping: threading.Event, told: Told
     ) -> None:
         """Store what is needed; nothing is requested yet. `told` is called with recorded drift."""
-        self._wiring = wiring
+        self._application = application
         self._health = health
         self._stopping = stopping
         self._listener = told
@@ -66,12 +66,12 @@ class DriftCheck:
         if self._turns is None:
             self._turns = self._first_turns()
         began = datetime.now(UTC)
-        engine = self._wiring.engine(self._told)
+        engine = self._application.engine(self._told)
         while self._resumes_at <= began and self._turns and self._turns[0][0] <= began:
             if self._stopping.is_set() or self._is_over:
                 return
             _, _, account = self._turns[0]
-            seen_at = self._wiring.queries.last_seen([account.name]).get(account.name)
+            seen_at = self._application.queries.last_seen([account.name]).get(account.name)
             heapq.heappop(self._turns)
             if seen_at and (turn := self._after(account, seen_at)) > began:
                 self._put(account, turn)
@@ -79,10 +79,10 @@ class DriftCheck:
                 return
 
     def _first_turns(self) -> list[tuple[datetime, int, Account]]:
-        last_seen = self._wiring.queries.last_seen()
+        last_seen = self._application.queries.last_seen()
         turns = []
         # A parent must find its children's due times set when it becomes due itself.
-        for account in self._wiring.settings.children_first():
+        for account in self._application.settings.children_first():
             seen_at = last_seen.get(account.name)
             turn = self._after(account, seen_at) if seen_at else _AT_ONCE
             turns.append((turn, next(self._numbers), account))
@@ -90,7 +90,7 @@ class DriftCheck:
         return turns
 
     def _after(self, account: Account, seen_at: datetime) -> datetime:
-        interval = self._wiring.settings.daemon.drift_check
+        interval = self._application.settings.daemon.drift_check
         # A future time came from a clock that was ahead.
         seen_at = min(seen_at, datetime.now(UTC))
         return schedule.next_check(account.name, seen_at, interval=interval)
@@ -99,7 +99,7 @@ class DriftCheck:
         if self._turns is not None:
             heapq.heappush(self._turns, (turn, next(self._numbers), account))
 
-    def _looked(self, engine: "Engine", account: Account) -> bool:
+    def _looked(self, engine: "Reconciler", account: Account) -> bool:
         """Check one account; return whether to go on with the others."""
         now = datetime.now(UTC)
         try:
@@ -137,6 +137,6 @@ class DriftCheck:
         self._put(account, schedule.retry_at(account.name, failures, datetime.now(UTC)))
         return failures
 
-    def _told(self, name: str, draft: Draft) -> None:
+    def _told(self, name: str, draft: NewEntry) -> None:
         _log.warning(draft.event, account=name, detail=draft.detail)
         self._listener(name, draft)

@@ -34,7 +34,7 @@ AT_ONCE, EVERY = 6, 600.0
 
 
 @dataclass(kw_only=True)
-class Voice:
+class LogThrottle:
     """Throttles repeated log lines about one thing. Used by one thread at a time."""
 
     #: Monotonic clock, in seconds.
@@ -77,7 +77,7 @@ class Health:
         self._away: dict[str, str] = {}
         #: The state that was logged last, by component.
         self._told: dict[str, str] = {}
-        self._voices: defaultdict[str, Voice] = defaultdict(lambda: Voice(clock=clock))
+        self._voices: defaultdict[str, LogThrottle] = defaultdict(lambda: LogThrottle(clock=clock))
         self._lock = threading.Lock()
 
     @property
@@ -114,7 +114,7 @@ class Health:
         if is_told:
             _log.warning("back", component=component)
 
-    def surprised(self, job: str, error: Exception) -> None:
+    def log_unexpected(self, job: str, error: Exception) -> None:
         """Log an unexpected error in a recurring job.
 
         A lack of descriptors can end any job, and is logged as such.
@@ -153,14 +153,14 @@ _MISSED, _PATIENCE = 3, 60.0
 
 
 @dataclass
-class Heart:
+class Heartbeat:
     """Records when a job last completed its work."""
 
     #: Seconds between two ticks.
     every: float = 0.0
     _beat_at: float = field(default_factory=time.monotonic)
 
-    def beat(self) -> None:
+    def tick(self) -> None:
         """Record that the scheduler runs its jobs."""
         self._beat_at = time.monotonic()
 

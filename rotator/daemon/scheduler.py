@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.daemon.health import Health
-from rotator.daemon.workers import Crew
+from rotator.daemon.workers import PassWorkers
 from rotator.errors import RotatorError, StoreUnavailable
 from rotator.model import Account, Request, Rotation
 from rotator.rotation import schedule
-from rotator.rotation.ports import Draft, Lease
+from rotator.rotation.ports import Lease, NewEntry
 from rotator.rotation.protocol import waits_until
 
 if TYPE_CHECKING:
-    from rotator.rotation.reconciler import Engine
+    from rotator.rotation.reconciler import Reconciler
 
 _log = structlog.get_logger(__name__)
 
@@ -32,22 +32,22 @@ _DUE = Request(reason="due")
 _VAULT_SECONDS = 2.0
 
 
-class Poll:
+class Scheduler:
     """Claims due accounts, as many as there are free workers. For one configuration."""
 
     def __init__(
         self,
-        wiring: Wiring,
+        application: Application,
         *,
-        crew: Crew,
+        workers: PassWorkers,
         health: Health,
         stopping: threading.Event,
-        listener: Callable[[str, Draft], None],
+        listener: Callable[[str, NewEntry], None],
     ) -> None:
         """Store what is needed; nothing is read yet. `listener` receives each ledger entry."""
         self._listener = listener
-        self._wiring = wiring
-        self._crew = crew
+        self._application = application
+        self._workers = workers
         self._health = health
         self._stopping = stopping
         #: Due accounts that still wait for a free worker, the longest overdue first.
@@ -68,25 +68,25 @@ class Poll:
         """
         if not self._is_scheduled:
             self._schedule()
-        now, accounts = datetime.now(UTC), self._wiring.accounts
-        busy = self._crew.busy_with
+        now, accounts = datetime.now(UTC), self._application.accounts
+        busy = self._workers.busy_with
         due = [
             each.name
-            for each in self._wiring.book.due(now)
+            for each in self._application.book.due(now)
             if each.name in accounts
-            and not self._crew.is_put_off(each.name)
+            and not self._workers.is_put_off(each.name)
             and not _waits(accounts[each.name], each.rotation, now)
         ]
         return [name for name in without_parents(due, accounts, busy) if name not in busy]
 
     def _schedule(self) -> None:
         """Update the recorded due times to this configuration."""
-        accounts = self._wiring.accounts
+        accounts = self._application.accounts
 
         def next_due(name: str, created_at: datetime) -> datetime | None:
             return schedule.next_due(accounts[name], created_at) if name in accounts else None
 
-        if changed := self._wiring.book.reschedule(next_due):
+        if changed := self._application.book.reschedule(next_due):
             _log.info("due times changed", accounts=changed)
         self._is_scheduled = True
 
@@ -110,11 +110,11 @@ class Poll:
     def _fill(self) -> None:
         """Claim as many of the backlog as there are free workers, and start them."""
         with self._claiming:
-            free = self._wiring.settings.daemon.concurrency - len(self._crew.busy_with)
+            free = self._application.settings.daemon.concurrency - len(self._workers.busy_with)
             if free <= 0 or not self._backlog or self._is_over or self._stopping.is_set():
                 return
             offered = self._backlog[: max(OFFERED, 4 * free)]
-            leases = self._wiring.book.claim_due(offered, limit=free, now=datetime.now(UTC))
+            leases = self._application.book.claim_due(offered, limit=free, now=datetime.now(UTC))
             taken = {lease.account for lease in leases}
             # An account that was offered and could not be claimed is another process's.
             rest = offered if len(leases) == free else []
@@ -124,10 +124,10 @@ class Poll:
                 self._start(lease)
 
     def _start(self, lease: Lease) -> None:
-        account = self._wiring.accounts[lease.account]
-        self._crew.start(
+        account = self._application.accounts[lease.account]
+        self._workers.start(
             account,
-            self._wiring,
+            self._application,
             lambda: self._engine.attempt(account, _DUE, claimed=lease),
             then=self._go_on,
         )
@@ -139,13 +139,13 @@ class Poll:
             self._fill()
 
     @cached_property
-    def _engine(self) -> "Engine":
-        return dataclasses.replace(self._wiring.engine(self._told), sleep=self._sleep)
+    def _engine(self) -> "Reconciler":
+        return dataclasses.replace(self._application.engine(self._told), sleep=self._sleep)
 
     def _can_store(self) -> bool:
         """Return whether Vault is usable. Otherwise no pass starts, and no failure is counted."""
         try:
-            self._wiring.store.check(seconds=_VAULT_SECONDS)
+            self._application.store.check(seconds=_VAULT_SECONDS)
         except StoreUnavailable as error:
             self._health.failed(error)
             return False
@@ -155,7 +155,7 @@ class Poll:
         self._health.answered("vault")
         return True
 
-    def _told(self, name: str, draft: Draft) -> None:
+    def _told(self, name: str, draft: NewEntry) -> None:
         """Log a ledger entry: the rotation's record, for readers of the journal."""
         _log.debug(
             "recorded", account=name, entry=draft.event, step=draft.step, detail=draft.detail

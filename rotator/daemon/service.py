@@ -15,18 +15,18 @@ from datetime import UTC, datetime
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.config import Settings
-from rotator.daemon.alerts import Notices
+from rotator.daemon.alerts import Alerts
 from rotator.daemon.balance import BalanceCheck
 from rotator.daemon.clock import ClockWatch
 from rotator.daemon.discovery import Discovery
 from rotator.daemon.drift import DriftCheck
-from rotator.daemon.health import Health, Heart, told_of
-from rotator.daemon.scheduler import Poll
-from rotator.daemon.status_server import Front
-from rotator.daemon.systemd import Notifier
-from rotator.daemon.workers import Crew, Post
+from rotator.daemon.health import Health, Heartbeat, told_of
+from rotator.daemon.scheduler import Scheduler
+from rotator.daemon.status_server import StatusServer
+from rotator.daemon.systemd import SystemdNotifier
+from rotator.daemon.workers import DeliveryWorkers, PassWorkers
 from rotator.errors import AddressTaken, ConfigError, LedgerUnusable, RotatorError
 
 _log = structlog.get_logger(__name__)
@@ -56,11 +56,11 @@ class Daemon:
         #: Orders for the main thread: "reload" or "stop".
         self._orders: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._health = Health()
-        self._post = Post(health=self._health, stopping=self._stopping)
-        self._heart = Heart()
-        self._front = Front(self._heart, lambda: self._health.away)
-        self._crew = Crew(health=self._health, on_report=self._front.reported)
-        self._notifier = Notifier(environ)
+        self._post = DeliveryWorkers(health=self._health, stopping=self._stopping)
+        self._heart = Heartbeat()
+        self._front = StatusServer(self._heart, lambda: self._health.away)
+        self._workers = PassWorkers(health=self._health, on_report=self._front.reported)
+        self._notifier = SystemdNotifier(environ)
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._clock = ClockWatch()
         #: Locked by a job while it runs, and to replace the wiring.
@@ -68,8 +68,8 @@ class Daemon:
         #: Version of the discovered subaccounts that are managed; None before the first.
         self._found_version: tuple[int, datetime | None] | None = None
         #: Wirings of former configurations that passes still use.
-        self._retired: list[Wiring] = []
-        self._equip(self._built())
+        self._retired: list[Application] = []
+        self._configure(self._built())
 
     # -- Orders; may be sent from a signal handler. ----------------------------------------
 
@@ -96,7 +96,7 @@ class Daemon:
         self._show_again()
         self._schedule()
         self._scheduler.start()
-        _log.info("started", accounts=len(self._wiring.accounts))
+        _log.info("started", accounts=len(self._application.accounts))
         self._notifier.ready()
         while (order := self._next_order()) != "stop":
             if order:
@@ -116,7 +116,7 @@ class Daemon:
     def _open_ledger(self) -> None:
         """Refuse a ledger that waiting will not fix; wait for one that is only unavailable."""
         try:
-            _ = self._wiring.book
+            _ = self._application.book
         except LedgerUnusable:
             raise
         except RotatorError as error:
@@ -125,7 +125,7 @@ class Daemon:
     def _show_again(self) -> None:
         """Serve the page; while its address is taken, rotations go on without it."""
         try:
-            self._front.show(self._wiring)
+            self._front.show(self._application)
         except AddressTaken as error:
             self._health.lost(_PAGE, error)
         else:
@@ -133,7 +133,7 @@ class Daemon:
 
     def _schedule(self) -> None:
         """Schedule the jobs to run now and at intervals. A late run is not dropped."""
-        seconds = self._wiring.settings.daemon.poll.total_seconds()
+        seconds = self._application.settings.daemon.poll.total_seconds()
         if self._notifier.watchdog_seconds:
             seconds = min(seconds, self._notifier.watchdog_seconds)
         self._heart.every = seconds
@@ -151,20 +151,22 @@ class Daemon:
             )
 
     def _end(self) -> bool:
-        running = self._crew.busy_with
+        running = self._workers.busy_with
         # Before the state is announced: its readers may rely on no further pass starting.
         self._stopping.set()
         _log.info("stopping", running=running)
         self._notifier.stopping()
         self._scheduler.shutdown(wait=False)
         deadline = time.monotonic() + self._patience()
-        is_quiet = self._quiet(deadline) and self._crew.join(deadline) and self._post.join(deadline)
+        is_quiet = (
+            self._quiet(deadline) and self._workers.join(deadline) and self._post.join(deadline)
+        )
         is_quiet = self._front.close(deadline) and is_quiet
         if is_quiet:
-            for wiring in [*self._retired, self._wiring]:
-                wiring.close()
+            for application in [*self._retired, self._application]:
+                application.close()
         else:
-            _log.warning("leaving passes behind", running=self._crew.busy_with)
+            _log.warning("leaving passes behind", running=self._workers.busy_with)
         _log.info("stopped")
         return is_quiet
 
@@ -179,13 +181,13 @@ class Daemon:
 
     def _patience(self) -> float:
         """Return how long a pass may take for its current step, in seconds."""
-        settings = self._wiring.settings
+        settings = self._application.settings
         longest = max(settings.vonage.timeout, settings.vault.timeout)
         return min(PATIENCE + longest.total_seconds(), LONGEST_PATIENCE)
 
     # -- The configuration. ----------------------------------------------------------------
 
-    def _built(self) -> Wiring:
+    def _built(self) -> Application:
         """Build what can be built without any connection, and check that it works.
 
         Raises:
@@ -193,58 +195,58 @@ class Daemon:
         """
         return self._wired(self._load())
 
-    def _wired(self, settings: Settings) -> Wiring:
-        wiring = Wiring(
+    def _wired(self, settings: Settings) -> Application:
+        application = Application(
             settings,
             self._environ,
             on_call=self._front.called,
             should_stop=self._stopping.is_set,
         )
-        _ = wiring.database, wiring.secrets, wiring.store
-        return wiring
+        _ = application.database, application.secrets, application.store
+        return application
 
-    def _equip(self, wiring: Wiring) -> None:
-        self._wiring = wiring
-        self._poll = Poll(
-            wiring,
-            crew=self._crew,
+    def _configure(self, application: Application) -> None:
+        self._application = application
+        self._poll = Scheduler(
+            application,
+            workers=self._workers,
             health=self._health,
             stopping=self._stopping,
             listener=self._front.recorded,
         )
         self._drift = DriftCheck(
-            wiring, health=self._health, stopping=self._stopping, told=self._front.recorded
+            application, health=self._health, stopping=self._stopping, told=self._front.recorded
         )
-        self._notices = Notices(wiring)
+        self._notices = Alerts(application)
         self._balance = BalanceCheck(
-            wiring,
+            application,
             health=self._health,
             stopping=self._stopping,
             on_balance=self._notices.balance,
         )
         self._discovery = Discovery(
-            wiring, health=self._health, stopping=self._stopping, told=self._front.recorded
+            application, health=self._health, stopping=self._stopping, told=self._front.recorded
         )
 
     def _reload(self) -> None:
         """Apply the present configuration; an invalid one is refused and the old one kept."""
         self._notifier.reloading()
         try:
-            wiring = self._built()
-            self._show(wiring)
+            application = self._built()
+            self._show(application)
         except ConfigError as error:
             _log.error(  # names no place in the program
                 "configuration refused", reason=error.message, hint=error.hint
             )
         else:
             with self._polling:
-                self._replace(wiring)
+                self._replace(application)
                 self._found_version = None
             self._schedule()
-            _log.info("reloaded", accounts=len(wiring.accounts))
+            _log.info("reloaded", accounts=len(application.accounts))
         self._notifier.ready()
 
-    def _show(self, wiring: Wiring) -> None:
+    def _show(self, application: Application) -> None:
         """Serve the page with another configuration.
 
         Raises:
@@ -252,26 +254,26 @@ class Daemon:
         """
         with self._polling:
             try:
-                self._front.show(wiring)
+                self._front.show(application)
             except AddressTaken:
                 if _PAGE not in self._health.away:
                     raise
             else:
                 self._health.answered(_PAGE)
 
-    def _replace(self, wiring: Wiring) -> None:
+    def _replace(self, application: Application) -> None:
         """Continue with another wiring; running passes keep theirs."""
         self._drift.end()
         self._poll.end()
-        self._retired.append(self._wiring)
-        self._equip(wiring)
+        self._retired.append(self._application)
+        self._configure(application)
 
     def _begin_anew(self) -> None:
         """Forget all times until which work was delayed: the clock has been set back since."""
         _log.warning("clock put back")
         with self._polling:
-            self._replace(self._wired(self._wiring.settings))
-            self._front.follow(self._wiring)
+            self._replace(self._wired(self._application.settings))
+            self._front.follow(self._application)
         self._schedule()
 
     def _adopt_found(self) -> None:
@@ -280,15 +282,15 @@ class Daemon:
         Raises:
             RotatorError: the ledger cannot be read.
         """
-        if not self._wiring.settings.discover:
+        if not self._application.settings.discover:
             return
-        version = self._wiring.found.version()
+        version = self._application.found.version()
         if version == self._found_version:
             return
-        settings = self._wiring.settings_with_found()
-        if settings != self._wiring.settings:
+        settings = self._application.settings_with_found()
+        if settings != self._application.settings:
             self._replace(self._wired(settings))
-            self._front.follow(self._wiring)
+            self._front.follow(self._application)
             _log.info("accounts found", accounts=len(settings.accounts))
         self._found_version = version
 
@@ -296,14 +298,14 @@ class Daemon:
         if not self._retired or not self._looking.acquire(blocking=False):
             return
         try:
-            for wiring in [each for each in self._retired if not self._uses(each)]:
-                wiring.close()
-                self._retired.remove(wiring)
+            for application in [each for each in self._retired if not self._uses(each)]:
+                application.close()
+                self._retired.remove(application)
         finally:
             self._looking.release()
 
-    def _uses(self, wiring: Wiring) -> bool:
-        return self._crew.uses(wiring) or self._post.uses(wiring)
+    def _uses(self, application: Application) -> bool:
+        return self._workers.uses(application) or self._post.uses(application)
 
     # -- The jobs. -------------------------------------------------------------------------
 
@@ -321,18 +323,18 @@ class Daemon:
             due = self._poll.due()
         except RotatorError:
             # The scheduler runs and the ledger was asked: a restart would not help.
-            self._beat()
+            self._tick()
             raise
         self._health.answered("ledger")
-        self._beat()
+        self._tick()
         if _PAGE in self._health.away:
             self._show_again()
         self._poll.begin(due)
-        self._post.begin(self._wiring)
+        self._post.begin(self._application)
         self._close_retired()
 
-    def _beat(self) -> None:
-        self._heart.beat()
+    def _tick(self) -> None:
+        self._heart.tick()
         self._notifier.watchdog()
 
     def _look_once(self) -> None:
@@ -350,7 +352,7 @@ class Daemon:
 
     def _keep_token(self) -> None:
         try:
-            if self._wiring.vault.keep_token():
+            if self._application.vault.keep_token():
                 self._health.answered("vault")
         except RotatorError as error:
             self._health.lost("vault", error)
@@ -363,14 +365,14 @@ class Daemon:
             if not self._health.failed(error):
                 _log.warning("not done", **told_of(error))
         except Exception as error:  # noqa: BLE001  # a worker's loop: see above
-            self._health.surprised(getattr(work, "__qualname__", ""), error)
+            self._health.log_unexpected(getattr(work, "__qualname__", ""), error)
 
     def _status(self) -> str:
-        return ", ".join(_sentences(len(self._wiring.accounts), self._crew, self._health))
+        return ", ".join(_sentences(len(self._application.accounts), self._workers, self._health))
 
 
-def _sentences(accounts: int, crew: Crew, health: Health) -> Iterable[str]:
+def _sentences(accounts: int, workers: PassWorkers, health: Health) -> Iterable[str]:
     yield f"{accounts} account{'' if accounts == 1 else 's'}"
-    yield f"{len(crew.busy_with)} being worked on"
+    yield f"{len(workers.busy_with)} being worked on"
     if health.away:
         yield f"away: {' '.join(health.away)}"

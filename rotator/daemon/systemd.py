@@ -10,7 +10,7 @@ import structlog
 _log = structlog.get_logger(__name__)
 
 
-class Notifier:
+class SystemdNotifier:
     """Sends to systemd's socket; does nothing if systemd names none."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:

@@ -8,23 +8,23 @@ from datetime import UTC, datetime
 
 import structlog
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.daemon.health import Health, component_of_code, told_of
 from rotator.errors import RotatorError, Stopping
-from rotator.model import Account, Outcome, Report
+from rotator.model import Account, Outcome, PassResult
 from rotator.rotation import schedule
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(kw_only=True)
-class Crew:
+class PassWorkers:
     """Runs passes in threads and keeps track of them."""
 
     health: Health
     #: Called with the result of each pass.
-    on_report: Callable[[Report], None] = lambda _report: None
-    _running: dict[str, Wiring] = field(default_factory=dict)
+    on_report: Callable[[PassResult], None] = lambda _report: None
+    _running: dict[str, Application] = field(default_factory=dict)
     #: Outcome of each account's last pass, so that only changes are logged.
     _told: dict[str, str] = field(default_factory=dict)
     #: Consecutive unexpected errors by account, and when to retry.
@@ -39,16 +39,16 @@ class Crew:
         with self._lock:
             return sorted(self._running)
 
-    def uses(self, wiring: Wiring) -> bool:
-        """Return whether a pass runs on `wiring`."""
+    def uses(self, application: Application) -> bool:
+        """Return whether a pass runs on `application`."""
         with self._lock:
-            return any(used is wiring for used in self._running.values())
+            return any(used is application for used in self._running.values())
 
     def start(
         self,
         account: Account,
-        wiring: Wiring,
-        attempt: Callable[[], Report],
+        application: Application,
+        attempt: Callable[[], PassResult],
         then: Callable[[], None] = lambda: None,
     ) -> None:
         """Run `attempt` in a thread of its own, and `then` once it no longer counts as running."""
@@ -57,7 +57,7 @@ class Crew:
             target=self._run, args=(account, attempt, then), name=account.name, daemon=True
         )
         with self._lock:
-            self._running[account.name] = wiring
+            self._running[account.name] = application
             self._threads.add(thread)
         thread.start()
 
@@ -84,7 +84,7 @@ class Crew:
             return [thread for thread in self._threads if thread.is_alive()]
 
     def _run(
-        self, account: Account, attempt: Callable[[], Report], then: Callable[[], None]
+        self, account: Account, attempt: Callable[[], PassResult], then: Callable[[], None]
     ) -> None:
         try:
             report = attempt()
@@ -107,7 +107,7 @@ class Crew:
         now = datetime.now(UTC)
         self._retry_at[account.name] = schedule.retry_at(account.name, failures, now)
 
-    def _tell(self, report: Report) -> None:
+    def _tell(self, report: PassResult) -> None:
         """Log the result of a pass; a repeated failure is logged only once."""
         self.on_report(report)
         self._failures.pop(report.account, None)
@@ -131,7 +131,7 @@ THREADS = 4
 INTERVAL = 3600.0
 
 
-class Post:
+class DeliveryWorkers:
     """Makes deliveries, a bounded number at once, for any configuration."""
 
     def __init__(self, *, health: Health, stopping: threading.Event) -> None:
@@ -139,42 +139,42 @@ class Post:
         self._health = health
         self._stopping = stopping
         self._lock = threading.Lock()
-        self._threads: dict[threading.Thread, Wiring] = {}
+        self._threads: dict[threading.Thread, Application] = {}
         #: Monotonic seconds; None for never.
         self._tidied_at: float | None = None
 
-    def begin(self, wiring: Wiring) -> None:
+    def begin(self, application: Application) -> None:
         """Start delivering, if anything is due.
 
         Raises:
             RotatorError: the ledger cannot be read.
         """
-        hooks = [hook.name for hook in wiring.settings.hooks]
-        self._tidy(wiring, hooks)
-        if not hooks or not wiring.deliveries.are_due(hooks, datetime.now(UTC)):
+        hooks = [hook.name for hook in application.settings.hooks]
+        self._tidy(application, hooks)
+        if not hooks or not application.deliveries.are_due(hooks, datetime.now(UTC)):
             return
         with self._lock:
             for _ in range(THREADS - len(self._threads)):
                 # A daemon thread, as the end does not wait for it for ever: see `join`.
                 thread = threading.Thread(
-                    target=self._run, args=(wiring,), name="hooks", daemon=True
+                    target=self._run, args=(application,), name="hooks", daemon=True
                 )
-                self._threads[thread] = wiring
+                self._threads[thread] = application
                 thread.start()
 
-    def _tidy(self, wiring: Wiring, hooks: list[str]) -> None:
+    def _tidy(self, application: Application, hooks: list[str]) -> None:
         """Once an hour, drop deliveries whose hook is no longer configured."""
         now = time.monotonic()
         if self._tidied_at is not None and now - self._tidied_at < INTERVAL:
             return
         self._tidied_at = now
-        if count := wiring.deliveries.drop(hooks, now=datetime.now(UTC)):
+        if count := application.deliveries.drop(hooks, now=datetime.now(UTC)):
             _log.warning("dropped", deliveries=count, reason="their hooks are not configured")
 
-    def uses(self, wiring: Wiring) -> bool:
-        """Return whether a delivery is running on `wiring`."""
+    def uses(self, application: Application) -> bool:
+        """Return whether a delivery is running on `application`."""
         with self._lock:
-            return any(used is wiring for used in self._threads.values())
+            return any(used is application for used in self._threads.values())
 
     def join(self, deadline: float) -> bool:
         """Wait for running deliveries, until `deadline` at most; return whether they ended.
@@ -187,9 +187,9 @@ class Post:
             thread.join(min(threading.TIMEOUT_MAX, max(0.0, deadline - time.monotonic())))
         return not any(thread.is_alive() for thread in threads)
 
-    def _run(self, wiring: Wiring) -> None:
+    def _run(self, application: Application) -> None:
         try:
-            for _ in wiring.courier.deliver(None):
+            for _ in application.dispatcher.deliver(None):
                 if self._stopping.is_set():
                     return
         except Stopping:
@@ -199,7 +199,7 @@ class Post:
             if not self._health.failed(error):
                 _log.warning("not delivered", **told_of(error))
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
-            self._health.surprised("hooks", error)
+            self._health.log_unexpected("hooks", error)
         finally:
             with self._lock:
                 self._threads.pop(threading.current_thread(), None)

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.doctor import accounts, files, hooks, ledger, systemd, vault
-from rotator.doctor.check import Check, Verdict, broken
+from rotator.doctor.check import CheckResult, Verdict, broken
 from rotator.errors import RotatorError
 
-__all__ = ["Check", "Verdict", "broken", "examined"]
+__all__ = ["CheckResult", "Verdict", "broken", "examined"]
 
-Subject = Callable[[Wiring], Iterator[Check]]
+Subject = Callable[[Application], Iterator[CheckResult]]
 _SUBJECTS: tuple[tuple[str, Subject], ...] = (
     ("files", files.checks),
     ("ledger", ledger.checks),
@@ -20,10 +20,10 @@ _SUBJECTS: tuple[tuple[str, Subject], ...] = (
 )
 
 
-def examined(wiring: Wiring) -> Iterator[Check]:
+def examined(application: Application) -> Iterator[CheckResult]:
     """Yield every check as it is made. Where one raises, the others are made all the same."""
     for name, checks in _SUBJECTS:
         try:
-            yield from checks(wiring)
+            yield from checks(application)
         except RotatorError as error:
             yield broken(name, "", error)

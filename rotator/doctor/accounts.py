@@ -2,37 +2,39 @@
 
 from collections.abc import Iterator
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.doctor import check
-from rotator.doctor.check import Check, bad, broken, doubtful, fine
+from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
 from rotator.errors import RotatorError
 from rotator.model import Account, Problem, Request
 from rotator.rotation.observation import Observation
-from rotator.rotation.protocol import held_id
-from rotator.rotation.reconciler import Engine
+from rotator.rotation.protocol import current_secret_id
+from rotator.rotation.reconciler import Reconciler
 
 _SLOTS = 2
 
 
-def checks(wiring: Wiring) -> Iterator[Check]:
+def checks(application: Application) -> Iterator[CheckResult]:
     """Check every account with the rules of a dry run."""
-    engine = wiring.engine(ledger=wiring.present_book)
-    for account in wiring.settings.accounts:
+    engine = application.engine(ledger=application.present_book)
+    for account in application.settings.accounts:
         try:
-            yield from _account(wiring, engine, account)
+            yield from _account(application, engine, account)
         except RotatorError as error:
             yield broken("account", account.name, error)
-    if wiring.vonage.last_date is not None:
-        yield check.clock_check("vonage", wiring.vonage.last_date)
+    if application.vonage.last_date is not None:
+        yield check.clock_check("vonage", application.vonage.last_date)
 
 
-def _account(wiring: Wiring, engine: Engine, account: Account) -> Iterator[Check]:
+def _account(
+    application: Application, engine: Reconciler, account: Account
+) -> Iterator[CheckResult]:
     report, _, world = engine.plan(account, Request(reason="asked"))
     if world is None:
         problem = report.error or Problem(code=RotatorError.code, message="not seen", hint=None)
         yield bad("account", account.name, problem.message, problem.hint)
         return
-    yield from _head(wiring, account, world)
+    yield from _head(application, account, world)
     yield _credential(account, world)
     yield from slots(account, world)
     # Waiting in the grace is normal.
@@ -46,12 +48,12 @@ def _account(wiring: Wiring, engine: Engine, account: Account) -> Iterator[Check
         yield bad("rotation", account.name, report.error.message, report.error.hint)
 
 
-def _head(wiring: Wiring, account: Account, world: Observation) -> Iterator[Check]:
+def _head(application: Application, account: Account, world: Observation) -> Iterator[CheckResult]:
     """Compare the record with the entry in Vault's note, if there is a note."""
     note = world.current.note if world.current else None
-    if note is None or wiring.revision() is None:
+    if note is None or application.revision() is None:
         return
-    verdict = wiring.present_queries.verify(account.name, anchor=note.ledger_head)
+    verdict = application.present_queries.verify(account.name, anchor=note.ledger_head)
     if verdict.has_anchor is False:
         yield bad(
             "chain head",
@@ -63,7 +65,7 @@ def _head(wiring: Wiring, account: Account, world: Observation) -> Iterator[Chec
         yield fine("chain head", account.name, "has the entry that Vault's note names")
 
 
-def _credential(account: Account, world: Observation) -> Check:
+def _credential(account: Account, world: Observation) -> CheckResult:
     if world.current_live_at:
         return fine("credential", account.name, "the value in Vault authenticates")
     if world.listed is not None:
@@ -81,7 +83,7 @@ def _credential(account: Account, world: Observation) -> Check:
     )
 
 
-def slots(account: Account, world: Observation) -> Iterator[Check]:
+def slots(account: Account, world: Observation) -> Iterator[CheckResult]:
     """Check which secrets occupy the account's slots, if Vonage lists them."""
     if world.listed is None:
         return
@@ -100,7 +102,7 @@ def slots(account: Account, world: Observation) -> Iterator[Check]:
 def role(world: Observation, secret_id: str) -> str:
     """Return rotator's role for a listed secret."""
     rotation = world.rotation
-    if secret_id == held_id(world):
+    if secret_id == current_secret_id(world):
         return "current"
     if rotation and secret_id == rotation.predecessor_id:
         return "predecessor"

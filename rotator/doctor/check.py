@@ -18,7 +18,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class CheckResult:
     """One check of `rotator doctor`."""
 
     #: Subject of the check: `vault token`.
@@ -31,22 +31,22 @@ class Check:
     cure: str | None = None
 
 
-def fine(name: str, about: str, finding: str) -> Check:
+def fine(name: str, about: str, finding: str) -> CheckResult:
     """Build a check that passed."""
-    return Check(name=name, about=about, verdict=Verdict.OK, finding=finding)
+    return CheckResult(name=name, about=about, verdict=Verdict.OK, finding=finding)
 
 
-def doubtful(name: str, about: str, finding: str, cure: str) -> Check:
+def doubtful(name: str, about: str, finding: str, cure: str) -> CheckResult:
     """Build a warning: the setup works, but may not be what was intended."""
-    return Check(name=name, about=about, verdict=Verdict.WARNING, finding=finding, cure=cure)
+    return CheckResult(name=name, about=about, verdict=Verdict.WARNING, finding=finding, cure=cure)
 
 
-def bad(name: str, about: str, finding: str, cure: str | None) -> Check:
+def bad(name: str, about: str, finding: str, cure: str | None) -> CheckResult:
     """Build a check that failed."""
-    return Check(name=name, about=about, verdict=Verdict.FAILED, finding=finding, cure=cure)
+    return CheckResult(name=name, about=about, verdict=Verdict.FAILED, finding=finding, cure=cure)
 
 
-def broken(name: str, about: str, error: RotatorError) -> Check:
+def broken(name: str, about: str, error: RotatorError) -> CheckResult:
     """Build a failed check from an error, with the error's own hint."""
     return bad(name, about, error.message, error.hint)
 
@@ -55,7 +55,7 @@ def broken(name: str, about: str, error: RotatorError) -> Check:
 TOLERANCE = timedelta(seconds=30)
 
 
-def clock_check(server: str, date: str | None, now: datetime | None = None) -> Check:
+def clock_check(server: str, date: str | None, now: datetime | None = None) -> CheckResult:
     """Compare `date`, a Date header, with `now`, by default the present time."""
     name, cure = "clock", "synchronise this machine's clock: timedatectl set-ntp true"
     try:

@@ -7,9 +7,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.config.urls import sqlite_path
-from rotator.doctor.check import Check, bad, doubtful, fine
+from rotator.doctor.check import CheckResult, bad, doubtful, fine
 
 _NAME = "secret file"
 #: PEM's markers of an encrypted key, in the newer and the older form.
@@ -18,18 +18,18 @@ _ENCRYPTED = re.compile(rb"^(-----BEGIN |Proc-Type:).*\bENCRYPTED\b", re.MULTILI
 _KEYS = ("vault.client_key_file", "vault.client_cert_file")
 
 
-def checks(wiring: Wiring) -> Iterator[Check]:
+def checks(application: Application) -> Iterator[CheckResult]:
     """Check every file in the configuration that contains a secret."""
-    for key, path in _secret_files(wiring):
+    for key, path in _secret_files(application):
         yield _check(key, path)
-    database = sqlite_path(wiring.settings.ledger.read_url())
+    database = sqlite_path(application.settings.ledger.read_url())
     # If its folder is unreadable, opening the ledger reports that: see `rotator.doctor.ledger`.
     if database and os.path.exists(database):  # noqa: PTH110  # a Path's raises there
         yield _check("ledger.url", Path(database))
         yield from _owners(Path(database))
 
 
-def _owners(ledger: Path) -> Iterator[Check]:
+def _owners(ledger: Path) -> Iterator[CheckResult]:
     """Check that the folder's owner, the service, and this user can write to the ledger's files."""
     folder = ledger.absolute().parent
     owner = folder.stat().st_uid
@@ -59,8 +59,8 @@ def _user(number: int) -> str:
         return f"user {number}"
 
 
-def _secret_files(wiring: Wiring) -> Iterator[tuple[str, Path]]:
-    settings = wiring.settings
+def _secret_files(application: Application) -> Iterator[tuple[str, Path]]:
+    settings = application.settings
     vault = settings.vault
     # A certificate is public, unless its key is in the same file.
     public = {"ca_file"} | ({"client_cert_file"} if vault.client_key_file else set())
@@ -80,7 +80,7 @@ def _secret_files(wiring: Wiring) -> Iterator[tuple[str, Path]]:
                 yield f"hooks[{index}].{key}", path
 
 
-def _check(key: str, path: Path) -> Check:
+def _check(key: str, path: Path) -> CheckResult:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError as error:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rotator.application import Wiring
-from rotator.doctor.check import Check, bad, fine
+from rotator.application import Application
+from rotator.doctor.check import CheckResult, bad, fine
 from rotator.hooks.runner import Unreadable, address, signing_key
 from rotator.model.notification import Hook
 
@@ -47,9 +47,9 @@ def _problems(hook: Hook) -> Iterator[Finding]:
         yield Finding(hook=hook, problem=str(error), hint="see that this user may read the file")
 
 
-def checks(wiring: Wiring) -> Iterator[Check]:
+def checks(application: Application) -> Iterator[CheckResult]:
     """Check every hook; none is called."""
-    for found in findings(wiring.settings.hooks):
+    for found in findings(application.settings.hooks):
         if found.problem:
             yield bad("hook", found.hook.name, found.problem, found.hint)
         else:

@@ -3,21 +3,21 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from rotator.application import Wiring
-from rotator.doctor.check import Check, bad, broken, doubtful, fine
+from rotator.application import Application
+from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
 from rotator.errors import RotatorError
 from rotator.reporting.text import CHAIN_CURE, ROW_CURE
 
 
-def checks(wiring: Wiring) -> Iterator[Check]:
+def checks(application: Application) -> Iterator[CheckResult]:
     """Check the ledger as it is; a missing one is not created."""
     try:
-        revision = wiring.revision()
+        revision = application.revision()
         if revision is None:
             cure = "`rotator db upgrade` makes it; so does the first rotation"
             yield doubtful("ledger revision", "", "there is no ledger yet", cure)
             return
-        queries = wiring.present_queries
+        queries = application.present_queries
     except RotatorError as error:
         yield broken("ledger revision", "", error)
         return
@@ -33,19 +33,19 @@ def checks(wiring: Wiring) -> Iterator[Check]:
     else:
         yield fine("append-only triggers", "", "in place")
     for name in queries.recorded_accounts():
-        yield from _account(wiring, name)
+        yield from _account(application, name)
 
 
-def _account(wiring: Wiring, name: str) -> Iterator[Check]:
+def _account(application: Application, name: str) -> Iterator[CheckResult]:
     """Verify one account's chain and, where that is whole, its rows."""
-    queries = wiring.present_queries
+    queries = application.present_queries
     verdict = queries.verify(name)
     if verdict.fault:
         yield bad("chain", name, verdict.fault, CHAIN_CURE)
         return
     counted = "1 entry" if verdict.entries == 1 else f"{verdict.entries} entries"
     yield fine("chain", name, f"{counted}, head {verdict.head[:12]}")
-    put_off = queries.put_off(name, wiring.accounts.get(name), datetime.now(UTC))
+    put_off = queries.put_off(name, application.accounts.get(name), datetime.now(UTC))
     if found := (*verdict.differences, *put_off):
         yield bad("rows", name, "; ".join(found), ROW_CURE)
     else:

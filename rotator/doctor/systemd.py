@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from rotator.application import Wiring
-from rotator.doctor.check import Check, bad, doubtful, fine
+from rotator.application import Application
+from rotator.doctor.check import CheckResult, bad, doubtful, fine
 
 UNIT = "rotator.service"
 _PROPERTIES = (
@@ -18,7 +18,7 @@ _PROPERTIES = (
 _SECONDS = 5.0
 
 
-def checks(_wiring: Wiring) -> Iterator[Check]:
+def checks(_application: Application) -> Iterator[CheckResult]:
     """Ask systemd for the unit; a machine without systemd or the unit is no failure."""
     found = shown()
     if found is None:
@@ -38,7 +38,7 @@ def checks(_wiring: Wiring) -> Iterator[Check]:
         yield doubtful("systemd", UNIT, f"{state}, {enabled}", f"systemctl enable --now {UNIT}")
 
 
-def _readable(found: Mapping[str, str]) -> Iterator[Check]:
+def _readable(found: Mapping[str, str]) -> Iterator[CheckResult]:
     """Check that the unit's user, who owns neither, may read program and configuration."""
     if found.get("DynamicUser") != "yes" or found.get("SupplementaryGroups"):
         return

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.doctor import check
-from rotator.doctor.check import Check, bad, broken, doubtful, fine
+from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
 from rotator.errors import LoginFailed, MountUnusable, RotatorError, StoreForbidden, TokenRefused
 from rotator.model import Account
-from rotator.vault import Standing
-from rotator.vault.system import Inquiry
+from rotator.vault import TokenInfo
+from rotator.vault.system import SystemApi
 
 _SHORT = timedelta(days=1)
 #: What a token should be allowed to do with itself, and the consequence where it is not.
@@ -24,15 +24,15 @@ _SELF_CURE = (
 )
 
 
-def checks(wiring: Wiring) -> Iterator[Check]:
+def checks(application: Application) -> Iterator[CheckResult]:
     """Check Vault. If it is unreachable or unusable, the dependent checks are omitted."""
-    inquiry = Inquiry(wiring.vault)
+    inquiry = SystemApi(application.vault)
     try:
         health = inquiry.health()
     except RotatorError as error:
-        yield broken("vault reachable", wiring.settings.vault.address, error)
+        yield broken("vault reachable", application.settings.vault.address, error)
         return
-    yield fine("vault reachable", wiring.settings.vault.address, f"Vault {health.version}")
+    yield fine("vault reachable", application.settings.vault.address, f"Vault {health.version}")
     yield check.clock_check("vault", health.date)
     if not health.is_initialised:
         yield bad("vault sealed", "", "Vault is not initialised", "initialise it, and unseal it")
@@ -41,14 +41,14 @@ def checks(wiring: Wiring) -> Iterator[Check]:
         yield bad("vault sealed", "", "Vault is sealed", "unseal it")
         return
     yield fine("vault sealed", "", "unsealed")
-    yield from _used(wiring, inquiry)
+    yield from _used(application, inquiry)
 
 
-def _used(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
+def _used(application: Application, inquiry: SystemApi) -> Iterator[CheckResult]:
     """Run the checks that need a token. Without one, there are no more."""
-    method = wiring.settings.vault.auth.method
+    method = application.settings.vault.auth.method
     try:
-        token = wiring.vault.look_up_token()
+        token = application.vault.look_up_token()
     except (LoginFailed, TokenRefused) as error:
         yield broken("vault login", method, error)
         return
@@ -60,14 +60,14 @@ def _used(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
     yield fine("vault login", method, "Vault accepts the token")
     yield _token(token, method)
     try:
-        yield from _mount(wiring, inquiry)
+        yield from _mount(application, inquiry)
     except MountUnusable as error:
-        yield broken("vault mount", wiring.settings.vault.mount, error)
+        yield broken("vault mount", application.settings.vault.mount, error)
         return
-    yield from _capabilities(wiring, inquiry)
+    yield from _capabilities(application, inquiry)
 
 
-def _token(token: Standing | None, method: str) -> Check:
+def _token(token: TokenInfo | None, method: str) -> CheckResult:
     """Check a token by Vault's information on it; None where its policy denies the lookup."""
     if token is None:
         missed = "it is not renewed" if method == "token" else "it is logged in for anew instead"
@@ -88,7 +88,7 @@ def _token(token: Standing | None, method: str) -> Check:
     return fine("vault token", "", finding)
 
 
-def _limited(token: Standing, method: str) -> Check:
+def _limited(token: TokenInfo, method: str) -> CheckResult:
     """Check a token with a limited number of uses."""
     finding = f"good for {token.uses} more requests"
     if method == "token":
@@ -97,10 +97,10 @@ def _limited(token: Standing, method: str) -> Check:
     return fine("vault token", "", f"{finding}, and logged in for anew in time")
 
 
-def _mount(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
-    mount = wiring.settings.vault.mount
+def _mount(application: Application, inquiry: SystemApi) -> Iterator[CheckResult]:
+    mount = application.settings.vault.mount
     try:
-        wiring.store.check()
+        application.store.check()
         required = inquiry.requires_check_and_set(mount)
     except MountUnusable:
         raise
@@ -129,11 +129,11 @@ def _needed(account: Account, mount: str) -> dict[str, tuple[frozenset[str], fro
     }
 
 
-def _capabilities(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
-    mount = wiring.settings.vault.mount
+def _capabilities(application: Application, inquiry: SystemApi) -> Iterator[CheckResult]:
+    mount = application.settings.vault.mount
     needed = {
         path: both
-        for account in wiring.settings.accounts
+        for account in application.settings.accounts
         for path, both in _needed(account, mount).items()
     }
     try:
@@ -155,7 +155,7 @@ def _capabilities(wiring: Wiring, inquiry: Inquiry) -> Iterator[Check]:
 
 def _grant(
     path: str, granted: frozenset[str], always: frozenset[str], sometimes: frozenset[str]
-) -> Check:
+) -> CheckResult:
     missing = sorted(always - granted)
     if "root" in granted:
         return fine("vault policy", path, "everything")

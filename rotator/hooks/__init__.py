@@ -1,5 +1,5 @@
 """Hooks: commands and webhooks that are notified of events, and asked as gates."""
 
-from rotator.hooks.dispatcher import Attempt, Courier
+from rotator.hooks.dispatcher import Attempt, HookDispatcher
 
-__all__ = ["Attempt", "Courier"]
+__all__ = ["Attempt", "HookDispatcher"]

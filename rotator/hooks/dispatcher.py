@@ -8,10 +8,10 @@ from typing import Protocol
 import structlog
 
 from rotator.errors import Stopping
-from rotator.hooks.payload import Message
-from rotator.hooks.runner import Caller
+from rotator.hooks.payload import Payload
+from rotator.hooks.runner import HookRunner
 from rotator.model import Account, Rotation
-from rotator.model.notification import Delivery, Event, Hook, Notice, hearing
+from rotator.model.notification import Delivery, Event, Hook, Notification, subscribers
 from rotator.model.redaction import redact
 from rotator.rotation.ports import Hooks
 
@@ -62,7 +62,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Courier(Hooks):
+class HookDispatcher(Hooks):
     """Calls hooks. Shared by all accounts and threads."""
 
     hooks: Sequence[Hook]
@@ -72,14 +72,14 @@ class Courier(Hooks):
     mount: str
     #: Returns the outbox; called only when there is something to deliver.
     outbox: Callable[[], Outbox]
-    caller: Caller
+    caller: HookRunner
     now: Callable[[], datetime]
 
     # -- Notifications. --------------------------------------------------------------------
 
     def has_listeners(self, account: Account) -> bool:
         """See `Hooks.has_listeners`."""
-        return bool(hearing(self.hooks, Event.PUSHED, account.name))
+        return bool(subscribers(self.hooks, Event.PUSHED, account.name))
 
     def is_telling(self, account: Account) -> bool:
         """See `Hooks.is_telling`."""
@@ -138,12 +138,12 @@ class Courier(Hooks):
 
     def gates(self, account: Account) -> tuple[str, ...]:
         """See `Hooks.gates`."""
-        return hearing(self.hooks, Event.GATE, account.name)
+        return subscribers(self.hooks, Event.GATE, account.name)
 
     def ask(self, account: Account, rotation: Rotation, gate: str) -> str | None:
         """See `Hooks.ask`."""
         hook = next(hook for hook in self.hooks if hook.name == gate)
-        notice = Notice(
+        notice = Notification(
             id=rotation.id,
             event=Event.GATE,
             account=account.name,
@@ -155,10 +155,10 @@ class Courier(Hooks):
         )
         return self._call(hook, notice)
 
-    def _call(self, hook: Hook, notice: Notice) -> str | None:
+    def _call(self, hook: Hook, notice: Notification) -> str | None:
         # An account may have been removed from the configuration before the delivery.
         account = self.accounts.get(notice.account)
-        message = Message(
+        message = Payload(
             notice=notice, mount=self.mount, path=account.vault_path if account else ""
         )
         reason = self.caller.call(hook, message, at=self.now())

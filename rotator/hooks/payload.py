@@ -1,6 +1,6 @@
 """Payloads of hooks: environment, JSON, Slack.
 
-Ids, versions, codes and reasons. None contains a secret's value, as no `Notice` does.
+Ids, versions, codes and reasons. None contains a secret's value, as no `Notification` does.
 """
 
 import json
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rotator.model.notification import Event, Format, Notice
+from rotator.model.notification import Event, Notification, WebhookFormat
 from rotator.model.redaction import printable
 
 #: The only variables of rotator's environment that a command gets: others may contain a token.
@@ -28,10 +28,10 @@ _SENTENCES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Message:
+class Payload:
     """A notification, and the location of its account's secret in Vault."""
 
-    notice: Notice
+    notice: Notification
     mount: str
     #: Path of the current entry below the mount.
     path: str
@@ -63,9 +63,9 @@ class Message:
         }
         return {"PATH": _PATH} | passed_on | told
 
-    def body(self, form: Format) -> bytes:
+    def body(self, form: WebhookFormat) -> bytes:
         """Return a webhook's body, UTF-8 JSON on one line."""
-        document = {"text": self.text()} if form is Format.SLACK else self.facts()
+        document = {"text": self.text()} if form is WebhookFormat.SLACK else self.facts()
         return json.dumps(document, separators=(",", ":")).encode()
 
     def text(self) -> str:

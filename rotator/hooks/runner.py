@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rotator.hooks import command, webhook
-from rotator.hooks.payload import Message
+from rotator.hooks.payload import Payload
 from rotator.model.notification import Hook
 
 _AGENT = "rotator"
@@ -17,7 +17,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Caller:
+class HookRunner:
     """Calls hooks."""
 
     #: rotator's own environment.
@@ -27,7 +27,7 @@ class Caller:
     #: The ledger's file, whose owner is the daemon's user; None for a database server.
     ledger_file: Path | None = None
 
-    def call(self, hook: Hook, message: Message, *, at: datetime) -> str | None:
+    def call(self, hook: Hook, message: Payload, *, at: datetime) -> str | None:
         """Call `hook` with `message` at the time `at`; return None, or the reason of its failure.
 
         A command succeeds by exiting with 0, a webhook by answering 2xx. Blocks for the hook's

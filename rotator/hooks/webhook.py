@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from rotator.errors import Stopping
-from rotator.network import Client, ExchangeFailed, NoAnswer, Request, Way
+from rotator.network import Client, ExchangeFailed, HttpRequest, Route, TransportFailure
 
 _OK = range(200, 300)
 _REDIRECTS = range(300, 400)
@@ -39,8 +39,8 @@ def post(
     parts = urlsplit(url)
     target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
     try:
-        reply = Client(Way(url)).send(
-            Request(method="POST", target=target, headers=headers, body=body),
+        reply = Client(Route(url)).send(
+            HttpRequest(method="POST", target=target, headers=headers, body=body),
             left=lambda: ends_at - time.monotonic(),
             limit=0,
             interrupt=stop,
@@ -68,21 +68,21 @@ def signature(key: bytes, body: bytes, at: datetime) -> str:
 def _reason(failed: ExchangeFailed, timeout: timedelta) -> str:
     """Return why there was no answer, without the address, which may hold a token."""
     match failed.reason:
-        case NoAnswer.TIMEOUT | NoAnswer.CONNECT_TIMEOUT:
+        case TransportFailure.TIMEOUT | TransportFailure.CONNECT_TIMEOUT:
             return f"timed out after {timeout.total_seconds():.0f} s"
-        case NoAnswer.REFUSED:
+        case TransportFailure.REFUSED:
             return "the connection was refused"
-        case NoAnswer.UNRESOLVED:
+        case TransportFailure.UNRESOLVED:
             return "its host is not found"
-        case NoAnswer.TLS:
+        case TransportFailure.TLS:
             return f"no TLS connection could be made: {failed.detail}"
-        case NoAnswer.PROXY:
+        case TransportFailure.PROXY:
             return "the proxy does not let it through"
-        case NoAnswer.PROXY_AWAY:
+        case TransportFailure.PROXY_AWAY:
             return "there is no way to it through the proxy at the moment"
-        case NoAnswer.CERTIFICATES:
+        case TransportFailure.CERTIFICATES:
             return f"the authorities to trust cannot be read: {failed.detail}"
-        case NoAnswer.UNREACHABLE:
+        case TransportFailure.UNREACHABLE:
             return f"it cannot be reached: {failed.detail}"
         case _:
             return "no usable answer came"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from typing import NamedTuple
 
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 #: The hash before an account's first entry.
 GENESIS = "0" * 64
@@ -67,7 +67,7 @@ def canonical_time(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def linked(draft: Draft, *, account: str, at: datetime, seq: int, prev_hash: str) -> Entry:
+def linked(draft: NewEntry, *, account: str, at: datetime, seq: int, prev_hash: str) -> Entry:
     """Build an entry from `draft`: the account's `seq`th, after the one whose hash is `prev_hash`.
 
     Raises:

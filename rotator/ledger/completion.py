@@ -8,16 +8,18 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from rotator.model import Found, SubaccountState
+from rotator.model import DiscoveredSubaccount, SubaccountState
 
 
-def found(file: Path) -> list[Found]:
+def found(file: Path) -> list[DiscoveredSubaccount]:
     """Return every subaccount ever found; none where the file cannot be read at once."""
     try:
         with closing(sqlite3.connect(_uri(file), uri=True, timeout=0)) as database:
             rows = database.execute("SELECT parent, api_key, title, state FROM subaccount")
             return [
-                Found(parent=parent, api_key=key, title=title, state=SubaccountState(state))
+                DiscoveredSubaccount(
+                    parent=parent, api_key=key, title=title, state=SubaccountState(state)
+                )
                 for parent, key, title, state in rows
             ]
     except (OSError, sqlite3.Error, ValueError):

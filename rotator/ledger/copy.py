@@ -28,22 +28,22 @@ from rotator.errors import Busy, LedgerError, LedgerUnusable, RotatorError
 from rotator.ledger import schema, tables
 from rotator.ledger.database import reading, writing
 from rotator.ledger.owner import is_dead
-from rotator.ledger.reader import BATCH, Queries, Verdict
+from rotator.ledger.reader import BATCH, ChainCheck, LedgerReader
 
 _KEEP_HINT = "nothing was copied; see `rotator ledger verify`, and keep the ledger as evidence"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copied:
+class CopyResult:
     """Result of a copy: the rows and chains that the target now shares with the source."""
 
     #: Number of rows by table.
     rows: dict[str, int]
     #: One for each account: the check of its chain as read back from the target.
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[ChainCheck, ...]
 
 
-def copy(source: Engine, target: Engine, *, now: datetime) -> Copied:
+def copy(source: Engine, target: Engine, *, now: datetime) -> CopyResult:
     """Copy the ledger in `source` into `target`, which is empty, and verify what was written.
 
     `source` is not changed, neither here nor by others meanwhile. In an empty database, the schema
@@ -67,7 +67,7 @@ def copy(source: Engine, target: Engine, *, now: datetime) -> Copied:
             schema.ensure(target, auto_upgrade=True)
             counts = _written(rows, target)
             _compare(verdicts, _verdicts(target))
-    return Copied(rows=counts, verdicts=verdicts)
+    return CopyResult(rows=counts, verdicts=verdicts)
 
 
 # -- The source. ---------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def _refuse_leases(connection: Connection, now: datetime) -> None:
             )
 
 
-def _whole(source: Engine) -> tuple[Verdict, ...]:
+def _whole(source: Engine) -> tuple[ChainCheck, ...]:
     """Verify the source's chains: a copy of a broken record would seem to be the cause."""
     verdicts = _verdicts(source)
     for verdict in verdicts:
@@ -110,8 +110,8 @@ def _whole(source: Engine) -> tuple[Verdict, ...]:
     return verdicts
 
 
-def _verdicts(engine: Engine) -> tuple[Verdict, ...]:
-    queries = Queries(engine)
+def _verdicts(engine: Engine) -> tuple[ChainCheck, ...]:
+    queries = LedgerReader(engine)
     return tuple(queries.verify(name) for name in queries.recorded_accounts())
 
 
@@ -160,7 +160,7 @@ def _skip_numbers(table: Table, target: Connection) -> None:
     target.execute(select(func.setval(sequence, newest)))
 
 
-def _compare(before: tuple[Verdict, ...], after: tuple[Verdict, ...]) -> None:
+def _compare(before: tuple[ChainCheck, ...], after: tuple[ChainCheck, ...]) -> None:
     if before != after:
         raise LedgerError(
             "what was written there does not read back as it is in the source",

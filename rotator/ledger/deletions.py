@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from rotator.errors import SecretNotFound
 from rotator.model import Rotation, Step
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 #: How many are kept per account.
 MOST = 50
@@ -40,13 +40,13 @@ def written(deletions: Deletions) -> str:
     return json.dumps([[secret_id, state.value] for secret_id, state in deletions])
 
 
-def concerns(draft: Draft) -> bool:
+def concerns(draft: NewEntry) -> bool:
     """Return whether an entry concerns a deletion, or finds a deleted secret gone."""
     is_deletion = draft.step in (Step.EVICT, Step.DELETE)
     return is_deletion or draft.detail.get("operation") == "delete" or _is_completion(draft)
 
 
-def after(before: Deletions, drafts: Sequence[Draft], rotation: Rotation | None) -> Deletions:
+def after(before: Deletions, drafts: Sequence[NewEntry], rotation: Rotation | None) -> Deletions:
     """Return the deletions after recording `drafts`, with `rotation` as it is then."""
     known = dict(before)
     for draft in filter(concerns, drafts):
@@ -63,12 +63,12 @@ def after(before: Deletions, drafts: Sequence[Draft], rotation: Rotation | None)
     return tuple(known.items())[-MOST:]
 
 
-def _is_completion(draft: Draft) -> bool:
+def _is_completion(draft: NewEntry) -> bool:
     """Return whether a rotation is closed because its predecessor is no longer listed."""
     return draft.event == "closed" and draft.detail.get("outcome") == "completed"
 
 
-def _state(before: Deletion | None, draft: Draft) -> Deletion | None:
+def _state(before: Deletion | None, draft: NewEntry) -> Deletion | None:
     """Return a deletion's state after `draft`; None where it certainly had no effect."""
     is_gone = draft.detail.get("code") == SecretNotFound.code
     if draft.event in ("done", "closed") or is_gone or before is Deletion.DONE:

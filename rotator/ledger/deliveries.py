@@ -27,9 +27,9 @@ from rotator.ledger.outbox import notice_in
 from rotator.ledger.owner import is_dead, this_process
 from rotator.ledger.writer import append_to, clock_of
 from rotator.model import Step
-from rotator.model.notification import KEPT, Delivery, Event, Undelivered
+from rotator.model.notification import RETENTION, Delivery, Event, PendingDelivery
 from rotator.rotation import schedule
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 #: How much longer than one call of a hook a claim lasts.
 _SPARE = timedelta(minutes=1)
@@ -140,7 +140,9 @@ class Deliveries:
         Raises:
             LedgerError: the ledger cannot be written.
         """
-        left = select(tables.delivery).where(_ROW.hook.not_in(hooks), _ROW.retry_at <= now - KEPT)
+        left = select(tables.delivery).where(
+            _ROW.hook.not_in(hooks), _ROW.retry_at <= now - RETENTION
+        )
         with reading(self._engine) as connection:
             if connection.execute(left.limit(1)).first() is None:
                 return 0
@@ -173,7 +175,7 @@ class Deliveries:
         with reading(self._engine) as connection:
             return connection.execute(query.limit(1)).first() is not None
 
-    def undelivered(self, hooks: Collection[str]) -> list[Undelivered]:
+    def undelivered(self, hooks: Collection[str]) -> list[PendingDelivery]:
         """Return the pending deliveries of these hooks, by account, the oldest first.
 
         Raises:
@@ -183,7 +185,7 @@ class Deliveries:
         with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(_ROW.account, _ROW.seq)).mappings().all()
         return [
-            Undelivered(
+            PendingDelivery(
                 account=row["account"],
                 hook=row["hook"],
                 event=Event(row["event"]),
@@ -247,14 +249,14 @@ def _event(delivery: Delivery, row: RowMapping, reason: str | None, now: datetim
     """Return the event that an attempt's result is recorded as; None for a repeated failure."""
     if reason is None:
         return "delivered"
-    if delivery.notice.event is not Event.PUSHED and now - delivery.notice.at >= KEPT:
+    if delivery.notice.event is not Event.PUSHED and now - delivery.notice.at >= RETENTION:
         return "given-up"
     return "undelivered" if row["reason"] is None else None
 
 
-def _dropped(row: RowMapping) -> Draft:
+def _dropped(row: RowMapping) -> NewEntry:
     detail = {"hook": row["hook"], "event": row["event"], "attempts": row["attempts"]}
-    return Draft(
+    return NewEntry(
         event="dropped",
         step=Step.HOOKS,
         detail=detail | {"why": "the hook is not configured any more"},
@@ -262,10 +264,10 @@ def _dropped(row: RowMapping) -> Draft:
     )
 
 
-def _draft(event: str, delivery: Delivery, reason: str | None) -> Draft:
+def _draft(event: str, delivery: Delivery, reason: str | None) -> NewEntry:
     notice = delivery.notice
     detail = {"hook": delivery.hook, "event": notice.event.value, "attempts": delivery.attempts}
-    return Draft(
+    return NewEntry(
         event=event,
         step=Step.HOOKS,
         detail=detail if reason is None else detail | {"why": reason},

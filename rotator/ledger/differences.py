@@ -12,7 +12,7 @@ from rotator.ledger.replay import Replay, different_holds
 from rotator.ledger.warrant import hold_fault
 from rotator.model import Account, Identity
 from rotator.rotation import schedule
-from rotator.rotation.ports import AccountRecord
+from rotator.rotation.ports import AccountSummary
 
 
 def differences(connection: Connection, name: str, replay: Replay) -> Iterator[str]:
@@ -102,7 +102,7 @@ def _named(identity: Identity | None) -> str:
     )
 
 
-def put_off(record: AccountRecord, account: Account | None, now: datetime) -> Iterator[str]:
+def put_off(record: AccountSummary, account: Account | None, now: datetime) -> Iterator[str]:
     """Yield, in words, the times until which an account is put off implausibly long.
 
     No entry records them. An account is due within its policy's interval, counted from its secret's

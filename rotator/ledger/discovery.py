@@ -12,8 +12,8 @@ from rotator.ledger import holds, tables
 from rotator.ledger.database import inserting, reading, run_again, writing
 from rotator.ledger.mapping import hold_of
 from rotator.ledger.writer import added, append_to, locked
-from rotator.model import Found, Hold, SubaccountState
-from rotator.rotation.ports import Draft
+from rotator.model import DiscoveredSubaccount, Hold, SubaccountState
+from rotator.rotation.ports import NewEntry
 
 #: Holder for accounts that Vonage suspended or no longer lists: only such a hold ends on its own.
 HOLDER = "discovery"
@@ -22,17 +22,17 @@ _HOLDS = {
     SubaccountState.GONE: "Vonage does not list this subaccount any more",
 }
 #: Entries to report to listeners: account names and entries.
-Told = list[tuple[str, Draft]]
+Told = list[tuple[str, NewEntry]]
 
 
-class FoundSubaccounts:
+class DiscoveredSubaccounts:
     """Discovered subaccounts, and when each parent was last listed."""
 
     def __init__(self, engine: Engine) -> None:
         """Store them in `engine`'s database."""
         self._engine = engine
 
-    def all(self) -> list[Found]:
+    def all(self) -> list[DiscoveredSubaccount]:
         """Return every subaccount that was ever found, as it was last listed.
 
         Raises:
@@ -66,9 +66,9 @@ class FoundSubaccounts:
     def record(
         self,
         parent: str,
-        listed: Sequence[Found],
+        listed: Sequence[DiscoveredSubaccount],
         *,
-        names: Callable[[Iterable[Found]], Mapping[str, str]],
+        names: Callable[[Iterable[DiscoveredSubaccount]], Mapping[str, str]],
         now: datetime,
     ) -> Told:
         """Record all that Vonage lists below `parent`.
@@ -95,8 +95,8 @@ class FoundSubaccounts:
             return _settle(connection, named, known, now)
 
 
-def _gone(found: Found) -> Found:
-    return Found(
+def _gone(found: DiscoveredSubaccount) -> DiscoveredSubaccount:
+    return DiscoveredSubaccount(
         parent=found.parent,
         api_key=found.api_key,
         title=found.title,
@@ -104,13 +104,13 @@ def _gone(found: Found) -> Found:
     )
 
 
-def _found(connection: Connection, parent: str | None) -> dict[str, Found]:
+def _found(connection: Connection, parent: str | None) -> dict[str, DiscoveredSubaccount]:
     """Return the known subaccounts by api key: below one parent, or below all."""
     query = select(tables.subaccount).order_by(tables.subaccount.c.api_key)
     if parent is not None:
         query = query.where(tables.subaccount.c.parent == parent)
     return {
-        row["api_key"]: Found(
+        row["api_key"]: DiscoveredSubaccount(
             parent=row["parent"],
             api_key=row["api_key"],
             title=row["title"],
@@ -120,7 +120,9 @@ def _found(connection: Connection, parent: str | None) -> dict[str, Found]:
     }
 
 
-def _keep(connection: Connection, found: Found, *, is_new: bool, now: datetime) -> None:
+def _keep(
+    connection: Connection, found: DiscoveredSubaccount, *, is_new: bool, now: datetime
+) -> None:
     subaccount = tables.subaccount
     values = {"title": found.title, "state": found.state.value, "changed_at": now}
     ours = {"parent": found.parent, "api_key": found.api_key}
@@ -139,7 +141,10 @@ def _mark(connection: Connection, parent: str, now: datetime) -> None:
 
 
 def _settle(
-    connection: Connection, named: Mapping[str, Found], known: Mapping[str, Found], now: datetime
+    connection: Connection,
+    named: Mapping[str, DiscoveredSubaccount],
+    known: Mapping[str, DiscoveredSubaccount],
+    now: datetime,
 ) -> Told:
     """Record what is new, and hold exactly the accounts that must be held."""
     rows = connection.execute(select(tables.account)).mappings()
@@ -156,7 +161,7 @@ def _settle(
         drafts = []
         if is_new:
             detail = {"parent": found.parent, "api_key": found.api_key}
-            drafts.append(Draft(event="discovered", step=None, detail=detail))
+            drafts.append(NewEntry(event="discovered", step=None, detail=detail))
             append_to(connection, name, drafts, now)
         if _must_change(row, found):
             drafts.append(_change_hold(connection, row, found, now))
@@ -164,14 +169,16 @@ def _settle(
     return told
 
 
-def _must_change(row: RowMapping | None, found: Found) -> bool:
+def _must_change(row: RowMapping | None, found: DiscoveredSubaccount) -> bool:
     """Return whether a hold must begin, change or end. An operator's hold stays."""
     hold, reason = hold_of(row) if row else None, _HOLDS.get(found.state)
     is_others = hold is not None and hold.by != HOLDER
     return not is_others and reason != (hold.reason if hold else None)
 
 
-def _change_hold(connection: Connection, row: RowMapping, found: Found, now: datetime) -> Draft:
+def _change_hold(
+    connection: Connection, row: RowMapping, found: DiscoveredSubaccount, now: datetime
+) -> NewEntry:
     name, hold, reason = row["name"], hold_of(row), _HOLDS.get(found.state)
     if hold and not reason:
         return holds.lift(connection, name, hold, by=HOLDER, now=now)

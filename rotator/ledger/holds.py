@@ -16,7 +16,7 @@ from rotator.ledger.tables import Row
 from rotator.ledger.warrant import newest_about_hold
 from rotator.ledger.writer import added, append_to, locked
 from rotator.model import Hold
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 
 class Holds:
@@ -58,7 +58,7 @@ class Holds:
         return hold
 
 
-def put(connection: Connection, name: str, hold: Hold) -> Draft:
+def put(connection: Connection, name: str, hold: Hold) -> NewEntry:
     """Hold an account whose row is locked; return the entry that was recorded."""
     values: Row = {
         "hold_reason": hold.reason,
@@ -66,7 +66,7 @@ def put(connection: Connection, name: str, hold: Hold) -> Draft:
         "held_at": hold.at,
         "hold_freeze": int(hold.freeze),
     }
-    draft = Draft(
+    draft = NewEntry(
         event="held",
         step=None,
         detail={"reason": hold.reason, "by": hold.by, "freeze": hold.freeze},
@@ -74,16 +74,18 @@ def put(connection: Connection, name: str, hold: Hold) -> Draft:
     return _record(connection, name, draft, hold.at, values)
 
 
-def lift(connection: Connection, name: str, hold: Hold, *, by: str, now: datetime) -> Draft:
+def lift(connection: Connection, name: str, hold: Hold, *, by: str, now: datetime) -> NewEntry:
     """Lift the hold of an account whose row is locked; return the entry that was recorded."""
     values: Row = dict.fromkeys(("hold_reason", "held_by", "held_at", "retry_at"))
     values |= {"hold_freeze": 0, "failures": 0}
     detail = {"reason": hold.reason, "by": by, "held_by": hold.by}
-    draft = Draft(event="released", step=None, detail=detail)
+    draft = NewEntry(event="released", step=None, detail=detail)
     return _record(connection, name, draft, now, values)
 
 
-def _record(connection: Connection, name: str, draft: Draft, now: datetime, values: Row) -> Draft:
+def _record(
+    connection: Connection, name: str, draft: NewEntry, now: datetime, values: Row
+) -> NewEntry:
     append_to(connection, name, [draft], now)
     connection.execute(update(tables.account).where(tables.account.c.name == name).values(values))
     return draft

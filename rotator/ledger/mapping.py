@@ -12,7 +12,7 @@ from rotator.ledger import tables
 from rotator.ledger.identities import columns_of, identity_of
 from rotator.ledger.tables import Row
 from rotator.model import Hold, Rotation, Step
-from rotator.rotation.ports import AccountRecord
+from rotator.rotation.ports import AccountSummary
 
 #: Fields that a row has unchanged under the same name.
 _OF_ROTATION = {field.name for field in fields(Rotation)} - {
@@ -92,7 +92,7 @@ _OF_ACCOUNT = (
 MOST_NAMES = 500
 
 
-def records_of(connection: Connection, names: Sequence[str]) -> dict[str, AccountRecord]:
+def records_of(connection: Connection, names: Sequence[str]) -> dict[str, AccountSummary]:
     """Return the summary of each account in `names`, in that order."""
     accounts = connection.execute(_some(select(*COLUMNS, _LAST_SUCCESS_AT), names))
     known = {row["name"]: row for row in accounts.mappings()}
@@ -141,10 +141,10 @@ _OPEN_ROTATIONS = (
 )
 
 
-def _record(name: str, row: RowMapping | None, last: RowMapping | None) -> AccountRecord:
+def _record(name: str, row: RowMapping | None, last: RowMapping | None) -> AccountSummary:
     if row is None:
-        return AccountRecord.blank(name)
-    return AccountRecord(
+        return AccountSummary.blank(name)
+    return AccountSummary(
         name=name,
         listed_ids=tuple(json.loads(row["listed_ids"] or "[]")),
         hold=hold_of(dict(row)),

@@ -19,8 +19,8 @@ from sqlalchemy import Connection, insert
 
 from rotator.ledger import chain, tables
 from rotator.model import Rotation, Step
-from rotator.model.notification import Event, Notice
-from rotator.rotation.ports import Draft
+from rotator.model.notification import Event, Notification
+from rotator.rotation.ports import NewEntry
 
 #: Returns the names of the hooks that are called for an event of an account.
 Hearing = Callable[[Event, str], Sequence[str]]
@@ -47,7 +47,7 @@ def told_in(row: Mapping[str, Any]) -> Told:
     return told
 
 
-def news(draft: Draft, told: Told) -> News:
+def news(draft: NewEntry, told: Told) -> News:
     """Return the notifications due for an entry, given the alert state before it."""
     code, why = draft.detail.get("code"), draft.detail.get("why")
     found = f"{code}: {why}"
@@ -95,7 +95,7 @@ def _without(told: Told, *kinds: str) -> Told:
 
 def put(  # noqa: PLR0913  # all but two by name
     connection: Connection,
-    entries: Iterable[tuple[Draft, chain.Entry]],
+    entries: Iterable[tuple[NewEntry, chain.Entry]],
     *,
     told: Told,
     rotation: Rotation | None,
@@ -121,12 +121,12 @@ def put(  # noqa: PLR0913  # all but two by name
 
 
 def _notice(
-    event: Event, draft: Draft, entry: chain.Entry, rotation: Rotation | None, now: datetime
-) -> Notice:
+    event: Event, draft: NewEntry, entry: chain.Entry, rotation: Rotation | None, now: datetime
+) -> Notification:
     is_about = rotation is not None and draft.rotation_id == rotation.id
     found = rotation if is_about else None
     code, reason = draft.detail.get("code"), draft.detail.get("why")
-    return Notice(
+    return Notification(
         # The same for a receiver at each delivery, and different from any other ledger's.
         id=hashlib.sha256(f"{entry.hash} {event}".encode()).hexdigest()[:32],
         event=event,
@@ -141,7 +141,7 @@ def _notice(
     )
 
 
-def _row(notice: Notice, hook: str, entry: chain.Entry) -> tables.Row:
+def _row(notice: Notification, hook: str, entry: chain.Entry) -> tables.Row:
     known = {key: value for key, value in vars(notice).items() if value is not None}
     return {
         "id": hashlib.sha256(f"{notice.id} {hook}".encode()).hexdigest(),
@@ -155,10 +155,10 @@ def _row(notice: Notice, hook: str, entry: chain.Entry) -> tables.Row:
     }
 
 
-def notice_in(text: str) -> Notice:
+def notice_in(text: str) -> Notification:
     """Read a notification from a row's JSON."""
     known = json.loads(text)
-    return Notice(
+    return Notification(
         **{
             **known,
             "event": Event(known["event"]),

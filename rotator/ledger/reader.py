@@ -25,14 +25,14 @@ from rotator.ledger.differences import differences, differences_told, put_off
 from rotator.ledger.mapping import COLUMNS, records_of
 from rotator.ledger.replay import Replay
 from rotator.model import Account, Rotation
-from rotator.rotation.ports import AccountRecord
+from rotator.rotation.ports import AccountSummary
 
 #: Entries fetched from the database at a time, to bound the memory.
 BATCH = 5_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class ChainCheck:
     """The result of checking an account's chain."""
 
     account: str
@@ -52,7 +52,7 @@ class Verdict:
         return (self.fault,) if self.fault else self.differences
 
 
-class Queries:
+class LedgerReader:
     """Reads the ledger for `status`, `history`, `export` and `verify`."""
 
     def __init__(self, engine: Engine) -> None:
@@ -68,7 +68,7 @@ class Queries:
         with reading(self._engine) as connection:
             connection.execute(select(tables.account.c.name).limit(1)).all()
 
-    def accounts(self, names: Sequence[str]) -> list[AccountRecord]:
+    def accounts(self, names: Sequence[str]) -> list[AccountSummary]:
         """Return the summary of each account in `names`, in that order.
 
         Raises:
@@ -196,7 +196,7 @@ class Queries:
             present = connection.execute(_TRIGGERS[connection.dialect.name]).scalars().all()
         return sorted(TRIGGERS[self._engine.dialect.name] - set(present))
 
-    def verify(self, name: str, *, anchor: str | None = None) -> Verdict:
+    def verify(self, name: str, *, anchor: str | None = None) -> ChainCheck:
         """Check an account's chain from first entry to recorded head, and its rows against it.
 
         `anchor` is a hash that must be in the chain: the one in Vault's note.
@@ -218,7 +218,7 @@ class Queries:
             is_unknown = anchor is None or (fault and not has_anchor)
             fault = fault or _end_fault(count, head, *(row or (0, chain.GENESIS)))
             found = () if fault else tuple(differences(connection, name, replay))
-        return Verdict(
+        return ChainCheck(
             account=name,
             entries=count,
             head=head,
@@ -238,7 +238,7 @@ class Queries:
         (record,) = self.accounts([name])
         return tuple(put_off(record, account, now))
 
-    def verify_end(self, name: str, *, limit: int) -> Verdict:
+    def verify_end(self, name: str, *, limit: int) -> ChainCheck:
         """Check the newest `limit` entries of an account's chain, up to its recorded head.
 
         Rows are compared with what these entries tell. A page with many readers must not follow the
@@ -300,7 +300,7 @@ def _day(dialect: str) -> ColumnElement[Any]:
 
 def _verified_end(
     connection: Connection, name: str, entries: Sequence[chain.Entry], count: int, recorded: str
-) -> Verdict:
+) -> ChainCheck:
     """Check entries that are the last of `count`, and what they tell of rows."""
     head, fault, replay = entries[0].prev_hash, None, Replay()
     for seq, entry in enumerate(entries, start=count - len(entries) + 1):
@@ -309,7 +309,7 @@ def _verified_end(
         replay.read(entry)
     fault = fault or _end_fault(count, head, count, recorded)
     found = () if fault else tuple(differences_told(connection, name, replay))
-    return Verdict(
+    return ChainCheck(
         account=name, entries=count, head=head, fault=fault, has_anchor=None, differences=found
     )
 
@@ -323,7 +323,7 @@ def _end_fault(count: int, head: str, recorded_count: int, recorded_head: str) -
     return None
 
 
-class Survey:
+class SummaryCache:
     """Cache of all account summaries; re-reads only rows that changed.
 
     Each look reads the shown columns of all account rows, unconverted, and compares them. Only an
@@ -336,9 +336,9 @@ class Survey:
         self._engine = engine
         self._lock = threading.Lock()
         self._rows: dict[str, tuple[Any, ...]] = {}
-        self._records: dict[str, AccountRecord] = {}
+        self._records: dict[str, AccountSummary] = {}
 
-    def records(self) -> Mapping[str, AccountRecord]:
+    def records(self) -> Mapping[str, AccountSummary]:
         """Return the summary of each account in the ledger.
 
         An account that did not change keeps the identical summary object.

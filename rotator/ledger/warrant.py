@@ -34,7 +34,7 @@ from rotator.ledger.mapping import hold_of
 from rotator.ledger.replay import Replay, different_holds, hold_in
 from rotator.model import Rotation, Step
 from rotator.rotation import refusals
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 #: Entries read in the first and in the largest batch: an undisturbed rotation has some 20.
 _FIRST, _MOST = 32, 4_096
@@ -43,7 +43,7 @@ _LAST = 2**62
 
 
 def require(
-    connection: Connection, row: tables.Row, drafts: Sequence[Draft], rotation: Rotation | None
+    connection: Connection, row: tables.Row, drafts: Sequence[NewEntry], rotation: Rotation | None
 ) -> None:
     """Check that the rows, which the next effect relies on, agree with the chained entries.
 
@@ -125,18 +125,18 @@ class _Evidence:
 
     def _fault(self, connection: Connection, seq: int, head: str) -> str | None:
         """Follow the chain backwards from its end, `seq` and `head`, to where the story begins."""
-        segment: list[chain.Entry] = []
+        path_segment: list[chain.Entry] = []
         telling, mention = {self.rotation.id}, chain.canonical_json(self.secret_id)
         for entry in _backwards(connection, self.rotation.account, seq):
             fault = chain.fault(entry, prev_hash=entry.prev_hash, seq=seq)
             if fault or entry.hash != head:
                 return fault or f"entry {seq} is not the one that was written"
-            segment.append(entry)
+            path_segment.append(entry)
             seq, head = seq - 1, entry.prev_hash
             if self.is_eviction and entry.rotation_id and mention in entry.detail:
                 telling.add(entry.rotation_id)
             if entry.event == "opened" and entry.rotation_id in telling:
-                replay = _replayed(segment)
+                replay = _replayed(path_segment)
                 if self._is_told(replay):
                     return self._spoken_against(replay)
         return f"entry {seq} is missing" if seq else f"none of them tells of {self._origin}"

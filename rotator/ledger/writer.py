@@ -29,10 +29,17 @@ from rotator.ledger.owner import is_alive, is_dead, this_process
 from rotator.model import ABANDONED, NOTHING_WRITTEN, Hold, Identity, Rotation, Step, Written
 from rotator.model.notification import Event
 from rotator.rotation import refusals, schedule
-from rotator.rotation.ports import Claimant, Committed, Draft, Lease, Memory, Sighting
+from rotator.rotation.ports import (
+    AccountSnapshot,
+    AccountState,
+    Claimant,
+    CommitResult,
+    Lease,
+    NewEntry,
+)
 
 
-class Book:
+class LedgerWriter:
     """Writer of the ledger (implements `rotator.rotation.ports.Ledger`)."""
 
     def __init__(
@@ -181,7 +188,7 @@ class Book:
                     f"process {_readable(owner)} is running, and working on {name}",
                     hint="stop it first: its lease then ends by itself",
                 )
-            draft = Draft(
+            draft = NewEntry(
                 event="lease-ended", step=None, detail={"by": by, "owner": _readable(owner)}
             )
             _set(
@@ -196,7 +203,7 @@ class Book:
 
     # -- What is known. --------------------------------------------------------------------
 
-    def recall(self, name: str) -> Memory:
+    def load(self, name: str) -> AccountState:
         """See `Ledger.recall`."""
         of_name = {"of_name": name}
         with reading(self._engine) as connection:
@@ -210,7 +217,7 @@ class Book:
             if account and rotation:
                 rotation_fault = warrant.rotation_fault(connection, account, rotation)
         deleted = _deletions_in(account) if account else ()
-        return Memory(
+        return AccountState(
             rotation=rotation,
             deleted_ids=frozenset(id_ for id_, state in deleted if state is Deletion.DONE),
             perhaps_deleted_ids=frozenset(
@@ -275,7 +282,7 @@ class Book:
                     # The last recorded write was to a path that the account has left.
                     columns |= {"written_version": 0, "written_index": None}
                 if identity and row["chain_seq"] and identity != identities.identity_of(row):
-                    draft = Draft(event="registered", step=None, detail=vars(identity))
+                    draft = NewEntry(event="registered", step=None, detail=vars(identity))
                     columns |= self._append(connection, row, [draft], None, now)
                 _set(connection, lease.account, **columns)
         return other
@@ -288,11 +295,11 @@ class Book:
         lease: Lease,
         *,
         rotation: Rotation | None,
-        entries: Sequence[Draft],
-        sighting: Sighting | None,
+        entries: Sequence[NewEntry],
+        snapshot: AccountSnapshot | None,
         now: datetime,
         last: bool = False,
-    ) -> Committed:
+    ) -> CommitResult:
         """See `Ledger.commit`."""
         with writing(self._engine) as connection:
             row = dict(_guarded(connection, lease))
@@ -307,7 +314,7 @@ class Book:
                 lease_owner=None if last else lease.owner,
                 lease_expires_at=None if last else self._expiry(clock_of(connection, now)),
                 **appended,
-                **_seen(sighting, row, now),
+                **_seen(snapshot, row, now),
                 **_tried(row, entries, now),
                 **_adopted(row, entries, rotation),
                 **_deleted(row, entries, rotation),
@@ -315,7 +322,7 @@ class Book:
             )
         if last:
             self._given_up.add((lease.account, lease.token))
-        return Committed(head=appended["chain_head"], hold=hold_of(row))
+        return CommitResult(head=appended["chain_head"], hold=hold_of(row))
 
     @run_again
     def notice(self, name: str, event: Event, what: str | None, *, why: str, now: datetime) -> bool:
@@ -334,7 +341,7 @@ class Book:
             told = {key: text for key, text in outbox.told_in(row).items() if key != event}
             if outbox.told_in(row).get(event) == what:
                 return False
-            entry = Draft(
+            entry = NewEntry(
                 event=event.value if what else f"{event}-over",
                 step=None,
                 detail={"code": what, "why": why} if what else {},
@@ -359,7 +366,7 @@ class Book:
         self,
         connection: Connection,
         row: tables.Row,
-        drafts: Sequence[Draft],
+        drafts: Sequence[NewEntry],
         rotation: Rotation | None,
         now: datetime,
     ) -> tables.Row:
@@ -406,7 +413,7 @@ class Book:
         return now + timedelta(seconds=self._lease_seconds)
 
 
-def append_to(connection: Connection, name: str, drafts: Sequence[Draft], now: datetime) -> None:
+def append_to(connection: Connection, name: str, drafts: Sequence[NewEntry], now: datetime) -> None:
     """Append entries to the chain of account `name`, regardless of its lease.
 
     Entries of other processes continue the same chain: its end is in the account's row, which stays
@@ -418,7 +425,7 @@ def append_to(connection: Connection, name: str, drafts: Sequence[Draft], now: d
 
 
 def _append(
-    connection: Connection, row: tables.Row, drafts: Sequence[Draft], now: datetime
+    connection: Connection, row: tables.Row, drafts: Sequence[NewEntry], now: datetime
 ) -> list[chain.Entry]:
     """Append entries to the account's chain; give them.
 
@@ -469,24 +476,24 @@ _FIXED = ("account", "id", "opened_at", *identities.COLUMNS)
 _SET_ONCE = ("closed_at", "delete_due_at")
 
 
-def _seen(sighting: Sighting | None, row: tables.Row, now: datetime) -> tables.Row:
-    if sighting is None:
+def _seen(snapshot: AccountSnapshot | None, row: tables.Row, now: datetime) -> tables.Row:
+    if snapshot is None:
         return {}
     values: tables.Row = {
-        "listed_ids": chain.canonical_json(sorted(sighting.listed_ids)),
-        "current_id": sighting.current_id,
-        "current_since": sighting.current_since,
+        "listed_ids": chain.canonical_json(sorted(snapshot.listed_ids)),
+        "current_id": snapshot.current_id,
+        "current_since": snapshot.current_since,
         "seen_at": now,
-        "drift": sighting.drift,
+        "drift": snapshot.drift,
     }
-    due_at = sighting.next_due_at or row["next_due_at"]
-    if sighting.first_due_at and not sighting.next_due_at:
-        due_at = min(due_at or sighting.first_due_at, sighting.first_due_at)
+    due_at = snapshot.next_due_at or row["next_due_at"]
+    if snapshot.first_due_at and not snapshot.next_due_at:
+        due_at = min(due_at or snapshot.first_due_at, snapshot.first_due_at)
     # Omitted if unchanged: setting it would make SQLite rewrite its index.
     return values if due_at == row["next_due_at"] else values | {"next_due_at": due_at}
 
 
-def _tried(row: tables.Row, entries: Sequence[Draft], now: datetime) -> tables.Row:
+def _tried(row: tables.Row, entries: Sequence[NewEntry], now: datetime) -> tables.Row:
     """Count consecutive failures, and set the time of the next try."""
     if any(draft.event in _FAILED for draft in entries):
         failures = row["failures"] + 1
@@ -496,7 +503,7 @@ def _tried(row: tables.Row, entries: Sequence[Draft], now: datetime) -> tables.R
     return {}
 
 
-def _adopted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | None) -> tables.Row:
+def _adopted(row: tables.Row, entries: Sequence[NewEntry], rotation: Rotation | None) -> tables.Row:
     """Return the columns of the adopted secret: set before the write to Vault, until replaced."""
     for draft in entries:
         if draft.detail.get("operation") == "adopt" and draft.event in _ADOPTING:
@@ -510,7 +517,7 @@ def _adopted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | Non
     return {"adopted_id": None} if is_replaced else {}
 
 
-def _deleted(row: tables.Row, entries: Sequence[Draft], rotation: Rotation | None) -> tables.Row:
+def _deleted(row: tables.Row, entries: Sequence[NewEntry], rotation: Rotation | None) -> tables.Row:
     """Return the column of deletions: each is recorded before it is sent to Vonage."""
     if not any(map(deletions.concerns, entries)):
         return {}
@@ -526,7 +533,7 @@ def _deletions_in(row: RowMapping) -> deletions.Deletions:
         raise refusals.rows_altered(why).error() from None
 
 
-def _written(entries: Sequence[Draft]) -> tables.Row:
+def _written(entries: Sequence[NewEntry]) -> tables.Row:
     """Return the columns of the last write to Vault, for later reads."""
     written = [draft.written for draft in entries if draft.written]
     if not written:

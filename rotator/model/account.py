@@ -131,7 +131,7 @@ class SubaccountState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class DiscoveredSubaccount:
     """A subaccount that was discovered below a parent, as last listed."""
 
     #: Name of the parent account.

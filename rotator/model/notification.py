@@ -11,7 +11,7 @@ from pathlib import Path
 
 #: How long informational notifications are retried. Gates are asked, and `pushed` is delivered, for
 #: as long as it takes: consumers depend on them.
-KEPT = timedelta(days=7)
+RETENTION = timedelta(days=7)
 
 
 class Event(StrEnum):
@@ -33,7 +33,7 @@ class Event(StrEnum):
     BALANCE = "balance"
 
 
-class Format(StrEnum):
+class WebhookFormat(StrEnum):
     """Format of a webhook's body."""
 
     JSON = "json"
@@ -59,20 +59,20 @@ class Hook:
     url_file: Path | None = None
     #: File that contains the key for signing the body; None for no signature.
     secret_file: Path | None = None
-    format: Format = Format.JSON
+    format: WebhookFormat = WebhookFormat.JSON
 
-    def hears(self, event: Event, account: str) -> bool:
+    def subscribes_to(self, event: Event, account: str) -> bool:
         """Return whether the hook is called for `event` of the account of that name."""
         return event in self.on and (not self.accounts or account in self.accounts)
 
 
-def hearing(hooks: Iterable[Hook], event: Event, account: str) -> tuple[str, ...]:
+def subscribers(hooks: Iterable[Hook], event: Event, account: str) -> tuple[str, ...]:
     """Return the names of the hooks that subscribe to `event` of the account of that name."""
-    return tuple(hook.name for hook in hooks if hook.hears(event, account))
+    return tuple(hook.name for hook in hooks if hook.subscribes_to(event, account))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Notice:
+class Notification:
     """A notification to a hook, or a question to a gate."""
 
     #: The same at every delivery of the same notification.
@@ -98,7 +98,7 @@ class Delivery:
     """A notification that is to be delivered to a hook: the right to try it, once."""
 
     id: str
-    notice: Notice
+    notice: Notification
     #: Name of the hook.
     hook: str
     #: Number of tries, this one included. Identifies the claim: each claim adds one.
@@ -107,7 +107,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Undelivered:
+class PendingDelivery:
     """A notification that has not reached a hook yet, as `status` shows it."""
 
     account: str

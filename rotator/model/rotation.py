@@ -172,7 +172,7 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class PassResult:
     """Result of a pass over one account, as `rotate-now` and `resume` print it."""
 
     account: str
@@ -187,7 +187,7 @@ class Report:
     exit_code: int = 0
 
     @classmethod
-    def of(cls, account: Account, outcome: Outcome, rotation: Rotation | None) -> "Report":
+    def of(cls, account: Account, outcome: Outcome, rotation: Rotation | None) -> "PassResult":
         """Return the result for `rotation` as it now is."""
         return cls(
             account=account.name,

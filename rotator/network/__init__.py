@@ -5,19 +5,19 @@ one account's session could authenticate another's probe; .netrc; redirects, whi
 token to another host; URLs in the log; leftovers of one answer that are read as the next.
 """
 
-from rotator.network.client import Client, Reply, Request, Way, unpacked
-from rotator.network.failure import ExchangeFailed, NoAnswer
+from rotator.network.client import Client, HttpRequest, HttpResponse, Route, unpacked
+from rotator.network.failure import ExchangeFailed, TransportFailure
 from rotator.network.proxy import is_loopback
 from rotator.network.tls import Trust
 
 __all__ = [
     "Client",
     "ExchangeFailed",
-    "NoAnswer",
-    "Reply",
-    "Request",
+    "HttpRequest",
+    "HttpResponse",
+    "Route",
+    "TransportFailure",
     "Trust",
-    "Way",
     "is_loopback",
     "unpacked",
 ]

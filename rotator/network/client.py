@@ -21,7 +21,7 @@ _WITHOUT_BODY = frozenset({"GET", "DELETE"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class HttpRequest:
     """A request without its host, which the client adds."""
 
     method: str
@@ -32,7 +32,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
+class HttpResponse:
     """Status, headers and body of an HTTP answer."""
 
     status: int
@@ -42,7 +42,7 @@ class Reply:
     body: bytes | None = field(repr=False)
 
 
-class Way:
+class Route:
     """The route to one server: direct or through a proxy, and its trust settings. Thread-safe."""
 
     def __init__(self, url: str, trust: Trust | None = None, find: Resolve = resolve) -> None:
@@ -142,7 +142,7 @@ class Client:
     Follows no redirect, keeps no cookie, does not read .netrc, and never retries.
     """
 
-    def __init__(self, way: Way, *, keep_alive: bool = False) -> None:
+    def __init__(self, way: Route, *, keep_alive: bool = False) -> None:
         """Open a connection per request, unless one is to be kept open."""
         self._way = way
         self._keeps = keep_alive
@@ -152,13 +152,13 @@ class Client:
 
     def send(
         self,
-        request: Request,
+        request: HttpRequest,
         *,
         left: Left,
         limit: int,
         before_send: Callable[[], object] | None = None,
         interrupt: Callable[[], object] | None = None,
-    ) -> Reply:
+    ) -> HttpResponse:
         """Send one request and read its answer within the `left` seconds.
 
         `limit` is the maximum size of a body in bytes; with 0 the body is not read. `before_send`
@@ -193,7 +193,7 @@ class Client:
         """Close the connection that is kept open."""
         self._kept.close()
 
-    def _exchange(self, request: Request, exchange: Exchange, limit: int) -> Reply:
+    def _exchange(self, request: HttpRequest, exchange: Exchange, limit: int) -> HttpResponse:
         connection = self._kept.connection
         if connection and connection.is_usable:
             exchange.passed_proxy()
@@ -210,8 +210,8 @@ class Client:
         return reply
 
     def _exchange_over(
-        self, connection: Connection, request: Request, exchange: Exchange, limit: int
-    ) -> Reply:
+        self, connection: Connection, request: HttpRequest, exchange: Exchange, limit: int
+    ) -> HttpResponse:
         target, headers = self._way.spelled(request.target)
         headers += request.headers.items()
         if request.body or request.method not in _WITHOUT_BODY:
@@ -224,10 +224,10 @@ class Client:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             received[name] = f"{received[name]}, {value}" if name in received else value
         body = connection.body(limit) if limit else b""
-        return Reply(status=head.status_code, headers=received, body=body)
+        return HttpResponse(status=head.status_code, headers=received, body=body)
 
 
-def unpacked(reply: Reply, limit: int) -> bytes:
+def unpacked(reply: HttpResponse, limit: int) -> bytes:
     """Return the decompressed body. None is requested compressed, but some proxies compress anyway.
 
     Raises:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import chain, zip_longest
 
 from rotator.network.exchange import Exchange
-from rotator.network.failure import ExchangeFailed, NoAnswer, worded
+from rotator.network.failure import ExchangeFailed, TransportFailure, worded
 
 #: Family and address, as in the `socket` module.
 Address = tuple[int, tuple[object, ...]]
@@ -78,9 +78,9 @@ def resolve(host: str, port: int, exchange: Exchange) -> Sequence[Address]:
             except TimeoutError:
                 exchange.waited(seconds)
     except OSError as error:
-        raise ExchangeFailed(NoAnswer.UNRESOLVED, worded(error)) from None
+        raise ExchangeFailed(TransportFailure.UNRESOLVED, worded(error)) from None
     except (ValueError, RuntimeError):
-        raise ExchangeFailed(NoAnswer.UNRESOLVED, "it cannot be looked up") from None
+        raise ExchangeFailed(TransportFailure.UNRESOLVED, "it cannot be looked up") from None
 
 
 def _look_up(host: str, port: int, flags: int = 0) -> list[Address]:
@@ -184,11 +184,11 @@ class _Race:
     def failed(self) -> ExchangeFailed:
         """Return why no attempt succeeded. A refusal is more informative than silence."""
         if errno.ECONNREFUSED in self._errors:
-            return ExchangeFailed(NoAnswer.REFUSED, "connection refused")
+            return ExchangeFailed(TransportFailure.REFUSED, "connection refused")
         last = self._errors[-1] if self._errors else errno.EHOSTUNREACH
         if last == errno.ETIMEDOUT:
-            return ExchangeFailed(NoAnswer.CONNECT_TIMEOUT, "timed out")
-        return ExchangeFailed(NoAnswer.UNREACHABLE, os.strerror(last).lower())
+            return ExchangeFailed(TransportFailure.CONNECT_TIMEOUT, "timed out")
+        return ExchangeFailed(TransportFailure.UNREACHABLE, os.strerror(last).lower())
 
 
 def _ready(connection: socket.socket) -> socket.socket:

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import h11
 
-from rotator.network.failure import ExchangeFailed, NoAnswer
+from rotator.network.failure import ExchangeFailed, TransportFailure
 from rotator.network.stream import HungUp, Stream
 
 #: Largest status line with headers, chunk header or trailers that h11 accepts, in bytes.
@@ -108,10 +108,10 @@ class Connection:
         self.send("CONNECT", target, [("Host", target), *headers], b"")
         status = self.head().status_code
         if not 200 <= status < 300:  # noqa: PLR2004  # HTTP's
-            reason = NoAnswer.PROXY_AWAY if status in _NO_WAY_ON else NoAnswer.PROXY
+            reason = TransportFailure.PROXY_AWAY if status in _NO_WAY_ON else TransportFailure.PROXY
             raise ExchangeFailed(reason, f"the proxy answers {status}")
         if self._state.trailing_data[0]:
-            raise ExchangeFailed(NoAnswer.PROXY, "the proxy says more than it was asked")
+            raise ExchangeFailed(TransportFailure.PROXY, "the proxy says more than it was asked")
 
     def _next(self) -> object:
         while (event := self._state.next_event()) is h11.NEED_DATA:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from rotator.network.failure import ExchangeFailed, NoAnswer
+from rotator.network.failure import ExchangeFailed, TransportFailure
 
 #: Interval at which a wait checks whether to give up, in seconds.
 _LOOK = 0.2
@@ -12,10 +12,10 @@ _ROOM = 256 * 1024
 
 #: What is rotator's own, or known as the proxy's already.
 _PLACED = (
-    NoAnswer.CERTIFICATES,
-    NoAnswer.ENCRYPTED_KEY,
-    NoAnswer.PROXY,
-    NoAnswer.PROXY_AWAY,
+    TransportFailure.CERTIFICATES,
+    TransportFailure.ENCRYPTED_KEY,
+    TransportFailure.PROXY,
+    TransportFailure.PROXY_AWAY,
 )
 #: Returns the seconds left of a budget; negative once overdrawn.
 Left = Callable[[], float]
@@ -73,7 +73,7 @@ class Exchange:
         """
         self._room -= size
         if self._room < 0:
-            raise self._failed(NoAnswer.OVERSIZE, "too much was answered")
+            raise self._failed(TransportFailure.OVERSIZE, "too much was answered")
 
     # -- Progress. -------------------------------------------------------------------------
 
@@ -99,18 +99,20 @@ class Exchange:
 
     def lost(self, detail: str) -> ExchangeFailed:
         """Return the error for a connection that broke."""
-        return self._failed(NoAnswer.DROPPED if self._sent else NoAnswer.UNREACHABLE, detail)
+        return self._failed(
+            TransportFailure.DROPPED if self._sent else TransportFailure.UNREACHABLE, detail
+        )
 
     def placed(self, failed: ExchangeFailed) -> ExchangeFailed:
         """Return `failed` with the stage at which it happened."""
         return self._failed(failed.reason, failed.detail)
 
     def _late(self) -> ExchangeFailed:
-        reason = NoAnswer.TIMEOUT if self._sent else NoAnswer.CONNECT_TIMEOUT
+        reason = TransportFailure.TIMEOUT if self._sent else TransportFailure.CONNECT_TIMEOUT
         return self._failed(reason, "timed out")
 
-    def _failed(self, reason: NoAnswer, detail: str) -> ExchangeFailed:
+    def _failed(self, reason: TransportFailure, detail: str) -> ExchangeFailed:
         if self._at_proxy and reason not in _PLACED:
-            place = NoAnswer.PROXY_AWAY if reason.passes else NoAnswer.PROXY
+            place = TransportFailure.PROXY_AWAY if reason.passes else TransportFailure.PROXY
             return ExchangeFailed(place, f"the proxy: {detail}")
         return ExchangeFailed(reason, detail, sent=self._sent)

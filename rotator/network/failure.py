@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class NoAnswer(StrEnum):
+class TransportFailure(StrEnum):
     """The reason. Its value is the code in metrics and logs."""
 
     REFUSED = "refused"
@@ -43,23 +43,23 @@ class NoAnswer(StrEnum):
 
 _UNSENT = frozenset(
     {
-        NoAnswer.REFUSED,
-        NoAnswer.UNRESOLVED,
-        NoAnswer.UNREACHABLE,
-        NoAnswer.CONNECT_TIMEOUT,
-        NoAnswer.PROXY,
-        NoAnswer.PROXY_AWAY,
+        TransportFailure.REFUSED,
+        TransportFailure.UNRESOLVED,
+        TransportFailure.UNREACHABLE,
+        TransportFailure.CONNECT_TIMEOUT,
+        TransportFailure.PROXY,
+        TransportFailure.PROXY_AWAY,
     }
 )
 
 _PASSING = frozenset(
     {
-        NoAnswer.REFUSED,
-        NoAnswer.UNREACHABLE,
-        NoAnswer.CONNECT_TIMEOUT,
-        NoAnswer.TIMEOUT,
-        NoAnswer.DROPPED,
-        NoAnswer.PROXY_AWAY,
+        TransportFailure.REFUSED,
+        TransportFailure.UNREACHABLE,
+        TransportFailure.CONNECT_TIMEOUT,
+        TransportFailure.TIMEOUT,
+        TransportFailure.DROPPED,
+        TransportFailure.PROXY_AWAY,
     }
 )
 
@@ -67,7 +67,7 @@ _PASSING = frozenset(
 class ExchangeFailed(Exception):
     """An exchange without a usable answer."""
 
-    def __init__(self, reason: NoAnswer, detail: str = "", *, sent: bool = False) -> None:
+    def __init__(self, reason: TransportFailure, detail: str = "", *, sent: bool = False) -> None:
         """Build the error. `detail` is shown to operators: nothing that was sent or received."""
         super().__init__(reason, detail)
         self.reason = reason

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import unquote, urlsplit
 
-from rotator.network.failure import ExchangeFailed, NoAnswer
+from rotator.network.failure import ExchangeFailed, TransportFailure
 from rotator.network.tls import Trust, context
 
 _PORTS = {"http": 80, "https": 443}
@@ -61,7 +61,7 @@ def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
     except ValueError:
         # Raised outside of the handler, as the error's context would contain the URL.
         pass
-    raise ExchangeFailed(NoAnswer.PROXY, _UNUSABLE)
+    raise ExchangeFailed(TransportFailure.PROXY, _UNUSABLE)
 
 
 def _proxy(url: str) -> Proxy:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from rotator.network.exchange import Exchange
-from rotator.network.failure import ExchangeFailed, NoAnswer, worded
+from rotator.network.failure import ExchangeFailed, TransportFailure, worded
 
 T = TypeVar("T")
 
@@ -121,7 +121,7 @@ class Encrypted:
             # It went away, as one does that is restarted: no matter of whom to trust.
             raise self.current.exchange.lost("the other side hung up") from None
         except ssl.SSLError as error:
-            raise ExchangeFailed(NoAnswer.TLS, str(error)) from None
+            raise ExchangeFailed(TransportFailure.TLS, str(error)) from None
 
     def read(self) -> bytes:
         """See `Stream`."""
@@ -132,7 +132,7 @@ class Encrypted:
             # there.
             return b""
         except ssl.SSLError as error:
-            raise ExchangeFailed(NoAnswer.TLS, str(error)) from None
+            raise ExchangeFailed(TransportFailure.TLS, str(error)) from None
 
     def write(self, data: bytes) -> None:
         """See `Stream`."""

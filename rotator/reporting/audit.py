@@ -35,7 +35,7 @@ class Period:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event:
+class AuditEvent:
     """The fields of a ledger entry that a report needs."""
 
     at: datetime
@@ -52,7 +52,7 @@ OF_ACCOUNT = frozenset({"refused", "failed", "held", "released", "done", "reject
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rotated:
+class RotationHistory:
     """A rotation according to its entries."""
 
     id: str
@@ -71,7 +71,7 @@ class Rotated:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class RecordCheck:
     """Whether an account's record is whole, in the terms of `rotator ledger verify`."""
 
     entries: int
@@ -96,22 +96,22 @@ class Record:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class AuditInput:
     """The input of the report on one account."""
 
     name: str
     #: None where it is no longer configured: then its policy is unknown.
     account: Account | None
     #: The entries of `OF_ROTATION` and `OF_ACCOUNT`, the oldest first.
-    events: Sequence[Event]
+    events: Sequence[AuditEvent]
     #: The secret in Vault at the last observation, and when Vonage created it.
     current_id: str | None
     current_since: datetime | None
-    record: Record
+    record: RecordCheck
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tenure:
+class SecretUse:
     """How long consumers used one secret."""
 
     secret_id: str | None
@@ -126,7 +126,7 @@ class Tenure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trouble:
+class FailureGroup:
     """Refusals or failures for one reason, which a daemon repeats with each retry."""
 
     #: `refused` (an operator had to decide) or `failed`.
@@ -139,7 +139,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Holding:
+class HoldPeriod:
     """A period in which an operator held the account."""
 
     reason: str
@@ -153,7 +153,7 @@ class Holding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deed:
+class ManualAction:
     """A secret that was created or deleted by hand, with `rotator secrets`."""
 
     at: datetime
@@ -170,13 +170,13 @@ class AccountReport:
     name: str
     account: Account | None
     #: Rotations that were open in the period, oldest first.
-    rotations: tuple[Rotated, ...]
+    rotations: tuple[RotationHistory, ...]
     #: Secrets in use in the period, oldest first.
-    tenures: tuple[Tenure, ...]
-    troubles: tuple[Trouble, ...]
-    holdings: tuple[Holding, ...]
-    deeds: tuple[Deed, ...]
-    record: Record
+    tenures: tuple[SecretUse, ...]
+    troubles: tuple[FailureGroup, ...]
+    holdings: tuple[HoldPeriod, ...]
+    deeds: tuple[ManualAction, ...]
+    record: RecordCheck
 
     @property
     def oldest(self) -> timedelta | None:
@@ -223,7 +223,7 @@ class Report:
         return all(account.record.fault is None for account in self.accounts)
 
 
-def on(known: Known, period: Period) -> AccountReport:
+def audit(known: AuditInput, period: Period) -> AccountReport:
     """Return the report on one account."""
     events = [event for event in known.events if event.at < period.until]
     rotations = _rotations(events)
@@ -243,14 +243,14 @@ def on(known: Known, period: Period) -> AccountReport:
     )
 
 
-def _rotations(events: Sequence[Event]) -> list[Rotated]:
+def _rotations(events: Sequence[AuditEvent]) -> list[RotationHistory]:
     """Return the rotations according to their entries, in the order of their opening."""
-    found: dict[str, Rotated] = {}
+    found: dict[str, RotationHistory] = {}
     for event in events:
         if event.rotation_id and event.event in OF_ROTATION:
             known = found.get(event.rotation_id)
             if known is None:
-                known = Rotated(
+                known = RotationHistory(
                     id=event.rotation_id,
                     reason=str(event.detail.get("reason", "")),
                     opened_at=event.at,
@@ -265,7 +265,7 @@ def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _after(rotation: Rotated, event: Event) -> Rotated:
+def _after(rotation: RotationHistory, event: AuditEvent) -> RotationHistory:
     """Return the history of a rotation with one more of its entries."""
     detail = event.detail
     match event.event, event.step:
@@ -281,7 +281,9 @@ def _after(rotation: Rotated, event: Event) -> Rotated:
     return rotation
 
 
-def _tenures(known: Known, rotations: Sequence[Rotated], period: Period) -> Iterable[Tenure]:
+def _tenures(
+    known: AuditInput, rotations: Sequence[RotationHistory], period: Period
+) -> Iterable[SecretUse]:
     """Yield the use of each secret, from one verified rotation to the next."""
     verified = [rotation for rotation in rotations if rotation.verified_at]
     begins = [(known.current_id, known.current_since)]
@@ -300,12 +302,12 @@ def _tenure(
     since: datetime | None,
     until: datetime | None,
     period: Period,
-) -> Tenure:
+) -> SecretUse:
     end = period.until if until is None else min(until, period.until)
     overdue = _NONE
     if since and account:
         overdue = period.part(since + account.policy.max_age, until)
-    return Tenure(
+    return SecretUse(
         secret_id=secret_id,
         since=since,
         until=until,
@@ -314,15 +316,15 @@ def _tenure(
     )
 
 
-def _troubles(events: Sequence[Event], period: Period) -> list[Trouble]:
+def _troubles(events: Sequence[AuditEvent], period: Period) -> list[FailureGroup]:
     """Group refusals and failures by reason, in the order of their first occurrence."""
-    found: dict[tuple[str, str, str], Trouble] = {}
+    found: dict[tuple[str, str, str], FailureGroup] = {}
     for event in events:
         if event.event not in ("refused", "failed") or event.at < period.since:
             continue
         code, why = str(event.detail.get("code", "")), str(event.detail.get("why", ""))
         known = found.get((event.event, code, why))
-        found[event.event, code, why] = Trouble(
+        found[event.event, code, why] = FailureGroup(
             event=event.event,
             code=code,
             why=why,
@@ -333,12 +335,12 @@ def _troubles(events: Sequence[Event], period: Period) -> list[Trouble]:
     return list(found.values())
 
 
-def _holdings(events: Sequence[Event], period: Period) -> list[Holding]:
+def _holdings(events: Sequence[AuditEvent], period: Period) -> list[HoldPeriod]:
     """Pair each hold with its end."""
     changes = [event for event in events if event.event in ("held", "released")]
     nexts = [*changes, None][1:] if changes else []
     return [
-        Holding(
+        HoldPeriod(
             reason=str(held.detail.get("reason", "")),
             by=str(held.detail.get("by", "")),
             freeze=bool(held.detail.get("freeze")),
@@ -351,9 +353,9 @@ def _holdings(events: Sequence[Event], period: Period) -> list[Holding]:
     ]
 
 
-def _deeds(events: Sequence[Event], period: Period) -> list[Deed]:
+def _deeds(events: Sequence[AuditEvent], period: Period) -> list[ManualAction]:
     return [
-        Deed(
+        ManualAction(
             at=event.at,
             operation=str(event.detail["operation"]),
             secret_id=event.detail.get("secret_id"),

@@ -11,14 +11,14 @@ from rotator.model import Account
 from rotator.model.redaction import printable
 from rotator.reporting.audit import (
     AccountReport,
-    Deed,
-    Holding,
+    FailureGroup,
+    HoldPeriod,
+    ManualAction,
     Period,
-    Record,
+    RecordCheck,
     Report,
-    Rotated,
-    Tenure,
-    Trouble,
+    RotationHistory,
+    SecretUse,
 )
 from rotator.reporting.text import rfc3339, span
 
@@ -45,7 +45,7 @@ def policy(account: Account | None) -> str:
     return f"{often}, at most {span(policy.max_age)} old, grace {span(policy.grace)}"
 
 
-def record(record: Record) -> str:
+def record(record: RecordCheck) -> str:
     """Return the verdict on an account's record: its entries, its rows and Vault's note."""
     if record.complaints:
         return "; ".join(f"FAILED: {fault} ({cure})" for fault, cure in record.complaints)
@@ -113,7 +113,7 @@ def _account(account: AccountReport) -> dict[str, Any]:
     }
 
 
-def _rotation(rotation: Rotated) -> dict[str, Any]:
+def _rotation(rotation: RotationHistory) -> dict[str, Any]:
     return {
         "id": rotation.id,
         "reason": rotation.reason,
@@ -127,7 +127,7 @@ def _rotation(rotation: Rotated) -> dict[str, Any]:
     }
 
 
-def _secret(tenure: Tenure) -> dict[str, Any]:
+def _secret(tenure: SecretUse) -> dict[str, Any]:
     return {
         "id": tenure.secret_id,
         "since": rfc3339(tenure.since),
@@ -137,7 +137,7 @@ def _secret(tenure: Tenure) -> dict[str, Any]:
     }
 
 
-def _trouble(trouble: Trouble) -> dict[str, Any]:
+def _trouble(trouble: FailureGroup) -> dict[str, Any]:
     return {
         "event": trouble.event,
         "code": trouble.code,
@@ -148,7 +148,7 @@ def _trouble(trouble: Trouble) -> dict[str, Any]:
     }
 
 
-def _hold(holding: Holding) -> dict[str, Any]:
+def _hold(holding: HoldPeriod) -> dict[str, Any]:
     return {
         "reason": holding.reason,
         "by": holding.by,
@@ -159,7 +159,7 @@ def _hold(holding: Holding) -> dict[str, Any]:
     }
 
 
-def _deed(deed: Deed) -> dict[str, Any]:
+def _deed(deed: ManualAction) -> dict[str, Any]:
     return {
         "at": rfc3339(deed.at),
         "operation": deed.operation,

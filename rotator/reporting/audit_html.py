@@ -4,7 +4,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from rotator.reporting import audit_data
-from rotator.reporting.audit import AccountReport, Holding, Period, Report, Rotated, Tenure, Trouble
+from rotator.reporting.audit import (
+    AccountReport,
+    FailureGroup,
+    HoldPeriod,
+    Period,
+    Report,
+    RotationHistory,
+    SecretUse,
+)
 from rotator.reporting.audit_data import escape
 from rotator.reporting.text import NOTHING, moment, short, span
 
@@ -33,27 +41,27 @@ def strip(account: AccountReport, period: Period) -> str:
     )
 
 
-def _each(account: AccountReport) -> Iterator[tuple[int, Tenure]]:
+def _each(account: AccountReport) -> Iterator[tuple[int, SecretUse]]:
     return enumerate(account.tenures)
 
 
-def _ends(tenure: Tenure) -> tuple[datetime | None, datetime | None]:
+def _ends(tenure: SecretUse) -> tuple[datetime | None, datetime | None]:
     return tenure.since, tenure.until
 
 
-def _name(tenure: Tenure, number: int) -> tuple[str, str]:
+def _name(tenure: SecretUse, number: int) -> tuple[str, str]:
     age = f", {span(tenure.age)} old at the end" if tenure.age is not None else ""
     return ("odd" if number % 2 else "even", f"secret {short(tenure.secret_id)}{age}")
 
 
-def _overdue(account: AccountReport, tenure: Tenure, period: Period) -> Iterator[str]:
+def _overdue(account: AccountReport, tenure: SecretUse, period: Period) -> Iterator[str]:
     if tenure.overdue and tenure.since and account.account:
         begin = tenure.since + account.account.policy.max_age
         named = ("late", f"overdue for {span(tenure.overdue)}")
         yield _rectangle(period, begin, tenure.until, named)
 
 
-def _held(holding: Holding, period: Period) -> str:
+def _held(holding: HoldPeriod, period: Period) -> str:
     named = ("held", f"held by {holding.by}: {holding.reason}")
     return _rectangle(period, holding.since, holding.until, named, top=_TOP + _HEIGHT + 2, high=5)
 
@@ -297,7 +305,7 @@ _TROUBLES = ("First", "Last", "Times", "What", "Why")
 _HOLDS = ("From", "Until", "By", "Reason", "Ended by")
 
 
-def _secret(tenure: Tenure) -> tuple[Html, ...]:
+def _secret(tenure: SecretUse) -> tuple[Html, ...]:
     return (
         _id(tenure.secret_id),
         escape(moment(tenure.since)),
@@ -307,7 +315,7 @@ def _secret(tenure: Tenure) -> tuple[Html, ...]:
     )
 
 
-def _rotation(rotation: Rotated) -> tuple[Html, ...]:
+def _rotation(rotation: RotationHistory) -> tuple[Html, ...]:
     outcome = rotation.outcome or "open"
     code = f" ({rotation.code})" if rotation.code else ""
     return (
@@ -321,7 +329,7 @@ def _rotation(rotation: Rotated) -> tuple[Html, ...]:
     )
 
 
-def _trouble(trouble: Trouble) -> tuple[Html, ...]:
+def _trouble(trouble: FailureGroup) -> tuple[Html, ...]:
     return (
         escape(moment(trouble.first)),
         escape(moment(trouble.last)),
@@ -331,7 +339,7 @@ def _trouble(trouble: Trouble) -> tuple[Html, ...]:
     )
 
 
-def _hold(holding: Holding) -> tuple[Html, ...]:
+def _hold(holding: HoldPeriod) -> tuple[Html, ...]:
     frozen = " (frozen)" if holding.freeze else ""
     return (
         escape(moment(holding.since)),

@@ -7,10 +7,10 @@ from enum import StrEnum
 from typing import Any, Self
 
 from rotator.model import ABANDONED, SUPERSEDED, Account, Hold, Rotation
-from rotator.model.notification import Undelivered
+from rotator.model.notification import PendingDelivery
 from rotator.reporting.text import NOTHING, age_text, moment, rfc3339, short, span
 from rotator.rotation import window
-from rotator.rotation.ports import AccountRecord
+from rotator.rotation.ports import AccountSummary
 
 #: How late a deletion may be before the rotation counts as abandoned by every process.
 _LATE = timedelta(days=1)
@@ -35,7 +35,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class AccountStatus:
     """Status of one account: what the ledger knows, and what that means now."""
 
     account: Account
@@ -51,7 +51,7 @@ class Standing:
     #: The newest one, open or closed.
     rotation: Rotation | None
     #: Pending deliveries to hooks.
-    undelivered: tuple[Undelivered, ...] = ()
+    undelivered: tuple[PendingDelivery, ...] = ()
     #: Consecutive failed or refused passes, and the time of the next try.
     failures: int = 0
     retry_at: datetime | None = None
@@ -60,9 +60,9 @@ class Standing:
     def of(
         cls,
         account: Account,
-        record: AccountRecord,
+        record: AccountSummary,
         now: datetime,
-        undelivered: tuple[Undelivered, ...] = (),
+        undelivered: tuple[PendingDelivery, ...] = (),
     ) -> Self:
         """Return the status of `account` by the ledger's record of it."""
         return cls(
@@ -131,7 +131,7 @@ class Standing:
         return min((since + time for _, since, time in self._deadlines()), default=None)
 
     @property
-    def lateness(self) -> str | None:
+    def overdue_reason(self) -> str | None:
         """Reason why the account is overdue; None where nothing is late."""
         for text, since, time in self._deadlines():
             if self.now - since > time:
@@ -151,7 +151,7 @@ class Standing:
     @property
     def needs_attention(self) -> bool:
         """Return whether `status --check` fails for this account."""
-        return self._has_failed or bool(self.hold or self.drift or self.lateness)
+        return self._has_failed or bool(self.hold or self.drift or self.overdue_reason)
 
     def document(self) -> dict[str, Any]:
         """Return the status as `status --json` prints it."""
@@ -163,7 +163,7 @@ class Standing:
             "current_secret_id": self.current_id,
             "current_since": rfc3339(self.current_since),
             "next_due_at": rfc3339(self.next_due_at),
-            "overdue": self.lateness is not None,
+            "overdue": self.overdue_reason is not None,
             "hold": hold_document(self.hold) if self.hold else None,
             "gate": self._gate_document(),
             "undelivered": [_undelivered_document(each) for each in self.undelivered],
@@ -197,7 +197,7 @@ class Standing:
         notes = {
             "held: ": str(self.hold) if self.hold else None,
             "": self.drift,
-            "overdue: ": self.lateness,
+            "overdue: ": self.overdue_reason,
             "waiting for gate ": gate,
             "waiting until ": moment(waits) if waits and not gate else None,
             "hook ": self.hook_note(),
@@ -258,7 +258,7 @@ def hold_document(hold: Hold) -> dict[str, Any]:
     }
 
 
-def _undelivered_document(undelivered: Undelivered) -> dict[str, Any]:
+def _undelivered_document(undelivered: PendingDelivery) -> dict[str, Any]:
     return {
         "hook": undelivered.hook,
         "event": undelivered.event.value,

@@ -10,7 +10,7 @@ from rotator.reporting.text import CHAIN_CURE, ROW_CURE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rotator.ledger.reader import Queries
+    from rotator.ledger.reader import LedgerReader
     from rotator.model import Account
     from rotator.rotation.ports import Store
 
@@ -19,7 +19,7 @@ _LOST = "the ledger has no entry, and Vault's note names one: the ledger was los
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proof:
+class LedgerVerification:
     """The result of verifying an account's record."""
 
     account: str
@@ -86,7 +86,7 @@ class Proof:
 class Verifier:
     """Compares an account's record with itself, with its rows, and with the note in Vault."""
 
-    queries: "Queries"
+    queries: "LedgerReader"
     #: The configured accounts, by name.
     accounts: "Mapping[str, Account]"
     #: Source of the notes; None where these are not wanted, or not readable.
@@ -94,7 +94,7 @@ class Verifier:
     #: Why they are not readable.
     away: RotatorError | None = None
 
-    def proof_of(self, name: str) -> Proof:
+    def verify(self, name: str) -> LedgerVerification:
         """Verify an account's chain, and compare it with its rows and Vault's note."""
         anchor, vault, unread = None, "not compared", self.away
         if self.store:
@@ -107,7 +107,7 @@ class Verifier:
             vault, vault_fault = "FAILED", _MISSING if verdict.entries else _LOST
         elif anchor is not None and verdict.has_anchor is None:
             vault = "not reached"
-        return Proof(
+        return LedgerVerification(
             account=name,
             entries=verdict.entries,
             head=verdict.head,

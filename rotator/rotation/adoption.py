@@ -14,9 +14,16 @@ from functools import cached_property, partial
 from rotator.errors import CredentialRefused, Refused, RotatorError, StoreError
 from rotator.model import Account, Credential, Note, Rotation, Secret, SecretValue, Step, Written
 from rotator.rotation import identity, refusals
-from rotator.rotation.dependencies import Means
-from rotator.rotation.ports import Draft, LastLook, Lease, Memory, StoredCurrent, StoredPending
-from rotator.rotation.session import Journal
+from rotator.rotation.dependencies import Dependencies
+from rotator.rotation.ports import (
+    AccountState,
+    LastLook,
+    Lease,
+    NewEntry,
+    StoredCurrent,
+    StoredPending,
+)
+from rotator.rotation.session import LedgerSession
 from rotator.rotation.steps import bookkeeping
 
 
@@ -40,7 +47,7 @@ class Adopted:
 class Adoption:
     """Adopts one secret, under the account's lease."""
 
-    means: Means
+    dependencies: Dependencies
     account: Account
     lease: Lease
     #: None for the value in Vault's entry.
@@ -83,20 +90,22 @@ class Adoption:
     # -- Observations. ---------------------------------------------------------------------
 
     @cached_property
-    def _journal(self) -> Journal:
-        return self.means.journal(self.lease)
+    def _journal(self) -> LedgerSession:
+        return self.dependencies.journal(self.lease)
 
     @cached_property
-    def _memory(self) -> Memory:
+    def _memory(self) -> AccountState:
         return self._journal.begin()
 
     @cached_property
     def _base(self) -> StoredCurrent:
-        return self.means.store.read_base(self.account, self._memory.written_to(self.account))
+        return self.dependencies.store.read_base(
+            self.account, self._memory.written_to(self.account)
+        )
 
     @cached_property
     def _pending(self) -> StoredPending:
-        return self.means.store.read_pending(self.account)
+        return self.dependencies.store.read_pending(self.account)
 
     @cached_property
     def _value(self) -> SecretValue:
@@ -115,7 +124,7 @@ class Adoption:
         """List the live secrets with the value itself, which proves it."""
         credential = Credential(api_key=self.account.api_key, secret=self._value)
         try:
-            return self.means.issuer.list_secrets(credential, self.account.api_key)
+            return self.dependencies.issuer.list_secrets(credential, self.account.api_key)
         except CredentialRefused:
             raise CredentialRefused(
                 f"Vonage refuses the value as a secret of {self.account.api_key}",
@@ -194,7 +203,7 @@ class Adoption:
             return False
         with suppress(CredentialRefused):
             credential = Credential(api_key=self.account.api_key, secret=value)
-            return bool(self.means.issuer.list_secrets(credential, self.account.api_key))
+            return bool(self.dependencies.issuer.list_secrets(credential, self.account.api_key))
         return False
 
     def _notes(self) -> list[Note]:
@@ -208,7 +217,7 @@ class Adoption:
             return None
         with suppress(StoreError):
             version = rotation.vault_version or 0
-            return self.means.store.read_version(self.account, version).entry.note
+            return self.dependencies.store.read_version(self.account, version).entry.note
         return None
 
     def _excluded(self) -> str | None:
@@ -259,7 +268,7 @@ class Adoption:
 
     @cached_property
     def _new_id(self) -> str:
-        return self.means.new_id()
+        return self.dependencies.new_id()
 
     def _write(self, secret_id: str) -> Written:
         def intend() -> None:
@@ -286,11 +295,11 @@ class Adoption:
         note = Note(
             secret_id=secret_id,
             rotation_id=rotation_id,
-            rotated_at=self.means.now(),
+            rotated_at=self.dependencies.now(),
             ledger_head=self._journal.head,
             check=Note.check_of(self._value, secret_id=secret_id, rotation_id=rotation_id),
         )
-        return self.means.store.write_current(
+        return self.dependencies.store.write_current(
             self.account, self._base, self._value, note, before_send=look
         )
 
@@ -311,8 +320,8 @@ class Adoption:
                 vault_version=written.version,
                 is_own=self._is_own(rotation, secret_id),
                 pushed_version=self._pushed_version(rotation),
-                clock_lead=self.means.issuer.clock_lead,
-                now=self.means.now(),
+                clock_lead=self.dependencies.issuer.clock_lead,
+                now=self.dependencies.now(),
             )
             drafts = [draft] if draft else []
         self._commit(drafts, rotation)
@@ -324,12 +333,12 @@ class Adoption:
         is_noted = entry.note is not None and entry.note.rotation_id == rotation.id
         return rotation.vault_version or (entry.version if is_noted else None)
 
-    def _draft(self, event: str, secret_id: str, **detail: str | int) -> Draft:
+    def _draft(self, event: str, secret_id: str, **detail: str | int) -> NewEntry:
         told = {"by": "operator", "operation": "adopt", "secret_id": secret_id}
         over = self._base.entry.version
-        return Draft(event=event, step=Step.PUSH, detail={**told, "over": over, **detail})
+        return NewEntry(event=event, step=Step.PUSH, detail={**told, "over": over, **detail})
 
-    def _commit(self, drafts: list[Draft], rotation: Rotation | None = None) -> None:
+    def _commit(self, drafts: list[NewEntry], rotation: Rotation | None = None) -> None:
         self._journal.drafts += drafts
         self._journal.commit(rotation, None, last=False)
 

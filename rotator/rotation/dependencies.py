@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from rotator.model import Account, Rotation, generation
 from rotator.rotation.observation import Observer
-from rotator.rotation.ports import Draft, Hooks, Issuer, Lease, Ledger, Store
-from rotator.rotation.session import Journal
+from rotator.rotation.ports import Hooks, Issuer, Lease, Ledger, NewEntry, Store
+from rotator.rotation.session import LedgerSession
 
 
 def utc_now() -> datetime:
@@ -59,7 +59,7 @@ class NoHooks(Hooks):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Means:
+class Dependencies:
     """Dependencies of a pass; shared by all accounts and threads."""
 
     issuer: Issuer
@@ -73,7 +73,7 @@ class Means:
     store_patience: timedelta = timedelta()
     hooks: Hooks = field(default_factory=NoHooks)
     #: Called with each ledger entry right after its commit: account name and entry.
-    listener: Callable[[str, Draft], None] = lambda _name, _draft: None
+    listener: Callable[[str, NewEntry], None] = lambda _name, _draft: None
     draw: Callable[[int], str] = generation.draw
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     now: Callable[[], datetime] = utc_now
@@ -83,9 +83,9 @@ class Means:
     #: Asked before each step: whether this process is to end, and its passes with it.
     should_stop: Callable[[], bool] = lambda: False
 
-    def journal(self, lease: Lease) -> Journal:
+    def journal(self, lease: Lease) -> LedgerSession:
         """Return the ledger session of a pass under `lease`."""
-        return Journal(
+        return LedgerSession(
             ledger=self.ledger,
             lease=lease,
             now=self.now,

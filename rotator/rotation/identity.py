@@ -2,13 +2,13 @@
 
 from rotator.model import Account
 from rotator.rotation import refusals
-from rotator.rotation.ports import Claimant, Ledger, Memory
+from rotator.rotation.ports import AccountState, Claimant, Ledger
 from rotator.rotation.protocol import altered, moved
-from rotator.rotation.session import Journal
+from rotator.rotation.session import LedgerSession
 from rotator.rotation.steps import Refuse
 
 
-def refusal(account: Account, memory: Memory, journal: Journal) -> Refuse | None:
+def refusal(account: Account, memory: AccountState, journal: LedgerSession) -> Refuse | None:
     """Refuse an account whose api key or path is another's, or that its open rotation does not fit.
 
     Also one of which the ledger's rows and entries do not say the same. Otherwise the ledger
@@ -23,7 +23,7 @@ def refusal(account: Account, memory: Memory, journal: Journal) -> Refuse | None
     return _taken(account, journal.register(account.identity))
 
 
-def foreseen(account: Account, memory: Memory, ledger: Ledger) -> Refuse | None:
+def foreseen(account: Account, memory: AccountState, ledger: Ledger) -> Refuse | None:
     """Return the refusal that `refusal` would return, without writing anything.
 
     Raises:
@@ -34,7 +34,7 @@ def foreseen(account: Account, memory: Memory, ledger: Ledger) -> Refuse | None:
     return _taken(account, ledger.claimant(account.name, account.identity))
 
 
-def _unfit(account: Account, memory: Memory) -> Refuse | None:
+def _unfit(account: Account, memory: AccountState) -> Refuse | None:
     refusal = altered(account, memory.hold_fault, memory.rotation_fault)
     return refusal or moved(account, memory.rotation)
 

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, TypeVar
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, Credential, Hold, Rotation, Secret, Written
 from rotator.rotation import identity
-from rotator.rotation.observation import Sight, require_unchanged
-from rotator.rotation.ports import BeforeSend, Draft, LastLook, StoredCurrent
-from rotator.rotation.protocol import held_id
-from rotator.rotation.session import Journal
+from rotator.rotation.observation import Observed, require_unchanged
+from rotator.rotation.ports import BeforeSend, LastLook, NewEntry, StoredCurrent
+from rotator.rotation.protocol import current_secret_id
+from rotator.rotation.session import LedgerSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rotator.rotation.dependencies import Means
+    from rotator.rotation.dependencies import Dependencies
 
 Done = TypeVar("Done")
 
@@ -32,7 +32,7 @@ EXPENDABLE, UNKNOWN = "expendable", "unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
-class View:
+class AccountSecrets:
     """An account's secrets as Vonage lists them, and what rotator knows of each."""
 
     account: Account
@@ -44,7 +44,7 @@ class View:
     #: What rotator last wrote there.
     written: Written
     #: Id of the secret that Vault's value certainly is; None where unsure.
-    held_id: str | None
+    current_secret_id: str | None
     #: Whether Vonage has just accepted Vault's value.
     is_live: bool
     #: The open rotation.
@@ -56,28 +56,28 @@ class View:
     ends_at: datetime | None = None
 
     @classmethod
-    def of(cls, account: Account, sight: Sight) -> "View":
+    def of(cls, account: Account, observed: Observed) -> "AccountSecrets":
         """Return the view of `account` that was observed.
 
         Raises:
             CredentialRefused: Vonage accepted no credential, so that nothing could be observed.
         """
-        world = sight.world
-        if sight.credential is None or world.listed is None:
+        world = observed.world
+        if observed.credential is None or world.listed is None:
             raise CredentialRefused(
                 f"Vonage refuses every credential that rotator has for {account.name}",
                 hint=f"`rotator adopt {account.name}` puts a working secret into Vault; or set "
                 "`managed_by`",
             )
-        held = held_id(world)
+        held = current_secret_id(world)
         by_age = sorted(world.listed, key=lambda one: (one.created_at, one.id == held, one.id))
         return cls(
             account=account,
             secrets=tuple(by_age),
-            credential=sight.credential,
-            current=sight.current,
+            credential=observed.credential,
+            current=observed.current,
             written=world.written,
-            held_id=held,
+            current_secret_id=held,
             is_live=world.current_live_at is not None,
             rotation=world.rotation,
             expendable_ids=world.expendable_ids,
@@ -87,7 +87,7 @@ class View:
 
     def role(self, secret_id: str) -> str:
         """Return rotator's role for a secret."""
-        if secret_id == self.held_id:
+        if secret_id == self.current_secret_id:
             return CURRENT
         if self.rotation and secret_id == self.rotation.predecessor_id:
             return PREDECESSOR
@@ -97,19 +97,19 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hand:
+class ManualOperation:
     """The right to change an account's secrets."""
 
-    means: "Means"
+    dependencies: "Dependencies"
     account: Account
-    journal: Journal
+    journal: LedgerSession
     #: The account's hold when the lease was taken.
     hold: Hold | None
 
-    def look(self) -> View:
+    def look(self) -> AccountSecrets:
         """Observe the account as it is now."""
-        sight = self.means.observer().look(self.account)
-        return View.of(self.account, sight)
+        observed = self.dependencies.observer().look(self.account)
+        return AccountSecrets.of(self.account, observed)
 
     def perform(
         self,
@@ -117,7 +117,7 @@ class Hand:
         effect: "Callable[[BeforeSend], Done]",
         secret_id: str | None = None,
         *,
-        seen: View | None = None,
+        seen: AccountSecrets | None = None,
     ) -> Done:
         """Record that `operation` is about to be tried, try it, and record the outcome.
 
@@ -144,31 +144,33 @@ class Hand:
         intend = partial(self._record, "intent", operation=operation, secret_id=secret_id)
         return self.journal.perform(send, hold=self.hold, intend=intend, done=done, missed=missed)
 
-    def _unchanged(self, seen: View) -> BeforeSend:
-        store, account = self.means.store, self.account
+    def _unchanged(self, seen: AccountSecrets) -> BeforeSend:
+        store, account = self.dependencies.store, self.account
         return partial(require_unchanged, store, account, seen.current, seen.written)
 
     def _record(self, event: str, **detail: str | None) -> None:
         known = {key: value for key, value in detail.items() if value is not None}
-        draft = Draft(event=event, step=None, detail={"by": "operator", **known})
+        draft = NewEntry(event=event, step=None, detail={"by": "operator", **known})
         self.journal.drafts.append(draft)
         self.journal.commit(None, None, last=False)
 
 
 @contextmanager
-def hand(means: "Means", account: Account) -> Iterator[Hand]:
+def manual_operation(dependencies: "Dependencies", account: Account) -> Iterator[ManualOperation]:
     """Take the account's lease for a `with` block.
 
     Raises:
         Busy: another process is working on the account.
         Refused: another account in the ledger has this name, api key or path.
     """
-    lease = means.ledger.claim(account.name, means.now())
+    lease = dependencies.ledger.claim(account.name, dependencies.now())
     try:
-        journal = means.journal(lease)
+        journal = dependencies.journal(lease)
         memory = journal.begin()
         if refusal := identity.refusal(account, memory, journal):
             raise refusal.error()
-        yield Hand(means=means, account=account, journal=journal, hold=memory.hold)
+        yield ManualOperation(
+            dependencies=dependencies, account=account, journal=journal, hold=memory.hold
+        )
     finally:
-        means.ledger.release(lease)
+        dependencies.ledger.release(lease)

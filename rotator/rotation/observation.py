@@ -25,10 +25,10 @@ from rotator.model import (
     Written,
 )
 from rotator.rotation.ports import (
+    AccountState,
     Hooks,
     Issuer,
     Ledger,
-    Memory,
     Store,
     StoredCurrent,
     StoredPending,
@@ -130,7 +130,7 @@ _ROTATION_ID = re.compile("[!-~]{1,7}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 @dataclass(kw_only=True)
-class Sight:
+class Observed:
     """Result of observing: the facts to decide on and, apart from them, the values to act with."""
 
     world: Observation
@@ -152,7 +152,7 @@ class Observer:
     hooks: Hooks
     now: Callable[[], datetime]
 
-    def look(self, account: Account, memory: Memory | None = None) -> Sight:
+    def look(self, account: Account, memory: AccountState | None = None) -> Observed:
         """Observe `account` at Vonage, in Vault and in the ledger.
 
         `memory` is the account's ledger state, if the caller has just loaded it.
@@ -162,7 +162,7 @@ class Observer:
             StoreError: Vault cannot be read.
             IssuerError: Vonage cannot be asked. A refused credential is a fact, not an error.
         """
-        memory = memory or self.ledger.recall(account.name)
+        memory = memory or self.ledger.load(account.name)
         current, base = self._read(account, memory.written_to(account))
         is_new = base is not None and account.discovered and base.version == 0
         if base is not None and account.discovered and not is_new:
@@ -216,7 +216,7 @@ class Observer:
             clock_lead=self.issuer.clock_lead,
         )
         accepted = credential if listed is not None else None
-        return Sight(world=world, current=current, pending=pending, credential=accepted)
+        return Observed(world=world, current=current, pending=pending, credential=accepted)
 
     def _read(
         self, account: Account, written: Written
@@ -232,7 +232,7 @@ class Observer:
         if not account.managed_by:
             return None, None
         parent = self.accounts[account.managed_by]
-        written = self.ledger.recall(parent.name).written_to(parent)
+        written = self.ledger.load(parent.name).written_to(parent)
         for _ in range(2):
             credential = own_credential(parent, self.store.read_current(parent, written))
             listed = self._list(account, credential)
@@ -249,7 +249,9 @@ class Observer:
         except CredentialRefused:
             return None
 
-    def _is_unrecorded(self, account: Account, memory: Memory, pending: StoredPending) -> bool:
+    def _is_unrecorded(
+        self, account: Account, memory: AccountState, pending: StoredPending
+    ) -> bool:
         opened = memory.rotation
         if pending.entry is None or (opened and opened.id == pending.entry.rotation_id):
             return False

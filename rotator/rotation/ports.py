@@ -216,7 +216,7 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sighting:
+class AccountSnapshot:
     """Snapshot of an account for `status`, so that Vonage and Vault need not be asked again."""
 
     listed_ids: tuple[str, ...]
@@ -234,7 +234,7 @@ class Sighting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccountRecord:
+class AccountSummary:
     """What the ledger knows of one account."""
 
     name: str
@@ -270,7 +270,7 @@ class AccountRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draft:
+class NewEntry:
     """A ledger entry to be appended; the ledger adds account, time, sequence and hashes."""
 
     #: What happened; `rotator.rotation.steps` lists the events.
@@ -284,7 +284,7 @@ class Draft:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Memory:
+class AccountState:
     """What the ledger knows of an account."""
 
     rotation: Rotation | None
@@ -335,7 +335,7 @@ class Claimant:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Committed:
+class CommitResult:
     """Result of a commit: the account's newest entry and its hold."""
 
     #: Hash of the newest entry.
@@ -424,7 +424,7 @@ class Ledger(Protocol):
         """Release the lease; one that was released or lost already is left alone."""
         ...
 
-    def recall(self, name: str) -> Memory:
+    def load(self, name: str) -> AccountState:
         """Load the state of account `name`."""
         ...
 
@@ -457,17 +457,17 @@ class Ledger(Protocol):
         lease: Lease,
         *,
         rotation: Rotation | None,
-        entries: Sequence[Draft],
-        sighting: Sighting | None,
+        entries: Sequence[NewEntry],
+        snapshot: AccountSnapshot | None,
         now: datetime,
         last: bool = False,
-    ) -> Committed:
+    ) -> CommitResult:
         """Record everything or nothing, durably, and renew the lease in the same transaction.
 
         The `last` commit releases the lease instead.
 
         `rotation` as it is now (None leaves the record of rotations alone), `entries` to append in
-        this order, `sighting` to keep for `status`. Notifications for hooks are recorded with
+        this order, `snapshot` to keep for `status`. Notifications for hooks are recorded with
         them, as pending deliveries.
 
         Raises:

@@ -202,7 +202,7 @@ def _may_rest(rotation: Rotation | None, request: Request) -> bool:
     return not (rotation.sent_at or rotation.new_id or rotation.vault_version)
 
 
-def held_id(world: Observation) -> str | None:
+def current_secret_id(world: Observation) -> str | None:
     """Return the id of the secret that Vault's value certainly is; None where unsure.
 
     There are two certain cases: the note beside the value names it, the value is still the one
@@ -234,7 +234,7 @@ def _start(account: Account, world: Observation, request: Request, now: datetime
         return _recover(world, world.pending)
     if world.current and world.current.ends_at:
         return refusals.version_ends(account, world.current)
-    predecessor_id = held_id(world)
+    predecessor_id = current_secret_id(world)
     if predecessor_id is None and (refusal := _unknown_current(account, world)):
         return refusal
     if request.reason == "due" and _is_young(account, world, now):
@@ -252,7 +252,7 @@ def _is_young(account: Account, world: Observation, now: datetime) -> bool:
     A restored ledger may know an older secret; a clock ahead of Vonage's makes every secret look
     older than it is.
     """
-    current_id, today = held_id(world), now - max(world.clock_lead, timedelta())
+    current_id, today = current_secret_id(world), now - max(world.clock_lead, timedelta())
     return any(
         schedule.next_due(account, secret.created_at) > today
         for secret in world.listed or ()
@@ -295,7 +295,7 @@ def _before_push(
     now: datetime,
 ) -> Action:
     pending = world.pending
-    current = held_id(world)
+    current = current_secret_id(world)
     was_there = current in pending.listed_ids if pending else not rotation.sent_at
     # Also where another id was recorded: a ledger that was restored is out of date.
     if rotation.predecessor_id not in world.listed_ids and current and was_there:
@@ -399,7 +399,7 @@ def _undo(account: Account, world: Observation, rotation: Rotation, now: datetim
     if rotation.new_id and rotation.new_id in world.listed_ids:
         if world.entry_is_new:
             return refusals.first_kept(rotation.account, rotation.new_id)
-        current = held_id(world)
+        current = current_secret_id(world)
         is_other = current is not None or (is_staged and not world.current_is_pending)
         is_only = len(world.listed_ids) == 1
         if not is_other or current == rotation.new_id or is_only or not world.current_live_at:
@@ -498,7 +498,7 @@ def _delete_predecessor(
         return Close()
     if rotation.predecessor_id == world.adopted_id:
         return refusals.adopted(rotation.account, rotation.predecessor_id)
-    if held_id(world) != rotation.new_id:
+    if current_secret_id(world) != rotation.new_id:
         return refusals.unlisted(rotation.account, rotation.new_id)
     if _is_early(world, rotation, request, now):
         gate = refusals.clock_ahead(world.clock_lead)
@@ -642,7 +642,7 @@ def _make_room(account: Account, world: Observation, now: datetime) -> Evict | L
     listed = world.listed or ()
     if len(listed) < 2:  # noqa: PLR2004  # Vonage's two slots
         return None
-    current = held_id(world)
+    current = current_secret_id(world)
     others = sorted(world.listed_ids - {current})
     if world.entry_is_new:
         return refusals.no_slot(account, others)

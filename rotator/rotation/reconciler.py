@@ -39,7 +39,7 @@ from rotator.errors import (
 from rotator.model import (
     Account,
     Outcome,
-    Report,
+    PassResult,
     Request,
     Rotation,
     SecretValue,
@@ -47,9 +47,9 @@ from rotator.model import (
 )
 from rotator.rotation import dry_run, identity
 from rotator.rotation.adoption import Adopted, Adoption
-from rotator.rotation.dependencies import Means
-from rotator.rotation.observation import Observation, Sight, seen_again
-from rotator.rotation.ports import Draft, LastLook, Lease, Memory
+from rotator.rotation.dependencies import Dependencies
+from rotator.rotation.observation import Observation, Observed, seen_again
+from rotator.rotation.ports import AccountState, LastLook, Lease, NewEntry
 from rotator.rotation.protocol import decide, skips_gates, waits_until
 from rotator.rotation.result import (
     aborted,
@@ -61,7 +61,7 @@ from rotator.rotation.result import (
     reported,
     seen,
 )
-from rotator.rotation.session import Journal
+from rotator.rotation.session import LedgerSession
 from rotator.rotation.steps import (
     Action,
     Ask,
@@ -111,15 +111,15 @@ HOPELESS = (
 class Pass:
     """One process's work on one account, for as long as it has the lease."""
 
-    means: Means
+    dependencies: Dependencies
     account: Account
-    journal: Journal
+    journal: LedgerSession
     #: The open rotation as the ledger had it when the pass began.
     remembered: Rotation | None = None
     #: The account's ledger state just read; None where it must be read again.
-    memory: Memory | None = None
+    memory: AccountState | None = None
     #: The latest observation, updated with what this pass did since.
-    sight: Sight | None = None
+    observed: Observed | None = None
     #: The latest observation may be outdated.
     must_look: bool = True
     failures: int = 0
@@ -128,14 +128,14 @@ class Pass:
     stalls: int = 0
 
     @classmethod
-    def on(cls, account: Account, lease: Lease, means: Means) -> "Pass":
+    def on(cls, account: Account, lease: Lease, dependencies: Dependencies) -> "Pass":
         """Begin a pass on `account` under `lease`."""
-        return cls(means=means, account=account, journal=means.journal(lease))
+        return cls(dependencies=dependencies, account=account, journal=dependencies.journal(lease))
 
     @property
     def rotation(self) -> Rotation | None:
         """The rotation this pass works on."""
-        return self.sight.world.rotation if self.sight else self.remembered
+        return self.observed.world.rotation if self.observed else self.remembered
 
     def carry_out(self, request: Request, *, wait: bool) -> Outcome:
         """Work on the account until it is done, must wait, or cannot go on.
@@ -172,7 +172,7 @@ class Pass:
             raise in_grace(self.account, self.rotation)
         if request.reason == "compromised":
             self._commit()
-            self.remembered, self.sight, self.must_look = None, None, True
+            self.remembered, self.observed, self.must_look = None, None, True
             return self._loop(request, wait=wait)
         return outcome
 
@@ -188,16 +188,16 @@ class Pass:
     def _loop(self, request: Request, *, wait: bool) -> Outcome:
         while True:
             self._stop_if_told()
-            until = waits_until(self.account, self.rotation, request, self.means.now())
+            until = waits_until(self.account, self.rotation, request, self.dependencies.now())
             if until and self._must_wait(until, wait=wait):
                 return self._waiting()
-            sight = self._look() if self.must_look or self.sight is None else self.sight
+            observed = self._look() if self.must_look or self.observed is None else self.observed
             action = decide(
                 self.account,
-                sight.world,
+                observed.world,
                 request,
-                propagation_timeout=self.means.propagation_timeout,
-                now=self.means.now(),
+                propagation_timeout=self.dependencies.propagation_timeout,
+                now=self.dependencies.now(),
             )
             self._name(action)
             log.debug("decided", action=type(action).__name__)
@@ -207,13 +207,13 @@ class Pass:
                 self.journal.is_stale |= request.reason is not None
                 return Outcome.IDLE
             if isinstance(action, Wait):
-                self._wait_for(action, sight)
+                self._wait_for(action, observed)
                 if self._must_wait(action.until, wait=wait):
                     return self._waiting()
             elif isinstance(action, Close):
-                return self._close(action, request, sight)
+                return self._close(action, request, observed)
             else:
-                self._do(action, request, sight)
+                self._do(action, request, observed)
 
     def _name(self, action: Action) -> None:
         """Bind the rotation and its step to the lines logged from now on."""
@@ -228,10 +228,10 @@ class Pass:
 
     def _stop_if_told(self) -> None:
         """End the pass between two steps, if told to; the next pass resumes from the ledger."""
-        if self.means.should_stop():
+        if self.dependencies.should_stop():
             raise Stopping
 
-    def _do(self, step: Action, request: Request, sight: Sight) -> None:
+    def _do(self, step: Action, request: Request, observed: Observed) -> None:
         match step:
             case Refuse():
                 self._refuse(step)
@@ -239,40 +239,44 @@ class Pass:
                 self._pause()
                 self.must_look = True
             case Open():
-                self._open(step, request, sight)
+                self._open(step, request, observed)
             case Effect():
-                self._warn_of_gates(step, request, sight)
-                self._perform(step, request, sight)
+                self._warn_of_gates(step, request, observed)
+                self._perform(step, request, observed)
             case Check():
-                self._check(step, request, sight)
+                self._check(step, request, observed)
             case Ask():
-                self._ask(step, request, sight)
+                self._ask(step, request, observed)
             case Recording():
                 if isinstance(step, Notify):
                     self._tell()
-                self._fold(sight, *step.done(sight.world, self._open_rotation(), self._at(request)))
+                self._fold(
+                    observed, *step.done(observed.world, self._open_rotation(), self._at(request))
+                )
             case _:
                 message = f"{type(step).__name__} is the loop's own"
                 raise AssertionError(message)
 
-    def _look(self) -> Sight:
+    def _look(self) -> Observed:
         self._commit()
-        before = self.sight.world if self.sight else None
-        self.sight = self.means.observer().look(self.account, self.memory)
-        self.sight.world = seen_again(before, self.sight.world)
+        before = self.observed.world if self.observed else None
+        self.observed = self.dependencies.observer().look(self.account, self.memory)
+        self.observed.world = seen_again(before, self.observed.world)
         self.memory = None
         self.must_look = False
-        return self.sight
+        return self.observed
 
     # -- Steps without an effect outside the ledger. ---------------------------------------
 
-    def _open(self, step: Open, request: Request, sight: Sight) -> None:
-        self._fold(sight, *step.done(sight.world, self.means.new_id(), self._at(request)))
+    def _open(self, step: Open, request: Request, observed: Observed) -> None:
+        self._fold(
+            observed, *step.done(observed.world, self.dependencies.new_id(), self._at(request))
+        )
         # What the ledger took for an orphan may be this very rotation's secret.
         self.must_look = step.recovered_id is not None
 
-    def _close(self, step: Close, request: Request, sight: Sight) -> Outcome:
-        self._fold(sight, *step.done(sight.world, self._open_rotation(), self._at(request)))
+    def _close(self, step: Close, request: Request, observed: Observed) -> Outcome:
+        self._fold(observed, *step.done(observed.world, self._open_rotation(), self._at(request)))
         if step.error_code:
             raise aborted(self.account, step.error_code)
         return Outcome.COMPLETED
@@ -285,19 +289,19 @@ class Pass:
 
     # -- Reads that take part in a rotation. -----------------------------------------------
 
-    def _check(self, step: Check[Any], request: Request, sight: Sight) -> None:
+    def _check(self, step: Check[Any], request: Request, observed: Observed) -> None:
         if step.commits_first:
             self._commit()
         rotation = self._open_rotation()
         try:
-            result = step.perform(self._site(request, sight), rotation)
+            result = step.perform(self._site(request, observed), rotation)
         except CredentialRefused:
-            sight.world = step.refused(sight.world, self.means.now())
+            observed.world = step.refused(observed.world, self.dependencies.now())
             self._pause()
         except LookAgain:
             self.must_look = True
         else:
-            self._fold(sight, *step.done(sight.world, rotation, result, self._at(request)))
+            self._fold(observed, *step.done(observed.world, rotation, result, self._at(request)))
 
     # -- Hooks and gates. ------------------------------------------------------------------
 
@@ -309,75 +313,75 @@ class Pass:
         """
         self._commit()
         while True:
-            for _ in self.means.hooks.tell(self.account):
+            for _ in self.dependencies.hooks.tell(self.account):
                 self.journal.renew()
-            if not self.means.hooks.is_telling(self.account):
+            if not self.dependencies.hooks.is_telling(self.account):
                 return
             self._stop_if_told()
             self._pause()
 
-    def _ask(self, step: Ask, request: Request, sight: Sight) -> None:
+    def _ask(self, step: Ask, request: Request, observed: Observed) -> None:
         """Ask the gates in turn, until one is shut. Asking is no effect: it may be repeated."""
         self._commit()
-        for gate in sight.world.gates:
-            reason = self.means.hooks.ask(self.account, self._open_rotation(), gate)
+        for gate in observed.world.gates:
+            reason = self.dependencies.hooks.ask(self.account, self._open_rotation(), gate)
             self.journal.renew()
             if reason is not None:
                 shut = ShutGate(name=gate, reason=reason)
-                sight.world = step.shut(sight.world, shut, self.means.now())
+                observed.world = step.shut(observed.world, shut, self.dependencies.now())
                 return
-        self._fold(sight, *step.done(sight.world, self._open_rotation(), self._at(request)))
+        self._fold(observed, *step.done(observed.world, self._open_rotation(), self._at(request)))
 
-    def _wait_for(self, step: Wait, sight: Sight) -> None:
+    def _wait_for(self, step: Wait, observed: Observed) -> None:
         """Record what is waited for: a gate, the end of a grace, or a window."""
         if self.rotation is None:
             return
-        world, draft = step.done(sight.world, self.rotation, self.means.now())
+        world, draft = step.done(observed.world, self.rotation, self.dependencies.now())
         # What only a look could tell is not looked for again before.
         self.journal.is_stale = True
         if draft and not step.gate:
             # A pass that knows this from the ledger waits without asking anybody.
-            self._fold(sight, world, draft)
+            self._fold(observed, world, draft)
             return
-        sight.world = world
+        observed.world = world
         if draft and step.gate:
             self.journal.drafts.append(draft)
             gate = step.gate
             log.info("gate shut", account=self.account.name, gate=gate.name, reason=gate.reason)
 
-    def _warn_of_gates(self, step: Effect[Any], request: Request, sight: Sight) -> None:
+    def _warn_of_gates(self, step: Effect[Any], request: Request, observed: Observed) -> None:
         """Log and record that a predecessor is about to be deleted without its gates asked."""
         rotation = self._open_rotation()
         if not isinstance(step, Delete) or step.secret_id != rotation.predecessor_id:
             return
-        if sight.world.gates and skips_gates(rotation, request):
-            log.warning("gates skipped", account=self.account.name, gates=sight.world.gates)
-            self.journal.drafts.append(step.gates_skipped(sight.world, rotation))
+        if observed.world.gates and skips_gates(rotation, request):
+            log.warning("gates skipped", account=self.account.name, gates=observed.world.gates)
+            self.journal.drafts.append(step.gates_skipped(observed.world, rotation))
 
     # -- Effects: intent, act, outcome. ----------------------------------------------------
 
-    def _perform(self, step: Effect[Any], request: Request, sight: Sight) -> None:
+    def _perform(self, step: Effect[Any], request: Request, observed: Observed) -> None:
         before = self._open_rotation()
-        rotation = step.intent(sight.world, before, self.means.now())
+        rotation = step.intent(observed.world, before, self.dependencies.now())
 
         def intend() -> None:
-            sight.world = replace(sight.world, rotation=rotation)
+            observed.world = replace(observed.world, rotation=rotation)
             self.journal.drafts.append(step.entry("intent", rotation, **step.target))
-            self._commit_first(before, sight)
+            self._commit_first(before, observed)
 
         def send(look: LastLook) -> object:
-            return step.perform(self._site(request, sight), rotation, look)
+            return step.perform(self._site(request, observed), rotation, look)
 
         def done(result: object) -> None:
-            self._fold(sight, *step.done(sight.world, rotation, result, self._at(request)))
+            self._fold(observed, *step.done(observed.world, rotation, result, self._at(request)))
 
         def missed(event: str, error: RotatorError) -> None:
             after, draft = step.missed(event, before, rotation, error)
-            sight.world = replace(sight.world, rotation=after)
+            observed.world = replace(observed.world, rotation=after)
             self.journal.drafts.append(draft)
             self.must_look = True
 
-        hold = sight.world.hold
+        hold = observed.world.hold
         try:
             self.journal.perform(send, hold=hold, intend=intend, done=done, missed=missed)
         except HoldChanged:
@@ -386,13 +390,13 @@ class Pass:
         except (IssuerError, StoreError, Withdrawn) as error:
             self._bear(error)
 
-    def _commit_first(self, before: Rotation, sight: Sight) -> None:
+    def _commit_first(self, before: Rotation, observed: Observed) -> None:
         """Commit an intent, or a refusal if the ledger's own entries contradict it."""
         try:
             self._commit()
         except Refused as error:
             self.journal.drafts.pop()
-            sight.world = replace(sight.world, rotation=before)
+            observed.world = replace(observed.world, rotation=before)
             self._refuse(Refuse(code=error.code, why=error.message, hint=error.hint or ""))
 
     def _bear(self, error: RotatorError) -> None:
@@ -406,64 +410,64 @@ class Pass:
     def _is_tried_out(self, error: RotatorError) -> bool:
         """Return whether an effect failed too often, or for too long, to retry it in this pass."""
         if self.failures == 1:
-            self.failing_since = self.means.monotonic()
+            self.failing_since = self.dependencies.monotonic()
         if self.failures < MAX_FAILURES:
             return False
         is_away = isinstance(error, StoreUnavailable) and not isinstance(error, StoreSealed)
-        seconds = self.means.monotonic() - self.failing_since
-        return not is_away or seconds >= self.means.store_patience.total_seconds()
+        seconds = self.dependencies.monotonic() - self.failing_since
+        return not is_away or seconds >= self.dependencies.store_patience.total_seconds()
 
-    def _site(self, request: Request, sight: Sight) -> Site:
+    def _site(self, request: Request, observed: Observed) -> Site:
         return Site(
             account=self.account,
             request=request,
-            issuer=self.means.issuer,
-            store=self.means.store,
-            draw=self.means.draw,
-            now=self.means.now,
-            sight=sight,
+            issuer=self.dependencies.issuer,
+            store=self.dependencies.store,
+            draw=self.dependencies.draw,
+            now=self.dependencies.now,
+            observed=observed,
             ledger_head=self.journal.head,
         )
 
     def _at(self, request: Request) -> At:
-        return At(account=self.account, request=request, now=self.means.now())
+        return At(account=self.account, request=request, now=self.dependencies.now())
 
     # -- The ledger. -----------------------------------------------------------------------
 
-    def _fold(self, sight: Sight, world: Observation, draft: Draft) -> None:
+    def _fold(self, observed: Observed, world: Observation, draft: NewEntry) -> None:
         """Apply an action's result, to be committed before the next call."""
-        sight.world = world
+        observed.world = world
         self.journal.drafts.append(draft)
         self.failures = self.stalls = 0
 
     def _write(self, event: str, **detail: str | int | bool | None) -> None:
         rotation_id = self.rotation.id if self.rotation else None
         self.journal.drafts.append(
-            Draft(event=event, step=None, detail=detail, rotation_id=rotation_id)
+            NewEntry(event=event, step=None, detail=detail, rotation_id=rotation_id)
         )
 
     def _commit(self, *, drift: str | None = None, last: bool = False) -> None:
-        sighting = None
-        if self.sight is not None and self.sight.world.listed is not None:
-            sighting = seen(self.account, self.sight.world, drift=drift)
-        committed = self.journal.commit(self.rotation, sighting, last=last)
-        if committed and self.sight and committed.hold != self.sight.world.hold:
-            self.sight.world = replace(self.sight.world, hold=committed.hold)
+        snapshot = None
+        if self.observed is not None and self.observed.world.listed is not None:
+            snapshot = seen(self.account, self.observed.world, drift=drift)
+        committed = self.journal.commit(self.rotation, snapshot, last=last)
+        if committed and self.observed and committed.hold != self.observed.world.hold:
+            self.observed.world = replace(self.observed.world, hold=committed.hold)
 
     # -- Waiting. --------------------------------------------------------------------------
 
     def _must_wait(self, until: datetime, *, wait: bool) -> bool:
         """Wait out a grace if asked to. Returns whether there is still something to wait for."""
-        if until <= self.means.now():
+        if until <= self.dependencies.now():
             return False
         if not wait:
             return True
         self._commit()
-        left = longest = (until - self.means.now()).total_seconds()
+        left = longest = (until - self.dependencies.now()).total_seconds()
         # Longer than at first: the clock was ahead and has been corrected, and the end with it.
         while 0 < left <= longest:
             self._rest(min(left, self.journal.lease.seconds / 4))
-            longest, left = left, (until - self.means.now()).total_seconds()
+            longest, left = left, (until - self.dependencies.now()).total_seconds()
         self.must_look = True
         return False
 
@@ -474,7 +478,7 @@ class Pass:
         self.stalls += 1
 
     def _rest(self, seconds: float) -> None:
-        self.means.sleep(seconds)
+        self.dependencies.sleep(seconds)
         self.journal.renew()
         self.memory = None
 
@@ -486,7 +490,7 @@ class Pass:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine(Means):
+class Reconciler(Dependencies):
     """Reconciles accounts, one pass at a time; may be shared by threads."""
 
     def attempt(
@@ -496,7 +500,7 @@ class Engine(Means):
         *,
         wait: bool = False,
         claimed: Lease | None = None,
-    ) -> Report:
+    ) -> PassResult:
         """Run a pass on `account` as far as it can go now; with `wait`, through the grace as well.
 
         `claimed` is the lease, if the caller already has it; it is released at the end. Never
@@ -513,10 +517,10 @@ class Engine(Means):
 
     def plan(
         self, account: Account, request: Request
-    ) -> tuple[Report, list[Action], Observation | None]:
+    ) -> tuple[PassResult, list[Action], Observation | None]:
         """Return what `attempt` would do, with the observation. Reads only, takes no lease."""
         try:
-            memory = self.ledger.recall(account.name)
+            memory = self.ledger.load(account.name)
             taken = identity.foreseen(account, memory, self.ledger)
             world = self.observer().look(account, memory).world
         except RotatorError as error:
@@ -550,7 +554,7 @@ class Engine(Means):
         """
         with self._claim(account) as lease:
             adoption = Adoption(
-                means=self, account=account, lease=lease, given=value, secret_id=secret_id
+                dependencies=self, account=account, lease=lease, given=value, secret_id=secret_id
             )
             adopted = adoption.carry_out()
         # For `status`, which would be out of date until the next observation. The adoption itself
@@ -569,15 +573,15 @@ class Engine(Means):
             RotatorError: part of the account cannot be observed.
         """
         with _named(account), self._claim(account) as lease:
-            memory = self.ledger.recall(account.name)
+            memory = self.ledger.load(account.name)
             world = self.observer().look(account, memory).world
             taken = identity.refusal(account, memory, self.journal(lease))
             drift = drift_text(taken) if taken else self._drift(account, world, memory.drift)
             drafts = [] if drift == memory.drift else [drifted(drift)]
-            sighting = seen(account, world, drift=drift)
+            snapshot = seen(account, world, drift=drift)
             now = self.now()
             self.ledger.commit(
-                lease, rotation=None, entries=drafts, sighting=sighting, now=now, last=True
+                lease, rotation=None, entries=drafts, snapshot=snapshot, now=now, last=True
             )
         for draft in drafts:
             self.listener(account.name, draft)

@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from rotator.errors import Aborted, Busy, PendingEnds, Refused, RotatorError
-from rotator.model import CLOCK, Account, Outcome, Problem, Report, Rotation, ShutGate
+from rotator.model import CLOCK, Account, Outcome, PassResult, Problem, Rotation, ShutGate
 from rotator.rotation import refusals, schedule, window
 from rotator.rotation.observation import Observation
-from rotator.rotation.ports import Draft, Sighting
-from rotator.rotation.protocol import held_id
+from rotator.rotation.ports import AccountSnapshot, NewEntry
+from rotator.rotation.protocol import current_secret_id
 from rotator.rotation.steps import Refuse
 
 #: Why a rotation was given up, by its code; `{name}` is the account's.
@@ -25,10 +25,10 @@ _ABORTED = {
 }
 
 
-def reported(account: Account, outcome: Outcome, rotation: Rotation | None) -> Report:
+def reported(account: Account, outcome: Outcome, rotation: Rotation | None) -> PassResult:
     """Return the result for `rotation` as it now is, with its deletion time in a window."""
     due = window.deletion_at(account.policy, rotation) if rotation else None
-    return replace(Report.of(account, outcome, rotation), delete_due_at=due)
+    return replace(PassResult.of(account, outcome, rotation), delete_due_at=due)
 
 
 def in_grace(account: Account, rotation: Rotation | None, gate: ShutGate | None = None) -> Refused:
@@ -70,7 +70,7 @@ def aborted(account: Account, code: str) -> RotatorError:
     return PendingEnds(message, code=code, hint=f"{PendingEnds.default_hint}: {cure}")
 
 
-def failure(account: Account, rotation: Rotation | None, error: RotatorError) -> Report:
+def failure(account: Account, rotation: Rotation | None, error: RotatorError) -> PassResult:
     """Return the result for an account that could not be processed."""
     outcome = Outcome.FAILED
     if isinstance(error, Busy):
@@ -91,7 +91,7 @@ def drift_text(action: Refuse) -> str:
 
 def overdue_text(account: Account, world: Observation, now: datetime) -> str | None:
     """Return a text where the secret in use is older than max_age; the same at each look."""
-    current_id = held_id(world)
+    current_id = current_secret_id(world)
     for secret in world.listed or ():
         if secret.id == current_id and now - secret.created_at > account.policy.max_age:
             made = f"{secret.created_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -99,20 +99,20 @@ def overdue_text(account: Account, world: Observation, now: datetime) -> str | N
     return None
 
 
-def drifted(drift: str | None) -> Draft:
+def drifted(drift: str | None) -> NewEntry:
     """Record that drift began, changed or ended."""
     if drift is None:
-        return Draft(event="drift-over", step=None, detail={})
+        return NewEntry(event="drift-over", step=None, detail={})
     code, _, why = drift.partition(": ")
-    return Draft(event="drift", step=None, detail={"code": code, "why": why})
+    return NewEntry(event="drift", step=None, detail={"code": code, "why": why})
 
 
-def seen(account: Account, world: Observation, *, drift: str | None) -> Sighting:
+def seen(account: Account, world: Observation, *, drift: str | None) -> AccountSnapshot:
     """Return the snapshot of an observation, for `status`."""
-    current_id = held_id(world)
+    current_id = current_secret_id(world)
     since = {secret.id: secret.created_at for secret in world.listed or ()}
     current_since = since.get(current_id) if current_id else None
-    return Sighting(
+    return AccountSnapshot(
         listed_ids=tuple(sorted(world.listed_ids)),
         current_id=current_id,
         current_since=current_since,

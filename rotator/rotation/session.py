@@ -16,14 +16,14 @@ from rotator.errors import (
 )
 from rotator.model import Hold, Identity, Rotation
 from rotator.rotation.ports import (
+    AccountSnapshot,
+    AccountState,
     Claimant,
-    Committed,
-    Draft,
+    CommitResult,
     LastLook,
     Lease,
     Ledger,
-    Memory,
-    Sighting,
+    NewEntry,
 )
 
 Result = TypeVar("Result")
@@ -35,7 +35,7 @@ _MOST_LOOKS = 3
 
 
 @dataclass(kw_only=True)
-class Journal:
+class LedgerSession:
     """Collects entries, and commits them together before anything is done that relies on them."""
 
     ledger: Ledger
@@ -44,9 +44,9 @@ class Journal:
     #: Must keep counting while the process is stopped or the machine suspended.
     monotonic: Callable[[], float]
     #: Called with each entry right after its commit: account name and entry.
-    listener: Callable[[str, Draft], None]
+    listener: Callable[[str, NewEntry], None]
     #: Entries not committed yet.
-    drafts: list[Draft] = field(default_factory=list)
+    drafts: list[NewEntry] = field(default_factory=list)
     #: A commit is needed without an entry: the rotation changed in a way that is no event.
     is_stale: bool = False
     #: Hash of the newest committed entry.
@@ -54,17 +54,17 @@ class Journal:
     #: Monotonic time until which the lease is certainly ours.
     lease_until: float = 0.0
 
-    def begin(self) -> Memory:
+    def begin(self) -> AccountState:
         """Load the ledger's state of the account, at the start of a pass."""
-        memory = self.ledger.recall(self.lease.account)
+        memory = self.ledger.load(self.lease.account)
         self.head = memory.head
         self.lease_until = self.monotonic() + self.lease.seconds
         return memory
 
     def commit(
-        self, rotation: Rotation | None, sighting: Sighting | None, *, last: bool
-    ) -> Committed | None:
-        """Commit the collected entries, `rotation` and `sighting`, if there is anything to commit.
+        self, rotation: Rotation | None, snapshot: AccountSnapshot | None, *, last: bool
+    ) -> CommitResult | None:
+        """Commit the collected entries, `rotation` and `snapshot`, if there is anything to commit.
 
         The `last` commit of a pass releases the lease. Returns None where there was nothing.
 
@@ -79,7 +79,7 @@ class Journal:
             self.lease,
             rotation=rotation,
             entries=drafts,
-            sighting=sighting,
+            snapshot=snapshot,
             now=self.now(),
             last=last,
         )

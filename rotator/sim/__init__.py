@@ -5,7 +5,7 @@ depends on rotator. They need nothing of the rest of rotator and nothing but the
 library.
 """
 
-from rotator.sim.environment import SimAccount, World
+from rotator.sim.environment import Environment, SimAccount
 from rotator.sim.faults import Fault
 from rotator.sim.recording import Exchange, Observer, Phase
 from rotator.sim.vault.kv import SimVersion
@@ -14,6 +14,7 @@ from rotator.sim.vonage.accounts import SimSecret, SlotsFull
 from rotator.sim.vonage.simulator import VonageSimulator
 
 __all__ = [
+    "Environment",
     "Exchange",
     "Fault",
     "Observer",
@@ -24,5 +25,4 @@ __all__ = [
     "SlotsFull",
     "VaultSimulator",
     "VonageSimulator",
-    "World",
 ]

@@ -6,7 +6,7 @@ credentials, are not recorded, meet no fault and have no latency.
 
 from collections.abc import Callable, Sequence
 
-from rotator.sim.faults import Fault, FaultBook
+from rotator.sim.faults import Fault, FaultQueue
 from rotator.sim.http import Reply, Request
 from rotator.sim.recording import Exchange
 
@@ -15,7 +15,7 @@ PREFIX = "/_sim/"
 
 def answer(
     request: Request,
-    faults: FaultBook,
+    faults: FaultQueue,
     exchanges: Sequence[Exchange],
     state: Callable[[], object],
 ) -> Reply:
@@ -38,7 +38,7 @@ def answer(
             return Reply.json(404, {"error": f"no such call: {request.method} {request.path}"})
 
 
-def _add(request: Request, faults: FaultBook) -> Reply:
+def _add(request: Request, faults: FaultQueue) -> Reply:
     try:
         faults.add(Fault.from_json(request.document()))
     except ValueError as error:

@@ -32,7 +32,7 @@ class SimAccount:
 
 
 @dataclass(kw_only=True)
-class World:
+class Environment:
     """A running pair of simulators and the accounts that both know."""
 
     vonage: VonageSimulator

@@ -139,7 +139,7 @@ class _Entry:
 
 
 @dataclass
-class FaultBook:
+class FaultQueue:
     """The faults that are still to come. Safe for use from many threads."""
 
     _entries: list[_Entry] = field(default_factory=list)

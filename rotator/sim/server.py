@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from rotator.sim import admin
 from rotator.sim.clock import Clock, as_datetime, http_date
-from rotator.sim.faults import Fault, FaultBook, distorted
+from rotator.sim.faults import Fault, FaultQueue, distorted
 from rotator.sim.http import (
     HOST,
     Connection,
@@ -40,7 +40,7 @@ class Simulator(ABC):
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.latency = latency
-        self.faults = FaultBook()
+        self.faults = FaultQueue()
         #: every request except those below /_sim/, in the order of arrival
         self.exchanges: list[Exchange] = []
         self.observers: list[Observer] = []

@@ -16,8 +16,8 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from rotator.errors import RotatorError
-from rotator.model import Outcome, Report, Step
-from rotator.rotation.ports import AccountRecord, Draft
+from rotator.model import Outcome, PassResult, Step
+from rotator.rotation.ports import AccountSummary, NewEntry
 
 
 def labels(**values: str) -> str:
@@ -68,7 +68,7 @@ _BUCKETS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 #: Number of openings stored for that; a rotation with that many later openings is not timed.
 _MOST_OPEN = 10_000
 
-Records = Callable[[], Mapping[str, AccountRecord]]
+Records = Callable[[], Mapping[str, AccountSummary]]
 
 
 class Metrics:
@@ -120,14 +120,14 @@ class Metrics:
         """Count a request by its answer."""
         self._requests.labels(api, operation, _bounded(code)).inc()
 
-    def reported(self, report: Report) -> None:
+    def reported(self, report: PassResult) -> None:
         """Count a pass by its outcome."""
         # From another configuration, if it is none of these.
         if report.outcome in _OUTCOMES and report.account in self._accounts:
             with self._lock:
                 self._ended[report.account, report.outcome] += 1
 
-    def recorded(self, _name: str, draft: Draft) -> None:
+    def recorded(self, _name: str, draft: NewEntry) -> None:
         """Measure a rotation's duration from its ledger entries."""
         if draft.rotation_id is None:
             return
@@ -198,7 +198,7 @@ def _seconds(at: datetime | None) -> float | None:
     return at.timestamp() if at else None
 
 
-_OF_RECORD: tuple[tuple[str, str, Callable[[AccountRecord], float | None]], ...] = (
+_OF_RECORD: tuple[tuple[str, str, Callable[[AccountSummary], float | None]], ...] = (
     (
         "rotator_last_success_timestamp_seconds",
         "When a rotation was last completed; 0 for never",

@@ -30,10 +30,10 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 from requests import PreparedRequest, Response, Session
 
-from rotator.model import Account, Report, Request, Step
+from rotator.model import Account, PassResult, Request, Step
 from rotator.network import is_loopback
-from rotator.rotation.ports import Draft, Lease
-from rotator.rotation.reconciler import Engine
+from rotator.rotation.ports import Lease, NewEntry
+from rotator.rotation.reconciler import Reconciler
 
 #: Timeout of one delivery to the collector, in seconds; an ending process waits for it.
 _TIMEOUT = 5.0
@@ -93,7 +93,7 @@ class Tracing:
         if trail is not None:
             trail.called(api, operation, code, seconds)
 
-    def recorded(self, _name: str, draft: Draft) -> None:
+    def recorded(self, _name: str, draft: NewEntry) -> None:
         """Record a ledger entry that was just committed, in the thread of its pass."""
         trail: _Trail | None = getattr(self._of_thread, "trail", None)
         if trail is not None:
@@ -109,19 +109,19 @@ class Tracing:
             self._of_thread.trail = None
             trail.end()
 
-    def traced(self, engine: Engine) -> "TracedEngine":
+    def traced(self, engine: Reconciler) -> "TracedReconciler":
         """Return a reconciler that does what `engine` does, and is traced."""
         given = {each.name: getattr(engine, each.name) for each in fields(engine)}
 
-        def listen(name: str, draft: Draft) -> None:
+        def listen(name: str, draft: NewEntry) -> None:
             self.recorded(name, draft)
             engine.listener(name, draft)
 
-        return TracedEngine(**(given | {"listener": listen}), tracing=self)
+        return TracedReconciler(**(given | {"listener": listen}), tracing=self)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TracedEngine(Engine):
+class TracedReconciler(Reconciler):
     """An engine whose passes are traced."""
 
     tracing: Tracing
@@ -133,8 +133,8 @@ class TracedEngine(Engine):
         *,
         wait: bool = False,
         claimed: Lease | None = None,
-    ) -> Report:
-        """See `Engine.attempt`."""
+    ) -> PassResult:
+        """See `Reconciler.attempt`."""
         with self.tracing.following(account) as trail:
             report = super().attempt(account, request, wait=wait, claimed=claimed)
             trail.reported(report)
@@ -168,7 +168,7 @@ class _Trail:
         call = _Call(api=api, operation=operation, code=code, began=began, ended=ended)
         self._calls.append(call)
 
-    def recorded(self, draft: Draft) -> None:
+    def recorded(self, draft: NewEntry) -> None:
         if draft.rotation_id is None:
             return
         rotation = self._of(draft.rotation_id, is_new=draft.event == "opened")
@@ -181,7 +181,7 @@ class _Trail:
             self._observed(rotation)
             rotation.span.add_event(draft.event, _facts(draft))
 
-    def reported(self, report: Report) -> None:
+    def reported(self, report: PassResult) -> None:
         """Record the result of the pass."""
         if self._rotation is None:
             return
@@ -234,7 +234,7 @@ class _Trail:
             self._span(rotation, "observe", self._calls, {})
             self._calls = []
 
-    def _stepped(self, rotation: _Rotation, step: Step, draft: Draft | None) -> None:
+    def _stepped(self, rotation: _Rotation, step: Step, draft: NewEntry | None) -> None:
         calls, self._calls = self._calls, []
         began = None
         if self._intent and self._intent[0] is step:
@@ -289,7 +289,7 @@ _OUTCOMES = ("done", "rejected", "unknown")
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
-def _facts(draft: Draft) -> Attributes:
+def _facts(draft: NewEntry) -> Attributes:
     """Return the facts of an entry that say how it went. Its other facts are in the ledger."""
     facts: Attributes = {"rotator.event": draft.event}
     code = draft.detail.get("code")

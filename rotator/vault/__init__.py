@@ -2,26 +2,26 @@
 
 from rotator.network import Trust
 from rotator.vault.auth.approle import AppRole
-from rotator.vault.auth.login_token import LoggedIn
-from rotator.vault.auth.methods import Certificate, Jwt, Kubernetes, Userpass, Way
-from rotator.vault.auth.static_token import GivenToken, TokenFile
-from rotator.vault.auth.token import Standing, TokenSource
-from rotator.vault.session import Connection
+from rotator.vault.auth.login_token import LoginToken
+from rotator.vault.auth.methods import AuthMethod, Certificate, Jwt, Kubernetes, Userpass
+from rotator.vault.auth.static_token import EnvToken, FileToken
+from rotator.vault.auth.token import TokenInfo, TokenSource
+from rotator.vault.session import VaultSession
 from rotator.vault.store import KvStore
 
 __all__ = [
     "AppRole",
+    "AuthMethod",
     "Certificate",
-    "Connection",
-    "GivenToken",
+    "EnvToken",
+    "FileToken",
     "Jwt",
     "Kubernetes",
     "KvStore",
-    "LoggedIn",
-    "Standing",
-    "TokenFile",
+    "LoginToken",
+    "TokenInfo",
     "TokenSource",
     "Trust",
     "Userpass",
-    "Way",
+    "VaultSession",
 ]

@@ -11,8 +11,8 @@ import structlog
 
 from rotator.errors import ConfigError, StoreError, StoreNotReady, StoreSealed, StoreUnavailable
 from rotator.network import Trust
-from rotator.vault.errors import is_passing, judge
-from rotator.vault.transport import Answer, Call, Outcome, Patience, Transport
+from rotator.vault.errors import interpret, is_passing
+from rotator.vault.transport import Deadline, Outcome, VaultRequest, VaultResponse, VaultTransport
 
 #: How often a call is retried after a failure that will hardly pass: another node behind the same
 #: address may not have it.
@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 OnCall = Callable[[str, str, float], None]
 
 
-class Endpoint:
+class VaultClient:
     """A Vault server to send requests to. May be shared by threads."""
 
     def __init__(  # noqa: PLR0913  # settings, all but one by name
@@ -69,13 +69,13 @@ class Endpoint:
         #: Idle clients, each with its connection.
         self._idle: list[Any] = []
 
-    def patience(self, seconds: float | None = None) -> Patience:
+    def patience(self, seconds: float | None = None) -> Deadline:
         """Start the time budget of one call, or of several calls that share it."""
         return self.budget(self._patience if seconds is None else min(seconds, self._patience))
 
-    def budget(self, seconds: float) -> Patience:
+    def budget(self, seconds: float) -> Deadline:
         """Start a budget of `seconds`, regardless of the patience."""
-        return Patience(
+        return Deadline(
             seconds, clock=self._clock, sleep=self._sleep, should_stop=self._should_stop
         )
 
@@ -88,7 +88,7 @@ class Endpoint:
                 former.pop().adapter.close()
 
     def exchange(
-        self, call: Call, token: str, *, timeout: float, headers: Mapping[str, str]
+        self, call: VaultRequest, token: str, *, timeout: float, headers: Mapping[str, str]
     ) -> Outcome:
         """Send `call` once, with `token` (none if ""), and with `headers` added."""
         # hvac does not promise that threads can share a client: each thread takes one from the
@@ -100,7 +100,7 @@ class Endpoint:
             client = self._client()
         client.token = token
         client.adapter.namespace = self._namespace if call.in_namespace else None
-        client.adapter.patience = Patience(timeout, clock=self._clock, sleep=self._sleep)
+        client.adapter.patience = Deadline(timeout, clock=self._clock, sleep=self._sleep)
         client.adapter.before_send = call.before_send
         client.adapter.extra = headers
         started = self._clock()
@@ -108,11 +108,11 @@ class Endpoint:
             outcome = call.send(client)
         finally:
             idle.append(client)
-        self.is_away = not isinstance(outcome, Answer)
+        self.is_away = not isinstance(outcome, VaultResponse)
         self._report(call, outcome.code, self._clock() - started)
         return outcome
 
-    def _report(self, call: Call, code: str, seconds: float) -> None:
+    def _report(self, call: VaultRequest, code: str, seconds: float) -> None:
         _log.debug(
             "vault call",
             operation=call.operation,
@@ -129,18 +129,18 @@ class Endpoint:
             # Never None: hvac would then read VAULT_TOKEN and ~/.vault-token.
             token="",
             namespace=self._namespace or None,
-            adapter=Transport,
+            adapter=VaultTransport,
             trust=self._trust,
         )
 
 
-class Line:
+class TimedClient:
     """A client with one budget of time for all its calls. Not for several threads."""
 
     def __init__(
         self,
-        endpoint: Endpoint,
-        patience: Patience | None = None,
+        endpoint: VaultClient,
+        patience: Deadline | None = None,
         *,
         timeout: float | None = None,
     ) -> None:
@@ -149,11 +149,13 @@ class Line:
         self._patience = patience or endpoint.patience()
         self._timeout = endpoint.timeout if timeout is None else timeout
         #: Budget that starts with the first denial of a token; None before it.
-        self._settling: Patience | None = None
+        self._settling: Deadline | None = None
         self._had_token = False
 
     @classmethod
-    def for_call(cls, endpoint: Endpoint, call: Call, patience: Patience | None = None) -> Self:
+    def for_call(
+        cls, endpoint: VaultClient, call: VaultRequest, patience: Deadline | None = None
+    ) -> Self:
         """Use the budget for `call`: short for a write, which is based on an observation."""
         return cls(endpoint, patience if call.repeatable else endpoint.budget(_LONGEST_HESITATION))
 
@@ -167,7 +169,7 @@ class Line:
         """Return whether no time is left to start anything."""
         return self._patience.left <= 0
 
-    def ask(self, call: Call, token: str = "") -> Answer:
+    def ask(self, call: VaultRequest, token: str = "") -> VaultResponse:
         """Send `call` with `token`, retry where that is safe, and return the answer.
 
         Raises:
@@ -175,12 +177,14 @@ class Line:
         """
         return self.repeat(call, lambda: self.send(call, token))
 
-    def send(self, call: Call, token: str, headers: Mapping[str, str] | None = None) -> Outcome:
+    def send(
+        self, call: VaultRequest, token: str, headers: Mapping[str, str] | None = None
+    ) -> Outcome:
         """Send `call` once and return the outcome."""
         self._had_token = bool(token)
         return self._endpoint.exchange(call, token, timeout=self._timeout, headers=headers or {})
 
-    def repeat(self, call: Call, send: Callable[[], Outcome]) -> Answer:
+    def repeat(self, call: VaultRequest, send: Callable[[], Outcome]) -> VaultResponse:
         """Make `call` by `send` until there is an answer, or no use in trying.
 
         An answer is a 200 with a JSON object, a 204, a 404 for "no such entry", or one of the
@@ -192,8 +196,8 @@ class Line:
         repeats = 0
         while True:
             outcome = send()
-            verdict = self._judge(call, outcome)
-            if isinstance(verdict, Answer):
+            verdict = self._interpret(call, outcome)
+            if isinstance(verdict, VaultResponse):
                 return verdict
             if not _may_repeat(call, outcome, verdict, repeats):
                 raise verdict
@@ -219,13 +223,13 @@ class Line:
         """Use new connections from now on."""
         self._endpoint.reconnect()
 
-    def _judge(self, call: Call, outcome: Outcome) -> Answer | StoreError:
-        if isinstance(outcome, Answer) and outcome.status in call.welcome:
+    def _interpret(self, call: VaultRequest, outcome: Outcome) -> VaultResponse | StoreError:
+        if isinstance(outcome, VaultResponse) and outcome.status in call.expected_statuses:
             return outcome
-        return judge(outcome, str(call), with_token=self._had_token)
+        return interpret(outcome, str(call), with_token=self._had_token)
 
 
-def _may_repeat(call: Call, outcome: Outcome, failure: StoreError, repeats: int) -> bool:
+def _may_repeat(call: VaultRequest, outcome: Outcome, failure: StoreError, repeats: int) -> bool:
     """Return whether `call` may be retried: a write only if it certainly had no effect."""
     if not isinstance(failure, StoreUnavailable):
         return False
@@ -238,7 +242,7 @@ def _may_repeat(call: Call, outcome: Outcome, failure: StoreError, repeats: int)
 
 def _asked(outcome: Outcome) -> float:
     """Return how long the server asks to wait, in seconds."""
-    return (outcome.retry_after or 0.0) if isinstance(outcome, Answer) else 0.0
+    return (outcome.retry_after or 0.0) if isinstance(outcome, VaultResponse) else 0.0
 
 
 def _checked_address(address: str) -> str:

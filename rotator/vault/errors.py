@@ -21,8 +21,8 @@ from rotator.errors import (
     TooManyFiles,
     UnexpectedEntry,
 )
-from rotator.network import NoAnswer
-from rotator.vault.transport import Answer, Outcome
+from rotator.network import TransportFailure
+from rotator.vault.transport import Outcome, VaultResponse
 
 #: Sent with a 400 while a mount starts: after mounting, unsealing or a change of the active node.
 #: OpenBao up to 2.6 and Vault's KV plugin before 0.26 send it; the second text is a standby's.
@@ -40,26 +40,29 @@ _TOO_MUCH = frozenset({412, 413, 429})
 
 _PROXY_HINT = "check vault.address, and any proxy or load balancer in between"
 
-_UNANSWERED: Mapping[NoAnswer, tuple[str, str | None]] = {
-    NoAnswer.REFUSED: ("Vault refuses connections", None),
-    NoAnswer.UNRESOLVED: ("the name of Vault's host cannot be resolved", "check vault.address"),
-    NoAnswer.UNREACHABLE: (
+_UNANSWERED: Mapping[TransportFailure, tuple[str, str | None]] = {
+    TransportFailure.REFUSED: ("Vault refuses connections", None),
+    TransportFailure.UNRESOLVED: (
+        "the name of Vault's host cannot be resolved",
+        "check vault.address",
+    ),
+    TransportFailure.UNREACHABLE: (
         "Vault's host cannot be reached, or hangs up at once",
         "check vault.address, what listens there, and the network between here and there",
     ),
-    NoAnswer.CONNECT_TIMEOUT: ("no connection to Vault in time", None),
-    NoAnswer.CERTIFICATES: (
+    TransportFailure.CONNECT_TIMEOUT: ("no connection to Vault in time", None),
+    TransportFailure.CERTIFICATES: (
         "the certificates for the connection to Vault cannot be read",
         "check that vault.ca_file and vault.client_cert_file, where set, are readable PEM files",
     ),
-    NoAnswer.ENCRYPTED_KEY: (
+    TransportFailure.ENCRYPTED_KEY: (
         "the key of rotator's certificate is encrypted, and there is nobody to ask a passphrase",
         (
             "decrypt vault.client_key_file (or the key in vault.client_cert_file) into a file of"
             " mode 0600, with `openssl pkey -in KEY -out NEW_KEY`, and name that one"
         ),
     ),
-    NoAnswer.TLS: (
+    TransportFailure.TLS: (
         "the TLS connection to Vault failed",
         (
             "check that vault.ca_file, or the system's store where it is not set, has the"
@@ -67,17 +70,17 @@ _UNANSWERED: Mapping[NoAnswer, tuple[str, str | None]] = {
             " vault.client_cert_file, where that is set"
         ),
     ),
-    NoAnswer.PROXY: (
+    TransportFailure.PROXY: (
         "the proxy on the way to Vault failed",
         "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY in rotator's environment",
     ),
-    NoAnswer.PROXY_AWAY: (
+    TransportFailure.PROXY_AWAY: (
         "there is no way to Vault through the proxy at the moment",
         "check the proxy that HTTPS_PROXY or HTTP_PROXY names, and whether it reaches Vault",
     ),
-    NoAnswer.TIMEOUT: ("Vault did not answer in time", None),
-    NoAnswer.DROPPED: ("the connection to Vault broke before the answer was there", None),
-    NoAnswer.OVERSIZE: ("the answer is larger than any of Vault's", _PROXY_HINT),
+    TransportFailure.TIMEOUT: ("Vault did not answer in time", None),
+    TransportFailure.DROPPED: ("the connection to Vault broke before the answer was there", None),
+    TransportFailure.OVERSIZE: ("the answer is larger than any of Vault's", _PROXY_HINT),
 }
 
 _UNAVAILABLE: Mapping[int, tuple[str, str | None]] = {
@@ -93,12 +96,12 @@ _UNAVAILABLE: Mapping[int, tuple[str, str | None]] = {
 }
 
 
-def judge(outcome: Outcome, call: str, *, with_token: bool) -> Answer | StoreError:
+def interpret(outcome: Outcome, call: str, *, with_token: bool) -> VaultResponse | StoreError:
     """Return the answer of a success or of a "no such entry", else the error it means.
 
     `call` names the operation, for the message; `with_token` is whether a token was sent.
     """
-    if isinstance(outcome, NoAnswer):
+    if isinstance(outcome, TransportFailure):
         message, hint = _UNANSWERED[outcome]
         if are_spent():
             message, hint = TooManyFiles().message, TooManyFiles.default_hint
@@ -122,7 +125,7 @@ def judge(outcome: Outcome, call: str, *, with_token: bool) -> Answer | StoreErr
     return _failure_of_server(outcome, call)
 
 
-def _is_proof(refusal: Answer) -> bool:
+def _is_proof(refusal: VaultResponse) -> bool:
     """Whether a refusal proves that nothing was done.
 
     Vault's own words do. Something before Vault may have refused what Vault answered, and not what
@@ -133,26 +136,26 @@ def _is_proof(refusal: Answer) -> bool:
 
 def is_starting(outcome: Outcome) -> bool:
     """Return whether the mount is not ready yet. The request had no effect."""
-    if not isinstance(outcome, Answer) or outcome.status != HTTPStatus.BAD_REQUEST:
+    if not isinstance(outcome, VaultResponse) or outcome.status != HTTPStatus.BAD_REQUEST:
         return False
     return any(outcome.says(words) for words in _STARTING)
 
 
 def is_index_refused(outcome: Outcome) -> bool:
     """Return whether the server cannot parse the index that was sent with a request."""
-    if not isinstance(outcome, Answer) or outcome.status != HTTPStatus.BAD_REQUEST:
+    if not isinstance(outcome, VaultResponse) or outcome.status != HTTPStatus.BAD_REQUEST:
         return False
     return outcome.says("X-Vault-Index")
 
 
-def is_denied(outcome: Outcome) -> TypeGuard[Answer]:
+def is_denied(outcome: Outcome) -> TypeGuard[VaultResponse]:
     """Return whether Vault itself denied the request, not a proxy before it."""
-    if not isinstance(outcome, Answer) or outcome.status != HTTPStatus.FORBIDDEN:
+    if not isinstance(outcome, VaultResponse) or outcome.status != HTTPStatus.FORBIDDEN:
         return False
     return outcome.errors is not None
 
 
-def is_token_unknown(answer: Answer) -> bool:
+def is_token_unknown(answer: VaultResponse) -> bool:
     """Return whether the node does not know the token; otherwise the policy denied.
 
     OpenBao and Vault word the two differently (vault/request_handling.go): a policy's denial is a
@@ -166,12 +169,12 @@ def is_token_unknown(answer: Answer) -> bool:
 
 def is_passing(outcome: Outcome) -> bool:
     """Return whether the failure will probably pass on its own."""
-    if isinstance(outcome, NoAnswer):
+    if isinstance(outcome, TransportFailure):
         return outcome.passes
     return outcome.status in _PASSING_STATUSES or is_starting(outcome)
 
 
-def _judge_success(answer: Answer, call: str) -> Answer | StoreError:
+def _judge_success(answer: VaultResponse, call: str) -> VaultResponse | StoreError:
     if answer.status == HTTPStatus.NO_CONTENT:
         return answer
     if answer.status == HTTPStatus.OK and answer.body is not None:
@@ -179,7 +182,9 @@ def _judge_success(answer: Answer, call: str) -> Answer | StoreError:
     return _not_from_vault(answer, call)
 
 
-def _judge_refusal(answer: Answer, call: str, *, with_token: bool) -> Answer | StoreError:
+def _judge_refusal(
+    answer: VaultResponse, call: str, *, with_token: bool
+) -> VaultResponse | StoreError:
     match answer.status:
         case HTTPStatus.BAD_REQUEST:
             return _failure_of_bad_request(answer, call)
@@ -199,7 +204,7 @@ def _judge_refusal(answer: Answer, call: str, *, with_token: bool) -> Answer | S
     return StoreError(f"Vault refused the request ({answer.code}): {call}", hint=_PROXY_HINT)
 
 
-def _failure_of_bad_request(answer: Answer, call: str) -> StoreError:
+def _failure_of_bad_request(answer: VaultResponse, call: str) -> StoreError:
     if answer.says("check-and-set parameter did not match"):
         return CheckAndSetLost(f"{CheckAndSetLost().message}: {call}")
     if is_starting(answer):
@@ -211,7 +216,7 @@ def _failure_of_bad_request(answer: Answer, call: str) -> StoreError:
     return StoreError(f"Vault refused the request (400): {call}", hint="Vault's audit log says why")
 
 
-def _denial(answer: Answer, call: str, *, with_token: bool) -> StoreForbidden:
+def _denial(answer: VaultResponse, call: str, *, with_token: bool) -> StoreForbidden:
     if not with_token:
         return LoginFailed(
             f"Vault wants a token and none is given: {call}",
@@ -225,7 +230,7 @@ def _denial(answer: Answer, call: str, *, with_token: bool) -> StoreForbidden:
     return StoreForbidden(f"{StoreForbidden().message}: {call}")
 
 
-def _judge_missing(answer: Answer, call: str) -> Answer | StoreError:
+def _judge_missing(answer: VaultResponse, call: str) -> VaultResponse | StoreError:
     """Distinguish "no such entry" from "no such mount" or namespace, and from a foreign 404."""
     if answer.part("data", dict) is not None or answer.errors == ():
         return answer
@@ -248,13 +253,13 @@ def _no_kv(call: str) -> MountUnusable:
     )
 
 
-def _not_from_vault(answer: Answer, call: str) -> StoreUnavailable:
+def _not_from_vault(answer: VaultResponse, call: str) -> StoreUnavailable:
     return StoreUnavailable(
         f"the answer ({answer.code}) is not one of Vault's: {call}", hint=_PROXY_HINT
     )
 
 
-def _failure_of_server(answer: Answer, call: str) -> StoreUnavailable:
+def _failure_of_server(answer: VaultResponse, call: str) -> StoreUnavailable:
     if answer.says("namespace has been locked"):
         return StoreSealed(
             f"the Vault namespace is locked: {call}",
@@ -276,7 +281,7 @@ def _failure_of_server(answer: Answer, call: str) -> StoreUnavailable:
     return _unavailable(answer, call)
 
 
-def _unavailable(answer: Answer, call: str) -> StoreUnavailable:
+def _unavailable(answer: VaultResponse, call: str) -> StoreUnavailable:
     message, hint = _UNAVAILABLE.get(answer.status, ("Vault failed inside", None))
     # Over a quota, or behind the requested index: it was never begun.
     was_begun = answer.status not in _TOO_MUCH

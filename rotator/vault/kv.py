@@ -10,8 +10,8 @@ from urllib.parse import quote
 from rotator.errors import MountUnusable, StoreForbidden, StoreUnavailable, UnexpectedEntry
 from rotator.model import LATEST, Written, believable
 from rotator.vault.headers import checked_index
-from rotator.vault.session import Connection
-from rotator.vault.transport import Answer, Call, Patience
+from rotator.vault.session import VaultSession
+from rotator.vault.transport import Deadline, VaultRequest, VaultResponse
 
 #: Status by which a standby reports that it lags.
 _LAGGING = frozenset({HTTPStatus.PRECONDITION_FAILED})
@@ -35,7 +35,7 @@ _NOTHING = Version(number=0, fields=None)
 class KvMount:
     """A KV version 2 mount."""
 
-    def __init__(self, connection: Connection, mount: str) -> None:
+    def __init__(self, connection: VaultSession, mount: str) -> None:
         """Use the mount named `mount`, without a trailing slash."""
         self._connection = connection
         self._mount = mount
@@ -47,7 +47,7 @@ class KvMount:
         return f"{self._mount}/{path}"
 
     def newest(
-        self, operation: str, path: str, index: str = "", patience: Patience | None = None
+        self, operation: str, path: str, index: str = "", patience: Deadline | None = None
     ) -> Version:
         """Read the newest version known to the node that answers.
 
@@ -59,7 +59,7 @@ class KvMount:
         """
         return self._version_of(self._read(operation, path, index=index, patience=patience), path)
 
-    def exactly(self, operation: str, path: str, number: int, patience: Patience) -> Version | None:
+    def exactly(self, operation: str, path: str, number: int, patience: Deadline) -> Version | None:
         """Read version `number`; None where the node does not have it yet.
 
         Raises:
@@ -86,7 +86,7 @@ class KvMount:
             CheckAndSetLost: `cas` is not the newest.
             StoreError: any other failure; unless that is `definite`, it may have been written.
         """
-        call = Call(
+        call = VaultRequest(
             operation=operation,
             path=f"{self._mount}/data/{path}",
             send=lambda client: client.secrets.kv.v2.create_or_update_secret(
@@ -120,7 +120,7 @@ class KvMount:
         Raises:
             StoreError: they may still exist.
         """
-        call = Call(
+        call = VaultRequest(
             operation=operation,
             path=f"{self._mount}/destroy/{path}",
             send=lambda client: client.secrets.kv.v2.destroy_secret_versions(
@@ -138,9 +138,9 @@ class KvMount:
         *,
         number: int | None = None,
         index: str = "",
-        patience: Patience | None = None,
-    ) -> Answer:
-        call = Call(
+        patience: Deadline | None = None,
+    ) -> VaultResponse:
+        call = VaultRequest(
             operation=operation,
             path=f"{self._mount}/data/{path}",
             send=lambda client: client.secrets.kv.v2.read_secret_version(
@@ -151,12 +151,12 @@ class KvMount:
                 raise_on_deleted_version=False,
             ),
             repeatable=True,
-            welcome=frozenset() if number is None else _LAGGING,
+            expected_statuses=frozenset() if number is None else _LAGGING,
             index=index or self._indexes.get(path, ""),
         )
         return self._connection.call(call, patience)
 
-    def _version_of(self, answer: Answer, path: str) -> Version:
+    def _version_of(self, answer: VaultResponse, path: str) -> Version:
         data = answer.part("data", dict)
         if data is None and answer.status == HTTPStatus.NOT_FOUND:
             return _NOTHING
@@ -205,7 +205,7 @@ def _not_version_2(mount: str) -> MountUnusable:
 _DENIED = frozenset({HTTPStatus.FORBIDDEN})
 
 
-def check_mount(connection: Connection, mount: str, patience: Patience) -> None:
+def check_mount(connection: VaultSession, mount: str, patience: Deadline) -> None:
     """Return if `mount` can be used; waits with `patience` for an unreachable Vault.
 
     Raises:
@@ -216,12 +216,12 @@ def check_mount(connection: Connection, mount: str, patience: Patience) -> None:
     """
     path = f"sys/internal/ui/mounts/{mount}"
     answer = connection.call(
-        Call(
+        VaultRequest(
             operation="read-mount",
             path=path,
             send=lambda client: client.adapter.get(f"/v1/{quote(path)}"),
             repeatable=True,
-            welcome=_DENIED,
+            expected_statuses=_DENIED,
         ),
         patience,
     )
@@ -262,18 +262,18 @@ def _check_version(mount: str, kind: object, options: dict[str, object]) -> None
     )
 
 
-def configuration_of(mount: str) -> Call:
+def configuration_of(mount: str) -> VaultRequest:
     """Return the call that reads a mount's configuration, which a token may be denied."""
-    return Call(
+    return VaultRequest(
         operation="read-mount-configuration",
         path=f"{mount}/config",
         send=lambda client: client.secrets.kv.v2.read_configuration(mount_point=mount),
         repeatable=True,
-        welcome=_DENIED,
+        expected_statuses=_DENIED,
     )
 
 
-def _check_by_configuration(connection: Connection, mount: str, patience: Patience) -> None:
+def _check_by_configuration(connection: VaultSession, mount: str, patience: Deadline) -> None:
     """Read the mount's configuration, which only version 2 has."""
     answer = connection.call(configuration_of(mount), patience)
     if answer.status == HTTPStatus.FORBIDDEN:

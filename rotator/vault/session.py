@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 from rotator.errors import StoreNotReady
 from rotator.network import Trust
-from rotator.vault.auth.token import Standing, TokenSource, look_up
-from rotator.vault.client import Endpoint, Line, OnCall
+from rotator.vault.auth.token import TokenInfo, TokenSource, look_up
+from rotator.vault.client import OnCall, TimedClient, VaultClient
 from rotator.vault.errors import is_denied, is_index_refused
 from rotator.vault.headers import asking_for
-from rotator.vault.transport import Answer, Call, Outcome, Patience
+from rotator.vault.transport import Deadline, Outcome, VaultRequest, VaultResponse
 
 #: Other tokens that one request is tried with after its first was denied.
 _OTHER_TOKENS = 4
@@ -18,7 +18,7 @@ _OTHER_TOKENS = 4
 _FAREWELL = 1.0
 
 
-class Connection:
+class VaultSession:
     """Sends calls: `timeout` is for each try, `patience` for starting tries, both in seconds.
 
     May be shared by threads.
@@ -46,7 +46,7 @@ class Connection:
             ConfigError: the address or the namespace is invalid.
         """
         self._token_source = token_source
-        self._endpoint = Endpoint(
+        self._endpoint = VaultClient(
             address,
             timeout=timeout,
             patience=patience,
@@ -58,11 +58,11 @@ class Connection:
             clock=clock,
         )
 
-    def patience(self, seconds: float | None = None) -> Patience:
+    def patience(self, seconds: float | None = None) -> Deadline:
         """Start the time budget of one call, or of several that share it; `seconds` at most."""
         return self._endpoint.patience(seconds)
 
-    def call(self, call: Call, patience: Patience | None = None) -> Answer:
+    def call(self, call: VaultRequest, patience: Deadline | None = None) -> VaultResponse:
         """Send `call`, retry where that is safe, and return its answer.
 
         A write is not sent later than a second from now: the observation it is based on grows old.
@@ -74,16 +74,16 @@ class Connection:
             LoginFailed: there is no token, as neither Vault nor a file provided one.
             StoreError: anything else was received, or nothing.
         """
-        line = Line.for_call(self._endpoint, call, patience)
+        line = TimedClient.for_call(self._endpoint, call, patience)
         return line.repeat(call, lambda: self._send(call, line))
 
-    def ask(self, call: Call) -> Answer:
+    def ask(self, call: VaultRequest) -> VaultResponse:
         """Send `call` without a token, whether or not a login is possible. Waits for no retry.
 
         Raises:
             StoreError: as `call`.
         """
-        return Line(self._endpoint, self._endpoint.patience(0)).ask(call)
+        return TimedClient(self._endpoint, self._endpoint.patience(0)).ask(call)
 
     # -- The token. ------------------------------------------------------------------------
 
@@ -108,16 +108,16 @@ class Connection:
             TokenRefused: Vault does not accept the token, and there is no other.
             StoreError: a renewal or login was due and failed.
         """
-        return self._token_source.keep(Line(self._endpoint))
+        return self._token_source.keep(TimedClient(self._endpoint))
 
-    def look_up_token(self) -> Standing:
+    def look_up_token(self) -> TokenInfo:
         """Look the token up at Vault; log in first if necessary.
 
         Raises:
             TokenRefused: Vault does not accept it.
             StoreError: Vault does not answer.
         """
-        line = Line(self._endpoint)
+        line = TimedClient(self._endpoint)
         return look_up(self._token_source.token(line), line)
 
     def close(self) -> None:
@@ -126,10 +126,10 @@ class Connection:
         Takes about a second at most. No thread may use the connection afterwards.
         """
         if not self._endpoint.is_away:
-            line = Line(self._endpoint, self._endpoint.patience(0), timeout=_FAREWELL)
+            line = TimedClient(self._endpoint, self._endpoint.patience(0), timeout=_FAREWELL)
             self._token_source.give_back(line)
 
-    def _send(self, call: Call, line: Line) -> Outcome:
+    def _send(self, call: VaultRequest, line: TimedClient) -> Outcome:
         """Send `call`, and again with another token while Vault denies it and there is one."""
         token = self._token_source.token(line)
         outcome, tokens = self._exchange(call, token, line), 0
@@ -143,7 +143,7 @@ class Connection:
             outcome = self._exchange(call, token, line)
         return outcome
 
-    def _exchange(self, call: Call, token: str, line: Line) -> Outcome:
+    def _exchange(self, call: VaultRequest, token: str, line: TimedClient) -> Outcome:
         """Send `call` to a node that has the required state, or forwards to one that does."""
         if not call.repeatable and line.is_over:
             # The observation that it is based on may be outdated.

@@ -8,8 +8,8 @@ from rotator.model import NOTHING_WRITTEN, Account, Note, PendingEntry, SecretVa
 from rotator.rotation.ports import BeforeSend, Store, StoredCurrent, StoredPending
 from rotator.vault.entries import current_fields, current_of, pending_fields, pending_of
 from rotator.vault.kv import KvMount, Version, check_mount
-from rotator.vault.session import Connection
-from rotator.vault.transport import Patience
+from rotator.vault.session import VaultSession
+from rotator.vault.transport import Deadline
 
 #: How many versions are cleared. Vault keeps that many by default; where it keeps more, the
 #: rotations that wrote older ones have cleared them.
@@ -25,7 +25,7 @@ class KvStore(Store):
     writes use check-and-set, and a version is waited for until it appears.
     """
 
-    def __init__(self, connection: Connection, mount: str) -> None:
+    def __init__(self, connection: VaultSession, mount: str) -> None:
         """Use the entries in the mount named `mount`."""
         self._connection = connection
         self._mount = mount
@@ -127,7 +127,7 @@ class KvStore(Store):
             )
 
     def _newest(
-        self, account: Account, written: Written, patience: Patience | None = None
+        self, account: Account, written: Written, patience: Deadline | None = None
     ) -> Version:
         """Read the newest version, retrying while it is older than what was written.
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 from rotator.errors import StoreError, StoreUnavailable
 from rotator.vault.kv import configuration_of
-from rotator.vault.session import Connection
-from rotator.vault.transport import Call
+from rotator.vault.session import VaultSession
+from rotator.vault.transport import VaultRequest
 
 #: Statuses of `sys/health` for a node that cannot serve requests now.
 _HEALTH = frozenset({429, 472, 473, 474, 501, 503, 530})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Health:
+class VaultHealth:
     """A Vault node's own report, read without a token."""
 
     version: str
@@ -24,26 +24,26 @@ class Health:
     date: str | None
 
 
-class Inquiry:
+class SystemApi:
     """Queries Vault about itself and the token's capabilities."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: VaultSession) -> None:
         """Send requests through `connection`."""
         self._connection = connection
 
-    def health(self) -> Health:
+    def health(self) -> VaultHealth:
         """Query the node's health. Needs no token, and works outside of namespaces only.
 
         Raises:
             StoreError: its answer is not Vault's.
         """
         answer = self._connection.ask(
-            Call(
+            VaultRequest(
                 operation="read-health",
                 path="sys/health",
                 send=lambda client: client.adapter.get("/v1/sys/health"),
                 repeatable=True,
-                welcome=_HEALTH,
+                expected_statuses=_HEALTH,
                 in_namespace=False,
             )
         )
@@ -51,7 +51,7 @@ class Inquiry:
         if sealed is None:
             raise StoreUnavailable("what answers at vault.address is not a Vault")
         version = answer.part("version", str) or "of an unknown version"
-        return Health(
+        return VaultHealth(
             version=version,
             is_initialised=answer.part("initialized", bool) is not False,
             is_sealed=sealed,
@@ -65,7 +65,7 @@ class Inquiry:
             StoreError: Vault does not answer.
         """
         answer = self._connection.call(
-            Call(
+            VaultRequest(
                 operation="read-capabilities",
                 path="sys/capabilities-self",
                 send=lambda client: client.adapter.post(

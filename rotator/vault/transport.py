@@ -2,7 +2,7 @@
 
 hvac raises an exception per status that carries the whole body, knows only some statuses, and fails
 on an error body of an unexpected shape. So it gets an adapter over `rotator.network` that raises
-nothing: an answer is returned as an `Answer`, a failure as a `NoAnswer`.
+nothing: an answer is returned as an `VaultResponse`, a failure as a `TransportFailure`.
 """
 
 import math
@@ -17,7 +17,16 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from hvac.adapters import RawAdapter
 
-from rotator.network import Client, ExchangeFailed, NoAnswer, Reply, Request, Trust, Way, unpacked
+from rotator.network import (
+    Client,
+    ExchangeFailed,
+    HttpRequest,
+    HttpResponse,
+    Route,
+    TransportFailure,
+    Trust,
+    unpacked,
+)
 from rotator.vault.headers import seconds_of
 
 #: Seconds. A starting mount and a lagging standby are both ready within a few of these.
@@ -26,7 +35,7 @@ _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 
 
-class Patience:
+class Deadline:
     """The time budget of one call, shared by all its tries. Not for several threads."""
 
     def __init__(
@@ -66,7 +75,7 @@ class Patience:
             seconds -= piece
 
 
-__all__ = ["LIMIT", "Answer", "NoAnswer", "Outcome", "Transport"]
+__all__ = ["LIMIT", "Outcome", "TransportFailure", "VaultResponse", "VaultTransport"]
 
 #: Bytes of a decompressed body. Vault's storage accepts entries of 1 MB at most.
 LIMIT = 4 * 1024 * 1024
@@ -80,7 +89,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class VaultResponse:
     """Status and body of an HTTP answer."""
 
     status: int
@@ -116,10 +125,10 @@ class Answer:
         return any(text.lower() in error.lower() for error in self.errors or ())
 
 
-Outcome = Answer | NoAnswer
+Outcome = VaultResponse | TransportFailure
 
 
-class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
+class VaultTransport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
     """hvac's adapter; returns an `Outcome` for every request and raises nothing of its own.
 
     Its connection is kept for the next request, but not for long, and never one that Vault has
@@ -127,7 +136,7 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
     """
 
     #: The budget of the next exchanges; set by the connection before each.
-    patience: Patience
+    patience: Deadline
     #: Called right before the next request is sent; set likewise. Its exceptions propagate.
     before_send: Callable[[], object] | None = None
     #: Headers added to hvac's for the next exchange; set likewise.
@@ -141,7 +150,7 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
 
     @cached_property
     def _client(self) -> Client:
-        return Client(Way(self.base_uri, self._trust), keep_alive=True)
+        return Client(Route(self.base_uri, self._trust), keep_alive=True)
 
     def close(self) -> None:
         """Close the connection; the next request opens a new one."""
@@ -163,7 +172,7 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
         body = b"" if json is None else dumps(json, allow_nan=False).encode()
         path = quote(_single_slashed(url), safe=_PLAIN, errors="replace")
         query = f"?{urlencode(params)}" if params else ""
-        request = Request(
+        request = HttpRequest(
             method=method.upper(),
             target=f"{self._base}/{path}{query}",
             headers={**self._headers(has_body=json is not None), **(headers or {})},
@@ -179,7 +188,7 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
         except ExchangeFailed as error:
             return error.reason
         except ValueError:  # # the address contains a name that no lookup accepts
-            return NoAnswer.UNRESOLVED
+            return TransportFailure.UNRESOLVED
         return _answer(reply)
 
     def _headers(self, *, has_body: bool) -> dict[str, str]:
@@ -193,10 +202,10 @@ class Transport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
         return headers | dict(self.extra)
 
 
-def _answer(reply: Reply) -> Outcome:
+def _answer(reply: HttpResponse) -> Outcome:
     if reply.body is None:
-        return NoAnswer.OVERSIZE
-    return Answer(
+        return TransportFailure.OVERSIZE
+    return VaultResponse(
         status=reply.status,
         body=_json_object(reply),
         date=reply.headers.get("date"),
@@ -210,7 +219,7 @@ def _single_slashed(path: str) -> str:
     return "/".join(part for part in path.split("/") if part)
 
 
-def _json_object(reply: Reply) -> Mapping[str, Any] | None:
+def _json_object(reply: HttpResponse) -> Mapping[str, Any] | None:
     try:
         document = _DECODER.decode(unpacked(reply, LIMIT).decode())
     except (ValueError, RecursionError):
@@ -233,7 +242,7 @@ _DECODER = JSONDecoder(parse_float=_finite, parse_constant=_refuse)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class VaultRequest:
     """One call of Vault's API as data."""
 
     #: Its name in metrics and logs: `read-current`.
@@ -245,7 +254,7 @@ class Call:
     #: Safe to retry when its outcome is unknown: a read.
     repeatable: bool
     #: Statuses that are no failure for this call. A 404 for "no such entry" never is.
-    welcome: frozenset[int] = frozenset()
+    expected_statuses: frozenset[int] = frozenset()
     #: False for what Vault only answers outside of namespaces.
     in_namespace: bool = True
     #: Called right before each request of a write is sent. Its exceptions propagate unchanged, and

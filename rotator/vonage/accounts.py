@@ -9,9 +9,16 @@ from urllib.parse import urlencode
 
 from rotator.errors import ConfigError
 from rotator.model import Credential, ForwardMethod
-from rotator.vonage.client import Transport
-from rotator.vonage.request import FORM, Call, Host
-from rotator.vonage.response import Answer, amount, flag, optional_count, optional_text, strange
+from rotator.vonage.client import VonageClient
+from rotator.vonage.request import FORM, Host, VonageRequest
+from rotator.vonage.response import (
+    VonageResponse,
+    amount,
+    flag,
+    optional_count,
+    optional_text,
+    unexpected,
+)
 
 T = TypeVar("T")
 
@@ -41,7 +48,7 @@ class Balance:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class AccountSettings:
     """An account's settings. None where missing in the answer."""
 
     inbound_sms_url: str | None
@@ -58,7 +65,7 @@ class Settings:
 class Accounts:
     """Balance and settings of an account, with its own credential."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: VonageClient) -> None:
         """Send requests through `transport`."""
         self._transport = transport
 
@@ -92,7 +99,7 @@ class Accounts:
         form = {"trx": transaction}
         self._send("account.top-up", "/account/top-up", credential, form, _done, before_send)
 
-    def settings(self, credential: Credential) -> Settings:
+    def settings(self, credential: Credential) -> AccountSettings:
         """Read the settings, by an update without a change. Sent once, as it is a POST.
 
         Raises:
@@ -109,7 +116,7 @@ class Accounts:
         delivery_receipt_url: str | None = None,
         forward_method: ForwardMethod | Literal[""] | None = None,
         before_send: Callable[[], object] | None = None,
-    ) -> Settings:
+    ) -> AccountSettings:
         """Update the callback URLs and their method: "" unsets one, None leaves it. Sent once.
 
         Vonage calls each URL and expects a 200 before it saves anything. "" is documented to unset
@@ -140,11 +147,11 @@ class Accounts:
         path: str,
         credential: Credential,
         form: Mapping[str, str] | None,
-        read: Callable[[Answer], T],
+        read: Callable[[VonageResponse], T],
         before_send: Callable[[], object] | None = None,
     ) -> T:
         """Send a GET where `form` is None, else POST it."""
-        call = Call(
+        call = VonageRequest(
             operation=operation,
             method="GET" if form is None else "POST",
             host=Host.REST,
@@ -159,22 +166,22 @@ class Accounts:
         return self._transport.send(call, read)
 
 
-def _balance(answer: Answer) -> Balance:
+def _balance(answer: VonageResponse) -> Balance:
     document = answer.document()
     return Balance(value=amount(document, "value"), auto_reload=flag(document, "autoReload"))
 
 
-def _done(answer: Answer) -> None:
+def _done(answer: VonageResponse) -> None:
     # The older API sends errors with 200; it does not document which of them had an effect.
     if str(answer.document().get("error-code")) != "200":
-        raise strange("not the code of success")
+        raise unexpected("not the code of success")
 
 
-def _settings(answer: Answer) -> Settings:
+def _settings(answer: VonageResponse) -> AccountSettings:
     document = answer.document()
     if not _SETTINGS & document.keys():
-        raise strange("no settings")
-    return Settings(
+        raise unexpected("no settings")
+    return AccountSettings(
         inbound_sms_url=optional_text(document, "mo-callback-url"),
         delivery_receipt_url=optional_text(document, "dr-callback-url"),
         forward_method=optional_text(document, "http-forward-method"),

@@ -18,12 +18,12 @@ from urllib.parse import quote, urlencode, urlsplit
 import structlog
 
 from rotator.errors import ConfigError, IssuerError, RotatorError, UnexpectedAnswer
-from rotator.network import Client, ExchangeFailed, NoAnswer, Request, Way
+from rotator.network import Client, ExchangeFailed, HttpRequest, Route, TransportFailure
 from rotator.vonage.errors import failure, refusal, request_id_of
 from rotator.vonage.rate_limit import RateLimit
-from rotator.vonage.request import Call, Host, RestAuth
-from rotator.vonage.response import LIMIT, Answer, lead
-from rotator.vonage.retry import Course
+from rotator.vonage.request import Host, RestAuth, VonageRequest
+from rotator.vonage.response import LIMIT, VonageResponse, lead
+from rotator.vonage.retry import RetryBudget
 
 T = TypeVar("T")
 Failure = TypeVar("Failure", bound=RotatorError)
@@ -35,7 +35,7 @@ OnCall = Callable[[str, str, float], object]
 _log = structlog.get_logger(__name__)
 
 
-class Transport:
+class VonageClient:
     """The shared state of all clients of one pair of hosts. May be shared by threads.
 
     Each call blocks for its turn under the rate limit, then for three timeouts at most.
@@ -100,7 +100,7 @@ class Transport:
         leads = [lead(date, wall - (now - came_at)) for date, came_at in self._dated]
         return max(leads, default=timedelta())
 
-    def send(self, call: Call, read: Callable[[Answer], T]) -> T:
+    def send(self, call: VonageRequest, read: Callable[[VonageResponse], T]) -> T:
         """Send `call`, retrying it if it only reads, and return the result of `read` on the answer.
 
         `read` may raise `UnexpectedAnswer`, which is treated like any other failed try. First comes
@@ -112,7 +112,7 @@ class Transport:
             RotatorError: `call.before_send` raised it, and nothing was sent.
         """
         self._limit.acquire()
-        course = Course(call, timeout=self._timeout, clock=self._clock, random=self._random)
+        course = RetryBudget(call, timeout=self._timeout, clock=self._clock, random=self._random)
         outcome = self._attempt(call, read, self._timeout)
         while isinstance(outcome, RotatorError):
             pause = course.pause_after(outcome) if isinstance(outcome, IssuerError) else None
@@ -125,7 +125,9 @@ class Transport:
             outcome = self._attempt(call, read, min(self._timeout, course.left()))
         return outcome
 
-    def _attempt(self, call: Call, read: Callable[[Answer], T], seconds: float) -> T | RotatorError:
+    def _attempt(
+        self, call: VonageRequest, read: Callable[[VonageResponse], T], seconds: float
+    ) -> T | RotatorError:
         started = self._clock()
         try:
             code, came = self._exchange(call, seconds)
@@ -142,7 +144,9 @@ class Transport:
             error.request_id = request_id_of(call, came)
             return error
 
-    def _exchange(self, call: Call, seconds: float) -> tuple[str, Answer | IssuerError]:
+    def _exchange(
+        self, call: VonageRequest, seconds: float
+    ) -> tuple[str, VonageResponse | IssuerError]:
         server, ends_at = self._servers[call.host], self._clock() + seconds
         try:
             reply = Client(server.way).send(
@@ -155,11 +159,11 @@ class Transport:
             return failure(call, error)
         if date := reply.headers.get("date"):
             self._dated = (*self._dated[-1:], (date, self._clock()))
-        return str(reply.status), Answer(
+        return str(reply.status), VonageResponse(
             status=reply.status, headers=reply.headers, body=reply.body
         )
 
-    def _request(self, call: Call, server: "_Server") -> Request:
+    def _request(self, call: VonageRequest, server: "_Server") -> HttpRequest:
         headers, target = dict(self._headers), f"{server.path}{call.path}"
         if call.body:
             headers["Content-Type"] = call.content_type
@@ -169,9 +173,11 @@ class Transport:
             target = f"{target}?{urlencode(pair)}"
         else:
             headers["Authorization"] = call.basic()
-        return Request(method=call.method, target=target, headers=headers, body=call.body)
+        return HttpRequest(method=call.method, target=target, headers=headers, body=call.body)
 
-    def _report(self, call: Call, code: str, came: Answer | IssuerError, seconds: float) -> None:
+    def _report(
+        self, call: VonageRequest, code: str, came: VonageResponse | IssuerError, seconds: float
+    ) -> None:
         if self._on_call:
             self._on_call(call.operation, code, seconds)
         if not _log.is_enabled_for(logging.DEBUG):
@@ -184,7 +190,7 @@ class Transport:
             api_key=call.api_key,
             status=code,
             milliseconds=round(seconds * 1000),
-            request_id=request_id_of(call, came) if isinstance(came, Answer) else None,
+            request_id=request_id_of(call, came) if isinstance(came, VonageResponse) else None,
         )
 
 
@@ -199,7 +205,7 @@ class _Server:
         """
         try:
             self.path = _path(url)
-            self.way = Way(url)
+            self.way = Route(url)
             self.way.check()
         except ValueError:
             message = "a URL of Vonage is https://HOST, without user, query or fragment"
@@ -216,7 +222,7 @@ def _path(url: str) -> str:
 
 
 def _unusable(failed: ExchangeFailed) -> ConfigError:
-    if failed.reason is NoAnswer.PROXY:
+    if failed.reason is TransportFailure.PROXY:
         hint = "set HTTPS_PROXY to http://HOST:PORT, or NO_PROXY to Vonage's hosts"
         return ConfigError(failed.detail, hint=hint)
     return ConfigError(

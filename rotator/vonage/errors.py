@@ -32,9 +32,9 @@ from rotator.errors import (
     UnexpectedAnswer,
 )
 from rotator.model.redaction import printable, reveals
-from rotator.network import ExchangeFailed, NoAnswer
-from rotator.vonage.request import Call
-from rotator.vonage.response import Answer, Document, timestamp
+from rotator.network import ExchangeFailed, TransportFailure
+from rotator.vonage.request import VonageRequest
+from rotator.vonage.response import Document, VonageResponse, timestamp
 
 #: Longest error message, in characters.
 _LONGEST_MESSAGE = 200
@@ -62,7 +62,7 @@ _NO_AUTO_RELOAD = "not auto-reload enabled"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Complaint:
+class ErrorBody:
     """The error that an answer reports."""
 
     #: The fragment of a problem's `type`, in lower case; "" in the rest host's shape.
@@ -71,7 +71,7 @@ class Complaint:
     instance: str
 
     @classmethod
-    def of(cls, answer: Answer) -> "Complaint | None":
+    def of(cls, answer: VonageResponse) -> "ErrorBody | None":
         """Recognise either shape; None for anything else."""
         try:
             document = answer.document()
@@ -90,12 +90,12 @@ class Complaint:
         )
 
 
-def refusal(call: Call, answer: Answer, *, now: float) -> IssuerError:
+def refusal(call: VonageRequest, answer: VonageResponse, *, now: float) -> IssuerError:
     """Return the error for `answer`, whose status is not one of success.
 
     `now` is the time in seconds since 1970.
     """
-    complaint = Complaint.of(answer)
+    complaint = ErrorBody.of(answer)
     kind = _kind(call, answer.status, complaint)
     message = _message(call, kind, answer.status, complaint)
     request_id = request_id_of(call, answer, complaint)
@@ -106,7 +106,7 @@ def refusal(call: Call, answer: Answer, *, now: float) -> IssuerError:
     return kind(message, request_id=request_id, hint=hint)
 
 
-def _kind(call: Call, status: int, complaint: Complaint | None) -> type[IssuerError]:
+def _kind(call: VonageRequest, status: int, complaint: ErrorBody | None) -> type[IssuerError]:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited
     # 408: the server or a proxy stopped waiting; how far the request came is unknown.
@@ -123,7 +123,7 @@ def _kind(call: Call, status: int, complaint: Complaint | None) -> type[IssuerEr
     return RequestRefused
 
 
-def _unauthorized(complaint: Complaint | None) -> type[IssuerError]:
+def _unauthorized(complaint: ErrorBody | None) -> type[IssuerError]:
     if complaint and complaint.text.strip().lower() == _NO_AUTO_RELOAD:
         return RequestRefused
     if complaint and complaint.fragment in _NOT_THE_CREDENTIAL:
@@ -131,7 +131,7 @@ def _unauthorized(complaint: Complaint | None) -> type[IssuerError]:
     return CredentialRefused
 
 
-def _not_found(call: Call, complaint: Complaint) -> type[IssuerError]:
+def _not_found(call: VonageRequest, complaint: ErrorBody) -> type[IssuerError]:
     if complaint.fragment == "invalid-api-key":
         return AccountNotFound
     if complaint.fragment == "invalid-id" and call.names_secret:
@@ -139,7 +139,7 @@ def _not_found(call: Call, complaint: Complaint) -> type[IssuerError]:
     return UnexpectedAnswer
 
 
-def _refused(call: Call, status: int, complaint: Complaint) -> type[IssuerError]:
+def _refused(call: VonageRequest, status: int, complaint: ErrorBody) -> type[IssuerError]:
     """Return the kind of error for a 400 or a 403."""
     if call.value:
         if complaint.fragment in _FULL or _FULL_TEXT.search(complaint.text):
@@ -153,21 +153,23 @@ def _refused(call: Call, status: int, complaint: Complaint) -> type[IssuerError]
     return Forbidden
 
 
-def failure(call: Call, failed: ExchangeFailed) -> tuple[str, IssuerError]:
+def failure(call: VonageRequest, failed: ExchangeFailed) -> tuple[str, IssuerError]:
     """Return the metrics' code for a failed exchange, and the error that it means."""
     if failed.sent:
-        if failed.reason is NoAnswer.TIMEOUT:
+        if failed.reason is TransportFailure.TIMEOUT:
             return "timeout", IssuerUnavailable("Vonage did not answer in time")
         message = "the connection to Vonage was lost before the answer was complete"
         return "dropped", IssuerUnavailable(message)
-    if failed.reason is NoAnswer.CONNECT_TIMEOUT:
+    if failed.reason is TransportFailure.CONNECT_TIMEOUT:
         return "timeout", NotSent(f"{NotSent().message} in time")
     why = f"{NotSent().message}: {one_line(call, failed.detail)}"
     hint = TooManyFiles.default_hint if are_spent() else None
     return "unreachable", NotSent(why[:_LONGEST_MESSAGE], hint=hint)
 
 
-def request_id_of(call: Call, answer: Answer, complaint: Complaint | None = None) -> str | None:
+def request_id_of(
+    call: VonageRequest, answer: VonageResponse, complaint: ErrorBody | None = None
+) -> str | None:
     """Return the request's id for Vonage's support; None where there is none."""
     for candidate in (answer.headers.get("x-request-id"), complaint and complaint.instance):
         if candidate and _REQUEST_ID.fullmatch(candidate):
@@ -176,12 +178,14 @@ def request_id_of(call: Call, answer: Answer, complaint: Complaint | None = None
     return None
 
 
-def one_line(call: Call, text: str) -> str:
+def one_line(call: VonageRequest, text: str) -> str:
     """Return foreign text made fit for a message: no value in it, nothing a terminal obeys."""
     return call.mask(" ".join(printable(call.mask(text)).split())).rstrip(".")
 
 
-def _message(call: Call, kind: type[IssuerError], status: int, complaint: Complaint | None) -> str:
+def _message(
+    call: VonageRequest, kind: type[IssuerError], status: int, complaint: ErrorBody | None
+) -> str:
     said = f": {one_line(call, complaint.text)}" if complaint and complaint.text else ""
     whole = f"{kind().message} (HTTP {status}{said})"
     return whole if len(whole) <= _LONGEST_MESSAGE else f"{whole[: _LONGEST_MESSAGE - 2]}…)"
@@ -200,7 +204,7 @@ def _text_of(document: Document, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _wait(answer: Answer, now: float) -> float:
+def _wait(answer: VonageResponse, now: float) -> float:
     """Return the wait that a 429 asks for, in seconds: from `Retry-After`, else the reset.
 
     `X-RateLimit-Reset` is documented as a unix timestamp; the example beside it is in milliseconds.

@@ -44,7 +44,7 @@ def is_identifier(text: str) -> bool:
     return _IDENTIFIER.fullmatch(text) is not None
 
 
-def segment(text: str, meaning: str) -> str:
+def path_segment(text: str, meaning: str) -> str:
     """Return `text` as one segment of a path.
 
     Raises:
@@ -59,7 +59,7 @@ def segment(text: str, meaning: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class VonageRequest:
     """One request: what to send, with which credential, and which status means success."""
 
     #: Its name in metrics and logs: `secrets.list`.
@@ -84,7 +84,7 @@ class Call:
 
     def __post_init__(self) -> None:
         """Refuse a credential that cannot be sent in a header."""
-        segment(self.credential.api_key, "an api key")
+        path_segment(self.credential.api_key, "an api key")
         # An unpaired surrogate, which JSON can spell and UTF-8 cannot: no account has that secret.
         if _HALF_PAIR.search(self.credential.secret.reveal()):
             raise CredentialRefused("the credential is not text that Vonage could have issued")

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from rotator.errors import UnexpectedAnswer
 from rotator.model import believable
 from rotator.model.redaction import printable, redact, reveals
-from rotator.network import Reply, unpacked
+from rotator.network import HttpResponse, unpacked
 from rotator.vonage.request import is_identifier
 
 #: Bytes of a body, as sent and decompressed. A full list of secrets is a hundredth of it.
@@ -33,12 +33,12 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)
 Document = Mapping[str, Any]
 
 
-def strange(what: str) -> UnexpectedAnswer:
+def unexpected(what: str) -> UnexpectedAnswer:
     """Return the error for an answer that is not what the API promises."""
     return UnexpectedAnswer(f"{UnexpectedAnswer().message}: {what}")
 
 
-class Answer(Reply):
+class VonageResponse(HttpResponse):
     """Status, headers and body of one HTTP answer."""
 
     def content(self) -> bytes:
@@ -46,7 +46,7 @@ class Answer(Reply):
         try:
             return unpacked(self, LIMIT)
         except ValueError as error:
-            raise strange(str(error)) from None
+            raise unexpected(str(error)) from None
 
     def document(self) -> Document:
         """Parse the body as a JSON object, whatever its media type says."""
@@ -54,9 +54,9 @@ class Answer(Reply):
         try:
             document = _DECODER.decode(content.decode())
         except (ValueError, ArithmeticError, RecursionError):
-            raise strange("not JSON") from None
+            raise unexpected("not JSON") from None
         if not isinstance(document, dict):
-            raise strange("not a JSON object")
+            raise unexpected("not a JSON object")
         return document
 
 
@@ -82,7 +82,7 @@ def part(document: Document, key: str) -> Document:
     """Return the object at `key`."""
     value = document.get(key)
     if not isinstance(value, dict):
-        raise strange(f"no object {key}")
+        raise unexpected(f"no object {key}")
     return value
 
 
@@ -90,7 +90,7 @@ def parts(document: Document, key: str) -> list[Document]:
     """Return the list of objects at `key`."""
     value = document.get(key)
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise strange(f"no list of objects {key}")
+        raise unexpected(f"no list of objects {key}")
     return value
 
 
@@ -98,7 +98,7 @@ def identifier(document: Document, key: str) -> str:
     """Return the api key or secret id at `key`. Refuses secret values, as it will be recorded."""
     value = document.get(key)
     if not isinstance(value, str) or not is_identifier(value):
-        raise strange(f"no usable {key}")
+        raise unexpected(f"no usable {key}")
     return _harmless(value, key)
 
 
@@ -111,7 +111,7 @@ def title(document: Document, key: str) -> str:
 
 def _harmless(value: str, key: str) -> str:
     if reveals(value):
-        raise strange(f"a secret value in the place of {key}")
+        raise unexpected(f"a secret value in the place of {key}")
     return value
 
 
@@ -119,7 +119,7 @@ def text(document: Document, key: str) -> str:
     """Return the text at `key`, safe to show: without secret values and terminal controls."""
     value = document.get(key)
     if not isinstance(value, str):
-        raise strange(f"no text {key}")
+        raise unexpected(f"no text {key}")
     return printable(redact(value))
 
 
@@ -132,7 +132,7 @@ def flag(document: Document, key: str) -> bool:
     """Return the truth value at `key`."""
     value = document.get(key)
     if not isinstance(value, bool):
-        raise strange(f"no true or false {key}")
+        raise unexpected(f"no true or false {key}")
     return value
 
 
@@ -142,7 +142,7 @@ def optional_count(document: Document, key: str) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST_EUROS:
-        raise strange(f"no count {key}")
+        raise unexpected(f"no count {key}")
     return value
 
 
@@ -154,7 +154,7 @@ def amount(document: Document, key: str) -> Decimal:
         exponent = euros.as_tuple().exponent
         if abs(euros) < _MOST_EUROS and abs(int(exponent)) <= _MOST_DECIMALS:
             return euros
-    raise strange(f"no amount {key}")
+    raise unexpected(f"no amount {key}")
 
 
 def optional_amount(document: Document, key: str) -> Decimal | None:
@@ -174,7 +174,7 @@ def moment(document: Document, key: str) -> datetime:
         with suppress(ValueError):
             parsed = datetime.fromisoformat(value)
             return believable(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))
-    raise strange(f"no time {key}")
+    raise unexpected(f"no time {key}")
 
 
 #: Clocks that differ by less agree: a Date header has whole seconds, and an answer takes its time.

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from rotator.errors import IssuerError, IssuerUnavailable, NotSent, RateLimited, UnexpectedAnswer
-from rotator.vonage.request import Call
+from rotator.vonage.request import VonageRequest
 
 TRIES = 4
 #: Upper bound of the pause after the first try, in seconds; doubled with each further one.
@@ -14,12 +14,12 @@ _LONGEST = 60.0
 _BUDGET = 3
 
 
-class Course:
+class RetryBudget:
     """The tries of one call: decides on retries and never sleeps."""
 
     def __init__(
         self,
-        call: Call,
+        call: VonageRequest,
         *,
         timeout: float,
         clock: Callable[[], float],

@@ -5,9 +5,17 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from rotator.model import Credential, Secret, SecretValue
-from rotator.vonage.client import Transport
-from rotator.vonage.request import JSON, Call, Host, segment
-from rotator.vonage.response import Answer, Document, identifier, moment, part, parts, strange
+from rotator.vonage.client import VonageClient
+from rotator.vonage.request import JSON, Host, VonageRequest, path_segment
+from rotator.vonage.response import (
+    Document,
+    VonageResponse,
+    identifier,
+    moment,
+    part,
+    parts,
+    unexpected,
+)
 
 #: Vonage allows two. A much longer list is not one account's list of secrets.
 _MOST = 50
@@ -16,7 +24,7 @@ _MOST = 50
 class Secrets:
     """An account's secrets, with its own credential or its parent's. An `Issuer`."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: VonageClient) -> None:
         """Send requests through `transport`."""
         self._transport = transport
 
@@ -34,7 +42,7 @@ class Secrets:
             AccountNotFound: there is no such api key, or the credential may not see it.
             IssuerError: any other failure.
         """
-        call = Call(
+        call = VonageRequest(
             operation="secrets.list",
             method="GET",
             host=Host.API,
@@ -44,13 +52,13 @@ class Secrets:
             success=frozenset({200}),
         )
 
-        def read(answer: Answer) -> tuple[Secret, ...]:
+        def read(answer: VonageResponse) -> tuple[Secret, ...]:
             entries = parts(part(answer.document(), "_embedded"), "secrets")
             if len(entries) > _MOST:
-                raise strange(f"more than {_MOST} secrets")
+                raise unexpected(f"more than {_MOST} secrets")
             secrets = tuple(map(_secret, entries))
             if len({secret.id for secret in secrets}) < len(secrets):
-                raise strange("the same secret twice")
+                raise unexpected("the same secret twice")
             return secrets
 
         return self._transport.send(call, read)
@@ -74,7 +82,7 @@ class Secrets:
             SlotsFull: the account has two secrets.
             IssuerError: any other failure; `definite` is true if it had no effect.
         """
-        call = Call(
+        call = VonageRequest(
             operation="secrets.create",
             method="POST",
             host=Host.API,
@@ -99,10 +107,10 @@ class Secrets:
         """
         call = _of_one("secrets.get", "GET", credential, (api_key, secret_id), success={200})
 
-        def read(answer: Answer) -> Secret:
+        def read(answer: VonageResponse) -> Secret:
             secret = _secret(answer.document())
             if secret.id != secret_id:
-                raise strange("another secret than the one asked for")
+                raise unexpected("another secret than the one asked for")
             return secret
 
         return self._transport.send(call, read)
@@ -134,10 +142,10 @@ class Secrets:
             before_send=before_send,
         )
 
-        def read(answer: Answer) -> None:
+        def read(answer: VonageResponse) -> None:
             # A proxy's login page also comes with 200.
             if answer.content().strip() not in (b"", b"{}"):
-                raise strange("an answer to a deletion that says more than that it is done")
+                raise unexpected("an answer to a deletion that says more than that it is done")
 
         self._transport.send(call, read)
 
@@ -150,13 +158,13 @@ def _of_one(  # noqa: PLR0913  # half of them by name
     *,
     success: set[int],
     before_send: Callable[[], object] | None = None,
-) -> Call:
+) -> VonageRequest:
     api_key, secret_id = ids
-    return Call(
+    return VonageRequest(
         operation=operation,
         method=method,
         host=Host.API,
-        path=f"{_path(api_key)}/{segment(secret_id, 'a secret id')}",
+        path=f"{_path(api_key)}/{path_segment(secret_id, 'a secret id')}",
         credential=credential,
         api_key=api_key,
         success=frozenset(success),
@@ -166,7 +174,7 @@ def _of_one(  # noqa: PLR0913  # half of them by name
 
 
 def _path(api_key: str) -> str:
-    return f"/accounts/{segment(api_key, 'an api key')}/secrets"
+    return f"/accounts/{path_segment(api_key, 'an api key')}/secrets"
 
 
 def _secret(document: Document) -> Secret:

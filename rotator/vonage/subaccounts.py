@@ -5,19 +5,19 @@ from datetime import datetime
 from decimal import Decimal
 
 from rotator.model import Credential
-from rotator.vonage.client import Transport
-from rotator.vonage.request import Call, Host, segment
+from rotator.vonage.client import VonageClient
+from rotator.vonage.request import Host, VonageRequest, path_segment
 from rotator.vonage.response import (
-    Answer,
     Document,
+    VonageResponse,
     flag,
     identifier,
     moment,
     optional_amount,
     part,
     parts,
-    strange,
     title,
+    unexpected,
 )
 
 
@@ -67,7 +67,7 @@ class SubaccountList:
 class Subaccounts:
     """A primary account's subaccounts. Vonage enables this API on request."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: VonageClient) -> None:
         """Send requests through `transport`."""
         self._transport = transport
 
@@ -79,11 +79,11 @@ class Subaccounts:
             Forbidden: the account may not use this API.
             IssuerError: any other failure.
         """
-        call = Call(
+        call = VonageRequest(
             operation="subaccounts.list",
             method="GET",
             host=Host.API,
-            path=f"/accounts/{segment(credential.api_key, 'an api key')}/subaccounts",
+            path=f"/accounts/{path_segment(credential.api_key, 'an api key')}/subaccounts",
             credential=credential,
             api_key=credential.api_key,
             success=frozenset({200}),
@@ -91,12 +91,12 @@ class Subaccounts:
         return self._transport.send(call, _accounts)
 
 
-def _accounts(answer: Answer) -> SubaccountList:
+def _accounts(answer: VonageResponse) -> SubaccountList:
     document = answer.document()
     embedded = part(document, "_embedded")
     subaccounts = tuple(_subaccount(entry) for entry in parts(embedded, "subaccounts"))
     if len({account.api_key for account in subaccounts}) < len(subaccounts):
-        raise strange("the same subaccount twice")
+        raise unexpected("the same subaccount twice")
     return SubaccountList(
         primary_account=_primary(part(embedded, "primary_account")),
         subaccounts=subaccounts,

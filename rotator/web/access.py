@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rotator.model import SecretValue
-from rotator.web.listener import Address
+from rotator.web.listener import ListenAddress
 from rotator.web.turns import OPEN, Turns
 
 #: Sent with every answer. No external or inline content is allowed, and no framing.
@@ -32,7 +32,7 @@ _ELSEWHERE = (
 )
 
 
-class Guard:
+class AccessControl:
     """Admits requests for this host and, if a token is set, only with the token.
 
     A request with the token may use any host name: a web page whose own name resolves to this
@@ -43,7 +43,7 @@ class Guard:
         self,
         app: ASGIApp,
         *,
-        address: Address,
+        address: ListenAddress,
         token: SecretValue | None,
         allowed_hosts: Collection[str] = (),
     ) -> None:

@@ -15,17 +15,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.errors import RotatorError
 from rotator.ledger.chain import Entry
 from rotator.model.redaction import escaped
 from rotator.reporting.text import CHAIN_CURE, ROW_CURE
-from rotator.rotation.ports import AccountRecord
+from rotator.rotation.ports import AccountSummary
 from rotator.telemetry.metrics import Metrics
-from rotator.web.overview import Board, Glance, Question, Shown, State, stands
+from rotator.web.overview import AccountView, Filter, Overview, OverviewPage, State, stands
 from rotator.web.templates import AT_REST, AT_WORK, files, rendered
 from rotator.web.timeline import Recent, counted
-from rotator.web.views import Row, distance, line, policy_facts, row
+from rotator.web.views import AccountDetail, distance, line, policy_facts, row
 
 _log = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ class Json(JSONResponse):
         return escaped(super().render(content).decode()).encode()
 
 
-class Site:
+class WebApp:
     """The web application. Requests come from many threads."""
 
     def __init__(self, *, metrics: Metrics, pulse: Pulse, version: str) -> None:
@@ -69,7 +69,7 @@ class Site:
         self._metrics = metrics
         self._pulse = pulse
         self._version = version
-        self._view: View | None = None
+        self._view: PageData | None = None
         self.app = Starlette(
             routes=[
                 Route("/", self._index),
@@ -87,15 +87,15 @@ class Site:
             },
         )
 
-    def show(self, wiring: Wiring) -> None:
+    def show(self, application: Application) -> None:
         """Show the accounts of this configuration from now on."""
-        self._view = View(wiring=wiring)
-        self._metrics.watch(list(wiring.accounts), self._view.records)
+        self._view = PageData(application=application)
+        self._metrics.watch(list(application.accounts), self._view.records)
         # The first query of thousands of accounts takes a second.
         threading.Thread(target=self._view.warm_up, name="warm-up", daemon=True).start()
 
     @property
-    def _now_shown(self) -> "View":
+    def _now_shown(self) -> "PageData":
         if self._view is None:
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE)
         return self._view
@@ -104,7 +104,7 @@ class Site:
 
     def _index(self, request: Request) -> Response:
         now, view = datetime.now(UTC), self._now_shown
-        question = Question.of(request.query_params)
+        question = Filter.of(request.query_params)
         glance = view.glance(question, now)
         rows = view.rows(glance.shown)
         is_busy = any(each.state in _MOVING for each in rows)
@@ -128,7 +128,7 @@ class Site:
         shown = view.one(name, now)
         if shown is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        queries = view.wiring.page_queries
+        queries = view.application.page_queries
         (own,) = view.rows([shown])
         verdict = queries.verify_end(name, limit=CHECKED)
         put_off = queries.put_off(name, shown.standing.account, now)
@@ -238,59 +238,59 @@ class Site:
 
 
 @dataclass(kw_only=True)
-class View:
+class PageData:
     """The data for the pages of one configuration."""
 
-    wiring: Wiring
+    application: Application
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _vault: tuple[float, str] = (float("-inf"), "")
     _vault_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         """Prepare the caches; nothing is read yet."""
-        self._board = Board(self.wiring.settings.accounts)
+        self._board = Overview(self.application.settings.accounts)
         self.recent = Recent(self._closed)
 
-    def records(self) -> Mapping[str, AccountRecord]:
+    def records(self) -> Mapping[str, AccountSummary]:
         """Return the summary of each account in the ledger."""
-        return self.wiring.survey.records()
+        return self.application.survey.records()
 
     def warm_up(self) -> None:
         """Read all accounts, so that the first request need not wait for that."""
         now = datetime.now(UTC)
         with suppress(RotatorError):
-            self.glance(Question(), now)
+            self.glance(Filter(), now)
             self.recent.at(now)
 
-    def glance(self, question: Question, now: datetime) -> Glance:
+    def glance(self, question: Filter, now: datetime) -> OverviewPage:
         """Return the accounts that are asked for."""
         with self._lock:
             return self._board.look(self.records(), question, now)
 
-    def one(self, name: str, now: datetime) -> Shown | None:
+    def one(self, name: str, now: datetime) -> AccountView | None:
         """Return one account without looking at the others; None where there is no such name."""
-        account = self.wiring.accounts.get(name)
+        account = self.application.accounts.get(name)
         if account is None:
             return None
-        (record,) = self.wiring.page_queries.accounts([name])
+        (record,) = self.application.page_queries.accounts([name])
         return stands(account, record, now)
 
     def standings(self, now: datetime) -> list[dict[str, object]]:
         """Return what `status --json` prints of each account."""
         with self._lock:
             standings = list(self._board.standings(self.records(), now))
-        undelivered = self.wiring.undelivered(for_pages=True)
+        undelivered = self.application.undelivered(for_pages=True)
         return [
             replace(each, undelivered=undelivered.get(each.account.name, ())).document()
             for each in standings
         ]
 
-    def rows(self, shown: Sequence[Shown]) -> list[Row]:
+    def rows(self, shown: Sequence[AccountView]) -> list[AccountDetail]:
         """Return the rows of accounts, with the steps of their open rotations."""
         opened = [each.standing.opened for each in shown]
         rotations = [rotation for rotation in opened if rotation]
-        entries = self.wiring.page_queries.progress(rotations) if rotations else {}
-        undelivered = self.wiring.undelivered(for_pages=True)
+        entries = self.application.page_queries.progress(rotations) if rotations else {}
+        undelivered = self.application.undelivered(for_pages=True)
         return [
             row(
                 each,
@@ -302,25 +302,25 @@ class View:
 
     def newest(self, count: int) -> list[Entry]:
         """Return the newest entries of the ledger, the newest first."""
-        return list(reversed(self.wiring.page_queries.history(None, limit=count)))
+        return list(reversed(self.application.page_queries.history(None, limit=count)))
 
     def usable(self) -> dict[str, str]:
         """Return `ok` for ledger and Vault, or what is wrong with each."""
-        return {"ledger": _said(self.wiring.page_queries.check), "vault": self._vault_said()}
+        return {"ledger": _said(self.application.page_queries.check), "vault": self._vault_said()}
 
     def _closed(self, since: datetime) -> Mapping[date, Mapping[str, int]]:
-        return self.wiring.page_queries.closed_by_day(since)
+        return self.application.page_queries.closed_by_day(since)
 
     def _vault_said(self) -> str:
         with self._vault_lock:
             asked_at, said = self._vault
             if time.monotonic() - asked_at > _KEPT:
-                said = _said(lambda: self.wiring.store.check(seconds=_VAULT_SECONDS))
+                said = _said(lambda: self.application.store.check(seconds=_VAULT_SECONDS))
                 self._vault = (time.monotonic(), said)
             return said
 
 
-def _upcoming_in(shown: Shown | None, now: datetime) -> str:
+def _upcoming_in(shown: AccountView | None, now: datetime) -> str:
     due_at = shown.standing.next_due_at if shown else None
     return distance(due_at, now) if due_at else ""
 

@@ -20,7 +20,7 @@ _MOST, _PART = 256, 4
 _LOOK = 2.0
 
 
-class Connection(H11Protocol):
+class ClientConnection(H11Protocol):
     """A connection with time limits."""
 
     #: Earliest possible start of the present request's handling, by the loop's clock, in seconds.
@@ -68,9 +68,9 @@ class Connection(H11Protocol):
 
     def _make_room(self) -> None:
         """Close the connection that is silent longest, else the one whose request takes longest."""
-        others = [each for each in self.connections if isinstance(each, Connection)]
+        others = [each for each in self.connections if isinstance(each, ClientConnection)]
         others = [each for each in others if each is not self]
-        min(others, key=Connection._worth, default=self).end()
+        min(others, key=ClientConnection._worth, default=self).end()
 
     def _worth(self) -> tuple[bool, float]:
         is_silent = self.is_silent

@@ -21,7 +21,7 @@ _LOCAL = "localhost"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Address:
+class ListenAddress:
     """An address to listen at: a Unix socket, or a host and a port."""
 
     text: str

@@ -8,8 +8,8 @@ from enum import StrEnum
 from operator import attrgetter
 
 from rotator.model import Account
-from rotator.reporting.status import Phase, Standing
-from rotator.rotation.ports import AccountRecord
+from rotator.reporting.status import AccountStatus, Phase
+from rotator.rotation.ports import AccountSummary
 
 #: Accounts on one page.
 PAGE = 50
@@ -56,7 +56,7 @@ _TOLD_FIRST = (State.HELD, State.DRIFTED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class Filter:
     """Filter and page of the overview."""
 
     #: Part of a name, an api key, a path in Vault or a secret's id; "" for all.
@@ -67,7 +67,7 @@ class Question:
     page: int = 1
 
     @classmethod
-    def of(cls, parameters: Mapping[str, str]) -> "Question":
+    def of(cls, parameters: Mapping[str, str]) -> "Filter":
         """Parse a query; invalid parts are ignored."""
         state, page = parameters.get("state", ""), parameters.get("page", "")
         return cls(
@@ -78,15 +78,15 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class AccountView:
     """An account with its present status."""
 
     state: State
-    standing: Standing
+    standing: AccountStatus
 
 
 @dataclass(frozen=True, kw_only=True)
-class Glance:
+class OverviewPage:
     """The counts of all accounts, and one page of those that match the filter."""
 
     #: Number of accounts in each state.
@@ -99,17 +99,17 @@ class Glance:
     #: The page shown, no later than the last one.
     page: int
     pages: int
-    shown: tuple[Shown, ...]
+    shown: tuple[AccountView, ...]
     #: The account to be rotated next; None where no rotation is expected.
-    upcoming: Shown | None
+    upcoming: AccountView | None
 
 
 @dataclass(kw_only=True)
 class _Place:
     """Cached part of an account's view, valid until the ledger changes."""
 
-    record: AccountRecord | None
-    standing: Standing
+    record: AccountSummary | None
+    standing: AccountStatus
     state: State
     due_from: datetime | None
     late_from: datetime | None
@@ -138,7 +138,7 @@ class _Place:
         return min(_ORDER[self.now], _ORDER[State.OVERDUE]) if self.is_late else _ORDER[self.now]
 
 
-class Board:
+class Overview:
     """The accounts of one configuration. For one thread at a time."""
 
     def __init__(self, accounts: Iterable[Account]) -> None:
@@ -150,8 +150,8 @@ class Board:
         self._is_new = True
 
     def look(
-        self, records: Mapping[str, AccountRecord], question: Question, now: datetime
-    ) -> Glance:
+        self, records: Mapping[str, AccountSummary], question: Filter, now: datetime
+    ) -> OverviewPage:
         """Return the accounts that match, the worst first."""
         places = self._in_order(records, now)
         counts = Counter(place.now for place in places)
@@ -161,7 +161,7 @@ class Board:
         found.sort(key=attrgetter("rank"))
         pages = max(1, -(-len(found) // PAGE))
         page = min(question.page, pages)
-        return Glance(
+        return OverviewPage(
             counts={state: counts[state] for state in State},
             attention=attention,
             total=len(places),
@@ -172,12 +172,14 @@ class Board:
             upcoming=_upcoming(places, now),
         )
 
-    def standings(self, records: Mapping[str, AccountRecord], now: datetime) -> Iterable[Standing]:
+    def standings(
+        self, records: Mapping[str, AccountSummary], now: datetime
+    ) -> Iterable[AccountStatus]:
         """Yield each account's status, in the order of the configuration."""
         for account in self._accounts:
             yield _shown(self._placed(account, records.get(account.name), now), now).standing
 
-    def _in_order(self, records: Mapping[str, AccountRecord], now: datetime) -> list[_Place]:
+    def _in_order(self, records: Mapping[str, AccountSummary], now: datetime) -> list[_Place]:
         """Return all accounts in order, those that need action first."""
         places = [self._placed(each, records.get(each.name), now) for each in self._accounts]
         if self._is_new:
@@ -185,7 +187,7 @@ class Board:
             self._is_new = False
         return self._ordered
 
-    def _placed(self, account: Account, record: AccountRecord | None, now: datetime) -> _Place:
+    def _placed(self, account: Account, record: AccountSummary | None, now: datetime) -> _Place:
         place = self._places.get(account.name)
         if place is None or place.record is not record:
             place = self._places[account.name] = _place(account, record, now)
@@ -193,13 +195,13 @@ class Board:
         return place.at(now)
 
 
-def stands(account: Account, record: AccountRecord, now: datetime) -> Shown:
+def stands(account: Account, record: AccountSummary, now: datetime) -> AccountView:
     """Return the status of one account, independent of the others."""
     return _shown(_place(account, record, now).at(now), now)
 
 
-def _place(account: Account, record: AccountRecord | None, now: datetime) -> _Place:
-    standing = Standing.of(account, record or AccountRecord.blank(account.name), now)
+def _place(account: Account, record: AccountSummary | None, now: datetime) -> _Place:
+    standing = AccountStatus.of(account, record or AccountSummary.blank(account.name), now)
     ids = {*standing.secret_ids, standing.current_id or ""}
     texts = (account.name, account.api_key, account.vault_path, *ids)
     return _Place(
@@ -213,13 +215,13 @@ def _place(account: Account, record: AccountRecord | None, now: datetime) -> _Pl
     )
 
 
-def _upcoming(places: Iterable[_Place], now: datetime) -> Shown | None:
+def _upcoming(places: Iterable[_Place], now: datetime) -> AccountView | None:
     healthy = (place for place in places if place.now is State.HEALTHY and place.due_from)
     first = next(healthy, None)
     return _shown(first, now) if first else None
 
 
-def _is_asked(place: _Place, question: Question) -> bool:
+def _is_asked(place: _Place, question: Filter) -> bool:
     if question.search and question.search.lower() not in place.text:
         return False
     match question.state:
@@ -233,5 +235,5 @@ def _is_asked(place: _Place, question: Question) -> bool:
             return place.now == question.state
 
 
-def _shown(place: _Place, now: datetime) -> Shown:
-    return Shown(state=place.now, standing=replace(place.standing, now=now))
+def _shown(place: _Place, now: datetime) -> AccountView:
+    return AccountView(state=place.now, standing=replace(place.standing, now=now))

@@ -12,7 +12,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from rotator.web.connections import Connection
+from rotator.web.connections import ClientConnection
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class Server:
             # Logged like everything else: as one line on rotator's stream.
             log_config=None,
             access_log=False,
-            http=Connection,
+            http=ClientConnection,
             interface="asgi3",
             lifespan="off",
             proxy_headers=False,

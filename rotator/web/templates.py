@@ -19,7 +19,7 @@ _TYPES = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class File:
+class StaticFile:
     """A file that pages include."""
 
     content: bytes
@@ -29,12 +29,12 @@ class File:
 
 
 @cache
-def files() -> dict[str, File]:
+def files() -> dict[str, StaticFile]:
     """Return the static files by name."""
     folder = resources.files("rotator.web") / "static"
     found = {path.name: path.read_bytes() for path in folder.iterdir()}
     return {
-        name: File(
+        name: StaticFile(
             content=content,
             media_type=_TYPES[name.rpartition(".")[2]],
             version=hashlib.sha256(content).hexdigest()[:12],

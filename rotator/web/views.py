@@ -8,10 +8,10 @@ from typing import Any
 
 from rotator.ledger.chain import Entry
 from rotator.model import Policy, Rotation, Step
-from rotator.model.notification import Undelivered
-from rotator.reporting.status import Standing
+from rotator.model.notification import PendingDelivery
+from rotator.reporting.status import AccountStatus
 from rotator.reporting.text import age_text, moment, span
-from rotator.web.overview import Shown, State
+from rotator.web.overview import AccountView, State
 
 #: Shown for every rotation, in this order.
 _ALWAYS = (
@@ -31,7 +31,7 @@ _DONE = ("opened", "done", "learned", "closed")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class StepView:
     """One step of a rotation."""
 
     name: str
@@ -45,7 +45,7 @@ class Stage:
 
 def stages(
     rotation: Rotation, entries: Iterable[Entry], *, deletion_at: datetime | None
-) -> list[Stage]:
+) -> list[StepView]:
     """Return a rotation's progress; `deletion_at` is when its wait will be over."""
     done: dict[str, datetime] = {}
     trouble: dict[str, str] = {}
@@ -62,7 +62,7 @@ def stages(
     shown = [step for step in Step if step in _ALWAYS or step in done or step in trouble]
     now = _now(rotation, shown, done)
     return [
-        Stage(
+        StepView(
             name=step.value,
             state="done" if step in done else "now" if step is now else "todo",
             at=deletion_at if step is Step.WAIT else done.get(step),
@@ -112,7 +112,7 @@ class Slot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class AccountDetail:
     """One account."""
 
     name: str
@@ -126,18 +126,18 @@ class Row:
     due_at: datetime | None
     due: str
     is_past_due: bool
-    stages: tuple[Stage, ...]
+    stages: tuple[StepView, ...]
     rotation_id: str
     opened_at: datetime | None
     #: Reason of the open rotation.
     reason: str
     #: Pending deliveries to hooks.
-    undelivered: tuple[Undelivered, ...]
+    undelivered: tuple[PendingDelivery, ...]
 
 
 def row(
-    shown: Shown, entries: Iterable[Entry] = (), undelivered: tuple[Undelivered, ...] = ()
-) -> Row:
+    shown: AccountView, entries: Iterable[Entry] = (), undelivered: tuple[PendingDelivery, ...] = ()
+) -> AccountDetail:
     """Build the row of an account.
 
     `entries` are those of its open rotation, `undelivered` its pending deliveries.
@@ -145,7 +145,7 @@ def row(
     standing = replace(shown.standing, undelivered=undelivered)
     opened = standing.opened
     due_at, due = _next(standing)
-    return Row(
+    return AccountDetail(
         name=standing.account.name,
         api_key=standing.account.api_key,
         state=shown.state,
@@ -163,14 +163,14 @@ def row(
     )
 
 
-def _notes(standing: Standing) -> Iterator[str]:
+def _notes(standing: AccountStatus) -> Iterator[str]:
     rotation = standing.rotation
     if standing.hold:
         yield f"held: {standing.hold}"
     if standing.drift:
         yield standing.drift
-    if standing.lateness:
-        yield f"overdue: {standing.lateness}"
+    if standing.overdue_reason:
+        yield f"overdue: {standing.overdue_reason}"
     if gate := standing.gate_note():
         yield f"waiting for gate {gate}"
     if hook := standing.hook_note():
@@ -184,7 +184,7 @@ def _notes(standing: Standing) -> Iterator[str]:
         yield f"{tries} came to nothing; the next not before {next_try}"
 
 
-def _age(standing: Standing) -> Age | None:
+def _age(standing: AccountStatus) -> Age | None:
     since, policy = standing.current_since, standing.account.policy
     if since is None:
         return None
@@ -205,7 +205,7 @@ def _percent(part: timedelta, whole: timedelta) -> float:
     return round(100 * part / whole, 1)
 
 
-def _slots(standing: Standing) -> tuple[Slot, ...]:
+def _slots(standing: AccountStatus) -> tuple[Slot, ...]:
     """Return both slots, the current secret's first."""
     if not standing.secret_ids:
         # Never observed, or no credential was accepted: at least one secret always exists.
@@ -216,7 +216,7 @@ def _slots(standing: Standing) -> tuple[Slot, ...]:
     return (*found, *empty)
 
 
-def _kind(standing: Standing, secret_id: str) -> str:
+def _kind(standing: AccountStatus, secret_id: str) -> str:
     rotation, current_id = standing.rotation, standing.current_id
     if standing.opened and current_id is None:
         # Uncertain until the next observation; but rotator knows what it wrote.
@@ -231,7 +231,7 @@ def _kind(standing: Standing, secret_id: str) -> str:
     return "unknown"
 
 
-def _next(standing: Standing) -> tuple[datetime | None, str]:
+def _next(standing: AccountStatus) -> tuple[datetime | None, str]:
     """Return when a rotation or a deletion is due, and a text for it."""
     due_at, deletion_at = standing.due_from, standing.deletion_at
     if deletion_at:
@@ -250,7 +250,7 @@ def _roughly(length: timedelta) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class EntryView:
     """An entry of the ledger."""
 
     seq: int
@@ -271,12 +271,12 @@ class Line:
 _OF_STEP = ("intent", "done", "rejected", "unknown", "learned")
 
 
-def line(entry: Entry) -> Line:
+def line(entry: Entry) -> EntryView:
     """Build the view of an entry. It may have been tampered with, so any field may be invalid."""
     exported = entry.exported()
     detail = exported["detail"]
     pairs = detail.items() if isinstance(detail, dict) else ()
-    return Line(
+    return EntryView(
         seq=entry.seq,
         at=_instant(entry.at),
         account=entry.account,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from rotator.sim import SimAccount, World
+from rotator.sim import Environment, SimAccount
 from tests.harness import leaks
 from tests.harness.commands import ENVIRONMENT, Command, Order
 
@@ -44,10 +44,10 @@ class Desk:
         *,
         ledger: Path | None = None,
         policy: dict[str, Any] | None = None,
-        **world: Any,  # noqa: ANN401  # of `World.build`
+        **world: Any,  # noqa: ANN401  # of `Environment.build`
     ) -> None:
         """Start the servers and write a configuration into `folder`; `ledger` is copied."""
-        self.world = World.build(**{"accounts": 1, "subaccounts": 0, **world})
+        self.world = Environment.build(**{"accounts": 1, "subaccounts": 0, **world})
         self.folder = folder
         self.ledger = folder / "ledger.db"
         if ledger:

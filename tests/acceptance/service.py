@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 
 from rotator.ledger.database import open_database
-from rotator.ledger.reader import Queries
-from rotator.rotation.ports import AccountRecord
-from rotator.sim import World
+from rotator.ledger.reader import LedgerReader
+from rotator.rotation.ports import AccountSummary
+from rotator.sim import Environment
 from tests.harness import leaks
 from tests.harness.commands import ENVIRONMENT, Command, Order
 from tests.harness.past import end_graces
@@ -46,7 +46,7 @@ def get(url: str, **options: Any) -> httpx.Response:  # noqa: ANN401  # of `http
 class Service:
     """A configuration, a ledger, and daemons on them."""
 
-    world: World
+    world: Environment
     folder: Path
     ledger_url: str
     #: The daemon's own lines of the configuration, besides that it polls every second.
@@ -62,7 +62,7 @@ class Service:
         self.log.touch()
         self.configure(grace="0s", jitter="0s")
         self.database = open_database(self.ledger_url)
-        self.queries = Queries(self.database)
+        self.queries = LedgerReader(self.database)
 
     def configure(self, **policy: str) -> None:
         """Write the configuration anew."""
@@ -103,7 +103,7 @@ class Service:
 
     # -- What there is to see. -------------------------------------------------------------
 
-    def records(self) -> list[AccountRecord]:
+    def records(self) -> list[AccountSummary]:
         """Return the summary of every account in the ledger."""
         return self.queries.accounts([account.name for account in self.world.accounts])
 
@@ -152,7 +152,7 @@ class Service:
 
 @contextmanager
 def service(
-    world: World, folder: Path, ledger_url: str, daemon: str = 'listen = ""'
+    world: Environment, folder: Path, ledger_url: str, daemon: str = 'listen = ""'
 ) -> Iterator[Service]:
     """Yield a service for the length of a `with` block; all that it started is ended with it."""
     with world:
@@ -175,9 +175,9 @@ def building(folder: Path, ledger_url: str, daemon: str = 'listen = ""') -> Iter
     """Yield a builder of a world with one due account, and of a service in it."""
     with ExitStack() as stack:
 
-        def build(*, daemon: str = daemon, age: timedelta = OLD, **world: Any) -> Service:  # noqa: ANN401  # of `World.build`
+        def build(*, daemon: str = daemon, age: timedelta = OLD, **world: Any) -> Service:  # noqa: ANN401  # of `Environment.build`
             arguments = {"accounts": 1, "subaccounts": 0, **world}
-            built = World.build(**arguments, created_at=datetime.now(UTC) - age)
+            built = Environment.build(**arguments, created_at=datetime.now(UTC) - age)
             return stack.enter_context(service(built, folder, ledger_url, daemon))
 
         yield build

@@ -8,13 +8,13 @@ from typing import cast
 
 import pytest
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.config import load
-from rotator.doctor import Check, examined, systemd, vault
+from rotator.doctor import CheckResult, examined, systemd, vault
 from rotator.doctor.check import clock_check
 from rotator.model import Request
 from rotator.sim import Fault
-from rotator.vault import Standing
+from rotator.vault import TokenInfo
 from tests.acceptance.desk import Desk
 from tests.harness import leaks
 
@@ -36,24 +36,24 @@ def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
     """One account that was rotated, with the policy of README and private files."""
     with Desk(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
         # By this process: what is examined is what a rotation leaves, not the command.
-        with wired(desk) as wiring:
-            (account,) = wiring.settings.accounts
-            wiring.engine().attempt(account, Request(reason="asked"))
+        with wired(desk) as application:
+            (account,) = application.settings.accounts
+            application.engine().attempt(account, Request(reason="asked"))
         desk.ledger.chmod(0o600)
         desk.token_file.chmod(0o600)
         let_in(desk, POLICY)
         yield desk
 
 
-def wired(desk: Desk) -> Wiring:
+def wired(desk: Desk) -> Application:
     """Build rotator from the desk's configuration, as the command does."""
-    return Wiring(load(desk.config, {}), {}, is_hasty=True)
+    return Application(load(desk.config, {}), {}, is_hasty=True)
 
 
-def checked(desk: Desk) -> dict[str, Check]:
+def checked(desk: Desk) -> dict[str, CheckResult]:
     """Examine in this process; give the checks that are not well, by their name."""
-    with wired(desk) as wiring:
-        checks = list(examined(wiring))
+    with wired(desk) as application:
+        checks = list(examined(application))
     secret = [value for value in desk.values() if value]
     assert not leaks.found(secret, desk.api_keys(), map(repr, checks)), checks
     return {check.name: check for check in checks if check.verdict != "ok"}
@@ -269,9 +269,9 @@ def test_what_may_be_meant_is_a_warning(desk: Desk) -> None:
     assert " foreign" in checks["slots"].finding
 
 
-def standing(seconds: float, *, renewable: bool = False, policy: str = "rotator") -> Standing:
+def standing(seconds: float, *, renewable: bool = False, policy: str = "rotator") -> TokenInfo:
     """Return Vault's facts about a token; 0 seconds for one that does not expire."""
-    return Standing(
+    return TokenInfo(
         expires_at=datetime(2026, 11, 23, tzinfo=UTC) if seconds else None,
         renewable=renewable,
         kind="service",
@@ -293,7 +293,7 @@ def standing(seconds: float, *, renewable: bool = False, policy: str = "rotator"
         (None, "token", "warning"),
     ],
 )
-def test_a_token_that_ends_soon_is_told(token: Standing | None, method: str, verdict: str) -> None:
+def test_a_token_that_ends_soon_is_told(token: TokenInfo | None, method: str, verdict: str) -> None:
     """One that may do anything, or that nobody renews or replaces within a day, is worth a look."""
     assert vault._token(token, method).verdict.value == verdict
 
@@ -313,7 +313,7 @@ def test_the_unit_is_found_in_its_state(
 ) -> None:
     """A unit that failed is a failure; one that is not installed is not."""
     monkeypatch.setattr(systemd, "shown", lambda: shown)
-    (check,) = systemd.checks(cast("Wiring", None))
+    (check,) = systemd.checks(cast("Application", None))
 
     assert check.verdict.value == verdict
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rotator.ledger.database import open_database
-from rotator.ledger.writer import Book
+from rotator.ledger.writer import LedgerWriter
 from rotator.sim import Exchange, Fault
 from tests.acceptance.desk import Desk
 
@@ -164,7 +164,7 @@ def test_a_busy_account_is_left_alone(desk: Desk) -> None:
     """While another process holds the lease, the command says so and exits with 75."""
     before = desk.snapshot()
     database = open_database(f"sqlite:///{desk.ledger}")
-    Book(database, lease_seconds=60).claim("account-1", datetime.now(UTC))
+    LedgerWriter(database, lease_seconds=60).claim("account-1", datetime.now(UTC))
     done = desk.run("rotate-now", "account-1", "--json")
     database.dispose()
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import make_url
 
 from rotator.daemon.service import LONGEST_PATIENCE
-from rotator.sim import Fault, World
+from rotator.sim import Environment, Fault
 from tests.acceptance.service import OLD, PATIENCE, Build, Service, building, service, until
 from tests.conftest import PostgreSQL
 from tests.harness.commands import ENVIRONMENT
@@ -198,7 +198,7 @@ def test_a_database_that_comes_later_is_waited_for(
 ) -> None:
     """Started before its database, the daemon says so once, and makes its ledger when it can."""
     later = make_url(ledger_url).set(database="later").render_as_string(hide_password=False)
-    world = World.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC) - OLD)
+    world = Environment.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC) - OLD)
     with service(world, tmp_path, later) as run:
         process = run.start()
         until(lambda: run.logged('"ledger"'))

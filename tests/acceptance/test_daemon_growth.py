@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.sim import World
+from rotator.sim import Environment
 from tests.acceptance.service import Service, get, service, until
 
 #: Rotations until all caches are full, and for which nothing may grow afterwards: a month's
@@ -27,7 +27,9 @@ SAMPLES = 40
 @pytest.fixture
 def run(ledger_url: str, tmp_path: Path) -> Iterator[Service]:
     """Yield a daemon that calls a hook, with accounts due and looked at each second."""
-    world = World.build(accounts=6, subaccounts=2, created_at=datetime.now(UTC) - timedelta(days=1))
+    world = Environment.build(
+        accounts=6, subaccounts=2, created_at=datetime.now(UTC) - timedelta(days=1)
+    )
     with service(world, tmp_path, ledger_url, 'listen = "127.0.0.1:0"\ndrift_check = "2s"') as made:
         made.configure(grace="0s", jitter="0s", every="1s", max_age="1d")
         text = made.config.read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.sim import World
+from rotator.sim import Environment
 from tests.acceptance.service import Service, get, service, until
 
 KEYS = ("bbbb0001", "bbbb0002")
@@ -16,7 +16,9 @@ LISTEN = 'listen = "127.0.0.1:0"'
 @pytest.fixture
 def run(ledger_url: str, tmp_path: Path) -> Iterator[Service]:
     """Yield a service whose one configured account has subaccounts that nobody configured."""
-    world = World.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC) - timedelta(days=1))
+    world = Environment.build(
+        accounts=1, subaccounts=0, created_at=datetime.now(UTC) - timedelta(days=1)
+    )
     parent = world.accounts[0].api_key
     for key in KEYS:
         world.vonage.add_account(key, f"First0Secret{key}", parent=parent, name=f"shop-{key}")

@@ -10,7 +10,7 @@ import pytest
 
 from rotator.cli.app import command_of
 from rotator.config import load
-from rotator.sim import World
+from rotator.sim import Environment
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_commands_work_in_their_order(folder: Path) -> None:
     """A newcomer who types the README's commands one after the other sees each succeed."""
-    with World.build(accounts=0, subaccounts=0) as world:
+    with Environment.build(accounts=0, subaccounts=0) as world:
         value = "Present0SecretOfThisOne"
         world.vonage.add_account("abcd1234", value)
         (folder / "vault-token").touch(mode=0o600)

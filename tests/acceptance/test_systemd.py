@@ -12,7 +12,7 @@ import pytest
 from rotator.config import load
 from rotator.config.sections import AUTH_METHODS
 from rotator.daemon.service import Daemon
-from rotator.sim import World
+from rotator.sim import Environment
 from tests.acceptance.service import service, until
 from tests.acceptance.test_readme import blocks
 from tests.harness.commands import ROOT
@@ -54,7 +54,7 @@ class Manager:
 def test_the_daemon_tells_systemd_how_it_is(ledger_url: str, tmp_path: Path) -> None:
     """Ready, alive, reloading, ready again, stopping: each as sd_notify(3) has it."""
     manager = Manager(tmp_path)
-    world = World.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC))
+    world = Environment.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC))
     with service(world, tmp_path, ledger_url) as run:
         process = run.start(NOTIFY_SOCKET=manager.path, WATCHDOG_USEC="2000000")
         until(lambda: manager.has("READY=1".__eq__))
@@ -193,7 +193,7 @@ def test_the_watchdog_hears_of_work_and_not_of_time(tmp_path: Path) -> None:
 
     assert silent
     assert manager.has("WATCHDOG=1".__eq__)
-    daemon._wiring.close()
+    daemon._application.close()
     manager.close()
 
 
@@ -204,7 +204,7 @@ def test_the_end_is_well_inside_the_time_that_systemd_gives(tmp_path: Path) -> N
     daemon = daemon_in(tmp_path)
 
     assert daemon._patience() <= 0.7 * int(given)
-    daemon._wiring.close()
+    daemon._application.close()
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
@@ -212,7 +212,7 @@ def test_the_timer_s_service_resumes_and_rotates(ledger_url: str, tmp_path: Path
     """What the last run left waiting for its grace is finished, then the account is rotated."""
     unit = (ROOT / "systemd" / "rotator-rotate-now@.service").read_text()
     lines = re.findall(r"^ExecStart=-?/opt/rotator/bin/rotator (.*)$", unit, re.MULTILINE)
-    world = World.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC))
+    world = Environment.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC))
     with service(world, tmp_path, ledger_url) as run:
         run.configure(grace="1h", jitter="0s")
 
@@ -252,7 +252,7 @@ def test_the_service_is_installed_as_the_readme_says(ledger_url: str, tmp_path: 
     for folder in ("etc/systemd/system", "etc/rotator"):
         (root / folder).mkdir(parents=True)
     (here / "systemd").symlink_to(ROOT / "systemd")
-    world = World.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC))
+    world = Environment.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC))
     manager = Manager(tmp_path)
     with service(world, here, ledger_url) as run:
         (root / "etc/rotator/vault-token").write_text(world.vault.token)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from rotator.sim import Exchange, Phase, SimAccount, World
+from rotator.sim import Environment, Exchange, Phase, SimAccount
 from tests.acceptance.service import until
 from tests.booted.machine import CHECKOUT, Machine
 from tests.harness import leaks
@@ -30,7 +30,7 @@ class Host:
     """The machine, and the world that it sees."""
 
     machine: Machine
-    world: World
+    world: Environment
 
     # -- Setting up. -----------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ def host(age: timedelta = timedelta(days=90)) -> Iterator[Host]:
     machine = Machine()
     try:
         _install(machine)
-        made: list[World] = []
+        made: list[Environment] = []
         machine.within(lambda: made.append(_world(age)))
         try:
             yield Host(machine=machine, world=made[0])
@@ -152,5 +152,5 @@ def _install(machine: Machine) -> None:
     _copies.append(done.stdout)
 
 
-def _world(age: timedelta) -> World:
-    return World.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC) - age)
+def _world(age: timedelta) -> Environment:
+    return Environment.build(accounts=1, subaccounts=0, created_at=datetime.now(UTC) - age)

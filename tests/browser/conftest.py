@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from rotator.sim import World
+from rotator.sim import Environment
 from tests.acceptance.service import Service, service
 
 ROOT = Path(__file__).parents[2]
@@ -81,11 +81,11 @@ def serve(browser: Browser, sqlite_template: Path, tmp_path: Path) -> Iterator[S
             *,
             age: timedelta = timedelta(days=3),
             prepare: Callable[[Service], None] = lambda _run: None,
-            **world: Any,  # noqa: ANN401  # of `World.build`
+            **world: Any,  # noqa: ANN401  # of `Environment.build`
         ) -> Visit:
             ledger = shutil.copy(sqlite_template, tmp_path / "ledger.db")
             arguments = {"accounts": 1, "subaccounts": 0, **world}
-            built = World.build(**arguments, created_at=datetime.now(UTC) - age)
+            built = Environment.build(**arguments, created_at=datetime.now(UTC) - age)
             run = cleanup.enter_context(
                 service(built, tmp_path, f"sqlite:///{ledger}", 'listen = "127.0.0.1:0"')
             )

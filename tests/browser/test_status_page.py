@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from rotator.ledger.writer import Book
+from rotator.ledger.writer import LedgerWriter
 from tests.acceptance.service import Service, until
 from tests.browser.conftest import ROOT, Serve, Visit, picture
 
@@ -49,8 +49,8 @@ def test_a_rotation_is_watched_from_due_to_complete(serve: Serve) -> None:
     """One window that nobody touches shows it due, then its steps with times, then the end."""
     leases: list[Lease] = []
 
-    def elsewhere(run: Service) -> Book:
-        return Book(run.database, lease_seconds=600, owner="elsewhere")
+    def elsewhere(run: Service) -> LedgerWriter:
+        return LedgerWriter(run.database, lease_seconds=600, owner="elsewhere")
 
     def due_but_busy(run: Service) -> None:
         seen(run)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rotator.sim import VaultSimulator
-from rotator.vault import AppRole, Certificate, Jwt, Kubernetes, Trust, Userpass, Way
+from rotator.vault import AppRole, AuthMethod, Certificate, Jwt, Kubernetes, Trust, Userpass
 from tests.contract.issuer import NAMESPACE, SERVICE_ACCOUNT, Issuer, KubernetesApi
 from tests.harness import certificates
 
@@ -45,7 +45,7 @@ class Access:
     """One way into one server."""
 
     url: str
-    way: Way
+    way: AuthMethod
     #: The file that holds the credential, and its content.
     file: Path
     content: str
@@ -108,22 +108,22 @@ class Means:
         return self._kept[name]
 
 
-def of_simulator(vault: VaultSimulator, means: Means, method: str, terms: Terms) -> Access:
+def of_simulator(vault: VaultSimulator, dependencies: Means, method: str, terms: Terms) -> Access:
     """Open a way into a simulator; by certificate, into one of its own that speaks TLS."""
     mount = f"{method}-{uuid.uuid4()}"
-    content = means.issuer.token() if method in ("jwt", "kubernetes") else str(uuid.uuid4())
+    content = dependencies.issuer.token() if method in ("jwt", "kubernetes") else str(uuid.uuid4())
     field_of = {"approle": "secret_id", "userpass": "password", "cert": ""}
     proof = {name: content} if (name := field_of.get(method, "jwt")) else {}
     extra: dict[str, Any] = {}
     trust = Trust()
-    file = means.written(content)
+    file = dependencies.written(content)
     if method == "userpass":
         extra["user"] = "rotator"
     if method == "cert":
-        file = means.client_certificate
+        file = dependencies.client_certificate
         extra["certificate"] = ssl.PEM_cert_to_DER_cert(certificates.public_part(file))
-        tls = certificates.server_context(means.server_certificate, file)
-        vault, trust = VaultSimulator(root_token=vault.token, tls=tls).start(), means.trust
+        tls = certificates.server_context(dependencies.server_certificate, file)
+        vault, trust = VaultSimulator(root_token=vault.token, tls=tls).start(), dependencies.trust
     vault.allow_login(
         method,
         proof,
@@ -137,7 +137,7 @@ def of_simulator(vault: VaultSimulator, means: Means, method: str, terms: Terms)
     )
     return Access(
         url=vault.url,
-        way=_way(means, method, mount, file),
+        way=_way(dependencies, method, mount, file),
         file=file,
         content=content,
         forbid=lambda: vault.forbid_logins(mount),
@@ -145,20 +145,20 @@ def of_simulator(vault: VaultSimulator, means: Means, method: str, terms: Terms)
     )
 
 
-def of_real(server: "Real", means: Means, method: str, terms: Terms) -> Access:
+def of_real(server: "Real", dependencies: Means, method: str, terms: Terms) -> Access:
     """Open a way into a real server."""
     mount = f"{method}-{uuid.uuid4()}"
     server.call("POST", f"sys/auth/{mount}", {"type": method})
     fields = terms.fields(server.policy(terms.policies))
-    content = _SET_UP[method](server, means, mount, fields)
-    file = means.client_certificate if method == "cert" else means.written(content)
+    content = _SET_UP[method](server, dependencies, mount, fields)
+    file = dependencies.client_certificate if method == "cert" else dependencies.written(content)
     return Access(
         url=server.tls_url if method == "cert" else server.url,
-        way=_way(means, method, mount, file, role_id=_role_id(server, mount, method)),
+        way=_way(dependencies, method, mount, file, role_id=_role_id(server, mount, method)),
         file=file,
         content=content,
         forbid=lambda: server.call("DELETE", _ROLES[method].format(mount)),
-        trust=means.trust if method == "cert" else Trust(),
+        trust=dependencies.trust if method == "cert" else Trust(),
     )
 
 
@@ -171,21 +171,21 @@ _ROLES = {
 }
 
 
-def _approle(server: "Real", _means: Means, mount: str, fields: dict[str, Any]) -> str:
+def _approle(server: "Real", _dependencies: Means, mount: str, fields: dict[str, Any]) -> str:
     server.call("POST", f"auth/{mount}/role/rotator", fields)
     made = server.call("POST", f"auth/{mount}/role/rotator/secret-id", {})
     assert made
     return str(made["secret_id"])
 
 
-def _userpass(server: "Real", _means: Means, mount: str, fields: dict[str, Any]) -> str:
+def _userpass(server: "Real", _dependencies: Means, mount: str, fields: dict[str, Any]) -> str:
     password = str(uuid.uuid4())
     server.call("POST", f"auth/{mount}/users/rotator", {"password": password, **fields})
     return password
 
 
-def _jwt(server: "Real", means: Means, mount: str, fields: dict[str, Any]) -> str:
-    keys = [means.issuer.public_key]
+def _jwt(server: "Real", dependencies: Means, mount: str, fields: dict[str, Any]) -> str:
+    keys = [dependencies.issuer.public_key]
     server.call("POST", f"auth/{mount}/config", {"jwt_validation_pubkeys": keys})
     role = {
         "role_type": "jwt",
@@ -194,14 +194,14 @@ def _jwt(server: "Real", means: Means, mount: str, fields: dict[str, Any]) -> st
         "bound_subject": "rotator",
     }
     server.call("POST", f"auth/{mount}/role/rotator", {**role, **fields})
-    return means.issuer.token(sub="rotator", aud="vault")
+    return dependencies.issuer.token(sub="rotator", aud="vault")
 
 
-def _kubernetes(server: "Real", means: Means, mount: str, fields: dict[str, Any]) -> str:
+def _kubernetes(server: "Real", dependencies: Means, mount: str, fields: dict[str, Any]) -> str:
     config = {
-        "kubernetes_host": means.kubernetes.url,
-        "kubernetes_ca_cert": certificates.public_part(means.server_certificate),
-        "token_reviewer_jwt": means.issuer.service_account_token(),
+        "kubernetes_host": dependencies.kubernetes.url,
+        "kubernetes_ca_cert": certificates.public_part(dependencies.server_certificate),
+        "token_reviewer_jwt": dependencies.issuer.service_account_token(),
         "disable_local_ca_jwt": True,
     }
     server.call("POST", f"auth/{mount}/config", config)
@@ -210,13 +210,13 @@ def _kubernetes(server: "Real", means: Means, mount: str, fields: dict[str, Any]
         "bound_service_account_namespaces": [NAMESPACE],
     }
     server.call("POST", f"auth/{mount}/role/rotator", {**role, **fields})
-    token = means.issuer.service_account_token()
-    means.kubernetes.accepted.add(token)
+    token = dependencies.issuer.service_account_token()
+    dependencies.kubernetes.accepted.add(token)
     return token
 
 
-def _cert(server: "Real", means: Means, mount: str, fields: dict[str, Any]) -> str:
-    certificate = certificates.public_part(means.client_certificate)
+def _cert(server: "Real", dependencies: Means, mount: str, fields: dict[str, Any]) -> str:
+    certificate = certificates.public_part(dependencies.client_certificate)
     server.call("POST", f"auth/{mount}/certs/rotator", {"certificate": certificate, **fields})
     return ""
 
@@ -238,11 +238,13 @@ def _role_id(server: "Real", mount: str, method: str) -> str:
     return str(found["role_id"])
 
 
-def _way(means: Means, method: str, mount: str, file: Path, role_id: str = "role-1") -> Way:
+def _way(
+    dependencies: Means, method: str, mount: str, file: Path, role_id: str = "role-1"
+) -> AuthMethod:
     path = str(file)
     match method:
         case "approle":
-            role_id_file = str(means.written(f"{role_id}\n"))
+            role_id_file = str(dependencies.written(f"{role_id}\n"))
             return AppRole(role_id_file=role_id_file, secret_id_file=path, mount=mount)
         case "userpass":
             return Userpass(username="rotator", password_file=path, mount=mount)

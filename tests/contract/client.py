@@ -1,6 +1,6 @@
 """rotator's side: connections and stores whose pauses take no time."""
 
-from rotator.vault import Connection, GivenToken, KvStore, LoggedIn, TokenSource, Trust
+from rotator.vault import EnvToken, KvStore, LoginToken, TokenSource, Trust, VaultSession
 from tests.contract.access import Access
 
 
@@ -19,17 +19,17 @@ class FakeTime:
         self.now += seconds
 
 
-def link(url: str, source: TokenSource, trust: Trust | None = None) -> Connection:
+def link(url: str, source: TokenSource, trust: Trust | None = None) -> VaultSession:
     """Return a connection that waits ten seconds that pass at once."""
     time = FakeTime()
-    return Connection(
+    return VaultSession(
         url, token_source=source, timeout=10, trust=trust, sleep=time.sleep, clock=time.clock
     )
 
 
 def connect(url: str, token: str, mount: str = "secret") -> KvStore:
     """Return a store on such a connection."""
-    return KvStore(link(url, GivenToken(token)), mount)
+    return KvStore(link(url, EnvToken(token)), mount)
 
 
 class Clock:
@@ -48,7 +48,7 @@ class Client:
 
     def __init__(self, access: Access) -> None:
         self.clock = Clock()
-        self.source = LoggedIn(access.way, clock=self.clock)
+        self.source = LoginToken(access.way, clock=self.clock)
         self.calls: list[str] = []
         self.connection = link(access.url, self.source, access.trust)
         self.connection._endpoint._on_call = lambda operation, code, _: self.calls.append(

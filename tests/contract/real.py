@@ -93,9 +93,11 @@ class Real(Server):
         assert issued
         return str(issued["auth"]["client_token"])
 
-    def open_way(self, means: access.Means, method: str, terms: access.Terms) -> access.Access:
+    def open_way(
+        self, dependencies: access.Means, method: str, terms: access.Terms
+    ) -> access.Access:
         """Let rotator in."""
-        return access.of_real(self, means, method, terms)
+        return access.of_real(self, dependencies, method, terms)
 
     def limit_tokens(self, way_in: access.Access, seconds: int) -> None:
         """Change the role, which each renewal looks at."""

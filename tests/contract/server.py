@@ -94,7 +94,9 @@ class Server(ABC):
         """Make a namespace, with a token in it; skips the test where the server has none."""
 
     @abstractmethod
-    def open_way(self, means: access.Means, method: str, terms: access.Terms) -> access.Access:
+    def open_way(
+        self, dependencies: access.Means, method: str, terms: access.Terms
+    ) -> access.Access:
         """Let rotator in by an auth method that is mounted for this."""
 
     @abstractmethod
@@ -178,9 +180,11 @@ class Simulated(Server):
         self._others.append(other)
         return Namespace(url=other.url, name="team/sms", token=other.issue_token(policies=policies))
 
-    def open_way(self, means: access.Means, method: str, terms: access.Terms) -> access.Access:
+    def open_way(
+        self, dependencies: access.Means, method: str, terms: access.Terms
+    ) -> access.Access:
         """Let rotator in."""
-        return access.of_simulator(self.vault, means, method, terms)
+        return access.of_simulator(self.vault, dependencies, method, terms)
 
     def limit_tokens(self, way_in: access.Access, seconds: int) -> None:
         """Set the greatest age of those that it gave."""

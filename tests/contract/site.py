@@ -9,13 +9,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from rotator.ledger.database import open_database
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
-from rotator.model import Account, Report, Request, generation
-from rotator.rotation.reconciler import Engine
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
+from rotator.model import Account, PassResult, Request, generation
+from rotator.rotation.reconciler import Reconciler
 from rotator.sim import SimSecret, VonageSimulator
 from rotator.vault import KvStore, TokenSource, Trust
-from rotator.vonage import Secrets, Transport
+from rotator.vonage import Secrets, VonageClient
 from tests.contract.client import link
 from tests.contract.server import Document, Server
 from tests.harness import leaks
@@ -42,7 +42,7 @@ class Site:
         self.vonage.add_account(account.api_key, FIRST)
         self.clock = FakeClock()
         self.ear = leaks.LogEar()
-        self.reports: list[Report] = []
+        self.reports: list[PassResult] = []
         #: Every value that was ever drawn, and every token that was used.
         self.secret: list[str] = [FIRST]
         self.calls = Calls()
@@ -51,7 +51,7 @@ class Site:
         fields = {"api_key": account.api_key, "api_secret": FIRST, "note": "kept"}
         server.write(account.vault_path, fields)
         self.database = open_database(f"sqlite:///{ledger}")
-        self.queries = Queries(self.database)
+        self.queries = LedgerReader(self.database)
 
     def __enter__(self) -> Self:
         """Start what has to be started."""
@@ -76,10 +76,10 @@ class Site:
 
     # -- Action. ---------------------------------------------------------------------------
 
-    def begin(self, source: TokenSource, url: str = "", trust: Trust | None = None) -> Engine:
+    def begin(self, source: TokenSource, url: str = "", trust: Trust | None = None) -> Reconciler:
         """Begin a new process, which knows what is durable; `url` is another of the server's."""
         self.calls = Calls()
-        transport = Transport(
+        transport = VonageClient(
             api_url=self.vonage.url,
             rest_url=self.vonage.url,
             timeout=60,
@@ -89,8 +89,8 @@ class Site:
         )
         self._cleanup.callback(transport.close)
         store = KvStore(link(url or self.server.url, source, trust), "secret")
-        book = Book(self.database, lease_seconds=180)
-        return Engine(
+        book = LedgerWriter(self.database, lease_seconds=180)
+        return Reconciler(
             issuer=cast("Issuer", Tap("issuer", Secrets(transport), self.calls)),
             store=cast("Store", Tap("store", store, self.calls)),
             ledger=cast("Ledger", Tap("ledger", book, self.calls)),
@@ -102,7 +102,7 @@ class Site:
             sleep=self.clock.sleep,
         )
 
-    def attempt(self, engine: Engine, reason: str | None = "asked") -> Report:
+    def attempt(self, engine: Reconciler, reason: str | None = "asked") -> PassResult:
         """Make one pass; without a reason it only carries on what is open."""
         self.clock.advance(minutes=5)
         report = engine.attempt(self.account, Request(reason=reason))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.config import load
-from rotator.doctor import Check, examined
+from rotator.doctor import CheckResult, examined
 from tests.contract.access import METHODS, Access, Means, Terms
 from tests.contract.real import only_real
 from tests.contract.server import ROOT
@@ -46,7 +46,7 @@ class Practice:
         files = {"ca_file": trust.ca_file, "client_cert_file": trust.client_cert_file}
         self.vault |= {key: file for key, file in files.items() if file}
 
-    def examine(self) -> dict[str, list[Check]]:
+    def examine(self) -> dict[str, list[CheckResult]]:
         """Return all checks by their names."""
         account = self.site.account
         url = self.site.vonage.url
@@ -67,9 +67,9 @@ class Practice:
             for line in (header, *(f'{key} = "{value}"' for key, value in values.items()))
         ]
         self.config.write_text("\n".join(lines))
-        checks: dict[str, list[Check]] = {}
-        with Wiring(load(self.config, {}), {}) as wiring:
-            for check in examined(wiring):
+        checks: dict[str, list[CheckResult]] = {}
+        with Application(load(self.config, {}), {}) as application:
+            for check in examined(application):
                 checks.setdefault(check.name, []).append(check)
         return checks
 
@@ -80,7 +80,7 @@ def practice(site: Site, tmp_path: Path) -> Practice:
     return Practice(site, tmp_path)
 
 
-def verdicts(checks: dict[str, list[Check]]) -> dict[str, list[str]]:
+def verdicts(checks: dict[str, list[CheckResult]]) -> dict[str, list[str]]:
     """Return the verdicts on Vault by name."""
     return {
         name.removeprefix("vault "): [check.verdict.value for check in found]
@@ -254,10 +254,10 @@ def test_what_a_token_may_not_do_with_itself_is_a_warning(practice: Practice, pa
 
 
 def test_a_token_for_few_requests_is_told(
-    server: "Server", practice: Practice, means: Means
+    server: "Server", practice: Practice, dependencies: Means
 ) -> None:
     """One that was handed in ends by being used; one that is logged in for is replaced."""
-    access = server.open_way(means, "approle", Terms(policies=policy(), uses=5))
+    access = server.open_way(dependencies, "approle", Terms(policies=policy(), uses=5))
     practice.log_in(access, **keys(access))
     (told,) = practice.examine()["vault token"]
 
@@ -281,10 +281,10 @@ def keys(access: Access) -> dict[str, str]:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_each_login_is_tried(
-    server: "Server", practice: Practice, means: Means, method: str
+    server: "Server", practice: Practice, dependencies: Means, method: str
 ) -> None:
     """Each method is configured as README says, and logs in; once refused, the login is named."""
-    access = server.open_way(means, method, Terms(policies=policy()))
+    access = server.open_way(dependencies, method, Terms(policies=policy()))
     practice.log_in(access, **keys(access))
     well = verdicts(practice.examine())
     access.forbid()

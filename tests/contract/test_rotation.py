@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rotator.model import Account, Outcome, Request
-from rotator.vault import GivenToken
+from rotator.vault import EnvToken
 from tests.acceptance.desk import Desk
 from tests.acceptance.service import until
 from tests.contract.real import only_real
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
     from rotator.model import Problem
-    from rotator.rotation.reconciler import Engine
+    from rotator.rotation.reconciler import Reconciler
     from tests.contract.server import Document, Server
 
 #: Each version that is written from then on is gone after a day.
@@ -57,7 +57,7 @@ def test_a_rotation_leaves_an_entrys_past_and_rules_alone(server: "Server", site
     server.destroy(path, 3)
     server.call("POST", f"secret/metadata/{path}", RULES)
     before = history(server, path)
-    report = site.attempt(site.begin(GivenToken(server.issue_token(policy()))))
+    report = site.attempt(site.begin(EnvToken(server.issue_token(policy()))))
     after = history(server, path)
     server.call("POST", f"secret/undelete/{path}", {"versions": [2]})
 
@@ -75,7 +75,7 @@ def test_nothing_is_deleted_while_the_current_version_ends_by_itself(
     """Neither the predecessor nor the pending value; once it is written anew, all goes on."""
     path = site.account.vault_path
     server.call("POST", f"secret/metadata/{path}", ENDING)
-    engine = site.begin(GivenToken(server.issue_token(policy())))
+    engine = site.begin(EnvToken(server.issue_token(policy())))
     refused = site.attempt(engine)
     again = site.attempt(engine)
     kept = len(site.secrets()), server.data(site.account.pending_path) is not None
@@ -98,7 +98,7 @@ def test_no_rotation_begins_from_a_version_that_ends(server: "Server", site: Sit
     path = site.account.vault_path
     server.call("POST", f"secret/metadata/{path}", ENDING)
     server.write(path, dict(server.data(path) or {}))
-    engine = site.begin(GivenToken(server.issue_token(policy())))
+    engine = site.begin(EnvToken(server.issue_token(policy())))
     refused = site.attempt(engine)
 
     assert refused.error is not None
@@ -111,7 +111,7 @@ def test_a_value_that_would_vanish_is_not_sent(server: "Server", site: Site) -> 
     """Where the pending entry ends by itself, the rotation is undone before Vonage hears of it."""
     path = site.account.pending_path
     server.call("POST", f"secret/metadata/{path}", ENDING)
-    engine = site.begin(GivenToken(server.issue_token(policy())))
+    engine = site.begin(EnvToken(server.issue_token(policy())))
     refused = site.attempt(engine)
     made = len(site.secrets())
     server.call("POST", f"secret/metadata/{path}", {"delete_version_after": "0s"})
@@ -141,7 +141,7 @@ def test_a_mount_whose_versions_end_gets_no_new_value(
 ) -> None:
     """The current version stays, and what would be pending would not: nothing is made or pushed."""
     mount("24h")
-    engine = site.begin(GivenToken(server.issue_token(policy())))
+    engine = site.begin(EnvToken(server.issue_token(policy())))
     refused = site.attempt(engine)
     found = server.metadata(site.account.pending_path)
     version = history(server, site.account.vault_path)["current_version"]
@@ -163,7 +163,7 @@ def test_a_version_that_the_mount_ends_is_told_of_before_and_after(
 ) -> None:
     """Of an entry that was written since: not even staged is anything, nor deleted."""
     path, name = site.account.vault_path, site.account.name
-    engine = site.begin(GivenToken(server.issue_token(policy())))
+    engine = site.begin(EnvToken(server.issue_token(policy())))
     mount("24h")
     server.write(path, dict(server.data(path) or {}))
     before, refused = drift(site, engine), site.attempt(engine)
@@ -193,7 +193,7 @@ def test_nothing_is_deleted_once_the_mount_ends_what_consumers_read(
     """The grace is over, and the predecessor lives on until what is read stays."""
     site.account = replace(site.account, policy=replace(site.account.policy, grace=HOUR))
     path = site.account.vault_path
-    engine = site.begin(GivenToken(server.issue_token(policy())))
+    engine = site.begin(EnvToken(server.issue_token(policy())))
     waiting = site.attempt(engine)
     mount("24h")
     server.write(path, dict(server.data(path) or {}))
@@ -211,7 +211,7 @@ def test_nothing_is_deleted_once_the_mount_ends_what_consumers_read(
     assert len(site.secrets()) == 1
 
 
-def drift(site: Site, engine: "Engine") -> str:
+def drift(site: Site, engine: "Reconciler") -> str:
     """Look at the account; return what is wrong with it."""
     engine.refresh(site.account)
     return site.queries.accounts([site.account.name])[0].drift or ""
@@ -226,7 +226,7 @@ def test_what_was_deleted_is_undeleted_and_not_rolled_back_to(
     with Site(original, replace(account, policy=replace(account.policy)), ledger) as site:
         site.account = replace(site.account, policy=replace(site.account.policy, grace=HOUR))
         path = site.account.vault_path
-        engine = site.begin(GivenToken(ROOT))
+        engine = site.begin(EnvToken(ROOT))
         waiting = site.attempt(engine)
         original.delete(path)
         site.clock.advance(hours=2)
@@ -249,7 +249,7 @@ def test_a_change_by_hand_is_undone_by_the_very_command_of_the_hint(
     ledger.chmod(0o600)
     with Site(original, spaced, ledger) as site:
         site.account = replace(site.account, policy=replace(site.account.policy, grace=HOUR))
-        engine = site.begin(GivenToken(ROOT))
+        engine = site.begin(EnvToken(ROOT))
         site.attempt(engine)
         entry = site.entry()
         original.write(spaced.vault_path, {**entry, "api_secret": FIRST, "rotator": None})
@@ -278,7 +278,7 @@ def test_what_ends_by_itself_stays_after_the_commands_of_the_hint(
     ledger = Path(shutil.copy(sqlite_template, tmp_path / "ledger.db"))
     ledger.chmod(0o600)
     with Site(original, account, ledger) as site:
-        engine, path = site.begin(GivenToken(ROOT)), account.vault_path
+        engine, path = site.begin(EnvToken(ROOT)), account.vault_path
         refused = []
         for entry in (account.pending_path, path):
             original.call("POST", f"secret/metadata/{entry}", ENDING)
@@ -334,7 +334,7 @@ def test_a_rotation_goes_on_from_a_deleted_pending_entry(server: "Server", site:
         server.write(path, {"left": "over"})
     server.destroy(path, 1)
     server.delete(path)
-    report = site.attempt(site.begin(GivenToken(server.issue_token(policy()))))
+    report = site.attempt(site.begin(EnvToken(server.issue_token(policy()))))
 
     assert report.outcome is Outcome.COMPLETED
     site.check_completed()
@@ -342,7 +342,7 @@ def test_a_rotation_goes_on_from_a_deleted_pending_entry(server: "Server", site:
 
 def test_a_rotation_does_not_write_over_a_deleted_entry(server: "Server", site: Site) -> None:
     """An entry that someone deleted is not made anew: who reads it has to be asked."""
-    engine, path = site.begin(GivenToken(server.issue_token(policy()))), site.account.vault_path
+    engine, path = site.begin(EnvToken(server.issue_token(policy()))), site.account.vault_path
     entry = server.data(path) or {}
     server.delete(path)
     report = site.attempt(engine)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rotator.model import Outcome, Report
-from rotator.rotation.reconciler import Engine
-from rotator.vault import GivenToken, LoggedIn, TokenFile
+from rotator.model import Outcome, PassResult
+from rotator.rotation.reconciler import Reconciler
+from rotator.vault import EnvToken, FileToken, LoginToken
 from tests.contract.conftest import OpenWay
 from tests.contract.server import ROOT
 from tests.contract.site import Site
@@ -37,13 +37,13 @@ def let_in(open_way: OpenWay) -> OpenWay:
     return lambda **terms: open_way("approle", policies=policy(), **terms)
 
 
-def carry_on(site: Site, engine: Engine) -> Report:
+def carry_on(site: Site, engine: Reconciler) -> PassResult:
     """Make another pass as `rotate-now` does, or `resume` where a rotation is open."""
     last = site.queries.accounts([site.account.name])[0].last_rotation
     return site.attempt(engine, None if last and last.outcome is None else "asked")
 
 
-def failed_passes(site: Site, engine: Engine) -> list[Report]:
+def failed_passes(site: Site, engine: Reconciler) -> list[PassResult]:
     """Make two passes that cannot succeed, the second of which must do nothing at Vonage."""
     first = site.attempt(engine)
     made = site.vonage.history(site.account.api_key)
@@ -52,7 +52,7 @@ def failed_passes(site: Site, engine: Engine) -> list[Report]:
     return [first, second]
 
 
-def codes(reports: list[Report]) -> set[tuple[Outcome, str]]:
+def codes(reports: list[PassResult]) -> set[tuple[Outcome, str]]:
     """Return how passes ended, and why."""
     return {(report.outcome, report.error.code if report.error else "") for report in reports}
 
@@ -60,14 +60,14 @@ def codes(reports: list[Report]) -> set[tuple[Outcome, str]]:
 @AT_EACH_POINT
 def test_a_seal_loses_nothing(server: "Server", site: Site, point: str) -> None:
     """Whenever Vault is sealed, the pass says so, and goes on from there once it is not."""
-    engine = site.begin(GivenToken(ROOT))
+    engine = site.begin(EnvToken(ROOT))
     site.at(point, server.seal)
     try:
         failed = failed_passes(site, engine)
     finally:
         server.unseal()
     site.check()
-    done = carry_on(site, site.begin(GivenToken(ROOT)))
+    done = carry_on(site, site.begin(EnvToken(ROOT)))
 
     assert codes(failed) == {(Outcome.FAILED, "vault-sealed")}
     assert done.outcome is Outcome.COMPLETED
@@ -76,7 +76,7 @@ def test_a_seal_loses_nothing(server: "Server", site: Site, point: str) -> None:
 
 def test_a_seal_after_the_last_look_changes_nothing(server: "Server", site: Site) -> None:
     """All that Vault had to say was asked just before: the rotation ends without it."""
-    engine = site.begin(GivenToken(ROOT))
+    engine = site.begin(EnvToken(ROOT))
     # The ledger is asked when Vault has been.
     site.at("issuer.delete_secret 1", lambda: site.at("ledger.check 1", server.seal))
     try:
@@ -96,7 +96,7 @@ def test_a_token_that_cannot_be_replaced_stops_it(
     file, token = tmp_path / "token", server.issue_token(policy())
     site.secret.append(token)
     file.write_text(token)
-    engine = site.begin(TokenFile(str(file)))
+    engine = site.begin(FileToken(str(file)))
     site.at(point, lambda: server.revoke_token(token))
     failed = failed_passes(site, engine)
     site.check()
@@ -117,7 +117,7 @@ def test_a_token_that_can_be_replaced_is_not_missed(
     server: "Server", site: Site, let_in: OpenWay, point: str
 ) -> None:
     """Where rotator logs in by itself, a revoked token stops no pass."""
-    source = LoggedIn(let_in().way, clock=site.clock.epoch)
+    source = LoginToken(let_in().way, clock=site.clock.epoch)
     engine = site.begin(source)
     first: list[str] = []
 
@@ -137,7 +137,7 @@ def test_a_token_that_can_be_replaced_is_not_missed(
 
 def test_a_batch_token_is_enough(site: Site, let_in: OpenWay) -> None:
     """A token that cannot be renewed or revoked rotates as any other does."""
-    source = LoggedIn(let_in(kind="batch").way, clock=site.clock.epoch)
+    source = LoginToken(let_in(kind="batch").way, clock=site.clock.epoch)
     report = site.attempt(site.begin(source))
 
     assert report.outcome is Outcome.COMPLETED
@@ -150,7 +150,7 @@ def test_a_token_that_expires_is_replaced_by_a_login(
     server: "Server", site: Site, let_in: OpenWay
 ) -> None:
     """A token that ends between create and push, sooner than was granted, is got anew."""
-    source = LoggedIn(let_in().way, clock=site.clock.epoch)
+    source = LoginToken(let_in().way, clock=site.clock.epoch)
     engine = site.begin(source)
     site.at(
         POINTS["between create and push"],
@@ -167,7 +167,7 @@ def test_a_token_that_expires_for_good_stops_it(
     """Without a login, a token that ends between create and push has to be replaced by hand."""
     file = tmp_path / "token"
     file.write_text(server.issue_token(policy(), ttl=3600))
-    engine = site.begin(TokenFile(str(file)))
+    engine = site.begin(FileToken(str(file)))
     site.at(POINTS["between create and push"], lambda: server.let_end(file.read_text()))
     failed = failed_passes(site, engine)
     site.check()
@@ -182,7 +182,7 @@ def test_a_token_that_expires_for_good_stops_it(
 def test_a_login_that_is_withdrawn_stops_it(server: "Server", site: Site, let_in: OpenWay) -> None:
     """Where neither token nor credential is accepted any more, it goes on with a new credential."""
     access = let_in()
-    source = LoggedIn(access.way, clock=site.clock.epoch)
+    source = LoginToken(access.way, clock=site.clock.epoch)
     engine = site.begin(source)
 
     def withdraw() -> None:
@@ -193,7 +193,7 @@ def test_a_login_that_is_withdrawn_stops_it(server: "Server", site: Site, let_in
     site.at(POINTS["between create and push"], withdraw)
     failed = failed_passes(site, engine)
     site.check()
-    done = carry_on(site, site.begin(LoggedIn(let_in().way, clock=site.clock.epoch)))
+    done = carry_on(site, site.begin(LoginToken(let_in().way, clock=site.clock.epoch)))
 
     assert codes(failed) == {(Outcome.FAILED, "vault-login")}
     assert done.outcome is Outcome.COMPLETED

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from rotator.errors import MountUnusable, StoreError, StoreForbidden, StoreUnavailable
 from rotator.model import Account, Note, PendingEntry, SecretValue
 from rotator.sim import Fault, VaultSimulator
-from rotator.vault import Connection, GivenToken, KvStore
+from rotator.vault import EnvToken, KvStore, VaultSession
 
 OLD, NEW = "Abcdefgh1", SecretValue("Zyxwvuts9")
 READS = ["read-current", "read-version", "read-pending", "check"]
@@ -169,7 +169,7 @@ def test_the_fallback_recognises_version_1(vault: VaultSimulator, simulated_stor
 def test_a_token_without_rights_is_not_called_invalid(vault: VaultSimulator) -> None:
     """A token that is good but may do nothing here is told from a bad one."""
     token = vault.issue_token(policies={"other/*": ["read"]})
-    store = KvStore(Connection(vault.url, token_source=GivenToken(token), timeout=10), "secret")
+    store = KvStore(VaultSession(vault.url, token_source=EnvToken(token), timeout=10), "secret")
 
     with pytest.raises(StoreForbidden, match="denies it to this token"):
         store.check()

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from rotator.errors import LoginFailed, StoreForbidden, TokenRefused
 from rotator.model import Account, PendingEntry, SecretValue
 from rotator.model.redaction import redact
-from rotator.vault import AppRole, GivenToken, KvStore
-from rotator.vault.transport import Call
+from rotator.vault import AppRole, EnvToken, KvStore
+from rotator.vault.transport import VaultRequest
 from tests.contract.access import METHODS
 from tests.contract.client import Client, Clock, link
 from tests.contract.conftest import GRANTED, OpenWay
@@ -19,7 +19,7 @@ from tests.contract.conftest import GRANTED, OpenWay
 if TYPE_CHECKING:
     from tests.contract.server import Server
 
-REVOKE = Call(
+REVOKE = VaultRequest(
     operation="revoke",
     path="auth/token/revoke-self",
     send=lambda client: client.auth.token.revoke_self(),
@@ -108,7 +108,7 @@ def test_a_denial_by_policy_is_no_reason_to_log_in(open_way: OpenWay, account: A
 def test_a_token_that_must_not_look_itself_up_is_kept(server: "Server", account: Account) -> None:
     """Without the default policy a look-up is denied too, in other words than a bad token is."""
     token = server.issue_token({"secret/data/x/*": ["read"]}, no_default_policy=True)
-    store = KvStore(link(server.url, GivenToken(token)), "secret")
+    store = KvStore(link(server.url, EnvToken(token)), "secret")
     with pytest.raises(StoreForbidden) as caught:
         store.read_pending(account)
 
@@ -243,7 +243,7 @@ def test_a_held_token_is_kept(server: "Server") -> None:
     """A token that was handed in is looked up once, and renewed when it is time."""
     clock = Clock()
     token = server.issue_token(GRANTED, ttl=600)
-    connection = link(server.url, GivenToken(token, clock=clock))
+    connection = link(server.url, EnvToken(token, clock=clock))
     kept = [connection.keep_token(), connection.keep_token()]
     before = connection.token_expires_at
     clock.now += 401
@@ -319,7 +319,7 @@ def test_a_token_that_was_logged_in_for_is_given_back(
     client.connection.close()
     client.connection.close()
     with pytest.raises(TokenRefused):
-        KvStore(link(access.url, GivenToken(token), access.trust), "secret").read_pending(account)
+        KvStore(link(access.url, EnvToken(token), access.trust), "secret").read_pending(account)
 
     assert client.count("revoke-token 204") == 1
 
@@ -359,7 +359,7 @@ def test_a_token_that_was_handed_in_is_left_alone(server: "Server", account: Acc
     """Whoever issued it may use it elsewhere."""
     token = server.issue_token(GRANTED)
     for _ in range(2):
-        connection = link(server.url, GivenToken(token))
+        connection = link(server.url, EnvToken(token))
         KvStore(connection, "secret").read_pending(account)
         connection.close()
 

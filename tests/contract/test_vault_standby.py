@@ -14,7 +14,7 @@ from rotator.errors import (
 from rotator.model import Account, Note, PendingEntry, SecretValue, Written
 from rotator.rotation.ports import StoredPending
 from rotator.sim import Fault, VaultSimulator
-from rotator.vault import Connection, KvStore
+from rotator.vault import KvStore, VaultSession
 
 OLD = SecretValue("Abcdefgh1")
 #: As OpenBao 2.7 names a state.
@@ -175,7 +175,7 @@ def test_what_is_no_state_is_not_kept(  # noqa: PLR0913, PLR0917  # fixtures
     assert _push(store, account, new, note).index == ""
 
 
-def connection_of(store: KvStore) -> Connection:
+def connection_of(store: KvStore) -> VaultSession:
     """Return a store's connection, for one that has written nothing."""
     return store._connection
 

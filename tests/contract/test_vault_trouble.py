@@ -9,7 +9,7 @@ import pytest
 from rotator.errors import MountUnusable, StoreError, StoreForbidden, StoreSealed
 from rotator.model import Account, CurrentEntry, Note, PendingEntry, SecretValue
 from rotator.rotation.ports import StoredCurrent, StoredPending
-from rotator.vault import Connection, GivenToken, KvStore, TokenFile
+from rotator.vault import EnvToken, FileToken, KvStore, VaultSession
 from tests.contract.client import link
 from tests.contract.real import only_real
 from tests.contract.server import ROOT
@@ -47,7 +47,7 @@ def test_a_mount_may_have_any_name(
 @only_real
 def test_names_may_have_spaces(server: "Server", account: Account, pending: PendingEntry) -> None:
     """Vault takes them in mounts and paths, so they are named to it as they are."""
-    store = KvStore(link(server.url, GivenToken(ROOT)), "team kv")
+    store = KvStore(link(server.url, EnvToken(ROOT)), "team kv")
     spaced = replace(account, vault_path=f"sms team/{account.name}", pending_path="on the way/x")
     store.check()
     version = store.read_pending(spaced).version
@@ -64,14 +64,14 @@ def test_a_namespace_has_entries_of_its_own(
 ) -> None:
     """All of the store's calls go to the configured namespace, and none to another."""
     space = server.open_namespace(policy())
-    source = GivenToken(space.token)
+    source = EnvToken(space.token)
     store = KvStore(
-        Connection(space.url, token_source=source, timeout=10, namespace=space.name), "secret"
+        VaultSession(space.url, token_source=source, timeout=10, namespace=space.name), "secret"
     )
     store.check()
     store.write_pending(account, store.read_pending(account), VALUE, pending)
     staged = store.read_pending(account)
-    outside = KvStore(Connection(space.url, token_source=source, timeout=10), "secret")
+    outside = KvStore(VaultSession(space.url, token_source=source, timeout=10), "secret")
 
     assert staged.entry == pending
     assert server.data(account.pending_path) is None
@@ -180,7 +180,7 @@ def test_a_token_that_is_replaced_in_its_file_goes_on(
     file = tmp_path / "token"
     first = server.issue_token({"secret/data/*": ["read"]})
     file.write_text(first)
-    connection = Connection(server.url, token_source=TokenFile(str(file)), timeout=10)
+    connection = VaultSession(server.url, token_source=FileToken(str(file)), timeout=10)
     store = KvStore(connection, "secret")
     store.read_current(account)
     server.revoke_token(first)

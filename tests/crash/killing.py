@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine.default import DefaultDialect
 
 from rotator.ledger.database import open_database
-from rotator.ledger.reader import Queries
+from rotator.ledger.reader import LedgerReader
 from rotator.ledger.tables import metadata
 from rotator.sim import (
+    Environment,
     Exchange,
     Fault,
     Observer,
@@ -28,7 +29,6 @@ from rotator.sim import (
     SimVersion,
     VaultSimulator,
     VonageSimulator,
-    World,
 )
 from tests.acceptance.service import PATIENCE, until
 from tests.harness import leaks
@@ -73,7 +73,7 @@ def kill_at_commit(moment: Moment) -> None:
 class Ground:
     """A world, a ledger, and one command at a time in them."""
 
-    world: World
+    world: Environment
     folder: Path
     ledger_url: str
     #: The pid of the running command is known.
@@ -94,7 +94,7 @@ class Ground:
         token_file = self.folder / "token"
         token_file.write_text(self.world.vault.token)
         self.database = open_database(self.ledger_url)
-        self.queries = Queries(self.database)
+        self.queries = LedgerReader(self.database)
         self.configure()
         for server in (self.world.vonage, self.world.vault):
             server.observers.append(self._watcher(server))
@@ -244,7 +244,7 @@ def ground(
     folder: Path, ledger_url: str, *, accounts: int = 1, subaccounts: int = 0
 ) -> Iterator[Ground]:
     """Yield a new world with a new ledger."""
-    with World.build(accounts=accounts, subaccounts=subaccounts) as world:
+    with Environment.build(accounts=accounts, subaccounts=subaccounts) as world:
         made = Ground(world, folder, ledger_url)
         try:
             yield made

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import OperationalError
 
 from rotator.ledger import tables
-from rotator.sim import Exchange, Phase, World
+from rotator.sim import Environment, Exchange, Phase
 from tests.acceptance.service import PATIENCE, Service, service, until
 from tests.harness.commands import Command
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.crash
 def run(ledger_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]:
     """Yield a world of due accounts; as many as the test's parameter says, else one."""
     accounts = getattr(request, "param", 1)
-    world = World.build(accounts=accounts, subaccounts=0, created_at=datetime.now(UTC) - OLD)
+    world = Environment.build(accounts=accounts, subaccounts=0, created_at=datetime.now(UTC) - OLD)
     with service(world, tmp_path, ledger_url) as made:
         yield made
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.sim import Exchange, Fault, Phase, World
+from rotator.sim import Environment, Exchange, Fault, Phase
 from tests.crash.killing import forms_of
 from tests.harness import figures
 
@@ -53,7 +53,7 @@ class Search:
     children write there is searched, too.
     """
 
-    def __init__(self, world: World, folder: Path) -> None:
+    def __init__(self, world: Environment, folder: Path) -> None:
         """Listen to both simulators."""
         self._world, self._folder = world, folder
         self.found: dict[str, bytes] = {}
@@ -137,7 +137,7 @@ def test_no_value_is_anywhere_but_at_vault_and_vonage(tmp_path: Path) -> None:
 
     Through rotations that succeed, lose answers, have values rejected and are refused.
     """
-    with World.build(accounts=2, subaccounts=1) as world:
+    with Environment.build(accounts=2, subaccounts=1) as world:
         token = world.vault.issue_token()
         (tmp_path / "token").write_text(token)
         url = f"sqlite:///{tmp_path / 'ledger.db'}"

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from rotator.ledger.database import open_database
-from rotator.ledger.reader import Queries
+from rotator.ledger.reader import LedgerReader
 from rotator.sim import VonageSimulator
 from tests.acceptance.service import until
 from tests.harness import figures
@@ -344,7 +344,7 @@ def check_record(company: Company) -> None:
     with database.connect() as connection:
         rows = connection.exec_driver_sql("SELECT DISTINCT outcome FROM rotation")
         outcomes = {outcome for (outcome,) in rows}
-    records = Queries(database).accounts([*ACCOUNTS, *RESTLESS])
+    records = LedgerReader(database).accounts([*ACCOUNTS, *RESTLESS])
     database.dispose()
     for name in (*ACCOUNTS, *RESTLESS):
         metadata = company.cluster.call("GET", f"secret/metadata/rotator/pending/{name}") or {}

@@ -6,7 +6,7 @@ from datetime import datetime
 from rotator.ledger import chain
 from rotator.ledger.replay import RecordedRotation, Replay
 from rotator.model import Rotation, Step
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 
 def of_rows(rotations: Sequence[Rotation]) -> Replay:
@@ -36,7 +36,7 @@ def _recorded(rotation: Rotation) -> RecordedRotation:
 
 
 #: What was recorded together, and when.
-Commit = tuple[tuple[Draft, ...], datetime]
+Commit = tuple[tuple[NewEntry, ...], datetime]
 
 
 def read(replay: Replay, commits: Sequence[Commit]) -> Replay:
@@ -48,7 +48,7 @@ def read(replay: Replay, commits: Sequence[Commit]) -> Replay:
     return replay
 
 
-def _entry(draft: Draft, at: datetime) -> chain.Entry:
+def _entry(draft: NewEntry, at: datetime) -> chain.Entry:
     """Return the entry of a draft; a replay does not ask for its place in the chain."""
     return chain.Entry(
         account="account",
@@ -64,7 +64,7 @@ def _entry(draft: Draft, at: datetime) -> chain.Entry:
 
 
 def contradiction(
-    replay: Replay, rotation: Rotation | None, drafts: Sequence[Draft], adopted_id: str | None
+    replay: Replay, rotation: Rotation | None, drafts: Sequence[NewEntry], adopted_id: str | None
 ) -> str | None:
     """Return where rows and entries differ: what is to be done would be refused for it."""
     if adopted_id != replay.adopted_id:

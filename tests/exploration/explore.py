@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from operator import ge
 
-from rotator.model import Account, Outcome, Report
+from rotator.model import Account, Outcome, PassResult
 from tests.exploration import invariants, neighbours, outsiders
 from tests.exploration.fingerprint import OLD, Names, fingerprint
 from tests.exploration.process import CALM, Asked, Bounds, Ended, Line, Process, told
@@ -275,7 +275,7 @@ class Search:
             self._fail("L2", f"refused as unknown, and pending is {world.staged}", log)
         return replace(asked, request=replace(asked.request, takes_over=True))
 
-    def _calm_pass(self, world: World, asked: Asked, log: list[Line]) -> Report:
+    def _calm_pass(self, world: World, asked: Asked, log: list[Line]) -> PassResult:
         process = self._process(world, Script(), CALM)
         process.log = log
         try:
@@ -317,13 +317,13 @@ class Search:
         raise error
 
 
-def _must_decide(report: Report) -> bool:
+def _must_decide(report: PassResult) -> bool:
     return report.outcome is Outcome.REFUSED and _code(report) != "in-grace"
 
 
-def _code(report: Report) -> str:
+def _code(report: PassResult) -> str:
     return report.error.code if report.error else ""
 
 
-def _name(report: Report) -> str:
+def _name(report: PassResult) -> str:
     return f"{report.outcome} {_code(report)}".strip()

@@ -21,7 +21,7 @@ from types import FrameType, FunctionType, MethodType, NoneType
 
 import rotator
 from rotator.model import Account, SecretValue
-from rotator.rotation.dependencies import Means
+from rotator.rotation.dependencies import Dependencies
 from rotator.rotation.observation import Observer
 from rotator.rotation.protocol import MAX_DRAWS
 from rotator.rotation.steps import Site
@@ -53,7 +53,7 @@ IGNORED = frozenset(
 #: What is asked only until something else is known: here, by the passes of the loop.
 UNTIL = {"remembered": "sight"}
 #: What is the same in every process, or is no more than its kind.
-FIXED = (Means, Site, Observer, Account, FunctionType, MethodType, type, BaseException)
+FIXED = (Dependencies, Site, Observer, Account, FunctionType, MethodType, type, BaseException)
 
 #: A point on the clock with the age that counts at most, or a name.
 _TOKEN = re.compile(r"(@\d+/\d+|[svrl]#\d+)")

@@ -38,16 +38,16 @@ from rotator.model import (
     Written,
 )
 from rotator.rotation.ports import (
+    AccountSnapshot,
+    AccountState,
     BeforeSend,
     Claimant,
-    Committed,
-    Draft,
+    CommitResult,
     Hooks,
     Issuer,
     Lease,
     Ledger,
-    Memory,
-    Sighting,
+    NewEntry,
     Store,
     StoredCurrent,
     StoredPending,
@@ -360,12 +360,12 @@ class MemoryLedger(Ledger):
         if not self._process.is_over and lease.token == self._world.token:
             self._world.owner = None
 
-    def recall(self, name: str) -> Memory:
+    def load(self, name: str) -> AccountState:
         """Load the account's state."""
         del name
         self._call("recall")
         world = self._world
-        return Memory(
+        return AccountState(
             rotation=world.rotation,
             expendable_ids=world.expendable,
             adopted_id=world.adopted_id,
@@ -408,13 +408,13 @@ class MemoryLedger(Ledger):
         lease: Lease,
         *,
         rotation: Rotation | None,
-        entries: Sequence[Draft],
-        sighting: Sighting | None,
+        entries: Sequence[NewEntry],
+        snapshot: AccountSnapshot | None,
         now: datetime,
         last: bool = False,
-    ) -> Committed:
+    ) -> CommitResult:
         """Record it."""
-        del sighting, now
+        del snapshot, now
         note = " ".join(f"{draft.event}:{draft.step or ''}" for draft in entries)
         answer = self._process.at("commit", _done, "fails", "recorded, unheard", detail=note)
         self._guard(lease)
@@ -423,7 +423,7 @@ class MemoryLedger(Ledger):
         if any(draft.detail.get("reason") == "recovered" for draft in entries):
             self._process.recovers()
         self._record(lease, rotation, entries)
-        committed = Committed(head="head", hold=self._world.hold)
+        committed = CommitResult(head="head", hold=self._world.hold)
         if last:
             self._world.owner = None
         self._process.changed()
@@ -444,7 +444,7 @@ class MemoryLedger(Ledger):
         self._guard(lease)
         return self._world.hold
 
-    def _record(self, lease: Lease, rotation: Rotation | None, entries: Sequence[Draft]) -> None:
+    def _record(self, lease: Lease, rotation: Rotation | None, entries: Sequence[NewEntry]) -> None:
         world = self._world
         if world.relapses and (rotation and rotation != world.rotation):
             world.remember()
@@ -476,7 +476,7 @@ class MemoryLedger(Ledger):
                 raise Violation("I12", found)
         self._prolong()
 
-    def _keep_adopted(self, draft: Draft, rotation: Rotation | None) -> None:
+    def _keep_adopted(self, draft: NewEntry, rotation: Rotation | None) -> None:
         world = self._world
         if draft.event == "intent" and draft.detail.get("operation") == "adopt":
             world.adopted_id = str(draft.detail["secret_id"])
@@ -503,7 +503,7 @@ class MemoryLedger(Ledger):
 _NOT_DONE = ("rejected", "withdrawn")
 
 
-def _intent(lease: Lease, draft: Draft) -> Intent | None:
+def _intent(lease: Lease, draft: NewEntry) -> Intent | None:
     """Return the intent that an entry states, if it does."""
     if draft.event != "intent" or draft.step is None:
         return None

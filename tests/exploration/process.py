@@ -13,9 +13,17 @@ from datetime import timedelta
 from typing import Protocol
 
 from rotator.errors import CredentialRefused, RotatorError
-from rotator.model import Account, OnForeign, Outcome, PendingEntry, Report, Request, SecretValue
+from rotator.model import (
+    Account,
+    OnForeign,
+    Outcome,
+    PassResult,
+    PendingEntry,
+    Request,
+    SecretValue,
+)
 from rotator.rotation.ports import BeforeSend
-from rotator.rotation.reconciler import Engine
+from rotator.rotation.reconciler import Reconciler
 from rotator.rotation.result import failure
 from rotator.rotation.steps import bookkeeping
 from tests.exploration import invariants, neighbours, operators, outsiders
@@ -159,7 +167,7 @@ class Process:
         """What it is called in logs and leases."""
         return "successor" if self.elder else "process"
 
-    def run(self, asked: Asked) -> Report | None:
+    def run(self, asked: Asked) -> PassResult | None:
         """Run the engine once; None where the run was ended."""
         self.asked = asked
         self.faults_left, self.takeovers_left = self.bounds.faults, self.bounds.takeovers
@@ -173,7 +181,7 @@ class Process:
         except Ended:
             return None
 
-    def _adopt(self, account: Account, what: Adopts) -> Report | None:
+    def _adopt(self, account: Account, what: Adopts) -> PassResult | None:
         """Adopt a secret as an operator, and remember its value."""
         self.world.adoptions -= 1
         if what.number >= len(self.world.live):
@@ -188,16 +196,16 @@ class Process:
             return None
         except RotatorError as error:
             return failure(account, None, error)
-        return Report.of(account, Outcome.IDLE, None)
+        return PassResult.of(account, Outcome.IDLE, None)
 
-    def _abandon(self, account: Account) -> Report | None:
+    def _abandon(self, account: Account) -> PassResult | None:
         """Forget the account as an operator does, and end its rotation as it stands."""
         self.world.abandons -= 1
         ledger, now = MemoryLedger(self), when(self.world.now)
         try:
             lease = ledger.claim(account.name, now)
             rotation, drafts = (
-                ledger.recall(account.name).rotation,
+                ledger.load(account.name).rotation,
                 [bookkeeping.forgotten("operator")],
             )
             if rotation:
@@ -206,14 +214,14 @@ class Process:
                 self.world.kept_by_hand |= {replaced.value} if replaced else frozenset()
                 rotation, draft = bookkeeping.abandoned(rotation, now)
                 drafts.insert(0, draft)
-            ledger.commit(lease, rotation=rotation, entries=drafts, sighting=None, now=now)
+            ledger.commit(lease, rotation=rotation, entries=drafts, snapshot=None, now=now)
             ledger.register(lease, None, now)
             ledger.release(lease)
         except Ended:
             return None
         except RotatorError as error:
             return failure(account, None, error)
-        return Report.of(account, Outcome.IDLE, None)
+        return PassResult.of(account, Outcome.IDLE, None)
 
     # -- What the ports ask. ---------------------------------------------------------------
 
@@ -430,9 +438,9 @@ class Process:
             unseen=self.unseen,
         )
 
-    def _engine(self) -> Engine:
+    def _engine(self) -> Reconciler:
         world = self.world
-        return Engine(
+        return Reconciler(
             issuer=MemoryIssuer(self),
             store=MemoryStore(self),
             ledger=MemoryLedger(self),

@@ -290,7 +290,7 @@ def test_an_effect_without_a_last_look_is_found(
     monkeypatch: pytest.MonkeyPatch, scenario: Scenario
 ) -> None:
     """While an effect waits for its turn, a hold, a rival or an outsider may forbid it."""
-    monkeypatch.setattr(rotator.rotation.session.Journal, "last_look", lambda *_, **__: None)
+    monkeypatch.setattr(rotator.rotation.session.LedgerSession, "last_look", lambda *_, **__: None)
 
     with pytest.raises(Violation):
         Search(scenario).explore()

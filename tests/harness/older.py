@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Engine, delete, insert, text, update
 
 from rotator.ledger import chain, tables
-from rotator.ledger.reader import Queries
+from rotator.ledger.reader import LedgerReader
 
 TRIGGERS = ("entry_no_update", "entry_no_delete", "entry_no_replace")
 #: What an entry told: event, step and facts; gives the facts that older ones had.
@@ -24,7 +24,7 @@ def drop_triggers(database: Engine) -> None:
 def rewrite(database: Engine, name: str, change: Change) -> None:
     """Write the entries of an account anew with the facts that `change` gives, in a whole chain."""
     drop_triggers(database)
-    head, entries = chain.GENESIS, list(Queries(database).entries(name))
+    head, entries = chain.GENESIS, list(LedgerReader(database).entries(name))
     with database.begin() as connection:
         connection.execute(delete(tables.entry).where(tables.entry.c.account == name))
         for entry in entries:

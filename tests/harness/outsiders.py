@@ -3,7 +3,7 @@
 from typing import Any
 
 from rotator.model import Account
-from rotator.sim import SimSecret, World
+from rotator.sim import Environment, SimSecret
 from tests.harness.setting import NAME
 from tests.harness.witness import Snapshot, Witness
 
@@ -11,7 +11,7 @@ from tests.harness.witness import Snapshot, Witness
 class Outsiders:
     """People who look at the accounts of a world, and meddle with them."""
 
-    world: World
+    world: Environment
     accounts: dict[str, Account]
     witness: Witness
 

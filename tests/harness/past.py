@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine
 
 from rotator.ledger.holds import Holds
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
 from rotator.model import Hold, Rotation, Step
-from rotator.rotation.ports import Draft, Sighting
+from rotator.rotation.ports import AccountSnapshot, NewEntry
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 TODAY = datetime(2026, 10, 1, tzinfo=UTC)
@@ -24,11 +24,11 @@ class Past:
 
     def __init__(self, database: Engine) -> None:
         """Write into a ledger."""
-        self._book = Book(database, lease_seconds=60)
+        self._book = LedgerWriter(database, lease_seconds=60)
         self._holds = Holds(database)
         self._count = 0
 
-    def entries(self, name: str, at: datetime, *drafts: Draft) -> None:
+    def entries(self, name: str, at: datetime, *drafts: NewEntry) -> None:
         """Append entries of an account, one a minute."""
         for number, draft in enumerate(drafts):
             self._commit(name, at + number * MINUTE, draft)
@@ -73,7 +73,7 @@ class Past:
 
     def refused(self, name: str, at: datetime, code: str, why: str, times: int = 1) -> None:
         """Record that an operator had to decide."""
-        draft = Draft(event="refused", step=None, detail={"code": code, "why": why})
+        draft = NewEntry(event="refused", step=None, detail={"code": code, "why": why})
         self.entries(name, at, *[draft] * times)
 
     def held(self, name: str, hold: Hold, until: datetime | None = None, by: str = "bob") -> None:
@@ -86,15 +86,15 @@ class Past:
         """Record that an operator made or deleted a secret."""
         detail = {"by": "operator", "operation": operation, "secret_id": secret_id}
         events = ("intent", "done")
-        self.entries(name, at, *(Draft(event=each, step=None, detail=detail) for each in events))
+        self.entries(name, at, *(NewEntry(event=each, step=None, detail=detail) for each in events))
 
     def seen(self, name: str, secret_id: str, since: datetime) -> None:
         """Record which secret Vault holds."""
         lease = self._book.claim(name, TODAY)
-        sighting = Sighting(
+        snapshot = AccountSnapshot(
             listed_ids=(secret_id,), current_id=secret_id, current_since=since, drift=None
         )
-        self._book.commit(lease, rotation=None, entries=[], sighting=sighting, now=TODAY, last=True)
+        self._book.commit(lease, rotation=None, entries=[], snapshot=snapshot, now=TODAY, last=True)
 
     def _opened(self, name: str, at: datetime, old: str) -> Rotation:
         self._count += 1
@@ -111,15 +111,17 @@ class Past:
     def _steps(self, at: datetime, steps: Sequence[_Fact]) -> None:
         """Append entries of a rotation, one a minute, each with its row as it is then."""
         for number, (event, rotation, detail) in enumerate(steps):
-            draft = Draft(event=event, step=rotation.step, detail=detail, rotation_id=rotation.id)
+            draft = NewEntry(
+                event=event, step=rotation.step, detail=detail, rotation_id=rotation.id
+            )
             self._commit(rotation.account, at + number * MINUTE, draft, rotation)
 
     def _commit(
-        self, name: str, now: datetime, draft: Draft, rotation: Rotation | None = None
+        self, name: str, now: datetime, draft: NewEntry, rotation: Rotation | None = None
     ) -> None:
         lease = self._book.claim(name, now)
         self._book.commit(
-            lease, rotation=rotation, entries=[draft], sighting=None, now=now, last=True
+            lease, rotation=rotation, entries=[draft], snapshot=None, now=now, last=True
         )
 
 
@@ -151,18 +153,18 @@ def end_graces(database: Engine) -> None:
     To wait for one, it would have to be so short that a busy machine lets it pass before the
     command that began it has ended. Rows alone would be refused: the entries say it, too.
     """
-    book, now = Book(database, lease_seconds=60), datetime.now(UTC)
+    book, now = LedgerWriter(database, lease_seconds=60), datetime.now(UTC)
     detail = {"verified_at": LONG_AGO.isoformat(timespec="microseconds")}
-    for name in Queries(database).open_accounts():
-        opened = book.recall(name).rotation
+    for name in LedgerReader(database).open_accounts():
+        opened = book.load(name).rotation
         if opened is None or opened.verified_at is None:
             continue
-        draft = Draft(event="learned", step=Step.VERIFY, detail=detail, rotation_id=opened.id)
+        draft = NewEntry(event="learned", step=Step.VERIFY, detail=detail, rotation_id=opened.id)
         book.commit(
             book.claim(name, now),
             rotation=replace(opened, verified_at=LONG_AGO),
             entries=[draft],
-            sighting=None,
+            snapshot=None,
             now=now,
             last=True,
         )

@@ -11,19 +11,19 @@ from typing import Any, Self, cast
 
 from sqlalchemy import Engine as DatabaseEngine
 
-from rotator.hooks.dispatcher import Courier
-from rotator.hooks.runner import Caller
+from rotator.hooks.dispatcher import HookDispatcher
+from rotator.hooks.runner import HookRunner
 from rotator.ledger.chain import Entry
 from rotator.ledger.deliveries import Deliveries
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
-from rotator.model import Outcome, Report, Request, Rotation, SecretValue, generation
-from rotator.model.notification import Event, Hook, hearing
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
+from rotator.model import Outcome, PassResult, Request, Rotation, SecretValue, generation
+from rotator.model.notification import Event, Hook, subscribers
 from rotator.rotation.adoption import Adopted
-from rotator.rotation.ports import Draft, Hooks, Issuer, Lease, Ledger, Store
-from rotator.rotation.reconciler import Engine
-from rotator.vault import Connection, KvStore, TokenFile
-from rotator.vonage import Secrets, Transport
+from rotator.rotation.ports import Hooks, Issuer, Lease, Ledger, NewEntry, Store
+from rotator.rotation.reconciler import Reconciler
+from rotator.vault import FileToken, KvStore, VaultSession
+from rotator.vonage import Secrets, VonageClient
 from tests.harness import leaks
 from tests.harness.clock import FakeClock
 from tests.harness.ledgers import another_ledger, backup, new_ledger, open_ledger
@@ -59,9 +59,9 @@ class Scene(Outsiders):
         self._patience = PATIENT
         self.folder = Path(mkdtemp(dir=folder))
         self.ear = leaks.LogEar()
-        self.reports: list[Report] = []
+        self.reports: list[PassResult] = []
         #: What the engine's listener was told.
-        self.told: list[tuple[str, Draft]] = []
+        self.told: list[tuple[str, NewEntry]] = []
         #: What to do, once, when an entry with such an event was committed.
         self.on_event: dict[str, Callable[[], object]] = {}
         #: What the ports of any process raised.
@@ -114,20 +114,20 @@ class Scene(Outsiders):
         self._process.close()
         self.calls = Calls(errors=self.errors)
         self.database = self._open(self.setting.ledger_url or f"sqlite:///{self.ledger_file}")
-        self.queries = Queries(self.database)
+        self.queries = LedgerReader(self.database)
         far = self.setting.engine_ledger_url
         reached = self._open(far) if far else self.database
-        self.book = Book(reached, lease_seconds=LEASE, hearing=self._hearing)
+        self.book = LedgerWriter(reached, lease_seconds=LEASE, hearing=self._hearing)
         self.deliveries = Deliveries(self.database)
-        self.courier = Courier(
+        self.dispatcher = HookDispatcher(
             hooks=self.hooks,
             accounts=self.accounts,
             mount="secret",
             outbox=lambda: self.deliveries,
-            caller=Caller(environ={}),
+            caller=HookRunner(environ={}),
             now=self.clock.now,
         )
-        self.transport = Transport(
+        self.transport = VonageClient(
             api_url=self.world.vonage.url,
             rest_url=self.world.vonage.url,
             timeout=self._patience,
@@ -138,20 +138,20 @@ class Scene(Outsiders):
             wall_clock=lambda: self._told_time().timestamp(),
         )
         self._process.callback(self.transport.close)
-        self.connection = Connection(
+        self.connection = VaultSession(
             self.world.vault.url,
-            token_source=TokenFile(str(self.token_file)),
+            token_source=FileToken(str(self.token_file)),
             timeout=self._patience,
             sleep=self.clock.sleep,
             clock=self.clock.monotonic,
         )
-        self.engine = Engine(
+        self.engine = Reconciler(
             issuer=cast("Issuer", Tap("issuer", Secrets(self.transport), self.calls)),
             store=cast("Store", Tap("store", KvStore(self.connection, "secret"), self.calls)),
             ledger=cast("Ledger", Tap("ledger", self.book, self.calls)),
             accounts=self.accounts,
             propagation_timeout=self.setting.propagation_timeout,
-            hooks=cast("Hooks", Tap("hooks", self.courier, self.calls)),
+            hooks=cast("Hooks", Tap("hooks", self.dispatcher, self.calls)),
             listener=self._listen,
             draw=self._draw,
             now=self._told_time,
@@ -194,9 +194,9 @@ class Scene(Outsiders):
         return self.setting.hooks
 
     def _hearing(self, event: Event, name: str) -> tuple[str, ...]:
-        return hearing(self.hooks, event, name)
+        return subscribers(self.hooks, event, name)
 
-    def _listen(self, name: str, draft: Draft) -> None:
+    def _listen(self, name: str, draft: NewEntry) -> None:
         self.told.append((name, draft))
         self.on_event.pop(draft.event, lambda: None)()
 
@@ -215,14 +215,14 @@ class Scene(Outsiders):
         grace: timedelta | None = None,
         wait: bool = False,
         takes_over: bool = False,
-    ) -> Report:
+    ) -> PassResult:
         """Let the engine make one pass."""
         request = Request(reason=reason, grace=grace, takes_over=takes_over)
         report = self.engine.attempt(self.accounts[name], request, wait=wait)
         self.reports.append(report)
         return report
 
-    def resume(self, name: str = NAME) -> Report:
+    def resume(self, name: str = NAME) -> PassResult:
         """Let the engine carry on what is open."""
         return self.attempt(name, reason=None)
 
@@ -238,7 +238,7 @@ class Scene(Outsiders):
         finally:
             self.witness.excused = before
 
-    def run_until_killed(self, name: str = NAME, **request: Any) -> Report | None:  # noqa: ANN401  # of `attempt`
+    def run_until_killed(self, name: str = NAME, **request: Any) -> PassResult | None:  # noqa: ANN401  # of `attempt`
         """Make one pass; None if it was killed. Its lease is over by the time this returns."""
         try:
             return self.attempt(name, **request)
@@ -252,12 +252,12 @@ class Scene(Outsiders):
         passes: int = 4,
         between: Callable[[Self], object] = lambda _scene: None,
         **request: Any,  # noqa: ANN401  # of `attempt`
-    ) -> list[Report | None]:
+    ) -> list[PassResult | None]:
         """Make passes, each a process of its own, until the rotation is over or waits.
 
         Before each but the first, five minutes go by, in which `between` happens.
         """
-        reports: list[Report | None] = []
+        reports: list[PassResult | None] = []
         while len(reports) < passes and not self.is_through():
             if reports:
                 between(self)
@@ -313,7 +313,9 @@ class Scene(Outsiders):
     def rival(self, name: str = NAME) -> Lease:
         """Take the lease away, as another machine does once it has run out."""
         late = self.clock.now() + timedelta(seconds=2 * LEASE)
-        return Book(self.database, lease_seconds=LEASE, owner="elsewhere/x/y/1/2").claim(name, late)
+        return LedgerWriter(self.database, lease_seconds=LEASE, owner="elsewhere/x/y/1/2").claim(
+            name, late
+        )
 
     # -- What there is to see. -------------------------------------------------------------
 
@@ -380,6 +382,6 @@ class Scene(Outsiders):
         return {value for value in values if len(value) >= SHORTEST}
 
 
-def code(report: Report) -> str | None:
+def code(report: PassResult) -> str | None:
     """Return a pass result's error code."""
     return report.error.code if report.error else None

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from rotator.model import Account, OnForeign
 from rotator.model.notification import Hook
-from rotator.sim import VaultSimulator, VonageSimulator, World
+from rotator.sim import Environment, VaultSimulator, VonageSimulator
 from tests.harness import samples
 from tests.harness.clock import START, FakeClock
 
@@ -35,9 +35,9 @@ class Setting:
     #: URL by which the engine reaches that ledger; without one, the same.
     engine_ledger_url: str = ""
 
-    def world(self, clock: FakeClock) -> World:
+    def world(self, clock: FakeClock) -> Environment:
         """Build both simulators, not started, with their accounts."""
-        world = World(
+        world = Environment(
             vonage=VonageSimulator(
                 propagation=self.propagation,
                 full_status=self.full_status,
@@ -50,7 +50,7 @@ class Setting:
             world._add(f"{NAME}-sub-{number}", world.accounts[0], START - AGE)
         return world
 
-    def managed(self, world: World) -> dict[str, Account]:
+    def managed(self, world: Environment) -> dict[str, Account]:
         """Return the world's accounts as they are configured."""
         policy = samples.policy(grace=self.grace, on_foreign=self.on_foreign, window=self.window)
         return {

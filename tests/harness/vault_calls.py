@@ -1,8 +1,8 @@
 """Calls of Vault, for tests of how any call is made."""
 
-from rotator.vault.transport import Call
+from rotator.vault.transport import VaultRequest
 
-READ = Call(
+READ = VaultRequest(
     operation="read-current",
     path="secret/data/x",
     send=lambda client: client.secrets.kv.v2.read_secret_version(
@@ -10,7 +10,7 @@ READ = Call(
     ),
     repeatable=True,
 )
-WRITE = Call(
+WRITE = VaultRequest(
     operation="write-current",
     path="secret/data/x",
     send=lambda client: client.secrets.kv.v2.create_or_update_secret(

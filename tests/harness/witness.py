@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from rotator.ledger.chain import Entry
 from rotator.model import Account
-from rotator.sim import Exchange, Phase, VaultSimulator, VonageSimulator, World
+from rotator.sim import Environment, Exchange, Phase, VaultSimulator, VonageSimulator
 
 System = Literal["vonage", "vault"]
 #: Fields of the current entry that are rotator's to change.
@@ -58,7 +58,7 @@ class Snapshot:
 class Witness:
     """Looks at every account before and after each request, and remembers what was wrong."""
 
-    world: World
+    world: Environment
     accounts: Mapping[str, Account]
     #: Gives an account's ledger entries.
     entries: Callable[[str], list[Entry]]

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, make_url
 
-from rotator.ledger.writer import Book
+from rotator.ledger.writer import LedgerWriter
 from tests.harness.proxy import Proxy
 
 
 @pytest.fixture
-def book(database: Engine) -> Book:
+def book(database: Engine) -> LedgerWriter:
     """Return the ledger as one process sees it."""
-    return Book(database, lease_seconds=60, owner="here/boot/ns/1/100")
+    return LedgerWriter(database, lease_seconds=60, owner="here/boot/ns/1/100")
 
 
 @pytest.fixture

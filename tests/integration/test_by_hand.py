@@ -10,7 +10,7 @@ from rotator.errors import CheckAndSetLost, HoldChanged, LeaseLost, RotatorError
 from rotator.ledger.holds import Holds
 from rotator.model import Hold
 from rotator.rotation.dependencies import steady
-from rotator.rotation.manual import Hand
+from rotator.rotation.manual import ManualOperation
 from rotator.rotation.ports import BeforeSend
 from tests.harness.clock import START
 from tests.harness.scene import LEASE, NAME, Scene
@@ -27,8 +27,8 @@ def test_who_stood_still_for_too_long_does_nothing(tmp_path: Path, *, stands_sti
     done: list[str] = []
     with Scene(tmp_path) as scene:
         lease = scene.book.claim(NAME, scene.clock.now())
-        hand = Hand(
-            means=scene.engine,
+        hand = ManualOperation(
+            dependencies=scene.engine,
             account=scene.accounts[NAME],
             journal=scene.engine.journal(lease),
             hold=None,
@@ -68,7 +68,9 @@ def test_what_others_do_meanwhile_is_seen_before_it_is_sent(
         lease = scene.book.claim(NAME, scene.clock.now())
         account = scene.accounts[NAME]
         journal = scene.engine.journal(lease)
-        hand = Hand(means=scene.engine, account=account, journal=journal, hold=None)
+        hand = ManualOperation(
+            dependencies=scene.engine, account=account, journal=journal, hold=None
+        )
         view = hand.look()
         scene.calls.plan("before", "issuer.delete_secret", 1, lambda: deeds[meanwhile](scene))
         with pytest.raises(kind):

@@ -8,41 +8,41 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.config import load
 from rotator.daemon.balance import BalanceCheck
 from rotator.daemon.health import Health
 from rotator.model import Account
-from rotator.sim import World
+from rotator.sim import Environment
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world() -> Iterator[Environment]:
     """Two accounts with 10.28 euros each."""
-    with World.build(accounts=2, subaccounts=0) as world:
+    with Environment.build(accounts=2, subaccounts=0) as world:
         yield world
 
 
 @pytest.fixture
-def wiring(world: World, tmp_path: Path) -> Iterator[Wiring]:
+def application(world: Environment, tmp_path: Path) -> Iterator[Application]:
     """Yield rotator on that world, watching the first account's balance."""
     (tmp_path / "token").write_text(world.vault.token)
     text = world.config(f"sqlite:///{tmp_path / 'ledger.db'}", tmp_path / "token")
     text = text.replace('name = "account-1"\n', 'name = "account-1"\nmin_balance = 20.5\n')
     (tmp_path / "config.toml").write_text(text)
-    with Wiring(load(tmp_path / "config.toml", {}), {}) as wiring:
-        yield wiring
+    with Application(load(tmp_path / "config.toml", {}), {}) as application:
+        yield application
 
 
 class Watch:
     """A check that is always due, and what it told."""
 
-    def __init__(self, wiring: Wiring, world: World) -> None:
+    def __init__(self, application: Application, world: Environment) -> None:
         self.told: list[tuple[str, str | None]] = []
         self.stopping = threading.Event()
         self.world = world
         self.check = BalanceCheck(
-            wiring, health=Health(), stopping=self.stopping, on_balance=self.hear
+            application, health=Health(), stopping=self.stopping, on_balance=self.hear
         )
 
     def hear(self, account: Account, why: str | None) -> None:
@@ -58,9 +58,9 @@ class Watch:
         return [entry["event"] for entry in logged if entry["log_level"] == "warning"]
 
 
-def test_a_low_balance_is_said_once(wiring: Wiring, world: World) -> None:
+def test_a_low_balance_is_said_once(application: Application, world: Environment) -> None:
     """A balance under its minimum is one warning until it has recovered."""
-    watch = Watch(wiring, world)
+    watch = Watch(application, world)
     events = [watch.look(euros) for euros in (20.5, 20.49, 5.0, 30.0, 1.0)]
 
     assert events == [[], ["balance low"], [], ["balance recovered"], ["balance low"]]
@@ -68,10 +68,10 @@ def test_a_low_balance_is_said_once(wiring: Wiring, world: World) -> None:
 
 
 def test_only_watched_accounts_are_read_and_only_in_their_turn(
-    wiring: Wiring, world: World
+    application: Application, world: Environment
 ) -> None:
     """Vonage is asked for those with `min_balance`, and not again within the interval."""
-    watch = Watch(wiring, world)
+    watch = Watch(application, world)
     watch.look(30.0)
     watch.check._read_at["account-1"] = datetime.now(UTC)
     watch.check.run()
@@ -79,18 +79,20 @@ def test_only_watched_accounts_are_read_and_only_in_their_turn(
     assert [name for name, _ in watch.told] == ["account-1"]
 
 
-def test_a_balance_that_cannot_be_read_is_said(wiring: Wiring, world: World) -> None:
+def test_a_balance_that_cannot_be_read_is_said(
+    application: Application, world: Environment
+) -> None:
     """An account whose value is gone from Vault is a warning, not the end of the check."""
     world.vault.delete_latest("vonage/account-1")
-    watch = Watch(wiring, world)
+    watch = Watch(application, world)
 
     assert watch.look(30.0) == ["balance not read"]
     assert watch.told == []
 
 
-def test_nothing_is_read_while_stopping(wiring: Wiring, world: World) -> None:
+def test_nothing_is_read_while_stopping(application: Application, world: Environment) -> None:
     """A daemon that ends asks nobody any more."""
-    watch = Watch(wiring, world)
+    watch = Watch(application, world)
     watch.stopping.set()
 
     assert watch.look(1.0) == []

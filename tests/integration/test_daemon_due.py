@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select, update
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.config import load
 from rotator.daemon.health import Health
-from rotator.daemon.scheduler import Poll
-from rotator.daemon.workers import Crew
+from rotator.daemon.scheduler import Scheduler
+from rotator.daemon.workers import PassWorkers
 from rotator.ledger import tables
 
 CONFIG = """
@@ -35,11 +35,11 @@ def looks_for(folder: Path, url: str, *, every: str) -> list[str]:
     """Return what a daemon that was just started with this interval finds due."""
     path = folder / "config.toml"
     path.write_text(CONFIG.format(ledger=url, every=every))
-    with Wiring(load(path, {}), {}) as wiring:
+    with Application(load(path, {}), {}) as application:
         health = Health()
-        poll = Poll(
-            wiring,
-            crew=Crew(health=health),
+        poll = Scheduler(
+            application,
+            workers=PassWorkers(health=health),
             health=health,
             stopping=threading.Event(),
             listener=lambda _name, _draft: None,

@@ -14,17 +14,17 @@ from structlog.testing import capture_logs
 
 import rotator
 from rotator.config import load
-from rotator.daemon.health import Voice
-from rotator.daemon.scheduler import Poll
+from rotator.daemon.health import LogThrottle
+from rotator.daemon.scheduler import Scheduler
 from rotator.daemon.service import Daemon
-from rotator.sim import Fault, World
+from rotator.sim import Environment, Fault
 
 if TYPE_CHECKING:
-    from rotator.sim.faults import FaultBook
+    from rotator.sim.faults import FaultQueue
     from tests.conftest import PostgreSQL
 
 #: Begins in a world, with files in a folder, and gives what ends it.
-Outage = Callable[[World, Path], Callable[[], object]]
+Outage = Callable[[Environment, Path], Callable[[], object]]
 HOURS, POLLS = 6, 20
 #: Lines for each hour of an outage, besides those at its beginning: whoever is away, a few.
 AN_HOUR = 10
@@ -76,7 +76,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr("rotator.vonage.retry._LONGEST", 0.0)
     # Longer than any budget: no call to Vault is repeated.
     monkeypatch.setattr("rotator.vault.transport._FIRST_PAUSE", 1e9)
-    monkeypatch.setattr(Poll, "_sleep", lambda _poll, seconds: made.sleep(seconds))
+    monkeypatch.setattr(Scheduler, "_sleep", lambda _poll, seconds: made.sleep(seconds))
     return made
 
 
@@ -87,7 +87,7 @@ class Watch:
         """Make the daemon; nothing is done yet."""
         self.clock, self.caplog = clock, caplog
         self.daemon = Daemon(lambda: load(config, {}), {})
-        self.daemon._health._voices.default_factory = lambda: Voice(clock=self.seconds)
+        self.daemon._health._voices.default_factory = lambda: LogThrottle(clock=self.seconds)
 
     def seconds(self) -> float:
         """Return the seconds that pass for the daemon."""
@@ -101,21 +101,21 @@ class Watch:
                 self.clock.passed += timedelta(hours=1) / POLLS
                 for job in (self.daemon._poll_once, self.daemon._look_once, self.daemon._keep_once):
                     job()
-                assert self.daemon._crew.join(time.monotonic() + 60)
+                assert self.daemon._workers.join(time.monotonic() + 60)
         ours = [str(log["event"]) for log in logs if log["log_level"] != "debug"]
         return [*ours, *self.caplog.messages]
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world() -> Iterator[Environment]:
     """Yield accounts that are due."""
-    with World.build(accounts=3, subaccounts=2, created_at=datetime.now(UTC) - OLD) as made:
+    with Environment.build(accounts=3, subaccounts=2, created_at=datetime.now(UTC) - OLD) as made:
         yield made
 
 
 @pytest.fixture
 def watch(
-    world: World,
+    world: Environment,
     ledger_url: str,
     tmp_path: Path,
     clock: Clock,
@@ -127,10 +127,10 @@ def watch(
     (tmp_path / "config.toml").write_text(f"{text}\n{DISCOVER}")
     made = Watch(tmp_path / "config.toml", clock, caplog)
     yield made
-    made.daemon._wiring.close()
+    made.daemon._application.close()
 
 
-def sealed(world: World, _folder: Path) -> Callable[[], object]:
+def sealed(world: Environment, _folder: Path) -> Callable[[], object]:
     """Seal Vault."""
     world.vault.sealed = True
     return lambda: setattr(world.vault, "sealed", False)
@@ -139,15 +139,15 @@ def sealed(world: World, _folder: Path) -> Callable[[], object]:
 def failing(server: str, **fault: Any) -> Outage:  # noqa: ANN401  # of `Fault`
     """Make a server answer with errors."""
 
-    def begin(world: World, _folder: Path) -> Callable[[], object]:
-        book: FaultBook = getattr(world, server).faults
+    def begin(world: Environment, _folder: Path) -> Callable[[], object]:
+        book: FaultQueue = getattr(world, server).faults
         book.add(Fault(**({"kind": "status", "times": None} | fault)))
         return book.clear
 
     return begin
 
 
-def lost(_world: World, folder: Path) -> Callable[[], object]:
+def lost(_world: Environment, folder: Path) -> Callable[[], object]:
     """Take the ledger's file away, and let nobody make another."""
     file, kept = folder / "ledger.db", folder / "kept.db"
     file.rename(kept)
@@ -182,7 +182,7 @@ MORE: dict[str, Outage] = {
     "outage", [*OUTAGES, *(pytest.param(each, marks=pytest.mark.slow) for each in MORE)]
 )
 def test_hours_of_an_outage_are_a_few_lines(
-    watch: Watch, world: World, tmp_path: Path, outage: str
+    watch: Watch, world: Environment, tmp_path: Path, outage: str
 ) -> None:
     """And a few requests; when it is over, all is done that was due, and that is said, too."""
     outlasts(watch, world, lambda: (OUTAGES | MORE)[outage](world, tmp_path))
@@ -191,13 +191,13 @@ def test_hours_of_an_outage_are_a_few_lines(
 @pytest.mark.postgres
 @pytest.mark.parametrize("kind", ["postgresql"])
 def test_hours_without_postgresql_are_a_few_lines(
-    watch: Watch, world: World, postgresql: "PostgreSQL", ledger_url: str
+    watch: Watch, world: Environment, postgresql: "PostgreSQL", ledger_url: str
 ) -> None:
     """The same where the ledger's server ends every connection and lets nobody in."""
     outlasts(watch, world, lambda: postgresql.shut(ledger_url))
 
 
-def outlasts(watch: Watch, world: World, begin: Callable[[], Callable[[], object]]) -> None:
+def outlasts(watch: Watch, world: Environment, begin: Callable[[], Callable[[], object]]) -> None:
     """Run a daemon through an outage, and check what it said, asked and did."""
     end = begin()
     began = watch.let_pass(1)

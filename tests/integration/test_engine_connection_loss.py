@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from rotator.ledger.database import writing
 from rotator.ledger.tables import account
-from rotator.model import Outcome, Report
+from rotator.model import Outcome, PassResult
 from tests.harness import figures
 from tests.harness.proxy import Proxy
 from tests.harness.scene import Scene
@@ -59,7 +59,7 @@ def test_a_rotation_that_loses_its_database_anywhere(  # noqa: PLR0913  # fixtur
     with Scene(tmp_path, ledger_url=ledger_url, engine_ledger_url=far_url) as scene:
         at_loss: list[int] = []
         proxy.when_hanging_up = lambda: at_loss.append(len(scene.witness.requests))
-        failed: list[Report] = []
+        failed: list[PassResult] = []
         losses = 0
         for number in itertools.count(1, stride):
             made, before = len(scene.history()), scene.rotation()

@@ -10,7 +10,7 @@ import pytest
 from rotator.errors import Refused
 from rotator.model import OnForeign, Outcome
 from rotator.rotation import protocol
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 from rotator.sim import Fault
 from tests.harness.scene import NAME, Scene
 
@@ -34,8 +34,8 @@ def delete_by_hand(scene: Scene) -> str:
         scene.book.commit(
             lease,
             rotation=None,
-            entries=[Draft(event=event, step=None, detail=detail)],
-            sighting=None,
+            entries=[NewEntry(event=event, step=None, detail=detail)],
+            snapshot=None,
             now=scene.clock.now(),
         )
     scene.book.release(lease)
@@ -140,8 +140,8 @@ def test_what_may_have_been_deleted_is_not_guessed_to_be_the_current_one(tmp_pat
         (only,) = scene.secrets()
         lease = scene.book.claim(NAME, scene.clock.now())
         detail = {"by": "operator", "operation": "delete", "secret_id": only.id}
-        begun = [Draft(event="intent", step=None, detail=detail)]
-        scene.book.commit(lease, rotation=None, entries=begun, sighting=None, now=scene.clock.now())
+        begun = [NewEntry(event="intent", step=None, detail=detail)]
+        scene.book.commit(lease, rotation=None, entries=begun, snapshot=None, now=scene.clock.now())
         scene.book.release(lease)
         with pytest.raises(Refused, match="which of them") as refused:
             scene.adopt(None)

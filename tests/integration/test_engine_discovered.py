@@ -41,7 +41,7 @@ def test_the_stranger_is_reported_until_somebody_decides(scene: Scene) -> None:
 
     assert again.error is not None
     assert again.error.code == "foreign-secret"
-    assert (scene.book.recall(SUB).drift or "").startswith("foreign-secret")
+    assert (scene.book.load(SUB).drift or "").startswith("foreign-secret")
 
 
 def test_it_is_due_at_once(scene: Scene) -> None:
@@ -97,7 +97,7 @@ def test_a_first_secret_that_is_refused_is_named_and_goes_on_by_itself(scene: Sc
     """Nothing is deleted, a look keeps what a pass found, and once it works it is pushed."""
     scene.propagate_in(3600)
     refused = scene.attempt(SUB, reason="due")
-    found = scene.book.recall(SUB).drift or ""
+    found = scene.book.load(SUB).drift or ""
     scene.engine.refresh(scene.accounts[SUB])
     scene.clock.advance(hours=2)
     report = scene.attempt(SUB, reason="due")

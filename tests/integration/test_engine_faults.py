@@ -16,7 +16,7 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from rotator.errors import LedgerError
-from rotator.model import Outcome, Report
+from rotator.model import Outcome, PassResult
 from rotator.sim import Exchange, Phase
 from tests.harness import faults, figures
 from tests.harness.scene import IMPATIENT, PATIENT, Scene
@@ -82,7 +82,7 @@ def calls() -> list[object]:
     ]
 
 
-def finish(scene: Scene) -> list[Report | None]:
+def finish(scene: Scene) -> list[PassResult | None]:
     """Let a grace go by and delete what is due."""
     if scene.rotation() is None or not scene.setting.grace:
         return []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rotator.errors import Stopping
-from rotator.hooks.runner import Caller
+from rotator.hooks.runner import HookRunner
 from rotator.ledger.deliveries import Deliveries
 from rotator.model import Outcome, Request
 from rotator.model.notification import Delivery, Event
@@ -78,10 +78,10 @@ def test_a_hook_that_fails_does_not_stop_a_rotation(tmp_path: Path, told: Script
         [undelivered] = scene.deliveries.undelivered(["told"])
         for _ in range(3):
             scene.clock.advance(hours=2)
-            assert len(list(scene.courier.deliver(None))) == 1
+            assert len(list(scene.dispatcher.deliver(None))) == 1
         told.open()
         scene.clock.advance(hours=2)
-        [attempt] = scene.courier.deliver(None)
+        [attempt] = scene.dispatcher.deliver(None)
 
         assert undelivered.reason == "exit status 1: no route"
         assert attempt.reason is None
@@ -110,7 +110,7 @@ def test_a_deletion_does_not_wait_for_what_older_rotations_left(
 
         assert report.outcome is Outcome.COMPLETED
         assert [number - calls for number in alive] == [1]
-        assert len(list(scene.courier.deliver([NAME]))) == 4
+        assert len(list(scene.dispatcher.deliver([NAME]))) == 4
 
 
 def test_who_is_killed_before_telling_is_followed_by_one_who_tells(
@@ -185,9 +185,9 @@ def test_an_abandoned_delivery_is_recorded(tmp_path: Path) -> None:
     news.shut()
     with scene_of(tmp_path, news) as scene:
         scene.attempt()
-        list(scene.courier.deliver(None))
+        list(scene.dispatcher.deliver(None))
         scene.clock.advance(days=7)
-        list(scene.courier.deliver(None))
+        list(scene.dispatcher.deliver(None))
 
         assert [each.event for each in scene.deliveries.undelivered(["news"])] == [Event.PUSHED]
         assert scene.events().count("given-up hooks") == 1
@@ -198,7 +198,7 @@ def test_what_a_process_was_telling_when_it_ended_is_told_by_the_next(
 ) -> None:
     """At once, as nobody is at it any more."""
 
-    class Ending(Caller):
+    class Ending(HookRunner):
         """Calls for a process that is to end."""
 
         def call(self, *_arguments: object, **_named: object) -> str | None:
@@ -206,7 +206,7 @@ def test_what_a_process_was_telling_when_it_ended_is_told_by_the_next(
             raise Stopping
 
     with scene_of(tmp_path, told, grace=DAY) as scene:
-        ending = replace(scene.courier, caller=Ending(environ={}))
+        ending = replace(scene.dispatcher, caller=Ending(environ={}))
         scene.engine = replace(scene.engine, hooks=ending)
         report = scene.attempt()
         scene.restart()
@@ -230,6 +230,6 @@ def test_the_same_failure_is_told_once(tmp_path: Path) -> None:
         scene.engine.refresh(scene.accounts[NAME])
         scene.make_foreign(value="MadeByHand2")
         scene.engine.refresh(scene.accounts[NAME])
-        list(scene.courier.deliver(None))
+        list(scene.dispatcher.deliver(None))
 
         assert [call.split()[0] for call in news.calls] == ["refused", "drift"]

@@ -17,10 +17,10 @@ from sqlalchemy import update
 from rotator.errors import LedgerError, Refused
 from rotator.ledger import tables
 from rotator.ledger.database import open_database
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
-from rotator.model import Account, Identity, Outcome, Report, Request, Rotation
-from rotator.rotation.manual import hand
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
+from rotator.model import Account, Identity, Outcome, PassResult, Request, Rotation
+from rotator.rotation.manual import manual_operation
 from rotator.rotation.ports import Claimant, Ledger
 from rotator.rotation.steps import bookkeeping
 from tests.harness.ledgers import another_ledger
@@ -30,7 +30,7 @@ from tests.harness.scene import LEASE, NAME, SUB, Scene, code
 from tests.harness.tap import Tap
 
 if TYPE_CHECKING:
-    from rotator.application import Wiring
+    from rotator.application import Application
 
 #: Every call of a first rotation, to Vonage and Vault and to the ledger, and then some.
 CALLS = [(system, number) for system in ("", "ledger.") for number in range(1, 13)]
@@ -54,9 +54,9 @@ class Neighbour:
         pending_path = scene.accounts[NAME].pending_path
         self.account = replace(theirs, name=NAME, managed_by="", pending_path=pending_path)
         self._database = scene._open(f"sqlite:///{another_ledger(scene.folder)}")
-        self._book = Book(self._database, lease_seconds=LEASE)
+        self._book = LedgerWriter(self._database, lease_seconds=LEASE)
 
-    def attempt(self) -> Report:
+    def attempt(self) -> PassResult:
         """Let it make one pass, watched as the scene's own host is."""
         scene = self._scene
         ledger = cast("Ledger", Tap("ledger", self._book, scene.calls))
@@ -69,7 +69,7 @@ class Neighbour:
         witness = self._scene.witness
         before = witness.accounts, witness.entries
         witness.accounts = {NAME: self.account}
-        witness.entries = lambda name: list(Queries(self._database).entries(name))
+        witness.entries = lambda name: list(LedgerReader(self._database).entries(name))
         try:
             yield
         finally:
@@ -162,13 +162,13 @@ def test_a_look_says_that_the_account_was_edited(tmp_path: Path) -> None:
         scene.attempt()
         before = edit(scene, pending_path="elsewhere/account-1")
         scene.engine.refresh(scene.accounts[NAME])
-        drift = scene.book.recall(NAME).drift
+        drift = scene.book.load(NAME).drift
         scene.accounts[NAME] = before
         scene.engine.refresh(before)
 
         assert drift
         assert drift.startswith("account-changed: ")
-        assert scene.book.recall(NAME).drift is None
+        assert scene.book.load(NAME).drift is None
 
 
 def test_nothing_is_adopted_under_the_rotation_of_another_account(tmp_path: Path) -> None:
@@ -190,13 +190,13 @@ def test_nothing_is_changed_by_hand_under_the_rotation_of_another_account(
     """Secrets are made and deleted by hand only where the account is what the ledger has it as."""
     with Scene(tmp_path, grace=GRACE) as scene:
         scene.attempt()
-        wiring = cast("Wiring", _Wiring(scene))
+        application = cast("Application", _Wiring(scene))
         account = replace(scene.accounts[NAME], **(EDITS["api_key"] if is_edited else {}))
         if not is_edited:
-            with hand(wiring.engine(), account) as by_hand:
+            with manual_operation(application.engine(), account) as by_hand:
                 assert by_hand.account == account
             return
-        with pytest.raises(Refused) as caught, hand(wiring.engine(), account):
+        with pytest.raises(Refused) as caught, manual_operation(application.engine(), account):
             pass
 
         assert caught.value.code == "account-changed"
@@ -264,7 +264,7 @@ def test_what_is_forgotten_is_recorded_when_it_is_taken_up_again(tmp_path: Path)
         scene.attempt()
         lease, now = scene.book.claim(NAME, scene.clock.now()), scene.clock.now()
         drafts = [bookkeeping.forgotten("ann")]
-        scene.book.commit(lease, rotation=None, entries=drafts, sighting=None, now=now)
+        scene.book.commit(lease, rotation=None, entries=drafts, snapshot=None, now=now)
         scene.book.register(lease, None, now)
         scene.book.release(lease)
         nothing = scene.queries.verify(NAME).faults
@@ -307,7 +307,7 @@ def test_what_another_account_has_is_refused(tmp_path: Path, shared: str, what: 
         report = scene.attempt(SUB)
         asked = len(scene.requests()) - requests
         scene.engine.refresh(scene.accounts[SUB])
-        drift = scene.book.recall(SUB).drift
+        drift = scene.book.load(SUB).drift
 
         assert (code(planned), code(mine_planned)) == ("account-taken", None)
         assert (code(report), report.exit_code) == ("account-taken", 3)
@@ -400,7 +400,7 @@ def abandon(scene: Scene) -> Rotation:
     ended, draft = bookkeeping.abandoned(opened, scene.clock.now())
     forgotten = bookkeeping.forgotten("ann")
     scene.book.commit(
-        lease, rotation=ended, entries=[draft, forgotten], sighting=None, now=ended.opened_at
+        lease, rotation=ended, entries=[draft, forgotten], snapshot=None, now=ended.opened_at
     )
     scene.book.register(lease, None, scene.clock.now())
     scene.book.release(lease)
@@ -439,7 +439,7 @@ def identity(number: int = 1, **changes: str) -> Identity:
     ],
 )
 def test_two_accounts_have_nothing_in_common(
-    book: Book, second: Identity, expected: tuple[str, str] | None
+    book: LedgerWriter, second: Identity, expected: tuple[str, str] | None
 ) -> None:
     """Neither api key nor path; keys of other hosts, and of another spelling, are others."""
     lease, other = book.claim("a", NOW), book.claim("b", NOW)
@@ -448,25 +448,25 @@ def test_two_accounts_have_nothing_in_common(
 
     assert first is None
     assert found == (expected and Claimant(name="a", what=expected[0], which=expected[1]))
-    assert book.recall("b").identity == (None if expected else second)
-    assert book.recall("a").identity == identity(1)
+    assert book.load("b").identity == (None if expected else second)
+    assert book.load("a").identity == identity(1)
     assert book.register(lease, identity(1), NOW) is None
 
 
-def test_what_is_let_go_is_free(book: Book) -> None:
+def test_what_is_let_go_is_free(book: LedgerWriter) -> None:
     """Registered as nothing, an account keeps no other from what it was."""
     lease, other = book.claim("a", NOW), book.claim("b", NOW)
     book.register(lease, identity(1), NOW)
     book.register(lease, None, NOW)
 
-    assert book.recall("a").identity is None
+    assert book.load("a").identity is None
     assert book.register(other, identity(1), NOW) is None
 
 
 def test_of_two_at_once_one_is_refused(ledger_url: str) -> None:
     """Two processes that register one api key under two names at once do not both have it."""
     databases = [open_database(ledger_url) for _ in range(2)]
-    books = [Book(database, lease_seconds=60) for database in databases]
+    books = [LedgerWriter(database, lease_seconds=60) for database in databases]
     rounds = [_registered(books, number) for number in range(10)]
     for database in databases:
         database.dispose()
@@ -474,11 +474,11 @@ def test_of_two_at_once_one_is_refused(ledger_url: str) -> None:
     assert [sum(claimant is None for claimant in each) for each in rounds] == [1] * 10
 
 
-def _registered(books: list[Book], number: int) -> list[Claimant | None]:
+def _registered(books: list[LedgerWriter], number: int) -> list[Claimant | None]:
     """Register one api key from both at once, each under a name of its own."""
     barrier = Barrier(2)
 
-    def register(book: Book, name: str) -> Claimant | None:
+    def register(book: LedgerWriter, name: str) -> Claimant | None:
         lease = book.claim(name, NOW)
         barrier.wait()
         return book.register(lease, identity(number), NOW)
@@ -487,7 +487,7 @@ def _registered(books: list[Book], number: int) -> list[Claimant | None]:
         return list(pool.map(register, books, (f"a{number}", f"b{number}")))
 
 
-def test_the_database_itself_keeps_them_apart(database: DatabaseEngine, book: Book) -> None:
+def test_the_database_itself_keeps_them_apart(database: DatabaseEngine, book: LedgerWriter) -> None:
     """Whatever does not ask first is stopped by an index."""
     for name in "ab":
         book.claim(name, NOW)

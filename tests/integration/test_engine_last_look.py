@@ -249,5 +249,5 @@ def test_an_adoption_makes_the_same_look(tmp_path: Path, act: Act) -> None:
         assert scene.look() == before
         if act is freeze:
             assert scene.events()[-1] == "withdrawn push"
-            assert scene.book.recall(NAME).adopted_id is None
+            assert scene.book.load(NAME).adopted_id is None
             assert scene.adopt(value).is_written

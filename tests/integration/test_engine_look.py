@@ -11,8 +11,8 @@ import pytest
 from rotator.errors import Busy, CheckAndSetLost, CredentialRefused, LedgerError
 from rotator.ledger.holds import Holds
 from rotator.model import Hold, Outcome, Request
-from rotator.rotation.ports import Draft, StoredPending
-from rotator.rotation.reconciler import Engine, Pass
+from rotator.rotation.ports import NewEntry, StoredPending
+from rotator.rotation.reconciler import Pass, Reconciler
 from rotator.rotation.result import in_grace
 from rotator.rotation.steps import Close, Create, Effect, Idle, Push
 from rotator.sim import Fault
@@ -183,11 +183,11 @@ def test_the_pending_value_is_the_last_credential_that_is_tried(tmp_path: Path) 
         scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
         scene.run_until_killed()
         scene.revoke(scene.secrets()[0].id)
-        sight = scene.engine.observer().look(scene.accounts[NAME])
+        observed = scene.engine.observer().look(scene.accounts[NAME])
 
-        assert sight.world.listed_ids == scene.look().ids
-        assert sight.world.pending_live_at == scene.clock.now()
-        assert sight.world.current_live_at is None
+        assert observed.world.listed_ids == scene.look().ids
+        assert observed.world.pending_live_at == scene.clock.now()
+        assert observed.world.current_live_at is None
 
 
 def test_where_no_credential_works_nothing_is_listed(tmp_path: Path) -> None:
@@ -197,10 +197,10 @@ def test_where_no_credential_works_nothing_is_listed(tmp_path: Path) -> None:
         scene.run_until_killed(name=SUB)
         for name in (SUB, NAME):
             scene.patch(name, api_secret="NoLongerValid1")
-        sight = scene.engine.observer().look(scene.accounts[SUB])
+        observed = scene.engine.observer().look(scene.accounts[SUB])
 
-        assert (sight.world.listed, sight.credential) == (None, None)
-        assert sight.world.pending_live_at is None
+        assert (observed.world.listed, observed.credential) == (None, None)
+        assert observed.world.pending_live_at is None
 
 
 def test_a_parent_without_an_entry_is_no_credential(tmp_path: Path) -> None:
@@ -257,17 +257,17 @@ def the_pass(scene: Scene) -> Pass:
     account = scene.accounts[NAME]
     lease = scene.book.claim(NAME, scene.clock.now())
     subject = Pass.on(account, lease, scene.engine)
-    subject.remembered = scene.book.recall(NAME).rotation
+    subject.remembered = scene.book.load(NAME).rotation
     subject._look()
     return subject
 
 
 def perform(subject: Pass, step: Effect[Any], **changes: Any) -> None:  # noqa: ANN401
     """Perform `step` where what the pass sees has `changes`."""
-    assert subject.sight is not None
+    assert subject.observed is not None
     assert subject.rotation is not None
     rotation = replace(subject.rotation, **changes.pop("rotation", {}))
-    site = subject._site(ASKED, replace(subject.sight, **changes))
+    site = subject._site(ASKED, replace(subject.observed, **changes))
     step.perform(site, rotation, partial(subject.journal.last_look, None))
 
 
@@ -276,10 +276,10 @@ def test_the_loop_keeps_what_is_its_own(tmp_path: Path, action: Idle | Close) ->
     """What ends a pass is not something to be done."""
     with Scene(tmp_path) as scene:
         subject = the_pass(scene)
-        assert subject.sight is not None
+        assert subject.observed is not None
 
         with pytest.raises(AssertionError, match="loop's own"):
-            subject._do(action, ASKED, subject.sight)
+            subject._do(action, ASKED, subject.observed)
 
 
 def test_nothing_is_done_for_a_rotation_that_is_not_open(tmp_path: Path) -> None:
@@ -327,14 +327,14 @@ def test_a_refusal_without_a_time_says_later(tmp_path: Path) -> None:
 def test_the_default_clock_is_aware(tmp_path: Path) -> None:
     """Outside of tests, times are of the present, in UTC."""
     with Scene(tmp_path) as scene:
-        engine = Engine(
+        engine = Reconciler(
             issuer=scene.engine.issuer,
             store=scene.engine.store,
             ledger=scene.engine.ledger,
             accounts=scene.accounts,
             propagation_timeout=timedelta(minutes=2),
         )
-        engine.listener(NAME, Draft(event="refused", step=None, detail={}))
+        engine.listener(NAME, NewEntry(event="refused", step=None, detail={}))
 
         assert datetime.now(UTC) - engine.now() < timedelta(minutes=1)
         assert engine.new_id() != engine.new_id()

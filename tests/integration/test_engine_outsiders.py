@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.model import Report
+from rotator.model import PassResult
 from rotator.sim import SlotsFull
 from tests.harness.scene import NAME, Scene
 
@@ -165,12 +165,12 @@ def cases(tables: dict[Act, dict[str, str]]) -> list[object]:
     ]
 
 
-def told(report: Report) -> str:
+def told(report: PassResult) -> str:
     """Return the error's code, or the outcome."""
     return report.error.code if report.error else report.outcome.value
 
 
-def interfered(scene: Scene, act: Act, request: str) -> Report:
+def interfered(scene: Scene, act: Act, request: str) -> PassResult:
     """Rotate, with `act` just before `request` takes effect."""
     scene.witness.excused = EXCUSED.get((act, request), set())
     scene.before_request(REQUESTS.index(request) + 1, lambda _seen: act(scene))

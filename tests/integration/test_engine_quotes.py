@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from rotator.errors import RotatorError
-from rotator.model import Note, Report, Request, SecretValue
+from rotator.model import Note, PassResult, Request, SecretValue
 from tests.harness.scene import NAME, Scene
 
 #: What somebody wrote where an id or an api key belongs.
@@ -67,7 +67,7 @@ def plant_predecessor(scene: Scene) -> None:
     )
 
 
-def told(report: Report) -> str:
+def told(report: PassResult) -> str:
     """Return in a word how a pass ended."""
     return report.error.code if report.error else report.outcome.value
 

@@ -235,8 +235,8 @@ def test_what_a_pass_holds_in_memory_shows_no_value(tmp_path: Path) -> None:
     """Whatever a debugger or a crash report prints of a look has no value in it."""
     with Scene(tmp_path) as scene:
         value = scene.secrets()[0].value
-        sight = scene.engine.observer().look(scene.accounts[NAME])
+        observed = scene.engine.observer().look(scene.accounts[NAME])
 
-        assert sight.current is not None
-        assert sight.current.value == SecretValue(value)
-        assert value not in repr(sight)
+        assert observed.current is not None
+        assert observed.current.value == SecretValue(value)
+        assert value not in repr(observed)

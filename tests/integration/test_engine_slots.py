@@ -9,7 +9,7 @@ import pytest
 from rotator.errors import LedgerError
 from rotator.ledger.holds import Holds
 from rotator.model import Hold, OnForeign, Outcome, Step
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 from rotator.sim import Fault
 from tests.harness.clock import START
 from tests.harness.scene import NAME, Scene, code
@@ -138,7 +138,7 @@ def test_an_orphan_of_an_undone_rotation_is_evicted(tmp_path: Path) -> None:
     with Scene(tmp_path, rotated_before=True) as scene:
         rotation = scene.engine.new_id()
         orphan = scene.world.vonage.add_secret(scene.accounts[NAME].api_key, "Orphaned12")
-        known = scene.book.recall(NAME).expendable_ids
+        known = scene.book.load(NAME).expendable_ids
         _remember_orphan(scene, rotation, orphan)
         report = scene.attempt()
 
@@ -168,13 +168,13 @@ def _remember_orphan(scene: Scene, rotation_id: str, orphan: str) -> None:
     facts = {"reason": "asked", "predecessor_id": None, "grace_seconds": 0}
     ended = {"outcome": "failed", "code": "new-secret-refused"}
     drafts = [
-        Draft(event="opened", step=Step.OPEN, detail=facts, rotation_id=rotation_id),
-        Draft(
+        NewEntry(event="opened", step=Step.OPEN, detail=facts, rotation_id=rotation_id),
+        NewEntry(
             event="done", step=Step.CREATE, detail={"secret_id": orphan}, rotation_id=rotation_id
         ),
-        Draft(event="closed", step=Step.ABORT, detail=ended, rotation_id=rotation_id),
+        NewEntry(event="closed", step=Step.ABORT, detail=ended, rotation_id=rotation_id),
     ]
-    scene.book.commit(lease, rotation=failed, entries=drafts, sighting=None, now=scene.clock.now())
+    scene.book.commit(lease, rotation=failed, entries=drafts, snapshot=None, now=scene.clock.now())
     scene.book.release(lease)
 
 

@@ -5,13 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
-from rotator.model import Outcome, Report
+from rotator.model import Outcome, PassResult
 from tests.harness.scene import NAME, Scene
 
 THREADS = 6
 
 
-def at_once(scene: Scene, names: Iterable[str]) -> list[Report]:
+def at_once(scene: Scene, names: Iterable[str]) -> list[PassResult]:
     """Rotate all of `names`, each in a thread of its own, started together."""
     # The witness compares what was before and after one request at a time.
     scene.world.vonage.observers.clear()
@@ -19,7 +19,7 @@ def at_once(scene: Scene, names: Iterable[str]) -> list[Report]:
     names = list(names)
     barrier = Barrier(len(names))
 
-    def rotate(name: str) -> Report:
+    def rotate(name: str) -> PassResult:
         barrier.wait()
         return scene.attempt(name)
 

@@ -11,7 +11,7 @@ import structlog
 
 from rotator.errors import IssuerError
 from rotator.model import Credential, Secret, SecretValue, Step
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 from rotator.vonage import Secrets
 from tests.harness.scene import NAME, Scene
 
@@ -40,8 +40,8 @@ def delete(scene: Scene, secret_id: str) -> None:
 def intend(scene: Scene, step: Step, **detail: str) -> None:
     """Write an intent into the ledger."""
     lease = scene.book.claim(NAME, scene.clock.now())
-    draft = Draft(event="intent", step=step, detail=detail)
-    scene.book.commit(lease, rotation=None, entries=[draft], sighting=None, now=scene.clock.now())
+    draft = NewEntry(event="intent", step=step, detail=detail)
+    scene.book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=scene.clock.now())
     scene.book.release(lease)
 
 

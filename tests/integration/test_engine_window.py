@@ -11,7 +11,7 @@ from rotator.ledger.mapping import to_row
 from rotator.ledger.writer import append_to
 from rotator.model import Outcome, Request, Step
 from rotator.rotation import window
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 from rotator.rotation.steps import Open, Wait
 from rotator.sim import Fault
 from tests.harness.clock import START
@@ -145,11 +145,13 @@ def know_orphan(scene: Scene, secret_id: str) -> None:
     )
     facts = {"reason": undone.reason, "predecessor_id": None}
     drafts = [
-        Draft(event="opened", step=Step.OPEN, detail=facts, rotation_id="undone"),
-        Draft(
+        NewEntry(event="opened", step=Step.OPEN, detail=facts, rotation_id="undone"),
+        NewEntry(
             event="done", step=Step.CREATE, detail={"secret_id": secret_id}, rotation_id="undone"
         ),
-        Draft(event="closed", step=Step.ABORT, detail={"outcome": "failed"}, rotation_id="undone"),
+        NewEntry(
+            event="closed", step=Step.ABORT, detail={"outcome": "failed"}, rotation_id="undone"
+        ),
     ]
     with scene.database.begin() as connection:
         connection.execute(insert(tables.rotation).values(to_row(undone)))
@@ -225,7 +227,7 @@ def test_drift_is_found_outside(tmp_path: Path) -> None:
         scene.make_foreign()
         scene.engine.refresh(scene.accounts[NAME])
 
-        assert scene.book.recall(NAME).drift is not None
+        assert scene.book.load(NAME).drift is not None
 
 
 def test_a_dry_run_shows_both(tmp_path: Path) -> None:

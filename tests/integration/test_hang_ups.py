@@ -12,9 +12,9 @@ import pytest
 from rotator.errors import IssuerUnavailable, NotSent, StoreNotReady, StoreUnavailable
 from rotator.hooks.webhook import post
 from rotator.model import SecretValue
-from rotator.network import Client, ExchangeFailed, NoAnswer, Request, Trust, Way
-from rotator.vault import Connection, GivenToken, Userpass
-from rotator.vault.auth.login_token import LoggedIn
+from rotator.network import Client, ExchangeFailed, HttpRequest, Route, TransportFailure, Trust
+from rotator.vault import EnvToken, Userpass, VaultSession
+from rotator.vault.auth.login_token import LoginToken
 from rotator.vonage import Secrets
 from tests.harness import certificates
 from tests.harness.leaving import MANNERS, MOMENTS, SENT, UNSENT, Leaving
@@ -51,23 +51,23 @@ def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @each_moment
 def test_who_goes_away_is_gone(certificate: Path, moment: str, manner: str) -> None:
     """It passes by itself; and whether anything was sent is known."""
-    request = Request(method="POST", target="/", headers={}, body=b"{}")
+    request = HttpRequest(method="POST", target="/", headers={}, body=b"{}")
     with (
         Leaving(certificate, moment, manner, answer=WRITTEN, times=1) as server,
         pytest.raises(ExchangeFailed) as caught,
     ):
-        Client(Way(server.url)).send(request, left=lambda: 60, limit=1000)
+        Client(Route(server.url)).send(request, left=lambda: 60, limit=1000)
 
-    expected = NoAnswer.DROPPED if moment in SENT else NoAnswer.UNREACHABLE
+    expected = TransportFailure.DROPPED if moment in SENT else TransportFailure.UNREACHABLE
     assert caught.value.reason is expected
     assert caught.value.reason.passes
     assert caught.value.sent is (moment in SENT) is (not caught.value.reason.unsent)
     assert len(server.requests) == caught.value.sent
 
 
-def vault(server: Leaving, certificate: Path, source: GivenToken | LoggedIn) -> Connection:
+def vault(server: Leaving, certificate: Path, source: EnvToken | LoginToken) -> VaultSession:
     """Connect without ever sleeping."""
-    return Connection(
+    return VaultSession(
         server.url,
         token_source=source,
         timeout=60,
@@ -81,7 +81,7 @@ def vault(server: Leaving, certificate: Path, source: GivenToken | LoggedIn) -> 
 def test_vault_is_asked_again_for_what_it_has(certificate: Path, moment: str, manner: str) -> None:
     """As often as it takes while there is time."""
     with Leaving(certificate, moment, manner, answer=WRITTEN, times=OFTEN) as server:
-        answer = vault(server, certificate, GivenToken("hvs.given")).call(READ)
+        answer = vault(server, certificate, EnvToken("hvs.given")).call(READ)
 
     assert answer.status == 200
     assert server.left == OFTEN
@@ -97,7 +97,7 @@ def test_a_login_is_tried_again(
     (tmp_path / "password").chmod(0o600)
     way = Userpass(username="rotator", password_file=str(tmp_path / "password"))
     with Leaving(certificate, moment, manner, answer=LOGGED_IN, times=OFTEN) as server:
-        answer = vault(server, certificate, LoggedIn(way)).call(READ)
+        answer = vault(server, certificate, LoginToken(way)).call(READ)
 
     assert answer.status == 200
     assert server.left == OFTEN
@@ -113,7 +113,7 @@ def test_a_write_to_vault_that_was_sent_is_not_sent_again(
         Leaving(certificate, moment, manner, answer=WRITTEN, times=1) as server,
         pytest.raises(StoreUnavailable) as caught,
     ):
-        vault(server, certificate, GivenToken("hvs.given")).call(WRITE)
+        vault(server, certificate, EnvToken("hvs.given")).call(WRITE)
 
     assert not caught.value.definite
     assert len(server.requests) == 1
@@ -126,12 +126,12 @@ def test_a_write_to_vault_that_was_not_sent_is_known_to_be_none(
 ) -> None:
     """It is sent once a connection stands, as long as what it was decided on is young."""
     with Leaving(certificate, moment, manner, answer=WRITTEN, times=1) as server:
-        answer = vault(server, certificate, GivenToken("hvs.given")).call(WRITE)
+        answer = vault(server, certificate, EnvToken("hvs.given")).call(WRITE)
     with (
         Leaving(certificate, moment, manner, answer=WRITTEN, times=10_000) as away,
         pytest.raises(StoreNotReady) as caught,
     ):
-        vault(away, certificate, GivenToken("hvs.given")).call(WRITE)
+        vault(away, certificate, EnvToken("hvs.given")).call(WRITE)
 
     assert answer.status == 200
     assert len(server.requests) == 1

@@ -9,9 +9,9 @@ from sqlalchemy.exc import DBAPIError
 
 from rotator.ledger import tables
 from rotator.ledger.database import writing
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
-from rotator.rotation.ports import Draft
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
+from rotator.rotation.ports import NewEntry
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 COLUMNS = "account, seq, rotation_id, at, event, step, detail, prev_hash, hash"
@@ -25,9 +25,9 @@ FORGED = (
 @pytest.fixture(autouse=True)
 def written(database: Engine) -> None:
     """Write three entries."""
-    book = Book(database, lease_seconds=60)
-    drafts = [Draft(event="done", step=None, detail={"n": number}) for number in range(3)]
-    book.commit(book.claim("a", NOW), rotation=None, entries=drafts, sighting=None, now=NOW)
+    book = LedgerWriter(database, lease_seconds=60)
+    drafts = [NewEntry(event="done", step=None, detail={"n": number}) for number in range(3)]
+    book.commit(book.claim("a", NOW), rotation=None, entries=drafts, snapshot=None, now=NOW)
 
 
 def raw(url: str, *statements: str) -> None:
@@ -58,11 +58,11 @@ def test_rotators_own_connection_cannot_change_entries(
     database: Engine, statement: Executable
 ) -> None:
     """Not even a mistake in rotator itself can change what was recorded."""
-    before = list(Queries(database).entries())
+    before = list(LedgerReader(database).entries())
     with pytest.raises(DBAPIError, match="never"), database.begin() as connection:
         connection.execute(statement)
 
-    assert list(Queries(database).entries()) == before
+    assert list(LedgerReader(database).entries()) == before
 
 
 @pytest.mark.parametrize(
@@ -77,16 +77,16 @@ def test_rotators_own_connection_cannot_change_entries(
 )
 def test_raw_sql_cannot_change_entries(database: Engine, ledger_url: str, statement: str) -> None:
     """The database refuses whoever asks."""
-    before = list(Queries(database).entries())
+    before = list(LedgerReader(database).entries())
     with pytest.raises((sqlite3.IntegrityError, psycopg.errors.RaiseException), match="never"):
         raw(ledger_url, statement)
 
-    assert list(Queries(database).entries()) == before
+    assert list(LedgerReader(database).entries()) == before
 
 
 def test_an_entry_is_not_written_twice(database: Engine) -> None:
     """A second entry of the same number is refused."""
-    [first, *_] = Queries(database).entries()
+    [first, *_] = LedgerReader(database).entries()
     with pytest.raises(DBAPIError), database.begin() as connection:
         connection.execute(insert(tables.entry).values(**first._asdict()))
 
@@ -106,22 +106,22 @@ def test_sqlite_cannot_replace_entries(
     database: Engine, ledger_url: str, statement: str, recursive: str
 ) -> None:
     """REPLACE deletes the row in its way, and asks triggers against deletion only if told to."""
-    before = list(Queries(database).entries())
+    before = list(LedgerReader(database).entries())
     with pytest.raises(sqlite3.IntegrityError, match="never"):
         raw(ledger_url, f"PRAGMA recursive_triggers = {recursive}", statement)
 
-    assert list(Queries(database).entries()) == before
+    assert list(LedgerReader(database).entries()) == before
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
 def test_sqlite_has_no_second_key_to_replace_by(database: Engine, ledger_url: str) -> None:
     """A row that collides by rowid alone would delete the other one unseen."""
-    before = list(Queries(database).entries())
+    before = list(LedgerReader(database).entries())
     forged = FORGED.replace("account, seq", "1, account, 9")
     with pytest.raises(sqlite3.OperationalError, match="rowid"):
         raw(ledger_url, f"REPLACE INTO entry (rowid, {COLUMNS}) {forged}")
 
-    assert list(Queries(database).entries()) == before
+    assert list(LedgerReader(database).entries()) == before
 
 
 @pytest.mark.postgres
@@ -139,11 +139,11 @@ def test_postgresql_has_no_other_way_either(
     database: Engine, ledger_url: str, statement: str
 ) -> None:
     """What empties, replaces or merges rows is refused as well."""
-    before = list(Queries(database).entries())
+    before = list(LedgerReader(database).entries())
     with pytest.raises(psycopg.errors.RaiseException, match="never"):
         raw(ledger_url, statement)
 
-    assert list(Queries(database).entries()) == before
+    assert list(LedgerReader(database).entries()) == before
 
 
 def test_an_account_with_entries_is_not_deleted(database: Engine) -> None:
@@ -160,12 +160,12 @@ def test_what_triggers_let_through_the_chain_shows(database: Engine, ledger_url:
     }[database.dialect.name]
     raw(ledger_url, drop, "UPDATE entry SET event = 'forged' WHERE seq = 2")
 
-    assert Queries(database).verify("a").fault == "entry 2 was changed"
+    assert LedgerReader(database).verify("a").fault == "entry 2 was changed"
 
 
 def test_a_trigger_that_is_gone_is_missed(database: Engine) -> None:
     """Whoever may change the schema can take a trigger away, and that is seen."""
-    queries = Queries(database)
+    queries = LedgerReader(database)
     whole = queries.missing_triggers()
     is_sqlite = database.dialect.name == "sqlite"
     gone = "entry_no_update" if is_sqlite else "entry_no_truncate"

@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 
 from rotator.errors import Busy
 from rotator.ledger.database import open_database
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
-from rotator.rotation.ports import Draft, Lease
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
+from rotator.rotation.ports import Lease, NewEntry
 from tests.harness.commands import context, forked
 
 #: Seconds; long enough for a loaded machine.
@@ -32,15 +32,15 @@ def append(url: str, worker: int, load: Load, start: Barrier) -> None:
     database = open_database(url)
 
     def work(thread: int) -> None:
-        book = Book(database, lease_seconds=60)
+        book = LedgerWriter(database, lease_seconds=60)
         for number in range(load.rounds):
             lease = claimed(book, load.names[(thread + number) % len(load.names)])
             for part in range(2):
                 now, by = datetime.now(UTC), f"{worker}/{thread}"
-                draft = Draft(
+                draft = NewEntry(
                     event="done", step=None, detail={"by": by, "number": number, "part": part}
                 )
-                book.commit(lease, rotation=None, entries=[draft], sighting=None, now=now)
+                book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=now)
             book.release(lease)
 
     start.wait()
@@ -48,7 +48,7 @@ def append(url: str, worker: int, load: Load, start: Barrier) -> None:
         list(pool.map(work, range(load.threads)))
 
 
-def claimed(book: Book, name: str) -> Lease:
+def claimed(book: LedgerWriter, name: str) -> Lease:
     """Claim an account as soon as nobody else has it."""
     while True:
         with suppress(Busy):
@@ -78,7 +78,7 @@ def test_many_write_at_once(
     """Threads and processes meet in one ledger: nobody fails, and every entry is in its chain."""
     rounds = 6
     run(ledger_url, names, processes=processes, threads=threads, rounds=rounds)
-    queries = Queries(database)
+    queries = LedgerReader(database)
     faults = [queries.verify(name).fault for name in names]
     written = [entry.exported()["detail"] for entry in queries.entries()]
 
@@ -90,7 +90,7 @@ def test_many_write_at_once(
 def test_a_lease_keeps_others_out(database: Engine, ledger_url: str) -> None:
     """What one worker appends under its lease stands together, no other's entry in between."""
     run(ledger_url, ["a", "b"], processes=3, threads=2, rounds=6)
-    details = [entry.detail.partition('"part"')[0] for entry in Queries(database).entries("a")]
+    details = [entry.detail.partition('"part"')[0] for entry in LedgerReader(database).entries("a")]
 
     assert set(Counter(zip(details[::2], details[1::2], strict=True)).values()) == {1}
     assert details[::2] == details[1::2]
@@ -98,7 +98,7 @@ def test_a_lease_keeps_others_out(database: Engine, ledger_url: str) -> None:
 
 def test_threads_share_one_engine(database: Engine, ledger_url: str) -> None:
     """Readers and verifiers in the same process never see half of what is being written."""
-    queries = Queries(database)
+    queries = LedgerReader(database)
 
     def look(_number: int) -> list[str | None]:
         verdicts = [queries.verify(name) for name in "ab"]

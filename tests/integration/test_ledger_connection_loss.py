@@ -9,15 +9,15 @@ from sqlalchemy import Engine, text
 
 from rotator.errors import LedgerError
 from rotator.ledger.database import open_database
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
-from rotator.rotation.ports import Draft, Lease, Sighting
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
+from rotator.rotation.ports import AccountSnapshot, Lease, NewEntry
 from tests.harness.proxy import Proxy
 from tests.harness.samples import NOW, rotation
 
 pytestmark = [pytest.mark.postgres, pytest.mark.parametrize("kind", ["postgresql"])]
 ROTATION = rotation(id="r", account="a")
-SIGHTING = Sighting(listed_ids=(), current_id=None, current_since=None, drift=None)
+SIGHTING = AccountSnapshot(listed_ids=(), current_id=None, current_since=None, drift=None)
 
 
 @pytest.fixture
@@ -28,21 +28,21 @@ def far(far_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def commit(book: Book, lease: Lease, number: int) -> str:
+def commit(book: LedgerWriter, lease: Lease, number: int) -> str:
     """Record a rotation's step, two entries and a sighting, each recognisable by `number`."""
-    draft = Draft(event="done", step=None, detail={"n": number})
+    draft = NewEntry(event="done", step=None, detail={"n": number})
     return book.commit(
         lease,
         rotation=replace(ROTATION, draws=number),
         entries=[draft, draft],
-        sighting=replace(SIGHTING, drift=str(number)),
+        snapshot=replace(SIGHTING, drift=str(number)),
         now=NOW,
     ).head
 
 
 def recorded(database: Engine) -> tuple[int, int, str | None]:
     """Return what was committed: entries, the rotation's number, the sighting's."""
-    queries = Queries(database)
+    queries = LedgerReader(database)
     [account] = queries.accounts(["a"])
     assert queries.verify("a").fault is None
     assert account.last_rotation
@@ -59,7 +59,7 @@ def test_a_commit_that_loses_its_connection_anywhere(
     delivers_last: bool,
 ) -> None:
     """At whichever message it is lost, all or nothing is recorded, and the next commit works."""
-    book = Book(far, lease_seconds=60)
+    book = LedgerWriter(far, lease_seconds=60)
     lease = book.claim("a", NOW)
     commit(book, lease, 0)
     lost: list[bool] = []
@@ -77,7 +77,7 @@ def test_a_commit_that_loses_its_connection_anywhere(
         else:
             if not proxy.has_hung_up:
                 break
-            assert head == book.recall("a").head
+            assert head == book.load("a").head
         commit(book, lease, number)
         before = recorded(database)
 
@@ -89,8 +89,8 @@ def test_a_commit_that_loses_its_connection_anywhere(
     assert caplog.records == []
 
 
-CALLS: dict[str, Callable[[Book, Lease], object]] = {
-    "recall": lambda book, _lease: book.recall("a"),
+CALLS: dict[str, Callable[[LedgerWriter, Lease], object]] = {
+    "recall": lambda book, _lease: book.load("a"),
     "knows_rotation": lambda book, _lease: book.knows_rotation("a", "r"),
     "claim": lambda book, _lease: book.claim("b", NOW),
     "claim_due": lambda book, _lease: book.claim_due(["a", "b"], limit=9, now=NOW),
@@ -102,10 +102,10 @@ CALLS: dict[str, Callable[[Book, Lease], object]] = {
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_any_call_after_a_loss_works(
-    far: Engine, proxy: Proxy, call: Callable[[Book, Lease], object]
+    far: Engine, proxy: Proxy, call: Callable[[LedgerWriter, Lease], object]
 ) -> None:
     """The same ledger object goes on as soon as the server is back."""
-    book = Book(far, lease_seconds=60)
+    book = LedgerWriter(far, lease_seconds=60)
     lease = book.claim("a", NOW)
     proxy.hang_up_after(3, delivers_last=False)
     with contextlib.suppress(LedgerError):
@@ -117,10 +117,10 @@ def test_any_call_after_a_loss_works(
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_any_call_after_the_server_was_restarted_works(
-    database: Engine, far: Engine, call: Callable[[Book, Lease], object]
+    database: Engine, far: Engine, call: Callable[[LedgerWriter, Lease], object]
 ) -> None:
     """A connection that died while idle is replaced before anything is asked of it."""
-    book = Book(far, lease_seconds=60)
+    book = LedgerWriter(far, lease_seconds=60)
     lease = book.claim("a", NOW)
     with database.connect() as connection:
         others = text(
@@ -136,7 +136,7 @@ def test_any_call_after_the_server_was_restarted_works(
 
 def test_a_terminated_transaction(database: Engine, far: Engine) -> None:
     """The server may end a transaction in its middle; nothing of it is recorded."""
-    book = Book(far, lease_seconds=60)
+    book = LedgerWriter(far, lease_seconds=60)
     lease = book.claim("a", NOW)
     commit(book, lease, 1)
     before = recorded(database)
@@ -151,7 +151,7 @@ def test_a_terminated_transaction(database: Engine, far: Engine) -> None:
         connection.execute(text("DROP TRIGGER ends ON entry"))
 
     assert recorded(database) == before
-    assert commit(book, lease, 3) == book.recall("a").head
+    assert commit(book, lease, 3) == book.load("a").head
 
 
 TERMINATES_ITSELF = """

@@ -12,10 +12,10 @@ from rotator.ledger import database as database_module
 from rotator.ledger import schema, tables
 from rotator.ledger.copy import copy
 from rotator.ledger.database import open_database, writing
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
 from rotator.model import Step
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 from tests.conftest import PostgreSQL
 from tests.harness.samples import rotation
 
@@ -36,15 +36,15 @@ def other(kind: str, tmp_path: Path, postgresql: PostgreSQL) -> Iterator[Engine]
 @pytest.fixture
 def ledger(database: Engine) -> Engine:
     """Return a ledger with two accounts, one of which has a rotation."""
-    book = Book(database, lease_seconds=60)
+    book = LedgerWriter(database, lease_seconds=60)
     for name in ("sms", "voice"):
         lease = book.claim(name, NOW)
         opened = rotation(
             account=name, predecessor_id="ünïcode", grace=timedelta(hours=1.5), opened_at=NOW
         )
-        drafts = [Draft(event="opened", step=Step.OPEN, detail={"what": "ünïcode"})] * 3
+        drafts = [NewEntry(event="opened", step=Step.OPEN, detail={"what": "ünïcode"})] * 3
         is_rotated = opened if name == "sms" else None
-        book.commit(lease, rotation=is_rotated, entries=drafts, sighting=None, now=NOW, last=True)
+        book.commit(lease, rotation=is_rotated, entries=drafts, snapshot=None, now=NOW, last=True)
     return database
 
 
@@ -87,15 +87,15 @@ def test_everything_is_copied_and_the_source_is_left_alone(ledger: Engine, other
 def test_the_copy_goes_on_where_the_source_ended(ledger: Engine, other: Engine) -> None:
     """An open rotation is found again; tokens and chains count on; entries stay unchangeable."""
     copy(ledger, other, now=NOW)
-    head = Queries(ledger).verify("sms").head
-    book = Book(other, lease_seconds=60)
+    head = LedgerReader(ledger).verify("sms").head
+    book = LedgerWriter(other, lease_seconds=60)
     lease = book.claim("sms", datetime.now(UTC))
-    draft = Draft(event="done", step=None, detail={})
-    book.commit(lease, rotation=None, entries=[draft], sighting=None, now=NOW, last=True)
-    [newest] = Queries(other).history("sms", limit=1)
+    draft = NewEntry(event="done", step=None, detail={})
+    book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=NOW, last=True)
+    [newest] = LedgerReader(other).history("sms", limit=1)
 
     assert (lease.token, newest.seq, newest.prev_hash) == (2, 4, head)
-    assert book.recall("sms").rotation == Book(ledger, lease_seconds=60).recall("sms").rotation
+    assert book.load("sms").rotation == LedgerWriter(ledger, lease_seconds=60).load("sms").rotation
     with pytest.raises(LedgerError, match="never"):
         run(other, "DELETE FROM entry")
 
@@ -116,7 +116,7 @@ def test_it_can_be_copied_back(ledger: Engine, other: Engine, tmp_path: Path) ->
 
 def test_a_held_lease_is_respected(ledger: Engine, other: Engine) -> None:
     """While someone is at work nothing is copied (exit 75), and afterwards it is."""
-    book = Book(ledger, lease_seconds=60, owner="another machine")
+    book = LedgerWriter(ledger, lease_seconds=60, owner="another machine")
     lease = book.claim("sms", datetime.now(UTC))
     with pytest.raises(Busy, match="holds a lease") as caught:
         copy(ledger, other, now=datetime.now(UTC))
@@ -128,7 +128,7 @@ def test_a_held_lease_is_respected(ledger: Engine, other: Engine) -> None:
 
 def test_a_lease_that_ended_is_none(ledger: Engine, other: Engine) -> None:
     """A process that died on another machine long ago keeps nobody from moving."""
-    Book(ledger, lease_seconds=-60, owner="another machine").claim("sms", datetime.now(UTC))
+    LedgerWriter(ledger, lease_seconds=-60, owner="another machine").claim("sms", datetime.now(UTC))
 
     assert copy(ledger, other, now=datetime.now(UTC)).rows["account"] == 2
 
@@ -139,7 +139,7 @@ def test_a_lease_of_a_dead_process_is_none(
     """One that is known to be dead need not be waited for."""
     for module in ("copy", "writer"):
         monkeypatch.setattr(f"rotator.ledger.{module}.is_dead", lambda owner: owner == "killed")
-    Book(ledger, lease_seconds=60, owner="killed").claim("sms", datetime.now(UTC))
+    LedgerWriter(ledger, lease_seconds=60, owner="killed").claim("sms", datetime.now(UTC))
 
     assert copy(ledger, other, now=datetime.now(UTC)).rows["account"] == 2
 
@@ -155,7 +155,7 @@ def test_nobody_can_begin_meanwhile(
     def meanwhile(engine: Engine) -> tuple[Any, ...]:
         if engine is ledger:
             with pytest.raises(LedgerError) as caught:
-                Book(second, lease_seconds=60).claim("sms", NOW)
+                LedgerWriter(second, lease_seconds=60).claim("sms", NOW)
             denied.append(caught.value.message)
         return found(engine)
 

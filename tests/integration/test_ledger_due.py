@@ -13,10 +13,10 @@ from rotator.errors import Busy
 from rotator.ledger import owner, tables
 from rotator.ledger.database import open_database
 from rotator.ledger.holds import Holds
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
 from rotator.model import Hold, Rotation, Step
-from rotator.rotation.ports import Draft, Lease, Sighting
+from rotator.rotation.ports import AccountSnapshot, Lease, NewEntry
 from tests.harness.samples import NOW, rotation
 
 HOUR = timedelta(hours=1)
@@ -25,24 +25,26 @@ QUARTER = timedelta(minutes=15)
 OPEN = rotation(account="a", opened_at=NOW - 48 * HOUR)
 
 
-def put(book: Book, name: str, due_at: datetime | None, rotation: Rotation | None = None) -> None:
+def put(
+    book: LedgerWriter, name: str, due_at: datetime | None, rotation: Rotation | None = None
+) -> None:
     """Record an account with its due time and open rotation."""
     lease = book.claim(name, NOW)
-    sighting = Sighting(
+    snapshot = AccountSnapshot(
         listed_ids=(), current_id=None, current_since=None, drift=None, next_due_at=due_at
     )
     if rotation:
         rotation = replace(rotation, account=name)
-    book.commit(lease, rotation=rotation, entries=[], sighting=sighting, now=NOW)
+    book.commit(lease, rotation=rotation, entries=[], snapshot=snapshot, now=NOW)
     book.release(lease)
 
 
-def due(book: Book, names: Iterable[str] = "abcdef", limit: int = 10) -> list[str]:
+def due(book: LedgerWriter, names: Iterable[str] = "abcdef", limit: int = 10) -> list[str]:
     """Claim what is due; name the accounts."""
     return [lease.account for lease in book.claim_due([*names], limit=limit, now=NOW)]
 
 
-def test_what_is_due_is_claimed_once(book: Book) -> None:
+def test_what_is_due_is_claimed_once(book: LedgerWriter) -> None:
     """An account whose time has come is leased to the first that asks."""
     put(book, "a", NOW)
     leases = book.claim_due(["a"], limit=1, now=NOW)
@@ -53,7 +55,7 @@ def test_what_is_due_is_claimed_once(book: Book) -> None:
         book.claim("a", NOW)
 
 
-def test_due_times_follow_the_configuration(database: Engine, book: Book) -> None:
+def test_due_times_follow_the_configuration(database: Engine, book: LedgerWriter) -> None:
     """Those of accounts whose secret's age is known, and only where they differ."""
     for name in "abcd":
         put(book, name, NOW)
@@ -76,7 +78,7 @@ def test_due_times_follow_the_configuration(database: Engine, book: Book) -> Non
 
 
 def test_due_times_of_a_fleet_are_changed_by_a_few_short_transactions(
-    database: Engine, book: Book
+    database: Engine, book: LedgerWriter
 ) -> None:
     """They are read at once and written some hundreds at a time, between which others write.
 
@@ -112,7 +114,7 @@ def test_due_times_of_a_fleet_are_changed_by_a_few_short_transactions(
     finally:
         event.remove(database, "before_cursor_execute", execute)
         other.dispose()
-    found = {each.name: each.next_due_at for each in Queries(database).accounts(names)}
+    found = {each.name: each.next_due_at for each in LedgerReader(database).accounts(names)}
 
     assert (changed, sum(written)) == (len(names), len(names))
     assert max(written) <= 500
@@ -164,7 +166,7 @@ def test_due_times_of_a_fleet_are_changed_by_a_few_short_transactions(
     ],
 )
 def test_due_is_what_there_is_something_to_do_for(
-    book: Book, due_at: datetime | None, rotation: Rotation | None, *, is_due: bool
+    book: LedgerWriter, due_at: datetime | None, rotation: Rotation | None, *, is_due: bool
 ) -> None:
     """The due time counts, unless an open rotation says what to wait for."""
     put(book, "a", due_at, rotation)
@@ -172,7 +174,7 @@ def test_due_is_what_there_is_something_to_do_for(
     assert due(book) == (["a"] if is_due else [])
 
 
-def test_only_the_accounts_asked_for(book: Book) -> None:
+def test_only_the_accounts_asked_for(book: LedgerWriter) -> None:
     """An account that this process does not know, or that backs off, is nobody's but others'."""
     for name in "abc":
         put(book, name, NOW)
@@ -181,7 +183,7 @@ def test_only_the_accounts_asked_for(book: Book) -> None:
     assert due(book, "") == []
 
 
-def test_the_longest_due_come_first(book: Book) -> None:
+def test_the_longest_due_come_first(book: LedgerWriter) -> None:
     """With fewer workers than work, nobody is passed over for ever."""
     for name, age in (("a", 1), ("b", 3), ("c", 2), ("d", 3)):
         put(book, name, NOW - age * HOUR)
@@ -211,7 +213,7 @@ IN_GRACE = replace(PUSHED, step=Step.WAIT, verified_at=NOW - 23 * HOUR)
     ],
 )
 def test_a_held_account_is_due_for_what_it_has_pushed(
-    database: Engine, book: Book, rotation: Rotation | None, expected: str
+    database: Engine, book: LedgerWriter, rotation: Rotation | None, expected: str
 ) -> None:
     """A hold keeps a rotation from being begun, not from being finished; a freeze does both."""
     put(book, "a", NOW, rotation)
@@ -226,10 +228,10 @@ def test_a_held_account_is_due_for_what_it_has_pushed(
     assert "".join(due[0] if due else "-" for due in (held, frozen, released)) == expected
 
 
-def test_a_lease_that_ran_out_is_free(database: Engine, book: Book) -> None:
+def test_a_lease_that_ran_out_is_free(database: Engine, book: LedgerWriter) -> None:
     """What a process had when it was lost is taken over by the others."""
     put(book, "a", NOW)
-    rival = Book(database, lease_seconds=0, owner="there/boot/ns/2/200")
+    rival = LedgerWriter(database, lease_seconds=0, owner="there/boot/ns/2/200")
     rival.claim("a", NOW)
 
     assert due(book) == ["a"]
@@ -237,12 +239,14 @@ def test_a_lease_that_ran_out_is_free(database: Engine, book: Book) -> None:
 
 def test_many_share_the_work(database: Engine) -> None:
     """Every due account goes to exactly one of those that ask at the same time."""
-    books = [Book(database, lease_seconds=60, owner=f"owner-{number}") for number in range(6)]
+    books = [
+        LedgerWriter(database, lease_seconds=60, owner=f"owner-{number}") for number in range(6)
+    ]
     names = [f"a{number:02}" for number in range(40)]
     for name in names:
         put(books[0], name, NOW)
 
-    def work(book: Book) -> list[str]:
+    def work(book: LedgerWriter) -> list[str]:
         claimed = []
         while some := due(book, names, limit=3):
             claimed += some
@@ -256,7 +260,7 @@ def test_many_share_the_work(database: Engine) -> None:
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("kind", ["postgresql"])
-def test_an_account_being_claimed_is_passed_over(book: Book, ledger_url: str) -> None:
+def test_an_account_being_claimed_is_passed_over(book: LedgerWriter, ledger_url: str) -> None:
     """PostgreSQL: nobody waits for a row that another process has just locked."""
     for name in "ab":
         put(book, name, NOW)
@@ -270,18 +274,18 @@ def test_an_account_being_claimed_is_passed_over(book: Book, ledger_url: str) ->
     assert claimed == ["b"]
 
 
-def test_a_dead_process_needs_no_expiry(database: Engine, book: Book) -> None:
+def test_a_dead_process_needs_no_expiry(database: Engine, book: LedgerWriter) -> None:
     """On the same machine the kernel tells that an owner is gone, and others take over."""
     put(book, "a", NOW)
     with subprocess.Popen(["true"]) as gone:
         dead = owner.this_process().split("/")
         dead[-2] = str(gone.pid)
-    Book(database, lease_seconds=600, owner="/".join(dead)).claim("a", NOW)
+    LedgerWriter(database, lease_seconds=600, owner="/".join(dead)).claim("a", NOW)
 
     assert due(book) == ["a"]
 
 
-def test_what_is_due_is_named_whoever_works_on_it(book: Book) -> None:
+def test_what_is_due_is_named_whoever_works_on_it(book: LedgerWriter) -> None:
     """A parent waits for a child that another process rotates, so that one is named as well."""
     for name in "abc":
         put(book, name, NOW)
@@ -294,11 +298,11 @@ def test_what_is_due_is_named_whoever_works_on_it(book: Book) -> None:
 # -- After failures. -----------------------------------------------------------------------
 
 
-def passed(book: Book, event: str, step: Step | None = None, now: datetime = NOW) -> None:
+def passed(book: LedgerWriter, event: str, step: Step | None = None, now: datetime = NOW) -> None:
     """Record that a pass over account "a" ended in `event`."""
     lease = book.claim("a", now)
-    draft = Draft(event=event, step=step, detail={})
-    book.commit(lease, rotation=None, entries=[draft], sighting=None, now=now)
+    draft = NewEntry(event=event, step=step, detail={})
+    book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=now)
     book.release(lease)
 
 
@@ -311,7 +315,7 @@ def tries(database: Engine) -> tuple[int, datetime | None]:
 
 
 @pytest.mark.parametrize("event", ["failed", "refused"])
-def test_a_failure_puts_the_next_try_off(database: Engine, book: Book, event: str) -> None:
+def test_a_failure_puts_the_next_try_off(database: Engine, book: LedgerWriter, event: str) -> None:
     """What failed is tried again, later each time, with all processes counting together."""
     put(book, "a", NOW)
     passed(book, event)
@@ -327,7 +331,7 @@ def test_a_failure_puts_the_next_try_off(database: Engine, book: Book, event: st
     assert [each.account for each in book.claim_due(["a"], limit=1, now=second[1])] == ["a"]
 
 
-def test_a_next_try_that_a_clock_ahead_has_told_is_not_waited_for(book: Book) -> None:
+def test_a_next_try_that_a_clock_ahead_has_told_is_not_waited_for(book: LedgerWriter) -> None:
     """Nothing is put off for longer than seven hours and a half."""
     put(book, "a", NOW)
     passed(book, "failed", now=NOW + 60 * DAY)
@@ -340,7 +344,7 @@ def test_a_next_try_that_a_clock_ahead_has_told_is_not_waited_for(book: Book) ->
     [("done", Step.VERIFY), ("closed", Step.COMPLETE), ("drift-over", None)],
 )
 def test_a_success_forgets_the_failures(
-    database: Engine, book: Book, event: str, step: Step | None
+    database: Engine, book: LedgerWriter, event: str, step: Step | None
 ) -> None:
     """Once it works, or what was in its way is mended, the next failure is a first one."""
     put(book, "a", NOW)
@@ -351,7 +355,7 @@ def test_a_success_forgets_the_failures(
     assert due(book) == ["a"]
 
 
-def test_a_step_on_the_way_is_no_success(database: Engine, book: Book) -> None:
+def test_a_step_on_the_way_is_no_success(database: Engine, book: LedgerWriter) -> None:
     """A pass that gets as far as the last one did has not overcome what ended that."""
     put(book, "a", NOW)
     passed(book, "failed")

@@ -17,13 +17,13 @@ from rotator.errors import LedgerError, LedgerFull, LedgerUnusable, RotatorError
 from rotator.ledger import database as database_module
 from rotator.ledger import schema, tables
 from rotator.ledger.database import open_database, reading, writing
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
-from rotator.rotation.ports import Draft
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
+from rotator.rotation.ports import NewEntry
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
-SMALL = Draft(event="done", step=None, detail={})
-LARGE = Draft(event="done", step=None, detail={"why": "x" * 100_000})
+SMALL = NewEntry(event="done", step=None, detail={})
+LARGE = NewEntry(event="done", step=None, detail={"why": "x" * 100_000})
 #: Fails as PostgreSQL does when its disk is full.
 FULL_DISK = """
 CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -49,12 +49,12 @@ def told(error: RotatorError) -> str:
     return "\n".join([error.message, error.hint or "", str(error), repr(error), *shown])
 
 
-def append(engine: Engine, draft: Draft = SMALL) -> str:
+def append(engine: Engine, draft: NewEntry = SMALL) -> str:
     """Append one entry to the account `a`."""
-    book = Book(engine, lease_seconds=60)
+    book = LedgerWriter(engine, lease_seconds=60)
     lease = book.claim("a", NOW)
     try:
-        committed = book.commit(lease, rotation=None, entries=[draft], sighting=None, now=NOW)
+        committed = book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=NOW)
     finally:
         book.release(lease)
     return committed.head
@@ -167,14 +167,14 @@ def check_full(database: Engine, full: LedgerFull, before: list[Any]) -> None:
     """See that a full disk is an operator's matter (exit 3) and that nothing was recorded."""
     assert full.exit_code == 3
     assert "free some space" in str(full.hint)
-    assert list(Queries(database).entries()) == before
+    assert list(LedgerReader(database).entries()) == before
 
 
 @only_sqlite
 def test_a_ledger_that_may_not_grow(database: Engine) -> None:
     """What SQLite calls a full database or disk."""
     append(database)
-    before = list(Queries(database).entries())
+    before = list(LedgerReader(database).entries())
 
     limits = [1]
 
@@ -189,14 +189,14 @@ def test_a_ledger_that_may_not_grow(database: Engine) -> None:
     check_full(database, caught.value, before)
     limits.append(100_000)
     append(database, LARGE)
-    assert Queries(database).verify("a").entries == len(before) + 1
+    assert LedgerReader(database).verify("a").entries == len(before) + 1
 
 
 @only_sqlite
 def test_a_disk_that_takes_no_more(database: Engine) -> None:
     """What the system refuses to write fails the commit, and it goes on when there is space."""
     append(database)
-    before = list(Queries(database).entries())
+    before = list(LedgerReader(database).entries())
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
     try:
@@ -207,14 +207,14 @@ def test_a_disk_that_takes_no_more(database: Engine) -> None:
 
     check_full(database, caught.value, before)
     append(database, LARGE)
-    assert Queries(database).verify("a").entries == len(before) + 1
+    assert LedgerReader(database).verify("a").entries == len(before) + 1
 
 
 @only_postgresql
 def test_a_server_whose_disk_is_full(database: Engine) -> None:
     """PostgreSQL says so in its own language, with a code."""
     append(database)
-    before = list(Queries(database).entries())
+    before = list(LedgerReader(database).entries())
     with writing(database) as connection:
         connection.execute(text(FULL_DISK))
         trigger = "CREATE TRIGGER full_disk BEFORE INSERT ON entry EXECUTE FUNCTION full_disk()"
@@ -298,9 +298,9 @@ def test_a_file_that_was_replaced(database: Engine, ledger_url: str, tmp_path: P
         Path(f"{path}{suffix}").unlink()
     backup.replace(path)
     append(database)
-    verdict = Queries(database).verify("a")
+    verdict = LedgerReader(database).verify("a")
     with opened(ledger_url) as other:
-        seen = Queries(other).verify("a")
+        seen = LedgerReader(other).verify("a")
 
     assert (verdict.entries, verdict.fault) == (2, None)
     assert seen == verdict
@@ -421,7 +421,7 @@ def test_other_errors_pass(database: Engine) -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
 
-    assert Queries(database).recorded_accounts() == []
+    assert LedgerReader(database).recorded_accounts() == []
 
 
 @only_sqlite

@@ -13,14 +13,14 @@ from unittest.mock import Mock
 
 import pytest
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.config import load
 from rotator.doctor import files
 from rotator.doctor.check import Verdict
 from rotator.errors import LedgerUnusable
 from rotator.ledger import schema
 from rotator.ledger.database import open_database
-from rotator.ledger.reader import Queries
+from rotator.ledger.reader import LedgerReader
 from tests.harness.ledgers import another_ledger
 
 #: Somebody who is not root; nobody has to have the number.
@@ -52,7 +52,7 @@ def use(file: Path) -> dict[str, tuple[int, int, int]]:
     """Make or open the ledger as root; give owner, group and mode of its files meanwhile."""
     database = open_database(f"sqlite:///{file}")
     schema.ensure(database, auto_upgrade=True)
-    Queries(database).check()
+    LedgerReader(database).check()
     found = {
         path.name: (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode & 0o777)
         for path in file.parent.iterdir()
@@ -104,7 +104,7 @@ def test_the_owner_can_work_with_it() -> None:
         schema.ensure(roots, auto_upgrade=True)
         with somebody(), closing(sqlite3.connect(file)) as own, own:
             own.execute("INSERT INTO account (name) VALUES ('sms')")
-        found = Queries(roots).recorded_accounts()
+        found = LedgerReader(roots).recorded_accounts()
         roots.dispose()
 
     assert found == ["sms"]
@@ -231,9 +231,9 @@ def checked(tmp_path: Path, file: Path) -> list[tuple[Verdict, str, str | None]]
     """Return doctor's findings on the ledger's owner."""
     config = tmp_path / "config.toml"
     config.write_text(CONFIG.format(file=file))
-    with Wiring(load(config, {}), {}) as wiring:
+    with Application(load(config, {}), {}) as application:
         return [
             (each.verdict, each.finding, each.cure)
-            for each in files.checks(wiring)
+            for each in files.checks(application)
             if each.name == "ledger owner"
         ]

@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import Engine, make_url
 
 from rotator.ledger import completion
-from rotator.ledger.discovery import FoundSubaccounts
-from rotator.model import Found, SubaccountState
+from rotator.ledger.discovery import DiscoveredSubaccounts
+from rotator.model import DiscoveredSubaccount, SubaccountState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-ACTIVE = Found(
+ACTIVE = DiscoveredSubaccount(
     parent="primary", api_key="abcd1234", title="Shop, 50% off", state=SubaccountState.ACTIVE
 )
 
@@ -30,7 +30,7 @@ def file(ledger_url: str) -> Path:
 
 def test_what_was_found_is_seen(database: Engine, file: Path) -> None:
     """While somebody has the ledger open, and after he has gone, without a trace of the look."""
-    FoundSubaccounts(database).record("primary", [ACTIVE], names=lambda _: {}, now=NOW)
+    DiscoveredSubaccounts(database).record("primary", [ACTIVE], names=lambda _: {}, now=NOW)
     beside = completion.found(file)
     database.dispose()
     alone = completion.found(file)

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import Engine
 
 from rotator.ledger.holds import Holds
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
 from rotator.model import Hold
-from rotator.rotation.ports import Draft, Lease, Sighting
+from rotator.rotation.ports import AccountSnapshot, Lease, NewEntry
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -22,20 +22,22 @@ def holds(database: Engine) -> Holds:
     return Holds(database)
 
 
-def commit(book: Book, lease: Lease, event: str = "done", now: datetime = NOW) -> Hold | None:
+def commit(
+    book: LedgerWriter, lease: Lease, event: str = "done", now: datetime = NOW
+) -> Hold | None:
     """Commit an entry; give the hold that the commit tells of."""
-    draft = Draft(event=event, step=None, detail={})
-    committed = book.commit(lease, rotation=None, entries=[draft], sighting=None, now=now)
+    draft = NewEntry(event=event, step=None, detail={})
+    committed = book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=now)
     return committed.hold
 
 
-def test_a_hold_says_who_and_why(database: Engine, book: Book, holds: Holds) -> None:
+def test_a_hold_says_who_and_why(database: Engine, book: LedgerWriter, holds: Holds) -> None:
     """Whoever finds an account held is told whom to ask."""
-    before = book.recall("a").hold
+    before = book.load("a").hold
     replaced = holds.put("a", HOLD)
 
     assert (before, replaced) == (None, None)
-    assert book.recall("a").hold == Queries(database).accounts(["a"])[0].hold == HOLD
+    assert book.load("a").hold == LedgerReader(database).accounts(["a"])[0].hold == HOLD
     assert str(HOLD) == "audit (ann)"
     assert str(replace(HOLD, freeze=True)) == "audit (ann, frozen)"
 
@@ -45,7 +47,7 @@ def test_holds_and_releases_are_part_of_the_record(database: Engine, holds: Hold
     holds.put("a", HOLD)
     holds.put("a", Hold(reason="incident", by="bob", at=NOW + HOUR, freeze=True))
     lifted = holds.lift("a", by="eve", now=NOW + 2 * HOUR)
-    queries = Queries(database)
+    queries = LedgerReader(database)
     entries = list(queries.entries("a"))
 
     assert lifted == Hold(reason="incident", by="bob", at=NOW + HOUR, freeze=True)
@@ -69,11 +71,11 @@ def test_who_holds_it_already_is_told(holds: Holds) -> None:
 def test_what_is_not_held_is_released_without_a_trace(database: Engine, holds: Holds) -> None:
     """To release twice adds nothing to the record."""
     assert holds.lift("a", by="ann", now=NOW) is None
-    assert list(Queries(database).entries("a")) == []
+    assert list(LedgerReader(database).entries("a")) == []
 
 
 def test_who_works_on_the_account_hears_of_it_with_the_next_commit(
-    book: Book, holds: Holds
+    book: LedgerWriter, holds: Holds
 ) -> None:
     """A hold needs no lease, takes none away, and is seen by the commit that follows it."""
     lease = book.claim("a", NOW)
@@ -86,14 +88,14 @@ def test_who_works_on_the_account_hears_of_it_with_the_next_commit(
     assert (before, held, released) == (None, HOLD, None)
 
 
-def test_a_release_forgets_what_was_refused(book: Book, holds: Holds) -> None:
+def test_a_release_forgets_what_was_refused(book: LedgerWriter, holds: Holds) -> None:
     """The account is tried at once: what it waited for was the release."""
     lease = book.claim("a", NOW)
-    due_now = Sighting(
+    due_now = AccountSnapshot(
         listed_ids=(), current_id=None, current_since=None, drift=None, next_due_at=NOW
     )
-    refused = Draft(event="refused", step=None, detail={})
-    book.commit(lease, rotation=None, entries=[refused], sighting=due_now, now=NOW)
+    refused = NewEntry(event="refused", step=None, detail={})
+    book.commit(lease, rotation=None, entries=[refused], snapshot=due_now, now=NOW)
     put_off = [each.name for each in book.due(NOW)]
     holds.put("a", HOLD)
     holds.lift("a", by="ann", now=NOW)

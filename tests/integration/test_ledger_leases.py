@@ -13,14 +13,14 @@ from rotator.errors import Busy, LeaseLost
 from rotator.ledger import owner, tables
 from rotator.ledger.database import writing
 from rotator.ledger.holds import Holds
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
 from rotator.model import Hold
-from rotator.rotation.ports import Draft, Lease
+from rotator.rotation.ports import Lease, NewEntry
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-DRAFT = Draft(event="done", step=None, detail={})
+DRAFT = NewEntry(event="done", step=None, detail={})
 #: Claims the account, says so, then waits to be killed.
 CHILD = """
 import sys
@@ -34,9 +34,9 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def rival(database: Engine) -> Book:
+def rival(database: Engine) -> LedgerWriter:
     """Return the same ledger as another process sees it."""
-    return Book(database, lease_seconds=60, owner="there/boot/ns/2/200")
+    return LedgerWriter(database, lease_seconds=60, owner="there/boot/ns/2/200")
 
 
 @pytest.fixture
@@ -61,9 +61,9 @@ def holder(ledger_url: str) -> Iterator[subprocess.Popen[bytes]]:
         child.kill()
 
 
-def append(book: Book, lease: Lease) -> str:
+def append(book: LedgerWriter, lease: Lease) -> str:
     """Append one entry."""
-    committed = book.commit(lease, rotation=None, entries=[DRAFT], sighting=None, now=NOW)
+    committed = book.commit(lease, rotation=None, entries=[DRAFT], snapshot=None, now=NOW)
     return committed.head
 
 
@@ -76,21 +76,21 @@ def owner_of(database: Engine) -> tuple[str | None, datetime | None, int]:
     return row["lease_owner"], row["lease_expires_at"], row["fencing_token"]
 
 
-def test_a_lease_names_account_owner_and_length(book: Book) -> None:
+def test_a_lease_names_account_owner_and_length(book: LedgerWriter) -> None:
     """What a claim gives is what its holder needs to keep it."""
     lease = book.claim("a", NOW)
 
     assert lease == Lease(account="a", owner="here/boot/ns/1/100", token=1, seconds=60)
 
 
-def test_a_claim_is_for_one_account(book: Book, rival: Book) -> None:
+def test_a_claim_is_for_one_account(book: LedgerWriter, rival: LedgerWriter) -> None:
     """Others work on other accounts meanwhile."""
     book.claim("a", NOW)
 
     assert rival.claim("b", NOW).token == 1
 
 
-def test_a_leased_account_is_busy(book: Book, rival: Book) -> None:
+def test_a_leased_account_is_busy(book: LedgerWriter, rival: LedgerWriter) -> None:
     """The second to come is told who works on it, and may try again (exit 75)."""
     book.claim("a", NOW)
     with pytest.raises(Busy) as caught:
@@ -100,7 +100,7 @@ def test_a_leased_account_is_busy(book: Book, rival: Book) -> None:
     assert caught.value.exit_code == 75
 
 
-def test_a_process_does_not_share_its_own_lease(book: Book) -> None:
+def test_a_process_does_not_share_its_own_lease(book: LedgerWriter) -> None:
     """Two threads of one process are two workers."""
     book.claim("a", NOW)
 
@@ -108,7 +108,9 @@ def test_a_process_does_not_share_its_own_lease(book: Book) -> None:
         book.claim("a", NOW)
 
 
-def test_a_busy_claim_changes_nothing(database: Engine, book: Book, rival: Book) -> None:
+def test_a_busy_claim_changes_nothing(
+    database: Engine, book: LedgerWriter, rival: LedgerWriter
+) -> None:
     """Neither the owner nor the token moves when a claim is refused."""
     book.claim("a", NOW)
     before = owner_of(database)
@@ -118,14 +120,14 @@ def test_a_busy_claim_changes_nothing(database: Engine, book: Book, rival: Book)
     assert owner_of(database) == before
 
 
-def test_a_released_account_is_free(book: Book, rival: Book) -> None:
+def test_a_released_account_is_free(book: LedgerWriter, rival: LedgerWriter) -> None:
     """A lease that is given up can be taken at once, with the next token."""
     book.release(book.claim("a", NOW))
 
     assert rival.claim("a", NOW).token == 2
 
 
-def test_releasing_twice_does_no_harm(database: Engine, book: Book) -> None:
+def test_releasing_twice_does_no_harm(database: Engine, book: LedgerWriter) -> None:
     """A release can be repeated when its answer was lost."""
     lease = book.claim("a", NOW)
     book.release(lease)
@@ -135,7 +137,7 @@ def test_releasing_twice_does_no_harm(database: Engine, book: Book) -> None:
 
 
 def test_an_expired_lease_is_taken_over(
-    book: Book, rival: Book, expire: Callable[[], None]
+    book: LedgerWriter, rival: LedgerWriter, expire: Callable[[], None]
 ) -> None:
     """A holder that was not heard of for too long loses the account to the next one."""
     old = book.claim("a", NOW)
@@ -145,14 +147,14 @@ def test_an_expired_lease_is_taken_over(
     assert (new.owner, new.token) == (rival.owner, old.token + 1)
 
 
-def test_a_lease_ends_at_its_last_instant(database: Engine, rival: Book) -> None:
+def test_a_lease_ends_at_its_last_instant(database: Engine, rival: LedgerWriter) -> None:
     """A lease of no length is over when it begins."""
-    Book(database, lease_seconds=0, owner="here/boot/ns/1/100").claim("a", NOW)
+    LedgerWriter(database, lease_seconds=0, owner="here/boot/ns/1/100").claim("a", NOW)
 
     assert rival.claim("a", NOW).token == 2
 
 
-def test_every_token_is_higher(book: Book, rival: Book) -> None:
+def test_every_token_is_higher(book: LedgerWriter, rival: LedgerWriter) -> None:
     """No token is ever given out twice, whoever gets it."""
     tokens = []
     for claimant in (book, rival, book, book, rival):
@@ -165,7 +167,7 @@ def test_every_token_is_higher(book: Book, rival: Book) -> None:
 
 @pytest.mark.parametrize("prolong", ["renew", "commit"])
 def test_work_prolongs_the_lease(
-    book: Book, rival: Book, expire: Callable[[], None], prolong: str
+    book: LedgerWriter, rival: LedgerWriter, expire: Callable[[], None], prolong: str
 ) -> None:
     """Both a renewal and a commit keep the account, even of a lease that had just run out."""
     lease = book.claim("a", NOW)
@@ -181,7 +183,12 @@ def test_work_prolongs_the_lease(
 
 @pytest.mark.parametrize("is_released", [False, True])
 def test_a_lost_lease_can_do_nothing(
-    database: Engine, book: Book, rival: Book, expire: Callable[[], None], *, is_released: bool
+    database: Engine,
+    book: LedgerWriter,
+    rival: LedgerWriter,
+    expire: Callable[[], None],
+    *,
+    is_released: bool,
 ) -> None:
     """A process that slept through its lease neither writes nor renews, nor frees the account."""
     old = book.claim("a", NOW)
@@ -190,7 +197,7 @@ def test_a_lost_lease_can_do_nothing(
     append(rival, new)
     if is_released:
         rival.release(new)
-    before = owner_of(database), list(Queries(database).entries())
+    before = owner_of(database), list(LedgerReader(database).entries())
     attempts: tuple[Callable[[], object], ...] = (
         lambda: append(book, old),
         lambda: book.renew(old, NOW),
@@ -201,10 +208,10 @@ def test_a_lost_lease_can_do_nothing(
             attempt()
     book.release(old)
 
-    assert (owner_of(database), list(Queries(database).entries())) == before
+    assert (owner_of(database), list(LedgerReader(database).entries())) == before
 
 
-def test_a_check_gives_the_hold_and_changes_nothing(database: Engine, book: Book) -> None:
+def test_a_check_gives_the_hold_and_changes_nothing(database: Engine, book: LedgerWriter) -> None:
     """Right before an effect a process learns whether an operator has said something else."""
     lease = book.claim("a", NOW)
     free, before = book.check(lease), owner_of(database)
@@ -215,7 +222,9 @@ def test_a_check_gives_the_hold_and_changes_nothing(database: Engine, book: Book
     assert owner_of(database) == before
 
 
-def test_a_lost_lease_names_the_winner(book: Book, rival: Book, expire: Callable[[], None]) -> None:
+def test_a_lost_lease_names_the_winner(
+    book: LedgerWriter, rival: LedgerWriter, expire: Callable[[], None]
+) -> None:
     """The loser can tell its operator who works on the account now."""
     old = book.claim("a", NOW)
     expire()
@@ -228,7 +237,7 @@ def test_a_lost_lease_names_the_winner(book: Book, rival: Book, expire: Callable
 
 
 @pytest.mark.parametrize("change", [{"token": 2}, {"owner": "somebody"}])
-def test_a_lease_is_owner_and_token(book: Book, change: dict[str, object]) -> None:
+def test_a_lease_is_owner_and_token(book: LedgerWriter, change: dict[str, object]) -> None:
     """Neither another's token nor another's name opens the ledger."""
     lease = book.claim("a", NOW)
 
@@ -236,7 +245,7 @@ def test_a_lease_is_owner_and_token(book: Book, change: dict[str, object]) -> No
         append(book, replace(lease, **change))  # type: ignore[arg-type]
 
 
-def test_a_lease_of_another_ledger_is_lost(book: Book) -> None:
+def test_a_lease_of_another_ledger_is_lost(book: LedgerWriter) -> None:
     """Where the ledger was replaced under a running process, its leases are gone with it."""
     stranger = Lease(account="a", owner=book.owner, token=1, seconds=60)
     book.release(stranger)
@@ -247,9 +256,11 @@ def test_a_lease_of_another_ledger_is_lost(book: Book) -> None:
 
 def test_one_of_many_wins(database: Engine) -> None:
     """However many claim an account at the same instant, one gets it."""
-    books = [Book(database, lease_seconds=60, owner=f"owner-{number}") for number in range(12)]
+    books = [
+        LedgerWriter(database, lease_seconds=60, owner=f"owner-{number}") for number in range(12)
+    ]
 
-    def claim(book: Book) -> str:
+    def claim(book: LedgerWriter) -> str:
         try:
             return book.claim("a", NOW).owner
         except Busy:
@@ -263,21 +274,23 @@ def test_one_of_many_wins(database: Engine) -> None:
 
 def test_an_owner_is_this_process_by_default(database: Engine) -> None:
     """Without another name, a lease tells which process to look for."""
-    lease = Book(database, lease_seconds=60).claim("a", NOW)
+    lease = LedgerWriter(database, lease_seconds=60).claim("a", NOW)
 
     assert lease.owner == owner.this_process()
 
 
-def test_an_owner_may_have_any_name(database: Engine, rival: Book) -> None:
+def test_an_owner_may_have_any_name(database: Engine, rival: LedgerWriter) -> None:
     """A name that is no process's is shown as it is."""
-    Book(database, lease_seconds=60, owner="somebody").claim("a", NOW)
+    LedgerWriter(database, lease_seconds=60, owner="somebody").claim("a", NOW)
 
     with pytest.raises(Busy, match="process somebody is working on a"):
         rival.claim("a", NOW)
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
-def test_sqlite_measures_leases_by_the_callers_clock(book: Book, rival: Book) -> None:
+def test_sqlite_measures_leases_by_the_callers_clock(
+    book: LedgerWriter, rival: LedgerWriter
+) -> None:
     """All who share the file share the machine's clock."""
     book.claim("a", NOW)
     with pytest.raises(Busy):
@@ -288,7 +301,9 @@ def test_sqlite_measures_leases_by_the_callers_clock(book: Book, rival: Book) ->
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("kind", ["postgresql"])
-def test_postgresql_measures_leases_by_its_own_clock(book: Book, rival: Book) -> None:
+def test_postgresql_measures_leases_by_its_own_clock(
+    book: LedgerWriter, rival: LedgerWriter
+) -> None:
     """A machine whose clock is wrong neither steals an account nor keeps it for ever."""
     lease = book.claim("a", LONG_AGO)
     for wrong in (LONG_AGO, NOW + timedelta(days=36500)):
@@ -303,7 +318,9 @@ def test_postgresql_measures_leases_by_its_own_clock(book: Book, rival: Book) ->
 # -- Other processes. ----------------------------------------------------------------------
 
 
-def test_a_living_holder_is_left_alone(holder: subprocess.Popen[bytes], rival: Book) -> None:
+def test_a_living_holder_is_left_alone(
+    holder: subprocess.Popen[bytes], rival: LedgerWriter
+) -> None:
     """While the other process lives and its lease lasts, the account is its own."""
     with pytest.raises(Busy, match=rf"^process {holder.pid} on "):
         rival.claim("a", datetime.now(UTC))
@@ -311,7 +328,7 @@ def test_a_living_holder_is_left_alone(holder: subprocess.Popen[bytes], rival: B
 
 @pytest.mark.parametrize("is_reaped", [True, False])
 def test_a_dead_holder_is_followed_at_once(
-    holder: subprocess.Popen[bytes], rival: Book, *, is_reaped: bool
+    holder: subprocess.Popen[bytes], rival: LedgerWriter, *, is_reaped: bool
 ) -> None:
     """After `kill -9` the account is free, whether or not the corpse was reaped yet."""
     holder.kill()
@@ -320,22 +337,22 @@ def test_a_dead_holder_is_followed_at_once(
     assert rival.claim("a", datetime.now(UTC)).token == 2
 
 
-def test_a_reused_pid_keeps_nothing(database: Engine, rival: Book) -> None:
+def test_a_reused_pid_keeps_nothing(database: Engine, rival: LedgerWriter) -> None:
     """That some process has the pid now does not mean that it is the holder."""
     place, started = owner.this_process().rsplit("/", 1)
-    Book(database, lease_seconds=600, owner=f"{place}/{int(started) - 1}").claim("a", NOW)
+    LedgerWriter(database, lease_seconds=600, owner=f"{place}/{int(started) - 1}").claim("a", NOW)
 
     assert rival.claim("a", NOW).token == 2
 
 
 def test_a_holder_on_another_machine_is_waited_for(
-    database: Engine, holder: subprocess.Popen[bytes], rival: Book
+    database: Engine, holder: subprocess.Popen[bytes], rival: LedgerWriter
 ) -> None:
     """A pid that is dead here may well live where the lease was taken."""
     name, _, _ = owner_of(database)
     holder.kill()
     holder.wait()
-    Book(database, lease_seconds=600, owner=f"x{name}").claim("b", NOW)
+    LedgerWriter(database, lease_seconds=600, owner=f"x{name}").claim("b", NOW)
 
     with pytest.raises(Busy):
         rival.claim("b", NOW)
@@ -356,7 +373,7 @@ def put_forward(database: Engine) -> None:
 
 @pytest.mark.parametrize("by", ["claim", "poll"])
 def test_a_lease_is_not_waited_for_longer_than_it_lasts(
-    database: Engine, book: Book, rival: Book, by: str
+    database: Engine, book: LedgerWriter, rival: LedgerWriter, by: str
 ) -> None:
     """Its owner may live, and has its whole length from now on to renew it."""
     now = datetime.now(UTC)
@@ -377,10 +394,12 @@ def test_a_lease_is_not_waited_for_longer_than_it_lasts(
     append(book, lease)
 
 
-def test_a_lease_that_lasts_longer_is_another_configurations(database: Engine, book: Book) -> None:
+def test_a_lease_that_lasts_longer_is_another_configurations(
+    database: Engine, book: LedgerWriter
+) -> None:
     """Its own length counts, not that of who looks at it; of an old one, only that is known."""
     now = datetime.now(UTC)
-    Book(database, lease_seconds=6000, owner="there/boot/ns/2/200").claim("a", now)
+    LedgerWriter(database, lease_seconds=6000, owner="there/boot/ns/2/200").claim("a", now)
     with pytest.raises(Busy):
         book.claim("a", now)
     kept = owner_of(database)[1]
@@ -396,7 +415,7 @@ def test_a_lease_that_lasts_longer_is_another_configurations(database: Engine, b
 
 
 def test_an_operator_ends_the_lease_of_a_process_that_is_dead(
-    database: Engine, book: Book, rival: Book
+    database: Engine, book: LedgerWriter, rival: LedgerWriter
 ) -> None:
     """Who had it is told and recorded; should it live, it can write nothing more."""
     nobody = book.end_lease("a", by="ann", now=NOW)
@@ -405,7 +424,7 @@ def test_an_operator_ends_the_lease_of_a_process_that_is_dead(
     again = book.end_lease("a", by="ann", now=NOW)
     with pytest.raises(LeaseLost):
         append(rival, lease)
-    entries = list(Queries(database).entries("a"))
+    entries = list(LedgerReader(database).entries("a"))
 
     assert (nobody, ended, again) == (None, "2 on there", None)
     assert [(entry.event, entry.detail) for entry in entries] == [
@@ -414,9 +433,11 @@ def test_an_operator_ends_the_lease_of_a_process_that_is_dead(
     assert book.claim("a", NOW).token == lease.token + 2
 
 
-def test_the_lease_of_a_process_that_runs_is_not_ended(database: Engine, book: Book) -> None:
+def test_the_lease_of_a_process_that_runs_is_not_ended(
+    database: Engine, book: LedgerWriter
+) -> None:
     """It has to be stopped first: what it does would go on."""
-    here = Book(database, lease_seconds=60, owner=owner.this_process())
+    here = LedgerWriter(database, lease_seconds=60, owner=owner.this_process())
     lease = here.claim("a", NOW)
     with pytest.raises(Busy, match=f"process {os.getpid()} on .* is running") as caught:
         book.end_lease("a", by="ann", now=NOW)

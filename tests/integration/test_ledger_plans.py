@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Engine, event
 
 from rotator.ledger.database import writing
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
 from rotator.model.notification import Event
-from rotator.rotation.ports import AccountRecord, Lease
+from rotator.rotation.ports import AccountSummary, Lease
 from tests.harness.samples import NOW
 from tests.integration.test_ledger_due import OPEN, put
 
@@ -27,10 +27,10 @@ SCANS = {
 THROUGH = re.compile(r"SCAN \w+ USING (?:COVERING )?INDEX (\w+)")
 SHORT = {"rotation_delete_due_at", "rotation_open", "entry_at"}
 
-Asked = Callable[[Book, Queries], object]
+Asked = Callable[[LedgerWriter, LedgerReader], object]
 
 
-def claimed(book: Book, _queries: Queries) -> list[Lease]:
+def claimed(book: LedgerWriter, _queries: LedgerReader) -> list[Lease]:
     """Claim what is due and give it back."""
     leases = book.claim_due(["a", "b"], limit=1, now=NOW)
     for lease in leases:
@@ -38,7 +38,7 @@ def claimed(book: Book, _queries: Queries) -> list[Lease]:
     return leases
 
 
-def status(_book: Book, queries: Queries) -> list[AccountRecord]:
+def status(_book: LedgerWriter, queries: LedgerReader) -> list[AccountSummary]:
     """Ask for one account."""
     return queries.accounts(["a"])
 
@@ -46,7 +46,7 @@ def status(_book: Book, queries: Queries) -> list[AccountRecord]:
 ASKED: dict[str, Asked] = {
     "poll": lambda book, _: book.due(NOW),
     "claim": claimed,
-    "recall": lambda book, _: book.recall("a"),
+    "recall": lambda book, _: book.load("a"),
     "status of one": status,
     "open rotations": lambda _, queries: queries.open_accounts(),
     "timeline": lambda _, queries: queries.closed_by_day(LONG_AGO),
@@ -59,7 +59,7 @@ ASKED: dict[str, Asked] = {
 @pytest.fixture
 def filled(database: Engine) -> Engine:
     """Return a ledger in which something is due, and something open."""
-    book = Book(database, lease_seconds=60)
+    book = LedgerWriter(database, lease_seconds=60)
     put(book, "a", NOW - timedelta(hours=1))
     put(book, "b", NOW + timedelta(hours=1), OPEN)
     return database
@@ -73,7 +73,7 @@ def plans(database: Engine, asked: Asked) -> list[str]:
         heard.append((call[2], call[3]))
 
     event.listen(database, "before_cursor_execute", hear)
-    asked(Book(database, lease_seconds=60), Queries(database))
+    asked(LedgerWriter(database, lease_seconds=60), LedgerReader(database))
     event.remove(database, "before_cursor_execute", hear)
     explain = "EXPLAIN QUERY PLAN" if database.dialect.name == "sqlite" else "EXPLAIN"
     lines: list[str] = []

@@ -15,10 +15,10 @@ from rotator.ledger import schema
 from rotator.ledger.copy import copy
 from rotator.ledger.database import open_database, reading, writing
 from rotator.ledger.holds import Holds
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
 from rotator.model import Hold, Outcome
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 from tests.harness import pgbouncer
 from tests.harness.scene import NAME, Scene
 
@@ -74,7 +74,7 @@ def test_a_database_may_be_set_otherwise(tmp_path: Path, ledger_url: str, settin
         report = scene.attempt()
         hold = Hold(reason=REASON, by="ann", at=scene.clock.now())
         Holds(scene.database).put(NAME, hold)
-        held = scene.book.recall(NAME).hold
+        held = scene.book.load(NAME).hold
         rotation = scene.rotation()
 
         assert report.outcome is Outcome.COMPLETED
@@ -138,7 +138,9 @@ def test_an_older_ledger_in_one_can_be_moved(
             schema.ensure(narrow, auto_upgrade=True)
 
         assert copied.rows["entry"] == 1
-        assert Queries(target).history("a", limit=9) == Queries(narrow).history("a", limit=9)
+        assert LedgerReader(target).history("a", limit=9) == LedgerReader(narrow).history(
+            "a", limit=9
+        )
 
 
 # -- Schemas and privileges. -----------------------------------------------------------------
@@ -192,11 +194,11 @@ def test_what_others_made_impossible_is_done_again(ledger_url: str, code: str) -
     """A serialization failure and a deadlock have had no effect."""
     in_the_way(ledger_url, code, 3)
     with opened(ledger_url) as engine:
-        book = Book(engine, lease_seconds=60)
+        book = LedgerWriter(engine, lease_seconds=60)
         lease = book.claim("a", NOW)
-        draft = Draft(event="done", step=None, detail={})
-        book.commit(lease, rotation=None, entries=[draft], sighting=None, now=NOW)
-        verdict = Queries(engine).verify("a")
+        draft = NewEntry(event="done", step=None, detail={})
+        book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=NOW)
+        verdict = LedgerReader(engine).verify("a")
 
         assert (verdict.entries, verdict.faults) == (1, ())
 
@@ -208,7 +210,7 @@ def test_but_not_for_ever(ledger_url: str) -> None:
         with pytest.raises(LedgerConflict, match="again and again"):
             Holds(engine).put("a", Hold(reason="x", by="ann", at=NOW))
 
-        assert Queries(engine).verify("a").entries == 0
+        assert LedgerReader(engine).verify("a").entries == 0
 
 
 def test_each_transaction_says_what_it_needs(ledger_url: str) -> None:
@@ -245,13 +247,13 @@ def pooled_url(ledger_url: str) -> Iterator[str]:
 def test_a_pooler_may_stand_in_front(pooled_url: str) -> None:
     """Transactions of many threads meet any connection to the server, again and again."""
     with opened(pooled_url) as engine:
-        book, queries = Book(engine, lease_seconds=60), Queries(engine)
+        book, queries = LedgerWriter(engine, lease_seconds=60), LedgerReader(engine)
 
         def work(name: str) -> None:
             lease = book.claim(name, NOW)
-            draft = Draft(event="done", step=None, detail={"why": REASON})
+            draft = NewEntry(event="done", step=None, detail={"why": REASON})
             for _ in range(12):
-                book.commit(lease, rotation=None, entries=[draft], sighting=None, now=NOW)
+                book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=NOW)
             book.release(lease)
 
         names = [f"account-{number}" for number in range(8)]

@@ -14,35 +14,35 @@ from rotator.ledger import reader as queries_module
 from rotator.ledger import tables
 from rotator.ledger.chain import GENESIS
 from rotator.ledger.database import open_database, writing
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
 from rotator.model import Rotation, Step
-from rotator.rotation.ports import AccountRecord, Draft
+from rotator.rotation.ports import AccountSummary, NewEntry
 from tests.harness.samples import NOW, rotation
 
 ROTATION = rotation(account="a")
 
 
 @pytest.fixture
-def queries(database: Engine) -> Queries:
+def queries(database: Engine) -> LedgerReader:
     """Return the ledger to read from."""
-    return Queries(database)
+    return LedgerReader(database)
 
 
-def append(book: Book, name: str, count: int = 1, at: datetime = NOW) -> str:
+def append(book: LedgerWriter, name: str, count: int = 1, at: datetime = NOW) -> str:
     """Append entries; give the head."""
-    drafts = [Draft(event="done", step=None, detail={"n": number}) for number in range(count)]
+    drafts = [NewEntry(event="done", step=None, detail={"n": number}) for number in range(count)]
     lease = book.claim(name, NOW)
-    committed = book.commit(lease, rotation=None, entries=drafts, sighting=None, now=at)
+    committed = book.commit(lease, rotation=None, entries=drafts, snapshot=None, now=at)
     book.release(lease)
     return committed.head
 
 
-def record(book: Book, *rotations: Rotation) -> None:
+def record(book: LedgerWriter, *rotations: Rotation) -> None:
     """Record rotations in this order."""
     for each in rotations:
         lease = book.claim(each.account, NOW)
-        book.commit(lease, rotation=each, entries=[], sighting=None, now=NOW)
+        book.commit(lease, rotation=each, entries=[], snapshot=None, now=NOW)
         book.release(lease)
 
 
@@ -61,10 +61,10 @@ def forge(database: Engine, *statements: str) -> None:
 # -- Accounts and rotations. ---------------------------------------------------------------
 
 
-def test_an_account_without_a_record_is_shown_empty(queries: Queries) -> None:
+def test_an_account_without_a_record_is_shown_empty(queries: LedgerReader) -> None:
     """An account that was never seen is in the list all the same."""
     assert queries.accounts(["a"]) == [
-        AccountRecord(
+        AccountSummary(
             name="a",
             listed_ids=(),
             current_id=None,
@@ -78,7 +78,7 @@ def test_an_account_without_a_record_is_shown_empty(queries: Queries) -> None:
     ]
 
 
-def test_accounts_come_as_asked_for(book: Book, queries: Queries) -> None:
+def test_accounts_come_as_asked_for(book: LedgerWriter, queries: LedgerReader) -> None:
     """The order is the caller's, and what he does not ask for is left out."""
     for name in "abc":
         append(book, name)
@@ -88,7 +88,7 @@ def test_accounts_come_as_asked_for(book: Book, queries: Queries) -> None:
     assert queries.accounts([]) == []
 
 
-def test_the_last_rotation_is_the_newest(book: Book, queries: Queries) -> None:
+def test_the_last_rotation_is_the_newest(book: LedgerWriter, queries: LedgerReader) -> None:
     """Of an account's rotations, the one that was opened last is shown; of no other account's."""
     closed = replace(ROTATION, closed_at=NOW, outcome="completed")
     newest = replace(ROTATION, id="r0", opened_at=NOW + timedelta(microseconds=1))
@@ -101,7 +101,7 @@ def test_the_last_rotation_is_the_newest(book: Book, queries: Queries) -> None:
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_of_two_of_the_same_instant_the_open_one_is_the_last(
-    book: Book, queries: Queries, order: tuple[int, int]
+    book: LedgerWriter, queries: LedgerReader, order: tuple[int, int]
 ) -> None:
     """A rotation that follows another within the clock's tick is not hidden by it."""
     opened = replace(ROTATION, id="r2")
@@ -112,7 +112,7 @@ def test_of_two_of_the_same_instant_the_open_one_is_the_last(
 
 
 def test_an_open_rotation_is_the_last_whatever_a_clock_has_told(
-    book: Book, queries: Queries
+    book: LedgerWriter, queries: LedgerReader
 ) -> None:
     """One that was opened by a clock that was ahead does not hide it."""
     ahead = NOW + timedelta(days=60)
@@ -124,7 +124,7 @@ def test_an_open_rotation_is_the_last_whatever_a_clock_has_told(
     assert last.id == "r1"
 
 
-def test_what_was_seen_when(database: Engine, book: Book, queries: Queries) -> None:
+def test_what_was_seen_when(database: Engine, book: LedgerWriter, queries: LedgerReader) -> None:
     """Of each account in the ledger, when it was last looked at; never, until it was."""
     append(book, "a")
     append(book, "b")
@@ -136,7 +136,7 @@ def test_what_was_seen_when(database: Engine, book: Book, queries: Queries) -> N
     assert queries.last_seen(["b", "c"]) == {"b": NOW}
 
 
-def test_open_accounts_have_an_open_rotation(book: Book, queries: Queries) -> None:
+def test_open_accounts_have_an_open_rotation(book: LedgerWriter, queries: LedgerReader) -> None:
     """What is to be carried on is found whatever step it is in."""
     record(
         book,
@@ -149,7 +149,7 @@ def test_open_accounts_have_an_open_rotation(book: Book, queries: Queries) -> No
 
 
 def test_recorded_accounts_are_all_there_ever_were(
-    database: Engine, book: Book, queries: Queries, ledger_url: str
+    database: Engine, book: LedgerWriter, queries: LedgerReader, ledger_url: str
 ) -> None:
     """An account is recorded by its row, or by its entries alone."""
     append(book, "b")
@@ -170,7 +170,7 @@ def test_recorded_accounts_are_all_there_ever_were(
 # -- Entries. ------------------------------------------------------------------------------
 
 
-def test_history_is_the_newest_entries(book: Book, queries: Queries) -> None:
+def test_history_is_the_newest_entries(book: LedgerWriter, queries: LedgerReader) -> None:
     """The newest come last, as in a log, and no more than asked for."""
     append(book, "a", 5)
     append(book, "b")
@@ -180,7 +180,7 @@ def test_history_is_the_newest_entries(book: Book, queries: Queries) -> None:
     assert queries.history("c", limit=9) == []
 
 
-def test_history_of_all_accounts_is_by_time(book: Book, queries: Queries) -> None:
+def test_history_of_all_accounts_is_by_time(book: LedgerWriter, queries: LedgerReader) -> None:
     """Entries of different accounts stand in the order in which they were written."""
     for name, minute in (("b", 0), ("a", 1), ("b", 2), ("a", 2)):
         append(book, name, at=NOW + timedelta(minutes=minute))
@@ -189,7 +189,7 @@ def test_history_of_all_accounts_is_by_time(book: Book, queries: Queries) -> Non
     assert [(entry.account, entry.seq) for entry in entries] == [("a", 1), ("a", 2), ("b", 2)]
 
 
-def test_entries_are_by_account_and_number(book: Book, queries: Queries) -> None:
+def test_entries_are_by_account_and_number(book: LedgerWriter, queries: LedgerReader) -> None:
     """An export is sorted by account, however the entries were written."""
     for name in "babac":
         append(book, name, 2)
@@ -205,7 +205,7 @@ def test_entries_are_by_account_and_number(book: Book, queries: Queries) -> None
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 7])
 def test_a_long_ledger_is_read_in_parts(
-    book: Book, queries: Queries, monkeypatch: pytest.MonkeyPatch, batch: int
+    book: LedgerWriter, queries: LedgerReader, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     """Wherever a batch ends, no entry is lost or doubled."""
     monkeypatch.setattr(queries_module, "BATCH", batch)
@@ -216,7 +216,7 @@ def test_a_long_ledger_is_read_in_parts(
 
 
 def test_a_reader_may_stop_early(
-    book: Book, queries: Queries, monkeypatch: pytest.MonkeyPatch
+    book: LedgerWriter, queries: LedgerReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader that does not want the rest leaves nothing open behind it."""
     monkeypatch.setattr(queries_module, "BATCH", 2)
@@ -227,14 +227,16 @@ def test_a_reader_may_stop_early(
     assert queries.verify("a").entries == 9
 
 
-def test_readers_do_not_wait_for_a_writer(database: Engine, book: Book, ledger_url: str) -> None:
+def test_readers_do_not_wait_for_a_writer(
+    database: Engine, book: LedgerWriter, ledger_url: str
+) -> None:
     """Status is shown while another process is in the middle of a commit."""
     append(book, "a")
     reader = open_database(ledger_url)
     with writing(database) as connection:
         connection.execute(update(tables.account).values(drift="half done"))
-        drift = Queries(reader).accounts(["a"])[0].drift
-        entries = len(list(Queries(reader).entries()))
+        drift = LedgerReader(reader).accounts(["a"])[0].drift
+        entries = len(list(LedgerReader(reader).entries()))
     reader.dispose()
 
     assert (drift, entries) == (None, 1)
@@ -243,7 +245,7 @@ def test_readers_do_not_wait_for_a_writer(database: Engine, book: Book, ledger_u
 # -- Verifying. ----------------------------------------------------------------------------
 
 
-def test_a_whole_chain_has_no_fault(book: Book, queries: Queries) -> None:
+def test_a_whole_chain_has_no_fault(book: LedgerWriter, queries: LedgerReader) -> None:
     """Every entry is counted, and the head is the one that the commit gave."""
     head = append(book, "a", 3)
     verdict = queries.verify("a")
@@ -252,7 +254,7 @@ def test_a_whole_chain_has_no_fault(book: Book, queries: Queries) -> None:
     assert (verdict.fault, verdict.has_anchor) == (None, None)
 
 
-def test_nothing_recorded_is_no_fault(book: Book, queries: Queries) -> None:
+def test_nothing_recorded_is_no_fault(book: LedgerWriter, queries: LedgerReader) -> None:
     """An account without entries, or without a row, has an empty chain."""
     book.claim("a", NOW)
     verdicts = [queries.verify(name) for name in "ab"]
@@ -261,7 +263,7 @@ def test_nothing_recorded_is_no_fault(book: Book, queries: Queries) -> None:
     assert [verdict.fault for verdict in verdicts] == [None, None]
 
 
-def test_an_anchor_is_one_of_the_hashes(book: Book, queries: Queries) -> None:
+def test_an_anchor_is_one_of_the_hashes(book: LedgerWriter, queries: LedgerReader) -> None:
     """The head at any push is found, as is the one before the first entry; any other is not."""
     heads = [GENESIS, append(book, "a"), append(book, "a"), append(book, "b")]
     found = [queries.verify("a", anchor=head).has_anchor for head in heads]
@@ -284,7 +286,7 @@ def test_an_anchor_is_one_of_the_hashes(book: Book, queries: Queries) -> None:
     ],
 )
 def test_a_fault_is_named(
-    database: Engine, book: Book, queries: Queries, statement: str, fault: str
+    database: Engine, book: LedgerWriter, queries: LedgerReader, statement: str, fault: str
 ) -> None:
     """The verdict says which entry is wrong and how many before it are whole."""
     append(book, "a", 3)
@@ -296,12 +298,12 @@ def test_a_fault_is_named(
 
 
 def test_verifying_while_others_write(
-    database: Engine, book: Book, queries: Queries, ledger_url: str
+    database: Engine, book: LedgerWriter, queries: LedgerReader, ledger_url: str
 ) -> None:
     """An entry that is committed while a chain is read belongs to the next verdict, whole."""
     append(book, "a", 2)
     other = open_database(ledger_url)
-    late = iter([Book(other, lease_seconds=60, owner="late")])
+    late = iter([LedgerWriter(other, lease_seconds=60, owner="late")])
 
     @event.listens_for(database, "after_cursor_execute")
     def _after_the_first_look(*arguments: Any) -> None:  # noqa: ANN401
@@ -318,7 +320,7 @@ def test_verifying_while_others_write(
 
 @pytest.mark.parametrize("kind", ["sqlite"])
 def test_bytes_that_are_no_text_are_reported(
-    database: Engine, book: Book, queries: Queries
+    database: Engine, book: LedgerWriter, queries: LedgerReader
 ) -> None:
     """SQLite's columns take what is no text at all; that is an error, never a traceback."""
     append(book, "a", 2)
@@ -333,7 +335,7 @@ def test_bytes_that_are_no_text_are_reported(
 
 
 def test_a_falsified_entry_is_exported_with_the_others(
-    database: Engine, book: Book, queries: Queries
+    database: Engine, book: LedgerWriter, queries: LedgerReader
 ) -> None:
     """The record of a forgery is evidence, too."""
     append(book, "a", 3)
@@ -356,7 +358,11 @@ def test_a_falsified_entry_is_exported_with_the_others(
     ],
 )
 def test_the_end_of_a_long_chain_is_checked_alone(
-    database: Engine, book: Book, queries: Queries, statement: str | None, fault: str | None
+    database: Engine,
+    book: LedgerWriter,
+    queries: LedgerReader,
+    statement: str | None,
+    fault: str | None,
 ) -> None:
     """What a page tells takes no longer the older a ledger is."""
     append(book, "a", 5)
@@ -370,16 +376,16 @@ def test_the_end_of_a_long_chain_is_checked_alone(
 
 
 def test_rows_are_compared_with_the_end_of_a_long_chain(
-    database: Engine, book: Book, queries: Queries
+    database: Engine, book: LedgerWriter, queries: LedgerReader
 ) -> None:
     """Those of which it tells; what only older entries tell of is left to `ledger verify`."""
     append(book, "a", 5)
     whole = queries.verify_end("a", limit=3)
     with writing(database) as connection:
         connection.execute(text("UPDATE account SET hold_reason = 'x', held_by = 'eve'"))
-    opened = Draft(event="opened", step=Step.OPEN, detail={}, rotation_id="r1")
+    opened = NewEntry(event="opened", step=Step.OPEN, detail={}, rotation_id="r1")
     lease = book.claim("a", NOW)
-    book.commit(lease, rotation=None, entries=[opened], sighting=None, now=NOW)
+    book.commit(lease, rotation=None, entries=[opened], snapshot=None, now=NOW)
     book.release(lease)
     record(book, rotation(id="r2", account="a"))
     faults = queries.verify_end("a", limit=3).faults
@@ -391,7 +397,7 @@ def test_rows_are_compared_with_the_end_of_a_long_chain(
     ]
 
 
-def test_the_whole_of_a_short_chain_is_checked(book: Book, queries: Queries) -> None:
+def test_the_whole_of_a_short_chain_is_checked(book: LedgerWriter, queries: LedgerReader) -> None:
     """Where that takes no longer."""
     append(book, "a", 2)
 

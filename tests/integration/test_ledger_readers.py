@@ -6,7 +6,7 @@ from sqlalchemy import Engine, text
 from rotator.errors import LedgerError
 from rotator.ledger import readers
 from rotator.ledger.database import reading
-from rotator.ledger.reader import Queries
+from rotator.ledger.reader import LedgerReader
 
 #: What takes a minute.
 ENDLESS = {
@@ -27,5 +27,7 @@ def test_a_look_that_takes_too_long_is_given_up(
     with pytest.raises(LedgerError), reading(engine) as connection:
         connection.execute(text(ENDLESS[kind])).all()
 
-    assert Queries(engine).recorded_accounts() == Queries(database).recorded_accounts() == []
+    assert (
+        LedgerReader(engine).recorded_accounts() == LedgerReader(database).recorded_accounts() == []
+    )
     engine.dispose()

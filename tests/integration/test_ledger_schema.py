@@ -24,13 +24,13 @@ from sqlalchemy import (
 from rotator.errors import LedgerError, LedgerUnusable
 from rotator.ledger import chain, schema, tables
 from rotator.ledger.database import open_database, writing
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
 from rotator.model import Step
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
-DRAFT = Draft(event="done", step=None, detail={})
+DRAFT = NewEntry(event="done", step=None, detail={})
 SCRIPTS = ScriptDirectory(str(schema.migrations()))
 #: Brings a ledger up to date as soon as its parent says so, and writes in it.
 CHILD = """
@@ -83,7 +83,7 @@ def test_an_empty_database_becomes_a_ledger(empty: Engine) -> None:
     schema.ensure(empty, auto_upgrade=True)
 
     assert (before, schema.revision(empty)) == (None, schema.HEAD)
-    assert Book(empty, lease_seconds=60).claim("a", NOW).token == 1
+    assert LedgerWriter(empty, lease_seconds=60).claim("a", NOW).token == 1
 
 
 def test_each_ledger_has_an_id_of_its_own(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_each_ledger_has_an_id_of_its_own(tmp_path: Path) -> None:
     for name in ("one", "two", "one"):
         engine = open_database(f"sqlite:///{tmp_path / name}.db")
         schema.upgrade(engine)
-        ids.append(Book(engine, lease_seconds=60).recall("a").ledger_id)
+        ids.append(LedgerWriter(engine, lease_seconds=60).load("a").ledger_id)
         engine.dispose()
 
     assert all(ids)
@@ -102,7 +102,7 @@ def test_each_ledger_has_an_id_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("auto_upgrade", [True, False])
 def test_an_up_to_date_ledger_is_left_alone(database: Engine, *, auto_upgrade: bool) -> None:
     """Nothing is written at any later start, nor by an upgrade that has nothing to do."""
-    Book(database, lease_seconds=60).claim("a", NOW)
+    LedgerWriter(database, lease_seconds=60).claim("a", NOW)
     before = contents(database)
     schema.ensure(database, auto_upgrade=auto_upgrade)
     schema.upgrade(database)
@@ -149,7 +149,7 @@ def test_five_processes_start_at_once(empty: Engine, database_url: str) -> None:
 
     assert results == [("", "")] * 5
     assert schema.revision(empty) == schema.HEAD
-    assert Queries(empty).recorded_accounts() == ["a0", "a1", "a2", "a3", "a4"]
+    assert LedgerReader(empty).recorded_accounts() == ["a0", "a1", "a2", "a3", "a4"]
 
 
 def test_many_threads_upgrade_at_once(empty: Engine) -> None:
@@ -254,7 +254,7 @@ def test_deletions_of_before_are_known_after_an_upgrade(empty: Engine) -> None:
     run(empty, "INSERT INTO account (name) VALUES ('a')")
     entries = [
         chain.linked(
-            Draft(event=event, step=Step(step) if step else None, detail=detail),
+            NewEntry(event=event, step=Step(step) if step else None, detail=detail),
             account="a",
             at=NOW,
             seq=seq,
@@ -266,7 +266,7 @@ def test_deletions_of_before_are_known_after_an_upgrade(empty: Engine) -> None:
     with writing(empty) as connection:
         connection.execute(insert(tables.entry), [entry._asdict() for entry in (*entries, *broken)])
     schema.ensure(empty, auto_upgrade=True)
-    memory = Book(empty, lease_seconds=60).recall("a")
+    memory = LedgerWriter(empty, lease_seconds=60).load("a")
 
     assert memory.deleted_ids == {"gone"}
     assert memory.perhaps_deleted_ids == {"lost", "by hand"}
@@ -296,12 +296,12 @@ def test_a_ledger_of_any_revision_is_upgraded_with_what_is_in_it(
     entries = fill(empty)
     before = contents(empty)
     schema.ensure(empty, auto_upgrade=True)
-    after, verdict = contents(empty), Queries(empty).verify("a")
+    after, verdict = contents(empty), LedgerReader(empty).verify("a")
 
     assert {name: len(rows) for name, rows in before.items()}.items() <= {
         name: len(rows) for name, rows in after.items()
     }.items()
-    assert list(Queries(empty).entries()) == entries
+    assert list(LedgerReader(empty).entries()) == entries
     assert (verdict.entries, verdict.fault) == (2, None)
     assert differences(empty) == []
     assert goes_on(empty) == entries[-1].hash
@@ -349,10 +349,10 @@ def known_in(table: Table, known: dict[str, Any]) -> dict[str, Any]:
 
 def goes_on(engine: Engine) -> str:
     """Append to the chain; give the hash that the new entry follows."""
-    book, now = Book(engine, lease_seconds=60), datetime.now(UTC)
+    book, now = LedgerWriter(engine, lease_seconds=60), datetime.now(UTC)
     lease = book.claim("a", now)
-    book.commit(lease, rotation=None, entries=[DRAFT], sighting=None, now=now)
-    [newest] = Queries(engine).history("a", limit=1)
+    book.commit(lease, rotation=None, entries=[DRAFT], snapshot=None, now=now)
+    [newest] = LedgerReader(engine).history("a", limit=1)
     return newest.prev_hash
 
 

@@ -9,28 +9,32 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from rotator.ledger import discovery
-from rotator.ledger.discovery import FoundSubaccounts
+from rotator.ledger.discovery import DiscoveredSubaccounts
 from rotator.ledger.holds import Holds
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book, locked
-from rotator.model import Found, Hold, SubaccountState
-from rotator.rotation.ports import Draft
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter, locked
+from rotator.model import DiscoveredSubaccount, Hold, SubaccountState
+from rotator.rotation.ports import NewEntry
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 ACTIVE, SUSPENDED = SubaccountState.ACTIVE, SubaccountState.SUSPENDED
 
 
-def found(api_key: str, state: SubaccountState = ACTIVE, title: str = "shop") -> Found:
+def found(
+    api_key: str, state: SubaccountState = ACTIVE, title: str = "shop"
+) -> DiscoveredSubaccount:
     """Find a subaccount."""
-    return Found(parent="primary", api_key=api_key, title=title, state=state)
+    return DiscoveredSubaccount(parent="primary", api_key=api_key, title=title, state=state)
 
 
-def names(several: Iterable[Found]) -> dict[str, str]:
+def names(several: Iterable[DiscoveredSubaccount]) -> dict[str, str]:
     """Manage all but those called `test`."""
     return {each.api_key: f"sub-{each.api_key}" for each in several if each.title != "test"}
 
 
-def record(ledger: FoundSubaccounts, *listed: Found, hours: int = 0) -> list[tuple[str, str]]:
+def record(
+    ledger: DiscoveredSubaccounts, *listed: DiscoveredSubaccount, hours: int = 0
+) -> list[tuple[str, str]]:
     """Take note of what is listed; name what was told."""
     told = ledger.record("primary", listed, names=names, now=NOW + timedelta(hours=hours))
     return [(name, draft.event) for name, draft in told]
@@ -38,7 +42,7 @@ def record(ledger: FoundSubaccounts, *listed: Found, hours: int = 0) -> list[tup
 
 def test_what_was_found_is_known_to_others(database: Engine) -> None:
     """The set, its version and when was looked; a change of nothing is none."""
-    ledger, other = FoundSubaccounts(database), FoundSubaccounts(database)
+    ledger, other = DiscoveredSubaccounts(database), DiscoveredSubaccounts(database)
     nothing = other.version()
     told = record(ledger, found("a"), found("b", title="test"))
     before = other.version()
@@ -54,7 +58,7 @@ def test_what_was_found_is_known_to_others(database: Engine) -> None:
 
 def test_holds_begin_and_end(database: Engine) -> None:
     """What is suspended or missing is held, told once, and released when it is back."""
-    ledger, queries = FoundSubaccounts(database), Queries(database)
+    ledger, queries = DiscoveredSubaccounts(database), LedgerReader(database)
     record(ledger, found("a"), found("b"))
     told = [
         record(ledger, found("a", SUSPENDED)),
@@ -73,7 +77,7 @@ def test_holds_begin_and_end(database: Engine) -> None:
 
 def test_another_one_who_holds_goes_before(database: Engine) -> None:
     """An operator's hold is neither replaced nor ended."""
-    ledger, queries = FoundSubaccounts(database), Queries(database)
+    ledger, queries = DiscoveredSubaccounts(database), LedgerReader(database)
     record(ledger, found("a"))
     Holds(database).put("sub-a", Hold(reason="moving", by="ann", at=NOW))
     told = [record(ledger, found("a", SUSPENDED)), record(ledger, found("a"))]
@@ -86,7 +90,7 @@ def test_a_hold_that_comes_in_between_goes_before(database: Engine) -> None:
     """An operator who holds an account while discovery is about to is not overwritten."""
     if database.dialect.name == "sqlite":
         pytest.skip("a transaction of SQLite keeps all others out from its beginning")
-    ledger, operator = FoundSubaccounts(database), Holds(database)
+    ledger, operator = DiscoveredSubaccounts(database), Holds(database)
     record(ledger, found("a"))
     hold = Hold(reason="incident", by="ann", at=NOW, freeze=True)
 
@@ -99,14 +103,16 @@ def test_a_hold_that_comes_in_between_goes_before(database: Engine) -> None:
     back = record(ledger, found("a"))
 
     assert (told, back) == ([], [])
-    assert Queries(database).accounts(["sub-a"])[0].hold == hold
+    assert LedgerReader(database).accounts(["sub-a"])[0].hold == hold
 
 
 def test_two_daemons_may_list_a_parent_for_the_first_time_at_once(database: Engine) -> None:
     """None of them fails, and what they found is recorded once."""
     here, plain = Barrier(2), discovery._found
 
-    def found_together(connection: Connection, parent: str | None) -> dict[str, Found]:
+    def found_together(
+        connection: Connection, parent: str | None
+    ) -> dict[str, DiscoveredSubaccount]:
         known = plain(connection, parent)
         # Unless one of them has to wait for the other, both have seen nothing by now.
         with suppress(BrokenBarrierError):
@@ -114,23 +120,23 @@ def test_two_daemons_may_list_a_parent_for_the_first_time_at_once(database: Engi
         return known
 
     with patch.object(discovery, "_found", found_together), ThreadPoolExecutor(2) as pool:
-        runs = [pool.submit(record, FoundSubaccounts(database), found("a")) for _ in range(2)]
+        runs = [pool.submit(record, DiscoveredSubaccounts(database), found("a")) for _ in range(2)]
         told = sorted(run.result() for run in runs)
 
     assert told == [[], [("sub-a", "discovered")]]
-    assert [entry.event for entry in Queries(database).entries("sub-a")] == ["discovered"]
+    assert [entry.event for entry in LedgerReader(database).entries("sub-a")] == ["discovered"]
 
 
 def test_who_is_back_is_due_at_once(database: Engine) -> None:
     """What was refused while an account was suspended does not put it off afterwards."""
-    ledger, book = FoundSubaccounts(database), Book(database, lease_seconds=60)
+    ledger, book = DiscoveredSubaccounts(database), LedgerWriter(database, lease_seconds=60)
     record(ledger, found("a"))
     record(ledger, found("a", SUSPENDED))
-    refused = Draft(event="refused", step=None, detail={"code": "held"})
+    refused = NewEntry(event="refused", step=None, detail={"code": "held"})
     for _ in range(3):
         lease = book.claim("sub-a", NOW)
-        book.commit(lease, rotation=None, entries=[refused], sighting=None, now=NOW, last=True)
+        book.commit(lease, rotation=None, entries=[refused], snapshot=None, now=NOW, last=True)
     record(ledger, found("a"), hours=1)
-    [back] = Queries(database).accounts(["sub-a"])
+    [back] = LedgerReader(database).accounts(["sub-a"])
 
     assert (back.hold, back.failures, back.retry_at) == (None, 0, None)

@@ -506,7 +506,7 @@ def test_what_an_older_version_opened_and_an_operator_abandoned_goes_on(
         assert opened
         ended, draft = record.abandoned(opened, scene.clock.now())
         scene.book.commit(
-            lease, rotation=ended, entries=[draft], sighting=None, now=ended.opened_at, last=True
+            lease, rotation=ended, entries=[draft], snapshot=None, now=ended.opened_at, last=True
         )
         scene.is_tampered_with = False
         report = scene.attempt()

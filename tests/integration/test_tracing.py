@@ -9,12 +9,12 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.config import load, parse_duration
 from rotator.errors import ConfigError
-from rotator.model import Outcome, Report, Request
-from rotator.rotation.ports import Draft
-from rotator.sim import Fault, World
+from rotator.model import Outcome, PassResult, Request
+from rotator.rotation.ports import NewEntry
+from rotator.sim import Environment, Fault
 from rotator.telemetry.tracing import Tracing, to_collector
 from tests.harness.receiver import receiving
 from tests.harness.samples import account
@@ -34,28 +34,30 @@ KEYS = {
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world() -> Iterator[Environment]:
     """One account."""
-    with World.build(accounts=1, subaccounts=0) as world:
+    with Environment.build(accounts=1, subaccounts=0) as world:
         yield world
 
 
 @contextmanager
-def wired(world: World, folder: Path) -> Iterator[tuple[Wiring, InMemorySpanExporter]]:
+def wired(world: Environment, folder: Path) -> Iterator[tuple[Application, InMemorySpanExporter]]:
     """Yield rotator as wired in a process of its own, and the spans it makes."""
     (folder / "token").write_text(world.vault.token)
     config = folder / "config.toml"
     config.write_text(world.config(f"sqlite:///{folder / 'ledger.db'}", folder / "token"))
     exporter = InMemorySpanExporter()
-    with Wiring(load(config, {}), {}) as wiring:
-        wiring.tracing = Tracing(SimpleSpanProcessor(exporter))
-        yield wiring, exporter
+    with Application(load(config, {}), {}) as application:
+        application.tracing = Tracing(SimpleSpanProcessor(exporter))
+        yield application, exporter
 
 
-def rotate(wiring: Wiring, grace: str = "0s", reason: str | None = "asked") -> Report:
+def rotate(application: Application, grace: str = "0s", reason: str | None = "asked") -> PassResult:
     """Make one pass over the account."""
-    [account] = wiring.accounts.values()
-    return wiring.engine().attempt(account, Request(reason=reason, grace=parse_duration(grace)))
+    [account] = application.accounts.values()
+    return application.engine().attempt(
+        account, Request(reason=reason, grace=parse_duration(grace))
+    )
 
 
 def named(spans: tuple[ReadableSpan, ...], name: str) -> ReadableSpan:
@@ -72,13 +74,13 @@ def below(spans: tuple[ReadableSpan, ...], name: str) -> list[str]:
     return [span.name for span in sorted(children, key=lambda span: span.start_time or 0)]
 
 
-def test_a_rotation_is_a_trace_of_steps_and_calls(world: World, tmp_path: Path) -> None:
+def test_a_rotation_is_a_trace_of_steps_and_calls(world: Environment, tmp_path: Path) -> None:
     """One root, a span for each step that did something, and in it one for each call.
 
     Vault is read once more while the deletion waits for nothing but this.
     """
-    with wired(world, tmp_path) as (wiring, exporter):
-        report = rotate(wiring)
+    with wired(world, tmp_path) as (application, exporter):
+        report = rotate(application)
     spans = exporter.get_finished_spans()
     steps = ["stage", "create", "probe", "push", "verify", "clear", "delete"]
 
@@ -94,10 +96,10 @@ def test_a_rotation_is_a_trace_of_steps_and_calls(world: World, tmp_path: Path) 
     assert named(spans, "rotation").parent is None
 
 
-def test_spans_say_whose_and_what_and_no_more(world: World, tmp_path: Path) -> None:
+def test_spans_say_whose_and_what_and_no_more(world: Environment, tmp_path: Path) -> None:
     """Each names account and rotation; calls name operation and status; nothing else is told."""
-    with wired(world, tmp_path) as (wiring, exporter):
-        report = rotate(wiring)
+    with wired(world, tmp_path) as (application, exporter):
+        report = rotate(application)
     spans = exporter.get_finished_spans()
     facts = [dict(span.attributes or {}) for span in spans]
 
@@ -109,10 +111,10 @@ def test_spans_say_whose_and_what_and_no_more(world: World, tmp_path: Path) -> N
     assert dict(named(spans, "rotation").attributes or {})["rotator.outcome"] == "completed"
 
 
-def test_times_are_nested(world: World, tmp_path: Path) -> None:
+def test_times_are_nested(world: Environment, tmp_path: Path) -> None:
     """A call lies within its step, and a step within its pass."""
-    with wired(world, tmp_path) as (wiring, exporter):
-        rotate(wiring)
+    with wired(world, tmp_path) as (application, exporter):
+        rotate(application)
     spans = {
         span.get_span_context().span_id: span  # type: ignore[union-attr]  # they all have one
         for span in exporter.get_finished_spans()
@@ -127,13 +129,13 @@ def test_times_are_nested(world: World, tmp_path: Path) -> None:
         assert (span.end_time or 0) <= (outer.end_time or 0), span.name
 
 
-def test_a_later_process_goes_on_in_the_same_trace(world: World, tmp_path: Path) -> None:
+def test_a_later_process_goes_on_in_the_same_trace(world: Environment, tmp_path: Path) -> None:
     """The rotation's id is the trace's, and what the first pass made is the root."""
-    with wired(world, tmp_path) as (wiring, exporter):
-        report = rotate(wiring, grace="1h")
+    with wired(world, tmp_path) as (application, exporter):
+        report = rotate(application, grace="1h")
     first = exporter.get_finished_spans()
-    with wired(world, tmp_path) as (wiring, exporter):
-        rotate(wiring, reason=None)
+    with wired(world, tmp_path) as (application, exporter):
+        rotate(application, reason=None)
     second = exporter.get_finished_spans()
     root = named(first, "rotation").get_span_context()
     resumed = named(second, "rotation goes on")
@@ -145,11 +147,11 @@ def test_a_later_process_goes_on_in_the_same_trace(world: World, tmp_path: Path)
     assert below(second, "rotation goes on") == ["observe", "delete"]
 
 
-def test_what_failed_is_marked(world: World, tmp_path: Path) -> None:
+def test_what_failed_is_marked(world: Environment, tmp_path: Path) -> None:
     """A lost answer is an error of its call and its step, and the next try is another span."""
     world.vonage.faults.add(Fault("drop-after", method="POST"))
-    with wired(world, tmp_path) as (wiring, exporter):
-        report = rotate(wiring)
+    with wired(world, tmp_path) as (application, exporter):
+        report = rotate(application)
     spans = exporter.get_finished_spans()
     create = named(spans, "create")
     call = named(spans, "vonage secrets.create")
@@ -161,14 +163,14 @@ def test_what_failed_is_marked(world: World, tmp_path: Path) -> None:
     assert dict(call.attributes or {})["error.type"] == "dropped"
 
 
-def test_passes_without_a_rotation_leave_no_trace(world: World, tmp_path: Path) -> None:
+def test_passes_without_a_rotation_leave_no_trace(world: Environment, tmp_path: Path) -> None:
     """Looking at an account is none, nor is what was called before a later pass of the thread."""
-    with wired(world, tmp_path) as (wiring, exporter):
-        [account] = wiring.accounts.values()
-        wiring.engine().refresh(account)
-        rotate(wiring, reason=None)
+    with wired(world, tmp_path) as (application, exporter):
+        [account] = application.accounts.values()
+        application.engine().refresh(account)
+        rotate(application, reason=None)
         before = exporter.get_finished_spans()
-        rotate(wiring)
+        rotate(application)
     observed = below(exporter.get_finished_spans(), "observe")
 
     assert before == ()
@@ -178,7 +180,7 @@ def test_passes_without_a_rotation_leave_no_trace(world: World, tmp_path: Path) 
 # -- Whether there are traces at all. ------------------------------------------------------
 
 
-def wiring_of(folder: Path, endpoint: str = "", **environ: str) -> Wiring:
+def wiring_of(folder: Path, endpoint: str = "", **environ: str) -> Application:
     """Return rotator wired with a collector as configured, or as in the environment."""
     config = folder / "config.toml"
     config.write_text(
@@ -186,7 +188,7 @@ def wiring_of(folder: Path, endpoint: str = "", **environ: str) -> Wiring:
         f'[telemetry]\notlp_endpoint = "{endpoint}"\n'
         '[[accounts]]\nname = "a"\napi_key = "abcd1234"\nvault_path = "a"\n'
     )
-    return Wiring(load(config, {}), environ)
+    return Application(load(config, {}), environ)
 
 
 COLLECTOR = "http://collector.example.com:4318"
@@ -206,8 +208,8 @@ def test_traces_are_made_where_someone_collects_them(
     tmp_path: Path, endpoint: str, environ: dict[str, str], *, is_traced: bool
 ) -> None:
     """The configuration or a standard variable names the collector; another turns it all off."""
-    with wiring_of(tmp_path, endpoint, **environ) as wiring:
-        assert (wiring.tracing is not None) is is_traced
+    with wiring_of(tmp_path, endpoint, **environ) as application:
+        assert (application.tracing is not None) is is_traced
 
 
 def test_a_configured_collector_needs_the_extra(
@@ -215,10 +217,10 @@ def test_a_configured_collector_needs_the_extra(
 ) -> None:
     """Who asks rotator for traces learns what to install; a variable meant for all does no harm."""
     monkeypatch.setitem(sys.modules, "rotator.telemetry.tracing", None)
-    with wiring_of(tmp_path, COLLECTOR) as wiring, pytest.raises(ConfigError) as caught:
-        _ = wiring.tracing
-    with wiring_of(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=COLLECTOR) as wiring:
-        tracing = wiring.tracing
+    with wiring_of(tmp_path, COLLECTOR) as application, pytest.raises(ConfigError) as caught:
+        _ = application.tracing
+    with wiring_of(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=COLLECTOR) as application:
+        tracing = application.tracing
 
     assert caught.value.hint == "install `rotator[otel]`"
     assert tracing is None
@@ -235,7 +237,7 @@ def test_a_collector_on_this_machine_is_asked_without_a_proxy(
         for endpoint in (collector.url, "http://collector.test:4318"):
             tracing = to_collector(endpoint)
             with tracing.following(account()) as trail:
-                trail.recorded(Draft(event="opened", step=None, detail={}, rotation_id="r"))
+                trail.recorded(NewEntry(event="opened", step=None, detail={}, rotation_id="r"))
             tracing.close()
 
     assert [taken.path for taken in collector.taken] == ["/v1/traces"]

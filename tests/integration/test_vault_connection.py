@@ -15,10 +15,10 @@ from rotator.errors import (
     TokenRefused,
 )
 from rotator.sim import Exchange, Fault, VaultSimulator
-from rotator.vault import Connection, GivenToken, LoggedIn, TokenFile, Userpass
-from rotator.vault.auth.methods import Proof
-from rotator.vault.client import Line
-from rotator.vault.transport import Answer, Call, Outcome
+from rotator.vault import EnvToken, FileToken, LoginToken, Userpass, VaultSession
+from rotator.vault.auth.methods import LoginRequest
+from rotator.vault.client import TimedClient
+from rotator.vault.transport import Outcome, VaultRequest, VaultResponse
 from tests.contract.client import FakeTime
 from tests.harness.vault_calls import READ, WRITE
 
@@ -32,18 +32,18 @@ def vault() -> Iterator[VaultSimulator]:
 
 
 @pytest.fixture
-def connection(vault: VaultSimulator) -> Connection:
+def connection(vault: VaultSimulator) -> VaultSession:
     """Return a connection with the root token."""
-    return Connection(vault.url, token_source=GivenToken(vault.token), timeout=60)
+    return VaultSession(vault.url, token_source=EnvToken(vault.token), timeout=60)
 
 
-def version(answer: Answer) -> int:
+def version(answer: VaultResponse) -> int:
     """Return the version that an answer is about."""
     data = answer.part("data", dict) or {}
     return int((data.get("metadata") or data)["version"])
 
 
-def test_a_call_is_answered(connection: Connection) -> None:
+def test_a_call_is_answered(connection: VaultSession) -> None:
     """A write and a read go through and come back as values."""
     written, read = connection.call(WRITE), connection.call(READ)
 
@@ -54,7 +54,7 @@ def test_a_denied_token_is_read_again_once(vault: VaultSimulator, tmp_path: Path
     """A 403 makes the token file be read again, and the call be made with what is new."""
     file = tmp_path / "token"
     file.write_text(vault.issue_token())
-    source, stale = TokenFile(str(file)), file.read_text()
+    source, stale = FileToken(str(file)), file.read_text()
     fresh = vault.issue_token()
     vault.revoke_token(stale)
 
@@ -63,7 +63,7 @@ def test_a_denied_token_is_read_again_once(vault: VaultSimulator, tmp_path: Path
             file.write_text(fresh)
 
     vault.observers.append(replace)
-    answer = Connection(vault.url, token_source=source, timeout=60).call(WRITE)
+    answer = VaultSession(vault.url, token_source=source, timeout=60).call(WRITE)
 
     assert version(answer) == 2
     assert [it.request_headers["x-vault-token"] for it in vault.exchanges] == [stale, fresh]
@@ -71,8 +71,8 @@ def test_a_denied_token_is_read_again_once(vault: VaultSimulator, tmp_path: Path
 
 def test_a_token_that_is_not_accepted_is_called_so(vault: VaultSimulator) -> None:
     """A 403 in the words for a token that no node knows is about the token, whatever the call."""
-    source = GivenToken("hvs.unknown")
-    connection = Connection(vault.url, token_source=source, timeout=60, sleep=lambda _: None)
+    source = EnvToken("hvs.unknown")
+    connection = VaultSession(vault.url, token_source=source, timeout=60, sleep=lambda _: None)
     errors: list[StoreError] = []
     for call in (READ, WRITE):
         with pytest.raises(TokenRefused) as caught:
@@ -89,7 +89,7 @@ def test_a_token_that_is_not_accepted_is_called_so(vault: VaultSimulator) -> Non
 def test_a_denial_by_policy_stands(vault: VaultSimulator) -> None:
     """A 403 in a policy's words is the policy's, names the call, and is believed at once."""
     token = vault.issue_token(policies={})
-    connection = Connection(vault.url, token_source=GivenToken(token), timeout=60)
+    connection = VaultSession(vault.url, token_source=EnvToken(token), timeout=60)
     with pytest.raises(StoreForbidden, match="read-current secret/data/x") as caught:
         connection.call(READ)
 
@@ -105,7 +105,7 @@ def test_no_token_of_the_environment_is_picked_up(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("VAULT_TOKEN", "hvs.environment")
     with pytest.raises(StoreForbidden, match="none is given"):
-        Connection(vault.url, token_source=GivenToken(""), timeout=60).call(READ)
+        VaultSession(vault.url, token_source=EnvToken(""), timeout=60).call(READ)
 
     assert "x-vault-token" not in vault.exchanges[0].request_headers
 
@@ -114,19 +114,19 @@ def test_the_namespace_is_sent() -> None:
     """A namespace travels in its header, and another one is not there."""
     with VaultSimulator(namespace="team/a") as vault:
         vault.write("x", {"value": "first"})
-        source = GivenToken(vault.token)
-        answer = Connection(vault.url, token_source=source, timeout=60, namespace="team/a").call(
+        source = EnvToken(vault.token)
+        answer = VaultSession(vault.url, token_source=source, timeout=60, namespace="team/a").call(
             READ
         )
         with pytest.raises(StoreError):
-            Connection(vault.url, token_source=source, timeout=60, namespace="b").call(READ)
+            VaultSession(vault.url, token_source=source, timeout=60, namespace="b").call(READ)
 
     assert version(answer) == 1
     assert vault.exchanges[0].request_headers["x-vault-namespace"] == "team/a"
 
 
 def test_without_a_namespace_no_header_is_sent(
-    vault: VaultSimulator, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    vault: VaultSimulator, connection: VaultSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An empty namespace is none; the environment's is the configuration's business."""
     monkeypatch.setenv("VAULT_NAMESPACE", "elsewhere")
@@ -139,7 +139,7 @@ def test_without_a_namespace_no_header_is_sent(
 def test_no_client_is_shared_and_none_is_lost(vault: VaultSimulator) -> None:
     """Threads that ask at once have a client each; those of threads that ended are used again."""
     clients: list[object] = []
-    connection = Connection(vault.url, token_source=GivenToken(vault.token), timeout=60)
+    connection = VaultSession(vault.url, token_source=EnvToken(vault.token), timeout=60)
 
     def work(meet: threading.Barrier) -> None:
         def send(client: object) -> Outcome:
@@ -147,7 +147,7 @@ def test_no_client_is_shared_and_none_is_lost(vault: VaultSimulator) -> None:
             meet.wait(60)
             return READ.send(client)
 
-        connection.call(Call(operation="x", path="x", send=send, repeatable=True))
+        connection.call(VaultRequest(operation="x", path="x", send=send, repeatable=True))
 
     for count in (4, 3, 1):
         meet = threading.Barrier(count)
@@ -167,9 +167,9 @@ def test_no_client_is_shared_and_none_is_lost(vault: VaultSimulator) -> None:
 def test_each_http_call_is_reported(vault: VaultSimulator) -> None:
     """Metrics hear of every request, with its status or why there is none."""
     calls: list[tuple[str, str, float]] = []
-    connection = Connection(
+    connection = VaultSession(
         vault.url,
-        token_source=GivenToken(vault.token),
+        token_source=EnvToken(vault.token),
         timeout=60,
         sleep=lambda _: None,
         on_call=lambda *call: calls.append(call),
@@ -185,7 +185,7 @@ def test_each_http_call_is_reported(vault: VaultSimulator) -> None:
     ]
 
 
-def test_logs_name_calls_and_no_values(vault: VaultSimulator, connection: Connection) -> None:
+def test_logs_name_calls_and_no_values(vault: VaultSimulator, connection: VaultSession) -> None:
     """A debug line per request says what, where, how and how long, and nothing of the data."""
     structlog.reset_defaults()
     with capture_logs() as logs:
@@ -222,7 +222,7 @@ def test_logs_name_calls_and_no_values(vault: VaultSimulator, connection: Connec
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     """An address that could not be used, or holds a credential, is refused unseen."""
     with pytest.raises(ConfigError) as caught:
-        Connection(address, token_source=GivenToken(""), timeout=60)
+        VaultSession(address, token_source=EnvToken(""), timeout=60)
 
     assert "pass@" not in str(caught.value)
 
@@ -231,10 +231,10 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
 def test_a_namespace_that_is_none_is_refused(namespace: str) -> None:
     """A namespace that no header can carry is refused before anything is sent."""
     with pytest.raises(ConfigError):
-        Connection("http://h", token_source=GivenToken(""), timeout=60, namespace=namespace)
+        VaultSession("http://h", token_source=EnvToken(""), timeout=60, namespace=namespace)
 
 
-def test_nothing_shows_the_token(vault: VaultSimulator, connection: Connection) -> None:
+def test_nothing_shows_the_token(vault: VaultSimulator, connection: VaultSession) -> None:
     """Neither the connection nor its token source shows the token."""
     connection.call(READ)
     shown = f"{connection!r}{connection.__dict__!r}"
@@ -245,12 +245,12 @@ def test_nothing_shows_the_token(vault: VaultSimulator, connection: Connection) 
 UNKNOWN = {"errors": ["permission denied"]}
 
 
-def logging_in(vault: VaultSimulator, sleep: Callable[[float], None]) -> Connection:
+def logging_in(vault: VaultSimulator, sleep: Callable[[float], None]) -> VaultSession:
     """Return a connection that logs in, with as much patience as is usual."""
     vault.allow_login("userpass", {"password": "open-sesame"}, user="rotator")
-    return Connection(
+    return VaultSession(
         vault.url,
-        token_source=LoggedIn(_Way()),
+        token_source=LoginToken(_Way()),
         timeout=10,
         patience=60,
         sleep=sleep,
@@ -263,15 +263,15 @@ class _Way(Userpass):
     def __init__(self) -> None:
         super().__init__(username="rotator", password_file="/nowhere")
 
-    def proof(self, line: Line) -> Proof:
+    def proof(self, line: TimedClient) -> LoginRequest:
         """Return a fixed login."""
         del line
-        return Proof(path="login/rotator", body={"password": "open-sesame"})
+        return LoginRequest(path="login/rotator", body={"password": "open-sesame"})
 
 
 @pytest.mark.parametrize("call", [READ, WRITE])
 def test_a_fresh_token_that_a_node_does_not_know_is_used_again(
-    vault: VaultSimulator, call: Call
+    vault: VaultSimulator, call: VaultRequest
 ) -> None:
     """Any request may meet a node that lags behind the login, not only the first one."""
     connection = logging_in(vault, lambda _: None)
@@ -287,9 +287,9 @@ def test_a_fresh_token_that_no_node_learns_of_is_not_tried_for_ever(vault: Vault
     """Once the time to settle is over, it is one that Vault does not accept."""
     time = FakeTime()
     vault.allow_login("userpass", {"password": "open-sesame"}, user="rotator")
-    connection = Connection(
+    connection = VaultSession(
         vault.url,
-        token_source=LoggedIn(_Way()),
+        token_source=LoginToken(_Way()),
         timeout=10,
         patience=60,
         sleep=time.sleep,
@@ -307,9 +307,9 @@ def test_a_write_does_not_wait_for_a_node_to_learn_of_a_token(vault: VaultSimula
     """It was decided on by a look, which grows old: nothing was sent, and it is decided anew."""
     time = FakeTime()
     vault.allow_login("userpass", {"password": "open-sesame"}, user="rotator")
-    connection = Connection(
+    connection = VaultSession(
         vault.url,
-        token_source=LoggedIn(_Way()),
+        token_source=LoginToken(_Way()),
         timeout=10,
         patience=60,
         sleep=time.sleep,
@@ -324,8 +324,8 @@ def test_a_write_does_not_wait_for_a_node_to_learn_of_a_token(vault: VaultSimula
 
 def test_a_token_that_was_handed_in_just_now_is_used_again(vault: VaultSimulator) -> None:
     """A node that knows it says so: another one lags behind whoever issued it."""
-    connection = Connection(
-        vault.url, token_source=GivenToken(vault.token), timeout=10, sleep=lambda _: None
+    connection = VaultSession(
+        vault.url, token_source=EnvToken(vault.token), timeout=10, sleep=lambda _: None
     )
     vault.faults.add(Fault("status", path="secret/", status=403, body=UNKNOWN, times=3))
 

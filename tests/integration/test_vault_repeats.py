@@ -4,8 +4,8 @@ import pytest
 
 from rotator.errors import StoreNotReady, StoreSealed, StoreUnavailable
 from rotator.sim import Fault, VaultSimulator
-from rotator.vault import Connection, GivenToken
-from rotator.vault.transport import Answer, Call
+from rotator.vault import EnvToken, VaultSession
+from rotator.vault.transport import VaultRequest, VaultResponse
 from tests.harness.vault_calls import READ, WRITE
 
 UPGRADING = "Upgrading from non-versioned to versioned data. This backend will be unavailable"
@@ -48,11 +48,11 @@ def time() -> FakeTime:
 
 
 @pytest.fixture
-def connection(vault: VaultSimulator, time: FakeTime) -> Connection:
+def connection(vault: VaultSimulator, time: FakeTime) -> VaultSession:
     """Return a connection with the root token, ten seconds for each try and a minute for all."""
-    return Connection(
+    return VaultSession(
         vault.url,
-        token_source=GivenToken(vault.token),
+        token_source=EnvToken(vault.token),
         timeout=10,
         patience=60,
         sleep=time.sleep,
@@ -60,7 +60,7 @@ def connection(vault: VaultSimulator, time: FakeTime) -> Connection:
     )
 
 
-def version(answer: Answer) -> int:
+def version(answer: VaultResponse) -> int:
     """Return the version that an answer is about."""
     data = answer.part("data", dict) or {}
     return int((data.get("metadata") or data)["version"])
@@ -68,7 +68,7 @@ def version(answer: Answer) -> int:
 
 @pytest.mark.parametrize("kind", ["status", "drop-before", "drop-after", "garbage", "truncate"])
 def test_a_read_is_repeated_while_vault_is_unavailable(
-    vault: VaultSimulator, connection: Connection, time: FakeTime, kind: str
+    vault: VaultSimulator, connection: VaultSession, time: FakeTime, kind: str
 ) -> None:
     """A read that failed or was lost is sent again."""
     vault.faults.add(Fault(kind, status=502, times=3))
@@ -80,7 +80,7 @@ def test_a_read_is_repeated_while_vault_is_unavailable(
 
 
 def test_a_read_is_repeated_for_as_long_as_patience_lasts(
-    vault: VaultSimulator, connection: Connection, time: FakeTime
+    vault: VaultSimulator, connection: VaultSession, time: FakeTime
 ) -> None:
     """What passes by itself, as an election does, is waited for, and then called unavailable."""
     vault.faults.add(Fault("status", status=500, times=None))
@@ -93,7 +93,7 @@ def test_a_read_is_repeated_for_as_long_as_patience_lasts(
 
 @pytest.mark.parametrize("kind", ["garbage", "huge"])
 def test_what_is_not_vaults_is_not_repeated_for_long(
-    vault: VaultSimulator, connection: Connection, kind: str
+    vault: VaultSimulator, connection: VaultSession, kind: str
 ) -> None:
     """No waiting turns another server into Vault."""
     vault.faults.add(Fault(kind, times=None))
@@ -106,9 +106,9 @@ def test_what_is_not_vaults_is_not_repeated_for_long(
 def test_each_try_is_bounded_by_the_timeout(vault: VaultSimulator, time: FakeTime) -> None:
     """A try that begins when patience is nearly over has its whole time all the same."""
     vault.faults.add(Fault("status", status=500, times=None))
-    slow = Connection(
+    slow = VaultSession(
         vault.url,
-        token_source=GivenToken(vault.token),
+        token_source=EnvToken(vault.token),
         timeout=10,
         patience=20,
         sleep=time.sleep,
@@ -125,9 +125,9 @@ def test_each_try_is_bounded_by_the_timeout(vault: VaultSimulator, time: FakeTim
 def test_no_try_begins_in_a_process_that_is_to_end(vault: VaultSimulator, time: FakeTime) -> None:
     """Whoever is told to stop does not wait for Vault to come back."""
     vault.faults.add(Fault("status", status=500, times=None))
-    connection = Connection(
+    connection = VaultSession(
         vault.url,
-        token_source=GivenToken(vault.token),
+        token_source=EnvToken(vault.token),
         timeout=10,
         patience=60,
         sleep=time.sleep,
@@ -144,9 +144,9 @@ def test_without_patience_a_read_is_made_once_and_a_write_too(
     vault: VaultSimulator, time: FakeTime
 ) -> None:
     """Who sets none is told at once that Vault is away, and nothing else changes."""
-    connection = Connection(
+    connection = VaultSession(
         vault.url,
-        token_source=GivenToken(vault.token),
+        token_source=EnvToken(vault.token),
         timeout=10,
         patience=0,
         sleep=time.sleep,
@@ -161,7 +161,7 @@ def test_without_patience_a_read_is_made_once_and_a_write_too(
 
 
 def test_the_server_says_how_long_to_wait(
-    vault: VaultSimulator, connection: Connection, time: FakeTime
+    vault: VaultSimulator, connection: VaultSession, time: FakeTime
 ) -> None:
     """`Retry-After` is honoured where there is time for it."""
     vault.faults.add(Fault("status", status=429, headers={"Retry-After": "7"}))
@@ -172,7 +172,7 @@ def test_the_server_says_how_long_to_wait(
 
 
 def test_a_write_over_the_quota_had_no_effect(
-    vault: VaultSimulator, connection: Connection, time: FakeTime
+    vault: VaultSimulator, connection: VaultSession, time: FakeTime
 ) -> None:
     """It is sent again within a second, and else ends as what certainly did not happen."""
     vault.faults.add(Fault("status", status=429))
@@ -189,7 +189,7 @@ def test_a_write_over_the_quota_had_no_effect(
 
 @pytest.mark.parametrize("call", [READ, WRITE])
 def test_a_sealed_node_is_asked_a_few_times(
-    vault: VaultSimulator, connection: Connection, time: FakeTime, call: Call
+    vault: VaultSimulator, connection: VaultSession, time: FakeTime, call: VaultRequest
 ) -> None:
     """A seal does not go away by itself, but another node behind the address may have none."""
     vault.sealed = True
@@ -214,7 +214,7 @@ def test_a_sealed_node_is_asked_a_few_times(
     ],
 )
 def test_an_election_is_waited_for(
-    vault: VaultSimulator, connection: Connection, time: FakeTime, status: int, text: str
+    vault: VaultSimulator, connection: VaultSession, time: FakeTime, status: int, text: str
 ) -> None:
     """Whatever nodes say while none of them is active, a read is made again for a minute."""
     body = {"errors": [text] if text else []}
@@ -229,7 +229,7 @@ def test_an_election_is_waited_for(
     ("status", "text"), [(307, ""), (503, "no active Vault instance found"), (504, "")]
 )
 def test_a_write_that_a_standby_may_have_handed_on_is_unknown(
-    vault: VaultSimulator, connection: Connection, status: int, text: str
+    vault: VaultSimulator, connection: VaultSession, status: int, text: str
 ) -> None:
     """Where the active node dies with a request, its standby redirects: it may have been done."""
     vault.faults.add(Fault("status-after", status=status, body={"errors": [text]}))
@@ -242,7 +242,7 @@ def test_a_write_that_a_standby_may_have_handed_on_is_unknown(
 
 
 def test_a_write_that_nobody_was_there_to_take_is_made_again(
-    vault: VaultSimulator, connection: Connection
+    vault: VaultSimulator, connection: VaultSession
 ) -> None:
     """A standby that knows of no active node has not handed it on."""
     body = {"errors": ["local node not active but active cluster node not found"]}
@@ -254,7 +254,7 @@ def test_a_write_that_nobody_was_there_to_take_is_made_again(
 @pytest.mark.parametrize(
     "kind", ["status", "status-after", "drop-before", "drop-after", "garbage", "truncate", "empty"]
 )
-def test_a_write_is_sent_once(vault: VaultSimulator, connection: Connection, kind: str) -> None:
+def test_a_write_is_sent_once(vault: VaultSimulator, connection: VaultSession, kind: str) -> None:
     """A write whose outcome is unknown is not repeated."""
     vault.faults.add(Fault(kind, status=500))
     with pytest.raises(StoreUnavailable):
@@ -265,7 +265,7 @@ def test_a_write_is_sent_once(vault: VaultSimulator, connection: Connection, kin
 
 @pytest.mark.parametrize(("call", "times"), [(READ, 9), (WRITE, 4)])
 def test_a_mount_that_starts_is_waited_for(
-    vault: VaultSimulator, connection: Connection, call: Call, times: int
+    vault: VaultSimulator, connection: VaultSession, call: VaultRequest, times: int
 ) -> None:
     """The 400 of a mount that starts had no effect, so reads and writes are repeated."""
     vault.initialising = times
@@ -278,7 +278,11 @@ def test_a_mount_that_starts_is_waited_for(
 
 @pytest.mark.parametrize(("call", "seconds"), [(READ, 60), (WRITE, 1)])
 def test_a_mount_that_never_starts_is_not_ready(
-    vault: VaultSimulator, connection: Connection, time: FakeTime, call: Call, seconds: float
+    vault: VaultSimulator,
+    connection: VaultSession,
+    time: FakeTime,
+    call: VaultRequest,
+    seconds: float,
 ) -> None:
     """A mount is waited for until patience is over; a write is not sent on an old look."""
     vault.initialising = 1000
@@ -290,7 +294,7 @@ def test_a_mount_that_never_starts_is_not_ready(
 
 @pytest.mark.parametrize("call", [READ, WRITE])
 def test_a_refused_connection_is_tried_again(
-    vault: VaultSimulator, time: FakeTime, call: Call
+    vault: VaultSimulator, time: FakeTime, call: VaultRequest
 ) -> None:
     """Where no connection was made nothing was sent, so even a write is repeated."""
     calls: list[str] = []
@@ -301,9 +305,9 @@ def test_a_refused_connection_is_tried_again(
             vault.start()
 
     vault.close()
-    connection = Connection(
+    connection = VaultSession(
         vault.url,
-        token_source=GivenToken(vault.token),
+        token_source=EnvToken(vault.token),
         timeout=10,
         sleep=sleep,
         clock=time.clock,
@@ -316,9 +320,9 @@ def test_a_refused_connection_is_tried_again(
 
 def test_a_host_without_an_address_is_unavailable(time: FakeTime) -> None:
     """A name that does not resolve is named as such."""
-    connection = Connection(
+    connection = VaultSession(
         "http://vault.invalid",
-        token_source=GivenToken("hvs.token"),
+        token_source=EnvToken("hvs.token"),
         timeout=10,
         sleep=time.sleep,
         clock=time.clock,

@@ -8,7 +8,7 @@ from typing import Self
 import pytest
 
 from rotator.errors import StoreError, StoreUnavailable
-from rotator.vault import Connection, GivenToken, Trust
+from rotator.vault import EnvToken, Trust, VaultSession
 from tests.harness import certificates
 from tests.harness.vault_calls import READ
 
@@ -82,18 +82,18 @@ def server(certificate: Path) -> Iterator[Server]:
     running.stop()
 
 
-def connect(server: Server, ca_file: str = "", cert: str = "", key: str = "") -> Connection:
+def connect(server: Server, ca_file: str = "", cert: str = "", key: str = "") -> VaultSession:
     """Connect without ever sleeping."""
-    return Connection(
+    return VaultSession(
         server.url,
-        token_source=GivenToken("hvs.SecretToken"),
+        token_source=EnvToken("hvs.SecretToken"),
         timeout=60,
         trust=Trust(ca_file=ca_file, client_cert_file=cert, client_key_file=key),
         sleep=lambda _: None,
     )
 
 
-def failure(connection: Connection) -> StoreError:
+def failure(connection: VaultSession) -> StoreError:
     """Make the call and give its error."""
     with pytest.raises(StoreUnavailable) as caught:
         connection.call(READ)

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from rotator.errors import StoreError, StoreForbidden, StoreUnavailable
 from rotator.sim.http import Port
-from rotator.vault import Connection, GivenToken, Trust
-from rotator.vault.transport import LIMIT, Answer, Call, Patience, Transport
+from rotator.vault import EnvToken, Trust, VaultSession
+from rotator.vault.transport import LIMIT, Deadline, VaultRequest, VaultResponse, VaultTransport
 from tests.harness.endless import BODIES, HEADS, Endless
 
 ENDLESS = {**HEADS, **BODIES}
 TOKEN = "hvs.SecretToken"
 VALUE = "Abcdefgh1"
-CALL = Call(
+CALL = VaultRequest(
     operation="write-current",
     path="secret/data/x",
     send=lambda client: client.secrets.kv.v2.create_or_update_secret(
@@ -109,13 +109,13 @@ def http(status: str, body: bytes = b"", *headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def connect(url: str, timeout: float = 60) -> Connection:
+def connect(url: str, timeout: float = 60) -> VaultSession:
     """Connect without ever sleeping."""
-    source = GivenToken(TOKEN)
-    return Connection(url, token_source=source, timeout=timeout, sleep=lambda _: None)
+    source = EnvToken(TOKEN)
+    return VaultSession(url, token_source=source, timeout=timeout, sleep=lambda _: None)
 
 
-def failure(connection: Connection) -> StoreError:
+def failure(connection: VaultSession) -> StoreError:
     """Make the call, and give the error after seeing that nothing secret is in it."""
     with pytest.raises(StoreError) as caught:
         connection.call(CALL)
@@ -242,9 +242,9 @@ def test_an_answer_that_drips_is_given_up_on(part: str) -> None:
     elapsed = itertools.count()
     with Endless(*ENDLESS[part]) as server:
         error = failure(
-            Connection(
+            VaultSession(
                 server.url,
-                token_source=GivenToken(TOKEN),
+                token_source=EnvToken(TOKEN),
                 timeout=0.5,
                 sleep=lambda _: None,
                 clock=lambda: next(elapsed) / 100,
@@ -320,8 +320,8 @@ def test_what_the_moment_before_raises_comes_out(canned: Canned) -> None:
     def refuse() -> None:
         raise LookupError
 
-    transport = Transport(base_uri=canned.url, trust=Trust(), token=TOKEN)
-    transport.patience = Patience(60, clock=time.monotonic, sleep=time.sleep)
+    transport = VaultTransport(base_uri=canned.url, trust=Trust(), token=TOKEN)
+    transport.patience = Deadline(60, clock=time.monotonic, sleep=time.sleep)
     transport.before_send = refuse
     with pytest.raises(LookupError):
         transport.post("/v1/secret/data/x", json={})
@@ -335,12 +335,12 @@ def test_what_the_moment_before_raises_comes_out(canned: Canned) -> None:
 def test_what_a_cluster_says_besides_is_kept(canned: Canned) -> None:
     """How long to wait, and which state the answer is of; more can be asked with a header."""
     canned.answer = http("200 OK", b"{}", "Retry-After: 7", "X-Vault-Index: abc=")
-    transport = Transport(base_uri=canned.url, trust=Trust(), token=TOKEN)
-    transport.patience = Patience(60, clock=time.monotonic, sleep=time.sleep)
+    transport = VaultTransport(base_uri=canned.url, trust=Trust(), token=TOKEN)
+    transport.patience = Deadline(60, clock=time.monotonic, sleep=time.sleep)
     transport.extra = {"X-Vault-Inconsistent": "forward-active-node"}
     answer = transport.get("/v1/secret/data/x")
 
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, VaultResponse)
     assert (answer.retry_after, answer.index) == (7.0, "abc=")
     assert b"X-Vault-Inconsistent: forward-active-node" in canned.requests[0]
 
@@ -366,7 +366,7 @@ def test_no_bytes_get_past_the_adapter(data: st.DataObject, canned_server: Canne
         raw[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=4))
     canned_server.answer, canned_server.send = bytes(raw), None
     try:
-        outcome: Answer | StoreError = connect(canned_server.url, timeout=1).call(CALL)
+        outcome: VaultResponse | StoreError = connect(canned_server.url, timeout=1).call(CALL)
     except StoreError as error:
         outcome = error
 

@@ -6,7 +6,7 @@ import pytest
 from rotator.errors import ConfigError, CredentialRefused, Forbidden, RequestRefused
 from rotator.model import Credential, ForwardMethod, SecretValue
 from rotator.sim import Fault, VonageSimulator
-from rotator.vonage import Accounts, Balance, RestAuth, Subaccounts, Transport
+from rotator.vonage import Accounts, Balance, RestAuth, Subaccounts, VonageClient
 
 KEY, SECRET = "abcd1234", "FirstSecret0001"
 CREDENTIAL = Credential(api_key=KEY, secret=SecretValue(SECRET))
@@ -22,9 +22,9 @@ def vonage() -> Iterator[VonageSimulator]:
 
 
 @pytest.fixture(params=list(RestAuth))
-def transport(vonage: VonageSimulator, request: pytest.FixtureRequest) -> Iterator[Transport]:
+def transport(vonage: VonageSimulator, request: pytest.FixtureRequest) -> Iterator[VonageClient]:
     """Yield a client of it that authenticates in either way and does not wait."""
-    with Transport(
+    with VonageClient(
         api_url=vonage.url,
         rest_url=vonage.url,
         timeout=60,
@@ -36,7 +36,7 @@ def transport(vonage: VonageSimulator, request: pytest.FixtureRequest) -> Iterat
 
 
 @pytest.fixture
-def accounts(transport: Transport) -> Accounts:
+def accounts(transport: VonageClient) -> Accounts:
     """Return its accounts API."""
     return Accounts(transport)
 
@@ -118,7 +118,7 @@ def test_a_callback_that_is_no_url(vonage: VonageSimulator, accounts: Accounts, 
 
 
 def test_only_one_way_to_authenticate(
-    vonage: VonageSimulator, transport: Transport, request: pytest.FixtureRequest
+    vonage: VonageSimulator, transport: VonageClient, request: pytest.FixtureRequest
 ) -> None:
     """A request to the rest host carries a header or a query, never both."""
     Accounts(transport).balance(CREDENTIAL)
@@ -129,7 +129,7 @@ def test_only_one_way_to_authenticate(
     assert ("authorization" in exchange.request_headers) is not in_query
 
 
-def test_subaccounts(vonage: VonageSimulator, transport: Transport) -> None:
+def test_subaccounts(vonage: VonageSimulator, transport: VonageClient) -> None:
     """A primary account sees its subaccounts."""
     vonage.add_account("aaaa1111", "ChildSecret0001", parent=KEY, name="Team A")
     vonage.add_account("bbbb2222", "ChildSecret0002", parent=KEY, suspended=True)
@@ -144,7 +144,7 @@ def test_subaccounts(vonage: VonageSimulator, transport: Transport) -> None:
 
 
 def test_subaccounts_of_an_account_that_may_not(
-    vonage: VonageSimulator, transport: Transport
+    vonage: VonageSimulator, transport: VonageClient
 ) -> None:
     """An account without that API is told where to ask for it."""
     document = {"type": "https://developer.vonage.com/api-errors#unprovisioned", "title": "x"}

@@ -18,7 +18,7 @@ from rotator.errors import (
 )
 from rotator.model import Credential, SecretValue
 from rotator.sim import Fault, VonageSimulator
-from rotator.vonage import Secrets, Transport
+from rotator.vonage import Secrets, VonageClient
 
 if TYPE_CHECKING:
     from rotator.rotation.ports import Issuer
@@ -39,7 +39,7 @@ def vonage() -> Iterator[VonageSimulator]:
 @pytest.fixture
 def secrets(vonage: VonageSimulator) -> Iterator[Secrets]:
     """Yield a client of it that does not wait between tries."""
-    with Transport(
+    with VonageClient(
         api_url=vonage.url,
         rest_url=vonage.url,
         timeout=60,
@@ -60,7 +60,7 @@ def test_an_answer_tells_how_far_the_clock_is_ahead(seconds: int) -> None:
     began = datetime(2026, 11, 23, 7, 28, tzinfo=UTC).timestamp()
     with (
         VonageSimulator(clock=lambda: int(began) * 10**9) as dated,
-        Transport(
+        VonageClient(
             api_url=dated.url,
             rest_url=dated.url,
             timeout=60,
@@ -84,7 +84,7 @@ def test_what_an_answer_told_counts_until_another_tells() -> None:
     elapsed, shift = 0.0, 0.0
     with (
         VonageSimulator(clock=lambda: int(began + elapsed) * 10**9) as dated,
-        Transport(
+        VonageClient(
             api_url=dated.url,
             rest_url=dated.url,
             timeout=5,
@@ -117,7 +117,7 @@ def test_one_odd_date_neither_lengthens_a_grace_nor_is_waited_for_long() -> None
     found = []
     with (
         VonageSimulator(clock=lambda: int(began) * 10**9) as dated,
-        Transport(
+        VonageClient(
             api_url=dated.url,
             rest_url=dated.url,
             timeout=60,
@@ -191,7 +191,7 @@ def test_full_slots(status: int) -> None:
     """A third secret is refused as such, whichever status Vonage gives it."""
     with (
         VonageSimulator(full_status=status) as vonage,
-        Transport(
+        VonageClient(
             api_url=vonage.url, rest_url=vonage.url, timeout=60, max_requests_per_second=1e6
         ) as transport,
     ):

@@ -13,18 +13,18 @@ import httpx
 import pytest
 from sqlalchemy import insert, text, update
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.config import load
 from rotator.ledger import tables
 from rotator.ledger.database import open_database, writing
 from rotator.model import SecretValue
-from rotator.model.notification import Event, Undelivered
+from rotator.model.notification import Event, PendingDelivery
 from rotator.reporting.text import ROW_CURE
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 from rotator.telemetry.metrics import Metrics
-from rotator.web.access import Guard
-from rotator.web.app import Pulse, Site
-from rotator.web.listener import Address, shown
+from rotator.web.access import AccessControl
+from rotator.web.app import Pulse, WebApp
+from rotator.web.listener import ListenAddress, shown
 from rotator.web.server import Server
 
 NAMES = [f"account-{number:03}" for number in range(120)]
@@ -62,14 +62,14 @@ class Visitor:
                 for number, name in enumerate(NAMES)
             )
         )
-        self.wiring = Wiring(load(config, {}), {})
+        self.application = Application(load(config, {}), {})
         self.live, self.away = True, list[str]()
         pulse = Pulse(is_live=lambda: self.live, away=lambda: self.away)
-        self.site = Site(metrics=Metrics("1"), pulse=pulse, version="1.2.3")
-        self.site.show(self.wiring)
-        address = Address(text="127.0.0.1:0")
+        self.site = WebApp(metrics=Metrics("1"), pulse=pulse, version="1.2.3")
+        self.site.show(self.application)
+        address = ListenAddress(text="127.0.0.1:0")
         listening = address.listen()
-        self.guard = Guard(self.site.app, address=address, token=None)
+        self.guard = AccessControl(self.site.app, address=address, token=None)
         self.server = Server(self.guard, listening)
         self.server.start()
         self.client = httpx.Client(base_url=shown(listening), timeout=60)
@@ -79,7 +79,7 @@ class Visitor:
         self.client.close()
         self.server.stop()
         assert self.server.join(time.monotonic() + 60)
-        self.wiring.close()
+        self.application.close()
         self.database.dispose()
 
     def change(self, name: str, **values: Any) -> None:  # noqa: ANN401  # of the table
@@ -290,7 +290,7 @@ def test_vault_is_not_asked_by_each_probe(
 ) -> None:
     """What was found out is good for a few seconds."""
     asked: list[int] = []
-    monkeypatch.setattr(visitor.wiring.store, "check", lambda **_: asked.append(1))
+    monkeypatch.setattr(visitor.application.store, "check", lambda **_: asked.append(1))
     answers = [visitor.get("/readyz").status_code for _ in range(3)]
 
     assert answers == [200] * 3
@@ -311,7 +311,7 @@ def test_what_hooks_were_not_told_is_on_the_account_s_page(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each with its event, its tries and its reason; and in the document as `status` has it."""
-    failing = Undelivered(
+    failing = PendingDelivery(
         account=NAMES[0],
         hook="chat",
         event=Event.PUSHED,
@@ -320,7 +320,7 @@ def test_what_hooks_were_not_told_is_on_the_account_s_page(
         reason="answered 500",
         next_try_at=datetime.now(UTC),
     )
-    monkeypatch.setattr(visitor.wiring, "undelivered", lambda **_: {NAMES[0]: (failing,)})
+    monkeypatch.setattr(visitor.application, "undelivered", lambda **_: {NAMES[0]: (failing,)})
     page = visitor.get(f"/accounts/{NAMES[0]}").text
     document = visitor.get("/api/status").json()["accounts"][0]
 
@@ -377,7 +377,7 @@ def test_a_page_tells_of_rows_that_do_not_match(visitor: Visitor) -> None:
 
 def test_pages_take_no_connection_of_a_rotation(visitor: Visitor) -> None:
     """They are answered while passes have every connection of theirs, and the other way round."""
-    passes, pages = visitor.wiring.database, visitor.wiring._pages_database
+    passes, pages = visitor.application.database, visitor.application._pages_database
     paths = ("/", f"/accounts/{NAMES[0]}", "/api/status", "/metrics", "/readyz")
     with ExitStack() as taken:
         for _ in range(15):
@@ -387,7 +387,7 @@ def test_pages_take_no_connection_of_a_rotation(visitor: Visitor) -> None:
     with ExitStack() as taken:
         for _ in range(15):
             taken.enter_context(pages.connect())
-        book = visitor.wiring.book
+        book = visitor.application.book
         lease = book.claim(NAMES[0], datetime.now(UTC))
         book.release(lease)
 
@@ -397,11 +397,11 @@ def test_of_a_long_record_the_end_is_checked(
 ) -> None:
     """And the page says so."""
     monkeypatch.setattr("rotator.web.app.CHECKED", 2)
-    book = visitor.wiring.book
+    book = visitor.application.book
     lease = book.claim(NAMES[0], datetime.now(UTC))
-    drafts = [Draft(event="done", step=None, detail={"n": number}) for number in range(3)]
+    drafts = [NewEntry(event="done", step=None, detail={"n": number}) for number in range(3)]
     book.commit(
-        lease, rotation=None, entries=drafts, sighting=None, now=datetime.now(UTC), last=True
+        lease, rotation=None, entries=drafts, snapshot=None, now=datetime.now(UTC), last=True
     )
 
     assert "3 entries, the newest 2 are whole" in visitor.get(f"/accounts/{NAMES[0]}").text

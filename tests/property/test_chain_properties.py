@@ -12,10 +12,10 @@ from sqlalchemy import Engine, delete, insert, text
 from rotator.ledger import chain, tables
 from rotator.ledger.chain import GENESIS, Entry
 from rotator.ledger.database import writing
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
 from rotator.model import Step
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -55,7 +55,7 @@ def verified(lines: Sequence[str]) -> dict[str, str]:
     return heads
 
 
-def linked(drafts: Sequence[Draft], account: str = "a") -> list[Entry]:
+def linked(drafts: Sequence[NewEntry], account: str = "a") -> list[Entry]:
     """Chain drafts."""
     entries: list[Entry] = []
     for seq, draft in enumerate(drafts, start=1):
@@ -79,7 +79,7 @@ def relinked(entries: Sequence[Entry]) -> list[Entry]:
 
 @given(
     draft=st.builds(
-        Draft,
+        NewEntry,
         event=TEXTS,
         step=st.none() | st.sampled_from(Step),
         detail=DETAILS,
@@ -91,7 +91,7 @@ def relinked(entries: Sequence[Entry]) -> list[Entry]:
     prev_hash=HASHES,
 )
 def test_a_hash_is_that_of_the_canonical_text(
-    draft: Draft, account: str, at: datetime, seq: int, prev_hash: str
+    draft: NewEntry, account: str, at: datetime, seq: int, prev_hash: str
 ) -> None:
     """Whatever is in an entry, its hash is the one that DESIGN defines."""
     entry = chain.linked(draft, account=account, at=at, seq=seq, prev_hash=prev_hash)
@@ -123,7 +123,7 @@ def test_half_a_surrogate_pair_has_no_hash(text: str, field: str) -> None:
     detail: dict[str, str | int | bool | None] = {
         text if field == "key" else "k": text if field == "value" else "v"
     }
-    draft = Draft(
+    draft = NewEntry(
         event=text if field == "event" else "done",
         step=None,
         detail=detail,
@@ -140,7 +140,7 @@ def test_half_a_surrogate_pair_has_no_hash(text: str, field: str) -> None:
 @given(
     drafts=st.lists(
         st.builds(
-            Draft,
+            NewEntry,
             event=PLAIN,
             step=st.none(),
             detail=DETAILS,
@@ -152,12 +152,12 @@ def test_half_a_surrogate_pair_has_no_hash(text: str, field: str) -> None:
     is_ascii=st.booleans(),
 )
 def test_exported_lines_prove_themselves(
-    database: Engine, drafts: list[Draft], *, is_ascii: bool
+    database: Engine, drafts: list[NewEntry], *, is_ascii: bool
 ) -> None:
     """Who has only the exported lines and DESIGN finds every entry whole and the head right."""
-    book, queries = Book(database, lease_seconds=0), Queries(database)
+    book, queries = LedgerWriter(database, lease_seconds=0), LedgerReader(database)
     lease = book.claim("a", NOW)
-    head = book.commit(lease, rotation=None, entries=drafts, sighting=None, now=NOW).head
+    head = book.commit(lease, rotation=None, entries=drafts, snapshot=None, now=NOW).head
     lines = [json.dumps(entry.exported(), ensure_ascii=is_ascii) for entry in queries.entries()]
     verdict = queries.verify("a", anchor=head)
 
@@ -204,7 +204,7 @@ def forger(database: Engine) -> Forger:
 
 
 CHAINS = st.lists(
-    st.builds(Draft, event=st.sampled_from(["intent", "done"]), step=st.none(), detail=DETAILS),
+    st.builds(NewEntry, event=st.sampled_from(["intent", "done"]), step=st.none(), detail=DETAILS),
     min_size=1,
     max_size=6,
 ).map(linked)
@@ -258,11 +258,11 @@ def test_any_tampering_is_found(
 ) -> None:
     """Any changed, removed, exchanged, inserted or cut-off entry breaks the account's chain."""
     forger.write(entries, recorded=entries)
-    before = Queries(database).verify("a")
+    before = LedgerReader(database).verify("a")
     forger.write(tampered(data, entries), recorded=entries)
 
     assert before.fault is None
-    assert Queries(database).verify("a").fault is not None
+    assert LedgerReader(database).verify("a").fault is not None
 
 
 @in_database
@@ -275,7 +275,7 @@ def test_a_falsified_account_row_is_found(
     assume(len(recorded) != len(entries) or recorded[-1].hash != entries[-1].hash)
     forger.write(entries, recorded=recorded)
 
-    assert Queries(database).verify("a").fault is not None
+    assert LedgerReader(database).verify("a").fault is not None
 
 
 @in_database
@@ -287,7 +287,7 @@ def test_a_cut_with_a_matching_row_is_found_by_the_anchor(
     kept = entries[: data.draw(st.integers(0, len(entries) - 1), label="kept")]
     anchor = data.draw(st.sampled_from(entries), label="anchor")
     forger.write(kept, recorded=kept)
-    queries = Queries(database)
+    queries = LedgerReader(database)
     verdict = queries.verify("a", anchor=anchor.hash)
 
     assert queries.verify("a").fault is None
@@ -307,7 +307,7 @@ def test_a_rewritten_chain_is_found_by_the_anchor(
     changed[index] = changed[index]._replace(event="forged")
     forged = relinked(changed)
     forger.write(forged, recorded=forged)
-    verdict = Queries(database).verify("a", anchor=entries[anchor].hash)
+    verdict = LedgerReader(database).verify("a", anchor=entries[anchor].hash)
 
     assert verdict.fault is None
     assert verdict.has_anchor is (anchor < index)

@@ -14,8 +14,8 @@ from sqlalchemy import Engine, text
 
 from rotator.cli import main, output
 from rotator.cli.commands import config
-from rotator.cli.context import Session
-from rotator.cli.signals import Stopped, install
+from rotator.cli.context import CommandContext
+from rotator.cli.signals import Interrupted, install
 from rotator.errors import ConfigError, RotatorError
 from rotator.ledger import database as database_module
 from rotator.ledger.database import open_database, reading, writing
@@ -28,10 +28,10 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Raise:
     """Let every command that reads the configuration fail in a certain way."""
 
     def fail_with(error: BaseException) -> None:
-        def settings(_session: Session) -> NoReturn:
+        def settings(_session: CommandContext) -> NoReturn:
             raise error
 
-        monkeypatch.setattr(Session, "configured", settings)
+        monkeypatch.setattr(CommandContext, "configured", settings)
 
     return fail_with
 
@@ -65,7 +65,7 @@ def test_a_signal_is_no_error(
     failing: Raise, capsys: pytest.CaptureFixture[str], signum: int, code: int
 ) -> None:
     """Who stops a command is told that it may simply be run again."""
-    failing(Stopped(signum))
+    failing(Interrupted(signum))
 
     assert main.run("rotator", ["config", "check"]) == code
     assert capsys.readouterr().err == "interrupted; nothing is lost, `rotator resume` goes on\n"
@@ -87,7 +87,7 @@ def test_the_first_signal_asks_and_the_second_kills(monkeypatch: pytest.MonkeyPa
     install()
     asked = handlers[signal.SIGTERM]
     assert callable(asked)
-    with pytest.raises(Stopped) as caught:
+    with pytest.raises(Interrupted) as caught:
         asked(signal.SIGTERM, None)
 
     assert caught.value.exit_code == 143
@@ -184,7 +184,7 @@ def test_a_signal_leaves_no_turn_behind(database: Engine, *, to_this_thread: boo
         try:
             with interruption:
                 write(database)
-        except Stopped:
+        except Interrupted:
             interrupted += 1
             assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
             other.submit(write, database).result(timeout=60)
@@ -204,7 +204,7 @@ def test_who_cannot_wait_for_a_transaction_kills(database: Engine) -> None:
     install()
     with writing(database):
         assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    with pytest.raises(Stopped):
+    with pytest.raises(Interrupted):
         signal.raise_signal(signal.SIGTERM)
     with writing(database):
         assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -219,7 +219,7 @@ def test_what_takes_long_can_be_interrupted(database: Engine) -> None:
             connection.execute(text("INSERT INTO t VALUES (1)"))
             signal.raise_signal(signal.SIGTERM)
             pytest.fail("it was not interrupted")
-    except Stopped:
+    except Interrupted:
         pass
 
     assert rows(database) == 0

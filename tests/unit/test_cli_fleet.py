@@ -19,7 +19,7 @@ def test_children_are_done_before_their_parent_begins(concurrency: int) -> None:
         events.append(f"-{account.name}")
         return account.name
 
-    results = parallel.run(FAMILY, work, concurrency=concurrency, brake=parallel.Brake())
+    results = parallel.run(FAMILY, work, concurrency=concurrency, brake=parallel.CancelToken())
 
     assert results == ["a", "b", "a1", "c1", "a2"]
     assert events.index("+a") > max(events.index("-a1"), events.index("-a2"))
@@ -35,13 +35,17 @@ def test_work_is_done_at_once() -> None:
 
     accounts = [account(name) for name in "xyz"]
 
-    assert parallel.run(accounts, work, concurrency=3, brake=parallel.Brake()) == ["x", "y", "z"]
+    assert parallel.run(accounts, work, concurrency=3, brake=parallel.CancelToken()) == [
+        "x",
+        "y",
+        "z",
+    ]
 
 
 def test_after_a_stop_nothing_begins(capsys: pytest.CaptureFixture[str]) -> None:
     """What runs is let to its next check, what waits never begins, and the stop is passed on."""
     begun: list[str] = []
-    brake, is_first = parallel.Brake(), threading.Event()
+    brake, is_first = parallel.CancelToken(), threading.Event()
 
     def work(account: Account) -> str:
         if account.name == "x":
@@ -58,13 +62,13 @@ def test_after_a_stop_nothing_begins(capsys: pytest.CaptureFixture[str]) -> None
 
     assert begun == ["y", "x"]
     assert "stopping after the present step" in capsys.readouterr().err
-    with pytest.raises(parallel.Halted):
+    with pytest.raises(parallel.Cancelled):
         brake.check()
 
 
 def test_a_brake_that_is_not_pulled_lets_everything_run() -> None:
     """Sleeping is only sleeping, and checking nothing at all."""
-    brake = parallel.Brake()
+    brake = parallel.CancelToken()
 
     brake.check()
     brake.sleep(0)

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from rotator.cli.dry_run import Plan
-from rotator.model import CurrentEntry, Note, Outcome, Report, Request, Secret, Step
+from rotator.model import CurrentEntry, Note, Outcome, PassResult, Request, Secret, Step
 from rotator.rotation.observation import Observation
 from rotator.rotation.steps import (
     Abort,
@@ -54,7 +54,7 @@ REST: list[Action] = [Delete(secret_id="old"), Close()]
 def plan(actions: list[Action], world: Observation | None = WORLD) -> Plan:
     """Make the plan of these actions."""
     rotation = world.rotation if world else None
-    report = Report.of(account("a"), Outcome.PLANNED, rotation)
+    report = PassResult.of(account("a"), Outcome.PLANNED, rotation)
     return Plan(account=account("a"), report=report, actions=actions, world=world, mount="kv")
 
 

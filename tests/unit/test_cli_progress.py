@@ -5,7 +5,7 @@ import pytest
 from rotator.cli import progress
 from rotator.cli.live import Live
 from rotator.model import Step
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 FACTS: dict[str, str | int | bool | None] = {
     "secret_id": "s-1",
@@ -16,9 +16,9 @@ FACTS: dict[str, str | int | bool | None] = {
 }
 
 
-def draft(event: str, step: Step | None) -> Draft:
+def draft(event: str, step: Step | None) -> NewEntry:
     """Make a ledger entry."""
-    return Draft(event=event, step=step, detail=FACTS)
+    return NewEntry(event=event, step=step, detail=FACTS)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_entries_are_told_in_words(event: str, step: Step | None, text: str) -> 
 
 def test_a_missing_fact_does_no_harm() -> None:
     """What is only shown never ends a rotation."""
-    bare = Draft(event="done", step=Step.CREATE, detail={})
+    bare = NewEntry(event="done", step=Step.CREATE, detail={})
 
     assert progress.told(bare) == "new secret created (id -)"
 

@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from rotator.cli import main, prompts
-from rotator.cli.signals import Stopped
+from rotator.cli.signals import Interrupted
 
 
 @pytest.mark.parametrize("answer", ["y\n", "YES\n", "maybe\n y \n"])
@@ -47,7 +47,7 @@ def test_a_signal_instead_of_an_answer(
     """Nothing had begun, so nothing is to be resumed; the message has a line of its own."""
 
     def interrupted(*_arguments: object) -> str:
-        raise Stopped(signal.SIGINT)
+        raise Interrupted(signal.SIGINT)
 
     monkeypatch.setattr("getpass.getpass", interrupted)
     monkeypatch.setattr(sys, "stdin", io.StringIO())

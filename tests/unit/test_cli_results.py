@@ -12,13 +12,13 @@ from rotator.errors import (
     StoreSealed,
     StoreUnavailable,
 )
-from rotator.model import Outcome, Report
+from rotator.model import Outcome, PassResult
 from tests.harness.samples import account
 
 
-def report(code: int, outcome: Outcome = Outcome.FAILED) -> Report:
+def report(code: int, outcome: Outcome = Outcome.FAILED) -> PassResult:
     """Make a report that asks for an exit code."""
-    return replace(Report.of(account("a"), outcome, None), exit_code=code)
+    return replace(PassResult.of(account("a"), outcome, None), exit_code=code)
 
 
 @pytest.mark.parametrize(

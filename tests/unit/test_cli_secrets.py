@@ -8,20 +8,20 @@ import pytest
 from rotator.cli.commands import secrets
 from rotator.errors import ConfigError, CredentialRefused, Refused, SecretNotFound
 from rotator.model import NOTHING_WRITTEN, Credential, Secret, SecretValue
-from rotator.rotation.manual import View
-from rotator.rotation.observation import Observation, Sight
+from rotator.rotation.manual import AccountSecrets
+from rotator.rotation.observation import Observation, Observed
 from rotator.rotation.ports import StoredPending
 from tests.harness.samples import account
 from tests.unit.test_standing import COMPLETED, ROTATING, WAITING
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
-VIEW = View(
+VIEW = AccountSecrets(
     account=account("a"),
     secrets=(Secret(id="held", created_at=NOW), Secret(id="other", created_at=NOW)),
     credential=Credential(api_key="a", secret=SecretValue("x")),
     current=None,
     written=NOTHING_WRITTEN,
-    held_id="held",
+    current_secret_id="held",
     is_live=True,
     rotation=None,
     expendable_ids=frozenset(),
@@ -39,14 +39,14 @@ def test_roles_go_from_certain_to_unknown() -> None:
         "expendable",
         "unknown",
     ]
-    assert replace(view, held_id=None).role("held") == "new"
+    assert replace(view, current_secret_id=None).role("held") == "new"
 
 
 @pytest.mark.parametrize(
     ("view", "secret_id", "why"),
     [
         (VIEW, "held", "is the one that Vault holds"),
-        (replace(VIEW, held_id=None), "other", "is not certain"),
+        (replace(VIEW, current_secret_id=None), "other", "is not certain"),
         (replace(VIEW, is_live=False), "other", "may be what still works"),
         (replace(VIEW, secrets=VIEW.secrets[:1]), "held", "the account's only one"),
         (replace(VIEW, rotation=replace(WAITING, predecessor_id="other")), "other", "belongs to"),
@@ -54,7 +54,7 @@ def test_roles_go_from_certain_to_unknown() -> None:
         (replace(VIEW, adopted_id="other"), "other", "was adopted last"),
     ],
 )
-def test_what_may_be_in_use_is_not_deleted(view: View, secret_id: str, why: str) -> None:
+def test_what_may_be_in_use_is_not_deleted(view: AccountSecrets, secret_id: str, why: str) -> None:
     """An operator has to be sure, and say so by --force."""
     with pytest.raises(Refused) as caught:
         secrets._require_deletable(view, secret_id, force=False)
@@ -87,10 +87,12 @@ def test_nothing_is_added_to_a_rotation_under_way() -> None:
 def test_nothing_is_seen_without_a_credential() -> None:
     """Where Vonage refuses every credential, that is said, not an empty list."""
     world = Observation(seen_at=NOW, listed=None, current=None, pending=None, rotation=COMPLETED)
-    sight = Sight(world=world, current=None, pending=StoredPending(version=0), credential=None)
+    observed = Observed(
+        world=world, current=None, pending=StoredPending(version=0), credential=None
+    )
 
     with pytest.raises(CredentialRefused, match="every credential"):
-        View.of(account("a"), sight)
+        AccountSecrets.of(account("a"), observed)
 
 
 def test_what_was_adopted_is_seen() -> None:
@@ -99,9 +101,9 @@ def test_what_was_adopted_is_seen() -> None:
         seen_at=NOW, listed=VIEW.secrets, current=None, pending=None, rotation=None, adopted_id="x"
     )
     pending = StoredPending(version=0)
-    sight = Sight(world=world, current=None, pending=pending, credential=VIEW.credential)
+    observed = Observed(world=world, current=None, pending=pending, credential=VIEW.credential)
 
-    assert View.of(account("a"), sight).adopted_id == "x"
+    assert AccountSecrets.of(account("a"), observed).adopted_id == "x"
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ from structlog.testing import capture_logs
 from rotator.daemon.clock import ClockWatch
 from rotator.daemon.health import Health
 from rotator.daemon.scheduler import without_parents
-from rotator.daemon.systemd import Notifier
-from rotator.daemon.workers import Crew
+from rotator.daemon.systemd import SystemdNotifier
+from rotator.daemon.workers import PassWorkers
 from rotator.errors import LedgerUnusable, NotSent, StoreForbidden, StoreSealed, StoreUnavailable
-from rotator.model import Outcome, Problem, Report
+from rotator.model import Outcome, PassResult, Problem
 from tests.harness.samples import account
 
 if TYPE_CHECKING:
-    from rotator.application import Wiring
+    from rotator.application import Application
 
 
 # -- Children before parents. --------------------------------------------------------------
@@ -96,7 +96,7 @@ def test_an_error_that_nobody_foresaw_is_told_now_and_then() -> None:
     with capture_logs() as logs:
         for _ in range(240):
             seconds[0] += 15
-            health.surprised("poll", ZeroDivisionError())
+            health.log_unexpected("poll", ZeroDivisionError())
 
     assert 6 <= len(logs) <= 12
 
@@ -113,33 +113,33 @@ def test_an_account_s_own_error_is_no_component_s() -> None:
 # -- Workers. ------------------------------------------------------------------------------
 
 
-def report(outcome: Outcome, code: str = "") -> Report:
+def report(outcome: Outcome, code: str = "") -> PassResult:
     """Return the result of a pass over account "a"."""
-    bare = Report.of(account("a"), outcome, None)
+    bare = PassResult.of(account("a"), outcome, None)
     return replace(bare, error=Problem(code=code, message="why", hint=None) if code else None)
 
 
 def test_a_worker_s_error_is_survived_and_put_off() -> None:
     """What nobody foresaw is named without its text; the account waits, the daemon goes on."""
-    crew, wiring = Crew(health=Health()), cast("Wiring", object())
+    workers, application = PassWorkers(health=Health()), cast("Application", object())
 
-    def fail() -> Report:
+    def fail() -> PassResult:
         raise ValueError("s3cret")
 
     with capture_logs() as logs:
-        crew.start(account("a"), wiring, fail)
-        assert crew.join(float("inf"))
+        workers.start(account("a"), application, fail)
+        assert workers.join(float("inf"))
 
     assert [log["event"] for log in logs] == ["unexpected error"]
-    assert crew.is_put_off("a")
-    assert not crew.is_put_off("b")
-    assert crew.busy_with == []
-    assert not crew.uses(wiring)
+    assert workers.is_put_off("a")
+    assert not workers.is_put_off("b")
+    assert workers.busy_with == []
+    assert not workers.uses(application)
 
 
 def test_the_same_failure_again_is_not_news() -> None:
     """An account that is refused for days is told of once."""
-    crew, wiring = Crew(health=Health()), cast("Wiring", object())
+    workers, application = PassWorkers(health=Health()), cast("Application", object())
     ends = [
         report(Outcome.REFUSED, "drift"),
         report(Outcome.REFUSED, "drift"),
@@ -149,40 +149,48 @@ def test_the_same_failure_again_is_not_news() -> None:
     ]
     with capture_logs() as logs:
         for end in ends:
-            crew.start(account("a"), wiring, lambda end=end: end)  # type: ignore[misc]
-            assert crew.join(float("inf"))
+            workers.start(account("a"), application, lambda end=end: end)  # type: ignore[misc]
+            assert workers.join(float("inf"))
 
     assert [log["event"] for log in logs] == ["refused", "away", "back", "completed"]
 
 
 def test_passes_that_hang_are_not_waited_for_for_ever() -> None:
     """The process can end all the same; what hangs is known, and named by its account."""
-    crew, wiring, gate = Crew(health=Health()), cast("Wiring", object()), threading.Event()
+    workers, application, gate = (
+        PassWorkers(health=Health()),
+        cast("Application", object()),
+        threading.Event(),
+    )
 
-    def hang() -> Report:
+    def hang() -> PassResult:
         gate.wait()
         return report(Outcome.IDLE)
 
-    crew.start(account("a"), wiring, hang)
-    assert not crew.join(0.0)
-    assert crew.busy_with == ["a"]
-    assert crew.uses(wiring)
+    workers.start(account("a"), application, hang)
+    assert not workers.join(0.0)
+    assert workers.busy_with == ["a"]
+    assert workers.uses(application)
     gate.set()
 
-    assert crew.join(float("inf"))
+    assert workers.join(float("inf"))
 
 
 def test_a_worker_that_is_done_may_start_another() -> None:
     """It no longer counts as running by then, and the end waits for what it started."""
-    crew, wiring, seen = Crew(health=Health()), cast("Wiring", object()), list[list[str]]()
+    workers, application, seen = (
+        PassWorkers(health=Health()),
+        cast("Application", object()),
+        list[list[str]](),
+    )
 
     def then() -> None:
-        seen.append(crew.busy_with)
+        seen.append(workers.busy_with)
         if len(seen) < 3:
-            crew.start(account("a"), wiring, lambda: report(Outcome.IDLE), then)
+            workers.start(account("a"), application, lambda: report(Outcome.IDLE), then)
 
-    crew.start(account("a"), wiring, lambda: report(Outcome.IDLE), then)
-    assert crew.join(float("inf"))
+    workers.start(account("a"), application, lambda: report(Outcome.IDLE), then)
+    assert workers.join(float("inf"))
 
     assert seen == [[], [], []]
 
@@ -204,7 +212,7 @@ def test_messages_go_to_the_socket_that_systemd_names(tmp_path: Path, place: str
     """A path, or a name in the abstract namespace, which begins with @."""
     name = str(tmp_path / "notify") if place == "file" else f"@rotator-test-{os.getpid()}"
     with listening(name.replace("@", "\0", 1)) as channel:
-        notifier = Notifier({"NOTIFY_SOCKET": name})
+        notifier = SystemdNotifier({"NOTIFY_SOCKET": name})
         notifier.ready()
         notifier.status("well")
         notifier.status("well")
@@ -218,8 +226,8 @@ def test_messages_go_to_the_socket_that_systemd_names(tmp_path: Path, place: str
 
 def test_without_systemd_nothing_is_said(tmp_path: Path) -> None:
     """Neither where no socket is named nor where nobody listens."""
-    Notifier({}).ready()
-    Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).ready()
+    SystemdNotifier({}).ready()
+    SystemdNotifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).ready()
 
 
 @pytest.mark.parametrize(
@@ -235,7 +243,7 @@ def test_the_watchdog_is_fed_twice_in_its_time(
     environ: dict[str, str], seconds: float | None
 ) -> None:
     """If it is this process that it watches."""
-    assert Notifier(environ).watchdog_seconds == seconds
+    assert SystemdNotifier(environ).watchdog_seconds == seconds
 
 
 # -- The clock. ----------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from rotator.cli.errors import described
 from rotator.daemon.health import Health
 from rotator.errors import LedgerError, StoreUnavailable, TooManyFiles
 from rotator.ledger.database import translated
-from rotator.network import ExchangeFailed, NoAnswer
-from rotator.vault.errors import judge
+from rotator.network import ExchangeFailed, TransportFailure
+from rotator.vault.errors import interpret
 from rotator.vonage.errors import failure
 from tests.unit.vonage.test_call import calling
 
@@ -87,10 +87,10 @@ def test_no_more_passes_than_there_are_descriptors_for(
 
 def test_each_adapter_says_what_is_lacking(tmp_path: Path) -> None:
     """Vonage's, Vault's and the ledger's errors name the limit and how to raise it."""
-    refused = ExchangeFailed(NoAnswer.UNREACHABLE, "too many open files")
+    refused = ExchangeFailed(TransportFailure.UNREACHABLE, "too many open files")
     with nothing_left():
         _, of_vonage = failure(calling(), refused)
-        of_vault = judge(NoAnswer.REFUSED, "read-current", with_token=True)
+        of_vault = interpret(TransportFailure.REFUSED, "read-current", with_token=True)
         with pytest.raises(LedgerError) as of_ledger, translated():
             sqlite3.connect(tmp_path / "ledger.db")
 
@@ -104,7 +104,7 @@ def test_it_is_no_bug() -> None:
     """Wherever it comes up, it is named."""
     problem = described(LACK)
     with capture_logs() as events:
-        Health().surprised("poll", LACK)
+        Health().log_unexpected("poll", LACK)
 
     assert (problem.code, problem.message) == ("too-many-files", "too many open files")
     assert problem.hint == TooManyFiles.default_hint

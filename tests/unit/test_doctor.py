@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.application import Wiring
+from rotator.application import Application
 from rotator.config import load
 from rotator.doctor import accounts, files
 from rotator.doctor.check import Verdict, clock_check
@@ -99,8 +99,8 @@ def test_every_secret_file_is_looked_at(
     (tmp_path / "listen-token").write_text("x" * 32)
     config = tmp_path / "config.toml"
     config.write_text(BASE.format(vault=vault, auth=auth))
-    with Wiring(load(config, {}), {}) as wiring:
-        found = {path.name for _, path in files._secret_files(wiring)}
+    with Application(load(config, {}), {}) as application:
+        found = {path.name for _, path in files._secret_files(application)}
 
     assert found == ALWAYS | names
 

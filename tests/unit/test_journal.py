@@ -12,7 +12,7 @@ from rotator.errors import (
     SlotsFull,
 )
 from rotator.rotation.ports import LastLook, Lease
-from rotator.rotation.session import Journal
+from rotator.rotation.session import LedgerSession
 from tests.harness.samples import NOW
 
 
@@ -23,9 +23,9 @@ class _Ledger:
         """Return that nobody holds the account."""
 
 
-def journal() -> Journal:
+def journal() -> LedgerSession:
     """Return a journal whose lease has just begun."""
-    return Journal(
+    return LedgerSession(
         ledger=cast("Any", _Ledger()),
         lease=Lease(account="a", owner="me", token=1, seconds=60.0),
         now=lambda: NOW,

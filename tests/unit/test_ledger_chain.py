@@ -4,10 +4,10 @@ import pytest
 
 from rotator.ledger import chain, tables
 from rotator.ledger.chain import GENESIS, Entry
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 
 NOW = datetime(2026, 11, 23, 7, 28, 0, 123456, tzinfo=UTC)
-DRAFT = Draft(event="done", step=None, detail={"code": None})
+DRAFT = NewEntry(event="done", step=None, detail={"code": None})
 FIRST = chain.linked(DRAFT, account="a", at=NOW, seq=1, prev_hash=GENESIS)
 SECOND = chain.linked(DRAFT, account="a", at=NOW, seq=2, prev_hash=FIRST.hash)
 

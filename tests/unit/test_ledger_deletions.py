@@ -6,16 +6,16 @@ import pytest
 
 from rotator.ledger.deletions import MOST, Deletion, after, concerns, read, written
 from rotator.model import Step
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 from tests.harness.samples import rotation
 
 ROTATION = rotation(predecessor_id="x")
 BEGUN, UNKNOWN, DONE = Deletion.BEGUN, Deletion.UNKNOWN, Deletion.DONE
 
 
-def told(event: str, step: Step | None = Step.DELETE, **detail: Any) -> Draft:  # noqa: ANN401
+def told(event: str, step: Step | None = Step.DELETE, **detail: Any) -> NewEntry:  # noqa: ANN401
     """Return an entry about secret `x`."""
-    return Draft(event=event, step=step, detail={"secret_id": "x", **detail})
+    return NewEntry(event=event, step=step, detail={"secret_id": "x", **detail})
 
 
 CLOSED = told("closed", Step.COMPLETE, outcome="completed")
@@ -81,10 +81,10 @@ def test_a_predecessor_that_is_not_listed_any_more_is_gone(
         told("intent", Step.CREATE),
         told("done", None, operation="create"),
         told("closed", Step.ABORT, outcome="failed"),
-        Draft(event="failed", step=None, detail={}),
+        NewEntry(event="failed", step=None, detail={}),
     ],
 )
-def test_other_entries_are_not_about_deletions(draft: Draft) -> None:
+def test_other_entries_are_not_about_deletions(draft: NewEntry) -> None:
     """They change nothing of what is known."""
     assert concerns(draft) is False
     assert after((("x", BEGUN),), [draft], ROTATION) == (("x", BEGUN),)
@@ -92,7 +92,7 @@ def test_other_entries_are_not_about_deletions(draft: Draft) -> None:
 
 def test_an_entry_that_names_no_secret_tells_nothing() -> None:
     """There is nothing to keep of it."""
-    assert after((), [Draft(event="intent", step=Step.DELETE, detail={})], None) == ()
+    assert after((), [NewEntry(event="intent", step=Step.DELETE, detail={})], None) == ()
 
 
 def test_the_newest_are_kept() -> None:

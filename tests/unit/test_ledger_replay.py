@@ -10,7 +10,7 @@ from rotator.ledger import chain
 from rotator.ledger.differences import put_off
 from rotator.ledger.replay import Replay, detail_of, hold_in
 from rotator.model import Rotation, Step
-from rotator.rotation.ports import AccountRecord, Draft
+from rotator.rotation.ports import AccountSummary, NewEntry
 from tests.harness.samples import account, policy, rotation
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
@@ -20,7 +20,9 @@ LATER = "2026-11-24T07:28:00+00:00"
 def entry(event: str, step: Step | None = None, **detail: Any) -> chain.Entry:  # noqa: ANN401  # any JSON
     """Return an entry, of rotation `r1` where it has a step and is no adoption."""
     is_rotations = step is not None and "operation" not in detail
-    draft = Draft(event=event, step=step, detail=detail, rotation_id="r1" if is_rotations else None)
+    draft = NewEntry(
+        event=event, step=step, detail=detail, rotation_id="r1" if is_rotations else None
+    )
     return chain.linked(draft, account="sms", at=NOW, seq=1, prev_hash=chain.GENESIS)
 
 
@@ -334,9 +336,9 @@ def test_what_is_put_off_for_too_long_is_named(
 ) -> None:
     """By its policy, of which only a configured account has one."""
     managed = account("sms", policy=policy(every=timedelta(days=30), max_age=timedelta(days=45)))
-    record = AccountRecord(
+    record = AccountSummary(
         **{
-            **vars(AccountRecord.blank("sms")),
+            **vars(AccountSummary.blank("sms")),
             "current_since": NOW,
             "next_due_at": NOW + due_in if due_in else None,
             "retry_at": NOW + retry_in if retry_in else None,

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from rotator import model
-from rotator.model import Credential, Note, Outcome, Report, Secret, SecretValue, Step
+from rotator.model import Credential, Note, Outcome, PassResult, Secret, SecretValue, Step
 from rotator.rotation.observation import Observation
 from tests.harness.samples import NOW, account, rotation
 
@@ -130,8 +130,8 @@ def test_the_listed_ids_are_a_set(listed: tuple[Secret, ...] | None, ids: set[st
 
 def test_a_report_tells_the_rotation_as_it_is() -> None:
     """Without a rotation it names the account and the outcome."""
-    bare = Report.of(account(), Outcome.IDLE, None)
-    full = Report.of(account(), Outcome.AWAITING_DELETION, ROTATION)
+    bare = PassResult.of(account(), Outcome.IDLE, None)
+    full = PassResult.of(account(), Outcome.AWAITING_DELETION, ROTATION)
 
     assert (bare.account, bare.outcome, bare.rotation_id) == ("sms", Outcome.IDLE, None)
     assert (full.rotation_id, full.old_secret_id, full.new_secret_id) == ("r1", "old", None)

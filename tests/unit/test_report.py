@@ -5,24 +5,32 @@ from typing import Any
 import pytest
 
 from rotator.reporting import audit
-from rotator.reporting.audit import Event, Holding, Known, Period, Record, Tenure, Trouble
+from rotator.reporting.audit import (
+    AuditEvent,
+    AuditInput,
+    FailureGroup,
+    HoldPeriod,
+    Period,
+    RecordCheck,
+    SecretUse,
+)
 from tests.harness.samples import account
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 PERIOD = Period(since=NOW - 90 * DAY, until=NOW)
-RECORD = Record(entries=1, head="", vault="matches")
+RECORD = RecordCheck(entries=1, head="", vault="matches")
 #: Its policy allows 45 days.
 ACCOUNT = account("a")
 
 
-def entry(at: datetime, event: str, step: str | None = None, **detail: Any) -> Event:  # noqa: ANN401
+def entry(at: datetime, event: str, step: str | None = None, **detail: Any) -> AuditEvent:  # noqa: ANN401
     """Make an entry; `rotation` is its rotation."""
     rotation_id = detail.pop("rotation", None)
-    return Event(at=at, event=event, step=step, rotation_id=rotation_id, detail=detail)
+    return AuditEvent(at=at, event=event, step=step, rotation_id=rotation_id, detail=detail)
 
 
-def rotation(at: datetime, old: str, new: str, since: str | None = None) -> list[Event]:
+def rotation(at: datetime, old: str, new: str, since: str | None = None) -> list[AuditEvent]:
     """Make the entries of a rotation that took no time."""
     name = f"to-{new}"
     return [
@@ -37,7 +45,7 @@ def rotation(at: datetime, old: str, new: str, since: str | None = None) -> list
     ]  # fmt: skip
 
 
-def made(*events: Event, **known: Any) -> audit.AccountReport:  # noqa: ANN401
+def made(*events: AuditEvent, **known: Any) -> audit.AccountReport:  # noqa: ANN401
     """Report on an account with these entries."""
     usual: dict[str, Any] = {
         "name": "a",
@@ -47,7 +55,7 @@ def made(*events: Event, **known: Any) -> audit.AccountReport:  # noqa: ANN401
         "current_since": None,
         "record": RECORD,
     }
-    return audit.on(Known(**usual | known), PERIOD)
+    return audit.audit(AuditInput(**usual | known), PERIOD)
 
 
 def test_secrets_follow_one_another() -> None:
@@ -91,14 +99,14 @@ def test_a_rotation_ends_being_overdue() -> None:
     told = made(*rotation(NOW - 85 * DAY, "s1", "s2"), *rotation(NOW - 10 * DAY, "s2", "s3"))
 
     assert told.tenures[1:] == (
-        Tenure(
+        SecretUse(
             secret_id="s2",
             since=NOW - 85 * DAY,
             until=NOW - 10 * DAY,
             age=75 * DAY,
             overdue=30 * DAY,
         ),
-        Tenure(secret_id="s3", since=NOW - 10 * DAY, until=None, age=10 * DAY),
+        SecretUse(secret_id="s3", since=NOW - 10 * DAY, until=None, age=10 * DAY),
     )
 
 
@@ -139,7 +147,7 @@ def test_the_same_refusal_again_is_counted() -> None:
     told = made(*events, entry(NOW - DAY, "failed", code="vault-unavailable"))
 
     assert told.troubles == (
-        Trouble(
+        FailureGroup(
             event="refused",
             code="drift",
             why="w",
@@ -147,7 +155,7 @@ def test_the_same_refusal_again_is_counted() -> None:
             first=NOW - 9 * DAY,
             last=NOW - 7 * DAY,
         ),
-        Trouble(
+        FailureGroup(
             event="failed",
             code="vault-unavailable",
             why="",
@@ -166,7 +174,7 @@ def test_a_hold_lasts_until_it_is_released_or_replaced() -> None:
         entry(NOW - 70 * DAY, "released", reason="b", by="eve", held_by="bob"),
         entry(NOW - DAY, "held", reason="c", by="ann", freeze=False),
     )
-    first = Holding(
+    first = HoldPeriod(
         reason="a",
         by="ann",
         freeze=False,
@@ -177,7 +185,7 @@ def test_a_hold_lasts_until_it_is_released_or_replaced() -> None:
 
     assert told.holdings == (
         first,
-        Holding(
+        HoldPeriod(
             reason="b",
             by="bob",
             freeze=True,

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from rotator.model import Hold, Step
-from rotator.model.notification import Event, Undelivered
-from rotator.reporting.status import Phase, Standing
+from rotator.model.notification import Event, PendingDelivery
+from rotator.reporting.status import AccountStatus, Phase
 from tests.harness.samples import account, rotation
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -29,7 +29,7 @@ WAITING = replace(ROTATING, step=Step.WAIT, verified_at=NOW - HOUR)
 HOLD = Hold(reason="moving house", by="ann", at=NOW - HOUR)
 
 
-def standing(**known: Any) -> Standing:  # noqa: ANN401  # of `Standing`
+def standing(**known: Any) -> AccountStatus:  # noqa: ANN401  # of `AccountStatus`
     """Make the standing of an account that is well, except for what is given."""
     usual: dict[str, Any] = {
         "account": account("a"),
@@ -43,7 +43,7 @@ def standing(**known: Any) -> Standing:  # noqa: ANN401  # of `Standing`
         "drift": None,
         "rotation": COMPLETED,
     }
-    return Standing(**(usual | known))
+    return AccountStatus(**(usual | known))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_what_should_have_happened_is_overdue(known: dict[str, Any]) -> None:
     """A rotation or a deletion that nobody did, and a secret that is too old, are told."""
     late = standing(**known)
 
-    assert late.lateness
+    assert late.overdue_reason
     assert late.needs_attention
     assert late.document()["overdue"] is True
     assert "overdue: " in late.row()[-1]
@@ -89,9 +89,9 @@ def test_what_is_due_has_a_while_to_be_done() -> None:
     due = standing(next_due_at=NOW - timedelta(minutes=14))
     late = standing(next_due_at=NOW - timedelta(minutes=16))
 
-    assert due.lateness is None
+    assert due.overdue_reason is None
     assert due.due_from == NOW - timedelta(minutes=14)
-    assert late.lateness == "due for 16m"
+    assert late.overdue_reason == "due for 16m"
 
 
 def test_what_came_due_in_a_long_grace_is_due_from_its_end() -> None:
@@ -100,7 +100,7 @@ def test_what_came_due_in_a_long_grace_is_due_from_its_end() -> None:
     ended = replace(COMPLETED, closed_at=NOW - timedelta(minutes=1))
 
     assert standing(**long_due, rotation=ended).due_from == NOW - timedelta(minutes=1)
-    assert standing(**long_due, rotation=ended).lateness is None
+    assert standing(**long_due, rotation=ended).overdue_reason is None
     assert standing(**long_due, rotation=FAILED).due_from == NOW - 5 * DAY
     # Its end was written by a clock that was ahead.
     early = replace(COMPLETED, closed_at=NOW + DAY)
@@ -123,8 +123,8 @@ def test_it_is_known_when_something_becomes_late(
     """Nothing is late until then, and something is right after it."""
     assert standing(**known).late_from == late_from
     if late_from:
-        assert standing(**known, now=late_from).lateness is None
-        assert standing(**known, now=late_from + timedelta(microseconds=1)).lateness
+        assert standing(**known, now=late_from).overdue_reason is None
+        assert standing(**known, now=late_from + timedelta(microseconds=1)).overdue_reason
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_it_is_known_when_something_becomes_late(
 )
 def test_what_is_under_way_is_not_overdue(known: dict[str, Any]) -> None:
     """A rotation in its grace has done what was due."""
-    assert standing(**known).lateness is None
+    assert standing(**known).overdue_reason is None
     assert not standing(**known).needs_attention
 
 
@@ -166,7 +166,7 @@ GATED = replace(
     gate_since=NOW - HOUR,
     gate_retry_at=NOW + HOUR,
 )
-UNDELIVERED = Undelivered(
+UNDELIVERED = PendingDelivery(
     account="a",
     hook="chat",
     event=Event.PUSHED,
@@ -208,6 +208,6 @@ def test_a_gate_is_named_instead_of_the_grace() -> None:
         ),
     ],
 )
-def test_hooks_that_fail_are_noted(undelivered: list[Undelivered], note: str) -> None:
+def test_hooks_that_fail_are_noted(undelivered: list[PendingDelivery], note: str) -> None:
     """One that was not tried yet is no failure; the first that fails is named."""
     assert standing(undelivered=tuple(undelivered)).row()[-1] == note

@@ -24,7 +24,7 @@ from rotator.model import (
     Step,
     Written,
 )
-from rotator.rotation.observation import Observation, Sight, seen_again
+from rotator.rotation.observation import Observation, Observed, seen_again
 from rotator.rotation.ports import StoredCurrent, StoredPending
 from rotator.rotation.steps import (
     Abort,
@@ -468,7 +468,7 @@ def test_a_rotation_is_closed_once(action: Close, step: Step, outcome: str) -> N
     assert draft.detail == {"outcome": outcome, "code": action.error_code}
 
 
-def site(sight: Sight, store: object = None) -> Site:
+def site(observed: Observed, store: object = None) -> Site:
     """Return where a step is performed that asks nobody but `store`."""
     nobody = cast("Any", None)
     return Site(
@@ -478,17 +478,19 @@ def site(sight: Sight, store: object = None) -> Site:
         store=cast("Any", store),
         draw=nobody,
         now=lambda: NOW,
-        sight=sight,
+        observed=observed,
         ledger_head="",
     )
 
 
 def test_nothing_is_deleted_without_a_value_from_vault() -> None:
     """What was decided on is gone from the sight: neither Vonage nor Vault is asked."""
-    sight = Sight(world=QUIET, current=None, pending=StoredPending(version=0), credential=None)
+    observed = Observed(
+        world=QUIET, current=None, pending=StoredPending(version=0), credential=None
+    )
 
     with pytest.raises(CheckAndSetLost):
-        Delete(secret_id="old").perform(site(sight), ROTATION, cast("Any", None))
+        Delete(secret_id="old").perform(site(observed), ROTATION, cast("Any", None))
 
 
 def test_another_value_is_not_verified_whatever_its_note_says() -> None:
@@ -503,8 +505,8 @@ def test_another_value_is_not_verified_whatever_its_note_says() -> None:
             return StoredCurrent(entry=entry, value=SecretValue("Another1234"), fields={})
 
     pending = StoredPending(version=1, entry=PENDING, value=SecretValue("Pending1234"))
-    sight = Sight(world=WORLD, current=None, pending=pending, credential=None)
+    observed = Observed(world=WORLD, current=None, pending=pending, credential=None)
 
     with pytest.raises(UnexpectedEntry):
-        Verify(version=8).perform(site(sight, Store()), ROTATION)
-    assert sight.current is None
+        Verify(version=8).perform(site(observed, Store()), ROTATION)
+    assert observed.current is None

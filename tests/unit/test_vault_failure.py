@@ -11,8 +11,8 @@ from rotator.errors import (
     StoreUnavailable,
     UnexpectedEntry,
 )
-from rotator.vault.errors import is_passing, is_starting, judge
-from rotator.vault.transport import Answer, NoAnswer
+from rotator.vault.errors import interpret, is_passing, is_starting
+from rotator.vault.transport import TransportFailure, VaultResponse
 
 UPGRADING = (
     "Upgrading from non-versioned to versioned data. This backend will be unavailable for a"
@@ -31,14 +31,16 @@ LOCKED = (
 SEALED = 'no handler for route "sys/internal/ui/mounts/secret". route entry not found.'
 
 
-def complaint(status: int, *errors: str) -> Answer:
+def complaint(status: int, *errors: str) -> VaultResponse:
     """Return Vault's answer with `status` and these errors."""
-    return Answer(status=status, body={"errors": list(errors)})
+    return VaultResponse(status=status, body={"errors": list(errors)})
 
 
-def verdict(answer: Answer | NoAnswer, *, with_token: bool = True) -> Answer | StoreError:
+def verdict(
+    answer: VaultResponse | TransportFailure, *, with_token: bool = True
+) -> VaultResponse | StoreError:
     """Judge `answer` as that of a read."""
-    return judge(answer, "read-current secret/data/x", with_token=with_token)
+    return interpret(answer, "read-current secret/data/x", with_token=with_token)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def verdict(answer: Answer | NoAnswer, *, with_token: bool = True) -> Answer | S
         (complaint(404, "namespace not found"), MountUnusable),
         (complaint(404, "1 error occurred:\n\t* unsupported path\n\n"), MountUnusable),
         (
-            Answer(
+            VaultResponse(
                 status=404,
                 body={
                     "data": None,
@@ -70,7 +72,7 @@ def verdict(answer: Answer | NoAnswer, *, with_token: bool = True) -> Answer | S
             MountUnusable,
         ),
         (complaint(405, "unsupported operation"), MountUnusable),
-        (Answer(status=408, body=None), StoreUnavailable),
+        (VaultResponse(status=408, body=None), StoreUnavailable),
         (complaint(412, "required index state not present"), StoreNotReady),
         (complaint(413, "request body too large"), UnexpectedEntry),
         (complaint(418), StoreError),
@@ -93,17 +95,17 @@ def verdict(answer: Answer | NoAnswer, *, with_token: bool = True) -> Answer | S
         (complaint(503, "no active Vault instance found"), StoreUnavailable),
         (complaint(504), StoreUnavailable),
         (complaint(530), StoreUnavailable),
-        (Answer(status=301, body=None), StoreUnavailable),
-        (Answer(status=307, body=None), StoreUnavailable),
-        (Answer(status=101, body=None), StoreUnavailable),
-        (Answer(status=202, body={}), StoreUnavailable),
-        (Answer(status=200, body=None), StoreUnavailable),
-        (Answer(status=404, body=None), StoreUnavailable),
-        (Answer(status=404, body={"message": "not here"}), StoreUnavailable),
-        (Answer(status=404, body={"errors": [1]}), StoreUnavailable),
+        (VaultResponse(status=301, body=None), StoreUnavailable),
+        (VaultResponse(status=307, body=None), StoreUnavailable),
+        (VaultResponse(status=101, body=None), StoreUnavailable),
+        (VaultResponse(status=202, body={}), StoreUnavailable),
+        (VaultResponse(status=200, body=None), StoreUnavailable),
+        (VaultResponse(status=404, body=None), StoreUnavailable),
+        (VaultResponse(status=404, body={"message": "not here"}), StoreUnavailable),
+        (VaultResponse(status=404, body={"errors": [1]}), StoreUnavailable),
     ],
 )
-def test_each_answer_is_one_error(answer: Answer, expected: type[StoreError]) -> None:
+def test_each_answer_is_one_error(answer: VaultResponse, expected: type[StoreError]) -> None:
     """Every way in which Vault says no is told apart by status and known words."""
     assert type(verdict(answer)) is expected
 
@@ -117,21 +119,21 @@ def test_each_answer_is_one_error(answer: Answer, expected: type[StoreError]) ->
         (complaint(412), True),
         (complaint(429), True),
         (complaint(500, "local node not active but active cluster node not found"), True),
-        (Answer(status=413, body=None), True),
-        (Answer(status=429, body=None), True),
-        (Answer(status=400, body=None), False),
-        (Answer(status=401, body=None), False),
-        (Answer(status=403, body={"message": "blocked"}), False),
-        (Answer(status=404, body=None), False),
-        (Answer(status=405, body=None), False),
-        (Answer(status=407, body=None), False),
-        (Answer(status=408, body=None), False),
-        (Answer(status=307, body=None), False),
+        (VaultResponse(status=413, body=None), True),
+        (VaultResponse(status=429, body=None), True),
+        (VaultResponse(status=400, body=None), False),
+        (VaultResponse(status=401, body=None), False),
+        (VaultResponse(status=403, body={"message": "blocked"}), False),
+        (VaultResponse(status=404, body=None), False),
+        (VaultResponse(status=405, body=None), False),
+        (VaultResponse(status=407, body=None), False),
+        (VaultResponse(status=408, body=None), False),
+        (VaultResponse(status=307, body=None), False),
         (complaint(500, "no active Vault instance found"), False),
         (complaint(503, "Vault is sealed"), False),
     ],
 )
-def test_what_proves_that_nothing_was_done(answer: Answer, *, is_proof: bool) -> None:
+def test_what_proves_that_nothing_was_done(answer: VaultResponse, *, is_proof: bool) -> None:
     """Vault's own words; a stranger's refusal may be of Vault's answer, as a filter's is.
 
     Nor does a node's that has handed the request on: a redirect, or that nobody is active, is all
@@ -143,8 +145,8 @@ def test_what_proves_that_nothing_was_done(answer: Answer, *, is_proof: bool) ->
     assert error.definite is is_proof
 
 
-@pytest.mark.parametrize("lost", NoAnswer)
-def test_no_answer_is_unavailable(lost: NoAnswer) -> None:
+@pytest.mark.parametrize("lost", TransportFailure)
+def test_no_answer_is_unavailable(lost: TransportFailure) -> None:
     """The outcome is unknown, unless nothing was sent, and the call is named."""
     error = verdict(lost)
 
@@ -156,13 +158,13 @@ def test_no_answer_is_unavailable(lost: NoAnswer) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer(status=200, body={"data": {}}),
-        Answer(status=204, body=None),
+        VaultResponse(status=200, body={"data": {}}),
+        VaultResponse(status=204, body=None),
         complaint(404),
-        Answer(status=404, body={"data": {"data": None, "metadata": {"version": 2}}}),
+        VaultResponse(status=404, body={"data": {"data": None, "metadata": {"version": 2}}}),
     ],
 )
-def test_success_and_no_such_entry_are_no_errors(answer: Answer) -> None:
+def test_success_and_no_such_entry_are_no_errors(answer: VaultResponse) -> None:
     """A success and Vault's two ways to say that nothing is there are handed on."""
     assert verdict(answer) is answer
 
@@ -172,11 +174,11 @@ def test_only_the_starting_mount_is_starting() -> None:
     assert is_starting(complaint(400, UPGRADING))
     assert is_starting(complaint(400, WAITING))
     assert not is_starting(complaint(400, "something else"))
-    assert not is_starting(NoAnswer.TIMEOUT)
+    assert not is_starting(TransportFailure.TIMEOUT)
 
 
-@pytest.mark.parametrize("lost", NoAnswer)
-def test_who_went_away_is_waited_for(lost: NoAnswer) -> None:
+@pytest.mark.parametrize("lost", TransportFailure)
+def test_who_went_away_is_waited_for(lost: TransportFailure) -> None:
     """However it went; what has to be mended by someone is not."""
     lasting = {"unresolved", "certificates", "encrypted-key", "tls", "proxy", "oversize"}
 
@@ -185,7 +187,7 @@ def test_who_went_away_is_waited_for(lost: NoAnswer) -> None:
 
 def test_a_sealed_vault_is_not_just_any_503() -> None:
     """A 503 whose body is not Vault's says nothing about a seal."""
-    assert type(verdict(Answer(status=503, body=None))) is StoreUnavailable
+    assert type(verdict(VaultResponse(status=503, body=None))) is StoreUnavailable
 
 
 @pytest.mark.parametrize(
@@ -201,7 +203,7 @@ def test_a_sealed_vault_is_not_just_any_503() -> None:
     ],
 )
 def test_what_was_done_to_a_namespace_is_undone_by_the_hint(
-    answer: Answer, what: str, cure: str
+    answer: VaultResponse, what: str, cure: str
 ) -> None:
     """A lock and a seal of one namespace are neither a missing mount nor a sealed Vault."""
     error = verdict(answer)
@@ -222,7 +224,7 @@ def test_a_missing_token_is_named_as_such() -> None:
 
 def test_a_proxys_denial_is_told_from_vaults() -> None:
     """A 403 that is not Vault's points at what stands in between."""
-    error = verdict(Answer(status=403, body=None))
+    error = verdict(VaultResponse(status=403, body=None))
 
     assert isinstance(error, StoreForbidden)
     assert "before Vault" in error.message
@@ -239,4 +241,4 @@ def test_no_error_quotes_the_answer(status: int) -> None:
 
 def test_an_answers_repr_hides_its_body() -> None:
     """An answer that ends up in a log or a traceback does not show what it carries."""
-    assert "Abcdefgh1" not in repr(Answer(status=200, body={"data": "Abcdefgh1"}))
+    assert "Abcdefgh1" not in repr(VaultResponse(status=200, body={"data": "Abcdefgh1"}))

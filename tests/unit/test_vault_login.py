@@ -6,16 +6,18 @@ import pytest
 
 from rotator.errors import StoreForbidden
 from rotator.model.redaction import redact
-from rotator.vault import GivenToken, TokenFile
-from rotator.vault.client import Endpoint, Line
-from rotator.vault.transport import Answer
+from rotator.vault import EnvToken, FileToken
+from rotator.vault.client import TimedClient, VaultClient
+from rotator.vault.transport import VaultResponse
 
 #: Nobody answers there.
-LINE = Line(Endpoint("http://127.0.0.1:1", timeout=1, sleep=lambda _: None))
+LINE = TimedClient(VaultClient("http://127.0.0.1:1", timeout=1, sleep=lambda _: None))
 
 #: How a policy denies, and a node that does not know the token.
-POLICYS = Answer(status=403, body={"errors": ["1 error occurred:\n\t* permission denied\n\n"]})
-UNKNOWN = Answer(status=403, body={"errors": ["permission denied"]})
+POLICYS = VaultResponse(
+    status=403, body={"errors": ["1 error occurred:\n\t* permission denied\n\n"]}
+)
+UNKNOWN = VaultResponse(status=403, body={"errors": ["permission denied"]})
 
 
 def write(path: Path, token: str, at: int) -> None:
@@ -26,7 +28,7 @@ def write(path: Path, token: str, at: int) -> None:
 
 def test_a_given_token_is_stripped_and_stays() -> None:
     """A token from the environment may have a newline, and there is no other after a denial."""
-    source = GivenToken(" hvs.given\n")
+    source = EnvToken(" hvs.given\n")
 
     assert source.token(LINE) == "hvs.given"
     assert source.after_denial("hvs.given", POLICYS, LINE) is None
@@ -34,7 +36,7 @@ def test_a_given_token_is_stripped_and_stays() -> None:
 
 def test_a_token_is_never_shown(tmp_path: Path) -> None:
     """One that was handed in, and the one that a file has now."""
-    given, kept = GivenToken("hvs.GivenByHand"), TokenFile(str(tmp_path / "token"))
+    given, kept = EnvToken("hvs.GivenByHand"), FileToken(str(tmp_path / "token"))
     write(tmp_path / "token", "hvs.FromAFile1", 1)
     first = kept.token(LINE)
     write(tmp_path / "token", "hvs.FromAFile2", 2)
@@ -46,13 +48,13 @@ def test_a_token_is_never_shown(tmp_path: Path) -> None:
 
 def test_no_token_is_none_at_all() -> None:
     """Without a token none is sent: a Vault Agent may add its own."""
-    assert GivenToken("").token(LINE) == ""
-    assert GivenToken(" \n").token(LINE) == ""
+    assert EnvToken("").token(LINE) == ""
+    assert EnvToken(" \n").token(LINE) == ""
 
 
 def test_a_token_file_is_read_when_it_is_needed(tmp_path: Path) -> None:
     """The file may come into being after the source was made."""
-    source = TokenFile(str(tmp_path / "token"))
+    source = FileToken(str(tmp_path / "token"))
     write(tmp_path / "token", "hvs.late", 1)
 
     assert source.token(LINE) == "hvs.late"
@@ -60,7 +62,7 @@ def test_a_token_file_is_read_when_it_is_needed(tmp_path: Path) -> None:
 
 def test_a_changed_token_file_is_read_again(tmp_path: Path) -> None:
     """A new modification time is enough to read the file again."""
-    source = TokenFile(str(tmp_path / "token"))
+    source = FileToken(str(tmp_path / "token"))
     write(tmp_path / "token", "hvs.aaa", 1)
     first = source.token(LINE)
     write(tmp_path / "token", "hvs.bbb", 2)
@@ -70,7 +72,7 @@ def test_a_changed_token_file_is_read_again(tmp_path: Path) -> None:
 
 def test_a_replaced_token_file_is_read_again(tmp_path: Path) -> None:
     """Another file under the same name and of the same time is seen by its inode."""
-    source = TokenFile(str(tmp_path / "token"))
+    source = FileToken(str(tmp_path / "token"))
     write(tmp_path / "token", "hvs.aaa", 1)
     first = source.token(LINE)
     write(tmp_path / "next", "hvs.bbb", 1)
@@ -82,7 +84,7 @@ def test_a_replaced_token_file_is_read_again(tmp_path: Path) -> None:
 def test_an_unchanged_token_file_is_not_read_again(tmp_path: Path) -> None:
     """A file that looks the same is taken for the same until Vault denies its token."""
     path = tmp_path / "token"
-    source = TokenFile(str(path))
+    source = FileToken(str(path))
     write(path, "hvs.aaa", 1)
     first = source.token(LINE)
     with path.open("r+") as file:
@@ -96,7 +98,7 @@ def test_an_unchanged_token_file_is_not_read_again(tmp_path: Path) -> None:
 def test_a_missing_token_file_is_named(tmp_path: Path) -> None:
     """A file that cannot be read is an error that names the file and the setting."""
     with pytest.raises(StoreForbidden) as caught:
-        TokenFile(str(tmp_path / "token")).token(LINE)
+        FileToken(str(tmp_path / "token")).token(LINE)
 
     assert str(tmp_path / "token") in caught.value.message
     assert "vault.auth.token_file" in (caught.value.hint or "")
@@ -104,7 +106,7 @@ def test_a_missing_token_file_is_named(tmp_path: Path) -> None:
 
 def test_a_token_file_that_goes_away_is_an_error(tmp_path: Path) -> None:
     """A token is not used on after its file is gone."""
-    source = TokenFile(str(tmp_path / "token"))
+    source = FileToken(str(tmp_path / "token"))
     write(tmp_path / "token", "hvs.aaa", 1)
     source.token(LINE)
     (tmp_path / "token").unlink()
@@ -116,7 +118,7 @@ def test_a_token_file_that_goes_away_is_an_error(tmp_path: Path) -> None:
 def test_a_directory_is_no_token_file(tmp_path: Path) -> None:
     """Whatever keeps the file from being read is the same kind of error."""
     with pytest.raises(StoreForbidden):
-        TokenFile(str(tmp_path)).token(LINE)
+        FileToken(str(tmp_path)).token(LINE)
 
 
 @pytest.mark.parametrize("content", ["", "\n", "hvs.aaa\nhvs.bbb", "two words", "tokén", "a\x00b"])
@@ -124,7 +126,7 @@ def test_what_is_no_token_is_refused_unseen(tmp_path: Path, content: str) -> Non
     """What could not be sent as a header is refused, and not repeated in the error."""
     write(tmp_path / "token", content, 1)
     with pytest.raises(StoreForbidden) as caught:
-        TokenFile(str(tmp_path / "token")).token(LINE)
+        FileToken(str(tmp_path / "token")).token(LINE)
 
     assert not content.strip() or content.strip() not in f"{caught.value}{caught.value.hint}"
     assert caught.value.__context__ is None
@@ -133,7 +135,7 @@ def test_what_is_no_token_is_refused_unseen(tmp_path: Path, content: str) -> Non
 def test_a_given_token_that_cannot_be_sent_is_refused_unseen() -> None:
     """A VAULT_TOKEN that no header could carry is refused, and not repeated in the error."""
     with pytest.raises(StoreForbidden) as caught:
-        GivenToken("sesame\nopen")
+        EnvToken("sesame\nopen")
 
     assert "sesame" not in str(caught.value)
 
@@ -141,7 +143,7 @@ def test_a_given_token_that_cannot_be_sent_is_refused_unseen() -> None:
 def test_threads_share_a_token_file(tmp_path: Path) -> None:
     """Many threads that ask at once all get the token."""
     write(tmp_path / "token", "hvs.aaa", 1)
-    source = TokenFile(str(tmp_path / "token"))
+    source = FileToken(str(tmp_path / "token"))
     got: list[str] = []
     threads = [threading.Thread(target=lambda: got.append(source.token(LINE))) for _ in range(8)]
     for thread in threads:

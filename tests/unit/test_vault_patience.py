@@ -1,4 +1,4 @@
-from rotator.vault.transport import Patience
+from rotator.vault.transport import Deadline
 
 
 class FakeTime:
@@ -21,7 +21,7 @@ class FakeTime:
 def test_pauses_double_up_to_a_second() -> None:
     """Each pause is twice the one before, but never longer than a second."""
     time = FakeTime()
-    patience = Patience(60, clock=time.clock, sleep=time.sleep)
+    patience = Deadline(60, clock=time.clock, sleep=time.sleep)
     for _ in range(7):
         patience.pause()
 
@@ -31,7 +31,7 @@ def test_pauses_double_up_to_a_second() -> None:
 def test_no_pause_reaches_beyond_the_budget() -> None:
     """Where the next pause would use up the time there is none, and nobody sleeps."""
     time = FakeTime()
-    patience = Patience(0.2, clock=time.clock, sleep=time.sleep)
+    patience = Deadline(0.2, clock=time.clock, sleep=time.sleep)
     paused = [patience.pause(), patience.pause(), patience.pause()]
 
     assert paused == [True, True, False]
@@ -41,7 +41,7 @@ def test_no_pause_reaches_beyond_the_budget() -> None:
 def test_time_that_passes_elsewhere_counts() -> None:
     """The budget is one of time, not of pauses."""
     time = FakeTime()
-    patience = Patience(10, clock=time.clock, sleep=time.sleep)
+    patience = Deadline(10, clock=time.clock, sleep=time.sleep)
     time.now += 11
 
     assert patience.left == -1

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from rotator.daemon.health import Heart
+from rotator.daemon.health import Heartbeat
 from rotator.errors import AddressTaken, ConfigError
-from rotator.web.listener import Address, shown
+from rotator.web.listener import ListenAddress, shown
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ from rotator.web.listener import Address, shown
 )
 def test_only_its_own_names_are_meant(listen: str, header: str, *, meant: bool) -> None:
     """A name that anyone could have pointed to this machine is not one of them."""
-    assert Address(text=listen).is_meant_by(header) is meant
+    assert ListenAddress(text=listen).is_meant_by(header) is meant
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_only_its_own_names_are_meant(listen: str, header: str, *, meant: bool) 
 )
 def test_allowed_names_are_meant_as_well(header: str, *, meant: bool) -> None:
     """Each as a whole, whatever port is asked for."""
-    address = Address(text="unix:/run/rotator/http.sock")
+    address = ListenAddress(text="unix:/run/rotator/http.sock")
 
     assert address.is_meant_by(header, ("rotator.example.com", "[2001:db8::1]")) is meant
 
@@ -79,7 +79,7 @@ def test_allowed_names_are_meant_as_well(header: str, *, meant: bool) -> None:
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "[::1]:0"])
 def test_it_listens_at_a_port(listen: str) -> None:
     """The port that it got is in the address that is shown."""
-    with Address(text=listen).listen() as listening:
+    with ListenAddress(text=listen).listen() as listening:
         url = shown(listening)
         host, port = listening.getsockname()[:2]
         with socket.create_connection((host, port)):
@@ -91,7 +91,7 @@ def test_it_listens_at_a_port(listen: str) -> None:
 
 def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path) -> None:
     """A killed process leaves its Unix socket; one that lives keeps it."""
-    address = Address(text=f"unix:{tmp_path / 'http.sock'}")
+    address = ListenAddress(text=f"unix:{tmp_path / 'http.sock'}")
     address.listen().close()
     with address.listen() as listening:
         assert shown(listening) == address.text
@@ -106,7 +106,7 @@ def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path) -> None:
 def test_an_address_of_a_network_that_is_not_up_may_come(text: str) -> None:
     """Another address than this machine has now, and a name that is not known yet."""
     with pytest.raises(AddressTaken, match="cannot listen at"):
-        Address(text=text).listen()
+        ListenAddress(text=text).listen()
 
 
 def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
@@ -114,15 +114,15 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("x")
     with pytest.raises(ConfigError, match="address already in use"):
-        Address(text=f"unix:{path}").listen()
+        ListenAddress(text=f"unix:{path}").listen()
 
     assert path.read_text() == "x"
 
 
 def test_a_heart_that_does_not_beat_is_not_live() -> None:
     """Some beats may be missed, and a while more; then nobody runs the jobs."""
-    heart = Heart(every=10)
-    heart.beat()
+    heart = Heartbeat(every=10)
+    heart.tick()
     assert heart.is_live()
     heart._beat_at = time.monotonic() - 91
 

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from rotator.rotation.ports import AccountRecord
-from rotator.web.overview import PAGE, Board, Glance, Question, State, stands
+from rotator.rotation.ports import AccountSummary
+from rotator.web.overview import PAGE, Filter, Overview, OverviewPage, State, stands
 from tests.harness.samples import account
 from tests.unit.test_standing import COMPLETED, FAILED, HOLD, NOW, ROTATING, WAITING
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
-def record(name: str, **known: Any) -> AccountRecord:  # noqa: ANN401  # of `AccountRecord`
+def record(name: str, **known: Any) -> AccountSummary:  # noqa: ANN401  # of `AccountSummary`
     """Make the record of an account that is well, except for what is given."""
     usual: dict[str, Any] = {
         "listed_ids": (f"{name}-id",),
@@ -23,7 +23,7 @@ def record(name: str, **known: Any) -> AccountRecord:  # noqa: ANN401  # of `Acc
         "next_due_at": NOW + 20 * DAY,
         "last_rotation": COMPLETED,
     }
-    return replace(AccountRecord.blank(name), **(usual | known))
+    return replace(AccountSummary.blank(name), **(usual | known))
 
 
 #: One account for each state, by its name.
@@ -44,17 +44,17 @@ BOARD_OF = [account(name) for name in sorted(RECORDS)]
 
 
 def look(
-    records: Mapping[str, AccountRecord] = RECORDS,
+    records: Mapping[str, AccountSummary] = RECORDS,
     now: datetime = NOW,
-    **question: Any,  # noqa: ANN401  # of `Question`
-) -> Glance:
+    **question: Any,  # noqa: ANN401  # of `Filter`
+) -> OverviewPage:
     """Look at a new board."""
-    return Board([account(name) for name in sorted(records)]).look(
-        records, Question(**question), now
+    return Overview([account(name) for name in sorted(records)]).look(
+        records, Filter(**question), now
     )
 
 
-def names(glance: Glance) -> list[str]:
+def names(glance: OverviewPage) -> list[str]:
     """Return the names of the accounts that are shown."""
     return [shown.standing.account.name for shown in glance.shown]
 
@@ -80,9 +80,9 @@ def test_what_is_held_and_late_is_among_the_late() -> None:
 
 def test_time_alone_changes_a_state() -> None:
     """Without anything new in the ledger, an account gets due, and overdue."""
-    board, records = Board([account("a")]), {"a": record("a", next_due_at=NOW)}
+    board, records = Overview([account("a")]), {"a": record("a", next_due_at=NOW)}
     states = [
-        board.look(records, Question(), NOW + past).shown[0].state
+        board.look(records, Filter(), NOW + past).shown[0].state
         for past in (-HOUR, timedelta(), timedelta(minutes=15), timedelta(minutes=16))
     ]
 
@@ -91,9 +91,9 @@ def test_time_alone_changes_a_state() -> None:
 
 def test_what_the_ledger_has_new_is_shown() -> None:
     """A record that is another than last time is looked at again."""
-    board = Board([account("a"), account("b")])
-    board.look({"a": record("a"), "b": record("b")}, Question(), NOW)
-    glance = board.look({"a": record("a"), "b": record("b", drift="x: y")}, Question(), NOW)
+    board = Overview([account("a"), account("b")])
+    board.look({"a": record("a"), "b": record("b")}, Filter(), NOW)
+    glance = board.look({"a": record("a"), "b": record("b", drift="x: y")}, Filter(), NOW)
 
     assert names(glance) == ["b", "a"]
     assert glance.shown[0].standing.drift == "x: y"
@@ -163,21 +163,21 @@ def test_no_account_is_no_trouble() -> None:
 @pytest.mark.parametrize(
     ("given", "question"),
     [
-        ({}, Question()),
+        ({}, Filter()),
         (
             {"q": "  a b ", "state": "held", "page": "3"},
-            Question(search="a b", state="held", page=3),
+            Filter(search="a b", state="held", page=3),
         ),
-        ({"state": "attention"}, Question(state="attention")),
-        ({"q": "x" * 200, "state": "nonsense", "page": "-1"}, Question(search="x" * 100)),
-        ({"page": "0"}, Question()),
-        ({"page": "9" * 30}, Question()),
-        ({"page": "²"}, Question()),
+        ({"state": "attention"}, Filter(state="attention")),
+        ({"q": "x" * 200, "state": "nonsense", "page": "-1"}, Filter(search="x" * 100)),
+        ({"page": "0"}, Filter()),
+        ({"page": "9" * 30}, Filter()),
+        ({"page": "²"}, Filter()),
     ],
 )
-def test_a_query_may_be_anything(given: dict[str, str], question: Question) -> None:
+def test_a_query_may_be_anything(given: dict[str, str], question: Filter) -> None:
     """What means nothing is left out."""
-    assert Question.of(given) == question
+    assert Filter.of(given) == question
 
 
 @pytest.mark.parametrize("state", State)
@@ -191,9 +191,9 @@ def test_one_account_stands_as_it_does_among_the_others(state: State) -> None:
 
 def test_standings_come_in_the_order_of_the_configuration() -> None:
     """As `status` prints them, whatever is worse."""
-    board = Board([account("a"), account("b")])
+    board = Overview([account("a"), account("b")])
     records = {"a": record("a"), "b": record("b", drift="x: y")}
-    board.look(records, Question(), NOW)
+    board.look(records, Filter(), NOW)
 
     found = [standing.account.name for standing in board.standings(records, NOW)]
 
@@ -202,8 +202,8 @@ def test_standings_come_in_the_order_of_the_configuration() -> None:
 
 def test_now_is_the_present() -> None:
     """A standing that is shown again says how old it is by now."""
-    board, records = Board([account("a")]), {"a": record("a")}
-    board.look(records, Question(), NOW)
+    board, records = Overview([account("a")]), {"a": record("a")}
+    board.look(records, Filter(), NOW)
     later = datetime(2027, 1, 1, tzinfo=UTC)
 
-    assert board.look(records, Question(), later).shown[0].standing.now == later
+    assert board.look(records, Filter(), later).shown[0].standing.now == later

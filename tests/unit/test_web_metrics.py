@@ -5,8 +5,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from rotator.errors import LedgerError
-from rotator.model import Outcome, Report, Step
-from rotator.rotation.ports import AccountRecord, Draft
+from rotator.model import Outcome, PassResult, Step
+from rotator.rotation.ports import AccountSummary, NewEntry
 from rotator.telemetry.metrics import Metrics, family, labels
 from tests.harness.samples import account
 from tests.unit.test_standing import HOLD, NOW
@@ -28,7 +28,7 @@ NAMES = {
 }
 
 
-def made(*names: str, records: Mapping[str, AccountRecord] | None = None) -> Metrics:
+def made(*names: str, records: Mapping[str, AccountSummary] | None = None) -> Metrics:
     """Return metrics of these accounts."""
     metrics = Metrics("1.2.3")
     metrics.watch(names, lambda: records or {})
@@ -42,9 +42,9 @@ def samples(metrics: Metrics) -> dict[str, float]:
     return {name: float(value) for name, _, value in pairs}
 
 
-def report(outcome: Outcome, name: str = "a") -> Report:
+def report(outcome: Outcome, name: str = "a") -> PassResult:
     """Report a pass."""
-    return Report.of(account(name), outcome, None)
+    return PassResult.of(account(name), outcome, None)
 
 
 def test_every_name_is_there_from_the_start() -> None:
@@ -118,7 +118,7 @@ def test_rotations_are_timed_until_vault_has_the_new_secret() -> None:
         ("r3", "done", Step.VERIFY),
         (None, "drift", None),
     ):
-        metrics.recorded("a", Draft(event=event, step=step, detail={}, rotation_id=rotation_id))
+        metrics.recorded("a", NewEntry(event=event, step=step, detail={}, rotation_id=rotation_id))
     found = samples(metrics)
 
     assert found["rotator_rotation_duration_seconds_count"] == 1
@@ -131,7 +131,7 @@ def test_openings_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
     metrics = made("a")
     for rotation_id in "123":
         metrics.recorded(
-            "a", Draft(event="opened", step=Step.OPEN, detail={}, rotation_id=rotation_id)
+            "a", NewEntry(event="opened", step=Step.OPEN, detail={}, rotation_id=rotation_id)
         )
 
     assert list(metrics._opened) == ["2", "3"]
@@ -153,7 +153,7 @@ def test_without_the_ledger_there_are_no_gauges() -> None:
     """Rather none than old ones; what this process counted is there."""
     metrics = Metrics("x")
 
-    def away() -> Mapping[str, AccountRecord]:
+    def away() -> Mapping[str, AccountSummary]:
         raise LedgerError
 
     metrics.watch(["a"], away)

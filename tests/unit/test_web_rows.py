@@ -6,19 +6,19 @@ import pytest
 
 from rotator.ledger.chain import Entry
 from rotator.model import Rotation, Step
-from rotator.model.notification import Event, Undelivered
-from rotator.web.overview import Shown, State
+from rotator.model.notification import Event, PendingDelivery
+from rotator.web.overview import AccountView, State
 from rotator.web.timeline import DAYS, HEIGHT, Recent, timeline
-from rotator.web.views import Slot, Stage, line, policy_facts, row, stages
+from rotator.web.views import Slot, StepView, line, policy_facts, row, stages
 from tests.harness.samples import account
 from tests.unit.test_standing import COMPLETED, FAILED, HOLD, NOW, ROTATING, WAITING, standing
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
-def shown(**known: Any) -> Shown:  # noqa: ANN401  # of `Standing`
+def shown(**known: Any) -> AccountView:  # noqa: ANN401  # of `Standing`
     """Show an account that is well, except for what is given."""
-    return Shown(state=State.HEALTHY, standing=standing(**known))
+    return AccountView(state=State.HEALTHY, standing=standing(**known))
 
 
 def entry(event: str, step: Step | None = None, detail: str = "{}", at: datetime = NOW) -> Entry:
@@ -139,7 +139,7 @@ def test_it_is_told_what_is_wrong(known: dict[str, Any], note: str) -> None:
 
 def test_a_hook_that_fails_is_told() -> None:
     """With its reason; one that was not tried yet is no trouble."""
-    waiting = Undelivered(
+    waiting = PendingDelivery(
         account="a",
         hook="chat",
         event=Event.PUSHED,
@@ -179,12 +179,12 @@ def test_a_policy_is_told_in_words(policy: dict[str, Any], fact: tuple[str, str]
 # -- The steps of a rotation. --------------------------------------------------------------
 
 
-def stages_of(rotation: Rotation, entries: list[Entry]) -> list[Stage]:
+def stages_of(rotation: Rotation, entries: list[Entry]) -> list[StepView]:
     """Return a rotation's progress, with no window to wait for."""
     return stages(rotation, entries, deletion_at=rotation.delete_due_at)
 
 
-def told(found: list[Stage]) -> str:
+def told(found: list[StepView]) -> str:
     """Write stages down: done ones, then the present one, then the others."""
     marks = {"done": "+", "now": "*", "todo": "-"}
     return " ".join(f"{marks[stage.state]}{stage.name}" for stage in found)
@@ -219,7 +219,7 @@ def test_a_wait_has_an_end() -> None:
     before = {stage.name: stage for stage in stages_of(WAITING, done)}
     after = {stage.name: stage for stage in stages_of(WAITING, [*done, entry("done", Step.DELETE)])}
 
-    assert before["wait"] == Stage(name="wait", state="now", at=WAITING.delete_due_at)
+    assert before["wait"] == StepView(name="wait", state="now", at=WAITING.delete_due_at)
     assert after["wait"].state == "done"
     assert after["complete"].state == "now"
 
@@ -239,7 +239,7 @@ def test_a_rotation_that_is_given_up_says_so() -> None:
     rotation = replace(ROTATING, step=Step.ABORT, abort_code="x")
     found = stages_of(rotation, [entry("opened", Step.OPEN), entry("aborting", Step.ABORT)])
 
-    assert found[-1] == Stage(name="abort", state="now", at=None, note="being undone")
+    assert found[-1] == StepView(name="abort", state="now", at=None, note="being undone")
 
 
 def test_a_rotation_that_is_over_has_nothing_to_come() -> None:

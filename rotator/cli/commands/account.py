@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from rotator.cli import output, prompts
-from rotator.cli.context import JsonOption, Name, OnlyNames, Session, chosen
+from rotator.cli.context import CommandContext, JsonOption, Name, OnlyNames, chosen
 from rotator.errors import ConfigError, CredentialRefused, IssuerError, RequestRefused, RotatorError
 from rotator.model import ForwardMethod
 from rotator.reporting.text import NOTHING
@@ -17,10 +17,10 @@ from rotator.reporting.text import NOTHING
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from rotator.application import Wiring
+    from rotator.application import Application
     from rotator.model import Account, Credential
     from rotator.rotation.ports import BeforeSend
-    from rotator.vonage import Balance, Settings
+    from rotator.vonage import AccountSettings, Balance
 
 BALANCE_HEADERS = ("account", "balance (EUR)", "auto-reload", "minimum (EUR)", "note")
 CALLBACK_HEADERS = ("callback", "setting")
@@ -43,12 +43,12 @@ def balance(
     as_json: JsonOption = False,
 ) -> None:
     """Show what accounts have left at Vonage, and whether that is less than `min_balance`."""
-    session = Session.of(context)
+    session = CommandContext.of(context)
     settings = session.settings()
     accounts = chosen(settings, names)
-    with session.wiring(settings) as wiring:
-        wiring.store.check()
-        found = [(account, _balance(wiring, account)) for account in accounts]
+    with session.application(settings) as application:
+        application.store.check()
+        found = [(account, _balance(application, account)) for account in accounts]
     if as_json:
         output.write_json([_balance_document(*each) for each in found])
     else:
@@ -76,19 +76,21 @@ def top_up(
 
     Vonage does it only where auto-reload is enabled. It is asked once, whatever the answer.
     """
-    from rotator.rotation.manual import hand  # noqa: PLC0415  # the rules, which others do without
+    from rotator.rotation.manual import manual_operation  # noqa: PLC0415  # the rules, which others do without
 
     if not yes and not sys.stdin.isatty():
         raise ConfigError("no terminal to confirm at", hint="give --yes to spend without asking")
-    with opened(context, name) as (wiring, account, credential):
-        before = wiring.accounts_api.balance(credential)
+    with opened(context, name) as (application, account, credential):
+        before = application.accounts_api.balance(credential)
         if not yes:
             asked = f"its balance is {before.value} EUR; charge {name}'s payment method now?"
             prompts.confirm(asked)
-        with hand(wiring.engine(), account) as by_hand, _money_in_mind(name):
+        with manual_operation(application.engine(), account) as by_hand, _money_in_mind(name):
             by_hand.perform(
                 "top-up",
-                lambda look: wiring.accounts_api.top_up(credential, transaction, before_send=look),
+                lambda look: application.accounts_api.top_up(
+                    credential, transaction, before_send=look
+                ),
             )
     if as_json:
         output.write_json(
@@ -133,24 +135,24 @@ def callbacks(
         delivery=_text("delivery", delivery, unset=no_delivery),
         method=_text("forward-method", forward_method, unset=no_forward_method),
     )
-    with opened(context, name) as (wiring, account, credential):
+    with opened(context, name) as (application, account, credential):
         if wanted == Wanted():
-            settings = wiring.accounts_api.settings(credential)
+            settings = application.accounts_api.settings(credential)
         else:
-            settings = _change(wiring, account, credential, wanted)
+            settings = _change(application, account, credential, wanted)
     _show(name, settings, as_json=as_json)
 
 
 def _change(
-    wiring: "Wiring",
+    application: "Application",
     account: "Account",
     credential: "Credential",
     wanted: Wanted,
-) -> "Settings":
-    from rotator.rotation.manual import hand  # noqa: PLC0415  # the rules, which others do without
+) -> "AccountSettings":
+    from rotator.rotation.manual import manual_operation  # noqa: PLC0415  # the rules, which others do without
 
-    def change(look: "BeforeSend") -> "Settings":
-        return wiring.accounts_api.update_callbacks(
+    def change(look: "BeforeSend") -> "AccountSettings":
+        return application.accounts_api.update_callbacks(
             credential,
             inbound_sms_url=wanted.inbound,
             delivery_receipt_url=wanted.delivery,
@@ -158,7 +160,7 @@ def _change(
             before_send=look,
         )
 
-    with hand(wiring.engine(), account) as by_hand:
+    with manual_operation(application.engine(), account) as by_hand:
         # URLs often contain a credential, so the record does not include them.
         return by_hand.perform("callbacks", change)
 
@@ -177,21 +179,23 @@ def _text(option: str, given: Text | None, *, unset: bool) -> Text | Literal[""]
 
 
 @contextmanager
-def opened(context: typer.Context, name: str) -> "Iterator[tuple[Wiring, Account, Credential]]":
+def opened(
+    context: typer.Context, name: str
+) -> "Iterator[tuple[Application, Account, Credential]]":
     """Yield the wiring, an account and its credential, for the length of a `with` block.
 
     Raises:
         UnknownAccount: no account has that name.
         CredentialRefused: Vault has no value for it.
     """
-    session = Session.of(context)
+    session = CommandContext.of(context)
     settings = session.settings()
     account = settings.account(name)
-    with session.wiring(settings) as wiring:
-        yield wiring, account, _credential(wiring, account)
+    with session.application(settings) as application:
+        yield application, account, _credential(application, account)
 
 
-def _credential(wiring: "Wiring", account: "Account") -> "Credential":
+def _credential(application: "Application", account: "Account") -> "Credential":
     """Return the account's own credential: Vonage accepts no parent's for these calls.
 
     Raises:
@@ -199,7 +203,7 @@ def _credential(wiring: "Wiring", account: "Account") -> "Credential":
     """
     from rotator.rotation.observation import own_credential  # noqa: PLC0415  # `--help` needs none of it
 
-    credential = own_credential(account, wiring.store.read_current(account))
+    credential = own_credential(account, application.store.read_current(account))
     if credential is None:
         raise CredentialRefused(
             f"Vault has no secret of {account.name}",
@@ -208,9 +212,9 @@ def _credential(wiring: "Wiring", account: "Account") -> "Credential":
     return credential
 
 
-def _balance(wiring: "Wiring", account: "Account") -> "Balance | RotatorError":
+def _balance(application: "Application", account: "Account") -> "Balance | RotatorError":
     try:
-        return wiring.accounts_api.balance(_credential(wiring, account))
+        return application.accounts_api.balance(_credential(application, account))
     except RotatorError as error:
         return error
 
@@ -246,7 +250,7 @@ def _number(amount: "Decimal | None") -> float | None:
     return None if amount is None else float(amount)
 
 
-def _show(name: str, settings: "Settings", *, as_json: bool) -> None:
+def _show(name: str, settings: "AccountSettings", *, as_json: bool) -> None:
     shown = {
         "inbound": settings.inbound_sms_url,
         "delivery": settings.delivery_receipt_url,

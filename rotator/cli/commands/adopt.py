@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import Name, Session
+from rotator.cli.context import CommandContext, Name
 from rotator.cli.prompts import FromFile, given
 from rotator.errors import ConfigError
 from rotator.model import SecretValue
@@ -48,13 +48,13 @@ def adopt(
     """
     if from_vault and from_file is not None:
         raise ConfigError("--from-file and --from-vault are both given", hint="give one of them")
-    session = Session.of(context)
+    session = CommandContext.of(context)
     settings = session.settings()
     account = settings.account(name)
     value = None if from_vault else _value(name, from_file)
-    with session.wiring(settings) as wiring:
-        wiring.store.check()
-        adopted = wiring.engine().adopt(account, value, secret_id=secret_id)
+    with session.application(settings) as application:
+        application.store.check()
+        adopted = application.engine().adopt(account, value, secret_id=secret_id)
     path = f"{settings.vault.mount}/{account.vault_path}"
     if as_json:
         output.write_json(_document(adopted, path))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import Session
+from rotator.cli.context import CommandContext
 
 if TYPE_CHECKING:
     from rotator.model.notification import Hook
@@ -18,7 +18,7 @@ def check(context: typer.Context) -> None:
     """Report whether the configuration is usable, or everything that is wrong with it."""
     from rotator.doctor.hooks import findings  # noqa: PLC0415  # only this command needs it
 
-    settings = Session.of(context).configured()
+    settings = CommandContext.of(context).configured()
     for finding in findings(settings.hooks):
         if finding.problem and not _is_hidden(finding.hook):
             warning = f"warning: hook {finding.hook.name}: {finding.problem}"
@@ -44,7 +44,7 @@ def show(
     ] = False,
 ) -> None:
     """Show what is in effect: the file, the environment and the defaults."""
-    shown = Session.of(context).configured().shown()
+    shown = CommandContext.of(context).configured().shown()
     if as_json:
         output.write_json(shown)
     else:

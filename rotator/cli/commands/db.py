@@ -8,29 +8,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import Session
+from rotator.cli.context import CommandContext
 from rotator.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rotator.config import Ledger
+    from rotator.config import LedgerSettings
 
 _NONE = "none: `rotator db upgrade` makes it"
 
 
 def current(context: typer.Context) -> None:
     """Show the revision of the ledger's schema."""
-    session = Session.of(context)
-    with session.wiring(session.configured(), offline=True) as wiring:
-        output.write(wiring.revision() or _NONE)
+    session = CommandContext.of(context)
+    with session.application(session.configured(), offline=True) as application:
+        output.write(application.revision() or _NONE)
 
 
 def upgrade(context: typer.Context) -> None:
     """Make the ledger, or bring its schema up to date."""
-    session = Session.of(context)
-    with session.wiring(session.configured(), offline=True) as wiring:
-        before = wiring.revision()
-        wiring.upgrade()
-        after = wiring.revision()
+    session = CommandContext.of(context)
+    with session.application(session.configured(), offline=True) as application:
+        before = application.revision()
+        application.upgrade()
+        after = application.revision()
     output.write(f"{after}, as before" if after == before else f"{before or 'none'} -> {after}")
 
 
@@ -52,17 +52,17 @@ def copy(
 
     if (to is None) == (to_file is None):
         raise ConfigError("give one of --to and --to-file", hint="see `rotator db copy --help`")
-    session = Session.of(context)
+    session = CommandContext.of(context)
     target = ledger_at(to, to_file)
-    with session.wiring(session.settings(), offline=True) as wiring:
-        copied = wiring.copy_ledger(_url(target))
+    with session.application(session.settings(), offline=True) as application:
+        copied = application.copy_ledger(_url(target))
     rows = ", ".join(f"{count} in {table}" for table, count in copied.rows.items())
     output.write(f"copied rows: {rows}")
     output.write(f"verified chains: {len(copied.verdicts)}, all whole and as in the old ledger")
     _say_what_next(target)
 
 
-def _url(target: "Ledger") -> str:
+def _url(target: "LedgerSettings") -> str:
     try:
         return target.read_url()
     except ConfigError as error:
@@ -70,7 +70,7 @@ def _url(target: "Ledger") -> str:
         raise ConfigError(where, hint=error.hint) from None
 
 
-def _say_what_next(target: "Ledger") -> None:
+def _say_what_next(target: "LedgerSettings") -> None:
     output.write("now change the configuration, on every machine, before the daemon starts again:")
     key, value = ("url_file", target.url_file) if target.url_file else ("url", target.url)
     output.write(f"\n[ledger]\n{key} = {json.dumps(str(value), ensure_ascii=False)}\n")

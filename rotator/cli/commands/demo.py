@@ -19,7 +19,7 @@ from rotator.cli import output
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rotator.sim import Exchange, Phase, World
+    from rotator.sim import Environment, Exchange, Phase
 
 #: Slow enough to watch the steps, in seconds.
 LATENCY = 0.05
@@ -32,10 +32,12 @@ def demo() -> None:
 
     Needs no configuration: Vonage and Vault are simulated, all else is the product.
     """
-    from rotator.sim import World  # noqa: PLC0415  # other commands do without
+    from rotator.sim import Environment  # noqa: PLC0415  # other commands do without
 
     with (
-        World.build(accounts=2, subaccounts=1, latency=LATENCY, vault_latency=LATENCY) as world,
+        Environment.build(
+            accounts=2, subaccounts=1, latency=LATENCY, vault_latency=LATENCY
+        ) as world,
         tempfile.TemporaryDirectory(prefix="rotator-demo-") as folder,
     ):
         Demo(world, Path(folder)).run()
@@ -44,7 +46,7 @@ def demo() -> None:
 class Demo:
     """The acts of the demo, in one simulated environment."""
 
-    def __init__(self, world: "World", folder: Path) -> None:
+    def __init__(self, world: "Environment", folder: Path) -> None:
         """Write the configuration for `world` into `folder`."""
         token_file = folder / "vault.token"
         token_file.touch(mode=0o600)

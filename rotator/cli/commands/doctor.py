@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import JsonOption, Session
+from rotator.cli.context import CommandContext, JsonOption
 from rotator.errors import ConfigError
 from rotator.reporting import text
 
 if TYPE_CHECKING:
-    from rotator.doctor import Check
+    from rotator.doctor import CheckResult
 
 HEADERS = ("verdict", "check", "about", "finding", "cure")
 
@@ -24,7 +24,7 @@ def doctor(
     Configuration, files, ledger, Vault, Vonage, hooks and the systemd unit are read; nothing is
     changed. Exits with 1 if any check failed; warnings are no failure.
     """
-    checks = _examined(Session.of(context))
+    checks = _examined(CommandContext.of(context))
     if as_json:
         output.write_json([_document(check) for check in checks])
     else:
@@ -32,8 +32,8 @@ def doctor(
     raise typer.Exit(1 if any(check.verdict == "failed" for check in checks) else 0)
 
 
-def _examined(session: Session) -> "list[Check]":
-    from rotator.doctor import Check, Verdict, broken, examined  # noqa: PLC0415  # all of rotator
+def _examined(session: CommandContext) -> "list[CheckResult]":
+    from rotator.doctor import CheckResult, Verdict, broken, examined  # noqa: PLC0415  # all of rotator
 
     path = str(session.config_path)
     try:
@@ -41,17 +41,17 @@ def _examined(session: Session) -> "list[Check]":
     except ConfigError as error:
         return [broken("configuration", path, error)]
     count = len(settings.accounts)
-    first = Check(
+    first = CheckResult(
         name="configuration",
         about=path,
         verdict=Verdict.OK,
         finding=f"{count} account{'' if count == 1 else 's'}",
     )
-    with session.wiring(settings, is_hasty=True) as wiring:
-        return [first, *examined(wiring)]
+    with session.application(settings, is_hasty=True) as application:
+        return [first, *examined(application)]
 
 
-def _document(check: "Check") -> dict[str, str | None]:
+def _document(check: "CheckResult") -> dict[str, str | None]:
     return {
         "check": check.name,
         "about": check.about,
@@ -61,7 +61,7 @@ def _document(check: "Check") -> dict[str, str | None]:
     }
 
 
-def _row(check: "Check") -> output.Row:
+def _row(check: "CheckResult") -> output.Row:
     return (
         check.verdict.value,
         check.name,

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import Name, Session
+from rotator.cli.context import CommandContext, Name
 from rotator.cli.prompts import login_name
 from rotator.errors import Refused, UnknownAccount
 from rotator.model import Rotation
 from rotator.rotation.steps import bookkeeping
 
 if TYPE_CHECKING:
-    from rotator.application import Wiring
+    from rotator.application import Application
     from rotator.rotation.ports import Lease
 
 
@@ -35,19 +35,19 @@ def forget(
     For an account that was renamed, or moved to another ledger. Its record stays. Nothing is done
     at Vonage or in Vault; first stop whatever still works under the old name.
     """
-    session = Session.of(context)
+    session = CommandContext.of(context)
     settings = session.settings()
-    with session.wiring(settings, offline=True) as wiring:
-        if name not in wiring.queries.recorded_accounts():
+    with session.application(settings, offline=True) as application:
+        if name not in application.queries.recorded_accounts():
             raise UnknownAccount(
                 f"the ledger has no account {name!r}", hint="`rotator history` shows which it has"
             )
-        lease = wiring.book.claim(name, datetime.now(UTC))
+        lease = application.book.claim(name, datetime.now(UTC))
         try:
-            ended = _forget(wiring, lease, abandon=abandon)
+            ended = _forget(application, lease, abandon=abandon)
         finally:
-            wiring.book.release(lease)
-        is_configured = name in wiring.accounts
+            application.book.release(lease)
+        is_configured = name in application.accounts
     if as_json:
         output.write_json({"account": name, "abandoned": ended.id if ended else None})
     else:
@@ -58,13 +58,13 @@ def forget(
         output.say(f"note: {name} is still configured, and the next run takes it up again")
 
 
-def _forget(wiring: "Wiring", lease: "Lease", *, abandon: bool) -> Rotation | None:
+def _forget(application: "Application", lease: "Lease", *, abandon: bool) -> Rotation | None:
     """Record that the account is forgotten; return the rotation that was abandoned for it.
 
     Raises:
         Refused: a rotation is open, and is not to be abandoned.
     """
-    now, rotation = datetime.now(UTC), wiring.book.recall(lease.account).rotation
+    now, rotation = datetime.now(UTC), application.book.load(lease.account).rotation
     drafts = [bookkeeping.forgotten(login_name())]
     if rotation and not abandon:
         raise Refused(
@@ -76,6 +76,6 @@ def _forget(wiring: "Wiring", lease: "Lease", *, abandon: bool) -> Rotation | No
     if rotation:
         rotation, draft = bookkeeping.abandoned(rotation, now)
         drafts.insert(0, draft)
-    wiring.book.commit(lease, rotation=rotation, entries=drafts, sighting=None, now=now)
-    wiring.book.register(lease, None, now)
+    application.book.commit(lease, rotation=rotation, entries=drafts, snapshot=None, now=now)
+    application.book.register(lease, None, now)
     return rotation

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import JsonOption, OnlyName, Session
+from rotator.cli.context import CommandContext, JsonOption, OnlyName
 from rotator.reporting import text
 
 if TYPE_CHECKING:
-    from rotator.application import Wiring
+    from rotator.application import Application
 
 HEADERS = ("time", "account", "rotation", "step", "event", "detail")
 
@@ -22,25 +22,25 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """Show the newest entries of the ledger, the oldest of them first."""
-    session = Session.of(context)
-    with session.wiring(session.settings(), offline=True) as wiring:
-        require_known(wiring, [name] if name else [])
-        entries = [entry.exported() for entry in wiring.queries.history(name, limit=limit)]
+    session = CommandContext.of(context)
+    with session.application(session.settings(), offline=True) as application:
+        require_known(application, [name] if name else [])
+        entries = [entry.exported() for entry in application.queries.history(name, limit=limit)]
     if as_json:
         output.write_json(entries)
     else:
         output.table(HEADERS, [_row(entry) for entry in entries])
 
 
-def require_known(wiring: "Wiring", names: list[str]) -> None:
+def require_known(application: "Application", names: list[str]) -> None:
     """Accept names of accounts that are configured or still in the ledger.
 
     Raises:
         UnknownAccount: one of `names` is neither.
     """
-    unconfigured = [name for name in names if name not in wiring.accounts]
-    for name in set(unconfigured) - set(wiring.queries.recorded_accounts()):
-        wiring.settings.account(name)
+    unconfigured = [name for name in names if name not in application.accounts]
+    for name in set(unconfigured) - set(application.queries.recorded_accounts()):
+        application.settings.account(name)
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:

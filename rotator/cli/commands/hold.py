@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import Name, Session
+from rotator.cli.context import CommandContext, Name
 from rotator.cli.prompts import login_name
 from rotator.errors import ConfigError
 from rotator.model import Hold, Rotation, Step
@@ -37,13 +37,13 @@ def hold(
     working on the account stops at its next step. Reason and login name are recorded in the ledger.
     """
     reason = _usable(reason)
-    session = Session.of(context)
+    session = CommandContext.of(context)
     settings = session.settings()
     settings.account(name)
     new = Hold(reason=reason, by=login_name(), at=datetime.now(UTC), freeze=freeze)
-    with session.wiring(settings, offline=True) as wiring:
-        before = wiring.holds.put(name, new)
-        rotation = wiring.book.recall(name).rotation
+    with session.application(settings, offline=True) as application:
+        before = application.holds.put(name, new)
+        rotation = application.book.load(name).rotation
     if as_json:
         output.write_json(_document(name, new, before))
     else:
@@ -74,11 +74,11 @@ def release(
     if lease:
         _end_lease(context, name, as_json=as_json)
         return
-    session = Session.of(context)
+    session = CommandContext.of(context)
     settings = session.settings()
     settings.account(name)
-    with session.wiring(settings, offline=True) as wiring:
-        before = wiring.holds.lift(name, by=login_name(), now=datetime.now(UTC))
+    with session.application(settings, offline=True) as application:
+        before = application.holds.lift(name, by=login_name(), now=datetime.now(UTC))
     if as_json:
         output.write_json(_document(name, None, before))
     elif before:
@@ -88,11 +88,11 @@ def release(
 
 
 def _end_lease(context: typer.Context, name: str, *, as_json: bool) -> None:
-    session = Session.of(context)
+    session = CommandContext.of(context)
     settings = session.settings()
     settings.account(name)
-    with session.wiring(settings, offline=True) as wiring:
-        owner = wiring.book.end_lease(name, by=login_name(), now=datetime.now(UTC))
+    with session.application(settings, offline=True) as application:
+        owner = application.book.end_lease(name, by=login_name(), now=datetime.now(UTC))
     if as_json:
         output.write_json({"account": name, "lease": None, "was": owner})
     elif owner:

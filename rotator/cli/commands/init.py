@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import DEFAULT_CONFIG, Session
+from rotator.cli.context import DEFAULT_CONFIG, CommandContext
 from rotator.cli.file import write_whole
 from rotator.errors import ConfigError
 
@@ -24,7 +24,7 @@ def init(
     """
     from rotator.config.example import filled_in  # noqa: PLC0415  # `--help` needs no validator
 
-    path = Session.of(context).config_path
+    path = CommandContext.of(context).config_path
     text, used = filled_in(os.environ)
     _write(path, text, force=force)
     output.write(f"wrote {path}{f', with {_listed(used)}' if used else ''}")

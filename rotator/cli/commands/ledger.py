@@ -6,12 +6,12 @@ import typer
 
 from rotator.cli import output
 from rotator.cli.commands.history import require_known
-from rotator.cli.context import JsonOption, OnlyName, OnlyNames, Session
+from rotator.cli.context import CommandContext, JsonOption, OnlyName, OnlyNames
 from rotator.errors import RotatorError
-from rotator.reporting.verification import Proof, Verifier
+from rotator.reporting.verification import LedgerVerification, Verifier
 
 if TYPE_CHECKING:
-    from rotator.application import Wiring
+    from rotator.application import Application
 
 HEADERS = ("account", "entries", "chain", "rows", "Vault's head")
 
@@ -31,11 +31,11 @@ def verify(
     deleted and adopted secrets, and of what the account is, is compared with the rows that rotator
     works by.
     """
-    session = Session.of(context)
-    with session.wiring(session.settings(), offline=offline) as wiring:
-        require_known(wiring, names or [])
-        verifier = verifier_of(wiring, offline=offline)
-        proofs = [verifier.proof_of(name) for name in names or _all_names(wiring)]
+    session = CommandContext.of(context)
+    with session.application(session.settings(), offline=offline) as application:
+        require_known(application, names or [])
+        verifier = verifier_of(application, offline=offline)
+        proofs = [verifier.verify(name) for name in names or _all_names(application)]
     if as_json:
         output.write_json([proof.document() for proof in proofs])
     else:
@@ -50,31 +50,33 @@ def export(
     name: OnlyName = None,
 ) -> None:
     """Write every entry to standard output, one JSON document a line."""
-    session = Session.of(context)
-    with session.wiring(session.settings(), offline=True) as wiring:
-        require_known(wiring, [name] if name else [])
-        for entry in wiring.queries.entries(name):
+    session = CommandContext.of(context)
+    with session.application(session.settings(), offline=True) as application:
+        require_known(application, [name] if name else [])
+        for entry in application.queries.entries(name):
             output.write_json_line(entry.exported())
 
 
-def verifier_of(wiring: "Wiring", *, offline: bool) -> Verifier:
+def verifier_of(application: "Application", *, offline: bool) -> Verifier:
     """Return the verifier of records, without Vault if `offline` or if Vault is unreachable."""
-    away = None if offline else wiring.store_failure()
-    store = None if offline or away else wiring.store
-    return Verifier(queries=wiring.queries, accounts=wiring.accounts, store=store, away=away)
+    away = None if offline else application.store_failure()
+    store = None if offline or away else application.store
+    return Verifier(
+        queries=application.queries, accounts=application.accounts, store=store, away=away
+    )
 
 
-def _all_names(wiring: "Wiring") -> list[str]:
+def _all_names(application: "Application") -> list[str]:
     """Return the names of the configured accounts, then of those only in the ledger."""
-    recorded = wiring.queries.recorded_accounts()
-    return list(dict.fromkeys([*wiring.accounts, *recorded]))
+    recorded = application.queries.recorded_accounts()
+    return list(dict.fromkeys([*application.accounts, *recorded]))
 
 
-def _row(proof: Proof) -> tuple[str, ...]:
+def _row(proof: LedgerVerification) -> tuple[str, ...]:
     return (proof.account, str(proof.entries), proof.chain, proof.rows, proof.vault)
 
 
-def _complain(proofs: list[Proof], away: RotatorError | None) -> None:
+def _complain(proofs: list[LedgerVerification], away: RotatorError | None) -> None:
     for proof in proofs:
         for fault, cure in proof.complaints:
             output.complain(fault, cure, about=proof.account)

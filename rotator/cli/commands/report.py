@@ -14,21 +14,21 @@ import typer
 from rotator.cli import output
 from rotator.cli.commands.history import require_known
 from rotator.cli.commands.ledger import verifier_of
-from rotator.cli.context import OnlyNames, Session
+from rotator.cli.context import CommandContext, OnlyNames
 from rotator.cli.file import write_whole
 from rotator.cli.version import version
 from rotator.errors import ConfigError, RotatorError
 
 if TYPE_CHECKING:
-    from rotator.application import Wiring
-    from rotator.reporting.audit import Event, Known, Period, Report
+    from rotator.application import Application
+    from rotator.reporting.audit import AuditEvent, AuditInput, Period, Report
     from rotator.reporting.verification import Verifier
 
 _ELSEWHERE = "name a file elsewhere, or - for standard output"
 _HOW_TO_WRITE = "write a duration (90d) or a time: 2026-08-01, 2026-08-01T12:00:00Z"
 
 
-class Format(StrEnum):
+class ReportFormat(StrEnum):
     """Format of a report."""
 
     HTML = "html"
@@ -46,7 +46,9 @@ def report(
     until: Annotated[
         str | None, typer.Option("--until", metavar="WHEN", help="where it ends; else now")
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="what to write")] = Format.HTML,
+    form: Annotated[
+        ReportFormat, typer.Option("--format", help="what to write")
+    ] = ReportFormat.HTML,
     path: Annotated[
         str | None,
         typer.Option(
@@ -72,10 +74,10 @@ def report(
         period = Period(since=period.since, until=min(now, _moment("--until", until, now)))
     if period.since >= period.until:
         raise ConfigError("--since is not before --until", hint=_HOW_TO_WRITE)
-    session = Session.of(context)
-    with session.wiring(session.settings(), offline=offline) as wiring:
-        require_known(wiring, names or [])
-        made = _made(wiring, names or [], period, now, offline=offline)
+    session = CommandContext.of(context)
+    with session.application(session.settings(), offline=offline) as application:
+        require_known(application, names or [])
+        made = _made(application, names or [], period, now, offline=offline)
     _write(_rendered(made, form), path)
     output.flush()
     for account in made.accounts:
@@ -85,35 +87,35 @@ def report(
 
 
 def _made(
-    wiring: "Wiring", names: list[str], period: "Period", now: datetime, *, offline: bool
+    application: "Application", names: list[str], period: "Period", now: datetime, *, offline: bool
 ) -> "Report":
-    from rotator.reporting.audit import Report, on  # noqa: PLC0415  # see above
+    from rotator.reporting.audit import Report, audit  # noqa: PLC0415  # see above
 
-    everyone = [*wiring.accounts, *wiring.queries.recorded_accounts()]
+    everyone = [*application.accounts, *application.queries.recorded_accounts()]
     wanted = list(dict.fromkeys(names or everyone))
-    verifier = verifier_of(wiring, offline=offline)
+    verifier = verifier_of(application, offline=offline)
     if verifier.away:
         output.say(f"note: not compared with Vault: {verifier.away.message}")
     return Report(
         period=period,
         made_at=now,
         version=version(),
-        accounts=tuple(on(_known(wiring, name, verifier), period) for name in wanted),
+        accounts=tuple(audit(_known(application, name, verifier), period) for name in wanted),
     )
 
 
-def _known(wiring: "Wiring", name: str, verifier: "Verifier") -> "Known":
-    from rotator.reporting.audit import Known, Record  # noqa: PLC0415  # see above
+def _known(application: "Application", name: str, verifier: "Verifier") -> "AuditInput":
+    from rotator.reporting.audit import AuditInput, RecordCheck  # noqa: PLC0415  # see above
 
-    proof = verifier.proof_of(name)
-    [seen] = wiring.queries.accounts([name])
-    return Known(
+    proof = verifier.verify(name)
+    [seen] = application.queries.accounts([name])
+    return AuditInput(
         name=name,
-        account=wiring.accounts.get(name),
-        events=list(_events(wiring, name)),
+        account=application.accounts.get(name),
+        events=list(_events(application, name)),
         current_id=seen.current_id,
         current_since=seen.current_since,
-        record=Record(
+        record=RecordCheck(
             entries=proof.entries,
             head=proof.head,
             complaints=proof.complaints,
@@ -125,14 +127,14 @@ def _known(wiring: "Wiring", name: str, verifier: "Verifier") -> "Known":
     )
 
 
-def _events(wiring: "Wiring", name: str) -> "Iterator[Event]":
-    from rotator.reporting.audit import OF_ACCOUNT, OF_ROTATION, Event  # noqa: PLC0415  # see above
+def _events(application: "Application", name: str) -> "Iterator[AuditEvent]":
+    from rotator.reporting.audit import OF_ACCOUNT, OF_ROTATION, AuditEvent  # noqa: PLC0415  # see above
 
-    for entry in wiring.queries.entries(name):
+    for entry in application.queries.entries(name):
         # A tampered value in the ledger may be anything; the verification reports it.
         with suppress(ValueError, TypeError, RecursionError):
             if entry.event in OF_ACCOUNT | OF_ROTATION:
-                yield Event(
+                yield AuditEvent(
                     at=datetime.fromisoformat(entry.at),
                     event=entry.event,
                     step=entry.step,
@@ -157,15 +159,15 @@ def _moment(option: str, text: str, now: datetime) -> datetime:
     raise ConfigError(f"{option}: {text!r} is no point in time", hint=_HOW_TO_WRITE)
 
 
-def _rendered(made: "Report", form: Format) -> str:
+def _rendered(made: "Report", form: ReportFormat) -> str:
     from rotator.reporting import audit_data, audit_html  # noqa: PLC0415  # see above
     from rotator.reporting.audit_data import sheet  # noqa: PLC0415  # see above
 
-    if form is Format.HTML:
+    if form is ReportFormat.HTML:
         return audit_html.page(made) + "\n"
     return (
         sheet(made)
-        if form is Format.CSV
+        if form is ReportFormat.CSV
         else json.dumps(audit_data.document(made), indent=2) + "\n"
     )
 

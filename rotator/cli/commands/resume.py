@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from rotator.cli import output, rotate
-from rotator.cli.context import JsonOption, OnlyNames, Session, chosen
+from rotator.cli.context import CommandContext, JsonOption, OnlyNames, chosen
 from rotator.model import Account, Request
 
 if TYPE_CHECKING:
-    from rotator.application import Wiring
+    from rotator.application import Application
 
 
 def resume(
@@ -21,27 +21,27 @@ def resume(
 
     Hooks that failed are called again.
     """
-    session = Session.of(context)
+    session = CommandContext.of(context)
     settings = session.settings()
     wanted = chosen(settings, names)
-    with session.wiring(settings) as wiring:
-        accounts = _opened(wiring, wanted)
+    with session.application(settings) as application:
+        accounts = _opened(application, wanted)
         if accounts:
             code = rotate.carry_out(
-                session, wiring, accounts, Request(reason=None), as_json=as_json
+                session, application, accounts, Request(reason=None), as_json=as_json
             )
-            rotate.deliver(wiring, wanted)
+            rotate.deliver(application, wanted)
             raise typer.Exit(code)
-        rotate.deliver(wiring, wanted)
+        rotate.deliver(application, wanted)
     if as_json:
         output.write_json([])
     else:
         output.write("nothing to resume")
 
 
-def _opened(wiring: "Wiring", wanted: list[Account]) -> list[Account]:
+def _opened(application: "Application", wanted: list[Account]) -> list[Account]:
     """Return those of `wanted` with an open rotation; note open ones no longer configured."""
-    names = wiring.queries.open_accounts()
-    for name in sorted(set(names) - wiring.accounts.keys()):
+    names = application.queries.open_accounts()
+    for name in sorted(set(names) - application.accounts.keys()):
         output.say(f"note: {name} has an open rotation and is not configured any more")
     return [account for account in wanted if account.name in names]

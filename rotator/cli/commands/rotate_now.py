@@ -8,17 +8,17 @@ import typer
 
 from rotator.cli import output, rotate
 from rotator.cli.context import (
+    CommandContext,
     ConfigOption,
     JsonOption,
     LogLevelOption,
-    Session,
     VersionOption,
     argument,
     chosen,
 )
 from rotator.errors import ConfigError
 from rotator.model import Account, Request
-from rotator.model.notification import Event, hearing
+from rotator.model.notification import Event, subscribers
 
 if TYPE_CHECKING:
     from rotator.config import Settings
@@ -70,7 +70,7 @@ def rotate_now(
             "both names and --all are given" if every else "no account is named",
             hint="name the accounts to rotate, or give --all",
         )
-    session = Session.of(context, config, log_level)
+    session = CommandContext.of(context, config, log_level)
     settings = session.settings()
     accounts = list(settings.accounts) if every else chosen(settings, names)
     raise typer.Exit(
@@ -101,7 +101,7 @@ def _duration(text: str) -> timedelta:
 
 
 def _rotate(
-    session: Session,
+    session: CommandContext,
     settings: "Settings",
     accounts: list[Account],
     request: Request,
@@ -113,18 +113,18 @@ def _rotate(
         for name in _gated(settings, accounts):
             warning = f"warning: {name}: no gate is asked before the old secret is deleted"
             output.say(warning, level="warning")
-    with session.wiring(settings) as wiring:
-        return rotate.carry_out(session, wiring, accounts, request, wait=wait, as_json=as_json)
+    with session.application(settings) as application:
+        return rotate.carry_out(session, application, accounts, request, wait=wait, as_json=as_json)
 
 
 def _gated(settings: "Settings", accounts: list[Account]) -> list[str]:
     """Return the names of the accounts that have a gate."""
     names = [account.name for account in accounts]
-    return [name for name in names if hearing(settings.hooks, Event.GATE, name)]
+    return [name for name in names if subscribers(settings.hooks, Event.GATE, name)]
 
 
 def _plan(
-    session: Session,
+    session: CommandContext,
     settings: "Settings",
     accounts: list[Account],
     request: Request,
@@ -133,5 +133,5 @@ def _plan(
 ) -> int:
     from rotator.cli.dry_run import show  # noqa: PLC0415  # the rules, which most runs do without
 
-    with session.wiring(settings, is_hasty=True) as wiring:
-        return show(wiring, accounts, request, as_json=as_json)
+    with session.application(settings, is_hasty=True) as application:
+        return show(application, accounts, request, as_json=as_json)

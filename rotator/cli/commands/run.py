@@ -8,14 +8,14 @@ import typer
 
 from rotator import descriptors
 from rotator.cli import output
-from rotator.cli.context import Session
+from rotator.cli.context import CommandContext
 
 
 def run(context: typer.Context) -> None:
     """Rotate what is due, and look for drift, until SIGTERM. SIGHUP reloads the configuration."""
     from rotator.daemon.service import Daemon  # noqa: PLC0415  # nobody else needs a scheduler
 
-    session = Session.of(context)
+    session = CommandContext.of(context)
     session.log()
     descriptors.raise_limit()
     daemon = Daemon(session.configured, os.environ)

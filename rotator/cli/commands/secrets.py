@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output, prompts
-from rotator.cli.context import JsonOption, Name, Session
+from rotator.cli.context import CommandContext, JsonOption, Name
 from rotator.cli.prompts import FromFile, given
 from rotator.errors import ConfigError, Refused, SecretNotFound, SlotsFull
 from rotator.model import SecretValue
@@ -17,9 +17,9 @@ from rotator.reporting.text import age_text, moment, rfc3339
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rotator.application import Wiring
+    from rotator.application import Application
     from rotator.model import Account, Secret
-    from rotator.rotation.manual import View
+    from rotator.rotation.manual import AccountSecrets
 
 _SLOTS = 2
 HEADERS = ("id", "created", "age", "role")
@@ -30,8 +30,8 @@ JsonDone = Annotated[bool, typer.Option("--json", help="print what was done as a
 
 def list_(context: typer.Context, name: Name, as_json: JsonOption = False) -> None:
     """List an account's secrets, and what rotator knows of each. No values: Vonage has none."""
-    with _account(context, name) as (wiring, account):
-        view = _look(wiring, account)
+    with _account(context, name) as (application, account):
+        view = _look(application, account)
     if as_json:
         secrets = [_document(view, secret) for secret in view.secrets]
         output.write_json({"account": name, "api_key": account.api_key, "secrets": secrets})
@@ -43,9 +43,9 @@ def show(
     context: typer.Context, name: Name, secret_id: SecretId, as_json: JsonOption = False
 ) -> None:
     """Show one secret of an account: when it was made and what rotator knows of it."""
-    with _account(context, name) as (wiring, account):
-        view = _look(wiring, account)
-        secret = wiring.secrets.get_secret(view.credential, account.api_key, secret_id)
+    with _account(context, name) as (application, account):
+        view = _look(application, account)
+        secret = application.secrets.get_secret(view.credential, account.api_key, secret_id)
     if as_json:
         output.write_json(_document(view, secret))
     else:
@@ -63,17 +63,20 @@ def create(
     It is sent once, and kept nowhere: write it to Vault yourself. `rotator rotate-now` does all
     of that for you.
     """
-    from rotator.rotation.manual import hand  # noqa: PLC0415  # the rules, which others do without
+    from rotator.rotation.manual import manual_operation  # noqa: PLC0415  # the rules, which others do without
 
     value = _value(from_file)
-    with _account(context, name) as (wiring, account), hand(wiring.engine(), account) as by_hand:
+    with (
+        _account(context, name) as (application, account),
+        manual_operation(application.engine(), account) as by_hand,
+    ):
         view = by_hand.look()
         _require_quiet(view)
         if len(view.secrets) >= _SLOTS:
             raise SlotsFull(hint=f"see `rotator secrets list {name}`; one has to be deleted first")
         secret = by_hand.perform(
             "create",
-            lambda look: wiring.secrets.create_secret(
+            lambda look: application.secrets.create_secret(
                 view.credential, account.api_key, value, before_send=look
             ),
         )
@@ -95,22 +98,22 @@ def delete(
     as_json: JsonDone = False,
 ) -> None:
     """Delete a secret of an account at Vonage. Consumers that use it stop working."""
-    from rotator.rotation.manual import hand  # noqa: PLC0415  # the rules, which others do without
+    from rotator.rotation.manual import manual_operation  # noqa: PLC0415  # the rules, which others do without
 
     if not yes and not sys.stdin.isatty():
         raise ConfigError("no terminal to confirm at", hint="give --yes to delete without asking")
-    with _account(context, name) as (wiring, account):
+    with _account(context, name) as (application, account):
         if not yes:
-            view = _look(wiring, account)
+            view = _look(application, account)
             _require_deletable(view, secret_id, force=force)
             asked = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
             prompts.confirm(asked)
-        with hand(wiring.engine(), account) as by_hand:
+        with manual_operation(application.engine(), account) as by_hand:
             view = by_hand.look()
             _require_deletable(view, secret_id, force=force)
             by_hand.perform(
                 "delete",
-                lambda look: wiring.secrets.delete_secret(
+                lambda look: application.secrets.delete_secret(
                     view.credential, account.api_key, secret_id, before_send=look
                 ),
                 secret_id,
@@ -123,18 +126,18 @@ def delete(
 
 
 @contextmanager
-def _account(context: typer.Context, name: str) -> "Iterator[tuple[Wiring, Account]]":
-    session = Session.of(context)
+def _account(context: typer.Context, name: str) -> "Iterator[tuple[Application, Account]]":
+    session = CommandContext.of(context)
     settings = session.settings()
     account = settings.account(name)
-    with session.wiring(settings) as wiring:
-        yield wiring, account
+    with session.application(settings) as application:
+        yield application, account
 
 
-def _look(wiring: "Wiring", account: "Account") -> "View":
-    from rotator.rotation.manual import View  # noqa: PLC0415  # the rules, which others do without
+def _look(application: "Application", account: "Account") -> "AccountSecrets":
+    from rotator.rotation.manual import AccountSecrets  # noqa: PLC0415  # the rules, which others do without
 
-    return View.of(account, wiring.engine().observer().look(account))
+    return AccountSecrets.of(account, application.engine().observer().look(account))
 
 
 def _value(from_file: str | None) -> SecretValue:
@@ -155,7 +158,7 @@ def _value(from_file: str | None) -> SecretValue:
     return SecretValue(text)
 
 
-def _require_quiet(view: "View") -> None:
+def _require_quiet(view: "AccountSecrets") -> None:
     """Refuse to add a secret that an open rotation would take for its own or a foreign one."""
     if view.rotation and view.rotation.verified_at is None:
         raise Refused(
@@ -165,7 +168,7 @@ def _require_quiet(view: "View") -> None:
         )
 
 
-def _require_deletable(view: "View", secret_id: str, *, force: bool) -> None:
+def _require_deletable(view: "AccountSecrets", secret_id: str, *, force: bool) -> None:
     """Refuse to delete a secret that may be in use.
 
     Raises:
@@ -182,14 +185,14 @@ def _require_deletable(view: "View", secret_id: str, *, force: bool) -> None:
         raise Refused(why, code="unsafe-delete", hint="--force deletes it all the same")
 
 
-def _danger(view: "View", secret_id: str) -> str | None:
+def _danger(view: "AccountSecrets", secret_id: str) -> str | None:
     """Return the reason not to delete a secret by hand; None where there is none."""
     rotation = view.rotation
     if len(view.secrets) == 1:
         return f"secret {secret_id} is the account's only one"
-    if secret_id == view.held_id:
+    if secret_id == view.current_secret_id:
         return f"secret {secret_id} is the one that Vault holds: consumers use it"
-    if view.held_id is None:
+    if view.current_secret_id is None:
         return f"which secret Vault holds is not certain, so {secret_id} may be in use"
     if not view.is_live:
         return f"Vonage refuses the value that Vault holds, so {secret_id} may be what still works"
@@ -202,7 +205,7 @@ def _danger(view: "View", secret_id: str) -> str | None:
     return None
 
 
-def _document(view: "View", secret: "Secret") -> dict[str, str | None]:
+def _document(view: "AccountSecrets", secret: "Secret") -> dict[str, str | None]:
     return {
         "id": secret.id,
         "created_at": rfc3339(secret.created_at),
@@ -210,7 +213,7 @@ def _document(view: "View", secret: "Secret") -> dict[str, str | None]:
     }
 
 
-def _row(view: "View", secret: "Secret") -> tuple[str, ...]:
+def _row(view: "AccountSecrets", secret: "Secret") -> tuple[str, ...]:
     return (
         secret.id,
         moment(secret.created_at),

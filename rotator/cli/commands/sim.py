@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output
-from rotator.cli.signals import Stopped
+from rotator.cli.signals import Interrupted
 from rotator.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rotator.sim import World
+    from rotator.sim import Environment
 
 #: Marks a file that the next run may overwrite.
 MARK = "# made by `rotator sim`, and overwritten by its next run\n"
@@ -43,9 +43,9 @@ def sim(
     ] = None,
 ) -> None:
     """Run a simulated Vonage and Vault until a signal, and print where they are as JSON."""
-    from rotator.sim import World  # noqa: PLC0415  # nobody else needs it
+    from rotator.sim import Environment  # noqa: PLC0415  # nobody else needs it
 
-    with World.build(
+    with Environment.build(
         accounts=accounts,
         subaccounts=subaccounts,
         latency=_seconds("--latency", latency),
@@ -59,7 +59,7 @@ def sim(
             output.flush()
             while True:
                 signal.pause()
-        except Stopped:
+        except Interrupted:
             return
 
 
@@ -75,7 +75,7 @@ def _seconds(option: str, text: str) -> float:
         raise ConfigError(f"{option}: {error.message}", hint=f"{error.hint}, or 50ms") from None
 
 
-def _write_config(world: "World", path: Path) -> None:
+def _write_config(world: "Environment", path: Path) -> None:
     """Write a configuration with its token beside it; its ledger will be there, too.
 
     Raises:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output, parallel
-from rotator.cli.context import JsonOption, OnlyNames, Session, chosen
+from rotator.cli.context import CommandContext, JsonOption, OnlyNames, chosen
 from rotator.cli.errors import described
 from rotator.errors import Busy, RotatorError
 from rotator.model import Account, Problem
-from rotator.reporting.status import Standing
+from rotator.reporting.status import AccountStatus
 
 if TYPE_CHECKING:
-    from rotator.application import Wiring
+    from rotator.application import Application
 
 HEADERS = ("account", "phase", "secret", "age", "next due (UTC)", "last rotation", "notes")
 
@@ -32,12 +32,12 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show the status of accounts from the ledger. Asks Vonage and Vault only with --refresh."""
-    session = Session.of(context)
+    session = CommandContext.of(context)
     settings = session.settings()
     accounts = chosen(settings, names)
-    with session.wiring(settings, offline=not refresh, is_hasty=True) as wiring:
-        is_complete = not refresh or _refresh(wiring, accounts)
-        standings = _standings(wiring, accounts, datetime.now(UTC))
+    with session.application(settings, offline=not refresh, is_hasty=True) as application:
+        is_complete = not refresh or _refresh(application, accounts)
+        standings = _standings(application, accounts, datetime.now(UTC))
     if as_json:
         output.write_json({"accounts": [standing.document() for standing in standings]})
     else:
@@ -46,19 +46,21 @@ def status(
     raise typer.Exit(0 if is_complete and (is_well or not check) else 1)
 
 
-def _standings(wiring: "Wiring", accounts: Sequence[Account], now: datetime) -> list[Standing]:
-    records = wiring.queries.accounts([account.name for account in accounts])
-    undelivered = wiring.undelivered()
+def _standings(
+    application: "Application", accounts: Sequence[Account], now: datetime
+) -> list[AccountStatus]:
+    records = application.queries.accounts([account.name for account in accounts])
+    undelivered = application.undelivered()
     return [
-        Standing.of(account, record, now, undelivered.get(account.name, ()))
+        AccountStatus.of(account, record, now, undelivered.get(account.name, ()))
         for account, record in zip(accounts, records, strict=True)
     ]
 
 
-def _refresh(wiring: "Wiring", accounts: Sequence[Account]) -> bool:
+def _refresh(application: "Application", accounts: Sequence[Account]) -> bool:
     """Observe each account; return whether all were observed, here or by another process."""
-    wiring.store.check()
-    engine = wiring.engine()
+    application.store.check()
+    engine = application.engine()
 
     def look(account: Account) -> Problem | None:
         try:
@@ -74,8 +76,8 @@ def _refresh(wiring: "Wiring", accounts: Sequence[Account]) -> bool:
     problems = parallel.run(
         accounts,
         look,
-        concurrency=wiring.settings.daemon.concurrency,
-        brake=parallel.Brake(wiring.stop_waiting),
+        concurrency=application.settings.daemon.concurrency,
+        brake=parallel.CancelToken(application.stop_waiting),
     )
     for account, problem in zip(accounts, problems, strict=True):
         if problem:

@@ -24,9 +24,9 @@ def list_(
 
     Vonage enables its Subaccounts API on request only.
     """
-    with opened(context, name) as (wiring, account, credential):
-        found = wiring.subaccounts_api.list_subaccounts(credential)
-        names = {each.api_key: each.name for each in wiring.settings.accounts}
+    with opened(context, name) as (application, account, credential):
+        found = application.subaccounts_api.list_subaccounts(credential)
+        names = {each.api_key: each.name for each in application.settings.accounts}
     if as_json:
         subaccounts = [_document(each, names.get(each.api_key)) for each in found.subaccounts]
         output.write_json({"account": name, "api_key": account.api_key, "subaccounts": subaccounts})

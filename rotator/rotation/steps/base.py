@@ -8,12 +8,12 @@ from typing import ClassVar, Generic, TypeVar
 
 from rotator.errors import CredentialRefused, RotatorError, SecretRejected
 from rotator.model import Account, Credential, Request, Rotation, SecretValue, Step
-from rotator.rotation.observation import Observation, Sight
-from rotator.rotation.ports import Draft, Issuer, LastLook, Store
+from rotator.rotation.observation import Observation, Observed
+from rotator.rotation.ports import Issuer, LastLook, NewEntry, Store
 
 Result = TypeVar("Result")
 #: The world after a step, and what is recorded of it.
-Change = tuple[Observation, Draft]
+Change = tuple[Observation, NewEntry]
 Detail = str | int | bool | None
 
 
@@ -38,17 +38,17 @@ class Site:
     draw: Callable[[int], str]
     now: Callable[[], datetime]
     #: What was observed, with the values; kept up to date.
-    sight: Sight
+    observed: Observed
     #: Hash of the newest entry, which is the intent of what is performed.
     ledger_head: str
 
     @property
     def pending_value(self) -> SecretValue:
         """The value at the pending path."""
-        if self.sight.pending.value is None:
+        if self.observed.pending.value is None:
             message = "decided on a pending entry that is not there"
             raise AssertionError(message)
-        return self.sight.pending.value
+        return self.observed.pending.value
 
     @property
     def credential(self) -> Credential:
@@ -57,9 +57,9 @@ class Site:
         Raises:
             CredentialRefused: it accepted none.
         """
-        if self.sight.credential is None:
+        if self.observed.credential is None:
             raise CredentialRefused
-        return self.sight.credential
+        return self.observed.credential
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class Performed(Action, ABC, Generic[Result]):
     def assumed(self, world: Observation, rotation: Rotation, at: At) -> Result:
         """Return the result that a dry run assumes. Pure."""
 
-    def entry(self, event: str, rotation: Rotation, **detail: Detail) -> Draft:
+    def entry(self, event: str, rotation: Rotation, **detail: Detail) -> NewEntry:
         """Return its entry in the ledger."""
         return entry(event, self.name, rotation, **detail)
 
@@ -173,7 +173,7 @@ class Effect(Performed[Result]):
 
     def missed(
         self, event: str, before: Rotation, rotation: Rotation, error: RotatorError
-    ) -> tuple[Rotation, Draft]:
+    ) -> tuple[Rotation, NewEntry]:
         """Return the rotation where it was not seen to be done, and what to record. Pure.
 
         Where it was not sent after all, or the server refused, it certainly had no effect: all is
@@ -188,9 +188,9 @@ class Effect(Performed[Result]):
         return rotation, self.entry(event, rotation, code=error.code, **self.target)
 
 
-def entry(event: str, step: Step, rotation: Rotation, **detail: Detail) -> Draft:
+def entry(event: str, step: Step, rotation: Rotation, **detail: Detail) -> NewEntry:
     """Return an entry about `rotation`."""
-    return Draft(event=event, step=step, detail=detail, rotation_id=rotation.id)
+    return NewEntry(event=event, step=step, detail=detail, rotation_id=rotation.id)
 
 
 def told(at: datetime) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from rotator.errors import Refused
 from rotator.model import ABANDONED, SUPERSEDED, Rotation, Step, Written
 from rotator.rotation.observation import Observation
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 from rotator.rotation.steps.base import Action, At, Change, Recording, Sketch, entry, told
 from rotator.rotation.steps.publish import begun_at
 
@@ -129,15 +129,15 @@ class Refuse(Action):
 # -- What an operator changes. ---------------------------------------------------------------
 
 
-def abandoned(rotation: Rotation, now: datetime) -> tuple[Rotation, Draft]:
+def abandoned(rotation: Rotation, now: datetime) -> tuple[Rotation, NewEntry]:
     """End the rotation as it stands: what it made and staged is left alone."""
     rotation = replace(rotation, closed_at=now, outcome="failed", error_code=ABANDONED)
     return rotation, entry("closed", rotation.step, rotation, outcome="failed", code=ABANDONED)
 
 
-def forgotten(by: str) -> Draft:
+def forgotten(by: str) -> NewEntry:
     """Record that another account may have the api key and the path of this one."""
-    return Draft(event="forgotten", step=None, detail={"by": by})
+    return NewEntry(event="forgotten", step=None, detail={"by": by})
 
 
 def adopted(  # noqa: PLR0913  # all but one by name
@@ -149,7 +149,7 @@ def adopted(  # noqa: PLR0913  # all but one by name
     pushed_version: int | None,
     clock_lead: timedelta,
     now: datetime,
-) -> tuple[Rotation, Draft | None]:
+) -> tuple[Rotation, NewEntry | None]:
     """Take over that an operator had a secret written to the current entry meanwhile.
 
     The rotation's own secret is the one it pushed, or would have: the rotation continues from

@@ -50,7 +50,7 @@ class Probe(Check[tuple[Secret, ...]]):
         """List with it. Where it is accepted, it is the credential from now on."""
         credential = Credential(api_key=site.account.api_key, secret=site.pending_value)
         listed = site.issuer.list_secrets(credential, site.account.api_key)
-        site.sight.credential = credential
+        site.observed.credential = credential
         return listed
 
     def done(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from rotator.model import Account, PendingEntry, Request, Rotation, SecretValue, Step
 from rotator.rotation.observation import Observation
-from rotator.rotation.ports import Draft, LastLook, StoredPending
+from rotator.rotation.ports import LastLook, NewEntry, StoredPending
 from rotator.rotation.steps.base import Action, At, Change, Detail, Effect, Site, Sketch, entry
 from rotator.rotation.steps.retire import SecretDeletion
 from rotator.rotation.window import BY_HAND
@@ -52,7 +52,7 @@ class Open(Action):
         return replace(world, rotation=rotation, pending_is_unrecorded=False), draft
 
 
-def taken_over(rotation: Rotation, request: Request) -> tuple[Rotation, Draft] | None:
+def taken_over(rotation: Rotation, request: Request) -> tuple[Rotation, NewEntry] | None:
     """Let what is open go on as a person asks for it, whoever carries it on.
 
     None where that changes nothing. A leaked secret stays marked as such. Of a request for a
@@ -114,12 +114,12 @@ class Stage(Effect[StoredPending]):
 
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> StoredPending:
         """Draw, and write over what was seen at the pending path."""
-        sight, value = site.sight, SecretValue(site.draw(site.account.policy.length))
-        pending = self._pending(sight.world, rotation, site.account)
-        sight.pending = site.store.write_pending(
-            site.account, sight.pending, value, pending, before_send=look
+        observed, value = site.observed, SecretValue(site.draw(site.account.policy.length))
+        pending = self._pending(observed.world, rotation, site.account)
+        observed.pending = site.store.write_pending(
+            site.account, observed.pending, value, pending, before_send=look
         )
-        return sight.pending
+        return observed.pending
 
     def done(self, world: Observation, rotation: Rotation, result: StoredPending, at: At) -> Change:
         """Record that a new value is at the pending path. Vonage certainly does not have it."""

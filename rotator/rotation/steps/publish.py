@@ -47,8 +47,8 @@ class Push(Effect[tuple[Note, Written]]):
 
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> tuple[Note, Written]:
         """Write it over what was seen, with a note that binds it to its id and its rotation."""
-        value, base = site.pending_value, site.sight.current
-        if base is None and site.sight.world.entry_is_new:
+        value, base = site.pending_value, site.observed.current
+        if base is None and site.observed.world.entry_is_new:
             base = _NOTHING
         if base is None or rotation.new_id is None:
             raise CheckAndSetLost
@@ -117,14 +117,14 @@ class Verify(Check[timedelta]):
             StoreError: Vault did not answer, or does not show that version yet.
             LookAgain: the clock was put back since the look: by the next one, no grace is counted.
         """
-        sight, stored = site.sight, site.store.read_version(site.account, self.version)
+        observed, stored = site.observed, site.store.read_version(site.account, self.version)
         note = stored.entry.note
         is_ours = stored.entry.intact and note is not None and note.rotation_id == rotation.id
-        is_same = sight.pending.value is None or sight.pending.value == stored.value
+        is_same = observed.pending.value is None or observed.pending.value == stored.value
         if not (is_ours and is_same):
             message = f"version {self.version} at Vault is not what rotator wrote"
             raise UnexpectedEntry(message)
-        sight.current = stored
+        observed.current = stored
         lead = site.issuer.clock_lead
         if _grace(rotation, site.request) and lead < -MOST_LEAD:
             raise LookAgain
@@ -188,7 +188,7 @@ class Clear(Effect[None]):
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> None:
         """Remove it."""
         site.store.clear_pending(site.account, self.upto, before_send=look)
-        site.sight.pending = StoredPending(version=self.upto)
+        site.observed.pending = StoredPending(version=self.upto)
 
     def done(self, world: Observation, rotation: Rotation, result: None, at: At) -> Change:
         """Record that the pending entry is gone; a verified rotation goes on to its hooks, or waits."""

@@ -8,7 +8,7 @@ from functools import partial
 from rotator.errors import CheckAndSetLost, SecretNotFound
 from rotator.model import Rotation, ShutGate, Step
 from rotator.rotation.observation import Observation, own_credential, require_unchanged
-from rotator.rotation.ports import Draft, LastLook
+from rotator.rotation.ports import LastLook, NewEntry
 from rotator.rotation.steps.base import (
     Action,
     At,
@@ -52,7 +52,7 @@ class Wait(Action):
 
     def done(
         self, world: Observation, rotation: Rotation, now: datetime
-    ) -> tuple[Observation, Draft | None]:
+    ) -> tuple[Observation, NewEntry | None]:
         """Return the world that waits, and what to record, if that is an event."""
         if self.gate:
             return self._for_gate(self.gate, world, rotation, now)
@@ -65,7 +65,7 @@ class Wait(Action):
 
     def _for_gate(
         self, gate: ShutGate, world: Observation, rotation: Rotation, now: datetime
-    ) -> tuple[Observation, Draft | None]:
+    ) -> tuple[Observation, NewEntry | None]:
         """Wait for a gate. That is an event once, and not each time it is asked."""
         is_news = rotation.gate != gate.name
         rotation = replace(
@@ -117,12 +117,12 @@ class SecretDeletion(Effect[None]):
         Vault's value is read once more at the last moment: an operator may have put back the
         secret that is to be deleted.
         """
-        sight, current = site.sight, site.sight.current
+        observed, current = site.observed, site.observed.current
         credential = own_credential(site.account, current)
-        if not (credential and current and current.entry == sight.world.current):
+        if not (credential and current and current.entry == observed.world.current):
             raise CheckAndSetLost
         unchanged = partial(
-            require_unchanged, site.store, site.account, current, sight.world.written
+            require_unchanged, site.store, site.account, current, observed.world.written
         )
         # Already gone is success: someone else deleted it, or we did and the answer was lost.
         with contextlib.suppress(SecretNotFound):
@@ -160,6 +160,6 @@ class Delete(SecretDeletion):
         """It waits for no gate any more: not for one that was skipped, nor for a clock."""
         return _ungated(super().intent(world, rotation, now))
 
-    def gates_skipped(self, world: Observation, rotation: Rotation) -> Draft:
+    def gates_skipped(self, world: Observation, rotation: Rotation) -> NewEntry:
         """Record that the predecessor leaked and is deleted without asking the gates."""
         return entry("gates-skipped", Step.WAIT, rotation, gates=", ".join(world.gates))

@@ -20,7 +20,7 @@ REFUSALS: Mapping[str, tuple[int, str]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
+class TokenTerms:
     """What a token is issued with. Spans are seconds."""
 
     policy: Policy
@@ -56,7 +56,7 @@ class Login:
     proof: Mapping[str, str] = field(repr=False)
     #: the client's certificate in DER; None where none is asked for
     certificate: bytes | None = field(default=None, repr=False)
-    terms: Terms
+    terms: TokenTerms
 
 
 @dataclass(kw_only=True)

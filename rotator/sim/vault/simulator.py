@@ -12,7 +12,7 @@ from rotator.sim.http import Reply, Request
 from rotator.sim.server import Simulator
 from rotator.sim.vault import responses
 from rotator.sim.vault.api import VaultApi
-from rotator.sim.vault.auth import REFUSALS, Login, LoginMethod, Terms
+from rotator.sim.vault.auth import REFUSALS, Login, LoginMethod, TokenTerms
 from rotator.sim.vault.kv import Key, Mounts, SimVersion
 from rotator.sim.vault.tokens import Policy, Tokens
 
@@ -254,13 +254,13 @@ class VaultSimulator(Simulator):
         max_ttl: float | None,
         renewable: bool,
         kind: str,
-    ) -> Terms:
+    ) -> TokenTerms:
         if kind not in ("service", "batch"):
             raise ValueError(f"a token is of type service or batch, not {kind}")
         rules = (
             {f"{name}/*": _EVERYTHING for name in self._mounts} if policies is None else policies
         )
-        return Terms(
+        return TokenTerms(
             policy=Policy.of(rules), ttl=ttl, max_ttl=max_ttl, renewable=renewable, kind=kind
         )
 

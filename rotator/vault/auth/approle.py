@@ -6,9 +6,9 @@ from http import HTTPStatus
 from rotator.errors import StoreUnavailable, WrappingSpent
 from rotator.model import SecretValue
 from rotator.vault.auth.credential_file import CredentialFile
-from rotator.vault.auth.methods import Proof, Way
-from rotator.vault.client import Line
-from rotator.vault.transport import Call
+from rotator.vault.auth.methods import AuthMethod, LoginRequest
+from rotator.vault.client import TimedClient
+from rotator.vault.transport import VaultRequest
 
 #: Vault's answer to a spent wrapping token: "wrapping token is not valid or does not exist".
 #: OpenBao and Vault both send it with a 400.
@@ -20,7 +20,7 @@ _ALARM = (
 )
 
 
-class AppRole(Way):
+class AppRole(AuthMethod):
     """Logs in with a role id and a secret id, each from a file.
 
     If the secret id is wrapped, its file contains the wrapping token: it is unwrapped once, and the
@@ -44,32 +44,32 @@ class AppRole(Way):
         #: The last wrapping token that was unwrapped, and its secret id.
         self._unwrapped: tuple[str, SecretValue] | None = None
 
-    def proof(self, line: Line) -> Proof:
+    def proof(self, line: TimedClient) -> LoginRequest:
         """Read both ids; unwrap the secret id if it is new."""
         role_id = self._role_id.read()
         if not self._has_secret_id:
-            return Proof(body={"role_id": role_id})
+            return LoginRequest(body={"role_id": role_id})
         secret_id = self._secret_id.read()
         if self._wrapped:
             secret_id = self._taken_out(secret_id, line)
-        return Proof(body={"role_id": role_id, "secret_id": secret_id})
+        return LoginRequest(body={"role_id": role_id, "secret_id": secret_id})
 
-    def _taken_out(self, wrapping: str, line: Line) -> str:
+    def _taken_out(self, wrapping: str, line: TimedClient) -> str:
         if self._unwrapped is None or self._unwrapped[0] != wrapping:
             self._check_origin(wrapping, line)
             self._unwrapped = wrapping, SecretValue(self._unwrap(wrapping, line))
         return self._unwrapped[1].reveal()
 
-    def _check_origin(self, wrapping: str, line: Line) -> None:
+    def _check_origin(self, wrapping: str, line: TimedClient) -> None:
         """Refuse a secret id that AppRole did not wrap: a thief may have wrapped another one."""
-        call = Call(
+        call = VaultRequest(
             operation="lookup-wrapping",
             path="sys/wrapping/lookup",
             send=lambda client: client.adapter.post(
                 "/v1/sys/wrapping/lookup", json={"token": wrapping}
             ),
             repeatable=True,
-            welcome=_SPENT,
+            expected_statuses=_SPENT,
         )
         answer = line.ask(call)
         if answer.status in _SPENT:
@@ -83,8 +83,8 @@ class AppRole(Way):
                 hint="find out who wrote that file; put a new wrapped secret id into it",
             )
 
-    def _unwrap(self, wrapping: str, line: Line) -> str:
-        call = Call(
+    def _unwrap(self, wrapping: str, line: TimedClient) -> str:
+        call = VaultRequest(
             operation="unwrap-secret-id",
             path="sys/wrapping/unwrap",
             # The token is sent in the header alone: if the body named it too, one of the two would
@@ -92,7 +92,7 @@ class AppRole(Way):
             send=lambda client: client.adapter.post("/v1/sys/wrapping/unwrap", json={}),
             # The first request that arrives uses it up.
             repeatable=False,
-            welcome=_SPENT,
+            expected_statuses=_SPENT,
         )
         answer = line.ask(call, wrapping)
         if answer.status in _SPENT:

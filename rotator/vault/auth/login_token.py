@@ -8,11 +8,11 @@ from collections.abc import Callable
 import structlog
 
 from rotator.errors import LoginFailed, StoreError, StoreUnavailable, TokenRefused
-from rotator.vault.auth.methods import Way
-from rotator.vault.auth.token import Lease, not_settled, renew, renewed, revoke
-from rotator.vault.client import SETTLING, Line
+from rotator.vault.auth.methods import AuthMethod
+from rotator.vault.auth.token import TokenLifetime, not_settled, renew, renewed, revoke
+from rotator.vault.client import SETTLING, TimedClient
 from rotator.vault.errors import is_token_unknown
-from rotator.vault.transport import Answer
+from rotator.vault.transport import VaultResponse
 
 #: Pause after a failed renewal, while the token still works, and after a refused login, in seconds:
 #: requests for many accounts meanwhile share the refusal. Vault may lock out a user that is refused
@@ -24,7 +24,7 @@ _PACE = 60.0
 _log = structlog.get_logger(__name__)
 
 
-class LoggedIn:
+class LoginToken:
     """One token for all threads, obtained by `way`, renewed or replaced before it expires.
 
     Nothing happens in the background: the thread that needs the token renews it, and `keep` is for
@@ -32,17 +32,17 @@ class LoggedIn:
     works; while one logs in, they wait and share its result.
     """
 
-    def __init__(self, way: Way, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, way: AuthMethod, clock: Callable[[], float] = time.time) -> None:
         """Log in when a token is needed; `clock` returns seconds since the epoch."""
         self._way = way
         self._clock = clock
         self._lock = threading.Lock()
-        self._lease: Lease | None = None
+        self._lease: TokenLifetime | None = None
         #: How many requests it is still good for; counted only where that is limited.
         self._left = 0
         self._counting = threading.Lock()
         #: Tokens that were replaced while they still worked, each with the time of that.
-        self._retired: list[tuple[Lease, float]] = []
+        self._retired: list[tuple[TokenLifetime, float]] = []
         #: Number of completed logins, successful or not, and the error of the last one.
         self._logins = 0
         self._failure: StoreError | None = None
@@ -53,7 +53,7 @@ class LoggedIn:
         self._replaced_at = -math.inf
 
     @property
-    def lease(self) -> Lease | None:
+    def lease(self) -> TokenLifetime | None:
         """The token and its lifetime; None before the first login. Sends no request."""
         return self._lease
 
@@ -63,7 +63,7 @@ class LoggedIn:
         lease = self._lease
         return lease.index if lease is not None and self._is_settling(lease.token) else ""
 
-    def token(self, line: Line) -> str:
+    def token(self, line: TimedClient) -> str:
         """Return the token, logging in or renewing first if it is time."""
         while True:
             lease, now = self._lease, self._clock()
@@ -77,7 +77,7 @@ class LoggedIn:
             if self._may_be_used(lease):
                 return lease.token
 
-    def after_denial(self, denied: str, answer: Answer, line: Line) -> str | None:
+    def after_denial(self, denied: str, answer: VaultResponse, line: TimedClient) -> str | None:
         """Return another token if Vault no longer accepts `denied`, or does not know it yet."""
         if not is_token_unknown(answer):
             return None
@@ -93,7 +93,7 @@ class LoggedIn:
                 return lease.token
             return self._replaced(line)
 
-    def keep(self, line: Line) -> bool:
+    def keep(self, line: TimedClient) -> bool:
         """Renew or replace the token if it is due; return whether that was done."""
         self._give_back_retired(line)
         before = self._lease
@@ -108,7 +108,7 @@ class LoggedIn:
                 self._lock.release()
         return self._lease is not before
 
-    def give_back(self, line: Line) -> None:
+    def give_back(self, line: TimedClient) -> None:
         """Revoke the token in use, and those it replaced that still work."""
         lease, now = self._lease, self._clock()
         in_use = [lease] if lease is not None and not self._is_used_up(lease) else []
@@ -117,7 +117,7 @@ class LoggedIn:
                 revoke(each, line)
         self._lease, self._retired = None, []
 
-    def _give_back_retired(self, line: Line) -> None:
+    def _give_back_retired(self, line: TimedClient) -> None:
         """Revoke tokens that were replaced so long ago that no request still uses them."""
         used_until = self._clock() - line.timeout
         for each in [each for each in self._retired if each[1] < used_until]:
@@ -131,10 +131,10 @@ class LoggedIn:
         is_current = lease is not None and lease.token == token
         return is_current and self._clock() - self._logged_in_at < SETTLING
 
-    def _is_used_up(self, lease: Lease) -> bool:
+    def _is_used_up(self, lease: TokenLifetime) -> bool:
         return bool(lease.uses) and self._left <= 0
 
-    def _may_be_used(self, lease: Lease) -> bool:
+    def _may_be_used(self, lease: TokenLifetime) -> bool:
         """Count one request; False where another thread has used the last one."""
         if not lease.uses:
             return True
@@ -144,7 +144,7 @@ class LoggedIn:
             self._left -= 1
             return True
 
-    def _replaced(self, line: Line) -> str:
+    def _replaced(self, line: TimedClient) -> str:
         """Log in again after a denial, unless that was done just now. The caller has the lock."""
         is_limited = self._lease is not None and self._lease.uses
         if self._clock() - self._replaced_at < _PACE and not is_limited:
@@ -154,7 +154,7 @@ class LoggedIn:
         self._lease = None
         return self._log_in(line).token
 
-    def _obtained(self, line: Line) -> Lease:
+    def _obtained(self, line: TimedClient) -> TokenLifetime:
         """Log in, or share the result of another thread's login."""
         logins = self._logins
         with self._lock:
@@ -177,7 +177,7 @@ class LoggedIn:
         is_recent = self._clock() < self._failed_at + _RETRY
         return is_recent and isinstance(self._failure, LoginFailed)
 
-    def _log_in(self, line: Line) -> Lease:
+    def _log_in(self, line: TimedClient) -> TokenLifetime:
         """Log in. The caller has the lock."""
         former = self._lease
         try:
@@ -195,7 +195,7 @@ class LoggedIn:
         _log.debug("logged in to vault", method=self._way.method, seconds=lease.span)
         return lease
 
-    def _prolonged(self, lease: Lease, line: Line) -> Lease:
+    def _prolonged(self, lease: TokenLifetime, line: TimedClient) -> TokenLifetime:
         """Renew or replace a token that still works. The caller has the lock."""
         now = self._clock()
         if not lease.is_due(now) or now < self._retry_at:
@@ -207,7 +207,7 @@ class LoggedIn:
             _log.warning("vault token not renewed", code=error.code, reason=error.message)
             return lease
 
-    def _renewed(self, lease: Lease, line: Line) -> Lease:
+    def _renewed(self, lease: TokenLifetime, line: TimedClient) -> TokenLifetime:
         """Renew, or log in again where Vault refuses to renew."""
         try:
             self._lease = renewed(lease, renew(lease, line, self._clock()))

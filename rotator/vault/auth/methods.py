@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from rotator.errors import LoginFailed, MountUnusable, StoreUnavailable
 from rotator.vault.auth.credential_file import CredentialFile
-from rotator.vault.auth.token import Lease, granted
-from rotator.vault.client import Line
+from rotator.vault.auth.token import TokenLifetime, granted
+from rotator.vault.client import TimedClient
 from rotator.vault.headers import checked_index
-from rotator.vault.transport import Answer, Call
+from rotator.vault.transport import VaultRequest, VaultResponse
 
 #: Vault's answers to a refused credential, or to a mount that does not exist. Methods differ:
 #: AppRole sends 400, Kubernetes 403, and OpenBao 404 for a mount without logins.
@@ -28,7 +28,7 @@ _REFUSALS = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proof:
+class LoginRequest:
     """A login request: path and body."""
 
     #: Path below the auth method's mount, encoded.
@@ -37,7 +37,7 @@ class Proof:
     body: Mapping[str, str] = field(repr=False)
 
 
-class Way(ABC):
+class AuthMethod(ABC):
     """An auth method, mounted at `auth/<mount>`.
 
     The sources of each login's path, fields and answer are the API pages of Vault's auth
@@ -57,7 +57,7 @@ class Way(ABC):
         self.mount = mount or self.method
 
     @abstractmethod
-    def proof(self, line: Line) -> Proof:
+    def proof(self, line: TimedClient) -> LoginRequest:
         """Return the proof of rotator's identity, read anew from where it is kept.
 
         Called by one thread at a time.
@@ -67,7 +67,7 @@ class Way(ABC):
             StoreError: it has to be requested from Vault, which does not provide it.
         """
 
-    def log_in(self, line: Line, now: float) -> Lease:
+    def log_in(self, line: TimedClient, now: float) -> TokenLifetime:
         """Log in; `now` is in seconds since the epoch.
 
         Raises:
@@ -92,9 +92,9 @@ class Way(ABC):
             raise StoreUnavailable(f"Vault does not say what it granted: {call}")
         return lease
 
-    def _call(self, proof: Proof) -> Call:
+    def _call(self, proof: LoginRequest) -> VaultRequest:
         path = f"auth/{self.mount}/{proof.path}"
-        return Call(
+        return VaultRequest(
             operation="log-in",
             path=path,
             send=lambda client: client.adapter.post(
@@ -102,10 +102,10 @@ class Way(ABC):
             ),
             # A second login, after a lost answer, leaves one token that expires on its own.
             repeatable=True,
-            welcome=_REFUSALS,
+            expected_statuses=_REFUSALS,
         )
 
-    def _refusal(self, answer: Answer, call: Call) -> LoginFailed | MountUnusable:
+    def _refusal(self, answer: VaultResponse, call: VaultRequest) -> LoginFailed | MountUnusable:
         if answer.says("namespace not found"):
             return MountUnusable(f"no such Vault namespace: {call}", hint="check vault.namespace")
         return LoginFailed(
@@ -115,7 +115,7 @@ class Way(ABC):
         )
 
 
-class Certificate(Way):
+class Certificate(AuthMethod):
     """Logs in with the connection's client certificate."""
 
     method = "cert"
@@ -127,12 +127,12 @@ class Certificate(Way):
         super().__init__(mount)
         self._role = role
 
-    def proof(self, line: Line) -> Proof:  # noqa: ARG002  # of the base
+    def proof(self, line: TimedClient) -> LoginRequest:  # noqa: ARG002  # of the base
         """Return a login body that carries the role, if one is set."""
-        return Proof(body={"name": self._role} if self._role else {})
+        return LoginRequest(body={"name": self._role} if self._role else {})
 
 
-class Userpass(Way):
+class Userpass(AuthMethod):
     """Logs in with a user name and a password from a file."""
 
     method = "userpass"
@@ -144,17 +144,17 @@ class Userpass(Way):
         self._username = username
         self._password = CredentialFile(password_file, "password_file", "password")
 
-    def proof(self, line: Line) -> Proof:  # noqa: ARG002  # of the base
+    def proof(self, line: TimedClient) -> LoginRequest:  # noqa: ARG002  # of the base
         """Read the password."""
         path = f"login/{quote(self._username, safe='')}"
-        return Proof(path=path, body={"password": self._password.read_text()})
+        return LoginRequest(path=path, body={"password": self._password.read_text()})
 
 
 #: Where Kubernetes mounts the token of a pod's service account.
 SERVICE_ACCOUNT_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 
-class Jwt(Way):
+class Jwt(AuthMethod):
     """Logs in with a signed token from a file, which its issuer may replace at any time."""
 
     method = "jwt"
@@ -166,10 +166,10 @@ class Jwt(Way):
         self._jwt = CredentialFile(jwt_file, "jwt_file", "workload token")
         self._role = role
 
-    def proof(self, line: Line) -> Proof:  # noqa: ARG002  # of the base
+    def proof(self, line: TimedClient) -> LoginRequest:  # noqa: ARG002  # of the base
         """Read the token."""
         body = {"jwt": self._jwt.read()}
-        return Proof(body=body | ({"role": self._role} if self._role else {}))
+        return LoginRequest(body=body | ({"role": self._role} if self._role else {}))
 
 
 class Kubernetes(Jwt):

@@ -11,10 +11,10 @@ import structlog
 from rotator.errors import LoginFailed, StoreError, StoreUnavailable, TokenRefused
 from rotator.model import SecretValue
 from rotator.vault.auth.credential_file import checked
-from rotator.vault.auth.token import Lease, is_refused, look_up, not_settled, renew, renewed
-from rotator.vault.client import Line
+from rotator.vault.auth.token import TokenLifetime, is_refused, look_up, not_settled, renew, renewed
+from rotator.vault.client import TimedClient
 from rotator.vault.errors import is_token_unknown
-from rotator.vault.transport import Answer
+from rotator.vault.transport import VaultResponse
 
 _log = structlog.get_logger(__name__)
 
@@ -22,17 +22,17 @@ _log = structlog.get_logger(__name__)
 _LOOKS = 4
 
 
-class HeldToken(ABC):
+class SuppliedToken(ABC):
     """A token supplied from outside: renewable, not replaceable."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """Store the clock, in seconds since the epoch; nothing is known of the token yet."""
         self._clock = clock
         self._keeping = threading.Lock()
-        self._lease: Lease | None = None
+        self._lease: TokenLifetime | None = None
 
     @property
-    def lease(self) -> Lease | None:
+    def lease(self) -> TokenLifetime | None:
         """The token and its lifetime, as far as known. Sends no request."""
         return self._lease
 
@@ -41,11 +41,11 @@ class HeldToken(ABC):
         """Always "": only the token's issuer knows it."""
         return ""
 
-    def token(self, line: Line) -> str:  # noqa: ARG002  # of the protocol
+    def token(self, line: TimedClient) -> str:  # noqa: ARG002  # of the protocol
         """Return the token as it is now."""
         return self._current()
 
-    def after_denial(self, denied: str, answer: Answer, line: Line) -> str | None:
+    def after_denial(self, denied: str, answer: VaultResponse, line: TimedClient) -> str | None:
         """Return the token that replaced `denied`, or `denied` again; None if its policy denies.
 
         The token may be brand-new: it counts as refused if no node knows it, and is retried if one
@@ -69,7 +69,7 @@ class HeldToken(ABC):
                 break
         raise TokenRefused
 
-    def keep(self, line: Line) -> bool:
+    def keep(self, line: TimedClient) -> bool:
         """Renew the token if it is due and renewable; never log in.
 
         Raises:
@@ -86,7 +86,7 @@ class HeldToken(ABC):
             self._lease = self._renewed(lease, line) if self._should_renew(lease) else lease
             return True
 
-    def give_back(self, line: Line) -> None:  # noqa: B027  # of the protocol
+    def give_back(self, line: TimedClient) -> None:  # noqa: B027  # of the protocol
         """Do nothing: others may use the token as well."""
 
     @abstractmethod
@@ -103,10 +103,10 @@ class HeldToken(ABC):
             return True
         return self._should_renew(lease)
 
-    def _should_renew(self, lease: Lease) -> bool:
+    def _should_renew(self, lease: TokenLifetime) -> bool:
         return lease.renewable and lease.is_due(self._clock())
 
-    def _look_up(self, token: str, line: Line) -> Lease:
+    def _look_up(self, token: str, line: TimedClient) -> TokenLifetime:
         now = self._clock()
         try:
             standing = look_up(token, line)
@@ -114,15 +114,15 @@ class HeldToken(ABC):
             raise
         except StoreError:
             # Its policy forbids the lookup. As far as known, it may never expire.
-            return Lease(token=token, expires_at=None, span=0, renewable=False)
-        return Lease(
+            return TokenLifetime(token=token, expires_at=None, span=0, renewable=False)
+        return TokenLifetime(
             token=token,
             expires_at=now + standing.ttl if standing.expires_at else None,
             span=standing.creation_ttl,
             renewable=standing.renewable,
         )
 
-    def _renewed(self, lease: Lease, line: Line) -> Lease:
+    def _renewed(self, lease: TokenLifetime, line: TimedClient) -> TokenLifetime:
         granted = renewed(lease, renew(lease, line, self._clock()))
         _log.debug("vault token renewed", seconds=round(granted.span))
         if not granted.renewable:
@@ -132,7 +132,7 @@ class HeldToken(ABC):
         return granted
 
 
-class GivenToken(HeldToken):
+class EnvToken(SuppliedToken):
     """A token that was supplied and does not change: from VAULT_TOKEN, or "" for none."""
 
     def __init__(self, token: str, clock: Callable[[], float] = time.time) -> None:
@@ -148,7 +148,7 @@ class GivenToken(HeldToken):
         return self._token
 
 
-class TokenFile(HeldToken):
+class FileToken(SuppliedToken):
     """A token in a file, which another program such as Vault Agent may keep fresh."""
 
     def __init__(self, path: str, clock: Callable[[], float] = time.time) -> None:

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from rotator.errors import StoreError, StoreForbidden, StoreNotReady, StoreUnavailable, TokenRefused
 from rotator.model import SecretValue
-from rotator.vault.client import Line
+from rotator.vault.client import TimedClient
 from rotator.vault.errors import is_token_unknown
-from rotator.vault.transport import Answer, Call
+from rotator.vault.transport import VaultRequest, VaultResponse
 
 #: A token is replaced once this fraction of its lifetime or less is left, so that there is time to
 #: retry if Vault is unreachable.
@@ -25,7 +25,7 @@ _ROUNDING = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lease:
+class TokenLifetime:
     """A token and its lifetime. Times are seconds since the epoch."""
 
     token: str = field(repr=False)
@@ -58,7 +58,7 @@ class Lease:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class TokenInfo:
     """Vault's information on a token, without its value."""
 
     #: None for a token that never expires.
@@ -79,7 +79,7 @@ class Standing:
 LONGEST = 36_500 * 86_400.0
 
 
-def granted(auth: Mapping[str, Any], now: float, index: str = "") -> Lease | None:
+def granted(auth: Mapping[str, Any], now: float, index: str = "") -> TokenLifetime | None:
     """Parse the `auth` of a login or a renewal; None where it has no token.
 
     `index` is that of the answer. The fields are those of Vault's HTTP API, "auth" of each login
@@ -91,7 +91,7 @@ def granted(auth: Mapping[str, Any], now: float, index: str = "") -> Lease | Non
     if seconds is None:
         return None
     uses = _seconds(auth.get("num_uses"))
-    return Lease(
+    return TokenLifetime(
         token=token,
         expires_at=now + seconds if seconds else None,
         span=seconds,
@@ -103,7 +103,7 @@ def granted(auth: Mapping[str, Any], now: float, index: str = "") -> Lease | Non
     )
 
 
-def renewed(former: Lease, lease: Lease) -> Lease:
+def renewed(former: TokenLifetime, lease: TokenLifetime) -> TokenLifetime:
     """Return the renewed lease: one with less than a full lifetime is the last useful one.
 
     Vault shortens it when the token's maximum lifetime is near.
@@ -121,15 +121,15 @@ def _seconds(value: object) -> float | None:
 
 _DENIED = frozenset({HTTPStatus.FORBIDDEN})
 
-_LOOK_UP = Call(
+_LOOK_UP = VaultRequest(
     operation="lookup-token",
     path="auth/token/lookup-self",
     send=lambda client: client.auth.token.lookup_self(),
     repeatable=True,
-    welcome=_DENIED,
+    expected_statuses=_DENIED,
 )
 
-_RENEW = Call(
+_RENEW = VaultRequest(
     operation="renew-token",
     path="auth/token/renew-self",
     send=lambda client: client.auth.token.renew_self(),
@@ -138,7 +138,7 @@ _RENEW = Call(
 )
 
 
-_REVOKE = Call(
+_REVOKE = VaultRequest(
     operation="revoke-token",
     path="auth/token/revoke-self",
     send=lambda client: client.auth.token.revoke_self(),
@@ -150,7 +150,7 @@ class TokenSource(Protocol):
     """Source of the token for each request. Shared by all threads."""
 
     @property
-    def lease(self) -> Lease | None:
+    def lease(self) -> TokenLifetime | None:
         """The token and its lifetime, as far as known. Sends no request."""
         ...
 
@@ -159,7 +159,7 @@ class TokenSource(Protocol):
         """The cluster's name for the state with the token; "" once all nodes should have it."""
         ...
 
-    def token(self, line: Line) -> str:
+    def token(self, line: TimedClient) -> str:
         """Return the token to send; "" for none. Blocks where one has to be got first.
 
         Raises:
@@ -168,7 +168,7 @@ class TokenSource(Protocol):
         """
         ...
 
-    def after_denial(self, denied: str, answer: Answer, line: Line) -> str | None:
+    def after_denial(self, denied: str, answer: VaultResponse, line: TimedClient) -> str | None:
         """Return the token to try after `denied` got `answer`, a 403; None if the denial is final.
 
         It may be `denied` itself, after a pause, where a node of Vault may not know it yet. The
@@ -180,7 +180,7 @@ class TokenSource(Protocol):
         """
         ...
 
-    def keep(self, line: Line) -> bool:
+    def keep(self, line: TimedClient) -> bool:
         """Renew or replace the token if it is due; return whether Vault did either.
 
         Raises:
@@ -189,7 +189,7 @@ class TokenSource(Protocol):
         """
         ...
 
-    def give_back(self, line: Line) -> None:
+    def give_back(self, line: TimedClient) -> None:
         """Revoke the token of a login, and no other, if possible. Never raises.
 
         No thread may use the source afterwards.
@@ -197,7 +197,7 @@ class TokenSource(Protocol):
         ...
 
 
-def is_refused(token: str, line: Line) -> bool:
+def is_refused(token: str, line: TimedClient) -> bool:
     """Return whether the node that answers does not know `token`, independent of its policies.
 
     A token that may not look itself up is also denied this, but with a policy's message.
@@ -209,14 +209,14 @@ def is_refused(token: str, line: Line) -> bool:
     return is_token_unknown(answer)
 
 
-def look_up(token: str, line: Line) -> Standing:
+def look_up(token: str, line: TimedClient) -> TokenInfo:
     """Look `token` up at Vault.
 
     Raises:
         TokenRefused: Vault does not accept it.
         StoreError: Vault does not answer.
     """
-    call = _LOOK_UP if token else replace(_LOOK_UP, welcome=frozenset())
+    call = _LOOK_UP if token else replace(_LOOK_UP, expected_statuses=frozenset())
     answer = line.ask(call, token)
     while is_token_unknown(answer) and line.settle():
         answer = line.ask(call, token)
@@ -227,7 +227,7 @@ def look_up(token: str, line: Line) -> Standing:
     data = answer.part("data", dict)
     if data is None:
         raise StoreUnavailable(f"Vault does not tell about the token ({answer.code}): {_LOOK_UP}")
-    return Standing(
+    return TokenInfo(
         expires_at=_instant(data.get("expire_time")),
         renewable=data.get("renewable") is True,
         kind=_text(data, "type"),
@@ -239,7 +239,7 @@ def look_up(token: str, line: Line) -> Standing:
     )
 
 
-def renew(lease: Lease, line: Line, now: float) -> Lease:
+def renew(lease: TokenLifetime, line: TimedClient, now: float) -> TokenLifetime:
     """Renew a token.
 
     Raises:
@@ -260,7 +260,7 @@ def not_settled() -> StoreNotReady:
     )
 
 
-def revoke(lease: Lease, line: Line) -> None:
+def revoke(lease: TokenLifetime, line: TimedClient) -> None:
     """Ask Vault once to revoke a token; the answer is ignored."""
     if not lease.is_batch:
         line.send(_REVOKE, lease.token)

@@ -4,14 +4,14 @@ import pytest
 from sqlalchemy import Engine
 
 from rotator.ledger.deliveries import Deliveries
-from rotator.ledger.writer import Book
+from rotator.ledger.writer import LedgerWriter
 from tests.integration.deliveries.happening import names
 
 
 @pytest.fixture
-def book(database: Engine) -> Book:
+def book(database: Engine) -> LedgerWriter:
     """Return a ledger that knows the hooks."""
-    return Book(database, lease_seconds=60, owner="here/boot/ns/1/100", hearing=names)
+    return LedgerWriter(database, lease_seconds=60, owner="here/boot/ns/1/100", hearing=names)
 
 
 @pytest.fixture

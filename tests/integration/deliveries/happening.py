@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from rotator.ledger.deliveries import Deliveries
-from rotator.ledger.writer import Book
+from rotator.ledger.writer import LedgerWriter
 from rotator.model import Rotation, Step
-from rotator.model.notification import Delivery, Event, Hook, hearing
-from rotator.rotation.ports import Draft
+from rotator.model.notification import Delivery, Event, Hook, subscribers
+from rotator.rotation.ports import NewEntry
 from tests.harness.samples import rotation
 
 NOW = datetime(2026, 11, 24, 7, 28, tzinfo=UTC)
@@ -27,27 +27,27 @@ ROTATION = rotation(
     vault_version=3,
     verified_at=NOW,
 )
-VERIFIED = Draft(event="done", step=Step.VERIFY, detail={"vault_version": 3}, rotation_id="r")
-COMPLETED = Draft(
+VERIFIED = NewEntry(event="done", step=Step.VERIFY, detail={"vault_version": 3}, rotation_id="r")
+COMPLETED = NewEntry(
     event="closed", step=Step.COMPLETE, detail={"outcome": "completed"}, rotation_id="r"
 )
 
 
 def names(event: Event, account: str) -> tuple[str, ...]:
     """Return the names of the hooks that subscribe to an event."""
-    return hearing(HOOKS, event, account)
+    return subscribers(HOOKS, event, account)
 
 
 def happen(
-    book: Book,
-    *drafts: Draft,
+    book: LedgerWriter,
+    *drafts: NewEntry,
     name: str = "a",
     rotation: Rotation | None = None,
     now: datetime = NOW,
 ) -> None:
     """Record entries in one commit."""
     lease = book.claim(name, now)
-    book.commit(lease, rotation=rotation, entries=drafts, sighting=None, now=now, last=True)
+    book.commit(lease, rotation=rotation, entries=drafts, snapshot=None, now=now, last=True)
 
 
 def claim(

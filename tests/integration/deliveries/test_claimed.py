@@ -12,15 +12,15 @@ import pytest
 from sqlalchemy import Engine, update
 
 from rotator.errors import Stopping
-from rotator.hooks.dispatcher import Courier
+from rotator.hooks.dispatcher import HookDispatcher
 from rotator.ledger import deliveries as deliveries_module
 from rotator.ledger import tables
 from rotator.ledger.database import open_database
 from rotator.ledger.deliveries import Deliveries
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
-from rotator.model.notification import Hook, Undelivered
-from rotator.rotation.ports import Draft
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
+from rotator.model.notification import Hook, PendingDelivery
+from rotator.rotation.ports import NewEntry
 from tests.integration.deliveries.happening import (
     COMPLETED,
     HOOKS,
@@ -39,7 +39,7 @@ from tests.integration.deliveries.happening import (
 
 
 def test_a_delivery_is_one_process_s_until_its_lease_ends(
-    book: Book, outbox: Deliveries, database: Engine
+    book: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
     """A process that dies leaves it to the others; what it says after that does not count."""
     happen(book, COMPLETED, rotation=ROTATION)
@@ -64,7 +64,7 @@ def test_a_delivery_is_one_process_s_until_its_lease_ends(
 
 
 def test_what_a_clock_ahead_has_put_off_or_claimed_is_not_waited_for(
-    book: Book, outbox: Deliveries, database: Engine
+    book: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
     """A notice, a try and a claim from sixty days ahead are there to be had once it is right."""
     ahead = NOW + 8 * WEEK
@@ -86,10 +86,10 @@ def test_what_a_clock_ahead_has_put_off_or_claimed_is_not_waited_for(
     assert taken.attempts == claimed.attempts + 1
 
 
-def test_a_failure_is_tried_again_ever_more_rarely(book: Book, outbox: Deliveries) -> None:
+def test_a_failure_is_tried_again_ever_more_rarely(book: LedgerWriter, outbox: Deliveries) -> None:
     """First after half a minute, later once an hour; only the first one is an event."""
     happen(book, VERIFIED, rotation=ROTATION)
-    now, waits, events, rows = NOW, list[float](), list[str | None](), list[Undelivered]()
+    now, waits, events, rows = NOW, list[float](), list[str | None](), list[PendingDelivery]()
     for _ in range(10):
         delivery = claim(outbox, now, hooks=["one"])
         assert delivery
@@ -110,7 +110,7 @@ def test_a_failure_is_tried_again_ever_more_rarely(book: Book, outbox: Deliverie
     ("hook", "drafts", "is_kept"), [("one", [COMPLETED], False), ("two", [VERIFIED], True)]
 )
 def test_news_is_given_up_after_a_week_and_a_push_never(
-    book: Book, outbox: Deliveries, hook: str, drafts: list[Draft], *, is_kept: bool
+    book: LedgerWriter, outbox: Deliveries, hook: str, drafts: list[NewEntry], *, is_kept: bool
 ) -> None:
     """Old news help nobody; consumers that read an old secret go on failing."""
     happen(book, *drafts, rotation=ROTATION)
@@ -123,13 +123,13 @@ def test_news_is_given_up_after_a_week_and_a_push_never(
 
 
 def test_what_became_of_it_is_in_the_record(
-    book: Book, outbox: Deliveries, database: Engine
+    book: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
     """With hook, event, tries and the reason; the chain is whole."""
     happen(book, VERIFIED, rotation=ROTATION)
     for delivery, reason in zip(claims(outbox), ["exit status 1", None], strict=True):
         outbox.settle(delivery, reason, now=NOW)
-    entries = [entry.exported() for entry in Queries(database).entries("a")][1:]
+    entries = [entry.exported() for entry in LedgerReader(database).entries("a")][1:]
 
     assert [(entry["event"], entry["step"], entry["rotation_id"]) for entry in entries] == [
         ("undelivered", "hooks", "r"),
@@ -141,10 +141,12 @@ def test_what_became_of_it_is_in_the_record(
         "attempts": 1,
         "why": "exit status 1",
     }
-    assert Queries(database).verify("a").fault is None
+    assert LedgerReader(database).verify("a").fault is None
 
 
-def test_a_hook_that_is_not_configured_is_left_alone(book: Book, outbox: Deliveries) -> None:
+def test_a_hook_that_is_not_configured_is_left_alone(
+    book: LedgerWriter, outbox: Deliveries
+) -> None:
     """Its deliveries stay, and nobody claims or counts them."""
     happen(book, VERIFIED, rotation=ROTATION)
 
@@ -193,11 +195,13 @@ class Ending:
         raise Stopping
 
 
-def test_what_the_end_of_a_daemon_breaks_off_is_anybodys(book: Book, outbox: Deliveries) -> None:
+def test_what_the_end_of_a_daemon_breaks_off_is_anybodys(
+    book: LedgerWriter, outbox: Deliveries
+) -> None:
     """Another machine's daemon cannot tell that this one is gone, and need not wait for it."""
     happen(book, VERIFIED, rotation=ROTATION)
     due = outbox.undelivered(["one"])
-    courier = Courier(
+    dispatcher = HookDispatcher(
         hooks=HOOKS[:1],
         accounts={},
         mount="secret",
@@ -206,7 +210,7 @@ def test_what_the_end_of_a_daemon_breaks_off_is_anybodys(book: Book, outbox: Del
         now=lambda: NOW,
     )
     with pytest.raises(Stopping):
-        list(courier.deliver(None))
+        list(dispatcher.deliver(None))
     taken = claim(outbox, hooks=["one"])
 
     assert due
@@ -214,7 +218,7 @@ def test_what_the_end_of_a_daemon_breaks_off_is_anybodys(book: Book, outbox: Del
 
 
 def test_many_deliver_at_once_and_each_notice_once(
-    book: Book, database: Engine, ledger_url: str
+    book: LedgerWriter, database: Engine, ledger_url: str
 ) -> None:
     """Two daemons of four threads each on one ledger: no notice is told twice or left out."""
     accounts = [f"a{number}" for number in range(10)]
@@ -222,7 +226,7 @@ def test_many_deliver_at_once_and_each_notice_once(
         happen(book, VERIFIED, name=name)
     other, caller = open_database(ledger_url), Counting()
     couriers = [
-        Courier(
+        HookDispatcher(
             hooks=HOOKS,
             accounts={},
             mount="secret",
@@ -233,7 +237,7 @@ def test_many_deliver_at_once_and_each_notice_once(
         for engine, owner in ((database, "first"), (other, "second"))
     ]
     with ThreadPoolExecutor(8) as pool:
-        done = list(pool.map(lambda courier: list(courier.deliver(None)), couriers * 4))
+        done = list(pool.map(lambda dispatcher: list(dispatcher.deliver(None)), couriers * 4))
     other.dispose()
     attempts = [attempt for each in done for attempt in each]
 
@@ -242,13 +246,13 @@ def test_many_deliver_at_once_and_each_notice_once(
     assert len(caller.told) == 2 * len(accounts)
     failed = Deliveries(database).undelivered(["one", "two"])
     assert len(failed) == len([each for each in attempts if each.reason])
-    assert all(Queries(database).verify(name).fault is None for name in accounts)
+    assert all(LedgerReader(database).verify(name).fault is None for name in accounts)
 
 
 @pytest.mark.parametrize("kind", ["postgresql"])
 @pytest.mark.postgres
 def test_a_row_that_another_daemon_is_claiming_is_passed_over(
-    book: Book, database: Engine, ledger_url: str
+    book: LedgerWriter, database: Engine, ledger_url: str
 ) -> None:
     """Nobody waits for it: the next one is taken."""
     happen(book, VERIFIED, rotation=ROTATION)

@@ -8,10 +8,10 @@ from sqlalchemy import Engine
 
 from rotator.ledger.deliveries import Deliveries
 from rotator.ledger.outbox import News, news
-from rotator.ledger.reader import Queries
-from rotator.ledger.writer import Book
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
 from rotator.model.notification import Event
-from rotator.rotation.ports import Draft
+from rotator.rotation.ports import NewEntry
 from tests.integration.deliveries.happening import (
     COMPLETED,
     MINUTE,
@@ -29,7 +29,7 @@ from tests.integration.deliveries.happening import (
 
 
 def test_an_event_is_recorded_with_what_has_to_be_told_of_it(
-    book: Book, outbox: Deliveries
+    book: LedgerWriter, outbox: Deliveries
 ) -> None:
     """One delivery for each hook that hears of it, with all there is to tell."""
     happen(book, VERIFIED, COMPLETED, rotation=ROTATION)
@@ -48,7 +48,7 @@ def test_an_event_is_recorded_with_what_has_to_be_told_of_it(
 
 
 def test_a_commit_that_fails_records_neither(
-    book: Book, outbox: Deliveries, database: Engine
+    book: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
     """There is no event without its deliveries, and no delivery without its event."""
     with (
@@ -58,11 +58,11 @@ def test_a_commit_that_fails_records_neither(
         # What is committed comes after the entries, in the same transaction.
         happen(book, VERIFIED, rotation=ROTATION)
 
-    assert list(Queries(database).entries()) == []
+    assert list(LedgerReader(database).entries()) == []
     assert waiting(outbox) == []
 
 
-def test_who_hears_of_nothing_is_told_nothing(book: Book, database: Engine) -> None:
+def test_who_hears_of_nothing_is_told_nothing(book: LedgerWriter, database: Engine) -> None:
     """An event of another account, or one that no hook is for."""
     happen(book, VERIFIED, rotation=ROTATION)
 
@@ -72,9 +72,9 @@ def test_who_hears_of_nothing_is_told_nothing(book: Book, database: Engine) -> N
 # -- What is news. -------------------------------------------------------------------------
 
 
-def draft(event: str, **detail: str) -> Draft:
+def draft(event: str, **detail: str) -> NewEntry:
     """Return an entry of an account."""
-    return Draft(event=event, step=None, detail=detail)
+    return NewEntry(event=event, step=None, detail=detail)
 
 
 FAILED, LOST = draft("failed", code="vonage"), draft("failed", code="vault")
@@ -109,7 +109,7 @@ DRIFT, DRIFT_OVER = draft("drift", code="foreign-secret", why="x"), draft("drift
         ([draft("closed", outcome="failed")], ""),
     ],
 )
-def test_trouble_is_told_once_for_each_change(drafts: list[Draft], events: str) -> None:
+def test_trouble_is_told_once_for_each_change(drafts: list[NewEntry], events: str) -> None:
     """What stays as it is is not told again; what was overcome and comes back is."""
     told, found = News().told, list[str]()
     for each in drafts:
@@ -120,14 +120,14 @@ def test_trouble_is_told_once_for_each_change(drafts: list[Draft], events: str) 
     assert " ".join(found) == events
 
 
-def test_a_hook_gets_one_message_of_one_entry(book: Book, outbox: Deliveries) -> None:
+def test_a_hook_gets_one_message_of_one_entry(book: LedgerWriter, outbox: Deliveries) -> None:
     """A refusal that is drift as well is told to a hook for both as a refusal."""
     happen(book, REFUSED)
 
     assert waiting(outbox) == [("two", "refused")]
 
 
-def test_what_was_told_is_remembered(book: Book, outbox: Deliveries) -> None:
+def test_what_was_told_is_remembered(book: LedgerWriter, outbox: Deliveries) -> None:
     """Over processes, as it stands in the ledger."""
     happen(book, REFUSED)
     happen(book, REFUSED)
@@ -139,39 +139,39 @@ def test_what_was_told_is_remembered(book: Book, outbox: Deliveries) -> None:
 
 
 def test_a_notice_is_recorded_and_told_once(
-    book: Book, outbox: Deliveries, database: Engine
+    book: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
     """As long as it is the same; its end is recorded and told nobody."""
     words = [
         book.notice("a", Event.OVERDUE, what, why="late", now=NOW)
         for what in ("due", "due", "max-age", None, None, "due")
     ]
-    events = [entry.event for entry in Queries(database).entries("a")]
+    events = [entry.event for entry in LedgerReader(database).entries("a")]
 
     assert words == [True, False, True, True, False, True]
     assert events == ["overdue", "overdue", "overdue-over", "overdue"]
     assert waiting(outbox) == [("one", "overdue")] * 3
-    assert Queries(database).verify("a").fault is None
+    assert LedgerReader(database).verify("a").fault is None
 
 
 def test_what_a_hook_that_is_gone_should_have_been_told_is_dropped(
-    book: Book, outbox: Deliveries, database: Engine
+    book: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
     """After a week, as another process may still know the hook; and that is recorded."""
     happen(book, VERIFIED, rotation=ROTATION)
     early = outbox.drop(["two"], now=NOW + WEEK - MINUTE)
     late = [outbox.drop(["two"], now=NOW + WEEK) for _ in range(2)]
-    last = list(Queries(database).entries("a"))[-1]
+    last = list(LedgerReader(database).entries("a"))[-1]
 
     assert (early, late) == (0, [1, 0])
     assert waiting(outbox) == [("two", "pushed")]
     assert (last.event, last.rotation_id) == ("dropped", "r")
     assert json.loads(last.detail)["hook"] == "one"
-    assert Queries(database).verify("a").fault is None
+    assert LedgerReader(database).verify("a").fault is None
 
 
 def test_what_another_process_still_tries_to_tell_is_not_dropped(
-    book: Book, outbox: Deliveries
+    book: LedgerWriter, outbox: Deliveries
 ) -> None:
     """It has a hook that this one does not know, and a push is told for as long as it takes."""
     happen(book, VERIFIED, rotation=ROTATION)
@@ -185,7 +185,7 @@ def test_what_another_process_still_tries_to_tell_is_not_dropped(
 
 
 def test_a_try_that_was_broken_off_leaves_the_delivery_due(
-    book: Book, outbox: Deliveries, database: Engine
+    book: LedgerWriter, outbox: Deliveries, database: Engine
 ) -> None:
     """To anyone, at once, and nothing is recorded of it; who has lost it gives nothing back."""
     happen(book, COMPLETED, rotation=ROTATION)
@@ -199,14 +199,14 @@ def test_a_try_that_was_broken_off_leaves_the_delivery_due(
     assert (second.id, second.attempts) == (first.id, 2)
     assert claim(outbox) is None
     assert [each.reason for each in outbox.undelivered(["one"])] == [None]
-    assert [entry.event for entry in Queries(database).entries("a")] == ["closed"]
+    assert [entry.event for entry in LedgerReader(database).entries("a")] == ["closed"]
 
 
-def test_a_notice_needs_no_lease(book: Book, database: Engine) -> None:
+def test_a_notice_needs_no_lease(book: LedgerWriter, database: Engine) -> None:
     """Who works on the account goes on from the chain's new end."""
     lease = book.claim("a", NOW)
     book.notice("a", Event.OVERDUE, "due", why="late", now=NOW)
-    book.commit(lease, rotation=None, entries=[VERIFIED], sighting=None, now=NOW)
+    book.commit(lease, rotation=None, entries=[VERIFIED], snapshot=None, now=NOW)
 
-    assert Queries(database).verify("a").entries == 2
-    assert Queries(database).verify("a").fault is None
+    assert LedgerReader(database).verify("a").entries == 2
+    assert LedgerReader(database).verify("a").fault is None

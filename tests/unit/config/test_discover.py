@@ -8,7 +8,7 @@ import pytest
 
 from rotator.config import Settings, load
 from rotator.errors import ConfigError
-from rotator.model import Found, OnForeign, SubaccountState
+from rotator.model import DiscoveredSubaccount, OnForeign, SubaccountState
 
 TEXT = """
 [vault]
@@ -43,13 +43,13 @@ def read(tmp_path: Path) -> Read:
     return load_it
 
 
-def found(api_key: str, title: str = "shop", parent: str = "primary") -> Found:
+def found(api_key: str, title: str = "shop", parent: str = "primary") -> DiscoveredSubaccount:
     """Find a subaccount."""
     state = SubaccountState.ACTIVE
-    return Found(parent=parent, api_key=api_key, title=title, state=state)
+    return DiscoveredSubaccount(parent=parent, api_key=api_key, title=title, state=state)
 
 
-def names(settings: Settings, *several: Found) -> list[str]:
+def names(settings: Settings, *several: DiscoveredSubaccount) -> list[str]:
     """Return the accounts that exist because they were discovered."""
     return [each.name for each in settings.with_found(several).accounts if each.discovered]
 

@@ -8,7 +8,7 @@ import pytest
 
 from rotator.config import Settings, load
 from rotator.errors import ConfigError
-from rotator.model.notification import Event, Format, Hook
+from rotator.model.notification import Event, Hook, WebhookFormat
 
 HEAD = """
 [vault]
@@ -63,7 +63,7 @@ def test_a_hook_has_all_its_keys(read: Read, tmp_path: Path) -> None:
             timeout=timedelta(seconds=5),
             url_file=tmp_path / "chat-url",
             secret_file=tmp_path / "key",
-            format=Format.SLACK,
+            format=WebhookFormat.SLACK,
         ),
     )
 
@@ -90,10 +90,10 @@ def test_a_hook_hears_of_its_events_and_accounts() -> None:
     every = Hook(name="every", on=frozenset({Event.PUSHED}))
     some = Hook(name="some", on=frozenset({Event.PUSHED}), accounts=frozenset({"a"}))
 
-    assert every.hears(Event.PUSHED, "b")
-    assert not every.hears(Event.GATE, "b")
-    assert some.hears(Event.PUSHED, "a")
-    assert not some.hears(Event.PUSHED, "b")
+    assert every.subscribes_to(Event.PUSHED, "b")
+    assert not every.subscribes_to(Event.GATE, "b")
+    assert some.subscribes_to(Event.PUSHED, "a")
+    assert not some.subscribes_to(Event.PUSHED, "b")
 
 
 COMMAND = 'command = ["/bin/true"]'

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.config import Ledger
+from rotator.config import LedgerSettings
 from rotator.errors import ConfigError
 from tests.unit.config.file import SMS, VAULT, Read, Refuse, seen
 
@@ -106,7 +106,7 @@ def test_unusable_ledger_url_file_is_refused(
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
-        Ledger(url_file=file).read_url()
+        LedgerSettings(url_file=file).read_url()
 
     assert caught.value.message.startswith(f"ledger.url_file: {str(file)!r}")
     assert reason in caught.value.message

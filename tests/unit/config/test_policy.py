@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from rotator.model import Found, OnForeign, Policy, SubaccountState
+from rotator.model import DiscoveredSubaccount, OnForeign, Policy, SubaccountState
 from tests.unit.config.file import SMS, VAULT, VOICE, Read, Refuse
 
 
@@ -23,7 +23,7 @@ def test_a_minimum_for_all(read: Read) -> None:
     """`[policy]`, or the environment, has the one of every account that has none of its own."""
     discover = '[[discover]]\nparent = "sms"\nvault_path = "v/{api_key}"\n'
     text = f"[policy]\nmin_balance = 20\n{VAULT}{SMS}{discover}"
-    found = Found(parent="sms", api_key="b1", title="", state=SubaccountState.ACTIVE)
+    found = DiscoveredSubaccount(parent="sms", api_key="b1", title="", state=SubaccountState.ACTIVE)
     merged = read(text).with_found([found]).accounts
     other = read(f"{VAULT}{SMS}", {"ROTATOR_POLICY__MIN_BALANCE": "7.5"}).accounts[0]
 

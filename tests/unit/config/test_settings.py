@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from rotator.config import Ledger, Vault
+from rotator.config import LedgerSettings, VaultSettings
 from rotator.errors import UnknownAccount
 from tests.unit.config.file import PARENT, SMS, VAULT, VOICE, Read
 
@@ -141,10 +141,12 @@ def test_shown_is_a_configuration(read: Read) -> None:
 
 def test_tables_can_be_made_in_code(tmp_path: Path) -> None:
     """Without a file, tables take typed values and keep the rules."""
-    vault = Vault(address="http://127.0.0.1:8200", ca_file=tmp_path, timeout=timedelta(seconds=1))
+    vault = VaultSettings(
+        address="http://127.0.0.1:8200", ca_file=tmp_path, timeout=timedelta(seconds=1)
+    )
     with pytest.raises(ValidationError):
-        Vault(address="http://vault")
+        VaultSettings(address="http://vault")
 
     assert vault.ca_file == tmp_path
     assert vault.timeout == timedelta(seconds=1)
-    assert Ledger(url="sqlite:///ledger.db").url == "sqlite:///ledger.db"
+    assert LedgerSettings(url="sqlite:///ledger.db").url == "sqlite:///ledger.db"

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from rotator.hooks.payload import Message
-from rotator.hooks.runner import Caller
-from rotator.model.notification import Event, Hook, Notice
+from rotator.hooks.payload import Payload
+from rotator.hooks.runner import HookRunner
+from rotator.model.notification import Event, Hook, Notification
 
 NOW = datetime(2026, 11, 24, 7, 28, tzinfo=UTC)
-NOTICE = Notice(
+NOTICE = Notification(
     id="n1",
     event=Event.PUSHED,
     account="sms",
@@ -20,7 +20,7 @@ NOTICE = Notice(
     old_secret_id="old",
     vault_version=5,
 )
-MESSAGE = Message(notice=NOTICE, mount="secret", path="vonage/sms")
+MESSAGE = Payload(notice=NOTICE, mount="secret", path="vonage/sms")
 #: Longer than anything takes that is not to be given up.
 PATIENT = timedelta(seconds=60)
 #: Short, as every test that waits for it waits that long.
@@ -30,7 +30,7 @@ Script = Callable[[str], tuple[str, ...]]
 
 
 def call(
-    message: Message = MESSAGE,
+    message: Payload = MESSAGE,
     environ: dict[str, str] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     ledger_file: Path | None = None,
@@ -38,5 +38,5 @@ def call(
 ) -> object:
     """Call a hook once; give why it failed."""
     usual: dict[str, Any] = {"name": "h", "on": frozenset({Event.PUSHED}), "timeout": PATIENT}
-    caller = Caller(environ=environ or {}, should_stop=should_stop, ledger_file=ledger_file)
+    caller = HookRunner(environ=environ or {}, should_stop=should_stop, ledger_file=ledger_file)
     return caller.call(Hook(**(usual | hook)), message, at=NOW)

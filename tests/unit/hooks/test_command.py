@@ -11,9 +11,9 @@ import pytest
 
 from rotator.errors import Stopping
 from rotator.hooks.command import Owner
-from rotator.hooks.payload import Message
+from rotator.hooks.payload import Payload
 from rotator.model import SecretValue
-from rotator.model.notification import Event, Notice
+from rotator.model.notification import Event, Notification
 from tests.unit.hooks.calling import NOW, PATIENT, SHORT, Script, call
 
 #: Starts a child, and names it once it is there.
@@ -245,8 +245,10 @@ def test_a_command_that_is_not_there_fails(tmp_path: Path) -> None:
 
 def test_an_odd_id_is_fit_for_an_environment(tmp_path: Path, script: Script) -> None:
     """A rotation id may come from Vault, and hold anything."""
-    odd = Message(
-        notice=Notice(id="n", event=Event.DRIFT, account="sms", at=NOW, rotation_id="a\0b\nc"),
+    odd = Payload(
+        notice=Notification(
+            id="n", event=Event.DRIFT, account="sms", at=NOW, rotation_id="a\0b\nc"
+        ),
         mount="secret",
         path="",
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rotator.errors import Stopping
-from rotator.hooks.payload import Message
-from rotator.model.notification import Event, Format, Notice
+from rotator.hooks.payload import Payload
+from rotator.model.notification import Event, Notification, WebhookFormat
 from rotator.sim.http import Port
 from tests.harness.endless import BODIES, HEADS, Endless
 from tests.harness.receiver import Answer, Receiver, receiving, status
@@ -234,9 +234,9 @@ def test_a_key_that_is_missing_sends_nothing(receiver: Receiver, tmp_path: Path)
 )
 def test_slack_gets_a_sentence(receiver: Receiver, event: Event, text: str) -> None:
     """As {"text": …}, with what Slack would read as markup escaped."""
-    notice = Notice(**vars(NOTICE) | {"event": event, "code": "odd", "reason": "a <b> & c"})
-    message = Message(notice=notice, mount="secret", path="vonage/sms")
-    assert call(message, url=receiver.url, format=Format.SLACK) is None
+    notice = Notification(**vars(NOTICE) | {"event": event, "code": "odd", "reason": "a <b> & c"})
+    message = Payload(notice=notice, mount="secret", path="vonage/sms")
+    assert call(message, url=receiver.url, format=WebhookFormat.SLACK) is None
 
     assert json.loads(receiver.taken[0].body) == {"text": text}
 
@@ -244,6 +244,6 @@ def test_slack_gets_a_sentence(receiver: Receiver, event: Event, text: str) -> N
 def test_every_event_has_a_sentence() -> None:
     """Also where nothing is known but the event itself."""
     for event in Event:
-        notice = Notice(id="n", event=event, account="sms", at=NOW)
+        notice = Notification(id="n", event=event, account="sms", at=NOW)
 
-        assert Message(notice=notice, mount="m", path="").text().startswith("sms: ")
+        assert Payload(notice=notice, mount="m", path="").text().startswith("sms: ")

@@ -8,13 +8,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from rotator.network import Client, ExchangeFailed, NoAnswer, Request, Way
+from rotator.network import Client, ExchangeFailed, HttpRequest, Route, TransportFailure
 from rotator.network.connect import Address, _taking_turns
 from rotator.network.exchange import Exchange
 from rotator.sim.http import Port
 from tests.harness.receiver import Receiver, receiving
 
-REQUEST = Request(method="POST", target="/", headers={}, body=b"{}")
+REQUEST = HttpRequest(method="POST", target="/", headers={}, body=b"{}")
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def ask(*addresses: Address, seconds: float = 30) -> int:
     def find(_host: str, _port: int, _exchange: Exchange) -> Sequence[Address]:
         return addresses
 
-    client = Client(Way("http://vault.test:8200", find=find))
+    client = Client(Route("http://vault.test:8200", find=find))
     return client.send(REQUEST, left=lambda: seconds, limit=100).status
 
 
@@ -91,7 +91,7 @@ def test_where_no_address_answers_the_time_is_kept(swallowing: Address, seconds:
     with pytest.raises(ExchangeFailed) as caught:
         ask(swallowing, swallowing, seconds=seconds)
 
-    assert caught.value.reason is NoAnswer.CONNECT_TIMEOUT
+    assert caught.value.reason is TransportFailure.CONNECT_TIMEOUT
     assert not caught.value.sent
 
 
@@ -100,7 +100,7 @@ def test_a_refusal_tells_more_than_what_cannot_be_reached() -> None:
     with pytest.raises(ExchangeFailed) as caught:
         ask(refusing(), (999, ("::1", 1)))
 
-    assert caught.value.reason is NoAnswer.REFUSED
+    assert caught.value.reason is TransportFailure.REFUSED
 
 
 def test_a_host_that_cannot_be_reached_is_said_to_be() -> None:
@@ -108,7 +108,7 @@ def test_a_host_that_cannot_be_reached_is_said_to_be() -> None:
     with pytest.raises(ExchangeFailed) as caught:
         ask((socket.AF_INET, ("255.255.255.255", 1)))
 
-    assert caught.value.reason is NoAnswer.UNREACHABLE
+    assert caught.value.reason is TransportFailure.UNREACHABLE
     assert caught.value.detail
 
 
@@ -126,7 +126,7 @@ def test_families_take_turns() -> None:
 
 def test_a_name_is_looked_up(receiver: Receiver) -> None:
     """By the system."""
-    client = Client(Way(receiver.url.replace("127.0.0.1", "localhost")))
+    client = Client(Route(receiver.url.replace("127.0.0.1", "localhost")))
 
     assert client.send(REQUEST, left=lambda: 30, limit=100).status == 204
 
@@ -135,10 +135,10 @@ def test_a_name_is_looked_up(receiver: Receiver) -> None:
 def test_a_name_that_nobody_knows_is_said_to_be_unknown(host: str) -> None:
     """Be it that no look-up takes it."""
     with pytest.raises((ExchangeFailed, ValueError)) as caught:
-        Client(Way(f"http://{host}")).send(REQUEST, left=lambda: 30, limit=100)
+        Client(Route(f"http://{host}")).send(REQUEST, left=lambda: 30, limit=100)
 
     if isinstance(caught.value, ExchangeFailed):
-        assert caught.value.reason is NoAnswer.UNRESOLVED
+        assert caught.value.reason is TransportFailure.UNRESOLVED
 
 
 def test_a_name_server_that_says_nothing_holds_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_a_name_server_that_says_nothing_holds_one_thread(monkeypatch: pytest.Mo
         is_over.wait(60)
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
-    way = Way("http://slow.test")
+    way = Route("http://slow.test")
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     reasons = []
     for _ in range(3):
@@ -164,7 +164,7 @@ def test_a_name_server_that_says_nothing_holds_one_thread(monkeypatch: pytest.Mo
     for thread in looking:
         thread.join()
 
-    assert reasons == [NoAnswer.CONNECT_TIMEOUT] * 3
+    assert reasons == [TransportFailure.CONNECT_TIMEOUT] * 3
     assert asked.acquire(blocking=False)
     assert not asked.acquire(blocking=False)
     assert len(looking) == 1

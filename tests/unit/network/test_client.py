@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from rotator.network import Client, ExchangeFailed, NoAnswer, Reply, Request, Trust, Way, unpacked
+from rotator.network import (
+    Client,
+    ExchangeFailed,
+    HttpRequest,
+    HttpResponse,
+    Route,
+    TransportFailure,
+    Trust,
+    unpacked,
+)
 from rotator.network.connection import Connection
 from rotator.network.exchange import Exchange
 from rotator.network.stream import Current, HungUp
@@ -16,7 +25,7 @@ from tests.harness import certificates
 from tests.harness.tunnel import Tunnel
 from tests.unit.vonage.canned import Canned, reply
 
-REQUEST = Request(method="POST", target="/path?a=b", headers={"X-One": "1"}, body=b"{}")
+REQUEST = HttpRequest(method="POST", target="/path?a=b", headers={"X-One": "1"}, body=b"{}")
 
 
 class Denied(Exception):
@@ -38,14 +47,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return certificates.certificate(tmp_path_factory.mktemp("tls"), "server")
 
 
-def send(client: Client, **options: object) -> Reply:
+def send(client: Client, **options: object) -> HttpResponse:
     """Send the request with time to spare."""
     return client.send(REQUEST, left=lambda: 60, limit=1000, **options)  # type: ignore[arg-type]
 
 
 def test_what_is_sent(server: Canned) -> None:
     """A request as HTTP has it, with nothing that was not asked for."""
-    answer = send(Client(Way(server.url)))
+    answer = send(Client(Route(server.url)))
 
     assert answer.status == 200
     assert answer.body == b"{}"
@@ -64,7 +73,7 @@ def test_headers_of_one_name_are_joined(server: Canned) -> None:
     """And found in lower case."""
     server.replies = [b"HTTP/1.1 204 No\r\nVia: a\r\nVIA: b\r\nConnection: close\r\n\r\n"]
 
-    assert send(Client(Way(server.url))).headers["via"] == "a, b"
+    assert send(Client(Route(server.url))).headers["via"] == "a, b"
 
 
 # -- The moment before. --------------------------------------------------------------------
@@ -73,7 +82,7 @@ def test_headers_of_one_name_are_joined(server: Canned) -> None:
 def test_the_moment_before_comes_once_and_on_an_open_connection(server: Canned) -> None:
     """When the connection stands, and nothing was sent yet."""
     seen: list[int] = []
-    send(Client(Way(server.url)), before_send=lambda: seen.append(len(server.requests)))
+    send(Client(Route(server.url)), before_send=lambda: seen.append(len(server.requests)))
 
     assert seen == [0]
     assert len(server.requests) == 1
@@ -91,7 +100,7 @@ def test_what_the_moment_before_raises_comes_out_and_nothing_is_sent(
     """Unchanged; and the client can be used again."""
     server.keep_alive = True
     server.replies = [reply(200, b"{}", Connection="keep-alive")]
-    client = Client(Way(server.url), keep_alive=keep_alive)
+    client = Client(Route(server.url), keep_alive=keep_alive)
     send(client)
     with pytest.raises(Denied):
         send(client, before_send=refuse)
@@ -104,11 +113,11 @@ def test_a_moment_before_that_takes_all_the_time_has_nothing_sent(server: Canned
     """It is no answer that is missing then, and whoever asked knows that."""
     left = [60.0]
     with pytest.raises(ExchangeFailed) as caught:
-        Client(Way(server.url)).send(
+        Client(Route(server.url)).send(
             REQUEST, left=lambda: left[0], limit=1000, before_send=lambda: left.insert(0, 0.0)
         )
 
-    assert caught.value.reason is NoAnswer.CONNECT_TIMEOUT
+    assert caught.value.reason is TransportFailure.CONNECT_TIMEOUT
     assert not caught.value.sent
     assert server.requests in ([], [b""])
 
@@ -117,9 +126,11 @@ def test_the_moment_before_is_not_wanted_where_there_is_no_connection() -> None:
     """As nothing is about to be sent."""
     seen: list[str] = []
     with pytest.raises(ExchangeFailed) as caught:
-        send(Client(Way(f"http://127.0.0.1:{Port().number}")), before_send=lambda: seen.append("x"))
+        send(
+            Client(Route(f"http://127.0.0.1:{Port().number}")), before_send=lambda: seen.append("x")
+        )
 
-    assert caught.value.reason is NoAnswer.REFUSED
+    assert caught.value.reason is TransportFailure.REFUSED
     assert seen == []
 
 
@@ -138,7 +149,7 @@ def test_a_proxy_sees_who_is_asked_and_nothing_of_what(
         monkeypatch.setenv("https_proxy", tunnel.url.replace("//", "//user:pa55@"))
         monkeypatch.setenv("no_proxy", "")
         monkeypatch.setenv("SSL_CERT_FILE", str(own))
-        client = Client(Way("https://vault.test.:8200", Trust(ca_file=str(own))))
+        client = Client(Route("https://vault.test.:8200", Trust(ca_file=str(own))))
         answer = send(client, before_send=lambda: seen.append(len(tunnel.heads)))
 
     assert answer.body == b"{}"
@@ -158,11 +169,11 @@ def test_a_host_behind_a_proxy_has_to_prove_who_it_is(
     with Tunnel(server.port) as tunnel:
         monkeypatch.setenv("https_proxy", tunnel.url)
         monkeypatch.setenv("no_proxy", "")
-        client = Client(Way("https://vault.test:8200", Trust(ca_file=str(certificate))))
+        client = Client(Route("https://vault.test:8200", Trust(ca_file=str(certificate))))
         with pytest.raises(ExchangeFailed) as caught:
             send(client)
 
-    assert caught.value.reason is NoAnswer.TLS
+    assert caught.value.reason is TransportFailure.TLS
     assert not caught.value.sent
     assert server.requests == []
 
@@ -174,7 +185,7 @@ def test_a_connection_is_kept_where_that_is_wanted(server: Canned) -> None:
     """One connection for many requests."""
     server.keep_alive = True
     server.replies = [reply(200, b"{}", Connection="keep-alive")]
-    client = Client(Way(server.url), keep_alive=True)
+    client = Client(Route(server.url), keep_alive=True)
     for _ in range(3):
         send(client)
 
@@ -185,7 +196,7 @@ def test_a_connection_is_kept_where_that_is_wanted(server: Canned) -> None:
 def test_a_connection_that_the_server_closed_takes_no_request(server: Canned) -> None:
     """A write on it would be lost without a word whether it arrived."""
     server.replies = [reply(200, b"{}", Connection="keep-alive")]
-    client = Client(Way(server.url), keep_alive=True)
+    client = Client(Route(server.url), keep_alive=True)
     for _ in range(3):
         send(client)
         kept = client._kept.connection
@@ -201,7 +212,7 @@ def test_a_connection_with_something_unasked_for_takes_no_request(server: Canned
     server.keep_alive = True
     kept = reply(200, b"{}", Connection="keep-alive")
     server.replies = [kept + reply(200, b"bad"), kept]
-    client = Client(Way(server.url), keep_alive=True)
+    client = Client(Route(server.url), keep_alive=True)
 
     assert [send(client).body for _ in range(2)] == [b"{}", b"{}"]
     assert server.connections == 2
@@ -216,7 +227,7 @@ def test_a_connection_that_idled_takes_no_request(
     monkeypatch.setattr("rotator.network.connection.time.monotonic", lambda: now[0])
     server.keep_alive = True
     server.replies = [reply(200, b"{}", Connection="keep-alive")]
-    client = Client(Way(server.url), keep_alive=True)
+    client = Client(Route(server.url), keep_alive=True)
     for seconds in (0, 19, 21):
         now[0] += seconds
         send(client)
@@ -229,7 +240,7 @@ def test_a_connection_is_closed_with_its_client(server: Canned) -> None:
     """Whoever forgets a client leaves no connection open."""
     server.keep_alive = True
     server.replies = [reply(200, b"{}", Connection="keep-alive")]
-    client = Client(Way(server.url), keep_alive=True)
+    client = Client(Route(server.url), keep_alive=True)
     send(client)
     kept = client._kept
     del client
@@ -293,7 +304,7 @@ def test_a_wait_may_be_interrupted(server: Canned) -> None:
             raise Denied
 
     with pytest.raises(Denied):
-        send(Client(Way(server.url)), interrupt=interrupt)
+        send(Client(Route(server.url)), interrupt=interrupt)
 
 
 @pytest.mark.parametrize(
@@ -306,9 +317,9 @@ def test_what_is_no_answer_says_nothing_of_what_came(
     """Neither the error nor what it drags along quotes anything."""
     server.replies = [answer]
     with pytest.raises(ExchangeFailed) as caught:
-        send(Client(Way(server.url)))
+        send(Client(Route(server.url)))
 
-    assert caught.value.reason is NoAnswer.DROPPED
+    assert caught.value.reason is TransportFailure.DROPPED
     assert caught.value.sent is is_sent
     assert "SSH" not in repr(caught.value)
     assert caught.value.__context__ is None
@@ -320,7 +331,7 @@ def test_what_is_no_answer_says_nothing_of_what_came(
 def test_an_address_that_leads_nowhere_is_refused(url: str) -> None:
     """At once."""
     with pytest.raises(ValueError):  # noqa: PT011  # whatever it says
-        Way(url)
+        Route(url)
 
 
 def test_a_client_that_is_dropped_closes_what_it_kept(server: Canned) -> None:
@@ -328,7 +339,7 @@ def test_a_client_that_is_dropped_closes_what_it_kept(server: Canned) -> None:
 
     class Asker:
         def __init__(self) -> None:
-            self.client = Client(Way(server.url), keep_alive=True)
+            self.client = Client(Route(server.url), keep_alive=True)
             self.client.send(REQUEST, left=self.left, limit=1000)
 
         def left(self) -> float:
@@ -352,4 +363,4 @@ def test_a_client_that_is_dropped_closes_what_it_kept(server: Canned) -> None:
 def test_a_body_too_long_is_said_to_be() -> None:
     """By its limit."""
     with pytest.raises(ValueError, match="longer than 1 MB"):
-        unpacked(Reply(status=200, headers={}, body=None), 1_000_000)
+        unpacked(HttpResponse(status=200, headers={}, body=None), 1_000_000)

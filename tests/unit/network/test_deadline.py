@@ -2,7 +2,7 @@
 
 import pytest
 
-from rotator.network import Client, ExchangeFailed, NoAnswer, Request, Way
+from rotator.network import Client, ExchangeFailed, HttpRequest, Route, TransportFailure
 from tests.harness.endless import BODIES, HEADS, Endless
 
 ENDLESS = {**HEADS, **BODIES}
@@ -23,9 +23,9 @@ class Countdown:
 
 def ask(url: str, seconds: float = 60, limit: int = LIMIT) -> ExchangeFailed:
     """Send a request and return why there is no answer to it."""
-    request = Request(method="POST", target="/", headers={}, body=b"{}")
+    request = HttpRequest(method="POST", target="/", headers={}, body=b"{}")
     with pytest.raises(ExchangeFailed) as caught:
-        Client(Way(url)).send(request, left=Countdown(seconds), limit=limit)
+        Client(Route(url)).send(request, left=Countdown(seconds), limit=limit)
     return caught.value
 
 
@@ -35,18 +35,18 @@ def test_whatever_drips_is_given_up_at_the_deadline(part: str) -> None:
     with Endless(*ENDLESS[part]) as server:
         failed = ask(server.url)
 
-    assert failed.reason is NoAnswer.TIMEOUT
+    assert failed.reason is TransportFailure.TIMEOUT
     assert failed.sent
 
 
 def test_silence_lasts_no_longer_than_the_deadline() -> None:
     """Where nothing comes, one wait takes all that is left."""
     with Endless(*HEADS["silence"]) as server:
-        request = Request(method="GET", target="/", headers={})
+        request = HttpRequest(method="GET", target="/", headers={})
         with pytest.raises(ExchangeFailed) as caught:
-            Client(Way(server.url)).send(request, left=lambda: 0.05, limit=LIMIT)
+            Client(Route(server.url)).send(request, left=lambda: 0.05, limit=LIMIT)
 
-    assert caught.value.reason is NoAnswer.TIMEOUT
+    assert caught.value.reason is TransportFailure.TIMEOUT
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_whatever_floods_is_given_up_by_its_size(part: str) -> None:
     with Endless(*ENDLESS[part], fast=True) as server:
         failed = ask(server.url, seconds=100_000, limit=50_000)
 
-    assert failed.reason in (NoAnswer.OVERSIZE, NoAnswer.DROPPED)
+    assert failed.reason in (TransportFailure.OVERSIZE, TransportFailure.DROPPED)
     assert failed.sent
 
 
@@ -65,8 +65,8 @@ def test_whatever_floods_is_given_up_by_its_size(part: str) -> None:
 def test_a_body_is_read_to_its_limit_only(part: str) -> None:
     """What is longer has no body to be read."""
     with Endless(*BODIES[part], fast=True) as server:
-        request = Request(method="GET", target="/", headers={})
-        reply = Client(Way(server.url)).send(request, left=lambda: 60, limit=1000)
+        request = HttpRequest(method="GET", target="/", headers={})
+        reply = Client(Route(server.url)).send(request, left=lambda: 60, limit=1000)
 
     assert reply.body is None
 
@@ -75,19 +75,19 @@ def test_nothing_is_begun_once_the_time_is_up() -> None:
     """And it is known that nothing was sent."""
     failed = ask("http://127.0.0.1:9", seconds=0)
 
-    assert failed.reason is NoAnswer.CONNECT_TIMEOUT
+    assert failed.reason is TransportFailure.CONNECT_TIMEOUT
     assert not failed.sent
 
 
 def test_a_server_that_does_not_shake_hands_got_no_request() -> None:
     """TLS that never comes about is bounded like the rest, and nothing was sent."""
     with Endless(*HEADS["silence"]) as server:
-        request = Request(method="GET", target="/", headers={})
-        way = Way(server.url.replace("http:", "https:"))
+        request = HttpRequest(method="GET", target="/", headers={})
+        way = Route(server.url.replace("http:", "https:"))
         with pytest.raises(ExchangeFailed) as caught:
             Client(way).send(request, left=lambda: 0.05, limit=LIMIT)
 
-    assert caught.value.reason is NoAnswer.CONNECT_TIMEOUT
+    assert caught.value.reason is TransportFailure.CONNECT_TIMEOUT
     assert not caught.value.sent
 
 
@@ -99,6 +99,6 @@ def test_a_proxy_that_drips_is_given_up(part: str, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("no_proxy", "")
         failed = ask("https://vault.example.com")
 
-    assert failed.reason is NoAnswer.PROXY_AWAY
+    assert failed.reason is TransportFailure.PROXY_AWAY
     assert failed.reason.unsent
     assert not failed.sent

@@ -8,19 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from rotator.network import Client, ExchangeFailed, NoAnswer, Reply, Request, Trust, Way
+from rotator.network import (
+    Client,
+    ExchangeFailed,
+    HttpRequest,
+    HttpResponse,
+    Route,
+    TransportFailure,
+    Trust,
+)
 from tests.harness import certificates
 from tests.unit.vonage.canned import Canned, reply
 
 #: What was sent, and what comes back of it.
 VALUE = "Abcdefgh1SecretValue"
 TOKEN = "hvs.SecretToken"
-REQUEST = Request(
+REQUEST = HttpRequest(
     method="POST", target="/path", headers={"X-Vault-Token": TOKEN}, body=VALUE.encode()
 )
-KEPT = b"Connection: keep-alive\r\n"
+RETENTION = b"Connection: keep-alive\r\n"
 GOOD = reply(200, b"{}", Connection="keep-alive")
-HEAD = b"HTTP/1.1 200 OK\r\n" + KEPT
+HEAD = b"HTTP/1.1 200 OK\r\n" + RETENTION
 
 
 def chunked(*pieces: bytes) -> bytes:
@@ -42,7 +50,7 @@ NONE_AT_ALL = {
     "a blank in a header's name": HEAD + b"Content-Length : 2\r\n\r\n{}",
     "a header without a name": HEAD + b": x\r\nContent-Length: 2\r\n\r\n{}",
     "a zero in a header": HEAD + b"X: \0\r\nContent-Length: 2\r\n\r\n{}",
-    "another protocol": b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n" + KEPT + b"\r\n{}",
+    "another protocol": b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n" + RETENTION + b"\r\n{}",
     "another version": b"HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\n{}",
     "no protocol": b"ICY 200 OK\r\nContent-Length: 2\r\n\r\n{}",
     "no status": b"HTTP/1.1 OK\r\nContent-Length: 2\r\n\r\n{}",
@@ -60,11 +68,19 @@ THE_LAST = {
         200,
         b"{}",
     ),
-    "a 204 with a body": (b"HTTP/1.1 204 No\r\n" + KEPT + b"Content-Length: 2\r\n\r\n{}", 204, b""),
-    "a 304 with a body": (b"HTTP/1.1 304 No\r\n" + KEPT + b"Content-Length: 2\r\n\r\n{}", 304, b""),
+    "a 204 with a body": (
+        b"HTTP/1.1 204 No\r\n" + RETENTION + b"Content-Length: 2\r\n\r\n{}",
+        204,
+        b"",
+    ),
+    "a 304 with a body": (
+        b"HTTP/1.1 304 No\r\n" + RETENTION + b"Content-Length: 2\r\n\r\n{}",
+        304,
+        b"",
+    ),
     "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", 200, b"{}"),
     "HTTP/1.0 that stays": (
-        b"HTTP/1.0 200 OK\r\n" + KEPT + b"Content-Length: 2\r\n\r\n{}",
+        b"HTTP/1.0 200 OK\r\n" + RETENTION + b"Content-Length: 2\r\n\r\n{}",
         200,
         b"{}",
     ),
@@ -102,7 +118,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return certificates.certificate(folder, "server", "DNS:vault.example.com")
 
 
-def send(client: Client) -> Reply:
+def send(client: Client) -> HttpResponse:
     """Send the request with time to spare."""
     return client.send(REQUEST, left=lambda: 60, limit=1000)
 
@@ -122,10 +138,10 @@ def failed(client: Client) -> ExchangeFailed:
 def test_what_is_no_answer_is_none(server: Canned, odd: str) -> None:
     """The request was sent, and what became of it is unknown. The next has its own connection."""
     server.replies = [NONE_AT_ALL[odd], GOOD]
-    client = Client(Way(server.url), keep_alive=True)
+    client = Client(Route(server.url), keep_alive=True)
     lost = failed(client)
 
-    assert (lost.reason, lost.sent) == (NoAnswer.DROPPED, True)
+    assert (lost.reason, lost.sent) == (TransportFailure.DROPPED, True)
     assert send(client).body == b"{}"
     assert server.connections == 2
 
@@ -135,7 +151,7 @@ def test_an_odd_answer_is_one_and_answers_nothing_else(server: Canned, odd: str)
     """What it leaves behind, or may be read to leave, never meets the next request."""
     raw, status, body = (THE_LAST | ODD)[odd]
     server.replies = [raw, reply(200, b"[]", Connection="keep-alive")]
-    client = Client(Way(server.url), keep_alive=True)
+    client = Client(Route(server.url), keep_alive=True)
     first, second = send(client), send(client)
 
     assert (first.status, first.body) == (status, body)
@@ -148,7 +164,7 @@ def test_a_body_without_a_length_ends_with_its_connection(server: Canned) -> Non
     server.keep_alive = False
     server.replies = [b"HTTP/1.0 200 OK\r\n\r\n{}"]
 
-    assert send(Client(Way(server.url))).body == b"{}"
+    assert send(Client(Route(server.url))).body == b"{}"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -157,7 +173,7 @@ def test_no_redirect_is_followed(server: Canned, status: int) -> None:
     other = Canned()
     other.replies = [GOOD]
     server.replies = [reply(status, Location=f"{other.url}/path", Connection="keep-alive")]
-    answer = send(Client(Way(server.url)))
+    answer = send(Client(Route(server.url)))
     other.close()
 
     assert answer.status == status
@@ -175,7 +191,7 @@ def test_nobodys_netrc_is_read(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(netrc))
     server.replies = [GOOD]
-    send(Client(Way(server.url)))
+    send(Client(Route(server.url)))
 
     assert b"authorization" not in server.requests[0].lower()
 
@@ -199,22 +215,22 @@ def test_a_connection_that_ends_as_a_request_goes_out_leaves_it_unknown() -> Non
 
     thread = threading.Thread(target=serve)
     thread.start()
-    client = Client(Way(f"http://127.0.0.1:{listener.getsockname()[1]}"), keep_alive=True)
+    client = Client(Route(f"http://127.0.0.1:{listener.getsockname()[1]}"), keep_alive=True)
     send(client)
     with pytest.raises(ExchangeFailed) as caught:
         client.send(REQUEST, left=lambda: 60, limit=1000, before_send=end)
     thread.join()
     listener.close()
 
-    assert (caught.value.reason, caught.value.sent) == (NoAnswer.DROPPED, True)
+    assert (caught.value.reason, caught.value.sent) == (TransportFailure.DROPPED, True)
 
 
 def test_a_certificate_for_another_name_is_none(server: Canned, certificate: Path) -> None:
     """However well it is signed."""
     server.encrypt(certificate)
-    lost = failed(Client(Way(server.url, Trust(ca_file=str(certificate)))))
+    lost = failed(Client(Route(server.url, Trust(ca_file=str(certificate)))))
 
-    assert (lost.reason, lost.sent) == (NoAnswer.TLS, False)
+    assert (lost.reason, lost.sent) == (TransportFailure.TLS, False)
     assert server.requests == []
 
 
@@ -226,31 +242,31 @@ ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n"
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        (ESTABLISHED + b"\r\njunk", NoAnswer.PROXY),
-        (ESTABLISHED + b"Content-Length: 4\r\n\r\njunk", NoAnswer.PROXY),
-        (reply(407, b"{}", Proxy_Authenticate="Basic"), NoAnswer.PROXY),
-        (reply(403, VALUE.encode()), NoAnswer.PROXY),
-        (reply(302, Location="http://127.0.0.1:1/"), NoAnswer.PROXY),
-        (reply(502), NoAnswer.PROXY_AWAY),
-        (reply(503), NoAnswer.PROXY_AWAY),
-        (b"HTTP/1.1 101 Switching\r\n\r\n", NoAnswer.PROXY_AWAY),
-        (b"junk\r\n\r\n", NoAnswer.PROXY_AWAY),
-        (b"", NoAnswer.PROXY_AWAY),
+        (ESTABLISHED + b"\r\njunk", TransportFailure.PROXY),
+        (ESTABLISHED + b"Content-Length: 4\r\n\r\njunk", TransportFailure.PROXY),
+        (reply(407, b"{}", Proxy_Authenticate="Basic"), TransportFailure.PROXY),
+        (reply(403, VALUE.encode()), TransportFailure.PROXY),
+        (reply(302, Location="http://127.0.0.1:1/"), TransportFailure.PROXY),
+        (reply(502), TransportFailure.PROXY_AWAY),
+        (reply(503), TransportFailure.PROXY_AWAY),
+        (b"HTTP/1.1 101 Switching\r\n\r\n", TransportFailure.PROXY_AWAY),
+        (b"junk\r\n\r\n", TransportFailure.PROXY_AWAY),
+        (b"", TransportFailure.PROXY_AWAY),
         # From here on the server itself is spoken to, and it is not there.
-        (ESTABLISHED + b"\r\n", NoAnswer.UNREACHABLE),
-        (b"HTTP/1.1 100 Continue\r\n\r\n" + ESTABLISHED + b"\r\n", NoAnswer.UNREACHABLE),
-        (b"HTTP/1.0 200 OK\r\n\r\n", NoAnswer.UNREACHABLE),
+        (ESTABLISHED + b"\r\n", TransportFailure.UNREACHABLE),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + ESTABLISHED + b"\r\n", TransportFailure.UNREACHABLE),
+        (b"HTTP/1.0 200 OK\r\n\r\n", TransportFailure.UNREACHABLE),
     ],
 )
 def test_a_proxy_that_makes_no_tunnel_sees_no_request(
-    server: Canned, said: bytes, reason: NoAnswer, monkeypatch: pytest.MonkeyPatch
+    server: Canned, said: bytes, reason: TransportFailure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It learns whom it is to reach, and nothing was sent."""
     monkeypatch.setenv("https_proxy", server.url)
     monkeypatch.setenv("no_proxy", "")
     server.keep_alive = False
     server.replies = [said]
-    lost = failed(Client(Way("https://vault.example.com:8200")))
+    lost = failed(Client(Route("https://vault.example.com:8200")))
 
     assert (lost.reason, lost.sent) == (reason, False)
     assert lost.reason.unsent
@@ -266,7 +282,7 @@ def test_a_proxy_that_wants_to_know_who_asks_is_heard(
     monkeypatch.setenv("http_proxy", server.url)
     monkeypatch.setenv("no_proxy", "")
     server.replies = [reply(407, Proxy_Authenticate="Basic", Connection="keep-alive")]
-    answer = send(Client(Way("http://vault.example.com:8200")))
+    answer = send(Client(Route("http://vault.example.com:8200")))
 
     assert answer.status == 407
     assert len(server.requests) == 1
@@ -275,7 +291,7 @@ def test_a_proxy_that_wants_to_know_who_asks_is_heard(
 @pytest.mark.parametrize("zone", ["%lo", "%25lo"])
 def test_a_zone_is_this_machines_alone(zone: str) -> None:
     """It tells where to connect, spelled as in a URL or not, and is told to nobody."""
-    way = Way(f"https://[fe80::1{zone}]:8200")
+    way = Route(f"https://[fe80::1{zone}]:8200")
 
     assert way.address == ("fe80::1%lo", 8200)
     assert way.authority == "[fe80::1]:8200"

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rotator.config.errors import Unfit
+from rotator.config.errors import InvalidValue
 from rotator.config.urls import web_url
-from rotator.network import ExchangeFailed, NoAnswer, is_loopback
+from rotator.network import ExchangeFailed, TransportFailure, is_loopback
 from rotator.network.proxy import proxy_for
 
 LOOPBACK = [
@@ -57,7 +57,7 @@ def test_where_plain_http_is_allowed_no_proxy_is_asked(host: str) -> None:
     bare = host.strip("[]")
     try:
         web_url(f"http://[{bare}]" if ":" in bare else f"http://{bare}")
-    except Unfit:
+    except InvalidValue:
         return
 
     assert is_loopback(host)
@@ -164,7 +164,7 @@ def test_a_proxy_that_cannot_be_used_is_refused(url: str, monkeypatch: pytest.Mo
     with pytest.raises(ExchangeFailed) as caught:
         proxy_for("https", "vault.example.com", 443)
 
-    assert caught.value.reason is NoAnswer.PROXY
+    assert caught.value.reason is TransportFailure.PROXY
     assert "pa55" not in repr(caught.value)
     assert caught.value.__context__ is None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rotator.network import ExchangeFailed, NoAnswer, Trust, tls
+from rotator.network import ExchangeFailed, TransportFailure, Trust, tls
 from tests.harness import certificates
 
 VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: str | None
     with pytest.raises(ExchangeFailed) as caught:
         tls.context(Trust(ca_file=str(file)))
 
-    assert caught.value.reason is NoAnswer.CERTIFICATES
+    assert caught.value.reason is TransportFailure.CERTIFICATES
     assert str(file) in caught.value.detail
 
 
@@ -161,7 +161,7 @@ def test_an_encrypted_key_is_named_and_nobody_is_asked(
     with pytest.raises(ExchangeFailed) as caught:
         tls.context(trust)
 
-    assert caught.value.reason is NoAnswer.ENCRYPTED_KEY
+    assert caught.value.reason is TransportFailure.ENCRYPTED_KEY
 
 
 def test_a_key_of_another_certificate_is_an_unreadable_one(tmp_path: Path) -> None:
@@ -176,5 +176,5 @@ def test_a_key_of_another_certificate_is_an_unreadable_one(tmp_path: Path) -> No
     with pytest.raises(ExchangeFailed) as caught:
         tls.context(trust)
 
-    assert caught.value.reason is NoAnswer.CERTIFICATES
+    assert caught.value.reason is TransportFailure.CERTIFICATES
     assert "other.key" in caught.value.detail

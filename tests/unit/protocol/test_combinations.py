@@ -7,7 +7,7 @@ import pytest
 
 from rotator.model import Rotation, Step
 from rotator.rotation.observation import Observation
-from rotator.rotation.protocol import held_id
+from rotator.rotation.protocol import current_secret_id
 from rotator.rotation.steps import Delete, Evict
 from tests.harness.samples import NOW
 from tests.unit.protocol.facts import (
@@ -102,7 +102,7 @@ def test_no_combination_of_facts_deletes_what_may_be_in_use(rotation: Rotation |
         ours = {rotation.predecessor_id, rotation.new_id} if rotation else set()
 
         assert secret_id in world.listed_ids & (ours | world.expendable_ids)
-        assert secret_id != held_id(world)
+        assert secret_id != current_secret_id(world)
         assert (world.current_live_at, world.seen_at) == (NOW, NOW)
         assert world.current is not None
         assert world.current.note is None or world.current.intact

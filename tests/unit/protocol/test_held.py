@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rotator.rotation.protocol import held_id
+from rotator.rotation.protocol import current_secret_id
 from tests.unit.protocol.facts import NO_NOTE, WITH_ALIEN, Facts
 
 
@@ -26,4 +26,4 @@ from tests.unit.protocol.facts import NO_NOTE, WITH_ALIEN, Facts
 )
 def test_the_id_of_what_vault_holds(changes: dict[str, Any], expected: str | None) -> None:
     """It is told only where note and list agree, or where there is no other."""
-    assert held_id(Facts().but(**changes).world) == expected
+    assert current_secret_id(Facts().but(**changes).world) == expected

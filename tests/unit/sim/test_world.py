@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rotator.sim import World
+from rotator.sim import Environment
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world() -> Iterator[Environment]:
     """Two primary accounts and one subaccount, known to both simulators."""
-    with World.build() as built:
+    with Environment.build() as built:
         yield built
 
 
-def test_a_world_is_filled(world: World) -> None:
+def test_a_world_is_filled(world: Environment) -> None:
     """Each account has a compliant secret, the same at Vonage and in Vault."""
     assert [(account.name, account.managed_by) for account in world.accounts] == [
         ("account-1", ""),
@@ -36,7 +36,7 @@ def test_a_world_is_filled(world: World) -> None:
     assert world.violations() == []
 
 
-def test_a_world_describes_itself(world: World) -> None:
+def test_a_world_describes_itself(world: Environment) -> None:
     """The description is what `rotator sim` prints."""
     description = json.loads(json.dumps(world.describe()))
 
@@ -51,7 +51,7 @@ def test_a_world_describes_itself(world: World) -> None:
     }
 
 
-def test_a_world_writes_a_configuration(world: World) -> None:
+def test_a_world_writes_a_configuration(world: Environment) -> None:
     """The configuration is TOML with the names of the design, and holds no secret."""
     text = world.config('sqlite:////tmp/a "b".db', "/run/token", grace="0s", length=25)
 
@@ -71,7 +71,7 @@ def test_a_world_writes_a_configuration(world: World) -> None:
     assert not any(account.api_secret in text for account in world.accounts)
 
 
-def test_a_world_sees_violations(world: World) -> None:
+def test_a_world_sees_violations(world: Environment) -> None:
     """A value in Vault that does not authenticate is named, and an account without secrets."""
     first, second, third = world.accounts
     world.vault.write(first.vault_path, {"api_secret": "wrong"})
@@ -90,7 +90,7 @@ def test_a_world_has_its_own_shape() -> None:
     """Numbers, latencies, propagation and the age of secrets are chosen when it is built."""
     created_at = datetime.now(UTC).replace(microsecond=0) - timedelta(days=40)
 
-    with World.build(1, 0, 0.1, 0.2, 30, created_at=created_at) as built:
+    with Environment.build(1, 0, 0.1, 0.2, 30, created_at=created_at) as built:
         (account,) = built.accounts
         new = built.vonage.add_secret(account.api_key, "SecondSecret0002")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rotator.model import Credential, SecretValue
-from rotator.vonage import Transport
+from rotator.vonage import VonageClient
 
 KEY, SECRET, VALUE = "abcd1234", "Current+Secret/1", "BrandNewSecret2"
 CREDENTIAL = Credential(api_key=KEY, secret=SecretValue(SECRET))
@@ -15,7 +15,7 @@ LIST = b'{"_embedded": {"secrets": [' + ONE + b"]}}"
 BALANCE = b'{"value": 10.28, "autoReload": false}'
 
 
-def transport(url: str, clock: Callable[[], float], **changes: Any) -> Transport:  # noqa: ANN401
+def transport(url: str, clock: Callable[[], float], **changes: Any) -> VonageClient:  # noqa: ANN401
     """Make a transport whose pauses are as long as they can be and take no real time."""
     settings: dict[str, Any] = {
         "api_url": url,
@@ -27,4 +27,4 @@ def transport(url: str, clock: Callable[[], float], **changes: Any) -> Transport
         "random": lambda: 1.0,
         "wall_clock": lambda: 1_700_000_000.0,
     }
-    return Transport(**(settings | changes))
+    return VonageClient(**(settings | changes))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rotator.vonage import Secrets, Transport
+from rotator.vonage import Secrets, VonageClient
 from tests.unit.vonage.canned import Canned
 from tests.unit.vonage.client import transport
 from tests.unit.vonage.clock import Clock
@@ -25,13 +25,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def shared(server: Canned, clock: Clock) -> Iterator[Transport]:
+def shared(server: Canned, clock: Clock) -> Iterator[VonageClient]:
     """Yield a client of the server."""
     with transport(server.url, clock) as shared:
         yield shared
 
 
 @pytest.fixture
-def secrets(shared: Transport) -> Secrets:
+def secrets(shared: VonageClient) -> Secrets:
     """Return the secrets API of the server."""
     return Secrets(shared)

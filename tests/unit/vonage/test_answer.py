@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rotator.errors import UnexpectedAnswer
 from rotator.model import EARLIEST, LATEST
 from rotator.vonage import response
-from rotator.vonage.response import LIMIT, Answer
+from rotator.vonage.response import LIMIT, VonageResponse
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -24,10 +24,10 @@ JSON = st.recursive(
 )
 
 
-def answered(body: bytes | None, **headers: str) -> Answer:
+def answered(body: bytes | None, **headers: str) -> VonageResponse:
     """Make an answer; underscores in header names stand for hyphens."""
     wire = {name.replace("_", "-").lower(): value for name, value in headers.items()}
-    return Answer(status=200, headers=wire, body=body)
+    return VonageResponse(status=200, headers=wire, body=body)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from rotator.errors import NotSent, RotatorError, Withdrawn
 from rotator.model import SecretValue
-from rotator.vonage import Accounts, Secrets, Transport
+from rotator.vonage import Accounts, Secrets, VonageClient
 from tests.harness.certificates import certificate, server_context
 from tests.unit.vonage.canned import Canned, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, PAIR, SECRET, VALUE, transport
@@ -20,7 +20,7 @@ from tests.unit.vonage.clock import Clock
 
 Look = Callable[[], object]
 #: What has an effect, by its method.
-EFFECTS: dict[str, Callable[[Transport, Look], object]] = {
+EFFECTS: dict[str, Callable[[VonageClient, Look], object]] = {
     "create": lambda shared, look: Secrets(shared).create_secret(
         CREDENTIAL, KEY, SecretValue(VALUE), before_send=look
     ),
@@ -217,5 +217,5 @@ def test_what_a_look_raised_holds_nothing_of_the_wire(server: Canned, clock: Clo
 
     assert type(error) is Withdrawn
     assert error.__cause__ is None
-    assert "call = Call(" in rendered
+    assert "call = VonageRequest(" in rendered
     assert not any(value in rendered for value in (SECRET, VALUE, PAIR))

@@ -6,12 +6,12 @@ import pytest
 
 from rotator.errors import ConfigError, CredentialRefused
 from rotator.model import Credential, SecretValue
-from rotator.vonage.request import Call, Host, segment
+from rotator.vonage.request import Host, VonageRequest, path_segment
 
 SECRET, VALUE = "Current+Secret/1", "New Secret&Value2"
 
 
-def calling(secret: str = SECRET, *, api_key: str = "abcd1234", **changes: Any) -> Call:  # noqa: ANN401
+def calling(secret: str = SECRET, *, api_key: str = "abcd1234", **changes: Any) -> VonageRequest:  # noqa: ANN401
     """Make a call that creates a secret, with `changes`."""
     fields: dict[str, Any] = {
         "operation": "secrets.create",
@@ -24,14 +24,14 @@ def calling(secret: str = SECRET, *, api_key: str = "abcd1234", **changes: Any) 
         "body": VALUE.encode(),
         "value": SecretValue(VALUE),
     }
-    return Call(**(fields | changes))
+    return VonageRequest(**(fields | changes))
 
 
 @pytest.mark.parametrize("bad", ["", ".", "..", "a/b", "a:b", "a b", "a\r\nX: y", "é", "x" * 200])
 def test_segment_refuses_what_is_no_id(bad: str) -> None:
     """What cannot be an id is refused before anything is sent, and not repeated in the error."""
     with pytest.raises(ConfigError) as caught:
-        segment(bad, "a secret id")
+        path_segment(bad, "a secret id")
 
     assert "a secret id" in str(caught.value)
     assert len(bad) < 5 or bad not in str(caught.value)

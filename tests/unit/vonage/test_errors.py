@@ -23,10 +23,10 @@ from rotator.errors import (
     UnexpectedAnswer,
 )
 from rotator.model import Credential, SecretValue
-from rotator.network import ExchangeFailed, NoAnswer
+from rotator.network import ExchangeFailed, TransportFailure
 from rotator.vonage.errors import failure, one_line, refusal
-from rotator.vonage.request import Call, Host
-from rotator.vonage.response import Answer
+from rotator.vonage.request import Host, VonageRequest
+from rotator.vonage.response import VonageResponse
 
 SECRET, VALUE = "CurrentSecret01", "BrandNewSecret2"
 NOW = 1_700_000_000.0
@@ -35,10 +35,10 @@ NEWER_PORTAL = "https://developer.vonage.com/en/api-errors"
 SECRET_ERRORS = f"{PORTAL}/account/secret-management"
 
 
-def calling(operation: str, secret: str = SECRET) -> Call:
+def calling(operation: str, secret: str = SECRET) -> VonageRequest:
     """Make the call of that name."""
     creates = operation == "secrets.create"
-    return Call(
+    return VonageRequest(
         operation=operation,
         method={"secrets.create": "POST", "secrets.delete": "DELETE"}.get(operation, "GET"),
         host=Host.API,
@@ -64,7 +64,7 @@ def refused(
         name.lower(): value.decode("latin-1") if isinstance(value, bytes) else value
         for name, value in (headers or {}).items()
     }
-    answer = Answer(status=status, headers=wire, body=sent)
+    answer = VonageResponse(status=status, headers=wire, body=sent)
     return refusal(calling(operation), answer, now=NOW)
 
 
@@ -309,7 +309,7 @@ def test_how_long_a_rate_limit_asks_to_wait(
 def test_any_retry_after_is_some_wait(after: str, reset: str) -> None:
     """No header makes waiting fail, negative or endless."""
     headers = {"retry-after": after, "x-ratelimit-reset": reset}
-    answer = Answer(status=429, headers=headers, body=b"")
+    answer = VonageResponse(status=429, headers=headers, body=b"")
     error = refusal(calling("secrets.list"), answer, now=NOW)
 
     assert isinstance(error, RateLimited)
@@ -319,15 +319,15 @@ def test_any_retry_after_is_some_wait(after: str, reset: str) -> None:
 @pytest.mark.parametrize(
     ("failed", "code", "kind"),
     [
-        (ExchangeFailed(NoAnswer.REFUSED, "refused"), "unreachable", NotSent),
-        (ExchangeFailed(NoAnswer.PROXY, "the proxy answers 407"), "unreachable", NotSent),
-        (ExchangeFailed(NoAnswer.TLS, f"odd {SECRET}"), "unreachable", NotSent),
-        (ExchangeFailed(NoAnswer.DROPPED, "no usable answer"), "unreachable", NotSent),
-        (ExchangeFailed(NoAnswer.CONNECT_TIMEOUT), "timeout", NotSent),
-        (ExchangeFailed(NoAnswer.TIMEOUT, sent=True), "timeout", IssuerUnavailable),
-        (ExchangeFailed(NoAnswer.DROPPED, SECRET, sent=True), "dropped", IssuerUnavailable),
-        (ExchangeFailed(NoAnswer.TLS, SECRET, sent=True), "dropped", IssuerUnavailable),
-        (ExchangeFailed(NoAnswer.OVERSIZE, sent=True), "dropped", IssuerUnavailable),
+        (ExchangeFailed(TransportFailure.REFUSED, "refused"), "unreachable", NotSent),
+        (ExchangeFailed(TransportFailure.PROXY, "the proxy answers 407"), "unreachable", NotSent),
+        (ExchangeFailed(TransportFailure.TLS, f"odd {SECRET}"), "unreachable", NotSent),
+        (ExchangeFailed(TransportFailure.DROPPED, "no usable answer"), "unreachable", NotSent),
+        (ExchangeFailed(TransportFailure.CONNECT_TIMEOUT), "timeout", NotSent),
+        (ExchangeFailed(TransportFailure.TIMEOUT, sent=True), "timeout", IssuerUnavailable),
+        (ExchangeFailed(TransportFailure.DROPPED, SECRET, sent=True), "dropped", IssuerUnavailable),
+        (ExchangeFailed(TransportFailure.TLS, SECRET, sent=True), "dropped", IssuerUnavailable),
+        (ExchangeFailed(TransportFailure.OVERSIZE, sent=True), "dropped", IssuerUnavailable),
     ],
 )
 def test_what_a_failed_exchange_means(
@@ -343,7 +343,7 @@ def test_what_a_failed_exchange_means(
 def test_why_there_is_no_connection_is_said() -> None:
     """A certificate that does not verify is named, so that the operator can cure it."""
     _, error = failure(
-        calling("secrets.list"), ExchangeFailed(NoAnswer.TLS, "[SSL] self-signed\ncert.")
+        calling("secrets.list"), ExchangeFailed(TransportFailure.TLS, "[SSL] self-signed\ncert.")
     )
 
     assert error.message == "no connection to Vonage could be made: [SSL] self-signed cert"

@@ -7,7 +7,7 @@ import pytest
 
 from rotator.errors import IssuerUnavailable, UnexpectedAnswer
 from rotator.model import SecretValue
-from rotator.vonage import Secrets, Transport
+from rotator.vonage import Secrets, VonageClient
 from rotator.vonage.response import LIMIT
 from tests.harness.endless import BODIES, HEADS, Endless
 from tests.unit.vonage.canned import Canned, reply
@@ -15,7 +15,7 @@ from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, VALUE, transport
 from tests.unit.vonage.clock import Clock
 
 
-def impatient(server: Canned, shared: Transport, timeout: float, answer: bytes) -> None:
+def impatient(server: Canned, shared: VonageClient, timeout: float, answer: bytes) -> None:
     """Make a client wait so long, in seconds, for `answer`, now that it is connected.
 
     To connect may take a busy machine longer than that.

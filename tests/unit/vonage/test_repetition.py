@@ -13,9 +13,9 @@ from rotator.errors import (
 )
 from rotator.model import SecretValue
 from rotator.sim.http import Port
-from rotator.vonage import Accounts, Secrets, Transport
-from rotator.vonage.request import Call
-from rotator.vonage.response import Answer
+from rotator.vonage import Accounts, Secrets, VonageClient
+from rotator.vonage.request import VonageRequest
+from rotator.vonage.response import VonageResponse
 from tests.unit.vonage.canned import Canned, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, VALUE, transport
 from tests.unit.vonage.clock import Clock
@@ -80,7 +80,7 @@ def test_the_last_try_gets_what_is_left(
     with transport(server.url, clock, on_call=slow, timeout=5.0) as shared:
         exchange = shared._exchange
 
-        def noted(call: Call, seconds: float) -> tuple[str, Answer | IssuerError]:
+        def noted(call: VonageRequest, seconds: float) -> tuple[str, VonageResponse | IssuerError]:
             given.append(seconds)
             return exchange(call, seconds)
 
@@ -135,7 +135,7 @@ def test_a_long_rate_limit_is_the_callers(server: Canned, secrets: Secrets) -> N
     ],
 )
 def test_a_post_is_sent_once(
-    server: Canned, shared: Transport, failure: bytes, kind: type[IssuerError]
+    server: Canned, shared: VonageClient, failure: bytes, kind: type[IssuerError]
 ) -> None:
     """Creating, topping up and changing settings are never repeated, whatever the answer."""
     server.replies = [failure]

@@ -9,14 +9,14 @@ from rotator.errors import (
     UnexpectedAnswer,
 )
 from rotator.model import Credential, SecretValue
-from rotator.vonage.request import Call, Host
-from rotator.vonage.retry import TRIES, Course
+from rotator.vonage.request import Host, VonageRequest
+from rotator.vonage.retry import TRIES, RetryBudget
 from tests.unit.vonage.clock import Clock
 
 
-def course(method: str = "GET", *, clock: Clock | None = None, timeout: float = 10) -> Course:
+def course(method: str = "GET", *, clock: Clock | None = None, timeout: float = 10) -> RetryBudget:
     """Start a course of a call with `method`, whose jitter is always the longest."""
-    call = Call(
+    call = VonageRequest(
         operation="secrets.list",
         method=method,
         host=Host.API,
@@ -25,7 +25,7 @@ def course(method: str = "GET", *, clock: Clock | None = None, timeout: float = 
         api_key="abcd1234",
         success=frozenset({200}),
     )
-    return Course(call, timeout=timeout, clock=clock or Clock(), random=lambda: 1.0)
+    return RetryBudget(call, timeout=timeout, clock=clock or Clock(), random=lambda: 1.0)
 
 
 @pytest.mark.parametrize("error", [NotSent(), IssuerUnavailable(), RateLimited(retry_after=0)])
