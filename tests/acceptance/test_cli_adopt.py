@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.desk import Desk
+from tests.support.cli_fixture import CliFixture
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account whose secret is in Vault, and a grace that outlasts every test."""
-    with Desk(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
         yield desk
 
 
-def test_a_first_secret_is_adopted_from_standard_input(desk: Desk) -> None:
+def test_a_first_secret_is_adopted_from_standard_input(desk: CliFixture) -> None:
     """Where Vault has nothing, the value is proved, gets its entry, and can be rotated."""
     value = desk.account.api_secret
     desk.world.vault._mounts["secret"].keys.pop(desk.account.vault_path)
@@ -31,7 +31,7 @@ def test_a_first_secret_is_adopted_from_standard_input(desk: Desk) -> None:
     assert not desk.world.violations()
 
 
-def test_what_vault_has_is_adopted_once(desk: Desk) -> None:
+def test_what_vault_has_is_adopted_once(desk: CliFixture) -> None:
     """--from-vault adds the note that makes the id certain; the second time finds it there."""
     (only,) = desk.secret_ids()
     first, second = (desk.run("adopt", "account-1", "--from-vault", "--json") for _ in range(2))
@@ -49,7 +49,7 @@ def test_what_vault_has_is_adopted_once(desk: Desk) -> None:
     assert desk.run("status", "--json").json()["accounts"][0]["current_secret_id"] == only
 
 
-def test_a_stuck_rotation_is_ended(desk: Desk) -> None:
+def test_a_stuck_rotation_is_ended(desk: CliFixture) -> None:
     """The new secret is revoked; with the old value put back, nothing is left to attend to."""
     old_value = desk.account.api_secret
     desk.rotate()
@@ -67,7 +67,7 @@ def test_a_stuck_rotation_is_ended(desk: Desk) -> None:
     assert desk.rotate("account-1", "--grace", "0s").code == 0
 
 
-def test_the_rotations_own_secret_carries_it_on(desk: Desk) -> None:
+def test_the_rotations_own_secret_carries_it_on(desk: CliFixture) -> None:
     """Adopting what was just rotated in changes nothing, and says that the rotation is open."""
     desk.rotate()
     done = desk.run("adopt", "account-1", "--from-vault")
@@ -93,7 +93,7 @@ def test_the_rotations_own_secret_carries_it_on(desk: Desk) -> None:
     ],
 )
 def test_what_cannot_be_adopted_changes_nothing(
-    desk: Desk, arguments: tuple[str, ...], text: str, code: int, message: str
+    desk: CliFixture, arguments: tuple[str, ...], text: str, code: int, message: str
 ) -> None:
     """The value is never repeated, and nothing is written anywhere."""
     before = desk.snapshot()

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from rotator.sim import Fault
-from tests.acceptance.desk import Desk, Done
+from tests.support.cli_fixture import CliFixture, Done
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account with an empty ledger; at the end nothing has been changed at either server."""
-    with Desk(tmp_path, ledger=sqlite_template) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
         before = desk.snapshot()
         yield desk
         assert desk.snapshot() == before
@@ -60,7 +60,7 @@ CONFIGURATIONS = {
 
 
 @pytest.mark.parametrize("kind", CONFIGURATIONS)
-def test_a_bad_configuration_is_named(desk: Desk, kind: str) -> None:
+def test_a_bad_configuration_is_named(desk: CliFixture, kind: str) -> None:
     """Whatever is wrong in the file is said in one go, exit 2, before anything is begun."""
     text, message, hint = CONFIGURATIONS[kind]
     desk.config.write_text(text)
@@ -73,14 +73,14 @@ def test_a_bad_configuration_is_named(desk: Desk, kind: str) -> None:
     assert "hvs.inline" not in done.err
 
 
-def test_a_configuration_that_is_not_there(desk: Desk) -> None:
+def test_a_configuration_that_is_not_there(desk: CliFixture) -> None:
     """The missing file is named, and how to name another."""
     done = desk.run("--config", "/nowhere/config.toml", "rotate-now", "--all")
 
     refused(done, 2, "/nowhere/config.toml: there is no such file", "--config PATH")
 
 
-def test_an_unknown_account(desk: Desk) -> None:
+def test_an_unknown_account(desk: CliFixture) -> None:
     """The nearest name is suggested, and the accounts named beside it are not begun with."""
     done = desk.run("rotate-now", "account-1", "acount-1")
 
@@ -90,7 +90,7 @@ def test_an_unknown_account(desk: Desk) -> None:
 # -- Vault. --------------------------------------------------------------------------------
 
 
-def test_vault_is_unreachable(desk: Desk) -> None:
+def test_vault_is_unreachable(desk: CliFixture) -> None:
     """It is waited for as long as it may be; then that is a failure, for each account."""
     desk.world.vault.close()
     done = desk.run(
@@ -102,7 +102,7 @@ def test_vault_is_unreachable(desk: Desk) -> None:
     assert (report["outcome"], report["error"]["code"]) == ("failed", "vault-not-ready")
 
 
-def test_vault_is_sealed(desk: Desk) -> None:
+def test_vault_is_sealed(desk: CliFixture) -> None:
     """A sealed Vault is away until someone unseals it."""
     desk.world.vault.sealed = True
     done = desk.run("rotate-now", "account-1", "--json")
@@ -111,7 +111,7 @@ def test_vault_is_sealed(desk: Desk) -> None:
     assert done.json()[0]["outcome"] == "failed"
 
 
-def test_the_token_is_not_accepted(desk: Desk) -> None:
+def test_the_token_is_not_accepted(desk: CliFixture) -> None:
     """A token that Vault does not know is a failure."""
     desk.token_file.write_text("hvs.unknown")
     done = desk.run("rotate-now", "account-1")
@@ -119,7 +119,7 @@ def test_the_token_is_not_accepted(desk: Desk) -> None:
     refused(done, 1, "Vault does not accept the token", "issue a new one")
 
 
-def test_the_mount_is_not_there(desk: Desk) -> None:
+def test_the_mount_is_not_there(desk: CliFixture) -> None:
     """A mount that Vault does not have is bad configuration."""
     desk.token_file.write_text(desk.world.vault.token)
     desk.config.write_text(desk.text.replace("[vault]\n", '[vault]\nmount = "kv"\n'))
@@ -128,7 +128,7 @@ def test_the_mount_is_not_there(desk: Desk) -> None:
     refused(done, 2, "no KV version 2 mount", "vault.mount")
 
 
-def test_the_mount_is_version_1(desk: Desk) -> None:
+def test_the_mount_is_version_1(desk: CliFixture) -> None:
     """A KV version 1 mount would take writes and keep no versions: refused before any."""
     answer = {"data": {"type": "kv", "path": "secret/", "options": {"version": "1"}}}
     desk.world.vault.faults.add(Fault("status", path="ui/mounts", status=200, body=answer))
@@ -139,7 +139,7 @@ def test_the_mount_is_version_1(desk: Desk) -> None:
     refused(done, 2, "KV version 1", "enable-versioning")
 
 
-ENTRIES: dict[str, tuple[Callable[[Desk], object], str, str]] = {
+ENTRIES: dict[str, tuple[Callable[[CliFixture], object], str, str]] = {
     "missing": (
         lambda desk: desk.world.vault.delete_latest("vonage/account-1"),
         "version 1 of vonage/account-1 was removed from Vault at",
@@ -167,7 +167,7 @@ ENTRIES: dict[str, tuple[Callable[[Desk], object], str, str]] = {
 def test_the_entry_is_unusable(tmp_path: Path, sqlite_template: Path, kind: str) -> None:
     """An entry that rotator cannot vouch for is refused, and left as it is."""
     change, message, hint = ENTRIES[kind]
-    with Desk(tmp_path, ledger=sqlite_template) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
         change(desk)
         before = desk.snapshot()
         done = desk.run("rotate-now", "account-1", "--json")
@@ -183,23 +183,23 @@ def test_the_entry_is_unusable(tmp_path: Path, sqlite_template: Path, kind: str)
 # -- The ledger. ---------------------------------------------------------------------------
 
 
-def is_text(desk: Desk) -> None:
+def is_text(desk: CliFixture) -> None:
     """Put something else in the ledger's place."""
     desk.ledger.write_text("this is no database, but long enough to be read as one" * 100)
 
 
-def is_folder(desk: Desk) -> None:
+def is_folder(desk: CliFixture) -> None:
     """Put a folder in the ledger's place."""
     desk.ledger.unlink()
     desk.ledger.mkdir()
 
 
-def is_newer(desk: Desk) -> None:
+def is_newer(desk: CliFixture) -> None:
     """Let the ledger come from a version to come."""
     desk.sql("UPDATE alembic_version SET version_num = '9999'")
 
 
-LEDGERS: dict[str, tuple[Callable[[Desk], None], str, str]] = {
+LEDGERS: dict[str, tuple[Callable[[CliFixture], None], str, str]] = {
     "no database": (is_text, "not a SQLite database", "ledger.url"),
     "a folder": (is_folder, "cannot be opened", "directory"),
     "newer": (is_newer, "9999", "newer version"),
@@ -207,7 +207,7 @@ LEDGERS: dict[str, tuple[Callable[[Desk], None], str, str]] = {
 
 
 @pytest.mark.parametrize("kind", LEDGERS)
-def test_the_ledger_is_unusable(desk: Desk, kind: str) -> None:
+def test_the_ledger_is_unusable(desk: CliFixture, kind: str) -> None:
     """Without a ledger nothing is begun: rotator would not know what it did."""
     change, message, hint = LEDGERS[kind]
     change(desk)
@@ -223,7 +223,7 @@ def without_privileges() -> None:
         ctypes.CDLL(None).prctl(24, override, 0, 0, 0)  # PR_CAPBSET_DROP
 
 
-def test_the_ledger_is_read_only(desk: Desk) -> None:
+def test_the_ledger_is_read_only(desk: CliFixture) -> None:
     """A ledger that this user may not write to is named as that."""
     desk.ledger.chmod(0o400)
     done = desk.run_anew("rotate-now", "account-1", "--json", preexec_fn=without_privileges)
@@ -231,7 +231,7 @@ def test_the_ledger_is_read_only(desk: Desk) -> None:
     refused(done, 2, "is read-only", "write to the file")
 
 
-def test_the_disk_is_full(desk: Desk) -> None:
+def test_the_disk_is_full(desk: CliFixture) -> None:
     """Where the ledger cannot grow, nothing is begun, and an operator has to make room."""
 
     def no_room() -> None:
@@ -242,7 +242,7 @@ def test_the_disk_is_full(desk: Desk) -> None:
     refused(done, 3, "full", "")
 
 
-def test_the_newer_ledger_is_not_planned_with(desk: Desk) -> None:
+def test_the_newer_ledger_is_not_planned_with(desk: CliFixture) -> None:
     """A dry run does not read what it may not understand."""
     is_newer(desk)
     done = desk.run("rotate-now", "account-1", "--dry-run")

@@ -14,20 +14,20 @@ from typing import Any
 import pytest
 
 from rotator.cli.app import command_of
-from tests.acceptance.desk import Desk, Done
-from tests.harness.commands import ROOT
+from tests.support.cli_fixture import CliFixture, Done
+from tests.support.commands import ROOT
 
 NAMES = ["account-1", "account-2", "account-1-sub-1"]
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path) -> Iterator[CliFixture]:
     """Three accounts, and no ledger."""
-    with Desk(tmp_path, accounts=2, subaccounts=1) as desk:
+    with CliFixture(tmp_path, accounts=2, subaccounts=1) as desk:
         yield desk
 
 
-def completed(desk: Desk, line: str, *, program: str = "rotator", config: str = "") -> Done:
+def completed(desk: CliFixture, line: str, *, program: str = "rotator", config: str = "") -> Done:
     """Return what bash would be told for `line`, with the cursor at its end."""
     words = line.split(" ")
     variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
@@ -36,7 +36,7 @@ def completed(desk: Desk, line: str, *, program: str = "rotator", config: str = 
     return desk.run(program=program, environment=asked)
 
 
-def test_names_come_from_the_configuration(desk: Desk) -> None:
+def test_names_come_from_the_configuration(desk: CliFixture) -> None:
     """An account's name is completed wherever one is asked for, and not twice in one line."""
     for line in ("rotator secrets list ", "rotator history ", "rotator hold "):
         assert completed(desk, line).out.split() == NAMES
@@ -48,7 +48,7 @@ def test_names_come_from_the_configuration(desk: Desk) -> None:
     assert not desk.ledger.exists()
 
 
-def test_the_option_counts_more_than_the_environment(desk: Desk) -> None:
+def test_the_option_counts_more_than_the_environment(desk: CliFixture) -> None:
     """`--config` before the command says whose names are meant, and so does `rotate-now`'s."""
     for line, program in (
         (f"rotator --config {desk.config} status ", "rotator"),
@@ -63,7 +63,7 @@ DISCOVER = '[[discover]]\nparent = "account-1"\nvault_path = "v/{api_key}"\nexcl
 
 
 @pytest.fixture
-def discovering(desk: Desk, sqlite_template: Path) -> Desk:
+def discovering(desk: CliFixture, sqlite_template: Path) -> CliFixture:
     """Three accounts, and two in the ledger, of which one is excluded."""
     shutil.copy(sqlite_template, desk.ledger)
     for key, title in (("bbbb0001", "shop"), ("cccc0001", "test-1")):
@@ -74,7 +74,7 @@ def discovering(desk: Desk, sqlite_template: Path) -> Desk:
     return desk
 
 
-def test_what_the_daemon_found_is_completed(discovering: Desk) -> None:
+def test_what_the_daemon_found_is_completed(discovering: CliFixture) -> None:
     """By the names that it has given them; nothing is left in the ledger's folder."""
     before = {file.name: file.stat().st_mtime_ns for file in discovering.folder.glob("ledger*")}
     done = completed(discovering, "rotator status ")
@@ -84,7 +84,7 @@ def test_what_the_daemon_found_is_completed(discovering: Desk) -> None:
     assert before == after
 
 
-def test_a_ledger_in_use_is_read_as_it_is(discovering: Desk) -> None:
+def test_a_ledger_in_use_is_read_as_it_is(discovering: CliFixture) -> None:
     """What the daemon has just written is completed while it has the ledger open."""
     with closing(sqlite3.connect(discovering.ledger)) as daemon:
         daemon.execute(
@@ -99,7 +99,7 @@ def test_a_ledger_in_use_is_read_as_it_is(discovering: Desk) -> None:
 
 
 @pytest.mark.parametrize("trouble", ["damaged", "absent", "hidden", "server", "invalid"])
-def test_a_ledger_that_cannot_be_read_is_passed_over(discovering: Desk, trouble: str) -> None:
+def test_a_ledger_that_cannot_be_read_is_passed_over(discovering: CliFixture, trouble: str) -> None:
     """What is configured is completed all the same, at once and in silence."""
     if trouble == "damaged":
         discovering.ledger.write_bytes(b"x" * 8192)
@@ -133,7 +133,7 @@ def test_a_ledger_that_cannot_be_read_is_passed_over(discovering: Desk, trouble:
     ],
     ids=["malformed", "number", "numbers", "name", "not UTF-8", "deep", "folder"],
 )
-def test_what_cannot_be_read_completes_to_nothing(desk: Desk, content: bytes | None) -> None:
+def test_what_cannot_be_read_completes_to_nothing(desk: CliFixture, content: bytes | None) -> None:
     """In the middle of a line there is no place for a message."""
     config = desk.folder / "bad.toml"
     if content is None:
@@ -146,7 +146,7 @@ def test_what_cannot_be_read_completes_to_nothing(desk: Desk, content: bytes | N
     assert (done.out.strip(), done.err) == ("", "")
 
 
-def test_a_pipe_is_not_waited_for(desk: Desk) -> None:
+def test_a_pipe_is_not_waited_for(desk: CliFixture) -> None:
     """A configuration that would have to be waited for is not read."""
     pipe = desk.folder / "pipe"
     os.mkfifo(pipe)
@@ -154,7 +154,7 @@ def test_a_pipe_is_not_waited_for(desk: Desk) -> None:
     assert completed(desk, "rotator status ", config=str(pipe)).out.strip() == ""
 
 
-def test_completion_validates_nothing(desk: Desk) -> None:
+def test_completion_validates_nothing(desk: CliFixture) -> None:
     """It is as quick as the help: neither settings nor clients nor the ledger are loaded."""
     asked = {"_ROTATOR_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
     done = subprocess.run(
@@ -187,7 +187,7 @@ def test_every_name_is_completed() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash is not on PATH")
-def test_the_line_for_bash_works_in_bash(desk: Desk) -> None:
+def test_the_line_for_bash_works_in_bash(desk: CliFixture) -> None:
     """The line that README gives makes bash complete commands and names."""
     readme = (ROOT / "README.md").read_text()
     line = re.search(r"^\| bash \| `(.*)` \|$", readme, re.MULTILINE)

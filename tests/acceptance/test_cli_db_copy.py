@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.desk import Desk
 from tests.conftest import PostgreSQL
-from tests.harness.commands import ROOT
+from tests.support.cli_fixture import CliFixture
+from tests.support.commands import ROOT
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path) -> Iterator[CliFixture]:
     """One account, which waits in its grace."""
-    with Desk(tmp_path, policy={"grace": "1h"}) as desk:
+    with CliFixture(tmp_path, policy={"grace": "1h"}) as desk:
         desk.rotate()
         yield desk
 
@@ -30,7 +30,7 @@ def url(postgresql: PostgreSQL) -> Iterator[str]:
 
 
 @pytest.mark.postgres
-def test_a_ledger_moves_and_goes_on(desk: Desk, url: str) -> None:
+def test_a_ledger_moves_and_goes_on(desk: CliFixture, url: str) -> None:
     """What is printed, put into the configuration, is all it takes; the open rotation ends there.
 
     The old ledger's file is the same as before, byte for byte.
@@ -51,7 +51,7 @@ def test_a_ledger_moves_and_goes_on(desk: Desk, url: str) -> None:
 
 
 @pytest.mark.postgres
-def test_a_url_with_a_password_is_given_by_file(desk: Desk, url: str) -> None:
+def test_a_url_with_a_password_is_given_by_file(desk: CliFixture, url: str) -> None:
     """It is neither taken from the command line, nor shown; the file's name is printed."""
     secret = "Sesame0InTheUrl"
     with_password = url.replace("postgres@", f"postgres:{secret}@")
@@ -67,7 +67,7 @@ def test_a_url_with_a_password_is_given_by_file(desk: Desk, url: str) -> None:
     assert secret not in refused.out + refused.err + copied.out + copied.err
 
 
-def test_bad_input_copies_nothing(desk: Desk) -> None:
+def test_bad_input_copies_nothing(desk: CliFixture) -> None:
     """No target, two, one that is none, and a source that is not there: exit 2, and why."""
     target = f"sqlite:///{desk.folder / 'new.db'}"
     commands: list[list[str]] = [
@@ -89,7 +89,7 @@ def test_bad_input_copies_nothing(desk: Desk) -> None:
     assert not desk.ledger.exists()
 
 
-def test_a_variable_that_would_override_the_change_is_named(desk: Desk) -> None:
+def test_a_variable_that_would_override_the_change_is_named(desk: CliFixture) -> None:
     """Where the environment says where the ledger is, changing the file would change nothing."""
     target = f"sqlite:///{desk.folder / 'new.db'}"
     environment = {

@@ -15,8 +15,8 @@ from rotator.doctor.check import clock_check
 from rotator.model import Request
 from rotator.sim import Fault
 from rotator.vault import TokenInfo
-from tests.acceptance.desk import Desk
-from tests.harness import leaks
+from tests.support import leaks
+from tests.support.cli_fixture import CliFixture
 
 #: What README grants, and nothing more.
 POLICY = {
@@ -26,15 +26,15 @@ POLICY = {
 }
 
 
-def let_in(desk: Desk, policy: dict[str, list[str]]) -> None:
+def let_in(desk: CliFixture, policy: dict[str, list[str]]) -> None:
     """Write a token with this policy for rotator."""
     desk.token_file.write_text(desk.world.vault.issue_token(policies=policy))
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account that was rotated, with the policy of README and private files."""
-    with Desk(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
         # By this process: what is examined is what a rotation leaves, not the command.
         with wired(desk) as application:
             (account,) = application.settings.accounts
@@ -45,12 +45,12 @@ def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
         yield desk
 
 
-def wired(desk: Desk) -> Application:
+def wired(desk: CliFixture) -> Application:
     """Build rotator from the desk's configuration, as the command does."""
     return Application(load(desk.config, {}), {}, is_hasty=True)
 
 
-def checked(desk: Desk) -> dict[str, CheckResult]:
+def checked(desk: CliFixture) -> dict[str, CheckResult]:
     """Examine in this process; give the checks that are not well, by their name."""
     with wired(desk) as application:
         checks = list(examined(application))
@@ -59,7 +59,7 @@ def checked(desk: Desk) -> dict[str, CheckResult]:
     return {check.name: check for check in checks if check.verdict != "ok"}
 
 
-def test_all_is_well(desk: Desk) -> None:
+def test_all_is_well(desk: CliFixture) -> None:
     """With README's policy nothing fails, each thing that was looked at has a row, and stays."""
     before, entries = desk.snapshot(), desk.sql("SELECT * FROM entry")
     done, document = desk.run("doctor"), desk.run("doctor", "--json").json()
@@ -96,33 +96,33 @@ def test_all_is_well(desk: Desk) -> None:
     assert (desk.snapshot(), desk.sql("SELECT * FROM entry")) == (before, entries)
 
 
-def without(path: str, capability: str) -> Callable[[Desk], None]:
+def without(path: str, capability: str) -> Callable[[CliFixture], None]:
     """Take one capability out of README's policy."""
 
-    def take(desk: Desk) -> None:
+    def take(desk: CliFixture) -> None:
         kept = [each for each in POLICY[path] if each != capability]
         let_in(desk, POLICY | {path: kept})
 
     return take
 
 
-def revoke_all(desk: Desk) -> None:
+def revoke_all(desk: CliFixture) -> None:
     """Revoke what Vault holds."""
     desk.world.vonage.revoke(desk.account.api_key, desk.secret_ids()[1])
 
 
-def drop_trigger(desk: Desk) -> None:
+def drop_trigger(desk: CliFixture) -> None:
     """Make the ledger changeable."""
     desk.sql("DROP TRIGGER entry_no_update")
 
 
-def tamper(desk: Desk) -> None:
+def tamper(desk: CliFixture) -> None:
     """Change an entry."""
     drop_trigger(desk)
     desk.sql("UPDATE entry SET event = 'refused' WHERE seq = 2")
 
 
-def cut_off(desk: Desk) -> None:
+def cut_off(desk: CliFixture) -> None:
     """Take the last entries away, so that the chain is whole without them."""
     desk.sql("DROP TRIGGER entry_no_delete")
     desk.sql("DELETE FROM entry WHERE seq > 3")
@@ -130,12 +130,12 @@ def cut_off(desk: Desk) -> None:
     desk.sql("UPDATE account SET chain_seq = 3, chain_head = ?", head)
 
 
-def seal(desk: Desk) -> None:
+def seal(desk: CliFixture) -> None:
     """Seal Vault."""
     desk.world.vault.sealed = True
 
 
-WRONG: dict[str, tuple[Callable[[Desk], object], str, str, str]] = {
+WRONG: dict[str, tuple[Callable[[CliFixture], object], str, str, str]] = {
     "open file": (
         lambda desk: desk.token_file.chmod(0o644),
         *("secret file", "mode 0644, open to others", "chmod 600 "),
@@ -215,7 +215,7 @@ WRONG: dict[str, tuple[Callable[[Desk], object], str, str, str]] = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_what_is_wrong_fails_and_has_a_cure(desk: Desk, kind: str) -> None:
+def test_what_is_wrong_fails_and_has_a_cure(desk: CliFixture, kind: str) -> None:
     """The check that is about it fails, with what to do."""
     change, name, finding, cure = WRONG[kind]
     change(desk)
@@ -226,7 +226,7 @@ def test_what_is_wrong_fails_and_has_a_cure(desk: Desk, kind: str) -> None:
     assert cure in (check.cure or "")
 
 
-def test_what_is_wrong_fails_the_command(desk: Desk) -> None:
+def test_what_is_wrong_fails_the_command(desk: CliFixture) -> None:
     """It exits with 1, and each row of its document has the finding and the cure."""
     seal(desk)
     done = desk.run("doctor", "--json")
@@ -242,7 +242,7 @@ def test_what_is_wrong_fails_the_command(desk: Desk) -> None:
     }
 
 
-def test_a_bad_configuration_is_a_finding(desk: Desk) -> None:
+def test_a_bad_configuration_is_a_finding(desk: CliFixture) -> None:
     """Without a configuration there is nothing else to look at."""
     desk.config.write_text("[vault\n")
     done = desk.run("doctor", "--json")
@@ -254,7 +254,7 @@ def test_a_bad_configuration_is_a_finding(desk: Desk) -> None:
     assert "TOML" in row["cure"]
 
 
-def test_what_may_be_meant_is_a_warning(desk: Desk) -> None:
+def test_what_may_be_meant_is_a_warning(desk: CliFixture) -> None:
     """A file that its group may read, a stranger's secret and no `create` are worth a look."""
     desk.world.vonage.revoke(desk.account.api_key, desk.secret_ids()[0])
     without("secret/data/vonage/*", "create")(desk)
@@ -375,7 +375,7 @@ def test_systemd_is_asked_for_the_unit(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert systemd.shown() is None
 
 
-def test_a_hook_is_a_program_that_can_be_run(desk: Desk) -> None:
+def test_a_hook_is_a_program_that_can_be_run(desk: CliFixture) -> None:
     """A command that is not there fails; none is called."""
     hook = '\n[[hooks]]\non = ["pushed"]\ncommand = ["%s"]\n'
     desk.config.write_text(desk.text + hook % "/bin/sh" + hook % "/nowhere/hook")
@@ -387,7 +387,7 @@ def test_a_hook_is_a_program_that_can_be_run(desk: Desk) -> None:
     assert done.code == 1
 
 
-def test_a_ledger_that_is_not_there_is_not_made(desk: Desk) -> None:
+def test_a_ledger_that_is_not_there_is_not_made(desk: CliFixture) -> None:
     """Before the first rotation there is none, which is no failure."""
     desk.world.vonage.revoke(desk.account.api_key, desk.secret_ids()[0])
     desk.ledger.unlink()
@@ -398,7 +398,7 @@ def test_a_ledger_that_is_not_there_is_not_made(desk: Desk) -> None:
     assert not desk.ledger.exists()
 
 
-def test_a_ledger_that_may_not_be_looked_at_is_no_bug(desk: Desk) -> None:
+def test_a_ledger_that_may_not_be_looked_at_is_no_bug(desk: CliFixture) -> None:
     """Also where not even whether it is there can be told, as for a user who is not the daemon's.
 
     By a name that is too long: root may look into every folder.
@@ -435,7 +435,7 @@ def test_a_clock_that_is_off_is_told(date: str | None, verdict: str) -> None:
     assert clock_check("vault", date, now).verdict.value == verdict
 
 
-def test_a_server_whose_clock_is_off_is_told(desk: Desk) -> None:
+def test_a_server_whose_clock_is_off_is_told(desk: CliFixture) -> None:
     """The Date header of both servers is what the clock is compared with."""
     desk.world.vault._clock = lambda: 0
     desk.world.vonage._clock = lambda: 0

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.desk import Desk
+from tests.support.cli_fixture import CliFixture
 
 BARE = {"PYTHONOPTIMIZE": "2", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """Yield a desk with two dozen accounts."""
-    with Desk(tmp_path, ledger=sqlite_template, accounts=24) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, accounts=24) as desk:
         yield desk
 
 
@@ -31,7 +31,7 @@ def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
     ],
     ids=" ".join,
 )
-def test_python_keeps_no_docstrings(desk: Desk, arguments: tuple[str, ...]) -> None:
+def test_python_keeps_no_docstrings(desk: CliFixture, arguments: tuple[str, ...]) -> None:
     """With PYTHONOPTIMIZE=2, of a container say, all is said as ever."""
     desk.world.vault.sealed = True
     usual = desk.run_anew(*arguments)
@@ -42,7 +42,7 @@ def test_python_keeps_no_docstrings(desk: Desk, arguments: tuple[str, ...]) -> N
 
 
 @pytest.mark.slow
-def test_a_rotation_without_docstrings(desk: Desk) -> None:
+def test_a_rotation_without_docstrings(desk: CliFixture) -> None:
     """And all is done as ever."""
     environment = desk.environment | BARE
     rotated = desk.run_anew("rotate-now", "account-1", "--json", env=environment)
@@ -53,7 +53,7 @@ def test_a_rotation_without_docstrings(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("count", [5, 7, 32])
-def test_there_are_few_descriptors(desk: Desk, count: int) -> None:
+def test_there_are_few_descriptors(desk: CliFixture, count: int) -> None:
     """What can be done is done, the rest is told account by account, in one document."""
     text = desk.config.read_text()
     desk.config.write_text(text.replace("[daemon]", "[daemon]\nconcurrency = 24", 1))

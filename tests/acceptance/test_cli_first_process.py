@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.desk import PATIENCE, Desk
 from tests.acceptance.service import until
+from tests.support.cli_fixture import PATIENCE, CliFixture
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("unshare") is None,
@@ -23,14 +23,14 @@ _UNSHARED = ("unshare", "--pid", "--fork", "--kill-child")
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """Yield a desk."""
-    with Desk(tmp_path, ledger=sqlite_template) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
         yield desk
 
 
 @contextmanager
-def first(desk: Desk, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def first(desk: CliFixture, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command as process 1 of a namespace, which ends with it; give what started that."""
     log = desk.folder / "log"
     with log.open("wb") as file:
@@ -65,7 +65,7 @@ def children(pid: int) -> list[int]:
         return []
 
 
-def test_signals_reach_the_daemon(desk: Desk) -> None:
+def test_signals_reach_the_daemon(desk: CliFixture) -> None:
     """It reloads and ends as anywhere else."""
     log = desk.folder / "log"
     with first(desk, "run") as outer:
@@ -79,7 +79,7 @@ def test_signals_reach_the_daemon(desk: Desk) -> None:
     assert '"stopped"' in log.read_text()
 
 
-def test_orphans_are_waited_for(desk: Desk) -> None:
+def test_orphans_are_waited_for(desk: CliFixture) -> None:
     """Of a process that nobody waits for, nothing is left when it has ended."""
     with first(desk, "sim") as outer:
         until(lambda: "vonage_url" in (desk.folder / "log").read_text())
@@ -94,7 +94,7 @@ def test_orphans_are_waited_for(desk: Desk) -> None:
         assert outer.wait(PATIENCE) == 0
 
 
-def test_a_command_s_exit_code_is_that_of_process_1(desk: Desk) -> None:
+def test_a_command_s_exit_code_is_that_of_process_1(desk: CliFixture) -> None:
     """Also of one that a signal killed."""
     with first(desk, "status", "nobody") as outer:
         assert outer.wait(PATIENCE) == 2

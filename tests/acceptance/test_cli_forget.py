@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rotator.cli.prompts import login_name
-from tests.acceptance.desk import Desk
+from tests.support.cli_fixture import CliFixture
 
 NEW_NAME = ('name = "account-1"', 'name = "sms-prod"')
 PENDING = "rotator/pending/account-1"
@@ -21,26 +21,26 @@ def without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account with an empty ledger."""
-    with Desk(tmp_path, ledger=sqlite_template) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
         yield desk
 
 
 @pytest.fixture
-def waiting(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+def waiting(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account whose rotation waits in its grace."""
-    with Desk(tmp_path, ledger=sqlite_template, policy={"grace": "1h"}) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1h"}) as desk:
         desk.rotate()
         yield desk
 
 
-def rename(desk: Desk) -> None:
+def rename(desk: CliFixture) -> None:
     """Change the account's name in the configuration."""
     desk.config.write_text(desk.text.replace(*NEW_NAME))
 
 
-def test_a_renamed_account_goes_on_once_the_old_name_is_forgotten(desk: Desk) -> None:
+def test_a_renamed_account_goes_on_once_the_old_name_is_forgotten(desk: CliFixture) -> None:
     """Until then nothing is done under the new one, and the refusal says how to go on."""
     desk.rotate()
     rename(desk)
@@ -64,7 +64,7 @@ def test_a_renamed_account_goes_on_once_the_old_name_is_forgotten(desk: Desk) ->
     assert desk.run("ledger", "verify", "--offline").code == 0
 
 
-def test_an_open_rotation_is_not_forgotten_by_mistake(waiting: Desk) -> None:
+def test_an_open_rotation_is_not_forgotten_by_mistake(waiting: CliFixture) -> None:
     """It is ended only where that is said, and the record has it."""
     refused = waiting.run("forget", "account-1")
     ended = waiting.run("forget", "account-1", "--abandon", "--json")
@@ -82,7 +82,7 @@ def test_an_open_rotation_is_not_forgotten_by_mistake(waiting: Desk) -> None:
     assert "closed" in waiting.run("history", "account-1").out
 
 
-def test_only_what_the_ledger_has_is_forgotten(desk: Desk) -> None:
+def test_only_what_the_ledger_has_is_forgotten(desk: CliFixture) -> None:
     """A name that was never worked under is a mistake, and makes no account."""
     done = desk.run("forget", "account-2")
 
@@ -91,7 +91,7 @@ def test_only_what_the_ledger_has_is_forgotten(desk: Desk) -> None:
     assert "account-2" not in desk.run("history").out
 
 
-def stage(desk: Desk, **owner: str) -> None:
+def stage(desk: CliFixture, **owner: str) -> None:
     """Leave a pending entry as another host does that was killed then."""
     account = desk.world.accounts[0]
     (secret,) = desk.world.vonage.secrets(account.api_key)
@@ -108,7 +108,7 @@ def stage(desk: Desk, **owner: str) -> None:
     desk.world.vault.write(PENDING, entry | owner)
 
 
-def test_what_another_ledger_began_is_taken_over_by_order_alone(desk: Desk) -> None:
+def test_what_another_ledger_began_is_taken_over_by_order_alone(desk: CliFixture) -> None:
     """Without it nothing is done; with it, that very value is the account's."""
     stage(desk)
     refused = desk.run("rotate-now", "account-1")
@@ -134,7 +134,7 @@ def test_what_another_ledger_began_is_taken_over_by_order_alone(desk: Desk) -> N
     ],
 )
 def test_what_is_pending_for_another_account_stays(
-    desk: Desk, owner: dict[str, str], message: str
+    desk: CliFixture, owner: dict[str, str], message: str
 ) -> None:
     """Not even an order has it used; and what it says of itself is not shown."""
     stage(desk, **owner)

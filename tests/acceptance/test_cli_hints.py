@@ -10,30 +10,30 @@ from typing import Any
 import pytest
 
 from rotator.sim import Fault
-from tests.acceptance.desk import Desk, Done
+from tests.support.cli_fixture import CliFixture, Done
 
 STRANGER = "StrangerSecret1"
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """Provide one account whose secret is in Vault."""
-    with Desk(tmp_path, ledger=sqlite_template) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
         yield desk
 
 
-def add_stranger(desk: Desk) -> None:
+def add_stranger(desk: CliFixture) -> None:
     """Make a secret at Vonage, as somebody does by hand."""
     desk.world.vonage.add_secret(desk.account.api_key, STRANGER)
 
 
-def meet_stranger(desk: Desk) -> None:
+def meet_stranger(desk: CliFixture) -> None:
     """Fill both slots, where it is known which secret Vault has."""
     desk.rotate()
     add_stranger(desk)
 
 
-def lose_answer(desk: Desk) -> None:
+def lose_answer(desk: CliFixture) -> None:
     """Add a stranger's secret while an answer is lost, before any note is in Vault."""
     text = desk.text.replace("[vonage]\n", '[vonage]\npropagation_timeout = "1s"\n')
     desk.config.write_text(text)
@@ -47,7 +47,7 @@ def lose_answer(desk: Desk) -> None:
     desk.world.vonage.observers.append(appear)
 
 
-def change(desk: Desk) -> None:
+def change(desk: CliFixture) -> None:
     """Write another secret's value to Vault, beside the note."""
     desk.rotate()
     [current] = desk.secret_ids()
@@ -56,17 +56,17 @@ def change(desk: Desk) -> None:
     desk.entry(api_secret=STRANGER)
 
 
-def kill(desk: Desk) -> None:
+def kill(desk: CliFixture) -> None:
     """Put a value into Vault that Vonage refuses."""
     desk.entry(api_secret="NotTheSecret1")
 
 
-def hold(desk: Desk) -> None:
+def hold(desk: CliFixture) -> None:
     """Hold the account."""
     assert desk.run("hold", desk.account.name, "--reason", "audit").code == 0
 
 
-def lease(desk: Desk) -> None:
+def lease(desk: CliFixture) -> None:
     """Claim the account for a process of another machine, for as long as a lease may last."""
     desk.rotate()
     desk.sql(
@@ -75,7 +75,7 @@ def lease(desk: Desk) -> None:
     )
 
 
-def have_no_schema(desk: Desk) -> None:
+def have_no_schema(desk: CliFixture) -> None:
     """Let a ledger have no schema, and no process make it by itself."""
     desk.ledger.unlink()
     desk.config.write_text(desk.text.replace("[ledger]\n", "[ledger]\nauto_upgrade = false\n"))
@@ -85,14 +85,14 @@ def have_no_schema(desk: Desk) -> None:
 class Trouble:
     """Something that an operator has to decide, and what the hint has to say about it."""
 
-    make: Callable[[Desk], None]
+    make: Callable[[CliFixture], None]
     code: int
     #: A part of the command that is advised.
     command: str
     #: Which of the listed secrets is meant, where the hint leaves that to whoever reads it.
     which: int = 0
     #: A value that the command is given.
-    value: Callable[[Desk], str] = lambda _desk: ""
+    value: Callable[[CliFixture], str] = lambda _desk: ""
 
 
 TROUBLES = {
@@ -112,7 +112,7 @@ TROUBLES = {
 
 
 @pytest.mark.parametrize("kind", TROUBLES)
-def test_the_command_of_a_hint_works_where_it_is_printed(desk: Desk, kind: str) -> None:
+def test_the_command_of_a_hint_works_where_it_is_printed(desk: CliFixture, kind: str) -> None:
     """It is the whole command; but for an id, a value and a yes there is nothing to add to it."""
     trouble = TROUBLES[kind]
     trouble.make(desk)
@@ -143,7 +143,7 @@ def advised(done: Done, part: str) -> list[str]:
     return shlex.split(command)
 
 
-def test_what_is_ambiguous_is_made_certain_as_it_was_begun(desk: Desk) -> None:
+def test_what_is_ambiguous_is_made_certain_as_it_was_begun(desk: CliFixture) -> None:
     """Who adopts Vault's own value is not asked for one by the command that comes next."""
     add_stranger(desk)
     [from_vault, given] = [

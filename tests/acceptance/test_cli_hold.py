@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rotator.cli.prompts import login_name
-from tests.acceptance.desk import Desk
+from tests.support.cli_fixture import CliFixture
 
 
 @pytest.fixture(autouse=True)
@@ -16,13 +16,13 @@ def without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account with an empty ledger."""
-    with Desk(tmp_path, ledger=sqlite_template) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
         yield desk
 
 
-def test_a_hold_is_shown_wherever_one_looks(desk: Desk) -> None:
+def test_a_hold_is_shown_wherever_one_looks(desk: CliFixture) -> None:
     """Reason and login name stand in the status, its JSON, the history and what is refused."""
     me = login_name()
     held = desk.run("hold", "account-1", "--reason", "moving house", "--freeze")
@@ -45,7 +45,7 @@ def test_a_hold_is_shown_wherever_one_looks(desk: Desk) -> None:
     assert "hint: `rotator release account-1` ends the hold" in refused.err
 
 
-def test_a_released_account_is_rotated(desk: Desk) -> None:
+def test_a_released_account_is_rotated(desk: CliFixture) -> None:
     """A release is recorded, says what it ended, and needs no second one."""
     desk.run("hold", "account-1", "--reason", "moving house")
     released, again = desk.run("release", "account-1"), desk.run("release", "account-1")
@@ -58,7 +58,7 @@ def test_a_released_account_is_rotated(desk: Desk) -> None:
     assert desk.run("ledger", "verify").code == 0
 
 
-def test_programs_are_told_what_holds_and_what_held_before(desk: Desk) -> None:
+def test_programs_are_told_what_holds_and_what_held_before(desk: CliFixture) -> None:
     """As `status --json` has it, for a hold, another in its place, and a release."""
     first = desk.run("hold", "account-1", "--reason", "a", "--json").json()
     second = desk.run("hold", "account-1", "--reason", "b", "--freeze", "--json").json()
@@ -73,7 +73,7 @@ def test_programs_are_told_what_holds_and_what_held_before(desk: Desk) -> None:
 
 def test_what_has_pushed_is_finished_though_it_is_held(tmp_path: Path) -> None:
     """The command says so, and `resume` deletes the old secret; of a frozen one it does not."""
-    with Desk(tmp_path, policy={"grace": "1s"}) as desk:
+    with CliFixture(tmp_path, policy={"grace": "1s"}) as desk:
         desk.rotate()
         frozen = desk.run("hold", "account-1", "--reason", "a", "--freeze")
         held = desk.run("hold", "account-1", "--reason", "b")
@@ -100,7 +100,7 @@ def test_what_has_pushed_is_finished_though_it_is_held(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_recorded_changes_nothing(
-    desk: Desk, arguments: list[str], message: str
+    desk: CliFixture, arguments: list[str], message: str
 ) -> None:
     """A hold needs a name that is configured, and a reason that fits into one line."""
     done = desk.run(*arguments)
@@ -110,7 +110,7 @@ def test_what_cannot_be_recorded_changes_nothing(
     assert desk.sql("SELECT count(*) FROM entry") == [(0,)]
 
 
-def test_an_operator_ends_the_lease_of_a_dead_process(desk: Desk) -> None:
+def test_an_operator_ends_the_lease_of_a_dead_process(desk: CliFixture) -> None:
     """Who had it is said and recorded; the account is free at once."""
     desk.run("status")
     desk.rotate()
@@ -131,7 +131,7 @@ def test_an_operator_ends_the_lease_of_a_dead_process(desk: Desk) -> None:
     assert desk.run("ledger", "verify").code == 0
 
 
-def test_a_hold_that_nobody_put_is_refused_with_the_command_that_ends_it(desk: Desk) -> None:
+def test_a_hold_that_nobody_put_is_refused_with_the_command_that_ends_it(desk: CliFixture) -> None:
     """It is in the account's row alone; so is the end of one that somebody did put."""
     desk.rotate()
     desk.sql("UPDATE account SET hold_reason = 'because', held_by = 'eve'")

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.desk import Desk
-from tests.harness.receiver import receiving, status
+from tests.support.cli_fixture import CliFixture
+from tests.support.receiver import receiving, status
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account with an empty ledger."""
-    with Desk(tmp_path, ledger=sqlite_template) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
         yield desk
 
 
-def configure(desk: Desk, *hooks: dict[str, Any]) -> None:
+def configure(desk: CliFixture, *hooks: dict[str, Any]) -> None:
     """Add hooks to the configuration; JSON's values are TOML's."""
     tables = [
         "\n".join(["[[hooks]]", *(f"{key} = {json.dumps(value)}" for key, value in hook.items())])
@@ -28,7 +28,7 @@ def configure(desk: Desk, *hooks: dict[str, Any]) -> None:
     desk.config.write_text("\n".join([desk.text, *tables, ""]))
 
 
-def gate(desk: Desk) -> dict[str, Any]:
+def gate(desk: CliFixture) -> dict[str, Any]:
     """Return a gate that is open once a file is there."""
     program = desk.folder / "gate"
     program.write_text(
@@ -38,7 +38,7 @@ def gate(desk: Desk) -> dict[str, Any]:
     return {"on": ["gate"], "command": [str(program)]}
 
 
-def test_rotate_now_tells_and_asks(desk: Desk) -> None:
+def test_rotate_now_tells_and_asks(desk: CliFixture) -> None:
     """A cron job needs no daemon: what it brings about is told when it ends."""
     with receiving() as receiver:
         configure(desk, {"on": ["pushed", "completed"], "url": receiver.url}, gate(desk))
@@ -53,7 +53,7 @@ def test_rotate_now_tells_and_asks(desk: Desk) -> None:
     assert not [value for value in desk.values() if value in str(receiver.taken)]
 
 
-def test_a_shut_gate_is_shown_and_waited_for(desk: Desk) -> None:
+def test_a_shut_gate_is_shown_and_waited_for(desk: CliFixture) -> None:
     """In the table and the document, with its reason; then `resume` finishes."""
     configure(desk, gate(desk))
     first = desk.rotate("account-1", "--json")
@@ -77,7 +77,7 @@ def test_a_shut_gate_is_shown_and_waited_for(desk: Desk) -> None:
     assert len(desk.secret_ids()) == 1
 
 
-def test_a_gate_is_heard_whoever_started_rotator(desk: Desk) -> None:
+def test_a_gate_is_heard_whoever_started_rotator(desk: CliFixture) -> None:
     """Who ignores the ends of its children hands that on, and each exit status would be 0."""
     configure(desk, gate(desk))
     done = desk.run_anew(
@@ -91,7 +91,7 @@ def test_a_gate_is_heard_whoever_started_rotator(desk: Desk) -> None:
     assert len(desk.secret_ids()) == 2
 
 
-def test_a_leaked_secret_is_deleted_with_a_warning(desk: Desk) -> None:
+def test_a_leaked_secret_is_deleted_with_a_warning(desk: CliFixture) -> None:
     """`--compromised` asks no gate, and says so; the record says so as well."""
     configure(desk, gate(desk))
     done = desk.run("rotate-now", "account-1", "--compromised")
@@ -105,7 +105,7 @@ def test_a_leaked_secret_is_deleted_with_a_warning(desk: Desk) -> None:
     assert len(desk.secret_ids()) == 1
 
 
-def test_a_hook_that_fails_is_shown_and_tried_again(desk: Desk) -> None:
+def test_a_hook_that_fails_is_shown_and_tried_again(desk: CliFixture) -> None:
     """It changes nothing about the rotation; `resume` tries it again when it is time."""
     with receiving() as receiver:
         receiver.answer = status(500)
@@ -136,7 +136,7 @@ def test_a_hook_that_fails_is_shown_and_tried_again(desk: Desk) -> None:
     assert not [done for done in everything if "T0KEN" in done.out + done.err]
 
 
-def test_a_refusal_is_told_once(desk: Desk) -> None:
+def test_a_refusal_is_told_once(desk: CliFixture) -> None:
     """However often it is tried; as a message that Slack takes."""
     with receiving() as receiver:
         configure(desk, {"on": ["refused", "drift"], "url": receiver.url, "format": "slack"})
@@ -149,7 +149,7 @@ def test_a_refusal_is_told_once(desk: Desk) -> None:
     assert b"account-1: rotation refused, an operator must decide" in taken.body
 
 
-def test_config_check_warns_of_what_cannot_be_called(desk: Desk) -> None:
+def test_config_check_warns_of_what_cannot_be_called(desk: CliFixture) -> None:
     """The configuration is usable all the same: the program may be elsewhere."""
     configure(desk, {"on": ["pushed"], "command": ["/no/such/program"]})
     done = desk.run("config", "check")
@@ -161,7 +161,7 @@ def test_config_check_warns_of_what_cannot_be_called(desk: Desk) -> None:
     )
 
 
-def test_a_dry_run_names_hooks_and_gates(desk: Desk) -> None:
+def test_a_dry_run_names_hooks_and_gates(desk: CliFixture) -> None:
     """And calls nobody, nor makes a ledger."""
     configure(desk, gate(desk), {"on": ["pushed"], "command": ["/no/such/program"]})
     desk.ledger.unlink()

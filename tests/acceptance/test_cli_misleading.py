@@ -11,8 +11,8 @@ from sqlalchemy import update
 
 from rotator.ledger import tables
 from rotator.ledger.database import open_database, writing
-from tests.acceptance.desk import Desk
-from tests.harness.past import DAY, TODAY, Past
+from tests.support.cli_fixture import CliFixture
+from tests.support.seeded_ledger import DAY, TODAY, SeededLedger
 
 #: A colour, a bell, the title of a window, a turn of direction, what has no width, line ends.
 MISLEADING = (
@@ -33,11 +33,11 @@ COMMANDS = (
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Desk]:
+def desk(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[CliFixture]:
     """An account of which the ledger tells strange things."""
-    with Desk(tmp_path_factory.mktemp("misleading"), ledger=sqlite_template) as desk:
+    with CliFixture(tmp_path_factory.mktemp("misleading"), ledger=sqlite_template) as desk:
         database = open_database(f"sqlite:///{desk.ledger}")
-        Past(database).refused("account-1", TODAY - DAY, MISLEADING, MISLEADING)
+        SeededLedger(database).refused("account-1", TODAY - DAY, MISLEADING, MISLEADING)
         with writing(database) as connection:
             connection.execute(update(tables.account).values(drift=MISLEADING))
         database.dispose()
@@ -45,7 +45,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Ite
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_nothing_is_left_to_obey(desk: Desk, command: tuple[str, ...]) -> None:
+def test_nothing_is_left_to_obey(desk: CliFixture, command: tuple[str, ...]) -> None:
     """Each line is printable, on standard output and in a file, and begins nowhere else."""
     done = desk.run(*command)
     texts = [done.out, done.err]
@@ -60,7 +60,7 @@ def test_nothing_is_left_to_obey(desk: Desk, command: tuple[str, ...]) -> None:
         assert "\nerror: forged" not in text
 
 
-def test_programs_still_read_all_of_it(desk: Desk) -> None:
+def test_programs_still_read_all_of_it(desk: CliFixture) -> None:
     """JSON says by escapes what the ledger has; a sheet has a row for each thing."""
     [exported] = desk.run("ledger", "export").out.splitlines()
     [told] = desk.run("history", "--json").json()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rotator.ledger import chain
-from tests.acceptance.desk import Desk
+from tests.support.cli_fixture import CliFixture
 
 #: Lets the ledger's entries be changed, as someone with the file in hand can.
 UNLOCK = "DROP TRIGGER entry_no_update", "DROP TRIGGER entry_no_delete"
@@ -19,17 +19,17 @@ UNLOCK = "DROP TRIGGER entry_no_update", "DROP TRIGGER entry_no_delete"
 @pytest.fixture(scope="module")
 def rotated(
     tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
-) -> Iterator[tuple[Desk, Path]]:
+) -> Iterator[tuple[CliFixture, Path]]:
     """One account that was rotated, and a copy of its ledger."""
     folder = tmp_path_factory.mktemp("record")
-    with Desk(folder, ledger=sqlite_template) as desk:
+    with CliFixture(folder, ledger=sqlite_template) as desk:
         desk.rotate()
         desk.sql("VACUUM INTO ?", str(folder / "copy.db"))
         yield desk, folder / "copy.db"
 
 
 @pytest.fixture
-def desk(rotated: tuple[Desk, Path], tmp_path: Path) -> Desk:
+def desk(rotated: tuple[CliFixture, Path], tmp_path: Path) -> CliFixture:
     """The same, whatever the test before did to the ledger and the configuration."""
     desk, copy = rotated
     desk.ledger = tmp_path / "ledger.db"
@@ -39,14 +39,14 @@ def desk(rotated: tuple[Desk, Path], tmp_path: Path) -> Desk:
     return desk
 
 
-def tamper(desk: Desk, statement: str) -> None:
+def tamper(desk: CliFixture, statement: str) -> None:
     """Change the record."""
     for unlock in UNLOCK:
         desk.sql(unlock)
     desk.sql(statement)
 
 
-def test_history_shows_the_newest_the_oldest_first(desk: Desk) -> None:
+def test_history_shows_the_newest_the_oldest_first(desk: CliFixture) -> None:
     """`--limit` leaves the newest entries, in the order in which they were written."""
     table = desk.run("history", "account-1")
     newest = desk.run("history", "--limit", "2", "--json").json()
@@ -61,7 +61,7 @@ def test_history_shows_the_newest_the_oldest_first(desk: Desk) -> None:
     ]
 
 
-def test_export_is_one_entry_a_line(desk: Desk) -> None:
+def test_export_is_one_entry_a_line(desk: CliFixture) -> None:
     """Every entry is exported with its hashes, which anybody can recompute."""
     done = desk.run("ledger", "export", "account-1")
 
@@ -80,7 +80,7 @@ def test_export_is_one_entry_a_line(desk: Desk) -> None:
     assert len(entries) > 10
 
 
-def test_export_into_a_closed_pipe_is_quiet(desk: Desk) -> None:
+def test_export_into_a_closed_pipe_is_quiet(desk: CliFixture) -> None:
     """Nobody has to read it all."""
     with desk.started_anew("ledger", "export", stdout=subprocess.PIPE) as process:
         assert process.stdout
@@ -90,7 +90,7 @@ def test_export_into_a_closed_pipe_is_quiet(desk: Desk) -> None:
     assert process.returncode == 141
 
 
-def test_verify_follows_the_chain_and_asks_vault(desk: Desk) -> None:
+def test_verify_follows_the_chain_and_asks_vault(desk: CliFixture) -> None:
     """A whole ledger matches the hash that the rotation left in Vault."""
     table, document = desk.run("ledger", "verify"), desk.run("ledger", "verify", "--json").json()
 
@@ -123,7 +123,7 @@ def test_verify_follows_the_chain_and_asks_vault(desk: Desk) -> None:
         ),
     ],
 )
-def test_a_changed_row_is_named(desk: Desk, change: str, fault: str) -> None:
+def test_a_changed_row_is_named(desk: CliFixture, change: str, fault: str) -> None:
     """Though the chain is whole, and Vault's note in it."""
     desk.sql(change)
     table, told = desk.run("ledger", "verify"), desk.run("ledger", "verify", "--json").json()
@@ -134,7 +134,7 @@ def test_a_changed_row_is_named(desk: Desk, change: str, fault: str) -> None:
     assert (table.code, told[0]["ok"], told[0]["rows"]["verdict"]) == (1, False, "failed")
 
 
-def test_a_changed_entry_is_named(desk: Desk) -> None:
+def test_a_changed_entry_is_named(desk: CliFixture) -> None:
     """The first entry that was changed is named."""
     tamper(desk, "UPDATE entry SET event = 'refused' WHERE seq = 4")
     done = desk.run("ledger", "verify", "--offline")
@@ -144,7 +144,7 @@ def test_a_changed_entry_is_named(desk: Desk) -> None:
     assert done.code == 1
 
 
-def test_a_ledger_that_was_cut_off_is_exposed_by_vault(desk: Desk) -> None:
+def test_a_ledger_that_was_cut_off_is_exposed_by_vault(desk: CliFixture) -> None:
     """A chain that is whole in itself does not pass if Vault knows of more."""
     tamper(desk, "DELETE FROM entry WHERE seq > 3")
     ((head,),) = desk.sql("SELECT hash FROM entry WHERE seq = 3")
@@ -157,7 +157,7 @@ def test_a_ledger_that_was_cut_off_is_exposed_by_vault(desk: Desk) -> None:
     assert "lacks the entry that Vault's note names: it was rewritten or cut off" in online.err
 
 
-def test_a_broken_chain_is_not_blamed_on_vault(desk: Desk) -> None:
+def test_a_broken_chain_is_not_blamed_on_vault(desk: CliFixture) -> None:
     """Where the chain breaks before the entry that Vault's note names, only the chain is wrong."""
     tamper(desk, "UPDATE entry SET event = 'refused' WHERE seq = 4")
     done = desk.run("ledger", "verify")
@@ -168,7 +168,7 @@ def test_a_broken_chain_is_not_blamed_on_vault(desk: Desk) -> None:
     assert done.err.count("error: ") == 1
 
 
-def test_a_lost_ledger_is_exposed_by_vault(desk: Desk, sqlite_template: Path) -> None:
+def test_a_lost_ledger_is_exposed_by_vault(desk: CliFixture, sqlite_template: Path) -> None:
     """An empty ledger does not pass where Vault's note names an entry."""
     shutil.copy(sqlite_template, desk.ledger)
     done = desk.run("ledger", "verify", "--json")
@@ -179,7 +179,7 @@ def test_a_lost_ledger_is_exposed_by_vault(desk: Desk, sqlite_template: Path) ->
     assert "the ledger was lost or replaced" in done.json()[0]["fault"]
 
 
-def test_without_vault_only_the_chain_is_proved(desk: Desk) -> None:
+def test_without_vault_only_the_chain_is_proved(desk: CliFixture) -> None:
     """A Vault that is sealed fails the proof, unless it is left out on purpose."""
     desk.world.vault.sealed = True
     online, offline = desk.run("ledger", "verify"), desk.run("ledger", "verify", "--offline")
@@ -190,7 +190,7 @@ def test_without_vault_only_the_chain_is_proved(desk: Desk) -> None:
     assert (online.code, offline.code) == (1, 0)
 
 
-def test_an_account_that_is_gone_keeps_its_record(desk: Desk) -> None:
+def test_an_account_that_is_gone_keeps_its_record(desk: CliFixture) -> None:
     """What is not configured any more can still be asked for; what never was cannot."""
     desk.config.write_text(desk.text.replace('"account-1"', '"renamed"'))
     old, new = desk.run("ledger", "verify", "account-1"), desk.run("history", "acount-1")

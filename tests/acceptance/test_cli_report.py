@@ -11,18 +11,18 @@ import pytest
 
 from rotator.ledger.database import open_database
 from rotator.reporting.audit_data import COLUMNS
-from tests.acceptance.desk import Desk, Done
-from tests.harness.past import half_a_year
+from tests.support.cli_fixture import CliFixture, Done
+from tests.support.seeded_ledger import half_a_year
 
 PERIOD = ("--since", "2026-04-05", "--until", "2026-10-01T00:00:00Z")
 NAMES = ("good", "late", "held", "new")
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Desk]:
+def desk(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[CliFixture]:
     """Four accounts with a past."""
     folder = tmp_path_factory.mktemp("report")
-    with Desk(folder, ledger=sqlite_template) as desk:
+    with CliFixture(folder, ledger=sqlite_template) as desk:
         database = open_database(f"sqlite:///{desk.ledger}")
         half_a_year(database)
         database.dispose()
@@ -35,7 +35,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Ite
         yield desk
 
 
-def report(desk: Desk, *arguments: str) -> Done:
+def report(desk: CliFixture, *arguments: str) -> Done:
     """Run `report` for half a year."""
     return desk.run("report", *PERIOD, *arguments)
 
@@ -68,7 +68,7 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
-def test_the_page_stands_alone(desk: Desk) -> None:
+def test_the_page_stands_alone(desk: CliFixture) -> None:
     """It loads nothing, runs nothing, and shows what people wrote as text."""
     done = report(desk)
     page = Page(done.out)
@@ -86,7 +86,7 @@ def test_the_page_stands_alone(desk: Desk) -> None:
     assert "@media print" in done.out
 
 
-def test_the_document_tells_it_all(desk: Desk) -> None:
+def test_the_document_tells_it_all(desk: CliFixture) -> None:
     """Ages against policy, what was overdue, refused and held, and the ledger's proof."""
     document = report(desk, "--format", "json").json()
 
@@ -114,7 +114,7 @@ def test_the_document_tells_it_all(desk: Desk) -> None:
     assert len(accounts["good"]["rotations"]) == 6
 
 
-def test_the_sheet_has_the_promised_columns(desk: Desk) -> None:
+def test_the_sheet_has_the_promised_columns(desk: CliFixture) -> None:
     """A row for each thing, and nothing that a spreadsheet would compute."""
     done = report(desk, "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(done.out)))
@@ -133,7 +133,7 @@ def test_the_sheet_has_the_promised_columns(desk: Desk) -> None:
     ]
 
 
-def test_one_account_alone_into_a_file(desk: Desk, tmp_path: Path) -> None:
+def test_one_account_alone_into_a_file(desk: CliFixture, tmp_path: Path) -> None:
     """The file is written as a whole; standard output stays empty."""
     path = tmp_path / "report.csv"
     done = report(desk, "good", "--format", "csv", "--output", str(path))
@@ -144,7 +144,7 @@ def test_one_account_alone_into_a_file(desk: Desk, tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["report.csv"]
 
 
-def test_a_changed_ledger_is_not_certified(desk: Desk, tmp_path: Path) -> None:
+def test_a_changed_ledger_is_not_certified(desk: CliFixture, tmp_path: Path) -> None:
     """The page says which entry was changed, and the command fails."""
     copy = tmp_path / "ledger.db"
     shutil.copy(desk.ledger, copy)
@@ -159,7 +159,7 @@ def test_a_changed_ledger_is_not_certified(desk: Desk, tmp_path: Path) -> None:
     assert "FAILED: entry 3 was changed" in done.out
 
 
-def test_rows_that_do_not_match_are_told_with_their_cure(desk: Desk, tmp_path: Path) -> None:
+def test_rows_that_do_not_match_are_told_with_their_cure(desk: CliFixture, tmp_path: Path) -> None:
     """And not as a broken chain: what is reported is taken from entries."""
     copy = tmp_path / "ledger.db"
     shutil.copy(desk.ledger, copy)
@@ -176,7 +176,7 @@ def test_rows_that_do_not_match_are_told_with_their_cure(desk: Desk, tmp_path: P
     assert told["ledger_verified"] is False
 
 
-def test_without_vault_it_says_so(desk: Desk) -> None:
+def test_without_vault_it_says_so(desk: CliFixture) -> None:
     """That the ledger could not be compared is no failure, and is told."""
     desk.world.vault.sealed = True
     away = report(desk, "--format", "json")
@@ -199,7 +199,9 @@ def test_without_vault_it_says_so(desk: Desk) -> None:
         (["nobody"], "'nobody'"),
     ],
 )
-def test_what_is_no_period_is_bad_usage(desk: Desk, arguments: list[str], message: str) -> None:
+def test_what_is_no_period_is_bad_usage(
+    desk: CliFixture, arguments: list[str], message: str
+) -> None:
     """And what to write instead is told."""
     done = desk.run("report", *arguments)
 
@@ -208,7 +210,7 @@ def test_what_is_no_period_is_bad_usage(desk: Desk, arguments: list[str], messag
     assert "hint: " in done.err
 
 
-def test_a_folder_that_is_not_there_is_named(desk: Desk, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_named(desk: CliFixture, tmp_path: Path) -> None:
     """Why the file cannot be written is told in a line; a wrong path is bad usage."""
     absent = report(desk, "--output", str(tmp_path / "no" / "report.html"))
     folder = report(desk, "--output", str(tmp_path))
@@ -222,7 +224,7 @@ def test_a_folder_that_is_not_there_is_named(desk: Desk, tmp_path: Path) -> None
     assert f"hint: name a file in it: {tmp_path}/FILE" in folder.err
 
 
-def test_what_a_full_device_does_not_take_is_told_with_a_way_out(desk: Desk) -> None:
+def test_what_a_full_device_does_not_take_is_told_with_a_way_out(desk: CliFixture) -> None:
     """It failed, as anything may that was asked for rightly."""
     full = report(desk, "--output", "/dev/full")
 

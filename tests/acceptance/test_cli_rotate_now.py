@@ -10,7 +10,7 @@ import pytest
 from rotator.ledger.database import open_database
 from rotator.ledger.writer import LedgerWriter
 from rotator.sim import Exchange, Fault
-from tests.acceptance.desk import Desk
+from tests.support.cli_fixture import CliFixture
 
 KEYS = {
     "account",
@@ -25,9 +25,9 @@ KEYS = {
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account, whose rotations have no grace, and an empty ledger."""
-    with Desk(tmp_path, ledger=sqlite_template) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
         yield desk
 
 
@@ -39,7 +39,7 @@ def creates(exchange: Exchange) -> bool:
 # -- What it does. -------------------------------------------------------------------------
 
 
-def test_it_rotates_and_says_so(desk: Desk) -> None:
+def test_it_rotates_and_says_so(desk: CliFixture) -> None:
     """The old secret is replaced, each step has a line, and the result is a table."""
     (old,) = desk.secret_ids()
     done = desk.rotate("account-1")
@@ -53,7 +53,7 @@ def test_it_rotates_and_says_so(desk: Desk) -> None:
     assert "account-1  verify    verified in Vault as version 2" in done.err
 
 
-def test_json_is_one_document_with_the_promised_keys(desk: Desk) -> None:
+def test_json_is_one_document_with_the_promised_keys(desk: CliFixture) -> None:
     """`--json` prints the document alone, and standard error stays empty."""
     (old,) = desk.secret_ids()
     done = desk.run("rotate-now", "account-1", "--grace", "1h", "--json")
@@ -69,7 +69,7 @@ def test_json_is_one_document_with_the_promised_keys(desk: Desk) -> None:
     assert (done.code, done.err) == (0, "")
 
 
-def test_it_is_a_program_of_its_own(desk: Desk) -> None:
+def test_it_is_a_program_of_its_own(desk: CliFixture) -> None:
     """The console script `rotate-now` takes the global options itself."""
     elsewhere = desk.folder / "elsewhere.toml"
     desk.config.rename(elsewhere)
@@ -83,7 +83,7 @@ def test_it_is_a_program_of_its_own(desk: Desk) -> None:
 
 def test_children_come_before_their_parent(tmp_path: Path, sqlite_template: Path) -> None:
     """`--all` rotates subaccounts first, and reports in the order of the file."""
-    with Desk(tmp_path, ledger=sqlite_template, accounts=2, subaccounts=2) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, accounts=2, subaccounts=2) as desk:
         reports = desk.run("rotate-now", "--all", "--json").json()
 
         made = [seen.path.split("/")[2] for seen in desk.world.vonage.exchanges if creates(seen)]
@@ -97,7 +97,7 @@ def test_children_come_before_their_parent(tmp_path: Path, sqlite_template: Path
 
 def test_one_account_does_not_stop_another(tmp_path: Path, sqlite_template: Path) -> None:
     """An account that is refused leaves the others alone, and decides the exit code."""
-    with Desk(tmp_path, ledger=sqlite_template, accounts=3) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, accounts=3) as desk:
         desk.entry(api_secret=None)
         done = desk.run("rotate-now", "account-3", "account-1", "account-2", "account-3")
 
@@ -112,7 +112,7 @@ def test_one_account_does_not_stop_another(tmp_path: Path, sqlite_template: Path
         assert done.code == 3
 
 
-def test_wait_goes_through_the_grace(desk: Desk) -> None:
+def test_wait_goes_through_the_grace(desk: CliFixture) -> None:
     """`--wait` returns when the old secret is gone."""
     done = desk.run("rotate-now", "account-1", "--grace", "1s", "--wait")
 
@@ -123,7 +123,7 @@ def test_wait_goes_through_the_grace(desk: Desk) -> None:
 
 def test_compromised_leaves_no_grace(tmp_path: Path, sqlite_template: Path) -> None:
     """`--compromised` deletes at once, whatever the policy, and the record says why."""
-    with Desk(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
         done = desk.run("rotate-now", "account-1", "--compromised", "--json")
 
         assert done.json()[0]["outcome"] == "completed"
@@ -132,7 +132,7 @@ def test_compromised_leaves_no_grace(tmp_path: Path, sqlite_template: Path) -> N
 
 def test_compromised_names_what_else_may_have_leaked(tmp_path: Path, sqlite_template: Path) -> None:
     """A secret that rotator does not know is listed for a decision, in the dry run as well."""
-    with Desk(tmp_path, ledger=sqlite_template) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
         desk.rotate()
         foreign = desk.world.vonage.add_secret(desk.account.api_key, "MadeByHand1")
         refused = desk.run("rotate-now", "account-1", "--compromised")
@@ -149,7 +149,7 @@ def test_a_rotation_in_its_grace_is_not_rotated_again(
     tmp_path: Path, sqlite_template: Path
 ) -> None:
     """Asked again, it is refused and says until when; `--grace 0s` ends the wait."""
-    with Desk(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
         desk.rotate()
         again = desk.run("rotate-now", "account-1", "--json")
         ended = desk.run("rotate-now", "account-1", "--grace", "0s", "--json")
@@ -160,7 +160,7 @@ def test_a_rotation_in_its_grace_is_not_rotated_again(
         assert len(desk.secret_ids()) == 1
 
 
-def test_a_busy_account_is_left_alone(desk: Desk) -> None:
+def test_a_busy_account_is_left_alone(desk: CliFixture) -> None:
     """While another process holds the lease, the command says so and exits with 75."""
     before = desk.snapshot()
     database = open_database(f"sqlite:///{desk.ledger}")
@@ -172,7 +172,7 @@ def test_a_busy_account_is_left_alone(desk: Desk) -> None:
     assert desk.snapshot() == before
 
 
-def test_a_failure_is_one(desk: Desk) -> None:
+def test_a_failure_is_one(desk: CliFixture) -> None:
     """A Vonage that fails for good ends in exit 1, with the code for programs."""
     desk.world.vonage.faults.add(Fault("status", method="POST", status=403, times=None))
     done = desk.run("rotate-now", "account-1", "--json")
@@ -188,7 +188,7 @@ def test_a_failure_is_one(desk: Desk) -> None:
 
 def test_a_dry_run_tells_everything_and_changes_nothing(tmp_path: Path) -> None:
     """The plan has the predecessor and why, each step's target and the calls."""
-    with Desk(tmp_path, policy={"grace": "1d"}) as desk:
+    with CliFixture(tmp_path, policy={"grace": "1d"}) as desk:
         (old,) = desk.secret_ids()
         before = desk.snapshot()
         done = desk.run("rotate-now", "account-1", "--dry-run")
@@ -205,7 +205,7 @@ def test_a_dry_run_tells_everything_and_changes_nothing(tmp_path: Path) -> None:
         assert not desk.ledger.exists()
 
 
-def test_a_dry_run_takes_no_lease(desk: Desk) -> None:
+def test_a_dry_run_takes_no_lease(desk: CliFixture) -> None:
     """On a ledger that is there, the dry run reads and leaves no trace."""
     desk.rotate()
     before = desk.sql("SELECT * FROM account"), desk.sql("SELECT count(*) FROM entry")
@@ -221,7 +221,7 @@ def test_a_dry_run_takes_no_lease(desk: Desk) -> None:
 
 def test_a_dry_run_foresees_a_refusal(tmp_path: Path, sqlite_template: Path) -> None:
     """What would be refused is refused in the dry run, with the same exit code."""
-    with Desk(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
         desk.rotate()
         done = desk.run("rotate-now", "account-1", "--dry-run")
 
@@ -237,7 +237,7 @@ def test_a_dry_run_foresees_a_refusal(tmp_path: Path, sqlite_template: Path) -> 
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_after_the_present_step(desk: Desk, signum: signal.Signals) -> None:
+def test_a_signal_ends_it_after_the_present_step(desk: CliFixture, signum: signal.Signals) -> None:
     """The step under way is finished, the lease released, and `resume` does the rest."""
     done = desk.signalled(signum, creates, "rotate-now", "account-1")
     lease = desk.sql("SELECT lease_owner FROM account")
@@ -251,7 +251,7 @@ def test_a_signal_ends_it_after_the_present_step(desk: Desk, signum: signal.Sign
     assert not desk.world.violations()
 
 
-def test_a_signal_ends_a_wait_at_once(desk: Desk) -> None:
+def test_a_signal_ends_a_wait_at_once(desk: CliFixture) -> None:
     """Nobody has to wait out an hour's grace to stop a command that does."""
     with desk.started("rotate-now", "account-1", "--grace", "1h", "--wait") as process:
         while "waiting until" not in (desk.folder / "err").read_text():
@@ -265,7 +265,7 @@ def test_a_signal_ends_a_wait_at_once(desk: Desk) -> None:
 # -- `resume`. -----------------------------------------------------------------------------
 
 
-def test_resume_without_anything_open(desk: Desk) -> None:
+def test_resume_without_anything_open(desk: CliFixture) -> None:
     """There is nothing to resume, and `--json` says so by an empty list."""
     done, as_json = desk.run("resume"), desk.run("resume", "--json")
 
@@ -275,7 +275,7 @@ def test_resume_without_anything_open(desk: Desk) -> None:
 
 def test_resume_respects_a_grace(tmp_path: Path, sqlite_template: Path) -> None:
     """A rotation in its grace is reported as waiting, others are left out."""
-    with Desk(tmp_path, ledger=sqlite_template, accounts=2, policy={"grace": "1d"}) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, accounts=2, policy={"grace": "1d"}) as desk:
         desk.rotate("account-2")
         reports = desk.run("resume", "--json").json()
 
@@ -287,7 +287,7 @@ def test_resume_respects_a_grace(tmp_path: Path, sqlite_template: Path) -> None:
 
 def test_resume_only_what_is_named(tmp_path: Path, sqlite_template: Path) -> None:
     """Named accounts alone are carried on."""
-    with Desk(tmp_path, ledger=sqlite_template, accounts=2, policy={"grace": "1d"}) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, accounts=2, policy={"grace": "1d"}) as desk:
         desk.rotate("account-2")
         done = desk.run("resume", "account-1")
 

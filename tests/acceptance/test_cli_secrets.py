@@ -6,24 +6,24 @@ from pathlib import Path
 import pytest
 
 from rotator.sim import Fault
-from tests.acceptance.desk import Desk
+from tests.support.cli_fixture import CliFixture
 
 VALUE = "Brought0ByHand"
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account with one secret, and a grace that outlasts every test."""
-    with Desk(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, policy={"grace": "1d"}) as desk:
         yield desk
 
 
-def events(desk: Desk) -> list[str]:
+def events(desk: CliFixture) -> list[str]:
     """Return the events of the ledger's entries about manual operations."""
     return [event for (event,) in desk.sql("SELECT event FROM entry WHERE rotation_id IS NULL")]
 
 
-def test_list_tells_what_each_secret_is(desk: Desk) -> None:
+def test_list_tells_what_each_secret_is(desk: CliFixture) -> None:
     """In a grace there is a predecessor and a current secret, the oldest first."""
     desk.rotate()
     table, document = (
@@ -39,7 +39,7 @@ def test_list_tells_what_each_secret_is(desk: Desk) -> None:
     assert document["secrets"][0].keys() == {"id", "created_at", "role"}
 
 
-def test_show_is_about_one(desk: Desk) -> None:
+def test_show_is_about_one(desk: CliFixture) -> None:
     """One secret is shown by its id; an id that Vonage does not know is a failure."""
     (only,) = desk.secret_ids()
     shown, missing = (
@@ -51,7 +51,7 @@ def test_show_is_about_one(desk: Desk) -> None:
     assert missing.code == 1
 
 
-def test_create_sends_a_value_once_and_records_it(desk: Desk) -> None:
+def test_create_sends_a_value_once_and_records_it(desk: CliFixture) -> None:
     """The value comes from standard input, works at Vonage, and is shown nowhere."""
     done = desk.run(
         "--log-level", "debug", "secrets", "create", "account-1", "--from-file", "-", text=VALUE
@@ -66,7 +66,7 @@ def test_create_sends_a_value_once_and_records_it(desk: Desk) -> None:
     assert desk.sql("SELECT lease_owner FROM account") == [(None,)]
 
 
-def test_create_checks_the_value_first(desk: Desk) -> None:
+def test_create_checks_the_value_first(desk: CliFixture) -> None:
     """A value that Vonage would not take is not sent, and not repeated."""
     file = desk.folder / "value"
     file.write_text("tooweakbutlong\n")
@@ -78,7 +78,7 @@ def test_create_checks_the_value_first(desk: Desk) -> None:
     assert not desk.world.vonage.exchanges
 
 
-def test_create_tells_what_became_of_a_lost_answer(desk: Desk) -> None:
+def test_create_tells_what_became_of_a_lost_answer(desk: CliFixture) -> None:
     """An answer that was lost is recorded as unknown, and the value is not sent again."""
     desk.world.vonage.faults.add(Fault("drop-after", method="POST"))
     done = desk.run("secrets", "create", "account-1", "--from-file", "-", text=VALUE)
@@ -89,7 +89,7 @@ def test_create_tells_what_became_of_a_lost_answer(desk: Desk) -> None:
     assert events(desk) == ["intent", "unknown"]
 
 
-def test_create_does_not_take_the_last_slot_from_a_rotation(desk: Desk) -> None:
+def test_create_does_not_take_the_last_slot_from_a_rotation(desk: CliFixture) -> None:
     """With two secrets there is no room, which is found without asking for it."""
     desk.rotate()
     done = desk.run("secrets", "create", "account-1", "--from-file", "-", text=VALUE)
@@ -99,7 +99,7 @@ def test_create_does_not_take_the_last_slot_from_a_rotation(desk: Desk) -> None:
     assert not events(desk)
 
 
-def test_delete_refuses_what_may_be_in_use(desk: Desk) -> None:
+def test_delete_refuses_what_may_be_in_use(desk: CliFixture) -> None:
     """What Vault holds, what a rotation owns and the only one stay, unless forced."""
     (only,) = desk.secret_ids()
     last = desk.run("secrets", "delete", "account-1", only, "--yes")
@@ -116,7 +116,7 @@ def test_delete_refuses_what_may_be_in_use(desk: Desk) -> None:
     assert desk.snapshot() == before
 
 
-def test_delete_removes_a_stranger_and_records_it(desk: Desk) -> None:
+def test_delete_removes_a_stranger_and_records_it(desk: CliFixture) -> None:
     """A secret that nobody uses is deleted on request; nobody is there to be asked."""
     desk.rotate("account-1", "--grace", "0s")
     foreign = desk.world.vonage.add_secret(desk.account.api_key, VALUE)
@@ -129,7 +129,7 @@ def test_delete_removes_a_stranger_and_records_it(desk: Desk) -> None:
     assert events(desk) == ["intent", "done"]
 
 
-def test_delete_when_uncertain_needs_force(desk: Desk) -> None:
+def test_delete_when_uncertain_needs_force(desk: CliFixture) -> None:
     """Without a note nobody knows which of two secrets Vault holds."""
     foreign = desk.world.vonage.add_secret(desk.account.api_key, VALUE)
     refused = desk.run("secrets", "delete", "account-1", foreign, "--yes")
@@ -140,7 +140,7 @@ def test_delete_when_uncertain_needs_force(desk: Desk) -> None:
     assert foreign not in desk.secret_ids()
 
 
-def test_what_is_done_is_told_to_programs(desk: Desk) -> None:
+def test_what_is_done_is_told_to_programs(desk: CliFixture) -> None:
     """The id of what was made or deleted stands in one document."""
     made = desk.run(
         "secrets", "create", "account-1", "--from-file", "-", "--json", text=VALUE

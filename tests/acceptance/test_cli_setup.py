@@ -14,18 +14,18 @@ import pytest
 
 from rotator.cli import main
 from rotator.config import load
-from tests.acceptance.desk import Desk
-from tests.harness.commands import ROOT
+from tests.support.cli_fixture import CliFixture
+from tests.support.commands import ROOT
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path) -> Iterator[CliFixture]:
     """One account, and no ledger yet."""
-    with Desk(tmp_path) as desk:
+    with CliFixture(tmp_path) as desk:
         yield desk
 
 
-def imported(desk: Desk, *arguments: str) -> set[str]:
+def imported(desk: CliFixture, *arguments: str) -> set[str]:
     """Return the packages that a command imports."""
     command = [sys.executable, "-X", "importtime", "-m", "rotator", *arguments]
     environment = {"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(desk.config)}
@@ -34,7 +34,7 @@ def imported(desk: Desk, *arguments: str) -> set[str]:
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
 
 
-def test_the_version_is_told_at_once(desk: Desk) -> None:
+def test_the_version_is_told_at_once(desk: CliFixture) -> None:
     """`--version` is one line, and imports none of the libraries."""
     done = desk.run("--version")
 
@@ -42,7 +42,7 @@ def test_the_version_is_told_at_once(desk: Desk) -> None:
     assert imported(desk, "--version").isdisjoint({"typer", "pydantic", "h11", "sqlalchemy"})
 
 
-def test_status_imports_no_client(desk: Desk) -> None:
+def test_status_imports_no_client(desk: CliFixture) -> None:
     """`status` reads the ledger, and loads neither the clients nor the migrations."""
     assert desk.run("db", "upgrade").code == 0
 
@@ -61,7 +61,7 @@ def test_paragraphs_of_help_are_folded_by_the_terminal_alone(
     assert all(len(line) > 60 for line in described[start : start + 3]), described
 
 
-def test_a_short_way_to_help(desk: Desk) -> None:
+def test_a_short_way_to_help(desk: CliFixture) -> None:
     """`-h` is `--help`, at every level; a group without a command shows its help, too."""
     for path in ((), ("secrets",), ("ledger", "verify")):
         short, long = desk.run(*path, "-h"), desk.run(*path, "--help")
@@ -73,7 +73,7 @@ def test_a_short_way_to_help(desk: Desk) -> None:
     assert (whole.code, "Usage: rotator [OPTIONS] COMMAND" in whole.out) == (0, True)
 
 
-def test_help_that_nobody_takes(desk: Desk) -> None:
+def test_help_that_nobody_takes(desk: CliFixture) -> None:
     """A reader that is gone is no error; a full disk is told of, and is no fault of rotator's."""
     reader, writer = os.pipe()
     os.close(reader)
@@ -87,7 +87,7 @@ def test_help_that_nobody_takes(desk: Desk) -> None:
     assert untaken.err == "error: standard output cannot be written: no space left on device\n"
 
 
-def test_no_type_of_python_is_in_the_help(desk: Desk) -> None:
+def test_no_type_of_python_is_in_the_help(desk: CliFixture) -> None:
     """A flag is a flag, and an argument what its name says."""
     done = desk.run("rotate-now", "--help")
 
@@ -95,7 +95,7 @@ def test_no_type_of_python_is_in_the_help(desk: Desk) -> None:
     assert "<" not in done.out
 
 
-def test_misuse_is_explained(desk: Desk) -> None:
+def test_misuse_is_explained(desk: CliFixture) -> None:
     """A command line that makes no sense is exit 2, with where to read on."""
     done = desk.run("rotate-now", "--dryrun")
 
@@ -104,7 +104,7 @@ def test_misuse_is_explained(desk: Desk) -> None:
     assert done.err.endswith("hint: see `rotator rotate-now --help`\n")
 
 
-def test_init_writes_the_example(desk: Desk) -> None:
+def test_init_writes_the_example(desk: CliFixture) -> None:
     """The configuration to begin with is the example, and the next commands are named."""
     desk.config.unlink()
     done = desk.run("init")
@@ -116,7 +116,7 @@ def test_init_writes_the_example(desk: Desk) -> None:
     assert desk.run("config", "check").code == 0
 
 
-def test_init_knows_vault_from_the_environment(desk: Desk) -> None:
+def test_init_knows_vault_from_the_environment(desk: CliFixture) -> None:
     """Vault's address and namespace are filled in; what belongs in no file is not."""
     environment = {"PYTHONPATH": str(ROOT), "ROTATOR_CONFIG": str(desk.folder / "new" / "c.toml")}
     good = environment | {"VAULT_ADDR": "https://v.example.com", "VAULT_NAMESPACE": "team/a"}
@@ -131,7 +131,7 @@ def test_init_knows_vault_from_the_environment(desk: Desk) -> None:
     assert "pw@" not in (desk.folder / "new" / "c.toml").read_text()
 
 
-def test_init_overwrites_only_by_force(desk: Desk) -> None:
+def test_init_overwrites_only_by_force(desk: CliFixture) -> None:
     """A configuration that is there stays, unless --force is given; no folder is guessed."""
     kept, nowhere = desk.run("init"), desk.run("--config", "/nowhere/at/all.toml", "init")
     before = desk.config.read_text()
@@ -143,14 +143,14 @@ def test_init_overwrites_only_by_force(desk: Desk) -> None:
     assert before == desk.text != desk.config.read_text()
 
 
-def test_config_check_counts(desk: Desk) -> None:
+def test_config_check_counts(desk: CliFixture) -> None:
     """A usable configuration is said to be one."""
     done = desk.run("config", "check")
 
     assert (done.code, done.out) == (0, "ok: 1 account\n")
 
 
-def test_config_show_is_a_configuration_with_the_same_effect(desk: Desk) -> None:
+def test_config_show_is_a_configuration_with_the_same_effect(desk: CliFixture) -> None:
     """What is shown, written to a file, is what was shown; `--json` has the same in it."""
     shown, as_json = desk.run("config", "show"), desk.run("config", "show", "--json")
 
@@ -160,7 +160,7 @@ def test_config_show_is_a_configuration_with_the_same_effect(desk: Desk) -> None
     assert tomllib.loads(shown.out)["policy"]["grace"] == "0s"
 
 
-def test_db_upgrade_makes_the_ledger(desk: Desk) -> None:
+def test_db_upgrade_makes_the_ledger(desk: CliFixture) -> None:
     """The schema's revision is none until it is made, and asking does not make it."""
     commands = [("db", "current"), ("db", "upgrade"), ("db", "upgrade"), ("db", "current")]
     none, made, again, current = (desk.run(*command) for command in commands)
@@ -201,7 +201,7 @@ def test_sim_is_a_world_to_test_against(tmp_path: Path) -> None:
     assert (tmp_path / "sim.toml.token").stat().st_mode & 0o777 == 0o600
 
 
-def test_sim_does_not_overwrite_a_configuration(desk: Desk) -> None:
+def test_sim_does_not_overwrite_a_configuration(desk: CliFixture) -> None:
     """A file that `sim` did not write itself is left alone."""
     done = desk.run("sim", "--write-config", str(desk.config))
 
@@ -210,7 +210,7 @@ def test_sim_does_not_overwrite_a_configuration(desk: Desk) -> None:
     assert desk.config.read_text() == desk.text
 
 
-def test_on_a_terminal_it_draws(desk: Desk) -> None:
+def test_on_a_terminal_it_draws(desk: CliFixture) -> None:
     """With a terminal for both streams there is live progress, and a table after it."""
     controller, terminal = pty.openpty()
     command = [sys.executable, "-m", "rotator", "rotate-now", "--all"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.desk import Desk
+from tests.support.cli_fixture import CliFixture
 
 KEYS = {
     "name",
@@ -38,13 +38,13 @@ ROTATION_KEYS = {
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """One account with an empty ledger."""
-    with Desk(tmp_path, ledger=sqlite_template) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
         yield desk
 
 
-def test_it_asks_only_the_ledger(desk: Desk) -> None:
+def test_it_asks_only_the_ledger(desk: CliFixture) -> None:
     """An account that was never seen is new, and neither Vonage nor Vault is asked."""
     done = desk.run("status", "--check")
 
@@ -54,7 +54,7 @@ def test_it_asks_only_the_ledger(desk: Desk) -> None:
     assert done.code == 0
 
 
-def test_json_has_the_promised_keys(desk: Desk) -> None:
+def test_json_has_the_promised_keys(desk: CliFixture) -> None:
     """After a rotation the document tells the current secret and how it came about."""
     desk.rotate()
     document = desk.run("status", "--json").json()
@@ -70,7 +70,7 @@ def test_json_has_the_promised_keys(desk: Desk) -> None:
     assert account["overdue"] is False
 
 
-def test_refresh_looks_first(desk: Desk) -> None:
+def test_refresh_looks_first(desk: CliFixture) -> None:
     """`--refresh` learns the current secret, its age and when it is due, and keeps that."""
     desk.run("status", "--refresh")
     (account,) = desk.run("status", "--json").json()["accounts"]
@@ -81,7 +81,7 @@ def test_refresh_looks_first(desk: Desk) -> None:
     assert desk.sql("SELECT lease_owner FROM account") == [(None,)]
 
 
-def test_refresh_does_not_move_a_due_time(desk: Desk) -> None:
+def test_refresh_does_not_move_a_due_time(desk: CliFixture) -> None:
     """When an account is due follows its secret's age; another time in its row is put right."""
 
     def due_at() -> str:
@@ -98,7 +98,7 @@ def test_refresh_does_not_move_a_due_time(desk: Desk) -> None:
     assert [seen, due_at()] == [recorded, recorded]
 
 
-def test_drift_is_named(desk: Desk) -> None:
+def test_drift_is_named(desk: CliFixture) -> None:
     """A secret that was revoked in the dashboard is drift, and fails the check."""
     desk.rotate()
     desk.world.vonage.add_secret(desk.account.api_key, "MadeByHand1")
@@ -112,7 +112,7 @@ def test_drift_is_named(desk: Desk) -> None:
 
 def test_what_cannot_be_seen_is_shown_as_recorded(tmp_path: Path, sqlite_template: Path) -> None:
     """One account that Vault denies is an error of its own; the table is there for all."""
-    with Desk(tmp_path, ledger=sqlite_template, accounts=2) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, accounts=2) as desk:
         rules = {"secret/data/vonage/account-2": ["read"], "secret/data/rotator/*": ["read"]}
         desk.token_file.write_text(desk.world.vault.issue_token(policies=rules))
         done = desk.run("status", "--refresh")
@@ -126,7 +126,7 @@ def test_what_cannot_be_seen_is_shown_as_recorded(tmp_path: Path, sqlite_templat
 def test_overdue_fails_the_check(tmp_path: Path, sqlite_template: Path) -> None:
     """A due time that has passed is told, and fails the check alone."""
     made_at = datetime.now(UTC) - timedelta(days=40)
-    with Desk(tmp_path, ledger=sqlite_template, created_at=made_at) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template, created_at=made_at) as desk:
         refreshed = desk.run("status", "--refresh")
         checked, plain = desk.run("status", "account-1", "--check"), desk.run("status", "--json")
 
@@ -135,7 +135,7 @@ def test_overdue_fails_the_check(tmp_path: Path, sqlite_template: Path) -> None:
     assert plain.json()["accounts"][0]["overdue"] is True
 
 
-def test_an_unknown_name_is_bad_usage(desk: Desk) -> None:
+def test_an_unknown_name_is_bad_usage(desk: CliFixture) -> None:
     """The nearest configured name is suggested."""
     done = desk.run("status", "account-2")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.acceptance.desk import Desk
 from tests.acceptance.test_cli_setup import imported
-from tests.harness import leaks
+from tests.support import leaks
+from tests.support.cli_fixture import CliFixture
 
 
 @dataclass
@@ -62,13 +62,13 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path) -> Iterator[CliFixture]:
     """One account."""
-    with Desk(tmp_path) as desk:
+    with CliFixture(tmp_path) as desk:
         yield desk
 
 
-def test_traces_arrive_and_hold_no_value(desk: Desk, collector: Collector) -> None:
+def test_traces_arrive_and_hold_no_value(desk: CliFixture, collector: Collector) -> None:
     """Every step arrives at the configured collector; no value is in any byte that was sent."""
     desk.config.write_text(f'{desk.text}\n[telemetry]\notlp_endpoint = "{collector.url}"\n')
     before = desk.values()
@@ -83,7 +83,9 @@ def test_traces_arrive_and_hold_no_value(desk: Desk, collector: Collector) -> No
     assert not leaks.found(values, desk.api_keys(), sent)
 
 
-def test_a_collector_that_is_away_is_no_reason_to_fail(desk: Desk, collector: Collector) -> None:
+def test_a_collector_that_is_away_is_no_reason_to_fail(
+    desk: CliFixture, collector: Collector
+) -> None:
     """The rotation succeeds, and one line says that its trace was lost."""
     gone = collector.url.rpartition(":")[0] + ":1"
     desk.config.write_text(f'{desk.text}\n[telemetry]\notlp_endpoint = "{gone}"\n')
@@ -93,6 +95,6 @@ def test_a_collector_that_is_away_is_no_reason_to_fail(desk: Desk, collector: Co
     assert "opentelemetry" not in done.err
 
 
-def test_without_a_collector_nothing_is_loaded(desk: Desk) -> None:
+def test_without_a_collector_nothing_is_loaded(desk: CliFixture) -> None:
     """OpenTelemetry is an extra: who collects no traces need not have it, nor waits for it."""
     assert "opentelemetry" not in imported(desk, "rotate-now", "--all")

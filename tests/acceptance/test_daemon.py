@@ -15,8 +15,8 @@ from rotator.daemon.service import LONGEST_PATIENCE
 from rotator.sim import Environment, Fault
 from tests.acceptance.service import OLD, PATIENCE, Build, Service, building, service, until
 from tests.conftest import PostgreSQL
-from tests.harness.commands import ENVIRONMENT
-from tests.harness.receiver import receiving, status
+from tests.support.commands import ENVIRONMENT
+from tests.support.receiver import receiving, status
 
 #: Lines that the end of an outage costs at most: a job may come late with what it met before.
 AGAIN = 2

@@ -15,7 +15,7 @@ from rotator.daemon.service import Daemon
 from rotator.sim import Environment
 from tests.acceptance.service import service, until
 from tests.acceptance.test_readme import blocks
-from tests.harness.commands import ROOT
+from tests.support.commands import ROOT
 
 UNITS = sorted((ROOT / "systemd").iterdir())
 SERVICES = [path for path in UNITS if path.suffix == ".service"]

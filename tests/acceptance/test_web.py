@@ -14,8 +14,8 @@ import pytest
 
 from rotator.sim.clock import NANOSECONDS
 from tests.acceptance.service import PATIENCE, Build, Service, building, get, until
-from tests.harness import leaks
-from tests.harness.commands import ENVIRONMENT
+from tests.support import leaks
+from tests.support.commands import ENVIRONMENT
 
 LISTEN = 'listen = "127.0.0.1:0"'
 #: Seconds that a token lives, and that one has left which is soon to be renewed.

@@ -10,7 +10,7 @@ from itertools import count
 from rotator.sim import Environment, Exchange, Phase, SimAccount
 from tests.acceptance.service import until
 from tests.booted.machine import CHECKOUT, Machine
-from tests.harness import leaks
+from tests.support import leaks
 
 LEDGER = "sqlite:////var/lib/rotator/ledger.db"
 UNIT = "rotator.service"
@@ -20,7 +20,7 @@ BRISK = "[Service]\nRestartSec=100ms\n"
 
 END_GRACES = """
 from rotator.ledger.database import open_database
-from tests.harness.past import end_graces
+from tests.support.seeded_ledger import end_graces
 end_graces(open_database("sqlite:////var/lib/rotator/ledger.db"))
 """
 

@@ -22,7 +22,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from tests.harness.commands import ROOT
+from tests.support.commands import ROOT
 
 _PACKAGES = "systemd,systemd-sysv,dbus,libnss-systemd,python3,python3-venv,procps,sudo"
 _SUITE = "bookworm"

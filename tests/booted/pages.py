@@ -2,7 +2,7 @@
 
 import re
 
-from tests.harness.commands import ROOT
+from tests.support.commands import ROOT
 
 README = (ROOT / "README.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()

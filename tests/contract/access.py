@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rotator.sim import VaultSimulator
 from rotator.vault import AppRole, AuthMethod, Certificate, Jwt, Kubernetes, Trust, Userpass
 from tests.contract.issuer import NAMESPACE, SERVICE_ACCOUNT, Issuer, KubernetesApi
-from tests.harness import certificates
+from tests.support import certificates
 
 if TYPE_CHECKING:
     from tests.contract.real import Real

@@ -16,7 +16,7 @@ from tests.contract.client import connect
 from tests.contract.real import COMMANDS, REAL, Real
 from tests.contract.server import ROOT, Server, Simulated
 from tests.contract.site import Site
-from tests.harness import samples
+from tests.support import samples
 
 OpenWay = Callable[..., access.Access]
 #: What a login grants to the store.

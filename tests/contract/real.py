@@ -18,7 +18,7 @@ import requests
 
 from tests.contract import access
 from tests.contract.server import MOUNTS, ROOT, Document, Namespace, Server
-from tests.harness.vault_commands import vault_commands
+from tests.support.vault_commands import vault_commands
 
 #: The real servers to test against, by name; without any, the one to be skipped.
 COMMANDS = vault_commands() or {"bao": ""}

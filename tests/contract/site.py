@@ -18,9 +18,9 @@ from rotator.vault import KvStore, TokenSource, Trust
 from rotator.vonage import Secrets, VonageClient
 from tests.contract.client import link
 from tests.contract.server import Document, Server
-from tests.harness import leaks
-from tests.harness.clock import FakeClock
-from tests.harness.tap import Calls, Tap
+from tests.support import leaks
+from tests.support.clock import FakeClock
+from tests.support.port_interceptor import Calls, PortInterceptor
 
 if TYPE_CHECKING:
     from rotator.rotation.ports import Issuer, Ledger, Store
@@ -91,9 +91,9 @@ class Site:
         store = KvStore(link(url or self.server.url, source, trust), "secret")
         book = LedgerWriter(self.database, lease_seconds=180)
         return Reconciler(
-            issuer=cast("Issuer", Tap("issuer", Secrets(transport), self.calls)),
-            store=cast("Store", Tap("store", store, self.calls)),
-            ledger=cast("Ledger", Tap("ledger", book, self.calls)),
+            issuer=cast("Issuer", PortInterceptor("issuer", Secrets(transport), self.calls)),
+            store=cast("Store", PortInterceptor("store", store, self.calls)),
+            ledger=cast("Ledger", PortInterceptor("ledger", book, self.calls)),
             accounts={self.account.name: self.account},
             propagation_timeout=timedelta(minutes=2),
             draw=self._draw,

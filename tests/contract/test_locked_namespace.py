@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.acceptance.desk import Desk
 from tests.acceptance.service import until
 from tests.contract.server import ROOT
 from tests.contract.test_vault_policy import policy
-from tests.harness.vault_commands import vault_commands
+from tests.support.cli_fixture import CliFixture
+from tests.support.vault_commands import vault_commands
 
 if TYPE_CHECKING:
     from tests.contract.server import Namespace, Server
 
 
-class Office(Desk):
+class Office(CliFixture):
     """A desk whose Vault is one namespace of a real server."""
 
     server: "Server"

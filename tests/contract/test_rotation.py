@@ -15,13 +15,13 @@ import pytest
 
 from rotator.model import Account, Outcome, Request
 from rotator.vault import EnvToken
-from tests.acceptance.desk import Desk
 from tests.acceptance.service import until
 from tests.contract.real import only_real
 from tests.contract.server import ROOT
 from tests.contract.site import FIRST, Site
 from tests.contract.test_vault_policy import policy
-from tests.harness.vault_commands import vault_commands
+from tests.support.cli_fixture import CliFixture
+from tests.support.vault_commands import vault_commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -357,9 +357,9 @@ def test_a_rotation_does_not_write_over_a_deleted_entry(server: "Server", site: 
 
 
 @pytest.fixture
-def desk(original: "Server", tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
+def desk(original: "Server", tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
     """Yield a desk whose Vault is a real server, with README's policy and private files."""
-    with Desk(tmp_path, ledger=sqlite_template) as desk:
+    with CliFixture(tmp_path, ledger=sqlite_template) as desk:
         account = desk.account
         path = f"vonage/{uuid.uuid4()}"
         text = desk.text.replace(desk.world.vault.url, original.url)
@@ -373,7 +373,7 @@ def desk(original: "Server", tmp_path: Path, sqlite_template: Path) -> Iterator[
         yield desk
 
 
-def test_the_command_is_stopped_by_a_seal_and_resumed(original: "Server", desk: Desk) -> None:
+def test_the_command_is_stopped_by_a_seal_and_resumed(original: "Server", desk: CliFixture) -> None:
     """`rotate-now` says what is wrong and exits with 1; `resume` ends what it began."""
 
     def seal(phase: str, exchange: Any) -> None:  # noqa: ANN401  # the simulator's

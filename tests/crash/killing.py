@@ -31,8 +31,8 @@ from rotator.sim import (
     VonageSimulator,
 )
 from tests.acceptance.service import PATIENCE, until
-from tests.harness import leaks
-from tests.harness.commands import Command, Order
+from tests.support import leaks
+from tests.support.commands import Command, Order
 
 KILLED = -signal.SIGKILL
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from rotator.ledger import tables
 from rotator.sim import Environment, Exchange, Phase
 from tests.acceptance.service import PATIENCE, Service, service, until
-from tests.harness.commands import Command
+from tests.support.commands import Command
 
 OLD = timedelta(days=40)
 PUSH = re.compile(r"/data/vonage/")

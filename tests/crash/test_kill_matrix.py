@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.crash.killing import KILLED, Ground, Moment, ground
-from tests.harness import figures
-from tests.harness.past import end_graces
+from tests.support import figures
+from tests.support.seeded_ledger import end_graces
 
 pytestmark = pytest.mark.crash
 

@@ -13,7 +13,7 @@ import pytest
 
 from rotator.sim import Environment, Exchange, Fault, Phase
 from tests.crash.killing import forms_of
-from tests.harness import figures
+from tests.support import figures
 
 pytestmark = pytest.mark.crash
 

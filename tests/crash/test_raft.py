@@ -22,10 +22,10 @@ from rotator.ledger.database import open_database
 from rotator.ledger.reader import LedgerReader
 from rotator.sim import VonageSimulator
 from tests.acceptance.service import until
-from tests.harness import figures
-from tests.harness.commands import Command, Order
-from tests.harness.raft import Cluster, Node
-from tests.harness.vault_commands import vault_commands
+from tests.support import figures
+from tests.support.commands import Command, Order
+from tests.support.raft import Cluster, Node
+from tests.support.vault_commands import vault_commands
 
 pytestmark = [
     pytest.mark.slow,

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, make_url
 
 from rotator.ledger.writer import LedgerWriter
-from tests.harness.proxy import Proxy
+from tests.support.proxy import Proxy
 
 
 @pytest.fixture

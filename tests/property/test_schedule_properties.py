@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from rotator.model import EARLIEST, LATEST, believable
 from rotator.rotation import schedule
-from tests.harness.samples import scheduled
 from tests.property.zones import CHANGES
+from tests.support.samples import scheduled
 
 #: As long before it, a secret is not made for an occurrence.
 MOMENT = timedelta(minutes=2)

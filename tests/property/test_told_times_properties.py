@@ -15,7 +15,7 @@ from rotator.vault import kv
 from rotator.vault.auth.token import granted
 from rotator.vault.entries import NOTE_FIELD, current_of
 from rotator.vonage.response import lead, moment
-from tests.harness.samples import NOW, account, policy
+from tests.support.samples import NOW, account, policy
 
 YEARS = st.sampled_from([1, 2, 1969, 1970, 2026, 2038, 2999, 3000, 9998, 9999])
 OFFSETS = st.sampled_from(["", "Z", "+14:00", "-12:00", "+00:00", "-23:59"])

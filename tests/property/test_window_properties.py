@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from rotator.model import Policy
 from rotator.rotation import window
-from tests.harness import samples
 from tests.property.zones import CHANGES
+from tests.support import samples
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 WALLS = st.builds(time, st.integers(0, 23), st.integers(0, 59))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # pre-commit brings it
 
-from tests.unit.test_web_metrics import made
+from tests.unit.telemetry.test_metrics import made
 
 ROOT = Path(__file__).parents[2]
 OPS = ROOT / "ops"

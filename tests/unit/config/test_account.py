@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.harness.samples import account, policy
+from tests.support.samples import account, policy
 from tests.unit.config.file import PARENT, SMS, VAULT, VOICE, Read, Refuse
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.receiver import Receiver, receiving
+from tests.support.receiver import Receiver, receiving
 from tests.unit.hooks.calling import Script
 
 

@@ -12,8 +12,8 @@ from rotator.errors import Stopping
 from rotator.hooks.payload import Payload
 from rotator.model.notification import Event, Notification, WebhookFormat
 from rotator.sim.http import Port
-from tests.harness.endless import BODIES, HEADS, Endless
-from tests.harness.receiver import Answer, Receiver, receiving, status
+from tests.support.endless import BODIES, HEADS, Endless
+from tests.support.receiver import Answer, Receiver, receiving, status
 from tests.unit.hooks.calling import NOTICE, NOW, SHORT, call
 
 

@@ -12,7 +12,7 @@ from rotator.network import Client, ExchangeFailed, HttpRequest, Route, Transpor
 from rotator.network.connect import Address, _taking_turns
 from rotator.network.exchange import Exchange
 from rotator.sim.http import Port
-from tests.harness.receiver import Receiver, receiving
+from tests.support.receiver import Receiver, receiving
 
 REQUEST = HttpRequest(method="POST", target="/", headers={}, body=b"{}")
 

@@ -21,9 +21,9 @@ from rotator.network.connection import Connection
 from rotator.network.exchange import Exchange
 from rotator.network.stream import Current, HungUp
 from rotator.sim.http import Port
-from tests.harness import certificates
-from tests.harness.tunnel import Tunnel
-from tests.unit.vonage.canned import Canned, reply
+from tests.support import certificates
+from tests.support.tunnel import Tunnel
+from tests.unit.vonage.scripted_server import Canned, reply
 
 REQUEST = HttpRequest(method="POST", target="/path?a=b", headers={"X-One": "1"}, body=b"{}")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rotator.network import Client, ExchangeFailed, HttpRequest, Route, TransportFailure
-from tests.harness.endless import BODIES, HEADS, Endless
+from tests.support.endless import BODIES, HEADS, Endless
 
 ENDLESS = {**HEADS, **BODIES}
 LIMIT = 1_000_000

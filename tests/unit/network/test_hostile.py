@@ -17,8 +17,8 @@ from rotator.network import (
     TransportFailure,
     Trust,
 )
-from tests.harness import certificates
-from tests.unit.vonage.canned import Canned, reply
+from tests.support import certificates
+from tests.unit.vonage.scripted_server import Canned, reply
 
 #: What was sent, and what comes back of it.
 VALUE = "Abcdefgh1SecretValue"

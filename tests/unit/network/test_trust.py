@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rotator.network import ExchangeFailed, TransportFailure, Trust, tls
-from tests.harness import certificates
+from tests.support import certificates
 
 VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 

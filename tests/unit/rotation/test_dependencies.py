@@ -1,7 +1,7 @@
 import pytest
 
 from rotator.rotation.dependencies import NoHooks
-from tests.harness.samples import account, rotation
+from tests.support.samples import account, rotation
 
 
 def test_without_hooks_nobody_is_told_and_no_gate_is_asked() -> None:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from rotator.vonage import Secrets, VonageClient
-from tests.unit.vonage.canned import Canned
 from tests.unit.vonage.client import transport
 from tests.unit.vonage.clock import Clock
+from tests.unit.vonage.scripted_server import Canned
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import pytest
 from rotator.errors import NotSent, RotatorError, Withdrawn
 from rotator.model import SecretValue
 from rotator.vonage import Accounts, Secrets, VonageClient
-from tests.harness.certificates import certificate, server_context
-from tests.unit.vonage.canned import Canned, reply
+from tests.support.certificates import certificate, server_context
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, PAIR, SECRET, VALUE, transport
 from tests.unit.vonage.clock import Clock
+from tests.unit.vonage.scripted_server import Canned, reply
 
 Look = Callable[[], object]
 #: What has an effect, by its method.

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from rotator.errors import IssuerError, RotatorError
 from rotator.model import Credential, Secret, SecretValue
 from rotator.vonage import Accounts, Secrets, SubaccountList, Subaccounts, VonageClient
-from tests.unit.vonage.canned import Canned
+from tests.unit.vonage.scripted_server import Canned
 
 KEY, SECRET, VALUE = "abcd1234", "CurrentSecret01", "BrandNewSecret2"
 CREDENTIAL = Credential(api_key=KEY, secret=SecretValue(SECRET))

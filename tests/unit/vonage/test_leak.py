@@ -9,9 +9,9 @@ from structlog.testing import capture_logs
 from rotator.errors import IssuerError
 from rotator.model import SecretValue
 from rotator.vonage import Accounts, RestAuth, Secrets
-from tests.unit.vonage.canned import Canned, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, PAIR, SECRET, VALUE, transport
 from tests.unit.vonage.clock import Clock
+from tests.unit.vonage.scripted_server import Canned, reply
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from rotator.errors import IssuerUnavailable, UnexpectedAnswer
 from rotator.model import SecretValue
 from rotator.vonage import Secrets, VonageClient
 from rotator.vonage.response import LIMIT
-from tests.harness.endless import BODIES, HEADS, Endless
-from tests.unit.vonage.canned import Canned, reply
+from tests.support.endless import BODIES, HEADS, Endless
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, VALUE, transport
 from tests.unit.vonage.clock import Clock
+from tests.unit.vonage.scripted_server import Canned, reply
 
 
 def impatient(server: Canned, shared: VonageClient, timeout: float, answer: bytes) -> None:

@@ -5,9 +5,9 @@ import pytest
 from rotator.errors import ConfigError, NotSent
 from rotator.model import SecretValue
 from rotator.vonage import Secrets
-from tests.unit.vonage.canned import Canned, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, PAIR, VALUE, transport
 from tests.unit.vonage.clock import Clock
+from tests.unit.vonage.scripted_server import Canned, reply
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""])

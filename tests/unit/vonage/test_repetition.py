@@ -16,9 +16,9 @@ from rotator.sim.http import Port
 from rotator.vonage import Accounts, Secrets, VonageClient
 from rotator.vonage.request import VonageRequest
 from rotator.vonage.response import VonageResponse
-from tests.unit.vonage.canned import Canned, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, VALUE, transport
 from tests.unit.vonage.clock import Clock
+from tests.unit.vonage.scripted_server import Canned, reply
 
 GONE = b'{"type": "x#invalid-id", "title": "Invalid ID"}'
 

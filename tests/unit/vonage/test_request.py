@@ -7,7 +7,6 @@ import pytest
 from rotator.errors import ConfigError, UnexpectedAnswer
 from rotator.model import SecretValue
 from rotator.vonage import Accounts, RestAuth, Secrets
-from tests.unit.vonage.canned import Canned, reply
 from tests.unit.vonage.client import (
     BALANCE,
     CREDENTIAL,
@@ -20,6 +19,7 @@ from tests.unit.vonage.client import (
     transport,
 )
 from tests.unit.vonage.clock import Clock
+from tests.unit.vonage.scripted_server import Canned, reply
 
 
 def test_the_request_on_the_wire(server: Canned, secrets: Secrets) -> None:

@@ -1,0 +1,212 @@
+"""What is recorded to be told, and of whom: with an event, as news, by itself."""
+
+import json
+from unittest.mock import patch
+
+import pytest
+from sqlalchemy import Engine
+
+from rotator.ledger.deliveries import Deliveries
+from rotator.ledger.outbox import News, news
+from rotator.ledger.reader import LedgerReader
+from rotator.ledger.writer import LedgerWriter
+from rotator.model.notification import Event
+from rotator.rotation.ports import NewEntry
+from tests.integration.hooks.deliveries_fixture import (
+    COMPLETED,
+    MINUTE,
+    NOW,
+    ROTATION,
+    VERIFIED,
+    WEEK,
+    claim,
+    claims,
+    happen,
+    waiting,
+)
+
+# -- Recorded with the event. --------------------------------------------------------------
+
+
+def test_an_event_is_recorded_with_what_has_to_be_told_of_it(
+    book: LedgerWriter, outbox: Deliveries
+) -> None:
+    """One delivery for each hook that hears of it, with all there is to tell."""
+    happen(book, VERIFIED, COMPLETED, rotation=ROTATION)
+    found = claims(outbox)
+    notice = found[0].notice
+
+    assert [(each.hook, each.notice.event.value) for each in found] == [
+        ("one", "pushed"),
+        ("two", "pushed"),
+        ("one", "completed"),
+    ]
+    assert (notice.account, notice.at, notice.rotation_id) == ("a", NOW, "r")
+    assert (notice.secret_id, notice.old_secret_id, notice.vault_version) == ("new", "old", 3)
+    assert found[0].notice.id == found[1].notice.id != found[2].notice.id
+    assert len({each.id for each in found}) == 3
+
+
+def test_a_commit_that_fails_records_neither(
+    book: LedgerWriter, outbox: Deliveries, database: Engine
+) -> None:
+    """There is no event without its deliveries, and no delivery without its event."""
+    with (
+        patch.object(book, "_expiry", side_effect=ZeroDivisionError),
+        pytest.raises(ZeroDivisionError),
+    ):
+        # What is committed comes after the entries, in the same transaction.
+        happen(book, VERIFIED, rotation=ROTATION)
+
+    assert list(LedgerReader(database).entries()) == []
+    assert waiting(outbox) == []
+
+
+def test_who_hears_of_nothing_is_told_nothing(book: LedgerWriter, database: Engine) -> None:
+    """An event of another account, or one that no hook is for."""
+    happen(book, VERIFIED, rotation=ROTATION)
+
+    assert Deliveries(database).undelivered(["elsewhere"]) == []
+
+
+# -- What is news. -------------------------------------------------------------------------
+
+
+def draft(event: str, **detail: str) -> NewEntry:
+    """Return an entry of an account."""
+    return NewEntry(event=event, step=None, detail=detail)
+
+
+FAILED, LOST = draft("failed", code="vonage"), draft("failed", code="vault")
+REFUSED = draft("refused", code="foreign-secret", why="x")
+HELD = draft("refused", code="held", why="by me")
+OLD = draft("drift", code="overdue", why="it is older than max_age allows")
+DRIFT, DRIFT_OVER = draft("drift", code="foreign-secret", why="x"), draft("drift-over")
+
+
+@pytest.mark.parametrize(
+    ("drafts", "events"),
+    [
+        ([VERIFIED], "pushed"),
+        ([COMPLETED], "completed"),
+        ([FAILED], "failed"),
+        ([FAILED, FAILED], "failed"),
+        ([FAILED, LOST, FAILED], "failed failed failed"),
+        ([FAILED, VERIFIED, FAILED], "failed pushed failed"),
+        ([FAILED, COMPLETED, FAILED], "failed completed failed"),
+        ([REFUSED, REFUSED], "refused drift"),
+        ([REFUSED, DRIFT], "refused drift"),
+        ([DRIFT, DRIFT, REFUSED], "drift refused"),
+        ([DRIFT, DRIFT_OVER, DRIFT], "drift drift"),
+        ([REFUSED, DRIFT_OVER, REFUSED], "refused drift refused drift"),
+        ([HELD, HELD], "refused"),
+        ([REFUSED, FAILED, REFUSED], "refused drift failed refused"),
+        ([draft("overdue", code="due")], "overdue"),
+        ([OLD, draft("overdue", code="late"), OLD], "overdue"),
+        ([OLD, DRIFT, OLD], "drift"),
+        ([draft("overdue-over")], ""),
+        ([draft("opened"), draft("intent"), draft("delivered"), draft("undelivered")], ""),
+        ([draft("closed", outcome="failed")], ""),
+    ],
+)
+def test_trouble_is_told_once_for_each_change(drafts: list[NewEntry], events: str) -> None:
+    """What stays as it is is not told again; what was overcome and comes back is."""
+    told, found = News().told, list[str]()
+    for each in drafts:
+        what = news(each, told)
+        told = what.told
+        found += [event.value for event in what.events]
+
+    assert " ".join(found) == events
+
+
+def test_a_hook_gets_one_message_of_one_entry(book: LedgerWriter, outbox: Deliveries) -> None:
+    """A refusal that is drift as well is told to a hook for both as a refusal."""
+    happen(book, REFUSED)
+
+    assert waiting(outbox) == [("two", "refused")]
+
+
+def test_what_was_told_is_remembered(book: LedgerWriter, outbox: Deliveries) -> None:
+    """Over processes, as it stands in the ledger."""
+    happen(book, REFUSED)
+    happen(book, REFUSED)
+
+    assert waiting(outbox) == [("two", "refused")]
+
+
+# -- What is raised by itself. -------------------------------------------------------------
+
+
+def test_a_notice_is_recorded_and_told_once(
+    book: LedgerWriter, outbox: Deliveries, database: Engine
+) -> None:
+    """As long as it is the same; its end is recorded and told nobody."""
+    words = [
+        book.notice("a", Event.OVERDUE, what, why="late", now=NOW)
+        for what in ("due", "due", "max-age", None, None, "due")
+    ]
+    events = [entry.event for entry in LedgerReader(database).entries("a")]
+
+    assert words == [True, False, True, True, False, True]
+    assert events == ["overdue", "overdue", "overdue-over", "overdue"]
+    assert waiting(outbox) == [("one", "overdue")] * 3
+    assert LedgerReader(database).verify("a").fault is None
+
+
+def test_what_a_hook_that_is_gone_should_have_been_told_is_dropped(
+    book: LedgerWriter, outbox: Deliveries, database: Engine
+) -> None:
+    """After a week, as another process may still know the hook; and that is recorded."""
+    happen(book, VERIFIED, rotation=ROTATION)
+    early = outbox.drop(["two"], now=NOW + WEEK - MINUTE)
+    late = [outbox.drop(["two"], now=NOW + WEEK) for _ in range(2)]
+    last = list(LedgerReader(database).entries("a"))[-1]
+
+    assert (early, late) == (0, [1, 0])
+    assert waiting(outbox) == [("two", "pushed")]
+    assert (last.event, last.rotation_id) == ("dropped", "r")
+    assert json.loads(last.detail)["hook"] == "one"
+    assert LedgerReader(database).verify("a").fault is None
+
+
+def test_what_another_process_still_tries_to_tell_is_not_dropped(
+    book: LedgerWriter, outbox: Deliveries
+) -> None:
+    """It has a hook that this one does not know, and a push is told for as long as it takes."""
+    happen(book, VERIFIED, rotation=ROTATION)
+    delivery = claim(outbox, NOW + WEEK, hooks=["one"])
+    assert delivery
+    outbox.settle(delivery, "why", now=NOW + WEEK)
+    count = outbox.drop(["two"], now=NOW + WEEK + MINUTE)
+
+    assert count == 0
+    assert ("one", "pushed") in waiting(outbox)
+
+
+def test_a_try_that_was_broken_off_leaves_the_delivery_due(
+    book: LedgerWriter, outbox: Deliveries, database: Engine
+) -> None:
+    """To anyone, at once, and nothing is recorded of it; who has lost it gives nothing back."""
+    happen(book, COMPLETED, rotation=ROTATION)
+    first = claim(outbox)
+    assert first
+    outbox.give_back(first)
+    second = claim(Deliveries(database, owner="second"))
+    outbox.give_back(first)
+
+    assert second
+    assert (second.id, second.attempts) == (first.id, 2)
+    assert claim(outbox) is None
+    assert [each.reason for each in outbox.undelivered(["one"])] == [None]
+    assert [entry.event for entry in LedgerReader(database).entries("a")] == ["closed"]
+
+
+def test_a_notice_needs_no_lease(book: LedgerWriter, database: Engine) -> None:
+    """Who works on the account goes on from the chain's new end."""
+    lease = book.claim("a", NOW)
+    book.notice("a", Event.OVERDUE, "due", why="late", now=NOW)
+    book.commit(lease, rotation=None, entries=[VERIFIED], snapshot=None, now=NOW)
+
+    assert LedgerReader(database).verify("a").entries == 2
+    assert LedgerReader(database).verify("a").fault is None

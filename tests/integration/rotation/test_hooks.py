@@ -1,0 +1,235 @@
+"""Hooks: who is told what, and that it does not stop a rotation."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from rotator.errors import Stopping
+from rotator.hooks.runner import HookRunner
+from rotator.ledger.deliveries import Deliveries
+from rotator.model import Outcome, Request
+from rotator.model.notification import Delivery, Event
+from rotator.rotation.steps import Ask, Delete, Notify, Wait
+from tests.support.hook_scripts import HookScript, fixture_with_hooks
+from tests.support.rotation_fixture import NAME, RotationFixture
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> HookScript:
+    """A hook that is told of a new secret."""
+    return HookScript(tmp_path, "told", Event.PUSHED)
+
+
+# -- Being told of a new secret. -----------------------------------------------------------
+
+
+def test_consumers_are_told_before_the_old_secret_goes(tmp_path: Path, told: HookScript) -> None:
+    """Also where there is no grace."""
+    with fixture_with_hooks(tmp_path, told) as scene:
+        old, alive = scene.secrets()[0].id, list[int]()
+        scene.calls.plan("before", "issuer.delete_secret", 1, lambda: alive.append(len(told.calls)))
+        report = scene.attempt()
+
+        assert report.outcome is Outcome.COMPLETED
+        assert alive == [1]
+        assert told.calls == [f"pushed {report.new_secret_id} {old}"]
+        assert scene.events().count("delivered hooks") == 1
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_who_is_being_told_elsewhere_is_waited_for(
+    tmp_path: Path, told: HookScript, *, is_over: bool
+) -> None:
+    """A call that another process has begun ends before the old secret goes, or is made again."""
+    with fixture_with_hooks(tmp_path, told) as scene:
+        other, taken = Deliveries(scene.database, owner="elsewhere/x/y/1/2"), list[Delivery]()
+        late, kept = timedelta(minutes=1), list[int]()
+
+        def take() -> None:
+            now = scene.clock.now()
+            delivery = other.claim(["told"], accounts=None, longest=late, due=now, now=now)
+            taken.extend(filter(None, [delivery]))
+
+        def end() -> None:
+            kept.append(len(scene.secrets()))
+            if is_over:
+                other.settle(taken[0], None, now=scene.clock.now())
+
+        scene.calls.plan("before", "hooks.tell", 1, take)
+        scene.calls.plan("before", "hooks.is_telling", 3, end)
+        began = scene.clock.now()
+        report = scene.attempt()
+
+        assert (len(taken), kept) == (1, [2])
+        assert report.outcome is Outcome.COMPLETED
+        assert len(told.calls) == (0 if is_over else 1)
+        assert (scene.clock.now() - began > late) is not is_over
+
+
+def test_a_hook_that_fails_does_not_stop_a_rotation(tmp_path: Path, told: HookScript) -> None:
+    """It is tried again until it succeeds; its first failure and its success are recorded."""
+    told.shut("no route")
+    with fixture_with_hooks(tmp_path, told) as scene:
+        assert scene.attempt().outcome is Outcome.COMPLETED
+        [undelivered] = scene.deliveries.undelivered(["told"])
+        for _ in range(3):
+            scene.clock.advance(hours=2)
+            assert len(list(scene.dispatcher.deliver(None))) == 1
+        told.open()
+        scene.clock.advance(hours=2)
+        [attempt] = scene.dispatcher.deliver(None)
+
+        assert undelivered.reason == "exit status 1: no route"
+        assert attempt.reason is None
+        assert scene.deliveries.undelivered(["told"]) == []
+        assert len(told.calls) == 5
+        assert [e for e in scene.events() if "hooks" in e] == [
+            "undelivered hooks",
+            "done hooks",
+            "delivered hooks",
+        ]
+
+
+def test_a_deletion_does_not_wait_for_what_older_rotations_left(
+    tmp_path: Path, told: HookScript
+) -> None:
+    """A hook that has long been dead is called once for the leaked secret, and not for each."""
+    told.shut("no route")
+    with fixture_with_hooks(tmp_path, told) as scene:
+        for _ in range(3):
+            scene.attempt()
+            scene.clock.advance(hours=2)
+        calls, alive = len(told.calls), list[int]()
+        scene.calls.plan("before", "issuer.delete_secret", 1, lambda: alive.append(len(told.calls)))
+        report = scene.attempt(reason="compromised", grace=timedelta())
+        scene.clock.advance(hours=2)
+
+        assert report.outcome is Outcome.COMPLETED
+        assert [number - calls for number in alive] == [1]
+        assert len(list(scene.dispatcher.deliver([NAME]))) == 4
+
+
+def test_who_is_killed_before_telling_is_followed_by_one_who_tells(
+    tmp_path: Path, told: HookScript
+) -> None:
+    """The delivery was recorded with the event itself."""
+    with fixture_with_hooks(tmp_path, told, grace=DAY) as scene:
+        scene.calls.plan("before", "hooks.tell", 1, scene.calls.kill)
+        assert scene.run_until_killed() is None
+        before = list(told.calls)
+        scene.resume()
+
+        assert before == []
+        assert len(told.calls) == 1
+
+
+def test_who_is_killed_after_telling_tells_again(
+    tmp_path: Path, told: HookScript, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the call and its record: once too often, rather than never."""
+    with fixture_with_hooks(tmp_path, told, grace=DAY) as scene:
+        monkeypatch.setattr(
+            type(scene.deliveries), "settle", lambda *_args, **_named: scene.calls.kill()
+        )
+        assert scene.run_until_killed() is None
+        monkeypatch.undo()
+        scene.resume()
+
+        assert len(told.calls) == 2
+        assert len(set(told.calls)) == 1
+        assert scene.events().count("delivered hooks") == 1
+
+
+def test_no_value_is_told(tmp_path: Path, told: HookScript) -> None:
+    """Whatever a hook was given is searched for every value that ever was."""
+    gate = HookScript(tmp_path, "gate", Event.GATE)
+    with fixture_with_hooks(tmp_path, told, gate) as scene:
+        scene.attempt()
+        given = (tmp_path / "environments").read_text()
+
+        assert "ROTATOR_SECRET_ID" in given
+        assert not [value for value in scene._values() if value in given]
+
+
+def test_a_dry_run_shows_hooks_and_gates(tmp_path: Path, told: HookScript) -> None:
+    """And calls none of them."""
+    gate = HookScript(tmp_path, "gate", Event.GATE)
+    with fixture_with_hooks(tmp_path, told, gate) as scene:
+        _, actions, _ = scene.engine.plan(scene.accounts[NAME], Request(reason="asked"))
+        kinds = [type(action) for action in actions]
+
+        assert kinds.index(Notify) < kinds.index(Ask) < kinds.index(Delete)
+        assert Wait not in kinds
+        assert told.calls == gate.calls == []
+
+
+def test_without_hooks_nothing_is_different(tmp_path: Path) -> None:
+    """No step and no entry more."""
+    with RotationFixture(tmp_path) as scene:
+        scene.attempt()
+
+        assert not [event for event in scene.events() if "hooks" in event or "gate" in event]
+        assert scene.calls.count("hooks.tell") == scene.calls.count("hooks.ask") == 0
+
+
+# -- What else is told. --------------------------------------------------------------------
+
+
+def test_an_abandoned_delivery_is_recorded(tmp_path: Path) -> None:
+    """After a week, what only informs is given up; what consumers depend on is not."""
+    news = HookScript(tmp_path, "news", Event.COMPLETED, Event.PUSHED)
+    news.shut()
+    with fixture_with_hooks(tmp_path, news) as scene:
+        scene.attempt()
+        list(scene.dispatcher.deliver(None))
+        scene.clock.advance(days=7)
+        list(scene.dispatcher.deliver(None))
+
+        assert [each.event for each in scene.deliveries.undelivered(["news"])] == [Event.PUSHED]
+        assert scene.events().count("given-up hooks") == 1
+
+
+def test_what_a_process_was_telling_when_it_ended_is_told_by_the_next(
+    tmp_path: Path, told: HookScript
+) -> None:
+    """At once, as nobody is at it any more."""
+
+    class Ending(HookRunner):
+        """Calls for a process that is to end."""
+
+        def call(self, *_arguments: object, **_named: object) -> str | None:
+            """Break off."""
+            raise Stopping
+
+    with fixture_with_hooks(tmp_path, told, grace=DAY) as scene:
+        ending = replace(scene.dispatcher, caller=Ending(environ={}))
+        scene.engine = replace(scene.engine, hooks=ending)
+        report = scene.attempt()
+        scene.restart()
+
+        assert report.outcome is Outcome.BUSY
+        assert scene.resume().outcome is Outcome.AWAITING_DELETION
+        assert len(told.calls) == 1
+        assert scene.clock.now() - scene.begun_at < timedelta(minutes=1)
+
+
+def test_the_same_failure_is_told_once(tmp_path: Path) -> None:
+    """A refusal that stays is one message; when it is over and comes back, that is another."""
+    news = HookScript(tmp_path, "news", Event.REFUSED, Event.DRIFT, Event.FAILED, Event.COMPLETED)
+    with fixture_with_hooks(tmp_path, news) as scene:
+        foreign = scene.make_foreign()
+        for _ in range(3):
+            assert scene.attempt().outcome is Outcome.REFUSED
+            scene.clock.advance(hours=1)
+            scene.engine.refresh(scene.accounts[NAME])
+        scene.revoke(foreign)
+        scene.engine.refresh(scene.accounts[NAME])
+        scene.make_foreign(value="MadeByHand2")
+        scene.engine.refresh(scene.accounts[NAME])
+        list(scene.dispatcher.deliver(None))
+
+        assert [call.split()[0] for call in news.calls] == ["refused", "drift"]

@@ -1,0 +1,99 @@
+"""What an operator does by hand, under the same lease as a rotation."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rotator.errors import CheckAndSetLost, HoldChanged, LeaseLost, RotatorError
+from rotator.ledger.holds import Holds
+from rotator.model import Hold
+from rotator.rotation.dependencies import steady
+from rotator.rotation.manual import ManualOperation
+from rotator.rotation.ports import BeforeSend
+from tests.support.clock import START
+from tests.support.rotation_fixture import LEASE, NAME, RotationFixture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FREEZE = Hold(reason="audit", by="ann", at=START, freeze=True)
+
+
+@pytest.mark.parametrize("stands_still", [True, False])
+def test_who_stood_still_for_too_long_does_nothing(tmp_path: Path, *, stands_still: bool) -> None:
+    """Between the intent and the effect, another process may have taken the account over."""
+    done: list[str] = []
+    with RotationFixture(tmp_path) as scene:
+        lease = scene.book.claim(NAME, scene.clock.now())
+        hand = ManualOperation(
+            dependencies=scene.engine,
+            account=scene.accounts[NAME],
+            journal=scene.engine.journal(lease),
+            hold=None,
+        )
+        pause = LEASE if stands_still else LEASE / 4
+        scene.calls.plan("after", "ledger.commit", 1, lambda: scene.clock.advance(seconds=pause))
+
+        def delete(look: BeforeSend) -> None:
+            look()
+            done.append("deleted")
+
+        if stands_still:
+            with pytest.raises(LeaseLost):
+                hand.perform("delete", delete, "x")
+        else:
+            hand.perform("delete", delete, "x")
+
+        assert done == ([] if stands_still else ["deleted"])
+        assert [entry.event for entry in scene.entries()] == (
+            ["intent"] if stands_still else ["intent", "done"]
+        )
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "kind", "event"),
+    [("freeze", HoldChanged, "withdrawn"), ("write", CheckAndSetLost, "rejected")],
+)
+def test_what_others_do_meanwhile_is_seen_before_it_is_sent(
+    tmp_path: Path, meanwhile: str, kind: type[RotatorError], event: str
+) -> None:
+    """An operator's hold, or another value in Vault, keeps a deletion by hand from being sent."""
+    deeds: dict[str, Callable[[RotationFixture], object]] = {
+        "freeze": lambda scene: Holds(scene.database).put(NAME, FREEZE),
+        "write": lambda scene: scene.patch(api_secret="ByHand1234"),
+    }
+    with RotationFixture(tmp_path) as scene:
+        lease = scene.book.claim(NAME, scene.clock.now())
+        account = scene.accounts[NAME]
+        journal = scene.engine.journal(lease)
+        hand = ManualOperation(
+            dependencies=scene.engine, account=account, journal=journal, hold=None
+        )
+        view = hand.look()
+        scene.calls.plan("before", "issuer.delete_secret", 1, lambda: deeds[meanwhile](scene))
+        with pytest.raises(kind):
+            hand.perform(
+                "delete",
+                lambda look: scene.engine.issuer.delete_secret(
+                    view.credential, account.api_key, "x", before_send=look
+                ),
+                "x",
+                seen=view,
+            )
+
+        assert [entry.event for entry in scene.entries() if entry.event != "held"] == [
+            "intent",
+            event,
+        ]
+        assert not any(request.startswith("DELETE") for request in scene.requests())
+
+
+def test_leases_are_measured_by_a_clock_that_suspension_does_not_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python's monotonic one stands still while a machine sleeps, and others go on."""
+    monkeypatch.setattr(time, "clock_gettime", {time.CLOCK_BOOTTIME: 42.0}.__getitem__)
+
+    assert steady() == 42.0

@@ -1,0 +1,65 @@
+"""What a scene begins with."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rotator.model import Account, OnForeign
+from rotator.model.notification import Hook
+from rotator.sim import Environment, VaultSimulator, VonageSimulator
+from tests.support import samples
+from tests.support.clock import START, FakeClock
+
+#: Each simulated account's first secret is that much older than the scene.
+AGE = timedelta(days=40)
+NAME = "account-1"
+SUB = "account-1-sub-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixtureOptions:
+    """What a scene begins with."""
+
+    grace: timedelta = timedelta()
+    on_foreign: OnForeign = OnForeign.REFUSE
+    window: tuple[str, ...] = ()
+    #: Seconds in which a new or revoked secret becomes known all over Vonage.
+    propagation: float = 0.0
+    propagation_timeout: timedelta = timedelta(minutes=2)
+    subaccounts: int = 0
+    full_status: int = 403
+    #: The account was rotated before, so that its Vault entry has a note.
+    rotated_before: bool = False
+    hooks: tuple[Hook, ...] = ()
+    #: URL of an empty ledger; without one, a new SQLite file.
+    ledger_url: str = ""
+    #: URL by which the engine reaches that ledger; without one, the same.
+    engine_ledger_url: str = ""
+
+    def world(self, clock: FakeClock) -> Environment:
+        """Build both simulators, not started, with their accounts."""
+        world = Environment(
+            vonage=VonageSimulator(
+                propagation=self.propagation,
+                full_status=self.full_status,
+                clock=clock.nanoseconds,
+            ),
+            vault=VaultSimulator(clock=clock.nanoseconds),
+        )
+        world._add(NAME, None, START - AGE)
+        for number in range(1, self.subaccounts + 1):
+            world._add(f"{NAME}-sub-{number}", world.accounts[0], START - AGE)
+        return world
+
+    def managed(self, world: Environment) -> dict[str, Account]:
+        """Return the world's accounts as they are configured."""
+        policy = samples.policy(grace=self.grace, on_foreign=self.on_foreign, window=self.window)
+        return {
+            made.name: samples.account(
+                made.name,
+                made.managed_by,
+                api_key=made.api_key,
+                vault_path=made.vault_path,
+                policy=policy,
+            )
+            for made in world.accounts
+        }

@@ -1,0 +1,89 @@
+"""What stands between the engine and its ports, so that a test can step in at any call."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Moment = Literal["before", "after"]
+MOMENTS: tuple[Moment, Moment] = ("before", "after")
+#: Called in the engine's thread; what it raises is raised to the engine.
+Interruption = Callable[[], object]
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of the process runs any more, its lease is not released."""
+
+
+@dataclass(kw_only=True)
+class Calls:
+    """Every call that the engine made of its ports, and what is to happen at some of them."""
+
+    #: Names such as `issuer.create_secret`, in the order of the calls.
+    names: list[str] = field(default_factory=list)
+    #: What the ports raised.
+    errors: list[BaseException] = field(default_factory=list)
+    is_dead: bool = False
+    _plans: list[tuple[Moment, str, int, Interruption]] = field(default_factory=list)
+
+    def plan(self, moment: Moment, prefix: str, number: int, action: Interruption) -> None:
+        """Interrupt the `number`th call from now whose name begins with `prefix`, once."""
+        self._plans.append((moment, prefix, self.count(prefix) + number, action))
+
+    def count(self, prefix: str, upto: int | None = None) -> int:
+        """Count the calls whose name begins with `prefix`; "" for any at Vonage or Vault.
+
+        All so far, or only the first `upto` of them.
+        """
+        return len([name for name in self.names[:upto] if _matches(name, prefix)])
+
+    def kill(self) -> None:
+        """End the process here."""
+        self.is_dead = True
+        raise Killed
+
+    def reach(self, moment: Moment, name: str, place: int) -> None:
+        """Do what is planned for this moment of a call, which was the `place`th of all.
+
+        One call may be made within another: the last look before an effect.
+        """
+        for plan in tuple(self._plans):
+            planned_moment, prefix, number, action = plan
+            is_due = planned_moment == moment and _matches(name, prefix)
+            if is_due and self.count(prefix, place) == number:
+                self._plans.remove(plan)
+                action()
+
+
+def _matches(name: str, prefix: str) -> bool:
+    return name.startswith(prefix or ("issuer.", "store."))
+
+
+class PortInterceptor:
+    """A port with a test's ear at it: calls go through to the real one."""
+
+    def __init__(self, name: str, port: object, calls: Calls) -> None:
+        """Hand calls on to `port`."""
+        self._name, self._port, self._calls = name, port, calls
+
+    def __getattr__(self, method: str) -> Any:  # noqa: ANN401  # of whatever type a property is
+        """Return the port's method, tapped; a property as it is."""
+        name, target = f"{self._name}.{method}", getattr(self._port, method)
+        if not callable(target):
+            return target
+
+        def call(*args: object, **options: object) -> object:
+            calls = self._calls
+            if calls.is_dead:
+                raise Killed
+            calls.names.append(name)
+            place = len(calls.names)
+            try:
+                calls.reach("before", name, place)
+                result: object = target(*args, **options)
+                calls.reach("after", name, place)
+            except BaseException as error:
+                calls.errors.append(error)
+                raise
+            return result
+
+        return call

@@ -1,0 +1,203 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from rotator.cli.dry_run import Plan
+from rotator.model import CurrentEntry, Note, Outcome, PassResult, Request, Secret, Step
+from rotator.rotation.observation import Observation
+from rotator.rotation.steps import (
+    Abort,
+    Action,
+    Clear,
+    Close,
+    Create,
+    Delete,
+    Evict,
+    Learn,
+    Open,
+    Probe,
+    Push,
+    Stage,
+    Verify,
+    Wait,
+)
+from tests.support.samples import NOW, account, rotation
+
+NOTE = Note(secret_id="old", rotation_id="r0", rotated_at=NOW, ledger_head="", check="")
+CURRENT = CurrentEntry(version=6, note=NOTE, intact=True, has_value=True)
+WORLD = Observation(
+    seen_at=NOW,
+    listed=(Secret(id="old", created_at=NOW), Secret(id="orphan", created_at=NOW)),
+    current=CURRENT,
+    pending=None,
+    rotation=None,
+    current_live_at=NOW,
+)
+OPENED = rotation(
+    account="a", reason="due", step=Step.WAIT, grace=timedelta(hours=1), verified_at=NOW
+)
+ASKED = Request(reason="asked")
+WHOLE: list[Action] = [
+    Open(predecessor_id="old"),
+    Evict(secret_id="orphan"),
+    Stage(listed_ids=frozenset({"old"})),
+    Create(),
+    Probe(),
+    Push(),
+    Verify(version=7),
+    Clear(upto=1),
+]
+REST: list[Action] = [Delete(secret_id="old"), Close()]
+
+
+def plan(actions: list[Action], world: Observation | None = WORLD) -> Plan:
+    """Make the plan of these actions."""
+    rotation = world.rotation if world else None
+    report = PassResult.of(account("a"), Outcome.PLANNED, rotation)
+    return Plan(account=account("a"), report=report, actions=actions, world=world, mount="kv")
+
+
+def test_a_whole_rotation_is_told_step_by_step() -> None:
+    """Each step names what it is aimed at, and what Vault is expected to hold."""
+    until = NOW + timedelta(days=1)
+    lines = list(plan([*WHOLE, Wait(until=until)]).lines(ASKED))
+
+    assert lines == [
+        "a: would rotate",
+        "  replaces secret old: the note in Vault names it",
+        "   1  evict   delete secret orphan at Vonage, to free its slot",
+        "   2  stage   write a new value to kv/rotator/pending/a in Vault, check-and-set version 0",
+        "   3  create  make it a secret of abcd1234 at Vonage",
+        "   4  probe   see it authenticate at Vonage",
+        "   5  push    write it to kv/vonage/a in Vault, check-and-set version 6",
+        "   6  verify  read version 7 back and compare",
+        "   7  clear   destroy what kv/rotator/pending/a holds in Vault",
+        "   8  wait    until 2026-11-24 07:28 UTC (grace 1d)",
+        "   9  delete  delete secret old at Vonage",
+        "  calls to Vonage: 6",
+    ]
+
+
+def test_the_same_for_programs() -> None:
+    """Each step has its target, what Vault is expected to hold, and when it is due, as values."""
+    told = plan([*WHOLE, Wait(until=NOW + timedelta(days=1))]).document(ASKED)
+    assert told
+    steps = {step.pop("step"): step for step in told.pop("steps")}
+
+    assert told == {
+        "carries_on": None,
+        "predecessor": {"secret_id": "old", "why": "the note in Vault names it"},
+        "vonage_calls": 6,
+        "undecided_secret_ids": [],
+        "rotates_once_more": False,
+    }
+    assert list(steps) == (
+        ["evict", "stage", "create", "probe", "push", "verify", "clear", "wait", "delete"]
+    )
+    assert steps["push"] == {
+        "where": "vault",
+        "what": "write it to kv/vonage/a in Vault, check-and-set version 6",
+        "path": "kv/vonage/a",
+        "check_and_set": 6,
+        "vault_version": None,
+        "secret_id": None,
+        "due_at": None,
+    }
+    assert (steps["stage"]["path"], steps["stage"]["check_and_set"]) == ("kv/rotator/pending/a", 0)
+    assert steps["verify"]["vault_version"] == 7
+    assert steps["evict"]["secret_id"] == "orphan"
+    assert steps["wait"]["where"] is None
+    assert (steps["delete"]["secret_id"], steps["delete"]["due_at"]) == (
+        "old",
+        "2026-11-24T07:28:00Z",
+    )
+
+
+def test_a_program_is_told_what_a_leak_leaves() -> None:
+    """With an open rotation that has replaced one: which, what else works, and that it is anew."""
+    leaked = Request(reason="compromised", grace=timedelta())
+    listed = (*(WORLD.listed or ()), Secret(id="foreign", created_at=NOW))
+    told = plan(REST, replace(WORLD, listed=listed, rotation=OPENED)).document(leaked)
+
+    assert told
+    assert (told["carries_on"], told["rotates_once_more"]) == ("r1", True)
+    assert told["undecided_secret_ids"] == ["foreign", "orphan"]
+    assert [step["step"] for step in told["steps"]] == ["delete"]
+
+
+def test_a_leak_may_have_been_of_any_secret() -> None:
+    """What a compromised account would keep besides the new secret is named."""
+    listed = (*(WORLD.listed or ()), Secret(id="foreign", created_at=NOW))
+    told = plan([*WHOLE, *REST], replace(WORLD, listed=listed))
+    leaked = Request(reason="compromised", grace=timedelta())
+
+    left = [line for line in told.lines(leaked) if "leaves" in line]
+    assert left == ["  leaves secret foreign, which may have leaked, too: decide about it"]
+    assert not [line for line in told.lines(ASKED) if "leaves" in line]
+
+
+def test_without_a_grace_there_is_one_look_less() -> None:
+    """Four calls where there is nothing to wait for and nothing to evict."""
+    actions = [action for action in WHOLE if not isinstance(action, Evict)] + REST
+    told = plan(actions)
+
+    assert told.calls() == 4
+    assert list(told.lines(ASKED))[-2] == "   7  delete  delete secret old at Vonage"
+
+
+def test_a_rotation_under_way_is_carried_on() -> None:
+    """What is open is named, with where it stands; a leak is cured by rotating once more."""
+    told = plan(REST, replace(WORLD, rotation=OPENED))
+
+    assert list(told.lines(ASKED)) == [
+        "a: would carry on rotation r1, which is at step wait",
+        "  replaces secret old: recorded when the rotation was opened",
+        "   1  delete  delete secret old at Vonage",
+        "  calls to Vonage: 2",
+    ]
+    leaked = Request(reason="compromised", grace=timedelta())
+    assert "once more" in list(told.lines(leaked))[-1]
+
+
+@pytest.mark.parametrize(
+    ("actions", "line"),
+    [
+        ([Learn(new_id="new"), *REST], "   1  learn   record what is seen to have been done"),
+        ([Abort(code="pending-lost"), Close()], "   1  abort   undo the rotation (pending-lost)"),
+        ([Close()], "   1  close   record that it is over"),
+    ],
+)
+def test_what_is_left_of_a_rotation(actions: list[Action], line: str) -> None:
+    """Also the steps that only the ledger hears of are told where they are all there is."""
+    assert line in list(plan(actions, replace(WORLD, rotation=OPENED)).lines(ASKED))
+
+
+def test_a_rotation_that_only_vault_knows() -> None:
+    """A lost ledger does not lose the rotation: it is found in Vault."""
+    told = plan([Open(predecessor_id=None, recovered_id="r9"), *WHOLE[3:]])
+
+    lines = list(told.lines(ASKED))
+    assert lines[0] == "a: would carry on rotation r9, which Vault knows of"
+    assert lines[1].startswith("  replaces nothing")
+
+
+def test_the_only_secret_is_the_predecessor() -> None:
+    """Without a note it is known because there is no other."""
+    alone = replace(
+        WORLD, current=replace(CURRENT, note=None), listed=(Secret(id="old", created_at=NOW),)
+    )
+
+    assert (
+        "the only one, and Vault's value authenticates" in list(plan(WHOLE, alone).lines(ASKED))[1]
+    )
+
+
+def test_a_world_that_was_not_seen_has_no_facts() -> None:
+    """Where nothing could be seen, nothing is made up."""
+    told = plan([], None)
+
+    assert told.calls() == 1
+    assert told.wait is None
+    assert told.predecessor_id is None
+    assert told.document(ASKED) is None

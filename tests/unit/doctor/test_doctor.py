@@ -1,0 +1,145 @@
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from rotator.application import Application
+from rotator.config import load
+from rotator.doctor import accounts, files
+from rotator.doctor.check import Verdict, clock_check
+from rotator.model import CurrentEntry, Note, PendingEntry, Secret, Step
+from rotator.rotation.observation import Observation
+from tests.support.samples import NOW, account, rotation
+
+ROTATION = rotation(step=Step.PUSH, new_id="new", grace=timedelta(), sent_at=NOW)
+BASE = """
+[vault]
+address = "https://vault.example.com"
+{vault}
+[vault.auth]
+{auth}
+[ledger]
+url_file = "ledger-url"
+[daemon]
+listen_token_file = "listen-token"
+[[accounts]]
+name = "sms"
+api_key = "abcd1234"
+vault_path = "vonage/sms"
+[[hooks]]
+on = ["pushed"]
+url_file = "hook-url"
+secret_file = "hook-key"
+"""
+ALWAYS = {"ledger-url", "listen-token", "hook-url", "hook-key"}
+
+
+def world(current: str) -> Observation:
+    """Return an account in the middle of a rotation, with `current` as the id in Vault's note."""
+    note = Note(secret_id=current, rotation_id="r1", rotated_at=NOW, ledger_head="", check="")
+    return Observation(
+        seen_at=NOW,
+        listed=tuple(Secret(id=each, created_at=NOW) for each in ("old", "new")),
+        current=CurrentEntry(version=2, note=note, intact=True, has_value=True),
+        pending=None,
+        rotation=ROTATION,
+        expendable_ids=frozenset({"orphan"}),
+    )
+
+
+def test_each_secret_has_one_role() -> None:
+    """Vault's is current; the rotation's own are told from an orphan's and a stranger's."""
+    before, after = world("old"), world("new")
+
+    assert {each: accounts.role(before, each) for each in ("old", "new")} == {
+        "old": "current",
+        "new": "new",
+    }
+    assert {each: accounts.role(after, each) for each in ("old", "new", "orphan", "x")} == {
+        "old": "predecessor",
+        "new": "current",
+        "orphan": "orphan",
+        "x": "foreign",
+    }
+
+
+@pytest.mark.parametrize("pending", [None, PendingEntry(rotation_id="r9", listed_ids=frozenset())])
+def test_no_one_is_told_to_delete_what_may_be_the_pending_secret(
+    pending: PendingEntry | None,
+) -> None:
+    """Of two secrets, one is not known: it is another rotation's, while its value is pending."""
+    seen = replace(world("old"), rotation=None, pending=pending)
+    (check,) = accounts.slots(account(), seen)
+
+    assert ("delete it if nothing uses it" in (check.cure or "")) is (pending is None)
+    assert ("delete none" in (check.cure or "")) is (pending is not None)
+
+
+@pytest.mark.parametrize(
+    ("vault", "auth", "names"),
+    [
+        ("", 'token_file = "token"', {"token"}),
+        (
+            'ca_file = "ca.pem"',
+            'method = "approle"\nrole_id_file = "role"\nsecret_id_file = "secret"',
+            {"role", "secret"},
+        ),
+        ("", 'method = "jwt"\nrole = "r"\njwt_file = "jwt"', {"jwt"}),
+        ("", 'method = "userpass"\nusername = "u"\npassword_file = "password"', {"password"}),
+        ('client_cert_file = "both.pem"', 'method = "cert"', {"both.pem"}),
+        ('client_cert_file = "c.pem"\nclient_key_file = "k.pem"', 'method = "cert"', {"k.pem"}),
+    ],
+)
+def test_every_secret_file_is_looked_at(
+    tmp_path: Path, vault: str, auth: str, names: set[str]
+) -> None:
+    """Whatever holds a secret is looked at, and what is for everyone to read is not."""
+    (tmp_path / "ledger-url").write_text(f"sqlite:///{tmp_path}/ledger.db")
+    (tmp_path / "listen-token").write_text("x" * 32)
+    config = tmp_path / "config.toml"
+    config.write_text(BASE.format(vault=vault, auth=auth))
+    with Application(load(config, {}), {}) as application:
+        found = {path.name for _, path in files._secret_files(application)}
+
+    assert found == ALWAYS | names
+
+
+@pytest.mark.parametrize(
+    ("mode", "verdict"),
+    [(0o600, "ok"), (0o400, "ok"), (0o640, "warning"), (0o660, "failed"), (0o604, "failed")],
+)
+def test_a_secret_file_is_its_owners_alone(tmp_path: Path, mode: int, verdict: str) -> None:
+    """To be read by a group may be meant; to be changed by it, or seen by all, is not."""
+    path = tmp_path / "token"
+    path.touch(mode=0o600)
+    path.chmod(mode)
+
+    assert files._check("vault.auth.token_file", path).verdict == verdict
+
+
+@pytest.mark.parametrize("key", ["vault.client_key_file", "vault.client_cert_file"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----",
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED",
+    ],
+)
+def test_an_encrypted_key_is_named(tmp_path: Path, key: str, header: str) -> None:
+    """However well its mode is: nobody is there to be asked for its passphrase."""
+    path = tmp_path / "key.pem"
+    path.touch(mode=0o600)
+    path.write_text(f"{header}\nTWlhdQ==\n")
+    encrypted = files._check(key, path)
+    path.write_text("-----BEGIN PRIVATE KEY-----\nENCRYPTED\n")
+
+    assert encrypted.verdict is Verdict.FAILED
+    assert "encrypted" in encrypted.finding
+    assert files._check(key, path).verdict is Verdict.OK
+
+
+@pytest.mark.parametrize("date", [None, "soon", "Tue, 14 Nov 2023 22:13:20 +99999999999999"])
+def test_a_header_that_is_no_date_is_no_error(date: str | None) -> None:
+    """The server does not tell its time."""
+    assert clock_check("vonage", date, NOW).verdict is Verdict.WARNING

@@ -1,0 +1,224 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rotator.reporting import audit
+from rotator.reporting.audit import (
+    AuditEvent,
+    AuditInput,
+    FailureGroup,
+    HoldPeriod,
+    Period,
+    RecordCheck,
+    SecretUse,
+)
+from tests.support.samples import account
+
+NOW = datetime(2026, 10, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+PERIOD = Period(since=NOW - 90 * DAY, until=NOW)
+RECORD = RecordCheck(entries=1, head="", vault="matches")
+#: Its policy allows 45 days.
+ACCOUNT = account("a")
+
+
+def entry(at: datetime, event: str, step: str | None = None, **detail: Any) -> AuditEvent:  # noqa: ANN401
+    """Make an entry; `rotation` is its rotation."""
+    rotation_id = detail.pop("rotation", None)
+    return AuditEvent(at=at, event=event, step=step, rotation_id=rotation_id, detail=detail)
+
+
+def rotation(at: datetime, old: str, new: str, since: str | None = None) -> list[AuditEvent]:
+    """Make the entries of a rotation that took no time."""
+    name = f"to-{new}"
+    return [
+        entry(
+            at, "opened", "open", rotation=name, reason="due",
+            predecessor_id=old, predecessor_since=since,
+        ),
+        entry(at, "done", "create", rotation=name, secret_id=new),
+        entry(at, "done", "verify", rotation=name, vault_version=2),
+        entry(at, "done", "delete", rotation=name, secret_id=old),
+        entry(at, "closed", "complete", rotation=name, outcome="completed", code=None),
+    ]  # fmt: skip
+
+
+def made(*events: AuditEvent, **known: Any) -> audit.AccountReport:  # noqa: ANN401
+    """Report on an account with these entries."""
+    usual: dict[str, Any] = {
+        "name": "a",
+        "account": ACCOUNT,
+        "events": events,
+        "current_id": None,
+        "current_since": None,
+        "record": RECORD,
+    }
+    return audit.audit(AuditInput(**usual | known), PERIOD)
+
+
+def test_secrets_follow_one_another() -> None:
+    """Each is in use from when its rotation was verified until the next one's was."""
+    first, second = NOW - 80 * DAY, NOW - 50 * DAY
+    told = made(
+        *rotation(first, "s1", "s2", since="2026-06-23T00:00:00Z"), *rotation(second, "s2", "s3")
+    )
+
+    assert [(each.secret_id, each.since, each.until) for each in told.tenures] == [
+        ("s1", datetime(2026, 6, 23, tzinfo=UTC), first),
+        ("s2", first, second),
+        ("s3", second, None),
+    ]
+    assert [each.outcome for each in told.rotations] == ["completed", "completed"]
+    assert [(each.old_id, each.new_id) for each in told.rotations] == [("s1", "s2"), ("s2", "s3")]
+
+
+@pytest.mark.parametrize(
+    ("made_days_ago", "age", "overdue", "verdict"),
+    [
+        (10, 10, 0, "within policy"),
+        (45, 45, 0, "within policy"),
+        (46, 46, 1, "overdue"),
+        # Overdue before the period began: only the period counts.
+        (200, 200, 90, "overdue"),
+    ],
+)
+def test_a_secret_older_than_the_policy_allows_is_overdue(
+    made_days_ago: int, age: int, overdue: int, verdict: str
+) -> None:
+    """For as long of the period as it was in use and too old."""
+    told = made(current_id="s1", current_since=NOW - made_days_ago * DAY)
+
+    assert (told.oldest, told.overdue) == (age * DAY, overdue * DAY)
+    assert told.verdict == verdict
+
+
+def test_a_rotation_ends_being_overdue() -> None:
+    """What was replaced late was overdue until then."""
+    told = made(*rotation(NOW - 85 * DAY, "s1", "s2"), *rotation(NOW - 10 * DAY, "s2", "s3"))
+
+    assert told.tenures[1:] == (
+        SecretUse(
+            secret_id="s2",
+            since=NOW - 85 * DAY,
+            until=NOW - 10 * DAY,
+            age=75 * DAY,
+            overdue=30 * DAY,
+        ),
+        SecretUse(secret_id="s3", since=NOW - 10 * DAY, until=None, age=10 * DAY),
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "verdict"),
+    [
+        # Never seen, or replaced before anyone wrote down how old it was.
+        ({}, "not known"),
+        ({"events": rotation(NOW - DAY, "s1", "s2")}, "not known"),
+        ({"account": None, "current_id": "s1", "current_since": NOW - DAY}, "no policy"),
+    ],
+)
+def test_what_is_not_known_is_not_called_well(known: dict[str, Any], verdict: str) -> None:
+    """Evidence claims no more than the ledger has."""
+    assert made(**known).verdict == verdict
+
+
+def test_only_the_period_counts() -> None:
+    """What was over before, or came after, is left out; what reached into it is not."""
+    events = [
+        *rotation(NOW - 100 * DAY, "s1", "s2"),
+        entry(NOW - 95 * DAY, "refused", code="old", why=""),
+        entry(NOW - 91 * DAY, "opened", "open", rotation="long", reason="due"),
+        entry(NOW - 89 * DAY, "closed", "abort", rotation="long", outcome="failed", code="x"),
+        *rotation(NOW + DAY, "s2", "s3"),
+        entry(NOW + DAY, "held", reason="later", by="ann", freeze=False),
+    ]
+    told = made(*events)
+
+    assert [each.id for each in told.rotations] == ["long"]
+    assert [each.secret_id for each in told.tenures] == ["s2"]
+    assert (told.troubles, told.holdings) == ((), ())
+
+
+def test_the_same_refusal_again_is_counted() -> None:
+    """A daemon that tries again makes no page longer."""
+    events = [entry(NOW - day * DAY, "refused", code="drift", why="w") for day in (9, 8, 7)]
+    told = made(*events, entry(NOW - DAY, "failed", code="vault-unavailable"))
+
+    assert told.troubles == (
+        FailureGroup(
+            event="refused",
+            code="drift",
+            why="w",
+            count=3,
+            first=NOW - 9 * DAY,
+            last=NOW - 7 * DAY,
+        ),
+        FailureGroup(
+            event="failed",
+            code="vault-unavailable",
+            why="",
+            count=1,
+            first=NOW - DAY,
+            last=NOW - DAY,
+        ),
+    )
+
+
+def test_a_hold_lasts_until_it_is_released_or_replaced() -> None:
+    """Who held what and why, and who ended that; one that is still there has no end."""
+    told = made(
+        entry(NOW - 99 * DAY, "held", reason="a", by="ann", freeze=False),
+        entry(NOW - 80 * DAY, "held", reason="b", by="bob", freeze=True),
+        entry(NOW - 70 * DAY, "released", reason="b", by="eve", held_by="bob"),
+        entry(NOW - DAY, "held", reason="c", by="ann", freeze=False),
+    )
+    first = HoldPeriod(
+        reason="a",
+        by="ann",
+        freeze=False,
+        since=NOW - 99 * DAY,
+        until=NOW - 80 * DAY,
+        ended_by="bob",
+    )
+
+    assert told.holdings == (
+        first,
+        HoldPeriod(
+            reason="b",
+            by="bob",
+            freeze=True,
+            since=NOW - 80 * DAY,
+            until=NOW - 70 * DAY,
+            ended_by="eve",
+        ),
+        replace(first, reason="c", since=NOW - DAY, until=None, ended_by=None),
+    )
+
+
+def test_what_was_done_by_hand_is_told() -> None:
+    """A secret made or deleted with `rotator secrets`, with what became of it."""
+    told = made(
+        entry(NOW - DAY, "intent", operation="delete", secret_id="s1", by="operator"),
+        entry(NOW - DAY, "unknown", operation="delete", secret_id="s1", by="operator", code="x"),
+    )
+
+    assert [(deed.operation, deed.secret_id, deed.outcome) for deed in told.deeds] == [
+        ("delete", "s1", "unknown")
+    ]
+    assert told.rotations == ()
+
+
+def test_what_was_learned_counts() -> None:
+    """Where an answer was lost, the look after it told the ids."""
+    told = made(
+        entry(NOW - DAY, "opened", "open", rotation="r", reason="asked", predecessor_id=None),
+        entry(NOW - DAY, "learned", "open", rotation="r", predecessor_id="s1"),
+        entry(NOW - DAY, "learned", "push", rotation="r", secret_id="s2", vault_version=2),
+    )
+
+    assert [(each.old_id, each.new_id, each.outcome) for each in told.rotations] == [
+        ("s1", "s2", None)
+    ]
+    assert (told.count(None), told.count("completed")) == (1, 0)

@@ -1,0 +1,170 @@
+"""After the push: the facts that lead to each action, and each single fact that forbids it."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from rotator.model import Request, Step
+from rotator.rotation.refusals import clock_ahead
+from rotator.rotation.steps import Action, Clear, Close, Delete, Learn, Look, Redate, Verify, Wait
+from tests.support.samples import NOW
+from tests.unit.rotation.protocol.facts import (
+    ALIEN,
+    BOTH,
+    CURRENT,
+    FREEZE,
+    GRACE,
+    HOLD,
+    JUST_FRESH,
+    NEW,
+    OLD,
+    PENDING,
+    ROTATION,
+    STALE,
+    Facts,
+    table,
+)
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+PUSHED = Facts().but(
+    rotation=replace(
+        ROTATION, sent_at=NOW, new_id="new", vault_version=8, pending_version=3, step=Step.PUSH
+    ),
+    pending=PENDING,
+    pending_version=3,
+    listed=BOTH,
+    note__secret_id="new",
+    note__rotation_id="r1",
+    current__version=8,
+    pending_live_at=NOW,
+    current_is_pending=True,
+)
+CHANGED: list[tuple[dict[str, Any], Action | str]] = [
+    ({"current": None}, "drift"),
+    ({"current__has_value": False}, "drift"),
+    ({"current__intact": False}, "drift"),
+    ({"note__rotation_id": "r2"}, "drift"),
+    # Removed from Vault, by someone or by itself.
+    ({"current": None, "removed": replace(CURRENT, ends_at=NOW)}, "drift"),
+    # Vault will remove it: nothing is deleted, nor consumers told of it.
+    ({"current__ends_at": NOW + timedelta(days=9)}, "version-ends"),
+    ({"current__ends_at": NOW - timedelta(days=9)}, "version-ends"),
+    # Not even what is wrong is looked into.
+    ({"hold": FREEZE}, "held"),
+    ({"hold": FREEZE, "current": None}, "held"),
+]
+
+VERIFYING = table(
+    PUSHED,
+    ({}, Verify(version=8)),
+    ({"listed": None, "current_live_at": None}, Verify(version=8)),
+    # Someone patched another field meanwhile: what was written may have rolled off.
+    ({"current__version": 9}, Verify(version=9)),
+    # A standby that lags shows what an adoption wrote before.
+    ({"current__version": 7}, Verify(version=8)),
+    # The answer to the push was lost, and the note tells that it was written.
+    ({"rotation__vault_version": None}, Learn(new_id="new", vault_version=8)),
+    ({"rotation__new_id": None}, Learn(new_id="new", vault_version=8)),
+    # An id that the note alone has may be anything, and is not taken.
+    ({"rotation__new_id": None, "listed": (OLD,)}, "drift"),
+    (
+        {"rotation__new_id": None, "listed": (OLD,), "noted_is_recorded": True},
+        Learn(new_id="new", vault_version=8),
+    ),
+    (
+        {"rotation__new_id": None, "listed": None, "current_live_at": None},
+        "current-refused",
+    ),
+    # What the rotation made is known, whatever is listed.
+    (
+        {"rotation__vault_version": None, "listed": (OLD,)},
+        Learn(new_id="new", vault_version=8),
+    ),
+    ({"rotation__abort_code": "x"}, Verify(version=8)),
+    # No grace is counted by a clock that is too far behind to be believed.
+    ({"clock_lead": -DAY}, Verify(version=8)),
+    ({"clock_lead": -DAY - HOUR}, "clock-behind"),
+    ({"clock_lead": -DAY - HOUR, "rotation__grace": timedelta()}, Verify(version=8)),
+    ({"clock_lead": 60 * DAY}, Verify(version=8)),
+    ({"hold": HOLD}, Verify(version=8)),
+    ({"hold": HOLD, "rotation__vault_version": None}, Learn(new_id="new", vault_version=8)),
+    *CHANGED,
+)
+
+VERIFIED = PUSHED.but(rotation__verified_at=NOW, rotation__step=Step.VERIFY)
+CLEARING = table(
+    VERIFIED,
+    ({}, Clear(upto=3)),
+    ({"hold": HOLD}, Clear(upto=3)),
+    # The grace is to begin only later: a clock that was ahead told so, and has been put right.
+    ({"rotation__verified_at": NOW + DAY}, Clear(upto=3)),
+    ({"rotation__verified_at": NOW + DAY + HOUR}, Redate()),
+    ({"rotation__verified_at": NOW + DAY + HOUR, "rotation__step": Step.WAIT}, Redate()),
+    ({"rotation__verified_at": NOW + 60 * DAY, "clock_lead": -2 * DAY}, "clock-behind"),
+    # Not seen is not gone: a standby may lag. What was pushed is known.
+    ({"pending": None}, Clear(upto=3)),
+    ({"pending": None, "pending_version": 2}, Clear(upto=3)),
+    ({"pending": None, "pending_version": 2, "rotation__pending_version": 0}, Clear(upto=2)),
+    ({"pending": None, "pending_version": 0, "rotation__pending_version": 0}, Clear(upto=0)),
+    ({"pending": None, "rotation__step": Step.WAIT}, Wait(until=NOW + GRACE)),
+    ({"pending__rotation_id": "r0"}, Wait(until=NOW + GRACE)),
+    *CHANGED,
+)
+
+SOON = NOW + timedelta(minutes=1)
+AHEAD = clock_ahead(timedelta(seconds=1))
+DELETE = Delete(secret_id="old")
+GRACE_OVER = VERIFIED.but(pending=None, rotation__verified_at=NOW - GRACE, rotation__step=Step.WAIT)
+DELETING = table(
+    GRACE_OVER,
+    ({}, Delete(secret_id="old")),
+    ({"hold": HOLD}, Delete(secret_id="old")),
+    ({"seen_at": JUST_FRESH, "current_live_at": JUST_FRESH}, Delete(secret_id="old")),
+    ({"current__version": 9}, Delete(secret_id="old")),
+    # (c) the grace
+    (
+        {"rotation__verified_at": NOW - GRACE + timedelta(seconds=1)},
+        Wait(until=NOW + timedelta(seconds=1)),
+    ),
+    (
+        {"rotation__verified_at": NOW, "request": Request(reason=None, grace=timedelta())},
+        Delete(secret_id="old"),
+    ),
+    (
+        {"request": Request(reason=None, grace=timedelta(days=9))},
+        Delete(secret_id="old"),
+    ),
+    # A clock that is ahead does not end it, unless no grace is asked for.
+    ({"clock_lead": timedelta(seconds=1)}, Wait(until=SOON, gate=AHEAD)),
+    ({"clock_lead": timedelta(seconds=-1)}, Delete(secret_id="old")),
+    (
+        {"clock_lead": HOUR, "rotation__verified_at": NOW - GRACE - HOUR},
+        Delete(secret_id="old"),
+    ),
+    ({"clock_lead": HOUR, "request": Request(reason=None, grace=GRACE - HOUR)}, DELETE),
+    ({"clock_lead": 2 * GRACE, "request": Request(reason=None, grace=timedelta())}, DELETE),
+    ({"clock_lead": 2 * GRACE, "rotation__grace": timedelta()}, DELETE),
+    ({"clock_lead": HOUR, "rotation__predecessor_id": "gone"}, Close()),
+    # (b) Vault's value has just authenticated
+    ({"seen_at": STALE}, Look()),
+    ({"current_live_at": STALE}, Look()),
+    # Seen later than now: by a clock that has been put back since.
+    ({"seen_at": NOW + HOUR}, Look()),
+    ({"current_live_at": None}, "current-refused"),
+    ({"listed": None, "current_live_at": None}, "current-refused"),
+    # (a) it is not the one that Vault holds, nor the last one
+    ({"note__secret_id": "old"}, "drift"),
+    ({"note__secret_id": "gone"}, "drift"),
+    ({"listed": (OLD,)}, "drift"),
+    ({"listed": (OLD, ALIEN)}, "drift"),
+    # (d) it is known as the predecessor
+    ({"rotation__predecessor_id": None}, Close()),
+    ({"rotation__predecessor_id": "gone"}, Close()),
+    ({"rotation__predecessor_id": "new"}, Close()),
+    ({"listed": (NEW,)}, Close()),
+    ({"listed": (NEW, ALIEN)}, Close()),
+    # nor adopted since it was replaced, whatever a standby that lags shows
+    ({"adopted_id": "old"}, "unsafe-delete"),
+    ({"adopted_id": "new"}, Delete(secret_id="old")),
+    *CHANGED,
+)

@@ -1,0 +1,91 @@
+from typing import Any, cast
+
+import pytest
+
+from rotator.errors import (
+    HoldChanged,
+    IssuerUnavailable,
+    LeaseLost,
+    LedgerError,
+    LedgerUnusable,
+    RotatorError,
+    SlotsFull,
+)
+from rotator.rotation.ports import LastLook, Lease
+from rotator.rotation.session import LedgerSession
+from tests.support.samples import NOW
+
+
+class _Ledger:
+    """A ledger under which nothing changes."""
+
+    def check(self, _lease: Lease) -> None:
+        """Return that nobody holds the account."""
+
+
+def journal() -> LedgerSession:
+    """Return a journal whose lease has just begun."""
+    return LedgerSession(
+        ledger=cast("Any", _Ledger()),
+        lease=Lease(account="a", owner="me", token=1, seconds=60.0),
+        now=lambda: NOW,
+        monotonic=lambda: 0.0,
+        listener=lambda _name, _draft: None,
+        lease_until=60.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "recorded"),
+    [
+        (None, ["intent", "sent", "done"]),
+        (SlotsFull(), ["intent", "sent", "rejected"]),
+        (IssuerUnavailable(), ["intent", "sent", "unknown"]),
+        (HoldChanged(), ["intent", "sent", "withdrawn"]),
+        (LeaseLost(), ["intent", "sent"]),
+        (LedgerError(), ["intent", "sent"]),
+        (LedgerUnusable(), ["intent", "sent"]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_each_effect_is_recorded_before_and_after(
+    error: RotatorError | None, recorded: list[str]
+) -> None:
+    """Its intent first, then what came of it; where the record is lost, the intent stands alone."""
+    seen: list[str] = []
+
+    def send(look: LastLook) -> str:
+        look()
+        seen.append("sent")
+        if error:
+            raise error
+        return "done"
+
+    def perform() -> str:
+        return journal().perform(
+            send,
+            hold=None,
+            intend=lambda: seen.append("intent"),
+            done=seen.append,
+            missed=lambda event, _error: seen.append(event),
+        )
+
+    if error is None:
+        assert perform() == "done"
+    else:
+        with pytest.raises(type(error)):
+            perform()
+    assert seen == recorded
+
+
+def test_nothing_is_sent_whose_intent_is_not_committed() -> None:
+    """The ledger may be away, or speak against it."""
+
+    def intend() -> None:
+        raise LedgerError
+
+    def fail(*_: object) -> None:
+        raise AssertionError
+
+    with pytest.raises(LedgerError):
+        journal().perform(fail, hold=None, intend=intend, done=fail, missed=fail)

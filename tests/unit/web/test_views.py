@@ -1,0 +1,319 @@
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rotator.ledger.chain import Entry
+from rotator.model import Rotation, Step
+from rotator.model.notification import Event, PendingDelivery
+from rotator.web.overview import AccountView, State
+from rotator.web.timeline import DAYS, HEIGHT, Recent, timeline
+from rotator.web.views import Slot, StepView, line, policy_facts, row, stages
+from tests.support.samples import account
+from tests.unit.reporting.test_status import (
+    COMPLETED,
+    FAILED,
+    HOLD,
+    NOW,
+    ROTATING,
+    WAITING,
+    standing,
+)
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+
+
+def shown(**known: Any) -> AccountView:  # noqa: ANN401  # of `Standing`
+    """Show an account that is well, except for what is given."""
+    return AccountView(state=State.HEALTHY, standing=standing(**known))
+
+
+def entry(event: str, step: Step | None = None, detail: str = "{}", at: datetime = NOW) -> Entry:
+    """Return an entry of a rotation."""
+    return Entry("a", 1, "r", f"{at:%Y-%m-%dT%H:%M:%S.%fZ}", event, step, detail, "0" * 64, "h")
+
+
+# -- The age of the secret. ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("known", "text", "percent", "tone"),
+    [
+        ({"current_since": NOW - 9 * DAY}, "9d", 20.0, "young"),
+        ({"current_since": NOW - 31 * DAY, "next_due_at": NOW - DAY}, "31d", 68.9, "due"),
+        ({"current_since": NOW - 90 * DAY}, "90d", 100.0, "late"),
+        ({"current_since": NOW + HOUR}, "0s", 0.0, "young"),
+    ],
+)
+def test_age_is_measured_against_the_policy(
+    known: dict[str, Any], text: str, percent: float, tone: str
+) -> None:
+    """A bar is full when the secret is too old, and never more than full."""
+    age = row(shown(**known)).age
+
+    assert age
+    assert (age.text, age.percent, age.tone, age.limit) == (text, percent, tone, "45d")
+    assert age.mark == 66.7
+
+
+def test_age_that_is_not_known_has_no_bar() -> None:
+    """Before an account was seen there is nothing to measure."""
+    assert row(shown(current_since=None)).age is None
+
+
+# -- The two slots. ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("known", "slots"),
+    [
+        ({}, [("new", "current"), ("", "empty")]),
+        ({"secret_ids": ("new", "old")}, [("new", "current"), ("old", "old")]),
+        (
+            {"secret_ids": ("new", "old"), "current_id": "old", "rotation": ROTATING},
+            [("old", "current"), ("new", "new")],
+        ),
+        (
+            {
+                "secret_ids": ("new", "old"),
+                "current_id": None,
+                "rotation": replace(ROTATING, vault_version=None),
+            },
+            [("old", "current"), ("new", "new")],
+        ),
+        (
+            {"secret_ids": ("new", "old"), "current_id": None, "rotation": WAITING},
+            [("new", "current"), ("old", "old")],
+        ),
+        ({"secret_ids": ("new", "x")}, [("new", "current"), ("x", "unknown")]),
+        ({"secret_ids": (), "current_id": None}, [("", "unseen"), ("", "unseen")]),
+    ],
+)
+def test_slots_tell_what_is_in_them(known: dict[str, Any], slots: list[tuple[str, str]]) -> None:
+    """The current secret comes first; a stranger's is named one."""
+    assert list(row(shown(**known)).slots) == [Slot(id=each, kind=kind) for each, kind in slots]
+
+
+# -- What is next, and what is wrong. ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("known", "due", "is_past"),
+    [
+        ({"next_due_at": NOW + 20 * DAY + HOUR}, "in 20d", False),
+        ({"next_due_at": NOW + DAY + HOUR}, "in 1d 1h", False),
+        ({"next_due_at": NOW - 5 * timedelta(minutes=1)}, "5m ago", True),
+        ({"next_due_at": None}, "not known yet", False),
+        ({"rotation": WAITING, "next_due_at": NOW - DAY}, "deletion in 23h", False),
+    ],
+)
+def test_it_is_told_what_is_next(known: dict[str, Any], due: str, *, is_past: bool) -> None:
+    """A rotation, or the deletion that is left of one."""
+    found = row(shown(**known))
+
+    assert (found.due, found.is_past_due) == (due, is_past)
+
+
+@pytest.mark.parametrize(
+    ("known", "note"),
+    [
+        ({"hold": HOLD}, "held: moving house (ann)"),
+        ({"drift": "foreign: z"}, "foreign: z"),
+        ({"current_since": NOW - 50 * DAY}, "overdue: secret older than 45d"),
+        (
+            {
+                "rotation": replace(
+                    WAITING, gate="g", gate_reason="exit 1", gate_since=NOW, gate_retry_at=NOW
+                )
+            },
+            "waiting for gate g since 2026-11-23 12:00 UTC: exit 1",
+        ),
+        ({"rotation": FAILED}, "last rotation failed 2d ago: secret-rejected"),
+        (
+            {"failures": 1, "retry_at": NOW + HOUR},
+            "1 try came to nothing; the next not before 2026-11-23 13:00 UTC",
+        ),
+        (
+            {"failures": 3, "retry_at": NOW + HOUR},
+            "3 tries in a row came to nothing; the next not before 2026-11-23 13:00 UTC",
+        ),
+    ],
+)
+def test_it_is_told_what_is_wrong(known: dict[str, Any], note: str) -> None:
+    """In the words of the ledger."""
+    assert row(shown(**known)).notes == (note,)
+
+
+def test_a_hook_that_fails_is_told() -> None:
+    """With its reason; one that was not tried yet is no trouble."""
+    waiting = PendingDelivery(
+        account="a",
+        hook="chat",
+        event=Event.PUSHED,
+        since=NOW,
+        attempts=0,
+        reason=None,
+        next_try_at=NOW,
+    )
+    failing = replace(waiting, attempts=2, reason="answered 500")
+
+    assert row(shown(), (), (waiting,)).notes == ()
+    assert row(shown(), (), (failing,)).notes == (
+        "hook chat fails (pushed, tried 2 times): answered 500",
+    )
+
+
+def test_what_is_well_has_no_notes() -> None:
+    """And no steps of a rotation that is over."""
+    found = row(shown(rotation=COMPLETED))
+
+    assert not found.notes
+    assert not found.stages
+
+
+@pytest.mark.parametrize(
+    ("policy", "fact"),
+    [
+        ({}, ("rotate every", "30d")),
+        ({"every": None, "cron": "0 3 * * 0"}, ("rotate at", "0 3 * * 0 (UTC)")),
+    ],
+)
+def test_a_policy_is_told_in_words(policy: dict[str, Any], fact: tuple[str, str]) -> None:
+    """By an interval or by a calendar."""
+    assert next(policy_facts(replace(account("a").policy, **policy))) == fact
+
+
+# -- The steps of a rotation. --------------------------------------------------------------
+
+
+def stages_of(rotation: Rotation, entries: list[Entry]) -> list[StepView]:
+    """Return a rotation's progress, with no window to wait for."""
+    return stages(rotation, entries, deletion_at=rotation.delete_due_at)
+
+
+def told(found: list[StepView]) -> str:
+    """Write stages down: done ones, then the present one, then the others."""
+    marks = {"done": "+", "now": "*", "todo": "-"}
+    return " ".join(f"{marks[stage.state]}{stage.name}" for stage in found)
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([], "*open -stage -create -probe -push -verify -clear -wait -delete -complete"),
+        (
+            [entry("opened", Step.OPEN), entry("intent", Step.STAGE)],
+            "+open *stage -create -probe -push -verify -clear -wait -delete -complete",
+        ),
+        (
+            [entry("opened", Step.OPEN), entry("done", Step.EVICT), entry("done", Step.STAGE)],
+            "+open +evict +stage *create -probe -push -verify -clear -wait -delete -complete",
+        ),
+        (
+            [entry("opened", Step.OPEN), entry("learned", Step.CREATE)],
+            "+open -stage +create *probe -push -verify -clear -wait -delete -complete",
+        ),
+    ],
+)
+def test_steps_are_done_one_after_the_other(entries: list[Entry], expected: str) -> None:
+    """What was done, what comes next, and what is left."""
+    assert told(stages_of(ROTATING, entries)) == expected
+
+
+def test_a_wait_has_an_end() -> None:
+    """A rotation in its grace says until when; after the deletion the wait is over."""
+    done = [entry("done", step) for step in (Step.OPEN, Step.VERIFY, Step.CLEAR)]
+    before = {stage.name: stage for stage in stages_of(WAITING, done)}
+    after = {stage.name: stage for stage in stages_of(WAITING, [*done, entry("done", Step.DELETE)])}
+
+    assert before["wait"] == StepView(name="wait", state="now", at=WAITING.delete_due_at)
+    assert after["wait"].state == "done"
+    assert after["complete"].state == "now"
+
+
+def test_trouble_is_told_until_it_is_over() -> None:
+    """A lost answer is told at its step, and no more once it is known."""
+    lost = [entry("opened", Step.OPEN), entry("unknown", Step.CREATE)]
+    found = {stage.name: stage.note for stage in stages_of(ROTATING, lost)}
+    mended = stages_of(ROTATING, [*lost, entry("learned", Step.CREATE)])
+
+    assert found["create"] == "answer lost; looking"
+    assert not any(stage.note for stage in mended)
+
+
+def test_a_rotation_that_is_given_up_says_so() -> None:
+    """Whatever was done, what is done now is to undo it."""
+    rotation = replace(ROTATING, step=Step.ABORT, abort_code="x")
+    found = stages_of(rotation, [entry("opened", Step.OPEN), entry("aborting", Step.ABORT)])
+
+    assert found[-1] == StepView(name="abort", state="now", at=None, note="being undone")
+
+
+def test_a_rotation_that_is_over_has_nothing_to_come() -> None:
+    """Between two looks a rotation may have been closed."""
+    assert "*" not in told(stages_of(COMPLETED, [entry("closed", Step.COMPLETE)]))
+
+
+# -- Entries. ------------------------------------------------------------------------------
+
+
+def test_an_entry_is_told_in_words() -> None:
+    """Step, event and the facts that there are."""
+    found = line(entry("done", Step.CREATE, '{"n":2,"none":null,"secret_id":"x"}'))
+
+    assert found.what == "create done"
+    assert found.detail == "n=2 secret_id=x"
+    assert found.at == NOW
+
+
+def test_an_entry_that_was_tampered_with_is_shown_as_far_as_it_goes() -> None:
+    """No time and no facts, where none can be read."""
+    found = line(entry("drift")._replace(at="yesterday", detail="{"))
+
+    assert (found.at, found.detail, found.what) == (None, "", "drift")
+
+
+# -- Ninety days. --------------------------------------------------------------------------
+
+TODAY = date(2026, 11, 23)
+
+
+def test_bars_stand_on_each_other_within_the_picture() -> None:
+    """Failed upon completed; the busiest day is as high as the picture."""
+    counts = {TODAY: {"completed": 997, "failed": 3}, TODAY - DAY: {"failed": 1}}
+    found = timeline(counts, TODAY)
+    today, yesterday = found.bars[-1], found.bars[-2]
+
+    assert len(found.bars) == DAYS
+    assert sum(today.completed) == HEIGHT
+    assert sum(today.failed) == today.completed[0]
+    assert today.failed[0] >= 0
+    assert yesterday.completed == (HEIGHT, 0)
+    assert yesterday.failed == (HEIGHT - 3, 3)
+    assert today.title == "2026-11-23: 997 completed, 3 failed"
+    assert (found.completed, found.failed) == (997, 4)
+
+
+def test_days_without_rotations_are_empty() -> None:
+    """As are those before the first of the ninety."""
+    found = timeline({TODAY - 90 * DAY: {"completed": 5}}, TODAY)
+
+    assert {bar.completed for bar in found.bars} == {(HEIGHT, 0)}
+    assert found.bars[0].title == "2026-08-26: none"
+    assert found.labels[0] == "Aug 26"
+
+
+def test_it_is_counted_anew_from_time_to_time() -> None:
+    """Not for each page, and from the beginning of the first day."""
+    asked: list[datetime] = []
+
+    def count(since: datetime) -> dict[date, dict[str, int]]:
+        asked.append(since)
+        return {}
+
+    recent = Recent(count, seconds=15)
+    for seconds in (0, 14, 15):
+        recent.at(NOW + timedelta(seconds=seconds))
+
+    assert asked == [datetime(2026, 8, 26, tzinfo=UTC)] * 2
