@@ -35,7 +35,7 @@ class Unanswered(Interrupted):
 
 
 def install() -> None:
-    """Raise `Interrupted` in the main thread at the first signal that this process does not ignore."""
+    """Raise `Interrupted` in the main thread at the first signal that is not ignored."""
     for signum in _SIGNALS:
         if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, _stop)

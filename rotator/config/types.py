@@ -172,7 +172,7 @@ def _plain(value: float | Decimal | timedelta) -> str:
 
 
 def written_as(pattern: str, rule: str, text: str) -> str:
-    """Return the text, or raise `InvalidValue` with `rule` where the pattern does not match all of it."""
+    """Return the text, or raise `InvalidValue` with `rule` unless the pattern matches it whole."""
     if not re.fullmatch(pattern, text):
         raise InvalidValue(rule)
     return text

@@ -37,7 +37,7 @@ def prepare(path: str) -> None:
 
 
 def _give_away(path: str) -> None:
-    """Give root's ledger, and no other file, to its folder's owner.
+    """Hand root's ledger, and no other file, to its folder's owner.
 
     The folder's owner can replace the file, so a file with other names keeps its owner: no link is
     followed, and only a file whose content is a ledger changes hands.

@@ -43,8 +43,8 @@ class Holds:
         """Lift the hold of account `name`; return it, or None where there was none.
 
         The back-off after refusals caused by the hold is cleared, so that the account is due at
-        once if its time has come. Also ends one that stands in the account's row alone or in its entries
-        alone, as someone wrote to the tables.
+        once if its time has come. A hold in the account's row alone or in its entries alone,
+        as somebody wrote to the tables, ends as well.
 
         Raises:
             LedgerError: it is not sure to be recorded.

@@ -63,7 +63,7 @@ def news(draft: NewEntry, told: Told) -> News:
             drift = {} if code == "held" else {"drift": found}
             return _once(told, {"trouble": f"refused {found}"} | drift, Event.REFUSED, Event.DRIFT)
         case "drift", _ if code == Event.OVERDUE:
-            # Overdue has an event of its own, whatever the cause: see `Book.notice`.
+            # Overdue has an event of its own, whatever the cause: see `LedgerWriter.notice`.
             return News(told={**told, "drift": found})
         case "drift", _:
             return _once(told, {"drift": found}, Event.DRIFT)
@@ -75,7 +75,7 @@ def news(draft: NewEntry, told: Told) -> News:
             return News(told=told)
 
 
-#: Events with entries of their own, written once per change: see `Book.notice`.
+#: Events with entries of their own, written once per change: see `LedgerWriter.notice`.
 _BY_CALL = frozenset({Event.OVERDUE, Event.BALANCE})
 
 

@@ -1,4 +1,4 @@
-"""Name resolution and connecting: each address of a host gets a share of the time."""
+"""Resolution of names, and connecting: each address of a host gets a share of the time."""
 
 import errno
 import os

@@ -118,7 +118,7 @@ def test_what_another_ledger_began_is_taken_over_by_order_alone(desk: CliFixture
 
     assert refused.code == 3
     assert "of a rotation that this ledger does not know" in refused.err
-    assert "hint: nothing was touched; let the other host finish it" in refused.err
+    assert "hint: nothing was changed; let the other host finish it" in refused.err
     assert "`rotator rotate-now account-1 --take-over`" in refused.err
     assert (planned.code, taken.code) == (0, 0)
     assert taken.json()[0]["outcome"] == "completed"

@@ -60,7 +60,7 @@ def test_a_group_may_look(ready: Host) -> None:
     """By sudo, with the commands that stand there and no others; without it, it is told why not."""
     start(ready)
     ready.until_rotated()
-    [allowed] = other(OPERATIONS, "Other people than root", "sudoers")
+    [allowed] = other(OPERATIONS, "Access for users other than root", "sudoers")
     ready.machine.write("/etc/sudoers.d/rotator", allowed)
     ready.machine.run("groupadd rotator-operators && useradd -G rotator-operators alice")
 
@@ -80,7 +80,7 @@ def test_a_group_may_read_the_record(ready: Host) -> None:
     """Of a user that stays: what needs no credential, and nothing that writes."""
     start(ready)
     ready.until_rotated()
-    type_in(ready, *shell(OPERATIONS, "Other people than root"))
+    type_in(ready, *shell(OPERATIONS, "Access for users other than root"))
     ready.machine.run("useradd -G rotator alice")
 
     def alice(command: str) -> int:

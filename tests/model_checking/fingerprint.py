@@ -42,7 +42,16 @@ ENOUGH = {"draws": MAX_DRAWS, "stalls": 0}
 #: What no rule looks at, or what a described neighbour tells already. A lease either has most of
 #: its time left or has ended long ago, which the clock of the world tells.
 IGNORED = frozenset(
-    {"means", "account", "head", "ledger_head", "check", "created_at", "rotated_at", "opened_at"}
+    {
+        "dependencies",
+        "account",
+        "head",
+        "ledger_head",
+        "check",
+        "created_at",
+        "rotated_at",
+        "opened_at",
+    }
     | {"closed_at", "reason", "fields", "lease_until", "gate_retry_at"}
     | {"identity", "issuer", "vault_path"}
     # Of a lease, all that is asked is whether its token is the newest one, which a process tells
@@ -51,7 +60,7 @@ IGNORED = frozenset(
     | {"token", "failing_since"}
 )
 #: What is asked only until something else is known: here, by the passes of the loop.
-UNTIL = {"remembered": "sight"}
+UNTIL = {"remembered": "observed"}
 #: What is the same in every process, or is no more than its kind.
 FIXED = (Dependencies, Site, Observer, Account, FunctionType, MethodType, type, BaseException)
 

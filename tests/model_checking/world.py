@@ -299,7 +299,7 @@ class World:
 
     @property
     def expendable(self) -> frozenset[str]:
-        """Ids that the ledger has as superseded or as orphans; see `Book.recall`."""
+        """Ids that the ledger has as superseded or as orphans; see `LedgerWriter.load`."""
         return _expendable(self.rows)
 
     def knows(self, rotation_id: str) -> bool:

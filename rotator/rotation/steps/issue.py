@@ -30,7 +30,7 @@ class Create(Effect[Secret]):
         )
 
     def done(self, world: Observation, rotation: Rotation, result: Secret, at: At) -> Change:
-        """Record the id of the secret that Vonage created, and when: later than the intent, if slow."""
+        """Record the id and the time that Vonage answered with: later than the intent, if slow."""
         rotation = replace(rotation, new_id=result.id, sent_at=at.now)
         world = replace(world, rotation=rotation, listed=(*(world.listed or ()), result))
         return world, self.entry("done", rotation, secret_id=result.id)

@@ -191,7 +191,7 @@ class Clear(Effect[None]):
         site.observed.pending = StoredPending(version=self.upto)
 
     def done(self, world: Observation, rotation: Rotation, result: None, at: At) -> Change:
-        """Record that the pending entry is gone; a verified rotation goes on to its hooks, or waits."""
+        """Record that the pending entry is gone; a verified rotation has hooks or a wait ahead."""
         if rotation.verified_at:
             rotation = replace(rotation, step=Step.HOOKS if world.has_hooks else Step.WAIT)
         world = replace(

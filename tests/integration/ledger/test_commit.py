@@ -66,7 +66,7 @@ def commit(book: LedgerWriter, lease: Lease, now: datetime = NOW, **what: Any) -
         now=now,
         rotation=what.get("rotation"),
         entries=what.get("entries", []),
-        snapshot=what.get("sighting"),
+        snapshot=what.get("snapshot"),
     ).head
 
 
@@ -151,11 +151,11 @@ def test_accounts_have_chains_of_their_own(
         {"entries": [DRAFT, replace(DRAFT, event="half \ud800")]},
         {"entries": [DRAFT, replace(DRAFT, rotation_id="half \ud800")]},
         {"entries": [DRAFT, replace(DRAFT, detail={"why": "half \udfff"})]},
-        {"sighting": replace(SIGHTING, current_id="half \ud800")},
-        {"sighting": replace(SIGHTING, listed_ids=("half \ud800",))},
+        {"snapshot": replace(SIGHTING, current_id="half \ud800")},
+        {"snapshot": replace(SIGHTING, listed_ids=("half \ud800",))},
         {"rotation": replace(ROTATION, predecessor_id="half \ud800")},
         {"rotation": replace(ROTATION, verified_at=datetime(2026, 1, 1))},  # noqa: DTZ001
-        {"sighting": replace(SIGHTING, current_since=datetime(2026, 1, 1))},  # noqa: DTZ001
+        {"snapshot": replace(SIGHTING, current_since=datetime(2026, 1, 1))},  # noqa: DTZ001
         {"now": datetime(2026, 1, 1)},  # noqa: DTZ001
         # A second open rotation.
         {"rotation": replace(ROTATION, id="r2")},
@@ -167,7 +167,7 @@ def test_a_commit_is_all_or_nothing(
     """If one part cannot be recorded, none is, and the ledger works on."""
     commit(book, lease, rotation=ROTATION)
     before = dump()
-    whole: dict[str, Any] = {"rotation": ROTATION, "entries": [DRAFT], "sighting": SIGHTING}
+    whole: dict[str, Any] = {"rotation": ROTATION, "entries": [DRAFT], "snapshot": SIGHTING}
     with pytest.raises(LedgerError):
         commit(book, lease, **(whole | bad))
 

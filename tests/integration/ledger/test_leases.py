@@ -25,9 +25,9 @@ DRAFT = NewEntry(event="done", step=None, detail={})
 CHILD = """
 import sys
 from datetime import UTC, datetime
-from rotator.ledger.writer import Book
+from rotator.ledger.writer import LedgerWriter
 from rotator.ledger.database import open_database
-Book(open_database(sys.argv[1]), lease_seconds=600).claim("a", datetime.now(UTC))
+LedgerWriter(open_database(sys.argv[1]), lease_seconds=600).claim("a", datetime.now(UTC))
 print(flush=True)
 sys.stdin.read()
 """

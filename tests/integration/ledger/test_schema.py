@@ -37,14 +37,14 @@ CHILD = """
 import sys
 from datetime import UTC, datetime
 from rotator.ledger import schema
-from rotator.ledger.writer import Book
+from rotator.ledger.writer import LedgerWriter
 from rotator.ledger.database import open_database
 database = open_database(sys.argv[1])
 import alembic.command, alembic.script
 print(flush=True)
 sys.stdin.read()
 schema.ensure(database, auto_upgrade=True)
-Book(database, lease_seconds=60).claim(sys.argv[2], datetime.now(UTC))
+LedgerWriter(database, lease_seconds=60).claim(sys.argv[2], datetime.now(UTC))
 """
 
 

@@ -17,7 +17,7 @@ from rotator.ledger.holds import Holds
 from rotator.ledger.identities import COLUMNS
 from rotator.model import Hold, Outcome, Request
 from rotator.model.notification import Event, Hook
-from rotator.rotation import record
+from rotator.rotation.steps import bookkeeping
 from tests.support.invariant_monitor import Seen
 from tests.support.older import drop_triggers, rewrite, without_verification
 from tests.support.rotation_fixture import NAME, RotationFixture, code
@@ -504,7 +504,7 @@ def test_what_an_older_version_opened_and_an_operator_abandoned_goes_on(
         opened = scene.rotation()
         lease = scene.book.claim(NAME, scene.clock.now())
         assert opened
-        ended, draft = record.abandoned(opened, scene.clock.now())
+        ended, draft = bookkeeping.abandoned(opened, scene.clock.now())
         scene.book.commit(
             lease, rotation=ended, entries=[draft], snapshot=None, now=ended.opened_at, last=True
         )

@@ -85,7 +85,7 @@ def test_no_request_follows_a_failed_commit(tmp_path: Path, number: int) -> None
         (LedgerUnusable, "ledger-unusable", 2),
     ],
 )
-@pytest.mark.parametrize("call", ["claim", "recall", "commit"])
+@pytest.mark.parametrize("call", ["claim", "load", "commit"])
 def test_each_failure_of_the_ledger_is_reported_as_what_it_is(
     tmp_path: Path, error: type[LedgerError], code: str, exit_code: int, call: str
 ) -> None:

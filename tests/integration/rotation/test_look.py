@@ -162,7 +162,7 @@ def test_an_account_in_work_is_not_refreshed(tmp_path: Path) -> None:
 def test_a_failed_refresh_releases_the_lease(tmp_path: Path) -> None:
     """The next process need not wait."""
     with RotationFixture(tmp_path) as scene:
-        scene.calls.plan("after", "ledger.recall", 1, _fail)
+        scene.calls.plan("after", "ledger.load", 1, _fail)
         with pytest.raises(LedgerError):
             scene.engine.refresh(scene.accounts[NAME])
         report = scene.attempt()

@@ -300,7 +300,7 @@ def test_a_ledger_that_is_away_is_no_refusal(tmp_path: Path) -> None:
         def fail() -> None:
             raise LedgerError
 
-        scene.calls.plan("before", "ledger.recall", 1, fail)
+        scene.calls.plan("before", "ledger.load", 1, fail)
         report = scene.attempt()
 
         assert (report.outcome, code(report)) == (Outcome.FAILED, "ledger-unavailable")
