@@ -19,6 +19,7 @@ from rotator.cli.signals import Interrupted, install
 from rotator.errors import ConfigError, RotatorError
 from rotator.ledger import database as database_module
 from rotator.ledger.database import open_database, reading, writing
+from tests.support.commands import forked
 
 Raise = Callable[[BaseException], None]
 
@@ -115,12 +116,18 @@ def signals() -> Iterator[None]:
         signal.signal(signum, handler)
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Engine]:
-    """Return a ledger's database with one empty table."""
-    made = open_database(f"sqlite:///{tmp_path}/ledger.db")
+def made_in(folder: Path) -> Engine:
+    """Make a ledger's database with one empty table."""
+    made = open_database(f"sqlite:///{folder}/ledger.db")
     with writing(made) as connection:
         connection.execute(text("CREATE TABLE t (n)"))
+    return made
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Engine]:
+    """Yield a ledger's database with one empty table."""
+    made = made_in(tmp_path)
     yield made
     made.dispose()
 
@@ -164,13 +171,9 @@ class Interruption:
         return self._trace
 
 
-@pytest.mark.usefixtures("signals")
-@pytest.mark.parametrize("to_this_thread", [True, False])
-def test_a_signal_leaves_no_turn_behind(database: Engine, *, to_this_thread: bool) -> None:
-    """Whenever it comes: who releases a lease on the way out does not wait for it for ever.
-
-    The kernel may give it to another thread; Python handles it in this one all the same.
-    """
+def be_interrupted_everywhere(folder: Path, *, to_this_thread: bool) -> None:
+    """Write once for each instruction of a transaction, with a signal right before it."""
+    database = made_in(folder)
     other = ThreadPoolExecutor(1)
     other.submit(int).result()  # begun while no signal is held off
     send = partial(signal.raise_signal, signal.SIGTERM)
@@ -194,8 +197,21 @@ def test_a_signal_leaves_no_turn_behind(database: Engine, *, to_this_thread: boo
         if not interruption.has_come:
             break
     other.shutdown()
-
     assert interrupted == at > 100
+
+
+@pytest.mark.parametrize("to_this_thread", [True, False])
+def test_a_signal_leaves_no_turn_behind(tmp_path: Path, *, to_this_thread: bool) -> None:
+    """Whenever it comes: who releases a lease on the way out does not wait for it for ever.
+
+    The kernel may give it to another thread; Python handles it in the main one all the same. In a
+    process of its own, as an exception between any two instructions may leave Python's own state
+    behind, such as the error that is being handled.
+    """
+    process = forked(partial(be_interrupted_everywhere, to_this_thread=to_this_thread), tmp_path)
+    process.join(timeout=100)
+
+    assert process.exitcode == 0
 
 
 @pytest.mark.usefixtures("signals")
