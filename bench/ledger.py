@@ -32,7 +32,7 @@ COMMITS = 300
 
 
 def commit_times(book: LedgerWriter, name: str) -> list[float]:
-    """Time commits as the engine makes them: an outcome, the next intent, and a sighting."""
+    """Time commits as the reconciler makes them: an outcome, the next intent, and a snapshot."""
     snapshot = AccountSnapshot(
         listed_ids=("a", "b"), current_id="a", current_since=None, drift=None
     )

@@ -14,7 +14,7 @@ from rotator.ledger.mapping import to_row
 from rotator.model import Rotation, Step
 from rotator.rotation.ports import NewEntry
 
-#: Entries of one rotation, as the engine writes them.
+#: Entries of one rotation, as the reconciler writes them.
 STEPS = (
     ("opened", Step.OPEN),
     ("intent", Step.STAGE),

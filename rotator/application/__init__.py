@@ -379,8 +379,6 @@ class Application:
 
         return KvStore(self.vault, self.settings.vault.mount)
 
-    # -- Hooks. ----------------------------------------------------------------------------
-
     def store_failure(self) -> RotatorError | None:
         """Return why Vault cannot be used, checked once instead of for each account."""
         try:
@@ -388,6 +386,8 @@ class Application:
         except RotatorError as error:
             return error
         return None
+
+    # -- Hooks. ----------------------------------------------------------------------------
 
     @cached_property
     def dispatcher(self) -> "HookDispatcher":
@@ -436,7 +436,7 @@ class Application:
     ) -> "Reconciler":
         """Return a reconciler that passes each ledger entry to `listener` once it is committed.
 
-        `ledger` replaces `book`: an engine on `present_book` is for dry runs.
+        `ledger` replaces `book`: a reconciler on `present_book` is for dry runs.
         """
         from rotator.rotation.dependencies import NoHooks  # noqa: PLC0415  # see above
         from rotator.rotation.reconciler import Reconciler  # noqa: PLC0415  # see above

@@ -1,1 +1,1 @@
-"""The command line: one file for each command, and the code they share."""
+"""The command line: one file for each command or group of commands, and the code they share."""

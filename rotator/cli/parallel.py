@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 class Cancelled(BaseException):
-    """This process is to end, so the pass ends after its step. Not an error: see `Stopped`."""
+    """This process is to end, so the pass ends after its step. Not an error: see `Interrupted`."""
 
 
 class CancelToken:

@@ -87,7 +87,7 @@ def _put(document: dict[str, Any], table: str, key: str, value: object) -> None:
     for name in table.split("."):
         target = target.setdefault(name, {})
         if not isinstance(target, dict):
-            return  # # not a table: reported as such
+            return  # not a table: reported as such
     target[key] = value
 
 

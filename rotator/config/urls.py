@@ -137,7 +137,7 @@ def _require_visible(text: str, *, spaces: bool = False) -> None:
 def _split(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
-        _ = parts.port  # # raises if invalid
+        _ = parts.port  # raises if invalid
     except ValueError:
         parts = None
     if parts is None or parts.netloc.endswith(":"):

@@ -63,11 +63,11 @@ class Daemon:
         self._notifier = SystemdNotifier(environ)
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._clock = ClockWatch()
-        #: Locked by a job while it runs, and to replace the wiring.
+        #: Locked by a job while it runs, and to replace the application.
         self._polling, self._looking = threading.Lock(), threading.Lock()
         #: Version of the discovered subaccounts that are managed; None before the first.
         self._found_version: tuple[int, datetime | None] | None = None
-        #: Wirings of former configurations that passes still use.
+        #: Applications of former configurations that passes still use.
         self._retired: list[Application] = []
         self._configure(self._built())
 
@@ -262,7 +262,7 @@ class Daemon:
                 self._health.answered(_PAGE)
 
     def _replace(self, application: Application) -> None:
-        """Continue with another wiring; running passes keep theirs."""
+        """Continue with another application; running passes keep theirs."""
         self._drift.end()
         self._poll.end()
         self._retired.append(self._application)

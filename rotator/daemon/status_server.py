@@ -129,5 +129,5 @@ class StatusServer:
 def _own_version() -> str:
     try:
         return version("rotator")
-    except PackageNotFoundError:  # # runs from a checkout
+    except PackageNotFoundError:  # runs from a checkout
         return "unreleased"

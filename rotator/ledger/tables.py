@@ -86,7 +86,7 @@ account = Table(
     Column("held_at", Instant),
     #: 1 for a freeze: not even a rotation that has pushed is finished.
     Column("hold_freeze", Integer, nullable=False, server_default="0"),
-    #: The lease: its owner, its end, and the fencing token, which counts changes of owner.
+    #: The lease: its owner, its end, and the fencing token, which grows at each claim.
     Column("lease_owner", Text),
     Column("lease_expires_at", Instant),
     #: Length of the lease from each renewal, in seconds: it cannot end later than that from now.

@@ -204,7 +204,7 @@ class LedgerWriter:
     # -- What is known. --------------------------------------------------------------------
 
     def load(self, name: str) -> AccountState:
-        """See `Ledger.recall`."""
+        """See `Ledger.load`."""
         of_name = {"of_name": name}
         with reading(self._engine) as connection:
             account = connection.execute(_ACCOUNT, of_name).mappings().first()
@@ -633,7 +633,7 @@ _ACCOUNT = select(
     )
 ).where(tables.account.c.name == _OF_NAME)
 _LOCKED_ACCOUNT = _ACCOUNT.with_for_update()
-#: Only what the last check before an effect needs.
+#: Only what the last look before an effect needs.
 _STANDING = select(
     tables.account.c.lease_owner,
     tables.account.c.fencing_token,

@@ -1,1 +1,4 @@
-"""How one account is rotated. Read in this order: `observation`, `protocol`, `reconciler`."""
+"""How one account is rotated.
+
+Read in this order: `observation`, `protocol`, `steps`, `reconciler`, `session`.
+"""

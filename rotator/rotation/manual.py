@@ -121,7 +121,7 @@ class ManualOperation:
     ) -> Done:
         """Record that `operation` is about to be tried, try it, and record the outcome.
 
-        `effect` receives the last check, which it must call right before sending. If the operation
+        `effect` receives the last look, which it must call right before sending. If the operation
         was decided on because of what was `seen` in Vault, Vault must still hold that.
 
         Raises:

@@ -21,7 +21,7 @@ from rotator.model import (
     Written,
 )
 
-#: The last check before an effect. For each request of an effect, an adapter calls it exactly once:
+#: The last look before an effect. For each request of an effect, an adapter calls it exactly once:
 #: after the wait for the rate limit, with the connection open, right before the first byte. If it
 #: raises, nothing is sent and the exception propagates unchanged.
 BeforeSend = Callable[[], object]
@@ -350,7 +350,7 @@ class Lease:
 
     account: str
     owner: str
-    #: The fencing token: incremented each time the lease changes owner.
+    #: The fencing token: incremented at each claim, also if an operator ends the lease.
     token: int
     #: Length of the lease from each renewal, in seconds.
     seconds: float

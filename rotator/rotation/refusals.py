@@ -121,9 +121,9 @@ def account_changed(account: Account, was: Identity) -> Refuse:
 
 
 def account_taken(account: Account, other: str, what: str, which: str) -> Refuse:
-    """Another account of the ledger is the same, or is kept in the same place.
+    """Refuse because another account of the ledger has the same api key or path in Vault.
 
-    Where Vault is, is no part of what a ledger knows of a place: only its mount and path are.
+    A ledger knows mount and path, but not Vault's address.
     """
     harm, cure = "take the other one's secrets away", ""
     if which != account.api_key:
@@ -210,7 +210,7 @@ def held(account: Account, hold: Hold) -> Refuse:
 
 
 def hold_altered(name: str, why: str) -> Refuse:
-    """Who holds the account, someone wrote into the ledger's tables, or took out of them."""
+    """Refuse because the ledger's row and its entries disagree on the account's hold."""
     return Refuse(
         code="ledger-tampered",
         why=why,
@@ -221,7 +221,7 @@ def hold_altered(name: str, why: str) -> Refuse:
 
 
 def rows_altered(why: str) -> Refuse:
-    """What is about to be done is what a row says, and not what the entries say."""
+    """Refuse because a row that the next step relies on is not what the entries say."""
     return Refuse(
         code="ledger-tampered",
         why=why,
@@ -231,7 +231,7 @@ def rows_altered(why: str) -> Refuse:
 
 
 def changed(account: Account, version: int, why: str) -> Refuse:
-    """Vault is not as rotator left it any more, with `version`; `why` tells what changed."""
+    """Refuse because Vault is not as rotator left it with `version`; `why` tells what changed."""
     known = version or "N"
     return Refuse(
         code="drift",

@@ -28,9 +28,9 @@ from rotator.rotation.ports import (
 
 Result = TypeVar("Result")
 
-#: Longest time from the start of the last check to the effect, in seconds.
+#: Longest time from the start of the last look to the effect, in seconds.
 LONGEST_LOOK = 1.0
-#: How many last checks may take longer before the effect is withdrawn.
+#: How many last looks may take longer before the effect is withdrawn.
 _MOST_LOOKS = 3
 
 

@@ -1,7 +1,7 @@
 """Logging: every event of rotator and its libraries is one line on one stream.
 
 JSON where the stream is not a terminal, otherwise for people. Account, rotation and step are on
-each line that is written while one of them is worked on, by any module; the engine binds them.
+each line that is written while one of them is worked on, by any module; the reconciler binds them.
 Where the stream is systemd's journal, each line starts with its priority (sd-daemon(3)).
 
 The last steps before a line is written mask what should never have reached them: values of

@@ -122,7 +122,7 @@ class Tracing:
 
 @dataclass(frozen=True, kw_only=True)
 class TracedReconciler(Reconciler):
-    """An engine whose passes are traced."""
+    """A reconciler whose passes are traced."""
 
     tracing: Tracing
 

@@ -84,7 +84,7 @@ class VaultClient:
         # A client in use is returned to the former list, and discarded with it.
         former, self._idle = self._idle, []
         while former:
-            with suppress(IndexError):  # # another thread took the last one
+            with suppress(IndexError):  # another thread took the last one
                 former.pop().adapter.close()
 
     def exchange(
@@ -261,7 +261,7 @@ def _checked_address(address: str) -> str:
 def _split(address: str) -> SplitResult | None:
     try:
         parts = urlsplit(address)
-        _ = parts.port  # # parsed only on access
+        _ = parts.port  # parsed only on access
     except ValueError:
         return None
     return parts

@@ -71,7 +71,7 @@ class KvMount:
         found = self._version_of(answer, path)
         return found if found.number == number else None
 
-    def write(  # # one call, kept in one piece
+    def write(  # one call, kept in one piece
         self,
         operation: str,
         path: str,

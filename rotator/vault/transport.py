@@ -2,7 +2,7 @@
 
 hvac raises an exception per status that carries the whole body, knows only some statuses, and fails
 on an error body of an unexpected shape. So it gets an adapter over `rotator.network` that raises
-nothing: an answer is returned as an `VaultResponse`, a failure as a `TransportFailure`.
+nothing: an answer is returned as a `VaultResponse`, a failure as a `TransportFailure`.
 """
 
 import math
@@ -187,7 +187,7 @@ class VaultTransport(RawAdapter):  # type: ignore[misc]  # hvac has no type hint
             )
         except ExchangeFailed as error:
             return error.reason
-        except ValueError:  # # the address contains a name that no lookup accepts
+        except ValueError:  # the address contains a name that no lookup accepts
             return TransportFailure.UNRESOLVED
         return _answer(reply)
 

@@ -241,5 +241,5 @@ def _bare(error: Failure) -> Failure:
 def _own_version() -> str:
     try:
         return version("rotator")
-    except PackageNotFoundError:  # # runs from a checkout
+    except PackageNotFoundError:  # runs from a checkout
         return "unreleased"

@@ -1,4 +1,4 @@
-"""An engine between a simulated Vonage and a Vault of the contract tests."""
+"""A reconciler between a simulated Vonage and a Vault of the contract tests."""
 
 from collections.abc import Callable
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""A rotation on each server, by the engine and by the real command: what it leaves behind."""
+"""A rotation on each server, by the reconciler and by the real command: what it leaves behind."""
 
 import re
 import shlex

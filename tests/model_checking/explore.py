@@ -2,7 +2,7 @@
 
 A process that is killed leaves nothing but the world. So the search has two levels: worlds in
 which a process starts, and points that a process reaches in a world. From each world the real
-engine is run again and again, each time by another script of choices, until every choice at
+reconciler is run again and again, each time by another script of choices, until every choice at
 every point has been taken; what was reached before is not followed twice. Wherever a process
 stands, it may be killed, so each world on its way is one in which a fresh process starts.
 """

@@ -4,8 +4,8 @@ The text names secrets, values and rotations in the order in which it comes acro
 tells times by their age. So two states that differ in names or dates alone are one state, which
 is what lets the exploration come to an end. Ages beyond every limit in the rules count as equal.
 
-A process is fingerprinted by its call stack: where in the engine's code it stands, and every
-local variable there. Whatever the engine comes to remember is part of it by itself.
+A process is fingerprinted by its call stack: where in rotator's code it stands, and every
+local variable there. Whatever that code comes to remember is part of it by itself.
 """
 
 import re
@@ -26,7 +26,7 @@ from rotator.rotation.observation import Observer
 from rotator.rotation.protocol import MAX_DRAWS
 from rotator.rotation.steps import Site
 
-#: The engine's code lies here.
+#: rotator's code lies here.
 HOME = str(Path(rotator.__file__).parent)
 #: From what age on nothing changes any more by getting older, in seconds.
 OLD = 200
@@ -83,7 +83,7 @@ def described(thing: object) -> str:
 
 
 def stack() -> str:
-    """Describe where the process stands: the engine's frames, from the innermost outwards.
+    """Describe where the process stands: rotator's frames, from the innermost outwards.
 
     What is described already is only referred to.
     """

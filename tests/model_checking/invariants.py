@@ -1,7 +1,7 @@
 """What must never be false, whatever fails, dies or interferes.
 
 `before_effect` judges each request as it leaves rotator, `always` judges every state of the
-world. The numbers are those of the product's proof; a violation's message says what it found.
+world. The numbers tell the rules apart; a violation's message says what it found.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One process: the real engine, run once, with every turn of events decided by a script.
+"""One process: the real reconciler, run once, with every turn of events decided by a script.
 
 The ports call `at` at each of their calls. There the script chooses how the call goes, or what
 else happens first: time passes, a late request arrives, an outsider acts, another process takes
@@ -120,7 +120,7 @@ def _words(name: str, call: str, detail: object, picked: str) -> str:
 
 
 class Ended(BaseException):
-    """The run is over; like a kill, it goes past every handler of the engine."""
+    """The run is over; like a kill, it goes past every handler of the reconciler."""
 
 
 class Watcher(Protocol):
@@ -168,7 +168,7 @@ class Process:
         return "successor" if self.elder else "process"
 
     def run(self, asked: Asked) -> PassResult | None:
-        """Run the engine once; None where the run was ended."""
+        """Run the reconciler once; None where the run was ended."""
         self.asked = asked
         self.faults_left, self.takeovers_left = self.bounds.faults, self.bounds.takeovers
         account = self.accounts["account"]

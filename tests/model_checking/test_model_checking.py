@@ -1,4 +1,4 @@
-"""Every order of events, explored to closure with the real engine and the real rules.
+"""Every order of events, explored to closure with the real reconciler and the real rules.
 
 Each scenario is a world in which every effect may be applied or not and told or not, and the
 process may die at any point; some have outsiders, a rival that takes the lease, an operator who

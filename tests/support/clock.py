@@ -11,7 +11,7 @@ _NANOSECONDS = 1_000_000_000
 
 @dataclass(kw_only=True)
 class FakeClock:
-    """The one clock of a scene: of the engine, both clients and both simulators."""
+    """The one clock of a scene: of the reconciler, both clients and both simulators."""
 
     elapsed: float = 0.0
     #: Every sleep, in seconds.

@@ -32,7 +32,7 @@ class FixtureOptions:
     hooks: tuple[Hook, ...] = ()
     #: URL of an empty ledger; without one, a new SQLite file.
     ledger_url: str = ""
-    #: URL by which the engine reaches that ledger; without one, the same.
+    #: URL by which the reconciler reaches that ledger; without one, the same.
     engine_ledger_url: str = ""
 
     def world(self, clock: FakeClock) -> Environment:

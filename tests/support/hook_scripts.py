@@ -38,6 +38,6 @@ class HookScript:
         return self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
 
 
-def fixture_with_hooks(folder: Path, *scripts: HookScript, **setting: Any) -> RotationFixture:  # noqa: ANN401  # of `Setting`
+def fixture_with_hooks(folder: Path, *scripts: HookScript, **setting: Any) -> RotationFixture:  # noqa: ANN401  # of `FixtureOptions`
     """Return a scene with these hooks."""
     return RotationFixture(folder, hooks=tuple(script.hook for script in scripts), **setting)

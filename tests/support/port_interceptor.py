@@ -1,4 +1,4 @@
-"""What stands between the engine and its ports, so that a test can step in at any call."""
+"""What stands between the reconciler and its ports, so that a test can step in at any call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 Moment = Literal["before", "after"]
 MOMENTS: tuple[Moment, Moment] = ("before", "after")
-#: Called in the engine's thread; what it raises is raised to the engine.
+#: Called in the reconciler's thread, to which whatever it raises is raised.
 Interruption = Callable[[], object]
 
 
@@ -16,7 +16,7 @@ class Killed(BaseException):
 
 @dataclass(kw_only=True)
 class Calls:
-    """Every call that the engine made of its ports, and what is to happen at some of them."""
+    """Every call that the reconciler made of its ports, and what is to happen at some of them."""
 
     #: Names such as `issuer.create_secret`, in the order of the calls.
     names: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""An engine at work between two simulators, watched from outside."""
+"""A reconciler at work between two simulators, watched from outside."""
 
 import dataclasses
 from collections.abc import Callable
@@ -45,12 +45,12 @@ IMPATIENT = 1.0
 
 
 class RotationFixture(ExternalActors):
-    """Both simulators, both clients, a ledger in a file and an engine, all on one fake clock.
+    """Both simulators, both clients, a ledger in a file and a reconciler, all on one fake clock.
 
     At the end it fails if a rule was broken anywhere, or a value is where it must not be.
     """
 
-    def __init__(self, folder: Path, **setting: Any) -> None:  # noqa: ANN401  # of `Setting`
+    def __init__(self, folder: Path, **setting: Any) -> None:  # noqa: ANN401  # of `FixtureOptions`
         """Build everything in `folder`."""
         self.setting = FixtureOptions(**setting)
         self.clock = FakeClock()
@@ -60,7 +60,7 @@ class RotationFixture(ExternalActors):
         self.folder = Path(mkdtemp(dir=folder))
         self.ear = leaks.LogEar()
         self.reports: list[PassResult] = []
-        #: What the engine's listener was told.
+        #: What the reconciler's listener was told.
         self.told: list[tuple[str, NewEntry]] = []
         #: What to do, once, when an entry with such an event was committed.
         self.on_event: dict[str, Callable[[], object]] = {}
@@ -220,14 +220,14 @@ class RotationFixture(ExternalActors):
         wait: bool = False,
         takes_over: bool = False,
     ) -> PassResult:
-        """Let the engine make one pass."""
+        """Let the reconciler make one pass."""
         request = Request(reason=reason, grace=grace, takes_over=takes_over)
         report = self.engine.attempt(self.accounts[name], request, wait=wait)
         self.reports.append(report)
         return report
 
     def resume(self, name: str = NAME) -> PassResult:
-        """Let the engine carry on what is open."""
+        """Let the reconciler carry on what is open."""
         return self.attempt(name, reason=None)
 
     def adopt(

@@ -182,7 +182,7 @@ def _text(option: str, given: Text | None, *, unset: bool) -> Text | Literal[""]
 def opened(
     context: typer.Context, name: str
 ) -> "Iterator[tuple[Application, Account, Credential]]":
-    """Yield the wiring, an account and its credential, for the length of a `with` block.
+    """Yield the application, an account and its credential, for the length of a `with` block.
 
     Raises:
         UnknownAccount: no account has that name.

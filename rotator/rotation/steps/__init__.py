@@ -5,18 +5,22 @@ know of it: its name in the ledger, its request to Vonage or Vault (`perform`), 
 before it (`intent`), and what is known and recorded after it (`done`). Only `perform` does any
 input or output; all else is pure.
 
-Events of a rotation in the ledger: `opened`, `asked` (a person asked for it, or for another
-grace, while it was open), `intent`, `done`, `rejected` (the server said
-no: certainly no effect), `unknown` (the answer was lost), `withdrawn` (it was not sent after
-all, as an operator held or released the account meanwhile, or the last look took too long),
-`learned` (looking showed that the effect took place), `aborting`, `closed`; and of its gates
-`gate-shut`, `gates-open` and `gates-skipped`. Events of an account:
-`refused` (an operator must decide), `failed` (a pass ended in an error), `drift` and `drift-over`
-(someone else changed something that keeps the account from being rotated, or the secret in use is
-older than the policy allows; that is mended), `held` and `released` (an operator paused it, or
-ended that), `lease-ended` (an operator ended the lease of a process that is dead), `registered`
-(what it is was not recorded before, or the configuration has changed it) and `forgotten` (an
-operator let another account have what it was).
+Events of a rotation in the ledger: `opened`, `asked` (a person asked for it, or for another grace,
+while it was open), `intent`, `done`, `rejected` (the server said no: certainly no effect),
+`unknown` (the answer was lost), `withdrawn` (it was not sent after all, as an operator held or
+released the account meanwhile, or the last look took too long), `learned` (looking showed that the
+effect took place), `aborting`, `closed`; and of its gates `gate-shut`, `gates-open` and
+`gates-skipped`. An adoption and what an operator does by hand have `intent`, `done` and the like,
+too.
+
+Events of an account: `refused` (an operator must decide), `failed` (a pass ended in an error),
+`drift` (someone else changed something that keeps the account from being rotated, or the secret in
+use is older than the policy allows) and `drift-over`, `overdue` and `overdue-over`, `balance` (it
+is too low) and `balance-over`, `held` and `released` (an operator paused it, or ended that),
+`lease-ended` (an operator ended the lease of a process that is dead), `registered` (what it is was
+not recorded before, or the configuration has changed it), `forgotten` (an operator let another
+account have what it was) and `discovered` (it was found below its parent). `rotator.ledger.outbox`
+has those of deliveries to hooks.
 """
 
 from rotator.rotation.steps.base import (

@@ -146,7 +146,7 @@ class Check(Performed[Result]):
 
 
 class Effect(Performed[Result]):
-    """Changes something at Vonage or Vault; see `Journal.perform`."""
+    """Changes something at Vonage or Vault; see `LedgerSession.perform`."""
 
     @property
     def target(self) -> dict[str, Detail]:

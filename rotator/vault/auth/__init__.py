@@ -1,4 +1,4 @@
 """The source of the Vault token: supplied, read from a file, or obtained by logging in.
 
-Each auth method is a class here, a `Way`; `LoggedIn` makes a token source of any of them.
+Each auth method is a class here, an `AuthMethod`; `LoginToken` makes a token source of any of them.
 """

@@ -46,7 +46,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def application(ledger_url: str, tmp_path: Path, receiver: Receiver) -> Iterator[Application]:
-    """Yield a daemon's wiring; nothing of it is asked but the ledger and the hook."""
+    """Yield a daemon's application; nothing of it is asked but the ledger and the hook."""
     path = tmp_path / "config.toml"
     path.write_text(CONFIG.format(ledger=ledger_url, receiver=receiver.url))
     with Application(load(path, {}), {}) as made:

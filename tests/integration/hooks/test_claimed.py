@@ -172,7 +172,7 @@ class Counting:
     def call(self, hook: Hook, message: object, *, at: datetime) -> str | None:
         """Take a call; every third fails."""
         del at
-        notice = message.notice  # type: ignore[attr-defined]  # a `Message`
+        notice = message.notice  # type: ignore[attr-defined]  # a `Payload`
         key = (hook.name, notice.id, notice.account)
         with self._lock, self._alone(key):
             self.told[key] += 1

@@ -74,7 +74,7 @@ def commit(book: LedgerWriter, lease: Lease, now: datetime = NOW, **what: Any) -
 
 
 def test_a_commit_gives_the_head(database: Engine, book: LedgerWriter, lease: Lease) -> None:
-    """The head is the hash of the newest entry, and what a later process recalls."""
+    """The head is the hash of the newest entry, and what a later process loads."""
     first = commit(book, lease, entries=[DRAFT])
     second = commit(book, lease, entries=[DRAFT, DRAFT])
     hashes = [entry.hash for entry in LedgerReader(database).entries("a")]
@@ -84,7 +84,7 @@ def test_a_commit_gives_the_head(database: Engine, book: LedgerWriter, lease: Le
 
 
 def test_a_commit_without_entries_keeps_the_head(book: LedgerWriter, lease: Lease) -> None:
-    """A sighting alone is no link of the chain."""
+    """A snapshot alone is no link of the chain."""
     assert commit(book, lease, snapshot=SIGHTING) == chain.GENESIS
 
     head = commit(book, lease, entries=[DRAFT])
@@ -312,7 +312,7 @@ def test_only_an_accounts_own_secrets_are_known(book: LedgerWriter, lease: Lease
 
 
 def test_an_unknown_account_has_no_past(book: LedgerWriter) -> None:
-    """Recalling what was never recorded gives nothing, and records nothing."""
+    """Loading what was never recorded gives nothing, and records nothing."""
     memory = AccountState(rotation=None, expendable_ids=frozenset(), hold=None, head="0" * 64)
     recalled = book.load("nobody")
 

@@ -29,7 +29,7 @@ def far(far_url: str) -> Iterator[Engine]:
 
 
 def commit(book: LedgerWriter, lease: Lease, number: int) -> str:
-    """Record a rotation's step, two entries and a sighting, each recognisable by `number`."""
+    """Record a rotation's step, two entries and a snapshot, each recognisable by `number`."""
     draft = NewEntry(event="done", step=None, detail={"n": number})
     return book.commit(
         lease,
@@ -41,7 +41,7 @@ def commit(book: LedgerWriter, lease: Lease, number: int) -> str:
 
 
 def recorded(database: Engine) -> tuple[int, int, str | None]:
-    """Return what was committed: entries, the rotation's number, the sighting's."""
+    """Return what was committed: entries, the rotation's number, the snapshot's."""
     queries = LedgerReader(database)
     [account] = queries.accounts(["a"])
     assert queries.verify("a").fault is None

@@ -35,7 +35,7 @@ def write(
     event: str = "done",
     snapshot: AccountSnapshot | None = None,
 ) -> None:
-    """Commit an entry with a rotation and a sighting, as a pass does."""
+    """Commit an entry with a rotation and a snapshot, as a pass does."""
     lease = book.claim(name, NOW)
     drafts = [
         NewEntry(event=event, step=None, detail={}, rotation_id=rotation.id if rotation else None)

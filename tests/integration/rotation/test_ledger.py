@@ -11,7 +11,7 @@ from rotator.model import Outcome, Request
 from tests.support.port_interceptor import MOMENTS, Moment
 from tests.support.rotation_fixture import LEASE, NAME, RotationFixture, code
 
-#: The ledger's part in an account's first rotation, without a grace: claim, recall, register,
+#: The ledger's part in an account's first rotation, without a grace: claim, load, register,
 #: seven commits, a last look before each of five effects, release.
 CALLS = range(1, 17)
 

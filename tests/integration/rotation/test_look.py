@@ -1,4 +1,4 @@
-"""What the engine does without changing anything, and what it does not believe."""
+"""What the reconciler does without changing anything, and what it does not believe."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -78,7 +78,7 @@ def test_resuming_within_a_grace_is_planned_as_waiting(tmp_path: Path) -> None:
         assert report.delete_due_at == first.delete_due_at
 
 
-# -- A refreshed sighting. -----------------------------------------------------------------
+# -- A refreshed snapshot. -----------------------------------------------------------------
 
 
 def test_a_refresh_is_kept_for_status(tmp_path: Path) -> None:

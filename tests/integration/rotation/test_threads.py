@@ -28,7 +28,7 @@ def at_once(scene: RotationFixture, names: Iterable[str]) -> list[PassResult]:
 
 
 def test_accounts_are_rotated_side_by_side(tmp_path: Path) -> None:
-    """One engine serves many threads; parent and children do not get in each other's way."""
+    """One reconciler serves many threads; parent and children do not get in each other's way."""
     with RotationFixture(tmp_path, subaccounts=THREADS - 1) as scene:
         before = {name: scene.look(name).value for name in scene.accounts}
         reports = at_once(scene, scene.accounts)

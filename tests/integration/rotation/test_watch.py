@@ -22,7 +22,7 @@ def credential(scene: RotationFixture) -> Credential:
 
 
 def create(scene: RotationFixture, value: str = "Unasked1234") -> Secret:
-    """Create a secret behind the engine's back."""
+    """Create a secret behind the reconciler's back."""
     account = scene.accounts[NAME]
     issuer = Secrets(scene.transport)
     return issuer.create_secret(
@@ -31,7 +31,7 @@ def create(scene: RotationFixture, value: str = "Unasked1234") -> Secret:
 
 
 def delete(scene: RotationFixture, secret_id: str) -> None:
-    """Delete a secret behind the engine's back."""
+    """Delete a secret behind the reconciler's back."""
     issuer = Secrets(scene.transport)
     api_key = scene.accounts[NAME].api_key
     issuer.delete_secret(credential(scene), api_key, secret_id, before_send=lambda: None)
@@ -278,7 +278,7 @@ def test_a_leaked_token_is_found(tmp_path: Path) -> None:
 
 
 def test_every_line_is_listened_to(tmp_path: Path) -> None:
-    """The log of a whole rotation is there at DEBUG, from the engine and both clients."""
+    """The log of a whole rotation is there at DEBUG, from the reconciler and both clients."""
     with RotationFixture(tmp_path) as scene:
         scene.attempt()
         said = "\n".join(scene.ear.lines)

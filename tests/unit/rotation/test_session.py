@@ -24,7 +24,7 @@ class _Ledger:
 
 
 def journal() -> LedgerSession:
-    """Return a journal whose lease has just begun."""
+    """Return a ledger session whose lease has just begun."""
     return LedgerSession(
         ledger=cast("Any", _Ledger()),
         lease=Lease(account="a", owner="me", token=1, seconds=60.0),

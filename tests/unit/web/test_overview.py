@@ -48,7 +48,7 @@ def look(
     now: datetime = NOW,
     **question: Any,  # noqa: ANN401  # of `Filter`
 ) -> OverviewPage:
-    """Look at a new board."""
+    """Look at a new overview."""
     return Overview([account(name) for name in sorted(records)]).look(
         records, Filter(**question), now
     )
@@ -154,7 +154,7 @@ def test_the_next_to_be_rotated_is_named() -> None:
 
 
 def test_no_account_is_no_trouble() -> None:
-    """A board without accounts has one empty page."""
+    """An overview without accounts has one empty page."""
     glance = look({})
 
     assert (glance.page, glance.pages, glance.shown, glance.attention) == (1, 1, (), 0)
