@@ -15,6 +15,7 @@ SECTIONS: Mapping[str, tuple[Callable[[], list[Figure]], ...]] = {
     "libraries": (libraries.alone,),
     "start-up": (startup.start_up,),
     "fleet": (fleet.fleet_on_sqlite, fleet.daemons_on_postgresql),
+    "limit": (fleet.fleet_within_a_limit,),
     "daemon": (daemon.poll, daemon.idle, daemon.due_at_once),
     "growth": (growth.growth,),
 }

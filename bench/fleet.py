@@ -35,6 +35,8 @@ DAEMON_WORKERS = (8, 32)
 VONAGE_LATENCY = 0.100
 #: What rotator asks for one rotation.
 VONAGE_CALLS, VAULT_CALLS = 4, 7
+#: Requests a second, the most that a configuration is meant for, and the workers that use it up.
+LIMIT, LIMITED_WORKERS = 100, 32
 #: No run takes longer, in seconds.
 LONGEST = 600.0
 ONE = VONAGE_CALLS * VONAGE_LATENCY + VAULT_CALLS * VAULT_LATENCY
@@ -65,6 +67,26 @@ def fleet_on_sqlite(accounts: int = ACCOUNTS) -> list[Figure]:
                 ),
             ]
     return figures
+
+
+def fleet_within_a_limit(accounts: int = ACCOUNTS) -> list[Figure]:
+    """Rotate a fleet with a rate limit at Vonage, which starts with one second's requests."""
+    with servers("100ms", "5ms", accounts=accounts) as simulated:
+        logging.configure("error")
+        limit = {"ROTATOR_VONAGE__MAX_REQUESTS_PER_SECOND": str(LIMIT)}
+        wall, cpu = rotated(load(simulated.config, limit), LIMITED_WORKERS)
+    what = f"{accounts} accounts, {LIMIT} requests a second"
+    return [
+        Figure(
+            section="limit",
+            what=f"{what} / what the limit allows",
+            unit="s",
+            ours=wall,
+            floor=(accounts * VONAGE_CALLS - LIMIT) / LIMIT,
+            aim="at most 1.05",
+        ),
+        Figure(section="limit", what=f"{what}: CPU busy", unit="%", ours=100 * cpu / wall),
+    ]
 
 
 def rotated(settings: Settings, workers: int) -> tuple[float, float]:

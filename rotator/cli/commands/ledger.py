@@ -20,7 +20,7 @@ def verify(
     context: typer.Context,
     names: OnlyNames = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="check the chain alone, and do not ask Vault")
+        bool, typer.Option("--offline", help="compare chain and rows, and do not ask Vault")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -89,5 +89,5 @@ def _complain(proofs: list[LedgerVerification], away: RotatorError | None) -> No
     if away:
         output.complain(
             f"not compared with Vault: {away.message}",
-            f"{away.hint}; --offline checks the chain alone" if away.hint else None,
+            f"{away.hint}; --offline compares chain and rows alone" if away.hint else None,
         )

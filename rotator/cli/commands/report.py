@@ -41,7 +41,9 @@ def report(
     names: OnlyNames = None,
     since: Annotated[
         str,
-        typer.Option("--since", metavar="WHEN", help="where the period begins: 90d ago, a date"),
+        typer.Option(
+            "--since", metavar="WHEN", help="where the period begins: 90d (days ago), or a date"
+        ),
     ] = "90d",
     until: Annotated[
         str | None, typer.Option("--until", metavar="WHEN", help="where it ends; else now")
