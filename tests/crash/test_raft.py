@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from rotator.ledger.database import open_database
 from rotator.ledger.reader import LedgerReader
@@ -132,6 +133,16 @@ class Company:
         ):
             (self.folder / name).write_text(content)
             (self.folder / name).chmod(0o600)
+        login = {**role_id["data"], "secret_id": secret_id["data"]["secret_id"]}
+        until(lambda: all(self.takes(login, node) for node in self.cluster.nodes), seconds=PATIENCE)
+
+    def takes(self, login: dict[str, str], node: Node) -> bool:
+        """Whether a node knows the role and its secret id yet."""
+        try:
+            self.cluster.call("POST", "auth/approle/login", login, node=node)
+        except requests.RequestException:
+            return False
+        return True
 
     def start(self, *arguments: str, stdin: Path = Path(os.devnull)) -> "Started":
         """Start a command."""
