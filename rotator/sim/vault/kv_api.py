@@ -5,7 +5,7 @@ from typing import Any
 
 from rotator.sim.http import Refused, Reply, Request
 from rotator.sim.vault import responses
-from rotator.sim.vault.kv import CheckAndSetError, SimVersion, Standby, VersionedMount
+from rotator.sim.vault.kv import CheckAndSetError, SimVersion, Standby, VersionedMount, seconds
 from rotator.sim.vault.responses import body_of, integer, numbers, query_integer, table
 
 _Call = Callable[[str, Request, int], Reply]
@@ -35,6 +35,7 @@ class VersionedCalls:
             ("write", "data"): self._write,
             ("delete", "data"): self._delete_latest,
             ("write", "destroy"): self._destroy,
+            ("write", "metadata"): self._set_end,
         }
         if (operation, path) == ("read", "config"):
             return responses.ok(_CONFIG)
@@ -77,6 +78,15 @@ class VersionedCalls:
         wanted = numbers(request, "no version number provided")
         if key := self._mount.keys.get(path):
             key.destroy(wanted)
+        return responses.done()
+
+    def _set_end(self, path: str, request: Request, _now: int) -> Reply:
+        """Set after how long the versions written from now on end; nothing else can be set."""
+        try:
+            after = seconds(body_of(request).get("delete_version_after", 0))
+        except ValueError as error:
+            return responses.error_reply(400, str(error))
+        self._mount.key(path).delete_version_after = after
         return responses.done()
 
 

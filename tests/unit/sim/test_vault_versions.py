@@ -158,3 +158,13 @@ def test_versions_may_expire(vault: VaultSimulator, clock: Clock) -> None:
     clock.forward(1)
 
     assert (before, call(vault, "GET", DATA).status) == (200, 404)
+
+
+def test_a_version_ends_when_the_key_says_so(vault: VaultSimulator) -> None:
+    """What is written after `delete_version_after` was set says when it ends; nonsense is 400."""
+    metadata = f"/v1/secret/metadata/{PATH}"
+    refused = call(vault, "POST", metadata, {"delete_version_after": "soon"})
+    done = call(vault, "POST", metadata, {"delete_version_after": "4s"})
+
+    assert (refused.status, done.status) == (400, 204)
+    assert write(vault, ONE).data["deletion_time"] == "2027-01-15T08:00:04.123456789Z"
