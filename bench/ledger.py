@@ -98,7 +98,7 @@ def report(engine: Engine, entries: int, accounts: int) -> None:
     show("status, one account", timed(lambda: queries.accounts(names[:1])))
     show("history, newest 100 of all", timed(lambda: queries.history(None, limit=100)))
     show("history, newest 100 of one", timed(lambda: queries.history(names[0], limit=100)))
-    show("recall", timed(lambda: book.load(names[0])))
+    show("load", timed(lambda: book.load(names[0])))
     show(
         "claim what is due, 8 of all",
         timed(lambda: book.claim_due(names, limit=8, now=due)),

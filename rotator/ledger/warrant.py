@@ -125,18 +125,18 @@ class _Evidence:
 
     def _fault(self, connection: Connection, seq: int, head: str) -> str | None:
         """Follow the chain backwards from its end, `seq` and `head`, to where the story begins."""
-        path_segment: list[chain.Entry] = []
+        segment: list[chain.Entry] = []
         telling, mention = {self.rotation.id}, chain.canonical_json(self.secret_id)
         for entry in _backwards(connection, self.rotation.account, seq):
             fault = chain.fault(entry, prev_hash=entry.prev_hash, seq=seq)
             if fault or entry.hash != head:
                 return fault or f"entry {seq} is not the one that was written"
-            path_segment.append(entry)
+            segment.append(entry)
             seq, head = seq - 1, entry.prev_hash
             if self.is_eviction and entry.rotation_id and mention in entry.detail:
                 telling.add(entry.rotation_id)
             if entry.event == "opened" and entry.rotation_id in telling:
-                replay = _replayed(path_segment)
+                replay = _replayed(segment)
                 if self._is_told(replay):
                     return self._spoken_against(replay)
         return f"entry {seq} is missing" if seq else f"none of them tells of {self._origin}"

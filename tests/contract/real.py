@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.acceptance.service import until
 from tests.contract import access
 from tests.contract.server import MOUNTS, ROOT, Document, Namespace, Server
 from tests.support.vault_commands import vault_commands
@@ -94,10 +95,10 @@ class Real(Server):
         return str(issued["auth"]["client_token"])
 
     def open_way(
-        self, dependencies: access.Means, method: str, terms: access.Terms
+        self, material: access.LoginMaterial, method: str, terms: access.Terms
     ) -> access.Access:
         """Let rotator in."""
-        return access.of_real(self, dependencies, method, terms)
+        return access.of_real(self, material, method, terms)
 
     def limit_tokens(self, way_in: access.Access, seconds: int) -> None:
         """Change the role, which each renewal looks at."""
@@ -133,10 +134,11 @@ class Real(Server):
         self.call("POST", "sys/seal")
 
     def unseal(self) -> None:
-        """Unseal with the key that the server printed at its start."""
-        key = re.search(r"Unseal Key: (\S+)", self._log.read_text())
-        assert key
-        self.call("POST", "sys/unseal", {"key": key[1]})
+        """Unseal with the key that the server prints half a second after it is ready."""
+        line = re.compile(r"Unseal Key: (\S+)\n")
+        until(lambda: line.search(self._log.read_text()))
+        [key] = line.findall(self._log.read_text())
+        self.call("POST", "sys/unseal", {"key": key})
         self._wait()
 
     def _wait(self) -> None:

@@ -95,7 +95,7 @@ class Server(ABC):
 
     @abstractmethod
     def open_way(
-        self, dependencies: access.Means, method: str, terms: access.Terms
+        self, material: access.LoginMaterial, method: str, terms: access.Terms
     ) -> access.Access:
         """Let rotator in by an auth method that is mounted for this."""
 
@@ -181,10 +181,10 @@ class Simulated(Server):
         return Namespace(url=other.url, name="team/sms", token=other.issue_token(policies=policies))
 
     def open_way(
-        self, dependencies: access.Means, method: str, terms: access.Terms
+        self, material: access.LoginMaterial, method: str, terms: access.Terms
     ) -> access.Access:
         """Let rotator in."""
-        return access.of_simulator(self.vault, dependencies, method, terms)
+        return access.of_simulator(self.vault, material, method, terms)
 
     def limit_tokens(self, way_in: access.Access, seconds: int) -> None:
         """Set the greatest age of those that it gave."""

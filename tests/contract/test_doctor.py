@@ -9,7 +9,7 @@ import pytest
 from rotator.application import Application
 from rotator.config import load
 from rotator.doctor import CheckResult, examined
-from tests.contract.access import METHODS, Access, Means, Terms
+from tests.contract.access import METHODS, Access, LoginMaterial, Terms
 from tests.contract.real import only_real
 from tests.contract.server import ROOT
 from tests.contract.site import Site
@@ -254,10 +254,10 @@ def test_what_a_token_may_not_do_with_itself_is_a_warning(practice: Practice, pa
 
 
 def test_a_token_for_few_requests_is_told(
-    server: "Server", practice: Practice, dependencies: Means
+    server: "Server", practice: Practice, material: LoginMaterial
 ) -> None:
     """One that was handed in ends by being used; one that is logged in for is replaced."""
-    access = server.open_way(dependencies, "approle", Terms(policies=policy(), uses=5))
+    access = server.open_way(material, "approle", Terms(policies=policy(), uses=5))
     practice.log_in(access, **keys(access))
     (told,) = practice.examine()["vault token"]
 
@@ -281,10 +281,10 @@ def keys(access: Access) -> dict[str, str]:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_each_login_is_tried(
-    server: "Server", practice: Practice, dependencies: Means, method: str
+    server: "Server", practice: Practice, material: LoginMaterial, method: str
 ) -> None:
     """Each method is configured as README says, and logs in; once refused, the login is named."""
-    access = server.open_way(dependencies, method, Terms(policies=policy()))
+    access = server.open_way(material, method, Terms(policies=policy()))
     practice.log_in(access, **keys(access))
     well = verdicts(practice.examine())
     access.forbid()

@@ -363,7 +363,7 @@ class MemoryLedger(Ledger):
     def load(self, name: str) -> AccountState:
         """Load the account's state."""
         del name
-        self._call("recall")
+        self._call("load")
         world = self._world
         return AccountState(
             rotation=world.rotation,

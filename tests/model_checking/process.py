@@ -315,7 +315,7 @@ class Process:
             found["clock jumps ahead"] = lambda: self._jump(self.world.leap)
             found["clock jumps back"] = lambda: self._jump(-self.world.leap)
         # In between, an operator may as well act right before one of these.
-        if call in ("commit", "recall", "wait") and self.bounds is not CALM:
+        if call in ("commit", "load", "wait") and self.bounds is not CALM:
             found |= operators.deeds(self.world)
         if call in TELLING and self.bounds is not CALM:
             if self.world.in_flight:

@@ -90,7 +90,7 @@ def test_a_commit_that_loses_its_connection_anywhere(
 
 
 CALLS: dict[str, Callable[[LedgerWriter, Lease], object]] = {
-    "recall": lambda book, _lease: book.load("a"),
+    "load": lambda book, _lease: book.load("a"),
     "knows_rotation": lambda book, _lease: book.knows_rotation("a", "r"),
     "claim": lambda book, _lease: book.claim("b", NOW),
     "claim_due": lambda book, _lease: book.claim_due(["a", "b"], limit=9, now=NOW),

@@ -46,7 +46,7 @@ def status(_book: LedgerWriter, queries: LedgerReader) -> list[AccountSummary]:
 ASKED: dict[str, Asked] = {
     "poll": lambda book, _: book.due(NOW),
     "claim": claimed,
-    "recall": lambda book, _: book.load("a"),
+    "load": lambda book, _: book.load("a"),
     "status of one": status,
     "open rotations": lambda _, queries: queries.open_accounts(),
     "timeline": lambda _, queries: queries.closed_by_day(LONG_AGO),
@@ -110,7 +110,7 @@ def test_of_an_account_only_the_last_rotations_are_read(filled: Engine, what: st
 
 def test_of_an_account_only_the_entries_about_holds_are_read(filled: Engine) -> None:
     """Not all that it ever had, to find that nobody holds it."""
-    lines = plans(filled, ASKED["recall"])
+    lines = plans(filled, ASKED["load"])
 
     assert [line for line in lines if "entry_hold" in line]
 

@@ -26,9 +26,9 @@ TOKEN = "hvs.SecretToken"
 REQUEST = HttpRequest(
     method="POST", target="/path", headers={"X-Vault-Token": TOKEN}, body=VALUE.encode()
 )
-RETENTION = b"Connection: keep-alive\r\n"
+KEPT = b"Connection: keep-alive\r\n"
 GOOD = reply(200, b"{}", Connection="keep-alive")
-HEAD = b"HTTP/1.1 200 OK\r\n" + RETENTION
+HEAD = b"HTTP/1.1 200 OK\r\n" + KEPT
 
 
 def chunked(*pieces: bytes) -> bytes:
@@ -50,7 +50,7 @@ NONE_AT_ALL = {
     "a blank in a header's name": HEAD + b"Content-Length : 2\r\n\r\n{}",
     "a header without a name": HEAD + b": x\r\nContent-Length: 2\r\n\r\n{}",
     "a zero in a header": HEAD + b"X: \0\r\nContent-Length: 2\r\n\r\n{}",
-    "another protocol": b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n" + RETENTION + b"\r\n{}",
+    "another protocol": b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n" + KEPT + b"\r\n{}",
     "another version": b"HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\n{}",
     "no protocol": b"ICY 200 OK\r\nContent-Length: 2\r\n\r\n{}",
     "no status": b"HTTP/1.1 OK\r\nContent-Length: 2\r\n\r\n{}",
@@ -69,18 +69,18 @@ THE_LAST = {
         b"{}",
     ),
     "a 204 with a body": (
-        b"HTTP/1.1 204 No\r\n" + RETENTION + b"Content-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 204 No\r\n" + KEPT + b"Content-Length: 2\r\n\r\n{}",
         204,
         b"",
     ),
     "a 304 with a body": (
-        b"HTTP/1.1 304 No\r\n" + RETENTION + b"Content-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 304 No\r\n" + KEPT + b"Content-Length: 2\r\n\r\n{}",
         304,
         b"",
     ),
     "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", 200, b"{}"),
     "HTTP/1.0 that stays": (
-        b"HTTP/1.0 200 OK\r\n" + RETENTION + b"Content-Length: 2\r\n\r\n{}",
+        b"HTTP/1.0 200 OK\r\n" + KEPT + b"Content-Length: 2\r\n\r\n{}",
         200,
         b"{}",
     ),
