@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rotator.sim import Fault
-from tests.support.cli_fixture import CliFixture, Done
+from tests.support.cli_fixture import CliFixture, CommandResult
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
         assert desk.snapshot() == before
 
 
-def refused(done: Done, code: int, message: str, hint: str) -> None:
+def refused(done: CommandResult, code: int, message: str, hint: str) -> None:
     """See that a command ended with `code`, and says why and what to do."""
     errors = done.err.splitlines()
 

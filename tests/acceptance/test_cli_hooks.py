@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.cli_fixture import CliFixture
-from tests.support.receiver import receiving, status
+from tests.support.webhook_receiver import receiving, status
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from rotator.ledger.database import open_database
 from rotator.reporting.audit_data import COLUMNS
-from tests.support.cli_fixture import CliFixture, Done
+from tests.support.cli_fixture import CliFixture, CommandResult
 from tests.support.seeded_ledger import half_a_year
 
 PERIOD = ("--since", "2026-04-05", "--until", "2026-10-01T00:00:00Z")
@@ -35,7 +35,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Ite
         yield desk
 
 
-def report(desk: CliFixture, *arguments: str) -> Done:
+def report(desk: CliFixture, *arguments: str) -> CommandResult:
     """Run `report` for half a year."""
     return desk.run("report", *PERIOD, *arguments)
 

@@ -16,7 +16,7 @@ from rotator.sim import Environment, Fault
 from tests.acceptance.service import OLD, PATIENCE, Build, Service, building, service, until
 from tests.conftest import PostgreSQL
 from tests.support.commands import ENVIRONMENT
-from tests.support.receiver import receiving, status
+from tests.support.webhook_receiver import receiving, status
 
 #: Lines that the end of an outage costs at most: a job may come late with what it met before.
 AGAIN = 2

@@ -41,7 +41,7 @@ class Site:
         self.vonage = VonageSimulator()
         self.vonage.add_account(account.api_key, FIRST)
         self.clock = FakeClock()
-        self.ear = leaks.LogEar()
+        self.ear = leaks.LogCapture()
         self.reports: list[PassResult] = []
         #: Every value that was ever drawn, and every token that was used.
         self.secret: list[str] = [FIRST]

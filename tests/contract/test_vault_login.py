@@ -13,8 +13,9 @@ from rotator.model.redaction import redact
 from rotator.vault import AppRole, EnvToken, KvStore
 from rotator.vault.transport import VaultRequest
 from tests.contract.access import METHODS
-from tests.contract.client import Client, Clock, link
+from tests.contract.client import Client, link
 from tests.contract.conftest import GRANTED, OpenWay
+from tests.support.clock import FakeTimer
 
 if TYPE_CHECKING:
     from tests.contract.server import Server
@@ -241,7 +242,7 @@ def test_an_idle_token_is_kept(open_way: OpenWay, account: Account) -> None:
 
 def test_a_held_token_is_kept(server: "Server") -> None:
     """A token that was handed in is looked up once, and renewed when it is time."""
-    clock = Clock()
+    clock = FakeTimer(1_000_000_000.0)
     token = server.issue_token(GRANTED, ttl=600)
     connection = link(server.url, EnvToken(token, clock=clock))
     kept = [connection.keep_token(), connection.keep_token()]

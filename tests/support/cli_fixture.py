@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from rotator.sim import Environment, SimAccount
 from tests.support import leaks
-from tests.support.commands import ENVIRONMENT, Command, Order
+from tests.support.commands import ENVIRONMENT, Command, CommandSpec
 
 #: Long enough for a loaded machine; nothing waits for it but a failure.
 PATIENCE = 60
@@ -23,7 +23,7 @@ _ROTATE_NOW = "from rotator.cli.main import rotate_now; rotate_now()"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class CommandResult:
     """What a command left behind."""
 
     code: int
@@ -77,7 +77,7 @@ class CliFixture:
         program: str = "rotator",
         text: str = "",
         environment: dict[str, str] | None = None,
-    ) -> Done:
+    ) -> CommandResult:
         """Run a command to its end; `text` is its input, `environment` more of that."""
         with self.started(
             *arguments, program=program, text=text, environment=environment
@@ -85,13 +85,13 @@ class CliFixture:
             pass
         return self.ended(process)
 
-    def run_anew(self, *arguments: str, program: str = "rotator", **options: Any) -> Done:  # noqa: ANN401  # of `subprocess.Popen`
+    def run_anew(self, *arguments: str, program: str = "rotator", **options: Any) -> CommandResult:  # noqa: ANN401  # of `subprocess.Popen`
         """Run a command to its end, started whole, for what only `Popen` can arrange."""
         with self.started_anew(*arguments, program=program, **options) as process:
             pass
         return self.ended(process)
 
-    def rotate(self, *arguments: str) -> Done:
+    def rotate(self, *arguments: str) -> CommandResult:
         """Run `rotate-now`, which has to succeed."""
         done = self.run("rotate-now", *(arguments or ("--all",)))
         assert done.code == 0, done
@@ -110,7 +110,7 @@ class CliFixture:
         for path, content in ((given, text), (out, ""), (err, "")):
             path.write_text(content)
         process = Command(
-            Order(
+            CommandSpec(
                 arguments=arguments,
                 program=program,
                 environment=self.environment | (environment or {}),
@@ -142,9 +142,9 @@ class CliFixture:
         with _waited_for(process):
             yield process
 
-    def ended(self, process: Command | subprocess.Popen[str]) -> Done:
+    def ended(self, process: Command | subprocess.Popen[str]) -> CommandResult:
         """Return what an ended command left behind; fails if it leaked a secret."""
-        done = Done(
+        done = CommandResult(
             code=process.wait(),
             out=(self.folder / "out").read_text(),
             err=(self.folder / "err").read_text(),
@@ -155,7 +155,7 @@ class CliFixture:
 
     def signalled(
         self, signum: signal.Signals, when: Callable[[Any], bool], *arguments: str
-    ) -> Done:
+    ) -> CommandResult:
         """Run a command that is sent a signal when Vonage has got a request that `when` takes.
 
         The request is held until the command says that it stops.

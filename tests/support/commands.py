@@ -1,4 +1,4 @@
-"""Starts rotator commands as processes, many a second.
+"""Starts rotator commands as processes, many per second.
 
 Most of what a start takes is the import of what the command needs. A server imports that once,
 and each command is forked from it: a process of its own, with an environment and streams of its
@@ -32,7 +32,7 @@ _polling = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class CommandSpec:
     """A command that is to be started."""
 
     arguments: tuple[str, ...]
@@ -50,7 +50,7 @@ class Order:
 class Command:
     """A started command, with methods of `subprocess.Popen`; any thread may call them."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: CommandSpec) -> None:
         """Start it."""
         self._process = forked(_become, order)
         assert self._process.pid
@@ -99,7 +99,7 @@ def _serve() -> None:
         forkserver.ensure_running()
 
 
-def _become(order: Order) -> None:
+def _become(order: CommandSpec) -> None:
     """Be the command."""
     # The server says nothing of a module that it could not import.
     assert _PRELOADED in sys.modules

@@ -30,7 +30,7 @@ def text_of(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))
 
 
-class LogEar(logging.Handler):
+class LogCapture(logging.Handler):
     """Hears every log line of this process, of structlog and of the standard library, at DEBUG."""
 
     def __init__(self) -> None:

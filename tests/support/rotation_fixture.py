@@ -58,7 +58,7 @@ class RotationFixture(ExternalActors):
         self.clock_lead = timedelta()
         self._patience = PATIENT
         self.folder = Path(mkdtemp(dir=folder))
-        self.ear = leaks.LogEar()
+        self.ear = leaks.LogCapture()
         self.reports: list[PassResult] = []
         #: What the reconciler's listener was told.
         self.told: list[tuple[str, NewEntry]] = []

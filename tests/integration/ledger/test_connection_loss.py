@@ -12,7 +12,7 @@ from rotator.ledger.database import open_database
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
 from rotator.rotation.ports import AccountSnapshot, Lease, NewEntry
-from tests.support.proxy import Proxy
+from tests.support.database_proxy import DatabaseProxy
 from tests.support.samples import NOW, rotation
 
 pytestmark = [pytest.mark.postgres, pytest.mark.parametrize("kind", ["postgresql"])]
@@ -53,7 +53,7 @@ def recorded(database: Engine) -> tuple[int, int, str | None]:
 def test_a_commit_that_loses_its_connection_anywhere(
     database: Engine,
     far: Engine,
-    proxy: Proxy,
+    proxy: DatabaseProxy,
     caplog: pytest.LogCaptureFixture,
     *,
     delivers_last: bool,
@@ -102,7 +102,7 @@ CALLS: dict[str, Callable[[LedgerWriter, Lease], object]] = {
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_any_call_after_a_loss_works(
-    far: Engine, proxy: Proxy, call: Callable[[LedgerWriter, Lease], object]
+    far: Engine, proxy: DatabaseProxy, call: Callable[[LedgerWriter, Lease], object]
 ) -> None:
     """The same ledger object goes on as soon as the server is back."""
     book = LedgerWriter(far, lease_seconds=60)

@@ -19,7 +19,7 @@ from rotator.model import Hold, Outcome, Request
 from rotator.model.notification import Event, Hook
 from rotator.rotation.steps import bookkeeping
 from tests.support.invariant_monitor import Seen
-from tests.support.older import drop_triggers, rewrite, without_verification
+from tests.support.legacy_ledger import drop_triggers, rewrite, without_verification
 from tests.support.rotation_fixture import NAME, RotationFixture, code
 
 GRACE = timedelta(hours=24)

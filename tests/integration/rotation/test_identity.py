@@ -24,7 +24,7 @@ from rotator.rotation.manual import manual_operation
 from rotator.rotation.ports import Claimant, Ledger
 from rotator.rotation.steps import bookkeeping
 from tests.support.ledgers import another_ledger
-from tests.support.older import rewrite, without_identity
+from tests.support.legacy_ledger import rewrite, without_identity
 from tests.support.port_interceptor import PortInterceptor
 from tests.support.rotation_fixture import LEASE, NAME, SUB, RotationFixture, code
 from tests.support.samples import NOW

@@ -19,7 +19,7 @@ from rotator.vault import EnvToken, FileToken, LoginToken, Userpass, VaultSessio
 from rotator.vault.auth.methods import LoginRequest
 from rotator.vault.client import TimedClient
 from rotator.vault.transport import Outcome, VaultRequest, VaultResponse
-from tests.contract.client import FakeTime
+from tests.support.clock import FakeTimer
 from tests.support.vault_calls import READ, WRITE
 
 
@@ -285,7 +285,7 @@ def test_a_fresh_token_that_a_node_does_not_know_is_used_again(
 
 def test_a_fresh_token_that_no_node_learns_of_is_not_tried_for_ever(vault: VaultSimulator) -> None:
     """Once the time to settle is over, it is one that Vault does not accept."""
-    time = FakeTime()
+    time = FakeTimer()
     vault.allow_login("userpass", {"password": "open-sesame"}, user="rotator")
     connection = VaultSession(
         vault.url,
@@ -293,7 +293,7 @@ def test_a_fresh_token_that_no_node_learns_of_is_not_tried_for_ever(vault: Vault
         timeout=10,
         patience=60,
         sleep=time.sleep,
-        clock=time.clock,
+        clock=time,
     )
     vault.faults.add(Fault("status", path="secret/", status=403, body=UNKNOWN, times=None))
     with pytest.raises(TokenRefused):
@@ -305,7 +305,7 @@ def test_a_fresh_token_that_no_node_learns_of_is_not_tried_for_ever(vault: Vault
 
 def test_a_write_does_not_wait_for_a_node_to_learn_of_a_token(vault: VaultSimulator) -> None:
     """It was decided on by a look, which grows old: nothing was sent, and it is decided anew."""
-    time = FakeTime()
+    time = FakeTimer()
     vault.allow_login("userpass", {"password": "open-sesame"}, user="rotator")
     connection = VaultSession(
         vault.url,
@@ -313,7 +313,7 @@ def test_a_write_does_not_wait_for_a_node_to_learn_of_a_token(vault: VaultSimula
         timeout=10,
         patience=60,
         sleep=time.sleep,
-        clock=time.clock,
+        clock=time,
     )
     vault.faults.add(Fault("status", path="secret/", status=403, body=UNKNOWN, times=None))
     with pytest.raises(StoreNotReady, match="does not know rotator's token yet"):

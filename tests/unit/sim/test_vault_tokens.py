@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rotator.sim import VaultSimulator
-from tests.unit.sim.clock import Clock
+from tests.support.clock import FakeClock
 from tests.unit.sim.vault import DATA, DENIED, ONE, PATH, TWO, call
 
 
@@ -34,25 +34,25 @@ def test_root_looks_itself_up(vault: VaultSimulator) -> None:
     assert call(vault, "POST", "/v1/auth/token/renew-self", {}).status == 400
 
 
-def test_a_token_expires(vault: VaultSimulator, clock: Clock) -> None:
+def test_a_token_expires(vault: VaultSimulator, clock: FakeClock) -> None:
     """A look-up counts down, and after its time a token is as good as none."""
     token = vault.issue_token(ttl=60)
-    clock.forward(20)
+    clock.advance(seconds=20)
     data = call(vault, "GET", "/v1/auth/token/lookup-self", token=token).data
-    clock.forward(40)
+    clock.advance(seconds=40)
 
     assert (data["ttl"], data["creation_ttl"], data["renewable"]) == (40, 60, True)
-    assert data["expire_time"] == "2027-01-15T08:01:00.123456789Z"
+    assert data["expire_time"] == "2026-11-23T07:29:00.123456789Z"
     assert call(vault, "GET", DATA, token=token).refusal == (403, ["permission denied"])
 
 
 @pytest.mark.parametrize(("increment", "lease"), [(None, 60), ("90s", 90), (30, 30), ("2h", 100)])
 def test_a_renewal_starts_anew_up_to_the_longest(
-    vault: VaultSimulator, clock: Clock, increment: object, lease: int
+    vault: VaultSimulator, clock: FakeClock, increment: object, lease: int
 ) -> None:
     """A renewal grants the increment or the first time, but never beyond max_ttl."""
     token = vault.issue_token(ttl=60, max_ttl=120)
-    clock.forward(20)
+    clock.advance(seconds=20)
 
     answer = call(vault, "POST", "/v1/auth/token/renew-self", {"increment": increment}, token=token)
 

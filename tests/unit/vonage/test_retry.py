@@ -11,10 +11,12 @@ from rotator.errors import (
 from rotator.model import Credential, SecretValue
 from rotator.vonage.request import Host, VonageRequest
 from rotator.vonage.retry import TRIES, RetryBudget
-from tests.unit.vonage.clock import Clock
+from tests.support.clock import FakeTimer
 
 
-def course(method: str = "GET", *, clock: Clock | None = None, timeout: float = 10) -> RetryBudget:
+def course(
+    method: str = "GET", *, clock: FakeTimer | None = None, timeout: float = 10
+) -> RetryBudget:
     """Start a course of a call with `method`, whose jitter is always the longest."""
     call = VonageRequest(
         operation="secrets.list",
@@ -25,7 +27,7 @@ def course(method: str = "GET", *, clock: Clock | None = None, timeout: float = 
         api_key="abcd1234",
         success=frozenset({200}),
     )
-    return RetryBudget(call, timeout=timeout, clock=clock or Clock(), random=lambda: 1.0)
+    return RetryBudget(call, timeout=timeout, clock=clock or FakeTimer(), random=lambda: 1.0)
 
 
 @pytest.mark.parametrize("error", [NotSent(), IssuerUnavailable(), RateLimited(retry_after=0)])
@@ -78,7 +80,7 @@ def test_a_rate_limit_is_waited_out_up_to_a_minute(asked: float, waits: float) -
 
 def test_a_pause_beyond_the_budget_ends_the_call() -> None:
     """Three timeouts is all the time that a call gets, pauses included."""
-    clock = Clock()
+    clock = FakeTimer()
     subject = course(clock=clock, timeout=1)
     clock.now += 2.4
 

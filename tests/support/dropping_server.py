@@ -1,75 +1,63 @@
-"""A server in TLS that goes away: at each moment of an exchange, in each manner."""
+"""A TLS server that drops connections: at each moment of an exchange, in each manner."""
 
 import contextlib
 import socket
 import ssl
 import struct
-import threading
 from pathlib import Path
-from typing import Self
 
 from tests.support import certificates
+from tests.support.server import LoopbackServer
 
-#: When it goes, the request being sent from the third moment on.
+#: When it drops a connection; from the third moment on, the request was sent.
 UNSENT = ("before hands are shaken", "amid the handshake")
 SENT = ("before an answer", "amid the headers", "amid the body")
 MOMENTS = UNSENT + SENT
-#: How: with TLS's own end of data, with TCP's alone, or with none of them.
+#: How: with TLS's end of data, with TCP's alone, or with neither.
 MANNERS = ("close_notify", "fin", "reset")
 
 _PIECE = 65536
 
 
-class Leaving:
-    """Goes away `times` times, then answers each request with `answer`.
+class DroppingServer(LoopbackServer):
+    """Drops its first `times` connections, then answers each request with `answer`.
 
-    Everything that it was asked is in `requests`.
+    Every request that it received is in `requests`.
     """
 
     def __init__(
         self, certificate: Path, moment: str, manner: str, *, answer: bytes, times: int
     ) -> None:
-        """Listen on loopback."""
+        """Drop a connection at one of `MOMENTS`, in one of `MANNERS`."""
+        # Not of `LoopbackServer`, whose connections are encrypted before they are served.
         self._context = certificates.server_context(certificate)
         if moment in UNSENT:
-            # Of later ones a client is through with its part before it hears of the server's end.
+            # With TLS 1.3 a client has finished its part before it notices the server's end.
             self._context.maximum_version = ssl.TLSVersion.TLSv1_2
         self._moment, self._manner, self._answer = moment, manner, answer
         self._times = times
         self.requests: list[bytes] = []
-        #: Connections that it left.
-        self.left = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
+        #: Number of connections that were dropped.
+        self.dropped = 0
+        super().__init__()
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def url(self) -> str:
+        """Its base URL."""
+        return f"https://127.0.0.1:{self.port}"
 
-    def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                accepted = self._listener.accept()[0]
-            except OSError:
-                return
-            with accepted, contextlib.suppress(OSError):
-                accepted.settimeout(60)
-                self._talk(_Side(accepted, self._context))
+    def serve(self, connection: socket.socket) -> None:
+        """Drop the connection, or answer on it."""
+        self._talk(_Side(connection, self._context))
 
     def _talk(self, side: "_Side") -> None:
-        if self.left == self._times:
+        if self.dropped == self._times:
             side.shake_hands()
             self.requests.append(side.request())
             side.say(self._answer)
             side.leave("close_notify")
             return
-        self.left += 1
+        self.dropped += 1
         if self._moment == "amid the handshake":
             side.begin_to_shake_hands()
         elif self._moment == "before hands are shaken":
@@ -84,7 +72,7 @@ class Leaving:
 
 
 class _Side:
-    """The server's side of one connection, which can stop amid anything."""
+    """The server's side of one connection, which can stop in the middle of anything."""
 
     def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
         self._connection = connection
@@ -98,7 +86,7 @@ class _Side:
         self._received.write(piece)
 
     def begin_to_shake_hands(self) -> bool:
-        """Do what can be done with what came next; return whether that was all."""
+        """Read once and go on with the handshake; return whether it is complete."""
         self.receive()
         try:
             self._tls.do_handshake()
@@ -114,7 +102,7 @@ class _Side:
         self._has_tls = True
 
     def request(self) -> bytes:
-        """Read a request to its end: to close with something unread would be a reset."""
+        """Read a request to its end: closing with something unread would be a reset."""
         request = b""
         while not _is_whole(request):
             try:
@@ -138,7 +126,7 @@ class _Side:
                 self._tls.unwrap()
             self._connection.sendall(self._to_send.read())
         self._connection.shutdown(socket.SHUT_WR)
-        # Until the client has closed, too: what it sends yet would be answered with a reset.
+        # Until the client has closed, too: anything it still sends would be answered with a reset.
         while self._connection.recv(_PIECE):
             pass
 

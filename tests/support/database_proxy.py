@@ -1,22 +1,23 @@
-"""What stands between rotator and PostgreSQL, and hangs up when told to."""
+"""A proxy between rotator and PostgreSQL that hangs up on demand."""
 
 import contextlib
 import selectors
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.support.server import LoopbackServer
+
 SOCKET = ".s.PGSQL.5432"
-#: A client that only wants to hear early, which it does or does not as time allows.
+#: A client that asks for early results, which arrive early or not, as timing has it.
 _FLUSH = b"H\0\0\0\4"
 #: Types of messages after which a client waits, or ends: Sync, Query, Terminate, Flush. Those
 #: before them may come in one piece or in several.
 _LAST_OF_ROUND = b"SQXH"
 
 
-class Proxy:
-    """Stands between rotator and the server, and hangs up when told to."""
+class DatabaseProxy(LoopbackServer):
+    """Passes on what rotator and the server send each other, and hangs up on demand."""
 
     #: Called when it hangs up, before the other side knows.
     when_hanging_up: Callable[[], object]
@@ -24,57 +25,39 @@ class Proxy:
     def __init__(self, folder: Path, server: Path) -> None:
         """Listen in `folder` for the server whose socket is in the folder `server`."""
         self._server = server
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(folder / SOCKET))
-        self._listener.listen()
         self.folder = folder
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-        #: How many rounds of rotator's are still let through; None for all.
+        #: How many more of rotator's rounds are let through; None for all.
         self.left: int | None = None
-        #: Whether the round that is not answered reaches the server all the same.
+        #: Whether the round that is not answered still reaches the server.
         self.delivers_last = False
         self.has_hung_up = False
         self.when_hanging_up = lambda: None
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(folder / SOCKET))
+        listener.listen()
+        super().__init__(listener=listener)
 
     def hang_up_after(self, rounds: int, *, delivers_last: bool) -> None:
-        """Hang up once, after so many more rounds of rotator's: messages up to a wait."""
+        """Hang up once, after `rounds` more of rotator's: messages up to a wait."""
         self.left, self.delivers_last, self.has_hung_up = rounds, delivers_last, False
 
-    def close(self) -> None:
-        """Take no more connections and wait for those that are left to end."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                thread = threading.Thread(target=self._relay, args=[client])
-                self._threads.append(thread)
-                thread.start()
-
-    def _relay(self, client: socket.socket) -> None:
-        # Either side may hang up while it is being sent something.
+    def serve(self, connection: socket.socket) -> None:
+        """Connect to the server, and relay until either side or this proxy hangs up."""
         with (
-            client,
             socket.socket(socket.AF_UNIX) as server,
             selectors.DefaultSelector() as selector,
-            contextlib.suppress(OSError),
         ):
             server.connect(str(self._server / SOCKET))
-            for side in (client, server):
+            for side in (connection, server):
                 selector.register(side, selectors.EVENT_READ)
             rounds = _Rounds()
             while True:
                 ready = selector.select()[0][0].fileobj
-                data = client.recv(65536) if ready is client else server.recv(65536)
+                data = (connection if ready is connection else server).recv(65536)
                 if not data:
                     return
                 if ready is server:
-                    client.sendall(data)
+                    connection.sendall(data)
                     continue
                 for each in rounds.of(data):
                     if each != _FLUSH and self._is_last():
@@ -98,7 +81,7 @@ class Proxy:
 
 
 class _Rounds:
-    """Puts what a client sends together again, as the protocol has it (version 3)."""
+    """Reassembles the messages that a client sends (protocol version 3)."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -129,7 +112,7 @@ class _Rounds:
 
 
 def _end(server: socket.socket) -> None:
-    """Let the server know that nothing more comes, and wait until it has done with the rest."""
+    """Tell the server that nothing more follows, and wait until it is done with the rest."""
     server.shutdown(socket.SHUT_WR)
     # A server that was given half a message waits for the rest.
     server.settimeout(10)

@@ -13,7 +13,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
+class ReceivedRequest:
     """One request."""
 
     path: str
@@ -35,11 +35,11 @@ def status(code: int, **headers: str) -> Answer:
 
 
 @dataclass
-class Receiver:
+class WebhookReceiver:
     """What was received, and how the next request is answered."""
 
     url: str = ""
-    taken: list[Taken] = field(default_factory=list)
+    taken: list[ReceivedRequest] = field(default_factory=list)
     #: Asked for each request.
     answer: Answer = field(default_factory=lambda: status(204))
     #: Set at the end: whoever still answers is to give up.
@@ -63,21 +63,21 @@ class Receiver:
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
+def receiving() -> Iterator[WebhookReceiver]:
     """Yield a receiver on loopback for the length of a `with` block."""
-    receiver = Receiver()
+    receiver = WebhookReceiver()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:  # its name in the standard library
             body = self.rfile.read(int(self.headers["Content-Length"]))
             receiver.taken.append(
-                Taken(path=self.path, headers=dict(self.headers.items()), body=body)
+                ReceivedRequest(path=self.path, headers=dict(self.headers.items()), body=body)
             )
             receiver.answer(self)
 
         def do_CONNECT(self) -> None:  # likewise
             receiver.taken.append(
-                Taken(path=self.path, headers=dict(self.headers.items()), body=b"")
+                ReceivedRequest(path=self.path, headers=dict(self.headers.items()), body=b"")
             )
             receiver.answer(self)
 
