@@ -26,8 +26,10 @@ def rfc3339(at: datetime | None) -> str | None:
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else None
 
 
-def span(length: timedelta) -> str:
+def span(length: timedelta | None) -> str:
     """Return a duration in its two largest units: `3d 4h`; less than a second is `0s`."""
+    if length is None:
+        return NOTHING
     seconds = max(0, int(length.total_seconds()))
     parts: list[tuple[int, str]] = []
     for unit, size in _UNITS:
