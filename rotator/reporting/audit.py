@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rotator.model import Account
+from rotator.reporting.verification import LedgerVerification
 
 _NONE = timedelta(0)
 
@@ -71,31 +72,6 @@ class RotationHistory:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordCheck:
-    """Whether an account's record is whole, in the terms of `rotator ledger verify`."""
-
-    entries: int
-    #: Hash of the newest entry.
-    head: str
-    #: What is wrong with the chain, with the rows or against Vault's note, each with what to do
-    #: about it.
-    complaints: Sequence[tuple[str, str]] = ()
-    #: The verdict on the chain in itself: `whole` or `FAILED`.
-    chain: str = "whole"
-    #: The verdict on the rows that rotator works by: `match`, `not compared` or `FAILED`.
-    rows: str = "match"
-    #: `matches`, `no note`, `not configured`, `not compared` or `FAILED`.
-    vault: str
-    #: Why it could not be compared with Vault's note; None where that was not tried.
-    unread: str | None = None
-
-    @property
-    def fault(self) -> str | None:
-        """All that is wrong; None for nothing."""
-        return "; ".join(fault for fault, _ in self.complaints) or None
-
-
-@dataclass(frozen=True, kw_only=True)
 class AuditInput:
     """The input of the report on one account."""
 
@@ -107,7 +83,7 @@ class AuditInput:
     #: The secret in Vault at the last observation, and when Vonage created it.
     current_id: str | None
     current_since: datetime | None
-    record: RecordCheck
+    record: LedgerVerification
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +152,7 @@ class AccountReport:
     failures: tuple[FailureGroup, ...]
     holds: tuple[HoldPeriod, ...]
     manual_actions: tuple[ManualAction, ...]
-    record: RecordCheck
+    record: LedgerVerification
 
     @property
     def oldest(self) -> timedelta | None:
@@ -220,7 +196,7 @@ class Report:
     @property
     def is_proven(self) -> bool:
         """Return whether no account's record was found changed."""
-        return all(account.record.fault is None for account in self.accounts)
+        return not any(account.record.faults for account in self.accounts)
 
 
 def audit(known: AuditInput, period: Period) -> AccountReport:

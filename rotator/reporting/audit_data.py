@@ -14,12 +14,12 @@ from rotator.reporting.audit import (
     HoldPeriod,
     ManualAction,
     Period,
-    RecordCheck,
     Report,
     RotationHistory,
     SecretUse,
 )
 from rotator.reporting.text import rfc3339, span
+from rotator.reporting.verification import LedgerVerification
 
 _DAY = timedelta(days=1)
 
@@ -39,13 +39,13 @@ def policy(account: Account | None) -> str:
     return f"{often}, at most {span(policy.max_age)} old, grace {span(policy.grace)}"
 
 
-def record(record: RecordCheck) -> str:
+def verdict(record: LedgerVerification) -> str:
     """Return the verdict on an account's record: its entries, its rows and Vault's note."""
     if record.complaints:
-        return "; ".join(f"FAILED: {fault} ({cure})" for fault, cure in record.complaints)
+        return "; ".join(f"FAILED: {fault} ({hint})" for fault, hint in record.complaints)
     whole = f"{record.entries} entries, chain {record.chain}, rows {record.rows}"
     if record.unread:
-        return f"{whole}; not compared with Vault: {record.unread}"
+        return f"{whole}; not compared with Vault: {record.unread.message}"
     return f"{whole}; {_AGAINST_VAULT.get(record.vault, record.vault)}"
 
 
@@ -81,7 +81,7 @@ def document(report: Report) -> dict[str, Any]:
 
 
 def _account(account: AccountReport) -> dict[str, Any]:
-    configured = account.account
+    configured, record = account.account, account.record
     return {
         "name": account.name,
         "api_key": configured.api_key if configured else None,
@@ -96,13 +96,13 @@ def _account(account: AccountReport) -> dict[str, Any]:
         "holds": [_hold(hold) for hold in account.holds],
         "by_hand": [_manual_action(action) for action in account.manual_actions],
         "ledger": {
-            "entries": account.record.entries,
-            "head": account.record.head,
-            "chain": account.record.chain.lower(),
-            "rows": account.record.rows.lower(),
-            "fault": account.record.fault,
-            "vault": account.record.vault.lower(),
-            "vault_unread": account.record.unread,
+            "entries": record.entries,
+            "head": record.head,
+            "chain": record.chain.lower(),
+            "rows": record.rows.lower(),
+            "fault": "; ".join(record.faults) or None,
+            "vault": record.vault.lower(),
+            "vault_unread": record.unread.message if record.unread else None,
         },
     }
 
@@ -215,7 +215,7 @@ def _rows(account: AccountReport, period: Period) -> Iterator[Row]:
         "count": account.count("completed"),
         "age_days": days(account.oldest),
         "overdue_days": days(account.overdue),
-        "text": record(account.record),
+        "text": verdict(account.record),
     }
     for rotation in account.rotations:
         yield {

@@ -38,7 +38,7 @@ def page(report: Report) -> str:
             ticks=list(_ticks(report.period)),
             bars=_bars,
             policy=audit_data.policy,
-            record=audit_data.record,
+            proof=audit_data.verdict,
             rotations=audit_data.rotations,
         )
     )

@@ -5,14 +5,6 @@ from datetime import UTC, datetime, timedelta
 #: Stands for a missing value.
 NOTHING = "-"
 
-#: What to do where a chain of entries is broken, and where rows are not what the entries say.
-CHAIN_CURE = "compare with a backup, or with what `rotator ledger export` gave before"
-ROW_CURE = (
-    "someone wrote to the ledger's tables: put the row right as the entries say, or restore a "
-    "backup; `rotator release NAME` or `rotator hold NAME --reason TEXT` puts a hold right, "
-    "`rotator status --refresh` a due time and what the account is"
-)
-
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 

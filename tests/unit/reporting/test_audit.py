@@ -11,15 +11,15 @@ from rotator.reporting.audit import (
     FailureGroup,
     HoldPeriod,
     Period,
-    RecordCheck,
     SecretUse,
 )
+from rotator.reporting.verification import LedgerVerification
 from tests.support.samples import account
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 PERIOD = Period(since=NOW - 90 * DAY, until=NOW)
-RECORD = RecordCheck(entries=1, head="", vault="matches")
+RECORD = LedgerVerification(account="a", entries=1, head="", vault="matches")
 #: Its policy allows 45 days.
 ACCOUNT = account("a")
 

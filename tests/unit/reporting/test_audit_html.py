@@ -5,11 +5,11 @@ from rotator.reporting.audit import (
     AccountReport,
     HoldPeriod,
     Period,
-    RecordCheck,
     Report,
     SecretUse,
 )
 from rotator.reporting.audit_html import page
+from rotator.reporting.verification import LedgerVerification
 from tests.support.samples import account
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
@@ -23,7 +23,7 @@ ACCOUNT = AccountReport(
     failures=(),
     holds=(),
     manual_actions=(),
-    record=RecordCheck(entries=1, head="", vault="matches"),
+    record=LedgerVerification(account="a", entries=1, head="", vault="matches"),
 )
 
 
