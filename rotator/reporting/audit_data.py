@@ -8,6 +8,7 @@ from typing import Any
 
 from rotator.model import Account
 from rotator.model.redaction import printable
+from rotator.model.times import rfc3339
 from rotator.reporting.audit import (
     AccountReport,
     FailureGroup,
@@ -18,7 +19,7 @@ from rotator.reporting.audit import (
     RotationHistory,
     SecretUse,
 )
-from rotator.reporting.text import rfc3339, span
+from rotator.reporting.text import span
 from rotator.reporting.verification import LedgerVerification
 
 _DAY = timedelta(days=1)

@@ -3,6 +3,7 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rotator.model.redaction import printable
+from rotator.model.times import rfc3339
 from rotator.reporting import text
 
 __all__ = ["Environment", "environment"]
@@ -20,7 +21,7 @@ def environment(package: str) -> Environment:
     )
     made.filters |= {
         "moment": text.moment,
-        "rfc3339": text.rfc3339,
+        "rfc3339": rfc3339,
         "short": text.short,
         "span": text.span,
     }

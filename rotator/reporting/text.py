@@ -1,21 +1,16 @@
-"""Times, durations and identifiers, formatted for people and programs."""
+"""Times, durations and identifiers, formatted for people."""
 
 from datetime import UTC, datetime, timedelta
 
+from rotator.model.times import UNITS
+
 #: Stands for a missing value.
 NOTHING = "-"
-
-_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def moment(at: datetime | None) -> str:
     """Return a time for people: `2026-11-23 07:28 UTC`."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else NOTHING
-
-
-def rfc3339(at: datetime | None) -> str | None:
-    """Return a time for programs, in whole seconds: `2026-11-23T07:28:00Z`."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else None
 
 
 def span(length: timedelta | None) -> str:
@@ -24,7 +19,7 @@ def span(length: timedelta | None) -> str:
         return NOTHING
     seconds = max(0, int(length.total_seconds()))
     parts: list[tuple[int, str]] = []
-    for unit, size in _UNITS:
+    for unit, size in UNITS.items():
         count, seconds = divmod(seconds, size)
         if count or parts:
             parts.append((count, unit))
