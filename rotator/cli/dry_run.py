@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rotator.cli import output, parallel, rotate
 from rotator.cli.rotate import complain, exit_code, internal, reports_document
 from rotator.model import Account, PassResult, Request
+from rotator.model.times import rfc3339
 from rotator.reporting import text
 from rotator.rotation.observation import Observation
 from rotator.rotation.steps import (
@@ -52,7 +53,7 @@ class Foreseen:
 
     def document(self) -> dict[str, Any]:
         """Return the step as `--json` prints it."""
-        return vars(self) | {"due_at": text.rfc3339(self.due_at)}
+        return vars(self) | {"due_at": rfc3339(self.due_at)}
 
 
 def foresee(action: Action, facts: Mapping[str, Any]) -> Foreseen | None:

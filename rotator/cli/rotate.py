@@ -16,6 +16,7 @@ from rotator.cli.context import CommandContext, LogLevel
 from rotator.cli.errors import described
 from rotator.errors import ConfigError, Refused, RotatorError, TooManyFiles
 from rotator.model import Account, Outcome, PassResult, Problem, Request, Step
+from rotator.model.times import rfc3339
 from rotator.reporting import text
 from rotator.rotation import window
 from rotator.rotation.ports import NewEntry
@@ -39,7 +40,7 @@ def reports_document(reports: Sequence[PassResult]) -> list[dict[str, Any]]:
             "old_secret_id": report.old_secret_id,
             "new_secret_id": report.new_secret_id,
             "vault_version": report.vault_version,
-            "delete_due_at": text.rfc3339(report.delete_due_at),
+            "delete_due_at": rfc3339(report.delete_due_at),
             "error": vars(report.error) if report.error else None,
         }
         for report in reports

@@ -21,11 +21,11 @@ from rotator.config.types import (
     VaultPath,
     cron_expression,
     duration,
-    format_duration,
     within,
 )
 from rotator.model import Account, OnForeign, Policy
 from rotator.model.generation import MAX_LENGTH, MIN_LENGTH
+from rotator.model.times import format_duration
 from rotator.rotation import window
 
 

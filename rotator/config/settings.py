@@ -18,10 +18,11 @@ from rotator.config.sections import (
     VaultSettings,
     VonageSettings,
 )
-from rotator.config.types import Table, format_duration
+from rotator.config.types import Table
 from rotator.errors import UnknownAccount
 from rotator.model import Account, DiscoveredSubaccount, OnForeign, Policy
 from rotator.model.notification import Hook
+from rotator.model.times import format_duration
 
 #: Base of `[policy]`.
 DEFAULT_POLICY = Policy(

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 from rotator.config import urls
 from rotator.config.errors import InvalidValue
 from rotator.errors import ConfigError
+from rotator.model.times import UNITS, format_duration
 
 #: systemd's directory of a unit's credentials; outside a unit, `load` sets it to the
 #: configuration's folder, which the unit's credentials come from.
@@ -98,9 +99,6 @@ def namespace(text: str) -> str:
     return vault_path(text) if text.strip("/") else ""
 
 
-#: Seconds in each unit, largest first.
-UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-
 #: No duration is meant to be a century, and sums with a date must not overflow.
 LONGEST = timedelta(days=36500)
 
@@ -118,15 +116,6 @@ def parse_duration(text: str) -> timedelta:
     except InvalidValue as unfit:
         reason, hint = str(unfit), unfit.hint
     raise ConfigError(f"{text!r} {reason}", hint=hint)
-
-
-def format_duration(duration: timedelta) -> str:
-    """Format a duration in the largest unit that divides it; fractions of a second are dropped."""
-    seconds = duration // timedelta(seconds=1)
-    if seconds == 0:
-        return "0s"
-    unit = next(unit for unit, size in UNITS.items() if seconds % size == 0)
-    return f"{seconds // UNITS[unit]}{unit}"
 
 
 def duration(value: object) -> timedelta:

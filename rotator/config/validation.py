@@ -31,8 +31,9 @@ from rotator.config.sections import (
     auth_problems,
 )
 from rotator.config.settings import DEFAULT_POLICY, Settings
-from rotator.config.types import PathContext, Table, format_duration
+from rotator.config.types import PathContext, Table
 from rotator.model import Policy
+from rotator.model.times import format_duration
 
 #: All tables by path.
 TABLES: Mapping[str, type[Table]] = {

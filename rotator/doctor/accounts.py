@@ -7,6 +7,7 @@ from rotator.doctor import check
 from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
 from rotator.errors import RotatorError
 from rotator.model import Account, Problem, Request
+from rotator.reporting.verification import CHAIN_HINT, verify_ledger
 from rotator.rotation.observation import Observation
 from rotator.rotation.protocol import current_secret_id
 from rotator.rotation.reconciler import Reconciler
@@ -53,15 +54,12 @@ def _head(application: Application, account: Account, world: Observation) -> Ite
     note = world.current.note if world.current else None
     if note is None or application.revision() is None:
         return
-    verdict = application.present_queries.verify(account.name, anchor=note.ledger_head)
-    if verdict.has_anchor is False:
-        yield bad(
-            "chain head",
-            account.name,
-            "the ledger lacks the entry that Vault's note names",
-            "it was rewritten, cut off or replaced: compare it with a backup, and restore that",
-        )
-    elif verdict.has_anchor:
+    verification = verify_ledger(
+        application.present_queries, account.name, account, anchor=note.ledger_head
+    )
+    if verification.vault_fault:
+        yield bad("chain head", account.name, verification.vault_fault, CHAIN_HINT)
+    elif verification.vault == "matches":
         yield fine("chain head", account.name, "has the entry that Vault's note names")
 
 

@@ -6,10 +6,10 @@ Ids, versions, codes and reasons. None contains a secret's value, as no `Notific
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from rotator.model.notification import Event, Notification, WebhookFormat
 from rotator.model.redaction import printable
+from rotator.model.times import rfc3339
 
 #: The only variables of rotator's environment that a command gets: others may contain a token.
 _PASSED_ON = ("LANG", "PATH")
@@ -43,7 +43,7 @@ class Payload:
             "event": notice.event.value,
             "id": notice.id,
             "account": notice.account,
-            "at": _moment(notice.at),
+            "at": rfc3339(notice.at),
             "rotation_id": notice.rotation_id,
             "secret_id": notice.secret_id,
             "old_secret_id": notice.old_secret_id,
@@ -77,7 +77,3 @@ class Payload:
         sentence = _SENTENCES[self.notice.event].format(place=f"{self.mount}/{self.path}", **facts)
         text = printable(f"{self.notice.account}: {sentence}")
         return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -6,10 +6,11 @@ SHA-256 over the previous hash and that text; the first previous hash is 64 zero
 
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from json.encoder import encode_basestring
 from typing import NamedTuple
 
+from rotator.model.times import rfc3339_exact
 from rotator.rotation.ports import NewEntry
 
 #: The hash before an account's first entry.
@@ -62,11 +63,6 @@ def canonical_json(value: object) -> str:
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def canonical_time(at: datetime) -> str:
-    """Return the canonical text of a time, as it is hashed: UTC with microseconds."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def linked(draft: NewEntry, *, account: str, at: datetime, seq: int, prev_hash: str) -> Entry:
     """Build an entry from `draft`: the account's `seq`th, after the one whose hash is `prev_hash`.
 
@@ -77,7 +73,7 @@ def linked(draft: NewEntry, *, account: str, at: datetime, seq: int, prev_hash: 
         account=account,
         seq=seq,
         rotation_id=draft.rotation_id,
-        at=canonical_time(at),
+        at=rfc3339_exact(at),
         event=draft.event,
         step=draft.step,
         detail=canonical_json(draft.detail),

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rotator.model import Account
+from rotator.reporting.verification import LedgerVerification
 
 _NONE = timedelta(0)
 
@@ -71,31 +72,6 @@ class RotationHistory:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordCheck:
-    """Whether an account's record is whole, in the terms of `rotator ledger verify`."""
-
-    entries: int
-    #: Hash of the newest entry.
-    head: str
-    #: What is wrong with the chain, with the rows or against Vault's note, each with what to do
-    #: about it.
-    complaints: Sequence[tuple[str, str]] = ()
-    #: The verdict on the chain in itself: `whole` or `FAILED`.
-    chain: str = "whole"
-    #: The verdict on the rows that rotator works by: `match`, `not compared` or `FAILED`.
-    rows: str = "match"
-    #: `matches`, `no note`, `not configured`, `not compared` or `FAILED`.
-    vault: str
-    #: Why it could not be compared with Vault's note; None where that was not tried.
-    unread: str | None = None
-
-    @property
-    def fault(self) -> str | None:
-        """All that is wrong; None for nothing."""
-        return "; ".join(fault for fault, _ in self.complaints) or None
-
-
-@dataclass(frozen=True, kw_only=True)
 class AuditInput:
     """The input of the report on one account."""
 
@@ -107,7 +83,7 @@ class AuditInput:
     #: The secret in Vault at the last observation, and when Vonage created it.
     current_id: str | None
     current_since: datetime | None
-    record: RecordCheck
+    record: LedgerVerification
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,26 +148,26 @@ class AccountReport:
     #: Rotations that were open in the period, oldest first.
     rotations: tuple[RotationHistory, ...]
     #: Secrets in use in the period, oldest first.
-    tenures: tuple[SecretUse, ...]
-    troubles: tuple[FailureGroup, ...]
-    holdings: tuple[HoldPeriod, ...]
-    deeds: tuple[ManualAction, ...]
-    record: RecordCheck
+    uses: tuple[SecretUse, ...]
+    failures: tuple[FailureGroup, ...]
+    holds: tuple[HoldPeriod, ...]
+    manual_actions: tuple[ManualAction, ...]
+    record: LedgerVerification
 
     @property
     def oldest(self) -> timedelta | None:
         """The highest age of a secret in use; None where no age is known."""
-        return max((tenure.age for tenure in self.tenures if tenure.age is not None), default=None)
+        return max((use.age for use in self.uses if use.age is not None), default=None)
 
     @property
     def overdue(self) -> timedelta:
         """How much of the period the secret in use was older than the policy allows."""
-        return sum((tenure.overdue for tenure in self.tenures), _NONE)
+        return sum((use.overdue for use in self.uses), _NONE)
 
     @property
     def is_age_unknown(self) -> bool:
         """Return whether a secret's age is unknown and cannot be compared with the policy."""
-        return not self.tenures or any(tenure.age is None for tenure in self.tenures)
+        return not self.uses or any(use.age is None for use in self.uses)
 
     @property
     def verdict(self) -> str:
@@ -220,7 +196,7 @@ class Report:
     @property
     def is_proven(self) -> bool:
         """Return whether no account's record was found changed."""
-        return all(account.record.fault is None for account in self.accounts)
+        return not any(account.record.faults for account in self.accounts)
 
 
 def audit(known: AuditInput, period: Period) -> AccountReport:
@@ -235,10 +211,10 @@ def audit(known: AuditInput, period: Period) -> AccountReport:
             for rotation in rotations
             if period.shares(rotation.opened_at, rotation.closed_at)
         ),
-        tenures=tuple(_tenures(known, rotations, period)),
-        troubles=tuple(_troubles(events, period)),
-        holdings=tuple(_holdings(events, period)),
-        deeds=tuple(_deeds(events, period)),
+        uses=tuple(_uses(known, rotations, period)),
+        failures=tuple(_failures(events, period)),
+        holds=tuple(_holds(events, period)),
+        manual_actions=tuple(_manual_actions(events, period)),
         record=known.record,
     )
 
@@ -281,7 +257,7 @@ def _after(rotation: RotationHistory, event: AuditEvent) -> RotationHistory:
     return rotation
 
 
-def _tenures(
+def _uses(
     known: AuditInput, rotations: Sequence[RotationHistory], period: Period
 ) -> Iterable[SecretUse]:
     """Yield the use of each secret, from one verified rotation to the next."""
@@ -293,10 +269,10 @@ def _tenures(
     ends = [rotation.verified_at for rotation in verified] + [None]
     for (secret_id, since), until in zip(begins, ends, strict=True):
         if (secret_id or since) and period.shares(since, until):
-            yield _tenure(known.account, secret_id, since, until, period)
+            yield _use(known.account, secret_id, since, until, period)
 
 
-def _tenure(
+def _use(
     account: Account | None,
     secret_id: str | None,
     since: datetime | None,
@@ -316,7 +292,7 @@ def _tenure(
     )
 
 
-def _troubles(events: Sequence[AuditEvent], period: Period) -> list[FailureGroup]:
+def _failures(events: Sequence[AuditEvent], period: Period) -> list[FailureGroup]:
     """Group refusals and failures by reason, in the order of their first occurrence."""
     found: dict[tuple[str, str, str], FailureGroup] = {}
     for event in events:
@@ -335,7 +311,7 @@ def _troubles(events: Sequence[AuditEvent], period: Period) -> list[FailureGroup
     return list(found.values())
 
 
-def _holdings(events: Sequence[AuditEvent], period: Period) -> list[HoldPeriod]:
+def _holds(events: Sequence[AuditEvent], period: Period) -> list[HoldPeriod]:
     """Pair each hold with its end."""
     changes = [event for event in events if event.event in ("held", "released")]
     nexts = [*changes, None][1:] if changes else []
@@ -353,7 +329,7 @@ def _holdings(events: Sequence[AuditEvent], period: Period) -> list[HoldPeriod]:
     ]
 
 
-def _deeds(events: Sequence[AuditEvent], period: Period) -> list[ManualAction]:
+def _manual_actions(events: Sequence[AuditEvent], period: Period) -> list[ManualAction]:
     return [
         ManualAction(
             at=event.at,

@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from rotator.model import ABANDONED, SUPERSEDED, Account, Hold, Rotation
 from rotator.model.notification import PendingDelivery
-from rotator.reporting.text import NOTHING, age_text, moment, rfc3339, short, span
+from rotator.model.times import rfc3339
+from rotator.reporting.text import NOTHING, age_text, moment, short, span
 from rotator.rotation import window
 from rotator.rotation.ports import AccountSummary
 

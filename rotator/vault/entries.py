@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 
 from rotator.errors import UnexpectedEntry
 from rotator.model import EARLIEST, LATEST, Account, CurrentEntry, Note, PendingEntry, SecretValue
+from rotator.model.times import rfc3339_exact
 from rotator.rotation.ports import StoredCurrent, StoredPending
 
 #: The field of the current entry that belongs to rotator.
@@ -45,7 +46,7 @@ def current_fields(
         NOTE_FIELD: {
             "secret_id": note.secret_id,
             "rotation_id": note.rotation_id,
-            "rotated_at": _written(note.rotated_at),
+            "rotated_at": rfc3339_exact(note.rotated_at),
             "ledger_head": note.ledger_head,
             "check": note.check,
         },
@@ -135,7 +136,3 @@ def _moment(found: object) -> datetime | None:
         return None
     is_real = moment.tzinfo is not None and EARLIEST <= moment <= LATEST
     return moment.astimezone(UTC) if is_real else None
-
-
-def _written(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

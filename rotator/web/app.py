@@ -19,7 +19,7 @@ from rotator.application import Application
 from rotator.errors import RotatorError
 from rotator.ledger.chain import Entry
 from rotator.model.redaction import escaped
-from rotator.reporting.text import CHAIN_CURE, ROW_CURE
+from rotator.reporting.verification import verify_ledger
 from rotator.rotation.ports import AccountSummary
 from rotator.telemetry.metrics import Metrics
 from rotator.web.overview import AccountView, Filter, Overview, OverviewPage, State, stands
@@ -130,8 +130,7 @@ class WebApp:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         queries = view.application.page_queries
         (own,) = view.rows([shown])
-        verdict = queries.verify_end(name, limit=CHECKED)
-        put_off = queries.put_off(name, shown.standing.account, now)
+        verification = verify_ledger(queries, name, shown.standing.account, newest=CHECKED)
         entries = queries.history(name, limit=HISTORY + 1, before=before)
         return self._page(
             request,
@@ -142,9 +141,7 @@ class WebApp:
             standing=shown.standing,
             row=own,
             facts=list(policy_facts(shown.standing.account.policy)),
-            verdict=verdict,
-            row_faults=() if verdict.fault else (*verdict.differences, *put_off),
-            cure=CHAIN_CURE if verdict.fault else ROW_CURE,
+            verification=verification,
             checked=CHECKED,
             timeline=counted(lambda since: queries.closed_by_day(since, name), now),
             entries=[line(entry) for entry in reversed(entries[-HISTORY:])],

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rotator.config.types import LONGEST
 from rotator.errors import UnexpectedAnswer
 from rotator.model import EARLIEST, LATEST
+from rotator.model.times import rfc3339
 from rotator.reporting import text
 from rotator.rotation import schedule, window
 from rotator.vault import kv
@@ -43,7 +44,7 @@ def reckon(at: datetime) -> None:
         window.opens_at(one.policy, due + LONGEST)
         text.age_text(at, NOW)
         text.moment(due)
-        text.rfc3339(at)
+        rfc3339(at)
     schedule.next_check("a", at, interval=timedelta(hours=6))
 
 

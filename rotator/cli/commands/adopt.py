@@ -10,7 +10,8 @@ from rotator.cli.context import CommandContext, Name
 from rotator.cli.prompts import FromFile, given
 from rotator.errors import ConfigError
 from rotator.model import SecretValue
-from rotator.reporting.text import moment, rfc3339
+from rotator.model.times import rfc3339
+from rotator.reporting.text import moment
 
 if TYPE_CHECKING:
     from rotator.model import Rotation

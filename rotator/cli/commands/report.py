@@ -107,9 +107,8 @@ def _made(
 
 
 def _known(application: "Application", name: str, verifier: "Verifier") -> "AuditInput":
-    from rotator.reporting.audit import AuditInput, RecordCheck  # noqa: PLC0415  # see above
+    from rotator.reporting.audit import AuditInput  # noqa: PLC0415  # see above
 
-    proof = verifier.verify(name)
     [seen] = application.queries.accounts([name])
     return AuditInput(
         name=name,
@@ -117,15 +116,7 @@ def _known(application: "Application", name: str, verifier: "Verifier") -> "Audi
         events=list(_events(application, name)),
         current_id=seen.current_id,
         current_since=seen.current_since,
-        record=RecordCheck(
-            entries=proof.entries,
-            head=proof.head,
-            complaints=proof.complaints,
-            chain=proof.chain,
-            rows=proof.rows,
-            vault=proof.vault,
-            unread=proof.unread.message if proof.unread else None,
-        ),
+        record=verifier.verify(name),
     )
 
 

@@ -12,7 +12,8 @@ from rotator.cli.context import CommandContext, JsonOption, Name
 from rotator.cli.prompts import FromFile, given
 from rotator.errors import ConfigError, Refused, SecretNotFound, SlotsFull
 from rotator.model import SecretValue
-from rotator.reporting.text import age_text, moment, rfc3339
+from rotator.model.times import rfc3339
+from rotator.reporting.text import age_text, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,6 +7,7 @@ import typer
 from rotator.cli import output
 from rotator.cli.commands.account import opened
 from rotator.cli.context import JsonOption, argument
+from rotator.model.times import rfc3339
 from rotator.reporting import text
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def _document(found: "Subaccount", name: str | None) -> dict[str, Any]:
         "balance": None if found.balance is None else float(found.balance),
         "uses_primary_balance": found.use_primary_account_balance,
         "suspended": found.suspended,
-        "created_at": text.rfc3339(found.created_at),
+        "created_at": rfc3339(found.created_at),
         "configured_as": name,
     }
 

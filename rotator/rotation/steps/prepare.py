@@ -1,9 +1,10 @@
 """Before a value is sent: open a rotation, free a slot, stage a value."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from rotator.model import Account, PendingEntry, Request, Rotation, SecretValue, Step
+from rotator.model.times import rfc3339
 from rotator.rotation.observation import Observation
 from rotator.rotation.ports import LastLook, NewEntry, StoredPending
 from rotator.rotation.steps.base import Action, At, Change, Detail, Effect, Site, Sketch, entry
@@ -45,7 +46,7 @@ class Open(Action):
             rotation,
             reason=rotation.reason,
             predecessor_id=rotation.predecessor_id,
-            predecessor_since=f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if since else None,
+            predecessor_since=rfc3339(since),
             grace_seconds=int(rotation.grace.total_seconds()),
             **vars(account.identity),
         )

@@ -19,7 +19,7 @@ from rotator.ledger import tables
 from rotator.ledger.database import open_database, writing
 from rotator.model import SecretValue
 from rotator.model.notification import Event, PendingDelivery
-from rotator.reporting.text import ROW_CURE
+from rotator.reporting.verification import ROW_HINT
 from rotator.rotation.ports import NewEntry
 from rotator.telemetry.metrics import Metrics
 from rotator.web.access import AccessControl
@@ -372,7 +372,7 @@ def test_a_page_tells_of_rows_that_do_not_match(visitor: Visitor) -> None:
     assert "says that it is held: because (eve), and the entries say that nobody holds it" in held
     assert "its row has it due at 2099-01-01 00:00:00 UTC" in put_off
     for page, is_bad in ((before, False), (held, True), (put_off, True)):
-        assert (ROW_CURE in unescape(page)) is is_bad
+        assert (ROW_HINT in unescape(page)) is is_bad
 
 
 def test_pages_take_no_connection_of_a_rotation(visitor: Visitor) -> None:

@@ -11,15 +11,15 @@ from rotator.reporting.audit import (
     FailureGroup,
     HoldPeriod,
     Period,
-    RecordCheck,
     SecretUse,
 )
+from rotator.reporting.verification import LedgerVerification
 from tests.support.samples import account
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 PERIOD = Period(since=NOW - 90 * DAY, until=NOW)
-RECORD = RecordCheck(entries=1, head="", vault="matches")
+RECORD = LedgerVerification(account="a", entries=1, head="", vault="matches")
 #: Its policy allows 45 days.
 ACCOUNT = account("a")
 
@@ -65,7 +65,7 @@ def test_secrets_follow_one_another() -> None:
         *rotation(first, "s1", "s2", since="2026-06-23T00:00:00Z"), *rotation(second, "s2", "s3")
     )
 
-    assert [(each.secret_id, each.since, each.until) for each in told.tenures] == [
+    assert [(each.secret_id, each.since, each.until) for each in told.uses] == [
         ("s1", datetime(2026, 6, 23, tzinfo=UTC), first),
         ("s2", first, second),
         ("s3", second, None),
@@ -98,7 +98,7 @@ def test_a_rotation_ends_being_overdue() -> None:
     """What was replaced late was overdue until then."""
     told = made(*rotation(NOW - 85 * DAY, "s1", "s2"), *rotation(NOW - 10 * DAY, "s2", "s3"))
 
-    assert told.tenures[1:] == (
+    assert told.uses[1:] == (
         SecretUse(
             secret_id="s2",
             since=NOW - 85 * DAY,
@@ -137,8 +137,8 @@ def test_only_the_period_counts() -> None:
     told = made(*events)
 
     assert [each.id for each in told.rotations] == ["long"]
-    assert [each.secret_id for each in told.tenures] == ["s2"]
-    assert (told.troubles, told.holdings) == ((), ())
+    assert [each.secret_id for each in told.uses] == ["s2"]
+    assert (told.failures, told.holds) == ((), ())
 
 
 def test_the_same_refusal_again_is_counted() -> None:
@@ -146,7 +146,7 @@ def test_the_same_refusal_again_is_counted() -> None:
     events = [entry(NOW - day * DAY, "refused", code="drift", why="w") for day in (9, 8, 7)]
     told = made(*events, entry(NOW - DAY, "failed", code="vault-unavailable"))
 
-    assert told.troubles == (
+    assert told.failures == (
         FailureGroup(
             event="refused",
             code="drift",
@@ -183,7 +183,7 @@ def test_a_hold_lasts_until_it_is_released_or_replaced() -> None:
         ended_by="bob",
     )
 
-    assert told.holdings == (
+    assert told.holds == (
         first,
         HoldPeriod(
             reason="b",
@@ -204,9 +204,9 @@ def test_what_was_done_by_hand_is_told() -> None:
         entry(NOW - DAY, "unknown", operation="delete", secret_id="s1", by="operator", code="x"),
     )
 
-    assert [(deed.operation, deed.secret_id, deed.outcome) for deed in told.deeds] == [
-        ("delete", "s1", "unknown")
-    ]
+    assert [
+        (action.operation, action.secret_id, action.outcome) for action in told.manual_actions
+    ] == [("delete", "s1", "unknown")]
     assert told.rotations == ()
 
 
