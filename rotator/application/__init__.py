@@ -109,7 +109,7 @@ class Application:
     @cached_property
     def _pages_database(self) -> "sqlalchemy.Engine":
         """The ledger's database for pages, whose connections no pass has to wait for."""
-        from rotator.ledger.readers import open_for_readers  # noqa: PLC0415  # see above
+        from rotator.ledger.database import open_for_readers  # noqa: PLC0415  # see above
 
         _ = self._ready_database
         database = open_for_readers(self.settings.ledger.read_url())
@@ -163,7 +163,7 @@ class Application:
         from rotator.ledger.writer import LedgerWriter  # noqa: PLC0415  # see above
 
         return LedgerWriter(
-            self._ready_database, lease_seconds=self._lease_seconds(), hearing=self._hearing
+            self._ready_database, lease_seconds=self._lease_seconds(), subscribers=self._hearing
         )
 
     def _hearing(self, event: Event, name: str) -> tuple[str, ...]:

@@ -188,7 +188,7 @@ def _found(path: Path) -> Iterator[str]:
     """Yield the names of discovered accounts in the ledger; none where a server would be asked."""
     from rotator.config import load  # noqa: PLC0415  # few have such a file
     from rotator.config.urls import sqlite_path  # noqa: PLC0415  # likewise
-    from rotator.ledger import completion  # noqa: PLC0415  # likewise
+    from rotator.ledger import file  # noqa: PLC0415  # likewise
 
     try:
         settings = load(path, os.environ)
@@ -196,7 +196,7 @@ def _found(path: Path) -> Iterator[str]:
     except RotatorError:
         return
     if ledger:
-        accounts = settings.with_found(completion.found(Path(ledger))).accounts
+        accounts = settings.with_found(file.subaccounts(Path(ledger))).accounts
         yield from (account.name for account in accounts if account.discovered)
 
 

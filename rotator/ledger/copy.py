@@ -26,9 +26,9 @@ from sqlalchemy import table as table_named
 
 from rotator.errors import Busy, LedgerError, LedgerUnusable, RotatorError
 from rotator.ledger import schema, tables
-from rotator.ledger.database import reading, writing
+from rotator.ledger.database import BATCH, reading, writing
 from rotator.ledger.owner import is_dead
-from rotator.ledger.reader import BATCH, ChainCheck, LedgerReader
+from rotator.ledger.reader import ChainCheck, LedgerReader
 
 _KEEP_HINT = "nothing was copied; see `rotator ledger verify`, and keep the ledger as evidence"
 
@@ -111,8 +111,8 @@ def _whole(source: Engine) -> tuple[ChainCheck, ...]:
 
 
 def _verdicts(engine: Engine) -> tuple[ChainCheck, ...]:
-    queries = LedgerReader(engine)
-    return tuple(queries.verify(name) for name in queries.recorded_accounts())
+    reader = LedgerReader(engine)
+    return tuple(reader.verify(name) for name in reader.recorded_accounts())
 
 
 # -- The target. ---------------------------------------------------------------------------

@@ -3,9 +3,10 @@
 import os
 import signal
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import wraps
 from threading import Lock, current_thread, main_thread
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
 
 #: How long a writer waits for another writer, in seconds.
 BUSY_TIMEOUT = 10
+#: Time limit of each read for the status page, in seconds; a longer one is aborted.
+LONGEST_READ = 10.0
+#: Rows fetched at a time from a long result, to bound the memory.
+BATCH = 5_000
 #: What a database error says, and which error it becomes. SQLite's texts are from its
 #: `sqlite3ErrStr`; PostgreSQL's messages are in the server's language, so its SQLSTATE is matched
 #: instead: a standby answers with 0A000 when a transaction tries to write.
@@ -124,6 +129,19 @@ def open_database(url: str) -> Engine:
 _URL_HINT = "use sqlite:////var/lib/rotator/ledger.db or postgresql+psycopg://user@host/database"
 
 
+def open_for_readers(url: str) -> Engine:
+    """Prepare the database at `url` for the status page, so that it never delays a rotation.
+
+    Its connections are separate, and each read has a time limit.
+
+    Raises:
+        LedgerUnusable: as `open_database`.
+    """
+    engine = open_database(url)
+    event.listen(engine, *_LIMITS[engine.dialect.name])
+    return engine
+
+
 @contextmanager
 def writing(engine: Engine, *, is_long: bool = False) -> Iterator[Connection]:
     """Yield a transaction that may write; committed at the end, undone on any error.
@@ -142,7 +160,7 @@ def writing(engine: Engine, *, is_long: bool = False) -> Iterator[Connection]:
             connection.exec_driver_sql(_FOR_WRITING)
             yield connection
     else:
-        undisturbed: AbstractContextManager[None] = nullcontext() if is_long else _SignalsHeldOff()
+        undisturbed = nullcontext() if is_long else _signals_held_off()
         with undisturbed, turns, translated(), engine.connect() as connection:
             # The write lock is taken now: a transaction that has read does not fail when it
             # comes to write.
@@ -186,27 +204,25 @@ class _Turns:
                 self._is_taken = False
 
 
-class _SignalsHeldOff:
-    """Holds signals off until its end in the main thread, which is the one that handles them.
+@contextmanager
+def _signals_held_off() -> Iterator[None]:
+    """Hold signals off until the end in the main thread, which is the one that handles them.
 
     An exception that a handler raises while a turn is taken or given back would leave it taken,
     and who releases a lease on the way out would wait for it for ever. Signals that end the
     process at once do so here, too.
     """
-
-    def __init__(self) -> None:
-        self._signals: set[int] = set()
-
-    def __enter__(self) -> None:
-        if current_thread() is main_thread():
-            both = signal.SIGINT, signal.SIGTERM
-            self._signals = {signum for signum in both if callable(signal.getsignal(signum))}
-            signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
-
-    def __exit__(self, *_error: object) -> None:
-        if self._signals:
+    held_off: set[int] = set()
+    if current_thread() is main_thread():
+        both = signal.SIGINT, signal.SIGTERM
+        held_off = {signum for signum in both if callable(signal.getsignal(signum))}
+        signal.pthread_sigmask(signal.SIG_BLOCK, held_off)
+    try:
+        yield
+    finally:
+        if held_off:
             # Handlers of what has come meanwhile run in here.
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, held_off)
 
 
 @contextmanager
@@ -290,11 +306,9 @@ def translated() -> Iterator[None]:
     except sqlite3.Error as error:
         raise _failure(error) from None
     except SQLAlchemyError as error:
-        message = f"the ledger failed: {type(error).__name__}"
-        raise LedgerError(message) from None
+        raise LedgerError(f"the ledger failed: {type(error).__name__}") from None
     except UnicodeEncodeError:
-        message = "the ledger cannot hold a text that is not Unicode"
-        raise LedgerError(message) from None
+        raise LedgerError("the ledger cannot hold a text that is not Unicode") from None
 
 
 def _failure(error: BaseException | None) -> RotatorError:
@@ -383,6 +397,27 @@ def _postgresql(url: URL) -> Engine:
     return engine
 
 
+def _limit_sqlite(
+    connection: Any,  # noqa: ANN401  # sqlite3's
+    _record: ConnectionPoolEntry,
+    _proxy: PoolProxiedConnection,
+) -> None:
+    deadline = time.monotonic() + LONGEST_READ
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, _INSTRUCTIONS)
+
+
+def _limit_postgresql(connection: Connection) -> None:
+    # For the transaction alone: afterwards the session may serve another client.
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{LONGEST_READ:.0f}s'")
+
+
+#: SQLite instructions between two checks of the clock.
+_INSTRUCTIONS = 100_000
+#: By database: the event at which a time limit begins, and what sets it.
+_LIMITS: dict[str, tuple[str, Callable[..., None]]] = {
+    "sqlite": ("checkout", _limit_sqlite),
+    "postgresql": ("begin", _limit_postgresql),
+}
 #: Seconds without an answer after which a server counts as lost (libpq's parameters; without
 #: them, hours). Values in the URL take precedence.
 _PATIENCE = {

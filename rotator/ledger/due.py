@@ -59,11 +59,6 @@ def lock_due(  # noqa: PLR0913  # all but two by name
     return connection.execute(_DUE_AND_FREE, known | _times(now)).mappings().all()
 
 
-def leases(connection: Connection, names: Collection[str]) -> Sequence[RowMapping]:
-    """Return the leases on accounts of these names, expired ones included."""
-    return connection.execute(_LEASES, {"of_names": [*names]}).mappings().all()
-
-
 def _times(now: datetime) -> dict[str, datetime]:
     """Return the times that statements compare with, which bound every wait.
 
@@ -149,12 +144,6 @@ _LONGEST_FIRST = tables.account.c.next_due_at, tables.account.c.name
 _DUE_NAMES = select(tables.account.c.name).where(_is_due()).order_by(*_LONGEST_FIRST)
 _NAMES: BindParameter[Sequence[str]] = bindparam("of_names", expanding=True)
 _AMONG_NAMES = tables.account.c.name.in_(_NAMES)
-_LEASES = select(
-    tables.account.c.name,
-    tables.account.c.lease_owner,
-    tables.account.c.lease_expires_at,
-    tables.account.c.lease_seconds,
-).where(_AMONG_NAMES, tables.account.c.lease_owner.is_not(None))
 _DUE_AND_FREE = (
     select(tables.account.c.name, tables.account.c.fencing_token)
     .where(_AMONG_NAMES, _is_due(_NAMES), _is_free())

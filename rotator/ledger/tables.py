@@ -1,5 +1,6 @@
 """The ledger's tables. `migrations/` creates them; a test checks that both agree."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    RowMapping,
     String,
     Table,
     Text,
@@ -211,4 +213,6 @@ listing = Table(
     Column("listed_at", Instant, nullable=False),
 )
 
+#: Columns to write, and a row as read.
 Row = dict[str, Any]
+AnyRow = RowMapping | Mapping[str, Any]

@@ -119,7 +119,7 @@ class RotationFixture(ExternalActors):
         self.queries = LedgerReader(self.database)
         far = self.setting.engine_ledger_url
         reached = self._open(far) if far else self.database
-        self.book = LedgerWriter(reached, lease_seconds=LEASE, hearing=self._hearing)
+        self.book = LedgerWriter(reached, lease_seconds=LEASE, subscribers=self._hearing)
         self.deliveries = Deliveries(self.database)
         self.dispatcher = HookDispatcher(
             hooks=self.hooks,

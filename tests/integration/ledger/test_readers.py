@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from rotator.errors import LedgerError
-from rotator.ledger import readers
+from rotator.ledger import database as database_module
 from rotator.ledger.database import reading
 from rotator.ledger.reader import LedgerReader
 
@@ -22,8 +22,8 @@ def test_a_look_that_takes_too_long_is_given_up(
     database: Engine, ledger_url: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It ends in an error of ours, and the next one is answered."""
-    monkeypatch.setattr(readers, "LONGEST", 1.0)
-    engine = readers.open_for_readers(ledger_url)
+    monkeypatch.setattr(database_module, "LONGEST_READ", 1.0)
+    engine = database_module.open_for_readers(ledger_url)
     with pytest.raises(LedgerError), reading(engine) as connection:
         connection.execute(text(ENDLESS[kind])).all()
 

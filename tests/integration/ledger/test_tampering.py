@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from rotator.errors import Refused, Stopping
 from rotator.ledger.holds import Holds
-from rotator.ledger.identities import COLUMNS
+from rotator.ledger.mapping import IDENTITY
 from rotator.model import Hold, Outcome, Request
 from rotator.model.notification import Event, Hook
 from rotator.rotation.steps import bookkeeping
@@ -499,7 +499,7 @@ def test_what_an_older_version_opened_and_an_operator_abandoned_goes_on(
     with RotationFixture(tmp_path, ledger_url=ledger_url) as scene:
         scene.calls.plan("before", "issuer.create_secret", 1, stop)
         scene.attempt()
-        nothing = ", ".join(f"{each} = NULL" for each in COLUMNS)
+        nothing = ", ".join(f"{each} = NULL" for each in IDENTITY)
         tamper(scene, "UPDATE rotation SET $nothing", nothing=nothing)
         opened = scene.rotation()
         lease = scene.book.claim(NAME, scene.clock.now())

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import insert
 
 from rotator.ledger import tables
+from rotator.ledger.leases import append_to
 from rotator.ledger.mapping import to_row
-from rotator.ledger.writer import append_to
 from rotator.model import Outcome, Request, Step
 from rotator.rotation import window
 from rotator.rotation.ports import NewEntry

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rotator.ledger import chain
-from rotator.ledger.differences import put_off
+from rotator.ledger.comparison import put_off
 from rotator.ledger.replay import Replay, detail_of, hold_in
 from rotator.model import Rotation, Step
 from rotator.rotation.ports import AccountSummary, NewEntry
