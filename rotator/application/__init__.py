@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Self
 from rotator.config import Settings, VaultAuthSettings
 from rotator.config.urls import sqlite_path
 from rotator.errors import ConfigError, LedgerUnusable, RotatorError
-from rotator.model import Account
+from rotator.model import Account, PassResult
 from rotator.model.notification import Event, PendingDelivery, subscribers
-from rotator.rotation.ports import NewEntry
+from rotator.rotation.ports import NewEntry, NoObserver, Observer
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -34,8 +34,37 @@ if TYPE_CHECKING:
     from rotator.vault import AuthMethod, KvStore, TokenSource, VaultSession
     from rotator.vonage import Accounts, Secrets, Subaccounts, VonageClient
 
-#: Called with `vonage` or `vault`, the operation, its result, and the duration in seconds.
-OnCall = Callable[[str, str, str, float], None]
+
+class Observers(Observer):
+    """Several observers as one: each learns what the others do, in their order."""
+
+    def __init__(self, *observers: Observer) -> None:
+        """Pass on to these, and to those that are added later."""
+        self._observers = observers
+
+    def add(self, observer: Observer) -> None:
+        """Pass on to `observer`, too, from now on."""
+        self._observers = (*self._observers, observer)
+
+    def call_finished(self, api: str, operation: str, code: str, seconds: float) -> None:
+        """See `Observer.call_finished`."""
+        for each in self._observers:
+            each.call_finished(api, operation, code, seconds)
+
+    def entry_recorded(self, account: str, entry: NewEntry) -> None:
+        """See `Observer.entry_recorded`."""
+        for each in self._observers:
+            each.entry_recorded(account, entry)
+
+    def pass_started(self, account: str) -> None:
+        """See `Observer.pass_started`."""
+        for each in self._observers:
+            each.pass_started(account)
+
+    def pass_finished(self, account: str, result: PassResult | None) -> None:
+        """See `Observer.pass_finished`."""
+        for each in self._observers:
+            each.pass_finished(account, result)
 
 
 class Application:
@@ -46,19 +75,19 @@ class Application:
         settings: Settings,
         environ: Mapping[str, str],
         *,
-        on_call: OnCall | None = None,
+        observer: Observer | None = None,
         should_stop: Callable[[], bool] = lambda: False,
         is_hasty: bool = False,
     ) -> None:
         """Build from `settings`; `environ` may contain VAULT_TOKEN.
 
         `is_hasty` is for a person who only looks, and prefers an early error if Vault is
-        unreachable. `on_call` is called for every HTTP request to Vonage and Vault. `should_stop`
-        is asked between the steps of a pass, and while a hook runs: whether this process is to end.
+        unreachable. `observer` hears of everything that is done. `should_stop` is asked between the
+        steps of a pass, and while a hook runs: whether this process is to end.
         """
         self.settings = settings
         self._environ = environ
-        self._on_call = on_call
+        self._observer = observer or NoObserver()
         self._should_stop = should_stop
         self._is_hasty = is_hasty
         self._is_over = Flag()
@@ -281,7 +310,7 @@ class Application:
             rest_url=settings.rest_url,
             timeout=settings.timeout.total_seconds(),
             max_requests_per_second=settings.max_requests_per_second,
-            on_call=self._told_of("vonage"),
+            observer=self.observer,
         )
         self._cleanup.callback(transport.close)
         return transport
@@ -326,7 +355,7 @@ class Application:
             ),
             timeout=settings.timeout.total_seconds(),
             patience=self._store_patience.total_seconds(),
-            on_call=self._told_of("vault"),
+            observer=self.observer,
             should_stop=lambda: self._is_over.is_set() or self._should_stop(),
         )
         self._cleanup.callback(connection.close)
@@ -410,16 +439,10 @@ class Application:
             now=lambda: datetime.now(UTC),
         )
 
-    def _told_of(self, api: str) -> Callable[[str, str, float], None]:
-        """Return a callback that reports the calls of one API to every listener."""
-        tracing = self.tracing
-        listeners = [self._on_call, tracing.called if tracing else None]
-
-        def told(operation: str, code: str, seconds: float) -> None:
-            for listener in filter(None, listeners):
-                listener(api, operation, code, seconds)
-
-        return told
+    @cached_property
+    def observer(self) -> Observer:
+        """Observer of everything: the one that was given, and traces."""
+        return Observers(self.tracing, self._observer) if self.tracing else self._observer
 
     # -- The reconciler. -------------------------------------------------------------------
 
@@ -428,31 +451,25 @@ class Application:
         """Every configured account by name."""
         return {account.name: account for account in self.settings.accounts}
 
-    def engine(
-        self,
-        listener: Callable[[str, NewEntry], None] = lambda _name, _draft: None,
-        *,
-        ledger: "LedgerWriter | None" = None,
-    ) -> "Reconciler":
-        """Return a reconciler that passes each ledger entry to `listener` once it is committed.
+    def engine(self, *observers: Observer, ledger: "LedgerWriter | None" = None) -> "Reconciler":
+        """Return a reconciler whose passes are observed by `observers`, too.
 
         `ledger` replaces `book`: a reconciler on `present_book` is for dry runs.
         """
         from rotator.rotation.dependencies import NoHooks  # noqa: PLC0415  # see above
         from rotator.rotation.reconciler import Reconciler  # noqa: PLC0415  # see above
 
-        engine = Reconciler(
+        return Reconciler(
             issuer=self.secrets,
             store=self.store,
             ledger=ledger or self.book,
             accounts=self.accounts,
             propagation_timeout=self.settings.vonage.propagation_timeout,
             store_patience=self._store_patience,
-            listener=listener,
+            observer=Observers(self.observer, *observers) if observers else self.observer,
             hooks=self.dispatcher if self.settings.hooks else NoHooks(),
             should_stop=self._should_stop,
         )
-        return self.tracing.traced(engine) if self.tracing else engine
 
     # -- Traces. ---------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from rotator.errors import ConfigError, Refused, RotatorError, TooManyFiles
 from rotator.model import Account, Outcome, PassResult, Problem, Request, Step
 from rotator.reporting import text
 from rotator.rotation import window
-from rotator.rotation.ports import NewEntry
+from rotator.rotation.ports import NewEntry, Observer
 
 if TYPE_CHECKING:
     from rotator.application import Application
@@ -200,6 +200,28 @@ def refuse(
     return error.exit_code
 
 
+class _PassObserver(Observer):
+    """Shows until when a pass waits, and ends it between two steps if this process is to end."""
+
+    def __init__(
+        self, application: "Application", shown: progress.Progress, brake: parallel.CancelToken
+    ) -> None:
+        self._application, self._shown, self._brake = application, shown, brake
+
+    def entry_recorded(self, account: str, entry: NewEntry) -> None:
+        if entry.event == "done" and entry.step is Step.CLEAR and (until := self._due(account)):
+            self._shown.waiting(account, until)
+        self._brake.check()
+
+    def _due(self, name: str) -> datetime | None:
+        # A failure to show progress must not end a rotation.
+        with suppress(RotatorError):
+            rotation = self._application.book.load(name).rotation
+            if rotation and rotation.verified_at and rotation.grace:
+                return window.deletion_at(self._application.accounts[name].policy, rotation)
+        return None
+
+
 def _attempted(
     application: "Application",
     accounts: Sequence[Account],
@@ -209,30 +231,14 @@ def _attempted(
     shown: progress.Progress,
 ) -> list[PassResult]:
     brake = parallel.CancelToken(application.stop_waiting)
-
-    def listen(name: str, draft: NewEntry) -> None:
-        shown.entry(name, draft)
-        if draft.event == "done" and draft.step is Step.CLEAR and (until := due(name)):
-            shown.waiting(name, until)
-        brake.check()
-
-    def due(name: str) -> datetime | None:
-        # A failure to show progress must not end a rotation.
-        with suppress(RotatorError):
-            rotation = application.book.load(name).rotation
-            if rotation and rotation.verified_at and rotation.grace:
-                return window.deletion_at(application.accounts[name].policy, rotation)
-        return None
-
-    engine = dataclasses.replace(application.engine(listen), sleep=brake.sleep)
+    observer = _PassObserver(application, shown, brake)
+    engine = dataclasses.replace(application.engine(shown, observer), sleep=brake.sleep)
 
     def attempt(account: Account) -> PassResult:
         try:
-            report = engine.attempt(account, request, wait=wait)
+            return engine.attempt(account, request, wait=wait)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
-            report = internal(account, error)
-        shown.ended(account.name)
-        return report
+            return internal(account, error)
 
     descriptors.raise_limit()
     concurrency = descriptors.passes_at_once(application.settings.daemon.concurrency)

@@ -3,7 +3,6 @@
 import heapq
 import itertools
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,14 +13,12 @@ from rotator.daemon.health import Health, told_of
 from rotator.errors import Busy, RotatorError
 from rotator.model import Account
 from rotator.rotation import schedule
-from rotator.rotation.ports import NewEntry
 
 if TYPE_CHECKING:
     from rotator.rotation.reconciler import Reconciler
 
 _log = structlog.get_logger(__name__)
 
-Told = Callable[[str, NewEntry], None]
 #: Earlier than any other time.
 _AT_ONCE = datetime.min.replace(tzinfo=UTC)
 
@@ -35,13 +32,12 @@ class DriftCheck:
     """
 
     def __init__(
-        self, application: Application, *, health: Health, stopping: threading.Event, told: Told
+        self, application: Application, *, health: Health, stopping: threading.Event
     ) -> None:
-        """Store what is needed; nothing is requested yet. `told` is called with recorded drift."""
+        """Store what is needed; nothing is requested yet."""
         self._application = application
         self._health = health
         self._stopping = stopping
-        self._listener = told
         #: When each account is to be checked, the earliest first; ties in order of insertion. None
         #: before the ledger was read.
         self._turns: list[tuple[datetime, int, Account]] | None = None
@@ -66,7 +62,7 @@ class DriftCheck:
         if self._turns is None:
             self._turns = self._first_turns()
         began = datetime.now(UTC)
-        engine = self._application.engine(self._told)
+        engine = self._application.engine()
         while self._resumes_at <= began and self._turns and self._turns[0][0] <= began:
             if self._stopping.is_set() or self._is_over:
                 return
@@ -136,7 +132,3 @@ class DriftCheck:
         failures = self._failures[account.name] = self._failures.get(account.name, 0) + 1
         self._put(account, schedule.retry_at(account.name, failures, datetime.now(UTC)))
         return failures
-
-    def _told(self, name: str, draft: NewEntry) -> None:
-        _log.warning(draft.event, account=name, detail=draft.detail)
-        self._listener(name, draft)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,7 +16,7 @@ from rotator.daemon.workers import PassWorkers
 from rotator.errors import RotatorError, StoreUnavailable
 from rotator.model import Account, Request, Rotation
 from rotator.rotation import schedule
-from rotator.rotation.ports import Lease, NewEntry
+from rotator.rotation.ports import Lease
 from rotator.rotation.protocol import waits_until
 
 if TYPE_CHECKING:
@@ -42,10 +42,8 @@ class Scheduler:
         workers: PassWorkers,
         health: Health,
         stopping: threading.Event,
-        listener: Callable[[str, NewEntry], None],
     ) -> None:
-        """Store what is needed; nothing is read yet. `listener` receives each ledger entry."""
-        self._listener = listener
+        """Store what is needed; nothing is read yet."""
         self._application = application
         self._workers = workers
         self._health = health
@@ -140,7 +138,7 @@ class Scheduler:
 
     @cached_property
     def _engine(self) -> "Reconciler":
-        return dataclasses.replace(self._application.engine(self._told), sleep=self._sleep)
+        return dataclasses.replace(self._application.engine(), sleep=self._sleep)
 
     def _can_store(self) -> bool:
         """Return whether Vault is usable. Otherwise no pass starts, and no failure is counted."""
@@ -154,13 +152,6 @@ class Scheduler:
             return False
         self._health.answered("vault")
         return True
-
-    def _told(self, name: str, draft: NewEntry) -> None:
-        """Log a ledger entry: the rotation's record, for readers of the journal."""
-        _log.debug(
-            "recorded", account=name, entry=draft.event, step=draft.step, detail=draft.detail
-        )
-        self._listener(name, draft)
 
     def _sleep(self, seconds: float) -> None:
         """Pause a pass, which then checks whether it is to end."""

@@ -22,8 +22,6 @@ class PassWorkers:
     """Runs passes in threads and keeps track of them."""
 
     health: Health
-    #: Called with the result of each pass.
-    on_report: Callable[[PassResult], None] = lambda _report: None
     _running: dict[str, Application] = field(default_factory=dict)
     #: Outcome of each account's last pass, so that only changes are logged.
     _told: dict[str, str] = field(default_factory=dict)
@@ -109,7 +107,6 @@ class PassWorkers:
 
     def _tell(self, report: PassResult) -> None:
         """Log the result of a pass; a repeated failure is logged only once."""
-        self.on_report(report)
         self._failures.pop(report.account, None)
         error = report.error
         word = error.code if error else report.outcome.value

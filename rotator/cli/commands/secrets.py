@@ -137,7 +137,7 @@ def _account(context: typer.Context, name: str) -> "Iterator[tuple[Application, 
 def _look(application: "Application", account: "Account") -> "AccountSecrets":
     from rotator.rotation.manual import AccountSecrets  # noqa: PLC0415  # the rules, which others do without
 
-    return AccountSecrets.of(account, application.engine().observer().look(account))
+    return AccountSecrets.of(account, application.engine().observe(account))
 
 
 def _value(from_file: str | None) -> SecretValue:

@@ -17,7 +17,6 @@ from rotator.rotation.ports import NewEntry
 from rotator.sim import Environment, Fault
 from rotator.telemetry.tracing import Tracing, to_collector
 from tests.support.receiver import receiving
-from tests.support.samples import account
 
 #: What no fact of a span may be beyond.
 KEYS = {
@@ -236,8 +235,10 @@ def test_a_collector_on_this_machine_is_asked_without_a_proxy(
             monkeypatch.setenv(name, proxy.url)
         for endpoint in (collector.url, "http://collector.test:4318"):
             tracing = to_collector(endpoint)
-            with tracing.following(account()) as trail:
-                trail.recorded(NewEntry(event="opened", step=None, detail={}, rotation_id="r"))
+            opened = NewEntry(event="opened", step=None, detail={}, rotation_id="r")
+            tracing.pass_started("a")
+            tracing.entry_recorded("a", opened)
+            tracing.pass_finished("a", None)
             tracing.close()
 
     assert [taken.path for taken in collector.taken] == ["/v1/traces"]

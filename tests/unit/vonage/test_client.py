@@ -11,6 +11,7 @@ import pytest
 from rotator.errors import CredentialRefused, UnexpectedAnswer
 from rotator.model import SecretValue
 from rotator.vonage import Accounts, Secrets, Subaccounts
+from tests.support.observers import CallObserver
 from tests.unit.vonage.client import BALANCE, CREDENTIAL, KEY, LIST, VALUE, transport
 from tests.unit.vonage.clock import Clock
 from tests.unit.vonage.scripted_server import Canned, reply
@@ -62,7 +63,9 @@ def test_each_attempt_is_counted(server: Canned, clock: Clock) -> None:
     """Metrics see every attempt with what came of it."""
     seen: list[tuple[str, str, float]] = []
     server.replies = [b"", reply(200, LIST), reply(401)]
-    with transport(server.url, clock, on_call=lambda *call: seen.append(call)) as shared:
+    with transport(
+        server.url, clock, observer=CallObserver(lambda *call: seen.append(call))
+    ) as shared:
         Secrets(shared).list_secrets(CREDENTIAL, KEY)
         with pytest.raises(CredentialRefused):
             Subaccounts(shared).list_subaccounts(CREDENTIAL)

@@ -10,6 +10,7 @@ from rotator.model import SecretValue
 from rotator.vonage import Secrets, VonageClient
 from rotator.vonage.response import LIMIT
 from tests.support.endless import BODIES, HEADS, Endless
+from tests.support.observers import CallObserver
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, VALUE, transport
 from tests.unit.vonage.clock import Clock
 from tests.unit.vonage.scripted_server import Canned, reply
@@ -59,7 +60,9 @@ def test_whatever_drips_is_given_up(part: str) -> None:
 def test_a_server_that_says_nothing(server: Canned, clock: Clock) -> None:
     """Silence ends with the timeout, and the outcome is unknown."""
     codes: list[str] = []
-    with transport(server.url, clock, on_call=lambda _, code, __: codes.append(code)) as shared:
+    with transport(
+        server.url, clock, observer=CallObserver(lambda _, code, __: codes.append(code))
+    ) as shared:
         impatient(server, shared, 0.1, b"H" * 2)
         server.drip = 60
         with pytest.raises(IssuerUnavailable):

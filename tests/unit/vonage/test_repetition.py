@@ -16,6 +16,7 @@ from rotator.sim.http import Port
 from rotator.vonage import Accounts, Secrets, VonageClient
 from rotator.vonage.request import VonageRequest
 from rotator.vonage.response import VonageResponse
+from tests.support.observers import CallObserver
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, VALUE, transport
 from tests.unit.vonage.clock import Clock
 from tests.unit.vonage.scripted_server import Canned, reply
@@ -59,7 +60,7 @@ def test_the_budget_ends_a_call(server: Canned, clock: Clock) -> None:
 
     server.replies = [reply(503)]
     with (
-        transport(server.url, clock, on_call=slow, timeout=5.0) as shared,
+        transport(server.url, clock, observer=CallObserver(slow), timeout=5.0) as shared,
         pytest.raises(IssuerUnavailable),
     ):
         Secrets(shared).list_secrets(CREDENTIAL, KEY)
@@ -77,7 +78,7 @@ def test_the_last_try_gets_what_is_left(
         clock.now += 12
 
     server.replies = [reply(503)]
-    with transport(server.url, clock, on_call=slow, timeout=5.0) as shared:
+    with transport(server.url, clock, observer=CallObserver(slow), timeout=5.0) as shared:
         exchange = shared._exchange
 
         def noted(call: VonageRequest, seconds: float) -> tuple[str, VonageResponse | IssuerError]:
