@@ -131,8 +131,8 @@ def deliver(application: "Application", accounts: Sequence[Account]) -> None:
     names = [account.name for account in accounts]
     hooks = [hook.name for hook in application.settings.hooks]
     try:
-        application.deliveries.drop(hooks, now=datetime.now(UTC))
-        if not hooks or not application.deliveries.are_due(hooks, datetime.now(UTC)):
+        application.ledger.deliveries.drop(hooks, now=datetime.now(UTC))
+        if not hooks or not application.ledger.deliveries.are_due(hooks, datetime.now(UTC)):
             return
         dispatcher, threads = (
             application.dispatcher,
@@ -158,12 +158,14 @@ def preflight(application: "Application", *, changes_nothing: bool = False) -> R
     """Check whether ledger and Vault are usable, before anything starts."""
     try:
         _ = (
-            application.present_book
+            application.ledger.dry_run_writer
             if changes_nothing
-            else (application.book, application.deliveries)
+            else (application.ledger.writer, application.ledger.deliveries)
         )
-        application.store.check()
-        _ = application.engine(ledger=application.present_book if changes_nothing else None)
+        application.clients.store.check()
+        _ = application.reconciler(
+            ledger=application.ledger.dry_run_writer if changes_nothing else None
+        )
     except RotatorError as error:
         return error
     except OSError as error:
@@ -176,7 +178,7 @@ def preflight(application: "Application", *, changes_nothing: bool = False) -> R
 
 def _name_the_rest(application: "Application", names: list[str]) -> None:
     """List the other secrets of an account whose secret leaked: they may have leaked, too."""
-    for record in application.queries.accounts(names):
+    for record in application.ledger.reader.accounts(names):
         for secret_id in sorted(set(record.listed_ids) - {record.current_id}):
             output.say(
                 f"warning: {record.name}: secret {secret_id} still works and may have leaked, "
@@ -216,7 +218,7 @@ class _PassObserver(Observer):
     def _due(self, name: str) -> datetime | None:
         # A failure to show progress must not end a rotation.
         with suppress(RotatorError):
-            rotation = self._application.book.load(name).rotation
+            rotation = self._application.ledger.writer.load(name).rotation
             if rotation and rotation.verified_at and rotation.grace:
                 return window.deletion_at(self._application.accounts[name].policy, rotation)
         return None
@@ -232,11 +234,11 @@ def _attempted(
 ) -> list[PassResult]:
     brake = parallel.CancelToken(application.stop_waiting)
     observer = _PassObserver(application, shown, brake)
-    engine = dataclasses.replace(application.engine(shown, observer), sleep=brake.sleep)
+    reconciler = dataclasses.replace(application.reconciler(shown, observer), sleep=brake.sleep)
 
     def attempt(account: Account) -> PassResult:
         try:
-            return engine.attempt(account, request, wait=wait)
+            return reconciler.attempt(account, request, wait=wait)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
             return internal(account, error)
 

@@ -53,7 +53,7 @@ class Discovery:
                 continue
             self._failures.pop(parent, None)
             self._retry_at.pop(parent, None)
-            told = self._application.found.record(
+            told = self._application.ledger.discovered.record(
                 parent, listed, names=settings.found_names, now=datetime.now(UTC)
             )
             for name, draft in told:
@@ -62,7 +62,7 @@ class Discovery:
     def _is_turn(self, parent: str) -> bool:
         now = datetime.now(UTC)
         interval = self._application.settings.daemon.discover_check
-        listed_at = self._application.found.listed_at(parent)
+        listed_at = self._application.ledger.discovered.listed_at(parent)
         is_due = schedule.is_check_due(parent, listed_at, interval=interval, now=now)
         return is_due and self._retry_at.get(parent, now) <= now
 
@@ -88,11 +88,11 @@ def subaccounts_of(application: Application, parent: Account) -> list[Discovered
     """
     refused = CredentialRefused(f"Vault has no secret of {parent.name}")
     for _ in range(2):
-        credential = own_credential(parent, application.store.read_current(parent))
+        credential = own_credential(parent, application.clients.store.read_current(parent))
         if credential is None:
             raise refused
         try:
-            listed = application.subaccounts_api.list_subaccounts(credential).subaccounts
+            listed = application.clients.subaccounts.list_subaccounts(credential).subaccounts
         except CredentialRefused as error:
             refused = error
             continue

@@ -62,20 +62,20 @@ class DriftCheck:
         if self._turns is None:
             self._turns = self._first_turns()
         began = datetime.now(UTC)
-        engine = self._application.engine()
+        reconciler = self._application.reconciler()
         while self._resumes_at <= began and self._turns and self._turns[0][0] <= began:
             if self._stopping.is_set() or self._is_over:
                 return
             _, _, account = self._turns[0]
-            seen_at = self._application.queries.last_seen([account.name]).get(account.name)
+            seen_at = self._application.ledger.reader.last_seen([account.name]).get(account.name)
             heapq.heappop(self._turns)
             if seen_at and (turn := self._after(account, seen_at)) > began:
                 self._put(account, turn)
-            elif not self._looked(engine, account):
+            elif not self._looked(reconciler, account):
                 return
 
     def _first_turns(self) -> list[tuple[datetime, int, Account]]:
-        last_seen = self._application.queries.last_seen()
+        last_seen = self._application.ledger.reader.last_seen()
         turns = []
         # A parent must find its children's due times set when it becomes due itself.
         for account in self._application.settings.children_first():
@@ -95,11 +95,11 @@ class DriftCheck:
         if self._turns is not None:
             heapq.heappush(self._turns, (turn, next(self._numbers), account))
 
-    def _looked(self, engine: "Reconciler", account: Account) -> bool:
+    def _looked(self, reconciler: "Reconciler", account: Account) -> bool:
         """Check one account; return whether to go on with the others."""
         now = datetime.now(UTC)
         try:
-            engine.refresh(account)
+            reconciler.refresh(account)
         except Busy:
             # The process that works on the account records a snapshot itself.
             self._put(account, now)

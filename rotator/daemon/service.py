@@ -117,7 +117,7 @@ class Daemon:
     def _open_ledger(self) -> None:
         """Refuse a ledger that waiting will not fix; wait for one that is only unavailable."""
         try:
-            _ = self._application.book
+            _ = self._application.ledger.writer
         except LedgerUnusable:
             raise
         except RotatorError as error:
@@ -203,7 +203,7 @@ class Daemon:
             observer=self._observers,
             should_stop=self._stopping.is_set,
         )
-        _ = application.database, application.secrets, application.store
+        _ = application.ledger.database, application.clients.secrets, application.clients.store
         return application
 
     def _configure(self, application: Application) -> None:
@@ -280,10 +280,10 @@ class Daemon:
         """
         if not self._application.settings.discover:
             return
-        version = self._application.found.version()
+        version = self._application.ledger.discovered.version()
         if version == self._found_version:
             return
-        settings = self._application.settings_with_found()
+        settings = self._application.ledger.settings_with_discovered()
         if settings != self._application.settings:
             self._replace(self._wired(settings))
             self._front.follow(self._application)
@@ -348,7 +348,7 @@ class Daemon:
 
     def _keep_token(self) -> None:
         try:
-            if self._application.vault.keep_token():
+            if self._application.clients.vault.keep_token():
                 self._health.answered("vault")
         except RotatorError as error:
             self._health.lost("vault", error)

@@ -67,7 +67,7 @@ class StatusServer:
 
     def _keep_expiry(self, application: Application) -> None:
         if self._metrics:
-            self._metrics.set_token_expiry(lambda: application.vault.token_expires_at)
+            self._metrics.set_token_expiry(lambda: application.clients.vault.token_expires_at)
 
     def close(self, deadline: float) -> bool:
         """Stop serving; return whether all requests ended by `deadline` (monotonic seconds)."""

@@ -148,7 +148,7 @@ class DeliveryWorkers:
         """
         hooks = [hook.name for hook in application.settings.hooks]
         self._tidy(application, hooks)
-        if not hooks or not application.deliveries.are_due(hooks, datetime.now(UTC)):
+        if not hooks or not application.ledger.deliveries.are_due(hooks, datetime.now(UTC)):
             return
         with self._lock:
             for _ in range(THREADS - len(self._threads)):
@@ -165,7 +165,7 @@ class DeliveryWorkers:
         if self._tidied_at is not None and now - self._tidied_at < INTERVAL:
             return
         self._tidied_at = now
-        if count := application.deliveries.drop(hooks, now=datetime.now(UTC)):
+        if count := application.ledger.deliveries.drop(hooks, now=datetime.now(UTC)):
             _log.warning("dropped", deliveries=count, reason="their hooks are not configured")
 
     def uses(self, application: Application) -> bool:

@@ -54,7 +54,7 @@ def wired(world: Environment, folder: Path) -> Iterator[tuple[Application, InMem
 def rotate(application: Application, grace: str = "0s", reason: str | None = "asked") -> PassResult:
     """Make one pass over the account."""
     [account] = application.accounts.values()
-    return application.engine().attempt(
+    return application.reconciler().attempt(
         account, Request(reason=reason, grace=parse_duration(grace))
     )
 
@@ -166,7 +166,7 @@ def test_passes_without_a_rotation_leave_no_trace(world: Environment, tmp_path: 
     """Looking at an account is none, nor is what was called before a later pass of the thread."""
     with wired(world, tmp_path) as (application, exporter):
         [account] = application.accounts.values()
-        application.engine().refresh(account)
+        application.reconciler().refresh(account)
         rotate(application, reason=None)
         before = exporter.get_finished_spans()
         rotate(application)
