@@ -110,7 +110,7 @@ def _span(queries: LedgerReader) -> tuple[float, float]:
 
 def _milliseconds(application: Application) -> float:
     began = time.perf_counter()
-    application.book.due(datetime.now(UTC))
+    application.ledger.writer.due(datetime.now(UTC))
     return (time.perf_counter() - began) * 1000
 
 

@@ -92,11 +92,11 @@ def fleet_within_a_limit(accounts: int = ACCOUNTS) -> list[Figure]:
 def rotated(settings: Settings, workers: int) -> tuple[float, float]:
     """Rotate every account once; give the seconds of the clock and of this process's CPU."""
     with Application(settings, {}) as application:
-        engine = application.engine()
+        reconciler = application.reconciler()
         wall, cpu = time.perf_counter(), time.process_time()
 
         def work(account: Account) -> PassResult:
-            return engine.attempt(account, REQUEST)
+            return reconciler.attempt(account, REQUEST)
 
         brake = parallel.CancelToken()
         reports = parallel.run(settings.accounts, work, concurrency=workers, brake=brake)

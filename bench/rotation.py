@@ -32,10 +32,10 @@ def rotation(simulated: Servers) -> Iterator[Callable[[], None]]:
     logging.configure("warning")
     settings = load(simulated.config, {})
     with Application(settings, {}) as application:
-        engine, account = application.engine(), settings.accounts[0]
+        reconciler, account = application.reconciler(), settings.accounts[0]
 
         def rotate() -> None:
-            report = engine.attempt(account, REQUEST)
+            report = reconciler.attempt(account, REQUEST)
             if report.outcome is not Outcome.COMPLETED:
                 raise RuntimeError(report)
 

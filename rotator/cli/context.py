@@ -112,7 +112,7 @@ class CommandContext:
         if not settings.discover:
             return settings
         with self.application(settings, offline=True) as application:
-            return application.settings_with_found()
+            return application.ledger.settings_with_discovered()
 
     @contextmanager
     def application(

@@ -230,11 +230,14 @@ def show(
     unready = rotate.preflight(application, changes_nothing=True)
     if unready:
         return rotate.refuse(accounts, unready, as_json=as_json, also={"plan": None})
-    engine, brake = application.engine(ledger=application.present_book), parallel.CancelToken()
+    reconciler, brake = (
+        application.reconciler(ledger=application.ledger.dry_run_writer),
+        parallel.CancelToken(),
+    )
 
     def plan(account: Account) -> Plan:
         try:
-            report, actions, world = engine.plan(account, request)
+            report, actions, world = reconciler.plan(account, request)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
             report, actions, world = internal(account, error), [], None
         mount = application.settings.vault.mount

@@ -4,31 +4,32 @@ import threading
 from datetime import datetime
 from typing import Self
 
+from rich import progress
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from rotator.cli.progress import told
+from rotator.cli.progress import Progress, told
+from rotator.model import PassResult
 from rotator.model.redaction import printable
 from rotator.reporting.text import moment
 from rotator.rotation.ports import NewEntry
 
 
-class Live:
+class Live(Progress):
     """Shows running passes. Called from every thread."""
 
     def __init__(self, width: int) -> None:
         """Reserve `width` characters for an account's name."""
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn(f"{{task.fields[account]:{width}}}", markup=False),
-            TextColumn("{task.description}", markup=False),
-            TimeElapsedColumn(),
+        self._progress = progress.Progress(
+            progress.SpinnerColumn(),
+            progress.TextColumn(f"{{task.fields[account]:{width}}}", markup=False),
+            progress.TextColumn("{task.description}", markup=False),
+            progress.TimeElapsedColumn(),
             console=Console(stderr=True, markup=False, emoji=False, highlight=False),
             transient=True,
             # The table of results is printed there afterwards.
             redirect_stdout=False,
         )
-        self._tasks: dict[str, TaskID] = {}
+        self._tasks: dict[str, progress.TaskID] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -40,18 +41,19 @@ class Live:
         """Remove the drawing."""
         self._progress.stop()
 
-    def entry(self, name: str, draft: NewEntry) -> None:
-        """See `rotator.cli.progress.Progress.entry`."""
-        self._show(name, told(draft))
+    def entry_recorded(self, account: str, entry: NewEntry) -> None:
+        """Show what was done last."""
+        self._show(account, told(entry))
 
     def waiting(self, name: str, until: datetime) -> None:
-        """See `rotator.cli.progress.Progress.waiting`."""
+        """See `Progress.waiting`."""
         self._show(name, f"waiting until {moment(until)}")
 
-    def ended(self, name: str) -> None:
-        """See `rotator.cli.progress.Progress.ended`."""
+    def pass_finished(self, account: str, result: PassResult | None) -> None:
+        """Remove the account's line."""
+        del result
         with self._lock:
-            task = self._tasks.pop(name, None)
+            task = self._tasks.pop(account, None)
             if task is not None:
                 self._progress.remove_task(task)
 

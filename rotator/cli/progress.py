@@ -8,12 +8,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Protocol
 
 from rotator.cli import output
 from rotator.model import Step
 from rotator.reporting.text import NOTHING, moment
-from rotator.rotation.ports import NewEntry
+from rotator.rotation.ports import NewEntry, Observer
 
 _BEGUN = {
     Step.EVICT: "freeing a slot",
@@ -50,53 +49,28 @@ _OTHER = {
 }
 
 
-class Progress(Protocol):
-    """Shows running passes. Called from every thread."""
-
-    def entry(self, name: str, draft: NewEntry) -> None:
-        """Show a ledger entry that was just committed."""
-        ...
+class Progress(Observer):
+    """Shows nothing of the running passes: the output is for a program."""
 
     def waiting(self, name: str, until: datetime) -> None:
         """Show that the pass waits until `until`."""
-        ...
-
-    def ended(self, name: str) -> None:
-        """Show that a pass ended."""
-        ...
 
 
-class Silence:
-    """Shows nothing: the output is for a program."""
-
-    def entry(self, name: str, draft: NewEntry) -> None:
-        """See `Progress.entry`."""
-
-    def waiting(self, name: str, until: datetime) -> None:
-        """See `Progress.waiting`."""
-
-    def ended(self, name: str) -> None:
-        """See `Progress.ended`."""
-
-
-class Lines:
+class Lines(Progress):
     """Writes a line for each completed step."""
 
     def __init__(self, width: int) -> None:
         """Reserve `width` characters for an account's name."""
         self._width = width
 
-    def entry(self, name: str, draft: NewEntry) -> None:
-        """See `Progress.entry`."""
-        if draft.event != "intent":
-            self._line(name, draft.step or "", told(draft))
+    def entry_recorded(self, account: str, entry: NewEntry) -> None:
+        """Write what was done."""
+        if entry.event != "intent":
+            self._line(account, entry.step or "", told(entry))
 
     def waiting(self, name: str, until: datetime) -> None:
         """See `Progress.waiting`."""
         self._line(name, Step.WAIT, f"waiting until {moment(until)}")
-
-    def ended(self, name: str) -> None:
-        """See `Progress.ended`."""
 
     def _line(self, name: str, step: str, text: str) -> None:
         # A closed standard error must not end a rotation.
@@ -135,7 +109,7 @@ def shown(names: list[str], *, quietly: bool, live: bool) -> Iterator[Progress]:
     """
     width = max(map(len, names), default=0)
     if quietly:
-        yield Silence()
+        yield Progress()
     elif live and sys.stderr.isatty():
         from rotator.cli.live import Live  # noqa: PLC0415  # only a terminal needs it
 

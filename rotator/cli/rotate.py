@@ -19,7 +19,7 @@ from rotator.model import Account, Outcome, PassResult, Problem, Request, Step
 from rotator.model.times import rfc3339
 from rotator.reporting import text
 from rotator.rotation import window
-from rotator.rotation.ports import NewEntry
+from rotator.rotation.ports import NewEntry, Observer
 
 if TYPE_CHECKING:
     from rotator.application import Application
@@ -132,8 +132,8 @@ def deliver(application: "Application", accounts: Sequence[Account]) -> None:
     names = [account.name for account in accounts]
     hooks = [hook.name for hook in application.settings.hooks]
     try:
-        application.deliveries.drop(hooks, now=datetime.now(UTC))
-        if not hooks or not application.deliveries.are_due(hooks, datetime.now(UTC)):
+        application.ledger.deliveries.drop(hooks, now=datetime.now(UTC))
+        if not hooks or not application.ledger.deliveries.are_due(hooks, datetime.now(UTC)):
             return
         dispatcher, threads = (
             application.dispatcher,
@@ -159,12 +159,14 @@ def preflight(application: "Application", *, changes_nothing: bool = False) -> R
     """Check whether ledger and Vault are usable, before anything starts."""
     try:
         _ = (
-            application.present_book
+            application.ledger.dry_run_writer
             if changes_nothing
-            else (application.book, application.deliveries)
+            else (application.ledger.writer, application.ledger.deliveries)
         )
-        application.store.check()
-        _ = application.engine(ledger=application.present_book if changes_nothing else None)
+        application.clients.store.check()
+        _ = application.reconciler(
+            ledger=application.ledger.dry_run_writer if changes_nothing else None
+        )
     except RotatorError as error:
         return error
     except OSError as error:
@@ -177,7 +179,7 @@ def preflight(application: "Application", *, changes_nothing: bool = False) -> R
 
 def _name_the_rest(application: "Application", names: list[str]) -> None:
     """List the other secrets of an account whose secret leaked: they may have leaked, too."""
-    for record in application.queries.accounts(names):
+    for record in application.ledger.reader.accounts(names):
         for secret_id in sorted(set(record.listed_ids) - {record.current_id}):
             output.say(
                 f"warning: {record.name}: secret {secret_id} still works and may have leaked, "
@@ -201,6 +203,28 @@ def refuse(
     return error.exit_code
 
 
+class _PassObserver(Observer):
+    """Shows until when a pass waits, and ends it between two steps if this process is to end."""
+
+    def __init__(
+        self, application: "Application", shown: progress.Progress, brake: parallel.CancelToken
+    ) -> None:
+        self._application, self._shown, self._brake = application, shown, brake
+
+    def entry_recorded(self, account: str, entry: NewEntry) -> None:
+        if entry.event == "done" and entry.step is Step.CLEAR and (until := self._due(account)):
+            self._shown.waiting(account, until)
+        self._brake.check()
+
+    def _due(self, name: str) -> datetime | None:
+        # A failure to show progress must not end a rotation.
+        with suppress(RotatorError):
+            rotation = self._application.ledger.writer.load(name).rotation
+            if rotation and rotation.verified_at and rotation.grace:
+                return window.deletion_at(self._application.accounts[name].policy, rotation)
+        return None
+
+
 def _attempted(
     application: "Application",
     accounts: Sequence[Account],
@@ -210,30 +234,14 @@ def _attempted(
     shown: progress.Progress,
 ) -> list[PassResult]:
     brake = parallel.CancelToken(application.stop_waiting)
-
-    def listen(name: str, draft: NewEntry) -> None:
-        shown.entry(name, draft)
-        if draft.event == "done" and draft.step is Step.CLEAR and (until := due(name)):
-            shown.waiting(name, until)
-        brake.check()
-
-    def due(name: str) -> datetime | None:
-        # A failure to show progress must not end a rotation.
-        with suppress(RotatorError):
-            rotation = application.book.load(name).rotation
-            if rotation and rotation.verified_at and rotation.grace:
-                return window.deletion_at(application.accounts[name].policy, rotation)
-        return None
-
-    engine = dataclasses.replace(application.engine(listen), sleep=brake.sleep)
+    observer = _PassObserver(application, shown, brake)
+    reconciler = dataclasses.replace(application.reconciler(shown, observer), sleep=brake.sleep)
 
     def attempt(account: Account) -> PassResult:
         try:
-            report = engine.attempt(account, request, wait=wait)
+            return reconciler.attempt(account, request, wait=wait)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
-            report = internal(account, error)
-        shown.ended(account.name)
-        return report
+            return internal(account, error)
 
     descriptors.raise_limit()
     concurrency = descriptors.passes_at_once(application.settings.daemon.concurrency)

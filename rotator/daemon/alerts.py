@@ -32,9 +32,9 @@ class Alerts:
         if is_early or not self._is_heard(Event.OVERDUE):
             return
         self._looked_at = now
-        accounts, book = self._application.accounts, self._application.book
+        accounts, book = self._application.accounts, self._application.ledger.writer
         told = book.noticed(Event.OVERDUE)
-        records = self._application.queries.accounts(list(accounts))
+        records = self._application.ledger.reader.accounts(list(accounts))
         for account, record in zip(accounts.values(), records, strict=True):
             overdue_reason = AccountStatus.of(account, record, now).overdue_reason
             if overdue_reason is None and account.name in told:
@@ -51,7 +51,9 @@ class Alerts:
         """
         if self._is_heard(Event.BALANCE):
             what, now = "low" if why else None, datetime.now(UTC)
-            self._application.book.notice(account.name, Event.BALANCE, what, why=why or "", now=now)
+            self._application.ledger.writer.notice(
+                account.name, Event.BALANCE, what, why=why or "", now=now
+            )
 
     def _is_heard(self, event: Event) -> bool:
         return any(event in hook.on for hook in self._application.settings.hooks)

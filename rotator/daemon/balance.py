@@ -92,7 +92,7 @@ def balance_of(application: Application, account: Account) -> Decimal:
         CredentialRefused: Vault has no value for it, or Vonage does not accept it.
         RotatorError: any other failure.
     """
-    credential = own_credential(account, application.store.read_current(account))
+    credential = own_credential(account, application.clients.store.read_current(account))
     if credential is None:
         raise CredentialRefused(f"Vault has no secret of {account.name}")
-    return application.accounts_api.balance(credential).value
+    return application.clients.accounts.balance(credential).value

@@ -1,7 +1,6 @@
 """Discovers the subaccounts of parents, for `[[discover]]`."""
 
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
@@ -12,7 +11,6 @@ from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, DiscoveredSubaccount, SubaccountState
 from rotator.rotation import schedule
 from rotator.rotation.observation import own_credential
-from rotator.rotation.ports import NewEntry
 
 _log = structlog.get_logger(__name__)
 
@@ -29,13 +27,11 @@ class Discovery:
         *,
         health: Health,
         stopping: threading.Event,
-        told: Callable[[str, NewEntry], None],
     ) -> None:
-        """Store what is needed; nothing is requested yet. `told` receives each committed entry."""
+        """Store what is needed; nothing is requested yet."""
         self._application = application
         self._health = health
         self._stopping = stopping
-        self._told = told
         #: Consecutive failures by parent, and when to list again.
         self._failures: dict[str, int] = {}
         self._retry_at: dict[str, datetime] = {}
@@ -57,17 +53,16 @@ class Discovery:
                 continue
             self._failures.pop(parent, None)
             self._retry_at.pop(parent, None)
-            told = self._application.found.record(
+            told = self._application.ledger.discovered.record(
                 parent, listed, names=settings.found_names, now=datetime.now(UTC)
             )
             for name, draft in told:
-                _log.warning(draft.event, account=name, detail=draft.detail)
-                self._told(name, draft)
+                self._application.observer.entry_recorded(name, draft)
 
     def _is_turn(self, parent: str) -> bool:
         now = datetime.now(UTC)
         interval = self._application.settings.daemon.discover_check
-        listed_at = self._application.found.listed_at(parent)
+        listed_at = self._application.ledger.discovered.listed_at(parent)
         is_due = schedule.is_check_due(parent, listed_at, interval=interval, now=now)
         return is_due and self._retry_at.get(parent, now) <= now
 
@@ -93,11 +88,11 @@ def subaccounts_of(application: Application, parent: Account) -> list[Discovered
     """
     refused = CredentialRefused(f"Vault has no secret of {parent.name}")
     for _ in range(2):
-        credential = own_credential(parent, application.store.read_current(parent))
+        credential = own_credential(parent, application.clients.store.read_current(parent))
         if credential is None:
             raise refused
         try:
-            listed = application.subaccounts_api.list_subaccounts(credential).subaccounts
+            listed = application.clients.subaccounts.list_subaccounts(credential).subaccounts
         except CredentialRefused as error:
             refused = error
             continue

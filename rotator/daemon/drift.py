@@ -3,7 +3,6 @@
 import heapq
 import itertools
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,14 +13,12 @@ from rotator.daemon.health import Health, told_of
 from rotator.errors import Busy, RotatorError
 from rotator.model import Account
 from rotator.rotation import schedule
-from rotator.rotation.ports import NewEntry
 
 if TYPE_CHECKING:
     from rotator.rotation.reconciler import Reconciler
 
 _log = structlog.get_logger(__name__)
 
-Told = Callable[[str, NewEntry], None]
 #: Earlier than any other time.
 _AT_ONCE = datetime.min.replace(tzinfo=UTC)
 
@@ -35,13 +32,12 @@ class DriftCheck:
     """
 
     def __init__(
-        self, application: Application, *, health: Health, stopping: threading.Event, told: Told
+        self, application: Application, *, health: Health, stopping: threading.Event
     ) -> None:
-        """Store what is needed; nothing is requested yet. `told` is called with recorded drift."""
+        """Store what is needed; nothing is requested yet."""
         self._application = application
         self._health = health
         self._stopping = stopping
-        self._listener = told
         #: When each account is to be checked, the earliest first; ties in order of insertion. None
         #: before the ledger was read.
         self._turns: list[tuple[datetime, int, Account]] | None = None
@@ -66,20 +62,20 @@ class DriftCheck:
         if self._turns is None:
             self._turns = self._first_turns()
         began = datetime.now(UTC)
-        engine = self._application.engine(self._told)
+        reconciler = self._application.reconciler()
         while self._resumes_at <= began and self._turns and self._turns[0][0] <= began:
             if self._stopping.is_set() or self._is_over:
                 return
             _, _, account = self._turns[0]
-            seen_at = self._application.queries.last_seen([account.name]).get(account.name)
+            seen_at = self._application.ledger.reader.last_seen([account.name]).get(account.name)
             heapq.heappop(self._turns)
             if seen_at and (turn := self._after(account, seen_at)) > began:
                 self._put(account, turn)
-            elif not self._looked(engine, account):
+            elif not self._looked(reconciler, account):
                 return
 
     def _first_turns(self) -> list[tuple[datetime, int, Account]]:
-        last_seen = self._application.queries.last_seen()
+        last_seen = self._application.ledger.reader.last_seen()
         turns = []
         # A parent must find its children's due times set when it becomes due itself.
         for account in self._application.settings.children_first():
@@ -99,11 +95,11 @@ class DriftCheck:
         if self._turns is not None:
             heapq.heappush(self._turns, (turn, next(self._numbers), account))
 
-    def _looked(self, engine: "Reconciler", account: Account) -> bool:
+    def _looked(self, reconciler: "Reconciler", account: Account) -> bool:
         """Check one account; return whether to go on with the others."""
         now = datetime.now(UTC)
         try:
-            engine.refresh(account)
+            reconciler.refresh(account)
         except Busy:
             # The process that works on the account records a snapshot itself.
             self._put(account, now)
@@ -136,7 +132,3 @@ class DriftCheck:
         failures = self._failures[account.name] = self._failures.get(account.name, 0) + 1
         self._put(account, schedule.retry_at(account.name, failures, datetime.now(UTC)))
         return failures
-
-    def _told(self, name: str, draft: NewEntry) -> None:
-        _log.warning(draft.event, account=name, detail=draft.detail)
-        self._listener(name, draft)

@@ -28,6 +28,7 @@ from rotator.errors import (
     WrappingSpent,
 )
 from rotator.model import Problem
+from rotator.rotation.ports import NewEntry, Observer
 
 #: Lines that may follow each other at once, and seconds until one more is allowed.
 AT_ONCE, EVERY = 6, 600.0
@@ -67,6 +68,22 @@ _COMPONENTS = {
     WrappingSpent.code: "vault",
     LedgerError.code: "ledger",
 }
+
+
+#: Events that no pass records, and so none reports.
+_NEWS = frozenset({"discovered", "drift", "drift-over", "held", "released"})
+
+
+class EntryLog(Observer):
+    """Logs ledger entries: the record of rotations, for readers of the journal."""
+
+    def entry_recorded(self, account: str, entry: NewEntry) -> None:
+        """Log an entry; one of drift or discovery as a warning."""
+        if entry.event in _NEWS:
+            _log.warning(entry.event, account=account, detail=entry.detail)
+        else:
+            facts = {"entry": entry.event, "step": entry.step, "detail": entry.detail}
+            _log.debug("recorded", account=account, **facts)
 
 
 class Health:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,7 +16,7 @@ from rotator.daemon.workers import PassWorkers
 from rotator.errors import RotatorError, StoreUnavailable
 from rotator.model import Account, Request, Rotation
 from rotator.rotation import schedule
-from rotator.rotation.ports import Lease, NewEntry
+from rotator.rotation.ports import Lease
 from rotator.rotation.protocol import waits_until
 
 if TYPE_CHECKING:
@@ -42,10 +42,8 @@ class Scheduler:
         workers: PassWorkers,
         health: Health,
         stopping: threading.Event,
-        listener: Callable[[str, NewEntry], None],
     ) -> None:
-        """Store what is needed; nothing is read yet. `listener` receives each ledger entry."""
-        self._listener = listener
+        """Store what is needed; nothing is read yet."""
         self._application = application
         self._workers = workers
         self._health = health
@@ -72,7 +70,7 @@ class Scheduler:
         busy = self._workers.busy_with
         due = [
             each.name
-            for each in self._application.book.due(now)
+            for each in self._application.ledger.writer.due(now)
             if each.name in accounts
             and not self._workers.is_put_off(each.name)
             and not _waits(accounts[each.name], each.rotation, now)
@@ -86,7 +84,7 @@ class Scheduler:
         def next_due(name: str, created_at: datetime) -> datetime | None:
             return schedule.next_due(accounts[name], created_at) if name in accounts else None
 
-        if changed := self._application.book.reschedule(next_due):
+        if changed := self._application.ledger.writer.reschedule(next_due):
             _log.info("due times changed", accounts=changed)
         self._is_scheduled = True
 
@@ -114,7 +112,9 @@ class Scheduler:
             if free <= 0 or not self._backlog or self._is_over or self._stopping.is_set():
                 return
             offered = self._backlog[: max(OFFERED, 4 * free)]
-            leases = self._application.book.claim_due(offered, limit=free, now=datetime.now(UTC))
+            leases = self._application.ledger.writer.claim_due(
+                offered, limit=free, now=datetime.now(UTC)
+            )
             taken = {lease.account for lease in leases}
             # An account that was offered and could not be claimed is another process's.
             rest = offered if len(leases) == free else []
@@ -128,7 +128,7 @@ class Scheduler:
         self._workers.start(
             account,
             self._application,
-            lambda: self._engine.attempt(account, _DUE, claimed=lease),
+            lambda: self._reconciler.attempt(account, _DUE, claimed=lease),
             then=self._go_on,
         )
 
@@ -139,13 +139,13 @@ class Scheduler:
             self._fill()
 
     @cached_property
-    def _engine(self) -> "Reconciler":
-        return dataclasses.replace(self._application.engine(self._told), sleep=self._sleep)
+    def _reconciler(self) -> "Reconciler":
+        return dataclasses.replace(self._application.reconciler(), sleep=self._sleep)
 
     def _can_store(self) -> bool:
         """Return whether Vault is usable. Otherwise no pass starts, and no failure is counted."""
         try:
-            self._application.store.check(seconds=_VAULT_SECONDS)
+            self._application.clients.store.check(seconds=_VAULT_SECONDS)
         except StoreUnavailable as error:
             self._health.failed(error)
             return False
@@ -154,13 +154,6 @@ class Scheduler:
             return False
         self._health.answered("vault")
         return True
-
-    def _told(self, name: str, draft: NewEntry) -> None:
-        """Log a ledger entry: the rotation's record, for readers of the journal."""
-        _log.debug(
-            "recorded", account=name, entry=draft.event, step=draft.step, detail=draft.detail
-        )
-        self._listener(name, draft)
 
     def _sleep(self, seconds: float) -> None:
         """Pause a pass, which then checks whether it is to end."""

@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from rotator.application import Application
+from rotator.application import Application, Observers
 from rotator.config import Settings
 from rotator.daemon.alerts import Alerts
 from rotator.daemon.balance import BalanceCheck
 from rotator.daemon.clock import ClockWatch
 from rotator.daemon.discovery import Discovery
 from rotator.daemon.drift import DriftCheck
-from rotator.daemon.health import Health, Heartbeat, told_of
+from rotator.daemon.health import EntryLog, Health, Heartbeat, told_of
 from rotator.daemon.scheduler import Scheduler
 from rotator.daemon.status_server import StatusServer
 from rotator.daemon.systemd import SystemdNotifier
@@ -58,8 +58,9 @@ class Daemon:
         self._health = Health()
         self._post = DeliveryWorkers(health=self._health, stopping=self._stopping)
         self._heart = Heartbeat()
-        self._front = StatusServer(self._heart, lambda: self._health.away)
-        self._workers = PassWorkers(health=self._health, on_report=self._front.reported)
+        self._observers = Observers(EntryLog())
+        self._front = StatusServer(self._heart, lambda: self._health.away, self._observers)
+        self._workers = PassWorkers(health=self._health)
         self._notifier = SystemdNotifier(environ)
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._clock = ClockWatch()
@@ -116,7 +117,7 @@ class Daemon:
     def _open_ledger(self) -> None:
         """Refuse a ledger that waiting will not fix; wait for one that is only unavailable."""
         try:
-            _ = self._application.book
+            _ = self._application.ledger.writer
         except LedgerUnusable:
             raise
         except RotatorError as error:
@@ -199,10 +200,10 @@ class Daemon:
         application = Application(
             settings,
             self._environ,
-            on_call=self._front.called,
+            observer=self._observers,
             should_stop=self._stopping.is_set,
         )
-        _ = application.database, application.secrets, application.store
+        _ = application.ledger.database, application.clients.secrets, application.clients.store
         return application
 
     def _configure(self, application: Application) -> None:
@@ -212,11 +213,8 @@ class Daemon:
             workers=self._workers,
             health=self._health,
             stopping=self._stopping,
-            listener=self._front.recorded,
         )
-        self._drift = DriftCheck(
-            application, health=self._health, stopping=self._stopping, told=self._front.recorded
-        )
+        self._drift = DriftCheck(application, health=self._health, stopping=self._stopping)
         self._notices = Alerts(application)
         self._balance = BalanceCheck(
             application,
@@ -224,9 +222,7 @@ class Daemon:
             stopping=self._stopping,
             on_balance=self._notices.balance,
         )
-        self._discovery = Discovery(
-            application, health=self._health, stopping=self._stopping, told=self._front.recorded
-        )
+        self._discovery = Discovery(application, health=self._health, stopping=self._stopping)
 
     def _reload(self) -> None:
         """Apply the present configuration; an invalid one is refused and the old one kept."""
@@ -284,10 +280,10 @@ class Daemon:
         """
         if not self._application.settings.discover:
             return
-        version = self._application.found.version()
+        version = self._application.ledger.discovered.version()
         if version == self._found_version:
             return
-        settings = self._application.settings_with_found()
+        settings = self._application.ledger.settings_with_discovered()
         if settings != self._application.settings:
             self._replace(self._wired(settings))
             self._front.follow(self._application)
@@ -352,7 +348,7 @@ class Daemon:
 
     def _keep_token(self) -> None:
         try:
-            if self._application.vault.keep_token():
+            if self._application.clients.vault.keep_token():
                 self._health.answered("vault")
         except RotatorError as error:
             self._health.lost("vault", error)

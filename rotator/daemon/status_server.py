@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from rotator.application import Application
+from rotator.application import Application, Observers
 from rotator.config import Settings
 from rotator.daemon.health import Heartbeat
-from rotator.model import PassResult
-from rotator.rotation.ports import NewEntry
 
 if TYPE_CHECKING:
     from rotator.telemetry.metrics import Metrics
@@ -25,12 +23,18 @@ _log = structlog.get_logger(__name__)
 
 
 class StatusServer:
-    """Serves the daemon's status page and metrics, from what it is told; nothing until `show`."""
+    """Serves the daemon's status page and metrics; nothing until `show`."""
 
-    def __init__(self, heart: Heartbeat, away: Callable[[], list[str]]) -> None:
-        """Take liveness from `heart` and the unreachable components from `away`."""
+    def __init__(
+        self, heart: Heartbeat, away: Callable[[], list[str]], observers: Observers
+    ) -> None:
+        """Take liveness from `heart`, and the unreachable components from `away`.
+
+        The metrics are added to `observers` once they are served.
+        """
         self._heart = heart
         self._away = away
+        self._observers = observers
         self._metrics: Metrics | None = None
         self._site: WebApp | None = None
         self._address: ListenAddress | None = None
@@ -63,7 +67,7 @@ class StatusServer:
 
     def _keep_expiry(self, application: Application) -> None:
         if self._metrics:
-            self._metrics.set_token_expiry(lambda: application.vault.token_expires_at)
+            self._metrics.set_token_expiry(lambda: application.clients.vault.token_expires_at)
 
     def close(self, deadline: float) -> bool:
         """Stop serving; return whether all requests ended by `deadline` (monotonic seconds)."""
@@ -76,23 +80,6 @@ class StatusServer:
         server.stop()
         return server.join(deadline)
 
-    # -- Observed events; ignored if no page is served. ------------------------------------
-
-    def called(self, api: str, operation: str, code: str, seconds: float) -> None:
-        """Count a request to Vonage or Vault."""
-        if self._metrics:
-            self._metrics.called(api, operation, code, seconds)
-
-    def recorded(self, name: str, draft: NewEntry) -> None:
-        """Take in a committed ledger entry."""
-        if self._metrics:
-            self._metrics.recorded(name, draft)
-
-    def reported(self, report: PassResult) -> None:
-        """Take in the result of a pass."""
-        if self._metrics:
-            self._metrics.reported(report)
-
     # -- Parts; imported only by a daemon that listens. ------------------------------------
 
     def _ready_site(self) -> "WebApp":
@@ -101,7 +88,8 @@ class StatusServer:
             from rotator.web.app import Pulse, WebApp  # noqa: PLC0415  # see above
 
             own = _own_version()
-            self._metrics = self._metrics or Metrics(own)
+            self._metrics = Metrics(own)
+            self._observers.add(self._metrics)
             pulse = Pulse(is_live=self._heart.is_live, away=self._away)
             self._site = WebApp(metrics=self._metrics, pulse=pulse, version=own)
         return self._site

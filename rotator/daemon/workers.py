@@ -22,8 +22,6 @@ class PassWorkers:
     """Runs passes in threads and keeps track of them."""
 
     health: Health
-    #: Called with the result of each pass.
-    on_report: Callable[[PassResult], None] = lambda _report: None
     _running: dict[str, Application] = field(default_factory=dict)
     #: Outcome of each account's last pass, so that only changes are logged.
     _told: dict[str, str] = field(default_factory=dict)
@@ -109,7 +107,6 @@ class PassWorkers:
 
     def _tell(self, report: PassResult) -> None:
         """Log the result of a pass; a repeated failure is logged only once."""
-        self.on_report(report)
         self._failures.pop(report.account, None)
         error = report.error
         word = error.code if error else report.outcome.value
@@ -151,7 +148,7 @@ class DeliveryWorkers:
         """
         hooks = [hook.name for hook in application.settings.hooks]
         self._tidy(application, hooks)
-        if not hooks or not application.deliveries.are_due(hooks, datetime.now(UTC)):
+        if not hooks or not application.ledger.deliveries.are_due(hooks, datetime.now(UTC)):
             return
         with self._lock:
             for _ in range(THREADS - len(self._threads)):
@@ -168,7 +165,7 @@ class DeliveryWorkers:
         if self._tidied_at is not None and now - self._tidied_at < INTERVAL:
             return
         self._tidied_at = now
-        if count := application.deliveries.drop(hooks, now=datetime.now(UTC)):
+        if count := application.ledger.deliveries.drop(hooks, now=datetime.now(UTC)):
             _log.warning("dropped", deliveries=count, reason="their hooks are not configured")
 
     def uses(self, application: Application) -> bool:

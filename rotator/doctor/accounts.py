@@ -17,20 +17,20 @@ _SLOTS = 2
 
 def checks(application: Application) -> Iterator[CheckResult]:
     """Check every account with the rules of a dry run."""
-    engine = application.engine(ledger=application.present_book)
+    reconciler = application.reconciler(ledger=application.ledger.dry_run_writer)
     for account in application.settings.accounts:
         try:
-            yield from _account(application, engine, account)
+            yield from _account(application, reconciler, account)
         except RotatorError as error:
             yield broken("account", account.name, error)
-    if application.vonage.last_date is not None:
-        yield check.clock_check("vonage", application.vonage.last_date)
+    if application.clients.vonage.last_date is not None:
+        yield check.clock_check("vonage", application.clients.vonage.last_date)
 
 
 def _account(
-    application: Application, engine: Reconciler, account: Account
+    application: Application, reconciler: Reconciler, account: Account
 ) -> Iterator[CheckResult]:
-    report, _, world = engine.plan(account, Request(reason="asked"))
+    report, _, world = reconciler.plan(account, Request(reason="asked"))
     if world is None:
         problem = report.error or Problem(code=RotatorError.code, message="not seen", hint=None)
         yield bad("account", account.name, problem.message, problem.hint)
@@ -52,10 +52,10 @@ def _account(
 def _head(application: Application, account: Account, world: Observation) -> Iterator[CheckResult]:
     """Compare the record with the entry in Vault's note, if there is a note."""
     note = world.current.note if world.current else None
-    if note is None or application.revision() is None:
+    if note is None or application.ledger.revision() is None:
         return
     verification = verify_ledger(
-        application.present_queries, account.name, account, anchor=note.ledger_head
+        application.ledger.existing_reader, account.name, account, anchor=note.ledger_head
     )
     if verification.vault_fault:
         yield bad("chain head", account.name, verification.vault_fault, CHAIN_HINT)

@@ -11,12 +11,12 @@ from rotator.reporting.verification import CHAIN_HINT, ROW_HINT, verify_ledger
 def checks(application: Application) -> Iterator[CheckResult]:
     """Check the ledger as it is; a missing one is not created."""
     try:
-        revision = application.revision()
+        revision = application.ledger.revision()
         if revision is None:
             cure = "`rotator db upgrade` makes it; so does the first rotation"
             yield doubtful("ledger revision", "", "there is no ledger yet", cure)
             return
-        queries = application.present_queries
+        queries = application.ledger.existing_reader
     except RotatorError as error:
         yield broken("ledger revision", "", error)
         return
@@ -38,7 +38,7 @@ def checks(application: Application) -> Iterator[CheckResult]:
 def _account(application: Application, name: str) -> Iterator[CheckResult]:
     """Verify one account's chain and, where that is whole, its rows."""
     account = application.accounts.get(name)
-    verification = verify_ledger(application.present_queries, name, account)
+    verification = verify_ledger(application.ledger.existing_reader, name, account)
     if verification.chain_fault:
         yield bad("chain", name, verification.chain_fault, CHAIN_HINT)
         return

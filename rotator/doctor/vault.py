@@ -26,7 +26,7 @@ _SELF_CURE = (
 
 def checks(application: Application) -> Iterator[CheckResult]:
     """Check Vault. If it is unreachable or unusable, the dependent checks are omitted."""
-    inquiry = SystemApi(application.vault)
+    inquiry = SystemApi(application.clients.vault)
     try:
         health = inquiry.health()
     except RotatorError as error:
@@ -48,7 +48,7 @@ def _used(application: Application, inquiry: SystemApi) -> Iterator[CheckResult]
     """Run the checks that need a token. Without one, there are no more."""
     method = application.settings.vault.auth.method
     try:
-        token = application.vault.look_up_token()
+        token = application.clients.vault.look_up_token()
     except (LoginFailed, TokenRefused) as error:
         yield broken("vault login", method, error)
         return
@@ -100,7 +100,7 @@ def _limited(token: TokenInfo, method: str) -> CheckResult:
 def _mount(application: Application, inquiry: SystemApi) -> Iterator[CheckResult]:
     mount = application.settings.vault.mount
     try:
-        application.store.check()
+        application.clients.store.check()
         required = inquiry.requires_check_and_set(mount)
     except MountUnusable:
         raise

@@ -7,8 +7,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from rotator.model import Account, Rotation, generation
-from rotator.rotation.observation import Observer
-from rotator.rotation.ports import Hooks, Issuer, Lease, Ledger, NewEntry, Store
+from rotator.rotation import observation
+from rotator.rotation.ports import (
+    AccountState,
+    Hooks,
+    Issuer,
+    Lease,
+    Ledger,
+    NoObserver,
+    Observer,
+    Store,
+)
 from rotator.rotation.session import LedgerSession
 
 
@@ -72,8 +81,7 @@ class Dependencies:
     #: How long writes are retried while the store is unreachable.
     store_patience: timedelta = timedelta()
     hooks: Hooks = field(default_factory=NoHooks)
-    #: Called with each ledger entry right after its commit: account name and entry.
-    listener: Callable[[str, NewEntry], None] = lambda _name, _draft: None
+    observer: Observer = field(default_factory=NoObserver)
     draw: Callable[[int], str] = generation.draw
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     now: Callable[[], datetime] = utc_now
@@ -90,16 +98,16 @@ class Dependencies:
             lease=lease,
             now=self.now,
             monotonic=self.monotonic,
-            listener=self.listener,
+            observer=self.observer,
         )
 
-    def observer(self) -> Observer:
-        """Return the observer of a pass."""
-        return Observer(
+    def observe(self, account: Account, state: AccountState | None = None) -> observation.Observed:
+        """Observe `account`; see `observation.Observer.look`."""
+        return observation.Observer(
             issuer=self.issuer,
             store=self.store,
             ledger=self.ledger,
             accounts=self.accounts,
             hooks=self.hooks,
             now=self.now,
-        )
+        ).look(account, state)

@@ -108,7 +108,7 @@ class ManualOperation:
 
     def look(self) -> AccountSecrets:
         """Observe the account as it is now."""
-        observed = self.dependencies.observer().look(self.account)
+        observed = self.dependencies.observe(self.account)
         return AccountSecrets.of(self.account, observed)
 
     def perform(

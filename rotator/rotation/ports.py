@@ -13,6 +13,7 @@ from rotator.model import (
     Hold,
     Identity,
     Note,
+    PassResult,
     PendingEntry,
     Rotation,
     Secret,
@@ -403,6 +404,37 @@ class Hooks(Protocol):
             Stopping: this process is to end; the interrupted delivery stays pending.
         """
         ...
+
+
+class Observer(Protocol):
+    """Observer of passes: metrics, traces, progress and the log.
+
+    Called from every thread, in the thread and at the time of what it is told of, so that it must
+    not block. What it raises ends the pass. By default each method does nothing.
+    """
+
+    def call_finished(self, api: str, operation: str, code: str, seconds: float) -> None:
+        """Take note of one HTTP attempt at `api`, `vonage` or `vault`.
+
+        `code` is the status, or the reason why there is none, such as `timeout`.
+        """
+        return
+
+    def entry_recorded(self, account: str, entry: NewEntry) -> None:
+        """Take note of a ledger entry right after its commit."""
+        return
+
+    def pass_started(self, account: str) -> None:
+        """Take note that a pass starts."""
+        return
+
+    def pass_finished(self, account: str, result: PassResult | None) -> None:
+        """Take note of the end of a pass; None where an unexpected error or a signal ended it."""
+        return
+
+
+class NoObserver(Observer):
+    """Observes nothing."""
 
 
 class Ledger(Protocol):

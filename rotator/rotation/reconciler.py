@@ -260,7 +260,7 @@ class Pass:
     def _look(self) -> Observed:
         self._commit()
         before = self.observed.world if self.observed else None
-        self.observed = self.dependencies.observer().look(self.account, self.memory)
+        self.observed = self.dependencies.observe(self.account, self.memory)
         self.observed.world = seen_again(before, self.observed.world)
         self.memory = None
         self.must_look = False
@@ -507,13 +507,18 @@ class Reconciler(Dependencies):
         raises a `RotatorError`: failures are in the result.
         """
         run: Pass | None = None
+        result: PassResult | None = None
+        self.observer.pass_started(account.name)
         try:
             with _named(account), self._claim(account, claimed) as lease:
                 run = Pass.on(account, lease, self)
                 outcome = run.carry_out(request, wait=wait)
-                return reported(account, outcome, run.rotation)
+                result = reported(account, outcome, run.rotation)
         except RotatorError as error:
-            return failure(account, run.rotation if run else None, error)
+            result = failure(account, run.rotation if run else None, error)
+        finally:
+            self.observer.pass_finished(account.name, result)
+        return result
 
     def plan(
         self, account: Account, request: Request
@@ -522,7 +527,7 @@ class Reconciler(Dependencies):
         try:
             memory = self.ledger.load(account.name)
             taken = identity.foreseen(account, memory, self.ledger)
-            world = self.observer().look(account, memory).world
+            world = self.observe(account, memory).world
         except RotatorError as error:
             return failure(account, None, error), [], None
         patience, now = self.propagation_timeout, self.now()
@@ -574,7 +579,7 @@ class Reconciler(Dependencies):
         """
         with _named(account), self._claim(account) as lease:
             memory = self.ledger.load(account.name)
-            world = self.observer().look(account, memory).world
+            world = self.observe(account, memory).world
             taken = identity.refusal(account, memory, self.journal(lease))
             drift = drift_text(taken) if taken else self._drift(account, world, memory.drift)
             drafts = [] if drift == memory.drift else [drifted(drift)]
@@ -584,7 +589,7 @@ class Reconciler(Dependencies):
                 lease, rotation=None, entries=drafts, snapshot=snapshot, now=now, last=True
             )
         for draft in drafts:
-            self.listener(account.name, draft)
+            self.observer.entry_recorded(account.name, draft)
 
     def _drift(self, account: Account, world: Observation, known: str | None) -> str | None:
         """Return what would keep a rotation from starting or going on, or that one is overdue.

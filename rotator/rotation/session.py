@@ -24,6 +24,7 @@ from rotator.rotation.ports import (
     Lease,
     Ledger,
     NewEntry,
+    Observer,
 )
 
 Result = TypeVar("Result")
@@ -43,8 +44,7 @@ class LedgerSession:
     now: Callable[[], datetime]
     #: Must keep counting while the process is stopped or the machine suspended.
     monotonic: Callable[[], float]
-    #: Called with each entry right after its commit: account name and entry.
-    listener: Callable[[str, NewEntry], None]
+    observer: Observer
     #: Entries not committed yet.
     drafts: list[NewEntry] = field(default_factory=list)
     #: A commit is needed without an entry: the rotation changed in a way that is no event.
@@ -86,7 +86,7 @@ class LedgerSession:
         self.head = committed.head
         self.lease_until, self.drafts, self.is_stale = began + self.lease.seconds, [], False
         for draft in drafts:
-            self.listener(self.lease.account, draft)
+            self.observer.entry_recorded(self.lease.account, draft)
         return committed
 
     def register(self, identity: Identity) -> Claimant | None:

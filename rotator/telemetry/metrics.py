@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from rotator.errors import RotatorError
 from rotator.model import Outcome, PassResult, Step
-from rotator.rotation.ports import AccountSummary, NewEntry
+from rotator.rotation.ports import AccountSummary, NewEntry, Observer
 
 
 def labels(**values: str) -> str:
@@ -71,7 +71,7 @@ _MOST_OPEN = 10_000
 Records = Callable[[], Mapping[str, AccountSummary]]
 
 
-class Metrics:
+class Metrics(Observer):
     """The daemon's metrics: counts and renders. Called from every thread."""
 
     def __init__(self, version: str) -> None:
@@ -116,31 +116,33 @@ class Metrics:
         """Set `read` as the source of the Vault token's expiry; None where that is not known."""
         self._gauges.token_expiry = read
 
-    def called(self, api: str, operation: str, code: str, _seconds: float) -> None:
+    def call_finished(self, api: str, operation: str, code: str, seconds: float) -> None:
         """Count a request by its answer."""
+        del seconds
         self._requests.labels(api, operation, _bounded(code)).inc()
 
-    def reported(self, report: PassResult) -> None:
+    def pass_finished(self, account: str, result: PassResult | None) -> None:
         """Count a pass by its outcome."""
-        # From another configuration, if it is none of these.
-        if report.outcome in _OUTCOMES and report.account in self._accounts:
+        # The account is from another configuration, if it is none of these.
+        if result and result.outcome in _OUTCOMES and account in self._accounts:
             with self._lock:
-                self._ended[report.account, report.outcome] += 1
+                self._ended[account, result.outcome] += 1
 
-    def recorded(self, _name: str, draft: NewEntry) -> None:
+    def entry_recorded(self, account: str, entry: NewEntry) -> None:
         """Measure a rotation's duration from its ledger entries."""
-        if draft.rotation_id is None:
+        del account
+        if entry.rotation_id is None:
             return
         now = time.monotonic()
         with self._lock:
-            if draft.event == "opened":
-                self._opened[draft.rotation_id] = now
+            if entry.event == "opened":
+                self._opened[entry.rotation_id] = now
                 if len(self._opened) > _MOST_OPEN:
                     del self._opened[next(iter(self._opened))]
                 return
-            is_over = draft.event == "closed" or draft.step is Step.VERIFY
-            opened = self._opened.pop(draft.rotation_id, None) if is_over else None
-        if opened is not None and draft.step is Step.VERIFY:
+            is_over = entry.event == "closed" or entry.step is Step.VERIFY
+            opened = self._opened.pop(entry.rotation_id, None) if is_over else None
+        if opened is not None and entry.step is Step.VERIFY:
             self._duration.observe(now - opened)
 
     def rendered(self) -> bytes:

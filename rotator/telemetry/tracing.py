@@ -1,8 +1,8 @@
 """A trace for each rotation: a span for each pass, in it one for each step and each call.
 
-Built from information that exists anyway: committed ledger entries, and completed HTTP calls. So
-nothing waits for a span, and none can contain what these do not: URL, header or body. A span's
-attributes are the account's name, ids, steps, operations and statuses.
+The observer hears of committed ledger entries and of HTTP attempts, so no span can contain what
+these do not: a URL, a header, a body or a value. The attributes are the account's name, ids, steps,
+operations and statuses. Nothing waits for a span to be delivered.
 
 A rotation's id is its trace's, so that passes of different processes, a grace apart, are in one
 trace. The pass that opened the rotation has the trace's root.
@@ -13,9 +13,9 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,52 +30,29 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 from requests import PreparedRequest, Response, Session
 
-from rotator.model import Account, PassResult, Request, Step
+from rotator.model import PassResult, Step
 from rotator.network import is_loopback
-from rotator.rotation.ports import Lease, NewEntry
-from rotator.rotation.reconciler import Reconciler
+from rotator.rotation.ports import NewEntry, Observer
 
 #: Timeout of one delivery to the collector, in seconds; an ending process waits for it.
 _TIMEOUT = 5.0
-#: The one call of a step that is recorded together with the step before it.
+#: The call of `verify`, which is made before the outcome of the step before it is committed.
 _VERIFYING = "read-version"
+#: Entries that end a step.
+_OUTCOMES = ("done", "rejected", "unknown", "withdrawn")
 
 Attributes = dict[str, str | int]
 
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Call:
-    """One completed HTTP call. Times in nanoseconds since 1970."""
-
-    api: str
-    operation: str
-    code: str
-    began: int
-    ended: int
-
-    def attributes(self) -> Attributes:
-        key = "http.response.status_code" if self.code.isdecimal() else "error.type"
-        return {
-            "rotator.api": self.api,
-            "rotator.operation": self.operation,
-            key: int(self.code) if self.code.isdecimal() else self.code,
-        }
-
-    def is_error(self) -> bool:
-        """Return whether it failed. "Not found" is an ordinary answer."""
-        return not self.code.isdecimal() or (int(self.code) >= 400 and self.code != "404")  # noqa: PLR2004  # HTTP's
-
-
-class Tracing:
+class Tracing(Observer):
     """Records passes as spans. May be shared by threads; close it at the end."""
 
     def __init__(self, processor: SpanProcessor) -> None:
         """Pass each ended span to `processor`."""
-        self._ids = _Ids()
         self._provider = TracerProvider(
-            id_generator=self._ids,
+            id_generator=_Ids(),
             resource=Resource.create({"service.name": "rotator"}),
             shutdown_on_exit=False,
         )
@@ -87,251 +64,227 @@ class Tracing:
         """Deliver the remaining spans; blocks some seconds if the collector does not answer."""
         self._provider.shutdown()
 
-    def called(self, api: str, operation: str, code: str, seconds: float) -> None:
-        """Record a call that just ended, in the thread that made it."""
-        trail: _Trail | None = getattr(self._of_thread, "trail", None)
-        if trail is not None:
-            trail.called(api, operation, code, seconds)
+    def pass_started(self, account: str) -> None:
+        """Trace this thread's work until the pass ends."""
+        self._of_thread.traced = _TracedPass(self._tracer, account)
 
-    def recorded(self, _name: str, draft: NewEntry) -> None:
-        """Record a ledger entry that was just committed, in the thread of its pass."""
-        trail: _Trail | None = getattr(self._of_thread, "trail", None)
-        if trail is not None:
-            trail.recorded(draft)
+    def call_finished(self, api: str, operation: str, code: str, seconds: float) -> None:
+        """Add a call to the step in which it was made."""
+        if traced := self._traced():
+            traced.call_finished(api, operation, code, seconds)
 
-    @contextmanager
-    def following(self, account: Account) -> "Iterator[_Trail]":
-        """Trace this thread's work on `account` during a `with` block."""
-        trail = self._of_thread.trail = _Trail(self._tracer, self._ids, account.name)
-        try:
-            yield trail
-        finally:
-            self._of_thread.trail = None
-            trail.end()
+    def entry_recorded(self, account: str, entry: NewEntry) -> None:
+        """Start or end a step."""
+        del account
+        if traced := self._traced():
+            traced.entry_recorded(entry)
 
-    def traced(self, engine: Reconciler) -> "TracedReconciler":
-        """Return a reconciler that does what `engine` does, and is traced."""
-        given = {each.name: getattr(engine, each.name) for each in fields(engine)}
+    def pass_finished(self, account: str, result: PassResult | None) -> None:
+        """End the open spans."""
+        del account
+        if traced := self._traced():
+            self._of_thread.traced = None
+            traced.end(result)
 
-        def listen(name: str, draft: NewEntry) -> None:
-            self.recorded(name, draft)
-            engine.listener(name, draft)
-
-        return TracedReconciler(**(given | {"listener": listen}), tracing=self)
+    def _traced(self) -> "_TracedPass | None":
+        traced: _TracedPass | None = getattr(self._of_thread, "traced", None)
+        return traced
 
 
 @dataclass(frozen=True, kw_only=True)
-class TracedReconciler(Reconciler):
-    """A reconciler whose passes are traced."""
+class _Call:
+    """One HTTP attempt. Times in nanoseconds since 1970."""
 
-    tracing: Tracing
-
-    def attempt(
-        self,
-        account: Account,
-        request: Request,
-        *,
-        wait: bool = False,
-        claimed: Lease | None = None,
-    ) -> PassResult:
-        """See `Reconciler.attempt`."""
-        with self.tracing.following(account) as trail:
-            report = super().attempt(account, request, wait=wait, claimed=claimed)
-            trail.reported(report)
-        return report
+    name: str
+    attributes: Attributes
+    is_error: bool
+    started_at: int
+    ended_at: int
 
 
-@dataclass(kw_only=True)
-class _Rotation:
-    """The span of a pass's work on one rotation."""
+class _TracedPass:
+    """The spans of one pass. None is started before the rotation is known, whose trace it is."""
 
-    id: str
-    span: trace.Span
-    context: Context
-
-
-class _Trail:
-    """The work of one pass, as far as known."""
-
-    def __init__(self, tracer: trace.Tracer, ids: "_Ids", account: str) -> None:
-        self._tracer, self._ids, self._account = tracer, ids, account
-        self._began = time.time_ns()
+    def __init__(self, tracer: trace.Tracer, account: str) -> None:
+        self._tracer, self._account = tracer, account
+        self._rotation_id = ""
+        self._span: trace.Span | None = None
+        #: The step whose intent is committed, its span, and when its latest call ended.
+        self._step: Step | None = None
+        self._step_span: trace.Span = trace.INVALID_SPAN
+        self._step_ended_at: int | None = None
         #: Calls that belong to no span yet, oldest first.
         self._calls: list[_Call] = []
-        #: The step whose intent was committed, and when.
-        self._intent: tuple[Step, int] | None = None
-        self._rotation: _Rotation | None = None
+        #: Start of the innermost span, in nanoseconds since 1970: no call began before.
+        self._since = time.time_ns()
 
-    def called(self, api: str, operation: str, code: str, seconds: float) -> None:
-        ended = time.time_ns()
-        began = max(self._began, ended - int(seconds * 1e9))
-        call = _Call(api=api, operation=operation, code=code, began=began, ended=ended)
-        self._calls.append(call)
-
-    def recorded(self, draft: NewEntry) -> None:
-        if draft.rotation_id is None:
-            return
-        rotation = self._of(draft.rotation_id, is_new=draft.event == "opened")
-        if draft.step and draft.event == "intent":
-            self._observed(rotation)
-            self._intent = draft.step, time.time_ns()
-        elif draft.step and draft.event in _OUTCOMES:
-            self._stepped(rotation, draft.step, draft)
-        else:
-            self._observed(rotation)
-            rotation.span.add_event(draft.event, _facts(draft))
-
-    def reported(self, report: PassResult) -> None:
-        """Record the result of the pass."""
-        if self._rotation is None:
-            return
-        span = self._rotation.span
-        span.set_attribute("rotator.outcome", report.outcome.value)
-        if report.error:
-            span.set_attribute("error.type", report.error.code)
-            span.set_status(StatusCode.ERROR)
-
-    def end(self) -> None:
-        """End the open spans."""
-        if self._rotation is None:
-            return
-        if self._intent:
-            # The pass lost its lease or its ledger: the outcome of the step was not recorded.
-            self._stepped(self._rotation, self._intent[0], None)
-        self._observed(self._rotation)
-        self._rotation.span.end()
-        self._rotation = None
-
-    # -- Spans. ----------------------------------------------------------------------------
-
-    def _of(self, rotation_id: str, *, is_new: bool) -> _Rotation:
-        """Return the span of a rotation's pass; start it at the first entry of the rotation."""
-        if self._rotation and self._rotation.id == rotation_id:
-            return self._rotation
-        if self._rotation:
-            self.end()
-            self._began = time.time_ns()
-        trace_id, root_id = _ids_of(rotation_id)
-        root = SpanContext(trace_id, root_id, is_remote=True, trace_flags=_SAMPLED)
-        above = Context() if is_new else trace.set_span_in_context(NonRecordingSpan(root))
-        with self._ids.chosen(trace_id, root_id) if is_new else nullcontext():
-            span = self._tracer.start_span(
-                "rotation" if is_new else "rotation goes on",
-                context=above,
-                start_time=self._began,
-                attributes=self._attributes(rotation_id),
-            )
-        context = trace.set_span_in_context(span)
-        self._rotation = _Rotation(id=rotation_id, span=span, context=context)
-        return self._rotation
-
-    def _attributes(self, rotation_id: str) -> Attributes:
-        return {"rotator.account": self._account, "rotator.rotation_id": rotation_id}
-
-    def _observed(self, rotation: _Rotation) -> None:
-        """Create a span for calls that belong to no step, as they only observed."""
-        if self._calls:
-            self._span(rotation, "observe", self._calls, {})
-            self._calls = []
-
-    def _stepped(self, rotation: _Rotation, step: Step, draft: NewEntry | None) -> None:
-        calls, self._calls = self._calls, []
-        began = None
-        if self._intent and self._intent[0] is step:
-            began = self._intent[1]
-            self._intent = None
-            self._calls = [call for call in calls if call.operation == _VERIFYING]
-            calls = [call for call in calls if call.operation != _VERIFYING]
-        facts = _facts(draft) if draft else {}
-        facts |= {"rotator.step": step.value}
-        is_error = draft is None or draft.event != "done"
-        self._span(rotation, step.value, calls, facts, began=began, is_error=is_error)
-
-    def _span(  # noqa: PLR0913  # private, and told by name
-        self,
-        rotation: _Rotation,
-        name: str,
-        calls: Sequence[_Call],
-        facts: Attributes,
-        *,
-        began: int | None = None,
-        is_error: bool = False,
-    ) -> None:
-        """Create the span of a completed step and of its calls."""
-        began = began or min((call.began for call in calls), default=time.time_ns())
-        span = self._tracer.start_span(
-            name,
-            context=rotation.context,
-            start_time=began,
-            attributes=self._attributes(rotation.id) | facts,
+    def call_finished(self, api: str, operation: str, code: str, seconds: float) -> None:
+        now, is_status = time.time_ns(), code.isdecimal()
+        call = _Call(
+            name=f"{api} {operation}",
+            attributes={
+                "rotator.api": api,
+                "rotator.operation": operation,
+                "http.response.status_code" if is_status else "error.type": (
+                    int(code) if is_status else code
+                ),
+            },
+            # "Not found" is an ordinary answer.
+            is_error=not is_status or (int(code) >= 400 and code != "404"),  # noqa: PLR2004  # HTTP's
+            started_at=max(self._since, now - int(seconds * 1e9)),
+            ended_at=now,
         )
-        inside = trace.set_span_in_context(span)
-        for call in calls:
-            self._call_span(call, inside, self._attributes(rotation.id))
+        if self._step and operation != _VERIFYING:
+            self._add_calls(self._step_span, [call])
+            self._step_ended_at = now
+        else:
+            self._calls.append(call)
+
+    def entry_recorded(self, entry: NewEntry) -> None:
+        if entry.rotation_id is None:
+            return
+        span = self._pass_span(entry.rotation_id, is_new=entry.event == "opened")
+        if entry.step and entry.event == "intent":
+            self._observed(span)
+            self._since = time.time_ns()
+            self._step, self._step_ended_at = entry.step, None
+            self._step_span = self._child(span, entry.step.value, self._since)
+        elif entry.step and entry.event in _OUTCOMES:
+            self._end_step(span, entry.step, entry)
+        else:
+            self._observed(span)
+            span.add_event(entry.event, _facts(entry))
+
+    def end(self, result: PassResult | None) -> None:
+        """End the open spans."""
+        if self._span is None:
+            return
+        if self._step:
+            # The pass lost its lease or its ledger: the outcome of the step was not recorded.
+            self._end_step(self._span, self._step, None)
+        self._observed(self._span)
+        if result:
+            self._span.set_attribute("rotator.outcome", result.outcome.value)
+        if result and result.error:
+            self._span.set_attribute("error.type", result.error.code)
+            self._span.set_status(StatusCode.ERROR)
+        self._span.end()
+        self._span = None
+
+    def _pass_span(self, rotation_id: str, *, is_new: bool) -> trace.Span:
+        """Return the pass's span in the trace of a rotation; start it at the first entry."""
+        if self._span and self._rotation_id == rotation_id:
+            return self._span
+        if self._span:
+            self.end(None)
+            self._since = time.time_ns()
+        self._rotation_id, root = rotation_id, _root_of(rotation_id)
+        above = Context() if is_new else trace.set_span_in_context(NonRecordingSpan(root))
+        restored = _NEW_ROOT.set(root if is_new else None)
+        try:
+            self._span = self._start(
+                above, "rotation" if is_new else "rotation goes on", self._since
+            )
+        finally:
+            _NEW_ROOT.reset(restored)
+        return self._span
+
+    def _observed(self, span: trace.Span) -> None:
+        """Add a span for calls that belong to no step, as they only observed."""
+        if self._calls:
+            self._add_span(span, "observe", {}, is_error=False)
+
+    def _end_step(self, span: trace.Span, step: Step, entry: NewEntry | None) -> None:
+        """End the span of a step; one without an intent is a span of the calls before it."""
+        facts = (_facts(entry) if entry else {}) | {"rotator.step": step.value}
+        is_error = entry is None or entry.event != "done"
+        if self._step is not step:
+            self._add_span(span, step.value, facts, is_error=is_error)
+            return
+        self._step_span.set_attributes(facts)
+        if is_error:
+            self._step_span.set_status(StatusCode.ERROR)
+        self._step_span.end(self._step_ended_at)
+        self._step = None
+
+    def _add_span(self, above: trace.Span, name: str, facts: Attributes, *, is_error: bool) -> None:
+        """Add an ended span of the calls that belong to none yet."""
+        calls, self._calls = self._calls, []
+        now = time.time_ns()
+        span = self._child(above, name, min((call.started_at for call in calls), default=now))
+        span.set_attributes(facts)
+        self._add_calls(span, calls)
         if is_error:
             span.set_status(StatusCode.ERROR)
-        span.end(max((call.ended for call in calls), default=time.time_ns()))
+        span.end(max((call.ended_at for call in calls), default=now))
 
-    def _call_span(self, call: _Call, context: Context, facts: Attributes) -> None:
-        span = self._tracer.start_span(
-            f"{call.api} {call.operation}",
+    def _add_calls(self, above: trace.Span, calls: Sequence[_Call]) -> None:
+        for call in calls:
+            span = self._child(above, call.name, call.started_at, kind=SpanKind.CLIENT)
+            span.set_attributes(call.attributes)
+            if call.is_error:
+                span.set_status(StatusCode.ERROR)
+            span.end(call.ended_at)
+
+    def _child(
+        self, above: trace.Span, name: str, at: int, *, kind: SpanKind = SpanKind.INTERNAL
+    ) -> trace.Span:
+        return self._start(trace.set_span_in_context(above), name, at, kind=kind)
+
+    def _start(
+        self, context: Context, name: str, at: int, *, kind: SpanKind = SpanKind.INTERNAL
+    ) -> trace.Span:
+        return self._tracer.start_span(
+            name,
             context=context,
-            kind=SpanKind.CLIENT,
-            start_time=call.began,
-            attributes=facts | call.attributes(),
+            kind=kind,
+            start_time=at,
+            attributes={
+                "rotator.account": self._account,
+                "rotator.rotation_id": self._rotation_id,
+            },
         )
-        if call.is_error():
-            span.set_status(StatusCode.ERROR)
-        span.end(call.ended)
 
 
-_OUTCOMES = ("done", "rejected", "unknown")
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-
-
-def _facts(draft: NewEntry) -> Attributes:
+def _facts(entry: NewEntry) -> Attributes:
     """Return the facts of an entry that say how it went. Its other facts are in the ledger."""
-    facts: Attributes = {"rotator.event": draft.event}
-    code = draft.detail.get("code")
+    facts: Attributes = {"rotator.event": entry.event}
+    code = entry.detail.get("code")
     return facts | ({"error.type": code} if isinstance(code, str) else {})
 
 
 # -- Ids. ----------------------------------------------------------------------------------
 
+#: The root that is being started, whose ids are its rotation's.
+_NEW_ROOT: ContextVar[SpanContext | None] = ContextVar("new_root", default=None)
 
-def _ids_of(rotation_id: str) -> tuple[int, int]:
-    """Return a rotation's trace id and the id of the trace's root."""
+
+def _root_of(rotation_id: str) -> SpanContext:
+    """Return the context of the root of a rotation's trace."""
     digest = hashlib.sha256(rotation_id.encode()).digest()
     try:
         trace_id = uuid.UUID(rotation_id).int
     except ValueError:
         # It came from a pending entry that another program wrote.
         trace_id = 0
-    return trace_id or int.from_bytes(digest[8:24]), int.from_bytes(digest[:8])
+    return SpanContext(
+        trace_id or int.from_bytes(digest[8:24]),
+        int.from_bytes(digest[:8]),
+        is_remote=True,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
+    )
 
 
 class _Ids(RandomIdGenerator):
     """Random ids, except for the root of a rotation's trace."""
 
-    def __init__(self) -> None:
-        self._of_thread = threading.local()
-
-    @contextmanager
-    def chosen(self, trace_id: int, span_id: int) -> Iterator[None]:
-        """Use these ids for the span that this thread starts in the `with` block."""
-        self._of_thread.ids = trace_id, span_id
-        try:
-            yield
-        finally:
-            self._of_thread.ids = None
-
     def generate_trace_id(self) -> int:
-        ids: tuple[int, int] | None = getattr(self._of_thread, "ids", None)
-        return ids[0] if ids else super().generate_trace_id()
+        root = _NEW_ROOT.get()
+        return root.trace_id if root else super().generate_trace_id()
 
     def generate_span_id(self) -> int:
-        ids: tuple[int, int] | None = getattr(self._of_thread, "ids", None)
-        return ids[1] if ids else super().generate_span_id()
+        root = _NEW_ROOT.get()
+        return root.span_id if root else super().generate_span_id()
 
     def is_trace_id_random(self) -> bool:
         return False

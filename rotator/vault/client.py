@@ -11,6 +11,7 @@ import structlog
 
 from rotator.errors import ConfigError, StoreError, StoreNotReady, StoreSealed, StoreUnavailable
 from rotator.network import Trust
+from rotator.rotation.ports import NoObserver, Observer
 from rotator.vault.errors import interpret, is_passing
 from rotator.vault.transport import Deadline, Outcome, VaultRequest, VaultResponse, VaultTransport
 
@@ -26,9 +27,6 @@ _SETTLED = 1.0
 
 _log = structlog.get_logger(__name__)
 
-#: Called for every HTTP call: operation, status or reason for none, and duration in seconds.
-OnCall = Callable[[str, str, float], None]
-
 
 class VaultClient:
     """A Vault server to send requests to. May be shared by threads."""
@@ -41,7 +39,7 @@ class VaultClient:
         patience: float | None = None,
         namespace: str = "",
         trust: Trust | None = None,
-        on_call: OnCall | None = None,
+        observer: Observer | None = None,
         should_stop: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -62,7 +60,7 @@ class VaultClient:
         self._patience = timeout if patience is None else patience
         #: Whether the last try got no answer at all.
         self.is_away = False
-        self._on_call = on_call
+        self._observer = observer or NoObserver()
         self._should_stop = should_stop
         self._sleep = sleep
         self._clock = clock
@@ -120,8 +118,7 @@ class VaultClient:
             code=code,
             milliseconds=round(seconds * 1000, 1),
         )
-        if self._on_call:
-            self._on_call(call.operation, code, seconds)
+        self._observer.call_finished("vault", call.operation, code, seconds)
 
     def _client(self) -> Any:  # noqa: ANN401  # hvac has no type hints
         return hvac.Client(

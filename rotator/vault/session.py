@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from rotator.errors import StoreNotReady
 from rotator.network import Trust
+from rotator.rotation.ports import Observer
 from rotator.vault.auth.token import TokenInfo, TokenSource, look_up
-from rotator.vault.client import OnCall, TimedClient, VaultClient
+from rotator.vault.client import TimedClient, VaultClient
 from rotator.vault.errors import is_denied, is_index_refused
 from rotator.vault.headers import asking_for
 from rotator.vault.transport import Deadline, Outcome, VaultRequest, VaultResponse
@@ -33,7 +34,7 @@ class VaultSession:
         patience: float | None = None,
         namespace: str = "",
         trust: Trust | None = None,
-        on_call: OnCall | None = None,
+        observer: Observer | None = None,
         should_stop: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -52,7 +53,7 @@ class VaultSession:
             patience=patience,
             namespace=namespace,
             trust=trust,
-            on_call=on_call,
+            observer=observer,
             should_stop=should_stop,
             sleep=sleep,
             clock=clock,

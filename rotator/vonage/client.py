@@ -19,6 +19,7 @@ import structlog
 
 from rotator.errors import ConfigError, IssuerError, RotatorError, UnexpectedAnswer
 from rotator.network import Client, ExchangeFailed, HttpRequest, Route, TransportFailure
+from rotator.rotation.ports import NoObserver, Observer
 from rotator.vonage.errors import failure, refusal, request_id_of
 from rotator.vonage.rate_limit import RateLimit
 from rotator.vonage.request import Host, RestAuth, VonageRequest
@@ -27,10 +28,6 @@ from rotator.vonage.retry import RetryBudget
 
 T = TypeVar("T")
 Failure = TypeVar("Failure", bound=RotatorError)
-
-#: Called after each HTTP attempt with operation, status (or `timeout`, `dropped`, `unreachable`),
-#: and duration in seconds.
-OnCall = Callable[[str, str, float], object]
 
 _log = structlog.get_logger(__name__)
 
@@ -49,7 +46,7 @@ class VonageClient:
         timeout: float,
         max_requests_per_second: float,
         rest_auth: RestAuth = RestAuth.BASIC,
-        on_call: OnCall | None = None,
+        observer: Observer | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
         random: Callable[[], float] = chance.random,
@@ -63,7 +60,7 @@ class VonageClient:
         self._servers = {Host.API: _Server(api_url), Host.REST: _Server(rest_url)}
         self._rest_auth = rest_auth
         self._timeout = timeout
-        self._on_call = on_call
+        self._observer = observer or NoObserver()
         self._clock = clock
         self._sleep = sleep
         self._random = random
@@ -178,8 +175,7 @@ class VonageClient:
     def _report(
         self, call: VonageRequest, code: str, came: VonageResponse | IssuerError, seconds: float
     ) -> None:
-        if self._on_call:
-            self._on_call(call.operation, code, seconds)
+        self._observer.call_finished("vonage", call.operation, code, seconds)
         if not _log.is_enabled_for(logging.DEBUG):
             # Searching the request id for the values that were sent would take longer than the log
             # line.

@@ -128,7 +128,7 @@ class WebApp:
         shown = view.one(name, now)
         if shown is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        queries = view.application.page_queries
+        queries = view.application.ledger.page_reader
         (own,) = view.rows([shown])
         verification = verify_ledger(queries, name, shown.standing.account, newest=CHECKED)
         entries = queries.history(name, limit=HISTORY + 1, before=before)
@@ -250,7 +250,7 @@ class PageData:
 
     def records(self) -> Mapping[str, AccountSummary]:
         """Return the summary of each account in the ledger."""
-        return self.application.survey.records()
+        return self.application.ledger.summaries.records()
 
     def warm_up(self) -> None:
         """Read all accounts, so that the first request need not wait for that."""
@@ -269,14 +269,14 @@ class PageData:
         account = self.application.accounts.get(name)
         if account is None:
             return None
-        (record,) = self.application.page_queries.accounts([name])
+        (record,) = self.application.ledger.page_reader.accounts([name])
         return stands(account, record, now)
 
     def standings(self, now: datetime) -> list[dict[str, object]]:
         """Return what `status --json` prints of each account."""
         with self._lock:
             standings = list(self._board.standings(self.records(), now))
-        undelivered = self.application.undelivered(for_pages=True)
+        undelivered = self.application.ledger.pending_deliveries(for_pages=True)
         return [
             replace(each, undelivered=undelivered.get(each.account.name, ())).document()
             for each in standings
@@ -286,8 +286,8 @@ class PageData:
         """Return the rows of accounts, with the steps of their open rotations."""
         opened = [each.standing.opened for each in shown]
         rotations = [rotation for rotation in opened if rotation]
-        entries = self.application.page_queries.progress(rotations) if rotations else {}
-        undelivered = self.application.undelivered(for_pages=True)
+        entries = self.application.ledger.page_reader.progress(rotations) if rotations else {}
+        undelivered = self.application.ledger.pending_deliveries(for_pages=True)
         return [
             row(
                 each,
@@ -299,20 +299,23 @@ class PageData:
 
     def newest(self, count: int) -> list[Entry]:
         """Return the newest entries of the ledger, the newest first."""
-        return list(reversed(self.application.page_queries.history(None, limit=count)))
+        return list(reversed(self.application.ledger.page_reader.history(None, limit=count)))
 
     def usable(self) -> dict[str, str]:
         """Return `ok` for ledger and Vault, or what is wrong with each."""
-        return {"ledger": _said(self.application.page_queries.check), "vault": self._vault_said()}
+        return {
+            "ledger": _said(self.application.ledger.page_reader.check),
+            "vault": self._vault_said(),
+        }
 
     def _closed(self, since: datetime) -> Mapping[date, Mapping[str, int]]:
-        return self.application.page_queries.closed_by_day(since)
+        return self.application.ledger.page_reader.closed_by_day(since)
 
     def _vault_said(self) -> str:
         with self._vault_lock:
             asked_at, said = self._vault
             if time.monotonic() - asked_at > _KEPT:
-                said = _said(lambda: self.application.store.check(seconds=_VAULT_SECONDS))
+                said = _said(lambda: self.application.clients.store.check(seconds=_VAULT_SECONDS))
                 self._vault = (time.monotonic(), said)
             return said
 

@@ -38,7 +38,7 @@ def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
         # By this process: what is examined is what a rotation leaves, not the command.
         with wired(desk) as application:
             (account,) = application.settings.accounts
-            application.engine().attempt(account, Request(reason="asked"))
+            application.reconciler().attempt(account, Request(reason="asked"))
         desk.ledger.chmod(0o600)
         desk.token_file.chmod(0o600)
         let_in(desk, POLICY)

@@ -3,6 +3,7 @@
 from rotator.vault import EnvToken, KvStore, LoginToken, TokenSource, Trust, VaultSession
 from tests.contract.access import Access
 from tests.support.clock import FakeTimer
+from tests.support.observers import CallObserver
 
 
 def link(url: str, source: TokenSource, trust: Trust | None = None) -> VaultSession:
@@ -27,8 +28,8 @@ class Client:
         self.source = LoginToken(access.way, clock=self.clock)
         self.calls: list[str] = []
         self.connection = link(access.url, self.source, access.trust)
-        self.connection._endpoint._on_call = lambda operation, code, _: self.calls.append(
-            f"{operation} {code}"
+        self.connection._endpoint._observer = CallObserver(
+            lambda operation, code, _: self.calls.append(f"{operation} {code}")
         )
         self.store = KvStore(self.connection, "secret")
 

@@ -20,7 +20,7 @@ from rotator.ledger.writer import LedgerWriter
 from rotator.model import Outcome, PassResult, Request, Rotation, SecretValue, generation
 from rotator.model.notification import Event, Hook, subscribers
 from rotator.rotation.adoption import Adopted
-from rotator.rotation.ports import Hooks, Issuer, Lease, Ledger, NewEntry, Store
+from rotator.rotation.ports import Hooks, Issuer, Lease, Ledger, NewEntry, Observer, Store
 from rotator.rotation.reconciler import Reconciler
 from rotator.vault import FileToken, KvStore, VaultSession
 from rotator.vonage import Secrets, VonageClient
@@ -60,7 +60,7 @@ class RotationFixture(ExternalActors):
         self.folder = Path(mkdtemp(dir=folder))
         self.ear = leaks.LogCapture()
         self.reports: list[PassResult] = []
-        #: What the reconciler's listener was told.
+        #: What the reconciler's observer was told.
         self.told: list[tuple[str, NewEntry]] = []
         #: What to do, once, when an entry with such an event was committed.
         self.on_event: dict[str, Callable[[], object]] = {}
@@ -156,7 +156,7 @@ class RotationFixture(ExternalActors):
             accounts=self.accounts,
             propagation_timeout=self.setting.propagation_timeout,
             hooks=cast("Hooks", PortInterceptor("hooks", self.dispatcher, self.calls)),
-            listener=self._listen,
+            observer=_Listener(self),
             draw=self._draw,
             now=self._told_time,
             monotonic=self.clock.monotonic,
@@ -199,10 +199,6 @@ class RotationFixture(ExternalActors):
 
     def _hearing(self, event: Event, name: str) -> tuple[str, ...]:
         return subscribers(self.hooks, event, name)
-
-    def _listen(self, name: str, draft: NewEntry) -> None:
-        self.told.append((name, draft))
-        self.on_event.pop(draft.event, lambda: None)()
 
     def _draw(self, length: int) -> str:
         value = generation.draw(length)
@@ -384,6 +380,17 @@ class RotationFixture(ExternalActors):
                 if version.data
             }
         return {value for value in values if len(value) >= SHORTEST}
+
+
+class _Listener(Observer):
+    """Keeps each entry, and does what is to be done at it."""
+
+    def __init__(self, scene: RotationFixture) -> None:
+        self._scene = scene
+
+    def entry_recorded(self, account: str, entry: NewEntry) -> None:
+        self._scene.told.append((account, entry))
+        self._scene.on_event.pop(entry.event, lambda: None)()
 
 
 def code(report: PassResult) -> str | None:

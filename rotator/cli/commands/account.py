@@ -47,7 +47,7 @@ def balance(
     settings = session.settings()
     accounts = chosen(settings, names)
     with session.application(settings) as application:
-        application.store.check()
+        application.clients.store.check()
         found = [(account, _balance(application, account)) for account in accounts]
     if as_json:
         output.write_json([_balance_document(*each) for each in found])
@@ -81,14 +81,14 @@ def top_up(
     if not yes and not sys.stdin.isatty():
         raise ConfigError("no terminal to confirm at", hint="give --yes to spend without asking")
     with opened(context, name) as (application, account, credential):
-        before = application.accounts_api.balance(credential)
+        before = application.clients.accounts.balance(credential)
         if not yes:
             asked = f"its balance is {before.value} EUR; charge {name}'s payment method now?"
             prompts.confirm(asked)
-        with manual_operation(application.engine(), account) as by_hand, _money_in_mind(name):
+        with manual_operation(application.reconciler(), account) as by_hand, _money_in_mind(name):
             by_hand.perform(
                 "top-up",
-                lambda look: application.accounts_api.top_up(
+                lambda look: application.clients.accounts.top_up(
                     credential, transaction, before_send=look
                 ),
             )
@@ -137,7 +137,7 @@ def callbacks(
     )
     with opened(context, name) as (application, account, credential):
         if wanted == Wanted():
-            settings = application.accounts_api.settings(credential)
+            settings = application.clients.accounts.settings(credential)
         else:
             settings = _change(application, account, credential, wanted)
     _show(name, settings, as_json=as_json)
@@ -152,7 +152,7 @@ def _change(
     from rotator.rotation.manual import manual_operation  # noqa: PLC0415  # the rules, which others do without
 
     def change(look: "BeforeSend") -> "AccountSettings":
-        return application.accounts_api.update_callbacks(
+        return application.clients.accounts.update_callbacks(
             credential,
             inbound_sms_url=wanted.inbound,
             delivery_receipt_url=wanted.delivery,
@@ -160,7 +160,7 @@ def _change(
             before_send=look,
         )
 
-    with manual_operation(application.engine(), account) as by_hand:
+    with manual_operation(application.reconciler(), account) as by_hand:
         # URLs often contain a credential, so the record does not include them.
         return by_hand.perform("callbacks", change)
 
@@ -203,7 +203,7 @@ def _credential(application: "Application", account: "Account") -> "Credential":
     """
     from rotator.rotation.observation import own_credential  # noqa: PLC0415  # `--help` needs none of it
 
-    credential = own_credential(account, application.store.read_current(account))
+    credential = own_credential(account, application.clients.store.read_current(account))
     if credential is None:
         raise CredentialRefused(
             f"Vault has no secret of {account.name}",
@@ -214,7 +214,7 @@ def _credential(application: "Application", account: "Account") -> "Credential":
 
 def _balance(application: "Application", account: "Account") -> "Balance | RotatorError":
     try:
-        return application.accounts_api.balance(_credential(application, account))
+        return application.clients.accounts.balance(_credential(application, account))
     except RotatorError as error:
         return error
 

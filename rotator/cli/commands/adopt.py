@@ -54,8 +54,8 @@ def adopt(
     account = settings.account(name)
     value = None if from_vault else _value(name, from_file)
     with session.application(settings) as application:
-        application.store.check()
-        adopted = application.engine().adopt(account, value, secret_id=secret_id)
+        application.clients.store.check()
+        adopted = application.reconciler().adopt(account, value, secret_id=secret_id)
     path = f"{settings.vault.mount}/{account.vault_path}"
     if as_json:
         output.write_json(_document(adopted, path))

@@ -21,16 +21,16 @@ def current(context: typer.Context) -> None:
     """Show the revision of the ledger's schema."""
     session = CommandContext.of(context)
     with session.application(session.configured(), offline=True) as application:
-        output.write(application.revision() or _NONE)
+        output.write(application.ledger.revision() or _NONE)
 
 
 def upgrade(context: typer.Context) -> None:
     """Make the ledger, or bring its schema up to date."""
     session = CommandContext.of(context)
     with session.application(session.configured(), offline=True) as application:
-        before = application.revision()
-        application.upgrade()
-        after = application.revision()
+        before = application.ledger.revision()
+        application.ledger.upgrade()
+        after = application.ledger.revision()
     output.write(f"{after}, as before" if after == before else f"{before or 'none'} -> {after}")
 
 
@@ -55,7 +55,7 @@ def copy(
     session = CommandContext.of(context)
     target = ledger_at(to, to_file)
     with session.application(session.settings(), offline=True) as application:
-        copied = application.copy_ledger(_url(target))
+        copied = application.ledger.copy_to(_url(target))
     rows = ", ".join(f"{count} in {table}" for table, count in copied.rows.items())
     output.write(f"copied rows: {rows}")
     output.write(f"verified chains: {len(copied.verdicts)}, all whole and as in the old ledger")

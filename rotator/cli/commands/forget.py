@@ -38,15 +38,15 @@ def forget(
     session = CommandContext.of(context)
     settings = session.settings()
     with session.application(settings, offline=True) as application:
-        if name not in application.queries.recorded_accounts():
+        if name not in application.ledger.reader.recorded_accounts():
             raise UnknownAccount(
                 f"the ledger has no account {name!r}", hint="`rotator history` shows which it has"
             )
-        lease = application.book.claim(name, datetime.now(UTC))
+        lease = application.ledger.writer.claim(name, datetime.now(UTC))
         try:
             ended = _forget(application, lease, abandon=abandon)
         finally:
-            application.book.release(lease)
+            application.ledger.writer.release(lease)
         is_configured = name in application.accounts
     if as_json:
         output.write_json({"account": name, "abandoned": ended.id if ended else None})
@@ -64,7 +64,7 @@ def _forget(application: "Application", lease: "Lease", *, abandon: bool) -> Rot
     Raises:
         Refused: a rotation is open, and is not to be abandoned.
     """
-    now, rotation = datetime.now(UTC), application.book.load(lease.account).rotation
+    now, rotation = datetime.now(UTC), application.ledger.writer.load(lease.account).rotation
     drafts = [bookkeeping.forgotten(login_name())]
     if rotation and not abandon:
         raise Refused(
@@ -76,6 +76,8 @@ def _forget(application: "Application", lease: "Lease", *, abandon: bool) -> Rot
     if rotation:
         rotation, draft = bookkeeping.abandoned(rotation, now)
         drafts.insert(0, draft)
-    application.book.commit(lease, rotation=rotation, entries=drafts, snapshot=None, now=now)
-    application.book.register(lease, None, now)
+    application.ledger.writer.commit(
+        lease, rotation=rotation, entries=drafts, snapshot=None, now=now
+    )
+    application.ledger.writer.register(lease, None, now)
     return rotation

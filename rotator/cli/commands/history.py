@@ -25,7 +25,9 @@ def history(
     session = CommandContext.of(context)
     with session.application(session.settings(), offline=True) as application:
         require_known(application, [name] if name else [])
-        entries = [entry.exported() for entry in application.queries.history(name, limit=limit)]
+        entries = [
+            entry.exported() for entry in application.ledger.reader.history(name, limit=limit)
+        ]
     if as_json:
         output.write_json(entries)
     else:
@@ -39,7 +41,7 @@ def require_known(application: "Application", names: list[str]) -> None:
         UnknownAccount: one of `names` is neither.
     """
     unconfigured = [name for name in names if name not in application.accounts]
-    for name in set(unconfigured) - set(application.queries.recorded_accounts()):
+    for name in set(unconfigured) - set(application.ledger.reader.recorded_accounts()):
         application.settings.account(name)
 
 

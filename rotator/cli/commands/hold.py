@@ -42,8 +42,8 @@ def hold(
     settings.account(name)
     new = Hold(reason=reason, by=login_name(), at=datetime.now(UTC), freeze=freeze)
     with session.application(settings, offline=True) as application:
-        before = application.holds.put(name, new)
-        rotation = application.book.load(name).rotation
+        before = application.ledger.holds.put(name, new)
+        rotation = application.ledger.writer.load(name).rotation
     if as_json:
         output.write_json(_document(name, new, before))
     else:
@@ -78,7 +78,7 @@ def release(
     settings = session.settings()
     settings.account(name)
     with session.application(settings, offline=True) as application:
-        before = application.holds.lift(name, by=login_name(), now=datetime.now(UTC))
+        before = application.ledger.holds.lift(name, by=login_name(), now=datetime.now(UTC))
     if as_json:
         output.write_json(_document(name, None, before))
     elif before:
@@ -92,7 +92,7 @@ def _end_lease(context: typer.Context, name: str, *, as_json: bool) -> None:
     settings = session.settings()
     settings.account(name)
     with session.application(settings, offline=True) as application:
-        owner = application.book.end_lease(name, by=login_name(), now=datetime.now(UTC))
+        owner = application.ledger.writer.end_lease(name, by=login_name(), now=datetime.now(UTC))
     if as_json:
         output.write_json({"account": name, "lease": None, "was": owner})
     elif owner:

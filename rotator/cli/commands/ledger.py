@@ -53,22 +53,22 @@ def export(
     session = CommandContext.of(context)
     with session.application(session.settings(), offline=True) as application:
         require_known(application, [name] if name else [])
-        for entry in application.queries.entries(name):
+        for entry in application.ledger.reader.entries(name):
             output.write_json_line(entry.exported())
 
 
 def verifier_of(application: "Application", *, offline: bool) -> Verifier:
     """Return the verifier of records, without Vault if `offline` or if Vault is unreachable."""
-    away = None if offline else application.store_failure()
-    store = None if offline or away else application.store
+    away = None if offline else application.clients.store_failure()
+    store = None if offline or away else application.clients.store
     return Verifier(
-        queries=application.queries, accounts=application.accounts, store=store, away=away
+        queries=application.ledger.reader, accounts=application.accounts, store=store, away=away
     )
 
 
 def _all_names(application: "Application") -> list[str]:
     """Return the names of the configured accounts, then of those only in the ledger."""
-    recorded = application.queries.recorded_accounts()
+    recorded = application.ledger.reader.recorded_accounts()
     return list(dict.fromkeys([*application.accounts, *recorded]))
 
 

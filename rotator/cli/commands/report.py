@@ -93,7 +93,7 @@ def _made(
 ) -> "Report":
     from rotator.reporting.audit import Report, audit  # noqa: PLC0415  # see above
 
-    everyone = [*application.accounts, *application.queries.recorded_accounts()]
+    everyone = [*application.accounts, *application.ledger.reader.recorded_accounts()]
     wanted = list(dict.fromkeys(names or everyone))
     verifier = verifier_of(application, offline=offline)
     if verifier.away:
@@ -109,7 +109,7 @@ def _made(
 def _known(application: "Application", name: str, verifier: "Verifier") -> "AuditInput":
     from rotator.reporting.audit import AuditInput  # noqa: PLC0415  # see above
 
-    [seen] = application.queries.accounts([name])
+    [seen] = application.ledger.reader.accounts([name])
     return AuditInput(
         name=name,
         account=application.accounts.get(name),
@@ -123,7 +123,7 @@ def _known(application: "Application", name: str, verifier: "Verifier") -> "Audi
 def _events(application: "Application", name: str) -> "Iterator[AuditEvent]":
     from rotator.reporting.audit import OF_ACCOUNT, OF_ROTATION, AuditEvent  # noqa: PLC0415  # see above
 
-    for entry in application.queries.entries(name):
+    for entry in application.ledger.reader.entries(name):
         # A tampered value in the ledger may be anything; the verification reports it.
         with suppress(ValueError, TypeError, RecursionError):
             if entry.event in OF_ACCOUNT | OF_ROTATION:

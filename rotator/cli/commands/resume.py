@@ -41,7 +41,7 @@ def resume(
 
 def _opened(application: "Application", wanted: list[Account]) -> list[Account]:
     """Return those of `wanted` with an open rotation; note open ones no longer configured."""
-    names = application.queries.open_accounts()
+    names = application.ledger.reader.open_accounts()
     for name in sorted(set(names) - application.accounts.keys()):
         output.say(f"note: {name} has an open rotation and is not configured any more")
     return [account for account in wanted if account.name in names]

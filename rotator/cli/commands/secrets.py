@@ -46,7 +46,7 @@ def show(
     """Show one secret of an account: when it was made and what rotator knows of it."""
     with _account(context, name) as (application, account):
         view = _look(application, account)
-        secret = application.secrets.get_secret(view.credential, account.api_key, secret_id)
+        secret = application.clients.secrets.get_secret(view.credential, account.api_key, secret_id)
     if as_json:
         output.write_json(_document(view, secret))
     else:
@@ -69,7 +69,7 @@ def create(
     value = _value(from_file)
     with (
         _account(context, name) as (application, account),
-        manual_operation(application.engine(), account) as by_hand,
+        manual_operation(application.reconciler(), account) as by_hand,
     ):
         view = by_hand.look()
         _require_quiet(view)
@@ -77,7 +77,7 @@ def create(
             raise SlotsFull(hint=f"see `rotator secrets list {name}`; one has to be deleted first")
         secret = by_hand.perform(
             "create",
-            lambda look: application.secrets.create_secret(
+            lambda look: application.clients.secrets.create_secret(
                 view.credential, account.api_key, value, before_send=look
             ),
         )
@@ -109,12 +109,12 @@ def delete(
             _require_deletable(view, secret_id, force=force)
             asked = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
             prompts.confirm(asked)
-        with manual_operation(application.engine(), account) as by_hand:
+        with manual_operation(application.reconciler(), account) as by_hand:
             view = by_hand.look()
             _require_deletable(view, secret_id, force=force)
             by_hand.perform(
                 "delete",
-                lambda look: application.secrets.delete_secret(
+                lambda look: application.clients.secrets.delete_secret(
                     view.credential, account.api_key, secret_id, before_send=look
                 ),
                 secret_id,
@@ -138,7 +138,7 @@ def _account(context: typer.Context, name: str) -> "Iterator[tuple[Application, 
 def _look(application: "Application", account: "Account") -> "AccountSecrets":
     from rotator.rotation.manual import AccountSecrets  # noqa: PLC0415  # the rules, which others do without
 
-    return AccountSecrets.of(account, application.engine().observer().look(account))
+    return AccountSecrets.of(account, application.reconciler().observe(account))
 
 
 def _value(from_file: str | None) -> SecretValue:

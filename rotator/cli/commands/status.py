@@ -49,8 +49,8 @@ def status(
 def _standings(
     application: "Application", accounts: Sequence[Account], now: datetime
 ) -> list[AccountStatus]:
-    records = application.queries.accounts([account.name for account in accounts])
-    undelivered = application.undelivered()
+    records = application.ledger.reader.accounts([account.name for account in accounts])
+    undelivered = application.ledger.pending_deliveries()
     return [
         AccountStatus.of(account, record, now, undelivered.get(account.name, ()))
         for account, record in zip(accounts, records, strict=True)
@@ -59,12 +59,12 @@ def _standings(
 
 def _refresh(application: "Application", accounts: Sequence[Account]) -> bool:
     """Observe each account; return whether all were observed, here or by another process."""
-    application.store.check()
-    engine = application.engine()
+    application.clients.store.check()
+    reconciler = application.reconciler()
 
     def look(account: Account) -> Problem | None:
         try:
-            engine.refresh(account)
+            reconciler.refresh(account)
         except Busy as error:
             output.say(f"note: {account.name}: shown as recorded: {error.message}")
         except RotatorError as error:

@@ -26,7 +26,7 @@ def list_(
     Vonage enables its Subaccounts API on request only.
     """
     with opened(context, name) as (application, account, credential):
-        found = application.subaccounts_api.list_subaccounts(credential)
+        found = application.clients.subaccounts.list_subaccounts(credential)
         names = {each.api_key: each.name for each in application.settings.accounts}
     if as_json:
         subaccounts = [_document(each, names.get(each.api_key)) for each in found.subaccounts]

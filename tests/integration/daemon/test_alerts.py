@@ -52,8 +52,8 @@ def application(
     path = tmp_path / "config.toml"
     path.write_text(CONFIG.format(ledger=ledger_url, receiver=receiver.url))
     with Application(load(path, {}), {}) as made:
-        lease = made.book.claim("a", datetime.now(UTC))
-        made.book.release(lease)
+        lease = made.ledger.writer.claim("a", datetime.now(UTC))
+        made.ledger.writer.release(lease)
         yield made
 
 
@@ -85,7 +85,7 @@ def test_an_overdue_account_is_told_of_once(application: Application, database: 
         ["overdue", "overdue-over"],
         ["overdue", "overdue-over", "overdue"],
     ]
-    assert len(application.deliveries.undelivered(["127.0.0.1"])) == 2
+    assert len(application.ledger.deliveries.undelivered(["127.0.0.1"])) == 2
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
@@ -146,7 +146,7 @@ def test_what_is_left_of_hooks_that_are_gone_is_dropped(
         delivered(without)
 
     assert events(database) == ["balance", "dropped"]
-    assert application.deliveries.undelivered(["127.0.0.1"]) == []
+    assert application.ledger.deliveries.undelivered(["127.0.0.1"]) == []
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
@@ -180,7 +180,7 @@ def test_a_failure_is_logged_and_survived(
         def fail(*_arguments: object, **_named: object) -> None:
             raise ValueError("s3cret")
 
-        monkeypatch.setattr(type(application.deliveries), "claim", fail)
+        monkeypatch.setattr(type(application.ledger.deliveries), "claim", fail)
         delivered(application)
 
     assert [(log["event"], log.get("reason")) for log in logs][:1] == [

@@ -42,7 +42,6 @@ def looks_for(folder: Path, url: str, *, every: str) -> list[str]:
             workers=PassWorkers(health=health),
             health=health,
             stopping=threading.Event(),
-            listener=lambda _name, _draft: None,
         )
         return poll.due()
 

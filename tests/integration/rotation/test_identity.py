@@ -193,10 +193,10 @@ def test_nothing_is_changed_by_hand_under_the_rotation_of_another_account(
         application = cast("Application", _Wiring(scene))
         account = replace(scene.accounts[NAME], **(EDITS["api_key"] if is_edited else {}))
         if not is_edited:
-            with manual_operation(application.engine(), account) as by_hand:
+            with manual_operation(application.reconciler(), account) as by_hand:
                 assert by_hand.account == account
             return
-        with pytest.raises(Refused) as caught, manual_operation(application.engine(), account):
+        with pytest.raises(Refused) as caught, manual_operation(application.reconciler(), account):
             pass
 
         assert caught.value.code == "account-changed"

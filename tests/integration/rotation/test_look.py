@@ -183,7 +183,7 @@ def test_the_pending_value_is_the_last_credential_that_is_tried(tmp_path: Path) 
         scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
         scene.run_until_killed()
         scene.revoke(scene.secrets()[0].id)
-        observed = scene.engine.observer().look(scene.accounts[NAME])
+        observed = scene.engine.observe(scene.accounts[NAME])
 
         assert observed.world.listed_ids == scene.look().ids
         assert observed.world.pending_live_at == scene.clock.now()
@@ -197,7 +197,7 @@ def test_where_no_credential_works_nothing_is_listed(tmp_path: Path) -> None:
         scene.run_until_killed(name=SUB)
         for name in (SUB, NAME):
             scene.patch(name, api_secret="NoLongerValid1")
-        observed = scene.engine.observer().look(scene.accounts[SUB])
+        observed = scene.engine.observe(scene.accounts[SUB])
 
         assert (observed.world.listed, observed.credential) == (None, None)
         assert observed.world.pending_live_at is None
@@ -334,7 +334,7 @@ def test_the_default_clock_is_aware(tmp_path: Path) -> None:
             accounts=scene.accounts,
             propagation_timeout=timedelta(minutes=2),
         )
-        engine.listener(NAME, NewEntry(event="refused", step=None, detail={}))
+        engine.observer.entry_recorded(NAME, NewEntry(event="refused", step=None, detail={}))
 
         assert datetime.now(UTC) - engine.now() < timedelta(minutes=1)
         assert engine.new_id() != engine.new_id()

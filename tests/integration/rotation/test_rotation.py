@@ -235,7 +235,7 @@ def test_what_a_pass_holds_in_memory_shows_no_value(tmp_path: Path) -> None:
     """Whatever a debugger or a crash report prints of a look has no value in it."""
     with RotationFixture(tmp_path) as scene:
         value = scene.secrets()[0].value
-        observed = scene.engine.observer().look(scene.accounts[NAME])
+        observed = scene.engine.observe(scene.accounts[NAME])
 
         assert observed.current is not None
         assert observed.current.value == SecretValue(value)

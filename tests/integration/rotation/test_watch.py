@@ -174,7 +174,7 @@ def test_a_secret_that_vanishes_without_a_deletion_is_seen(tmp_path: Path) -> No
         scene.world.vonage.observers.append(
             lambda phase, _exchange: scene.revoke(last) if phase == "before" else None
         )
-        scene.engine.observer().look(scene.accounts[NAME])
+        scene.engine.observe(scene.accounts[NAME])
         scene.world.vonage.observer_errors.clear()
         said = wrong(scene)
 

@@ -16,7 +16,6 @@ from rotator.model import Outcome, PassResult, Request
 from rotator.rotation.ports import NewEntry
 from rotator.sim import Environment, Fault
 from rotator.telemetry.tracing import Tracing, to_collector
-from tests.support.samples import account
 from tests.support.webhook_receiver import receiving
 
 #: What no fact of a span may be beyond.
@@ -55,7 +54,7 @@ def wired(world: Environment, folder: Path) -> Iterator[tuple[Application, InMem
 def rotate(application: Application, grace: str = "0s", reason: str | None = "asked") -> PassResult:
     """Make one pass over the account."""
     [account] = application.accounts.values()
-    return application.engine().attempt(
+    return application.reconciler().attempt(
         account, Request(reason=reason, grace=parse_duration(grace))
     )
 
@@ -167,7 +166,7 @@ def test_passes_without_a_rotation_leave_no_trace(world: Environment, tmp_path: 
     """Looking at an account is none, nor is what was called before a later pass of the thread."""
     with wired(world, tmp_path) as (application, exporter):
         [account] = application.accounts.values()
-        application.engine().refresh(account)
+        application.reconciler().refresh(account)
         rotate(application, reason=None)
         before = exporter.get_finished_spans()
         rotate(application)
@@ -236,8 +235,10 @@ def test_a_collector_on_this_machine_is_asked_without_a_proxy(
             monkeypatch.setenv(name, proxy.url)
         for endpoint in (collector.url, "http://collector.test:4318"):
             tracing = to_collector(endpoint)
-            with tracing.following(account()) as trail:
-                trail.recorded(NewEntry(event="opened", step=None, detail={}, rotation_id="r"))
+            opened = NewEntry(event="opened", step=None, detail={}, rotation_id="r")
+            tracing.pass_started("a")
+            tracing.entry_recorded("a", opened)
+            tracing.pass_finished("a", None)
             tracing.close()
 
     assert [taken.path for taken in collector.taken] == ["/v1/traces"]

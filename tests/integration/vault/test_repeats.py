@@ -7,6 +7,7 @@ from rotator.sim import Fault, VaultSimulator
 from rotator.vault import EnvToken, VaultSession
 from rotator.vault.transport import VaultRequest, VaultResponse
 from tests.support.clock import FakeTimer
+from tests.support.observers import CallObserver
 from tests.support.vault_calls import READ, WRITE
 
 UPGRADING = "Upgrading from non-versioned to versioned data. This backend will be unavailable"
@@ -93,7 +94,7 @@ def test_each_try_is_bounded_by_the_timeout(vault: VaultSimulator, time: FakeTim
         patience=20,
         sleep=time.sleep,
         clock=time,
-        on_call=lambda *_: time.advance(9.9),
+        observer=CallObserver(lambda *_: time.advance(9.9)),
     )
     with pytest.raises(StoreUnavailable):
         slow.call(READ)
@@ -291,7 +292,7 @@ def test_a_refused_connection_is_tried_again(
         timeout=10,
         sleep=sleep,
         clock=time,
-        on_call=lambda _operation, code, _seconds: calls.append(code),
+        observer=CallObserver(lambda _operation, code, _seconds: calls.append(code)),
     )
     connection.call(call)
 

@@ -20,6 +20,7 @@ from rotator.vault.auth.methods import LoginRequest
 from rotator.vault.client import TimedClient
 from rotator.vault.transport import Outcome, VaultRequest, VaultResponse
 from tests.support.clock import FakeTimer
+from tests.support.observers import CallObserver
 from tests.support.vault_calls import READ, WRITE
 
 
@@ -172,7 +173,7 @@ def test_each_http_call_is_reported(vault: VaultSimulator) -> None:
         token_source=EnvToken(vault.token),
         timeout=60,
         sleep=lambda _: None,
-        on_call=lambda *call: calls.append(call),
+        observer=CallObserver(lambda *call: calls.append(call)),
     )
     vault.faults.add(Fault("drop-after"))
     vault.faults.add(Fault("status", status=503, body="down", nth=2))

@@ -290,7 +290,7 @@ def test_vault_is_not_asked_by_each_probe(
 ) -> None:
     """What was found out is good for a few seconds."""
     asked: list[int] = []
-    monkeypatch.setattr(visitor.application.store, "check", lambda **_: asked.append(1))
+    monkeypatch.setattr(visitor.application.clients.store, "check", lambda **_: asked.append(1))
     answers = [visitor.get("/readyz").status_code for _ in range(3)]
 
     assert answers == [200] * 3
@@ -320,7 +320,9 @@ def test_what_hooks_were_not_told_is_on_the_account_s_page(
         reason="answered 500",
         next_try_at=datetime.now(UTC),
     )
-    monkeypatch.setattr(visitor.application, "undelivered", lambda **_: {NAMES[0]: (failing,)})
+    monkeypatch.setattr(
+        visitor.application.ledger, "pending_deliveries", lambda **_: {NAMES[0]: (failing,)}
+    )
     page = visitor.get(f"/accounts/{NAMES[0]}").text
     document = visitor.get("/api/status").json()["accounts"][0]
 
@@ -377,7 +379,7 @@ def test_a_page_tells_of_rows_that_do_not_match(visitor: Visitor) -> None:
 
 def test_pages_take_no_connection_of_a_rotation(visitor: Visitor) -> None:
     """They are answered while passes have every connection of theirs, and the other way round."""
-    passes, pages = visitor.application.database, visitor.application._pages_database
+    passes, pages = visitor.application.ledger.database, visitor.application.ledger._pages_database
     paths = ("/", f"/accounts/{NAMES[0]}", "/api/status", "/metrics", "/readyz")
     with ExitStack() as taken:
         for _ in range(15):
@@ -387,7 +389,7 @@ def test_pages_take_no_connection_of_a_rotation(visitor: Visitor) -> None:
     with ExitStack() as taken:
         for _ in range(15):
             taken.enter_context(pages.connect())
-        book = visitor.application.book
+        book = visitor.application.ledger.writer
         lease = book.claim(NAMES[0], datetime.now(UTC))
         book.release(lease)
 
@@ -397,7 +399,7 @@ def test_of_a_long_record_the_end_is_checked(
 ) -> None:
     """And the page says so."""
     monkeypatch.setattr("rotator.web.app.CHECKED", 2)
-    book = visitor.application.book
+    book = visitor.application.ledger.writer
     lease = book.claim(NAMES[0], datetime.now(UTC))
     drafts = [NewEntry(event="done", step=None, detail={"n": number}) for number in range(3)]
     book.commit(

@@ -57,10 +57,10 @@ def test_a_missing_fact_does_no_harm() -> None:
 def test_lines_are_for_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
     """Where lines cannot change, what is only intended has none."""
     with progress.shown(["long-name", "x"], quietly=False, live=True) as shown:
-        shown.entry("x", draft("intent", Step.PUSH))
-        shown.entry("x", draft("done", Step.PUSH))
+        shown.entry_recorded("x", draft("intent", Step.PUSH))
+        shown.entry_recorded("x", draft("done", Step.PUSH))
         shown.waiting("x", datetime(2026, 11, 24, 7, 28, tzinfo=UTC))
-        shown.ended("x")
+        shown.pass_finished("x", None)
 
     assert capsys.readouterr().err.splitlines() == [
         "x          push      written to Vault as version 7",
@@ -71,9 +71,9 @@ def test_lines_are_for_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
 def test_silence_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     """With `--json` nothing is shown on the way."""
     with progress.shown(["x"], quietly=True, live=True) as shown:
-        shown.entry("x", draft("done", Step.PUSH))
+        shown.entry_recorded("x", draft("done", Step.PUSH))
         shown.waiting("x", datetime(2026, 11, 24, 7, 28, tzinfo=UTC))
-        shown.ended("x")
+        shown.pass_finished("x", None)
 
     assert capsys.readouterr() == ("", "")
 
@@ -81,11 +81,11 @@ def test_silence_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_live_lines_come_and_go() -> None:
     """An account has a line while it is worked on, and may end without ever having had one."""
     live = Live(width=3)
-    live.entry("x", draft("intent", Step.PUSH))
+    live.entry_recorded("x", draft("intent", Step.PUSH))
     live.waiting("x", datetime(2026, 11, 24, 7, 28, tzinfo=UTC))
     (task,) = live._progress.tasks
-    live.ended("x")
-    live.ended("y")
+    live.pass_finished("x", None)
+    live.pass_finished("y", None)
 
     assert task.description == "waiting until 2026-11-24 07:28 UTC"
     assert not live._progress.tasks

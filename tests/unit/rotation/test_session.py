@@ -11,7 +11,7 @@ from rotator.errors import (
     RotatorError,
     SlotsFull,
 )
-from rotator.rotation.ports import LastLook, Lease
+from rotator.rotation.ports import LastLook, Lease, NoObserver
 from rotator.rotation.session import LedgerSession
 from tests.support.samples import NOW
 
@@ -30,7 +30,7 @@ def journal() -> LedgerSession:
         lease=Lease(account="a", owner="me", token=1, seconds=60.0),
         now=lambda: NOW,
         monotonic=lambda: 0.0,
-        listener=lambda _name, _draft: None,
+        observer=NoObserver(),
         lease_until=60.0,
     )
 

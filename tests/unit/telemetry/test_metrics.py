@@ -72,8 +72,8 @@ def test_passes_are_counted_by_their_end() -> None:
     """What only goes on, and what is not configured any more, is not."""
     metrics = made("a")
     for each in (Outcome.COMPLETED, Outcome.FAILED, Outcome.FAILED, Outcome.AWAITING_DELETION):
-        metrics.reported(report(each))
-    metrics.reported(report(Outcome.COMPLETED, "gone"))
+        metrics.pass_finished("a", report(each))
+    metrics.pass_finished("gone", report(Outcome.COMPLETED, "gone"))
     found = samples(metrics)
 
     assert found['rotator_rotations_total{account="a",outcome="completed"}'] == 1
@@ -84,7 +84,7 @@ def test_passes_are_counted_by_their_end() -> None:
 def test_an_account_that_is_not_configured_any_more_is_gone() -> None:
     """And what stays keeps its count."""
     metrics = made("a", "b")
-    metrics.reported(report(Outcome.COMPLETED))
+    metrics.pass_finished("a", report(Outcome.COMPLETED))
     metrics.watch(["a"], dict)
     found = samples(metrics)
 
@@ -98,7 +98,7 @@ def test_an_account_that_is_not_configured_any_more_is_gone() -> None:
 def test_codes_are_few(code: str, label: str) -> None:
     """A server that answers with any number does not fill the monitoring's memory."""
     metrics = made("a")
-    metrics.called("vonage", "secrets.list", code, 0.1)
+    metrics.call_finished("vonage", "secrets.list", code, 0.1)
     found = samples(metrics)
 
     name = f'rotator_api_requests_total{{api="vonage",code="{label}",operation="secrets.list"}}'
@@ -118,7 +118,9 @@ def test_rotations_are_timed_until_vault_has_the_new_secret() -> None:
         ("r3", "done", Step.VERIFY),
         (None, "drift", None),
     ):
-        metrics.recorded("a", NewEntry(event=event, step=step, detail={}, rotation_id=rotation_id))
+        metrics.entry_recorded(
+            "a", NewEntry(event=event, step=step, detail={}, rotation_id=rotation_id)
+        )
     found = samples(metrics)
 
     assert found["rotator_rotation_duration_seconds_count"] == 1
@@ -130,7 +132,7 @@ def test_openings_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("rotator.telemetry.metrics._MOST_OPEN", 2)
     metrics = made("a")
     for rotation_id in "123":
-        metrics.recorded(
+        metrics.entry_recorded(
             "a", NewEntry(event="opened", step=Step.OPEN, detail={}, rotation_id=rotation_id)
         )
 

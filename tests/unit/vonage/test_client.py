@@ -12,6 +12,7 @@ from rotator.errors import CredentialRefused, UnexpectedAnswer
 from rotator.model import SecretValue
 from rotator.vonage import Accounts, Secrets, Subaccounts
 from tests.support.clock import FakeTimer
+from tests.support.observers import CallObserver
 from tests.support.scripted_server import ScriptedServer, reply
 from tests.unit.vonage.client import BALANCE, CREDENTIAL, KEY, LIST, VALUE, transport
 
@@ -64,7 +65,9 @@ def test_each_attempt_is_counted(server: ScriptedServer, clock: FakeTimer) -> No
     """Metrics see every attempt with what came of it."""
     seen: list[tuple[str, str, float]] = []
     server.replies = [b"", reply(200, LIST), reply(401)]
-    with transport(server.url, clock, on_call=lambda *call: seen.append(call)) as shared:
+    with transport(
+        server.url, clock, observer=CallObserver(lambda *call: seen.append(call))
+    ) as shared:
         Secrets(shared).list_secrets(CREDENTIAL, KEY)
         with pytest.raises(CredentialRefused):
             Subaccounts(shared).list_subaccounts(CREDENTIAL)

@@ -11,6 +11,7 @@ from rotator.vonage import Secrets, VonageClient
 from rotator.vonage.response import LIMIT
 from tests.support.clock import FakeTimer
 from tests.support.endless_server import BODIES, HEADS, EndlessServer
+from tests.support.observers import CallObserver
 from tests.support.scripted_server import ScriptedServer, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, VALUE, transport
 
@@ -59,7 +60,9 @@ def test_whatever_drips_is_given_up(part: str) -> None:
 def test_a_server_that_says_nothing(server: ScriptedServer, clock: FakeTimer) -> None:
     """Silence ends with the timeout, and the outcome is unknown."""
     codes: list[str] = []
-    with transport(server.url, clock, on_call=lambda _, code, __: codes.append(code)) as shared:
+    with transport(
+        server.url, clock, observer=CallObserver(lambda _, code, __: codes.append(code))
+    ) as shared:
         impatient(server, shared, 0.1, b"H" * 2)
         server.drip = 60
         with pytest.raises(IssuerUnavailable):

@@ -17,6 +17,7 @@ from rotator.vonage import Accounts, Secrets, VonageClient
 from rotator.vonage.request import VonageRequest
 from rotator.vonage.response import VonageResponse
 from tests.support.clock import FakeTimer
+from tests.support.observers import CallObserver
 from tests.support.scripted_server import ScriptedServer, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, VALUE, transport
 
@@ -61,7 +62,7 @@ def test_the_budget_ends_a_call(server: ScriptedServer, clock: FakeTimer) -> Non
 
     server.replies = [reply(503)]
     with (
-        transport(server.url, clock, on_call=slow, timeout=5.0) as shared,
+        transport(server.url, clock, observer=CallObserver(slow), timeout=5.0) as shared,
         pytest.raises(IssuerUnavailable),
     ):
         Secrets(shared).list_secrets(CREDENTIAL, KEY)
@@ -79,7 +80,7 @@ def test_the_last_try_gets_what_is_left(
         clock.now += 12
 
     server.replies = [reply(503)]
-    with transport(server.url, clock, on_call=slow, timeout=5.0) as shared:
+    with transport(server.url, clock, observer=CallObserver(slow), timeout=5.0) as shared:
         exchange = shared._exchange
 
         def noted(call: VonageRequest, seconds: float) -> tuple[str, VonageResponse | IssuerError]:

@@ -1,0 +1,169 @@
+"""The ledger of the settings: its database, and the readers and writers of it."""
+
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import sqlalchemy
+
+from rotator.config import Settings
+from rotator.config.urls import sqlite_path
+from rotator.errors import LedgerUnusable
+from rotator.ledger import schema
+from rotator.ledger.copy import CopyResult, copy
+from rotator.ledger.database import open_database, open_for_readers
+from rotator.ledger.deliveries import Deliveries
+from rotator.ledger.discovery import DiscoveredSubaccounts
+from rotator.ledger.holds import Holds
+from rotator.ledger.reader import LedgerReader, SummaryCache
+from rotator.ledger.writer import LedgerWriter
+from rotator.model.notification import PendingDelivery, subscribers
+
+
+class LedgerAccess:
+    """The ledger's objects, built on first use.
+
+    Where nothing else is said, the first use checks the schema, and upgrades it where
+    `ledger.auto_upgrade` is true; it raises `LedgerUnusable` if the schema is another version's.
+    """
+
+    def __init__(self, settings: Settings, cleanup: ExitStack) -> None:
+        """Open nothing yet; what is opened is closed by `cleanup`."""
+        self._settings = settings
+        self._cleanup = cleanup
+
+    @cached_property
+    def database(self) -> sqlalchemy.Engine:
+        """The ledger's database, whatever its schema."""
+        return self._opened(open_database(self._settings.ledger.read_url()))
+
+    @cached_property
+    def _ready_database(self) -> sqlalchemy.Engine:
+        schema.ensure(self.database, auto_upgrade=self._settings.ledger.auto_upgrade)
+        return self.database
+
+    @cached_property
+    def _pages_database(self) -> sqlalchemy.Engine:
+        """The database for pages, whose connections no pass has to wait for."""
+        _ = self._ready_database
+        return self._opened(open_for_readers(self._settings.ledger.read_url()))
+
+    @cached_property
+    def reader(self) -> LedgerReader:
+        """Reader of the ledger."""
+        return LedgerReader(self._ready_database)
+
+    @cached_property
+    def page_reader(self) -> LedgerReader:
+        """Reader of the ledger for pages."""
+        return LedgerReader(self._pages_database)
+
+    @cached_property
+    def summaries(self) -> SummaryCache:
+        """Cache of all account summaries, for pages."""
+        return SummaryCache(self._pages_database)
+
+    @cached_property
+    def holds(self) -> Holds:
+        """Operators' holds."""
+        return Holds(self._ready_database)
+
+    @cached_property
+    def discovered(self) -> DiscoveredSubaccounts:
+        """The subaccounts that were discovered below parents."""
+        return DiscoveredSubaccounts(self._ready_database)
+
+    @cached_property
+    def writer(self) -> LedgerWriter:
+        """Writer of the ledger."""
+        return LedgerWriter(
+            self._ready_database,
+            lease_seconds=self._lease_seconds(),
+            subscribers=lambda event, name: subscribers(self._settings.hooks, event, name),
+        )
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """Pending deliveries to hooks."""
+        return Deliveries(self._ready_database)
+
+    def pending_deliveries(
+        self, *, for_pages: bool = False
+    ) -> dict[str, tuple[PendingDelivery, ...]]:
+        """Return each account's pending deliveries, the oldest first; empty without hooks."""
+        pending: dict[str, tuple[PendingDelivery, ...]] = {}
+        if hooks := [hook.name for hook in self._settings.hooks]:
+            deliveries = Deliveries(self._pages_database) if for_pages else self.deliveries
+            for each in deliveries.undelivered(hooks):
+                pending[each.account] = (*pending.get(each.account, ()), each)
+        return pending
+
+    # -- Without an upgrade. ---------------------------------------------------------------
+
+    @cached_property
+    def existing_reader(self) -> LedgerReader:
+        """Reader of an existing ledger, which is not upgraded."""
+        schema.ensure(self.database, auto_upgrade=False)
+        return LedgerReader(self.database)
+
+    @cached_property
+    def dry_run_writer(self) -> LedgerWriter:
+        """Ledger for a dry run, not upgraded: a missing one is blank, and is not created."""
+        is_there = self.revision() is not None
+        database = self.database if is_there else self._blank_database()
+        schema.ensure(database, auto_upgrade=not is_there)
+        return LedgerWriter(database, lease_seconds=self._lease_seconds())
+
+    def settings_with_discovered(self) -> Settings:
+        """Return the settings with the accounts discovered so far; creates no ledger.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        if not self._settings.discover or self.revision() != schema.HEAD:
+            return self._settings
+        return self._settings.with_found(DiscoveredSubaccounts(self.database).all())
+
+    def revision(self) -> str | None:
+        """Return the revision of the ledger's schema; None where there is no ledger yet."""
+        file = sqlite_path(self._settings.ledger.read_url())
+        try:
+            # Connecting creates the file.
+            is_there = file is None or Path(file).exists()
+        except OSError:
+            # Its folder may be unreadable: SQLite will report that, and create nothing.
+            is_there = True
+        return schema.revision(self.database) if is_there else None
+
+    def upgrade(self) -> None:
+        """Upgrade the ledger's schema."""
+        schema.upgrade(self.database)
+
+    def copy_to(self, url: str) -> CopyResult:
+        """Copy the ledger into the empty database at `url`; see `rotator.ledger.copy.copy`.
+
+        Raises:
+            LedgerUnusable: there is no ledger to copy, or it cannot be copied to `url`.
+            RotatorError: as `copy`.
+        """
+        if self.revision() is None:
+            hint = "check ledger.url; to create a new ledger, use `rotator db upgrade`"
+            raise LedgerUnusable("there is no ledger to copy", hint=hint)
+        return copy(self.database, self._opened(open_database(url)), now=datetime.now(UTC))
+
+    def _opened(self, database: sqlalchemy.Engine) -> sqlalchemy.Engine:
+        self._cleanup.callback(database.dispose)
+        return database
+
+    def _blank_database(self) -> sqlalchemy.Engine:
+        folder = self._cleanup.enter_context(TemporaryDirectory(prefix="rotator-"))
+        return self._opened(open_database(f"sqlite:///{folder}/blank.db"))
+
+    def _lease_seconds(self) -> float:
+        """Return a length beyond the longest single call, including retries at Vonage and Vault."""
+        vonage, vault = self._settings.vonage.timeout, self._settings.vault
+        hook = max((hook.timeout for hook in self._settings.hooks), default=timedelta())
+        longest = 3 * (vonage + vault.timeout) + vault.patience + hook
+        return 60 + 2 * longest.total_seconds()
