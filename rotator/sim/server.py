@@ -1,27 +1,18 @@
 """What both simulators share: being a server, faults, latency, observers, the record."""
 
-import ssl
 import threading
 import time
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any, Self
+
+import h11
 
 from rotator.sim import admin
 from rotator.sim.clock import Clock, as_datetime, http_date
 from rotator.sim.faults import Fault, FaultQueue, distorted
-from rotator.sim.http import (
-    HOST,
-    Connection,
-    Listener,
-    MalformedRequest,
-    Port,
-    Refused,
-    Reply,
-    Request,
-)
+from rotator.sim.http import HOST, Connection, Listener, Port, Refused, Reply, Request
 from rotator.sim.recording import Exchange, Observer, Phase
-
-_NOT_HTTP = Request(method="GET", path="/", query={}, headers={}, keep_alive=False)
 
 
 class Simulator(ABC):
@@ -37,7 +28,6 @@ class Simulator(ABC):
         *,
         latency: float,
         clock: Clock = time.time_ns,
-        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.latency = latency
         self.faults = FaultQueue()
@@ -47,7 +37,6 @@ class Simulator(ABC):
         #: what observers raised; the answer went out nevertheless
         self.observer_errors: list[Exception] = []
         self._clock = clock
-        self._tls = tls
         self._lock = threading.RLock()
         self._listener: Listener | None = None
         self._port: Port | None = None
@@ -61,13 +50,13 @@ class Simulator(ABC):
         """
         if self._port is None:
             raise RuntimeError(f"{type(self).__name__} is not started")
-        return f"{'https' if self._tls else 'http'}://{HOST}:{self._port.number}"
+        return f"http://{HOST}:{self._port.number}"
 
     def start(self) -> Self:
         """Listen; after a `close`, on the same port again, which was kept. Idempotent."""
         if self._listener is None:
             self._port = self._port or Port()
-            self._listener = Listener(self._converse, self._port, self._tls)
+            self._listener = Listener(self._converse, self._port)
         return self
 
     def close(self) -> None:
@@ -115,21 +104,20 @@ class Simulator(ABC):
             while (request := connection.receive()) is not None:
                 if not self._serve(connection, request):
                     return
-        except MalformedRequest as error:
-            connection.send(Reply(status=400, body=str(error).encode()), _NOT_HTTP)
+        except h11.RemoteProtocolError as error:
+            connection.send(Reply(status=400, body=str(error).encode()))
 
     def _serve(self, connection: Connection, request: Request) -> bool:
         """Serve one request; whether the connection goes on."""
         if request.path.startswith(admin.PREFIX):
-            reply = admin.answer(request, self.faults, self.exchanges, self.state)
-            return connection.send(reply, request)
+            return connection.send(admin.answer(request, self.faults, self.exchanges, self.state))
         exchange = self._recorded(request)
         self._notify("before", exchange)
         fault = self.faults.take(request.method, request.path)
         exchange.fault = fault.kind if fault else None
         connection.delay(self.latency)
         if fault is None:
-            return self._finish(connection, request, exchange, self._effect(request))
+            return self._finish(connection, exchange, self._effect(request))
         return self._fail(connection, request, exchange, fault)
 
     def _fail(
@@ -141,20 +129,18 @@ class Simulator(ABC):
         reply = self._effect(request) if fault.takes_effect else refusal
         answer = distorted(fault, reply, refusal)
         if answer is not None:
-            return self._finish(connection, request, exchange, answer)
+            return self._finish(connection, exchange, answer)
         self._notify("after", exchange)
         connection.pause(fault.seconds)
         if fault.kind == "drop-before":
             connection.reset()
         return False
 
-    def _finish(
-        self, connection: Connection, request: Request, exchange: Exchange, reply: Reply
-    ) -> bool:
+    def _finish(self, connection: Connection, exchange: Exchange, reply: Reply) -> bool:
         exchange.status = reply.status
         self._notify("after", exchange)
-        dated = {"Date": http_date(self._now()), **self._common_headers()}
-        return connection.send(reply.with_defaults(dated), request)
+        headers = {"Date": http_date(self._now()), **self._common_headers(), **reply.headers}
+        return connection.send(replace(reply, headers=headers))
 
     def _effect(self, request: Request) -> Reply:
         try:

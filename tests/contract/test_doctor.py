@@ -16,7 +16,7 @@ from tests.contract.site import Site
 from tests.contract.test_vault_policy import EACH, OWN, policy
 
 if TYPE_CHECKING:
-    from tests.contract.server import Server
+    from tests.contract.real import Real
 
 
 class Practice:
@@ -201,6 +201,7 @@ def test_a_bad_token_is_told_from_a_vault_that_is_away(
     assert checks["vault login"][0].cure
 
 
+@only_real
 @pytest.mark.parametrize(
     ("terms", "verdict", "finding"),
     [
@@ -222,6 +223,7 @@ def test_an_expiring_token_is_told(
     assert left in ("1:00:00", "0:59:59", "0:59:58", "10 days, 0:00:00", "9 days, 23:59:59")
 
 
+@only_real
 def test_a_token_that_may_not_look_itself_up_is_a_warning(practice: Practice) -> None:
     """Without the policy `default` its end is not known; it is accepted all the same."""
     rules = {path: granted for path, granted in policy().items() if path not in OWN}
@@ -238,6 +240,7 @@ def test_a_token_that_may_not_look_itself_up_is_a_warning(practice: Practice) ->
         )
 
 
+@only_real
 @pytest.mark.parametrize("path", [each for each in OWN if each.startswith("auth/")])
 def test_what_a_token_may_not_do_with_itself_is_a_warning(practice: Practice, path: str) -> None:
     """README's policy is enough without the policy `default`; each of its lines is asked for."""
@@ -253,8 +256,9 @@ def test_what_a_token_may_not_do_with_itself_is_a_warning(practice: Practice, pa
     assert "is not granted: " in told.finding
 
 
+@only_real
 def test_a_token_for_few_requests_is_told(
-    server: "Server", practice: Practice, material: LoginMaterial
+    server: "Real", practice: Practice, material: LoginMaterial
 ) -> None:
     """One that was handed in ends by being used; one that is logged in for is replaced."""
     access = server.open_way(material, "approle", Terms(policies=policy(), uses=5))
@@ -279,9 +283,10 @@ def keys(access: Access) -> dict[str, str]:
     return {"role": "rotator", "jwt_file": str(access.file)}
 
 
+@only_real
 @pytest.mark.parametrize("method", METHODS)
 def test_each_login_is_tried(
-    server: "Server", practice: Practice, material: LoginMaterial, method: str
+    server: "Real", practice: Practice, material: LoginMaterial, method: str
 ) -> None:
     """Each method is configured as README says, and logs in; once refused, the login is named."""
     access = server.open_way(material, method, Terms(policies=policy()))
@@ -295,7 +300,8 @@ def test_each_login_is_tried(
     assert f"refuses the {method} login" in checks["vault login"][0].finding
 
 
-def test_a_namespace_is_looked_into(server: "Server", practice: Practice) -> None:
+@only_real
+def test_a_namespace_is_looked_into(server: "Real", practice: Practice) -> None:
     """The node's health is asked outside of it, all else inside."""
     space = server.open_namespace(policy())
     practice.vault |= {"address": space.url, "namespace": space.name}

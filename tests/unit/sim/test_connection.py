@@ -35,7 +35,8 @@ def test_a_chunked_body_is_read(vonage: VonageSimulator) -> None:
     """A client may send its body in chunks, and ask before it sends it."""
     body = json.dumps({"secret": SECOND}).encode()
     head = (
-        f"POST {SECRETS} HTTP/1.1\r\nAuthorization: {basic(KEY, SECRET)['Authorization']}\r\n"
+        f"POST {SECRETS} HTTP/1.1\r\nHost: v\r\n"
+        f"Authorization: {basic(KEY, SECRET)['Authorization']}\r\n"
         "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
     ).encode()
     chunks = b"5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (body[:5], len(body) - 5, body[5:])
@@ -49,8 +50,8 @@ def test_a_chunked_body_is_read(vonage: VonageSimulator) -> None:
     "sent",
     [
         b"nonsense\r\n\r\n",
-        b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: v\r\nContent-Length: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: v\r\nContent-Length: -1\r\n\r\n",
         b"x" * 70000,
     ],
     ids=["no request", "no length", "negative length", "too long"],
@@ -64,7 +65,7 @@ def test_a_request_that_breaks_off_is_not_carried_out(vonage: VonageSimulator) -
     """A client that is killed within its request leaves no exchange, and hurts nobody."""
     host, port = urlsplit(vonage.url).netloc.split(":")
     with socket.create_connection((host, int(port)), timeout=60) as client:
-        client.sendall(f"POST {SECRETS} HTTP/1.1\r\nContent-Length: 9\r\n\r\n".encode())
+        client.sendall(f"POST {SECRETS} HTTP/1.1\r\nHost: v\r\nContent-Length: 9\r\n\r\n".encode())
 
     assert call(vonage, "GET", SECRETS).status == 200
     assert len(vonage.exchanges) == 1

@@ -1,4 +1,4 @@
-"""Vault's own state: sealed, in a namespace, behind, or not ready."""
+"""The state of a node: sealed, behind, or not ready."""
 
 import http.client
 
@@ -9,16 +9,15 @@ from tests.unit.sim.vault import DATA, DENIED, ONE, PATH, TWO, call, write
 
 
 def test_health(vault: VaultSimulator) -> None:
-    """Health needs no token; sealed is 503, and the caller may choose other statuses."""
+    """Health needs no token; sealed is 503."""
     active = call(vault, "GET", "/v1/sys/health", token=None)
-    head = call(vault, "HEAD", "/v1/sys/health?activecode=299", token=None)
+    head = call(vault, "HEAD", "/v1/sys/health", token=None)
     vault.sealed = True
     sealed = call(vault, "GET", "/v1/sys/health", token=None)
-    chosen = call(vault, "GET", "/v1/sys/health?sealedcode=200", token=None)
 
     assert (active.status, active.document["sealed"]) == (200, False)
-    assert (head.status, head.body) == (299, b"")
-    assert (sealed.status, sealed.document["sealed"], chosen.status) == (503, True, 200)
+    assert (head.status, head.body) == (200, b"")
+    assert (sealed.status, sealed.document["sealed"]) == (503, True)
 
 
 def test_sealed_refuses_everything_else(vault: VaultSimulator) -> None:
@@ -28,26 +27,6 @@ def test_sealed_refuses_everything_else(vault: VaultSimulator) -> None:
     assert call(vault, "GET", DATA).refusal == (503, ["Vault is sealed"])
     vault.sealed = False
     assert write(vault, ONE).status == 200
-
-
-def test_a_namespace_is_demanded() -> None:
-    """With a namespace another one, or none, is not found."""
-    with VaultSimulator(namespace="team") as simulator:
-        simulator.write(PATH, ONE)
-        statuses = [
-            call(simulator, "GET", DATA, headers={"X-Vault-Namespace": name}).status
-            for name in ("team", "team/", "other", "")
-        ]
-        health = call(simulator, "GET", "/v1/sys/health", token=None).status
-
-    assert (statuses, health) == ([200, 200, 404, 404], 200)
-
-
-def test_without_a_namespace_the_header_is_ignored(vault: VaultSimulator) -> None:
-    """By default any namespace will do."""
-    vault.write(PATH, ONE)
-
-    assert call(vault, "GET", DATA, headers={"X-Vault-Namespace": "any"}).status == 200
 
 
 def test_stale_reads_are_one_version_behind(vault: VaultSimulator) -> None:
