@@ -24,6 +24,7 @@ from rotator.ledger.database import reading
 from rotator.ledger.differences import differences, differences_told, put_off
 from rotator.ledger.mapping import COLUMNS, records_of
 from rotator.ledger.replay import Replay
+from rotator.ledger.writer import EXPENDABLE_IDS
 from rotator.model import Account, Rotation
 from rotator.rotation.ports import AccountSummary
 
@@ -152,6 +153,16 @@ class LedgerReader:
             for row in connection.execute(query):
                 found[row.account].append(chain.Entry._make(row))
         return found
+
+    def expendable_ids(self, name: str) -> frozenset[str]:
+        """Return the ids of an account's superseded predecessors and orphans.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        with reading(self._engine) as connection:
+            found = connection.execute(EXPENDABLE_IDS, {"of_name": name})
+            return frozenset(found.scalars())
 
     def closed_by_day(
         self, since: datetime, name: str | None = None

@@ -209,7 +209,7 @@ class LedgerWriter:
         with reading(self._engine) as connection:
             account = connection.execute(_ACCOUNT, of_name).mappings().first()
             opened = connection.execute(_OPEN_ROTATION, of_name).mappings().first()
-            expendable = connection.execute(_EXPENDABLE_IDS, of_name).scalars().all()
+            expendable = connection.execute(EXPENDABLE_IDS, of_name).scalars().all()
             ledger_id = connection.execute(_LEDGER_ID).scalar()
             rotation = from_row(opened) if opened else None
             hold_fault = warrant.hold_fault(connection, account) if account else None
@@ -664,7 +664,7 @@ _CHANGED_ROTATION = update(tables.rotation).where(
 )
 _OPEN_ROTATION = _open_rotations().where(tables.rotation.c.account == _OF_NAME)
 #: Superseded predecessors, and orphans of rotations that were undone.
-_EXPENDABLE_IDS = union(
+EXPENDABLE_IDS = union(
     select(tables.rotation.c.predecessor_id).where(
         tables.rotation.c.account == _OF_NAME,
         tables.rotation.c.verified_at.is_not(None),
