@@ -36,6 +36,37 @@ class Phase(StrEnum):
     NEW = "new"
 
 
+class State(StrEnum):
+    """The state of an account as a page shows it, by the clock; the worst first."""
+
+    DRIFTED = "drifted"
+    OVERDUE = "overdue"
+    FAILED = "failed"
+    HELD = "held"
+    ROTATING = "rotating"
+    DUE = "due"
+    WAITING = "waiting"
+    NEW = "new"
+    HEALTHY = "healthy"
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether an account in this state needs attention."""
+        return self in _BAD
+
+
+_BAD = (State.DRIFTED, State.OVERDUE, State.FAILED, State.HELD)
+_OF_PHASE = {
+    Phase.IDLE: State.HEALTHY,
+    Phase.ROTATING: State.ROTATING,
+    Phase.WAITING: State.WAITING,
+    Phase.FAILED: State.FAILED,
+    Phase.HELD: State.HELD,
+    Phase.DRIFT: State.DRIFTED,
+    Phase.NEW: State.NEW,
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class AccountStatus:
     """Status of one account: what the ledger knows, and what that means now."""
@@ -150,10 +181,32 @@ class AccountStatus:
         if self.deletion_at:
             yield "old secret to be deleted for {age}", self.deletion_at, _LATE
 
+    def is_late_at(self, now: datetime) -> bool:
+        """Return whether anything is overdue at `now`."""
+        return self.late_from is not None and now > self.late_from
+
+    def state_at(self, now: datetime) -> State:
+        """Return the state that the account will be in at `now` if nothing is recorded till then.
+
+        That an account is late or due does not hide that it is held or has drifted.
+        """
+        state = _OF_PHASE[self.phase]
+        if state in (State.HELD, State.DRIFTED):
+            return state
+        if self.is_late_at(now):
+            return State.OVERDUE
+        is_due = self.due_from is not None and now >= self.due_from
+        return State.DUE if is_due and state is State.HEALTHY else state
+
+    @property
+    def state(self) -> State:
+        """The state now."""
+        return self.state_at(self.now)
+
     @property
     def needs_attention(self) -> bool:
         """Return whether `status --check` fails for this account."""
-        return self._has_failed or bool(self.hold or self.drift or self.overdue_reason)
+        return self.state.needs_attention
 
     def document(self) -> dict[str, Any]:
         """Return the status as `status --json` prints it."""

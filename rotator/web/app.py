@@ -20,18 +20,11 @@ from rotator.application import Application
 from rotator.errors import RotatorError
 from rotator.ledger.chain import Entry
 from rotator.model.redaction import escaped
-from rotator.reporting.status import AccountStatus
+from rotator.reporting.status import AccountStatus, State
 from rotator.reporting.verification import verify_ledger
 from rotator.rotation.ports import AccountSummary
 from rotator.telemetry.metrics import Metrics
-from rotator.web.overview import (
-    AccountView,
-    Filter,
-    Overview,
-    OverviewPage,
-    State,
-    account_view,
-)
+from rotator.web.overview import Filter, Overview, OverviewPage
 from rotator.web.templates import AT_REST, AT_WORK, files, rendered
 from rotator.web.timeline import Timeline, TimelineCache, timeline_until
 from rotator.web.views import (
@@ -123,7 +116,7 @@ class WebApp:
         filter_ = Filter.of(request.query_params)
         overview = data.overview(filter_, now)
         accounts = data.details(overview.shown)
-        due_at = overview.upcoming.status.next_due_at if overview.upcoming else None
+        due_at = overview.upcoming.next_due_at if overview.upcoming else None
         return self._page(
             request,
             "index.html",
@@ -170,7 +163,7 @@ class WebApp:
     ) -> Response:
         """Render a page that shows `accounts`, which comes again sooner while one of them moves."""
         is_paused = "paused" in request.query_params
-        seconds = AT_WORK if any(each.state in _MOVING for each in accounts) else AT_REST
+        seconds = AT_WORK if any(each.status.state in _MOVING for each in accounts) else AT_REST
         text = rendered(
             template,
             away=self._pulse.away(),
@@ -289,7 +282,7 @@ class PageData:
         if account is None:
             return None
         (summary,) = self.application.page_queries.accounts([name])
-        (detail,) = self.details([account_view(account, summary, now)])
+        (detail,) = self.details([AccountStatus.of(account, summary, now)])
         return detail
 
     def documents(self, now: datetime) -> list[dict[str, object]]:
@@ -298,20 +291,20 @@ class PageData:
             statuses = list(self._overview.statuses(self.summaries(), now))
         return [status.document() for status in self._with_deliveries(statuses)]
 
-    def details(self, accounts: Sequence[AccountView]) -> list[AccountDetail]:
+    def details(self, statuses: Iterable[AccountStatus]) -> list[AccountDetail]:
         """Return the accounts with the steps of their open rotations."""
         reader = self.application.page_queries
-        statuses = self._with_deliveries([each.status for each in accounts])
+        statuses = self._with_deliveries(statuses)
         opened = [status.opened for status in statuses if status.opened]
         entries = reader.progress(opened) if opened else {}
         return [
             account_detail(
-                replace(account, status=status),
+                status,
                 entries.get(status.account.name, ()),
                 # Few accounts have a secret that is not explained without.
                 reader.expendable_ids(status.account.name) if has_unexplained(status) else (),
             )
-            for account, status in zip(accounts, statuses, strict=True)
+            for status in statuses
         ]
 
     def _with_deliveries(self, statuses: Iterable[AccountStatus]) -> list[AccountStatus]:

@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from operator import attrgetter
 from typing import Self
 
 from rotator.model import Account
-from rotator.reporting.status import AccountStatus, Phase
+from rotator.reporting.status import AccountStatus, State
 from rotator.rotation.ports import AccountSummary
 
 #: Accounts on one page.
@@ -18,40 +17,7 @@ PAGE = 50
 _NEVER = datetime.max.replace(tzinfo=UTC)
 #: Maximum length of a search, in characters.
 _LONGEST_SEARCH = 100
-
-
-class State(StrEnum):
-    """An account's displayed state, the worst first."""
-
-    DRIFTED = "drifted"
-    OVERDUE = "overdue"
-    FAILED = "failed"
-    HELD = "held"
-    ROTATING = "rotating"
-    DUE = "due"
-    #: Waits in its grace.
-    WAITING = "waiting"
-    #: Never observed.
-    NEW = "new"
-    HEALTHY = "healthy"
-
-    @property
-    def needs_attention(self) -> bool:
-        """Whether an account in this state needs attention."""
-        return self in _BAD
-
-
-_BAD = (State.DRIFTED, State.OVERDUE, State.FAILED, State.HELD)
 _ORDER = {state: place for place, state in enumerate(State)}
-_OF_PHASE = {
-    Phase.IDLE: State.HEALTHY,
-    Phase.ROTATING: State.ROTATING,
-    Phase.WAITING: State.WAITING,
-    Phase.FAILED: State.FAILED,
-    Phase.HELD: State.HELD,
-    Phase.DRIFT: State.DRIFTED,
-    Phase.NEW: State.NEW,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +43,6 @@ class Filter:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccountView:
-    """An account with its present status."""
-
-    state: State
-    status: AccountStatus
-
-
-@dataclass(frozen=True, kw_only=True)
 class OverviewPage:
     """The counts of all accounts, and one page of those that match the filter."""
 
@@ -98,9 +56,9 @@ class OverviewPage:
     #: The page shown, no later than the last one.
     page: int
     pages: int
-    shown: tuple[AccountView, ...]
+    shown: tuple[AccountStatus, ...]
     #: The account to be rotated next; None where no rotation is expected.
-    upcoming: AccountView | None
+    upcoming: AccountStatus | None
 
 
 @dataclass(kw_only=True)
@@ -131,14 +89,7 @@ class _Row:
 
     def at(self, now: datetime) -> Self:
         """Update the state to `now`, and return self."""
-        late_from, due_from = self.status.late_from, self.status.due_from
-        self.is_late = late_from is not None and now > late_from
-        self.state = _OF_PHASE[self.status.phase]
-        if self.state not in (State.HELD, State.DRIFTED):
-            if self.is_late:
-                self.state = State.OVERDUE
-            elif self.state is State.HEALTHY and due_from is not None and now >= due_from:
-                self.state = State.DUE
+        self.is_late, self.state = self.status.is_late_at(now), self.status.state_at(now)
         return self
 
     @property
@@ -147,10 +98,6 @@ class _Row:
         rank = _ORDER[self.state]
         return min(rank, _ORDER[State.OVERDUE]) if self.is_late else rank
 
-    @property
-    def needs_attention(self) -> bool:
-        return self.is_late or self.state in _BAD
-
     def matches(self, wanted: Filter) -> bool:
         if wanted.search and wanted.search.lower() not in self.text:
             return False
@@ -158,14 +105,11 @@ class _Row:
             case "":
                 return True
             case "attention":
-                return self.needs_attention
+                return self.state.needs_attention
             case State.OVERDUE.value:
                 return self.is_late
             case _:
                 return self.state == wanted.state
-
-    def view(self, now: datetime) -> AccountView:
-        return AccountView(state=self.state, status=replace(self.status, now=now))
 
 
 class Overview:
@@ -190,14 +134,17 @@ class Overview:
         found.sort(key=attrgetter("rank"))
         pages = max(1, -(-len(found) // PAGE))
         page = min(wanted.page, pages)
+        shown = found[(page - 1) * PAGE : page * PAGE]
         return OverviewPage(
             counts={state: counts[state] for state in State},
-            attention=sum(row.needs_attention for row in rows),
+            attention=sum(row.state.needs_attention for row in rows),
             total=len(rows),
             found=len(found),
             page=page,
             pages=pages,
-            shown=tuple(row.view(now) for row in found[(page - 1) * PAGE : page * PAGE]),
+            shown=tuple(
+                replace(row.status, now=now) for row in found[(page - 1) * PAGE : page * PAGE]
+            ),
             upcoming=self._upcoming(now),
         )
 
@@ -216,12 +163,7 @@ class Overview:
                 self._ordered = []
             yield row.at(now)
 
-    def _upcoming(self, now: datetime) -> AccountView | None:
+    def _upcoming(self, now: datetime) -> AccountStatus | None:
         healthy = (row for row in self._ordered if row.state is State.HEALTHY)
         first = next((row for row in healthy if row.status.due_from), None)
-        return first.view(now) if first else None
-
-
-def account_view(account: Account, summary: AccountSummary, now: datetime) -> AccountView:
-    """Return the status of one account, independent of the others."""
-    return _Row.of(account, summary, now).at(now).view(now)
+        return replace(first.status, now=now) if first else None

@@ -12,7 +12,6 @@ from rotator.model import Policy, Rotation, Step
 from rotator.model.role import SecretRole
 from rotator.reporting.status import AccountStatus
 from rotator.reporting.text import age_text, moment, span
-from rotator.web.overview import AccountView, State
 
 #: Shown only for a rotation that has taken them; the others for each.
 _OCCASIONAL = (Step.EVICT, Step.HOOKS, Step.ABORT)
@@ -104,7 +103,6 @@ class Slot:
 class AccountDetail:
     """One account, with its open rotation."""
 
-    state: State
     status: AccountStatus
     #: What is wrong or pending, each with its introductory word.
     notes: tuple[str, ...]
@@ -118,14 +116,12 @@ class AccountDetail:
 
 
 def account_detail(
-    account: AccountView, entries: Iterable[Entry] = (), expendable_ids: Collection[str] = ()
+    status: AccountStatus, entries: Iterable[Entry] = (), expendable_ids: Collection[str] = ()
 ) -> AccountDetail:
     """Build the view of an account; `entries` are those of its open rotation."""
-    status = account.status
     opened, deletion_at = status.opened, status.deletion_at
     due_at, due = _next(status)
     return AccountDetail(
-        state=account.state,
         status=status,
         notes=tuple(_notes(status)),
         age=_age(status),

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from rotator.reporting.status import AccountStatus, State
 from rotator.rotation.ports import AccountSummary
-from rotator.web.overview import PAGE, Filter, Overview, OverviewPage, State, account_view
+from rotator.web.overview import PAGE, Filter, Overview, OverviewPage
 from tests.support.samples import account
 from tests.unit.reporting.test_status import COMPLETED, FAILED, HOLD, NOW, ROTATING, WAITING
 
@@ -54,7 +55,7 @@ def page_of(
 
 def names(page: OverviewPage) -> list[str]:
     """Return the names of the accounts that are shown."""
-    return [shown.status.account.name for shown in page.shown]
+    return [shown.account.name for shown in page.shown]
 
 
 def test_each_account_is_in_the_state_it_is_named_for() -> None:
@@ -94,7 +95,7 @@ def test_what_the_ledger_has_new_is_shown() -> None:
     page = overview.page({"a": summary("a"), "b": summary("b", drift="x: y")}, Filter(), NOW)
 
     assert names(page) == ["b", "a"]
-    assert page.shown[0].status.drift == "x: y"
+    assert page.shown[0].drift == "x: y"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_the_next_to_be_rotated_is_named() -> None:
     upcoming = page_of(summaries).upcoming
 
     assert upcoming
-    assert upcoming.status.account.name == "b"
+    assert upcoming.account.name == "b"
     assert page_of({"c": summaries["c"]}).upcoming is None
 
 
@@ -181,7 +182,7 @@ def test_a_query_may_be_anything(given: dict[str, str], wanted: Filter) -> None:
 @pytest.mark.parametrize("state", State)
 def test_one_account_has_the_state_it_has_among_the_others(state: State) -> None:
     """Its own page and the first one tell the same of it."""
-    shown = account_view(account(state.value), SUMMARIES[state.value], NOW)
+    shown = AccountStatus.of(account(state.value), SUMMARIES[state.value], NOW)
 
     assert shown.state is state
     assert shown in page_of().shown
@@ -204,4 +205,4 @@ def test_now_is_the_present() -> None:
     overview.page(summaries, Filter(), NOW)
     later = datetime(2027, 1, 1, tzinfo=UTC)
 
-    assert overview.page(summaries, Filter(), later).shown[0].status.now == later
+    assert overview.page(summaries, Filter(), later).shown[0].now == later

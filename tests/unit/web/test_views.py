@@ -7,7 +7,6 @@ import pytest
 from rotator.ledger.chain import Entry
 from rotator.model import Rotation, Step
 from rotator.model.notification import Event, PendingDelivery
-from rotator.web.overview import AccountView, State
 from rotator.web.timeline import DAYS, HEIGHT, TimelineCache, timeline
 from rotator.web.views import (
     Slot,
@@ -32,11 +31,6 @@ from tests.unit.reporting.test_status import (
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
-def shown(**known: Any) -> AccountView:  # noqa: ANN401  # of `AccountStatus`
-    """Show an account that is well, except for what is given."""
-    return AccountView(state=State.HEALTHY, status=status(**known))
-
-
 def entry(event: str, step: Step | None = None, detail: str = "{}", at: datetime = NOW) -> Entry:
     """Return an entry of a rotation."""
     return Entry("a", 1, "r", f"{at:%Y-%m-%dT%H:%M:%S.%fZ}", event, step, detail, "0" * 64, "h")
@@ -58,7 +52,7 @@ def test_age_is_measured_against_the_policy(
     known: dict[str, Any], text: str, percent: float, tone: str
 ) -> None:
     """A bar is full when the secret is too old, and never more than full."""
-    age = account_detail(shown(**known)).age
+    age = account_detail(status(**known)).age
 
     assert age
     assert (age.text, age.percent, age.tone, age.limit) == (text, percent, tone, "45d")
@@ -67,7 +61,7 @@ def test_age_is_measured_against_the_policy(
 
 def test_age_that_is_not_known_has_no_bar() -> None:
     """Before an account was seen there is nothing to measure."""
-    assert account_detail(shown(current_since=None)).age is None
+    assert account_detail(status(current_since=None)).age is None
 
 
 # -- The two slots. ------------------------------------------------------------------------
@@ -120,7 +114,7 @@ def test_slots_tell_what_is_in_them(known: dict[str, Any], expected: list[tuple[
 )
 def test_it_is_told_what_is_next(known: dict[str, Any], due: str, *, is_past: bool) -> None:
     """A rotation, or the deletion that is left of one."""
-    found = account_detail(shown(**known))
+    found = account_detail(status(**known))
 
     assert found.due == due
     assert (found.due_at is not None and found.due_at <= NOW) is is_past
@@ -153,7 +147,7 @@ def test_it_is_told_what_is_next(known: dict[str, Any], due: str, *, is_past: bo
 )
 def test_it_is_told_what_is_wrong(known: dict[str, Any], note: str) -> None:
     """In the words of the ledger."""
-    assert account_detail(shown(**known)).notes == (note,)
+    assert account_detail(status(**known)).notes == (note,)
 
 
 def test_a_hook_that_fails_is_told() -> None:
@@ -169,15 +163,15 @@ def test_a_hook_that_fails_is_told() -> None:
     )
     failing = replace(waiting, attempts=2, reason="answered 500")
 
-    assert account_detail(shown(undelivered=(waiting,))).notes == ()
-    assert account_detail(shown(undelivered=(failing,))).notes == (
+    assert account_detail(status(undelivered=(waiting,))).notes == ()
+    assert account_detail(status(undelivered=(failing,))).notes == (
         "hook chat fails (pushed, tried 2 times): answered 500",
     )
 
 
 def test_what_is_well_has_no_notes() -> None:
     """And no steps of a rotation that is over."""
-    found = account_detail(shown(rotation=COMPLETED))
+    found = account_detail(status(rotation=COMPLETED))
 
     assert not found.notes
     assert not found.steps
