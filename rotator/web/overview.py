@@ -142,9 +142,7 @@ class Overview:
             found=len(found),
             page=page,
             pages=pages,
-            shown=tuple(
-                replace(row.status, now=now) for row in found[(page - 1) * PAGE : page * PAGE]
-            ),
+            shown=tuple(replace(row.status, now=now) for row in shown),
             upcoming=self._upcoming(now),
         )
 
