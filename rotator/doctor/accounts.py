@@ -7,6 +7,7 @@ from rotator.doctor import check
 from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
 from rotator.errors import RotatorError
 from rotator.model import Account, Problem, Request
+from rotator.model.role import SecretRole
 from rotator.reporting.verification import CHAIN_HINT, verify_ledger
 from rotator.rotation.observation import Observation
 from rotator.rotation.protocol import current_secret_id
@@ -85,25 +86,21 @@ def slots(account: Account, world: Observation) -> Iterator[CheckResult]:
     """Check which secrets occupy the account's slots, if Vonage lists them."""
     if world.listed is None:
         return
-    roles = {secret.id: role(world, secret.id) for secret in world.listed}
+    roles = {
+        secret.id: SecretRole.of(
+            secret.id,
+            current_id=current_secret_id(world),
+            opened=world.rotation,
+            expendable_ids=world.expendable_ids,
+        )
+        for secret in world.listed
+    }
     listed = ", ".join(f"{id_} {known}" for id_, known in sorted(roles.items()))
     finding = f"{len(roles)} of {_SLOTS} used: {listed}"
-    if "foreign" in roles.values():
+    if SecretRole.FOREIGN in roles.values():
         cure = f"see `rotator secrets list {account.name}`; delete it if nothing uses it"
         if world.pending:
             cure = "delete none: a value is pending in Vault, and one of them may be its secret"
         yield doubtful("slots", account.name, finding, cure)
     else:
         yield fine("slots", account.name, finding)
-
-
-def role(world: Observation, secret_id: str) -> str:
-    """Return rotator's role for a listed secret."""
-    rotation = world.rotation
-    if secret_id == current_secret_id(world):
-        return "current"
-    if rotation and secret_id == rotation.predecessor_id:
-        return "predecessor"
-    if rotation and secret_id == rotation.new_id:
-        return "new"
-    return "orphan" if secret_id in world.expendable_ids else "foreign"

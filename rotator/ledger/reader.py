@@ -24,6 +24,7 @@ from rotator.ledger.comparison import differences, put_off
 from rotator.ledger.database import reading
 from rotator.ledger.mapping import SUMMARY, summaries
 from rotator.ledger.replay import Replay
+from rotator.ledger.writer import EXPENDABLE_IDS
 from rotator.model import Account, Rotation
 from rotator.rotation.ports import AccountSummary
 
@@ -159,6 +160,12 @@ class LedgerReader:
             for row in connection.execute(query):
                 found[row.account].append(chain.Entry._make(row))
         return found
+
+    def expendable_ids(self, name: str) -> frozenset[str]:
+        """Return the ids of an account's superseded predecessors and orphans."""
+        with reading(self._engine) as connection:
+            found = connection.execute(EXPENDABLE_IDS, {"of_name": name})
+            return frozenset(found.scalars())
 
     # -- Verification. ---------------------------------------------------------------------
 

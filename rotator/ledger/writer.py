@@ -78,7 +78,7 @@ class LedgerWriter(Leases):
         with reading(self._engine) as connection:
             account: tables.AnyRow | None = connection.execute(ACCOUNT, of_name).mappings().first()
             opened = connection.execute(_OPEN_ROTATION, of_name).mappings().first()
-            expendable = connection.execute(_EXPENDABLE_IDS, of_name).scalars().all()
+            expendable = connection.execute(EXPENDABLE_IDS, of_name).scalars().all()
             ledger_id = connection.execute(_LEDGER_ID).scalar()
             rotation = from_row(opened) if opened else None
             hold_fault = comparison.hold_fault(connection, account) if account else None
@@ -389,7 +389,7 @@ _OPEN_ROTATION = select(tables.rotation).where(
     _ROTATION.account == _OF_NAME, _ROTATION.closed_at.is_(None)
 )
 #: Superseded predecessors, and orphans of rotations that were undone.
-_EXPENDABLE_IDS = union(
+EXPENDABLE_IDS = union(
     select(_ROTATION.predecessor_id).where(
         _ROTATION.account == _OF_NAME,
         _ROTATION.verified_at.is_not(None),

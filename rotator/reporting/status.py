@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Self
 
 from rotator.model import ABANDONED, SUPERSEDED, Account, Hold, Rotation
@@ -33,6 +34,37 @@ class Phase(StrEnum):
     DRIFT = "drift"
     #: Never observed.
     NEW = "new"
+
+
+class State(StrEnum):
+    """The state of an account as a page shows it, by the clock; the worst first."""
+
+    DRIFTED = "drifted"
+    OVERDUE = "overdue"
+    FAILED = "failed"
+    HELD = "held"
+    ROTATING = "rotating"
+    DUE = "due"
+    WAITING = "waiting"
+    NEW = "new"
+    HEALTHY = "healthy"
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether an account in this state needs attention."""
+        return self in _BAD
+
+
+_BAD = (State.DRIFTED, State.OVERDUE, State.FAILED, State.HELD)
+_OF_PHASE = {
+    Phase.IDLE: State.HEALTHY,
+    Phase.ROTATING: State.ROTATING,
+    Phase.WAITING: State.WAITING,
+    Phase.FAILED: State.FAILED,
+    Phase.HELD: State.HELD,
+    Phase.DRIFT: State.DRIFTED,
+    Phase.NEW: State.NEW,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +120,7 @@ class AccountStatus:
         is_open = self.rotation is not None and self.rotation.closed_at is None
         return self.rotation if is_open else None
 
-    @property
+    @cached_property
     def phase(self) -> Phase:
         """The phase most worth knowing: one that requires an operator comes first."""
         if self.hold:
@@ -114,7 +146,7 @@ class AccountStatus:
         """When the open rotation's old secret may be deleted; None if no deletion is pending."""
         return window.deletion_at(self.account.policy, self.opened) if self.opened else None
 
-    @property
+    @cached_property
     def due_from(self) -> datetime | None:
         """When a due rotation may begin; None where none is due, or an open one is verified."""
         rotation = self.rotation
@@ -126,7 +158,7 @@ class AccountStatus:
             due_at = max(due_at, min(rotation.closed_at, self.now))
         return window.opens_at(self.account.policy, due_at)
 
-    @property
+    @cached_property
     def late_from(self) -> datetime | None:
         """When the next action becomes overdue; None where no action is pending."""
         return min((since + time for _, since, time in self._deadlines()), default=None)
@@ -149,10 +181,32 @@ class AccountStatus:
         if self.deletion_at:
             yield "old secret to be deleted for {age}", self.deletion_at, _LATE
 
+    def is_late_at(self, now: datetime) -> bool:
+        """Return whether anything is overdue at `now`."""
+        return self.late_from is not None and now > self.late_from
+
+    def state_at(self, now: datetime) -> State:
+        """Return the state that the account will be in at `now` if nothing is recorded till then.
+
+        That an account is late or due does not hide that it is held or has drifted.
+        """
+        state = _OF_PHASE[self.phase]
+        if state in (State.HELD, State.DRIFTED):
+            return state
+        if self.is_late_at(now):
+            return State.OVERDUE
+        is_due = self.due_from is not None and now >= self.due_from
+        return State.DUE if is_due and state is State.HEALTHY else state
+
+    @property
+    def state(self) -> State:
+        """The state now."""
+        return self.state_at(self.now)
+
     @property
     def needs_attention(self) -> bool:
         """Return whether `status --check` fails for this account."""
-        return self._has_failed or bool(self.hold or self.drift or self.overdue_reason)
+        return self.state.needs_attention
 
     def document(self) -> dict[str, Any]:
         """Return the status as `status --json` prints it."""
@@ -173,6 +227,11 @@ class AccountStatus:
 
     def row(self) -> tuple[str, ...]:
         """Return the status as a row of the table."""
+        notes = [*self.warnings()]
+        if self.deletion_at and not self.gate_note():
+            notes.append(f"waiting until {moment(self.deletion_at)}")
+        if hook := self.hook_note():
+            notes.append(hook)
         return (
             self.account.name,
             self.phase.value,
@@ -180,7 +239,7 @@ class AccountStatus:
             age_text(self.current_since, self.now),
             moment(self.next_due_at).removesuffix(" UTC"),
             self._last_rotation(),
-            "; ".join(self._notes()) or NOTHING,
+            "; ".join(notes) or NOTHING,
         )
 
     def _last_rotation(self) -> str:
@@ -192,18 +251,16 @@ class AccountStatus:
         code = f" ({rotation.error_code})" if rotation.error_code else ""
         return f"{rotation.outcome} {age_text(rotation.closed_at, self.now)} ago{code}"
 
-    def _notes(self) -> list[str]:
-        waits = self.deletion_at
-        gate = self.gate_note()
-        notes = {
-            "held: ": str(self.hold) if self.hold else None,
-            "": self.drift,
-            "overdue: ": self.overdue_reason,
-            "waiting for gate ": gate,
-            "waiting until ": moment(waits) if waits and not gate else None,
-            "hook ": self.hook_note(),
-        }
-        return [f"{word}{note}" for word, note in notes.items() if note]
+    def warnings(self) -> Iterator[str]:
+        """Yield what is wrong, and what is waited for at a gate."""
+        if self.hold:
+            yield f"held: {self.hold}"
+        if self.drift:
+            yield self.drift
+        if self.overdue_reason:
+            yield f"overdue: {self.overdue_reason}"
+        if gate := self.gate_note():
+            yield f"waiting for gate {gate}"
 
     def gate_note(self) -> str | None:
         """Return which gate is waited for, since when, and why; None where none is."""
@@ -220,7 +277,7 @@ class AccountStatus:
         first, others = failing[0], len(failing) - 1
         more = f", and {others} more" if others else ""
         tried = f"tried {first.attempts} time{'' if first.attempts == 1 else 's'}"
-        return f"{first.hook} fails ({first.event}, {tried}): {first.reason}{more}"
+        return f"hook {first.hook} fails ({first.event}, {tried}): {first.reason}{more}"
 
     def _gate_document(self) -> dict[str, Any] | None:
         opened = self.opened

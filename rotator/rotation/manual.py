@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, Credential, Hold, Rotation, Secret, Written
+from rotator.model.role import SecretRole
 from rotator.rotation import identity
 from rotator.rotation.observation import Observed, require_unchanged
 from rotator.rotation.ports import BeforeSend, LastLook, NewEntry, StoredCurrent
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from rotator.rotation.dependencies import Dependencies
 
 Done = TypeVar("Done")
-
-CURRENT, PREDECESSOR, NEW = "current", "predecessor", "new"
-EXPENDABLE, UNKNOWN = "expendable", "unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,15 +83,14 @@ class AccountSecrets:
             ends_at=world.current.ends_at if world.current else None,
         )
 
-    def role(self, secret_id: str) -> str:
-        """Return rotator's role for a secret."""
-        if secret_id == self.current_secret_id:
-            return CURRENT
-        if self.rotation and secret_id == self.rotation.predecessor_id:
-            return PREDECESSOR
-        if self.rotation and secret_id == self.rotation.new_id:
-            return NEW
-        return EXPENDABLE if secret_id in self.expendable_ids else UNKNOWN
+    def role(self, secret_id: str) -> SecretRole:
+        """Return what rotator knows a secret as."""
+        return SecretRole.of(
+            secret_id,
+            current_id=self.current_secret_id,
+            opened=self.rotation,
+            expendable_ids=self.expendable_ids,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,7 +49,7 @@ class ListenAddress:
             listening.listen(_BACKLOG)
         except OSError as error:
             reason = (error.strerror or "no reason given").lower()
-            kind = AddressTaken if _passes(error) else ConfigError
+            kind = AddressTaken if _may_pass(error) else ConfigError
             raise kind(
                 f"daemon.listen: cannot listen at {self.text}: {reason}",
                 hint='choose another address, or "" to serve no page',
@@ -96,7 +96,7 @@ class ListenAddress:
         return listening
 
 
-def _passes(error: OSError) -> bool:
+def _may_pass(error: OSError) -> bool:
     """Return whether the obstacle to listening may pass on its own."""
     may_pass = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
     return isinstance(error, socket.gaierror) or error.errno in may_pass
@@ -113,7 +113,7 @@ def shown(listening: socket.socket) -> str:
 
 def _at_path(path: Path) -> socket.socket:
     """Listen at a Unix socket; replaces one that a killed process left behind."""
-    if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _is_answered(path):
+    if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _has_listener(path):
         path.unlink()
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -125,9 +125,9 @@ def _at_path(path: Path) -> socket.socket:
     return listening
 
 
-def _is_answered(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller, suppress(ConnectionError):
-        caller.connect(os.fspath(path))
+def _has_listener(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client, suppress(ConnectionError):
+        client.connect(os.fspath(path))
         return True
     return False
 

@@ -28,8 +28,8 @@ VIEW = AccountSecrets(
 )
 
 
-def test_roles_go_from_certain_to_unknown() -> None:
-    """What Vault holds is current, whatever else it is; a stranger's secret is unknown."""
+def test_roles_go_from_certain_to_foreign() -> None:
+    """What Vault holds is current, whatever else it is; a stranger's secret is foreign."""
     opened = replace(WAITING, predecessor_id="old", new_id="held")
     view = replace(VIEW, rotation=opened, expendable_ids=frozenset({"old", "gone"}))
 
@@ -37,7 +37,7 @@ def test_roles_go_from_certain_to_unknown() -> None:
         "current",
         "predecessor",
         "expendable",
-        "unknown",
+        "foreign",
     ]
     assert replace(view, current_secret_id=None).role("held") == "new"
 

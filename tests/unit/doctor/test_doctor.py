@@ -49,19 +49,14 @@ def world(current: str) -> Observation:
 
 
 def test_each_secret_has_one_role() -> None:
-    """Vault's is current; the rotation's own are told from an orphan's and a stranger's."""
-    before, after = world("old"), world("new")
+    """Vault's is current; the rotation's own are told from expendable and foreign ones."""
+    seen = world("new")
+    orphan = Secret(id="orphan", created_at=NOW)
+    (before,) = accounts.slots(account(), world("old"))
+    (after,) = accounts.slots(account(), replace(seen, listed=(*(seen.listed or ()), orphan)))
 
-    assert {each: accounts.role(before, each) for each in ("old", "new")} == {
-        "old": "current",
-        "new": "new",
-    }
-    assert {each: accounts.role(after, each) for each in ("old", "new", "orphan", "x")} == {
-        "old": "predecessor",
-        "new": "current",
-        "orphan": "orphan",
-        "x": "foreign",
-    }
+    assert before.finding == "2 of 2 used: new new, old current"
+    assert after.finding == "3 of 2 used: new current, old predecessor, orphan expendable"
 
 
 @pytest.mark.parametrize("pending", [None, PendingEntry(rotation_id="r9", listed_ids=frozenset())])

@@ -29,8 +29,8 @@ WAITING = replace(ROTATING, step=Step.WAIT, verified_at=NOW - HOUR)
 HOLD = Hold(reason="moving house", by="ann", at=NOW - HOUR)
 
 
-def standing(**known: Any) -> AccountStatus:  # noqa: ANN401  # of `AccountStatus`
-    """Make the standing of an account that is well, except for what is given."""
+def status(**known: Any) -> AccountStatus:  # noqa: ANN401  # of `AccountStatus`
+    """Make the status of an account that is well, except for what is given."""
     usual: dict[str, Any] = {
         "account": account("a"),
         "now": NOW,
@@ -62,7 +62,7 @@ def standing(**known: Any) -> AccountStatus:  # noqa: ANN401  # of `AccountStatu
 )
 def test_a_phase_is_what_matters_most(known: dict[str, Any], phase: Phase) -> None:
     """What an operator has to do comes before what rotator is doing."""
-    assert standing(**known).phase is phase
+    assert status(**known).phase is phase
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_phase_is_what_matters_most(known: dict[str, Any], phase: Phase) -> No
 )
 def test_what_should_have_happened_is_overdue(known: dict[str, Any]) -> None:
     """A rotation or a deletion that nobody did, and a secret that is too old, are told."""
-    late = standing(**known)
+    late = status(**known)
 
     assert late.overdue_reason
     assert late.needs_attention
@@ -86,8 +86,8 @@ def test_what_should_have_happened_is_overdue(known: dict[str, Any]) -> None:
 
 def test_what_is_due_has_a_while_to_be_done() -> None:
     """A rotation that is due is late once others that are due as well have had their turn."""
-    due = standing(next_due_at=NOW - timedelta(minutes=14))
-    late = standing(next_due_at=NOW - timedelta(minutes=16))
+    due = status(next_due_at=NOW - timedelta(minutes=14))
+    late = status(next_due_at=NOW - timedelta(minutes=16))
 
     assert due.overdue_reason is None
     assert due.due_from == NOW - timedelta(minutes=14)
@@ -99,12 +99,12 @@ def test_what_came_due_in_a_long_grace_is_due_from_its_end() -> None:
     long_due = {"next_due_at": NOW - 5 * DAY}
     ended = replace(COMPLETED, closed_at=NOW - timedelta(minutes=1))
 
-    assert standing(**long_due, rotation=ended).due_from == NOW - timedelta(minutes=1)
-    assert standing(**long_due, rotation=ended).overdue_reason is None
-    assert standing(**long_due, rotation=FAILED).due_from == NOW - 5 * DAY
+    assert status(**long_due, rotation=ended).due_from == NOW - timedelta(minutes=1)
+    assert status(**long_due, rotation=ended).overdue_reason is None
+    assert status(**long_due, rotation=FAILED).due_from == NOW - 5 * DAY
     # Its end was written by a clock that was ahead.
     early = replace(COMPLETED, closed_at=NOW + DAY)
-    assert standing(**long_due, rotation=early).due_from == NOW
+    assert status(**long_due, rotation=early).due_from == NOW
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_it_is_known_when_something_becomes_late(
     known: dict[str, Any], late_from: datetime | None
 ) -> None:
     """Nothing is late until then, and something is right after it."""
-    assert standing(**known).late_from == late_from
+    assert status(**known).late_from == late_from
     if late_from:
-        assert standing(**known, now=late_from).overdue_reason is None
-        assert standing(**known, now=late_from + timedelta(microseconds=1)).overdue_reason
+        assert status(**known, now=late_from).overdue_reason is None
+        assert status(**known, now=late_from + timedelta(microseconds=1)).overdue_reason
 
 
 @pytest.mark.parametrize(
@@ -138,24 +138,24 @@ def test_it_is_known_when_something_becomes_late(
 )
 def test_what_is_under_way_is_not_overdue(known: dict[str, Any]) -> None:
     """A rotation in its grace has done what was due."""
-    assert standing(**known).overdue_reason is None
-    assert not standing(**known).needs_attention
+    assert status(**known).overdue_reason is None
+    assert not status(**known).needs_attention
 
 
 @pytest.mark.parametrize("known", [{"hold": HOLD}, {"drift": "x"}, {"rotation": FAILED}])
 def test_what_somebody_has_to_look_at(known: dict[str, Any]) -> None:
     """A hold, a drift and a failure fail the check, overdue or not."""
-    assert standing(**known).needs_attention
-    assert standing(**known).document()["overdue"] is False
+    assert status(**known).needs_attention
+    assert status(**known).document()["overdue"] is False
 
 
 def test_a_row_tells_the_last_rotation() -> None:
     """How it ended, how long ago, and why it failed."""
-    assert standing().row()[5] == "completed 2d ago"
-    assert standing(rotation=FAILED).row()[5] == "failed 2d ago (secret-rejected)"
-    assert standing(rotation=WAITING).row()[5] == "open for 3d, at wait"
-    assert standing(rotation=None).row()[5] == "-"
-    assert "waiting until 2026-11-24 11:00 UTC" in standing(rotation=WAITING).row()[-1]
+    assert status().row()[5] == "completed 2d ago"
+    assert status(rotation=FAILED).row()[5] == "failed 2d ago (secret-rejected)"
+    assert status(rotation=WAITING).row()[5] == "open for 3d, at wait"
+    assert status(rotation=None).row()[5] == "-"
+    assert "waiting until 2026-11-24 11:00 UTC" in status(rotation=WAITING).row()[-1]
 
 
 GATED = replace(
@@ -179,7 +179,7 @@ UNDELIVERED = PendingDelivery(
 
 def test_a_gate_is_named_instead_of_the_grace() -> None:
     """With its reason, and since when it is waited for."""
-    found = standing(rotation=GATED)
+    found = status(rotation=GATED)
 
     assert (
         "waiting for gate consumers since 2026-11-23 11:00 UTC: exit status 1: 3 of 7"
@@ -192,8 +192,8 @@ def test_a_gate_is_named_instead_of_the_grace() -> None:
         "since": "2026-11-23T11:00:00Z",
         "next_try_at": "2026-11-23T13:00:00Z",
     }
-    assert standing(rotation=WAITING).document()["gate"] is None
-    assert standing().document()["gate"] is None
+    assert status(rotation=WAITING).document()["gate"] is None
+    assert status().document()["gate"] is None
 
 
 @pytest.mark.parametrize(
@@ -210,4 +210,4 @@ def test_a_gate_is_named_instead_of_the_grace() -> None:
 )
 def test_hooks_that_fail_are_noted(undelivered: list[PendingDelivery], note: str) -> None:
     """One that was not tried yet is no failure; the first that fails is named."""
-    assert standing(undelivered=tuple(undelivered)).row()[-1] == note
+    assert status(undelivered=tuple(undelivered)).row()[-1] == note
