@@ -87,6 +87,11 @@ def _written(module: str) -> dict[str, str]:
     return {node.name: ast.get_docstring(node) or "" for node in found}
 
 
+def reason_of(error: OSError) -> str:
+    """Return the system's reason for an error, without the file's name."""
+    return (error.strerror or "no reason given").lower()
+
+
 class RotatorError(Exception):
     """rotator could not do what was asked."""
 

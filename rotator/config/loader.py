@@ -22,7 +22,7 @@ from rotator.config.errors import (
 from rotator.config.settings import Settings
 from rotator.config.types import CREDENTIALS, PathContext
 from rotator.config.validation import EXCLUSIVE, LISTS, TABLES, Document
-from rotator.errors import ConfigError
+from rotator.errors import ConfigError, reason_of
 
 _PREFIX = "ROTATOR_"
 
@@ -188,8 +188,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     # Outside a unit, credentials are in the folder that the unit gets them from.
     environ = {**environ, CREDENTIALS: environ.get(CREDENTIALS) or str(base)}
     origins, problems = apply(tables, environ)
-    surroundings = PathContext(base=base, environ=environ)
-    document = Document(tables, surroundings, origins)
+    document = Document(tables, PathContext(base=base, environ=environ), origins)
     settings = document.settings()
     problems = [*document.problems, *problems]
     if settings is None or problems:
@@ -210,7 +209,7 @@ def _read(path: Path) -> dict[str, Any]:
     except PermissionError:
         what, hint = "cannot be read: permission denied", f"let this user read it: chmod a+r {path}"
     except OSError as error:
-        what = f"cannot be read: {(error.strerror or 'no reason given').lower()}"
+        what = f"cannot be read: {reason_of(error)}"
     except UnicodeDecodeError as error:
         what, hint = f"is not UTF-8 (byte {error.start})", "save the file as UTF-8"
     except RecursionError:

@@ -4,20 +4,22 @@ Values are strictly typed, as in TOML: "25" is not a number.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from rotator.config import urls
-from rotator.config.errors import InvalidValue
+from rotator.config.errors import InvalidValue, did_you_mean
 from rotator.errors import ConfigError
 from rotator.model.times import UNITS, format_duration
+
+Member = TypeVar("Member", bound=StrEnum)
 
 #: systemd's directory of a unit's credentials; outside a unit, `load` sets it to the
 #: configuration's folder, which the unit's credentials come from.
@@ -113,9 +115,8 @@ def parse_duration(text: str) -> timedelta:
     """
     try:
         return duration(text)
-    except InvalidValue as unfit:
-        reason, hint = str(unfit), unfit.hint
-    raise ConfigError(f"{text!r} {reason}", hint=hint)
+    except InvalidValue as invalid:
+        raise ConfigError(f"{text!r} {invalid}", hint=invalid.hint) from None
 
 
 def duration(value: object) -> timedelta:
@@ -131,33 +132,17 @@ def duration(value: object) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-Ordered = TypeVar("Ordered", int, float, Decimal, timedelta)
+def member_of(kind: type[Member]) -> BeforeValidator:
+    """Return a validator of texts that are the values of `kind`'s members."""
 
+    def check(value: object) -> Member:
+        for known in kind:
+            if value == known:
+                return known
+        meant = did_you_mean(value, kind) if isinstance(value, str) else ""
+        raise InvalidValue(f"is not one of {', '.join(kind)}{meant}")
 
-def within(low: Ordered, high: Ordered) -> Callable[[Ordered], Ordered]:
-    """Return a check that raises `InvalidValue` for a value outside these inclusive bounds."""
-
-    def check(value: Ordered) -> Ordered:
-        if not low <= value <= high:
-            raise InvalidValue(f"is not within {_plain(low)} to {_plain(high)}")
-        return value
-
-    return check
-
-
-def at_least(low: Ordered) -> Callable[[Ordered], Ordered]:
-    """Return a check that raises `InvalidValue` for a value below this bound."""
-
-    def check(value: Ordered) -> Ordered:
-        if not value >= low:
-            raise InvalidValue(f"is less than {_plain(low)}")
-        return value
-
-    return check
-
-
-def _plain(value: float | Decimal | timedelta) -> str:
-    return format_duration(value) if isinstance(value, timedelta) else str(value)
+    return BeforeValidator(check)
 
 
 def written_as(pattern: str, rule: str, text: str) -> str:
@@ -178,13 +163,13 @@ def _field_name(text: str) -> str:
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 
 #: At least a second; also for an optional duration.
-Some = AfterValidator(at_least(timedelta(seconds=1)))
+Some = Field(ge=timedelta(seconds=1))
 
 Positive = Annotated[Duration, Some]
 
-Timeout = Annotated[Duration, AfterValidator(within(timedelta(seconds=1), timedelta(minutes=5)))]
+Timeout = Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=5))]
 
-Patience = Annotated[Duration, AfterValidator(within(timedelta(), timedelta(minutes=10)))]
+Patience = Annotated[Duration, Field(ge=timedelta(), le=timedelta(minutes=10))]
 
 File = Annotated[Path | None, BeforeValidator(file_path)]
 
@@ -212,7 +197,7 @@ Name = Annotated[
 
 ApiKey = Annotated[
     str,
-    AfterValidator(partial(written_as, API_KEY, "is no api key: letters and digits, at most 64")),
+    AfterValidator(partial(written_as, API_KEY, "is no API key: letters and digits, at most 64")),
 ]
 
 
@@ -229,25 +214,19 @@ class Table(BaseModel):
     )
 
 
-_FIELDS = 5
-
-
 def cron_expression(text: str) -> str:
     """Return a valid cron expression with single spaces, or raise `InvalidValue`."""
     from cronsim import CronSim, CronSimError  # noqa: PLC0415  # most configurations have none
 
-    fields = text.split()
-    if len(fields) != _FIELDS:
-        raise InvalidValue(
-            "does not have five fields: minute, hour, day of month, month, day of week"
-        )
-    expression = " ".join(fields)
+    expression = " ".join(text.split())
+    if expression.count(" ") != 4:  # noqa: PLR2004  # see below
+        rule = "does not have five fields: minute, hour, day of month, month, day of week"
+        raise InvalidValue(rule)
     try:
         next(CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC)))
     except CronSimError as error:
         raise InvalidValue(f"has a {str(error).lower()}") from None
     except StopIteration:
-        raise InvalidValue(
-            "names a day that its months do not have, so it would never come"
-        ) from None
+        rule = "names a day that its months do not have, so it would never come"
+        raise InvalidValue(rule) from None
     return expression

@@ -223,7 +223,7 @@ def test_what_is_wrong_fails_and_has_a_cure(desk: CliFixture, kind: str) -> None
 
     assert check.verdict == "failed"
     assert finding in check.finding
-    assert cure in (check.cure or "")
+    assert cure in (check.hint or "")
 
 
 def test_what_is_wrong_fails_the_command(desk: CliFixture) -> None:
@@ -351,7 +351,7 @@ def test_what_the_service_s_user_may_not_read_is_found(
         failed = [check for check in checks if check.verdict.value == "failed"]
 
         expected = [f"{cure} {folder}/{closed}"] if closed else []
-        assert [check.cure for check in failed] == expected
+        assert [check.hint for check in failed] == expected
         assert len(checks) == 2
         assert list(systemd._readable(found | {"DynamicUser": "no"})) == []
         assert list(systemd._readable(found | {"SupplementaryGroups": "vonage"})) == []

@@ -56,7 +56,7 @@ def test_a_renamed_account_goes_on_once_the_old_name_is_forgotten(desk: CliFixtu
     assert "is that of account account-1 already" in refused.json()[0]["error"]["message"]
     assert (forgot.code, forgot.out, forgot.err) == (
         0,
-        "account-1 is forgotten: its api key and Vault path are free for another name\n",
+        "account-1 is forgotten: its API key and Vault path are free for another name\n",
         "",
     )
     assert (rotated.code, back.code) == (0, 0)

@@ -121,7 +121,7 @@ def test_a_sealed_vault_is_told_from_one_that_is_away(practice: Practice) -> Non
         practice.server.unseal()
 
     assert verdicts(checks) == {"reachable": ["ok"], "sealed": ["failed"]}
-    assert checks["vault sealed"][0].cure == "unseal it"
+    assert checks["vault sealed"][0].hint == "unseal it"
 
 
 @pytest.mark.parametrize(("path", "capability"), EACH)
@@ -137,7 +137,7 @@ def test_a_missing_capability_is_named(practice: Practice, path: str, capability
     # What only `adopt` needs may be left out on purpose.
     is_for_adopting = (path, capability) == ("secret/data/vonage/*", "create")
     assert told.verdict == ("warning" if is_for_adopting else "failed")
-    assert is_for_adopting or f'"{capability}"' in (told.cure or "")
+    assert is_for_adopting or f'"{capability}"' in (told.hint or "")
 
 
 @only_real
@@ -158,7 +158,7 @@ def test_a_mount_that_cannot_be_used_is_named(practice: Practice, mount: str, fi
         "mount": ["failed"],
     }
     assert finding in checks["vault mount"][0].finding
-    assert checks["vault mount"][0].cure
+    assert checks["vault mount"][0].hint
 
 
 def test_a_mount_that_is_not_there_is_named(practice: Practice) -> None:
@@ -198,7 +198,7 @@ def test_a_bad_token_is_told_from_a_vault_that_is_away(
     checks = practice.examine()
 
     assert verdicts(checks) == {"reachable": ["ok"], "sealed": ["ok"], "login": ["failed"]}
-    assert checks["vault login"][0].cure
+    assert checks["vault login"][0].hint
 
 
 @only_real
@@ -236,7 +236,7 @@ def test_a_token_that_may_not_look_itself_up_is_a_warning(practice: Practice) ->
     assert verdicts(checks)["policy"] == ["failed"]
     for check in (checks["vault token"][0], checks["vault policy"][0]):
         assert "lookup-self, renew-self, revoke-self and sys/capabilities-self" in (
-            check.cure or ""
+            check.hint or ""
         )
 
 

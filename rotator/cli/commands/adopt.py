@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import CommandContext, Name
+from rotator.cli.context import CommandContext, Name, json_option
 from rotator.cli.prompts import FromFile, given
 from rotator.errors import ConfigError
 from rotator.model import SecretValue
@@ -14,7 +14,6 @@ from rotator.model.times import rfc3339
 from rotator.reporting.text import moment
 
 if TYPE_CHECKING:
-    from rotator.model import Rotation
     from rotator.rotation.adoption import Adopted
 
 #: Vonage documents no upper bound for existing secrets; no longer one was seen.
@@ -37,9 +36,7 @@ def adopt(
     from_vault: Annotated[
         bool, typer.Option("--from-vault", help="adopt the value that Vault's entry has already")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print one JSON document instead of a sentence")
-    ] = False,
+    as_json: Annotated[bool, json_option("a sentence")] = False,
 ) -> None:
     """Bring an account's existing secret under management: Vault holds it, rotator rotates it.
 
@@ -49,18 +46,14 @@ def adopt(
     """
     if from_vault and from_file is not None:
         raise ConfigError("--from-file and --from-vault are both given", hint="give one of them")
-    session = CommandContext.of(context)
-    settings = session.settings()
-    account = settings.account(name)
-    value = None if from_vault else _value(name, from_file)
-    with session.application(settings) as application:
+    with CommandContext.of(context).application() as application:
+        account = application.settings.account(name)
+        value = None if from_vault else _value(name, from_file)
         application.clients.store.check()
         adopted = application.reconciler().adopt(account, value, secret_id=secret_id)
-    path = f"{settings.vault.mount}/{account.vault_path}"
-    if as_json:
-        output.write_json(_document(adopted, path))
-    else:
-        output.write("\n".join(_sentences(adopted, path)))
+        path = f"{application.settings.vault.mount}/{account.vault_path}"
+    text = "\n".join(_sentences(adopted, path))
+    output.show(_document(adopted, path), text, as_json=as_json)
 
 
 def _value(name: str, from_file: str | None) -> SecretValue:
@@ -105,6 +98,7 @@ def _sentences(adopted: "Adopted", path: str) -> list[str]:
 
 
 def _document(adopted: "Adopted", path: str) -> dict[str, Any]:
+    rotation = adopted.rotation
     return {
         "account": adopted.account,
         "secret_id": adopted.secret.id,
@@ -112,11 +106,6 @@ def _document(adopted: "Adopted", path: str) -> dict[str, Any]:
         "vault_path": path,
         "vault_version": adopted.vault_version,
         "written": adopted.is_written,
-        "rotation": _rotation(adopted.rotation),
+        "rotation": rotation
+        and {"id": rotation.id, "outcome": rotation.outcome, "error_code": rotation.error_code},
     }
-
-
-def _rotation(rotation: "Rotation | None") -> dict[str, Any] | None:
-    if rotation is None:
-        return None
-    return {"id": rotation.id, "outcome": rotation.outcome, "error_code": rotation.error_code}

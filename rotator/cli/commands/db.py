@@ -19,15 +19,13 @@ _NONE = "none: `rotator db upgrade` makes it"
 
 def current(context: typer.Context) -> None:
     """Show the revision of the ledger's schema."""
-    session = CommandContext.of(context)
-    with session.application(session.configured(), offline=True) as application:
+    with CommandContext.of(context).application(offline=True, as_written=True) as application:
         output.write(application.ledger.revision() or _NONE)
 
 
 def upgrade(context: typer.Context) -> None:
     """Make the ledger, or bring its schema up to date."""
-    session = CommandContext.of(context)
-    with session.application(session.configured(), offline=True) as application:
+    with CommandContext.of(context).application(offline=True, as_written=True) as application:
         before = application.ledger.revision()
         application.ledger.upgrade()
         after = application.ledger.revision()
@@ -52,9 +50,8 @@ def copy(
 
     if (to is None) == (to_file is None):
         raise ConfigError("give one of --to and --to-file", hint="see `rotator db copy --help`")
-    session = CommandContext.of(context)
     target = ledger_at(to, to_file)
-    with session.application(session.settings(), offline=True) as application:
+    with CommandContext.of(context).application(offline=True) as application:
         copied = application.ledger.copy_to(_url(target))
     rows = ", ".join(f"{count} in {table}" for table, count in copied.rows.items())
     output.write(f"copied rows: {rows}")

@@ -10,7 +10,7 @@ import typer
 from rotator.cli import output
 from rotator.cli.context import DEFAULT_CONFIG, CommandContext
 from rotator.cli.file import write_whole
-from rotator.errors import ConfigError
+from rotator.errors import ConfigError, reason_of
 
 
 def init(
@@ -56,8 +56,7 @@ def _write(path: Path, text: str, *, force: bool) -> None:
         path.parent.mkdir(exist_ok=True)
         write_whole(path, text)
     except OSError as error:
-        reason = (error.strerror or "no reason given").lower()
         raise ConfigError(
-            f"{path} cannot be written: {reason}",
+            f"{path} cannot be written: {reason_of(error)}",
             hint="`rotator --config ./config.toml init` writes it here",
         ) from None

@@ -11,17 +11,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rotator import version
 from rotator.cli import output
 from rotator.cli.commands.history import require_known
-from rotator.cli.commands.ledger import verifier_of
+from rotator.cli.commands.ledger import all_names, verifier_of
 from rotator.cli.context import CommandContext, OnlyNames
 from rotator.cli.file import write_whole
-from rotator.cli.version import version
-from rotator.errors import ConfigError, RotatorError
+from rotator.errors import ConfigError, RotatorError, reason_of
+from rotator.reporting.audit import (
+    OF_ACCOUNT,
+    OF_ROTATION,
+    AuditEvent,
+    AuditInput,
+    Period,
+    Report,
+    audit,
+)
 
 if TYPE_CHECKING:
     from rotator.application import Application
-    from rotator.reporting.audit import AuditEvent, AuditInput, Period, Report
     from rotator.reporting.verification import Verifier
 
 _ELSEWHERE = "name a file elsewhere, or - for standard output"
@@ -68,47 +76,39 @@ def report(
     chains are whole and its rows match, and compares it with Vault where that can be reached. Exits
     1 if it did not verify.
     """
-    from rotator.reporting.audit import Period  # noqa: PLC0415  # `--help` needs none of it
-
     now = datetime.now(UTC)
     period = Period(since=_moment("--since", since, now), until=now)
     if until is not None:
         period = Period(since=period.since, until=min(now, _moment("--until", until, now)))
     if period.since >= period.until:
         raise ConfigError("--since is not before --until", hint=_HOW_TO_WRITE)
-    session = CommandContext.of(context)
-    with session.application(session.settings(), offline=offline) as application:
+    with CommandContext.of(context).application(offline=offline) as application:
         require_known(application, names or [])
         made = _made(application, names or [], period, now, offline=offline)
     _write(_rendered(made, form), path)
     output.flush()
     for account in made.accounts:
-        for fault, cure in account.record.complaints:
-            output.complain(fault, cure, about=account.name)
+        for fault, hint in account.record.complaints:
+            output.complain(fault, hint, about=account.name)
     raise typer.Exit(0 if made.is_proven else 1)
 
 
 def _made(
     application: "Application", names: list[str], period: "Period", now: datetime, *, offline: bool
 ) -> "Report":
-    from rotator.reporting.audit import Report, audit  # noqa: PLC0415  # see above
-
-    everyone = [*application.accounts, *application.ledger.reader.recorded_accounts()]
-    wanted = list(dict.fromkeys(names or everyone))
+    wanted = list(dict.fromkeys(names or all_names(application)))
     verifier = verifier_of(application, offline=offline)
     if verifier.away:
         output.say(f"note: not compared with Vault: {verifier.away.message}")
     return Report(
         period=period,
         made_at=now,
-        version=version(),
+        version=f"rotator {version()}",
         accounts=tuple(audit(_known(application, name, verifier), period) for name in wanted),
     )
 
 
 def _known(application: "Application", name: str, verifier: "Verifier") -> "AuditInput":
-    from rotator.reporting.audit import AuditInput  # noqa: PLC0415  # see above
-
     [seen] = application.ledger.reader.accounts([name])
     return AuditInput(
         name=name,
@@ -121,8 +121,6 @@ def _known(application: "Application", name: str, verifier: "Verifier") -> "Audi
 
 
 def _events(application: "Application", name: str) -> "Iterator[AuditEvent]":
-    from rotator.reporting.audit import OF_ACCOUNT, OF_ROTATION, AuditEvent  # noqa: PLC0415  # see above
-
     for entry in application.ledger.reader.entries(name):
         # A tampered value in the ledger may be anything; the verification reports it.
         with suppress(ValueError, TypeError, RecursionError):
@@ -142,7 +140,7 @@ def _moment(option: str, text: str, now: datetime) -> datetime:
     Raises:
         ConfigError: it is neither.
     """
-    from rotator.config.types import parse_duration  # noqa: PLC0415  # see above
+    from rotator.config import parse_duration  # noqa: PLC0415  # `--help` needs no validator
 
     with suppress(ConfigError, OverflowError):
         return now - parse_duration(text)
@@ -153,16 +151,15 @@ def _moment(option: str, text: str, now: datetime) -> datetime:
 
 
 def _rendered(made: "Report", form: ReportFormat) -> str:
-    from rotator.reporting import audit_data, audit_html  # noqa: PLC0415  # see above
-    from rotator.reporting.audit_data import sheet  # noqa: PLC0415  # see above
+    from rotator.reporting import audit_data, audit_html  # noqa: PLC0415  # `--help` needs no page
 
-    if form is ReportFormat.HTML:
-        return audit_html.page(made) + "\n"
-    return (
-        sheet(made)
-        if form is ReportFormat.CSV
-        else json.dumps(audit_data.document(made), indent=2) + "\n"
-    )
+    match form:
+        case ReportFormat.HTML:
+            return audit_html.page(made)
+        case ReportFormat.CSV:
+            return audit_data.sheet(made).removesuffix("\n")
+        case ReportFormat.JSON:
+            return json.dumps(audit_data.document(made), indent=2)
 
 
 def _write(text: str, path: str | None) -> None:
@@ -173,7 +170,7 @@ def _write(text: str, path: str | None) -> None:
         RotatorError: it cannot be written.
     """
     if path is None or path == "-":
-        output.write(text.removesuffix("\n"))
+        output.write(text)
         return
     target = Path(path)
     message = f"--output: {path} cannot be written"
@@ -183,8 +180,7 @@ def _write(text: str, path: str | None) -> None:
         hint = f"make it with `mkdir -p {shlex.quote(str(target.parent))}`, or name another"
         raise ConfigError(f"{message}: there is no such directory", hint=hint)
     try:
-        write_whole(target, text)
+        write_whole(target, f"{text}\n")
     except OSError as error:
-        reason = (error.strerror or "no reason given").lower()
-        raise RotatorError(f"{message}: {reason}", hint=_ELSEWHERE) from None
+        raise RotatorError(f"{message}: {reason_of(error)}", hint=_ELSEWHERE) from None
     output.say(f"wrote {path}")

@@ -22,9 +22,8 @@ def resume(
     Hooks that failed are called again.
     """
     session = CommandContext.of(context)
-    settings = session.settings()
-    wanted = chosen(settings, names)
-    with session.application(settings) as application:
+    with session.application() as application:
+        wanted = chosen(application.settings, names)
         accounts = _opened(application, wanted)
         if accounts:
             code = rotate.carry_out(
@@ -33,10 +32,7 @@ def resume(
             rotate.deliver(application, wanted)
             raise typer.Exit(code)
         rotate.deliver(application, wanted)
-    if as_json:
-        output.write_json([])
-    else:
-        output.write("nothing to resume")
+    output.show([], "nothing to resume", as_json=as_json)
 
 
 def _opened(application: "Application", wanted: list[Account]) -> list[Account]:

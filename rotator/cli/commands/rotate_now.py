@@ -71,13 +71,18 @@ def rotate_now(
             hint="name the accounts to rotate, or give --all",
         )
     session = CommandContext.of(context, config, log_level)
-    settings = session.settings()
-    accounts = list(settings.accounts) if every else chosen(settings, names)
-    raise typer.Exit(
-        _plan(session, settings, accounts, request, as_json=as_json)
-        if dry_run
-        else _rotate(session, settings, accounts, request, wait=wait, as_json=as_json)
-    )
+    with session.application(is_hasty=dry_run) as application:
+        settings = application.settings
+        accounts = list(settings.accounts) if every else chosen(settings, names)
+        if dry_run:
+            from rotator.cli.dry_run import show  # noqa: PLC0415  # most runs do without
+
+            raise typer.Exit(show(application, accounts, request, as_json=as_json))
+        if compromised:
+            _warn_of_gates(settings, accounts)
+        raise typer.Exit(
+            rotate.carry_out(session, application, accounts, request, wait=wait, as_json=as_json)
+        )
 
 
 def _request(grace: str | None, *, compromised: bool) -> Request:
@@ -100,38 +105,8 @@ def _duration(text: str) -> timedelta:
         raise ConfigError(f"--grace: {error.message}", hint=error.hint) from None
 
 
-def _rotate(
-    session: CommandContext,
-    settings: "Settings",
-    accounts: list[Account],
-    request: Request,
-    *,
-    wait: bool,
-    as_json: bool,
-) -> int:
-    if request.reason == "compromised":
-        for name in _gated(settings, accounts):
-            warning = f"warning: {name}: no gate is asked before the old secret is deleted"
+def _warn_of_gates(settings: "Settings", accounts: list[Account]) -> None:
+    for account in accounts:
+        if subscribers(settings.hooks, Event.GATE, account.name):
+            warning = f"warning: {account.name}: no gate is asked before the old secret is deleted"
             output.say(warning, level="warning")
-    with session.application(settings) as application:
-        return rotate.carry_out(session, application, accounts, request, wait=wait, as_json=as_json)
-
-
-def _gated(settings: "Settings", accounts: list[Account]) -> list[str]:
-    """Return the names of the accounts that have a gate."""
-    names = [account.name for account in accounts]
-    return [name for name in names if subscribers(settings.hooks, Event.GATE, name)]
-
-
-def _plan(
-    session: CommandContext,
-    settings: "Settings",
-    accounts: list[Account],
-    request: Request,
-    *,
-    as_json: bool,
-) -> int:
-    from rotator.cli.dry_run import show  # noqa: PLC0415  # the rules, which most runs do without
-
-    with session.application(settings, is_hasty=True) as application:
-        return show(application, accounts, request, as_json=as_json)

@@ -1,6 +1,5 @@
 """`secrets list|show|create|delete`: an account's secrets at Vonage, by hand."""
 
-import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -9,18 +8,19 @@ import typer
 
 from rotator.cli import output, prompts
 from rotator.cli.context import CommandContext, JsonOption, Name
-from rotator.cli.prompts import FromFile, given
+from rotator.cli.prompts import FromFile, YesOption, given
 from rotator.errors import ConfigError, Refused, SecretNotFound, SlotsFull
 from rotator.model import SecretValue
+from rotator.model.generation import is_compliant
 from rotator.model.times import rfc3339
 from rotator.reporting.text import age_text, moment
+from rotator.rotation.manual import AccountSecrets, manual_operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rotator.application import Application
     from rotator.model import Account, Secret
-    from rotator.rotation.manual import AccountSecrets
 
 _SLOTS = 2
 HEADERS = ("id", "created", "age", "role")
@@ -33,11 +33,10 @@ def list_(context: typer.Context, name: Name, as_json: JsonOption = False) -> No
     """List an account's secrets, and what rotator knows of each. No values: Vonage has none."""
     with _account(context, name) as (application, account):
         view = _look(application, account)
-    if as_json:
-        secrets = [_document(view, secret) for secret in view.secrets]
-        output.write_json({"account": name, "api_key": account.api_key, "secrets": secrets})
-    else:
-        output.table(HEADERS, [_row(view, secret) for secret in view.secrets])
+    secrets = [_document(view, secret) for secret in view.secrets]
+    document = {"account": name, "api_key": account.api_key, "secrets": secrets}
+    rows = [_row(view, secret) for secret in view.secrets]
+    output.show_table(document, HEADERS, rows, as_json=as_json)
 
 
 def show(
@@ -47,25 +46,17 @@ def show(
     with _account(context, name) as (application, account):
         view = _look(application, account)
         secret = application.clients.secrets.get_secret(view.credential, account.api_key, secret_id)
-    if as_json:
-        output.write_json(_document(view, secret))
-    else:
-        output.table(HEADERS, [_row(view, secret)])
+    output.show_table(_document(view, secret), HEADERS, [_row(view, secret)], as_json=as_json)
 
 
 def create(
-    context: typer.Context,
-    name: Name,
-    from_file: FromFile = None,
-    as_json: JsonDone = False,
+    context: typer.Context, name: Name, from_file: FromFile = None, as_json: JsonDone = False
 ) -> None:
     """Create a secret of an account with a value of your own, in an emergency.
 
     It is sent once, and kept nowhere: write it to Vault yourself. `rotator rotate-now` does all
     of that for you.
     """
-    from rotator.rotation.manual import manual_operation  # noqa: PLC0415  # the rules, which others do without
-
     value = _value(from_file)
     with (
         _account(context, name) as (application, account),
@@ -81,28 +72,23 @@ def create(
                 view.credential, account.api_key, value, before_send=look
             ),
         )
-    if as_json:
-        created = rfc3339(secret.created_at)
-        output.write_json({"account": name, "secret_id": secret.id, "created_at": created})
-    else:
-        output.write(f"created secret {secret.id} of {name}")
+    created = rfc3339(secret.created_at)
+    document = {"account": name, "secret_id": secret.id, "created_at": created}
+    output.show(document, f"created secret {secret.id} of {name}", as_json=as_json)
 
 
 def delete(
     context: typer.Context,
     name: Name,
     secret_id: SecretId,
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    yes: YesOption = False,
     force: Annotated[
         bool, typer.Option("--force", help="also where it may be in use; consumers may break")
     ] = False,
     as_json: JsonDone = False,
 ) -> None:
     """Delete a secret of an account at Vonage. Consumers that use it stop working."""
-    from rotator.rotation.manual import manual_operation  # noqa: PLC0415  # the rules, which others do without
-
-    if not yes and not sys.stdin.isatty():
-        raise ConfigError("no terminal to confirm at", hint="give --yes to delete without asking")
+    prompts.require_terminal("delete", yes=yes)
     with _account(context, name) as (application, account):
         if not yes:
             view = _look(application, account)
@@ -120,24 +106,17 @@ def delete(
                 secret_id,
                 seen=view,
             )
-    if as_json:
-        output.write_json({"account": name, "secret_id": secret_id, "deleted": True})
-    else:
-        output.write(f"deleted secret {secret_id} of {name}")
+    document = {"account": name, "secret_id": secret_id, "deleted": True}
+    output.show(document, f"deleted secret {secret_id} of {name}", as_json=as_json)
 
 
 @contextmanager
 def _account(context: typer.Context, name: str) -> "Iterator[tuple[Application, Account]]":
-    session = CommandContext.of(context)
-    settings = session.settings()
-    account = settings.account(name)
-    with session.application(settings) as application:
-        yield application, account
+    with CommandContext.of(context).application() as application:
+        yield application, application.settings.account(name)
 
 
 def _look(application: "Application", account: "Account") -> "AccountSecrets":
-    from rotator.rotation.manual import AccountSecrets  # noqa: PLC0415  # the rules, which others do without
-
     return AccountSecrets.of(account, application.reconciler().observe(account))
 
 
@@ -147,8 +126,6 @@ def _value(from_file: str | None) -> SecretValue:
     Raises:
         ConfigError: there is none, or Vonage would not accept it.
     """
-    from rotator.model.generation import is_compliant  # noqa: PLC0415  # nobody else needs it
-
     text = given(from_file, prompt="new value: ")
     if not (is_compliant(text) and text.isascii() and text.isprintable() and " " not in text):
         raise ConfigError(

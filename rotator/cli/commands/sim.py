@@ -11,7 +11,7 @@ import typer
 
 from rotator.cli import output
 from rotator.cli.signals import Interrupted
-from rotator.errors import ConfigError
+from rotator.errors import ConfigError, reason_of
 
 if TYPE_CHECKING:
     from rotator.sim import Environment
@@ -97,8 +97,7 @@ def _write_config(world: "Environment", path: Path) -> None:
             file.write(world.vault.token)
         path.write_text(MARK + world.config(f"sqlite:///{ledger}", token))
     except OSError as error:
-        reason = (error.strerror or "no reason given").lower()
         raise ConfigError(
-            f"--write-config: {path} cannot be written: {reason}",
+            f"--write-config: {path} cannot be written: {reason_of(error)}",
             hint="name a file in a directory that is there",
         ) from None

@@ -28,11 +28,10 @@ def list_(
     with opened(context, name) as (application, account, credential):
         found = application.clients.subaccounts.list_subaccounts(credential)
         names = {each.api_key: each.name for each in application.settings.accounts}
-    if as_json:
-        subaccounts = [_document(each, names.get(each.api_key)) for each in found.subaccounts]
-        output.write_json({"account": name, "api_key": account.api_key, "subaccounts": subaccounts})
-    else:
-        output.table(HEADERS, [_row(each, names.get(each.api_key)) for each in found.subaccounts])
+    subaccounts = [_document(each, names.get(each.api_key)) for each in found.subaccounts]
+    document = {"account": name, "api_key": account.api_key, "subaccounts": subaccounts}
+    rows = [_row(each, names.get(each.api_key)) for each in found.subaccounts]
+    output.show_table(document, HEADERS, rows, as_json=as_json)
     if not found.subaccounts:
         output.say(f"{name} has no subaccounts")
 

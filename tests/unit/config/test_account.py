@@ -29,8 +29,8 @@ def test_other_account_names_are_refused(refuse: Refuse, name: str) -> None:
 
 @pytest.mark.parametrize("key", ["", "abcd-1234", "abcd 1234", "a" * 65, "äbcd"])
 def test_other_api_keys_are_refused(refuse: Refuse, key: str) -> None:
-    """An api key is letters and digits."""
-    assert "is no api key" in refuse(VAULT + SMS.replace("abcd1234", key)).message
+    """An API key is letters and digits."""
+    assert "is no API key" in refuse(VAULT + SMS.replace("abcd1234", key)).message
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,8 @@ def test_what_is_found_anew_takes_the_place_of_what_was(read: Read) -> None:
 def test_none_is_kept_where_values_are_pending(read: Read) -> None:
     """A path that only the parent's name leads there is left out, too."""
     settings = read()
-    table = replace(settings.discover[0], vault_path="{parent}/pending/{api_key}")
+    path = "{parent}/pending/{api_key}"
+    table = settings.discover[0].model_copy(update={"vault_path": path})
     vault = settings.vault.model_copy(update={"pending_prefix": "primary/pending"})
     settings = replace(settings, discover=(table,), vault=vault)
 

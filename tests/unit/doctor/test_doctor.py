@@ -67,8 +67,8 @@ def test_no_one_is_told_to_delete_what_may_be_the_pending_secret(
     seen = replace(world("old"), rotation=None, pending=pending)
     (check,) = accounts.slots(account(), seen)
 
-    assert ("delete it if nothing uses it" in (check.cure or "")) is (pending is None)
-    assert ("delete none" in (check.cure or "")) is (pending is not None)
+    assert ("delete it if nothing uses it" in (check.hint or "")) is (pending is None)
+    assert ("delete none" in (check.hint or "")) is (pending is not None)
 
 
 @pytest.mark.parametrize(
