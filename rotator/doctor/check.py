@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 from rotator.errors import RotatorError
+from rotator.network import http_date
 
 
 class Verdict(StrEnum):
@@ -58,11 +58,10 @@ TOLERANCE = timedelta(seconds=30)
 def clock_check(server: str, date: str | None, now: datetime | None = None) -> CheckResult:
     """Compare `date`, a Date header, with `now`, by default the present time."""
     name, cure = "clock", "synchronise this machine's clock: timedatectl set-ntp true"
-    try:
-        told = parsedate_to_datetime(date or "")
-    except (ValueError, TypeError, IndexError, OverflowError):
+    server_time = http_date(date)
+    if server_time is None:
         return doubtful(name, server, "it does not tell its time", "compare the clocks by hand")
-    skew = (now or datetime.now(UTC)) - (told if told.tzinfo else told.replace(tzinfo=UTC))
+    skew = (now or datetime.now(UTC)) - server_time
     seconds = round(skew.total_seconds())
     if abs(skew) > TOLERANCE:
         return bad(name, server, f"this machine is {seconds:+} s off", cure)

@@ -12,10 +12,10 @@ from rotator.errors import (
     UnexpectedAnswer,
 )
 from rotator.model import SecretValue
+from rotator.network import HttpResponse
 from rotator.sim.http import Port
 from rotator.vonage import Accounts, Secrets, VonageClient
 from rotator.vonage.request import VonageRequest
-from rotator.vonage.response import VonageResponse
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, VALUE, transport
 from tests.unit.vonage.clock import Clock
 from tests.unit.vonage.scripted_server import Canned, reply
@@ -80,7 +80,7 @@ def test_the_last_try_gets_what_is_left(
     with transport(server.url, clock, on_call=slow, timeout=5.0) as shared:
         exchange = shared._exchange
 
-        def noted(call: VonageRequest, seconds: float) -> tuple[str, VonageResponse | IssuerError]:
+        def noted(call: VonageRequest, seconds: float) -> tuple[str, HttpResponse | IssuerError]:
             given.append(seconds)
             return exchange(call, seconds)
 
