@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import structlog
 
+from rotator import own_version
 from rotator.application import Application, Observers
 from rotator.config import Settings
 from rotator.daemon.health import Heartbeat
@@ -87,11 +87,11 @@ class StatusServer:
             from rotator.telemetry.metrics import Metrics  # noqa: PLC0415  # see above
             from rotator.web.app import Pulse, WebApp  # noqa: PLC0415  # see above
 
-            own = _own_version()
-            self._metrics = Metrics(own)
+            version = own_version()
+            self._metrics = Metrics(version)
             self._observers.add(self._metrics)
             pulse = Pulse(is_live=self._heart.is_live, away=self._away)
-            self._site = WebApp(metrics=self._metrics, pulse=pulse, version=own)
+            self._site = WebApp(metrics=self._metrics, pulse=pulse, version=version)
         return self._site
 
     def _move(self, application: Application, settings: Settings) -> None:
@@ -112,10 +112,3 @@ class StatusServer:
         self._server = Server(self._guard, listening)
         self._server.start()
         _log.info("serving", url=shown(listening))
-
-
-def _own_version() -> str:
-    try:
-        return version("rotator")
-    except PackageNotFoundError:  # runs from a checkout
-        return "unreleased"

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 from rotator.errors import RotatorError
+from rotator.network import http_date
 
 
 class Verdict(StrEnum):
@@ -57,11 +57,10 @@ TOLERANCE = timedelta(seconds=30)
 
 def clock_check(server: str, date: str | None, now: datetime | None = None) -> CheckResult:
     """Compare `date`, a Date header, with `now`, by default the present time."""
-    try:
-        at = parsedate_to_datetime(date or "")
-    except (ValueError, TypeError, IndexError, OverflowError):
+    server_time = http_date(date)
+    if server_time is None:
         return doubtful("clock", server, "it does not tell its time", "compare the clocks by hand")
-    skew = (now or datetime.now(UTC)) - (at if at.tzinfo else at.replace(tzinfo=UTC))
+    skew = (now or datetime.now(UTC)) - server_time
     if abs(skew) > TOLERANCE:
         finding = f"this machine is {round(skew.total_seconds()):+} s off"
         hint = "synchronise this machine's clock: timedatectl set-ntp true"

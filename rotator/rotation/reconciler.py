@@ -45,6 +45,7 @@ from rotator.model import (
     SecretValue,
     ShutGate,
 )
+from rotator.model.retry import Backoff
 from rotator.rotation import dry_run, identity
 from rotator.rotation.adoption import Adopted, Adoption
 from rotator.rotation.dependencies import Dependencies
@@ -90,8 +91,8 @@ log = structlog.get_logger(__name__)
 #: rotation stays open for the next pass.
 MAX_FAILURES = 6
 
-#: First and longest pause between two observations of something that must settle, in seconds.
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+#: Pauses between two observations of something that must settle, in seconds.
+_PAUSES = Backoff(0.1, 5.0)
 
 #: Longest wait for a rate limit that is worth occupying a thread and a lease, in seconds.
 LONGEST_WAIT = 60.0
@@ -474,7 +475,7 @@ class Pass:
     def _pause(self, at_least: float = 0.0) -> None:
         """Wait for something to settle: longer each time in a row."""
         self._commit()
-        self._rest(max(at_least, min(FIRST_PAUSE * 2**self.stalls, LONGEST_PAUSE)))
+        self._rest(max(at_least, _PAUSES.after(self.stalls + 1)))
         self.stalls += 1
 
     def _rest(self, seconds: float) -> None:

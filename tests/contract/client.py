@@ -28,7 +28,7 @@ class Client:
         self.source = LoginToken(access.way, clock=self.clock)
         self.calls: list[str] = []
         self.connection = link(access.url, self.source, access.trust)
-        self.connection._endpoint._observer = CallObserver(
+        self.connection._pool._observer = CallObserver(
             lambda operation, code, _: self.calls.append(f"{operation} {code}")
         )
         self.store = KvStore(self.connection, "secret")
@@ -36,8 +36,8 @@ class Client:
     @property
     def token(self) -> str:
         """The token that it has."""
-        assert self.source.lease
-        return self.source.lease.token
+        assert self.source.lifetime
+        return self.source.lifetime.token
 
     def advance(self, seconds: float) -> None:
         """Let time pass for it, though not for the server."""

@@ -124,16 +124,16 @@ def test_a_token_that_can_be_replaced_is_not_missed(
     first: list[str] = []
 
     def revoke() -> None:
-        if source.lease:
-            first.append(source.lease.token)
+        if source.lifetime:
+            first.append(source.lifetime.token)
             server.revoke_token(first[0])
 
     site.at(point, revoke)
     report = site.attempt(engine)
 
     assert report.outcome is Outcome.COMPLETED
-    assert source.lease
-    assert first != [source.lease.token]
+    assert source.lifetime
+    assert first != [source.lifetime.token]
     site.check_completed()
 
 
@@ -144,8 +144,8 @@ def test_a_batch_token_is_enough(site: Site, let_in: OpenWay) -> None:
     report = site.attempt(site.begin(source))
 
     assert report.outcome is Outcome.COMPLETED
-    assert source.lease
-    assert not source.lease.renewable
+    assert source.lifetime
+    assert not source.lifetime.renewable
     site.check_completed()
 
 
@@ -158,7 +158,7 @@ def test_a_token_that_expires_is_replaced_by_a_login(
     engine = site.begin(source)
     site.at(
         POINTS["between create and push"],
-        lambda: server.let_end(source.lease.token if source.lease else ""),
+        lambda: server.let_end(source.lifetime.token if source.lifetime else ""),
     )
 
     assert site.attempt(engine).outcome is Outcome.COMPLETED
@@ -191,8 +191,8 @@ def test_a_login_that_is_withdrawn_stops_it(server: "Server", site: Site, let_in
     engine = site.begin(source)
 
     def withdraw() -> None:
-        assert source.lease
-        server.revoke_token(source.lease.token)
+        assert source.lifetime
+        server.revoke_token(source.lifetime.token)
         access.forbid()
 
     site.at(POINTS["between create and push"], withdraw)

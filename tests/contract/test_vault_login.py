@@ -270,7 +270,7 @@ def test_a_token_is_looked_up(open_way: OpenWay) -> None:
     assert (standing.renewable, standing.kind, standing.creation_ttl) == (True, "service", 600)
     assert 540 <= standing.ttl <= 600
     assert client.token not in repr(standing)
-    assert client.token not in repr(client.source.lease)
+    assert client.token not in repr(client.source.lifetime)
 
 
 def test_threads_share_one_login(open_way: OpenWay, account: Account) -> None:
@@ -337,8 +337,8 @@ def test_a_token_that_was_replaced_is_given_back_once_nobody_uses_it(
     client.store.read_pending(account)
     first = client.token
     client.advance(401)
-    assert client.source.lease
-    client.source._lease = replace(client.source.lease, renewable=False)
+    assert client.source.lifetime
+    client.source._lifetime = replace(client.source.lifetime, renewable=False)
     client.store.read_pending(account)
     early = client.connection.keep_token(), client.count("revoke-token 204")
     client.advance(11)

@@ -171,7 +171,7 @@ class RotationFixture(ExternalActors):
         """From the next request on, let the clients wait so long, of the real clock."""
         self._patience = seconds
         self.transport._timeout = seconds
-        self.connection._endpoint.timeout = seconds
+        self.connection._timeout = seconds
 
     def _open(self, url: str) -> DatabaseEngine:
         database = open_ledger(url)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rotator import version
+from rotator import own_version
 from rotator.cli import output
 from rotator.cli.commands.history import require_known
 from rotator.cli.commands.ledger import all_names, verifier_of
@@ -103,7 +103,7 @@ def _made(
     return Report(
         period=period,
         made_at=now,
-        version=f"rotator {version()}",
+        version=f"rotator {own_version()}",
         accounts=tuple(audit(_known(application, name, verifier), period) for name in wanted),
     )
 

@@ -5,7 +5,8 @@ import pytest
 from rotator.errors import StoreNotReady, StoreSealed, StoreUnavailable
 from rotator.sim import Fault, VaultSimulator
 from rotator.vault import EnvToken, VaultSession
-from rotator.vault.transport import VaultRequest, VaultResponse
+from rotator.vault.response import VaultResponse
+from rotator.vault.transport import VaultRequest
 from tests.support.clock import FakeTimer
 from tests.support.observers import CallObserver
 from tests.support.vault_calls import READ, WRITE
@@ -43,7 +44,7 @@ def connection(vault: VaultSimulator, time: FakeTimer) -> VaultSession:
 
 def version(answer: VaultResponse) -> int:
     """Return the version that an answer is about."""
-    data = answer.part("data", dict) or {}
+    data = answer.part("data") or {}
     return int((data.get("metadata") or data)["version"])
 
 

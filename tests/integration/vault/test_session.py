@@ -17,8 +17,9 @@ from rotator.errors import (
 from rotator.sim import Exchange, Fault, VaultSimulator
 from rotator.vault import EnvToken, FileToken, LoginToken, Userpass, VaultSession
 from rotator.vault.auth.methods import LoginRequest
-from rotator.vault.client import TimedClient
-from rotator.vault.transport import Outcome, VaultRequest, VaultResponse
+from rotator.vault.client import VaultClient
+from rotator.vault.response import Outcome, VaultResponse
+from rotator.vault.transport import VaultRequest
 from tests.support.clock import FakeTimer
 from tests.support.observers import CallObserver
 from tests.support.vault_calls import READ, WRITE
@@ -40,7 +41,7 @@ def connection(vault: VaultSimulator) -> VaultSession:
 
 def version(answer: VaultResponse) -> int:
     """Return the version that an answer is about."""
-    data = answer.part("data", dict) or {}
+    data = answer.part("data") or {}
     return int((data.get("metadata") or data)["version"])
 
 
@@ -257,9 +258,9 @@ class _Way(Userpass):
     def __init__(self) -> None:
         super().__init__(username="rotator", password_file="/nowhere")
 
-    def proof(self, line: TimedClient) -> LoginRequest:
+    def login_request(self, client: VaultClient) -> LoginRequest:
         """Return a fixed login."""
-        del line
+        del client
         return LoginRequest(path="login/rotator", body={"password": "open-sesame"})
 
 

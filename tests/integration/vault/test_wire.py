@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotator.errors import StoreError, StoreForbidden, StoreUnavailable
+from rotator.model.retry import Budget
 from rotator.sim.http import Port
 from rotator.vault import EnvToken, Trust, VaultSession
-from rotator.vault.transport import LIMIT, Deadline, VaultRequest, VaultResponse, VaultTransport
+from rotator.vault.response import VaultResponse
+from rotator.vault.transport import LIMIT, VaultRequest, VaultTransport
 from tests.support.endless_server import BODIES, HEADS, EndlessServer
 from tests.support.scripted_server import ScriptedServer
 
@@ -259,7 +261,7 @@ def test_what_the_moment_before_raises_comes_out(canned: ScriptedServer) -> None
         raise LookupError
 
     transport = VaultTransport(base_uri=canned.url, trust=Trust(), token=TOKEN)
-    transport.patience = Deadline(60, clock=time.monotonic, sleep=time.sleep)
+    transport.budget = Budget(60, time.monotonic)
     transport.before_send = refuse
     with pytest.raises(LookupError):
         transport.post("/v1/secret/data/x", json={})
@@ -274,8 +276,8 @@ def test_what_a_cluster_says_besides_is_kept(canned: ScriptedServer) -> None:
     """How long to wait, and which state the answer is of; more can be asked with a header."""
     canned.replies = [http("200 OK", b"{}", "Retry-After: 7", "X-Vault-Index: abc=")]
     transport = VaultTransport(base_uri=canned.url, trust=Trust(), token=TOKEN)
-    transport.patience = Deadline(60, clock=time.monotonic, sleep=time.sleep)
-    transport.extra = {"X-Vault-Inconsistent": "forward-active-node"}
+    transport.budget = Budget(60, time.monotonic)
+    transport.extra_headers = {"X-Vault-Inconsistent": "forward-active-node"}
     answer = transport.get("/v1/secret/data/x")
 
     assert isinstance(answer, VaultResponse)

@@ -15,7 +15,6 @@ from rotator.network import (
     Route,
     TransportFailure,
     Trust,
-    unpacked,
 )
 from rotator.network.connection import Connection
 from rotator.network.exchange import Exchange
@@ -355,12 +354,3 @@ def test_a_client_that_is_dropped_closes_what_it_kept(server: ScriptedServer) ->
 
     assert was_kept
     assert kept.connection is None
-
-
-# -- Packed bodies. ------------------------------------------------------------------------
-
-
-def test_a_body_too_long_is_said_to_be() -> None:
-    """By its limit."""
-    with pytest.raises(ValueError, match="longer than 1 MB"):
-        unpacked(HttpResponse(status=200, headers={}, body=None), 1_000_000)

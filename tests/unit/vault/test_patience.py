@@ -1,4 +1,4 @@
-from rotator.vault.transport import Deadline
+from rotator.vault.client import Deadline
 from tests.support.clock import FakeTimer
 
 

@@ -182,5 +182,5 @@ def test_what_a_look_raised_holds_nothing_of_the_wire(
 
     assert type(error) is Withdrawn
     assert error.__cause__ is None
-    assert "call = VonageRequest(" in rendered
+    assert "request = VonageRequest(" in rendered
     assert not any(value in rendered for value in (SECRET, VALUE, PAIR))

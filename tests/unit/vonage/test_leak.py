@@ -69,7 +69,7 @@ def test_no_frame_of_an_exception_holds_a_value(
         ).format()
     )
 
-    assert "call = VonageRequest(" in rendered
+    assert "request = VonageRequest(" in rendered
     assert not any(value in rendered for value in (VALUE, SECRET, PAIR))
 
 

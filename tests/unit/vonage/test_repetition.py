@@ -12,10 +12,10 @@ from rotator.errors import (
     UnexpectedAnswer,
 )
 from rotator.model import SecretValue
+from rotator.network import HttpResponse
 from rotator.sim.http import Port
 from rotator.vonage import Accounts, Secrets, VonageClient
 from rotator.vonage.request import VonageRequest
-from rotator.vonage.response import VonageResponse
 from tests.support.clock import FakeTimer
 from tests.support.observers import CallObserver
 from tests.support.scripted_server import ScriptedServer, reply
@@ -83,7 +83,7 @@ def test_the_last_try_gets_what_is_left(
     with transport(server.url, clock, observer=CallObserver(slow), timeout=5.0) as shared:
         exchange = shared._exchange
 
-        def noted(call: VonageRequest, seconds: float) -> tuple[str, VonageResponse | IssuerError]:
+        def noted(call: VonageRequest, seconds: float) -> tuple[str, HttpResponse | IssuerError]:
             given.append(seconds)
             return exchange(call, seconds)
 
