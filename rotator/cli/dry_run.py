@@ -12,10 +12,10 @@ from rotator.reporting import text
 from rotator.rotation.observation import Observation
 from rotator.rotation.steps import (
     Action,
-    Ask,
+    AskGates,
     Close,
     Delete,
-    Look,
+    Observe,
     Open,
     SecretDeletion,
     Wait,
@@ -146,7 +146,7 @@ class Plan:
             return steps
         later: list[Action] = [Delete(secret_id=self.predecessor_id)]
         if self._gates() and request.reason != "compromised":
-            later.insert(0, Ask())
+            later.insert(0, AskGates())
         due = self.wait.until
         foreseen = [step for action in later if (step := foresee(action, facts))]
         return steps + [replace(step, due_at=due) for step in foreseen]
@@ -158,7 +158,7 @@ class Plan:
         touched = {
             action.secret_id for action in self.actions if isinstance(action, SecretDeletion)
         }
-        listed = self.world.listed_ids if self.world else frozenset()
+        listed = self.world.listing.ids if self.world else frozenset()
         return sorted(listed - touched - {self.predecessor_id or ""})
 
     def _is_twice(self, request: Request) -> bool:
@@ -169,7 +169,7 @@ class Plan:
     def calls(self) -> int:
         """Count calls to Vonage, including observations before the first step and after a wait."""
         calls = 1 + sum(
-            isinstance(action, Look) or bool(action.sketch and action.sketch.where == "vonage")
+            isinstance(action, Observe) or bool(action.sketch and action.sketch.where == "vonage")
             for action in self.actions
         )
         return calls + 2 if self.wait else calls
@@ -195,9 +195,9 @@ class Plan:
             return None
         if world.rotation:
             return "recorded when the rotation was opened"
-        if world.current and world.current.note and world.current.note.secret_id == secret_id:
+        if (entry := world.current.entry) and entry.note and entry.note.secret_id == secret_id:
             return "the note in Vault names it"
-        if len(world.listed or ()) == 1:
+        if len(world.listing.secrets or ()) == 1:
             return "the only one, and Vault's value authenticates"
         return None
 
@@ -207,16 +207,15 @@ class Plan:
         return own if request.grace is None else request.grace
 
     def _gates(self) -> str:
-        return ", ".join(self.world.gates) if self.world else ""
+        return ", ".join(self.world.gates.names) if self.world else ""
 
     def _facts(self, request: Request) -> dict[str, Any]:
-        current = self.world.current if self.world else None
         return {
             "api_key": self.account.api_key,
             "current": f"{self.mount}/{self.account.vault_path}",
-            "base": current.version if current else 0,
+            "base": self.world.current.version if self.world and self.world.current.entry else 0,
             "pending": f"{self.mount}/{self.account.pending_path}",
-            "pending_base": self.world.pending_version if self.world else 0,
+            "pending_base": self.world.pending.version if self.world else 0,
             "gates": self._gates(),
             "grace": text.span(self._grace(request)),
         }
@@ -233,7 +232,7 @@ def show(
 
     def plan(account: Account) -> Plan:
         try:
-            report, actions, world = engine.plan(account, request)
+            report, actions, world = engine.dry_run(account, request)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
             report, actions, world = internal(account, error), [], None
         mount = application.settings.vault.mount

@@ -8,7 +8,6 @@ from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
 from rotator.errors import RotatorError
 from rotator.model import Account, Problem, Request
 from rotator.rotation.observation import Observation
-from rotator.rotation.protocol import current_secret_id
 from rotator.rotation.reconciler import Reconciler
 
 _SLOTS = 2
@@ -29,7 +28,7 @@ def checks(application: Application) -> Iterator[CheckResult]:
 def _account(
     application: Application, engine: Reconciler, account: Account
 ) -> Iterator[CheckResult]:
-    report, _, world = engine.plan(account, Request(reason="asked"))
+    report, _, world = engine.dry_run(account, Request(reason="asked"))
     if world is None:
         problem = report.error or Problem(code=RotatorError.code, message="not seen", hint=None)
         yield bad("account", account.name, problem.message, problem.hint)
@@ -50,7 +49,7 @@ def _account(
 
 def _head(application: Application, account: Account, world: Observation) -> Iterator[CheckResult]:
     """Compare the record with the entry in Vault's note, if there is a note."""
-    note = world.current.note if world.current else None
+    note = world.current.entry.note if world.current.entry else None
     if note is None or application.revision() is None:
         return
     verdict = application.present_queries.verify(account.name, anchor=note.ledger_head)
@@ -66,9 +65,9 @@ def _head(application: Application, account: Account, world: Observation) -> Ite
 
 
 def _credential(account: Account, world: Observation) -> CheckResult:
-    if world.current_live_at:
+    if world.current.authenticated_at:
         return fine("credential", account.name, "the value in Vault authenticates")
-    if world.listed is not None:
+    if world.listing.secrets is not None:
         return doubtful(
             "credential",
             account.name,
@@ -85,14 +84,14 @@ def _credential(account: Account, world: Observation) -> CheckResult:
 
 def slots(account: Account, world: Observation) -> Iterator[CheckResult]:
     """Check which secrets occupy the account's slots, if Vonage lists them."""
-    if world.listed is None:
+    if world.listing.secrets is None:
         return
-    roles = {secret.id: role(world, secret.id) for secret in world.listed}
+    roles = {secret.id: role(world, secret.id) for secret in world.listing.secrets}
     listed = ", ".join(f"{id_} {known}" for id_, known in sorted(roles.items()))
     finding = f"{len(roles)} of {_SLOTS} used: {listed}"
     if "foreign" in roles.values():
         cure = f"see `rotator secrets list {account.name}`; delete it if nothing uses it"
-        if world.pending:
+        if world.pending.entry:
             cure = "delete none: a value is pending in Vault, and one of them may be its secret"
         yield doubtful("slots", account.name, finding, cure)
     else:
@@ -102,10 +101,10 @@ def slots(account: Account, world: Observation) -> Iterator[CheckResult]:
 def role(world: Observation, secret_id: str) -> str:
     """Return rotator's role for a listed secret."""
     rotation = world.rotation
-    if secret_id == current_secret_id(world):
+    if secret_id == world.current_secret_id:
         return "current"
     if rotation and secret_id == rotation.predecessor_id:
         return "predecessor"
     if rotation and secret_id == rotation.new_id:
         return "new"
-    return "orphan" if secret_id in world.expendable_ids else "foreign"
+    return "orphan" if secret_id in world.ledger.expendable_ids else "foreign"

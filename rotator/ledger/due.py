@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from rotator.ledger import tables
 from rotator.ledger.mapping import from_row
-from rotator.model import LONGEST_GATE_WAIT, LONGEST_WINDOW_WAIT, MOST_LEAD, Rotation, Step
+from rotator.model import LONGEST_GATE_WAIT, LONGEST_WINDOW_WAIT, MOST_OFFSET, Rotation, Step
 from rotator.rotation import schedule
 
 
@@ -74,7 +74,7 @@ def _times(now: datetime) -> dict[str, datetime]:
         "of_latest": now + LONGEST_GATE_WAIT,
         "of_latest_window": now + LONGEST_WINDOW_WAIT,
         "of_latest_retry": now + schedule.LONGEST_RETRY,
-        "of_latest_grace": now + MOST_LEAD,
+        "of_latest_grace": now + MOST_OFFSET,
     }
 
 

@@ -228,7 +228,7 @@ class LedgerWriter:
             hold_fault=hold_fault,
             rotation_fault=rotation_fault,
             adopted_id=account["adopted_id"] if account else None,
-            adopted_over=account["adopted_over"] if account else 0,
+            adopted_base_version=account["adopted_over"] if account else 0,
             written=_written_in(account) if account else NOTHING_WRITTEN,
             head=account["chain_head"] if account else chain.GENESIS,
             drift=account["drift"] if account else None,
@@ -513,7 +513,7 @@ def _adopted(row: tables.Row, entries: Sequence[NewEntry], rotation: Rotation | 
     is_verified = any((draft.event, draft.step) == ("done", Step.VERIFY) for draft in entries)
     if not is_verified or rotation is None:
         return {}
-    is_replaced = rotation.replaces(row["adopted_id"], over=row["adopted_over"])
+    is_replaced = rotation.replaces(row["adopted_id"], base_version=row["adopted_over"])
     return {"adopted_id": None} if is_replaced else {}
 
 

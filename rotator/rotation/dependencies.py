@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from rotator.model import Account, Rotation, generation
-from rotator.rotation.observation import Observer
 from rotator.rotation.ports import Hooks, Issuer, Lease, Ledger, NewEntry, Store
 from rotator.rotation.session import LedgerSession
 
@@ -73,8 +72,8 @@ class Dependencies:
     store_patience: timedelta = timedelta()
     hooks: Hooks = field(default_factory=NoHooks)
     #: Called with each ledger entry right after its commit: account name and entry.
-    listener: Callable[[str, NewEntry], None] = lambda _name, _draft: None
-    draw: Callable[[int], str] = generation.draw
+    listener: Callable[[str, NewEntry], None] = lambda _name, _entry: None
+    generate: Callable[[int], str] = generation.generate
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     now: Callable[[], datetime] = utc_now
     #: Must keep counting while the process is stopped or the machine suspended.
@@ -83,7 +82,7 @@ class Dependencies:
     #: Asked before each step: whether this process is to end, and its passes with it.
     should_stop: Callable[[], bool] = lambda: False
 
-    def journal(self, lease: Lease) -> LedgerSession:
+    def session(self, lease: Lease) -> LedgerSession:
         """Return the ledger session of a pass under `lease`."""
         return LedgerSession(
             ledger=self.ledger,
@@ -91,15 +90,4 @@ class Dependencies:
             now=self.now,
             monotonic=self.monotonic,
             listener=self.listener,
-        )
-
-    def observer(self) -> Observer:
-        """Return the observer of a pass."""
-        return Observer(
-            issuer=self.issuer,
-            store=self.store,
-            ledger=self.ledger,
-            accounts=self.accounts,
-            hooks=self.hooks,
-            now=self.now,
         )

@@ -136,8 +136,9 @@ def _account(context: typer.Context, name: str) -> "Iterator[tuple[Application, 
 
 def _look(application: "Application", account: "Account") -> "AccountSecrets":
     from rotator.rotation.manual import AccountSecrets  # noqa: PLC0415  # the rules, which others do without
+    from rotator.rotation.observation import observe  # noqa: PLC0415  # likewise
 
-    return AccountSecrets.of(account, application.engine().observer().look(account))
+    return AccountSecrets.of(account, observe(application.engine(), account))
 
 
 def _value(from_file: str | None) -> SecretValue:

@@ -96,7 +96,9 @@ def test_it_knows_what_the_queries_know(
     [
         lambda book: write(book, CLOSED),
         lambda book: write(book, FAILED),
-        lambda book: silent(book, replace(CLOSED, id="r0", opened_at=NOW - DAY, draws=9)),
+        lambda book: silent(
+            book, replace(CLOSED, id="r0", opened_at=NOW - DAY, values_generated=9)
+        ),
         lambda book: write(book, ROTATION, snapshot=seen()),
         lambda book: write(book, ROTATION, event="refused"),
         lambda book: write(book, replace(ROTATION, id="r2", opened_at=NOW + DAY)),

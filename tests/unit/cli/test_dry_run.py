@@ -22,17 +22,15 @@ from rotator.rotation.steps import (
     Verify,
     Wait,
 )
+from tests.support.observations import but, observed
 from tests.support.samples import NOW, account, rotation
 
 NOTE = Note(secret_id="old", rotation_id="r0", rotated_at=NOW, ledger_head="", check="")
 CURRENT = CurrentEntry(version=6, note=NOTE, intact=True, has_value=True)
-WORLD = Observation(
-    seen_at=NOW,
+WORLD = observed(
     listed=(Secret(id="old", created_at=NOW), Secret(id="orphan", created_at=NOW)),
     current=CURRENT,
-    pending=None,
-    rotation=None,
-    current_live_at=NOW,
+    current_authenticated_at=NOW,
 )
 OPENED = rotation(
     account="a", reason="due", step=Step.WAIT, grace=timedelta(hours=1), verified_at=NOW
@@ -117,8 +115,8 @@ def test_the_same_for_programs() -> None:
 def test_a_program_is_told_what_a_leak_leaves() -> None:
     """With an open rotation that has replaced one: which, what else works, and that it is anew."""
     leaked = Request(reason="compromised", grace=timedelta())
-    listed = (*(WORLD.listed or ()), Secret(id="foreign", created_at=NOW))
-    told = plan(REST, replace(WORLD, listed=listed, rotation=OPENED)).document(leaked)
+    listed = (*(WORLD.listing.secrets or ()), Secret(id="foreign", created_at=NOW))
+    told = plan(REST, but(WORLD, listed=listed, rotation=OPENED)).document(leaked)
 
     assert told
     assert (told["carries_on"], told["rotates_once_more"]) == ("r1", True)
@@ -128,8 +126,8 @@ def test_a_program_is_told_what_a_leak_leaves() -> None:
 
 def test_a_leak_may_have_been_of_any_secret() -> None:
     """What a compromised account would keep besides the new secret is named."""
-    listed = (*(WORLD.listed or ()), Secret(id="foreign", created_at=NOW))
-    told = plan([*WHOLE, *REST], replace(WORLD, listed=listed))
+    listed = (*(WORLD.listing.secrets or ()), Secret(id="foreign", created_at=NOW))
+    told = plan([*WHOLE, *REST], but(WORLD, listed=listed))
     leaked = Request(reason="compromised", grace=timedelta())
 
     left = [line for line in told.lines(leaked) if "leaves" in line]
@@ -148,7 +146,7 @@ def test_without_a_grace_there_is_one_look_less() -> None:
 
 def test_a_rotation_under_way_is_carried_on() -> None:
     """What is open is named, with where it stands; a leak is cured by rotating once more."""
-    told = plan(REST, replace(WORLD, rotation=OPENED))
+    told = plan(REST, but(WORLD, rotation=OPENED))
 
     assert list(told.lines(ASKED)) == [
         "a: would carry on rotation r1, which is at step wait",
@@ -170,7 +168,7 @@ def test_a_rotation_under_way_is_carried_on() -> None:
 )
 def test_what_is_left_of_a_rotation(actions: list[Action], line: str) -> None:
     """Also the steps that only the ledger hears of are told where they are all there is."""
-    assert line in list(plan(actions, replace(WORLD, rotation=OPENED)).lines(ASKED))
+    assert line in list(plan(actions, but(WORLD, rotation=OPENED)).lines(ASKED))
 
 
 def test_a_rotation_that_only_vault_knows() -> None:
@@ -184,7 +182,7 @@ def test_a_rotation_that_only_vault_knows() -> None:
 
 def test_the_only_secret_is_the_predecessor() -> None:
     """Without a note it is known because there is no other."""
-    alone = replace(
+    alone = but(
         WORLD, current=replace(CURRENT, note=None), listed=(Secret(id="old", created_at=NOW),)
     )
 

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from rotator.doctor import accounts, files
 from rotator.doctor.check import Verdict, clock_check
 from rotator.model import CurrentEntry, Note, PendingEntry, Secret, Step
 from rotator.rotation.observation import Observation
+from tests.support.observations import but, observed
 from tests.support.samples import NOW, account, rotation
 
 ROTATION = rotation(step=Step.PUSH, new_id="new", grace=timedelta(), sent_at=NOW)
@@ -38,11 +38,9 @@ ALWAYS = {"ledger-url", "listen-token", "hook-url", "hook-key"}
 def world(current: str) -> Observation:
     """Return an account in the middle of a rotation, with `current` as the id in Vault's note."""
     note = Note(secret_id=current, rotation_id="r1", rotated_at=NOW, ledger_head="", check="")
-    return Observation(
-        seen_at=NOW,
+    return observed(
         listed=tuple(Secret(id=each, created_at=NOW) for each in ("old", "new")),
         current=CurrentEntry(version=2, note=note, intact=True, has_value=True),
-        pending=None,
         rotation=ROTATION,
         expendable_ids=frozenset({"orphan"}),
     )
@@ -69,7 +67,7 @@ def test_no_one_is_told_to_delete_what_may_be_the_pending_secret(
     pending: PendingEntry | None,
 ) -> None:
     """Of two secrets, one is not known: it is another rotation's, while its value is pending."""
-    seen = replace(world("old"), rotation=None, pending=pending)
+    seen = but(world("old"), rotation=None, pending=pending)
     (check,) = accounts.slots(account(), seen)
 
     assert ("delete it if nothing uses it" in (check.cure or "")) is (pending is None)
