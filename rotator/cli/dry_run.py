@@ -11,7 +11,16 @@ from rotator.model import Account, PassResult, Request
 from rotator.model.times import rfc3339
 from rotator.reporting import text
 from rotator.rotation.observation import Observation
-from rotator.rotation.steps import Action, Ask, Close, Delete, Look, Open, SecretDeletion, Wait
+from rotator.rotation.steps import (
+    Action,
+    AskGates,
+    Close,
+    Delete,
+    Observe,
+    Open,
+    SecretDeletion,
+    Wait,
+)
 
 if TYPE_CHECKING:
     from rotator.application import Application
@@ -102,7 +111,7 @@ class Plan:
         due_at = None
         if self.wait and self.predecessor_id:
             is_gated = bool(self._gates()) and not self._is_compromised
-            later = [*([Ask()] if is_gated else []), Delete(secret_id=self.predecessor_id)]
+            later = [*([AskGates()] if is_gated else []), Delete(secret_id=self.predecessor_id)]
             due_at = rfc3339(self.wait.until)
         facts = self._facts()
         steps = [step for action in now if (step := foresee(action, facts))]
@@ -116,7 +125,7 @@ class Plan:
         touched = {
             action.secret_id for action in self.actions if isinstance(action, SecretDeletion)
         }
-        listed = self.observation.listed_ids if self.observation else frozenset()
+        listed = self.observation.listing.ids if self.observation else frozenset()
         return sorted(listed - touched - {self.predecessor_id or ""})
 
     @property
@@ -132,7 +141,7 @@ class Plan:
     def calls(self) -> int:
         """Count calls to Vonage, including observations before the first step and after a wait."""
         calls = 1 + sum(
-            isinstance(action, Look) or bool(action.sketch and action.sketch.where == "vonage")
+            isinstance(action, Observe) or bool(action.sketch and action.sketch.where == "vonage")
             for action in self.actions
         )
         return calls + 2 if self.wait else calls
@@ -156,12 +165,13 @@ class Plan:
         secret_id, observed = self.predecessor_id, self.observation
         if secret_id is None or observed is None:
             return None
-        note = observed.current.note if observed.current else None
+        entry = observed.current.entry
+        note = entry.note if entry else None
         if observed.rotation:
             return "recorded when the rotation was opened"
         if note and note.secret_id == secret_id:
             return "the note in Vault names it"
-        if len(observed.listed or ()) == 1:
+        if len(observed.listing.secrets or ()) == 1:
             return "the only one, and Vault's value authenticates"
         return None
 
@@ -171,16 +181,16 @@ class Plan:
         return own if self.request.grace is None else self.request.grace
 
     def _gates(self) -> str:
-        return ", ".join(self.observation.gates) if self.observation else ""
+        return ", ".join(self.observation.gates.names) if self.observation else ""
 
     def _facts(self) -> dict[str, Any]:
-        current = self.observation.current if self.observation else None
+        seen = self.observation
         return {
             "api_key": self.account.api_key,
             "current": f"{self.mount}/{self.account.vault_path}",
-            "base": current.version if current else 0,
+            "base": seen.current.version if seen and seen.current.entry else 0,
             "pending": f"{self.mount}/{self.account.pending_path}",
-            "pending_base": self.observation.pending_version if self.observation else 0,
+            "pending_base": seen.pending.version if seen else 0,
             "gates": self._gates(),
             "grace": text.span(self._grace()),
         }
@@ -198,7 +208,7 @@ def show(
 
     def plan(account: Account) -> Plan:
         try:
-            result, actions, observation = reconciler.plan(account, request)
+            result, actions, observation = reconciler.dry_run(account, request)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
             result, actions, observation = rotate.internal(account, error), [], None
         return Plan(

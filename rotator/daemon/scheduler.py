@@ -17,7 +17,7 @@ from rotator.errors import RotatorError, StoreUnavailable
 from rotator.model import Account, Request, Rotation
 from rotator.rotation import schedule
 from rotator.rotation.ports import Lease
-from rotator.rotation.protocol import waits_until
+from rotator.rotation.protocol.waiting import waits_until
 
 if TYPE_CHECKING:
     from rotator.rotation.reconciler import Reconciler

@@ -10,7 +10,6 @@ from rotator.model import Account, Problem, Request
 from rotator.model.role import SecretRole
 from rotator.reporting.verification import CHAIN_HINT, verify_ledger
 from rotator.rotation.observation import Observation
-from rotator.rotation.protocol import current_secret_id
 from rotator.rotation.reconciler import Reconciler
 
 _SLOTS = 2
@@ -31,7 +30,7 @@ def checks(application: Application) -> Iterator[CheckResult]:
 def _account(
     application: Application, reconciler: Reconciler, account: Account
 ) -> Iterator[CheckResult]:
-    report, _, world = reconciler.plan(account, Request(reason="asked"))
+    report, _, world = reconciler.dry_run(account, Request(reason="asked"))
     if world is None:
         problem = report.error or Problem(code=RotatorError.code, message="not seen", hint=None)
         yield bad("account", account.name, problem.message, problem.hint)
@@ -52,7 +51,7 @@ def _account(
 
 def _head(application: Application, account: Account, world: Observation) -> Iterator[CheckResult]:
     """Compare the record with the entry in Vault's note, if there is a note."""
-    note = world.current.note if world.current else None
+    note = world.current.entry.note if world.current.entry else None
     if note is None or application.ledger.revision() is None:
         return
     verification = verify_ledger(
@@ -65,9 +64,9 @@ def _head(application: Application, account: Account, world: Observation) -> Ite
 
 
 def _credential(account: Account, world: Observation) -> CheckResult:
-    if world.current_live_at:
+    if world.current.authenticated_at:
         return fine("credential", account.name, "the value in Vault authenticates")
-    if world.listed is not None:
+    if world.listing.secrets is not None:
         return doubtful(
             "credential",
             account.name,
@@ -84,22 +83,22 @@ def _credential(account: Account, world: Observation) -> CheckResult:
 
 def slots(account: Account, world: Observation) -> Iterator[CheckResult]:
     """Check which secrets occupy the account's slots, if Vonage lists them."""
-    if world.listed is None:
+    if world.listing.secrets is None:
         return
     roles = {
         secret.id: SecretRole.of(
             secret.id,
-            current_id=current_secret_id(world),
+            current_id=world.current_secret_id,
             opened=world.rotation,
-            expendable_ids=world.expendable_ids,
+            expendable_ids=world.ledger.expendable_ids,
         )
-        for secret in world.listed
+        for secret in world.listing.secrets
     }
     listed = ", ".join(f"{id_} {known}" for id_, known in sorted(roles.items()))
     finding = f"{len(roles)} of {_SLOTS} used: {listed}"
     if SecretRole.FOREIGN in roles.values():
         cure = f"see `rotator secrets list {account.name}`; delete it if nothing uses it"
-        if world.pending:
+        if world.pending.entry:
             cure = "delete none: a value is pending in Vault, and one of them may be its secret"
         yield doubtful("slots", account.name, finding, cure)
     else:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, not_, or_, s
 
 from rotator.ledger import tables
 from rotator.ledger.mapping import from_row
-from rotator.model import LONGEST_GATE_WAIT, LONGEST_WINDOW_WAIT, MOST_LEAD, Rotation, Step
+from rotator.model import LONGEST_GATE_WAIT, LONGEST_WINDOW_WAIT, MOST_OFFSET, Rotation, Step
 from rotator.rotation import schedule
 
 
@@ -104,7 +104,7 @@ def _is_ready(now: datetime) -> ColumnElement[bool]:
 
 def _waits_in_grace(now: datetime) -> ColumnElement[bool]:
     """Return the condition for a grace that is not over; one with a future start does not count."""
-    return and_(_ROTATION.delete_due_at > now, _ROTATION.verified_at <= now + MOST_LEAD)
+    return and_(_ROTATION.delete_due_at > now, _ROTATION.verified_at <= now + MOST_OFFSET)
 
 
 def _waits_at_gate(now: datetime) -> ColumnElement[bool]:

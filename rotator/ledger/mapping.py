@@ -11,7 +11,15 @@ from sqlalchemy import Column, Connection, RowMapping, Select, func, select
 from rotator.ledger import tables
 from rotator.ledger.chain import canonical_json
 from rotator.ledger.tables import AnyRow, Row
-from rotator.model import DiscoveredSubaccount, Hold, Identity, Rotation, Step, SubaccountState
+from rotator.model import (
+    DiscoveredSubaccount,
+    GateWait,
+    Hold,
+    Identity,
+    Rotation,
+    Step,
+    SubaccountState,
+)
 from rotator.rotation.ports import AccountSnapshot, AccountSummary
 
 #: Fields that a row has unchanged under the same name.
@@ -20,27 +28,43 @@ _OF_ROTATION = {field.name for field in fields(Rotation)} - {
     "identity",
     "rejected",
     "step",
+    "values_generated",
+    "waiting",
+}
+
+#: Fields of what a rotation waits for, and their columns.
+_OF_WAITING = {
+    "gate": "gate",
+    "reason": "gate_reason",
+    "shut_since": "gate_since",
+    "retry_at": "gate_retry_at",
 }
 
 
 def to_row(rotation: Rotation) -> Row:
     """Return the row of `rotation`."""
+    waiting = rotation.waiting or GateWait()
     return {name: getattr(rotation, name) for name in _OF_ROTATION} | {
         "step": rotation.step.value,
         "grace_seconds": rotation.grace.total_seconds(),
         "rejected": int(rotation.rejected),
+        "draws": rotation.values_generated,
         "delete_due_at": rotation.delete_due_at,
         **columns_of(rotation.identity),
+        **{column: getattr(waiting, name) for name, column in _OF_WAITING.items()},
     }
 
 
 def from_row(row: RowMapping) -> Rotation:
     """Return the rotation in `row`."""
+    waiting = GateWait(**{name: row[column] for name, column in _OF_WAITING.items()})
     return Rotation(
         step=Step(row["step"]),
         grace=timedelta(seconds=row["grace_seconds"]),
         rejected=bool(row["rejected"]),
         identity=identity_of(row),
+        values_generated=row["draws"],
+        waiting=waiting if waiting != GateWait() else None,
         **{name: row[name] for name in _OF_ROTATION},
     )
 

@@ -213,8 +213,8 @@ class RecordedRotation:
             yield _different("sent_at", row.sent_at, "a time" if self.is_sent else None)
         if row.rejected != self.is_rejected:
             yield _different("rejected", int(row.rejected), int(self.is_rejected))
-        if row.draws != self.draws:
-            yield _different("draws", row.draws, self.draws)
+        if row.values_generated != self.draws:
+            yield _different("draws", row.values_generated, self.draws)
 
     def _is_verified_as(self, at: datetime | None) -> bool:
         if at is None or self.verified_at is None or not self.is_rough:

@@ -99,7 +99,7 @@ class LedgerWriter(Leases):
             hold_fault=hold_fault,
             rotation_fault=rotation_fault,
             adopted_id=account["adopted_id"],
-            adopted_over=account["adopted_over"],
+            adopted_base_version=account["adopted_over"],
             written=Written(
                 version=account["written_version"], index=account["written_index"] or ""
             ),
@@ -349,7 +349,7 @@ def _adopted(row: tables.Row, entries: Sequence[NewEntry], rotation: Rotation | 
     is_verified = any((entry.event, entry.step) == ("done", Step.VERIFY) for entry in entries)
     if not is_verified or rotation is None:
         return {}
-    is_replaced = rotation.replaces(row["adopted_id"], over=row["adopted_over"])
+    is_replaced = rotation.replaces(row["adopted_id"], base_version=row["adopted_over"])
     return {"adopted_id": None} if is_replaced else {}
 
 

@@ -264,10 +264,10 @@ class AccountStatus:
 
     def gate_note(self) -> str | None:
         """Return which gate is waited for, since when, and why; None where none is."""
-        opened = self.opened
-        if opened is None or opened.gate is None:
+        waiting = self.opened.waiting if self.opened else None
+        if waiting is None or waiting.gate is None:
             return None
-        return f"{opened.gate} since {moment(opened.gate_since)}: {opened.gate_reason}"
+        return f"{waiting.gate} since {moment(waiting.shut_since)}: {waiting.reason}"
 
     def hook_note(self) -> str | None:
         """Return which hook fails, and why; None where none does."""
@@ -280,14 +280,14 @@ class AccountStatus:
         return f"hook {first.hook} fails ({first.event}, {tried}): {first.reason}{more}"
 
     def _gate_document(self) -> dict[str, Any] | None:
-        opened = self.opened
-        if opened is None or opened.gate is None:
+        waiting = self.opened.waiting if self.opened else None
+        if waiting is None or waiting.gate is None:
             return None
         return {
-            "name": opened.gate,
-            "reason": opened.gate_reason,
-            "since": rfc3339(opened.gate_since),
-            "next_try_at": rfc3339(opened.gate_retry_at),
+            "name": waiting.gate,
+            "reason": waiting.reason,
+            "since": rfc3339(waiting.shut_since),
+            "next_try_at": rfc3339(waiting.retry_at),
         }
 
     def _rotation_document(self, rotation: Rotation) -> dict[str, Any]:

@@ -54,8 +54,8 @@ class Secrets:
         self._client = client
 
     @property
-    def clock_lead(self) -> timedelta:
-        """How far this machine's clock is ahead of Vonage's; see `Issuer.clock_lead`."""
+    def clock_offset(self) -> timedelta:
+        """Return how far this machine's clock is ahead of Vonage's; see `Issuer.clock_offset`."""
         return self._client.clock_lead
 
     def list_secrets(self, credential: Credential, api_key: str) -> tuple[Secret, ...]:

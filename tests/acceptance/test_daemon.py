@@ -324,7 +324,7 @@ def test_the_daemon_waits_for_a_gate(build: Build, tmp_path: Path) -> None:
     gate.chmod(0o700)
     hook(run, f'[[hooks]]\non = ["gate"]\ncommand = ["{gate}"]')
     process = run.start()
-    until(lambda: (rotation := run.records()[0].last_rotation) and rotation.gate)
+    until(lambda: (rotation := run.records()[0].last_rotation) and rotation.waiting)
     kept = len(run.world.vonage.secrets(run.world.accounts[0].api_key))
     (tmp_path / "open").touch()
     with run.database.begin() as connection:

@@ -55,7 +55,7 @@ class RotationFixture(ExternalActors):
         self.setting = FixtureOptions(**setting)
         self.clock = FakeClock()
         #: How far rotator's machine is ahead of the simulators' clock.
-        self.clock_lead = timedelta()
+        self.clock_offset = timedelta()
         self._patience = PATIENT
         self.folder = Path(mkdtemp(dir=folder))
         self.ear = leaks.LogCapture()
@@ -69,7 +69,7 @@ class RotationFixture(ExternalActors):
         #: A test wrote into the ledger's tables: `rotator ledger verify` is to find it.
         self.is_tampered_with = False
         #: Every value that was ever drawn.
-        self.drawn: list[str] = []
+        self.generated: list[str] = []
         self._cleanup = ExitStack()
         self._process = ExitStack()
         self.world = self.setting.world(self.clock)
@@ -157,7 +157,7 @@ class RotationFixture(ExternalActors):
             propagation_timeout=self.setting.propagation_timeout,
             hooks=cast("Hooks", PortInterceptor("hooks", self.dispatcher, self.calls)),
             observer=_Listener(self),
-            draw=self._draw,
+            generate=self._generate,
             now=self._told_time,
             monotonic=self.clock.monotonic,
             sleep=self.clock.sleep,
@@ -165,7 +165,7 @@ class RotationFixture(ExternalActors):
 
     def _told_time(self) -> datetime:
         """Return the time by this machine's clock."""
-        return self.clock.now() + self.clock_lead
+        return self.clock.now() + self.clock_offset
 
     def wait_for_answers(self, seconds: float) -> None:
         """From the next request on, let the clients wait so long, of the real clock."""
@@ -200,9 +200,9 @@ class RotationFixture(ExternalActors):
     def _hearing(self, event: Event, name: str) -> tuple[str, ...]:
         return subscribers(self.hooks, event, name)
 
-    def _draw(self, length: int) -> str:
-        value = generation.draw(length)
-        self.drawn.append(value)
+    def _generate(self, length: int) -> str:
+        value = generation.generate(length)
+        self.generated.append(value)
         return value
 
     # -- Action. ---------------------------------------------------------------------------
@@ -371,7 +371,7 @@ class RotationFixture(ExternalActors):
 
     def _values(self) -> set[str]:
         """Return everything that is secret: whatever was generated, issued or stored."""
-        values = {*self.drawn, *self.tokens}
+        values = {*self.generated, *self.tokens}
         for name, account in self.accounts.items():
             values |= {secret.value for secret in self.history(name)}
             values |= {

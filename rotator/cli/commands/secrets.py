@@ -15,6 +15,7 @@ from rotator.model.generation import is_compliant
 from rotator.model.times import rfc3339
 from rotator.reporting.text import age_text, moment
 from rotator.rotation.manual import AccountSecrets, manual_operation
+from rotator.rotation.observation import observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +118,7 @@ def _account(context: typer.Context, name: str) -> "Iterator[tuple[Application, 
 
 
 def _look(application: "Application", account: "Account") -> "AccountSecrets":
-    return AccountSecrets.of(account, application.reconciler().observe(account))
+    return AccountSecrets.of(account, observe(application.reconciler(), account))
 
 
 def _value(from_file: str | None) -> SecretValue:

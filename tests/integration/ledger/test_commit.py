@@ -13,7 +13,7 @@ from rotator.ledger import chain, tables
 from rotator.ledger.database import writing
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
-from rotator.model import Identity, Rotation, Step
+from rotator.model import GateWait, Identity, Rotation, Step
 from rotator.rotation.ports import AccountSnapshot, AccountState, Lease, NewEntry
 from tests.support.samples import rotation
 
@@ -337,11 +337,18 @@ ROTATIONS = st.builds(
     opened_at=TIMES,
     sent_at=st.none() | TIMES,
     rejected=st.booleans(),
-    draws=st.integers(0, 2**31 - 1),
+    values_generated=st.integers(0, 2**31 - 1),
     new_id=st.none() | TEXTS,
     vault_version=st.none() | st.integers(0, 2**63 - 1),
     verified_at=st.none() | TIMES,
     abort_code=st.none() | TEXTS,
+    waiting=st.builds(
+        GateWait,
+        gate=st.none() | TEXTS,
+        reason=st.none() | TEXTS,
+        shut_since=st.none() | TIMES,
+        retry_at=TIMES,
+    ),
     closed_at=st.none() | TIMES,
     outcome=st.none() | TEXTS,
     error_code=st.none() | TEXTS,
@@ -367,9 +374,11 @@ def test_any_rotation_survives(database: Engine, rotation: Rotation) -> None:
 
 def test_rows_have_every_field_of_a_rotation() -> None:
     """A field that is added to the model has to be added to the table."""
-    stored = {"grace": "grace_seconds"}
-    names = {stored.get(field.name, field.name) for field in fields(Rotation)} - {"identity"}
+    stored = {"grace": "grace_seconds", "values_generated": "draws"}
+    names = {stored.get(field.name, field.name) for field in fields(Rotation)}
+    names -= {"identity", "waiting"}
     names |= {field.name for field in fields(Identity)}
+    names |= {"gate", "gate_reason", "gate_since", "gate_retry_at"}
 
     assert set(tables.rotation.c.keys()) == names | {"delete_due_at"}
 

@@ -33,7 +33,7 @@ def commit(writer: LedgerWriter, lease: Lease, number: int) -> str:
     entry = NewEntry(event="done", step=None, detail={"n": number})
     return writer.commit(
         lease,
-        rotation=replace(ROTATION, draws=number),
+        rotation=replace(ROTATION, values_generated=number),
         entries=[entry, entry],
         snapshot=replace(SIGHTING, drift=str(number)),
         now=NOW,
@@ -46,7 +46,7 @@ def recorded(database: Engine) -> tuple[int, int, str | None]:
     [account] = queries.accounts(["a"])
     assert queries.verify("a").fault is None
     assert account.last_rotation
-    return queries.verify("a").entries, account.last_rotation.draws, account.drift
+    return queries.verify("a").entries, account.last_rotation.values_generated, account.drift
 
 
 @pytest.mark.parametrize("delivers_last", [False, True])

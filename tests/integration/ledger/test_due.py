@@ -15,7 +15,7 @@ from rotator.ledger.database import open_database
 from rotator.ledger.holds import Holds
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
-from rotator.model import Hold, Rotation, Step
+from rotator.model import GateWait, Hold, Rotation, Step
 from rotator.rotation.ports import AccountSnapshot, Lease, NewEntry
 from tests.support.samples import NOW, rotation
 
@@ -140,23 +140,41 @@ def test_due_times_of_a_fleet_are_changed_by_a_few_short_transactions(
         (NOW + HOUR, replace(OPEN, verified_at=NOW - 24 * HOUR), True),
         (NOW + HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR), True),
         # At a gate, it is asked again when it is time.
-        (NOW + HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR, gate_retry_at=NOW), True),
-        (NOW + HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR, gate_retry_at=NOW + HOUR), False),
-        (NOW - HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR, gate_retry_at=NOW + HOUR), False),
-        # Later than any gate is asked again: the clock that said so has been put right.
         (
             NOW + HOUR,
-            replace(OPEN, verified_at=NOW - 25 * HOUR, gate="g", gate_retry_at=NOW + QUARTER),
+            replace(OPEN, verified_at=NOW - 25 * HOUR, waiting=GateWait(retry_at=NOW)),
+            True,
+        ),
+        (
+            NOW + HOUR,
+            replace(OPEN, verified_at=NOW - 25 * HOUR, waiting=GateWait(retry_at=NOW + HOUR)),
             False,
         ),
         (
             NOW - HOUR,
-            replace(OPEN, verified_at=NOW - 25 * HOUR, gate="g", gate_retry_at=NOW + HOUR),
+            replace(OPEN, verified_at=NOW - 25 * HOUR, waiting=GateWait(retry_at=NOW + HOUR)),
+            False,
+        ),
+        # Later than any gate is asked again: the clock that said so has been put right.
+        (
+            NOW + HOUR,
+            replace(
+                OPEN,
+                verified_at=NOW - 25 * HOUR,
+                waiting=GateWait(gate="g", retry_at=NOW + QUARTER),
+            ),
+            False,
+        ),
+        (
+            NOW - HOUR,
+            replace(
+                OPEN, verified_at=NOW - 25 * HOUR, waiting=GateWait(gate="g", retry_at=NOW + HOUR)
+            ),
             True,
         ),
         # Nor is a window waited for longer than one can be closed.
-        (None, replace(OPEN, gate_retry_at=NOW + 14 * DAY), False),
-        (None, replace(OPEN, gate_retry_at=NOW + 60 * DAY), True),
+        (None, replace(OPEN, waiting=GateWait(retry_at=NOW + 14 * DAY)), False),
+        (None, replace(OPEN, waiting=GateWait(retry_at=NOW + 60 * DAY)), True),
         # A grace does not begin later than a clock that is believed can tell.
         (NOW - HOUR, replace(OPEN, verified_at=NOW + DAY), False),
         (NOW + HOUR, replace(OPEN, verified_at=NOW + 60 * DAY), True),

@@ -96,7 +96,9 @@ def test_it_knows_what_the_queries_know(
     [
         lambda writer: write(writer, CLOSED),
         lambda writer: write(writer, FAILED),
-        lambda writer: silent(writer, replace(CLOSED, id="r0", opened_at=NOW - DAY, draws=9)),
+        lambda writer: silent(
+            writer, replace(CLOSED, id="r0", opened_at=NOW - DAY, values_generated=9)
+        ),
         lambda writer: write(writer, ROTATION, snapshot=seen()),
         lambda writer: write(writer, ROTATION, event="refused"),
         lambda writer: write(writer, replace(ROTATION, id="r2", opened_at=NOW + DAY)),

@@ -354,7 +354,7 @@ def test_a_dry_run_and_status_tell_of_a_forged_hold(tmp_path: Path) -> None:
     with RotationFixture(tmp_path) as scene:
         scene.attempt()
         tamper(scene, FORGED)
-        planned, _, _ = scene.engine.plan(scene.accounts[NAME], Request(reason="asked"))
+        planned, _, _ = scene.engine.dry_run(scene.accounts[NAME], Request(reason="asked"))
         scene.engine.refresh(scene.accounts[NAME])
         (account,) = scene.queries.accounts([NAME])
 

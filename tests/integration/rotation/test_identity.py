@@ -301,8 +301,8 @@ def test_what_another_account_has_is_refused(tmp_path: Path, shared: str, what: 
         scene.attempt()
         mine = scene.accounts[NAME]
         scene.accounts[SUB] = replace(scene.accounts[SUB], **{shared: getattr(mine, shared)})
-        planned, _, _ = scene.engine.plan(scene.accounts[SUB], Request(reason="asked"))
-        mine_planned, _, _ = scene.engine.plan(mine, Request(reason="asked"))
+        planned, _, _ = scene.engine.dry_run(scene.accounts[SUB], Request(reason="asked"))
+        mine_planned, _, _ = scene.engine.dry_run(mine, Request(reason="asked"))
         requests = len(scene.requests())
         report = scene.attempt(SUB)
         asked = len(scene.requests()) - requests
@@ -347,7 +347,7 @@ def test_what_was_abandoned_is_taken_up_again(tmp_path: Path, call: str) -> None
         assert idle.outcome is Outcome.IDLE
         assert report.outcome is Outcome.COMPLETED
         assert report.rotation_id == opened.id
-        assert len(scene.drawn) == 1
+        assert len(scene.generated) == 1
         assert len(scene.secrets()) == 1
 
 
@@ -363,7 +363,7 @@ def test_what_was_abandoned_is_open_again_whenever_it_is_killed(tmp_path: Path) 
 
         assert report.outcome is Outcome.COMPLETED
         assert report.rotation_id == opened.id
-        assert len(scene.drawn) == 1
+        assert len(scene.generated) == 1
 
 
 def test_what_was_abandoned_knows_its_secret_again(tmp_path: Path) -> None:

@@ -22,17 +22,15 @@ from rotator.rotation.steps import (
     Verify,
     Wait,
 )
+from tests.support.observations import but, observed
 from tests.support.samples import NOW, account, rotation
 
 NOTE = Note(secret_id="old", rotation_id="r0", rotated_at=NOW, ledger_head="", check="")
 CURRENT = CurrentEntry(version=6, note=NOTE, intact=True, has_value=True)
-OBSERVED = Observation(
-    seen_at=NOW,
+OBSERVED = observed(
     listed=(Secret(id="old", created_at=NOW), Secret(id="orphan", created_at=NOW)),
     current=CURRENT,
-    pending=None,
-    rotation=None,
-    current_live_at=NOW,
+    current_authenticated_at=NOW,
 )
 OPENED = rotation(
     account="a", reason="due", step=Step.WAIT, grace=timedelta(hours=1), verified_at=NOW
@@ -129,8 +127,8 @@ def test_the_same_for_programs() -> None:
 
 def test_a_program_is_told_what_a_leak_leaves() -> None:
     """With an open rotation that has replaced one: which, what else works, and that it is anew."""
-    listed = (*(OBSERVED.listed or ()), Secret(id="foreign", created_at=NOW))
-    planned = plan(REST, replace(OBSERVED, listed=listed, rotation=OPENED), LEAKED).document()
+    listed = (*(OBSERVED.listing.secrets or ()), Secret(id="foreign", created_at=NOW))
+    planned = plan(REST, but(OBSERVED, listed=listed, rotation=OPENED), LEAKED).document()
 
     assert planned
     assert (planned["carries_on"], planned["rotates_once_more"]) == ("r1", True)
@@ -140,8 +138,8 @@ def test_a_program_is_told_what_a_leak_leaves() -> None:
 
 def test_a_leak_may_have_been_of_any_secret() -> None:
     """What a compromised account would keep besides the new secret is named."""
-    listed = (*(OBSERVED.listed or ()), Secret(id="foreign", created_at=NOW))
-    observation = replace(OBSERVED, listed=listed)
+    listed = (*(OBSERVED.listing.secrets or ()), Secret(id="foreign", created_at=NOW))
+    observation = but(OBSERVED, listed=listed)
     after_leak = plan([*WHOLE, *REST], observation, LEAKED).lines()
 
     left = [line for line in after_leak if "leaves" in line]
@@ -160,7 +158,7 @@ def test_without_a_grace_there_is_one_look_less() -> None:
 
 def test_a_rotation_under_way_is_carried_on() -> None:
     """What is open is named, with where it stands; a leak is cured by rotating once more."""
-    planned = plan(REST, replace(OBSERVED, rotation=OPENED))
+    planned = plan(REST, but(OBSERVED, rotation=OPENED))
 
     assert list(planned.lines()) == [
         "a: would carry on rotation r1, which is at step wait",
@@ -168,7 +166,7 @@ def test_a_rotation_under_way_is_carried_on() -> None:
         "   1  delete  delete secret old at Vonage",
         "  calls to Vonage: 2",
     ]
-    after_leak = plan(REST, replace(OBSERVED, rotation=OPENED), LEAKED).lines()
+    after_leak = plan(REST, but(OBSERVED, rotation=OPENED), LEAKED).lines()
     assert "once more" in list(after_leak)[-1]
 
 
@@ -182,7 +180,7 @@ def test_a_rotation_under_way_is_carried_on() -> None:
 )
 def test_what_is_left_of_a_rotation(actions: list[Action], line: str) -> None:
     """Also the steps that only the ledger hears of are told where they are all there is."""
-    assert line in list(plan(actions, replace(OBSERVED, rotation=OPENED)).lines())
+    assert line in list(plan(actions, but(OBSERVED, rotation=OPENED)).lines())
 
 
 def test_a_rotation_that_only_vault_knows() -> None:
@@ -196,7 +194,7 @@ def test_a_rotation_that_only_vault_knows() -> None:
 
 def test_the_only_secret_is_the_predecessor() -> None:
     """Without a note it is known because there is no other."""
-    alone = replace(
+    alone = but(
         OBSERVED, current=replace(CURRENT, note=None), listed=(Secret(id="old", created_at=NOW),)
     )
 

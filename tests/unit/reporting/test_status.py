@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rotator.model import Hold, Step
+from rotator.model import GateWait, Hold, Step
 from rotator.model.notification import Event, PendingDelivery
 from rotator.reporting.status import AccountStatus, Phase
 from tests.support.samples import account, rotation
@@ -161,10 +161,9 @@ def test_a_row_tells_the_last_rotation() -> None:
 GATED = replace(
     WAITING,
     verified_at=NOW - 2 * DAY,
-    gate="consumers",
-    gate_reason="exit status 1: 3 of 7",
-    gate_since=NOW - HOUR,
-    gate_retry_at=NOW + HOUR,
+    waiting=GateWait(
+        gate="consumers", reason="exit status 1: 3 of 7", shut_since=NOW - HOUR, retry_at=NOW + HOUR
+    ),
 )
 UNDELIVERED = PendingDelivery(
     account="a",

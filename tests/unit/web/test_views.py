@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rotator.ledger.chain import Entry
-from rotator.model import Rotation, Step
+from rotator.model import GateWait, Rotation, Step
 from rotator.model.notification import Event, PendingDelivery
 from rotator.web.timeline import DAYS, HEIGHT, TimelineCache, timeline
 from rotator.web.views import (
@@ -129,7 +129,8 @@ def test_it_is_told_what_is_next(known: dict[str, Any], due: str, *, is_past: bo
         (
             {
                 "rotation": replace(
-                    WAITING, gate="g", gate_reason="exit 1", gate_since=NOW, gate_retry_at=NOW
+                    WAITING,
+                    waiting=GateWait(gate="g", reason="exit 1", shut_since=NOW, retry_at=NOW),
                 )
             },
             "waiting for gate g since 2026-11-23 12:00 UTC: exit 1",
