@@ -259,10 +259,10 @@ class Application:
 
     def undelivered(self, *, for_pages: bool = False) -> dict[str, tuple[PendingDelivery, ...]]:
         """Return each account's pending deliveries, the oldest first; empty without hooks."""
-        from rotator.ledger.deliveries import Deliveries  # noqa: PLC0415  # see above
-
         found: dict[str, tuple[PendingDelivery, ...]] = {}
         if self.settings.hooks:
+            from rotator.ledger.deliveries import Deliveries  # noqa: PLC0415  # see above
+
             deliveries = Deliveries(self._pages_database) if for_pages else self.deliveries
             for each in deliveries.undelivered([hook.name for hook in self.settings.hooks]):
                 found[each.account] = (*found.get(each.account, ()), each)

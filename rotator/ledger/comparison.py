@@ -104,7 +104,7 @@ class _Evidence:
                 replay = Replay.of(reversed(segment))
                 if self._reaches_back(replay):
                     return self._contradiction(replay)
-        return f"entry {seq} is missing" if seq else f"none of them tells of {self._origin}"
+        return f"entry {seq} is missing" if seq else f"none of them records {self._origin}"
 
     def _reaches_back(self, replay: Replay) -> bool:
         """Return whether entries were read from far enough back."""
@@ -130,7 +130,7 @@ def differences(
 ) -> Iterator[str]:
     """Yield each difference in words; `replay` has read all of an account's entries, or the newest.
 
-    If it is not complete, only what these tell of is compared. Never compared are the latest
+    If it is not complete, only what these record is compared. Never compared are the latest
     snapshot, as the account is observed again; and what hooks were notified of last and when
     failures are retried, as no entry records these.
     """

@@ -57,7 +57,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
         ("database disk image is malformed",),
         LedgerUnusable,
         "the ledger file is damaged",
-        "restore it from a backup; `rotator ledger verify` then tells what is missing",
+        "restore it from a backup; `rotator ledger verify` then shows what is missing",
     ),
     (
         ("unable to open database file",),
@@ -81,7 +81,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
         ("sqlstate 3f000",),
         LedgerUnusable,
         "no schema of the database takes the ledger's tables",
-        "see that the search_path of its user names a schema that is there",
+        "make the search_path of its user name an existing schema",
     ),
     (
         ("sqlstate 42501",),
@@ -117,13 +117,16 @@ def open_database(url: str) -> Engine:
         if parsed.get_backend_name() == "postgresql":
             return _postgresql(parsed)
     except (ArgumentError, NoSuchModuleError, ValueError):
-        message = "ledger.url is no database URL"
-        raise LedgerUnusable(message, hint=_URL_HINT) from None
+        raise LedgerUnusable("ledger.url is no database URL", hint=_URL_HINT) from None
     except ModuleNotFoundError:
-        message = "the database driver that ledger.url names is not installed"
-        raise LedgerUnusable(message, hint="PostgreSQL: install `rotator[postgres]`") from None
-    message = f"ledger.url names {parsed.get_backend_name()}, which rotator does not support"
-    raise LedgerUnusable(message, hint=_URL_HINT)
+        raise LedgerUnusable(
+            "the database driver that ledger.url names is not installed",
+            hint="PostgreSQL: install `rotator[postgres]`",
+        ) from None
+    raise LedgerUnusable(
+        f"ledger.url names {parsed.get_backend_name()}, which rotator does not support",
+        hint=_URL_HINT,
+    )
 
 
 _URL_HINT = "use sqlite:////var/lib/rotator/ledger.db or postgresql+psycopg://user@host/database"
@@ -314,8 +317,8 @@ def translated() -> Iterator[None]:
 def _failure(error: BaseException | None) -> RotatorError:
     if are_spent():
         # SQLite's only detail is that it is unable to open its file.
-        why = TooManyFiles()
-        return LedgerError(f"the ledger cannot be opened: {why.message}", hint=why.hint)
+        cause = TooManyFiles()
+        return LedgerError(f"the ledger cannot be opened: {cause.message}", hint=cause.hint)
     text = str(error).strip()
     searched = f"sqlstate {getattr(error, 'sqlstate', None)}: {text}".lower()
     for fragments, kind, message, hint in _FAILURES:
@@ -367,7 +370,7 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _identity(path: str | None) -> tuple[int, int] | None:
-    """Return device and inode, to tell a file from a later one of its name; None if missing."""
+    """Return device and inode, which differ in a later file of the same name; None if missing."""
     try:
         found = os.stat(path or "")  # noqa: PTH116  # at each transaction: a Path takes as long again
     except FileNotFoundError:

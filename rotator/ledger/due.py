@@ -1,4 +1,4 @@
-"""Due accounts, as far as the ledger can tell."""
+"""Due accounts, as far as the ledger knows."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Leases on accounts: one writer each, told apart by fencing tokens.
+"""Leases on accounts: one writer each, guarded by a fencing token.
 
 A lease is in the account's row, as is the end of the account's chain. Whatever changes a row locks
 it first, until the transaction ends.

@@ -181,8 +181,8 @@ class LedgerReader:
     def verify_end(self, name: str, *, limit: int) -> ChainCheck:
         """Check the newest `limit` entries of an account's chain, up to its recorded head.
 
-        Rows are compared with what these entries tell. A page with many readers must not follow the
-        chain of years each time.
+        Rows are compared with what these entries record. A page with many readers must not follow
+        the chain of years each time.
         """
         with reading(self._engine) as connection:
             end = connection.execute(_END, {"of_name": name}).first()

@@ -33,8 +33,7 @@ class Instant(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            message = "a time in the ledger needs its zone"
-            raise ValueError(message)
+            raise ValueError("a time in the ledger needs its zone")
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 

@@ -504,9 +504,9 @@ def test_what_an_older_version_opened_and_an_operator_abandoned_goes_on(
         opened = scene.rotation()
         lease = scene.book.claim(NAME, scene.clock.now())
         assert opened
-        ended, draft = bookkeeping.abandoned(opened, scene.clock.now())
+        ended, new = bookkeeping.abandoned(opened, scene.clock.now())
         scene.book.commit(
-            lease, rotation=ended, entries=[draft], snapshot=None, now=ended.opened_at, last=True
+            lease, rotation=ended, entries=[new], snapshot=None, now=ended.opened_at, last=True
         )
         scene.is_tampered_with = False
         report = scene.attempt()

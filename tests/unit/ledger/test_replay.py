@@ -20,10 +20,10 @@ LATER = "2026-11-24T07:28:00+00:00"
 def entry(event: str, step: Step | None = None, **detail: Any) -> chain.Entry:  # noqa: ANN401  # any JSON
     """Return an entry, of rotation `r1` where it has a step and is no adoption."""
     is_rotations = step is not None and "operation" not in detail
-    draft = NewEntry(
+    new = NewEntry(
         event=event, step=step, detail=detail, rotation_id="r1" if is_rotations else None
     )
-    return chain.linked(draft, account="sms", at=NOW, seq=1, prev_hash=chain.GENESIS)
+    return chain.linked(new, account="sms", at=NOW, seq=1, prev_hash=chain.GENESIS)
 
 
 OPENED = entry("opened", Step.OPEN, reason="due", predecessor_id="old", grace_seconds=60)

@@ -22,13 +22,13 @@ FAILED = replace(ROTATION, closed_at=NOW, outcome="failed", error_code="x")
 
 
 @pytest.fixture
-def survey(database: Engine) -> SummaryCache:
+def cache(database: Engine) -> SummaryCache:
     """Return the cache of account summaries, which is tested."""
     return SummaryCache(database)
 
 
 def write(
-    book: LedgerWriter,
+    writer: LedgerWriter,
     rotation: Rotation | None = None,
     *,
     name: str = "a",
@@ -36,17 +36,17 @@ def write(
     snapshot: AccountSnapshot | None = None,
 ) -> None:
     """Commit an entry with a rotation and a snapshot, as a pass does."""
-    lease = book.claim(name, NOW)
-    drafts = [
+    lease = writer.claim(name, NOW)
+    entries = [
         NewEntry(event=event, step=None, detail={}, rotation_id=rotation.id if rotation else None)
     ]
-    book.commit(lease, rotation=rotation, entries=drafts, snapshot=snapshot, now=NOW, last=True)
+    writer.commit(lease, rotation=rotation, entries=entries, snapshot=snapshot, now=NOW, last=True)
 
 
-def silent(book: LedgerWriter, rotation: Rotation) -> None:
+def silent(writer: LedgerWriter, rotation: Rotation) -> None:
     """Commit a rotation of which nothing is to be told."""
-    lease = book.claim(rotation.account, NOW)
-    book.commit(lease, rotation=rotation, entries=[], snapshot=None, now=NOW, last=True)
+    lease = writer.claim(rotation.account, NOW)
+    writer.commit(lease, rotation=rotation, entries=[], snapshot=None, now=NOW, last=True)
 
 
 def seen(**facts: Any) -> AccountSnapshot:  # noqa: ANN401  # of `AccountSnapshot`
@@ -76,14 +76,14 @@ def statements(database: Engine) -> list[str]:
 
 
 def test_it_knows_what_the_queries_know(
-    database: Engine, book: LedgerWriter, survey: SummaryCache
+    database: Engine, writer: LedgerWriter, cache: SummaryCache
 ) -> None:
     """Every account of the ledger has the record that `status` reads."""
-    write(book, CLOSED, snapshot=seen())
-    write(book, replace(ROTATION, account="b"), name="b", event="failed")
-    write(book, name="c", snapshot=seen(drift="drift: x"))
+    write(writer, CLOSED, snapshot=seen())
+    write(writer, replace(ROTATION, account="b"), name="b", event="failed")
+    write(writer, name="c", snapshot=seen(drift="drift: x"))
 
-    found = survey.records()
+    found = cache.records()
 
     assert list(found.values()) == LedgerReader(database).accounts(["a", "b", "c"])
     assert found["a"].last_success_at == NOW
@@ -94,63 +94,63 @@ def test_it_knows_what_the_queries_know(
 @pytest.mark.parametrize(
     "change",
     [
-        lambda book: write(book, CLOSED),
-        lambda book: write(book, FAILED),
-        lambda book: silent(book, replace(CLOSED, id="r0", opened_at=NOW - DAY, draws=9)),
-        lambda book: write(book, ROTATION, snapshot=seen()),
-        lambda book: write(book, ROTATION, event="refused"),
-        lambda book: write(book, replace(ROTATION, id="r2", opened_at=NOW + DAY)),
+        lambda writer: write(writer, CLOSED),
+        lambda writer: write(writer, FAILED),
+        lambda writer: silent(writer, replace(CLOSED, id="r0", opened_at=NOW - DAY, draws=9)),
+        lambda writer: write(writer, ROTATION, snapshot=seen()),
+        lambda writer: write(writer, ROTATION, event="refused"),
+        lambda writer: write(writer, replace(ROTATION, id="r2", opened_at=NOW + DAY)),
     ],
 )
 def test_what_changes_is_seen(
     database: Engine,
-    book: LedgerWriter,
-    survey: SummaryCache,
+    writer: LedgerWriter,
+    cache: SummaryCache,
     change: Any,  # noqa: ANN401  # a function
 ) -> None:
     """Whatever a pass commits is in the next look, and the others are the very same as before."""
-    write(book, replace(CLOSED, id="r0", opened_at=NOW - DAY))
-    write(book, name="b")
-    before = dict(survey.records())
-    change(book)
+    write(writer, replace(CLOSED, id="r0", opened_at=NOW - DAY))
+    write(writer, name="b")
+    before = dict(cache.records())
+    change(writer)
 
-    after = survey.records()
+    after = cache.records()
 
     assert after["a"] != before["a"]
     assert after["b"] is before["b"]
     assert [after["a"]] == LedgerReader(database).accounts(["a"])
 
 
-def test_a_hold_is_seen(database: Engine, book: LedgerWriter, survey: SummaryCache) -> None:
+def test_a_hold_is_seen(database: Engine, writer: LedgerWriter, cache: SummaryCache) -> None:
     """An operator's hold shows in the next look, though nothing is rotated."""
-    write(book)
-    survey.records()
+    write(writer)
+    cache.records()
     hold = Hold(reason="x", by="y", at=NOW)
     Holds(database).put("a", hold)
 
-    assert survey.records()["a"].hold == hold
+    assert cache.records()["a"].hold == hold
 
 
 def test_a_look_at_what_is_known_is_one_statement(
-    database: Engine, book: LedgerWriter, survey: SummaryCache
+    database: Engine, writer: LedgerWriter, cache: SummaryCache
 ) -> None:
     """Where nothing changed, the accounts' rows are read and nothing else."""
-    write(book, CLOSED)
-    survey.records()
+    write(writer, CLOSED)
+    cache.records()
     found = statements(database)
-    survey.records()
+    cache.records()
 
     assert len([each for each in found if each.startswith("SELECT")]) == 1
 
 
 def test_many_changes_are_read_at_once(
-    book: LedgerWriter, survey: SummaryCache, monkeypatch: pytest.MonkeyPatch
+    writer: LedgerWriter, cache: SummaryCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a ledger that is new to it, not every name goes into the statements."""
     monkeypatch.setattr(mapping, "MOST_NAMES", 1)
-    write(book, CLOSED)
-    write(book, replace(FAILED, account="b"), name="b")
-    found = survey.records()
+    write(writer, CLOSED)
+    write(writer, replace(FAILED, account="b"), name="b")
+    found = cache.records()
 
     assert [each.last_rotation for each in found.values()] == [
         CLOSED,
@@ -159,27 +159,27 @@ def test_many_changes_are_read_at_once(
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
-def test_an_account_that_is_gone_is_gone(database: Engine, survey: SummaryCache) -> None:
+def test_an_account_that_is_gone_is_gone(database: Engine, cache: SummaryCache) -> None:
     """A ledger that was replaced by another does not show what only the old one had."""
     with writing(database) as connection:
         connection.execute(insert(tables.account), [{"name": "a"}, {"name": "b"}])
-    survey.records()
+    cache.records()
     with writing(database) as connection:
         connection.execute(delete(tables.account).where(tables.account.c.name == "a"))
 
-    assert survey.records() == {"b": AccountSummary.blank("b")}
+    assert cache.records() == {"b": AccountSummary.blank("b")}
 
 
 # -- What else a page shows. ---------------------------------------------------------------
 
 
-def test_closed_rotations_are_counted_by_day(database: Engine, book: LedgerWriter) -> None:
+def test_closed_rotations_are_counted_by_day(database: Engine, writer: LedgerWriter) -> None:
     """By the day in UTC on which each was closed; of one account, or of all."""
     late = datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC)
-    write(book, replace(CLOSED, id="r0", opened_at=NOW - DAY, closed_at=late))
-    write(book, FAILED)
-    write(book, replace(CLOSED, account="b"), name="b")
-    write(book, replace(CLOSED, account="b", id="r9", closed_at=NOW - 90 * DAY), name="b")
+    write(writer, replace(CLOSED, id="r0", opened_at=NOW - DAY, closed_at=late))
+    write(writer, FAILED)
+    write(writer, replace(CLOSED, account="b"), name="b")
+    write(writer, replace(CLOSED, account="b", id="r9", closed_at=NOW - 90 * DAY), name="b")
     queries = LedgerReader(database)
 
     assert queries.closed_by_day(NOW - DAY) == {
@@ -189,12 +189,12 @@ def test_closed_rotations_are_counted_by_day(database: Engine, book: LedgerWrite
     assert queries.closed_by_day(NOW - DAY, "b") == {NOW.date(): {"completed": 1}}
 
 
-def test_the_progress_of_rotations_is_told(database: Engine, book: LedgerWriter) -> None:
+def test_the_progress_of_rotations_is_told(database: Engine, writer: LedgerWriter) -> None:
     """Each rotation's own entries, in their order, and no other's."""
-    write(book, replace(CLOSED, id="r0", opened_at=NOW - DAY))
-    write(book, ROTATION, event="opened")
-    write(book, ROTATION)
-    write(book, replace(ROTATION, account="b"), name="b")
+    write(writer, replace(CLOSED, id="r0", opened_at=NOW - DAY))
+    write(writer, ROTATION, event="opened")
+    write(writer, ROTATION)
+    write(writer, replace(ROTATION, account="b"), name="b")
     other = replace(ROTATION, account="c")
 
     found = LedgerReader(database).progress([ROTATION, other])
@@ -202,16 +202,6 @@ def test_the_progress_of_rotations_is_told(database: Engine, book: LedgerWriter)
     assert [entry.event for entry in found["a"]] == ["opened", "done"]
     assert found["c"] == []
     assert found.keys() == {"a", "c"}
-
-
-def test_history_goes_back_page_by_page(database: Engine, book: LedgerWriter) -> None:
-    """What comes before an entry is found by its number."""
-    for _ in range(5):
-        write(book)
-    queries = LedgerReader(database)
-
-    assert [entry.seq for entry in queries.history("a", limit=2)] == [4, 5]
-    assert [entry.seq for entry in queries.history("a", limit=2, before=4)] == [2, 3]
 
 
 def test_a_ledger_that_can_be_read_passes_the_check(database: Engine) -> None:
