@@ -130,9 +130,6 @@ def fault(entry: Entry, *, prev_hash: str, seq: int) -> str | None:
     return None if is_whole else f"entry {seq} was changed"
 
 
-# -- In the database. ------------------------------------------------------------------------
-
-
 def append(
     connection: Connection, row: tables.AnyRow, new: Sequence[NewEntry], now: datetime
 ) -> tuple[list[Entry], tables.Row]:
