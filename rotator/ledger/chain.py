@@ -143,7 +143,7 @@ def append(
         return [], {}
     last = [(entry.seq, entry.hash) for entry in newest(connection, name, at_most=1)]
     if [(seq, head)] != (last or [(0, GENESIS)]):
-        why = f"{name}'s row has its chain end at entry {seq}, and that is not the newest one there"
+        why = f"the row of {name} ends its chain at entry {seq}, which is not its newest entry"
         raise refusals.rows_altered(why).error()
     entries: list[Entry] = []
     for each in new:

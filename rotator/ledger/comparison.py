@@ -144,7 +144,7 @@ def differences(
             if rotation["delete_due_at"] != found.delete_due_at:
                 yield f"of rotation {found.id}, its delete_due_at is not the end of its grace"
         elif is_complete:
-            yield f"there is a row of rotation {rotation['id']}, and no entry opens it"
+            yield f"rotation {rotation['id']} has a row, and no entry opens it"
     for missing in unseen:
         yield f"there are entries of rotation {missing}, and its row is gone"
 

@@ -89,7 +89,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
     (
         ("sqlstate 40001", "sqlstate 40p01"),
         LedgerConflict,
-        "another transaction was in the ledger's way, again and again",
+        "the transaction conflicted with others each time it was tried",
         None,
     ),
     (

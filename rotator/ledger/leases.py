@@ -53,8 +53,8 @@ class Leases:
             self._shorten(connection, row, now)
         raise Busy(
             f"process {_readable(row['lease_owner'])} is working on {name}",
-            hint="try again in a minute; its lease ends by itself if it died, and by `rotator "
-            f"release --lease {name}` where you know that it did",
+            hint="try again in a minute; if the process died, its lease expires, or "
+            f"`rotator release --lease {name}` ends the lease once you are sure",
         )
 
     def due(self, now: datetime) -> list[due.Due]:
