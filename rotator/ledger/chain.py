@@ -126,9 +126,6 @@ def fault(entry: Entry, *, prev_hash: str, seq: int) -> str | None:
     return None if is_whole else f"entry {seq} was changed"
 
 
-# -- In the database. ------------------------------------------------------------------------
-
-
 def append(
     connection: Connection, row: tables.AnyRow, new: Sequence[NewEntry], now: datetime
 ) -> tuple[list[Entry], tables.Row]:
@@ -142,7 +139,7 @@ def append(
         return [], {}
     last = [(entry.seq, entry.hash) for entry in newest(connection, name, at_most=1)]
     if [(seq, head)] != (last or [(0, GENESIS)]):
-        why = f"{name}'s row has its chain end at entry {seq}, and that is not the newest one there"
+        why = f"the row of {name} ends its chain at entry {seq}, which is not its newest entry"
         raise refusals.rows_altered(why).error()
     entries: list[Entry] = []
     for each in new:

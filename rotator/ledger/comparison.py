@@ -14,7 +14,6 @@ newest ones.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, String, bindparam, select
@@ -25,8 +24,6 @@ from rotator.ledger.replay import Replay, different_holds, hold_in
 from rotator.model import Account, Identity, Rotation, Step
 from rotator.rotation import refusals, schedule
 from rotator.rotation.ports import AccountSummary, NewEntry
-
-# -- Before effects. -------------------------------------------------------------------------
 
 
 def require(
@@ -46,18 +43,14 @@ def require(
     for intent in intents:
         is_by_policy = intent.detail.get("is_foreign", False)
         if rotation and intent.step in (Step.EVICT, Step.DELETE) and not is_by_policy:
-            evidence = _Evidence(
-                rotation=rotation,
-                secret_id=str(intent.detail["secret_id"]),
-                is_eviction=intent.step == Step.EVICT,
-            )
-            if why := evidence.fault(connection, row):
+            secret_id, is_eviction = str(intent.detail["secret_id"]), intent.step == Step.EVICT
+            if why := _unbacked(connection, row, rotation, secret_id, is_eviction=is_eviction):
                 raise refusals.rows_altered(why).error()
 
 
 def rotation_fault(connection: Connection, row: tables.AnyRow, rotation: Rotation) -> str | None:
     """Return, in words, how an open rotation's row differs from its entries; None if it agrees."""
-    return _Evidence(rotation=rotation).fault(connection, row)
+    return _unbacked(connection, row, rotation)
 
 
 def hold_fault(connection: Connection, row: tables.AnyRow) -> str | None:
@@ -71,58 +64,59 @@ def hold_fault(connection: Connection, row: tables.AnyRow) -> str | None:
     return different_holds(row_has=hold_of(row), entries_have=hold_in(entry) if entry else None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Evidence:
-    """What the entries must show of an open rotation, and of what it is about to delete."""
+def _unbacked(
+    connection: Connection,
+    row: tables.AnyRow,
+    rotation: Rotation,
+    secret_id: str | None = None,
+    *,
+    is_eviction: bool = False,
+) -> str | None:
+    """Return, in words, what the entries have against an open rotation, or against its deletion.
 
-    rotation: Rotation
-    #: What it deletes on the word of the ledger; None where it deletes nothing.
-    secret_id: str | None = None
-    is_eviction: bool = False
-
-    def fault(self, connection: Connection, row: tables.AnyRow) -> str | None:
-        """Return, in words, what the entries have against it; None for nothing."""
-        why = self._fault(connection, row["chain_seq"], row["chain_head"])
-        is_about = (
-            f"the deletion of secret {self.secret_id}" if self.secret_id else "the open rotation"
-        )
-        return f"{is_about} is not backed by the ledger's entries: {why}" if why else None
-
-    def _fault(self, connection: Connection, seq: int, head: str) -> str | None:
-        """Follow the chain backwards from its end, `seq` and `head`, to where the story begins."""
-        segment: list[chain.Entry] = []
-        relevant, mention = {self.rotation.id}, chain.canonical_json(self.secret_id)
-        for entry in chain.backwards(connection, self.rotation.account, seq):
-            fault = chain.fault(entry, prev_hash=entry.prev_hash, seq=seq)
-            if fault or entry.hash != head:
-                return fault or f"entry {seq} is not the one that was written"
-            segment.append(entry)
-            seq, head = seq - 1, entry.prev_hash
-            if self.is_eviction and entry.rotation_id and mention in entry.detail:
-                relevant.add(entry.rotation_id)
-            if entry.event == "opened" and entry.rotation_id in relevant:
-                replay = Replay.of(reversed(segment))
-                if self._reaches_back(replay):
-                    return self._contradiction(replay)
-        return f"entry {seq} is missing" if seq else f"none of them records {self._origin}"
-
-    def _reaches_back(self, replay: Replay) -> bool:
-        """Return whether entries were read from far enough back."""
-        is_opened = self.rotation.id in replay.rotations
-        return is_opened and (not self.is_eviction or replay.is_expendable(str(self.secret_id)))
-
-    def _contradiction(self, replay: Replay) -> str | None:
-        if self.secret_id:
-            return replay.against(self.rotation, self.secret_id, is_eviction=self.is_eviction)
-        return replay.difference(self.rotation)
-
-    @property
-    def _origin(self) -> str:
-        opening = f"the opening of rotation {self.rotation.id}"
-        return f"{opening} and of one that left it behind" if self.is_eviction else opening
+    `secret_id` is what it is about to delete on the word of the ledger; None for nothing.
+    """
+    replay = _replay_back(
+        connection, row, rotation.id, evicted_id=secret_id if is_eviction else None
+    )
+    if isinstance(replay, str):
+        why: str | None = replay
+    elif secret_id:
+        why = replay.against(rotation, secret_id, is_eviction=is_eviction)
+    else:
+        why = replay.difference(rotation)
+    about = f"the deletion of secret {secret_id}" if secret_id else "the open rotation"
+    return f"{about} is not backed by the ledger's entries: {why}" if why else None
 
 
-# -- On demand. ------------------------------------------------------------------------------
+def _replay_back(
+    connection: Connection, row: tables.AnyRow, rotation_id: str, *, evicted_id: str | None
+) -> Replay | str:
+    """Replay the newest entries from the opening of a rotation; return, in words, why not.
+
+    For a secret that is to be evicted, also from the opening of the rotation that left it behind.
+    The chain is followed backwards from its end, as the account's row has it.
+    """
+    seq, head = row["chain_seq"], row["chain_head"]
+    segment: list[chain.Entry] = []
+    relevant, mention = {rotation_id}, chain.canonical_json(evicted_id)
+    for entry in chain.backwards(connection, row["name"], seq):
+        fault = chain.fault(entry, prev_hash=entry.prev_hash, seq=seq)
+        if fault or entry.hash != head:
+            return fault or f"entry {seq} is not the one that was written"
+        segment.append(entry)
+        seq, head = seq - 1, entry.prev_hash
+        if evicted_id and entry.rotation_id and mention in entry.detail:
+            relevant.add(entry.rotation_id)
+        if entry.event == "opened" and entry.rotation_id in relevant:
+            replay = Replay.of(reversed(segment))
+            is_far_enough = evicted_id is None or replay.is_expendable(evicted_id)
+            if rotation_id in replay.rotations and is_far_enough:
+                return replay
+    if seq:
+        return f"entry {seq} is missing"
+    left_behind = " and of one that left it behind" if evicted_id else ""
+    return f"none of them records the opening of rotation {rotation_id}{left_behind}"
 
 
 def differences(
@@ -150,7 +144,7 @@ def differences(
             if rotation["delete_due_at"] != found.delete_due_at:
                 yield f"of rotation {found.id}, its delete_due_at is not the end of its grace"
         elif is_complete:
-            yield f"there is a row of rotation {rotation['id']}, and no entry opens it"
+            yield f"rotation {rotation['id']} has a row, and no entry opens it"
     for missing in unseen:
         yield f"there are entries of rotation {missing}, and its row is gone"
 

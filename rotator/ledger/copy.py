@@ -72,9 +72,6 @@ def copy(source: Engine, target: Engine, *, now: datetime) -> CopyResult:
     return CopyResult(rows=counts, verdicts=verdicts)
 
 
-# -- The source. ---------------------------------------------------------------------------
-
-
 @contextmanager
 def _locked(source: Engine) -> Iterator[Connection]:
     """Yield a transaction on the source that keeps all others from writing to it."""
@@ -118,9 +115,6 @@ def _whole(source: Engine) -> tuple[ChainCheck, ...]:
 def _verdicts(engine: Engine) -> tuple[ChainCheck, ...]:
     reader = LedgerReader(engine)
     return tuple(reader.verify(name) for name in reader.recorded_accounts())
-
-
-# -- The target. ---------------------------------------------------------------------------
 
 
 def _written(rows: Connection, target: Engine) -> dict[str, int]:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import wraps
 from threading import Lock, current_thread, main_thread
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
@@ -33,9 +33,6 @@ from rotator.errors import (
     TooManyFiles,
 )
 from rotator.ledger import file
-
-if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql, sqlite
 
 #: How long a writer waits for another writer, in seconds.
 BUSY_TIMEOUT = 10
@@ -92,7 +89,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
     (
         ("sqlstate 40001", "sqlstate 40p01"),
         LedgerConflict,
-        "another transaction was in the ledger's way, again and again",
+        "the transaction conflicted with others each time it was tried",
         None,
     ),
     (
@@ -283,20 +280,6 @@ _SNAPSHOT: dict[str, dict[str, Any]] = {
     "sqlite": {},
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
 }
-
-
-def inserting(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
-    """Return an insert that supports ON CONFLICT, in the database's own dialect.
-
-    PostgreSQL's dialect is imported only for PostgreSQL: that takes a tenth of the start-up time.
-    """
-    if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects import postgresql  # noqa: PLC0415
-
-        return postgresql.insert(table)
-    from sqlalchemy.dialects import sqlite  # noqa: PLC0415
-
-    return sqlite.insert(table)
 
 
 @contextmanager

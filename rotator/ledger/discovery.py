@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, RowMapping, func, select
+from sqlalchemy import Connection, Engine, func, select
 
 from rotator.ledger import holds, tables
-from rotator.ledger.database import inserting, reading, run_again, writing
+from rotator.ledger.database import reading, run_again, writing
 from rotator.ledger.leases import added, append_to, locked
 from rotator.ledger.mapping import hold_of, subaccount_of
 from rotator.model import DiscoveredSubaccount, Hold, SubaccountState
@@ -71,7 +71,7 @@ class DiscoveredSubaccounts:
         """
         with writing(self._engine) as connection:
             # First: if two daemons list the same parent at once, the second one waits here.
-            _mark(connection, parent, now)
+            tables.upsert(connection, tables.listing, {"parent": parent}, {"listed_at": now})
             known = _found(connection, parent)
             present = {each.api_key: each for each in listed}
             gone = {
@@ -82,7 +82,9 @@ class DiscoveredSubaccounts:
             now_found = present | gone
             for key, each in now_found.items():
                 if known.get(key) != each:
-                    _keep(connection, each, now)
+                    values = {"title": each.title, "state": each.state.value, "changed_at": now}
+                    primary_key = {"parent": parent, "api_key": key}
+                    tables.upsert(connection, tables.subaccount, primary_key, values)
             managed = names([*_found(connection, None).values()])
             named = {managed[key]: each for key, each in now_found.items() if key in managed}
             return _settle(connection, named, known, now)
@@ -94,22 +96,6 @@ def _found(connection: Connection, parent: str | None) -> dict[str, DiscoveredSu
     if parent is not None:
         query = query.where(tables.subaccount.c.parent == parent)
     return {row["api_key"]: subaccount_of(row) for row in connection.execute(query).mappings()}
-
-
-def _keep(connection: Connection, found: DiscoveredSubaccount, now: datetime) -> None:
-    values = {"title": found.title, "state": found.state.value, "changed_at": now}
-    new = inserting(connection, tables.subaccount).values(
-        parent=found.parent, api_key=found.api_key, **values
-    )
-    connection.execute(new.on_conflict_do_update(index_elements=["parent", "api_key"], set_=values))
-
-
-def _mark(connection: Connection, parent: str, now: datetime) -> None:
-    """Record that `parent` was listed; its row is locked until the transaction ends."""
-    listed = inserting(connection, tables.listing).values(parent=parent, listed_at=now)
-    connection.execute(
-        listed.on_conflict_do_update(index_elements=["parent"], set_={"listed_at": now})
-    )
 
 
 def _settle(
@@ -126,32 +112,34 @@ def _settle(
     for name, found in sorted(named.items()):
         before = there.get(name)
         is_new = before is None or found.api_key not in known
-        if not is_new and not _must_change(before, found):
+        if not is_new and not _must_change(hold_of(before), found):
             continue
         # An operator may have held it in between.
-        row = locked(connection, name) or added(connection, name)
-        entries = []
+        hold = hold_of(locked(connection, name) or added(connection, name))
         if is_new:
             detail = {"parent": found.parent, "api_key": found.api_key}
-            entries.append(NewEntry(event="discovered", step=None, detail=detail))
-            append_to(connection, name, entries, now)
-        if _must_change(row, found):
-            entries.append(_change_hold(connection, row, found, now))
-        recorded += [(name, entry) for entry in entries]
+            entry = NewEntry(event="discovered", step=None, detail=detail)
+            append_to(connection, name, [entry], now)
+            recorded.append((name, entry))
+        if _must_change(hold, found):
+            recorded.append((name, _change_hold(connection, name, hold, found, now)))
     return recorded
 
 
-def _must_change(row: RowMapping | None, found: DiscoveredSubaccount) -> bool:
+def _must_change(hold: Hold | None, found: DiscoveredSubaccount) -> bool:
     """Return whether a hold must begin, change or end. An operator's hold stays."""
-    hold, reason = hold_of(row), _HOLDS.get(found.state)
     is_others = hold is not None and hold.by != HOLDER
-    return not is_others and reason != (hold.reason if hold else None)
+    return not is_others and _HOLDS.get(found.state) != (hold.reason if hold else None)
 
 
 def _change_hold(
-    connection: Connection, row: RowMapping, found: DiscoveredSubaccount, now: datetime
+    connection: Connection,
+    name: str,
+    hold: Hold | None,
+    found: DiscoveredSubaccount,
+    now: datetime,
 ) -> NewEntry:
-    name, hold, reason = row["name"], hold_of(row), _HOLDS.get(found.state)
+    reason = _HOLDS.get(found.state)
     if hold and not reason:
         return holds.lift(connection, name, hold, by=HOLDER, now=now)
     return holds.put(connection, name, Hold(reason=reason or "", by=HOLDER, at=now))

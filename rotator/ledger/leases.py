@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, RowMapping, String, bindparam, func, 
 
 from rotator.errors import Busy, LeaseLost
 from rotator.ledger import chain, due, tables
-from rotator.ledger.database import inserting, reading, run_again, writing
+from rotator.ledger.database import reading, run_again, writing
 from rotator.ledger.mapping import hold_of
 from rotator.ledger.owner import is_alive, is_dead, this_process
 from rotator.model import Hold
@@ -53,8 +53,8 @@ class Leases:
             self._shorten(connection, row, now)
         raise Busy(
             f"process {_readable(row['lease_owner'])} is working on {name}",
-            hint="try again in a minute; its lease ends by itself if it died, and by `rotator "
-            f"release --lease {name}` where you know that it did",
+            hint="try again in a minute; if the process died, its lease expires, or "
+            f"`rotator release --lease {name}` ends the lease once you are sure",
         )
 
     def due(self, now: datetime) -> list[due.Due]:
@@ -175,13 +175,9 @@ class Leases:
         return now + timedelta(seconds=self._lease_seconds)
 
 
-# -- Rows of accounts. -----------------------------------------------------------------------
-
-
 def added(connection: Connection, name: str) -> RowMapping:
     """Add and lock the row of an account without one; two processes may try at once."""
-    new = inserting(connection, tables.account).values(name=name)
-    connection.execute(new.on_conflict_do_nothing())
+    tables.upsert(connection, tables.account, {"name": name}, {})
     return connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().one()
 
 

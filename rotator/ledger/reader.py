@@ -66,8 +66,6 @@ class LedgerReader:
         with reading(self._engine) as connection:
             connection.execute(select(tables.account.c.name).limit(1)).all()
 
-    # -- Accounts and rotations. -----------------------------------------------------------
-
     def accounts(self, names: Sequence[str]) -> list[AccountSummary]:
         """Return the summary of each account in `names`, in that order."""
         with reading(self._engine) as connection:
@@ -122,8 +120,6 @@ class LedgerReader:
             for at, outcome, count in connection.execute(query):
                 found.setdefault(date.fromisoformat(str(at)), {})[outcome] = count
         return dict(found)
-
-    # -- Entries. --------------------------------------------------------------------------
 
     def entries(self, name: str | None = None) -> Iterator[chain.Entry]:
         """Yield every entry, by account and sequence."""

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     DateTime,
     Dialect,
     Double,
@@ -215,3 +216,25 @@ listing = Table(
 #: Columns to write, and a row as read.
 Row = dict[str, Any]
 AnyRow = RowMapping | Mapping[str, Any]
+
+
+def upsert(connection: Connection, table: Table, key: Row, values: Row) -> None:
+    """Insert a row of `key` and `values`; if one has this key, set its `values`.
+
+    PostgreSQL's dialect is imported only for PostgreSQL: that takes a tenth of the start-up time.
+    """
+    new: Any
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+        new = postgresql.insert(table)
+    else:
+        from sqlalchemy.dialects import sqlite  # noqa: PLC0415
+
+        new = sqlite.insert(table)
+    new = new.values(key | values)
+    if values:
+        new = new.on_conflict_do_update(index_elements=[*key], set_=values)
+    else:
+        new = new.on_conflict_do_nothing()
+    connection.execute(new)

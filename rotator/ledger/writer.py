@@ -70,8 +70,6 @@ class LedgerWriter(Leases):
         super().__init__(engine, lease_seconds=lease_seconds, owner=owner)
         self._subscribers = subscribers
 
-    # -- What is known. --------------------------------------------------------------------
-
     def load(self, name: str) -> AccountState:
         """See `Ledger.load`."""
         of_name = {"of_name": name}
@@ -144,22 +142,19 @@ class LedgerWriter(Leases):
                 # Two registrations at once would not see each other's accounts. SQLite has one
                 # writer anyway.
                 connection.execute(select(func.pg_advisory_xact_lock(_REGISTRATION_LOCK)))
-            row = dict(guarded(connection, lease))
-            other = None
-            if identity is not None:
-                other = _claimant(connection, lease.account, identity)
-            if other is None:
-                columns = columns_of(identity)
-                if row["vault_path"] not in (None, columns["vault_path"]):
-                    # The last recorded write was to a path that the account has left.
-                    columns |= {"written_version": 0, "written_index": None}
-                if identity and row["chain_seq"] and identity != identity_of(row):
-                    entry = NewEntry(event="registered", step=None, detail=vars(identity))
-                    columns |= chain.append(connection, row, [entry], now)[1]
-                change(connection, lease.account, **columns)
-        return other
-
-    # -- Commits. --------------------------------------------------------------------------
+            row = guarded(connection, lease)
+            other = _claimant(connection, lease.account, identity) if identity else None
+            if other:
+                return other
+            columns = columns_of(identity)
+            if row["vault_path"] not in (None, columns["vault_path"]):
+                # The last recorded write was to a path that the account has left.
+                columns |= {"written_version": 0, "written_index": None}
+            if identity and row["chain_seq"] and identity != identity_of(row):
+                entry = NewEntry(event="registered", step=None, detail=vars(identity))
+                columns |= chain.append(connection, row, [entry], now)[1]
+            change(connection, lease.account, **columns)
+        return None
 
     @run_again
     def commit(  # noqa: PLR0913  # all but one by name

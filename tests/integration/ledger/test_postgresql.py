@@ -207,7 +207,7 @@ def test_but_not_for_ever(ledger_url: str) -> None:
     """What is always in the way is an error, with nothing recorded."""
     in_the_way(ledger_url, "40001", 1_000)
     with opened(ledger_url) as engine:
-        with pytest.raises(LedgerConflict, match="again and again"):
+        with pytest.raises(LedgerConflict, match="conflicted with others"):
             Holds(engine).put("a", Hold(reason="x", by="ann", at=NOW))
 
         assert LedgerReader(engine).verify("a").entries == 0

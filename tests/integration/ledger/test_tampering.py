@@ -404,7 +404,7 @@ def test_nothing_is_appended_to_another_end_than_the_newest_entry(
 
         assert code(scene.attempt()) == "ledger-tampered"
         assert scene.entries() == before
-        assert "its chain end at entry 3" in str(refused.value)
+        assert "ends its chain at entry 3" in str(refused.value)
 
 
 def test_what_was_adopted_is_compared(tmp_path: Path) -> None:

@@ -173,6 +173,17 @@ def test_where_a_rotation_is_stands_in_its_entries(
     assert (recorded.is_sent, recorded.is_rejected, recorded.draws) == facts
 
 
+def test_what_else_is_recorded_of_a_rotation_changes_nothing() -> None:
+    """Neither a check, nor what comes to nothing."""
+    others = [
+        entry("done", Step.PROBE),
+        entry("learned", Step.STAGE),
+        entry("unknown", Step.CREATE),
+    ]
+
+    assert read(OPENED, CREATED, *others) == read(OPENED, CREATED)
+
+
 def test_what_is_recovered_may_have_been_sent() -> None:
     """Nobody knows what became of it."""
     recovered = entry("opened", Step.OPEN, reason="recovered", grace_seconds=60)
