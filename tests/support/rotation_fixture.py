@@ -311,8 +311,7 @@ class RotationFixture(ExternalActors):
 
     def propagate_in(self, seconds: float) -> None:
         """Let Vonage take so long from now on until all of it knows of a change."""
-        api = self.world.vonage._api
-        api.propagation = api.secret_calls.propagation = timedelta(seconds=seconds)
+        self.world.vonage.propagation = seconds
 
     def rival(self, name: str = NAME) -> Lease:
         """Take the lease away, as another machine does once it has run out."""

@@ -89,7 +89,7 @@ def test_accounts_are_checked(vonage: VonageSimulator) -> None:
     """A key is used once, subaccounts have one level and times a zone."""
     with pytest.raises(ValueError, match="exists"):
         vonage.add_account(KEY, SECRET)
-    with pytest.raises(ValueError, match="no primary"):
+    with pytest.raises(ValueError, match="not a primary"):
         vonage.add_account("new00000", SECRET, parent=SUB)
     with pytest.raises(ValueError, match="time zone"):
         vonage.add_account("new00000", SECRET, created_at=datetime(2024, 1, 1))  # noqa: DTZ001
