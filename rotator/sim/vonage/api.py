@@ -137,8 +137,6 @@ class VonageApi(Simulator):
         }
         return problems.rate_limited().with_headers(headers)
 
-    # -- Access. ---------------------------------------------------------------------------
-
     def _authenticated(self, given: Credentials | None) -> Account | None:
         account = self._accounts.get(given.api_key) if given else None
         if account is None or given is None:
@@ -154,8 +152,6 @@ class VonageApi(Simulator):
         if account is None or caller.api_key not in (account.api_key, account.parent):
             raise Refused(problems.invalid_api_key(api_key))
         return account
-
-    # -- Secrets. --------------------------------------------------------------------------
 
     def _secrets_call(self, rest: list[str], request: Request, account: Account) -> Reply:
         secret = next((each for each in account.live() if [each.id] == rest), None)
@@ -195,8 +191,6 @@ class VonageApi(Simulator):
         account.revoke(secret.id, self._moment())
         return Reply(status=204)
 
-    # -- Subaccounts. ----------------------------------------------------------------------
-
     def _subaccounts_call(
         self, rest: list[str], request: Request, caller: Account | None, api_key: str
     ) -> Reply:
@@ -215,8 +209,6 @@ class VonageApi(Simulator):
         if not found:
             return problems.invalid_api_key(rest[0])
         return Reply.json(200, _subaccount_body(found[0]))
-
-    # -- Balance and settings. -------------------------------------------------------------
 
     def _rest_call(self, call: str, request: Request, account: Account) -> Reply:
         match request.method, call:

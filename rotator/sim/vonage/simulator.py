@@ -1,7 +1,7 @@
 """The Vonage simulator: its API, and what is seen and changed of it from outside."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -155,19 +155,12 @@ class VonageSimulator(VonageApi):
         with self._lock:
             return list(self._accounts[api_key].secrets)
 
-    def authenticates(
-        self, api_key: str, value: str, *, ignoring_propagation: bool = False
-    ) -> bool:
-        """Return whether Basic auth with this key and value would succeed now, without faults.
-
-        With `ignoring_propagation`, whether the value is that of a live secret.
-        """
+    def authenticates(self, api_key: str, value: str) -> bool:
+        """Return whether Basic auth with this key and value would succeed now, without faults."""
         with self._lock:
             account = self._accounts.get(api_key)
             if account is None:
                 return False
-            if ignoring_propagation:
-                return any(secret.value == value for secret in account.live())
             return account.authenticates(value, self._moment(), self._spread)
 
     def balance(self, api_key: str) -> float:
@@ -178,15 +171,6 @@ class VonageSimulator(VonageApi):
         """
         with self._lock:
             return self._accounts[api_key].balance
-
-    def settings(self, api_key: str) -> Mapping[str, str | int]:
-        """Return the account's settings by the names that Vonage answers with.
-
-        Raises:
-            KeyError: there is no such account.
-        """
-        with self._lock:
-            return settings_body(self._accounts[api_key])
 
     def state(self) -> dict[str, Any]:
         """Return every account with all its secrets, values included."""
