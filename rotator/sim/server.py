@@ -1,4 +1,9 @@
-"""What both simulators share: being a server, faults, latency, observers, the record."""
+"""What both simulators share: an HTTP server with faults, latency, observers and a record.
+
+Below /_sim/ it answers calls of its own, for programs that cannot reach the Python API, such as
+users of `rotator sim`. They need no credentials, are not recorded, and meet neither faults nor
+latency.
+"""
 
 import threading
 import time
@@ -8,33 +13,29 @@ from typing import Any, Self
 
 import h11
 
-from rotator.sim import admin
 from rotator.sim.clock import Clock, as_datetime, http_date
 from rotator.sim.faults import Fault, FaultQueue, distorted
 from rotator.sim.http import HOST, Connection, Listener, Port, Refused, Reply, Request
 from rotator.sim.recording import Exchange, Observer, Phase
 
+_ADMIN = "/_sim/"
+
 
 class Simulator(ABC):
     """A server on loopback whose state lives in memory and outlasts `close`.
 
-    `latency` (seconds, settable) is what each request takes from its arrival to its effect, asleep
-    in its thread. All state changes under one lock, which is never held while sleeping, sending
+    `latency` (seconds, settable) is the time from a request's arrival to its effect, in which its
+    thread sleeps. All state changes under one lock, which is never held while sleeping, sending
     or in an observer.
     """
 
-    def __init__(
-        self,
-        *,
-        latency: float,
-        clock: Clock = time.time_ns,
-    ) -> None:
+    def __init__(self, *, latency: float, clock: Clock = time.time_ns) -> None:
         self.latency = latency
         self.faults = FaultQueue()
         #: every request except those below /_sim/, in the order of arrival
         self.exchanges: list[Exchange] = []
         self.observers: list[Observer] = []
-        #: what observers raised; the answer went out nevertheless
+        #: exceptions of observers; the answers were sent all the same
         self.observer_errors: list[Exception] = []
         self._clock = clock
         self._lock = threading.RLock()
@@ -43,7 +44,7 @@ class Simulator(ABC):
 
     @property
     def url(self) -> str:
-        """The base URL, without a slash at its end; kept over `close` and another `start`.
+        """The base URL, without a trailing slash; the same after `close` and another `start`.
 
         Raises:
             RuntimeError: the simulator was never started.
@@ -53,7 +54,7 @@ class Simulator(ABC):
         return f"http://{HOST}:{self._port.number}"
 
     def start(self) -> Self:
-        """Listen; after a `close`, on the same port again, which was kept. Idempotent."""
+        """Listen; after a `close`, on the same port as before. Idempotent."""
         if self._listener is None:
             self._port = self._port or Port()
             self._listener = Listener(self._converse, self._port)
@@ -62,7 +63,7 @@ class Simulator(ABC):
     def close(self) -> None:
         """Stop listening and break every connection; idempotent.
 
-        A request that is asleep, in latency or a fault, is not carried out any more.
+        A request that is asleep, in latency or a fault, has no effect any more.
         """
         listener, self._listener = self._listener, None
         if listener is not None:
@@ -80,10 +81,10 @@ class Simulator(ABC):
 
     @abstractmethod
     def _answer(self, request: Request) -> Reply:
-        """Apply the request's effect and give its answer; called under the lock.
+        """Apply the request's effect and return its answer; called under the lock.
 
         Raises:
-            Refused: the answer, from deep within.
+            Refused: it has the answer, and there was no effect.
         """
 
     @abstractmethod
@@ -108,9 +109,9 @@ class Simulator(ABC):
             connection.send(Reply(status=400, body=str(error).encode()))
 
     def _serve(self, connection: Connection, request: Request) -> bool:
-        """Serve one request; whether the connection goes on."""
-        if request.path.startswith(admin.PREFIX):
-            return connection.send(admin.answer(request, self.faults, self.exchanges, self.state))
+        """Serve one request; return whether the connection goes on."""
+        if request.path.startswith(_ADMIN):
+            return connection.send(self._administer(request))
         exchange = self._recorded(request)
         self._notify("before", exchange)
         fault = self.faults.take(request.method, request.path)
@@ -167,5 +168,28 @@ class Simulator(ABC):
         for observer in tuple(self.observers):
             try:
                 observer(phase, exchange)
-            except Exception as error:  # noqa: BLE001 - an observer's failure is its test's matter
+            except Exception as error:  # noqa: BLE001 - for the test whose observer it is
                 self.observer_errors.append(error)
+
+    def _administer(self, request: Request) -> Reply:
+        """Carry out one call below `/_sim/`.
+
+        `POST faults` adds a fault and `DELETE faults` removes all, both 204 (400 with `error` for
+        a bad fault); `GET state` and `GET exchanges` answer JSON.
+        """
+        match request.method, request.path.removeprefix(_ADMIN):
+            case "POST", "faults":
+                try:
+                    self.faults.add(Fault.from_json(request.document()))
+                except ValueError as error:
+                    return Reply.json(400, {"error": str(error)})
+                return Reply(status=204)
+            case "DELETE", "faults":
+                self.faults.clear()
+                return Reply(status=204)
+            case "GET", "state":
+                return Reply.json(200, self.state())
+            case "GET", "exchanges":
+                return Reply.json(200, [exchange.as_json() for exchange in tuple(self.exchanges)])
+            case _:
+                return Reply.json(404, {"error": f"no such call: {request.method} {request.path}"})

@@ -41,7 +41,7 @@ def settle(visit: Visit) -> None:
     """Make Vonage accept everything that was created, as it does after a while."""
     vonage = visit.run.world.vonage
     vonage.propagation = 0
-    for account in vonage._accounts:
+    for account in vonage._accounts.values():
         account.secrets = [replace(each, active_from=each.created_at) for each in account.secrets]
 
 

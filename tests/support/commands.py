@@ -23,7 +23,7 @@ from subprocess import TimeoutExpired
 from unittest.mock import patch
 
 ROOT = Path(__file__).parents[2]
-#: What a command finds in its environment, where a test says nothing else.
+#: A command's environment, unless a test gives another.
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
 _PRELOADED = "tests.support.fork_server"
 context = multiprocessing.get_context("forkserver")
@@ -33,10 +33,10 @@ _polling = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class CommandSpec:
-    """A command that is to be started."""
+    """A command to be started."""
 
     arguments: tuple[str, ...]
-    #: The streams; what is written is appended.
+    #: Its streams; output is appended.
     stdout: Path
     stderr: Path
     stdin: Path = Path(os.devnull)
@@ -64,7 +64,7 @@ class Command:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end; give the exit code. Raises `TimeoutExpired` after `timeout` seconds."""
+        """Wait for its end; return the exit code. Raises `TimeoutExpired` after `timeout`."""
         connection.wait([self._process.sentinel], timeout)
         code = self.poll()
         if code is None:
@@ -100,8 +100,8 @@ def _serve() -> None:
 
 
 def _become(order: CommandSpec) -> None:
-    """Be the command."""
-    # The server says nothing of a module that it could not import.
+    """Turn the forked process into the command."""
+    # The server does not report a module that it failed to import.
     assert _PRELOADED in sys.modules
     os.environ.clear()
     os.environ.update(order.environment or ENVIRONMENT)

@@ -1,4 +1,4 @@
-"""A SQLite ledger as older versions of rotator would have written it: with less to tell."""
+"""A SQLite ledger as older versions of rotator wrote it: with fewer facts in its entries."""
 
 import json
 from collections.abc import Callable
@@ -10,19 +10,19 @@ from rotator.ledger import chain, tables
 from rotator.ledger.reader import LedgerReader
 
 TRIGGERS = ("entry_no_update", "entry_no_delete", "entry_no_replace")
-#: What an entry told: event, step and facts; gives the facts that older ones had.
+#: Maps an entry's event, step and facts to the facts that older versions wrote.
 Change = Callable[[str, str | None, dict[str, Any]], dict[str, Any]]
 
 
 def drop_triggers(database: Engine) -> None:
-    """Let entries be changed."""
+    """Allow entries to be changed."""
     with database.begin() as connection:
         for trigger in TRIGGERS:
             connection.execute(text(f"DROP TRIGGER IF EXISTS {trigger}"))
 
 
 def rewrite(database: Engine, name: str, change: Change) -> None:
-    """Write the entries of an account anew with the facts that `change` gives, in a whole chain."""
+    """Rewrite an account's entries with the facts that `change` returns, as one valid chain."""
     drop_triggers(database)
     head, entries = chain.GENESIS, list(LedgerReader(database).entries(name))
     with database.begin() as connection:

@@ -109,7 +109,7 @@ class RotationFixture(ExternalActors):
         if error is None:
             self.check()
 
-    # -- The cast. -------------------------------------------------------------------------
+    # -- Set-up. ---------------------------------------------------------------------------
 
     def restart(self) -> None:
         """Begin a new process: nothing is left of the one before but what is durable."""
@@ -216,14 +216,14 @@ class RotationFixture(ExternalActors):
         wait: bool = False,
         takes_over: bool = False,
     ) -> PassResult:
-        """Let the reconciler make one pass."""
+        """Make one pass."""
         request = Request(reason=reason, grace=grace, takes_over=takes_over)
         report = self.engine.attempt(self.accounts[name], request, wait=wait)
         self.reports.append(report)
         return report
 
     def resume(self, name: str = NAME) -> PassResult:
-        """Let the reconciler carry on what is open."""
+        """Continue an open rotation, in one pass."""
         return self.attempt(name, reason=None)
 
     def adopt(
@@ -300,15 +300,14 @@ class RotationFixture(ExternalActors):
         self.token_file.write_text(self.tokens[-1])
 
     def expire_token(self) -> None:
-        """Let the Vault token run out, if that has not happened yet."""
+        """Revoke the Vault token, unless that has happened already."""
         if self.token_works:
             self.world.vault.revoke_token(self.tokens[-1])
         self.token_works = False
 
     def propagate_in(self, seconds: float) -> None:
-        """Let Vonage take so long from now on until all of it knows of a change."""
-        api = self.world.vonage._api
-        api.propagation = api.secret_calls.propagation = timedelta(seconds=seconds)
+        """Set the seconds until all of Vonage knows of a change."""
+        self.world.vonage.propagation = seconds
 
     def rival(self, name: str = NAME) -> Lease:
         """Take the lease away, as another machine does once it has run out."""
@@ -317,7 +316,7 @@ class RotationFixture(ExternalActors):
             name, late
         )
 
-    # -- What there is to see. -------------------------------------------------------------
+    # -- Observing. -----------------------------------------------------------------------
 
     def entries(self, name: str = NAME) -> list[Entry]:
         """Return the account's ledger entries."""
@@ -339,7 +338,7 @@ class RotationFixture(ExternalActors):
             if system in ("", seen.system)
         ]
 
-    # -- Judgement. ------------------------------------------------------------------------
+    # -- Checks. ---------------------------------------------------------------------------
 
     def check(self) -> None:
         """Check that no rule was broken and nothing leaked.
@@ -370,7 +369,7 @@ class RotationFixture(ExternalActors):
         return leaks.found(self._values(), api_keys, texts)
 
     def _values(self) -> set[str]:
-        """Return everything that is secret: whatever was generated, issued or stored."""
+        """Return every secret: generated, issued or stored."""
         values = {*self.generated, *self.tokens}
         for name, account in self.accounts.items():
             values |= {secret.value for secret in self.history(name)}

@@ -1,4 +1,4 @@
-"""A web server that takes what webhooks send, and answers as it is told."""
+"""A web server that receives webhooks and answers as a test decides."""
 
 import socket
 import threading
@@ -36,13 +36,13 @@ def status(code: int, **headers: str) -> Answer:
 
 @dataclass
 class WebhookReceiver:
-    """What was received, and how the next request is answered."""
+    """The requests received, and the answer to the next one."""
 
     url: str = ""
     taken: list[ReceivedRequest] = field(default_factory=list)
     #: Asked for each request.
     answer: Answer = field(default_factory=lambda: status(204))
-    #: Set at the end: whoever still answers is to give up.
+    #: Set at the end, for answers that still wait.
     is_over: threading.Event = field(default_factory=threading.Event)
 
     def hang(self, handler: BaseHTTPRequestHandler) -> None:

@@ -17,6 +17,9 @@ _EVERYTHING = ("create", "read", "update", "delete", "list")
 class VaultSimulator(VaultApi):
     """A simulated Vault with KV version 2 mounts, tokens and policies.
 
+    Its methods change and read the mount `secret`, beside the API: without check-and-set, tokens
+    and faults.
+
     Args:
         latency: seconds from a request's arrival to its effect.
         root_token: a token that may do everything; it is `token`.
@@ -34,64 +37,44 @@ class VaultSimulator(VaultApi):
     ) -> None:
         super().__init__(latency=latency, root_token=root_token, mounts=mounts, clock=clock)
 
-    def write(self, path: str, data: Mapping[str, Any], mount: str = "secret") -> int:
-        """Write a version without check-and-set; return its number.
-
-        Raises:
-            KeyError: there is no such mount.
-        """
+    def write(self, path: str, data: Mapping[str, Any]) -> int:
+        """Write a version without check-and-set; return its number."""
         copied = copy.deepcopy(dict(data))
         with self._lock:
-            return self._mounts[mount].key(path).write(copied, self._now()).version
+            return self._mounts["secret"].key(path).write(copied, self._now()).version
 
-    def read(
-        self, path: str, mount: str = "secret", version: int | None = None
-    ) -> dict[str, Any] | None:
-        """Return the data of a version, by default the current one; None if it cannot be read.
-
-        Raises:
-            KeyError: there is no such mount.
-        """
+    def read(self, path: str, version: int | None = None) -> dict[str, Any] | None:
+        """Return the data of a version, by default the current one; None if it cannot be read."""
         with self._lock:
-            key = self._mounts[mount].keys.get(path, Key())
-            return copy.deepcopy(key.readable(version or 0, self._now()))
+            return copy.deepcopy(self._found(path).readable(version or 0, self._now()))
 
-    def versions(self, path: str, mount: str = "secret") -> list[SimVersion]:
-        """Return every version that is kept, deleted ones included, the oldest first.
-
-        Raises:
-            KeyError: there is no such mount.
-        """
+    def versions(self, path: str) -> list[SimVersion]:
+        """Return every version that is kept, deleted ones included, the oldest first."""
         with self._lock:
-            key = self._mounts[mount].keys.get(path, Key())
-            return copy.deepcopy(list(key.versions.values()))
+            return copy.deepcopy(list(self._found(path).versions.values()))
 
-    def current_version(self, path: str, mount: str = "secret") -> int:
-        """Return the number that check-and-set must match; 0 if there is no such key.
-
-        Raises:
-            KeyError: there is no such mount.
-        """
+    def current_version(self, path: str) -> int:
+        """Return the number that check-and-set must match; 0 if there is no such key."""
         with self._lock:
-            return self._mounts[mount].keys.get(path, Key()).current
+            return self._found(path).current
 
-    def delete_latest(self, path: str, mount: str = "secret") -> None:
+    def delete_latest(self, path: str) -> None:
         """Soft-delete the current version.
 
         Raises:
-            KeyError: there is no such mount or key.
+            KeyError: there is no such key.
         """
         with self._lock:
-            self._mounts[mount].keys[path].delete_latest(self._now())
+            self._mounts["secret"].keys[path].delete_latest(self._now())
 
-    def destroy(self, path: str, versions: Iterable[int], mount: str = "secret") -> None:
+    def destroy(self, path: str, versions: Iterable[int]) -> None:
         """Destroy versions.
 
         Raises:
-            KeyError: there is no such mount or key.
+            KeyError: there is no such key.
         """
         with self._lock:
-            self._mounts[mount].keys[path].destroy(versions)
+            self._mounts["secret"].keys[path].destroy(versions)
 
     def issue_token(
         self, ttl: float | None = None, policies: Mapping[str, Iterable[str]] | None = None
@@ -140,6 +123,9 @@ class VaultSimulator(VaultApi):
             }
             tokens = [token.as_lookup(self._now()) for token in self._tokens.values()]
             return {"sealed": self.sealed, "mounts": mounts, "tokens": tokens}
+
+    def _found(self, path: str) -> Key:
+        return self._mounts["secret"].keys.get(path, Key())
 
     def _policy(self, policies: Mapping[str, Iterable[str]] | None) -> Policy:
         everything = {f"{name}/*": _EVERYTHING for name in self._mounts}

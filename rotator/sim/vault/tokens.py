@@ -81,7 +81,7 @@ class Token:
 
     @property
     def policies(self) -> list[str]:
-        """Names of its policies."""
+        """The names of its policies."""
         return ["root"] if self.policy is None else ["default", "simulated"]
 
     @property

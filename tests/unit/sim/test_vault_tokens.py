@@ -7,13 +7,6 @@ from tests.support.clock import FakeClock
 from tests.unit.sim.vault import DATA, DENIED, ONE, PATH, TWO, call
 
 
-@pytest.mark.parametrize("token", [None, "wrong"])
-def test_without_a_token_everything_is_403(vault: VaultSimulator, token: str | None) -> None:
-    """A missing and an unknown token are answered alike."""
-    for path in (DATA, "/v1/auth/token/lookup-self", "/v1/none/x", "/v1/sys/capabilities-self"):
-        assert call(vault, "GET", path, token=token).refusal == (403, ["permission denied"])
-
-
 def test_root_looks_itself_up(vault: VaultSimulator) -> None:
     """The root token never expires and is not renewable."""
     data = call(vault, "GET", "/v1/auth/token/lookup-self").data

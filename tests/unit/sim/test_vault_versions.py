@@ -47,14 +47,6 @@ def test_a_read_answers_data_and_metadata(vault: VaultSimulator) -> None:
     assert call(vault, "GET", f"{DATA}?version=0").data == current.data
 
 
-@pytest.mark.parametrize("path", [f"{DATA}?version=2", "/v1/secret/data/none"])
-def test_what_is_missing_is_404_without_errors(vault: VaultSimulator, path: str) -> None:
-    """A key or version that never was is told by an empty list."""
-    write(vault, ONE)
-
-    assert call(vault, "GET", path).refusal == (404, [])
-
-
 @pytest.mark.parametrize("cas", [1, "1"])
 def test_check_and_set_takes_the_current_version(vault: VaultSimulator, cas: object) -> None:
     """The current version as a number or a text lets a write through, any other does not."""
@@ -137,16 +129,6 @@ def test_a_destroyed_version_is_gone_for_good(vault: VaultSimulator) -> None:
     assert (answer.status, answer.data["data"]) == (404, None)
     assert answer.data["metadata"]["destroyed"] is True
     assert answer.data["metadata"]["deletion_time"] == ""
-
-
-def test_versions_must_be_named(vault: VaultSimulator) -> None:
-    """An empty list is refused; a key that is not there is no error."""
-    path = f"/v1/secret/destroy/{PATH}"
-
-    status, (error,) = call(vault, "POST", path, {"versions": []}).refusal
-
-    assert (status, error) == (400, "no version number provided")
-    assert call(vault, "POST", path, {"versions": [1]}).status == 204
 
 
 def test_versions_may_expire(vault: VaultSimulator, clock: FakeClock) -> None:

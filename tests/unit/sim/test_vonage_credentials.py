@@ -89,7 +89,7 @@ def test_accounts_are_checked(vonage: VonageSimulator) -> None:
     """A key is used once, subaccounts have one level and times a zone."""
     with pytest.raises(ValueError, match="exists"):
         vonage.add_account(KEY, SECRET)
-    with pytest.raises(ValueError, match="no primary"):
+    with pytest.raises(ValueError, match="not a primary"):
         vonage.add_account("new00000", SECRET, parent=SUB)
     with pytest.raises(ValueError, match="time zone"):
         vonage.add_account("new00000", SECRET, created_at=datetime(2024, 1, 1))  # noqa: DTZ001
@@ -101,11 +101,10 @@ def test_propagation_delays_a_new_secret(clock: FakeClock) -> None:
         filled(simulator)
         created = create(simulator, SECOND)
         early = call(simulator, "GET", SECRETS, auth=(KEY, SECOND)).status
-        known = simulator.authenticates(KEY, SECOND, ignoring_propagation=True)
         clock.advance(seconds=30)
         late = call(simulator, "GET", SECRETS, auth=(KEY, SECOND)).status
 
-        assert (created.status, early, known, late) == (201, 401, True, 200)
+        assert (created.status, early, late) == (201, 401, 200)
         assert simulator.secrets(KEY)[0].active_from == clock.now()
 
 
@@ -120,7 +119,6 @@ def test_propagation_delays_a_revocation(clock: FakeClock) -> None:
 
         assert (early.status, late.status) == (200, 401)
         assert len(early.document["_embedded"]["secrets"]) == 1
-        assert not simulator.authenticates(KEY, SECRET, ignoring_propagation=True)
 
 
 def test_an_unknown_account_authenticates_nobody(vonage: VonageSimulator) -> None:

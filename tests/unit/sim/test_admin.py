@@ -19,7 +19,15 @@ def test_faults_can_be_added_over_http(vonage: VonageSimulator) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["{", [1], {}, {"kind": "x"}, {"kind": "status", "if": 1}, {"kind": "status", "headers": []}],
+    [
+        "{",
+        [1],
+        {},
+        {"kind": "x"},
+        {"kind": "status", "if": 1},
+        {"kind": "status", "headers": []},
+        {"kind": "status", "headers": {"A": "x\r\nB: y"}},
+    ],
 )
 def test_a_bad_fault_over_http_is_400(vonage: VonageSimulator, body: object) -> None:
     """What is wrong with a fault is said in the answer."""

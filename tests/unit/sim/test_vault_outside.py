@@ -32,14 +32,12 @@ def test_an_outsiders_deletions(vault: VaultSimulator) -> None:
 
 
 def test_what_is_not_there_reads_as_nothing(vault: VaultSimulator) -> None:
-    """Unknown paths are None and no version; unknown mounts are errors."""
+    """An unknown path is None and has no version."""
     assert (vault.read("none"), vault.versions("none"), vault.current_version("none")) == (
         None,
         [],
         0,
     )
-    with pytest.raises(KeyError):
-        vault.read(PATH, mount="none")
 
 
 def test_state_over_http(vault: VaultSimulator) -> None:

@@ -12,73 +12,73 @@ from rotator.sim import Environment
 
 
 @pytest.fixture
-def world() -> Iterator[Environment]:
+def environment() -> Iterator[Environment]:
     """Two primary accounts and one subaccount, known to both simulators."""
     with Environment.build() as built:
         yield built
 
 
-def test_a_world_is_filled(world: Environment) -> None:
+def test_an_environment_is_filled(environment: Environment) -> None:
     """Each account has a compliant secret, the same at Vonage and in Vault."""
-    assert [(account.name, account.managed_by) for account in world.accounts] == [
+    assert [(account.name, account.managed_by) for account in environment.accounts] == [
         ("account-1", ""),
         ("account-2", ""),
         ("account-1-sub-1", "account-1"),
     ]
-    for account in world.accounts:
+    for account in environment.accounts:
         assert re.fullmatch(r"(?=.*[a-z])(?=.*[A-Z])(?=.*\d)[A-Za-z0-9]{25}", account.api_secret)
         assert re.fullmatch(r"[0-9a-f]{8}", account.api_key)
-        assert world.vault.read(account.vault_path) == {
+        assert environment.vault.read(account.vault_path) == {
             "api_key": account.api_key,
             "api_secret": account.api_secret,
             "note": "kept",
         }
-    assert world.violations() == []
+    assert environment.violations() == []
 
 
-def test_a_world_describes_itself(world: Environment) -> None:
+def test_an_environment_describes_itself(environment: Environment) -> None:
     """The description is what `rotator sim` prints."""
-    description = json.loads(json.dumps(world.describe()))
+    description = json.loads(json.dumps(environment.describe()))
 
     assert description.keys() == {"vonage_url", "vault_url", "vault_token", "accounts"}
-    assert description["vonage_url"] == world.vonage.url
+    assert description["vonage_url"] == environment.vonage.url
     assert description["accounts"][2] == {
         "name": "account-1-sub-1",
-        "api_key": world.accounts[2].api_key,
-        "api_secret": world.accounts[2].api_secret,
+        "api_key": environment.accounts[2].api_key,
+        "api_secret": environment.accounts[2].api_secret,
         "vault_path": "vonage/account-1-sub-1",
         "managed_by": "account-1",
     }
 
 
-def test_a_world_writes_a_configuration(world: Environment) -> None:
+def test_an_environment_writes_a_configuration(environment: Environment) -> None:
     """The configuration is TOML with the names of the design, and holds no secret."""
-    text = world.config('sqlite:////tmp/a "b".db', "/run/token", grace="0s", length=25)
+    text = environment.config('sqlite:////tmp/a "b".db', "/run/token", grace="0s", length=25)
 
     parsed = tomllib.loads(text)
-    assert parsed["vonage"]["api_url"] == parsed["vonage"]["rest_url"] == world.vonage.url
-    assert parsed["vault"]["address"] == world.vault.url
+    assert parsed["vonage"]["api_url"] == parsed["vonage"]["rest_url"] == environment.vonage.url
+    assert parsed["vault"]["address"] == environment.vault.url
     assert parsed["vault"]["auth"] == {"method": "token", "token_file": "/run/token"}
     assert parsed["ledger"]["url"] == 'sqlite:////tmp/a "b".db'
     assert parsed["policy"] == {"grace": "0s", "length": 25}
     assert parsed["daemon"]["listen"] == ""
     assert parsed["accounts"][2] == {
         "name": "account-1-sub-1",
-        "api_key": world.accounts[2].api_key,
+        "api_key": environment.accounts[2].api_key,
         "vault_path": "vonage/account-1-sub-1",
         "managed_by": "account-1",
     }
-    assert not any(account.api_secret in text for account in world.accounts)
+    assert not any(account.api_secret in text for account in environment.accounts)
 
 
-def test_a_world_sees_violations(world: Environment) -> None:
+def test_an_environment_sees_violations(environment: Environment) -> None:
     """A value in Vault that does not authenticate is named, and an account without secrets."""
-    first, second, third = world.accounts
-    world.vault.write(first.vault_path, {"api_secret": "wrong"})
-    world.vonage.revoke(second.api_key, world.vonage.secrets(second.api_key)[0].id)
-    world.vault.delete_latest(third.vault_path)
+    first, second, third = environment.accounts
+    environment.vault.write(first.vault_path, {"api_secret": "wrong"})
+    environment.vonage.revoke(second.api_key, environment.vonage.secrets(second.api_key)[0].id)
+    environment.vault.delete_latest(third.vault_path)
 
-    assert world.violations() == [
+    assert environment.violations() == [
         "account-1: the value in Vault (version 2) is refused",
         "account-2: the value in Vault (version 1) is refused",
         "account-1-sub-1: the value in Vault (version 1) is refused",
@@ -86,7 +86,7 @@ def test_a_world_sees_violations(world: Environment) -> None:
     ]
 
 
-def test_a_world_has_its_own_shape() -> None:
+def test_an_environment_has_its_own_shape() -> None:
     """Numbers, latencies, propagation and the age of secrets are chosen when it is built."""
     created_at = datetime.now(UTC).replace(microsecond=0) - timedelta(days=40)
 
