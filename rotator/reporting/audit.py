@@ -110,8 +110,8 @@ class FailureGroup:
     code: str
     why: str
     count: int
-    first: datetime
-    last: datetime
+    first_at: datetime
+    last_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,8 +305,8 @@ def _failures(events: Sequence[AuditEvent], period: Period) -> list[FailureGroup
             code=code,
             why=why,
             count=known.count + 1 if known else 1,
-            first=known.first if known else event.at,
-            last=event.at,
+            first_at=known.first_at if known else event.at,
+            last_at=event.at,
         )
     return list(found.values())
 

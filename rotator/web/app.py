@@ -18,23 +18,16 @@ from starlette.routing import Route
 
 from rotator.application import Application
 from rotator.errors import RotatorError
-from rotator.ledger.chain import Entry
 from rotator.model.redaction import escaped
 from rotator.reporting.status import AccountStatus, State
 from rotator.reporting.verification import verify_ledger
 from rotator.rotation.ports import AccountSummary
 from rotator.telemetry.metrics import Metrics
+from rotator.web import views
 from rotator.web.overview import Filter, Overview, OverviewPage
 from rotator.web.templates import AT_REST, AT_WORK, files, rendered
 from rotator.web.timeline import Timeline, TimelineCache, timeline_until
-from rotator.web.views import (
-    AccountDetail,
-    account_detail,
-    distance,
-    entry_view,
-    has_unexplained,
-    policy_facts,
-)
+from rotator.web.views import AccountDetail
 
 _log = structlog.get_logger(__name__)
 
@@ -116,7 +109,7 @@ class WebApp:
         filter_ = Filter.of(request.query_params)
         overview = data.overview(filter_, now)
         accounts = data.details(overview.shown)
-        due_at = overview.upcoming.next_due_at if overview.upcoming else None
+        due_at = overview.upcoming.summary.next_due_at if overview.upcoming else None
         return self._page(
             request,
             "index.html",
@@ -124,10 +117,13 @@ class WebApp:
             now=now,
             overview=overview,
             upcoming=overview.upcoming,
-            upcoming_in=distance(due_at, now) if due_at else "",
+            upcoming_in=views.distance(due_at, now) if due_at else "",
             filter=filter_,
             timeline=data.timeline(now),
-            entries=[entry_view(entry) for entry in data.newest(NEWEST)],
+            entries=[
+                views.entry_view(entry)
+                for entry in reversed(data.application.page_queries.history(None, limit=NEWEST))
+            ],
         )
 
     def _account(self, request: Request) -> Response:
@@ -145,11 +141,11 @@ class WebApp:
             now=now,
             account=account,
             configured=configured,
-            policy=list(policy_facts(configured.policy)),
+            policy=list(views.policy_facts(configured.policy)),
             verification=verify_ledger(reader, name, configured, newest=CHECKED),
             checked=CHECKED,
             timeline=timeline_until(now, lambda since: reader.closed_by_day(since, name)),
-            entries=[entry_view(entry) for entry in reversed(entries[-HISTORY:])],
+            entries=[views.entry_view(entry) for entry in reversed(entries[-HISTORY:])],
             has_older=len(entries) > HISTORY,
             before=before,
         )
@@ -298,11 +294,11 @@ class PageData:
         opened = [status.opened for status in statuses if status.opened]
         entries = reader.progress(opened) if opened else {}
         return [
-            account_detail(
+            views.account_detail(
                 status,
                 entries.get(status.account.name, ()),
                 # Few accounts have a secret that is not explained without.
-                reader.expendable_ids(status.account.name) if has_unexplained(status) else (),
+                reader.expendable_ids(status.account.name) if views.has_unexplained(status) else (),
             )
             for status in statuses
         ]
@@ -312,10 +308,6 @@ class PageData:
         return [
             replace(status, undelivered=pending.get(status.account.name, ())) for status in statuses
         ]
-
-    def newest(self, count: int) -> list[Entry]:
-        """Return the newest entries of the ledger, the newest first."""
-        return list(reversed(self.application.page_queries.history(None, limit=count)))
 
     def readiness(self) -> dict[str, str]:
         """Return `ok` for ledger and Vault, or what is wrong with each."""

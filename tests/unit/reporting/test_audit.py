@@ -152,16 +152,16 @@ def test_the_same_refusal_again_is_counted() -> None:
             code="drift",
             why="w",
             count=3,
-            first=NOW - 9 * DAY,
-            last=NOW - 7 * DAY,
+            first_at=NOW - 9 * DAY,
+            last_at=NOW - 7 * DAY,
         ),
         FailureGroup(
             event="failed",
             code="vault-unavailable",
             why="",
             count=1,
-            first=NOW - DAY,
-            last=NOW - DAY,
+            first_at=NOW - DAY,
+            last_at=NOW - DAY,
         ),
     )
 

@@ -71,25 +71,25 @@ def test_age_that_is_not_known_has_no_bar() -> None:
     ("known", "expected"),
     [
         ({}, [("new", "current"), ("", "empty")]),
-        ({"secret_ids": ("new", "done")}, [("new", "current"), ("done", "expendable")]),
+        ({"listed_ids": ("new", "done")}, [("new", "current"), ("done", "expendable")]),
         (
-            {"secret_ids": ("new", "old"), "current_id": "old", "rotation": ROTATING},
+            {"listed_ids": ("new", "old"), "current_id": "old", "last_rotation": ROTATING},
             [("old", "current"), ("new", "new")],
         ),
         (
             {
-                "secret_ids": ("new", "old"),
+                "listed_ids": ("new", "old"),
                 "current_id": None,
-                "rotation": replace(ROTATING, vault_version=None),
+                "last_rotation": replace(ROTATING, vault_version=None),
             },
             [("old", "current"), ("new", "new")],
         ),
         (
-            {"secret_ids": ("new", "old"), "current_id": None, "rotation": WAITING},
+            {"listed_ids": ("new", "old"), "current_id": None, "last_rotation": WAITING},
             [("new", "current"), ("old", "predecessor")],
         ),
-        ({"secret_ids": ("new", "x")}, [("new", "current"), ("x", "foreign")]),
-        ({"secret_ids": (), "current_id": None}, [("", "unseen"), ("", "unseen")]),
+        ({"listed_ids": ("new", "x")}, [("new", "current"), ("x", "foreign")]),
+        ({"listed_ids": (), "current_id": None}, [("", "unseen"), ("", "unseen")]),
     ],
 )
 def test_slots_tell_what_is_in_them(known: dict[str, Any], expected: list[tuple[str, str]]) -> None:
@@ -109,7 +109,7 @@ def test_slots_tell_what_is_in_them(known: dict[str, Any], expected: list[tuple[
         ({"next_due_at": NOW + DAY + HOUR}, "in 1d 1h", False),
         ({"next_due_at": NOW - 5 * timedelta(minutes=1)}, "5m ago", True),
         ({"next_due_at": None}, "not known yet", False),
-        ({"rotation": WAITING, "next_due_at": NOW - DAY}, "deletion in 23h", False),
+        ({"last_rotation": WAITING, "next_due_at": NOW - DAY}, "deletion in 23h", False),
     ],
 )
 def test_it_is_told_what_is_next(known: dict[str, Any], due: str, *, is_past: bool) -> None:
@@ -128,13 +128,13 @@ def test_it_is_told_what_is_next(known: dict[str, Any], due: str, *, is_past: bo
         ({"current_since": NOW - 50 * DAY}, "overdue: secret older than 45d"),
         (
             {
-                "rotation": replace(
+                "last_rotation": replace(
                     WAITING, gate="g", gate_reason="exit 1", gate_since=NOW, gate_retry_at=NOW
                 )
             },
             "waiting for gate g since 2026-11-23 12:00 UTC: exit 1",
         ),
-        ({"rotation": FAILED}, "last rotation failed 2d ago: secret-rejected"),
+        ({"last_rotation": FAILED}, "last rotation failed 2d ago: secret-rejected"),
         (
             {"failures": 1, "retry_at": NOW + HOUR},
             "1 try came to nothing; the next not before 2026-11-23 13:00 UTC",
@@ -171,7 +171,7 @@ def test_a_hook_that_fails_is_told() -> None:
 
 def test_what_is_well_has_no_notes() -> None:
     """And no steps of a rotation that is over."""
-    found = account_detail(status(rotation=COMPLETED))
+    found = account_detail(status(last_rotation=COMPLETED))
 
     assert not found.notes
     assert not found.steps
