@@ -35,12 +35,12 @@ def steps(
     rotation: Rotation, entries: Iterable[Entry], *, deletion_at: datetime | None
 ) -> list[StepView]:
     """Return a rotation's progress; `deletion_at` is when its wait will be over."""
-    done: dict[str, datetime] = {}
+    done: dict[str, datetime | None] = {}
     notes: dict[str, str] = {}
     for entry in entries:
         step = entry.step or ""
         if entry.event in _DONE:
-            done[step] = datetime.fromisoformat(entry.at)
+            done[step] = _time(entry)
             notes.pop(step, None)
         elif entry.event in _NOTES:
             notes[step] = _NOTES[entry.event]
@@ -67,7 +67,7 @@ _NOTES = {
 }
 
 
-def _now(rotation: Rotation, shown: list[Step], done: dict[str, datetime]) -> Step | None:
+def _now(rotation: Rotation, shown: list[Step], done: Collection[str]) -> Step | None:
     """Return the step that comes next: the first one after all that are done."""
     if rotation.abort_code:
         return Step.ABORT
@@ -232,12 +232,9 @@ def entry_view(entry: Entry) -> EntryView:
     """Build the view of an entry. It may have been tampered with, so any field may be invalid."""
     detail = entry.exported()["detail"]
     facts = detail.items() if isinstance(detail, dict) else ()
-    at = None
-    with suppress(TypeError, ValueError):
-        at = datetime.fromisoformat(entry.at)
     return EntryView(
         seq=entry.seq,
-        at=at,
+        at=_time(entry),
         account=entry.account,
         rotation_id=entry.rotation_id or "",
         step=entry.step or "",
@@ -248,6 +245,12 @@ def entry_view(entry: Entry) -> EntryView:
             if value is not None
         ),
     )
+
+
+def _time(entry: Entry) -> datetime | None:
+    with suppress(TypeError, ValueError):
+        return datetime.fromisoformat(entry.at)
+    return None
 
 
 def policy_facts(policy: Policy) -> Iterator[tuple[str, str]]:

@@ -11,8 +11,11 @@ from rotator.reporting.audit import (
     FailureGroup,
     HoldPeriod,
     Period,
+    Report,
     SecretUse,
 )
+from rotator.reporting.audit_data import document, sheet
+from rotator.reporting.audit_html import page
 from rotator.reporting.verification import LedgerVerification
 from tests.support.samples import account
 
@@ -208,6 +211,29 @@ def test_what_was_done_by_hand_is_told() -> None:
         (action.operation, action.secret_id, action.outcome) for action in told.manual_actions
     ] == [("delete", "s1", "unknown")]
     assert told.rotations == ()
+
+
+@pytest.mark.parametrize("odd", [7, {"a": 1}, ["x"], "yesterday", "9999-12-31T23:59:59Z"])
+def test_what_was_tampered_with_ends_no_report(odd: Any) -> None:  # noqa: ANN401  # any JSON
+    """Whatever an entry holds, the report is made: it has to say that the ledger is not whole."""
+    facts = dict.fromkeys(("reason", "predecessor_id", "predecessor_since"), odd)
+    events = [
+        entry(NOW - 2 * DAY, "opened", "open", rotation="r", **facts),
+        entry(NOW - DAY, "done", "create", rotation="r", secret_id=odd, operation=odd),
+        entry(NOW - DAY, "done", "verify", rotation="r"),
+        entry(NOW - DAY, "closed", "complete", rotation="r", outcome=odd, code=odd),
+        entry(NOW - DAY, "held", reason=odd, by=odd, freeze=odd),
+        entry(NOW - DAY, "failed", code=odd, why=odd),
+        replace(entry(NOW - DAY, "refused"), at=datetime(2026, 9, 30)),  # noqa: DTZ001
+    ]
+    told = made(*events)
+    report = Report(period=PERIOD, made_at=NOW, version="1", accounts=(told,))
+
+    assert [each.id for each in told.rotations] == ["r"]
+    assert len(told.failures) == 1
+    assert document(report)["accounts"][0]["name"] == "a"
+    assert page(report)
+    assert sheet(report)
 
 
 def test_what_was_learned_counts() -> None:

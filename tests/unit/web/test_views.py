@@ -237,6 +237,13 @@ def test_a_wait_has_an_end() -> None:
     assert after["complete"].state == "now"
 
 
+def test_a_step_whose_entry_was_tampered_with_has_no_time() -> None:
+    """It was taken all the same."""
+    opened = entry("opened", Step.OPEN)._replace(at="yesterday")
+
+    assert steps_of(ROTATING, [opened])[0] == StepView(name="open", state="done", at=None)
+
+
 def test_trouble_is_told_until_it_is_over() -> None:
     """A lost answer is told at its step, and no more once it is known."""
     lost = [entry("opened", Step.OPEN), entry("unknown", Step.CREATE)]
