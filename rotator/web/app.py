@@ -190,7 +190,7 @@ class WebApp:
         # Not in a worker thread: those may all be busy with pages.
         if self._pulse.is_live():
             return PlainTextResponse("ok\n")
-        return PlainTextResponse("the scheduler stands still\n", HTTPStatus.SERVICE_UNAVAILABLE)
+        return PlainTextResponse("the scheduler is not running\n", HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _readyz(self, _request: Request) -> Response:
         states = self._data.readiness()
@@ -206,7 +206,7 @@ class WebApp:
 
     def _http_error(self, request: Request, error: Exception) -> Response:
         code = getattr(error, "status_code", HTTPStatus.NOT_FOUND)
-        what = "there is no such page" if code == HTTPStatus.NOT_FOUND else "this cannot be done"
+        what = "there is no such page" if code == HTTPStatus.NOT_FOUND else "this page is read-only"
         headers = getattr(error, "headers", None)
         return self._error(request, code, what, headers=headers)
 
@@ -218,7 +218,7 @@ class WebApp:
 
     def _unexpected(self, request: Request, error: Exception) -> Response:
         _log.error("unexpected error", path=request.url.path, exc_info=error)
-        what = "this page could not be made; the log names the error"
+        what = "this page could not be rendered; the error is in the log"
         return self._error(request, HTTPStatus.INTERNAL_SERVER_ERROR, what)
 
     def _error(  # noqa: PLR0913  # what the page shows

@@ -61,7 +61,7 @@ def steps(
 
 
 _NOTES = {
-    "unknown": "answer lost; looking",
+    "unknown": "answer lost; checking",
     "rejected": "rejected; trying again",
     "aborting": "being undone",
 }
@@ -143,7 +143,7 @@ def _notes(status: AccountStatus) -> Iterator[str]:
     failures = status.summary.failures
     if failures:
         tries = "1 try" if failures == 1 else f"{failures} tries in a row"
-        yield f"{tries} came to nothing; the next not before {moment(status.summary.retry_at)}"
+        yield f"{tries} failed; the next one not before {moment(status.summary.retry_at)}"
 
 
 def _age(status: AccountStatus) -> Age | None:

@@ -259,7 +259,7 @@ def test_without_the_ledger_a_page_says_so(visitor: Visitor) -> None:
 def test_an_unforeseen_error_is_no_traceback(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The page says that it could not be made, and nothing of why."""
+    """The page says that it could not be rendered, and nothing of why."""
     unforeseen: Callable[[], object] = lambda: 1 / 0  # noqa: E731
     monkeypatch.setattr(visitor.web._data, "summaries", unforeseen)
     answer = visitor.get("/")
@@ -279,10 +279,10 @@ def test_a_scheduler_that_stands_still_is_told(visitor: Visitor) -> None:
 
 def test_what_is_away_is_on_the_page(visitor: Visitor) -> None:
     """As the daemon found it out."""
-    assert "Away:" not in visitor.get("/").text
+    assert "Unreachable:" not in visitor.get("/").text
     visitor.away.append("vault")
 
-    assert "Away: vault." in visitor.get("/").text
+    assert "Unreachable: vault." in visitor.get("/").text
 
 
 def test_vault_is_not_asked_by_each_probe(
@@ -324,7 +324,7 @@ def test_what_hooks_were_not_told_is_on_the_account_s_page(
     page = visitor.get(f"/accounts/{NAMES[0]}").text
     document = visitor.get("/api/status").json()["accounts"][0]
 
-    assert "Hooks to be told" in page
+    assert "Pending hook deliveries" in page
     assert "tried 2 times: answered 500" in page
     assert "hook chat fails" in visitor.get("/").text
     assert document["undelivered"][0]["hook"] == "chat"

@@ -137,11 +137,11 @@ def test_it_is_told_what_is_next(known: dict[str, Any], due: str, *, is_past: bo
         ({"last_rotation": FAILED}, "last rotation failed 2d ago: secret-rejected"),
         (
             {"failures": 1, "retry_at": NOW + HOUR},
-            "1 try came to nothing; the next not before 2026-11-23 13:00 UTC",
+            "1 try failed; the next one not before 2026-11-23 13:00 UTC",
         ),
         (
             {"failures": 3, "retry_at": NOW + HOUR},
-            "3 tries in a row came to nothing; the next not before 2026-11-23 13:00 UTC",
+            "3 tries in a row failed; the next one not before 2026-11-23 13:00 UTC",
         ),
     ],
 )
@@ -250,7 +250,7 @@ def test_trouble_is_told_until_it_is_over() -> None:
     found = {step.name: step.note for step in steps_of(ROTATING, lost)}
     mended = steps_of(ROTATING, [*lost, entry("learned", Step.CREATE)])
 
-    assert found["create"] == "answer lost; looking"
+    assert found["create"] == "answer lost; checking"
     assert not any(step.note for step in mended)
 
 
