@@ -33,7 +33,7 @@ def days(length: timedelta | None) -> float | None:
 def policy(account: Account | None) -> str:
     """Return the policy in words."""
     if account is None:
-        return "no longer configured"
+        return "not configured any more"
     policy = account.policy
     often = f"cron {policy.cron} ({policy.timezone})" if policy.cron else None
     often = often or (f"every {span(policy.every)}" if policy.every else "on demand")
@@ -53,7 +53,7 @@ def verdict(record: LedgerVerification) -> str:
 _AGAINST_VAULT = {
     "matches": "the entry that Vault's note names is in it",
     "no note": "Vault has no note to compare with yet",
-    "not configured": "not compared with Vault, as the account is no longer configured",
+    "not configured": "not compared with Vault, as the account is not configured any more",
     "not compared": "not compared with Vault",
 }
 
@@ -65,8 +65,7 @@ def rotations(account: AccountReport) -> str:
         "failed": account.count("failed"),
         "open": account.count(None),
     }
-    told = [f"{count} {word}" for word, count in counts.items() if count]
-    return ", ".join(told) or "none"
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none"
 
 
 def document(report: Report) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from http import HTTPStatus
+from typing import Generic, TypeVar
 
 import structlog
 from starlette.applications import Starlette
@@ -26,10 +26,12 @@ from rotator.telemetry.metrics import Metrics
 from rotator.web import views
 from rotator.web.overview import Filter, Overview, OverviewPage
 from rotator.web.templates import AT_REST, AT_WORK, files, rendered
-from rotator.web.timeline import Timeline, TimelineCache, timeline_until
+from rotator.web.timeline import Timeline, timeline_until
 from rotator.web.views import AccountDetail
 
 _log = structlog.get_logger(__name__)
+
+Value = TypeVar("Value")
 
 #: Number of entries on an account's page, and on the first page.
 HISTORY, NEWEST = 50, 8
@@ -37,6 +39,8 @@ HISTORY, NEWEST = 50, 8
 CHECKED = 1_000
 #: States that change soon.
 _MOVING = (State.ROTATING, State.DUE)
+#: How long the timeline is reused, in seconds: its counts are the page's slowest query.
+_TIMELINE_CACHED = 15.0
 #: How long a result about Vault is reused, in seconds: not every probe causes a request.
 _VAULT_CACHED = 3.0
 #: How long to wait for Vault, in seconds: a probe is repeated anyway.
@@ -119,7 +123,7 @@ class WebApp:
             upcoming=overview.upcoming,
             upcoming_in=views.distance(due_at, now) if due_at else "",
             filter=filter_,
-            timeline=data.timeline(now),
+            timeline=data.timeline(),
             entries=[
                 views.entry_view(entry)
                 for entry in reversed(data.application.page_queries.history(None, limit=NEWEST))
@@ -240,17 +244,33 @@ class WebApp:
         return HTMLResponse(text, status, headers=headers)
 
 
+class Cached(Generic[Value]):
+    """Keeps a value for a while. For many threads, of which one makes the value."""
+
+    def __init__(self, make: Callable[[], Value], *, seconds: float) -> None:
+        """Keep what `make` returns for so many seconds; what it raises is not kept."""
+        self._make, self._seconds = make, seconds
+        self._lock = threading.Lock()
+        self._kept: tuple[Value, float] | None = None
+
+    def get(self) -> Value:
+        """Return the value."""
+        with self._lock:
+            if self._kept is None or time.monotonic() - self._kept[1] >= self._seconds:
+                self._kept = self._make(), time.monotonic()
+            return self._kept[0]
+
+
 class PageData:
     """The data for the pages of one configuration."""
 
     def __init__(self, application: Application) -> None:
         """Prepare the caches; nothing is read yet."""
         self.application = application
-        self._timeline = TimelineCache()
         self._overview = Overview(application.settings.accounts)
         self._overview_lock = threading.Lock()
-        self._vault_state, self._vault_asked_at = "", float("-inf")
-        self._vault_lock = threading.Lock()
+        self._timeline = Cached(self._read_timeline, seconds=_TIMELINE_CACHED)
+        self._vault_state = Cached(self._ask_vault, seconds=_VAULT_CACHED)
 
     def summaries(self) -> Mapping[str, AccountSummary]:
         """Return the summary of each account in the ledger."""
@@ -261,16 +281,19 @@ class PageData:
         now = datetime.now(UTC)
         with suppress(RotatorError):
             self.overview(Filter(), now)
-            self.timeline(now)
+            self.timeline()
 
     def overview(self, filter_: Filter, now: datetime) -> OverviewPage:
         """Return the accounts that match the filter."""
         with self._overview_lock:
             return self._overview.page(self.summaries(), filter_, now)
 
-    def timeline(self, now: datetime) -> Timeline:
+    def timeline(self) -> Timeline:
         """Return the rotations of the last days, of all accounts."""
-        return self._timeline.at(now, self.application.page_queries.closed_by_day)
+        return self._timeline.get()
+
+    def _read_timeline(self) -> Timeline:
+        return timeline_until(datetime.now(UTC), self.application.page_queries.closed_by_day)
 
     def account(self, name: str, now: datetime) -> AccountDetail | None:
         """Return one account without reading the others; None where there is no such name."""
@@ -311,12 +334,11 @@ class PageData:
 
     def readiness(self) -> dict[str, str]:
         """Return `ok` for ledger and Vault, or what is wrong with each."""
-        with self._vault_lock:
-            if time.monotonic() - self._vault_asked_at > _VAULT_CACHED:
-                check = partial(self.application.store.check, seconds=_VAULT_SECONDS)
-                self._vault_state, self._vault_asked_at = _state(check), time.monotonic()
-            vault = self._vault_state
-        return {"ledger": _state(self.application.page_queries.check), "vault": vault}
+        ledger = _state(self.application.page_queries.check)
+        return {"ledger": ledger, "vault": self._vault_state.get()}
+
+    def _ask_vault(self) -> str:
+        return _state(lambda: self.application.store.check(seconds=_VAULT_SECONDS))
 
 
 def _state(check: Callable[[], object]) -> str:

@@ -7,7 +7,8 @@ import pytest
 from rotator.ledger.chain import Entry
 from rotator.model import Rotation, Step
 from rotator.model.notification import Event, PendingDelivery
-from rotator.web.timeline import DAYS, HEIGHT, TimelineCache, timeline
+from rotator.web.app import Cached
+from rotator.web.timeline import DAYS, HEIGHT, timeline, timeline_until
 from rotator.web.views import (
     Slot,
     StepView,
@@ -316,16 +317,26 @@ def test_days_without_rotations_are_empty() -> None:
     assert found.labels[0] == "Aug 26"
 
 
-def test_it_is_counted_anew_from_time_to_time() -> None:
-    """Not for each page, and from the beginning of the first day."""
+def test_a_timeline_begins_with_its_first_day() -> None:
+    """Counted from the midnight before it, in UTC."""
     asked: list[datetime] = []
 
     def count(since: datetime) -> dict[date, dict[str, int]]:
         asked.append(since)
         return {}
 
-    cache = TimelineCache(seconds=15)
-    for seconds in (0, 14, 15):
-        cache.at(NOW + timedelta(seconds=seconds), count)
+    timeline_until(NOW, count)
 
-    assert asked == [datetime(2026, 8, 26, tzinfo=UTC)] * 2
+    assert asked == [datetime(2026, 8, 26, tzinfo=UTC)]
+
+
+def test_a_value_is_made_anew_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each page."""
+    made: list[float] = []
+    now = [100.0]
+    monkeypatch.setattr("rotator.web.app.time.monotonic", lambda: now[0])
+    cached = Cached(lambda: made.append(now[0]), seconds=15)
+    for now[0] in (100.0, 114.0, 115.0):
+        cached.get()
+
+    assert made == [100.0, 115.0]
