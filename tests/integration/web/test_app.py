@@ -413,9 +413,9 @@ def test_pages_take_no_connection_of_a_rotation(visitor: Visitor) -> None:
     with ExitStack() as taken:
         for _ in range(15):
             taken.enter_context(pages.connect())
-        book = visitor.application.book
-        lease = book.claim(NAMES[0], datetime.now(UTC))
-        book.release(lease)
+        writer = visitor.application.book
+        lease = writer.claim(NAMES[0], datetime.now(UTC))
+        writer.release(lease)
 
 
 def test_of_a_long_record_the_end_is_checked(
@@ -423,11 +423,11 @@ def test_of_a_long_record_the_end_is_checked(
 ) -> None:
     """And the page says so."""
     monkeypatch.setattr("rotator.web.app.CHECKED", 2)
-    book = visitor.application.book
-    lease = book.claim(NAMES[0], datetime.now(UTC))
-    drafts = [NewEntry(event="done", step=None, detail={"n": number}) for number in range(3)]
-    book.commit(
-        lease, rotation=None, entries=drafts, snapshot=None, now=datetime.now(UTC), last=True
+    writer = visitor.application.book
+    lease = writer.claim(NAMES[0], datetime.now(UTC))
+    entries = [NewEntry(event="done", step=None, detail={"n": number}) for number in range(3)]
+    writer.commit(
+        lease, rotation=None, entries=entries, snapshot=None, now=datetime.now(UTC), last=True
     )
 
     assert "3 entries, the newest 2 are whole" in visitor.get(f"/accounts/{NAMES[0]}").text

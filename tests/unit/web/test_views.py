@@ -198,7 +198,7 @@ def steps_of(rotation: Rotation, entries: list[Entry]) -> list[StepView]:
     return steps(rotation, entries, deletion_at=rotation.delete_due_at)
 
 
-def told(found: list[StepView]) -> str:
+def marked(found: list[StepView]) -> str:
     """Write steps down: done ones, then the present one, then the others."""
     marks = {"done": "+", "now": "*", "todo": "-"}
     return " ".join(f"{marks[step.state]}{step.name}" for step in found)
@@ -224,7 +224,7 @@ def told(found: list[StepView]) -> str:
 )
 def test_steps_are_done_one_after_the_other(entries: list[Entry], expected: str) -> None:
     """What was done, what comes next, and what is left."""
-    assert told(steps_of(ROTATING, entries)) == expected
+    assert marked(steps_of(ROTATING, entries)) == expected
 
 
 def test_a_wait_has_an_end() -> None:
@@ -265,7 +265,7 @@ def test_a_rotation_that_is_given_up_says_so() -> None:
 
 def test_a_rotation_that_is_over_has_nothing_to_come() -> None:
     """Between two looks a rotation may have been closed."""
-    assert "*" not in told(steps_of(COMPLETED, [entry("closed", Step.COMPLETE)]))
+    assert "*" not in marked(steps_of(COMPLETED, [entry("closed", Step.COMPLETE)]))
 
 
 # -- Entries. ------------------------------------------------------------------------------
