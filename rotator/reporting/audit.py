@@ -8,11 +8,12 @@ The first secret in the ledger is older: its age is counted from its creation at
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from rotator.model import Account
+from rotator.model import Account, believable
 from rotator.reporting.verification import LedgerVerification
 
 _NONE = timedelta(0)
@@ -44,6 +45,18 @@ class AuditEvent:
     step: str | None
     rotation_id: str | None
     detail: Mapping[str, Any]
+
+    def text(self, key: str) -> str | None:
+        """Return the text of a detail; None where there is none, or the entry was changed."""
+        value = self.detail.get(key)
+        return value if isinstance(value, str) else None
+
+    def time(self, key: str) -> datetime | None:
+        """Return the time of a detail, likewise."""
+        with suppress(ValueError):
+            at = datetime.fromisoformat(self.text(key) or "")
+            return believable(at) if at.tzinfo else None
+        return None
 
 
 #: Events of a rotation that a report needs.
@@ -110,8 +123,8 @@ class FailureGroup:
     code: str
     why: str
     count: int
-    first: datetime
-    last: datetime
+    first_at: datetime
+    last_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +214,8 @@ class Report:
 
 def audit(known: AuditInput, period: Period) -> AccountReport:
     """Return the report on one account."""
-    events = [event for event in known.events if event.at < period.until]
+    # A time without an offset is none that rotator wrote.
+    events = [event for event in known.events if event.at.tzinfo and event.at < period.until]
     rotations = _rotations(events)
     return AccountReport(
         name=known.name,
@@ -228,31 +242,26 @@ def _rotations(events: Sequence[AuditEvent]) -> list[RotationHistory]:
             if known is None:
                 known = RotationHistory(
                     id=event.rotation_id,
-                    reason=str(event.detail.get("reason", "")),
+                    reason=event.text("reason") or "",
                     opened_at=event.at,
-                    old_id=event.detail.get("predecessor_id"),
-                    old_since=_time(event.detail.get("predecessor_since")),
+                    old_id=event.text("predecessor_id"),
+                    old_since=event.time("predecessor_since"),
                 )
             found[event.rotation_id] = _after(known, event)
     return list(found.values())
 
 
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
 def _after(rotation: RotationHistory, event: AuditEvent) -> RotationHistory:
     """Return the history of a rotation with one more of its entries."""
-    detail = event.detail
     match event.event, event.step:
         case "learned", "open":
-            return replace(rotation, old_id=detail.get("predecessor_id"))
+            return replace(rotation, old_id=event.text("predecessor_id"))
         case (("done" | "learned"), ("create" | "push")):
-            return replace(rotation, new_id=detail.get("secret_id") or rotation.new_id)
+            return replace(rotation, new_id=event.text("secret_id") or rotation.new_id)
         case "done", "verify":
             return replace(rotation, verified_at=event.at)
         case "closed", _:
-            outcome, code = detail.get("outcome"), detail.get("code")
+            outcome, code = event.text("outcome"), event.text("code")
             return replace(rotation, closed_at=event.at, outcome=outcome, code=code)
     return rotation
 
@@ -298,15 +307,15 @@ def _failures(events: Sequence[AuditEvent], period: Period) -> list[FailureGroup
     for event in events:
         if event.event not in ("refused", "failed") or event.at < period.since:
             continue
-        code, why = str(event.detail.get("code", "")), str(event.detail.get("why", ""))
+        code, why = event.text("code") or "", event.text("why") or ""
         known = found.get((event.event, code, why))
         found[event.event, code, why] = FailureGroup(
             event=event.event,
             code=code,
             why=why,
             count=known.count + 1 if known else 1,
-            first=known.first if known else event.at,
-            last=event.at,
+            first_at=known.first_at if known else event.at,
+            last_at=event.at,
         )
     return list(found.values())
 
@@ -317,12 +326,12 @@ def _holds(events: Sequence[AuditEvent], period: Period) -> list[HoldPeriod]:
     nexts = [*changes, None][1:] if changes else []
     return [
         HoldPeriod(
-            reason=str(held.detail.get("reason", "")),
-            by=str(held.detail.get("by", "")),
+            reason=held.text("reason") or "",
+            by=held.text("by") or "",
             freeze=bool(held.detail.get("freeze")),
             since=held.at,
             until=ended.at if ended else None,
-            ended_by=str(ended.detail.get("by", "")) if ended else None,
+            ended_by=ended.text("by") or "" if ended else None,
         )
         for held, ended in zip(changes, nexts, strict=True)
         if held.event == "held" and period.shares(held.at, ended.at if ended else None)
@@ -333,8 +342,8 @@ def _manual_actions(events: Sequence[AuditEvent], period: Period) -> list[Manual
     return [
         ManualAction(
             at=event.at,
-            operation=str(event.detail["operation"]),
-            secret_id=event.detail.get("secret_id"),
+            operation=event.text("operation") or "",
+            secret_id=event.text("secret_id"),
             outcome=event.event,
         )
         for event in events

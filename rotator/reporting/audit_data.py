@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from rotator.model import Account
@@ -65,8 +65,7 @@ def rotations(account: AccountReport) -> str:
         "failed": account.count("failed"),
         "open": account.count(None),
     }
-    told = [f"{count} {word}" for word, count in counts.items() if count]
-    return ", ".join(told) or "none"
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none"
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -93,9 +92,9 @@ def _account(account: AccountReport) -> dict[str, Any]:
         "overdue_days": days(account.overdue),
         "rotations": [_rotation(rotation) for rotation in account.rotations],
         "secrets": [_secret(use) for use in account.uses],
-        "refusals": [_failure(failure) for failure in account.failures],
-        "holds": [_hold(hold) for hold in account.holds],
-        "by_hand": [_manual_action(action) for action in account.manual_actions],
+        "refusals": [_fields(failure) for failure in account.failures],
+        "holds": [_fields(hold) for hold in account.holds],
+        "by_hand": [_fields(action) for action in account.manual_actions],
         "ledger": {
             "entries": record.entries,
             "head": record.head,
@@ -132,34 +131,10 @@ def _secret(use: SecretUse) -> dict[str, Any]:
     }
 
 
-def _failure(failure: FailureGroup) -> dict[str, Any]:
+def _fields(record: FailureGroup | HoldPeriod | ManualAction) -> dict[str, Any]:
     return {
-        "event": failure.event,
-        "code": failure.code,
-        "why": failure.why,
-        "count": failure.count,
-        "first_at": rfc3339(failure.first),
-        "last_at": rfc3339(failure.last),
-    }
-
-
-def _hold(hold: HoldPeriod) -> dict[str, Any]:
-    return {
-        "reason": hold.reason,
-        "by": hold.by,
-        "freeze": hold.freeze,
-        "since": rfc3339(hold.since),
-        "until": rfc3339(hold.until),
-        "ended_by": hold.ended_by,
-    }
-
-
-def _manual_action(action: ManualAction) -> dict[str, Any]:
-    return {
-        "at": rfc3339(action.at),
-        "operation": action.operation,
-        "secret_id": action.secret_id,
-        "outcome": action.outcome,
+        name: rfc3339(value) if isinstance(value, datetime) else value
+        for name, value in vars(record).items()
     }
 
 
@@ -242,8 +217,8 @@ def _rows(account: AccountReport, period: Period) -> Iterator[Row]:
     for failure in account.failures:
         yield {
             "record": failure.event,
-            "from": rfc3339(failure.first),
-            "to": rfc3339(failure.last),
+            "from": rfc3339(failure.first_at),
+            "to": rfc3339(failure.last_at),
             "code": failure.code,
             "count": failure.count,
             "text": failure.why,

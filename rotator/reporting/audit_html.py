@@ -55,7 +55,7 @@ def _tiles(report: Report) -> Iterator[tuple[str, str, str]]:
     is_compared = not {"not compared", "not configured"}.issuperset(found)
     matching = f"{found.count('matches')} of {len(found)} match"
     matches = matching if is_compared else "not compared with"
-    yield f"{within} of {len(accounts)}", "accounts within policy all the time", ""
+    yield f"{within} of {len(accounts)}", "accounts within policy throughout", ""
     yield str(overdue), "with an overdue secret", "bad" if overdue else ""
     yield str(completed), "rotations completed", ""
     yield str(held), "held by an operator", "warn" if held else ""

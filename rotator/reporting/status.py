@@ -72,47 +72,26 @@ class AccountStatus:
     """Status of one account: what the ledger knows, and what that means now."""
 
     account: Account
+    summary: AccountSummary
     now: datetime
-    secret_ids: tuple[str, ...]
-    current_id: str | None
-    current_since: datetime | None
-    seen_at: datetime | None
-    next_due_at: datetime | None
-    hold: Hold | None
-    #: What is wrong, in exact words.
-    drift: str | None
-    #: The newest one, open or closed.
-    rotation: Rotation | None
     #: Pending deliveries to hooks.
     undelivered: tuple[PendingDelivery, ...] = ()
-    #: Consecutive failed or refused passes, and the time of the next try.
-    failures: int = 0
-    retry_at: datetime | None = None
 
     @classmethod
     def of(
         cls,
         account: Account,
-        record: AccountSummary,
+        summary: AccountSummary,
         now: datetime,
         undelivered: tuple[PendingDelivery, ...] = (),
     ) -> Self:
-        """Return the status of `account` by the ledger's record of it."""
-        return cls(
-            account=account,
-            now=now,
-            secret_ids=record.listed_ids,
-            current_id=record.current_id,
-            current_since=record.current_since,
-            seen_at=record.seen_at,
-            next_due_at=record.next_due_at,
-            hold=record.hold,
-            drift=record.drift,
-            rotation=record.last_rotation,
-            undelivered=undelivered,
-            failures=record.failures,
-            retry_at=record.retry_at,
-        )
+        """Return the status of `account` by the ledger's summary of it."""
+        return cls(account=account, summary=summary, now=now, undelivered=undelivered)
+
+    @property
+    def rotation(self) -> Rotation | None:
+        """The newest rotation, open or closed."""
+        return self.summary.last_rotation
 
     @property
     def opened(self) -> Rotation | None:
@@ -123,14 +102,14 @@ class AccountStatus:
     @cached_property
     def phase(self) -> Phase:
         """The phase most worth knowing: one that requires an operator comes first."""
-        if self.hold:
+        if self.summary.hold:
             return Phase.HELD
-        if self.drift:
+        if self.summary.drift:
             return Phase.DRIFT
         if self.opened:
             return Phase.WAITING if self.opened.verified_at else Phase.ROTATING
         if self.rotation is None:
-            return Phase.IDLE if self.seen_at else Phase.NEW
+            return Phase.IDLE if self.summary.seen_at else Phase.NEW
         return Phase.FAILED if self._has_failed else Phase.IDLE
 
     @property
@@ -150,9 +129,9 @@ class AccountStatus:
     def due_from(self) -> datetime | None:
         """When a due rotation may begin; None where none is due, or an open one is verified."""
         rotation = self.rotation
-        if self.next_due_at is None or (self.opened and self.opened.verified_at):
+        if self.summary.next_due_at is None or (self.opened and self.opened.verified_at):
             return None
-        due_at = self.next_due_at
+        due_at = self.summary.next_due_at
         if rotation and rotation.outcome == "completed" and rotation.closed_at:
             # The last grace may have lasted longer: before its end, no rotation could begin.
             due_at = max(due_at, min(rotation.closed_at, self.now))
@@ -176,8 +155,8 @@ class AccountStatus:
         max_age = self.account.policy.max_age
         if self.due_from:
             yield "due for {age}", self.due_from, _TOLERANCE
-        if self.current_since:
-            yield f"secret older than {span(max_age)}", self.current_since, max_age
+        if self.summary.current_since:
+            yield f"secret older than {span(max_age)}", self.summary.current_since, max_age
         if self.deletion_at:
             yield "old secret to be deleted for {age}", self.deletion_at, _LATE
 
@@ -214,12 +193,12 @@ class AccountStatus:
             "name": self.account.name,
             "api_key": self.account.api_key,
             "phase": self.phase.value,
-            "secret_ids": list(self.secret_ids),
-            "current_secret_id": self.current_id,
-            "current_since": rfc3339(self.current_since),
-            "next_due_at": rfc3339(self.next_due_at),
+            "secret_ids": list(self.summary.listed_ids),
+            "current_secret_id": self.summary.current_id,
+            "current_since": rfc3339(self.summary.current_since),
+            "next_due_at": rfc3339(self.summary.next_due_at),
             "overdue": self.overdue_reason is not None,
-            "hold": hold_document(self.hold) if self.hold else None,
+            "hold": hold_document(self.summary.hold) if self.summary.hold else None,
             "gate": self._gate_document(),
             "undelivered": [_undelivered_document(each) for each in self.undelivered],
             "last_rotation": self._rotation_document(self.rotation) if self.rotation else None,
@@ -235,9 +214,9 @@ class AccountStatus:
         return (
             self.account.name,
             self.phase.value,
-            short(self.current_id),
-            age_text(self.current_since, self.now),
-            moment(self.next_due_at).removesuffix(" UTC"),
+            short(self.summary.current_id),
+            age_text(self.summary.current_since, self.now),
+            moment(self.summary.next_due_at).removesuffix(" UTC"),
             self._last_rotation(),
             "; ".join(notes) or NOTHING,
         )
@@ -253,10 +232,10 @@ class AccountStatus:
 
     def warnings(self) -> Iterator[str]:
         """Yield what is wrong, and what is waited for at a gate."""
-        if self.hold:
-            yield f"held: {self.hold}"
-        if self.drift:
-            yield self.drift
+        if self.summary.hold:
+            yield f"held: {self.summary.hold}"
+        if self.summary.drift:
+            yield self.summary.drift
         if self.overdue_reason:
             yield f"overdue: {self.overdue_reason}"
         if gate := self.gate_note():

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from rotator.rotation.ports import Store
 
 #: What to do where a chain of entries is broken, and where rows differ from the entries.
-CHAIN_HINT = "compare with a backup, or with what `rotator ledger export` gave before"
+CHAIN_HINT = "compare it with a backup, or with an earlier `rotator ledger export`"
 ROW_HINT = (
-    "someone wrote to the ledger's tables: put the row right as the entries say, or restore a "
-    "backup; `rotator release NAME` or `rotator hold NAME --reason TEXT` puts a hold right, "
-    "`rotator status --refresh` a due time and what the account is"
+    "someone wrote to the ledger's tables: correct the row as the entries say, or restore a "
+    "backup; `rotator release NAME` or `rotator hold NAME --reason TEXT` corrects a hold, "
+    "`rotator status --refresh` a due time and the account's identity"
 )
 _MISSING = "the ledger lacks the entry that Vault's note names: it was rewritten or cut off"
 _LOST = "the ledger has no entry, and Vault's note names one: the ledger was lost or replaced"

@@ -25,8 +25,8 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _WRONG_HOST = (
-    "this page does not go by the name that you asked for; add that to daemon.allowed_hosts, "
-    "or show the token of daemon.listen_token_file\n"
+    "the host name of this request is not one of this page's; add it to daemon.allowed_hosts, "
+    "or send the token of daemon.listen_token_file\n"
 )
 #: Answers made at once, and requests admitted in total; beyond that, clients are told to retry.
 _AT_ONCE, _MOST_REQUESTS = 6, 64
@@ -75,7 +75,7 @@ class AccessControl:
             return PlainTextResponse(_WRONG_HOST, 421)
         if self.token and path != HEALTH_PATH:
             challenge = {"WWW-Authenticate": 'Bearer realm="rotator", Basic realm="rotator"'}
-            return PlainTextResponse("a token is needed\n", 401, headers=challenge)
+            return PlainTextResponse("a token is required\n", 401, headers=challenge)
         return None
 
     def _has_token(self, header: str) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from http import HTTPStatus
+from typing import Generic, TypeVar
 
 import structlog
 from starlette.applications import Starlette
@@ -18,25 +18,20 @@ from starlette.routing import Route
 
 from rotator.application import Application
 from rotator.errors import RotatorError
-from rotator.ledger.chain import Entry
 from rotator.model.redaction import escaped
 from rotator.reporting.status import AccountStatus, State
 from rotator.reporting.verification import verify_ledger
 from rotator.rotation.ports import AccountSummary
 from rotator.telemetry.metrics import Metrics
+from rotator.web import views
 from rotator.web.overview import Filter, Overview, OverviewPage
 from rotator.web.templates import AT_REST, AT_WORK, files, rendered
-from rotator.web.timeline import Timeline, TimelineCache, timeline_until
-from rotator.web.views import (
-    AccountDetail,
-    account_detail,
-    distance,
-    entry_view,
-    has_unexplained,
-    policy_facts,
-)
+from rotator.web.timeline import Timeline, timeline_until
+from rotator.web.views import AccountDetail
 
 _log = structlog.get_logger(__name__)
+
+Value = TypeVar("Value")
 
 #: Number of entries on an account's page, and on the first page.
 HISTORY, NEWEST = 50, 8
@@ -44,6 +39,8 @@ HISTORY, NEWEST = 50, 8
 CHECKED = 1_000
 #: States that change soon.
 _MOVING = (State.ROTATING, State.DUE)
+#: How long the timeline is reused, in seconds: its counts are the page's slowest query.
+_TIMELINE_CACHED = 15.0
 #: How long a result about Vault is reused, in seconds: not every probe causes a request.
 _VAULT_CACHED = 3.0
 #: How long to wait for Vault, in seconds: a probe is repeated anyway.
@@ -116,7 +113,7 @@ class WebApp:
         filter_ = Filter.of(request.query_params)
         overview = data.overview(filter_, now)
         accounts = data.details(overview.shown)
-        due_at = overview.upcoming.next_due_at if overview.upcoming else None
+        due_at = overview.upcoming.summary.next_due_at if overview.upcoming else None
         return self._page(
             request,
             "index.html",
@@ -124,10 +121,15 @@ class WebApp:
             now=now,
             overview=overview,
             upcoming=overview.upcoming,
-            upcoming_in=distance(due_at, now) if due_at else "",
+            upcoming_in=views.distance(due_at, now) if due_at else "",
             filter=filter_,
-            timeline=data.timeline(now),
-            entries=[entry_view(entry) for entry in data.newest(NEWEST)],
+            timeline=data.timeline(),
+            entries=[
+                views.entry_view(entry)
+                for entry in reversed(
+                    data.application.ledger.page_reader.history(None, limit=NEWEST)
+                )
+            ],
         )
 
     def _account(self, request: Request) -> Response:
@@ -145,11 +147,11 @@ class WebApp:
             now=now,
             account=account,
             configured=configured,
-            policy=list(policy_facts(configured.policy)),
+            policy=list(views.policy_facts(configured.policy)),
             verification=verify_ledger(reader, name, configured, newest=CHECKED),
             checked=CHECKED,
             timeline=timeline_until(now, lambda since: reader.closed_by_day(since, name)),
-            entries=[entry_view(entry) for entry in reversed(entries[-HISTORY:])],
+            entries=[views.entry_view(entry) for entry in reversed(entries[-HISTORY:])],
             has_older=len(entries) > HISTORY,
             before=before,
         )
@@ -194,7 +196,7 @@ class WebApp:
         # Not in a worker thread: those may all be busy with pages.
         if self._pulse.is_live():
             return PlainTextResponse("ok\n")
-        return PlainTextResponse("the scheduler stands still\n", HTTPStatus.SERVICE_UNAVAILABLE)
+        return PlainTextResponse("the scheduler is not running\n", HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _readyz(self, _request: Request) -> Response:
         states = self._data.readiness()
@@ -210,7 +212,7 @@ class WebApp:
 
     def _http_error(self, request: Request, error: Exception) -> Response:
         code = getattr(error, "status_code", HTTPStatus.NOT_FOUND)
-        what = "there is no such page" if code == HTTPStatus.NOT_FOUND else "this cannot be done"
+        what = "there is no such page" if code == HTTPStatus.NOT_FOUND else "this page is read-only"
         headers = getattr(error, "headers", None)
         return self._error(request, code, what, headers=headers)
 
@@ -222,7 +224,7 @@ class WebApp:
 
     def _unexpected(self, request: Request, error: Exception) -> Response:
         _log.error("unexpected error", path=request.url.path, exc_info=error)
-        what = "this page could not be made; the log names the error"
+        what = "this page could not be rendered; the error is in the log"
         return self._error(request, HTTPStatus.INTERNAL_SERVER_ERROR, what)
 
     def _error(  # noqa: PLR0913  # what the page shows
@@ -244,17 +246,33 @@ class WebApp:
         return HTMLResponse(text, status, headers=headers)
 
 
+class Cached(Generic[Value]):
+    """Keeps a value for a while. For many threads, of which one makes the value."""
+
+    def __init__(self, make: Callable[[], Value], *, seconds: float) -> None:
+        """Keep what `make` returns for so many seconds; what it raises is not kept."""
+        self._make, self._seconds = make, seconds
+        self._lock = threading.Lock()
+        self._kept: tuple[Value, float] | None = None
+
+    def get(self) -> Value:
+        """Return the value."""
+        with self._lock:
+            if self._kept is None or time.monotonic() - self._kept[1] >= self._seconds:
+                self._kept = self._make(), time.monotonic()
+            return self._kept[0]
+
+
 class PageData:
     """The data for the pages of one configuration."""
 
     def __init__(self, application: Application) -> None:
         """Prepare the caches; nothing is read yet."""
         self.application = application
-        self._timeline = TimelineCache()
         self._overview = Overview(application.settings.accounts)
         self._overview_lock = threading.Lock()
-        self._vault_state, self._vault_asked_at = "", float("-inf")
-        self._vault_lock = threading.Lock()
+        self._timeline = Cached(self._read_timeline, seconds=_TIMELINE_CACHED)
+        self._vault_state = Cached(self._ask_vault, seconds=_VAULT_CACHED)
 
     def summaries(self) -> Mapping[str, AccountSummary]:
         """Return the summary of each account in the ledger."""
@@ -265,16 +283,19 @@ class PageData:
         now = datetime.now(UTC)
         with suppress(RotatorError):
             self.overview(Filter(), now)
-            self.timeline(now)
+            self.timeline()
 
     def overview(self, filter_: Filter, now: datetime) -> OverviewPage:
         """Return the accounts that match the filter."""
         with self._overview_lock:
             return self._overview.page(self.summaries(), filter_, now)
 
-    def timeline(self, now: datetime) -> Timeline:
+    def timeline(self) -> Timeline:
         """Return the rotations of the last days, of all accounts."""
-        return self._timeline.at(now, self.application.ledger.page_reader.closed_by_day)
+        return self._timeline.get()
+
+    def _read_timeline(self) -> Timeline:
+        return timeline_until(datetime.now(UTC), self.application.ledger.page_reader.closed_by_day)
 
     def account(self, name: str, now: datetime) -> AccountDetail | None:
         """Return one account without reading the others; None where there is no such name."""
@@ -298,11 +319,11 @@ class PageData:
         opened = [status.opened for status in statuses if status.opened]
         entries = reader.progress(opened) if opened else {}
         return [
-            account_detail(
+            views.account_detail(
                 status,
                 entries.get(status.account.name, ()),
                 # Few accounts have a secret that is not explained without.
-                reader.expendable_ids(status.account.name) if has_unexplained(status) else (),
+                reader.expendable_ids(status.account.name) if views.has_unexplained(status) else (),
             )
             for status in statuses
         ]
@@ -313,18 +334,13 @@ class PageData:
             replace(status, undelivered=pending.get(status.account.name, ())) for status in statuses
         ]
 
-    def newest(self, count: int) -> list[Entry]:
-        """Return the newest entries of the ledger, the newest first."""
-        return list(reversed(self.application.ledger.page_reader.history(None, limit=count)))
-
     def readiness(self) -> dict[str, str]:
         """Return `ok` for ledger and Vault, or what is wrong with each."""
-        with self._vault_lock:
-            if time.monotonic() - self._vault_asked_at > _VAULT_CACHED:
-                check = partial(self.application.clients.store.check, seconds=_VAULT_SECONDS)
-                self._vault_state, self._vault_asked_at = _state(check), time.monotonic()
-            vault = self._vault_state
-        return {"ledger": _state(self.application.ledger.page_reader.check), "vault": vault}
+        ledger = _state(self.application.ledger.page_reader.check)
+        return {"ledger": ledger, "vault": self._vault_state.get()}
+
+    def _ask_vault(self) -> str:
+        return _state(lambda: self.application.clients.store.check(seconds=_VAULT_SECONDS))
 
 
 def _state(check: Callable[[], object]) -> str:

@@ -14,10 +14,9 @@ from pathlib import Path
 from rotator.errors import AddressTaken, ConfigError
 
 #: Length of the queue of connections to accept.
-_BACKLOG = 128
+BACKLOG = 128
 #: Mode of a Unix socket: its directory controls access.
 _SOCKET_MODE = 0o666
-_LOCAL = "localhost"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ class ListenAddress:
         """
         try:
             listening = _at_path(self.path) if self.path else self._at_port()
-            listening.listen(_BACKLOG)
+            listening.listen(BACKLOG)
         except OSError as error:
             reason = (error.strerror or "no reason given").lower()
             kind = AddressTaken if _may_pass(error) else ConfigError
@@ -70,7 +69,7 @@ class ListenAddress:
         name = _name_of(header)
         if name is None:
             return False
-        if name in (_LOCAL, self.host.lower()) or _is_loopback(name):
+        if name in ("localhost", self.host.lower()) or _is_loopback(name):
             return True
         if name in allowed or f"[{name}]" in allowed:
             return True

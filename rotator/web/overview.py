@@ -79,12 +79,12 @@ class _Row:
     @classmethod
     def of(cls, account: Account, summary: AccountSummary | None, now: datetime) -> Self:
         status = AccountStatus.of(account, summary or AccountSummary.blank(account.name), now)
-        ids = {*status.secret_ids, status.current_id or ""}
+        ids = {*status.summary.listed_ids, status.summary.current_id or ""}
         return cls(
             summary=summary,
             status=status,
             text="\n".join((account.name, account.api_key, account.vault_path, *ids)).lower(),
-            order=(status.next_due_at or _NEVER, account.name),
+            order=(status.summary.next_due_at or _NEVER, account.name),
         )
 
     def at(self, now: datetime) -> Self:

@@ -14,10 +14,10 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from rotator.web.listener import BACKLOG
+
 _log = structlog.get_logger(__name__)
 
-#: Length of the queue of connections to accept.
-_BACKLOG = 128
 #: How long running requests may take at the end, in seconds.
 _GRACEFUL_SECONDS = 2
 #: Seconds between two warnings that no connection can be accepted.
@@ -87,7 +87,7 @@ class Server:
 
     async def _lengthen_queue(self) -> None:
         """Lengthen the queue; called once it serves, and now and then."""
-        self._listening.listen(_BACKLOG)
+        self._listening.listen(BACKLOG)
 
     def _handle_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Warn that no connection can be accepted, but not at each attempt, once a second."""

@@ -1,6 +1,5 @@
 """The rotations of the last days, as bars."""
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -75,29 +74,6 @@ def _bar(x: int, day: date, completed: int, failed: int, peak: int) -> Bar:
 def _height(count: int, peak: int) -> int:
     """Return a bar's height; the tallest leaves room for the shortest on top."""
     return max(_LOWEST, round(count / peak * (HEIGHT - _LOWEST))) if count else 0
-
-
-class TimelineCache:
-    """Caches the timeline for a while: its counts are the page's slowest query."""
-
-    def __init__(self, *, seconds: float = 15) -> None:
-        """Keep each timeline for so many seconds."""
-        self._keep = timedelta(seconds=seconds)
-        self._lock = threading.Lock()
-        self._until: datetime | None = None
-        self._timeline: Timeline | None = None
-
-    def at(self, now: datetime, count: Count) -> Timeline:
-        """Return the timeline that ends today.
-
-        Raises:
-            LedgerError: the ledger cannot be read.
-        """
-        with self._lock:
-            if self._timeline is None or self._until is None or now >= self._until:
-                self._timeline = timeline_until(now, count)
-                self._until = now + self._keep
-            return self._timeline
 
 
 def timeline_until(now: datetime, count: Count) -> Timeline:

@@ -35,12 +35,12 @@ def steps(
     rotation: Rotation, entries: Iterable[Entry], *, deletion_at: datetime | None
 ) -> list[StepView]:
     """Return a rotation's progress; `deletion_at` is when its wait will be over."""
-    done: dict[str, datetime] = {}
+    done: dict[str, datetime | None] = {}
     notes: dict[str, str] = {}
     for entry in entries:
         step = entry.step or ""
         if entry.event in _DONE:
-            done[step] = datetime.fromisoformat(entry.at)
+            done[step] = _time(entry)
             notes.pop(step, None)
         elif entry.event in _NOTES:
             notes[step] = _NOTES[entry.event]
@@ -61,13 +61,13 @@ def steps(
 
 
 _NOTES = {
-    "unknown": "answer lost; looking",
+    "unknown": "answer lost; checking",
     "rejected": "rejected; trying again",
     "aborting": "being undone",
 }
 
 
-def _now(rotation: Rotation, shown: list[Step], done: dict[str, datetime]) -> Step | None:
+def _now(rotation: Rotation, shown: list[Step], done: Collection[str]) -> Step | None:
     """Return the step that comes next: the first one after all that are done."""
     if rotation.abort_code:
         return Step.ABORT
@@ -140,13 +140,14 @@ def _notes(status: AccountStatus) -> Iterator[str]:
     if rotation and rotation.outcome == "failed":
         ago = age_text(rotation.closed_at, status.now)
         yield f"last rotation failed {ago} ago: {rotation.error_code}"
-    if status.failures:
-        tries = "1 try" if status.failures == 1 else f"{status.failures} tries in a row"
-        yield f"{tries} came to nothing; the next not before {moment(status.retry_at)}"
+    failures = status.summary.failures
+    if failures:
+        tries = "1 try" if failures == 1 else f"{failures} tries in a row"
+        yield f"{tries} failed; the next one not before {moment(status.summary.retry_at)}"
 
 
 def _age(status: AccountStatus) -> Age | None:
-    since, policy = status.current_since, status.account.policy
+    since, policy = status.summary.current_since, status.account.policy
     if since is None:
         return None
     age, every = status.now - since, policy.every
@@ -166,10 +167,10 @@ def _percent(part: timedelta, whole: timedelta) -> float:
 
 def slots(status: AccountStatus, expendable_ids: Collection[str] = ()) -> tuple[Slot, ...]:
     """Return both slots, the current secret's first."""
-    if not status.secret_ids:
+    if not status.summary.listed_ids:
         # Never observed, or no credential was accepted: at least one secret always exists.
         return (Slot(id="", kind="unseen"),) * 2
-    opened, current_id = status.opened, status.current_id
+    opened, current_id = status.opened, status.summary.current_id
     if opened and current_id is None:
         # Uncertain until the next observation; but rotator knows what it wrote.
         is_pushed = opened.vault_version is not None
@@ -177,7 +178,7 @@ def slots(status: AccountStatus, expendable_ids: Collection[str] = ()) -> tuple[
     role_of = partial(
         SecretRole.of, current_id=current_id, opened=opened, expendable_ids=expendable_ids
     )
-    found = [Slot(id=each, kind=role_of(each)) for each in status.secret_ids]
+    found = [Slot(id=each, kind=role_of(each)) for each in status.summary.listed_ids]
     found.sort(key=lambda slot: (slot.kind != SecretRole.CURRENT, slot.kind, slot.id))
     return (*found, *[Slot(id="", kind="empty")] * (2 - len(found)))
 
@@ -231,12 +232,9 @@ def entry_view(entry: Entry) -> EntryView:
     """Build the view of an entry. It may have been tampered with, so any field may be invalid."""
     detail = entry.exported()["detail"]
     facts = detail.items() if isinstance(detail, dict) else ()
-    at = None
-    with suppress(TypeError, ValueError):
-        at = datetime.fromisoformat(entry.at)
     return EntryView(
         seq=entry.seq,
-        at=at,
+        at=_time(entry),
         account=entry.account,
         rotation_id=entry.rotation_id or "",
         step=entry.step or "",
@@ -247,6 +245,12 @@ def entry_view(entry: Entry) -> EntryView:
             if value is not None
         ),
     )
+
+
+def _time(entry: Entry) -> datetime | None:
+    with suppress(TypeError, ValueError):
+        return datetime.fromisoformat(entry.at)
+    return None
 
 
 def policy_facts(policy: Policy) -> Iterator[tuple[str, str]]:

@@ -151,7 +151,7 @@ WRONG: dict[str, tuple[Callable[[CliFixture], object], str, str, str]] = {
     "changed entry": (tamper, *("chain", "entry 2 was changed", "backup")),
     "changed row": (
         lambda desk: desk.sql("UPDATE account SET hold_reason = 'because', held_by = 'eve'"),
-        *("rows", "the entries say that nobody holds it", "put the row right"),
+        *("rows", "the entries say that nobody holds it", "correct the row"),
     ),
     "cut ledger": (cut_off, *("chain head", "lacks the entry that Vault's note names", "backup")),
     "newer ledger": (

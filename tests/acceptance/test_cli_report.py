@@ -170,8 +170,8 @@ def test_rows_that_do_not_match_are_told_with_their_cure(desk: CliFixture, tmp_p
 
     assert page.code == 1
     assert "error: late: the account's row says that it is held: because (eve)" in page.err
-    assert "hint: someone wrote to the ledger's tables: put the row right" in page.err
-    assert "someone wrote to the ledger&#39;s tables: put the row right" in page.out
+    assert "hint: someone wrote to the ledger's tables: correct the row" in page.err
+    assert "someone wrote to the ledger&#39;s tables: correct the row" in page.out
     assert (late["ledger"]["chain"], late["ledger"]["rows"]) == ("whole", "failed")
     assert told["ledger_verified"] is False
 

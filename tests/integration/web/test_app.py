@@ -259,7 +259,7 @@ def test_without_the_ledger_a_page_says_so(visitor: Visitor) -> None:
 def test_an_unforeseen_error_is_no_traceback(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The page says that it could not be made, and nothing of why."""
+    """The page says that it could not be rendered, and nothing of why."""
     unforeseen: Callable[[], object] = lambda: 1 / 0  # noqa: E731
     monkeypatch.setattr(visitor.web._data, "summaries", unforeseen)
     answer = visitor.get("/")
@@ -279,10 +279,10 @@ def test_a_scheduler_that_stands_still_is_told(visitor: Visitor) -> None:
 
 def test_what_is_away_is_on_the_page(visitor: Visitor) -> None:
     """As the daemon found it out."""
-    assert "Away:" not in visitor.get("/").text
+    assert "Unreachable:" not in visitor.get("/").text
     visitor.away.append("vault")
 
-    assert "Away: vault." in visitor.get("/").text
+    assert "Unreachable: vault." in visitor.get("/").text
 
 
 def test_vault_is_not_asked_by_each_probe(
@@ -326,7 +326,7 @@ def test_what_hooks_were_not_told_is_on_the_account_s_page(
     page = visitor.get(f"/accounts/{NAMES[0]}").text
     document = visitor.get("/api/status").json()["accounts"][0]
 
-    assert "Hooks to be told" in page
+    assert "Pending hook deliveries" in page
     assert "tried 2 times: answered 500" in page
     assert "hook chat fails" in visitor.get("/").text
     assert document["undelivered"][0]["hook"] == "chat"
@@ -415,9 +415,9 @@ def test_pages_take_no_connection_of_a_rotation(visitor: Visitor) -> None:
     with ExitStack() as taken:
         for _ in range(15):
             taken.enter_context(pages.connect())
-        book = visitor.application.ledger.writer
-        lease = book.claim(NAMES[0], datetime.now(UTC))
-        book.release(lease)
+        writer = visitor.application.ledger.writer
+        lease = writer.claim(NAMES[0], datetime.now(UTC))
+        writer.release(lease)
 
 
 def test_of_a_long_record_the_end_is_checked(
@@ -425,11 +425,11 @@ def test_of_a_long_record_the_end_is_checked(
 ) -> None:
     """And the page says so."""
     monkeypatch.setattr("rotator.web.app.CHECKED", 2)
-    book = visitor.application.ledger.writer
-    lease = book.claim(NAMES[0], datetime.now(UTC))
-    drafts = [NewEntry(event="done", step=None, detail={"n": number}) for number in range(3)]
-    book.commit(
-        lease, rotation=None, entries=drafts, snapshot=None, now=datetime.now(UTC), last=True
+    writer = visitor.application.ledger.writer
+    lease = writer.claim(NAMES[0], datetime.now(UTC))
+    entries = [NewEntry(event="done", step=None, detail={"n": number}) for number in range(3)]
+    writer.commit(
+        lease, rotation=None, entries=entries, snapshot=None, now=datetime.now(UTC), last=True
     )
 
     assert "3 entries, the newest 2 are whole" in visitor.get(f"/accounts/{NAMES[0]}").text

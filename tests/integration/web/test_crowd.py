@@ -149,8 +149,8 @@ def test_many_may_wait_to_be_accepted(served: Served) -> None:
 def test_a_lack_of_descriptors_is_told_once(served: Served) -> None:
     """The event loop tells of it each second; the log has it once a minute, and all else."""
     http, loop = served.server, asyncio.new_event_loop()
-    error, told = OSError(errno.EMFILE, "Too many open files"), list[object]()
-    loop.default_exception_handler = told.append  # type: ignore[method-assign, assignment]
+    error, passed_on = OSError(errno.EMFILE, "Too many open files"), list[object]()
+    loop.default_exception_handler = passed_on.append  # type: ignore[method-assign, assignment]
     with capture_logs() as events:
         for _ in range(5):
             http._handle_exception(loop, {"message": "x", "exception": error})
@@ -158,4 +158,4 @@ def test_a_lack_of_descriptors_is_told_once(served: Served) -> None:
     loop.close()
 
     assert [event["reason"] for event in events] == ["too many open files"]
-    assert len(told) == 1
+    assert len(passed_on) == 1

@@ -95,7 +95,7 @@ def test_what_the_ledger_has_new_is_shown() -> None:
     page = overview.page({"a": summary("a"), "b": summary("b", drift="x: y")}, Filter(), NOW)
 
     assert names(page) == ["b", "a"]
-    assert page.shown[0].drift == "x: y"
+    assert page.shown[0].summary.drift == "x: y"
 
 
 @pytest.mark.parametrize(

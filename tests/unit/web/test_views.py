@@ -7,7 +7,8 @@ import pytest
 from rotator.ledger.chain import Entry
 from rotator.model import GateWait, Rotation, Step
 from rotator.model.notification import Event, PendingDelivery
-from rotator.web.timeline import DAYS, HEIGHT, TimelineCache, timeline
+from rotator.web.app import Cached
+from rotator.web.timeline import DAYS, HEIGHT, timeline, timeline_until
 from rotator.web.views import (
     Slot,
     StepView,
@@ -71,25 +72,25 @@ def test_age_that_is_not_known_has_no_bar() -> None:
     ("known", "expected"),
     [
         ({}, [("new", "current"), ("", "empty")]),
-        ({"secret_ids": ("new", "done")}, [("new", "current"), ("done", "expendable")]),
+        ({"listed_ids": ("new", "done")}, [("new", "current"), ("done", "expendable")]),
         (
-            {"secret_ids": ("new", "old"), "current_id": "old", "rotation": ROTATING},
+            {"listed_ids": ("new", "old"), "current_id": "old", "last_rotation": ROTATING},
             [("old", "current"), ("new", "new")],
         ),
         (
             {
-                "secret_ids": ("new", "old"),
+                "listed_ids": ("new", "old"),
                 "current_id": None,
-                "rotation": replace(ROTATING, vault_version=None),
+                "last_rotation": replace(ROTATING, vault_version=None),
             },
             [("old", "current"), ("new", "new")],
         ),
         (
-            {"secret_ids": ("new", "old"), "current_id": None, "rotation": WAITING},
+            {"listed_ids": ("new", "old"), "current_id": None, "last_rotation": WAITING},
             [("new", "current"), ("old", "predecessor")],
         ),
-        ({"secret_ids": ("new", "x")}, [("new", "current"), ("x", "foreign")]),
-        ({"secret_ids": (), "current_id": None}, [("", "unseen"), ("", "unseen")]),
+        ({"listed_ids": ("new", "x")}, [("new", "current"), ("x", "foreign")]),
+        ({"listed_ids": (), "current_id": None}, [("", "unseen"), ("", "unseen")]),
     ],
 )
 def test_slots_tell_what_is_in_them(known: dict[str, Any], expected: list[tuple[str, str]]) -> None:
@@ -109,7 +110,7 @@ def test_slots_tell_what_is_in_them(known: dict[str, Any], expected: list[tuple[
         ({"next_due_at": NOW + DAY + HOUR}, "in 1d 1h", False),
         ({"next_due_at": NOW - 5 * timedelta(minutes=1)}, "5m ago", True),
         ({"next_due_at": None}, "not known yet", False),
-        ({"rotation": WAITING, "next_due_at": NOW - DAY}, "deletion in 23h", False),
+        ({"last_rotation": WAITING, "next_due_at": NOW - DAY}, "deletion in 23h", False),
     ],
 )
 def test_it_is_told_what_is_next(known: dict[str, Any], due: str, *, is_past: bool) -> None:
@@ -128,21 +129,21 @@ def test_it_is_told_what_is_next(known: dict[str, Any], due: str, *, is_past: bo
         ({"current_since": NOW - 50 * DAY}, "overdue: secret older than 45d"),
         (
             {
-                "rotation": replace(
+                "last_rotation": replace(
                     WAITING,
                     waiting=GateWait(gate="g", reason="exit 1", shut_since=NOW, retry_at=NOW),
                 )
             },
             "waiting for gate g since 2026-11-23 12:00 UTC: exit 1",
         ),
-        ({"rotation": FAILED}, "last rotation failed 2d ago: secret-rejected"),
+        ({"last_rotation": FAILED}, "last rotation failed 2d ago: secret-rejected"),
         (
             {"failures": 1, "retry_at": NOW + HOUR},
-            "1 try came to nothing; the next not before 2026-11-23 13:00 UTC",
+            "1 try failed; the next one not before 2026-11-23 13:00 UTC",
         ),
         (
             {"failures": 3, "retry_at": NOW + HOUR},
-            "3 tries in a row came to nothing; the next not before 2026-11-23 13:00 UTC",
+            "3 tries in a row failed; the next one not before 2026-11-23 13:00 UTC",
         ),
     ],
 )
@@ -172,7 +173,7 @@ def test_a_hook_that_fails_is_told() -> None:
 
 def test_what_is_well_has_no_notes() -> None:
     """And no steps of a rotation that is over."""
-    found = account_detail(status(rotation=COMPLETED))
+    found = account_detail(status(last_rotation=COMPLETED))
 
     assert not found.notes
     assert not found.steps
@@ -198,7 +199,7 @@ def steps_of(rotation: Rotation, entries: list[Entry]) -> list[StepView]:
     return steps(rotation, entries, deletion_at=rotation.delete_due_at)
 
 
-def told(found: list[StepView]) -> str:
+def marked(found: list[StepView]) -> str:
     """Write steps down: done ones, then the present one, then the others."""
     marks = {"done": "+", "now": "*", "todo": "-"}
     return " ".join(f"{marks[step.state]}{step.name}" for step in found)
@@ -224,7 +225,7 @@ def told(found: list[StepView]) -> str:
 )
 def test_steps_are_done_one_after_the_other(entries: list[Entry], expected: str) -> None:
     """What was done, what comes next, and what is left."""
-    assert told(steps_of(ROTATING, entries)) == expected
+    assert marked(steps_of(ROTATING, entries)) == expected
 
 
 def test_a_wait_has_an_end() -> None:
@@ -238,13 +239,20 @@ def test_a_wait_has_an_end() -> None:
     assert after["complete"].state == "now"
 
 
+def test_a_step_whose_entry_was_tampered_with_has_no_time() -> None:
+    """It was taken all the same."""
+    opened = entry("opened", Step.OPEN)._replace(at="yesterday")
+
+    assert steps_of(ROTATING, [opened])[0] == StepView(name="open", state="done", at=None)
+
+
 def test_trouble_is_told_until_it_is_over() -> None:
     """A lost answer is told at its step, and no more once it is known."""
     lost = [entry("opened", Step.OPEN), entry("unknown", Step.CREATE)]
     found = {step.name: step.note for step in steps_of(ROTATING, lost)}
     mended = steps_of(ROTATING, [*lost, entry("learned", Step.CREATE)])
 
-    assert found["create"] == "answer lost; looking"
+    assert found["create"] == "answer lost; checking"
     assert not any(step.note for step in mended)
 
 
@@ -258,7 +266,7 @@ def test_a_rotation_that_is_given_up_says_so() -> None:
 
 def test_a_rotation_that_is_over_has_nothing_to_come() -> None:
     """Between two looks a rotation may have been closed."""
-    assert "*" not in told(steps_of(COMPLETED, [entry("closed", Step.COMPLETE)]))
+    assert "*" not in marked(steps_of(COMPLETED, [entry("closed", Step.COMPLETE)]))
 
 
 # -- Entries. ------------------------------------------------------------------------------
@@ -310,16 +318,26 @@ def test_days_without_rotations_are_empty() -> None:
     assert found.labels[0] == "Aug 26"
 
 
-def test_it_is_counted_anew_from_time_to_time() -> None:
-    """Not for each page, and from the beginning of the first day."""
+def test_a_timeline_begins_with_its_first_day() -> None:
+    """Counted from the midnight before it, in UTC."""
     asked: list[datetime] = []
 
     def count(since: datetime) -> dict[date, dict[str, int]]:
         asked.append(since)
         return {}
 
-    cache = TimelineCache(seconds=15)
-    for seconds in (0, 14, 15):
-        cache.at(NOW + timedelta(seconds=seconds), count)
+    timeline_until(NOW, count)
 
-    assert asked == [datetime(2026, 8, 26, tzinfo=UTC)] * 2
+    assert asked == [datetime(2026, 8, 26, tzinfo=UTC)]
+
+
+def test_a_value_is_made_anew_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each page."""
+    made: list[float] = []
+    now = [100.0]
+    monkeypatch.setattr("rotator.web.app.time.monotonic", lambda: now[0])
+    cached = Cached(lambda: made.append(now[0]), seconds=15)
+    for now[0] in (100.0, 114.0, 115.0):
+        cached.get()
+
+    assert made == [100.0, 115.0]
