@@ -244,7 +244,7 @@ class Application:
         from rotator.ledger.database import open_database  # noqa: PLC0415  # see above
 
         if self.revision() is None:
-            hint = "check ledger.url; a new ledger is not copied but made: `rotator db upgrade`"
+            hint = "check ledger.url; `rotator db upgrade` creates a new ledger"
             raise LedgerUnusable("there is no ledger to copy", hint=hint)
         target = open_database(url)
         self._cleanup.callback(target.dispose)

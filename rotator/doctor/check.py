@@ -60,7 +60,7 @@ def clock_check(server: str, date: str | None, now: datetime | None = None) -> C
     try:
         at = parsedate_to_datetime(date or "")
     except (ValueError, TypeError, IndexError, OverflowError):
-        return doubtful("clock", server, "it does not tell its time", "compare the clocks by hand")
+        return doubtful("clock", server, "its answers carry no time", "compare the clocks by hand")
     skew = (now or datetime.now(UTC)) - (at if at.tzinfo else at.replace(tzinfo=UTC))
     if abs(skew) > TOLERANCE:
         finding = f"this machine is {round(skew.total_seconds()):+} s off"

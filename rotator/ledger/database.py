@@ -52,7 +52,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
         ("database disk image is malformed",),
         LedgerUnusable,
         "the ledger file is damaged",
-        "restore it from a backup; `rotator ledger verify` then tells what is missing",
+        "restore it from a backup; `rotator ledger verify` then reports what is missing",
     ),
     (
         ("unable to open database file",),
@@ -76,7 +76,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
         ("sqlstate 3f000",),
         LedgerUnusable,
         "no schema of the database takes the ledger's tables",
-        "see that the search_path of its user names a schema that is there",
+        "see that the search_path of its user names a schema that exists",
     ),
     (
         ("sqlstate 42501",),
@@ -112,7 +112,7 @@ def open_database(url: str) -> Engine:
         if parsed.get_backend_name() == "postgresql":
             return _postgresql(parsed)
     except (ArgumentError, NoSuchModuleError, ValueError):
-        message = "ledger.url is no database URL"
+        message = "ledger.url is not a database URL"
         raise LedgerUnusable(message, hint=_URL_HINT) from None
     except ModuleNotFoundError:
         message = "the database driver that ledger.url names is not installed"

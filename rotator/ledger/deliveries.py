@@ -133,7 +133,7 @@ class Deliveries:
     def drop(self, hooks: Collection[str], *, now: datetime) -> int:
         """Drop deliveries to other hooks that were not tried for a week; return how many.
 
-        Their hooks are not configured any more, here or anywhere else: another process may have a
+        Their hooks are no longer configured, here or anywhere else: another process may have a
         hook that is unknown here, but would retry it at least every other hour. Each one dropped is
         recorded.
 
@@ -259,7 +259,7 @@ def _dropped(row: RowMapping) -> NewEntry:
     return NewEntry(
         event="dropped",
         step=Step.HOOKS,
-        detail=detail | {"why": "the hook is not configured any more"},
+        detail=detail | {"why": "the hook is no longer configured"},
         rotation_id=notice_in(row["notice"]).rotation_id,
     )
 

@@ -19,7 +19,7 @@ from rotator.rotation.ports import NewEntry
 HOLDER = "discovery"
 _HOLDS = {
     SubaccountState.SUSPENDED: "Vonage has suspended this subaccount",
-    SubaccountState.GONE: "Vonage does not list this subaccount any more",
+    SubaccountState.GONE: "Vonage no longer lists this subaccount",
 }
 #: Entries to report to listeners: account names and entries.
 Told = list[tuple[str, NewEntry]]

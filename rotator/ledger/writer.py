@@ -586,7 +586,7 @@ def _ours(row: RowMapping | None, lease: Lease) -> RowMapping:
         LeaseLost: another process has claimed the account since, or the ledger was replaced.
     """
     if row is None:
-        message = f"{lease.account}: the ledger does not have this account any more"
+        message = f"{lease.account}: the ledger no longer has this account"
         raise LeaseLost(message)
     if row["fencing_token"] != lease.token or row["lease_owner"] != lease.owner:
         message = f"{lease.account}: the lease went to {_readable(row['lease_owner'])}"

@@ -84,7 +84,7 @@ class VonageRequest:
 
     def __post_init__(self) -> None:
         """Refuse a credential that cannot be sent in a header."""
-        path_segment(self.credential.api_key, "an api key")
+        path_segment(self.credential.api_key, "an API key")
         # An unpaired surrogate, which JSON can spell and UTF-8 cannot: no account has that secret.
         if _HALF_PAIR.search(self.credential.secret.reveal()):
             raise CredentialRefused("the credential is not text that Vonage could have issued")

@@ -174,7 +174,7 @@ def _of_one(  # noqa: PLR0913  # half of them by name
 
 
 def _path(api_key: str) -> str:
-    return f"/accounts/{path_segment(api_key, 'an api key')}/secrets"
+    return f"/accounts/{path_segment(api_key, 'an API key')}/secrets"
 
 
 def _secret(document: Document) -> Secret:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from rotator.cli import output, prompts
-from rotator.cli.context import CommandContext, JsonOption, Name, OnlyNames, chosen
+from rotator.cli.context import CommandContext, JsonOption, Name, OnlyNames, chosen, flag, option
 from rotator.cli.prompts import YesOption
 from rotator.errors import ConfigError, CredentialRefused, IssuerError, RequestRefused, RotatorError
 from rotator.model import ForwardMethod
@@ -50,17 +50,14 @@ def top_up(
     context: typer.Context,
     name: Name,
     transaction: Annotated[
-        str,
-        typer.Option(
-            "--transaction", metavar="REFERENCE", help="of the payment that enabled auto-reload"
-        ),
+        str, option("REFERENCE", "reference of the payment that enabled auto-reload")
     ],
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Spend money: charge an account's payment method now, as much as the named payment was.
+    """Spend money: charge an account's payment method now, by the amount of the named payment.
 
-    Vonage does it only where auto-reload is enabled. It is asked once, whatever the answer.
+    Vonage does this only where auto-reload is enabled. It is asked once, whatever the answer.
     """
     prompts.require_terminal("spend", yes=yes)
     with opened(context, name) as (application, account, credential):
@@ -84,24 +81,17 @@ def callbacks(
     context: typer.Context,
     *,
     name: Name,
-    inbound: Annotated[
-        str | None, typer.Option(metavar="URL", help="where Vonage sends inbound SMS")
-    ] = None,
-    delivery: Annotated[
-        str | None, typer.Option(metavar="URL", help="where Vonage sends delivery receipts")
-    ] = None,
-    no_inbound: Annotated[
-        bool, typer.Option("--no-inbound", help="unset the callback for inbound SMS")
-    ] = False,
+    inbound: Annotated[str | None, option("URL", "where Vonage sends inbound SMS")] = None,
+    delivery: Annotated[str | None, option("URL", "where Vonage sends delivery receipts")] = None,
+    no_inbound: Annotated[bool, flag("--no-inbound", "unset the callback for inbound SMS")] = False,
     no_delivery: Annotated[
-        bool, typer.Option("--no-delivery", help="unset the callback for delivery receipts")
+        bool, flag("--no-delivery", "unset the callback for delivery receipts")
     ] = False,
     forward_method: Annotated[
-        ForwardMethod | None,
-        typer.Option(metavar="METHOD", help=f"how Vonage calls both: {', '.join(ForwardMethod)}"),
+        ForwardMethod | None, option("METHOD", f"how Vonage calls both: {', '.join(ForwardMethod)}")
     ] = None,
     no_forward_method: Annotated[
-        bool, typer.Option("--no-forward-method", help="leave to Vonage how it calls both")
+        bool, flag("--no-forward-method", "leave to Vonage how it calls both")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -177,7 +167,7 @@ def _credential(application: "Application", account: "Account") -> "Credential":
     if credential is None:
         raise CredentialRefused(
             f"Vault has no secret of {account.name}",
-            hint=f"`rotator adopt {account.name}` puts the present one there",
+            hint=f"`rotator adopt {account.name}` puts the current one there",
         )
     return credential
 

@@ -64,8 +64,8 @@ class Demo:
         self._killed()
         self._record()
         _say(
-            "That was the product itself, on simulated servers. For real: README.md, «From zero "
-            "to a first rotation», five steps from here to your own Vonage and Vault."
+            'That was the product itself, on simulated servers. For real: "From zero to '
+            'a first rotation" in README.md, five steps from here to your own Vonage and Vault.'
         )
 
     def _plain(self) -> None:
@@ -81,7 +81,7 @@ class Demo:
         first, second = self._world.accounts[0], self._world.accounts[1]
         _say(
             f"Again, and now answers get lost. Vonage makes {first.name}'s secret but the "
-            f"connection drops before it can tell the id; Vault stores {second.name}'s value but "
+            f"connection drops before it can send the id; Vault stores {second.name}'s value but "
             "never says so. rotator does not know, looks, and goes on: no second secret is made."
         )
         self._world.vonage.faults.add(

@@ -6,7 +6,7 @@ import typer
 
 from rotator.cli import output
 from rotator.cli.commands.history import require_known
-from rotator.cli.context import CommandContext, JsonOption, OnlyName, OnlyNames
+from rotator.cli.context import CommandContext, JsonOption, OnlyName, OnlyNames, flag
 from rotator.errors import RotatorError
 from rotator.reporting.verification import LedgerVerification, Verifier
 
@@ -20,7 +20,7 @@ def verify(
     context: typer.Context,
     names: OnlyNames = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="compare chain and rows, and do not ask Vault")
+        bool, flag("--offline", "compare chain and rows, and do not ask Vault")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -39,5 +39,5 @@ def _opened(application: "Application", wanted: list[Account]) -> list[Account]:
     """Return those of `wanted` with an open rotation; note open ones no longer configured."""
     names = application.queries.open_accounts()
     for name in sorted(set(names) - application.accounts.keys()):
-        output.say(f"note: {name} has an open rotation and is not configured any more")
+        output.say(f"note: {name} has an open rotation and is no longer configured")
     return [account for account in wanted if account.name in names]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output, prompts
-from rotator.cli.context import CommandContext, JsonOption, Name
+from rotator.cli.context import CommandContext, JsonOption, Name, flag
 from rotator.cli.prompts import FromFile, YesOption, given
 from rotator.errors import ConfigError, Refused, SecretNotFound, SlotsFull
 from rotator.model import SecretValue
@@ -29,7 +29,7 @@ JsonDone = Annotated[bool, typer.Option("--json", help="print what was done as a
 
 
 def list_(context: typer.Context, name: Name, as_json: JsonOption = False) -> None:
-    """List an account's secrets, and what rotator knows of each. No values: Vonage has none."""
+    """List an account's secrets, and what rotator knows of each. Vonage returns no values."""
     with _account(context, name) as (application, account):
         view = _look(application, account)
     secrets = [_document(view, secret) for secret in view.secrets]
@@ -82,7 +82,7 @@ def delete(
     secret_id: SecretId,
     yes: YesOption = False,
     force: Annotated[
-        bool, typer.Option("--force", help="also where it may be in use; consumers may break")
+        bool, flag("--force", "even if it may be in use; consumers may break")
     ] = False,
     as_json: JsonDone = False,
 ) -> None:
@@ -128,9 +128,9 @@ def _value(from_file: str | None) -> SecretValue:
     text = given(from_file, prompt="new value: ")
     if not (is_compliant(text) and text.isascii() and text.isprintable() and " " not in text):
         raise ConfigError(
-            "the value is not one that Vonage takes",
-            hint="it has 8 to 25 letters, digits and signs, among them a lower-case letter, "
-            "an upper-case letter and a digit",
+            "Vonage would not accept the value",
+            hint="it needs 8 to 25 letters, digits and symbols, including a lower-case "
+            "letter, an upper-case letter and a digit",
         )
     return SecretValue(text)
 
@@ -141,7 +141,7 @@ def _require_quiet(view: "AccountSecrets") -> None:
         raise Refused(
             f"a rotation of {view.account.name} is open, at step {view.rotation.step}",
             code="rotation-open",
-            hint="`rotator resume` carries it on; try again after that",
+            hint="`rotator resume` continues it; try again after that",
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output
+from rotator.cli.context import option
 from rotator.cli.signals import Interrupted
 from rotator.errors import ConfigError, reason_of
 
@@ -27,19 +28,12 @@ def sim(
         int, typer.Option(min=0, metavar="N", help="subaccounts of the first one")
     ] = 1,
     latency: Annotated[
-        str, typer.Option(metavar="DURATION", help="what each request to Vonage takes: 50ms, 1s")
+        str, option("DURATION", "what each request to Vonage takes: 50ms, 1s")
     ] = "0s",
-    vault_latency: Annotated[
-        str, typer.Option(metavar="DURATION", help="what each request to Vault takes")
-    ] = "0s",
-    propagation: Annotated[
-        str, typer.Option(metavar="DURATION", help="until a new secret authenticates")
-    ] = "0s",
+    vault_latency: Annotated[str, option("DURATION", "what each request to Vault takes")] = "0s",
+    propagation: Annotated[str, option("DURATION", "until a new secret authenticates")] = "0s",
     write_config: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH", help="write a configuration there, and a token file beside it"
-        ),
+        Path | None, option("PATH", "write a configuration there, and a token file beside it")
     ] = None,
 ) -> None:
     """Run a simulated Vonage and Vault until a signal, and print where they are as JSON."""
@@ -87,7 +81,7 @@ def _write_config(world: "Environment", path: Path) -> None:
         is_ours = path.is_file() and path.read_text(errors="replace").startswith(MARK)
         if path.exists() and not is_ours:
             raise ConfigError(
-                f"--write-config: {path} is there already", hint="name a file that is not there"
+                f"--write-config: {path} already exists", hint="name a file that does not exist yet"
             )
         # Ledger of the previous run, whose servers are gone.
         for suffix in ("", "-wal", "-shm"):
@@ -99,5 +93,5 @@ def _write_config(world: "Environment", path: Path) -> None:
     except OSError as error:
         raise ConfigError(
             f"--write-config: {path} cannot be written: {reason_of(error)}",
-            hint="name a file in a directory that is there",
+            hint="name a file in an existing directory",
         ) from None

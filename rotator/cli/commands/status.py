@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output, parallel
-from rotator.cli.context import CommandContext, JsonOption, OnlyNames, chosen
+from rotator.cli.context import CommandContext, JsonOption, OnlyNames, chosen, flag
 from rotator.errors import Busy
 from rotator.model import Account, Problem
 from rotator.reporting.status import AccountStatus
@@ -21,12 +21,9 @@ HEADERS = ("account", "phase", "secret", "age", "next due (UTC)", "last rotation
 def status(
     context: typer.Context,
     names: OnlyNames = None,
-    refresh: Annotated[
-        bool, typer.Option("--refresh", help="look at Vonage and Vault first")
-    ] = False,
+    refresh: Annotated[bool, flag("--refresh", "look at Vonage and Vault first")] = False,
     check: Annotated[
-        bool,
-        typer.Option("--check", help="exit 1 if anything is overdue, failed, held or drifted"),
+        bool, flag("--check", "exit 1 if anything is overdue, failed, held or drifted")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
