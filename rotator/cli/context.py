@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from rotator import version
+from rotator import own_version
 from rotator.cli import output
 from rotator.errors import RotatorError
 
@@ -56,7 +56,7 @@ LogLevelOption = Annotated[
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        output.write(f"rotator {version()}")
+        output.write(f"rotator {own_version()}")
         raise typer.Exit
 
 

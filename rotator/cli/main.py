@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-from rotator import version
+from rotator import own_version
 from rotator.cli import output, signals
 from rotator.cli.signals import Interrupted
 from rotator.errors import RotatorError
@@ -66,7 +66,7 @@ def _run_command(program: str, arguments: Sequence[str]) -> int:
 
 def _invoke(program: str, arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
-        output.write(f"rotator {version()}")
+        output.write(f"rotator {own_version()}")
         return 0
     import typer  # noqa: PLC0415  # not for `--version`
 

@@ -66,8 +66,8 @@ def top_up(
             prompts.confirm(
                 f"its balance is {before.value} EUR; charge {name}'s payment method now?"
             )
-        with manual_operation(application.engine(), account) as by_hand, _money_in_mind(name):
-            by_hand.perform(
+        with manual_operation(application.engine(), account) as operation, _payment_hints(name):
+            operation.perform(
                 "top-up",
                 lambda look: application.accounts_api.top_up(
                     credential, transaction, before_send=look
@@ -108,9 +108,9 @@ def callbacks(
         if (inbound_url, delivery_url, method) == (None, None, None):
             settings = api.settings(credential)
         else:
-            with manual_operation(application.engine(), account) as by_hand:
+            with manual_operation(application.engine(), account) as operation:
                 # URLs often contain a credential, so the record does not include them.
-                settings = by_hand.perform(
+                settings = operation.perform(
                     "callbacks",
                     lambda look: api.update_callbacks(
                         credential,
@@ -130,14 +130,10 @@ def callbacks(
 
 
 def _text(option: str, given: Text | None, *, unset: bool) -> Text | Literal[""] | None:
-    """Return the text to set, "" to unset it, None to leave it alone.
-
-    Raises:
-        ConfigError: both options are used, or the text is empty, as from an unset variable.
-    """
+    """Return the text to set, "" to unset it, None to leave it alone."""
     if given is not None and unset:
         raise ConfigError(f"--{option} and --no-{option} are both given", hint="give one of them")
-    if given == "":
+    if given == "":  # as from an unset variable
         raise ConfigError(f"--{option} is empty", hint=f"--no-{option} unsets it")
     return "" if unset else given
 
@@ -158,11 +154,7 @@ def opened(
 
 
 def _credential(application: "Application", account: "Account") -> "Credential":
-    """Return the account's own credential: Vonage accepts no parent's for these calls.
-
-    Raises:
-        CredentialRefused: Vault has no value for it.
-    """
+    """Return the account's own credential: Vonage accepts no parent's for these calls."""
     credential = own_credential(account, application.store.read_current(account))
     if credential is None:
         raise CredentialRefused(
@@ -202,7 +194,7 @@ def _balance_row(account: "Account", found: "Balance | RotatorError") -> tuple[s
 
 
 @contextmanager
-def _money_in_mind(name: str) -> Iterator[None]:
+def _payment_hints(name: str) -> Iterator[None]:
     """Add a hint to a payment's error: why it was refused, or that it may have been charged."""
     try:
         yield

@@ -52,13 +52,7 @@ def adopt(
 
 
 def _value(name: str, from_file: str | None) -> SecretValue:
-    """Read a value from a file, standard input or a prompt.
-
-    It may be an old one, so that Vonage's rules for new secrets are not applied.
-
-    Raises:
-        ConfigError: there is no value, or it cannot be sent.
-    """
+    """Read a value, which may be an old one: Vonage's rules for new secrets are not applied."""
     if from_file is None and not sys.stdin.isatty():
         from_file = "-"
     text = given(from_file, prompt=f"current secret of {name}: ")

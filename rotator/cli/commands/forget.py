@@ -51,11 +51,7 @@ def forget(
 
 
 def _forget(application: "Application", lease: "Lease", *, abandon: bool) -> Rotation | None:
-    """Record that the account is forgotten; return the rotation that was abandoned for it.
-
-    Raises:
-        Refused: a rotation is open, and is not to be abandoned.
-    """
+    """Record that the account is forgotten; return the rotation that was abandoned for it."""
     now, rotation = datetime.now(UTC), application.book.load(lease.account).rotation
     entries = [bookkeeping.forgotten(login_name())]
     if rotation and not abandon:

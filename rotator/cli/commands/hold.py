@@ -84,11 +84,6 @@ def _document(name: str, hold: Hold | None, before: Hold | None) -> dict[str, An
 
 
 def _usable(reason: str) -> str:
-    """Return the reason as it is recorded, without the white space around it.
-
-    Raises:
-        ConfigError: it is blank, or not one line of text.
-    """
     reason = reason.strip()
     if not reason:
         raise ConfigError("--reason is empty", hint="say why, for whoever looks at the account")
@@ -100,7 +95,6 @@ def _usable(reason: str) -> str:
 
 
 def _what_becomes_of(rotation: Rotation, *, freeze: bool) -> str:
-    """Return a clause that says what the hold means for an open rotation."""
     if freeze:
         return f"its open rotation stays at step {rotation.step} until it is released"
     if rotation.vault_version is not None or rotation.step is Step.PUSH:

@@ -42,11 +42,6 @@ def _listed(variables: list[str]) -> str:
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:
-    """Write a file, completely or not at all.
-
-    Raises:
-        ConfigError: the file exists already, or cannot be written.
-    """
     if not force and (path.is_file() or path.is_dir()):
         raise ConfigError(
             f"{path} already exists",

@@ -71,8 +71,8 @@ def _row(proof: LedgerVerification) -> tuple[str, ...]:
 
 def _complain(proofs: list[LedgerVerification], away: RotatorError | None) -> None:
     for proof in proofs:
-        for fault, cure in proof.complaints:
-            output.complain(fault, cure, about=proof.account)
+        for fault, hint in proof.complaints:
+            output.complain(fault, hint, about=proof.account)
         if proof.unread and not away:
             output.complain(
                 f"not compared with Vault: {proof.unread.message}",

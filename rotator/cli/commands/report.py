@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rotator import version
+from rotator import own_version
 from rotator.cli import output
 from rotator.cli.commands.history import require_known
 from rotator.cli.commands.ledger import all_names, verifier_of
@@ -95,7 +95,7 @@ def _made(
     return Report(
         period=period,
         made_at=now,
-        version=f"rotator {version()}",
+        version=f"rotator {own_version()}",
         accounts=tuple(audit(_known(application, name, verifier), period) for name in wanted),
     )
 
@@ -136,11 +136,7 @@ def _events(application: "Application", name: str) -> "Iterator[AuditEvent]":
 
 
 def _moment(option: str, text: str, now: datetime) -> datetime:
-    """Parse a point in time: an age, or a date or time, in UTC unless stated otherwise.
-
-    Raises:
-        ConfigError: it is neither.
-    """
+    """Parse a point in time: an age, or a date or time, in UTC unless stated otherwise."""
     from rotator.config import parse_duration  # noqa: PLC0415  # `--help` needs no validator
 
     with suppress(ConfigError, OverflowError):

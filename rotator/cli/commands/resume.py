@@ -21,13 +21,13 @@ def resume(
 
     Hooks that failed are called again.
     """
-    session = CommandContext.of(context)
-    with session.application() as application:
+    command = CommandContext.of(context)
+    with command.application() as application:
         wanted = chosen(application.settings, names)
         accounts = _opened(application, wanted)
         if accounts:
             code = rotate.carry_out(
-                session, application, accounts, Request(reason=None), as_json=as_json
+                command, application, accounts, Request(reason=None), as_json=as_json
             )
             rotate.deliver(application, wanted)
             raise typer.Exit(code)

@@ -65,8 +65,8 @@ def rotate_now(
             "both names and --all are given" if every else "no account is named",
             hint="name the accounts to rotate, or give --all",
         )
-    session = CommandContext.of(context, config, log_level)
-    with session.application(is_hasty=dry_run) as application:
+    command = CommandContext.of(context, config, log_level)
+    with command.application(is_hasty=dry_run) as application:
         settings = application.settings
         accounts = list(settings.accounts) if every else chosen(settings, names)
         if dry_run:
@@ -76,7 +76,7 @@ def rotate_now(
         if compromised:
             _warn_of_gates(settings, accounts)
         raise typer.Exit(
-            rotate.carry_out(session, application, accounts, request, wait=wait, as_json=as_json)
+            rotate.carry_out(command, application, accounts, request, wait=wait, as_json=as_json)
         )
 
 

@@ -59,13 +59,13 @@ def create(
     value = _value(from_file)
     with (
         _account(context, name) as (application, account),
-        manual_operation(application.engine(), account) as by_hand,
+        manual_operation(application.engine(), account) as operation,
     ):
-        view = by_hand.look()
+        view = operation.look()
         _require_quiet(view)
         if len(view.secrets) >= _SLOTS:
             raise SlotsFull(hint=f"see `rotator secrets list {name}`; one has to be deleted first")
-        secret = by_hand.perform(
+        secret = operation.perform(
             "create",
             lambda look: application.secrets.create_secret(
                 view.credential, account.api_key, value, before_send=look
@@ -94,10 +94,10 @@ def delete(
             _require_deletable(view, secret_id, force=force)
             asked = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
             prompts.confirm(asked)
-        with manual_operation(application.engine(), account) as by_hand:
-            view = by_hand.look()
+        with manual_operation(application.engine(), account) as operation:
+            view = operation.look()
             _require_deletable(view, secret_id, force=force)
-            by_hand.perform(
+            operation.perform(
                 "delete",
                 lambda look: application.secrets.delete_secret(
                     view.credential, account.api_key, secret_id, before_send=look
@@ -120,11 +120,6 @@ def _look(application: "Application", account: "Account") -> "AccountSecrets":
 
 
 def _value(from_file: str | None) -> SecretValue:
-    """Read a value for a new secret.
-
-    Raises:
-        ConfigError: there is none, or Vonage would not accept it.
-    """
     text = given(from_file, prompt="new value: ")
     if not (is_compliant(text) and text.isascii() and text.isprintable() and " " not in text):
         raise ConfigError(
@@ -146,12 +141,7 @@ def _require_quiet(view: "AccountSecrets") -> None:
 
 
 def _require_deletable(view: "AccountSecrets", secret_id: str, *, force: bool) -> None:
-    """Refuse to delete a secret that may be in use.
-
-    Raises:
-        SecretNotFound: the account has no such secret.
-        Refused: the operator must be certain, and confirm it.
-    """
+    """Refuse to delete a secret that may be in use, unless the operator is certain."""
     name = view.account.name
     if secret_id not in {secret.id for secret in view.secrets}:
         raise SecretNotFound(

@@ -45,11 +45,11 @@ def sim(
         latency=_seconds("--latency", latency),
         vault_latency=_seconds("--vault-latency", vault_latency),
         propagation=_seconds("--propagation", propagation),
-    ) as world:
+    ) as environment:
         try:
             if write_config:
-                _write_config(world, write_config.absolute())
-            output.write_json_line(world.describe())
+                _write_config(environment, write_config.absolute())
+            output.write_json_line(environment.describe())
             output.flush()
             while True:
                 signal.pause()
@@ -69,12 +69,8 @@ def _seconds(option: str, text: str) -> float:
         raise ConfigError(f"{option}: {error.message}", hint=f"{error.hint}, or 50ms") from None
 
 
-def _write_config(world: "Environment", path: Path) -> None:
-    """Write a configuration with its token beside it; its ledger will be there, too.
-
-    Raises:
-        ConfigError: the file is not one of `sim`, or cannot be written.
-    """
+def _write_config(environment: "Environment", path: Path) -> None:
+    """Write a configuration with its token beside it; its ledger will be there, too."""
     ledger, token = path.with_name(f"{path.name}.ledger.db"), path.with_name(f"{path.name}.token")
     try:
         # Reading something other than a file, such as a pipe, would not end.
@@ -88,8 +84,8 @@ def _write_config(world: "Environment", path: Path) -> None:
             ledger.with_name(f"{ledger.name}{suffix}").unlink(missing_ok=True)
         token.unlink(missing_ok=True)
         with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(world.vault.token)
-        path.write_text(MARK + world.config(f"sqlite:///{ledger}", token))
+            file.write(environment.vault.token)
+        path.write_text(MARK + environment.config(f"sqlite:///{ledger}", token))
     except OSError as error:
         raise ConfigError(
             f"--write-config: {path} cannot be written: {reason_of(error)}",

@@ -28,8 +28,8 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show the status of accounts from the ledger. Asks Vonage and Vault only with --refresh."""
-    session = CommandContext.of(context)
-    with session.application(offline=not refresh, is_hasty=True) as application:
+    command = CommandContext.of(context)
+    with command.application(offline=not refresh, is_hasty=True) as application:
         accounts = chosen(application.settings, names)
         is_complete = not refresh or _refresh(application, accounts)
         statuses = _statuses(application, accounts, datetime.now(UTC))
@@ -53,11 +53,11 @@ def _statuses(
 def _refresh(application: "Application", accounts: Sequence[Account]) -> bool:
     """Observe each account; return whether all were observed, here or by another process."""
     application.store.check()
-    engine = application.engine()
+    reconciler = application.engine()
 
     def look(account: Account) -> Problem | None:
         try:
-            engine.refresh(account)
+            reconciler.refresh(account)
         except Busy as error:
             output.say(f"note: {account.name}: shown as recorded: {error.message}")
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
