@@ -66,6 +66,16 @@ VersionOption = Annotated[
 ]
 
 
+def flag(name: str, meaning: str) -> Any:  # noqa: ANN401  # typer's own type for it
+    """Return typer's option that is given or not."""
+    return typer.Option(name, help=meaning)
+
+
+def option(metavar: str, meaning: str) -> Any:  # noqa: ANN401  # likewise
+    """Return typer's option that takes a value, and has its parameter's name."""
+    return typer.Option(metavar=metavar, help=meaning)
+
+
 def json_option(otherwise: str) -> Any:  # noqa: ANN401  # typer's own type for it
     """Return typer's option --json of a command that prints `otherwise` without it."""
     return typer.Option("--json", help=f"print one JSON document instead of {otherwise}")

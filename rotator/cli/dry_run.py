@@ -85,7 +85,7 @@ class Plan:
             yield f"  {number:2}  {step['step']:7} {step['what']}"
         yield f"  calls to Vonage: {self.calls()}"
         for secret_id in self.undecided():
-            yield f"  leaves secret {secret_id}, which may have leaked, too: decide about it"
+            yield f"  leaves secret {secret_id}, which may have leaked, too: decide what to do"
         if self._is_twice:
             yield "  and then rotate once more, as what replaced it may have leaked, too"
 
@@ -149,9 +149,9 @@ class Plan:
     def _headline(self) -> str:
         rotation = self.observation.rotation if self.observation else None
         if rotation:
-            return f"would carry on rotation {rotation.id}, which is at step {rotation.step}"
+            return f"would continue rotation {rotation.id}, which is at step {rotation.step}"
         if self.opened and self.opened.recovered_id:
-            return f"would carry on rotation {self.opened.recovered_id}, which Vault knows of"
+            return f"would continue rotation {self.opened.recovered_id}, which Vault knows of"
         return "would rotate"
 
     def _predecessor(self) -> str:

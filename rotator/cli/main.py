@@ -25,7 +25,7 @@ BROKEN_PIPE = 141
 #: The parser's messages about numbers, in our wording.
 _WORDS = {
     "Value error, ": "",
-    "Input should be a valid integer, unable to parse string as an integer": "is no whole number",
+    "Input should be a valid integer, unable to parse string as an integer": "is not an integer",
     "Input should be": "should be",
 }
 

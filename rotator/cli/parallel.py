@@ -77,7 +77,7 @@ def run(
         except BaseException:
             cancel.cancel()
             pool.shutdown(wait=False, cancel_futures=True)
-            output.say("stopping after the present step; a second signal stops at once")
+            output.say("stopping after the current step; a second signal stops at once")
             raise
     return [results[account.name] for account in accounts]
 

@@ -105,7 +105,7 @@ _LONGEST = 4096
 FromFile = Annotated[
     str | None,
     typer.Option(
-        "--from-file", metavar="PATH|-", help="read the value there; else it is asked for"
+        "--from-file", metavar="PATH|-", help="read the value from there; else prompt for it"
     ),
 ]
 
@@ -121,7 +121,9 @@ def given(from_file: str | None, *, prompt: str) -> str:
     if from_file is not None:
         return _read(from_file).removesuffix("\n")
     if not sys.stdin.isatty():
-        raise ConfigError("there is nobody to ask", hint="give the value with --from-file PATH|-")
+        raise ConfigError(
+            "there is no terminal to ask at", hint="give the value with --from-file PATH|-"
+        )
     return blind(prompt).removesuffix("\n")
 
 

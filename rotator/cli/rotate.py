@@ -95,7 +95,7 @@ def _row(result: PassResult) -> output.Row:
 
 
 def carry_out(
-    session: CommandContext,
+    command: CommandContext,
     application: "Application",
     accounts: Sequence[Account],
     request: Request,
@@ -107,7 +107,7 @@ def carry_out(
     unready = preflight(application)
     if unready:
         return refuse(accounts, unready, as_json=as_json)
-    is_talkative = session.log_level in (LogLevel.DEBUG, LogLevel.INFO)
+    is_talkative = command.log_level in (LogLevel.DEBUG, LogLevel.INFO)
     names = [account.name for account in accounts]
     with progress.shown(names, quietly=as_json, live=not is_talkative) as shown:
         results = _attempted(application, accounts, request, wait=wait, shown=shown)

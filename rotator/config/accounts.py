@@ -37,8 +37,8 @@ def _timezone(text: str) -> str:
         ZoneInfo(text)
     except (ValueError, LookupError, OSError):
         meant = did_you_mean(text, sorted(available_timezones()))
-        hint = "write an IANA name, as Europe/Berlin or UTC"
-        raise InvalidValue(f"is no time zone{meant}", hint=hint) from None
+        hint = "write an IANA name such as Europe/Berlin or UTC"
+        raise InvalidValue(f"is not a time zone{meant}", hint=hint) from None
     return text
 
 
@@ -46,7 +46,7 @@ def _windows(value: object) -> tuple[str, ...]:
     """Accept one window or a list; an empty text or an empty list means always."""
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
-        raise InvalidValue("is neither text nor a list of texts", hint=_HOW_TO_WRITE_WINDOWS)
+        raise InvalidValue("is neither a string nor a list of strings", hint=_HOW_TO_WRITE_WINDOWS)
     texts = [" ".join(text.lower().split()) for text in texts if text.strip()]
     for text in texts:
         try:
@@ -57,7 +57,7 @@ def _windows(value: object) -> tuple[str, ...]:
     return tuple(texts)
 
 
-_HOW_TO_WRITE_WINDOWS = 'write "sun 02:00-05:00" or "mon-fri 22:00-04:00", or a list of such'
+_HOW_TO_WRITE_WINDOWS = 'write "sun 02:00-05:00" or "mon-fri 22:00-04:00", or a list of these'
 
 
 def _euros(value: object) -> Decimal:

@@ -28,7 +28,7 @@ def _pattern(check: Callable[[str], str], text: str) -> str:
         raise InvalidValue("has no {api_key}, so that all subaccounts would share it")
     sample = text.replace("{api_key}", "abcd1234").replace("{parent}", "parent")
     if "{" in sample or "}" in sample:
-        raise InvalidValue("has braces around something else than {api_key} or {parent}")
+        raise InvalidValue("has braces around something other than {api_key} or {parent}")
     checked = check(sample)
     # Slashes around a path are not part of it.
     start = sample.index(checked)
@@ -37,14 +37,16 @@ def _pattern(check: Callable[[str], str], text: str) -> str:
 
 def _patterns(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
-        raise InvalidValue("is not a list of texts", hint='write ["*"] or ["prod-*", "abcd1234"]')
+        raise InvalidValue("is not a list of strings", hint='write ["*"] or ["prod-*", "abcd1234"]')
     return tuple(value)
 
 
 VaultPattern = Annotated[str, AfterValidator(partial(_pattern, types.vault_path))]
 NamePattern = Annotated[
     str,
-    AfterValidator(partial(_pattern, partial(written_as, ACCOUNT_NAME, "gives no account name"))),
+    AfterValidator(
+        partial(_pattern, partial(written_as, ACCOUNT_NAME, "does not give an account name"))
+    ),
 ]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns)]
 

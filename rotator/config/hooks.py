@@ -23,7 +23,7 @@ def _events(value: object) -> list[Event]:
     for item in value:
         if item not in list(Event):
             meant = did_you_mean(item, Event) if isinstance(item, str) else ""
-            raise InvalidValue(f"names no event{meant}", hint=known)
+            raise InvalidValue(f"has an unknown event{meant}", hint=known)
     return [Event(item) for item in value]
 
 
@@ -34,11 +34,11 @@ def _command(command: list[str]) -> list[str]:
             hint='write ["/usr/local/bin/PROGRAM", "ARGUMENT"]; there is no shell',
         )
     if any("\0" in word for word in command):
-        raise InvalidValue("holds a zero byte")
+        raise InvalidValue("contains a zero byte")
     return command
 
 
-_NO_HOOK_NAME = "is no name of a hook: at most 64 letters, digits, . _ -, the first no sign"
+_NO_HOOK_NAME = "is not a hook name: at most 64 letters, digits, . _ -, the first a letter or digit"
 _hook_name = partial(written_as, r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", _NO_HOOK_NAME)
 
 HookUrl = Annotated[str, AfterValidator(urls.hook_url)]
@@ -112,11 +112,11 @@ def _target_problems(place: Location, table: HookTable) -> Iterator[ConfigProble
     """Check that exactly one target is set, with keys that fit it."""
     given = [key for key in ("command", "url", "url_file") if getattr(table, key)]
     if not given:
-        hint = "give command, or url, or url_file"
+        hint = "set command, url or url_file"
         yield place.problem("", "has nothing to call", hint)
     if len(given) > 1:
         yield place.problem("", f"{' and '.join(given)} exclude each other; keep one")
     for key in ("secret_file", "format"):
         if given == ["command"] and getattr(table, key) not in (None, WebhookFormat.JSON):
-            what = "has no meaning for a command, which is told by its environment"
+            what = "has no meaning for a command, which gets everything in its environment"
             yield place.problem(key, what)

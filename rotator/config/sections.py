@@ -53,7 +53,7 @@ def _auth_mount(text: str | None) -> str | None:
         return None
     mount = types.vault_path(text or "")
     if mount == "auth" or mount.startswith("auth/"):
-        raise InvalidValue("begins with auth/, which goes without saying")
+        raise InvalidValue("begins with auth/, which is implied: leave it out")
     return mount
 
 
@@ -162,7 +162,7 @@ def _hosts(value: object) -> tuple[str, ...]:
     hosts = [text.lower().rstrip(".") for text in texts]
     for host in hosts:
         if not re.fullmatch(_HOST, host):
-            raise InvalidValue("has an entry that is no host name", hint=_HOW_TO_WRITE_HOSTS)
+            raise InvalidValue("has an entry that is not a host name", hint=_HOW_TO_WRITE_HOSTS)
     return tuple(dict.fromkeys(hosts))
 
 
@@ -201,7 +201,9 @@ class DaemonSettings(Table):
             text = ""
         if not re.fullmatch("[!-~]{16,}", text):
             hint = "write one there: openssl rand -hex 32"
-            raise ConfigError(f"{where} holds no token of at least 16 characters", hint=hint)
+            raise ConfigError(
+                f"{where} does not contain a token of at least 16 characters", hint=hint
+            )
         return SecretValue(text)
 
 
@@ -248,7 +250,7 @@ class LedgerSettings(Table):
         except UnicodeDecodeError:
             reason, hint = "is not UTF-8", None
         except InvalidValue as invalid:
-            reason, hint = f"holds what {invalid}", invalid.hint
+            reason, hint = f"contains a URL that {invalid}", invalid.hint
         raise ConfigError(f"{where} {reason}", hint=hint)
 
 

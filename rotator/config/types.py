@@ -74,7 +74,7 @@ def file_path(value: object, info: ValidationInfo) -> Path | None:
     if value is None or isinstance(value, Path):
         return value
     if not isinstance(value, str):
-        raise InvalidValue("is not text")
+        raise InvalidValue("is not a string")
     if not value:
         return None
     return around(info).resolve(value)
@@ -189,7 +189,7 @@ Name = Annotated[
         partial(
             written_as,
             ACCOUNT_NAME,
-            "is no account name: at most 64 of a-z 0-9 . _ -, "
+            "is not an account name: at most 64 of a-z 0-9 . _ -, "
             "the first a letter or digit, the last no dot",
         )
     ),
@@ -197,7 +197,9 @@ Name = Annotated[
 
 ApiKey = Annotated[
     str,
-    AfterValidator(partial(written_as, API_KEY, "is no API key: letters and digits, at most 64")),
+    AfterValidator(
+        partial(written_as, API_KEY, "is not an API key: at most 64 letters and digits")
+    ),
 ]
 
 

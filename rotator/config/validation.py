@@ -88,7 +88,7 @@ _WORDS = {
     "float_type": "is not a number",
     "int_type": "is not a whole number",
     "model_type": "is not a table",
-    "string_type": "is not text",
+    "string_type": "is not a string",
 }
 
 _REQUIRED_HINTS = {

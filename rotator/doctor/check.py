@@ -59,7 +59,7 @@ def clock_check(server: str, date: str | None, now: datetime | None = None) -> C
     """Compare `date`, a Date header, with `now`, by default the present time."""
     server_time = http_date(date)
     if server_time is None:
-        return doubtful("clock", server, "it does not tell its time", "compare the clocks by hand")
+        return doubtful("clock", server, "its answers carry no time", "compare the clocks by hand")
     skew = (now or datetime.now(UTC)) - server_time
     if abs(skew) > TOLERANCE:
         finding = f"this machine is {round(skew.total_seconds()):+} s off"

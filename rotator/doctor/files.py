@@ -75,7 +75,7 @@ def _check(key: str, path: Path) -> CheckResult:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
-        return bad(_NAME, key, f"{path}: {reason_of(error)}", f"make the file, or correct {key}")
+        return bad(_NAME, key, f"{path}: {reason_of(error)}", f"create the file, or correct {key}")
     if not os.access(path, os.R_OK):
         return bad(_NAME, key, f"{path}: this user may not read it", "let rotator's user read it")
     if key in _KEYS and _ENCRYPTED.search(path.read_bytes()):

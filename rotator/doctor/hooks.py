@@ -19,7 +19,7 @@ def fault(hook: Hook) -> tuple[str, str] | None:
     if hook.command:
         program = Path(hook.command[0])
         if not program.is_file():
-            return f"{program} is no file", "install it, or correct `command`"
+            return f"{program} is not a file", "install it, or correct `command`"
         if not os.access(program, os.X_OK):
             hint = f"let the user that rotator runs as execute it: `chmod a+rx {program}`"
             return f"{program} may not be executed", hint

@@ -13,7 +13,7 @@ def checks(application: Application) -> Iterator[CheckResult]:
     try:
         revision = application.ledger.revision()
         if revision is None:
-            cure = "`rotator db upgrade` makes it; so does the first rotation"
+            cure = "`rotator db upgrade` creates it; so does the first rotation"
             yield doubtful("ledger revision", "", "there is no ledger yet", cure)
             return
         queries = application.ledger.existing_reader

@@ -13,9 +13,9 @@ from rotator.vault.system import SystemApi
 _SHORT = timedelta(days=1)
 #: What a token should be allowed to do with itself, and the consequence where it is not.
 _SELF = {
-    "auth/token/lookup-self": ("read", "when it ends is not known"),
+    "auth/token/lookup-self": ("read", "its expiry is not known"),
     "auth/token/renew-self": ("update", "it is not renewed"),
-    "auth/token/revoke-self": ("update", "one that was logged in for lives on when rotator ends"),
+    "auth/token/revoke-self": ("update", "a login's token outlives rotator"),
 }
 _SELF_HINT = (
     "grant what README's policy has for lookup-self, renew-self, revoke-self and"
@@ -77,8 +77,8 @@ def _used(application: Application, system: SystemApi) -> Iterator[CheckResult]:
 def _token(token: TokenInfo | None, method: str) -> CheckResult:
     """Check a token by Vault's information on it; None where its policy denies the lookup."""
     if token is None:
-        missed = "it is not renewed" if method == "token" else "it is logged in for anew instead"
-        finding = f"it may not look itself up: its end is not known, and {missed}"
+        missed = "it is not renewed" if method == "token" else "rotator logs in again instead"
+        finding = f"it may not look itself up: its expiry is not known, and {missed}"
         return doubtful("vault token", "", finding, _SELF_HINT)
     if "root" in token.policies:
         hint = "issue a token with the policy that README lists"
@@ -86,7 +86,7 @@ def _token(token: TokenInfo | None, method: str) -> CheckResult:
     if token.uses:
         finding = f"good for {token.uses} more requests"
         if method != "token":
-            return fine("vault token", "", f"{finding}, and logged in for anew in time")
+            return fine("vault token", "", f"{finding}; rotator logs in again in time")
         hint = "have one issued without a limit to its uses (num_uses)"
         return doubtful("vault token", "", finding, hint)
     if token.expires_at is None:
@@ -136,6 +136,6 @@ def _grant(
         hint = f'in the token\'s policy: path "{path}" {{ capabilities = [{listed}] }}'
         return bad("vault policy", path, f"{', '.join(missing)} is not granted", hint)
     if sometimes - granted:
-        hint = "grant it, if `rotator adopt NAME` is to make the entry"
+        hint = "grant it if `rotator adopt NAME` is to create the entry"
         return doubtful("vault policy", path, "create is not granted", hint)
     return fine("vault policy", path, ", ".join(sorted(always | sometimes)))

@@ -192,7 +192,7 @@ def _described(identity: Identity | None) -> str:
     if identity is None:
         return "nothing"
     return (
-        f"api key {identity.api_key} of {identity.issuer}, at {identity.vault_path} and "
+        f"API key {identity.api_key} of {identity.issuer}, at {identity.vault_path} and "
         f"{identity.pending_path} in Vault"
     )
 

@@ -54,7 +54,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
         ("database disk image is malformed",),
         LedgerUnusable,
         "the ledger file is damaged",
-        "restore it from a backup; `rotator ledger verify` then shows what is missing",
+        "restore it from a backup; `rotator ledger verify` then reports what is missing",
     ),
     (
         ("unable to open database file",),
@@ -78,7 +78,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
         ("sqlstate 3f000",),
         LedgerUnusable,
         "no schema of the database takes the ledger's tables",
-        "make the search_path of its user name an existing schema",
+        "see that the search_path of its user names a schema that exists",
     ),
     (
         ("sqlstate 42501",),
@@ -114,7 +114,7 @@ def open_database(url: str) -> Engine:
         if parsed.get_backend_name() == "postgresql":
             return _postgresql(parsed)
     except (ArgumentError, NoSuchModuleError, ValueError):
-        raise LedgerUnusable("ledger.url is no database URL", hint=_URL_HINT) from None
+        raise LedgerUnusable("ledger.url is not a database URL", hint=_URL_HINT) from None
     except ModuleNotFoundError:
         raise LedgerUnusable(
             "the database driver that ledger.url names is not installed",

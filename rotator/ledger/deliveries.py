@@ -129,7 +129,7 @@ class Deliveries:
     def drop(self, hooks: Collection[str], *, now: datetime) -> int:
         """Drop deliveries to other hooks that were not tried for a week; return how many.
 
-        Their hooks are not configured any more, here or anywhere else: another process may have a
+        Their hooks are no longer configured, here or anywhere else: another process may have a
         hook that is unknown here, but would retry it at least every other hour. Each one dropped is
         recorded.
         """
@@ -144,7 +144,7 @@ class Deliveries:
             rows = connection.execute(query).mappings().all()
             for row in rows:
                 connection.execute(delete(tables.delivery).where(_ROW.id == row["id"]))
-                entry = _entry("dropped", _delivery(row), "the hook is not configured any more")
+                entry = _entry("dropped", _delivery(row), "the hook is no longer configured")
                 append_to(connection, row["account"], [entry], now)
         return len(rows)
 

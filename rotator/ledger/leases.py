@@ -202,7 +202,7 @@ def guarded(connection: Connection, lease: Lease) -> RowMapping:
 
 def _ours(row: RowMapping | None, lease: Lease) -> RowMapping:
     if row is None:
-        raise LeaseLost(f"{lease.account}: the ledger does not have this account any more")
+        raise LeaseLost(f"{lease.account}: the ledger no longer has this account")
     if row["fencing_token"] != lease.token or row["lease_owner"] != lease.owner:
         raise LeaseLost(f"{lease.account}: the lease went to {_readable(row['lease_owner'])}")
     return row

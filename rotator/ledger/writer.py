@@ -292,7 +292,7 @@ def _claimant(connection: Connection, name: str, identity: Identity) -> Claimant
     if row is None:
         return None
     if (row["api_key"], row["issuer"]) == (identity.api_key, identity.issuer):
-        return Claimant(name=row["name"], what="api key", which=identity.api_key)
+        return Claimant(name=row["name"], what="API key", which=identity.api_key)
     shared = next(path for path in paths if path in (row["vault_path"], row["pending_path"]))
     return Claimant(name=row["name"], what="Vault path", which=shared)
 

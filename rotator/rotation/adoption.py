@@ -192,7 +192,7 @@ class Adoption:
                 f"rotation {rotation.id} has begun to delete a secret, which may be {secret_id}, "
                 "and the request may still be on its way",
                 code="rotation-open",
-                hint=f"`rotator resume {self.account.name}` carries it on; try again after that",
+                hint=f"`rotator resume {self.account.name}` continues it; try again after that",
             )
 
     def _is_base_live(self) -> bool:

@@ -103,7 +103,7 @@ def wrong_entry(account: Account) -> Refuse:
     return Refuse(
         code="wrong-entry",
         why=f"the Vault entry {account.vault_path} has another text in field {account.key_field} "
-        f"than api key {account.api_key}",
+        f"than API key {account.api_key}",
         hint="correct `vault_path`, `api_key` or `key_field` of this account",
     )
 
@@ -161,7 +161,7 @@ def pending_unknown(account: Account) -> Refuse:
         "does not know: another host works on the account with a ledger of its own, or this "
         "ledger is not the one that the rotation was begun with",
         hint="nothing was changed; let the other host finish it. If there is none, `rotator "
-        f"rotate-now {account.name} --take-over` carries it on from here",
+        f"rotate-now {account.name} --take-over` continues it from here",
     )
 
 

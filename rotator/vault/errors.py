@@ -56,7 +56,7 @@ _UNANSWERED: Mapping[TransportFailure, tuple[str, str | None]] = {
         "check that vault.ca_file and vault.client_cert_file, where set, are readable PEM files",
     ),
     TransportFailure.ENCRYPTED_KEY: (
-        "the key of rotator's certificate is encrypted, and there is nobody to ask a passphrase",
+        "the key of rotator's certificate is encrypted, and nobody is there to type a passphrase",
         (
             "decrypt vault.client_key_file (or the key in vault.client_cert_file) into a file of"
             " mode 0600, with `openssl pkey -in KEY -out NEW_KEY`, and name that one"

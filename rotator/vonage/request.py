@@ -82,7 +82,7 @@ class VonageRequest:
 
     def __post_init__(self) -> None:
         """Refuse a credential that cannot be sent in a header."""
-        path_segment(self.credential.api_key, "an api key")
+        path_segment(self.credential.api_key, "an API key")
         if not is_unicode(self.credential.secret.reveal()):
             raise CredentialRefused("the credential is not text that Vonage could have issued")
 

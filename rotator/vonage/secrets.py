@@ -168,7 +168,7 @@ def _request(  # noqa: PLR0913  # each part of one request
     **more: Any,  # noqa: ANN401  # fields of `VonageRequest`
 ) -> VonageRequest:
     """Build a request about the secrets of `api_key`, or about the one with `secret_id`."""
-    path = f"/accounts/{path_segment(api_key, 'an api key')}/secrets"
+    path = f"/accounts/{path_segment(api_key, 'an API key')}/secrets"
     if secret_id is not None:
         path = f"{path}/{path_segment(secret_id, 'a secret id')}"
     return VonageRequest(

@@ -66,7 +66,7 @@ class Subaccounts:
             operation="subaccounts.list",
             method="GET",
             host=Host.API,
-            path=f"/accounts/{path_segment(credential.api_key, 'an api key')}/subaccounts",
+            path=f"/accounts/{path_segment(credential.api_key, 'an API key')}/subaccounts",
             credential=credential,
             api_key=credential.api_key,
             success=frozenset({200}),

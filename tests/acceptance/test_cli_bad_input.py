@@ -152,7 +152,7 @@ ENTRIES: dict[str, tuple[Callable[[CliFixture], object], str, str]] = {
     ),
     "of another api key": (
         lambda desk: desk.entry(api_key="ffff0000"),
-        "has another text in field api_key than api key",
+        "has another text in field api_key than API key",
         "vault_path",
     ),
     "with a dead value": (

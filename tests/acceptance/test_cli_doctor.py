@@ -383,7 +383,7 @@ def test_a_hook_is_a_program_that_can_be_run(desk: CliFixture) -> None:
 
     rows = [row for row in done.json() if row["check"] == "hook"]
     assert [row["verdict"] for row in rows] == ["ok", "failed"]
-    assert rows[1]["finding"] == "/nowhere/hook is no file"
+    assert rows[1]["finding"] == "/nowhere/hook is not a file"
     assert done.code == 1
 
 

@@ -192,8 +192,8 @@ def test_without_vault_it_says_so(desk: CliFixture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--since", "yesterday"], "--since: 'yesterday' is no point in time"),
-        (["--until", "2026-13-01"], "--until: '2026-13-01' is no point in time"),
+        (["--since", "yesterday"], "--since: 'yesterday' is not a point in time"),
+        (["--until", "2026-13-01"], "--until: '2026-13-01' is not a point in time"),
         (["--since", "2026-10-02", "--until", "2026-10-01"], "--since is not before --until"),
         (["--format", "pdf"], "invalid value for '--format'"),
         (["nobody"], "'nobody'"),

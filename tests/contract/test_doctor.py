@@ -225,7 +225,7 @@ def test_an_expiring_token_is_told(
 
 @only_real
 def test_a_token_that_may_not_look_itself_up_is_a_warning(practice: Practice) -> None:
-    """Without the policy `default` its end is not known; it is accepted all the same."""
+    """Without the policy `default` its expiry is not known; it is accepted all the same."""
     rules = {path: granted for path, granted in policy().items() if path not in OWN}
     practice.use(practice.server.issue_token(rules, no_default_policy=True))
     checks = practice.examine()
@@ -266,7 +266,7 @@ def test_a_token_for_few_requests_is_told(
     (told,) = practice.examine()["vault token"]
 
     assert told.verdict == "ok"
-    assert told.finding == "good for 4 more requests, and logged in for anew in time"
+    assert told.finding == "good for 4 more requests; rotator logs in again in time"
 
 
 def keys(access: Access) -> dict[str, str]:

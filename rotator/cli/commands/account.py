@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from rotator.cli import output, prompts
-from rotator.cli.context import CommandContext, JsonOption, Name, OnlyNames, chosen
+from rotator.cli.context import CommandContext, JsonOption, Name, OnlyNames, chosen, flag, option
 from rotator.cli.prompts import YesOption
 from rotator.errors import ConfigError, CredentialRefused, IssuerError, RequestRefused, RotatorError
 from rotator.model import ForwardMethod
@@ -50,17 +50,14 @@ def top_up(
     context: typer.Context,
     name: Name,
     transaction: Annotated[
-        str,
-        typer.Option(
-            "--transaction", metavar="REFERENCE", help="of the payment that enabled auto-reload"
-        ),
+        str, option("REFERENCE", "reference of the payment that enabled auto-reload")
     ],
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Spend money: charge an account's payment method now, as much as the named payment was.
+    """Spend money: charge an account's payment method now, by the amount of the named payment.
 
-    Vonage does it only where auto-reload is enabled. It is asked once, whatever the answer.
+    Vonage does this only where auto-reload is enabled. It is asked once, whatever the answer.
     """
     prompts.require_terminal("spend", yes=yes)
     with opened(context, name) as (application, account, credential):
@@ -69,8 +66,8 @@ def top_up(
             prompts.confirm(
                 f"its balance is {before.value} EUR; charge {name}'s payment method now?"
             )
-        with manual_operation(application.reconciler(), account) as by_hand, _money_in_mind(name):
-            by_hand.perform(
+        with manual_operation(application.reconciler(), account) as operation, _payment_hints(name):
+            operation.perform(
                 "top-up",
                 lambda look: application.clients.accounts.top_up(
                     credential, transaction, before_send=look
@@ -84,24 +81,17 @@ def callbacks(
     context: typer.Context,
     *,
     name: Name,
-    inbound: Annotated[
-        str | None, typer.Option(metavar="URL", help="where Vonage sends inbound SMS")
-    ] = None,
-    delivery: Annotated[
-        str | None, typer.Option(metavar="URL", help="where Vonage sends delivery receipts")
-    ] = None,
-    no_inbound: Annotated[
-        bool, typer.Option("--no-inbound", help="unset the callback for inbound SMS")
-    ] = False,
+    inbound: Annotated[str | None, option("URL", "where Vonage sends inbound SMS")] = None,
+    delivery: Annotated[str | None, option("URL", "where Vonage sends delivery receipts")] = None,
+    no_inbound: Annotated[bool, flag("--no-inbound", "unset the callback for inbound SMS")] = False,
     no_delivery: Annotated[
-        bool, typer.Option("--no-delivery", help="unset the callback for delivery receipts")
+        bool, flag("--no-delivery", "unset the callback for delivery receipts")
     ] = False,
     forward_method: Annotated[
-        ForwardMethod | None,
-        typer.Option(metavar="METHOD", help=f"how Vonage calls both: {', '.join(ForwardMethod)}"),
+        ForwardMethod | None, option("METHOD", f"how Vonage calls both: {', '.join(ForwardMethod)}")
     ] = None,
     no_forward_method: Annotated[
-        bool, typer.Option("--no-forward-method", help="leave to Vonage how it calls both")
+        bool, flag("--no-forward-method", "leave to Vonage how it calls both")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -118,9 +108,9 @@ def callbacks(
         if (inbound_url, delivery_url, method) == (None, None, None):
             settings = api.settings(credential)
         else:
-            with manual_operation(application.reconciler(), account) as by_hand:
+            with manual_operation(application.reconciler(), account) as operation:
                 # URLs often contain a credential, so the record does not include them.
-                settings = by_hand.perform(
+                settings = operation.perform(
                     "callbacks",
                     lambda look: api.update_callbacks(
                         credential,
@@ -140,14 +130,10 @@ def callbacks(
 
 
 def _text(option: str, given: Text | None, *, unset: bool) -> Text | Literal[""] | None:
-    """Return the text to set, "" to unset it, None to leave it alone.
-
-    Raises:
-        ConfigError: both options are used, or the text is empty, as from an unset variable.
-    """
+    """Return the text to set, "" to unset it, None to leave it alone."""
     if given is not None and unset:
         raise ConfigError(f"--{option} and --no-{option} are both given", hint="give one of them")
-    if given == "":
+    if given == "":  # as from an unset variable
         raise ConfigError(f"--{option} is empty", hint=f"--no-{option} unsets it")
     return "" if unset else given
 
@@ -168,16 +154,12 @@ def opened(
 
 
 def _credential(application: "Application", account: "Account") -> "Credential":
-    """Return the account's own credential: Vonage accepts no parent's for these calls.
-
-    Raises:
-        CredentialRefused: Vault has no value for it.
-    """
+    """Return the account's own credential: Vonage accepts no parent's for these calls."""
     credential = own_credential(account, application.clients.store.read_current(account))
     if credential is None:
         raise CredentialRefused(
             f"Vault has no secret of {account.name}",
-            hint=f"`rotator adopt {account.name}` puts the present one there",
+            hint=f"`rotator adopt {account.name}` puts the current one there",
         )
     return credential
 
@@ -212,7 +194,7 @@ def _balance_row(account: "Account", found: "Balance | RotatorError") -> tuple[s
 
 
 @contextmanager
-def _money_in_mind(name: str) -> Iterator[None]:
+def _payment_hints(name: str) -> Iterator[None]:
     """Add a hint to a payment's error: why it was refused, or that it may have been charged."""
     try:
         yield

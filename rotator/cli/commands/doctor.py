@@ -30,12 +30,12 @@ def doctor(
     raise typer.Exit(1 if any(check.verdict == "failed" for check in checks) else 0)
 
 
-def _examined(session: CommandContext) -> "list[CheckResult]":
+def _examined(command: CommandContext) -> "list[CheckResult]":
     from rotator.doctor import broken, examined, fine  # noqa: PLC0415  # all of rotator
 
-    path = str(session.config_path)
+    path = str(command.config_path)
     try:
-        with session.application(is_hasty=True) as application:
+        with command.application(is_hasty=True) as application:
             count = len(application.settings.accounts)
             first = fine("configuration", path, f"{count} account{'' if count == 1 else 's'}")
             return [first, *examined(application)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import CommandContext, Name, json_option
+from rotator.cli.context import CommandContext, Name, flag, json_option
 from rotator.cli.prompts import login_name
 from rotator.errors import Refused, UnknownAccount
 from rotator.model import Rotation
@@ -21,10 +21,7 @@ def forget(
     context: typer.Context,
     name: Name,
     abandon: Annotated[
-        bool,
-        typer.Option(
-            "--abandon", help="even while a rotation is open: it ends as it stands, for good"
-        ),
+        bool, flag("--abandon", "even while a rotation is open, which ends where it is, for good")
     ] = False,
     as_json: Annotated[bool, json_option("a sentence")] = False,
 ) -> None:
@@ -54,11 +51,7 @@ def forget(
 
 
 def _forget(application: "Application", lease: "Lease", *, abandon: bool) -> Rotation | None:
-    """Record that the account is forgotten; return the rotation that was abandoned for it.
-
-    Raises:
-        Refused: a rotation is open, and is not to be abandoned.
-    """
+    """Record that the account is forgotten; return the rotation that was abandoned for it."""
     now, rotation = datetime.now(UTC), application.ledger.writer.load(lease.account).rotation
     entries = [bookkeeping.forgotten(login_name())]
     if rotation and not abandon:
@@ -66,7 +59,7 @@ def _forget(application: "Application", lease: "Lease", *, abandon: bool) -> Rot
             f"a rotation of {lease.account} is open, at step {rotation.step}",
             code="rotation-open",
             hint="let `rotator resume` finish it, with the configuration that it was begun with; "
-            "--abandon ends it as it stands, and leaves what it made at Vonage and in Vault to you",
+            "--abandon ends it where it is, and leaves what it made at Vonage and in Vault to you",
         )
     if rotation:
         rotation, abandoned = bookkeeping.abandoned(rotation, now)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import CommandContext, Name, json_option
+from rotator.cli.context import CommandContext, Name, flag, json_option, option
 from rotator.cli.prompts import login_name
 from rotator.errors import ConfigError
 from rotator.model import Hold, Rotation, Step
@@ -21,12 +21,9 @@ JsonOption = Annotated[bool, json_option("a line")]
 def hold(
     context: typer.Context,
     name: Name,
-    reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="why; everyone who looks will see it")
-    ],
+    reason: Annotated[str, option("TEXT", "why; everyone who looks will see it")],
     freeze: Annotated[
-        bool,
-        typer.Option("--freeze", help="do nothing at all, not even finish what has been pushed"),
+        bool, flag("--freeze", "do nothing at all, not even finish what has been pushed")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -44,7 +41,7 @@ def hold(
         rotation = application.ledger.writer.load(name).rotation
     output.show(_document(name, new, before), f"{name} is held: {new}", as_json=as_json)
     if before:
-        output.say(f"note: this takes the place of: {before}")
+        output.say(f"note: this replaces: {before}")
     if rotation:
         output.say(f"note: {_what_becomes_of(rotation, freeze=freeze)}")
 
@@ -53,10 +50,7 @@ def release(
     context: typer.Context,
     name: Name,
     lease: Annotated[
-        bool,
-        typer.Option(
-            "--lease", help="end the lease of a process that is dead instead, and leave the hold"
-        ),
+        bool, flag("--lease", "end the lease of a process that is dead instead, and leave the hold")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -73,7 +67,7 @@ def release(
             owner = application.ledger.writer.end_lease(name, by=by, now=now)
             document = {"account": name, "lease": None, "was": owner}
             ended = f"the lease on {name} is ended; process {owner} had it"
-            text = ended if owner else f"nobody has a lease on {name}"
+            text = ended if owner else f"no process has a lease on {name}"
         else:
             before = application.ledger.holds.lift(name, by=by, now=now)
             document = _document(name, None, before)
@@ -90,11 +84,6 @@ def _document(name: str, hold: Hold | None, before: Hold | None) -> dict[str, An
 
 
 def _usable(reason: str) -> str:
-    """Return the reason as it is recorded, without the white space around it.
-
-    Raises:
-        ConfigError: it is blank, or not one line of text.
-    """
     reason = reason.strip()
     if not reason:
         raise ConfigError("--reason is empty", hint="say why, for whoever looks at the account")
@@ -106,7 +95,6 @@ def _usable(reason: str) -> str:
 
 
 def _what_becomes_of(rotation: Rotation, *, freeze: bool) -> str:
-    """Return a clause that says what the hold means for an open rotation."""
     if freeze:
         return f"its open rotation stays at step {rotation.step} until it is released"
     if rotation.vault_version is not None or rotation.step is Step.PUSH:

@@ -6,7 +6,7 @@ import typer
 
 from rotator.cli import output
 from rotator.cli.commands.history import require_known
-from rotator.cli.context import CommandContext, JsonOption, OnlyName, OnlyNames
+from rotator.cli.context import CommandContext, JsonOption, OnlyName, OnlyNames, flag
 from rotator.errors import RotatorError
 from rotator.reporting.verification import LedgerVerification, Verifier
 
@@ -20,7 +20,7 @@ def verify(
     context: typer.Context,
     names: OnlyNames = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="compare chain and rows, and do not ask Vault")
+        bool, flag("--offline", "compare chain and rows, and do not ask Vault")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,8 +71,8 @@ def _row(proof: LedgerVerification) -> tuple[str, ...]:
 
 def _complain(proofs: list[LedgerVerification], away: RotatorError | None) -> None:
     for proof in proofs:
-        for fault, cure in proof.complaints:
-            output.complain(fault, cure, about=proof.account)
+        for fault, hint in proof.complaints:
+            output.complain(fault, hint, about=proof.account)
         if proof.unread and not away:
             output.complain(
                 f"not compared with Vault: {proof.unread.message}",

@@ -15,7 +15,7 @@ from rotator import own_version
 from rotator.cli import output
 from rotator.cli.commands.history import require_known
 from rotator.cli.commands.ledger import all_names, verifier_of
-from rotator.cli.context import CommandContext, OnlyNames
+from rotator.cli.context import CommandContext, OnlyNames, flag, option
 from rotator.cli.file import write_whole
 from rotator.errors import ConfigError, RotatorError, reason_of
 from rotator.reporting.audit import (
@@ -47,17 +47,10 @@ class ReportFormat(StrEnum):
 def report(
     context: typer.Context,
     names: OnlyNames = None,
-    since: Annotated[
-        str,
-        typer.Option(
-            "--since", metavar="WHEN", help="where the period begins: 90d (days ago), or a date"
-        ),
-    ] = "90d",
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="WHEN", help="where it ends; else now")
-    ] = None,
+    since: Annotated[str, option("WHEN", "start of the period: 90d (days ago), or a date")] = "90d",
+    until: Annotated[str | None, option("WHEN", "end of the period; else now")] = None,
     form: Annotated[
-        ReportFormat, typer.Option("--format", help="what to write")
+        ReportFormat, typer.Option("--format", help="format of the report")
     ] = ReportFormat.HTML,
     path: Annotated[
         str | None,
@@ -65,9 +58,7 @@ def report(
             "--output", metavar="FILE", help="write it there; else, or for -, to standard output"
         ),
     ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="do not compare the ledger with Vault")
-    ] = False,
+    offline: Annotated[bool, flag("--offline", "do not compare the ledger with Vault")] = False,
 ) -> None:
     """Write evidence for an auditor: each account's rotations and ages against its policy.
 
@@ -135,11 +126,7 @@ def _events(application: "Application", name: str) -> "Iterator[AuditEvent]":
 
 
 def _moment(option: str, text: str, now: datetime) -> datetime:
-    """Parse a point in time: an age, or a date or time, in UTC unless stated otherwise.
-
-    Raises:
-        ConfigError: it is neither.
-    """
+    """Parse a point in time: an age, or a date or time, in UTC unless stated otherwise."""
     from rotator.config import parse_duration  # noqa: PLC0415  # `--help` needs no validator
 
     with suppress(ConfigError, OverflowError):
@@ -147,7 +134,7 @@ def _moment(option: str, text: str, now: datetime) -> datetime:
     with suppress(ValueError, OverflowError):
         at = datetime.fromisoformat(text)
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-    raise ConfigError(f"{option}: {text!r} is no point in time", hint=_HOW_TO_WRITE)
+    raise ConfigError(f"{option}: {text!r} is not a point in time", hint=_HOW_TO_WRITE)
 
 
 def _rendered(made: "Report", form: ReportFormat) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output, prompts
-from rotator.cli.context import CommandContext, JsonOption, Name
+from rotator.cli.context import CommandContext, JsonOption, Name, flag
 from rotator.cli.prompts import FromFile, YesOption, given
 from rotator.errors import ConfigError, Refused, SecretNotFound, SlotsFull
 from rotator.model import SecretValue
@@ -31,7 +31,7 @@ JsonDone = Annotated[bool, typer.Option("--json", help="print what was done as a
 
 
 def list_(context: typer.Context, name: Name, as_json: JsonOption = False) -> None:
-    """List an account's secrets, and what rotator knows of each. No values: Vonage has none."""
+    """List an account's secrets, and what rotator knows of each. Vonage returns no values."""
     with _account(context, name) as (application, account):
         view = _look(application, account)
     secrets = [_document(view, secret) for secret in view.secrets]
@@ -61,13 +61,13 @@ def create(
     value = _value(from_file)
     with (
         _account(context, name) as (application, account),
-        manual_operation(application.reconciler(), account) as by_hand,
+        manual_operation(application.reconciler(), account) as operation,
     ):
-        view = by_hand.look()
+        view = operation.look()
         _require_quiet(view)
         if len(view.secrets) >= _SLOTS:
             raise SlotsFull(hint=f"see `rotator secrets list {name}`; one has to be deleted first")
-        secret = by_hand.perform(
+        secret = operation.perform(
             "create",
             lambda look: application.clients.secrets.create_secret(
                 view.credential, account.api_key, value, before_send=look
@@ -84,7 +84,7 @@ def delete(
     secret_id: SecretId,
     yes: YesOption = False,
     force: Annotated[
-        bool, typer.Option("--force", help="also where it may be in use; consumers may break")
+        bool, flag("--force", "even if it may be in use; consumers may break")
     ] = False,
     as_json: JsonDone = False,
 ) -> None:
@@ -96,10 +96,10 @@ def delete(
             _require_deletable(view, secret_id, force=force)
             asked = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
             prompts.confirm(asked)
-        with manual_operation(application.reconciler(), account) as by_hand:
-            view = by_hand.look()
+        with manual_operation(application.reconciler(), account) as operation:
+            view = operation.look()
             _require_deletable(view, secret_id, force=force)
-            by_hand.perform(
+            operation.perform(
                 "delete",
                 lambda look: application.clients.secrets.delete_secret(
                     view.credential, account.api_key, secret_id, before_send=look
@@ -122,17 +122,12 @@ def _look(application: "Application", account: "Account") -> "AccountSecrets":
 
 
 def _value(from_file: str | None) -> SecretValue:
-    """Read a value for a new secret.
-
-    Raises:
-        ConfigError: there is none, or Vonage would not accept it.
-    """
     text = given(from_file, prompt="new value: ")
     if not (is_compliant(text) and text.isascii() and text.isprintable() and " " not in text):
         raise ConfigError(
-            "the value is not one that Vonage takes",
-            hint="it has 8 to 25 letters, digits and signs, among them a lower-case letter, "
-            "an upper-case letter and a digit",
+            "Vonage would not accept the value",
+            hint="it needs 8 to 25 letters, digits and symbols, including a lower-case "
+            "letter, an upper-case letter and a digit",
         )
     return SecretValue(text)
 
@@ -143,17 +138,12 @@ def _require_quiet(view: "AccountSecrets") -> None:
         raise Refused(
             f"a rotation of {view.account.name} is open, at step {view.rotation.step}",
             code="rotation-open",
-            hint="`rotator resume` carries it on; try again after that",
+            hint="`rotator resume` continues it; try again after that",
         )
 
 
 def _require_deletable(view: "AccountSecrets", secret_id: str, *, force: bool) -> None:
-    """Refuse to delete a secret that may be in use.
-
-    Raises:
-        SecretNotFound: the account has no such secret.
-        Refused: the operator must be certain, and confirm it.
-    """
+    """Refuse to delete a secret that may be in use, unless the operator is certain."""
     name = view.account.name
     if secret_id not in {secret.id for secret in view.secrets}:
         raise SecretNotFound(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output, parallel
-from rotator.cli.context import CommandContext, JsonOption, OnlyNames, chosen
+from rotator.cli.context import CommandContext, JsonOption, OnlyNames, chosen, flag
 from rotator.errors import Busy
 from rotator.model import Account, Problem
 from rotator.reporting.status import AccountStatus
@@ -21,18 +21,15 @@ HEADERS = ("account", "phase", "secret", "age", "next due (UTC)", "last rotation
 def status(
     context: typer.Context,
     names: OnlyNames = None,
-    refresh: Annotated[
-        bool, typer.Option("--refresh", help="look at Vonage and Vault first")
-    ] = False,
+    refresh: Annotated[bool, flag("--refresh", "look at Vonage and Vault first")] = False,
     check: Annotated[
-        bool,
-        typer.Option("--check", help="exit 1 if anything is overdue, failed, held or drifted"),
+        bool, flag("--check", "exit 1 if anything is overdue, failed, held or drifted")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the status of accounts from the ledger. Asks Vonage and Vault only with --refresh."""
-    session = CommandContext.of(context)
-    with session.application(offline=not refresh, is_hasty=True) as application:
+    command = CommandContext.of(context)
+    with command.application(offline=not refresh, is_hasty=True) as application:
         accounts = chosen(application.settings, names)
         is_complete = not refresh or _refresh(application, accounts)
         statuses = _statuses(application, accounts, datetime.now(UTC))

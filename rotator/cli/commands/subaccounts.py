@@ -13,7 +13,7 @@ from rotator.reporting import text
 if TYPE_CHECKING:
     from rotator.vonage import Subaccount
 
-HEADERS = ("api key", "name", "balance (EUR)", "state", "created", "configured as")
+HEADERS = ("API key", "name", "balance (EUR)", "state", "created", "configured as")
 
 
 def list_(

@@ -250,7 +250,7 @@ def test_a_lease_of_another_ledger_is_lost(writer: LedgerWriter) -> None:
     stranger = Lease(account="a", owner=writer.owner, token=1, seconds=60)
     writer.release(stranger)
 
-    with pytest.raises(LeaseLost, match="does not have this account any more"):
+    with pytest.raises(LeaseLost, match="no longer has this account"):
         append(writer, stranger)
 
 

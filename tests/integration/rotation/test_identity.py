@@ -255,7 +255,7 @@ def test_what_an_account_is_stands_in_entries(tmp_path: Path) -> None:
         assert change.event == "registered"
         assert json.loads(change.detail) == vars(scene.accounts[NAME].identity)
         assert whole == ()
-        assert fault.startswith("its row says that it is nothing, and the entries say api key")
+        assert fault.startswith("its row says that it is nothing, and the entries say API key")
 
 
 def test_what_is_forgotten_is_recorded_when_it_is_taken_up_again(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_one_path_in_two_vaults_is_refused_with_cures_that_work(tmp_path: Path) 
 # -- One api key, or one path, under two names. --------------------------------------------
 
 
-@pytest.mark.parametrize(("shared", "what"), [("api_key", "api key"), ("vault_path", "Vault path")])
+@pytest.mark.parametrize(("shared", "what"), [("api_key", "API key"), ("vault_path", "Vault path")])
 def test_what_another_account_has_is_refused(tmp_path: Path, shared: str, what: str) -> None:
     """A second name for it, from whichever configuration, does nothing and asks nobody."""
     with RotationFixture(tmp_path, subaccounts=1) as scene:
@@ -422,7 +422,7 @@ def identity(number: int = 1, **changes: str) -> Identity:
     ("second", "expected"),
     [
         (identity(2), None),
-        (identity(2, api_key="key1"), ("api key", "key1")),
+        (identity(2, api_key="key1"), ("API key", "key1")),
         (identity(2, api_key="KEY1"), None),
         (identity(2, api_key="key1", issuer="api.example.com"), None),
         (identity(2, vault_path="secret/1"), ("Vault path", "secret/1")),

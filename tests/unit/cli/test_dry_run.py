@@ -143,7 +143,7 @@ def test_a_leak_may_have_been_of_any_secret() -> None:
     after_leak = plan([*WHOLE, *REST], observation, LEAKED).lines()
 
     left = [line for line in after_leak if "leaves" in line]
-    assert left == ["  leaves secret foreign, which may have leaked, too: decide about it"]
+    assert left == ["  leaves secret foreign, which may have leaked, too: decide what to do"]
     assert not [line for line in plan([*WHOLE, *REST], observation).lines() if "leaves" in line]
 
 
@@ -161,7 +161,7 @@ def test_a_rotation_under_way_is_carried_on() -> None:
     planned = plan(REST, but(OBSERVED, rotation=OPENED))
 
     assert list(planned.lines()) == [
-        "a: would carry on rotation r1, which is at step wait",
+        "a: would continue rotation r1, which is at step wait",
         "  replaces secret old: recorded when the rotation was opened",
         "   1  delete  delete secret old at Vonage",
         "  calls to Vonage: 2",
@@ -188,7 +188,7 @@ def test_a_rotation_that_only_vault_knows() -> None:
     planned = plan([Open(predecessor_id=None, recovered_id="r9"), *WHOLE[3:]])
 
     lines = list(planned.lines())
-    assert lines[0] == "a: would carry on rotation r9, which Vault knows of"
+    assert lines[0] == "a: would continue rotation r9, which Vault knows of"
     assert lines[1].startswith("  replaces nothing")
 
 

@@ -63,7 +63,7 @@ def test_after_a_stop_nothing_begins(capsys: pytest.CaptureFixture[str]) -> None
         )
 
     assert begun == ["y", "x"]
-    assert "stopping after the present step" in capsys.readouterr().err
+    assert "stopping after the current step" in capsys.readouterr().err
     with pytest.raises(parallel.Cancelled):
         cancel.check()
 

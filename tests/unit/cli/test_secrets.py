@@ -140,12 +140,12 @@ def test_a_value_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_a_value_is_asked_for_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a terminal it is typed blind; elsewhere there is nobody to ask."""
+    """At a terminal it is typed blind; elsewhere there is no terminal to ask at."""
     monkeypatch.setattr("getpass.getpass", lambda _prompt: "G00dEnough")
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     asked = secrets._value(None)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
-    with pytest.raises(ConfigError, match="nobody to ask"):
+    with pytest.raises(ConfigError, match="no terminal to ask at"):
         secrets._value(None)
 
     assert asked == SecretValue("G00dEnough")

@@ -149,7 +149,7 @@ def test_another_parent_s_are_not_managed(read: Read) -> None:
         (
             '[[discover]]\nparent = "primary"\nvault_path = "{name}/{api_key}"\n',
             "discover[1].vault_path",
-            "braces around something else",
+            "braces around something other",
         ),
         (
             '[[discover]]\nparent = "primary"\nvault_path = "secret/data/{api_key}"\n',
@@ -161,7 +161,7 @@ def test_another_parent_s_are_not_managed(read: Read) -> None:
             "discover[1].vault_path",
             "lies within",
         ),
-        ('name = "Sub {api_key}"\n', "discover[0].name", "gives no account name"),
+        ('name = "Sub {api_key}"\n', "discover[0].name", "does not give an account name"),
         ('include = "b*"\n', "discover[0].include", "is not a list"),
         ('key_field = "api_secret"\n', "discover[0].secret_field", "same field"),
         ('grace = "40d"\n', "discover[0].grace", "is not less than every"),

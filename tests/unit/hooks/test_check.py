@@ -22,7 +22,7 @@ def test_what_is_wrong_with_hooks_is_seen_without_calling_them(
 
     assert problems == {
         "good": None,
-        "gone": "/no/such/program is no file",
+        "gone": "/no/such/program is not a file",
         "text": f"{tmp_path / 'text'} may not be executed",
         "web": None,
         "file": "its url_file cannot be read: no such file or directory",

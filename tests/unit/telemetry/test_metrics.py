@@ -69,7 +69,7 @@ def test_label_sets_begin_at_zero() -> None:
 
 
 def test_passes_are_counted_by_their_end() -> None:
-    """What only goes on, and what is not configured any more, is not."""
+    """What only goes on, and what is no longer configured, is not."""
     metrics = made("a")
     for each in (Outcome.COMPLETED, Outcome.FAILED, Outcome.FAILED, Outcome.AWAITING_DELETION):
         metrics.pass_finished("a", report(each))
