@@ -24,6 +24,7 @@ from rotator.model import (
     ShutGate,
     Written,
 )
+from rotator.rotation.credentials import own_credential, with_own_credential
 from rotator.rotation.ports import (
     AccountState,
     Hooks,
@@ -228,17 +229,19 @@ class Observer:
     def _list_as_parent(
         self, account: Account
     ) -> tuple[Credential | None, tuple[Secret, ...] | None]:
-        """List with the parent's credential; the second try reads it anew."""
+        """List with the parent's credential."""
         if not account.managed_by:
             return None, None
         parent = self.accounts[account.managed_by]
         written = self.ledger.load(parent.name).written_to(parent)
-        for _ in range(2):
-            credential = own_credential(parent, self.store.read_current(parent, written))
-            listed = self._list(account, credential)
-            if listed is not None:
-                return credential, listed
-        return None, None
+
+        def send(credential: Credential) -> tuple[Credential, tuple[Secret, ...]]:
+            return credential, self.issuer.list_secrets(credential, account.api_key)
+
+        try:
+            return with_own_credential(self.store, parent, send, written)
+        except CredentialRefused:
+            return None, None
 
     def _list(self, account: Account, credential: Credential | None) -> tuple[Secret, ...] | None:
         """List the account's secrets; None where the credential is missing or refused."""
@@ -299,13 +302,6 @@ def seen_again(before: Observation | None, world: Observation) -> Observation:
         pending_refused_at=at,
         gates_asked_at=asked_at,
     )
-
-
-def own_credential(account: Account, current: StoredCurrent | None) -> Credential | None:
-    """Return the credential that consumers of `account` use; None where Vault has none."""
-    if current is None or current.value is None:
-        return None
-    return Credential(api_key=account.api_key, secret=current.value)
 
 
 def require_unchanged(

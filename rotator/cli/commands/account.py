@@ -10,7 +10,7 @@ import typer
 
 from rotator.cli import output, prompts
 from rotator.cli.context import CommandContext, JsonOption, Name, OnlyNames, chosen
-from rotator.errors import ConfigError, CredentialRefused, IssuerError, RequestRefused, RotatorError
+from rotator.errors import ConfigError, IssuerError, RequestRefused, RotatorError
 from rotator.model import ForwardMethod
 from rotator.reporting.text import NOTHING
 
@@ -201,20 +201,16 @@ def _credential(application: "Application", account: "Account") -> "Credential":
     Raises:
         CredentialRefused: Vault has no value for it.
     """
-    from rotator.rotation.observation import own_credential  # noqa: PLC0415  # `--help` needs none of it
+    from rotator.rotation.credentials import read_own_credential  # noqa: PLC0415  # `--help` needs none of it
 
-    credential = own_credential(account, application.store.read_current(account))
-    if credential is None:
-        raise CredentialRefused(
-            f"Vault has no secret of {account.name}",
-            hint=f"`rotator adopt {account.name}` puts the present one there",
-        )
-    return credential
+    return read_own_credential(application.store, account)
 
 
 def _balance(application: "Application", account: "Account") -> "Balance | RotatorError":
+    from rotator.rotation.credentials import with_own_credential  # noqa: PLC0415  # likewise
+
     try:
-        return application.accounts_api.balance(_credential(application, account))
+        return with_own_credential(application.store, account, application.accounts_api.balance)
     except RotatorError as error:
         return error
 

@@ -12,6 +12,7 @@ from rotator.cli.context import CommandContext, JsonOption, Name
 from rotator.cli.prompts import FromFile, given
 from rotator.errors import ConfigError, Refused, SecretNotFound, SlotsFull
 from rotator.model import SecretValue
+from rotator.model.redaction import is_plain
 from rotator.reporting.text import age_text, moment, rfc3339
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _value(from_file: str | None) -> SecretValue:
     from rotator.model.generation import is_compliant  # noqa: PLC0415  # nobody else needs it
 
     text = given(from_file, prompt="new value: ")
-    if not (is_compliant(text) and text.isascii() and text.isprintable() and " " not in text):
+    if not (is_compliant(text) and is_plain(text)):
         raise ConfigError(
             "the value is not one that Vonage takes",
             hint="it has 8 to 25 letters, digits and signs, among them a lower-case letter, "
