@@ -9,10 +9,10 @@ import structlog
 
 from rotator.application import Application
 from rotator.daemon.health import Health, told_of
-from rotator.errors import CredentialRefused, RotatorError
+from rotator.errors import RotatorError
 from rotator.model import Account
 from rotator.rotation import schedule
-from rotator.rotation.observation import own_credential
+from rotator.rotation.credentials import with_own_credential
 
 _log = structlog.get_logger(__name__)
 
@@ -92,7 +92,5 @@ def balance_of(application: Application, account: Account) -> Decimal:
         CredentialRefused: Vault has no value for it, or Vonage does not accept it.
         RotatorError: any other failure.
     """
-    credential = own_credential(account, application.clients.store.read_current(account))
-    if credential is None:
-        raise CredentialRefused(f"Vault has no secret of {account.name}")
-    return application.clients.accounts.balance(credential).value
+    balance = application.clients.accounts.balance
+    return with_own_credential(application.clients.store, account, balance).value

@@ -7,10 +7,10 @@ import structlog
 
 from rotator.application import Application
 from rotator.daemon.health import Health, told_of
-from rotator.errors import CredentialRefused, RotatorError
+from rotator.errors import RotatorError
 from rotator.model import Account, DiscoveredSubaccount, SubaccountState
 from rotator.rotation import schedule
-from rotator.rotation.observation import own_credential
+from rotator.rotation.credentials import with_own_credential
 
 _log = structlog.get_logger(__name__)
 
@@ -80,29 +80,19 @@ class Discovery:
 def subaccounts_of(application: Application, parent: Account) -> list[DiscoveredSubaccount]:
     """List the subaccounts of `parent` at Vonage, with its secret from Vault.
 
-    A refused secret is read and tried once more, since it may have been rotated in between.
-
     Raises:
         CredentialRefused: Vault has no secret for it, or Vonage does not accept it.
         RotatorError: any other failure.
     """
-    refused = CredentialRefused(f"Vault has no secret of {parent.name}")
-    for _ in range(2):
-        credential = own_credential(parent, application.clients.store.read_current(parent))
-        if credential is None:
-            raise refused
-        try:
-            listed = application.clients.subaccounts.list_subaccounts(credential).subaccounts
-        except CredentialRefused as error:
-            refused = error
-            continue
-        return [
-            DiscoveredSubaccount(
-                parent=parent.name,
-                api_key=each.api_key,
-                title=each.name,
-                state=SubaccountState.SUSPENDED if each.suspended else SubaccountState.ACTIVE,
-            )
-            for each in listed
-        ]
-    raise refused
+    listed = with_own_credential(
+        application.clients.store, parent, application.clients.subaccounts.list_subaccounts
+    )
+    return [
+        DiscoveredSubaccount(
+            parent=parent.name,
+            api_key=each.api_key,
+            title=each.name,
+            state=SubaccountState.SUSPENDED if each.suspended else SubaccountState.ACTIVE,
+        )
+        for each in listed.subaccounts
+    ]

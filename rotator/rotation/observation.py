@@ -21,6 +21,7 @@ from rotator.model import (
     ShutGate,
     Written,
 )
+from rotator.rotation.credentials import own_credential, with_own_credential
 from rotator.rotation.dependencies import Dependencies
 from rotator.rotation.ports import AccountState, Ledger, Store, StoredCurrent, StoredPending
 from rotator.rotation.session import LONGEST_LOOK
@@ -251,17 +252,19 @@ def _read(
 def _list_as_parent(
     dependencies: Dependencies, account: Account
 ) -> tuple[Credential | None, tuple[Secret, ...] | None]:
-    """List with the parent's credential; the second try reads it anew."""
+    """List with the parent's credential."""
     if not account.managed_by:
         return None, None
     parent = dependencies.accounts[account.managed_by]
     written = dependencies.ledger.load(parent.name).written_to(parent)
-    for _ in range(2):
-        credential = own_credential(parent, dependencies.store.read_current(parent, written))
-        listed = _list(dependencies, account, credential)
-        if listed is not None:
-            return credential, listed
-    return None, None
+
+    def send(credential: Credential) -> tuple[Credential, tuple[Secret, ...]]:
+        return credential, dependencies.issuer.list_secrets(credential, account.api_key)
+
+    try:
+        return with_own_credential(dependencies.store, parent, send, written)
+    except CredentialRefused:
+        return None, None
 
 
 def _list(
@@ -312,13 +315,6 @@ def _is_note_recorded(
 def _is_own(account: Account, pending: StoredPending) -> bool:
     """Return whether the pending value belongs to the account; any other is sent nowhere."""
     return pending.entry is not None and pending.entry.difference(account.identity) is None
-
-
-def own_credential(account: Account, current: StoredCurrent | None) -> Credential | None:
-    """Return the credential that consumers of `account` use; None where Vault has none."""
-    if current is None or current.value is None:
-        return None
-    return Credential(api_key=account.api_key, secret=current.value)
 
 
 def require_unchanged(

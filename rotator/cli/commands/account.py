@@ -9,11 +9,11 @@ import typer
 from rotator.cli import output, prompts
 from rotator.cli.context import CommandContext, JsonOption, Name, OnlyNames, chosen, flag, option
 from rotator.cli.prompts import YesOption
-from rotator.errors import ConfigError, CredentialRefused, IssuerError, RequestRefused, RotatorError
+from rotator.errors import ConfigError, IssuerError, RequestRefused, RotatorError
 from rotator.model import ForwardMethod
 from rotator.reporting.text import NOTHING
+from rotator.rotation.credentials import read_own_credential, with_own_credential
 from rotator.rotation.manual import manual_operation
-from rotator.rotation.observation import own_credential
 
 if TYPE_CHECKING:
     from rotator.application import Application
@@ -155,18 +155,13 @@ def opened(
 
 def _credential(application: "Application", account: "Account") -> "Credential":
     """Return the account's own credential: Vonage accepts no parent's for these calls."""
-    credential = own_credential(account, application.clients.store.read_current(account))
-    if credential is None:
-        raise CredentialRefused(
-            f"Vault has no secret of {account.name}",
-            hint=f"`rotator adopt {account.name}` puts the current one there",
-        )
-    return credential
+    return read_own_credential(application.clients.store, account)
 
 
 def _balance(application: "Application", account: "Account") -> "Balance | RotatorError":
+    clients = application.clients
     try:
-        return application.clients.accounts.balance(_credential(application, account))
+        return with_own_credential(clients.store, account, clients.accounts.balance)
     except RotatorError as error:
         return error
 

@@ -10,6 +10,7 @@ from rotator.cli.context import CommandContext, Name, flag, json_option, option
 from rotator.cli.prompts import FromFile, given
 from rotator.errors import ConfigError
 from rotator.model import SecretValue
+from rotator.model.redaction import is_plain
 from rotator.model.times import rfc3339
 from rotator.reporting.text import moment
 
@@ -61,7 +62,7 @@ def _value(name: str, from_file: str | None) -> SecretValue:
         raise ConfigError(
             "no value is given", hint="type it, or give it on standard input or by --from-file"
         )
-    if len(text) > _LONGEST or not (text.isascii() and text.isprintable()) or " " in text:
+    if len(text) > _LONGEST or not is_plain(text):
         raise ConfigError(
             "the value is not a Vonage secret",
             hint="a secret is one line of letters, digits and symbols, without spaces",

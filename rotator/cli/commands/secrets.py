@@ -12,6 +12,7 @@ from rotator.cli.prompts import FromFile, YesOption, given
 from rotator.errors import ConfigError, Refused, SecretNotFound, SlotsFull
 from rotator.model import SecretValue
 from rotator.model.generation import is_compliant
+from rotator.model.redaction import is_plain
 from rotator.model.times import rfc3339
 from rotator.reporting.text import age_text, moment
 from rotator.rotation.manual import AccountSecrets, manual_operation
@@ -123,7 +124,7 @@ def _look(application: "Application", account: "Account") -> "AccountSecrets":
 
 def _value(from_file: str | None) -> SecretValue:
     text = given(from_file, prompt="new value: ")
-    if not (is_compliant(text) and text.isascii() and text.isprintable() and " " not in text):
+    if not (is_compliant(text) and is_plain(text)):
         raise ConfigError(
             "Vonage would not accept the value",
             hint="it needs 8 to 25 letters, digits and symbols, including a lower-case "

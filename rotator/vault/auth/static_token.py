@@ -4,13 +4,12 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from pathlib import Path
 
 import structlog
 
-from rotator.errors import LoginFailed, StoreError, StoreUnavailable, TokenRefused
+from rotator.errors import StoreError, StoreUnavailable, TokenRefused
 from rotator.model import SecretValue
-from rotator.vault.auth.credential_file import checked
+from rotator.vault.auth.credential_file import CredentialFile, checked
 from rotator.vault.auth.token import TokenLifetime, is_refused, look_up, not_settled, renew, renewed
 from rotator.vault.client import VaultClient
 from rotator.vault.errors import is_token_unknown
@@ -55,7 +54,7 @@ class SuppliedToken(ABC):
             TokenRefused: there is no other, and Vault does not accept this one.
             LoginFailed: a token is expected, and there is none.
         """
-        other = self._reread()
+        other = self._current()
         if other != denied:
             return other
         if not denied or not is_token_unknown(response):
@@ -95,10 +94,6 @@ class SuppliedToken(ABC):
     @abstractmethod
     def _current(self) -> str:
         """Return the token; "" for none."""
-
-    def _reread(self) -> str:
-        """Return the token, read again even if it seems unchanged."""
-        return self._current()
 
     def _should_renew(self, lifetime: TokenLifetime) -> bool:
         return lifetime.renewable and lifetime.is_due(self._clock())
@@ -149,45 +144,8 @@ class FileToken(SuppliedToken):
     def __init__(self, path: str, clock: Callable[[], float] = time.time) -> None:
         """Store the path; the file may appear later."""
         super().__init__(clock)
-        self._path = Path(path)
-        self._lock = threading.Lock()
-        self._token = ""
-        #: Keeps the last token alive, so that it is masked in logs and records.
-        self._guard = SecretValue("")
-        #: State of the file when it was read.
-        self._seen: tuple[int, int, int] | None = None
+        self._file = CredentialFile(path, "token_file", "Vault token")
 
     def _current(self) -> str:
-        """Return the token, reading the file again if it has changed."""
-        with self._lock:
-            try:
-                if self._state() != self._seen:
-                    self._read()
-            except OSError as error:
-                raise self._unreadable(error) from None
-            return self._token
-
-    def _reread(self) -> str:
-        """Read the file again even if it seems unchanged: its timestamps may not show a change."""
-        with self._lock:
-            self._seen = None
-        return self._current()
-
-    def _state(self) -> tuple[int, int, int]:
-        found = self._path.stat()
-        return found.st_mtime_ns, found.st_ino, found.st_size
-
-    def _read(self) -> None:
-        # Taken before the content, so that a change in between is noticed next time.
-        seen = self._state()
-        content = self._path.read_bytes().decode("ascii", errors="replace")
-        self._token = checked(content, "vault.auth.token_file", "Vault token")
-        self._guard = SecretValue(self._token)
-        self._seen = seen
-
-    def _unreadable(self, error: OSError) -> LoginFailed:
-        reason = (error.strerror or "no file").lower()
-        return LoginFailed(
-            f"the Vault token cannot be read from {self._path}: {reason}",
-            hint="check vault.auth.token_file and who may read it",
-        )
+        """Read the file: it costs as little as asking whether it has changed."""
+        return self._file.read()
