@@ -5,12 +5,9 @@ from contextlib import ExitStack
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 from rotator.config import Settings, VaultAuthSettings
-from rotator.errors import CredentialRefused, RotatorError
-from rotator.model import Account, Credential
-from rotator.rotation.observation import own_credential
+from rotator.errors import RotatorError
 from rotator.rotation.ports import Observer
 from rotator.vault import (
     AppRole,
@@ -28,8 +25,6 @@ from rotator.vault import (
     VaultSession,
 )
 from rotator.vonage import Accounts, Secrets, Subaccounts, VonageClient
-
-Result = TypeVar("Result")
 
 
 class Clients:
@@ -87,27 +82,6 @@ class Clients:
     def subaccounts(self) -> Subaccounts:
         """The Account API's subaccounts."""
         return Subaccounts(self.vonage)
-
-    def call_as(self, account: Account, call: Callable[[Credential], Result]) -> Result:
-        """Call Vonage with the credential of `account`, which Vault holds.
-
-        A refused one is read and tried once more, since it may have been rotated in between.
-
-        Raises:
-            CredentialRefused: Vault has no secret of it, or Vonage does not accept it.
-            RotatorError: any other failure.
-        """
-        hint = f"`rotator adopt {account.name}` puts the present one there"
-        refused = CredentialRefused(f"Vault has no secret of {account.name}", hint=hint)
-        for _ in range(2):
-            credential = own_credential(account, self.store.read_current(account))
-            if credential is None:
-                break
-            try:
-                return call(credential)
-            except CredentialRefused as error:
-                refused = error
-        raise refused
 
     # -- Vault. ----------------------------------------------------------------------------
 

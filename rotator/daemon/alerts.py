@@ -10,6 +10,7 @@ from rotator.daemon.periodic import PeriodicCheck
 from rotator.model import Account
 from rotator.model.notification import Event
 from rotator.reporting.status import AccountStatus
+from rotator.rotation.credentials import with_own_credential
 
 _log = structlog.get_logger(__name__)
 
@@ -76,7 +77,8 @@ class BalanceCheck(AlertCheck):
     def check(self, name: str) -> None:
         """Read the balance of an account, and alert if it is too low."""
         account, clients = self._application.accounts[name], self._application.clients
-        self.interpret(account, clients.call_as(account, clients.accounts.balance).value)
+        balance = with_own_credential(clients.store, account, clients.accounts.balance)
+        self.interpret(account, balance.value)
 
     def interpret(self, account: Account, euros: Decimal) -> None:
         """Log and alert, once, that a balance has fallen too low or has recovered."""

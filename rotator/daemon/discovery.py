@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from rotator.daemon.periodic import PeriodicCheck
 from rotator.model import DiscoveredSubaccount, SubaccountState
+from rotator.rotation.credentials import with_own_credential
 
 
 class Discovery(PeriodicCheck):
@@ -31,7 +32,8 @@ class Discovery(PeriodicCheck):
     def check(self, name: str) -> None:
         """List the subaccounts of a parent, and record what has changed."""
         settings, clients = self._application.settings, self._application.clients
-        listed = clients.call_as(settings.account(name), clients.subaccounts.list_subaccounts)
+        parent, send = settings.account(name), clients.subaccounts.list_subaccounts
+        listed = with_own_credential(clients.store, parent, send)
         discovered = [
             DiscoveredSubaccount(
                 parent=name,
