@@ -141,7 +141,7 @@ class Application:
             mount=self.settings.vault.mount,
             # Not before it is needed: a dry run creates no ledger.
             outbox=lambda: self.ledger.deliveries,
-            caller=HookRunner(
+            runner=HookRunner(
                 environ=self._environ,
                 should_stop=self._should_stop,
                 ledger_file=Path(file) if file else None,

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from rotator.cli import output
 from rotator.model import Account
+from rotator.model.account import without_parents
 
 Result = TypeVar("Result")
 
@@ -56,24 +57,26 @@ def run(
     `work` must handle its own errors. If this process is stopped, running work is waited for, and
     nothing else starts.
     """
-    queue, results = _Queue(accounts), dict[str, Result]()
+    waiting, results = {account.name: account for account in accounts}, dict[str, Result]()
     finished: SimpleQueue[Future[Result]] = SimpleQueue()
     running: dict[Future[Result], Account] = {}
     with ThreadPoolExecutor(max_workers=concurrency) as pool:
 
-        def begin(ready: Sequence[Account]) -> None:
-            for account in ready:
+        def begin(candidates: Sequence[Account]) -> None:
+            for account in without_parents(candidates, [*waiting.values(), *running.values()]):
+                del waiting[account.name]
                 future = pool.submit(work, account)
                 running[future] = account
                 future.add_done_callback(finished.put)
 
         try:
-            begin(queue.ready())
+            begin(accounts)
             while running:
                 if future := _next(finished):
                     account = running.pop(future)
                     results[account.name] = future.result()
-                    begin(queue.after(account))
+                    if parent := waiting.get(account.managed_by):
+                        begin([parent])
         except BaseException:
             cancel.cancel()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -89,26 +92,3 @@ def _next(finished: SimpleQueue[Future[Result]]) -> Future[Result] | None:
         return finished.get(timeout=0.1)
     except Empty:
         return None
-
-
-class _Queue:
-    """Accounts ready to start: those whose children are done."""
-
-    def __init__(self, accounts: Sequence[Account]) -> None:
-        self._accounts = {account.name: account for account in accounts}
-        self._children: dict[str, set[str]] = {name: set() for name in self._accounts}
-        for account in accounts:
-            if account.managed_by in self._children:
-                self._children[account.managed_by].add(account.name)
-
-    def ready(self) -> list[Account]:
-        """Return the accounts without children, in their order."""
-        return [account for account in self._accounts.values() if not self._children[account.name]]
-
-    def after(self, done: Account) -> list[Account]:
-        """Return the accounts that may start now that `done` is finished."""
-        parent = self._accounts.get(done.managed_by)
-        if parent is None:
-            return []
-        self._children[parent.name].discard(done.name)
-        return [] if self._children[parent.name] else [parent]

@@ -92,13 +92,6 @@ class Settings:
         parent = self.account(name).name
         return tuple(account for account in self.accounts if account.managed_by == parent)
 
-    def children_first(self) -> tuple[Account, ...]:
-        """Return all accounts, the managed before all others, else in the order of the file.
-
-        A parent's credential thus stays the known one while its children are rotated.
-        """
-        return tuple(sorted(self.accounts, key=lambda account: not account.managed_by))
-
     def shown(self) -> dict[str, Any]:
         """Return the settings as values for JSON, for `rotator config show`.
 

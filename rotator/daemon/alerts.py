@@ -1,11 +1,18 @@
 """Alerts that no rotation causes: overdue accounts and low balances."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
-from rotator.application import Application
+import structlog
+
+from rotator.daemon.periodic import PeriodicCheck
 from rotator.model import Account
 from rotator.model.notification import Event
 from rotator.reporting.status import AccountStatus
+from rotator.rotation.credentials import with_own_credential
+
+_log = structlog.get_logger(__name__)
 
 #: How often overdue accounts are looked for: an account that is late now was due days ago.
 INTERVAL = timedelta(minutes=5)
@@ -13,47 +20,76 @@ INTERVAL = timedelta(minutes=5)
 PATIENCE = timedelta(hours=1)
 
 
-class Alerts:
-    """Alerts that hooks get once, each time a condition begins. For one configuration."""
+class AlertCheck(PeriodicCheck):
+    """Alerts hooks once, each time that a condition begins."""
 
-    def __init__(self, application: Application) -> None:
-        """Store what is needed; nothing is checked yet."""
-        self._application = application
-        self._looked_at: datetime | None = None
-
-    def overdue(self) -> None:
-        """Alert hooks of accounts that became overdue, if a check is due and a hook subscribes.
-
-        Raises:
-            RotatorError: the ledger cannot be used.
-        """
+    def _alert(self, name: str, event: Event, state: str | None, why: str) -> None:
+        """Record the condition's present state, or None for its end; nothing if it is the same."""
         now = datetime.now(UTC)
-        is_early = self._looked_at is not None and now - self._looked_at < INTERVAL
-        if is_early or not self._is_heard(Event.OVERDUE):
-            return
-        self._looked_at = now
-        accounts, book = self._application.accounts, self._application.ledger.writer
-        told = book.noticed(Event.OVERDUE)
+        self._application.ledger.writer.notice(name, event, state, why=why, now=now)
+
+    def _has_subscribers(self, event: Event) -> bool:
+        return any(event in hook.on for hook in self._application.settings.hooks)
+
+
+class OverdueCheck(AlertCheck):
+    """Looks for accounts that became overdue; its only subject is all of them."""
+
+    failure = "overdue accounts not read"
+
+    def interval(self) -> timedelta:
+        """See `PeriodicCheck.interval`."""
+        return INTERVAL
+
+    def subjects(self) -> Mapping[str, datetime | None]:
+        """Return the one subject, if a hook subscribes."""
+        return {"overdue": None} if self._has_subscribers(Event.OVERDUE) else {}
+
+    def check(self, name: str) -> None:
+        """Alert hooks of accounts that became overdue, or are so no more."""
+        del name
+        now, accounts = datetime.now(UTC), self._application.accounts
+        alerted = self._application.ledger.writer.noticed(Event.OVERDUE)
         records = self._application.ledger.reader.accounts(list(accounts))
         for account, record in zip(accounts.values(), records, strict=True):
-            overdue_reason = AccountStatus.of(account, record, now).overdue_reason
-            if overdue_reason is None and account.name in told:
-                book.notice(account.name, Event.OVERDUE, None, why="", now=now)
-            before = AccountStatus.of(account, record, now - PATIENCE)
-            if overdue_reason and before.overdue_reason and account.name not in told:
-                book.notice(account.name, Event.OVERDUE, "late", why=overdue_reason, now=now)
+            why = AccountStatus.of(account, record, now).overdue_reason
+            before = AccountStatus.of(account, record, now - PATIENCE).overdue_reason
+            if why is None and account.name in alerted:
+                self._alert(account.name, Event.OVERDUE, None, "")
+            elif why and before and account.name not in alerted:
+                self._alert(account.name, Event.OVERDUE, "late", why)
 
-    def balance(self, account: Account, why: str | None) -> None:
-        """Record that the balance of `account` is too low, and `why`; for None, that it is not.
 
-        Raises:
-            RotatorError: the ledger cannot be used.
-        """
-        if self._is_heard(Event.BALANCE):
-            what, now = "low" if why else None, datetime.now(UTC)
-            self._application.ledger.writer.notice(
-                account.name, Event.BALANCE, what, why=why or "", now=now
+class BalanceCheck(AlertCheck):
+    """Reads the balance of each account with `min_balance`."""
+
+    failure = "balance not read"
+
+    def interval(self) -> timedelta:
+        """See `PeriodicCheck.interval`."""
+        return self._application.settings.daemon.drift_check
+
+    def subjects(self) -> Mapping[str, datetime | None]:
+        """Return the accounts with `min_balance`."""
+        accounts = self._application.settings.accounts
+        return {account.name: None for account in accounts if account.min_balance is not None}
+
+    def check(self, name: str) -> None:
+        """Read the balance of an account, and alert if it is too low."""
+        account, clients = self._application.accounts[name], self._application.clients
+        balance = with_own_credential(clients.store, account, clients.accounts.balance)
+        self.interpret(account, balance.value)
+
+    def interpret(self, account: Account, euros: Decimal) -> None:
+        """Log and alert, once, that a balance has fallen too low or has recovered."""
+        is_low, least = account.is_low(euros), account.min_balance
+        if self._changes.is_change(f"balance of {account.name}", "low" if is_low else None):
+            _log.warning(
+                "balance low" if is_low else "balance recovered",
+                account=account.name,
+                balance_eur=str(euros),
+                min_balance_eur=str(least),
             )
-
-    def _is_heard(self, event: Event) -> bool:
-        return any(event in hook.on for hook in self._application.settings.hooks)
+        if self._has_subscribers(Event.BALANCE):
+            why = f"{euros} EUR are left, less than {least}" if is_low else ""
+            self._alert(account.name, Event.BALANCE, "low" if is_low else None, why)

@@ -33,27 +33,6 @@ from rotator.rotation.ports import NewEntry, Observer
 #: Lines that may follow each other at once, and seconds until one more is allowed.
 AT_ONCE, EVERY = 6, 600.0
 
-
-@dataclass(kw_only=True)
-class LogThrottle:
-    """Throttles repeated log lines about one thing. Used by one thread at a time."""
-
-    #: Monotonic clock, in seconds.
-    clock: Callable[[], float] = time.monotonic
-    _left: float = AT_ONCE
-    _counted_at: float = field(default=0.0)
-
-    def may_speak(self) -> bool:
-        """Return whether one more line may be logged; counts it if so."""
-        now = self.clock()
-        self._left = min(AT_ONCE, self._left + (now - self._counted_at) / EVERY)
-        self._counted_at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
-
-
 _log = structlog.get_logger(__name__)
 
 #: Codes of errors that concern a whole component, not one account.
@@ -68,6 +47,48 @@ _COMPONENTS = {
     WrappingSpent.code: "vault",
     LedgerError.code: "ledger",
 }
+
+
+@dataclass(kw_only=True)
+class LogThrottle:
+    """Throttles repeated log lines about one thing. Used by one thread at a time."""
+
+    #: Monotonic clock, in seconds.
+    clock: Callable[[], float] = time.monotonic
+    _left: float = AT_ONCE
+    _counted_at: float = field(default=0.0)
+
+    def allows(self) -> bool:
+        """Return whether one more line may be logged; counts it if so."""
+        now = self.clock()
+        self._left = min(AT_ONCE, self._left + (now - self._counted_at) / EVERY)
+        self._counted_at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+@dataclass(kw_only=True)
+class ChangeDetector:
+    """Remembers what was last said of each subject, so that only a change is said again.
+
+    Used by one thread at a time for each subject.
+    """
+
+    #: Asked before a change is said; a change that it rejects is one the next time, too.
+    allows: Callable[[str], bool] = lambda _subject: True
+    _said: dict[str, str] = field(default_factory=dict)
+
+    def is_change(self, subject: str, state: str | None) -> bool:
+        """Return whether to say that `subject` is in `state`; None is that of a new subject."""
+        if self._said.get(subject) == state or not self.allows(subject):
+            return False
+        if state is None:
+            del self._said[subject]
+        else:
+            self._said[subject] = state
+        return True
 
 
 #: Events that no pass records, and so none reports.
@@ -91,45 +112,44 @@ class Health:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with every component available; `clock` is monotonic, in seconds."""
-        self._away: dict[str, str] = {}
-        #: The state that was logged last, by component.
-        self._told: dict[str, str] = {}
-        self._voices: defaultdict[str, LogThrottle] = defaultdict(lambda: LogThrottle(clock=clock))
+        self.clock = clock
+        self._down: set[str] = set()
+        self._throttles = defaultdict[str, LogThrottle](self._throttle)
+        self._changes = ChangeDetector(allows=lambda subject: self._throttles[subject].allows())
         self._lock = threading.Lock()
 
+    def _throttle(self) -> LogThrottle:
+        return LogThrottle(clock=self.clock)
+
     @property
-    def away(self) -> list[str]:
+    def down(self) -> list[str]:
         """The components that cannot be used."""
         with self._lock:
-            return sorted(self._away)
+            return sorted(self._down)
 
-    def failed(self, error: RotatorError) -> bool:
-        """Note an error; return whether it concerned a component."""
+    def note_failure(self, error: RotatorError) -> bool:
+        """Take note of an error; return whether it concerned a component."""
         component = component_of(error)
         if component:
-            self.lost(component, error)
+            self.mark_down(component, error)
         return component is not None
 
-    def lost(self, component: str, error: RotatorError | Problem) -> None:
+    def mark_down(self, component: str, error: RotatorError | Problem) -> None:
         """Take note that a component cannot be used, for what `error` says."""
-        code = error.code
         with self._lock:
-            self._away[component] = code
-            is_told = self._told.get(component) != code and self._voices[component].may_speak()
-            if is_told:
-                self._told[component] = code
-        if is_told:
-            _log.warning("away", component=component, **told_of(error))
+            self._down.add(component)
+            is_change = self._changes.is_change(component, error.code)
+        if is_change:
+            _log.warning("away", component=component, **facts_of(error))
 
-    def answered(self, component: str) -> None:
-        """Note that a component is available."""
-        with self._lock:
-            self._away.pop(component, None)
-            is_told = component in self._told and self._voices[component].may_speak()
-            if is_told:
-                del self._told[component]
-        if is_told:
-            _log.warning("back", component=component)
+    def mark_up(self, *components: str) -> None:
+        """Take note that these components are available."""
+        for component in components:
+            with self._lock:
+                self._down.discard(component)
+                is_change = self._changes.is_change(component, None)
+            if is_change:
+                _log.warning("back", component=component)
 
     def log_unexpected(self, job: str, error: Exception) -> None:
         """Log an unexpected error in a recurring job.
@@ -137,32 +157,27 @@ class Health:
         A lack of descriptors can end any job, and is logged as such.
         """
         with self._lock:
-            may_speak = self._voices[job].may_speak()
-        if may_speak and lacking(error):
+            is_allowed = self._throttles[job].allows()
+        if is_allowed and lacking(error):
             known = TooManyFiles()
             _log.error("not done", job=job, reason=known.message, hint=known.hint)
-        elif may_speak:
+        elif is_allowed:
             _log.error("unexpected error", job=job, exc_info=error)
 
 
-def told_of(error: RotatorError | Problem) -> dict[str, str]:
+def facts_of(error: RotatorError | Problem) -> dict[str, str]:
     """Return what a line of the log says of an error; the hint only where there is one."""
-    told = {"code": error.code, "reason": error.message}
-    return told | ({"hint": error.hint} if error.hint else {})
+    facts = {"code": error.code, "reason": error.message}
+    return facts | ({"hint": error.hint} if error.hint else {})
 
 
-def component_of(error: RotatorError) -> str | None:
+def component_of(error: RotatorError | Problem) -> str | None:
     """Return the component that `error` is about; None where it is about one account."""
     if isinstance(error, LedgerError | LedgerUnusable):
         return "ledger"
     if isinstance(error, StoreUnavailable | TokenRefused | LoginFailed):
         return "vault"
-    return component_of_code(error.code)
-
-
-def component_of_code(code: str) -> str | None:
-    """Return the component that an error of this code is about; None for none."""
-    return _COMPONENTS.get(code)
+    return _COMPONENTS.get(error.code)
 
 
 #: Ticks that may be missed, plus seconds, before the scheduler counts as stopped.

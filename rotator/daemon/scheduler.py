@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,6 +15,7 @@ from rotator.daemon.health import Health
 from rotator.daemon.workers import PassWorkers
 from rotator.errors import RotatorError, StoreUnavailable
 from rotator.model import Account, Request, Rotation
+from rotator.model.account import without_parents
 from rotator.rotation import schedule
 from rotator.rotation.ports import Lease
 from rotator.rotation.protocol.waiting import waits_until
@@ -69,13 +70,15 @@ class Scheduler:
         now, accounts = datetime.now(UTC), self._application.accounts
         busy = self._workers.busy_with
         due = [
-            each.name
+            accounts[each.name]
             for each in self._application.ledger.writer.due(now)
             if each.name in accounts
-            and not self._workers.is_put_off(each.name)
+            and not self._workers.must_wait(each.name)
             and not _waits(accounts[each.name], each.rotation, now)
         ]
-        return [name for name in without_parents(due, accounts, busy) if name not in busy]
+        running = [accounts[name] for name in busy if name in accounts]
+        ready = without_parents(due, running)
+        return [account.name for account in ready if account.name not in busy]
 
     def _schedule(self) -> None:
         """Update the recorded due times to this configuration."""
@@ -147,27 +150,17 @@ class Scheduler:
         try:
             self._application.clients.store.check(seconds=_VAULT_SECONDS)
         except StoreUnavailable as error:
-            self._health.failed(error)
+            self._health.note_failure(error)
             return False
         except RotatorError as error:
-            self._health.lost("vault", error)
+            self._health.mark_down("vault", error)
             return False
-        self._health.answered("vault")
+        self._health.mark_up("vault")
         return True
 
     def _sleep(self, seconds: float) -> None:
         """Pause a pass, which then checks whether it is to end."""
         self._stopping.wait(seconds)
-
-
-def without_parents(
-    due: Iterable[str], accounts: Mapping[str, Account], busy: Collection[str]
-) -> list[str]:
-    """Leave out parents of accounts that are due or being worked on: children go first."""
-    due = list(due)
-    waited_for = [accounts[name] for name in (*due, *busy) if name in accounts]
-    parents = {account.managed_by for account in waited_for}
-    return [name for name in due if name not in parents]
 
 
 def _waits(account: Account, rotation: Rotation | None, now: datetime) -> bool:

@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -17,16 +17,15 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from rotator.application import Application, Observers
 from rotator.config import Settings
-from rotator.daemon.alerts import Alerts
-from rotator.daemon.balance import BalanceCheck
+from rotator.daemon.alerts import BalanceCheck, OverdueCheck
 from rotator.daemon.clock import ClockWatch
 from rotator.daemon.discovery import Discovery
 from rotator.daemon.drift import DriftCheck
-from rotator.daemon.health import EntryLog, Health, Heartbeat, told_of
+from rotator.daemon.health import EntryLog, Health, Heartbeat, facts_of
 from rotator.daemon.scheduler import Scheduler
 from rotator.daemon.status_server import StatusServer
 from rotator.daemon.systemd import SystemdNotifier
-from rotator.daemon.workers import DeliveryWorkers, PassWorkers
+from rotator.daemon.workers import DeliveryWorkers, PassWorkers, WorkerPool
 from rotator.errors import AddressTaken, ConfigError, LedgerUnusable, RotatorError
 
 _log = structlog.get_logger(__name__)
@@ -56,21 +55,24 @@ class Daemon:
         #: Orders for the main thread: "reload" or "stop".
         self._orders: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._health = Health()
-        self._post = DeliveryWorkers(health=self._health, stopping=self._stopping)
-        self._heart = Heartbeat()
+        self._pool = WorkerPool()
+        self._passes = PassWorkers(pool=self._pool, health=self._health)
+        self._deliveries = DeliveryWorkers(
+            pool=self._pool, health=self._health, stopping=self._stopping
+        )
+        self._heartbeat = Heartbeat()
         self._observers = Observers(EntryLog())
-        self._front = StatusServer(self._heart, lambda: self._health.away, self._observers)
-        self._workers = PassWorkers(health=self._health)
+        self._page = StatusServer(self._heartbeat, lambda: self._health.down, self._observers)
         self._notifier = SystemdNotifier(environ)
-        self._scheduler = BackgroundScheduler(timezone=UTC)
+        self._jobs = BackgroundScheduler(timezone=UTC)
         self._clock = ClockWatch()
         #: Locked by a job while it runs, and to replace the application.
-        self._polling, self._looking = threading.Lock(), threading.Lock()
+        self._polling, self._checking = threading.Lock(), threading.Lock()
         #: Version of the discovered subaccounts that are managed; None before the first.
-        self._found_version: tuple[int, datetime | None] | None = None
+        self._discovered_version: tuple[int, datetime | None] | None = None
         #: Applications of former configurations that passes still use.
         self._retired: list[Application] = []
-        self._configure(self._built())
+        self._configure(self._build(load()))
 
     # -- Orders; may be sent from a signal handler. ----------------------------------------
 
@@ -94,9 +96,9 @@ class Daemon:
         # Jobs that are late or fail are reported here, with more detail.
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
         self._open_ledger()
-        self._show_again()
+        self._serve()
         self._schedule()
-        self._scheduler.start()
+        self._jobs.start()
         _log.info("started", accounts=len(self._application.accounts))
         self._notifier.ready()
         while (order := self._next_order()) != "stop":
@@ -121,25 +123,25 @@ class Daemon:
         except LedgerUnusable:
             raise
         except RotatorError as error:
-            self._health.failed(error)
+            self._health.note_failure(error)
 
-    def _show_again(self) -> None:
+    def _serve(self) -> None:
         """Serve the page; while its address is taken, rotations go on without it."""
         try:
-            self._front.show(self._application)
+            self._page.show(self._application)
         except AddressTaken as error:
-            self._health.lost(_PAGE, error)
+            self._health.mark_down(_PAGE, error)
         else:
-            self._health.answered(_PAGE)
+            self._health.mark_up(_PAGE)
 
     def _schedule(self) -> None:
         """Schedule the jobs to run now and at intervals. A late run is not dropped."""
         seconds = self._application.settings.daemon.poll.total_seconds()
         if self._notifier.watchdog_seconds:
             seconds = min(seconds, self._notifier.watchdog_seconds)
-        self._heart.every = seconds
-        for job in (self._poll_once, self._look_once, self._keep_once):
-            self._scheduler.add_job(
+        self._heartbeat.every = seconds
+        for job in (self._poll_once, self._check_once, self._keep_token_once):
+            self._jobs.add_job(
                 job,
                 "interval",
                 seconds=seconds,
@@ -152,28 +154,26 @@ class Daemon:
             )
 
     def _end(self) -> bool:
-        running = self._workers.busy_with
+        running = self._passes.busy_with
         # Before the state is announced: its readers may rely on no further pass starting.
         self._stopping.set()
         _log.info("stopping", running=running)
         self._notifier.stopping()
-        self._scheduler.shutdown(wait=False)
+        self._jobs.shutdown(wait=False)
         deadline = time.monotonic() + self._patience()
-        is_quiet = (
-            self._quiet(deadline) and self._workers.join(deadline) and self._post.join(deadline)
-        )
-        is_quiet = self._front.close(deadline) and is_quiet
-        if is_quiet:
+        are_over = self._await_jobs(deadline) and self._pool.join(deadline)
+        are_over = self._page.close(deadline) and are_over
+        if are_over:
             for application in [*self._retired, self._application]:
                 application.close()
         else:
-            _log.warning("leaving passes behind", running=self._workers.busy_with)
+            _log.warning("leaving passes behind", running=self._passes.busy_with)
         _log.info("stopped")
-        return is_quiet
+        return are_over
 
-    def _quiet(self, deadline: float) -> bool:
+    def _await_jobs(self, deadline: float) -> bool:
         """Wait for the jobs to end, until `deadline` at most. One that starts now does nothing."""
-        for lock in (self._polling, self._looking):
+        for lock in (self._polling, self._checking):
             if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
                 return False
             # A job that was about to start must not wait for ever: its thread would be joined.
@@ -188,47 +188,36 @@ class Daemon:
 
     # -- The configuration. ----------------------------------------------------------------
 
-    def _built(self) -> Application:
+    def _build(self, settings: Settings) -> Application:
         """Build what can be built without any connection, and check that it works.
 
         Raises:
             ConfigError: it does not.
         """
-        return self._wired(self._load())
-
-    def _wired(self, settings: Settings) -> Application:
         application = Application(
             settings,
             self._environ,
             observer=self._observers,
             should_stop=self._stopping.is_set,
         )
-        _ = application.ledger.database, application.clients.secrets, application.clients.store
+        _ = application.ledger.database, application.clients.vonage, application.clients.store
         return application
 
     def _configure(self, application: Application) -> None:
         self._application = application
-        self._poll = Scheduler(
-            application,
-            workers=self._workers,
-            health=self._health,
-            stopping=self._stopping,
+        self._scheduler = Scheduler(
+            application, workers=self._passes, health=self._health, stopping=self._stopping
         )
-        self._drift = DriftCheck(application, health=self._health, stopping=self._stopping)
-        self._notices = Alerts(application)
-        self._balance = BalanceCheck(
-            application,
-            health=self._health,
-            stopping=self._stopping,
-            on_balance=self._notices.balance,
-        )
-        self._discovery = Discovery(application, health=self._health, stopping=self._stopping)
+        self._checks = [
+            check(application, health=self._health, stopping=self._stopping)
+            for check in (Discovery, DriftCheck, BalanceCheck, OverdueCheck)
+        ]
 
     def _reload(self) -> None:
         """Apply the present configuration; an invalid one is refused and the old one kept."""
         self._notifier.reloading()
         try:
-            application = self._built()
+            application = self._build(self._load())
             self._show(application)
         except ConfigError as error:
             _log.error(  # names no place in the program
@@ -237,7 +226,7 @@ class Daemon:
         else:
             with self._polling:
                 self._replace(application)
-                self._found_version = None
+                self._discovered_version = None
             self._schedule()
             _log.info("reloaded", accounts=len(application.accounts))
         self._notifier.ready()
@@ -250,17 +239,18 @@ class Daemon:
         """
         with self._polling:
             try:
-                self._front.show(application)
+                self._page.show(application)
             except AddressTaken:
-                if _PAGE not in self._health.away:
+                if _PAGE not in self._health.down:
                     raise
             else:
-                self._health.answered(_PAGE)
+                self._health.mark_up(_PAGE)
 
     def _replace(self, application: Application) -> None:
         """Continue with another application; running passes keep theirs."""
-        self._drift.end()
-        self._poll.end()
+        for check in self._checks:
+            check.end()
+        self._scheduler.end()
         self._retired.append(self._application)
         self._configure(application)
 
@@ -268,11 +258,11 @@ class Daemon:
         """Forget all times until which work was delayed: the clock has been set back since."""
         _log.warning("clock put back")
         with self._polling:
-            self._replace(self._wired(self._application.settings))
-            self._front.follow(self._application)
+            self._replace(self._build(self._application.settings))
+            self._page.follow(self._application)
         self._schedule()
 
-    def _adopt_found(self) -> None:
+    def _adopt_discovered(self) -> None:
         """Manage the subaccounts that this daemon or another one has discovered.
 
         Raises:
@@ -281,27 +271,24 @@ class Daemon:
         if not self._application.settings.discover:
             return
         version = self._application.ledger.discovered.version()
-        if version == self._found_version:
+        if version == self._discovered_version:
             return
         settings = self._application.ledger.settings_with_discovered()
         if settings != self._application.settings:
-            self._replace(self._wired(settings))
-            self._front.follow(self._application)
+            self._replace(self._build(settings))
+            self._page.follow(self._application)
             _log.info("accounts found", accounts=len(settings.accounts))
-        self._found_version = version
+        self._discovered_version = version
 
     def _close_retired(self) -> None:
-        if not self._retired or not self._looking.acquire(blocking=False):
+        if not self._retired or not self._checking.acquire(blocking=False):
             return
         try:
-            for application in [each for each in self._retired if not self._uses(each)]:
+            for application in [each for each in self._retired if not self._pool.uses(each)]:
                 application.close()
                 self._retired.remove(application)
         finally:
-            self._looking.release()
-
-    def _uses(self, application: Application) -> bool:
-        return self._workers.uses(application) or self._post.uses(application)
+            self._checking.release()
 
     # -- The jobs. -------------------------------------------------------------------------
 
@@ -315,33 +302,31 @@ class Daemon:
         if self._stopping.is_set():
             return
         try:
-            self._adopt_found()
-            due = self._poll.due()
+            self._adopt_discovered()
+            due = self._scheduler.due()
         except RotatorError:
             # The scheduler runs and the ledger was asked: a restart would not help.
             self._tick()
             raise
-        self._health.answered("ledger")
+        self._health.mark_up("ledger")
         self._tick()
-        if _PAGE in self._health.away:
-            self._show_again()
-        self._poll.begin(due)
-        self._post.begin(self._application)
+        if _PAGE in self._health.down:
+            self._serve()
+        self._scheduler.begin(due)
+        self._deliveries.begin(self._application)
         self._close_retired()
 
     def _tick(self) -> None:
-        self._heart.tick()
+        self._heartbeat.tick()
         self._notifier.watchdog()
 
-    def _look_once(self) -> None:
-        with self._looking:
-            if not self._stopping.is_set():
-                self._guarded(self._discovery.run)
-                self._guarded(self._drift.run)
-                self._guarded(self._balance.run)
-                self._guarded(self._notices.overdue)
+    def _check_once(self) -> None:
+        with self._checking:
+            for check in self._checks:
+                if not self._stopping.is_set():
+                    self._guarded(check.run)
 
-    def _keep_once(self) -> None:
+    def _keep_token_once(self) -> None:
         """Keep the Vault token alive, even if nothing is due for days."""
         if not self._stopping.is_set():
             self._guarded(self._keep_token)
@@ -349,26 +334,25 @@ class Daemon:
     def _keep_token(self) -> None:
         try:
             if self._application.clients.vault.keep_token():
-                self._health.answered("vault")
+                self._health.mark_up("vault")
         except RotatorError as error:
-            self._health.lost("vault", error)
+            self._health.mark_down("vault", error)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Run a job; whatever error it ends in, the next run comes."""
         try:
             work()
         except RotatorError as error:
-            if not self._health.failed(error):
-                _log.warning("not done", **told_of(error))
+            if not self._health.note_failure(error):
+                _log.warning("not done", **facts_of(error))
         except Exception as error:  # noqa: BLE001  # a worker's loop: see above
             self._health.log_unexpected(getattr(work, "__qualname__", ""), error)
 
     def _status(self) -> str:
-        return ", ".join(_sentences(len(self._application.accounts), self._workers, self._health))
-
-
-def _sentences(accounts: int, workers: PassWorkers, health: Health) -> Iterable[str]:
-    yield f"{accounts} account{'' if accounts == 1 else 's'}"
-    yield f"{len(workers.busy_with)} being worked on"
-    if health.away:
-        yield f"away: {' '.join(health.away)}"
+        """Return what `systemctl status` shows."""
+        accounts, down = len(self._application.accounts), self._health.down
+        return (
+            f"{accounts} account{'' if accounts == 1 else 's'}, "
+            f"{len(self._passes.busy_with)} being worked on"
+            f"{', away: ' if down else ''}{' '.join(down)}"
+        )

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import structlog
 
+from rotator.daemon.health import ChangeDetector
+
 _log = structlog.get_logger(__name__)
 
 
@@ -22,7 +24,7 @@ class SystemdNotifier:
         microseconds = environ.get("WATCHDOG_USEC", "") if is_meant else ""
         #: Interval for sending `watchdog`, in seconds; None where no watchdog is set.
         self.watchdog_seconds = int(microseconds) / 2e6 if microseconds.isdecimal() else None
-        self._status = ""
+        self._changes = ChangeDetector()
 
     def ready(self) -> None:
         """Notify systemd that start-up, or a reload, is over."""
@@ -30,8 +32,7 @@ class SystemdNotifier:
 
     def status(self, text: str) -> None:
         """Send a status text for `systemctl status`, only when it has changed."""
-        if text != self._status:
-            self._status = text
+        if self._changes.is_change("status", text):
             self._send(f"STATUS={text}")
 
     def reloading(self) -> None:

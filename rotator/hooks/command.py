@@ -23,10 +23,10 @@ _NAME = (
     r"(?![\w-]*(?:ids?|file|path|field|version)\b)[\w-]*+"
 )
 
-#: The first group of each match stays, so that the reason remains useful.
-_SHAPES = tuple(
-    re.compile(shape)
-    for shape in (
+#: What looks like a secret. The first group stays, so that the reason remains useful.
+_SECRETS = tuple(
+    re.compile(pattern)
+    for pattern in (
         # HTTP credentials.
         r"(?i)(\b(?:basic|bearer)\s+)[\w+/=.~-]+",
         # Vault's tokens, in the format since 1.10 and in the former one.
@@ -45,28 +45,24 @@ _SHAPES = tuple(
 )
 
 
-def masked(text: str) -> str:
-    """Return a hook's text with live values, and anything shaped like a secret, masked."""
-    text = redact(text)
-    for shape in _SHAPES:
-        text = shape.sub(rf"\1{MASK}", text)
-    return text
-
-
 #: How much of a command's standard error is kept, in bytes: its first line says why it failed.
-_KEPT = 4096
-
+_OUTPUT_LIMIT = 4096
 #: Most bytes read at a time.
 _CHUNK = 65536
-
 #: Interval at which the command's end is checked, in seconds.
-_LOOK = 0.05
-
+_POLL_SECONDS = 0.05
 #: How long a command gets to end by itself after SIGTERM, in seconds.
-_LAST_WORDS = 3.0
-
+_TERM_SECONDS = 3.0
 #: How much of the first line is shown, in characters.
-_SHOWN = 200
+_LINE_LIMIT = 200
+
+
+def redact_output(text: str) -> str:
+    """Return a command's output with live values, and anything that looks like a secret, masked."""
+    text = redact(text)
+    for pattern in _SECRETS:
+        text = pattern.sub(rf"\1{MASK}", text)
+    return text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,20 +123,24 @@ def run(
         return f"it cannot be run: {reason.lower()}"
     try:
         deadline = time.monotonic() + timeout.total_seconds()
-        said, is_over = _watch(process, deadline, should_stop)
+        output, has_ended = _output(process, deadline, should_stop)
     except Stopping:
-        _ask_to_end(process)
+        _terminate(process)
         raise
     finally:
         # Also if this process is interrupted.
         if process.returncode is None:
             _kill(process)
-    if not is_over:
-        return f"timed out after {timeout.total_seconds():.0f} s, and was killed{_first_line(said)}"
-    return _judged(process.returncode, said)
+    if not has_ended:
+        reason = f"timed out after {timeout.total_seconds():.0f} s, and was killed"
+    elif process.returncode < 0:
+        reason = f"killed by signal {-process.returncode}"
+    else:
+        reason = f"exit status {process.returncode}"
+    return f"{reason}{_first_line(output)}" if process.returncode or not has_ended else None
 
 
-def _watch(
+def _output(
     process: subprocess.Popen[bytes], deadline: float, should_stop: Callable[[], bool]
 ) -> tuple[bytes, bool]:
     """Read its output until it ends or `deadline`; return the output and whether it ended.
@@ -154,19 +154,19 @@ def _watch(
     pipe = process.stderr
     if pipe is None:
         raise AssertionError
-    said = b""
+    output = b""
     with pipe, selectors.DefaultSelector() as selector:
         os.set_blocking(pipe.fileno(), False)
         selector.register(pipe, selectors.EVENT_READ)
         while True:
             has_ended = process.poll() is not None
-            chunk = _read(pipe.fileno(), selector, wait=0.0 if has_ended else _LOOK)
+            chunk = _read(pipe.fileno(), selector, wait=0.0 if has_ended else _POLL_SECONDS)
             # Further output is read, so that the writer does not block, and discarded.
-            said = (said + chunk)[:_KEPT]
-            if has_ended and (not chunk or len(said) == _KEPT):
-                return said, True
+            output = (output + chunk)[:_OUTPUT_LIMIT]
+            if has_ended and (not chunk or len(output) == _OUTPUT_LIMIT):
+                return output, True
             if time.monotonic() >= deadline:
-                return said, has_ended
+                return output, has_ended
             if should_stop() and not has_ended:
                 raise Stopping
 
@@ -184,15 +184,15 @@ def _read(descriptor: int, selector: selectors.BaseSelector, *, wait: float) -> 
     return chunk
 
 
-def _ask_to_end(process: subprocess.Popen[bytes]) -> None:
+def _terminate(process: subprocess.Popen[bytes]) -> None:
     """Send SIGTERM to the process group and wait a while for its end; it is killed afterwards."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _LAST_WORDS
+    deadline = time.monotonic() + _TERM_SECONDS
     # Not reaped, so that the group keeps its number until it is killed.
     flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
     while os.waitid(os.P_PID, process.pid, flags) is None and time.monotonic() < deadline:
-        time.sleep(_LOOK)
+        time.sleep(_POLL_SECONDS)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -201,16 +201,8 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _judged(code: int, said: bytes) -> str | None:
-    if code == 0:
-        return None
-    if code < 0:
-        return f"killed by signal {-code}{_first_line(said)}"
-    return f"exit status {code}{_first_line(said)}"
-
-
-def _first_line(said: bytes) -> str:
-    text = said.decode("utf-8", errors="replace").strip()
+def _first_line(output: bytes) -> str:
+    text = output.decode("utf-8", errors="replace").strip()
     # Masked before it is cut: half a value could not be recognised.
-    line = masked(printable(text.partition("\n")[0].strip()))
-    return f": {line[:_SHOWN]}" if line else ""
+    line = redact_output(printable(text.partition("\n")[0].strip()))
+    return f": {line[:_LINE_LIMIT]}" if line else ""

@@ -72,7 +72,7 @@ class HookDispatcher(Hooks):
     mount: str
     #: Returns the outbox; called only when there is something to deliver.
     outbox: Callable[[], Outbox]
-    caller: HookRunner
+    runner: HookRunner
     now: Callable[[], datetime]
 
     # -- Notifications. --------------------------------------------------------------------
@@ -121,18 +121,25 @@ class HookDispatcher(Hooks):
             yield self._try(by_name[delivery.hook], delivery)
 
     def _try(self, hook: Hook, delivery: Delivery) -> Attempt:
-        notice = delivery.notice
+        notification = delivery.notice
         try:
-            reason = self._call(hook, notice)
+            reason = self._call(hook, notification)
         except Stopping:
             self.outbox().give_back(delivery)
             raise
-        event = self.outbox().settle(delivery, reason, now=self.now())
-        if event is not None:
-            facts = {"account": notice.account, "hook": hook.name, "about": notice.event.value}
-            tell = _log.info if reason is None else _log.warning
-            tell(event, **facts, attempts=delivery.attempts, reason=reason)
-        return Attempt(account=notice.account, hook=hook.name, event=notice.event, reason=reason)
+        if event := self.outbox().settle(delivery, reason, now=self.now()):
+            log = _log.info if reason is None else _log.warning
+            log(
+                event,
+                account=notification.account,
+                hook=hook.name,
+                about=notification.event.value,
+                attempts=delivery.attempts,
+                reason=reason,
+            )
+        return Attempt(
+            account=notification.account, hook=hook.name, event=notification.event, reason=reason
+        )
 
     # -- Gates. ----------------------------------------------------------------------------
 
@@ -143,7 +150,7 @@ class HookDispatcher(Hooks):
     def ask(self, account: Account, rotation: Rotation, gate: str) -> str | None:
         """See `Hooks.ask`."""
         hook = next(hook for hook in self.hooks if hook.name == gate)
-        notice = Notification(
+        notification = Notification(
             id=rotation.id,
             event=Event.GATE,
             account=account.name,
@@ -153,14 +160,14 @@ class HookDispatcher(Hooks):
             old_secret_id=rotation.predecessor_id,
             vault_version=rotation.vault_version,
         )
-        return self._call(hook, notice)
+        return self._call(hook, notification)
 
-    def _call(self, hook: Hook, notice: Notification) -> str | None:
+    def _call(self, hook: Hook, notification: Notification) -> str | None:
         # An account may have been removed from the configuration before the delivery.
-        account = self.accounts.get(notice.account)
-        message = Payload(
-            notice=notice, mount=self.mount, path=account.vault_path if account else ""
+        account = self.accounts.get(notification.account)
+        payload = Payload(
+            notification=notification, mount=self.mount, path=account.vault_path if account else ""
         )
-        reason = self.caller.call(hook, message, at=self.now())
+        reason = self.runner.run(hook, payload, at=self.now())
         # The ledger keeps a command's output for good, and the command may know consumers' secrets.
         return None if reason is None else redact(reason)

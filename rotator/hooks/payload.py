@@ -31,37 +31,37 @@ _SENTENCES = {
 class Payload:
     """A notification, and the location of its account's secret in Vault."""
 
-    notice: Notification
+    notification: Notification
     mount: str
     #: Path of the current entry below the mount.
     path: str
 
     def facts(self) -> dict[str, str | int | None]:
         """Return all facts of the notification."""
-        notice = self.notice
+        notification = self.notification
         return {
-            "event": notice.event.value,
-            "id": notice.id,
-            "account": notice.account,
-            "at": rfc3339(notice.at),
-            "rotation_id": notice.rotation_id,
-            "secret_id": notice.secret_id,
-            "old_secret_id": notice.old_secret_id,
+            "event": notification.event.value,
+            "id": notification.id,
+            "account": notification.account,
+            "at": rfc3339(notification.at),
+            "rotation_id": notification.rotation_id,
+            "secret_id": notification.secret_id,
+            "old_secret_id": notification.old_secret_id,
             "vault_mount": self.mount,
             "vault_path": self.path,
-            "vault_version": notice.vault_version,
-            "code": notice.code,
-            "reason": notice.reason,
+            "vault_version": notification.vault_version,
+            "code": notification.code,
+            "reason": notification.reason,
         }
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return a command's whole environment; `environ` is rotator's own."""
         passed_on = {name: environ[name] for name in _PASSED_ON if environ.get(name)}
-        told = {
+        own = {
             f"ROTATOR_{name.upper()}": "" if fact is None else printable(str(fact))
             for name, fact in self.facts().items()
         }
-        return {"PATH": _PATH} | passed_on | told
+        return {"PATH": _PATH} | passed_on | own
 
     def body(self, form: WebhookFormat) -> bytes:
         """Return a webhook's body, UTF-8 JSON on one line."""
@@ -74,6 +74,8 @@ class Payload:
         Source: api.slack.com, "Formatting text": `&`, `<` and `>` are replaced by entities.
         """
         facts = {name: "unknown" if fact is None else fact for name, fact in self.facts().items()}
-        sentence = _SENTENCES[self.notice.event].format(place=f"{self.mount}/{self.path}", **facts)
-        text = printable(f"{self.notice.account}: {sentence}")
+        sentence = _SENTENCES[self.notification.event].format(
+            place=f"{self.mount}/{self.path}", **facts
+        )
+        text = printable(f"{self.notification.account}: {sentence}")
         return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

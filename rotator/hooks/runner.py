@@ -9,8 +9,6 @@ from rotator.hooks import command, webhook
 from rotator.hooks.payload import Payload
 from rotator.model.notification import Hook
 
-_AGENT = "rotator"
-
 
 class Unreadable(Exception):
     """A file of a hook is unusable. The message names the file and the reason."""
@@ -18,7 +16,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class HookRunner:
-    """Calls hooks."""
+    """Calls one hook, once."""
 
     #: rotator's own environment.
     environ: Mapping[str, str]
@@ -27,8 +25,8 @@ class HookRunner:
     #: The ledger's file, whose owner is the daemon's user; None for a database server.
     ledger_file: Path | None = None
 
-    def call(self, hook: Hook, message: Payload, *, at: datetime) -> str | None:
-        """Call `hook` with `message` at the time `at`; return None, or the reason of its failure.
+    def run(self, hook: Hook, payload: Payload, *, at: datetime) -> str | None:
+        """Call `hook` with `payload` at the time `at`; return None, or the reason of its failure.
 
         A command succeeds by exiting with 0, a webhook by answering 2xx. Blocks for the hook's
         timeout at most.
@@ -37,10 +35,9 @@ class HookRunner:
             Stopping: this process is to end; the hook may still have been called.
         """
         if hook.command:
-            environment = message.environment(self.environ)
             return command.run(
                 hook.command,
-                environment,
+                payload.environment(self.environ),
                 timeout=hook.timeout,
                 should_stop=self.should_stop,
                 owner=command.Owner.of(self.ledger_file),
@@ -49,12 +46,12 @@ class HookRunner:
             url, key = address(hook), signing_key(hook)
         except Unreadable as error:
             return str(error)
-        body = message.body(hook.format)
+        body = payload.body(hook.format)
         headers = {
             "Content-Type": "application/json",
-            "User-Agent": _AGENT,
-            "Rotator-Event": message.notice.event.value,
-            "Rotator-Delivery": message.notice.id,
+            "User-Agent": "rotator",
+            "Rotator-Event": payload.notification.event.value,
+            "Rotator-Delivery": payload.notification.id,
         }
         if key:
             headers["Rotator-Signature"] = webhook.signature(key, body, at)
@@ -71,8 +68,7 @@ def address(hook: Hook) -> str:
         return hook.url or ""
     url = _content(hook.url_file, "url_file")
     if not url.startswith("https://"):
-        message = "its url_file holds no https address"
-        raise Unreadable(message)
+        raise Unreadable("its url_file holds no https address")
     return url
 
 

@@ -48,7 +48,7 @@ def post(
     except ExchangeFailed as error:
         return _reason(error, timeout)
     except ValueError:
-        return "its address cannot be used"
+        return "its URL is not valid"
     status = reply.status
     if status in _OK:
         return None
@@ -67,22 +67,18 @@ def signature(key: bytes, body: bytes, at: datetime) -> str:
 
 def _reason(failed: ExchangeFailed, timeout: timedelta) -> str:
     """Return why there was no answer, without the address, which may hold a token."""
-    match failed.reason:
-        case TransportFailure.TIMEOUT | TransportFailure.CONNECT_TIMEOUT:
-            return f"timed out after {timeout.total_seconds():.0f} s"
-        case TransportFailure.REFUSED:
-            return "the connection was refused"
-        case TransportFailure.UNRESOLVED:
-            return "its host is not found"
-        case TransportFailure.TLS:
-            return f"no TLS connection could be made: {failed.detail}"
-        case TransportFailure.PROXY:
-            return "the proxy does not let it through"
-        case TransportFailure.PROXY_AWAY:
-            return "there is no way to it through the proxy at the moment"
-        case TransportFailure.CERTIFICATES:
-            return f"the authorities to trust cannot be read: {failed.detail}"
-        case TransportFailure.UNREACHABLE:
-            return f"it cannot be reached: {failed.detail}"
-        case _:
-            return "no usable answer came"
+    reason = _REASONS.get(failed.reason, "no usable answer came")
+    return reason.format(seconds=timeout.total_seconds(), detail=failed.detail)
+
+
+_REASONS = {
+    TransportFailure.TIMEOUT: "timed out after {seconds:.0f} s",
+    TransportFailure.CONNECT_TIMEOUT: "timed out after {seconds:.0f} s",
+    TransportFailure.REFUSED: "the connection was refused",
+    TransportFailure.UNRESOLVED: "its host name cannot be resolved",
+    TransportFailure.TLS: "the TLS handshake failed: {detail}",
+    TransportFailure.PROXY: "the proxy refused to connect to it",
+    TransportFailure.PROXY_AWAY: "the proxy cannot reach it at the moment",
+    TransportFailure.CERTIFICATES: "the CA certificates cannot be read: {detail}",
+    TransportFailure.UNREACHABLE: "it cannot be reached: {detail}",
+}

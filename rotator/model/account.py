@@ -4,6 +4,7 @@ None of these records contains a secret value. Values are passed as `SecretValue
 itself unless revealed, beside these records and never inside them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -119,6 +120,16 @@ class Account:
     def is_low(self, balance: Decimal) -> bool:
         """Return whether a balance, in euros, is below the warning threshold."""
         return self.min_balance is not None and balance < self.min_balance
+
+
+def without_parents(waiting: Iterable[Account], others: Iterable[Account] = ()) -> list[Account]:
+    """Return those of `waiting` that no other one, also of `others`, names as its parent.
+
+    Children go before their parent, whose credential thus stays the known one meanwhile.
+    """
+    waiting = list(waiting)
+    parents = {account.managed_by for account in (*waiting, *others)}
+    return [account for account in waiting if account.name not in parents]
 
 
 class SubaccountState(StrEnum):

@@ -185,10 +185,10 @@ def test_the_watchdog_hears_of_work_and_not_of_time(tmp_path: Path) -> None:
     def fail() -> list[str]:
         raise ZeroDivisionError
 
-    due, daemon._poll.due = daemon._poll.due, fail  # type: ignore[method-assign]
+    due, daemon._scheduler.due = daemon._scheduler.due, fail  # type: ignore[method-assign]
     daemon._poll_once()
     silent = not manager.has("WATCHDOG=1".__eq__)
-    daemon._poll.due = due  # type: ignore[method-assign]
+    daemon._scheduler.due = due  # type: ignore[method-assign]
     daemon._poll_once()
 
     assert silent

@@ -247,25 +247,6 @@ def test_shown_settings_are_a_configuration_with_the_same_effect(
     assert outcome(document(json.loads(json.dumps(first.shown()))), {}) == first
 
 
-@pytest.mark.slow
-@fuzz
-@given(unique_accounts, st.data())
-def test_children_first_is_an_order_of_all(
-    outcome: LoadText, drawn: list[dict[str, Any]], data: st.DataObject
-) -> None:
-    """`children_first` has every account once, and no parent before a child of its own."""
-    for account in drawn[1:]:
-        account["managed_by"] = data.draw(st.sampled_from(["", drawn[0]["name"]]))
-    result = outcome(document({"vault": {"address": "https://v"}, "accounts": drawn}), {})
-    assert isinstance(result, Settings)
-    order = [account.name for account in result.children_first()]
-
-    assert sorted(order) == sorted(account["name"] for account in drawn)
-    assert [account.name for account in result.accounts] == [a["name"] for a in drawn]
-    for child in result.children(drawn[0]["name"]):
-        assert order.index(child.name) < order.index(drawn[0]["name"])
-
-
 numbers = st.integers(0, 60).map(str)
 cron_fields = st.one_of(
     st.just("*"),

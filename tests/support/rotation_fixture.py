@@ -126,7 +126,7 @@ class RotationFixture(ExternalActors):
             accounts=self.accounts,
             mount="secret",
             outbox=lambda: self.deliveries,
-            caller=HookRunner(environ={}),
+            runner=HookRunner(environ={}),
             now=self.clock.now,
         )
         self.transport = VonageClient(

@@ -3,6 +3,7 @@ import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from structlog.testing import capture_logs
 
 from rotator.application import Application
 from rotator.config import load
-from rotator.daemon.alerts import Alerts
+from rotator.daemon.alerts import BalanceCheck, OverdueCheck
 from rotator.daemon.health import Health
-from rotator.daemon.workers import DeliveryWorkers
+from rotator.daemon.workers import DeliveryWorkers, WorkerPool
 from rotator.ledger import tables
 from rotator.ledger.reader import LedgerReader
 from tests.support.webhook_receiver import WebhookReceiver, receiving, status
@@ -34,7 +35,6 @@ on = ["overdue", "balance"]
 url = "{receiver}"
 """
 DAY = timedelta(days=1)
-LOW = "1 EUR is left, less than 5"
 
 
 @pytest.fixture
@@ -68,13 +68,24 @@ def events(database: Engine) -> list[str]:
     return [entry.event for entry in LedgerReader(database).entries("a")]
 
 
+def look_for_overdue(application: Application) -> None:
+    """Look for overdue accounts, as a daemon does that was just started."""
+    OverdueCheck(application, health=Health(), stopping=threading.Event()).run()
+
+
+def have(application: Application, euros: str) -> None:
+    """Let the account's balance be found to be so much."""
+    check = BalanceCheck(application, health=Health(), stopping=threading.Event())
+    check.interpret(application.accounts["a"], Decimal(euros))
+
+
 def test_an_overdue_account_is_told_of_once(application: Application, database: Engine) -> None:
     """Over restarts; and again when it was rotated in between. An hour late is not overdue yet."""
     now = datetime.now(UTC)
     found = []
     for due_at in (now + DAY, now - DAY / 48, now - DAY, now - DAY, now + DAY, now - 2 * DAY):
         know(database, next_due_at=due_at)
-        Alerts(application).overdue()
+        look_for_overdue(application)
         found.append(events(database))
 
     assert found == [
@@ -91,10 +102,10 @@ def test_an_overdue_account_is_told_of_once(application: Application, database: 
 @pytest.mark.parametrize("kind", ["sqlite"])
 def test_it_is_looked_every_few_minutes(application: Application, database: Engine) -> None:
     """Not at every poll: with many accounts it would be most of what an idle daemon does."""
-    notices = Alerts(application)
-    notices.overdue()
+    check = OverdueCheck(application, health=Health(), stopping=threading.Event())
+    check.run()
     know(database, next_due_at=datetime.now(UTC) - DAY)
-    notices.overdue()
+    check.run()
 
     assert events(database) == []
 
@@ -102,20 +113,26 @@ def test_it_is_looked_every_few_minutes(application: Application, database: Engi
 @pytest.mark.parametrize("kind", ["sqlite"])
 def test_a_low_balance_is_told_of_once(application: Application, database: Engine) -> None:
     """And again after it had recovered."""
-    notices, account = Alerts(application), application.accounts["a"]
-    for why in (None, "4 EUR are left", "3.5 EUR are left", None, "1 EUR is left"):
-        notices.balance(account, why)
+    for euros in ("5", "4", "3.5", "5", "1"):
+        have(application, euros)
+    entries = list(LedgerReader(database).entries("a"))
 
-    assert events(database) == ["balance", "balance-over", "balance"]
+    assert [entry.event for entry in entries] == ["balance", "balance-over", "balance"]
+    assert '"4 EUR are left, less than 5"' in entries[0].detail
 
 
-def delivered(application: Application) -> tuple[DeliveryWorkers, Health]:
+def begun(application: Application) -> WorkerPool:
+    """Begin to deliver what is due by a daemon's threads."""
+    pool = WorkerPool()
+    DeliveryWorkers(pool=pool, health=Health(), stopping=threading.Event()).begin(application)
+    return pool
+
+
+def delivered(application: Application) -> WorkerPool:
     """Deliver what is due by a daemon's threads."""
-    health = Health()
-    post = DeliveryWorkers(health=health, stopping=threading.Event())
-    post.begin(application)
-    assert post.join(float("inf"))
-    return post, health
+    pool = begun(application)
+    assert pool.join(float("inf"))
+    return pool
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
@@ -124,14 +141,14 @@ def test_what_is_due_is_delivered_by_threads(
 ) -> None:
     """Each notice once, and nothing is left running."""
     know(database, next_due_at=datetime.now(UTC) - DAY)
-    Alerts(application).overdue()
-    post, _ = delivered(application)
+    look_for_overdue(application)
+    pool = delivered(application)
     delivered(application)
     [taken] = receiver.taken
 
     assert json.loads(taken.body)["reason"].startswith("due for ")
     assert events(database) == ["overdue", "delivered"]
-    assert not post.uses(application)
+    assert not pool.uses(application)
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
@@ -139,7 +156,7 @@ def test_what_is_left_of_hooks_that_are_gone_is_dropped(
     application: Application, database: Engine
 ) -> None:
     """Also where no hook is configured any more."""
-    Alerts(application).balance(application.accounts["a"], LOW)
+    have(application, "1")
     with database.begin() as connection:
         connection.execute(update(tables.delivery).values(retry_at=datetime.now(UTC) - 8 * DAY))
     with Application(dataclasses.replace(application.settings, hooks=()), {}) as without:
@@ -155,14 +172,13 @@ def test_a_delivery_that_hangs_is_not_waited_for_for_ever(
 ) -> None:
     """The process can end all the same; what was not recorded is told again."""
     receiver.answer = receiver.hang
-    Alerts(application).balance(application.accounts["a"], LOW)
-    post = DeliveryWorkers(health=Health(), stopping=threading.Event())
-    post.begin(application)
+    have(application, "1")
+    pool = begun(application)
 
-    assert not post.join(0.0)
-    assert post.uses(application)
+    assert not pool.join(0.0)
+    assert pool.uses(application)
     receiver.is_over.set()
-    assert post.join(float("inf"))
+    assert pool.join(float("inf"))
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
@@ -171,11 +187,11 @@ def test_a_failure_is_logged_and_survived(
 ) -> None:
     """A hook that fails is told of once; an error that nobody foresaw by its kind alone."""
     receiver.answer = status(500)
-    Alerts(application).balance(application.accounts["a"], LOW)
+    have(application, "1")
     with capture_logs() as logs:
         delivered(application)
-        Alerts(application).balance(application.accounts["a"], None)
-        Alerts(application).balance(application.accounts["a"], LOW)
+        have(application, "5")
+        have(application, "1")
 
         def fail(*_arguments: object, **_named: object) -> None:
             raise ValueError("s3cret")
@@ -186,4 +202,4 @@ def test_a_failure_is_logged_and_survived(
     assert [(log["event"], log.get("reason")) for log in logs][:1] == [
         ("undelivered", "answered 500")
     ]
-    assert {log["event"] for log in logs[1:]} == {"unexpected error"}
+    assert {log["event"] for log in logs[1:]} == {"balance low", "unexpected error"}

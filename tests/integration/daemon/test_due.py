@@ -11,7 +11,7 @@ from rotator.application import Application
 from rotator.config import load
 from rotator.daemon.health import Health
 from rotator.daemon.scheduler import Scheduler
-from rotator.daemon.workers import PassWorkers
+from rotator.daemon.workers import PassWorkers, WorkerPool
 from rotator.ledger import tables
 
 CONFIG = """
@@ -39,7 +39,7 @@ def looks_for(folder: Path, url: str, *, every: str) -> list[str]:
         health = Health()
         poll = Scheduler(
             application,
-            workers=PassWorkers(health=health),
+            workers=PassWorkers(pool=WorkerPool(), health=health),
             health=health,
             stopping=threading.Event(),
         )

@@ -14,7 +14,6 @@ from structlog.testing import capture_logs
 
 import rotator
 from rotator.config import load
-from rotator.daemon.health import LogThrottle
 from rotator.daemon.scheduler import Scheduler
 from rotator.daemon.service import Daemon
 from rotator.model.retry import Backoff
@@ -31,7 +30,7 @@ HOURS, POLLS = 6, 20
 AN_HOUR = 10
 #: Requests to Vonage in such an hour, for five accounts: some looks, each with its repetitions.
 CALLS = 100
-PARTS = ("daemon", "engine", "hooks", "ledger", "means", "vault", "vonage", "web", "wiring")
+PARTS = ("application", "daemon", "hooks", "ledger", "rotation", "vault", "vonage", "web")
 OLD = timedelta(days=40)
 DISCOVER = '[[discover]]\nparent = "account-1"\nvault_path = "vonage/{api_key}"\n'
 
@@ -88,7 +87,7 @@ class Watch:
         """Make the daemon; nothing is done yet."""
         self.clock, self.caplog = clock, caplog
         self.daemon = Daemon(lambda: load(config, {}), {})
-        self.daemon._health._voices.default_factory = lambda: LogThrottle(clock=self.seconds)
+        self.daemon._health.clock = self.seconds
 
     def seconds(self) -> float:
         """Return the seconds that pass for the daemon."""
@@ -98,11 +97,12 @@ class Watch:
         """Let hours pass, with a poll every few minutes; give what is said in them."""
         with capture_logs() as logs, self.caplog.at_level("WARNING"):
             self.caplog.clear()
+            daemon = self.daemon
             for _ in range(int(hours * POLLS)):
                 self.clock.passed += timedelta(hours=1) / POLLS
-                for job in (self.daemon._poll_once, self.daemon._look_once, self.daemon._keep_once):
+                for job in (daemon._poll_once, daemon._check_once, daemon._keep_token_once):
                     job()
-                assert self.daemon._workers.join(time.monotonic() + 60)
+                assert daemon._pool.join(time.monotonic() + 60)
         ours = [str(log["event"]) for log in logs if log["log_level"] != "debug"]
         return [*ours, *self.caplog.messages]
 

@@ -169,10 +169,10 @@ class Counting:
         self.clashes = 0
         self._lock = threading.Lock()
 
-    def call(self, hook: Hook, message: object, *, at: datetime) -> str | None:
+    def run(self, hook: Hook, message: object, *, at: datetime) -> str | None:
         """Take a call; every third fails."""
         del at
-        notice = message.notice  # type: ignore[attr-defined]  # a `Payload`
+        notice = message.notification  # type: ignore[attr-defined]  # a `Payload`
         key = (hook.name, notice.id, notice.account)
         with self._lock, self._alone(key):
             self.told[key] += 1
@@ -189,7 +189,7 @@ class Counting:
 class Ending:
     """Stands for hooks that are called when the daemon ends."""
 
-    def call(self, _hook: Hook, _message: object, *, at: datetime) -> str | None:
+    def run(self, _hook: Hook, _message: object, *, at: datetime) -> str | None:
         """Break off."""
         del at
         raise Stopping
@@ -206,7 +206,7 @@ def test_what_the_end_of_a_daemon_breaks_off_is_anybodys(
         accounts={},
         mount="secret",
         outbox=lambda: outbox,
-        caller=Ending(),  # type: ignore[arg-type]
+        runner=Ending(),  # type: ignore[arg-type]
         now=lambda: NOW,
     )
     with pytest.raises(Stopping):
@@ -224,14 +224,14 @@ def test_many_deliver_at_once_and_each_notice_once(
     accounts = [f"a{number}" for number in range(10)]
     for name in accounts:
         happen(book, VERIFIED, name=name)
-    other, caller = open_database(ledger_url), Counting()
+    other, runner = open_database(ledger_url), Counting()
     couriers = [
         HookDispatcher(
             hooks=HOOKS,
             accounts={},
             mount="secret",
             outbox=lambda engine=engine, owner=owner: Deliveries(engine, owner=owner),  # type: ignore[misc]
-            caller=caller,  # type: ignore[arg-type]
+            runner=runner,  # type: ignore[arg-type]
             now=lambda: NOW,
         )
         for engine, owner in ((database, "first"), (other, "second"))
@@ -242,8 +242,8 @@ def test_many_deliver_at_once_and_each_notice_once(
     attempts = [attempt for each in done for attempt in each]
 
     assert len(attempts) == 2 * len(accounts)
-    assert set(caller.told.values()) == {1}
-    assert len(caller.told) == 2 * len(accounts)
+    assert set(runner.told.values()) == {1}
+    assert len(runner.told) == 2 * len(accounts)
     failed = Deliveries(database).undelivered(["one", "two"])
     assert len(failed) == len([each for each in attempts if each.reason])
     assert all(LedgerReader(database).verify(name).fault is None for name in accounts)

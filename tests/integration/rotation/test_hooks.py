@@ -201,12 +201,12 @@ def test_what_a_process_was_telling_when_it_ended_is_told_by_the_next(
     class Ending(HookRunner):
         """Calls for a process that is to end."""
 
-        def call(self, *_arguments: object, **_named: object) -> str | None:
+        def run(self, *_arguments: object, **_named: object) -> str | None:
             """Break off."""
             raise Stopping
 
     with fixture_with_hooks(tmp_path, told, grace=DAY) as scene:
-        ending = replace(scene.dispatcher, caller=Ending(environ={}))
+        ending = replace(scene.dispatcher, runner=Ending(environ={}))
         scene.engine = replace(scene.engine, hooks=ending)
         report = scene.attempt()
         scene.restart()

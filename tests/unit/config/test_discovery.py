@@ -66,7 +66,6 @@ def test_what_was_found_is_an_account_like_any_other(read: Read) -> None:
     assert account.policy.on_foreign is OnForeign.EVICT_OLDEST
     assert account.policy.grace < settings.policy.grace
     assert account in settings.children("primary")
-    assert settings.children_first()[-1].name == "primary"
 
 
 def test_what_is_found_anew_takes_the_place_of_what_was(read: Read) -> None:

@@ -120,14 +120,6 @@ def test_children_are_those_managed(read: Read) -> None:
         settings.children("prent")
 
 
-def test_children_come_before_their_parents(read: Read) -> None:
-    """`children_first` puts managed accounts first and keeps the order of the file else."""
-    settings = read(VAULT + PARENT + SMS + VOICE + 'managed_by = "parent"\n')
-
-    assert [account.name for account in settings.accounts] == ["parent", "sms", "voice"]
-    assert [a.name for a in settings.children_first()] == ["voice", "parent", "sms"]
-
-
 def test_shown_is_a_configuration(read: Read) -> None:
     """What is shown has the environment applied, paths resolved and no value left out."""
     text = VAULT + SMS + 'cron = "0 3 * * *"\n[vault.auth]\ntoken_file = "token"\n'

@@ -12,38 +12,14 @@ from structlog.testing import capture_logs
 
 from rotator.daemon.clock import ClockWatch
 from rotator.daemon.health import Health
-from rotator.daemon.scheduler import without_parents
 from rotator.daemon.systemd import SystemdNotifier
-from rotator.daemon.workers import PassWorkers
+from rotator.daemon.workers import PassWorkers, WorkerPool
 from rotator.errors import LedgerUnusable, NotSent, StoreForbidden, StoreSealed, StoreUnavailable
 from rotator.model import Outcome, PassResult, Problem
 from tests.support.samples import account
 
 if TYPE_CHECKING:
     from rotator.application import Application
-
-
-# -- Children before parents. --------------------------------------------------------------
-
-FAMILY = {
-    each.name: each for each in (account("parent"), account("child", "parent"), account("other"))
-}
-
-
-@pytest.mark.parametrize(
-    ("due", "busy", "expected"),
-    [
-        (["parent", "child", "other"], [], ["child", "other"]),
-        (["parent", "other"], ["child"], ["other"]),
-        (["parent", "other"], [], ["parent", "other"]),
-        ([], ["child"], []),
-    ],
-)
-def test_a_parent_waits_for_its_children(
-    due: list[str], busy: list[str], expected: list[str]
-) -> None:
-    """As long as one of them is due or worked on; not for one that backs off or is held."""
-    assert without_parents(due, FAMILY, busy) == expected
 
 
 # -- What is away. -------------------------------------------------------------------------
@@ -54,12 +30,12 @@ def test_what_is_away_is_told_once() -> None:
     health = Health()
     with capture_logs() as logs:
         for _ in range(3):
-            assert health.failed(StoreUnavailable())
-        health.failed(StoreSealed())
-        health.failed(NotSent())
-        away = health.away
+            assert health.note_failure(StoreUnavailable())
+        health.note_failure(StoreSealed())
+        health.note_failure(NotSent())
+        away = health.down
         for _ in range(3):
-            health.answered("vault")
+            health.mark_up("vault")
 
     told = [(log["event"], log["component"], log.get("code")) for log in logs]
     assert logs[1]["hint"] == StoreSealed.default_hint
@@ -79,10 +55,10 @@ def test_what_comes_and_goes_all_the_time_is_told_now_and_then() -> None:
     with capture_logs() as logs:
         for _ in range(240):
             seconds[0] += 15
-            health.failed(StoreUnavailable())
-            health.answered("vault")
+            health.note_failure(StoreUnavailable())
+            health.mark_up("vault")
         seconds[0] += 3600
-        health.failed(StoreSealed())
+        health.note_failure(StoreSealed())
 
     assert 2 <= len(logs) <= 20
     assert logs[0]["event"] == "away"
@@ -105,9 +81,9 @@ def test_an_account_s_own_error_is_no_component_s() -> None:
     """A path that Vault forbids says nothing of Vault; a ledger of another version does."""
     health = Health()
 
-    assert not health.failed(StoreForbidden())
-    assert health.failed(LedgerUnusable())
-    assert health.away == ["ledger"]
+    assert not health.note_failure(StoreForbidden())
+    assert health.note_failure(LedgerUnusable())
+    assert health.down == ["ledger"]
 
 
 # -- Workers. ------------------------------------------------------------------------------
@@ -119,27 +95,38 @@ def report(outcome: Outcome, code: str = "") -> PassResult:
     return replace(bare, error=Problem(code=code, message="why", hint=None) if code else None)
 
 
+def made() -> PassWorkers:
+    """Return workers that have nothing to do yet."""
+    return PassWorkers(pool=WorkerPool(), health=Health())
+
+
 def test_a_worker_s_error_is_survived_and_put_off() -> None:
     """What nobody foresaw is named without its text; the account waits, the daemon goes on."""
-    workers, application = PassWorkers(health=Health()), cast("Application", object())
+    workers, application = (
+        made(),
+        cast("Application", object()),
+    )
 
     def fail() -> PassResult:
         raise ValueError("s3cret")
 
     with capture_logs() as logs:
         workers.start(account("a"), application, fail)
-        assert workers.join(float("inf"))
+        assert workers.pool.join(float("inf"))
 
     assert [log["event"] for log in logs] == ["unexpected error"]
-    assert workers.is_put_off("a")
-    assert not workers.is_put_off("b")
+    assert workers.must_wait("a")
+    assert not workers.must_wait("b")
     assert workers.busy_with == []
-    assert not workers.uses(application)
+    assert not workers.pool.uses(application)
 
 
 def test_the_same_failure_again_is_not_news() -> None:
     """An account that is refused for days is told of once."""
-    workers, application = PassWorkers(health=Health()), cast("Application", object())
+    workers, application = (
+        made(),
+        cast("Application", object()),
+    )
     ends = [
         report(Outcome.REFUSED, "drift"),
         report(Outcome.REFUSED, "drift"),
@@ -150,7 +137,7 @@ def test_the_same_failure_again_is_not_news() -> None:
     with capture_logs() as logs:
         for end in ends:
             workers.start(account("a"), application, lambda end=end: end)  # type: ignore[misc]
-            assert workers.join(float("inf"))
+            assert workers.pool.join(float("inf"))
 
     assert [log["event"] for log in logs] == ["refused", "away", "back", "completed"]
 
@@ -158,7 +145,7 @@ def test_the_same_failure_again_is_not_news() -> None:
 def test_passes_that_hang_are_not_waited_for_for_ever() -> None:
     """The process can end all the same; what hangs is known, and named by its account."""
     workers, application, gate = (
-        PassWorkers(health=Health()),
+        made(),
         cast("Application", object()),
         threading.Event(),
     )
@@ -168,18 +155,18 @@ def test_passes_that_hang_are_not_waited_for_for_ever() -> None:
         return report(Outcome.IDLE)
 
     workers.start(account("a"), application, hang)
-    assert not workers.join(0.0)
+    assert not workers.pool.join(0.0)
     assert workers.busy_with == ["a"]
-    assert workers.uses(application)
+    assert workers.pool.uses(application)
     gate.set()
 
-    assert workers.join(float("inf"))
+    assert workers.pool.join(float("inf"))
 
 
 def test_a_worker_that_is_done_may_start_another() -> None:
     """It no longer counts as running by then, and the end waits for what it started."""
     workers, application, seen = (
-        PassWorkers(health=Health()),
+        made(),
         cast("Application", object()),
         list[list[str]](),
     )
@@ -190,7 +177,7 @@ def test_a_worker_that_is_done_may_start_another() -> None:
             workers.start(account("a"), application, lambda: report(Outcome.IDLE), then)
 
     workers.start(account("a"), application, lambda: report(Outcome.IDLE), then)
-    assert workers.join(float("inf"))
+    assert workers.pool.join(float("inf"))
 
     assert seen == [[], [], []]
 

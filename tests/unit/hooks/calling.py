@@ -20,7 +20,7 @@ NOTICE = Notification(
     old_secret_id="old",
     vault_version=5,
 )
-MESSAGE = Payload(notice=NOTICE, mount="secret", path="vonage/sms")
+MESSAGE = Payload(notification=NOTICE, mount="secret", path="vonage/sms")
 #: Longer than anything takes that is not to be given up.
 PATIENT = timedelta(seconds=60)
 #: Short, as every test that waits for it waits that long.
@@ -38,5 +38,5 @@ def call(
 ) -> object:
     """Call a hook once; give why it failed."""
     usual: dict[str, Any] = {"name": "h", "on": frozenset({Event.PUSHED}), "timeout": PATIENT}
-    caller = HookRunner(environ=environ or {}, should_stop=should_stop, ledger_file=ledger_file)
-    return caller.call(Hook(**(usual | hook)), message, at=NOW)
+    runner = HookRunner(environ=environ or {}, should_stop=should_stop, ledger_file=ledger_file)
+    return runner.run(Hook(**(usual | hook)), message, at=NOW)

@@ -189,7 +189,7 @@ def test_a_command_is_ended_with_its_children_when_rotator_ends(
 ) -> None:
     """It is told to, and killed if it does not; neither success nor failure is reported."""
     # Who ends by itself gets all the time that it may need.
-    monkeypatch.setattr("rotator.hooks.command._LAST_WORDS", 60.0 if "bye" in trap else 1.0)
+    monkeypatch.setattr("rotator.hooks.command._TERM_SECONDS", 60.0 if "bye" in trap else 1.0)
     began = time.monotonic()
     with pytest.raises(Stopping):
         call(
@@ -246,7 +246,7 @@ def test_a_command_that_is_not_there_fails(tmp_path: Path) -> None:
 def test_an_odd_id_is_fit_for_an_environment(tmp_path: Path, script: Script) -> None:
     """A rotation id may come from Vault, and hold anything."""
     odd = Payload(
-        notice=Notification(
+        notification=Notification(
             id="n", event=Event.DRIFT, account="sms", at=NOW, rotation_id="a\0b\nc"
         ),
         mount="secret",

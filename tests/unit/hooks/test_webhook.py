@@ -140,8 +140,8 @@ def test_an_address_that_nobody_listens_at_is_a_failure() -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("https://no-such-host.invalid/T0KEN", "its host is not found"),
-        ("https://a..b/T0KEN", "its address cannot be used"),
+        ("https://no-such-host.invalid/T0KEN", "its host name cannot be resolved"),
+        ("https://a..b/T0KEN", "its URL is not valid"),
     ],
 )
 def test_an_address_that_leads_nowhere_is_a_failure(url: str, reason: str) -> None:
@@ -153,7 +153,7 @@ def test_a_server_without_tls_is_a_failure(receiver: WebhookReceiver) -> None:
     """Nothing is sent to one that cannot prove who it is."""
     reason = call(url=receiver.url.replace("http:", "https:"))
 
-    assert "no TLS connection could be made: " in str(reason)
+    assert "the TLS handshake failed: " in str(reason)
     assert receiver.taken == []
 
 
@@ -166,7 +166,7 @@ def test_another_machine_is_called_through_the_proxy(
     reason = call(url="https://example.com/T0KEN")
     [taken] = receiver.taken
 
-    assert reason == "the proxy does not let it through"
+    assert reason == "the proxy refused to connect to it"
     assert taken.path == "example.com:443"
     assert taken.headers["Proxy-Authorization"] == "Basic dXNlcjpwYSBzcw=="
     assert "T0KEN" not in str(taken)
@@ -192,7 +192,7 @@ def test_a_proxy_is_not_asked_for_what_is_exempt(
     monkeypatch.setenv("https_proxy", receiver.url)
     monkeypatch.setenv("no_proxy", "no-such-host.invalid")
 
-    assert call(url="https://no-such-host.invalid") == "its host is not found"
+    assert call(url="https://no-such-host.invalid") == "its host name cannot be resolved"
     assert receiver.taken == []
 
 
@@ -237,7 +237,7 @@ def test_a_key_that_is_missing_sends_nothing(receiver: WebhookReceiver, tmp_path
 def test_slack_gets_a_sentence(receiver: WebhookReceiver, event: Event, text: str) -> None:
     """As {"text": …}, with what Slack would read as markup escaped."""
     notice = Notification(**vars(NOTICE) | {"event": event, "code": "odd", "reason": "a <b> & c"})
-    message = Payload(notice=notice, mount="secret", path="vonage/sms")
+    message = Payload(notification=notice, mount="secret", path="vonage/sms")
     assert call(message, url=receiver.url, format=WebhookFormat.SLACK) is None
 
     assert json.loads(receiver.taken[0].body) == {"text": text}
@@ -248,4 +248,4 @@ def test_every_event_has_a_sentence() -> None:
     for event in Event:
         notice = Notification(id="n", event=event, account="sms", at=NOW)
 
-        assert Payload(notice=notice, mount="m", path="").text().startswith("sms: ")
+        assert Payload(notification=notice, mount="m", path="").text().startswith("sms: ")

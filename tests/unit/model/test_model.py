@@ -6,7 +6,17 @@ from datetime import timedelta
 import pytest
 
 from rotator import model
-from rotator.model import Credential, Note, Outcome, PassResult, Secret, SecretValue, Step
+from rotator.model import (
+    Account,
+    Credential,
+    Note,
+    Outcome,
+    PassResult,
+    Secret,
+    SecretValue,
+    Step,
+)
+from rotator.model.account import without_parents
 from rotator.rotation.observation import Listing
 from tests.support.samples import NOW, account, rotation
 
@@ -145,3 +155,22 @@ def test_records_are_frozen_and_without_values() -> None:
     assert all(kind.__dataclass_params__.frozen for kind in kinds)
     with pytest.raises(FrozenInstanceError):
         ROTATION.id = "r2"  # type: ignore[misc]
+
+
+PARENT, CHILD, OTHER = account("parent"), account("child", "parent"), account("other")
+
+
+@pytest.mark.parametrize(
+    ("waiting", "others", "expected"),
+    [
+        ([PARENT, CHILD, OTHER], [], [CHILD, OTHER]),
+        ([PARENT, OTHER], [CHILD], [OTHER]),
+        ([PARENT, OTHER], [], [PARENT, OTHER]),
+        ([], [CHILD], []),
+    ],
+)
+def test_a_parent_waits_for_its_children(
+    waiting: list[Account], others: list[Account], expected: list[Account]
+) -> None:
+    """As long as one of them waits or runs; the order stays."""
+    assert without_parents(waiting, others) == expected

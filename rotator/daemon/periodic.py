@@ -1,0 +1,163 @@
+"""Checks that are made again and again: of each subject, once in every interval."""
+
+import heapq
+import itertools
+import threading
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+import structlog
+
+from rotator.application import Application
+from rotator.daemon.health import ChangeDetector, Health, facts_of
+from rotator.errors import Busy, RotatorError
+from rotator.rotation import schedule
+
+_log = structlog.get_logger(__name__)
+
+#: Earlier than any other time.
+_AT_ONCE = datetime.min.replace(tzinfo=UTC)
+
+
+class FailureBook:
+    """Consecutive failures by name, and when to try again. Kept in memory."""
+
+    def __init__(self) -> None:
+        """Begin without failures."""
+        self._counts: Counter[str] = Counter()
+        self._retry_at: dict[str, datetime] = {}
+
+    def add(self, name: str) -> datetime:
+        """Count a failure; return when to try again."""
+        self._counts[name] += 1
+        retry_at = schedule.retry_at(name, self._counts[name], datetime.now(UTC))
+        self._retry_at[name] = retry_at
+        return retry_at
+
+    def clear(self, name: str) -> None:
+        """Forget the failures of `name`, as it succeeded."""
+        self._counts.pop(name, None)
+        self._retry_at.pop(name, None)
+
+    def must_wait(self, name: str) -> bool:
+        """Return whether it is too early to try `name` again."""
+        now = datetime.now(UTC)
+        # A later time came from a clock that was ahead.
+        return now < self._retry_at.get(name, now) <= now + schedule.LONGEST_RETRY
+
+
+class PeriodicCheck(ABC):
+    """Checks its subjects in turn, one after the other. For one configuration.
+
+    The next turns are kept in memory, so that a run with nothing to do costs nothing, however many
+    subjects there are. A subject that cannot be checked is tried again ever more rarely, and so is
+    everything while a component is down.
+    """
+
+    #: Logged when one subject cannot be checked, and not again for the same reason.
+    failure: ClassVar[str]
+
+    def __init__(
+        self, application: Application, *, health: Health, stopping: threading.Event
+    ) -> None:
+        """Store what is needed; nothing is checked yet."""
+        self._application = application
+        self._health = health
+        self._stopping = stopping
+        #: When each subject is to be checked, the earliest first; ties in order of insertion.
+        self._turns: list[tuple[datetime, int, str]] = []
+        self._numbers = itertools.count()
+        self._has_begun = False
+        self._failures = FailureBook()
+        self._changes = ChangeDetector()
+        #: Consecutive checks that found a component down, and when the next may start.
+        self._down_times, self._resumes_at = 0, _AT_ONCE
+        self._is_over = False
+
+    @abstractmethod
+    def interval(self) -> timedelta:
+        """Return the time between two checks of a subject."""
+
+    @abstractmethod
+    def subjects(self) -> Mapping[str, datetime | None]:
+        """Return the names of the subjects in their first order, each with its last check.
+
+        None for never: it is checked at once.
+        """
+
+    def checked_at(self, name: str) -> datetime | None:
+        """Return when another daemon may have checked `name`, if the ledger shows that."""
+        del name
+        return None
+
+    @abstractmethod
+    def check(self, name: str) -> None:
+        """Check one subject.
+
+        Raises:
+            Busy: another process works on it, and checks it by that.
+            RotatorError: it cannot be checked.
+        """
+
+    def end(self) -> None:
+        """Check nothing more: this configuration is no longer in effect."""
+        self._is_over = True
+
+    def run(self) -> None:
+        """Check every subject that is due.
+
+        Raises:
+            RotatorError: the ledger cannot be read.
+        """
+        if not self._has_begun:
+            for name, at in self.subjects().items():
+                self._put(name, self._after(name, at) if at else _AT_ONCE)
+            self._has_begun = True
+        began = datetime.now(UTC)
+        while self._resumes_at <= began and self._turns and self._turns[0][0] <= began:
+            if self._stopping.is_set() or self._is_over:
+                return
+            name = self._turns[0][-1]
+            checked_at = self.checked_at(name)
+            heapq.heappop(self._turns)
+            if checked_at and (turn := self._after(name, checked_at)) > began:
+                self._put(name, turn)
+            else:
+                self._check(name)
+
+    def _after(self, name: str, checked_at: datetime) -> datetime:
+        # A future time came from a clock that was ahead.
+        checked_at = min(checked_at, datetime.now(UTC))
+        return schedule.next_check(name, checked_at, interval=self.interval())
+
+    def _put(self, name: str, turn: datetime) -> None:
+        heapq.heappush(self._turns, (turn, next(self._numbers), name))
+
+    def _check(self, name: str) -> None:
+        now = datetime.now(UTC)
+        try:
+            self.check(name)
+        except Busy:
+            self._put(name, now)
+        except RotatorError as error:
+            if self._health.note_failure(error):
+                # The others would fail as well. Next time another subject is first, in case the
+                # failure is this subject's after all.
+                self._put(name, now)
+                self._down_times += 1
+                self._resumes_at = now + schedule.pause(self._down_times)
+                return
+            self._put(name, self._failures.add(name))
+            if self._changes.is_change(name, error.code):
+                _log.warning(self.failure, account=name, **facts_of(error))
+        except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
+            _log.error("unexpected error", account=name, exc_info=error)
+            self._put(name, self._failures.add(name))
+        else:
+            self._failures.clear(name)
+            self._changes.is_change(name, None)
+            self._down_times = 0
+            self._put(name, self._after(name, now))
