@@ -101,23 +101,21 @@ class Environment:
         of that name. The limit on requests is far above rotator's default, since the simulators
         need no protection.
         """
-        sections = [
-            _section(
-                "[vonage]",
-                {
-                    "api_url": self.vonage.url,
-                    "rest_url": self.vonage.url,
-                    "max_requests_per_second": max_requests_per_second,
-                },
-            ),
-            _section("[vault]", {"address": self.vault.url}),
-            _section("[vault.auth]", {"method": "token", "token_file": fspath(token_file)}),
-            _section("[ledger]", {"url": ledger_url}),
-            _section("[policy]", policy),
-            _section("[daemon]", {"listen": ""}),
+        vonage = {
+            "api_url": self.vonage.url,
+            "rest_url": self.vonage.url,
+            "max_requests_per_second": max_requests_per_second,
+        }
+        sections: list[tuple[str, Mapping[str, Any]]] = [
+            ("[vonage]", vonage),
+            ("[vault]", {"address": self.vault.url}),
+            ("[vault.auth]", {"method": "token", "token_file": fspath(token_file)}),
+            ("[ledger]", {"url": ledger_url}),
+            ("[policy]", policy),
+            ("[daemon]", {"listen": ""}),
+            *(("[[accounts]]", _configured(account)) for account in self.accounts),
         ]
-        sections += [_section("[[accounts]]", _configured(account)) for account in self.accounts]
-        return "\n".join(sections)
+        return "\n".join(_section(header, values) for header, values in sections)
 
     def violations(self) -> list[str]:
         """Return each rule that is broken now, as far as it shows from outside.

@@ -112,7 +112,7 @@ class _Rounds:
 
 
 def _end(server: socket.socket) -> None:
-    """Tell the server that nothing more follows, and wait until it is done with the rest."""
+    """Announce to the server that nothing more follows, and wait until it is done with the rest."""
     server.shutdown(socket.SHUT_WR)
     # A server that was given half a message waits for the rest.
     server.settimeout(10)

@@ -13,7 +13,7 @@ from rotator.sim.server import Simulator
 from rotator.sim.vault import responses
 from rotator.sim.vault.kv import Mount, seconds
 from rotator.sim.vault.responses import body_of
-from rotator.sim.vault.tokens import NotRenewable, Policy, Token, Tokens
+from rotator.sim.vault.tokens import Policy, Token, Tokens
 
 #: The answer of a mount that is new or unsealed, or after a failover (OpenBao's kv/upgrade.go).
 INITIALISING = (
@@ -89,7 +89,7 @@ class VaultApi(Simulator):
                 return self._renew(token, request)
             case "POST" | "PUT", "auth/token/revoke-self":
                 del self._tokens[token.id]
-                return responses.done()
+                return Reply(status=204)
             case "POST" | "PUT", "sys/capabilities-self":
                 return _capabilities(request, token)
             case "GET", _ if path.startswith(_UI_MOUNTS):
@@ -136,8 +136,6 @@ class VaultApi(Simulator):
     def _renew(self, token: Token, request: Request) -> Reply:
         try:
             token.renew(seconds(body_of(request).get("increment") or 0), self._now())
-        except NotRenewable as error:
-            return responses.error_reply(400, str(error))
         except ValueError as error:
             text = f'Field validation failed: error converting input for field "increment": {error}'
             return responses.error_reply(400, text)

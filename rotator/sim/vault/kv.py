@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rotator.sim.clock import NANOSECONDS, rfc3339
-from rotator.sim.http import Reply, Request
+from rotator.sim.http import Refused, Reply, Request
 from rotator.sim.vault import responses
 from rotator.sim.vault.responses import body_of, integer, table
 
@@ -40,10 +40,6 @@ def seconds(value: object) -> int:
     if not re.fullmatch(rf"(?:{_PART.pattern})+", text):
         raise ValueError(f'time: invalid duration "{text}"')
     return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
-
-
-class CheckAndSetError(ValueError):
-    """A write was refused; the text is Vault's."""
 
 
 @dataclass(kw_only=True)
@@ -89,10 +85,11 @@ class Key:
         """Add a version, and drop the oldest beyond `MAX_VERSIONS`.
 
         Raises:
-            CheckAndSetError: `cas` is given and is not the current version; nothing is changed.
+            Refused: `cas` is given and is not the current version; nothing is changed.
         """
         if cas is not None and cas != self.current:
-            raise CheckAndSetError("check-and-set parameter did not match the current version")
+            text = "check-and-set parameter did not match the current version"
+            raise Refused(responses.error_reply(400, text))
         self.current += 1
         after = self.delete_version_after
         self.versions[self.current] = SimVersion(
@@ -165,7 +162,7 @@ class Mount:
             case "delete", "data":
                 if key in self.keys:
                     self.keys[key].delete_latest(now)
-                return responses.done()
+                return Reply(status=204)
             case "write", "destroy":
                 return self._destroy(key, request)
             case "write", "metadata":
@@ -196,10 +193,7 @@ class Mount:
             cas = integer(options["cas"], "error parsing check-and-set parameter")
         # A key that does not exist yet is kept only if it was written.
         key = self.keys.get(path, Key())
-        try:
-            version = key.write(data, now, cas)
-        except CheckAndSetError as error:
-            return responses.error_reply(400, str(error))
+        version = key.write(data, now, cas)
         self.keys[path] = key
         return responses.ok(version.metadata())
 
@@ -210,7 +204,7 @@ class Mount:
         numbers = [integer(each, "Field validation failed") for each in versions]
         if path in self.keys:
             self.keys[path].destroy(numbers)
-        return responses.done()
+        return Reply(status=204)
 
     def _set_end(self, path: str, request: Request) -> Reply:
         """Set after how long later versions are deleted; nothing else can be set."""
@@ -219,4 +213,4 @@ class Mount:
         except ValueError as error:
             return responses.error_reply(400, str(error))
         self.key(path).delete_version_after = after
-        return responses.done()
+        return Reply(status=204)

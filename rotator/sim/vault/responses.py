@@ -40,11 +40,6 @@ def ok(
     return Reply.json(status, {**document, **(more or {})})
 
 
-def done() -> Reply:
-    """Return a 204."""
-    return Reply(status=204)
-
-
 def error_reply(status: int, *texts: str) -> Reply:
     """Return errors; without a text the empty list, as for a missing key."""
     return Reply.json(status, {"errors": list(texts)})

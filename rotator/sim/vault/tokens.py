@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rotator.sim.clock import NANOSECONDS, rfc3339
+from rotator.sim.http import Refused
+from rotator.sim.vault.responses import error_reply
 
 CAPABILITIES = frozenset({"create", "read", "update", "delete", "list", "patch", "sudo"})
 
@@ -60,10 +62,6 @@ class Policy:
         )
 
 
-class NotRenewable(ValueError):
-    """The token cannot be renewed; the text is Vault's."""
-
-
 @dataclass(kw_only=True)
 class Token:
     """A service token. Times are nanoseconds since the epoch, spans are seconds."""
@@ -97,10 +95,10 @@ class Token:
         """Extend its life to `increment` seconds from now; 0 for those that it was issued with.
 
         Raises:
-            NotRenewable: it never expires.
+            Refused: it never expires.
         """
         if self.expires is None:
-            raise NotRenewable("lease is not renewable")
+            raise Refused(error_reply(400, "lease is not renewable"))
         longest = self.issued + SYSTEM_MAX_TTL * NANOSECONDS
         self.expires = min(now + (increment or self.ttl) * NANOSECONDS, longest)
 

@@ -15,10 +15,6 @@ class SlotsFull(ValueError):
     """The account already has two secrets."""
 
 
-class Noncompliant(ValueError):
-    """The value breaks Vonage's rules, or is that of a live secret."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class SimSecret:
     """One secret of one account."""
@@ -56,17 +52,13 @@ class Account:
         # The sort keeps the order of creation where whole seconds tie.
         return sorted(unrevoked, key=lambda secret: secret.created_at, reverse=True)
 
-    def check(self, value: str) -> None:
-        """Check the value of a new secret.
+    def accepts(self, value: str) -> bool:
+        """Return whether `value` may be that of a new secret.
 
         The value of a live secret is refused as if it were too simple (UJET's
         vonage-subaccounts-proxy). What Vonage does with a revoked one is unknown; it is accepted.
-
-        Raises:
-            Noncompliant: the rules of `createSecretRequest` refuse it.
         """
-        if not is_compliant(value) or any(secret.value == value for secret in self.live()):
-            raise Noncompliant
+        return is_compliant(value) and all(secret.value != value for secret in self.live())
 
     def add(self, value: str, created_at: datetime, active_from: datetime) -> SimSecret:
         """Add a secret without checking its value.

@@ -16,7 +16,7 @@ from rotator.sim.clock import NANOSECONDS, Clock, as_datetime
 from rotator.sim.http import Refused, Reply, Request
 from rotator.sim.server import Simulator
 from rotator.sim.vonage import problems
-from rotator.sim.vonage.accounts import Account, Noncompliant, SimSecret, SlotsFull
+from rotator.sim.vonage.accounts import Account, SimSecret, SlotsFull
 
 #: In EUR.
 TOP_UP = 10.0
@@ -175,12 +175,11 @@ class VonageApi(Simulator):
         except ValueError:
             return problems.invalid_json()
         value = document.get("secret") if isinstance(document, dict) else None
+        if not isinstance(value, str) or not account.accepts(value):
+            return problems.validation()
         now = self._moment()
         try:
-            account.check(value if isinstance(value, str) else "")
-            secret = account.add(str(value), now, now + self._spread)
-        except Noncompliant:
-            return problems.validation()
+            secret = account.add(value, now, now + self._spread)
         except SlotsFull:
             return problems.add_excess_secret(self._full_status)
         return Reply.json(201, _secret_body(account, secret))
