@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import chain, zip_longest
 
 from rotator.network.exchange import Exchange
-from rotator.network.failure import ExchangeFailed, TransportFailure, worded
+from rotator.network.failure import ExchangeFailed, TransportFailure, reason_of
 
 #: Family and address, as in the `socket` module.
 Address = tuple[int, tuple[object, ...]]
@@ -72,13 +72,13 @@ def resolve(host: str, port: int, exchange: Exchange) -> Sequence[Address]:
     try:
         found = _look_ups.begin(host, port)
         while True:
-            seconds = exchange.patience()
+            seconds = exchange.longest_wait()
             try:
-                return _taking_turns(found.result(seconds))
+                return _interleaved(found.result(seconds))
             except TimeoutError:
                 exchange.waited(seconds)
     except OSError as error:
-        raise ExchangeFailed(TransportFailure.UNRESOLVED, worded(error)) from None
+        raise ExchangeFailed(TransportFailure.UNRESOLVED, reason_of(error)) from None
     except (ValueError, RuntimeError):
         raise ExchangeFailed(TransportFailure.UNRESOLVED, "it cannot be looked up") from None
 
@@ -88,7 +88,7 @@ def _look_up(host: str, port: int, flags: int = 0) -> list[Address]:
     return [(family, address) for family, _, _, _, address in found]
 
 
-def _taking_turns(addresses: Sequence[Address]) -> list[Address]:
+def _interleaved(addresses: Sequence[Address]) -> list[Address]:
     """Interleave the families of addresses, so that an unreachable family causes little delay."""
     first = [address for address in addresses if address[0] == addresses[0][0]]
     others = [address for address in addresses if address[0] != addresses[0][0]]
@@ -153,7 +153,7 @@ class _Race:
         """Wait until an attempt succeeds, or the next one is to start."""
         if not self._running:
             return None
-        seconds = exchange.patience()
+        seconds = exchange.longest_wait()
         share = min(seconds, _HEAD_START, seconds / (len(self._waiting) + 1))
         pause = share if self._waiting else seconds
         events = self._poller.poll(max(1, pause * 1000))
