@@ -276,15 +276,13 @@ class Application:
         from rotator.vonage import VonageClient  # noqa: PLC0415  # see above
 
         settings = self.settings.vonage
-        transport = VonageClient(
+        return VonageClient(
             api_url=settings.api_url,
             rest_url=settings.rest_url,
             timeout=settings.timeout.total_seconds(),
             max_requests_per_second=settings.max_requests_per_second,
             on_call=self._told_of("vonage"),
         )
-        self._cleanup.callback(transport.close)
-        return transport
 
     @cached_property
     def secrets(self) -> "Secrets":

@@ -23,41 +23,32 @@ Resolve = Callable[[str, int, Exchange], Sequence[Address]]
 _HEAD_START = 0.25
 
 
-class _LookUps:
-    """Look-ups of names, each in its own thread, as a look-up has no time limit.
-
-    A name has one look-up at a time, so that an unreachable name server occupies no more threads
-    than there are names.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: dict[tuple[str, int], Future[list[Address]]] = {}
-
-    def begin(self, host: str, port: int) -> Future[list[Address]]:
-        """Join the running look-up of a name, or start one."""
-        key = host, port
-        with self._lock:
-            if key not in self._running:
-                found: Future[list[Address]] = Future()
-                threading.Thread(
-                    target=self._run, args=(key, found), name="look-up", daemon=True
-                ).start()
-                self._running[key] = found
-            return self._running[key]
-
-    def _run(self, key: tuple[str, int], found: Future[list[Address]]) -> None:
-        try:
-            addresses = _look_up(*key)
-        except (OSError, ValueError) as error:
-            found.set_exception(error)
-        else:
-            found.set_result(addresses)
-        with self._lock:
-            del self._running[key]
+#: Running look-ups by name. A name has one at a time, so that an unreachable name server occupies
+#: no more threads than there are names.
+_running: dict[tuple[str, int], Future[list[Address]]] = {}
+_running_lock = threading.Lock()
 
 
-_look_ups = _LookUps()
+def _begin_look_up(host: str, port: int) -> Future[list[Address]]:
+    """Join the running look-up of a name, or start one in a thread, as it has no time limit."""
+    key = host, port
+    with _running_lock:
+        if key not in _running:
+            found: Future[list[Address]] = Future()
+            threading.Thread(
+                target=_run_look_up, args=(key, found), name="look-up", daemon=True
+            ).start()
+            _running[key] = found
+        return _running[key]
+
+
+def _run_look_up(key: tuple[str, int], found: Future[list[Address]]) -> None:
+    try:
+        found.set_result(_look_up(*key))
+    except (OSError, ValueError) as error:
+        found.set_exception(error)
+    with _running_lock:
+        del _running[key]
 
 
 def resolve(host: str, port: int, exchange: Exchange) -> Sequence[Address]:
@@ -70,7 +61,7 @@ def resolve(host: str, port: int, exchange: Exchange) -> Sequence[Address]:
         # A numeric address needs no look-up.
         return _look_up(host, port, socket.AI_NUMERICHOST)
     try:
-        found = _look_ups.begin(host, port)
+        found = _begin_look_up(host, port)
         while True:
             seconds = exchange.longest_wait()
             try:
