@@ -42,10 +42,10 @@ class Terms:
 
 @dataclass(kw_only=True)
 class Access:
-    """One way into one server."""
+    """One login into one server."""
 
     url: str
-    way: AuthMethod
+    auth_method: AuthMethod
     #: The file that holds the credential, and its content.
     file: Path
     content: str
@@ -111,7 +111,7 @@ class LoginMaterial:
 def of_simulator(
     vault: VaultSimulator, material: LoginMaterial, method: str, terms: Terms
 ) -> Access:
-    """Open a way into a simulator; by certificate, into one of its own that speaks TLS."""
+    """Set a login up on a simulator; by certificate, on one of its own that speaks TLS."""
     mount = f"{method}-{uuid.uuid4()}"
     content = material.issuer.token() if method in ("jwt", "kubernetes") else str(uuid.uuid4())
     field_of = {"approle": "secret_id", "userpass": "password", "cert": ""}
@@ -139,7 +139,7 @@ def of_simulator(
     )
     return Access(
         url=vault.url,
-        way=_way(material, method, mount, file),
+        auth_method=_auth_method(material, method, mount, file),
         file=file,
         content=content,
         forbid=lambda: vault.forbid_logins(mount),
@@ -148,7 +148,7 @@ def of_simulator(
 
 
 def of_real(server: "Real", material: LoginMaterial, method: str, terms: Terms) -> Access:
-    """Open a way into a real server."""
+    """Set a login up on a real server."""
     mount = f"{method}-{uuid.uuid4()}"
     server.call("POST", f"sys/auth/{mount}", {"type": method})
     fields = terms.fields(server.policy(terms.policies))
@@ -156,7 +156,9 @@ def of_real(server: "Real", material: LoginMaterial, method: str, terms: Terms) 
     file = material.client_certificate if method == "cert" else material.written(content)
     return Access(
         url=server.tls_url if method == "cert" else server.url,
-        way=_way(material, method, mount, file, role_id=_role_id(server, mount, method)),
+        auth_method=_auth_method(
+            material, method, mount, file, role_id=_role_id(server, mount, method)
+        ),
         file=file,
         content=content,
         forbid=lambda: server.call("DELETE", _ROLES[method].format(mount)),
@@ -240,7 +242,7 @@ def _role_id(server: "Real", mount: str, method: str) -> str:
     return str(found["role_id"])
 
 
-def _way(
+def _auth_method(
     material: LoginMaterial, method: str, mount: str, file: Path, role_id: str = "role-1"
 ) -> AuthMethod:
     path = str(file)

@@ -44,11 +44,11 @@ class Clock:
 
 
 class Client:
-    """A connection by one way, its store, and what it asked of Vault."""
+    """A session by one auth method, its store, and what it asked of Vault."""
 
     def __init__(self, access: Access) -> None:
         self.clock = Clock()
-        self.source = LoginToken(access.way, clock=self.clock)
+        self.source = LoginToken(access.auth_method, clock=self.clock)
         self.calls: list[str] = []
         self.connection = link(access.url, self.source, access.trust)
         self.connection._pool._on_call = lambda operation, code, _: self.calls.append(

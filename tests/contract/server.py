@@ -94,7 +94,7 @@ class Server(ABC):
         """Make a namespace, with a token in it; skips the test where the server has none."""
 
     @abstractmethod
-    def open_way(
+    def open_access(
         self, material: access.LoginMaterial, method: str, terms: access.Terms
     ) -> access.Access:
         """Let rotator in by an auth method that is mounted for this."""
@@ -180,7 +180,7 @@ class Simulated(Server):
         self._others.append(other)
         return Namespace(url=other.url, name="team/sms", token=other.issue_token(policies=policies))
 
-    def open_way(
+    def open_access(
         self, material: access.LoginMaterial, method: str, terms: access.Terms
     ) -> access.Access:
         """Let rotator in."""
@@ -189,17 +189,17 @@ class Simulated(Server):
     def limit_tokens(self, way_in: access.Access, seconds: int) -> None:
         """Set the greatest age of those that it gave."""
         for token in self.vault._tokens._tokens.values():
-            if token.path == f"auth/{way_in.way.mount}/login":
+            if token.path == f"auth/{way_in.auth_method.mount}/login":
                 token.max_ttl = seconds
 
     def want_no_secret_id(self, way_in: access.Access) -> None:
         """Take whatever is shown."""
-        method = self.vault._api.methods[way_in.way.mount]
+        method = self.vault._api.methods[way_in.auth_method.mount]
         method.logins[:] = [replace(login, proof={}) for login in method.logins]
 
     def wrap_secret_id(self, way_in: access.Access) -> str:
         """Wrap the secret id."""
-        path = f"auth/{way_in.way.mount}/role/rotator/secret-id"
+        path = f"auth/{way_in.auth_method.mount}/role/rotator/secret-id"
         return self.vault.wrap({"secret_id": way_in.content}, path)
 
     def wrap(self, data: Document) -> str:
