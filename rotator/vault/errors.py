@@ -139,16 +139,18 @@ def _is_proof(refusal: VaultResponse) -> bool:
 
 def is_starting(outcome: Outcome) -> bool:
     """Return whether the mount is not ready yet. The request had no effect."""
-    if not isinstance(outcome, VaultResponse) or outcome.status != HTTPStatus.BAD_REQUEST:
-        return False
-    return any(outcome.says(words) for words in _STARTING)
+    return any(_is_bad_request(outcome, words) for words in _STARTING)
 
 
 def is_index_refused(outcome: Outcome) -> bool:
     """Return whether the server cannot parse the index that was sent with a request."""
+    return _is_bad_request(outcome, "X-Vault-Index")
+
+
+def _is_bad_request(outcome: Outcome, text: str) -> bool:
     if not isinstance(outcome, VaultResponse) or outcome.status != HTTPStatus.BAD_REQUEST:
         return False
-    return outcome.says("X-Vault-Index")
+    return outcome.says(text)
 
 
 def is_denied(outcome: Outcome) -> TypeGuard[VaultResponse]:
