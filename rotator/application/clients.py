@@ -58,15 +58,13 @@ class Clients:
     def vonage(self) -> VonageClient:
         """The client of Vonage's APIs that all others share."""
         settings = self._settings.vonage
-        client = VonageClient(
+        return VonageClient(
             api_url=settings.api_url,
             rest_url=settings.rest_url,
             timeout=settings.timeout.total_seconds(),
             max_requests_per_second=settings.max_requests_per_second,
             observer=self._observer,
         )
-        self._cleanup.callback(client.close)
-        return client
 
     @cached_property
     def secrets(self) -> Secrets:

@@ -46,7 +46,7 @@ class Route:
         default = _PORTS.get(parts.scheme)
         if not host or not default:
             raise ValueError("no host, or a scheme that is not http")
-        host, zone = _parted(host)
+        host, zone = _split_zone(host)
         self._host = host.encode("idna").decode("ascii")
         #: Which of this machine's links an address is on; "" where it says that itself.
         self._zone = zone
@@ -97,7 +97,7 @@ class Route:
         """Host and port."""
         return f"{self._host}{self._zone}", self._port
 
-    def spelled(self, target: str) -> tuple[str, Headers]:
+    def destination(self, target: str) -> tuple[str, Headers]:
         """Return a request's target, and the headers that state its destination."""
         host = ("Host", self.authority)
         if self.proxy and not self._is_encrypted:
@@ -105,10 +105,10 @@ class Route:
         return target, [host]
 
 
-def _parted(host: str) -> tuple[str, str]:
-    """Part an address from the zone that it is on, which means something to this machine alone.
+def _split_zone(host: str) -> tuple[str, str]:
+    """Split an address from its zone, which only this machine understands.
 
-    A URL has its percent sign encoded (RFC 6874), people do not.
+    In a URL the percent sign between them is encoded (RFC 6874); people leave it as it is.
     """
     address, percent, zone = host.partition("%")
     return address, percent + (zone.removeprefix("25") or zone)
@@ -131,9 +131,9 @@ class Client:
     Follows no redirect, keeps no cookie, does not read .netrc, and never retries.
     """
 
-    def __init__(self, way: Route, *, keep_alive: bool = False) -> None:
+    def __init__(self, route: Route, *, keep_alive: bool = False) -> None:
         """Open a connection per request, unless one is to be kept open."""
-        self._way = way
+        self._route = route
         self._keeps = keep_alive
         self._current = Current()
         self._kept = _Kept()
@@ -163,12 +163,12 @@ class Client:
             limit=limit,
             before_send=before_send,
             interrupt=interrupt,
-            through_proxy=self._way.proxy is not None,
+            through_proxy=self._route.proxy is not None,
         )
         try:
             return self._exchange(request, exchange, limit)
         except ExchangeFailed as error:
-            failed = exchange.placed(error)
+            failed = exchange.at_stage(error)
         except (h11.ProtocolError, ValueError):
             # Texts of these exceptions quote what was sent or received.
             failed = exchange.lost("no usable answer")
@@ -188,20 +188,20 @@ class Client:
             exchange.passed_proxy()
         else:
             self._kept.close()
-            connection = self._kept.connection = self._way.open(self._current)
+            connection = self._kept.connection = self._route.open(self._current)
         is_kept = False
         try:
-            reply = self._exchange_over(connection, request, exchange, limit)
-            is_kept = self._keeps and connection.rest()
+            response = self._exchange_over(connection, request, exchange, limit)
+            is_kept = self._keeps and connection.prepare_next()
         finally:
             if not is_kept:
                 self._kept.close()
-        return reply
+        return response
 
     def _exchange_over(
         self, connection: Connection, request: HttpRequest, exchange: Exchange, limit: int
     ) -> HttpResponse:
-        target, headers = self._way.spelled(request.target)
+        target, headers = self._route.destination(request.target)
         headers += request.headers.items()
         if request.body or request.method not in _WITHOUT_BODY:
             headers.append(("Content-Length", str(len(request.body))))

@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import chain, zip_longest
 
 from rotator.network.exchange import Exchange
-from rotator.network.failure import ExchangeFailed, TransportFailure, worded
+from rotator.network.failure import ExchangeFailed, TransportFailure, reason_of
 
 #: Family and address, as in the `socket` module.
 Address = tuple[int, tuple[object, ...]]
@@ -23,41 +23,32 @@ Resolve = Callable[[str, int, Exchange], Sequence[Address]]
 _HEAD_START = 0.25
 
 
-class _LookUps:
-    """Look-ups of names, each in its own thread, as a look-up has no time limit.
-
-    A name has one look-up at a time, so that an unreachable name server occupies no more threads
-    than there are names.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: dict[tuple[str, int], Future[list[Address]]] = {}
-
-    def begin(self, host: str, port: int) -> Future[list[Address]]:
-        """Join the running look-up of a name, or start one."""
-        key = host, port
-        with self._lock:
-            if key not in self._running:
-                found: Future[list[Address]] = Future()
-                threading.Thread(
-                    target=self._run, args=(key, found), name="look-up", daemon=True
-                ).start()
-                self._running[key] = found
-            return self._running[key]
-
-    def _run(self, key: tuple[str, int], found: Future[list[Address]]) -> None:
-        try:
-            addresses = _look_up(*key)
-        except (OSError, ValueError) as error:
-            found.set_exception(error)
-        else:
-            found.set_result(addresses)
-        with self._lock:
-            del self._running[key]
+#: Running look-ups by name. A name has one at a time, so that an unreachable name server occupies
+#: no more threads than there are names.
+_running: dict[tuple[str, int], Future[list[Address]]] = {}
+_running_lock = threading.Lock()
 
 
-_look_ups = _LookUps()
+def _begin_look_up(host: str, port: int) -> Future[list[Address]]:
+    """Join the running look-up of a name, or start one in a thread, as it has no time limit."""
+    key = host, port
+    with _running_lock:
+        if key not in _running:
+            found: Future[list[Address]] = Future()
+            threading.Thread(
+                target=_run_look_up, args=(key, found), name="look-up", daemon=True
+            ).start()
+            _running[key] = found
+        return _running[key]
+
+
+def _run_look_up(key: tuple[str, int], found: Future[list[Address]]) -> None:
+    try:
+        found.set_result(_look_up(*key))
+    except (OSError, ValueError) as error:
+        found.set_exception(error)
+    with _running_lock:
+        del _running[key]
 
 
 def resolve(host: str, port: int, exchange: Exchange) -> Sequence[Address]:
@@ -70,15 +61,15 @@ def resolve(host: str, port: int, exchange: Exchange) -> Sequence[Address]:
         # A numeric address needs no look-up.
         return _look_up(host, port, socket.AI_NUMERICHOST)
     try:
-        found = _look_ups.begin(host, port)
+        found = _begin_look_up(host, port)
         while True:
-            seconds = exchange.patience()
+            seconds = exchange.longest_wait()
             try:
-                return _taking_turns(found.result(seconds))
+                return _interleaved(found.result(seconds))
             except TimeoutError:
                 exchange.waited(seconds)
     except OSError as error:
-        raise ExchangeFailed(TransportFailure.UNRESOLVED, worded(error)) from None
+        raise ExchangeFailed(TransportFailure.UNRESOLVED, reason_of(error)) from None
     except (ValueError, RuntimeError):
         raise ExchangeFailed(TransportFailure.UNRESOLVED, "it cannot be looked up") from None
 
@@ -88,7 +79,7 @@ def _look_up(host: str, port: int, flags: int = 0) -> list[Address]:
     return [(family, address) for family, _, _, _, address in found]
 
 
-def _taking_turns(addresses: Sequence[Address]) -> list[Address]:
+def _interleaved(addresses: Sequence[Address]) -> list[Address]:
     """Interleave the families of addresses, so that an unreachable family causes little delay."""
     first = [address for address in addresses if address[0] == addresses[0][0]]
     others = [address for address in addresses if address[0] != addresses[0][0]]
@@ -153,7 +144,7 @@ class _Race:
         """Wait until an attempt succeeds, or the next one is to start."""
         if not self._running:
             return None
-        seconds = exchange.patience()
+        seconds = exchange.longest_wait()
         share = min(seconds, _HEAD_START, seconds / (len(self._waiting) + 1))
         pause = share if self._waiting else seconds
         events = self._poller.poll(max(1, pause * 1000))

@@ -13,9 +13,9 @@ _MOST = 100 * 1024
 #: Longest idle time of a connection, in seconds. Load balancers drop one after a minute, some
 #: silently, and then a write on it would be lost silently, too.
 _IDLE = 20.0
-#: What a proxy answers that does not reach the server just now, or is being restarted itself.
+#: Statuses of a proxy that cannot reach the server just now, or is being restarted itself.
 _NO_WAY_ON = frozenset({502, 503, 504})
-#: Both headers that say where a body ends.
+#: Both headers that give a body's end.
 _ENDS = frozenset({b"content-length", b"transfer-encoding"})
 
 Headers = list[tuple[str, str]]
@@ -86,11 +86,11 @@ class Connection:
                 return None
         return bytes(body)
 
-    def rest(self) -> bool:
+    def prepare_next(self) -> bool:
         """Prepare for another exchange; False where that is not possible.
 
-        What came too much for one request is no answer to the next; nor is what comes after one
-        whose end is told in two ways, of which a proxy may have read the other.
+        Surplus bytes of one answer are no answer to the next request; nor are those that follow an
+        answer whose end is given in two ways, of which a proxy may have read the other.
         """
         is_done = self._state.our_state is h11.DONE and self._state.their_state is h11.DONE
         if not is_done or self._is_ambiguous or self._state.trailing_data != (b"", False):
@@ -111,7 +111,9 @@ class Connection:
             reason = TransportFailure.PROXY_AWAY if status in _NO_WAY_ON else TransportFailure.PROXY
             raise ExchangeFailed(reason, f"the proxy answers {status}")
         if self._state.trailing_data[0]:
-            raise ExchangeFailed(TransportFailure.PROXY, "the proxy says more than it was asked")
+            raise ExchangeFailed(
+                TransportFailure.PROXY, "the proxy sent data before the tunnel was in use"
+            )
 
     def _next(self) -> object:
         while (event := self._state.next_event()) is h11.NEED_DATA:

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from rotator.network.failure import ExchangeFailed, TransportFailure
 
 #: Interval at which a wait checks whether to give up, in seconds.
-_LOOK = 0.2
+_INTERRUPT_INTERVAL = 0.2
 #: Bytes that may arrive before an answer's headers are complete, and as many for the framing of its
 #: body; the body itself may take twice its size, if sent in small chunks.
 _ROOM = 256 * 1024
 
-#: What is rotator's own, or known as the proxy's already.
-_PLACED = (
+#: Failures on rotator's own side, or known to be the proxy's already.
+_NOT_AT_PROXY = (
     TransportFailure.CERTIFICATES,
     TransportFailure.ENCRYPTED_KEY,
     TransportFailure.PROXY,
@@ -43,7 +43,7 @@ class Exchange:
 
     # -- Time and size. --------------------------------------------------------------------
 
-    def patience(self) -> float:
+    def longest_wait(self) -> float:
         """Return the maximum duration of the next wait, in seconds.
 
         Raises:
@@ -54,7 +54,7 @@ class Exchange:
         left = self._left()
         if left <= 0:
             raise self._late()
-        return min(left, _LOOK) if self._interrupt else left
+        return min(left, _INTERRUPT_INTERVAL) if self._interrupt else left
 
     def waited(self, seconds: float) -> None:
         """Note that a wait of `seconds` brought nothing.
@@ -62,10 +62,10 @@ class Exchange:
         Raises:
             ExchangeFailed: no time is left.
         """
-        if not self._interrupt or seconds < _LOOK:
+        if not self._interrupt or seconds < _INTERRUPT_INTERVAL:
             raise self._late()
 
-    def took(self, size: int) -> None:
+    def count(self, size: int) -> None:
         """Count `size` received bytes.
 
         Raises:
@@ -89,7 +89,7 @@ class Exchange:
         """
         if self._before_send:
             self._before_send()
-            self.patience()
+            self.longest_wait()
         self._sent = True
 
     def answered(self) -> None:
@@ -103,7 +103,7 @@ class Exchange:
             TransportFailure.DROPPED if self._sent else TransportFailure.UNREACHABLE, detail
         )
 
-    def placed(self, failed: ExchangeFailed) -> ExchangeFailed:
+    def at_stage(self, failed: ExchangeFailed) -> ExchangeFailed:
         """Return `failed` with the stage at which it happened."""
         return self._failed(failed.reason, failed.detail)
 
@@ -112,7 +112,7 @@ class Exchange:
         return self._failed(reason, "timed out")
 
     def _failed(self, reason: TransportFailure, detail: str) -> ExchangeFailed:
-        if self._at_proxy and reason not in _PLACED:
+        if self._at_proxy and reason not in _NOT_AT_PROXY:
             place = TransportFailure.PROXY_AWAY if reason.passes else TransportFailure.PROXY
             return ExchangeFailed(place, f"the proxy: {detail}")
         return ExchangeFailed(reason, detail, sent=self._sent)

@@ -13,9 +13,9 @@ class TransportFailure(StrEnum):
     CERTIFICATES = "certificates"
     ENCRYPTED_KEY = "encrypted-key"
     TLS = "tls"
-    #: The proxy refuses, cannot be used, or says what no proxy says.
+    #: The proxy refuses, cannot be used, or does not speak HTTP.
     PROXY = "proxy"
-    #: There is no way through the proxy at the moment.
+    #: The proxy cannot be passed at the moment.
     PROXY_AWAY = "proxy-away"
     TIMEOUT = "timeout"
     DROPPED = "dropped"
@@ -28,16 +28,16 @@ class TransportFailure(StrEnum):
 
     @property
     def passes(self) -> bool:
-        """Whether it passes by itself, as where a server or a proxy is being restarted.
+        """Whether it will pass on its own, as where a server or a proxy is being restarted.
 
-        One class for all ways of going away: before a connection stands, while hands are shaken,
-        before an answer and amid one; with a reset, with an orderly end, or in silence.
+        All ways of going away count alike: before the connection, in the handshake, before an
+        answer or within one; by a reset, an orderly close, or silence.
         """
         return self in _PASSING
 
     @property
     def unsent(self) -> bool:
-        """Return whether the request certainly was not sent, for lack of a connection."""
+        """Whether the request certainly was not sent, for lack of a connection."""
         return self in _UNSENT
 
 
@@ -76,6 +76,6 @@ class ExchangeFailed(Exception):
         self.sent = sent
 
 
-def worded(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
     """Return the text of an operating system or OpenSSL error, without its number."""
     return (error.strerror or str(error) or type(error).__name__).lower()

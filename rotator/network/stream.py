@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from rotator.network.exchange import Exchange
-from rotator.network.failure import ExchangeFailed, TransportFailure, worded
+from rotator.network.failure import ExchangeFailed, TransportFailure, reason_of
 
 T = TypeVar("T")
 
@@ -65,8 +65,8 @@ class Plain:
         try:
             received = self._wait(lambda: self._socket.recv(PIECE))
         except OSError as error:
-            raise exchange.lost(worded(error)) from None
-        exchange.took(len(received))
+            raise exchange.lost(reason_of(error)) from None
+        exchange.count(len(received))
         return received
 
     def write(self, data: bytes) -> None:
@@ -76,12 +76,12 @@ class Plain:
             while rest:
                 rest = rest[self._wait(lambda: self._socket.send(rest)) :]  # noqa: B023  # at once
         except OSError as error:
-            raise HungUp(worded(error)) from None
+            raise HungUp(reason_of(error)) from None
 
     def _wait(self, step: Callable[[], T]) -> T:
         exchange = self.current.exchange
         while True:
-            seconds = exchange.patience()
+            seconds = exchange.longest_wait()
             self._socket.settimeout(seconds)
             try:
                 return step()
@@ -118,7 +118,7 @@ class Encrypted:
             self._do(self._tls.do_handshake)
             self._flush()
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError, HungUp):
-            # It went away, as one does that is restarted: no matter of whom to trust.
+            # It went away, as a server does that is restarted: not a matter of trust.
             raise self.current.exchange.lost("the other side hung up") from None
         except ssl.SSLError as error:
             raise ExchangeFailed(TransportFailure.TLS, str(error)) from None
@@ -128,7 +128,7 @@ class Encrypted:
         try:
             return self._do(lambda: self._tls.read(PIECE))
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-            # Closed, with a word or without, as many do. HTTP's own framing says whether all is
+            # Closed, with or without notice, as many do. HTTP's own framing says whether all is
             # there.
             return b""
         except ssl.SSLError as error:
@@ -151,12 +151,12 @@ class Encrypted:
         self._below.close()
 
     def _do(self, step: Callable[[], T]) -> T:
-        """Take a step of TLS, carrying what it waits for; what it leaves is still to send."""
+        """Take a step of TLS, exchanging the bytes it waits for; its own last ones stay unsent."""
         while True:
             try:
                 return step()
             except ssl.SSLWantReadError:
-                # Who takes no more may have answered, or said why, before.
+                # A side that accepts no more may have answered, or given the reason, before.
                 with suppress(HungUp):
                     self._flush()
                 if received := self._below.read():

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import certifi
 
-from rotator.network.failure import ExchangeFailed, TransportFailure, worded
+from rotator.network.failure import ExchangeFailed, TransportFailure, reason_of
 
 #: Each variable adds authorities, in a file or a folder. They are OpenSSL's, requests' and curl's.
 _VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -106,7 +106,7 @@ def _trusting(authorities: tuple[str, ...]) -> ssl.SSLContext:
                 made.load_verify_locations(cafile=file, capath=folder)
         except OSError as error:
             raise ExchangeFailed(
-                TransportFailure.CERTIFICATES, f"{path}: {worded(error)}"
+                TransportFailure.CERTIFICATES, f"{path}: {reason_of(error)}"
             ) from None
     assert made is not None  # noqa: S101  # there is one authority at least
     return made
@@ -118,7 +118,9 @@ def _load_own(made: ssl.SSLContext, trust: Trust) -> None:
         made.load_cert_chain(certificate, key, password=_encrypted)
     except OSError as error:
         files = certificate if key == certificate else f"{certificate} and {key}"
-        raise ExchangeFailed(TransportFailure.CERTIFICATES, f"{files}: {worded(error)}") from None
+        raise ExchangeFailed(
+            TransportFailure.CERTIFICATES, f"{files}: {reason_of(error)}"
+        ) from None
 
 
 def _encrypted() -> NoReturn:

@@ -32,10 +32,10 @@ _STARTING = (
 )
 #: Sent by a standby that found no active node to forward the request to.
 _NOBODY_ACTIVE = "active cluster node not found"
-#: What each namespace has. OpenBao has a sealed one answer as if there were nothing in it.
+#: Paths of every namespace. OpenBao has a sealed one answer as if there were nothing in it.
 _ALWAYS_THERE = ("sys/internal/", "auth/token/")
 _PASSING_STATUSES = frozenset({307, 408, 412, 429, 472, 473, 474, 500, 502, 503, 504})
-#: Refused for the request alone, whoever says so.
+#: Refused because of the request alone, whether by Vault or by a proxy.
 _TOO_MUCH = frozenset({412, 413, 429})
 
 _PROXY_HINT = "check vault.address, and any proxy or load balancer in between"
@@ -66,7 +66,7 @@ _UNANSWERED: Mapping[TransportFailure, tuple[str, str | None]] = {
         "the TLS connection to Vault failed",
         (
             "check that vault.ca_file, or the system's store where it is not set, has the"
-            " authority of Vault's certificate, and that this names the host; and that Vault takes"
+            " authority of Vault's certificate, and that it names the host; and that Vault accepts"
             " vault.client_cert_file, where that is set"
         ),
     ),
@@ -75,17 +75,20 @@ _UNANSWERED: Mapping[TransportFailure, tuple[str, str | None]] = {
         "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY in rotator's environment",
     ),
     TransportFailure.PROXY_AWAY: (
-        "there is no way to Vault through the proxy at the moment",
+        "Vault cannot be reached through the proxy at the moment",
         "check the proxy that HTTPS_PROXY or HTTP_PROXY names, and whether it reaches Vault",
     ),
     TransportFailure.TIMEOUT: ("Vault did not answer in time", None),
-    TransportFailure.DROPPED: ("the connection to Vault broke before the answer was there", None),
+    TransportFailure.DROPPED: (
+        "the connection to Vault broke before the answer was complete",
+        None,
+    ),
     TransportFailure.OVERSIZE: ("the answer is larger than any of Vault's", _PROXY_HINT),
 }
 
 _UNAVAILABLE: Mapping[int, tuple[str, str | None]] = {
-    # Of a balancer that idles a connection out, it may cross a request on its way.
-    408: ("something on the way to Vault lost patience with the request", _PROXY_HINT),
+    # From a load balancer that closes an idle connection, it may cross a request on its way.
+    408: ("a proxy or load balancer before Vault timed out", _PROXY_HINT),
     412: ("this Vault node lags behind the active one", None),
     429: ("Vault's rate limit is reached", "raise the quota that covers rotator's token"),
     472: ("this Vault node is a disaster recovery secondary", "point vault.address elsewhere"),
@@ -126,26 +129,28 @@ def interpret(outcome: Outcome, request: str, *, with_token: bool) -> VaultRespo
 
 
 def _is_proof(refusal: VaultResponse) -> bool:
-    """Whether a refusal proves that nothing was done.
+    """Return whether a refusal proves that nothing was done.
 
-    Vault's own words do. Something before Vault may have refused what Vault answered, and not what
-    it was asked; unless the request was too much for it.
+    Vault's own refusal does. A proxy before Vault may have refused its answer rather than the
+    request, except where the request was too much for the proxy.
     """
     return refusal.errors is not None or refusal.status in _TOO_MUCH
 
 
 def is_starting(outcome: Outcome) -> bool:
     """Return whether the mount is not ready yet. The request had no effect."""
-    if not isinstance(outcome, VaultResponse) or outcome.status != HTTPStatus.BAD_REQUEST:
-        return False
-    return any(outcome.says(words) for words in _STARTING)
+    return any(_is_bad_request(outcome, words) for words in _STARTING)
 
 
 def is_index_refused(outcome: Outcome) -> bool:
     """Return whether the server cannot parse the index that was sent with a request."""
+    return _is_bad_request(outcome, "X-Vault-Index")
+
+
+def _is_bad_request(outcome: Outcome, text: str) -> bool:
     if not isinstance(outcome, VaultResponse) or outcome.status != HTTPStatus.BAD_REQUEST:
         return False
-    return outcome.says("X-Vault-Index")
+    return outcome.says(text)
 
 
 def is_denied(outcome: Outcome) -> TypeGuard[VaultResponse]:

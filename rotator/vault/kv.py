@@ -12,7 +12,7 @@ from pydantic import Field, PlainValidator
 from rotator.errors import MountUnusable, StoreForbidden, StoreUnavailable, UnexpectedEntry
 from rotator.model import LATEST, Written
 from rotator.vault.client import Deadline
-from rotator.vault.response import Body, Moment, VaultResponse, checked_index, parse
+from rotator.vault.response import Body, VaultResponse, checked_index, parse_moment
 from rotator.vault.session import VaultSession
 from rotator.vault.transport import VaultRequest
 
@@ -21,17 +21,15 @@ _LAGGING = frozenset({HTTPStatus.PRECONDITION_FAILED})
 _DENIED = frozenset({HTTPStatus.FORBIDDEN})
 
 
-class _Deletion(Body):
-    at: Moment
-
-
 def _end(found: object) -> datetime | None:
     """Parse when a version ends on its own, which is empty for never.
 
     An unparsable time counts as some time: a version that may end is not relied on.
     """
-    deletion = parse(_Deletion, {"at": found})
-    return deletion.at if deletion else LATEST
+    try:
+        return parse_moment(found)
+    except ValueError:
+        return LATEST
 
 
 class _Metadata(Body):

@@ -41,15 +41,16 @@ def parse(model: type[B], found: object) -> B | None:
         return None
 
 
-def _moment(found: object) -> datetime | None:
+def parse_moment(found: object) -> datetime | None:
+    """Parse a time; None for "" or null, which mean never. Raises ValueError for no time."""
     if found is None or found == "":
         return None
     moment = datetime.fromisoformat(str(found))
     return believable(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
-#: A time in UTC, clamped to the plausible range; None where Vault says "" or null, for never.
-Moment = Annotated[datetime | None, PlainValidator(_moment)]
+#: A time in UTC, clamped to the plausible range; None for never.
+Moment = Annotated[datetime | None, PlainValidator(parse_moment)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from functools import cached_property
 from json import dumps
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import SplitResult, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import hvac
 import structlog
@@ -249,26 +249,13 @@ class ConnectionPool:
 
 
 def _checked_address(address: str) -> str:
-    parts = _split(address)
-    is_server = parts is not None and parts.scheme in ("http", "https") and parts.hostname
-    if parts is None or not is_server or not is_plain(address):
-        raise _invalid_address()
-    if parts.username is not None or parts.query or parts.fragment:
-        raise _invalid_address()
-    return address
-
-
-def _split(address: str) -> SplitResult | None:
-    try:
+    with suppress(ValueError):
         parts = urlsplit(address)
         _ = parts.port  # parsed only on access
-    except ValueError:
-        return None
-    return parts
-
-
-def _invalid_address() -> ConfigError:
-    return ConfigError(
+        is_server = parts.scheme in ("http", "https") and parts.hostname and is_plain(address)
+        if is_server and parts.username is None and not parts.query and not parts.fragment:
+            return address
+    raise ConfigError(
         "vault.address is not an address of the form https://host:port",
         hint="set vault.address, or VAULT_ADDR; credentials and queries have no place in it",
     )

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Self, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import structlog
@@ -83,15 +83,6 @@ class VonageClient:
         #: The last two Date headers that were received, each with its time of arrival on the
         #: monotonic clock.
         self._dated: tuple[tuple[str, float], ...] = ()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Do nothing: no connection outlives its call."""
 
     @property
     def last_date(self) -> str | None:

@@ -93,7 +93,8 @@ class VonageRequest:
 
     def basic(self) -> str:
         """Return the Authorization header."""
-        return f"Basic {_base64(f'{self.credential.api_key}:{self.credential.secret.reveal()}')}"
+        pair = f"{self.credential.api_key}:{self.credential.secret.reveal()}"
+        return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
     def mask(self, text: str) -> str:
         """Mask the values that this request sends, however short, and all other live values."""
@@ -101,7 +102,3 @@ class VonageRequest:
         for value in sorted(values, key=len, reverse=True):
             text = masked(text, value)
         return redact(text)
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode(errors="replace")).decode("ascii")

@@ -40,10 +40,10 @@ class Terms:
 
 @dataclass(kw_only=True)
 class Access:
-    """One way into one server."""
+    """One login into one server."""
 
     url: str
-    way: AuthMethod
+    auth_method: AuthMethod
     #: The file that holds the credential, and its content.
     file: Path
     content: str
@@ -107,7 +107,7 @@ class LoginMaterial:
 
 
 def of_real(server: "Real", material: LoginMaterial, method: str, terms: Terms) -> Access:
-    """Open a way into a real server."""
+    """Set a login up on a real server."""
     mount = f"{method}-{uuid.uuid4()}"
     server.call("POST", f"sys/auth/{mount}", {"type": method})
     fields = terms.fields(server.policy(terms.policies))
@@ -115,7 +115,9 @@ def of_real(server: "Real", material: LoginMaterial, method: str, terms: Terms) 
     file = material.client_certificate if method == "cert" else material.written(content)
     return Access(
         url=server.tls_url if method == "cert" else server.url,
-        way=_way(material, method, mount, file, role_id=_role_id(server, mount, method)),
+        auth_method=_auth_method(
+            material, method, mount, file, role_id=_role_id(server, mount, method)
+        ),
         file=file,
         content=content,
         forbid=lambda: server.call("DELETE", _ROLES[method].format(mount)),
@@ -199,7 +201,7 @@ def _role_id(server: "Real", mount: str, method: str) -> str:
     return str(found["role_id"])
 
 
-def _way(
+def _auth_method(
     material: LoginMaterial, method: str, mount: str, file: Path, role_id: str = "role-1"
 ) -> AuthMethod:
     path = str(file)

@@ -20,12 +20,12 @@ def connect(url: str, token: str, mount: str = "secret") -> KvStore:
 
 
 class Client:
-    """A connection by one way, its store, and what it asked of Vault."""
+    """A session by one auth method, its store, and what it asked of Vault."""
 
     def __init__(self, access: Access) -> None:
         #: What a token's life is counted by.
         self.clock = FakeTimer(1_000_000_000.0)
-        self.source = LoginToken(access.way, clock=self.clock)
+        self.source = LoginToken(access.auth_method, clock=self.clock)
         self.calls: list[str] = []
         self.connection = link(access.url, self.source, access.trust)
         self.connection._pool._observer = CallObserver(

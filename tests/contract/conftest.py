@@ -18,7 +18,7 @@ from tests.contract.server import ROOT, Server, Simulated
 from tests.contract.site import Site
 from tests.support import samples
 
-OpenWay = Callable[..., access.Access]
+OpenAccess = Callable[..., access.Access]
 #: What a login grants to the store.
 GRANTED = {
     "secret/data/vonage/*": ["read"],
@@ -126,9 +126,9 @@ def site(server: Server, account: Account, tmp_path: Path, sqlite_template: Path
 
 
 @pytest.fixture
-def open_way(server: Real, material: access.LoginMaterial) -> OpenWay:
+def open_access(server: Real, material: access.LoginMaterial) -> OpenAccess:
     """Return a function that opens a way into the server, by auth method and token terms."""
-    return lambda method, **terms: server.open_way(
+    return lambda method, **terms: server.open_access(
         material, method, access.Terms(**{"policies": GRANTED, **terms})
     )
 

@@ -105,7 +105,7 @@ class Real(Server):
         assert issued
         return str(issued["auth"]["client_token"])
 
-    def open_way(
+    def open_access(
         self, material: access.LoginMaterial, method: str, terms: access.Terms
     ) -> access.Access:
         """Let rotator in."""
@@ -114,16 +114,16 @@ class Real(Server):
     def limit_tokens(self, way_in: access.Access, seconds: int) -> None:
         """Change the role, which each renewal looks at."""
         body = {"token_ttl": seconds, "token_max_ttl": seconds}
-        self.call("POST", f"auth/{way_in.way.mount}/role/rotator", body)
+        self.call("POST", f"auth/{way_in.auth_method.mount}/role/rotator", body)
 
     def want_no_secret_id(self, way_in: access.Access) -> None:
         """Change the role, which then has to name who may log in."""
         body = {"bind_secret_id": False, "token_bound_cidrs": ["127.0.0.1/32"]}
-        self.call("POST", f"auth/{way_in.way.mount}/role/rotator", body)
+        self.call("POST", f"auth/{way_in.auth_method.mount}/role/rotator", body)
 
     def wrap_secret_id(self, way_in: access.Access) -> str:
         """Wrap a new secret id."""
-        return self._wrapped(f"auth/{way_in.way.mount}/role/rotator/secret-id", {})
+        return self._wrapped(f"auth/{way_in.auth_method.mount}/role/rotator/secret-id", {})
 
     def wrap(self, data: Document) -> str:
         """Wrap anything."""

@@ -87,7 +87,6 @@ class Site:
             clock=self.clock.monotonic,
             sleep=self.clock.sleep,
         )
-        self._cleanup.callback(transport.close)
         store = KvStore(link(url or self.server.url, source, trust), "secret")
         book = LedgerWriter(self.database, lease_seconds=180)
         return Reconciler(

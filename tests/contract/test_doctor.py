@@ -41,7 +41,7 @@ class Practice:
     def log_in(self, access: Access, **auth: Any) -> None:  # noqa: ANN401  # any key of `[vault.auth]`
         """Let rotator in by a login."""
         self.vault["address"] = access.url
-        self.auth = {"method": access.way.method, "mount": access.way.mount, **auth}
+        self.auth = {"method": access.auth_method.method, "mount": access.auth_method.mount, **auth}
         trust = access.trust
         files = {"ca_file": trust.ca_file, "client_cert_file": trust.client_cert_file}
         self.vault |= {key: file for key, file in files.items() if file}
@@ -261,7 +261,7 @@ def test_a_token_for_few_requests_is_told(
     server: "Real", practice: Practice, material: LoginMaterial
 ) -> None:
     """One that was handed in ends by being used; one that is logged in for is replaced."""
-    access = server.open_way(material, "approle", Terms(policies=policy(), uses=5))
+    access = server.open_access(material, "approle", Terms(policies=policy(), uses=5))
     practice.log_in(access, **keys(access))
     (told,) = practice.examine()["vault token"]
 
@@ -270,11 +270,11 @@ def test_a_token_for_few_requests_is_told(
 
 
 def keys(access: Access) -> dict[str, str]:
-    """Return the keys of `[vault.auth]` for a way in, besides method and mount."""
-    way = access.way
-    match way.method:
+    """Return the keys of `[vault.auth]` for a login, besides method and mount."""
+    auth_method = access.auth_method
+    match auth_method.method:
         case "approle":
-            role_id = str(way._role_id)  # type: ignore[attr-defined]
+            role_id = str(auth_method._role_id)  # type: ignore[attr-defined]
             return {"role_id_file": role_id, "secret_id_file": str(access.file)}
         case "userpass":
             return {"username": "rotator", "password_file": str(access.file)}
@@ -289,7 +289,7 @@ def test_each_login_is_tried(
     server: "Real", practice: Practice, material: LoginMaterial, method: str
 ) -> None:
     """Each method is configured as README says, and logs in; once refused, the login is named."""
-    access = server.open_way(material, method, Terms(policies=policy()))
+    access = server.open_access(material, method, Terms(policies=policy()))
     practice.log_in(access, **keys(access))
     well = verdicts(practice.examine())
     access.forbid()

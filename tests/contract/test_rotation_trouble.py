@@ -8,7 +8,7 @@ import pytest
 from rotator.model import Outcome, PassResult
 from rotator.rotation.reconciler import Reconciler
 from rotator.vault import EnvToken, FileToken, LoginToken
-from tests.contract.conftest import OpenWay
+from tests.contract.conftest import OpenAccess
 from tests.contract.real import only_real
 from tests.contract.server import ROOT
 from tests.contract.site import Site
@@ -33,9 +33,9 @@ AT_EACH_POINT = pytest.mark.parametrize("point", POINTS.values(), ids=POINTS.key
 
 
 @pytest.fixture
-def let_in(open_way: OpenWay) -> OpenWay:
+def let_in(open_access: OpenAccess) -> OpenAccess:
     """Return a function that lets rotator in by AppRole, with README's policy."""
-    return lambda **terms: open_way("approle", policies=policy(), **terms)
+    return lambda **terms: open_access("approle", policies=policy(), **terms)
 
 
 def carry_on(site: Site, engine: Reconciler) -> PassResult:
@@ -116,10 +116,10 @@ def test_a_token_that_cannot_be_replaced_stops_it(
 @only_real
 @AT_EACH_POINT
 def test_a_token_that_can_be_replaced_is_not_missed(
-    server: "Server", site: Site, let_in: OpenWay, point: str
+    server: "Server", site: Site, let_in: OpenAccess, point: str
 ) -> None:
     """Where rotator logs in by itself, a revoked token stops no pass."""
-    source = LoginToken(let_in().way, clock=site.clock.epoch)
+    source = LoginToken(let_in().auth_method, clock=site.clock.epoch)
     engine = site.begin(source)
     first: list[str] = []
 
@@ -138,9 +138,9 @@ def test_a_token_that_can_be_replaced_is_not_missed(
 
 
 @only_real
-def test_a_batch_token_is_enough(site: Site, let_in: OpenWay) -> None:
+def test_a_batch_token_is_enough(site: Site, let_in: OpenAccess) -> None:
     """A token that cannot be renewed or revoked rotates as any other does."""
-    source = LoginToken(let_in(kind="batch").way, clock=site.clock.epoch)
+    source = LoginToken(let_in(kind="batch").auth_method, clock=site.clock.epoch)
     report = site.attempt(site.begin(source))
 
     assert report.outcome is Outcome.COMPLETED
@@ -151,10 +151,10 @@ def test_a_batch_token_is_enough(site: Site, let_in: OpenWay) -> None:
 
 @only_real
 def test_a_token_that_expires_is_replaced_by_a_login(
-    server: "Server", site: Site, let_in: OpenWay
+    server: "Server", site: Site, let_in: OpenAccess
 ) -> None:
     """A token that ends between create and push, sooner than was granted, is got anew."""
-    source = LoginToken(let_in().way, clock=site.clock.epoch)
+    source = LoginToken(let_in().auth_method, clock=site.clock.epoch)
     engine = site.begin(source)
     site.at(
         POINTS["between create and push"],
@@ -184,10 +184,12 @@ def test_a_token_that_expires_for_good_stops_it(
 
 
 @only_real
-def test_a_login_that_is_withdrawn_stops_it(server: "Server", site: Site, let_in: OpenWay) -> None:
+def test_a_login_that_is_withdrawn_stops_it(
+    server: "Server", site: Site, let_in: OpenAccess
+) -> None:
     """Where neither token nor credential is accepted any more, it goes on with a new credential."""
     access = let_in()
-    source = LoginToken(access.way, clock=site.clock.epoch)
+    source = LoginToken(access.auth_method, clock=site.clock.epoch)
     engine = site.begin(source)
 
     def withdraw() -> None:
@@ -198,7 +200,7 @@ def test_a_login_that_is_withdrawn_stops_it(server: "Server", site: Site, let_in
     site.at(POINTS["between create and push"], withdraw)
     failed = failed_passes(site, engine)
     site.check()
-    done = carry_on(site, site.begin(LoginToken(let_in().way, clock=site.clock.epoch)))
+    done = carry_on(site, site.begin(LoginToken(let_in().auth_method, clock=site.clock.epoch)))
 
     assert codes(failed) == {(Outcome.FAILED, "vault-login")}
     assert done.outcome is Outcome.COMPLETED

@@ -14,7 +14,7 @@ from rotator.vault import AppRole, EnvToken, KvStore
 from rotator.vault.transport import VaultRequest
 from tests.contract.access import METHODS
 from tests.contract.client import Client, link
-from tests.contract.conftest import GRANTED, OpenWay
+from tests.contract.conftest import GRANTED, OpenAccess
 from tests.contract.real import only_real
 from tests.support.clock import FakeTimer
 
@@ -34,10 +34,10 @@ VALUE = SecretValue("Abcdefgh1")
 
 @pytest.mark.parametrize("method", METHODS)
 def test_each_way_leads_in(
-    open_way: OpenWay, account: Account, pending: PendingEntry, method: str
+    open_access: OpenAccess, account: Account, pending: PendingEntry, method: str
 ) -> None:
     """A login gives a token that may do what its policy grants, and is made once."""
-    client = Client(open_way(method))
+    client = Client(open_access(method))
     client.store.check()
     staged = client.store.write_pending(account, client.store.read_pending(account), VALUE, pending)
     client.store.clear_pending(account, 1)
@@ -47,9 +47,11 @@ def test_each_way_leads_in(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_leads_in_is_never_shown(open_way: OpenWay, account: Account, method: str) -> None:
+def test_what_leads_in_is_never_shown(
+    open_access: OpenAccess, account: Account, method: str
+) -> None:
     """Token and credential are masked in whatever rotator says, as long as it has them."""
-    access = open_way(method)
+    access = open_access(method)
     client = Client(access)
     client.store.read_pending(account)
     # A certificate's key is never read by rotator.
@@ -61,10 +63,10 @@ def test_what_leads_in_is_never_shown(open_way: OpenWay, account: Account, metho
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_credential_that_is_refused_is_named(
-    open_way: OpenWay, account: Account, method: str
+    open_access: OpenAccess, account: Account, method: str
 ) -> None:
     """Vault's refusal says which method and which setting it is about, and shows no credential."""
-    access = open_way(method)
+    access = open_access(method)
     access.forbid()
     client = Client(access)
     with pytest.raises(LoginFailed, match=f"refuses the {method} login") as caught:
@@ -78,10 +80,10 @@ def test_a_credential_that_is_refused_is_named(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_revoked_token_is_replaced(
-    server: "Real", open_way: OpenWay, account: Account, method: str
+    server: "Real", open_access: OpenAccess, account: Account, method: str
 ) -> None:
     """A denial that a look-up of the token explains leads to one new login, unseen by the call."""
-    client = Client(open_way(method))
+    client = Client(open_access(method))
     client.store.read_pending(account)
     first = client.token
     if method == "cert":
@@ -96,9 +98,11 @@ def test_a_revoked_token_is_replaced(
     assert client.count("log-in 200") == 2
 
 
-def test_a_denial_by_policy_is_no_reason_to_log_in(open_way: OpenWay, account: Account) -> None:
+def test_a_denial_by_policy_is_no_reason_to_log_in(
+    open_access: OpenAccess, account: Account
+) -> None:
     """However often the policy denies, the token stays."""
-    client = Client(open_way("approle"))
+    client = Client(open_access("approle"))
     denied = replace(account, pending_path=f"elsewhere/{account.name}")
     for _ in range(5):
         client.advance(100)
@@ -120,10 +124,10 @@ def test_a_token_that_must_not_look_itself_up_is_kept(server: "Real", account: A
 
 
 def test_a_login_that_is_refused_after_a_denial_is_not_repeated(
-    server: "Real", open_way: OpenWay, account: Account
+    server: "Real", open_access: OpenAccess, account: Account
 ) -> None:
     """Where neither token nor credential is accepted, each call is told so after one login."""
-    access = open_way("approle")
+    access = open_access("approle")
     client = Client(access)
     client.store.read_pending(account)
     server.revoke_token(client.token)
@@ -136,9 +140,11 @@ def test_a_login_that_is_refused_after_a_denial_is_not_repeated(
     assert client.count("log-in 400") == 1
 
 
-def test_a_login_that_is_refused_is_refused_to_all(open_way: OpenWay, account: Account) -> None:
+def test_a_login_that_is_refused_is_refused_to_all(
+    open_access: OpenAccess, account: Account
+) -> None:
     """Many accounts make one login that fails: Vault locks out who fails too often."""
-    access = open_way("userpass")
+    access = open_access("userpass")
     access.file.write_text("wrong")
     client = Client(access)
     failures: list[LoginFailed] = []
@@ -166,10 +172,10 @@ def test_a_login_that_is_refused_is_refused_to_all(open_way: OpenWay, account: A
 
 
 def test_a_token_that_is_renewed_for_the_last_time_is_replaced(
-    server: "Real", open_way: OpenWay, account: Account
+    server: "Real", open_access: OpenAccess, account: Account
 ) -> None:
     """Where its greatest age cuts a renewal short, the next token is logged in for in time."""
-    access = open_way("approle", ttl=600)
+    access = open_access("approle", ttl=600)
     client = Client(access)
     client.store.read_pending(account)
     first = client.token
@@ -192,10 +198,10 @@ def test_a_token_that_is_renewed_for_the_last_time_is_replaced(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_token_is_renewed_before_it_ends(
-    open_way: OpenWay, account: Account, method: str
+    open_access: OpenAccess, account: Account, method: str
 ) -> None:
     """With a third of its life left, the same token gets a full life again."""
-    client = Client(open_way(method, ttl=600))
+    client = Client(open_access(method, ttl=600))
     client.store.read_pending(account)
     first = client.connection.token_expires_at
     client.advance(399)
@@ -215,10 +221,10 @@ def test_a_token_is_renewed_before_it_ends(
 
 @pytest.mark.parametrize("kind", ["batch", "service"])
 def test_a_token_that_cannot_be_renewed_is_replaced_in_time(
-    server: "Real", open_way: OpenWay, account: Account, kind: str
+    server: "Real", open_access: OpenAccess, account: Account, kind: str
 ) -> None:
     """A batch token, and one that Vault no longer prolongs, give way to a new login."""
-    client = Client(open_way("approle", ttl=600, max_ttl=600, kind=kind))
+    client = Client(open_access("approle", ttl=600, max_ttl=600, kind=kind))
     client.store.read_pending(account)
     first = client.token
     if kind == "service":
@@ -231,9 +237,9 @@ def test_a_token_that_cannot_be_renewed_is_replaced_in_time(
     assert client.count("log-in 200") == 2
 
 
-def test_an_idle_token_is_kept(open_way: OpenWay, account: Account) -> None:
+def test_an_idle_token_is_kept(open_access: OpenAccess, account: Account) -> None:
     """`keep_token` renews without a call, when it is time and not before."""
-    client = Client(open_way("approle", ttl=600))
+    client = Client(open_access("approle", ttl=600))
     kept = [client.connection.keep_token(), client.connection.keep_token()]
     client.advance(401)
     kept.append(client.connection.keep_token())
@@ -261,9 +267,9 @@ def test_a_held_token_is_kept(server: "Real") -> None:
     assert 399 <= (after - before).total_seconds() <= 460
 
 
-def test_a_token_is_looked_up(open_way: OpenWay) -> None:
+def test_a_token_is_looked_up(open_access: OpenAccess) -> None:
     """What Vault says of the token is told without the token."""
-    client = Client(open_way("approle", ttl=600))
+    client = Client(open_access("approle", ttl=600))
     standing = client.connection.look_up_token()
 
     assert standing.expires_at
@@ -273,9 +279,9 @@ def test_a_token_is_looked_up(open_way: OpenWay) -> None:
     assert client.token not in repr(client.source.lifetime)
 
 
-def test_threads_share_one_login(open_way: OpenWay, account: Account) -> None:
+def test_threads_share_one_login(open_access: OpenAccess, account: Account) -> None:
     """Many threads that need a token at once make one login."""
-    client = Client(open_way("approle"))
+    client = Client(open_access("approle"))
     threads = [threading.Thread(target=client.store.read_pending, args=[account]) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -286,9 +292,11 @@ def test_threads_share_one_login(open_way: OpenWay, account: Account) -> None:
     assert client.count("read-pending 404") == 8
 
 
-def test_a_token_for_few_requests_is_replaced_in_time(open_way: OpenWay, account: Account) -> None:
+def test_a_token_for_few_requests_is_replaced_in_time(
+    open_access: OpenAccess, account: Account
+) -> None:
     """Its uses are counted, so that no request is denied for want of one."""
-    client = Client(open_way("approle", uses=3))
+    client = Client(open_access("approle", uses=3))
     for _ in range(8):
         client.store.read_pending(account)
 
@@ -298,9 +306,9 @@ def test_a_token_for_few_requests_is_replaced_in_time(open_way: OpenWay, account
     ]
 
 
-def test_threads_share_tokens_for_few_requests(open_way: OpenWay, account: Account) -> None:
+def test_threads_share_tokens_for_few_requests(open_access: OpenAccess, account: Account) -> None:
     """None of them is given the use that another has had."""
-    client = Client(open_way("approle", uses=2))
+    client = Client(open_access("approle", uses=2))
     threads = [threading.Thread(target=client.store.read_pending, args=[account]) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -313,10 +321,10 @@ def test_threads_share_tokens_for_few_requests(open_way: OpenWay, account: Accou
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_token_that_was_logged_in_for_is_given_back(
-    open_way: OpenWay, account: Account, method: str
+    open_access: OpenAccess, account: Account, method: str
 ) -> None:
     """Nothing that could read the values is left behind; and only once."""
-    access = open_way(method)
+    access = open_access(method)
     client = Client(access)
     client.store.read_pending(account)
     token = client.token
@@ -329,10 +337,10 @@ def test_a_token_that_was_logged_in_for_is_given_back(
 
 
 def test_a_token_that_was_replaced_is_given_back_once_nobody_uses_it(
-    open_way: OpenWay, account: Account
+    open_access: OpenAccess, account: Account
 ) -> None:
     """Requests with it may be under way for as long as one may take."""
-    access = open_way("approle", ttl=600, max_ttl=600)
+    access = open_access("approle", ttl=600, max_ttl=600)
     client = Client(access)
     client.store.read_pending(account)
     first = client.token
@@ -350,9 +358,11 @@ def test_a_token_that_was_replaced_is_given_back_once_nobody_uses_it(
 
 
 @pytest.mark.parametrize("kind", ["batch", "service"])
-def test_what_cannot_be_given_back_is_left(open_way: OpenWay, account: Account, kind: str) -> None:
+def test_what_cannot_be_given_back_is_left(
+    open_access: OpenAccess, account: Account, kind: str
+) -> None:
     """Vault cannot revoke a batch token; one that is used up is gone."""
-    client = Client(open_way("approle", kind=kind, uses=0 if kind == "batch" else 1))
+    client = Client(open_access("approle", kind=kind, uses=0 if kind == "batch" else 1))
     client.store.read_pending(account)
     client.connection.close()
 
@@ -368,12 +378,16 @@ def test_a_token_that_was_handed_in_is_left_alone(server: "Real", account: Accou
         connection.close()
 
 
-def test_a_role_may_want_no_secret_id(server: "Real", open_way: OpenWay, account: Account) -> None:
+def test_a_role_may_want_no_secret_id(
+    server: "Real", open_access: OpenAccess, account: Account
+) -> None:
     """With `bind_secret_id=false` the role id is all there is."""
-    access = open_way("approle")
+    access = open_access("approle")
     server.want_no_secret_id(access)
-    way = AppRole(role_id_file=str(access.way._role_id), secret_id_file="", mount=access.way.mount)  # type: ignore[attr-defined]
-    client = Client(replace(access, way=way))
+    assert isinstance(access.auth_method, AppRole)
+    role_id_file = str(access.auth_method._role_id)
+    without = AppRole(role_id_file=role_id_file, secret_id_file="", mount=access.auth_method.mount)
+    client = Client(replace(access, auth_method=without))
     client.store.read_pending(account)
 
     assert client.calls == ["log-in 200", "read-pending 404"]

@@ -139,7 +139,6 @@ class RotationFixture(ExternalActors):
             random=lambda: 0.5,
             wall_clock=lambda: self._told_time().timestamp(),
         )
-        self._process.callback(self.transport.close)
         self.connection = VaultSession(
             self.world.vault.url,
             token_source=FileToken(str(self.token_file)),

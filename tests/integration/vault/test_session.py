@@ -245,14 +245,14 @@ def logging_in(vault: VaultSimulator, sleep: Callable[[float], None]) -> VaultSe
     vault.allow_login("userpass/login/rotator", {"password": "open-sesame"})
     return VaultSession(
         vault.url,
-        token_source=LoginToken(_Way()),
+        token_source=LoginToken(_FixedLogin()),
         timeout=10,
         patience=60,
         sleep=sleep,
     )
 
 
-class _Way(Userpass):
+class _FixedLogin(Userpass):
     """Logs in with a password that is in no file."""
 
     def __init__(self) -> None:
@@ -284,7 +284,7 @@ def test_a_fresh_token_that_no_node_learns_of_is_not_tried_for_ever(vault: Vault
     vault.allow_login("userpass/login/rotator", {"password": "open-sesame"})
     connection = VaultSession(
         vault.url,
-        token_source=LoginToken(_Way()),
+        token_source=LoginToken(_FixedLogin()),
         timeout=10,
         patience=60,
         sleep=time.sleep,
@@ -304,7 +304,7 @@ def test_a_write_does_not_wait_for_a_node_to_learn_of_a_token(vault: VaultSimula
     vault.allow_login("userpass/login/rotator", {"password": "open-sesame"})
     connection = VaultSession(
         vault.url,
-        token_source=LoginToken(_Way()),
+        token_source=LoginToken(_FixedLogin()),
         timeout=10,
         patience=60,
         sleep=time.sleep,

@@ -114,7 +114,7 @@ def test_the_ca_file_is_trusted(
 def test_without_the_ca_file_nothing_is_sent(
     server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An unknown certificate ends the call before the token is sent, with a cure.
+    """An unknown certificate ends the call before the token is sent, with a hint.
 
     What hvac took from VAULT_CACERT when it was imported makes no difference.
     """

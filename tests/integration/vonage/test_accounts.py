@@ -22,17 +22,16 @@ def vonage() -> Iterator[VonageSimulator]:
 
 
 @pytest.fixture(params=list(RestAuth))
-def transport(vonage: VonageSimulator, request: pytest.FixtureRequest) -> Iterator[VonageClient]:
-    """Yield a client of it that authenticates in either way and does not wait."""
-    with VonageClient(
+def transport(vonage: VonageSimulator, request: pytest.FixtureRequest) -> VonageClient:
+    """Return a client of it that authenticates in either way and does not wait."""
+    return VonageClient(
         api_url=vonage.url,
         rest_url=vonage.url,
         timeout=60,
         max_requests_per_second=1e6,
         rest_auth=request.param,
         sleep=lambda _: None,
-    ) as transport:
-        yield transport
+    )
 
 
 @pytest.fixture

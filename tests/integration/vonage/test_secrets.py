@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -37,16 +38,16 @@ def vonage() -> Iterator[VonageSimulator]:
 
 
 @pytest.fixture
-def secrets(vonage: VonageSimulator) -> Iterator[Secrets]:
-    """Yield a client of it that does not wait between tries."""
-    with VonageClient(
+def secrets(vonage: VonageSimulator) -> Secrets:
+    """Return a client of it that does not wait between tries."""
+    transport = VonageClient(
         api_url=vonage.url,
         rest_url=vonage.url,
         timeout=60,
         max_requests_per_second=1e6,
         sleep=lambda _: None,
-    ) as transport:
-        yield Secrets(transport)
+    )
+    return Secrets(transport)
 
 
 def methods(vonage: VonageSimulator) -> list[str]:
@@ -60,13 +61,15 @@ def test_an_answer_tells_how_far_the_clock_is_ahead(seconds: int) -> None:
     began = datetime(2026, 11, 23, 7, 28, tzinfo=UTC).timestamp()
     with (
         VonageSimulator(clock=lambda: int(began) * 10**9) as dated,
-        VonageClient(
-            api_url=dated.url,
-            rest_url=dated.url,
-            timeout=60,
-            max_requests_per_second=1e6,
-            clock=lambda: 0.0,
-            wall_clock=lambda: began + seconds,
+        nullcontext(
+            VonageClient(
+                api_url=dated.url,
+                rest_url=dated.url,
+                timeout=60,
+                max_requests_per_second=1e6,
+                clock=lambda: 0.0,
+                wall_clock=lambda: began + seconds,
+            )
         ) as transport,
     ):
         dated.add_account(KEY, SECRET, created_at=OLD)
@@ -84,13 +87,15 @@ def test_what_an_answer_told_counts_until_another_tells() -> None:
     elapsed, shift = 0.0, 0.0
     with (
         VonageSimulator(clock=lambda: int(began + elapsed) * 10**9) as dated,
-        VonageClient(
-            api_url=dated.url,
-            rest_url=dated.url,
-            timeout=5,
-            max_requests_per_second=1e6,
-            clock=lambda: elapsed,
-            wall_clock=lambda: began + elapsed + shift,
+        nullcontext(
+            VonageClient(
+                api_url=dated.url,
+                rest_url=dated.url,
+                timeout=5,
+                max_requests_per_second=1e6,
+                clock=lambda: elapsed,
+                wall_clock=lambda: began + elapsed + shift,
+            )
         ) as transport,
     ):
         dated.add_account(KEY, SECRET, created_at=OLD)
@@ -117,13 +122,15 @@ def test_one_odd_date_neither_lengthens_a_grace_nor_is_waited_for_long() -> None
     found = []
     with (
         VonageSimulator(clock=lambda: int(began) * 10**9) as dated,
-        VonageClient(
-            api_url=dated.url,
-            rest_url=dated.url,
-            timeout=60,
-            max_requests_per_second=1e6,
-            clock=lambda: 0.0,
-            wall_clock=lambda: began,
+        nullcontext(
+            VonageClient(
+                api_url=dated.url,
+                rest_url=dated.url,
+                timeout=60,
+                max_requests_per_second=1e6,
+                clock=lambda: 0.0,
+                wall_clock=lambda: began,
+            )
         ) as transport,
     ):
         dated.add_account(KEY, SECRET, created_at=OLD)
@@ -191,8 +198,10 @@ def test_full_slots(status: int) -> None:
     """A third secret is refused as such, whichever status Vonage gives it."""
     with (
         VonageSimulator(full_status=status) as vonage,
-        VonageClient(
-            api_url=vonage.url, rest_url=vonage.url, timeout=60, max_requests_per_second=1e6
+        nullcontext(
+            VonageClient(
+                api_url=vonage.url, rest_url=vonage.url, timeout=60, max_requests_per_second=1e6
+            )
         ) as transport,
     ):
         vonage.add_account(KEY, SECRET)

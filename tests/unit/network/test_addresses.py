@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from rotator.network import Client, ExchangeFailed, HttpRequest, Route, TransportFailure
-from rotator.network.connect import Address, _taking_turns
+from rotator.network.connect import Address, _interleaved
 from rotator.network.exchange import Exchange
 from rotator.sim.http import Port
 from tests.support.webhook_receiver import WebhookReceiver, receiving
@@ -120,7 +120,7 @@ def test_families_take_turns() -> None:
     """A family that leads nowhere delays by one address, not by all it has."""
     six = [(socket.AF_INET6, (f"::{n}",)) for n in range(3)]
     four = [(socket.AF_INET, (f"10.0.0.{n}",)) for n in range(2)]
-    ordered: list[Address] = _taking_turns([*six, *four])
+    ordered: list[Address] = _interleaved([*six, *four])
 
     assert [address[0] for _, address in ordered] == ["::0", "10.0.0.0", "::1", "10.0.0.1", "::2"]
 

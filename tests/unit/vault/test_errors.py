@@ -192,7 +192,7 @@ def test_a_sealed_vault_is_not_just_any_503() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "what", "cure"),
+    ("answer", "what", "hint"),
     [
         (complaint(503, LOCKED), "namespace is locked", "`vault namespace unlock -unlock-key="),
         (complaint(404, SEALED), "namespace is sealed", "`bao namespace unseal "),
@@ -204,14 +204,14 @@ def test_a_sealed_vault_is_not_just_any_503() -> None:
     ],
 )
 def test_what_was_done_to_a_namespace_is_undone_by_the_hint(
-    answer: VaultResponse, what: str, cure: str
+    answer: VaultResponse, what: str, hint: str
 ) -> None:
     """A lock and a seal of one namespace are neither a missing mount nor a sealed Vault."""
     error = verdict(answer)
 
     assert isinstance(error, StoreSealed)
     assert what in error.message
-    assert cure in (error.hint or "")
+    assert hint in (error.hint or "")
 
 
 def test_a_missing_token_is_named_as_such() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from rotator.model import Credential, SecretValue
@@ -15,7 +16,7 @@ LIST = b'{"_embedded": {"secrets": [' + ONE + b"]}}"
 BALANCE = b'{"value": 10.28, "autoReload": false}'
 
 
-def transport(url: str, clock: Callable[[], float], **changes: Any) -> VonageClient:  # noqa: ANN401
+def transport(url: str, clock: Callable[[], float], **changes: Any) -> nullcontext[VonageClient]:  # noqa: ANN401
     """Make a transport whose pauses are as long as they can be and take no real time."""
     settings: dict[str, Any] = {
         "api_url": url,
@@ -27,4 +28,4 @@ def transport(url: str, clock: Callable[[], float], **changes: Any) -> VonageCli
         "random": lambda: 1.0,
         "wall_clock": lambda: 1_700_000_000.0,
     }
-    return VonageClient(**(settings | changes))
+    return nullcontext(VonageClient(**(settings | changes)))

@@ -340,7 +340,7 @@ def test_what_a_failed_exchange_means(
 
 
 def test_why_there_is_no_connection_is_said() -> None:
-    """A certificate that does not verify is named, so that the operator can cure it."""
+    """A certificate that does not verify is named, so that the operator can mend it."""
     _, error = failure(
         calling("secrets.list"), ExchangeFailed(TransportFailure.TLS, "[SSL] self-signed\ncert.")
     )

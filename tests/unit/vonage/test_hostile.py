@@ -33,16 +33,15 @@ def server() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture(scope="module")
-def transport(server: ScriptedServer) -> Iterator[VonageClient]:
-    """Yield a client of the server that never waits."""
-    with VonageClient(
+def transport(server: ScriptedServer) -> VonageClient:
+    """Return a client of the server that never waits."""
+    return VonageClient(
         api_url=server.url,
         rest_url=server.url,
         timeout=60,
         max_requests_per_second=1e9,
         sleep=lambda _: None,
-    ) as transport:
-        yield transport
+    )
 
 
 def operations(transport: VonageClient) -> dict[str, Callable[[], object]]:
