@@ -159,7 +159,7 @@ def _of_account(row: RowMapping, replay: Replay) -> Iterator[str]:
             f"{_described(replay.identity)}"
         )
     found = row["adopted_id"], row["adopted_over"]
-    if found != (replay.adopted_id, replay.adopted_over):
+    if found != (replay.adopted_id, replay.adopted_base_version):
         adopted = replay.adopted_id or "nothing"
         yield f"its row says that {found[0] or 'nothing'} was adopted last, the entries {adopted}"
     if row["written_version"] > replay.newest_version:

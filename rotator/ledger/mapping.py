@@ -6,7 +6,17 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Connection, RowMapping, Select, func, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    RowMapping,
+    Select,
+    String,
+    bindparam,
+    func,
+    select,
+    union,
+)
 
 from rotator.ledger import tables
 from rotator.ledger.chain import canonical_json
@@ -195,3 +205,21 @@ _ROTATIONS = select(tables.rotation).join(
 )
 _LAST_ROTATIONS = _ROTATIONS.where(_ROTATION.opened_at == _LAST_OPENED_AT)
 _OPEN_ROTATIONS = _ROTATIONS.where(_ROTATION.closed_at.is_(None))
+_IS_OF_ACCOUNT = _ROTATION.account == bindparam("of_name", type_=String)
+#: Superseded predecessors, and orphans of rotations that were undone.
+EXPENDABLE_IDS = union(
+    select(_ROTATION.predecessor_id).where(
+        _IS_OF_ACCOUNT,
+        _ROTATION.verified_at.is_not(None),
+        _ROTATION.outcome.is_distinct_from("failed"),
+        _ROTATION.predecessor_id.is_not(None),
+    ),
+    select(_ROTATION.new_id).where(
+        _IS_OF_ACCOUNT,
+        _ROTATION.outcome == "failed",
+        # A secret that was ever in Vault may be in use; so may one abandoned on its way there.
+        _ROTATION.vault_version.is_(None),
+        _ROTATION.step != Step.PUSH.value,
+        _ROTATION.new_id.is_not(None),
+    ),
+)

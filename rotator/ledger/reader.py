@@ -22,9 +22,8 @@ from sqlalchemy.types import NullType
 from rotator.ledger import chain, tables
 from rotator.ledger.comparison import differences, put_off
 from rotator.ledger.database import reading
-from rotator.ledger.mapping import SUMMARY, summaries
+from rotator.ledger.mapping import EXPENDABLE_IDS, SUMMARY, summaries
 from rotator.ledger.replay import Replay
-from rotator.ledger.writer import EXPENDABLE_IDS
 from rotator.model import Account, Rotation
 from rotator.rotation.ports import AccountSummary
 
@@ -162,8 +161,6 @@ class LedgerReader:
         with reading(self._engine) as connection:
             found = connection.execute(EXPENDABLE_IDS, {"of_name": name})
             return frozenset(found.scalars())
-
-    # -- Verification. ---------------------------------------------------------------------
 
     def missing_triggers(self) -> list[str]:
         """Return the names of the missing triggers that keep entries from being changed."""

@@ -43,8 +43,8 @@ class RecordedRotation:
     was_sent: bool = False
     #: Vonage refused its value as one that does not comply.
     is_rejected: bool = False
-    #: How many values were drawn.
-    draws: int = 0
+    #: How many values were generated.
+    values_generated: int = 0
     new_id: str | None = None
     vault_version: int | None = None
     #: Whether a push was begun and not seen to fail; and whether that was so before the last push.
@@ -124,7 +124,7 @@ class RecordedRotation:
         self.steps_before, self.steps = self.steps, frozenset({step})
         self.was_sent = self.is_sent
         self.is_sent |= step == Step.CREATE
-        self.draws += step == Step.STAGE
+        self.values_generated += step == Step.STAGE
         if step == Step.PUSH:
             self.was_maybe_pushed, self.may_be_pushed = self.may_be_pushed, True
 
@@ -133,7 +133,7 @@ class RecordedRotation:
         self.steps, self.is_sent = self.steps_before, self.was_sent
         self.is_rejected |= detail.get("code") == SecretRejected.code
         # What was generated and refused counts as generated.
-        self.draws -= (entry.event, entry.step) == ("withdrawn", Step.STAGE)
+        self.values_generated -= (entry.event, entry.step) == ("withdrawn", Step.STAGE)
         if entry.step == Step.PUSH:
             self.may_be_pushed = self.was_maybe_pushed
 
@@ -213,8 +213,8 @@ class RecordedRotation:
             yield _different("sent_at", row.sent_at, "a time" if self.is_sent else None)
         if row.rejected != self.is_rejected:
             yield _different("rejected", int(row.rejected), int(self.is_rejected))
-        if row.values_generated != self.draws:
-            yield _different("draws", row.values_generated, self.draws)
+        if row.values_generated != self.values_generated:
+            yield _different("draws", row.values_generated, self.values_generated)
 
     def _is_verified_as(self, at: datetime | None) -> bool:
         if at is None or self.verified_at is None or not self.is_rough:
@@ -232,7 +232,7 @@ class Replay:
     identity: Identity | None = None
     hold: Hold | None = None
     adopted_id: str | None = None
-    adopted_over: int = 0
+    adopted_base_version: int = 0
     #: The newest version of the current entry that any entry names.
     newest_version: int = 0
     #: The newest event of each deletion that was ever begun, by the secret's id; in the order in
@@ -269,7 +269,7 @@ class Replay:
         if rotation := self.rotations.get(entry.rotation_id):
             rotation.apply(entry, detail)
             if (entry.event, entry.step) == ("done", Step.VERIFY):
-                is_newer = (rotation.vault_version or 0) > self.adopted_over
+                is_newer = (rotation.vault_version or 0) > self.adopted_base_version
                 if is_newer and rotation.new_id != self.adopted_id:
                     self.adopted_id = None
 
@@ -288,7 +288,7 @@ class Replay:
         if detail.get("operation") != "adopt" or over is None:
             # Older versions did not record what was adopted.
             return
-        self.adopted_over, self.adopted_id = over, None
+        self.adopted_base_version, self.adopted_id = over, None
         if event == "intent":
             self.adopted_id = _text(detail, "secret_id")
             for rotation in self.rotations.values():

@@ -31,6 +31,7 @@ from rotator.ledger.leases import (
     locked,
 )
 from rotator.ledger.mapping import (
+    EXPENDABLE_IDS,
     IDENTITY,
     columns_of,
     from_row,
@@ -382,23 +383,6 @@ _CHANGED_ROTATION = update(tables.rotation).where(
 )
 _OPEN_ROTATION = select(tables.rotation).where(
     _ROTATION.account == _OF_NAME, _ROTATION.closed_at.is_(None)
-)
-#: Superseded predecessors, and orphans of rotations that were undone.
-EXPENDABLE_IDS = union(
-    select(_ROTATION.predecessor_id).where(
-        _ROTATION.account == _OF_NAME,
-        _ROTATION.verified_at.is_not(None),
-        _ROTATION.outcome.is_distinct_from("failed"),
-        _ROTATION.predecessor_id.is_not(None),
-    ),
-    select(_ROTATION.new_id).where(
-        _ROTATION.account == _OF_NAME,
-        _ROTATION.outcome == "failed",
-        # A secret that was ever in Vault may be in use; so may one abandoned on its way there.
-        _ROTATION.vault_version.is_(None),
-        _ROTATION.step != Step.PUSH.value,
-        _ROTATION.new_id.is_not(None),
-    ),
 )
 #: The row of an account that has none yet.
 _NO_ACCOUNT: tables.Row = dict.fromkeys(tables.account.c.keys()) | {

@@ -25,7 +25,7 @@ def _recorded(rotation: Rotation) -> RecordedRotation:
         steps=frozenset({rotation.step}),
         is_sent=rotation.sent_at is not None,
         is_rejected=rotation.rejected,
-        draws=rotation.values_generated,
+        values_generated=rotation.values_generated,
         new_id=rotation.new_id,
         vault_version=rotation.vault_version,
         may_be_pushed=rotation.step is Step.PUSH,

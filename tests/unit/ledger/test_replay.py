@@ -170,7 +170,7 @@ def test_where_a_rotation_is_stands_in_its_entries(
     recorded = read(OPENED, *entries).rotations["r1"]
 
     assert recorded.steps == steps
-    assert (recorded.is_sent, recorded.is_rejected, recorded.draws) == facts
+    assert (recorded.is_sent, recorded.is_rejected, recorded.values_generated) == facts
 
 
 def test_what_else_is_recorded_of_a_rotation_changes_nothing() -> None:
@@ -197,7 +197,7 @@ def test_what_is_recovered_may_have_been_sent() -> None:
         ({"step": Step.WAIT}, "its step is wait, and the entries say open"),
         ({"sent_at": NOW}, f"its sent_at is {NOW}, and the entries say nothing"),
         ({"rejected": True}, "its rejected is 1, and the entries say 0"),
-        ({"draws": 2}, "its draws is 2, and the entries say 0"),
+        ({"values_generated": 2}, "its draws is 2, and the entries say 0"),
         ({"identity": None}, "its api_key is nothing, and the entries say abcd1234"),
     ],
 )
