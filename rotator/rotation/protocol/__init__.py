@@ -105,40 +105,33 @@ def decide(
 
 
 def ledger_was_altered(facts: Facts) -> Refuse | None:
-    """Refuse to work by rows that are not as the ledger's entries say."""
     return altered(facts.account, facts.observation.ledger)
 
 
 def account_was_changed(facts: Facts) -> Refuse | None:
-    """Refuse to continue a rotation that was opened for another identity."""
     return moved(facts.account, facts.observation.rotation)
 
 
 def rotation_is_frozen(facts: Facts) -> Refuse | None:
-    """Refuse to do anything for an open rotation while the account is frozen."""
     hold = facts.observation.ledger.hold
     is_frozen = hold and hold.freeze and facts.observation.rotation
     return refusals.held(facts.account, hold) if hold and is_frozen else None
 
 
 def value_was_pushed(facts: Facts) -> Action | None:
-    """Roll forward: only forward, even while the account is held."""
     return first(AFTER_PUSH, facts) if facts.is_pushed else None
 
 
 def window_is_closed(facts: Facts) -> Wait | None:
-    """Wait for a window where nothing is in transit."""
     until = waits_until(facts.account, facts.observation.rotation, facts.request, facts.now)
     return Wait(until=until) if until else None
 
 
 def no_rotation_is_open(facts: Facts) -> Action | None:
-    """Open one, if it is asked for."""
     return None if facts.observation.rotation else first(STARTING, facts)
 
 
 def rotation_is_aborted(facts: Facts) -> Action | None:
-    """Undo what an aborted rotation made."""
     return first(UNDOING, facts) if facts.rotation.abort_code else None
 
 

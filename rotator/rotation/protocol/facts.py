@@ -32,17 +32,14 @@ class Facts:
 
     @property
     def current(self) -> CurrentEntry | None:
-        """Vault's current entry."""
         return self.observation.current.entry
 
     @property
     def pending(self) -> PendingEntry | None:
-        """Vault's pending entry."""
         return self.observation.pending.entry
 
     @property
     def note(self) -> Note | None:
-        """The note beside Vault's current value."""
         return self.current.note if self.current else None
 
     @property

@@ -16,7 +16,7 @@ from rotator.rotation.steps.base import (
     ObserveAgain,
     Site,
     Sketch,
-    told,
+    timestamp,
 )
 from rotator.rotation.steps.issue import NEW_ID
 
@@ -155,7 +155,7 @@ class Verify(Check[timedelta]):
             "done",
             rotation,
             vault_version=self.version,
-            verified_at=told(verified_at),
+            verified_at=timestamp(verified_at),
             grace_seconds=int(grace.total_seconds()),
         )
 
