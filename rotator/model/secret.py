@@ -1,8 +1,4 @@
-"""Secrets: values, notes, Vault's entries. Frozen, keyword-only, no input or output.
-
-None of these records contains a secret value. Values are passed as `SecretValue`, which masks
-itself unless revealed, beside these records and never inside them.
-"""
+"""Secrets: values, notes, Vault's entries."""
 
 import hashlib
 import hmac
