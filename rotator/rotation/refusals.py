@@ -118,17 +118,19 @@ def account_changed(account: Account, was: Identity) -> Refuse:
 
 def account_taken(account: Account, other: str, what: str, which: str) -> Refuse:
     # A ledger knows mount and path, but not Vault's address.
-    harm, cure = "take the other one's secrets away", ""
+    harm, remedy = "take the other one's secrets away", ""
     if which != account.api_key:
         harm = "write over what the other one keeps there"
-        cure = "; if they are in two Vaults, give one of them another path, or each Vault a ledger"
+        remedy = (
+            "; if they are in two Vaults, give one of them another path, or each Vault a ledger"
+        )
     return Refuse(
         code="account-taken",
         why=f"{what} {which} of {account.name} is that of account {other} already, and each of "
         f"them would {harm}",
         hint=f"remove one of them from whichever configuration has it; if {other} is what "
         f"{account.name} was called before, stop what still uses that name, then `rotator forget "
-        f"{other}`{cure}",
+        f"{other}`{remedy}",
     )
 
 
@@ -250,23 +252,23 @@ def overwritten(account: Account, rotation: Rotation, observation: Observation) 
     version = rotation.vault_version or "N"
     adopt = f"`rotator adopt {rotation.account}`"
     if observation.current.entry:
-        cure = (
+        remedy = (
             f"restore what rotator wrote with `vault kv rollback -version={version} "
             f"{_path(account)}`, and the rotation goes on, or end it with a value that works: "
             f"{adopt}, with --from-vault for the present one"
         )
     elif observation.current.version:
         # Vault refuses to roll back to a deleted version.
-        cure = (
+        remedy = (
             f"{_undelete(account, version)} brings it back, and the rotation goes on; "
             f"where it was destroyed, end it with a value that works: {adopt}"
         )
     else:
-        cure = f"end the rotation with a value that works: {adopt}"
+        remedy = f"end the rotation with a value that works: {adopt}"
     return Refuse(
         code="drift",
         why="someone else changed or removed the Vault entry after it was rotated",
-        hint=f"nothing was deleted at Vonage; {cure}",
+        hint=f"nothing was deleted at Vonage; {remedy}",
     )
 
 
@@ -319,16 +321,16 @@ def first_kept(name: str, secret_id: str | None) -> Refuse:
 
 def clock_ahead(offset: timedelta) -> ShutGate:
     """Return the gate for a clock that is ahead, which would end a grace early."""
-    told = timedelta(seconds=round(offset.total_seconds()))
-    why = f"this machine's clock is {told} ahead of Vonage's, by which the grace is not over"
+    size = timedelta(seconds=round(offset.total_seconds()))
+    why = f"this machine's clock is {size} ahead of Vonage's, by which the grace is not over"
     return ShutGate(name=CLOCK, reason=why)
 
 
 def clock_behind(offset: timedelta) -> Refuse:
-    told = timedelta(seconds=round(-offset.total_seconds()))
+    size = timedelta(seconds=round(-offset.total_seconds()))
     return Refuse(
         code="clock-behind",
-        why=f"this machine's clock is {told} behind Vonage's: once put right, it would end a grace "
+        why=f"this machine's clock is {size} behind Vonage's: once put right, it would end a grace "
         "early",
         hint="set the clock right (`timedatectl set-ntp true`); `--grace 0s` goes without a grace",
     )

@@ -100,7 +100,7 @@ def new_secret_works(facts: Facts) -> Push | None:
 
 
 def new_secret_is_refused(facts: Facts) -> Action | None:
-    """Give up a secret that does not authenticate in time.
+    """Undo a secret that does not authenticate in time.
 
     Undoing a first one would require a value in Vault that is seen to authenticate before.
     """

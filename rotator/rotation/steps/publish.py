@@ -82,8 +82,8 @@ class Push(Effect[tuple[Note, Written]]):
             pending=replace(observation.pending, equals_current=True),
             ledger=replace(observation.ledger, rotation=rotation, written=written),
         )
-        draft = self.entry("done", rotation, vault_version=written.version)
-        return observation, replace(draft, written=written)
+        recorded = self.entry("done", rotation, vault_version=written.version)
+        return observation, replace(recorded, written=written)
 
     def assumed(self, observation: Observation, rotation: Rotation, at: At) -> tuple[Note, Written]:
         note = Note(
