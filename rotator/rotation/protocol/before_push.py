@@ -2,7 +2,7 @@
 
 from rotator.model import Step
 from rotator.rotation import refusals
-from rotator.rotation.protocol.facts import Facts, Rule, first
+from rotator.rotation.protocol.facts import Facts, Rule, when
 from rotator.rotation.protocol.starting import make_room, observation_is_old, version_will_end
 from rotator.rotation.protocol.waiting import closed_until
 from rotator.rotation.steps import (
@@ -126,28 +126,14 @@ CREATED: tuple[Rule, ...] = (
 # -- An id is new since staging, and no answer said whose it is. -----------------------------------
 
 
-def _new_ids(facts: Facts) -> list[str]:
-    """Return the ids listed since staging that may be the secret that was sent.
-
-    Excluded are ids in the ledger, as an orphan may appear late and a deleted one may be listed
-    again; and the id in Vault's note, which an operator adopted since.
-    """
-    ledger, note = facts.observation.ledger, facts.note
-    staged = facts.pending.listed_ids if facts.pending else frozenset()
-    adopted = {note.secret_id} if note and facts.current and facts.current.intact else set()
-    deleted = ledger.deleted_ids | ledger.perhaps_deleted_ids
-    known = ledger.expendable_ids | deleted | adopted
-    return sorted(facts.observation.listing.ids - staged - known)
-
-
 def new_id_is_ours(facts: Facts) -> Learn | None:
-    new_ids = _new_ids(facts)
+    new_ids = facts.new_ids
     is_ours = len(new_ids) == 1 and facts.is_pending_live
     return Learn(new_id=new_ids[0]) if is_ours else None
 
 
 def _is_unexplained(facts: Facts) -> bool:
-    return len(_new_ids(facts)) > 1 or facts.is_refused
+    return len(facts.new_ids) > 1 or facts.is_refused
 
 
 def rotation_was_overtaken(facts: Facts) -> Action | None:
@@ -163,7 +149,7 @@ def new_id_is_unexplained(facts: Facts) -> Refuse | None:
     It may still be ours and not settled yet: the pending value is kept, and no secret is touched.
     """
     is_unexplained = _is_unexplained(facts)
-    return refusals.unexplained(facts.account.name, _new_ids(facts)) if is_unexplained else None
+    return refusals.unexplained(facts.account.name, facts.new_ids) if is_unexplained else None
 
 
 APPEARED: tuple[Rule, ...] = (
@@ -234,23 +220,11 @@ UNSENT: tuple[Rule, ...] = (
 )
 
 
-def nothing_is_staged(facts: Facts) -> Action | None:
-    return None if facts.is_staged else first(UNSTAGED, facts)
-
-
-def new_secret_is_known(facts: Facts) -> Action | None:
-    return first(CREATED, facts) if facts.rotation.new_id else None
-
-
-def new_id_appeared(facts: Facts) -> Action | None:
-    return first(APPEARED, facts) if _new_ids(facts) else None
-
-
 BEFORE_PUSH: tuple[Rule, ...] = (
     predecessor_is_known_now,
-    nothing_is_staged,
-    new_secret_is_known,
-    new_id_appeared,
+    when(lambda facts: not facts.is_staged, UNSTAGED),
+    when(lambda facts: facts.rotation.new_id, CREATED),
+    when(lambda facts: facts.new_ids, APPEARED),
     *UNSENT,
 )
 
@@ -313,12 +287,6 @@ ORPHANED: tuple[Rule, ...] = (
 )
 
 
-def orphan_is_left(facts: Facts) -> Action | None:
-    new_id = facts.rotation.new_id
-    is_listed = new_id is not None and new_id in facts.observation.listing.ids
-    return first(ORPHANED, facts) if is_listed else None
-
-
 def value_is_left(facts: Facts) -> Clear | None:
     return facts.clear() if facts.is_staged else None
 
@@ -327,4 +295,8 @@ def nothing_is_left(facts: Facts) -> Close:
     return Close(error_code=facts.rotation.abort_code)
 
 
-UNDOING: tuple[Rule, ...] = (orphan_is_left, value_is_left, nothing_is_left)
+UNDOING: tuple[Rule, ...] = (
+    when(lambda facts: facts.rotation.new_id in facts.observation.listing.ids, ORPHANED),
+    value_is_left,
+    nothing_is_left,
+)

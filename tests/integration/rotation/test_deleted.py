@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -11,12 +11,9 @@ from rotator.errors import Refused
 from rotator.model import OnForeign, Outcome
 from rotator.rotation.observation import Observation
 from rotator.rotation.ports import NewEntry
-from rotator.rotation.protocol import before_push
+from rotator.rotation.protocol.facts import Facts
 from rotator.sim import Fault
 from tests.support.rotation_fixture import NAME, RotationFixture
-
-if TYPE_CHECKING:
-    from rotator.rotation.protocol.facts import Facts
 
 
 def evict(fixture: RotationFixture) -> str:
@@ -67,12 +64,12 @@ def relisted(observation: Observation) -> frozenset[str]:
 
 def stuck(fixture: RotationFixture, monkeypatch: pytest.MonkeyPatch) -> str:
     """Make a rotation push a note with a dead id, as one did before deletions were kept."""
-    aware: Callable[[Facts], list[str]] = before_push._new_ids
+    aware: Callable[[Facts], list[str]] = vars(Facts)["new_ids"].fget
     with monkeypatch.context() as patch:
         patch.setattr(
-            before_push,
-            "_new_ids",
-            lambda facts: sorted({*aware(facts), *relisted(facts.observation)}),
+            Facts,
+            "new_ids",
+            property(lambda facts: sorted({*aware(facts), *relisted(facts.observation)})),
         )
         stranger = evict(fixture)
         fixture.calls.plan(

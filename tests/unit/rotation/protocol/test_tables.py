@@ -3,7 +3,7 @@
 import pytest
 
 from rotator.rotation import protocol
-from rotator.rotation.protocol.facts import Facts, Rule, first
+from rotator.rotation.protocol.facts import Facts, Rule, first, when
 from rotator.rotation.steps import Idle, Observe
 from tests.support.samples import NOW
 from tests.unit.rotation.protocol.facts import ACCOUNT, ASKED, PATIENCE, QUIET
@@ -11,6 +11,16 @@ from tests.unit.rotation.protocol.facts import ACCOUNT, ASKED, PATIENCE, QUIET
 FACTS = Facts(
     account=ACCOUNT, observation=QUIET, request=ASKED, propagation_timeout=PATIENCE, now=NOW
 )
+
+
+def always(_facts: Facts) -> bool:
+    """Return true."""
+    return True
+
+
+def never(_facts: Facts) -> bool:
+    """Return false."""
+    return False
 
 
 def silent(_facts: Facts) -> None:
@@ -27,14 +37,13 @@ def rests(_facts: Facts) -> Idle:
     return Idle()
 
 
-def nested(facts: Facts) -> Observe | Idle | None:
-    """Ask a table of its own."""
-    return first((silent, rests), facts)  # type: ignore[return-value]
-
-
 @pytest.mark.parametrize(
     ("rules", "answer", "name"),
-    [((silent, looks, rests), Observe(), "looks"), ((silent, nested), Idle(), "rests")],
+    [
+        ((silent, looks, rests), Observe(), "looks"),
+        ((silent, when(always, (silent, rests)), looks), Idle(), "rests"),
+        ((when(never, (rests,)), looks), Observe(), "looks"),
+    ],
 )
 def test_the_first_answer_wins(rules: tuple[Rule, ...], answer: object, name: str) -> None:
     """With the name of the rule it is from, however deep that one is."""
