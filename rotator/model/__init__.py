@@ -1,4 +1,8 @@
-"""The language of rotator: frozen values that use the standard library alone."""
+"""The language of rotator: frozen, keyword-only records that use the standard library alone.
+
+None of them contains a secret value but a credential. A value is passed as `SecretValue`, which
+masks itself unless revealed, beside these records and never inside them.
+"""
 
 from rotator.model.account import (
     Account,

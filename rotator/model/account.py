@@ -1,8 +1,4 @@
-"""Accounts: policy, identity, discovered subaccounts. Frozen, keyword-only, no input or output.
-
-None of these records contains a secret value. Values are passed as `SecretValue`, which masks
-itself unless revealed, beside these records and never inside them.
-"""
+"""Accounts: policy, identity, discovered subaccounts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

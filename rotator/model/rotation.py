@@ -1,8 +1,4 @@
-"""Rotations: steps, gates, holds, requests, results. Frozen, keyword-only, no input or output.
-
-None of these records contains a secret value. Values are passed as `SecretValue`, which masks
-itself unless revealed, beside these records and never inside them.
-"""
+"""Rotations: steps, gates, holds, requests, results."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,8 +1,4 @@
-"""Secrets: values, notes, Vault's entries. Frozen, keyword-only, no input or output.
-
-None of these records contains a secret value. Values are passed as `SecretValue`, which masks
-itself unless revealed, beside these records and never inside them.
-"""
+"""Secrets: values, notes, Vault's entries."""
 
 import hashlib
 import hmac
@@ -19,9 +15,9 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
 
-def believable(told: datetime) -> datetime:
+def believable(at: datetime) -> datetime:
     """Return a server's time in UTC, clamped to `EARLIEST` and `LATEST`."""
-    return min(max(told, EARLIEST), LATEST).astimezone(UTC)
+    return min(max(at, EARLIEST), LATEST).astimezone(UTC)
 
 
 class SecretValue:

@@ -161,14 +161,14 @@ class Adoption:
         hint = f"nothing was changed; see `rotator secrets list {self.account.name}`"
         # An unlisted id is not echoed: a note or an operator may have put a value in its place.
         is_known = named in possible or named in self._state.deleted_ids
-        told = f"secret {named}" if is_known else "a secret that Vonage does not list"
+        which = f"secret {named}" if is_known else "a secret that Vonage does not list"
         if named and self.secret_id not in (None, named):
             asked = self.secret_id if self.secret_id in possible else "the one that is asked for"
-            why = f"the value is that of {told}, not of {asked}"
+            why = f"the value is that of {which}, not of {asked}"
         elif secret_id in possible:
             return
         elif named:
-            why = f"the value is that of {told}: it was revoked and stops working soon"
+            why = f"the value is that of {which}: it was revoked and stops working soon"
             hint += "; if it works on, its note names a wrong id, and --secret-id the right one"
         elif secret_id in self._state.deleted_ids:
             why = f"secret {secret_id} was deleted by rotator, though a list may still show it"
@@ -273,8 +273,8 @@ class Adoption:
             self._commit([self._entry("intent", secret_id)], self._let_go(secret_id))
 
         def done(written: Written) -> None:
-            told = self._entry("done", secret_id, vault_version=written.version)
-            self._session.entries.append(replace(told, written=written))
+            entry = self._entry("done", secret_id, vault_version=written.version)
+            self._session.entries.append(replace(entry, written=written))
 
         def missed(event: str, error: RotatorError) -> None:
             after = self._state.rotation if error.definite else None
@@ -332,9 +332,9 @@ class Adoption:
         return rotation.vault_version or (entry.version if is_noted else None)
 
     def _entry(self, event: str, secret_id: str, **detail: str | int) -> NewEntry:
-        told = {"by": "operator", "operation": "adopt", "secret_id": secret_id}
+        facts = {"by": "operator", "operation": "adopt", "secret_id": secret_id}
         over = self._base.entry.version
-        return NewEntry(event=event, step=Step.PUSH, detail={**told, "over": over, **detail})
+        return NewEntry(event=event, step=Step.PUSH, detail={**facts, "over": over, **detail})
 
     def _commit(self, entries: list[NewEntry], rotation: Rotation | None = None) -> None:
         self._session.entries += entries

@@ -162,8 +162,7 @@ class Pass:
     def _loop(self, *, wait: bool) -> Outcome:
         while True:
             self._stop_if_asked()
-            now = self.dependencies.now()
-            until = waits_until(self.account, self.rotation, self.request, now)
+            until = waits_until(self.account, self.rotation, self.request, self.dependencies.now())
             if until and self._must_wait(until, wait=wait):
                 return self._waiting()
             observed = self._observe()
@@ -174,7 +173,9 @@ class Pass:
                 propagation_timeout=self.dependencies.propagation_timeout,
                 now=self.dependencies.now(),
             )
-            self._bind(action)
+            if self.rotation:
+                step = action.step_of(self.rotation).value
+                structlog.contextvars.bind_contextvars(rotation_id=self.rotation.id, step=step)
             log.debug("decided", action=type(action).__name__, rule=action.rule)
             if isinstance(action, Idle):
                 # By the ledger, the account seemed due and is not: the secret's real age must be
@@ -189,12 +190,6 @@ class Pass:
                 return self._close(action, observed)
             else:
                 self._take(action, observed)
-
-    def _bind(self, action: Action) -> None:
-        """Bind the rotation and its step to the lines logged from now on."""
-        if self.rotation:
-            step = action.step_of(self.rotation)
-            structlog.contextvars.bind_contextvars(rotation_id=self.rotation.id, step=step.value)
 
     def _waiting(self) -> Outcome:
         """Return what is waited for: a deletion, or a window in which to begin."""
@@ -378,7 +373,7 @@ class Pass:
         self._pause(wait)
 
     def _is_tried_out(self, error: RotatorError) -> bool:
-        """Return whether an effect failed too often, or for too long, to retry it in this pass."""
+        """Return whether an effect failed too often, or for too long."""
         if self.failures == 1:
             self.failing_since = self.dependencies.monotonic()
         if self.failures < MAX_FAILURES:

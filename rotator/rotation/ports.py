@@ -22,18 +22,17 @@ from rotator.model import (
     Written,
 )
 
-#: The last look before an effect. For each request of an effect, an adapter calls it exactly once:
+#: The last look before an effect. An adapter calls it exactly once for each request of an effect:
 #: after the wait for the rate limit, with the connection open, right before the first byte. If it
 #: raises, nothing is sent and the exception propagates unchanged.
 BeforeSend = Callable[[], object]
 
 
 class LastLook(Protocol):
-    """The last look of whoever works on an account, to be made before an effect on it."""
+    """The last look at an account before an effect on it; see `LedgerSession.last_look`."""
 
     def __call__(self, also: Callable[[], object] = ...) -> None:
-        """Raise where the effect is not right any more; `also` does where more has changed."""
-        ...
+        """Raise where the effect is not right any more; `also` checks what else it depends on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +76,6 @@ class Issuer(Protocol):
         something until the next answer, but cannot lengthen a grace. Changes of this machine's
         clock since then are included.
         """
-        ...
 
     def list_secrets(self, credential: Credential, api_key: str) -> tuple[Secret, ...]:
         """List the live secrets of `api_key`, in arbitrary order.
@@ -86,7 +84,6 @@ class Issuer(Protocol):
             CredentialRefused: Vonage does not accept the credential.
             IssuerError: any other failure.
         """
-        ...
 
     def create_secret(
         self, credential: Credential, api_key: str, value: SecretValue, *, before_send: BeforeSend
@@ -98,7 +95,6 @@ class Issuer(Protocol):
             SlotsFull: the account has two secrets.
             IssuerError: any other failure; `definite` is true if it had no effect.
         """
-        ...
 
     def delete_secret(
         self, credential: Credential, api_key: str, secret_id: str, *, before_send: BeforeSend
@@ -110,7 +106,6 @@ class Issuer(Protocol):
             LastSecret: it is the account's only one.
             IssuerError: any other failure.
         """
-        ...
 
 
 class Store(Protocol):
@@ -138,7 +133,6 @@ class Store(Protocol):
             UnexpectedEntry: there is an entry, but rotator cannot read it.
             StoreError: any other failure.
         """
-        ...
 
     def read_base(self, account: Account, written: Written = NOTHING_WRITTEN) -> StoredCurrent:
         """Read what a write to the current entry would replace, which may be nothing.
@@ -150,7 +144,6 @@ class Store(Protocol):
         Raises:
             StoreError: any failure.
         """
-        ...
 
     def read_version(self, account: Account, version: int) -> StoredCurrent:
         """Read exactly `version` of the current entry, waiting for a lagging standby.
@@ -159,7 +152,6 @@ class Store(Protocol):
             VersionMissing: it did not appear within the store's patience.
             StoreError: any other failure.
         """
-        ...
 
     def write_current(
         self,
@@ -178,7 +170,6 @@ class Store(Protocol):
             CheckAndSetLost: the entry is no longer the one in `base`.
             StoreError: any other failure.
         """
-        ...
 
     def read_pending(self, account: Account) -> StoredPending:
         """Read the account's pending path.
@@ -186,7 +177,6 @@ class Store(Protocol):
         Raises:
             StoreError: any failure.
         """
-        ...
 
     def write_pending(
         self,
@@ -203,7 +193,6 @@ class Store(Protocol):
             CheckAndSetLost: the path is no longer as in `base`.
             StoreError: any other failure.
         """
-        ...
 
     def clear_pending(self, account: Account, upto: int, *, before_send: BeforeSend) -> None:
         """Destroy the versions of the pending entry up to `upto`. Idempotent.
@@ -213,7 +202,6 @@ class Store(Protocol):
         Raises:
             StoreError: any failure.
         """
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,14 +228,14 @@ class AccountSummary:
 
     name: str
     #: Ids in Vonage's latest list; empty before the first.
-    listed_ids: tuple[str, ...]
-    current_id: str | None
-    current_since: datetime | None
-    seen_at: datetime | None
-    drift: str | None
-    next_due_at: datetime | None
-    hold: Hold | None
-    last_rotation: Rotation | None
+    listed_ids: tuple[str, ...] = ()
+    current_id: str | None = None
+    current_since: datetime | None = None
+    seen_at: datetime | None = None
+    drift: str | None = None
+    next_due_at: datetime | None = None
+    hold: Hold | None = None
+    last_rotation: Rotation | None = None
     #: When a rotation was last completed.
     last_success_at: datetime | None = None
     #: Consecutive failed or refused passes, and the time of the next try.
@@ -257,17 +245,7 @@ class AccountSummary:
     @classmethod
     def blank(cls, name: str) -> Self:
         """Return the state of an account that was never seen."""
-        return cls(
-            name=name,
-            listed_ids=(),
-            current_id=None,
-            current_since=None,
-            seen_at=None,
-            drift=None,
-            next_due_at=None,
-            hold=None,
-            last_rotation=None,
-        )
+        return cls(name=name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,7 +267,7 @@ class AccountState:
     """What the ledger knows of an account."""
 
     rotation: Rotation | None
-    #: Superseded predecessors and orphans: secrets that rotator may delete.
+    #: Replaced predecessors and orphans: secrets that rotator may delete.
     expendable_ids: frozenset[str]
     #: The operator's hold; None where there is none.
     hold: Hold | None
@@ -297,8 +275,8 @@ class AccountState:
     hold_fault: str | None = None
     #: Likewise for the open rotation.
     rotation_fault: str | None = None
-    #: Secrets that were deleted, or may have been or may yet be, as a deletion was begun and its
-    #: outcome is unknown. The newest ones, which a lagging list may show.
+    #: The newest secrets that were deleted, or may have been or may yet be, as a deletion was begun
+    #: and its outcome is unknown. A lagging list may still show them.
     deleted_ids: frozenset[str] = frozenset()
     perhaps_deleted_ids: frozenset[str] = frozenset()
     #: The secret that an operator adopted into Vault, or began to, and that no rotation has
@@ -365,11 +343,9 @@ class Hooks(Protocol):
 
     def has_listeners(self, account: Account) -> bool:
         """Return whether any hook is configured for a new secret of `account`."""
-        ...
 
     def gates(self, account: Account) -> tuple[str, ...]:
         """Return the gates that must be open before a predecessor of `account` is deleted."""
-        ...
 
     def ask(self, account: Account, rotation: Rotation, gate: str) -> str | None:
         """Ask one gate: None where it is open, else the reason why it is shut, on one line.
@@ -379,7 +355,6 @@ class Hooks(Protocol):
         Raises:
             Stopping: this process is to end.
         """
-        ...
 
     def is_telling(self, account: Account) -> bool:
         """Return whether some hook was not called even once for a new secret of `account`.
@@ -390,20 +365,18 @@ class Hooks(Protocol):
         Raises:
             LedgerError: the deliveries cannot be read.
         """
-        ...
 
     def tell(self, account: Account) -> Iterator[object]:
         """Notify each hook of a new secret of `account` for which it was not called even once.
 
-        One after the other, yielding after each so that a lease can be renewed. A hook
-        that fails is no error: the delivery stays, to be tried again by others, as is whatever
-        else there is to deliver. A hook that another process is calling now is left to it.
+        One after the other, yielding after each so that a lease can be renewed. A hook that fails
+        is no error: its delivery is retried by others. A hook that another process is calling now
+        is left to it.
 
         Raises:
             LedgerError: the deliveries cannot be read, or an outcome cannot be recorded.
             Stopping: this process is to end; the interrupted delivery stays pending.
         """
-        ...
 
 
 class Observer(Protocol):
@@ -450,39 +423,32 @@ class Ledger(Protocol):
         Raises:
             Busy: another process has it and is not known to be dead.
         """
-        ...
 
     def release(self, lease: Lease) -> None:
         """Release the lease; one that was released or lost already is left alone."""
-        ...
 
     def load(self, name: str) -> AccountState:
         """Load the state of account `name`."""
-        ...
 
     def knows_rotation(self, name: str, rotation_id: str) -> bool:
         """Return whether `name` ever had this rotation, open or closed, but not abandoned."""
-        ...
 
     def claimant(self, name: str, identity: Identity) -> Claimant | None:
         """Return another account than `name` that has its api key or one of its paths."""
-        ...
 
     def register(self, lease: Lease, identity: Identity, now: datetime) -> Claimant | None:
-        """Register the leased account's identity, unless another account has its api key or a path.
+        """Register the leased account's identity, or return another account that has part of it.
 
-        Recorded in an entry, unless it is the account's first one: the opening of a rotation
-        tells that. Returns that other one; nothing was recorded then. Of two processes that
-        register the same under two names at once, one is refused.
+        Nothing is recorded then. Else an entry is, unless it is the account's first identity, which
+        the opening of a rotation records. Of two processes that register the same under two names
+        at once, one is refused.
 
         Raises:
             LeaseLost: the lease is no longer this owner's.
         """
-        ...
 
     def knows_secret(self, name: str, secret_id: str) -> bool:
         """Return whether a rotation or an adoption of `name` ever had this secret."""
-        ...
 
     def commit(  # noqa: PLR0913  # all but one by name
         self,
@@ -507,7 +473,6 @@ class Ledger(Protocol):
             Refused: the ledger's row about a hold, or about a secret to be deleted, contradicts its
                 entries; nothing was recorded.
         """
-        ...
 
     def renew(self, lease: Lease, now: datetime) -> None:
         """Prolong the lease.
@@ -515,7 +480,6 @@ class Ledger(Protocol):
         Raises:
             LeaseLost: the lease is no longer this owner's.
         """
-        ...
 
     def check(self, lease: Lease) -> Hold | None:
         """Return the account's hold, provided that the lease is still this owner's.
@@ -525,4 +489,3 @@ class Ledger(Protocol):
         Raises:
             LeaseLost: the lease is no longer this owner's.
         """
-        ...

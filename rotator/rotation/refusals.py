@@ -1,6 +1,6 @@
 """Refusals that an operator must resolve: the reason and the hint of each.
 
-Every text that `rotator.rotation.protocol` shows to operators is here; `protocol` decides when each
+Every text that the rules show to operators is here; `rotator.rotation.protocol` decides when each
 applies.
 """
 
@@ -35,7 +35,6 @@ def _path(account: Account) -> str:
 
 
 def version_ends(account: Account, entry: CurrentEntry) -> Refuse:
-    """Refuse because Vault is going to remove what consumers read."""
     at = f"{entry.ends_at:%Y-%m-%d %H:%M:%S} UTC"
     return Refuse(
         code="version-ends",
@@ -47,7 +46,6 @@ def version_ends(account: Account, entry: CurrentEntry) -> Refuse:
 
 
 def pending_ends(account: Account, at: datetime) -> Refuse:
-    """Refuse because Vault is going to remove a pending value that may have been sent already."""
     return Refuse(
         code="version-ends",
         why=f"Vault removes the pending entry {account.pending_path} by itself at "
@@ -61,7 +59,6 @@ def pending_ends(account: Account, at: datetime) -> Refuse:
 def version_ended(
     account: Account, version: int, ended_at: datetime, code: str = "entry-missing"
 ) -> Refuse:
-    """Refuse because the version that consumers read was removed, as Vault itself reports."""
     at = f"{ended_at:%Y-%m-%d %H:%M:%S} UTC"
     return Refuse(
         code=code,
@@ -73,7 +70,6 @@ def version_ended(
 
 
 def entry_missing(account: Account, version: int = 0) -> Refuse:
-    """Refuse because Vault has no entry for the account's secret: its `version` was deleted."""
     if version:
         return Refuse(
             code="entry-missing",
@@ -89,7 +85,6 @@ def entry_missing(account: Account, version: int = 0) -> Refuse:
 
 
 def field_missing(account: Account) -> Refuse:
-    """Refuse because the entry's secret field has no value, or no text."""
     return Refuse(
         code="field-missing",
         why=f"the Vault entry {account.vault_path} has no text in field {account.secret_field}",
@@ -99,7 +94,7 @@ def field_missing(account: Account) -> Refuse:
 
 
 def wrong_entry(account: Account) -> Refuse:
-    """Refuse because the entry names another api key, perhaps a value in the wrong field."""
+    # What it names is not repeated: it may be a value in the wrong field.
     return Refuse(
         code="wrong-entry",
         why=f"the Vault entry {account.vault_path} has another text in field {account.key_field} "
@@ -109,7 +104,6 @@ def wrong_entry(account: Account) -> Refuse:
 
 
 def account_changed(account: Account, was: Identity) -> Refuse:
-    """Refuse because the open rotation was opened for another identity than the configured one."""
     differences = was.differences(account.identity)
     before = ", ".join(f"{what} {old}" for what, old, _ in differences)
     after = ", ".join(f"{what} {new}" for what, _, new in differences)
@@ -123,26 +117,25 @@ def account_changed(account: Account, was: Identity) -> Refuse:
 
 
 def account_taken(account: Account, other: str, what: str, which: str) -> Refuse:
-    """Refuse because another account of the ledger has the same api key or path in Vault.
-
-    A ledger knows mount and path, but not Vault's address.
-    """
-    harm, cure = "take the other one's secrets away", ""
+    # A ledger knows mount and path, but not Vault's address.
+    harm, remedy = "take the other one's secrets away", ""
     if which != account.api_key:
         harm = "write over what the other one keeps there"
-        cure = "; if they are in two Vaults, give one of them another path, or each Vault a ledger"
+        remedy = (
+            "; if they are in two Vaults, give one of them another path, or each Vault a ledger"
+        )
     return Refuse(
         code="account-taken",
         why=f"{what} {which} of {account.name} is that of account {other} already, and each of "
         f"them would {harm}",
         hint=f"remove one of them from whichever configuration has it; if {other} is what "
         f"{account.name} was called before, stop what still uses that name, then `rotator forget "
-        f"{other}`{cure}",
+        f"{other}`{remedy}",
     )
 
 
 def pending_foreign(account: Account, what: str, which: str) -> Refuse:
-    """Refuse because the pending entry belongs to another account; its content is not shown."""
+    # Its content is not shown: it came from Vault and might be a value.
     return Refuse(
         code="pending-foreign",
         why=f"the pending entry {account.pending_path} in Vault is for another {what} than "
@@ -154,7 +147,6 @@ def pending_foreign(account: Account, what: str, which: str) -> Refuse:
 
 
 def pending_unknown(account: Account) -> Refuse:
-    """Refuse because the pending entry belongs to a rotation that this ledger does not have."""
     return Refuse(
         code="pending-unknown",
         why=f"the pending entry {account.pending_path} in Vault is of a rotation that this ledger "
@@ -166,10 +158,7 @@ def pending_unknown(account: Account) -> Refuse:
 
 
 def revoked(account: Account, secret_id: str | None) -> Refuse:
-    """Refuse because the secret in Vault still works but is no longer listed.
-
-    `secret_id` is None where only the note names it, as a note may contain anything.
-    """
+    # The id is None where only the note names it, as a note may contain anything.
     named = f"secret {secret_id}" if secret_id else "a secret"
     return Refuse(
         code="drift",
@@ -181,7 +170,6 @@ def revoked(account: Account, secret_id: str | None) -> Refuse:
 
 
 def unknown_current(account: Account, listed: Iterable[Secret]) -> Refuse:
-    """Refuse because Vault's value works, but which listed secret it is was not recorded."""
     made = sorted((secret.created_at, secret.id) for secret in listed)
     named = " and ".join(f"{secret_id} (made {at:%Y-%m-%d %H:%M:%S} UTC)" for at, secret_id in made)
     return Refuse(
@@ -194,7 +182,6 @@ def unknown_current(account: Account, listed: Iterable[Secret]) -> Refuse:
 
 
 def stopped_working(name: str, secret_id: str | None) -> Refuse:
-    """Refuse because a push may still arrive whose value no longer authenticates."""
     return Refuse(
         code="drift",
         why=f"secret {secret_id}, about to be pushed to Vault, stopped working",
@@ -203,7 +190,6 @@ def stopped_working(name: str, secret_id: str | None) -> Refuse:
 
 
 def held(account: Account, hold: Hold) -> Refuse:
-    """Refuse because of an operator's hold."""
     return Refuse(
         code="held",
         why=f"the account is held: {hold}",
@@ -212,7 +198,6 @@ def held(account: Account, hold: Hold) -> Refuse:
 
 
 def hold_altered(name: str, why: str) -> Refuse:
-    """Refuse because the ledger's row and its entries disagree on the account's hold."""
     return Refuse(
         code="ledger-tampered",
         why=why,
@@ -223,7 +208,6 @@ def hold_altered(name: str, why: str) -> Refuse:
 
 
 def rows_altered(why: str) -> Refuse:
-    """Refuse because a row that the next step relies on is not what the entries say."""
     return Refuse(
         code="ledger-tampered",
         why=why,
@@ -233,7 +217,6 @@ def rows_altered(why: str) -> Refuse:
 
 
 def changed(account: Account, version: int, why: str) -> Refuse:
-    """Refuse because Vault is not as rotator left it with `version`; `why` tells what changed."""
     known = version or "N"
     return Refuse(
         code="drift",
@@ -245,7 +228,6 @@ def changed(account: Account, version: int, why: str) -> Refuse:
 
 
 def unlisted(name: str, secret_id: str | None) -> Refuse:
-    """Refuse because the secret that a rotation created and pushed is not listed."""
     return Refuse(
         code="drift",
         why=f"Vonage does not list secret {secret_id}, which Vault holds",
@@ -256,7 +238,6 @@ def unlisted(name: str, secret_id: str | None) -> Refuse:
 
 
 def behind(account: Account, observation: Observation) -> Refuse:
-    """Refuse because Vault persistently shows an older version than rotator wrote."""
     return Refuse(
         code="drift",
         why=f"a standby of Vault lags: it shows version {observation.current.version} of "
@@ -268,32 +249,30 @@ def behind(account: Account, observation: Observation) -> Refuse:
 
 
 def overwritten(account: Account, rotation: Rotation, observation: Observation) -> Refuse:
-    """Refuse because the value that this rotation pushed is no longer in Vault."""
     version = rotation.vault_version or "N"
     adopt = f"`rotator adopt {rotation.account}`"
     if observation.current.entry:
-        cure = (
+        remedy = (
             f"restore what rotator wrote with `vault kv rollback -version={version} "
             f"{_path(account)}`, and the rotation goes on, or end it with a value that works: "
             f"{adopt}, with --from-vault for the present one"
         )
     elif observation.current.version:
         # Vault refuses to roll back to a deleted version.
-        cure = (
+        remedy = (
             f"{_undelete(account, version)} brings it back, and the rotation goes on; "
             f"where it was destroyed, end it with a value that works: {adopt}"
         )
     else:
-        cure = f"end the rotation with a value that works: {adopt}"
+        remedy = f"end the rotation with a value that works: {adopt}"
     return Refuse(
         code="drift",
         why="someone else changed or removed the Vault entry after it was rotated",
-        hint=f"nothing was deleted at Vonage; {cure}",
+        hint=f"nothing was deleted at Vonage; {remedy}",
     )
 
 
 def dead(name: str) -> Refuse:
-    """Refuse because neither Vault's value nor the parent's credential, if any, works."""
     return Refuse(
         code="current-refused",
         why="Vonage refuses the value that Vault holds",
@@ -303,7 +282,6 @@ def dead(name: str) -> Refuse:
 
 
 def no_slot(account: Account, ids: list[str]) -> Refuse:
-    """Refuse because a first secret needs a free slot, and none may be freed for it."""
     return Refuse(
         code="foreign-secret",
         why=f"both slots are taken, by {' and '.join(ids)}, and Vault has no value that could be "
@@ -314,7 +292,6 @@ def no_slot(account: Account, ids: list[str]) -> Refuse:
 
 
 def parent_refused(account: Account) -> Refuse:
-    """Refuse because a first secret can only be created with the parent's credential."""
     return Refuse(
         code="parent-refused",
         why=f"Vault has no secret of this account yet, and Vonage refuses the one of its parent "
@@ -324,7 +301,6 @@ def parent_refused(account: Account) -> Refuse:
 
 
 def first_refused(name: str, secret_id: str | None) -> Refuse:
-    """Refuse because the first secret does not authenticate, and Vault has no other."""
     return Refuse(
         code="first-secret-refused",
         why=f"secret {secret_id}, made as the first one for Vault, does not authenticate",
@@ -334,7 +310,6 @@ def first_refused(name: str, secret_id: str | None) -> Refuse:
 
 
 def first_kept(name: str, secret_id: str | None) -> Refuse:
-    """Refuse because a first secret that failed cannot be deleted under the usual rules."""
     return Refuse(
         code="first-secret-unused",
         why=f"secret {secret_id}, made as the first one for Vault, is of no use any more, and is "
@@ -346,24 +321,22 @@ def first_kept(name: str, secret_id: str | None) -> Refuse:
 
 def clock_ahead(offset: timedelta) -> ShutGate:
     """Return the gate for a clock that is ahead, which would end a grace early."""
-    told = timedelta(seconds=round(offset.total_seconds()))
-    why = f"this machine's clock is {told} ahead of Vonage's, by which the grace is not over"
+    size = timedelta(seconds=round(offset.total_seconds()))
+    why = f"this machine's clock is {size} ahead of Vonage's, by which the grace is not over"
     return ShutGate(name=CLOCK, reason=why)
 
 
 def clock_behind(offset: timedelta) -> Refuse:
-    """Refuse because this clock is so far behind that correcting it would end any grace."""
-    told = timedelta(seconds=round(-offset.total_seconds()))
+    size = timedelta(seconds=round(-offset.total_seconds()))
     return Refuse(
         code="clock-behind",
-        why=f"this machine's clock is {told} behind Vonage's: once put right, it would end a grace "
+        why=f"this machine's clock is {size} behind Vonage's: once put right, it would end a grace "
         "early",
         hint="set the clock right (`timedatectl set-ntp true`); `--grace 0s` goes without a grace",
     )
 
 
 def foreign(account: Account, ids: list[str]) -> Refuse:
-    """Refuse because a slot must be freed, and the users of the secrets are unknown."""
     return Refuse(
         code="foreign-secret",
         why=f"both slots are taken, and {' or '.join(ids)} may be in use, as far as rotator knows",
@@ -374,7 +347,6 @@ def foreign(account: Account, ids: list[str]) -> Refuse:
 
 
 def adopted(name: str, secret_id: str | None) -> Refuse:
-    """Refuse because an operator adopted the secret to delete, and Vault does not show it."""
     return Refuse(
         code="unsafe-delete",
         why=f"both slots are taken, one by secret {secret_id}, which was adopted last, while Vault "
@@ -386,7 +358,6 @@ def adopted(name: str, secret_id: str | None) -> Refuse:
 
 
 def unexplained(name: str, ids: list[str]) -> Refuse:
-    """Refuse because secrets appeared that may be this rotation's or foreign."""
     return Refuse(
         code="foreign-secret",
         why=f"{' and '.join(ids)} appeared while an answer of Vonage was lost, and the value that "
@@ -397,7 +368,6 @@ def unexplained(name: str, ids: list[str]) -> Refuse:
 
 
 def once_used(name: str, secret_id: str | None) -> Refuse:
-    """Refuse because the secret to take back may have been in Vault since it was created."""
     return Refuse(
         code="unsafe-delete",
         why=f"to the ledger, secret {secret_id} was never used, but Vault holds another one than it"
@@ -408,7 +378,6 @@ def once_used(name: str, secret_id: str | None) -> Refuse:
 
 
 def unsafe(name: str, secret_id: str | None) -> Refuse:
-    """Refuse because it is not certain that another secret would still work after the deletion."""
     return Refuse(
         code="unsafe-delete",
         why=f"deleting {secret_id} might take the account down: that Vault holds another, "

@@ -66,8 +66,8 @@ def aborted(account: Account, code: str) -> RotatorError:
     message = f"rotation given up: {_ABORTED.get(code, code).format(name=account.name)}"
     if code != PendingEnds.code:
         return Aborted(message, code=code)
-    cure = refusals.lasting(account, account.identity.pending_path)
-    return PendingEnds(message, code=code, hint=f"{PendingEnds.default_hint}: {cure}")
+    remedy = refusals.lasting(account, account.identity.pending_path)
+    return PendingEnds(message, code=code, hint=f"{PendingEnds.default_hint}: {remedy}")
 
 
 def failure(account: Account, rotation: Rotation | None, error: RotatorError) -> PassResult:

@@ -415,12 +415,12 @@ class MemoryLedger(Ledger):
     ) -> CommitResult:
         """Record it."""
         del snapshot, now
-        note = " ".join(f"{draft.event}:{draft.step or ''}" for draft in entries)
+        note = " ".join(f"{entry.event}:{entry.step or ''}" for entry in entries)
         answer = self._process.at("commit", _done, "fails", "recorded, unheard", detail=note)
         self._guard(lease)
         if answer == "fails":
             raise LedgerError
-        if any(draft.detail.get("reason") == "recovered" for draft in entries):
+        if any(entry.detail.get("reason") == "recovered" for entry in entries):
             self._process.recovers()
         self._record(lease, rotation, entries)
         committed = CommitResult(head="head", hold=self._world.hold)
@@ -466,24 +466,24 @@ class MemoryLedger(Ledger):
             world.rotation = rotation
         world.unread = (*world.unread, (tuple(entries), when(world.now)))
         world.deletions = deletions.after(world.deletions, entries, rotation)
-        for draft in entries:
-            world.intent = _intent(lease, draft)
-            world.written = draft.written or world.written
-            self._keep_adopted(draft, rotation)
+        for entry in entries:
+            world.intent = _intent(lease, entry)
+            world.written = entry.written or world.written
+            self._keep_adopted(entry, rotation)
         if self._process.is_new:
             world.replay, world.unread = read(world.replay, world.unread), ()
             if found := contradiction(world.replay, rotation, entries, world.adopted_id):
                 raise Violation("I12", found)
         self._prolong()
 
-    def _keep_adopted(self, draft: NewEntry, rotation: Rotation | None) -> None:
+    def _keep_adopted(self, entry: NewEntry, rotation: Rotation | None) -> None:
         world = self._world
-        if draft.event == "intent" and draft.detail.get("operation") == "adopt":
-            world.adopted_id = str(draft.detail["secret_id"])
-            world.adopted_base_version = int(draft.detail["over"] or 0)
-        elif draft.event in _NOT_DONE and draft.detail.get("operation") == "adopt":
+        if entry.event == "intent" and entry.detail.get("operation") == "adopt":
+            world.adopted_id = str(entry.detail["secret_id"])
+            world.adopted_base_version = int(entry.detail["over"] or 0)
+        elif entry.event in _NOT_DONE and entry.detail.get("operation") == "adopt":
             world.adopted_id = None
-        elif (draft.event, draft.step) == ("done", Step.VERIFY) and rotation:
+        elif (entry.event, entry.step) == ("done", Step.VERIFY) and rotation:
             is_replaced = rotation.replaces(
                 world.adopted_id, base_version=world.adopted_base_version
             )
@@ -505,13 +505,13 @@ class MemoryLedger(Ledger):
 _NOT_DONE = ("rejected", "withdrawn")
 
 
-def _intent(lease: Lease, draft: NewEntry) -> Intent | None:
+def _intent(lease: Lease, entry: NewEntry) -> Intent | None:
     """Return the intent that an entry states, if it does."""
-    if draft.event != "intent" or draft.step is None:
+    if entry.event != "intent" or entry.step is None:
         return None
-    secret_id = draft.detail.get("secret_id")
+    secret_id = entry.detail.get("secret_id")
     named = secret_id if isinstance(secret_id, str) else None
-    return Intent(token=lease.token, step=draft.step.value, secret_id=named)
+    return Intent(token=lease.token, step=entry.step.value, secret_id=named)
 
 
 def _done() -> list[str]:

@@ -204,7 +204,7 @@ class Process:
         ledger, now = MemoryLedger(self), when(self.world.now)
         try:
             lease = ledger.claim(account.name, now)
-            rotation, drafts = (
+            rotation, entries = (
                 ledger.load(account.name).rotation,
                 [bookkeeping.forgotten("operator")],
             )
@@ -212,9 +212,9 @@ class Process:
                 # That this one is there is the operator's to know, should the push arrive yet.
                 replaced = self.world.find(rotation.predecessor_id or "")
                 self.world.kept_by_hand |= {replaced.value} if replaced else frozenset()
-                rotation, draft = bookkeeping.abandoned(rotation, now)
-                drafts.insert(0, draft)
-            ledger.commit(lease, rotation=rotation, entries=drafts, snapshot=None, now=now)
+                rotation, entry = bookkeeping.abandoned(rotation, now)
+                entries.insert(0, entry)
+            ledger.commit(lease, rotation=rotation, entries=entries, snapshot=None, now=now)
             ledger.register(lease, None, now)
             ledger.release(lease)
         except Ended:

@@ -111,7 +111,7 @@ def without_grace(*arguments: object, **named: object) -> Action:
 
 
 def with_another_value(*arguments: object, **named: object) -> Action:
-    """Draw another value where it is not known whether the first one arrived."""
+    """Generate another value where it is not known whether the first one arrived."""
     action, rotation = _decided(arguments, named)
     if isinstance(action, Create) and rotation is not None and rotation.sent_at:
         return Stage(listed_ids=frozenset())

@@ -66,7 +66,7 @@ from rotator.rotation import refusals
 from rotator.rotation.observation import Observation
 from rotator.rotation.protocol.after_push import AFTER_PUSH
 from rotator.rotation.protocol.before_push import BEFORE_PUSH, UNDOING
-from rotator.rotation.protocol.facts import Facts, Rule, first
+from rotator.rotation.protocol.facts import Facts, Rule, first, when
 from rotator.rotation.protocol.starting import (
     STARTING,
     UNUSABLE,
@@ -105,54 +105,36 @@ def decide(
 
 
 def ledger_was_altered(facts: Facts) -> Refuse | None:
-    """Refuse to work by rows that are not as the ledger's entries say."""
     return altered(facts.account, facts.observation.ledger)
 
 
 def account_was_changed(facts: Facts) -> Refuse | None:
-    """Refuse to continue a rotation that was opened for another identity."""
     return moved(facts.account, facts.observation.rotation)
 
 
 def rotation_is_frozen(facts: Facts) -> Refuse | None:
-    """Refuse to do anything for an open rotation while the account is frozen."""
     hold = facts.observation.ledger.hold
     is_frozen = hold and hold.freeze and facts.observation.rotation
     return refusals.held(facts.account, hold) if hold and is_frozen else None
 
 
-def value_was_pushed(facts: Facts) -> Action | None:
-    """Roll forward: only forward, even while the account is held."""
-    return first(AFTER_PUSH, facts) if facts.is_pushed else None
-
-
 def window_is_closed(facts: Facts) -> Wait | None:
-    """Wait for a window where nothing is in transit."""
     until = waits_until(facts.account, facts.observation.rotation, facts.request, facts.now)
     return Wait(until=until) if until else None
 
 
-def no_rotation_is_open(facts: Facts) -> Action | None:
-    """Open one, if it is asked for."""
-    return None if facts.observation.rotation else first(STARTING, facts)
-
-
-def rotation_is_aborted(facts: Facts) -> Action | None:
-    """Undo what an aborted rotation made."""
-    return first(UNDOING, facts) if facts.rotation.abort_code else None
-
-
-#: All rules, in order; some of them are tables of their own.
+#: All rules, in order.
 RULES: tuple[Rule, ...] = (
     ledger_was_altered,
     account_was_changed,
     rotation_is_frozen,
-    value_was_pushed,
+    # Only forward, even while the account is held.
+    when(lambda facts: facts.is_pushed, AFTER_PUSH),
     window_is_closed,
-    no_rotation_is_open,
+    when(lambda facts: facts.observation.rotation is None, STARTING),
     account_is_held,
     *UNUSABLE,
-    rotation_is_aborted,
+    when(lambda facts: facts.rotation.abort_code, UNDOING),
     pending_is_not_ours,
     *BEFORE_PUSH,
 )

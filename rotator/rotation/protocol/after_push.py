@@ -3,7 +3,11 @@
 from rotator.model import Step
 from rotator.rotation import refusals
 from rotator.rotation.protocol.facts import Facts, Rule
-from rotator.rotation.protocol.starting import vault_is_behind, version_will_end
+from rotator.rotation.protocol.starting import (
+    observation_is_old,
+    vault_is_behind,
+    version_will_end,
+)
 from rotator.rotation.protocol.waiting import (
     deletion_due_at,
     gate_retry_at,
@@ -18,7 +22,6 @@ from rotator.rotation.steps import (
     Delete,
     Learn,
     Notify,
-    Observe,
     Redate,
     Refuse,
     Verify,
@@ -27,7 +30,6 @@ from rotator.rotation.steps import (
 
 
 def version_was_removed(facts: Facts) -> Refuse | None:
-    """Refuse where Vault reports the pushed version as removed."""
     current = facts.observation.current
     if current.removed_at is None:
         return None
@@ -35,7 +37,6 @@ def version_was_removed(facts: Facts) -> Refuse | None:
 
 
 def entry_was_overwritten(facts: Facts) -> Refuse | None:
-    """Refuse where the entry is not as this rotation wrote it."""
     current, note = facts.current, facts.note
     is_noted = note is not None and note.rotation_id == facts.rotation.id
     if current and is_noted and current.has_value and current.intact:
@@ -60,7 +61,6 @@ def push_is_unrecorded(facts: Facts) -> Learn | Refuse | None:
 
 
 def clock_is_behind(facts: Facts) -> Refuse | None:
-    """Refuse to begin a grace that cannot be counted."""
     is_begun = facts.rotation.verified_at is not None and not is_misdated(facts.rotation, facts.now)
     if is_begun or not grace_left(facts.rotation, facts.request) or not facts.is_clock_unusable:
         return None
@@ -68,7 +68,6 @@ def clock_is_behind(facts: Facts) -> Refuse | None:
 
 
 def grace_is_misdated(facts: Facts) -> Redate | None:
-    """Begin the grace again whose start a clock that was ahead has dated."""
     return Redate() if is_misdated(facts.rotation, facts.now) else None
 
 
@@ -90,12 +89,10 @@ def pending_is_left(facts: Facts) -> Clear | None:
 
 
 def hooks_are_due(facts: Facts) -> Notify | None:
-    """Notify consumers."""
     return Notify() if facts.rotation.step is Step.HOOKS else None
 
 
 def grace_goes_on(facts: Facts) -> Wait | None:
-    """Wait for the end of the grace, and for a window."""
     rotation = facts.rotation
     verified_at = rotation.verified_at or facts.now
     due = deletion_due_at(facts.account, rotation, verified_at, facts.request, facts.now)
@@ -106,15 +103,9 @@ def grace_goes_on(facts: Facts) -> Wait | None:
 
 
 def current_is_refused(facts: Facts) -> Refuse | None:
-    """Refuse to delete anything while Vault's value does not authenticate."""
     observation = facts.observation
     is_live = observation.listing.secrets is not None and observation.current.authenticated_at
     return None if is_live else refusals.dead(facts.account.name)
-
-
-def observation_is_old(facts: Facts) -> Observe | None:
-    """Look again before anything is deleted."""
-    return None if facts.is_fresh else Observe()
 
 
 def predecessor_is_gone(facts: Facts) -> Close | None:
@@ -124,20 +115,17 @@ def predecessor_is_gone(facts: Facts) -> Close | None:
 
 
 def predecessor_was_adopted(facts: Facts) -> Refuse | None:
-    """Refuse to delete what an operator adopted, though Vault does not show it."""
     predecessor_id = facts.rotation.predecessor_id
     is_adopted = predecessor_id == facts.observation.ledger.adopted_id
     return refusals.adopted(facts.account.name, predecessor_id) if is_adopted else None
 
 
 def new_secret_is_unlisted(facts: Facts) -> Refuse | None:
-    """Refuse unless Vault certainly holds the new secret."""
     is_current = facts.observation.current_secret_id == facts.rotation.new_id
     return None if is_current else refusals.unlisted(facts.account.name, facts.rotation.new_id)
 
 
 def clock_is_ahead(facts: Facts) -> Wait | None:
-    """Wait where the grace is over only by a clock that is ahead of Vonage's."""
     grace, verified_at = grace_left(facts.rotation, facts.request), facts.rotation.verified_at
     offset = facts.observation.listing.clock_offset
     if not grace or verified_at is None or facts.now - verified_at >= grace + offset:
@@ -152,13 +140,11 @@ def _has_gates(facts: Facts) -> bool:
 
 
 def gates_are_unasked(facts: Facts) -> AskGates | None:
-    """Ask whether consumers are done with the predecessor."""
     is_recent = facts.is_recent(facts.observation.gates.asked_at)
     return AskGates() if _has_gates(facts) and not is_recent else None
 
 
 def gate_is_shut(facts: Facts) -> Wait | None:
-    """Wait until every gate is open."""
     shut = facts.observation.gates.shut
     if shut is None or not _has_gates(facts):
         return None
@@ -166,7 +152,6 @@ def gate_is_shut(facts: Facts) -> Wait | None:
 
 
 def predecessor_is_replaced(facts: Facts) -> Delete | None:
-    """Delete it."""
     predecessor_id = facts.rotation.predecessor_id
     return Delete(secret_id=predecessor_id) if predecessor_id else None
 

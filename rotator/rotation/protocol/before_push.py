@@ -2,8 +2,8 @@
 
 from rotator.model import Step
 from rotator.rotation import refusals
-from rotator.rotation.protocol.facts import Facts, Rule, first
-from rotator.rotation.protocol.starting import make_room, version_will_end
+from rotator.rotation.protocol.facts import Facts, Rule, when
+from rotator.rotation.protocol.starting import make_room, observation_is_old, version_will_end
 from rotator.rotation.protocol.waiting import closed_until
 from rotator.rotation.steps import (
     Abort,
@@ -66,13 +66,11 @@ def sent_value_is_gone(facts: Facts) -> Action | None:
 
 
 def another_rotation_is_pending(facts: Facts) -> Action | None:
-    """Leave what is pending to the next pass, which resumes the rotation it belongs to."""
     is_unrecorded = facts.pending is not None and facts.observation.pending.is_unrecorded
     return _give_up(facts, "taken-over") if is_unrecorded else None
 
 
 def value_is_missing(facts: Facts) -> Stage:
-    """Generate a value and store it before Vonage hears of it."""
     return Stage(listed_ids=facts.observation.listing.ids)
 
 
@@ -98,12 +96,11 @@ def new_secret_is_unlisted(facts: Facts) -> Action | None:
 
 
 def new_secret_works(facts: Facts) -> Push | None:
-    """Push a value that has just authenticated."""
     return Push() if facts.is_pending_live else None
 
 
 def new_secret_is_refused(facts: Facts) -> Action | None:
-    """Give up a secret that does not authenticate in time.
+    """Undo a secret that does not authenticate in time.
 
     Undoing a first one would require a value in Vault that is seen to authenticate before.
     """
@@ -115,7 +112,6 @@ def new_secret_is_refused(facts: Facts) -> Action | None:
 
 
 def value_is_unproven(_facts: Facts) -> Probe:
-    """See whether it authenticates."""
     return Probe()
 
 
@@ -130,33 +126,17 @@ CREATED: tuple[Rule, ...] = (
 # -- An id is new since staging, and no answer said whose it is. -----------------------------------
 
 
-def _new_ids(facts: Facts) -> list[str]:
-    """Return the ids listed since staging that may be the secret that was sent.
-
-    Excluded are ids in the ledger, as an orphan may appear late and a deleted one may be listed
-    again; and the id in Vault's note, which an operator adopted since.
-    """
-    ledger, note = facts.observation.ledger, facts.note
-    staged = facts.pending.listed_ids if facts.pending else frozenset()
-    adopted = {note.secret_id} if note and facts.current and facts.current.intact else set()
-    deleted = ledger.deleted_ids | ledger.perhaps_deleted_ids
-    known = ledger.expendable_ids | deleted | adopted
-    return sorted(facts.observation.listing.ids - staged - known)
-
-
 def new_id_is_ours(facts: Facts) -> Learn | None:
-    """Record it if the pending value authenticates: then it is that value's."""
-    new_ids = _new_ids(facts)
+    new_ids = facts.new_ids
     is_ours = len(new_ids) == 1 and facts.is_pending_live
     return Learn(new_id=new_ids[0]) if is_ours else None
 
 
 def _is_unexplained(facts: Facts) -> bool:
-    return len(_new_ids(facts)) > 1 or facts.is_refused
+    return len(facts.new_ids) > 1 or facts.is_refused
 
 
 def rotation_was_overtaken(facts: Facts) -> Action | None:
-    """Give up where someone else made a secret before the value was sent."""
     is_unsent = facts.rotation.sent_at is None
     if is_unsent and (_is_unexplained(facts) or not facts.may_be_sent):
         return slot_is_taken(facts) or _give_up(facts, "overtaken")
@@ -169,7 +149,7 @@ def new_id_is_unexplained(facts: Facts) -> Refuse | None:
     It may still be ours and not settled yet: the pending value is kept, and no secret is touched.
     """
     is_unexplained = _is_unexplained(facts)
-    return refusals.unexplained(facts.account.name, _new_ids(facts)) if is_unexplained else None
+    return refusals.unexplained(facts.account.name, facts.new_ids) if is_unexplained else None
 
 
 APPEARED: tuple[Rule, ...] = (
@@ -189,7 +169,6 @@ APPEARED: tuple[Rule, ...] = (
 
 
 def value_was_adopted(facts: Facts) -> Action | None:
-    """Give up where the pending value is Vault's current one already."""
     is_adopted = facts.observation.pending.equals_current and facts.current
     return _give_up(facts, "overtaken") if is_adopted and is_adopted.intact else None
 
@@ -215,7 +194,6 @@ def earlier_attempt_may_count(facts: Facts) -> Action | None:
 
 
 def pending_will_end(facts: Facts) -> Action | None:
-    """Give up a value that Vault will remove; refuse if it may have been sent."""
     ends_at = facts.observation.pending.ends_at
     if ends_at is None:
         return None
@@ -228,7 +206,6 @@ def pending_will_end(facts: Facts) -> Action | None:
 
 
 def value_was_rejected(facts: Facts) -> Action:
-    """Generate another one, a few times."""
     if facts.rotation.values_generated < MAX_GENERATED:
         return value_is_missing(facts)
     return _give_up(facts, "secret-rejected")
@@ -243,26 +220,11 @@ UNSENT: tuple[Rule, ...] = (
 )
 
 
-def nothing_is_staged(facts: Facts) -> Action | None:
-    """Stage a value."""
-    return None if facts.is_staged else first(UNSTAGED, facts)
-
-
-def new_secret_is_known(facts: Facts) -> Action | None:
-    """Probe and push the new secret."""
-    return first(CREATED, facts) if facts.rotation.new_id else None
-
-
-def new_id_appeared(facts: Facts) -> Action | None:
-    """Find out whose secret has appeared."""
-    return first(APPEARED, facts) if _new_ids(facts) else None
-
-
 BEFORE_PUSH: tuple[Rule, ...] = (
     predecessor_is_known_now,
-    nothing_is_staged,
-    new_secret_is_known,
-    new_id_appeared,
+    when(lambda facts: not facts.is_staged, UNSTAGED),
+    when(lambda facts: facts.rotation.new_id, CREATED),
+    when(lambda facts: facts.new_ids, APPEARED),
     *UNSENT,
 )
 
@@ -309,13 +271,7 @@ def secret_was_adopted(facts: Facts) -> Refuse | None:
     return refusals.adopted(facts.account.name, new_id) if is_adopted else None
 
 
-def observation_is_old(facts: Facts) -> Observe | None:
-    """Look again before anything is deleted."""
-    return None if facts.is_fresh else Observe()
-
-
 def new_secret_is_useless(facts: Facts) -> Delete | None:
-    """Delete it."""
     new_id = facts.rotation.new_id
     return Delete(secret_id=new_id) if new_id else None
 
@@ -331,21 +287,16 @@ ORPHANED: tuple[Rule, ...] = (
 )
 
 
-def orphan_is_left(facts: Facts) -> Action | None:
-    """Delete what the rotation created."""
-    new_id = facts.rotation.new_id
-    is_listed = new_id is not None and new_id in facts.observation.listing.ids
-    return first(ORPHANED, facts) if is_listed else None
-
-
 def value_is_left(facts: Facts) -> Clear | None:
-    """Clear what the rotation staged."""
     return facts.clear() if facts.is_staged else None
 
 
 def nothing_is_left(facts: Facts) -> Close:
-    """Close it with the code it was aborted for."""
     return Close(error_code=facts.rotation.abort_code)
 
 
-UNDOING: tuple[Rule, ...] = (orphan_is_left, value_is_left, nothing_is_left)
+UNDOING: tuple[Rule, ...] = (
+    when(lambda facts: facts.rotation.new_id in facts.observation.listing.ids, ORPHANED),
+    value_is_left,
+    nothing_is_left,
+)

@@ -32,17 +32,14 @@ class Facts:
 
     @property
     def current(self) -> CurrentEntry | None:
-        """Vault's current entry."""
         return self.observation.current.entry
 
     @property
     def pending(self) -> PendingEntry | None:
-        """Vault's pending entry."""
         return self.observation.pending.entry
 
     @property
     def note(self) -> Note | None:
-        """The note beside Vault's current value."""
         return self.current.note if self.current else None
 
     @property
@@ -72,6 +69,22 @@ class Facts:
         if pending is None or pending.rotation_id != self.rotation.id:
             return False
         return pending.difference(self.account.identity) is None
+
+    @property
+    def new_ids(self) -> list[str]:
+        """The ids listed since staging that may be the secret that was sent.
+
+        Excluded are ids in the ledger, as an orphan may appear late and a deleted one may be listed
+        again; and the id in Vault's note, which an operator adopted since.
+        """
+        ledger = self.observation.ledger
+        staged = self.pending.listed_ids if self.pending else frozenset()
+        adopted = (
+            {self.note.secret_id} if self.note and self.current and self.current.intact else set()
+        )
+        deleted = ledger.deleted_ids | ledger.perhaps_deleted_ids
+        known = ledger.expendable_ids | deleted | adopted
+        return sorted(self.observation.listing.ids - staged - known)
 
     @property
     def may_be_sent(self) -> bool:
@@ -135,3 +148,8 @@ def first(rules: Iterable[Rule], facts: Facts) -> Action | None:
         if action := rule(facts):
             return action if action.rule else replace(action, rule=rule.__name__)
     return None
+
+
+def when(applies: Callable[[Facts], object], rules: Iterable[Rule]) -> Rule:
+    """Return `rules` as one rule, for where `applies` is true."""
+    return lambda facts: first(rules, facts) if applies(facts) else None

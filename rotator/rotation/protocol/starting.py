@@ -9,12 +9,10 @@ from rotator.rotation.steps import Evict, Idle, Observe, Open, Refuse
 
 
 def nothing_is_asked(facts: Facts) -> Idle | None:
-    """Do nothing without a reason."""
     return Idle() if facts.request.reason is None else None
 
 
 def account_is_held(facts: Facts) -> Refuse | None:
-    """Neither open nor push while an operator holds the account."""
     hold = facts.observation.ledger.hold
     return refusals.held(facts.account, hold) if hold else None
 
@@ -40,19 +38,16 @@ def pending_is_not_ours(facts: Facts) -> Refuse | None:
 
 
 def vault_is_behind(facts: Facts) -> Refuse | None:
-    """Refuse to act on an older version than rotator wrote."""
     is_behind = facts.observation.is_behind
     return refusals.behind(facts.account, facts.observation) if is_behind else None
 
 
 def parent_is_refused(facts: Facts) -> Refuse | None:
-    """Refuse a first secret that could not be created."""
     is_refused = facts.is_first and facts.observation.listing.secrets is None
     return refusals.parent_refused(facts.account) if is_refused else None
 
 
 def entry_is_missing(facts: Facts) -> Refuse | None:
-    """Refuse to replace what nobody knows, unless there never was anything."""
     current = facts.observation.current
     if current.entry is not None or facts.is_first:
         return None
@@ -62,19 +57,16 @@ def entry_is_missing(facts: Facts) -> Refuse | None:
 
 
 def field_is_missing(facts: Facts) -> Refuse | None:
-    """Refuse an entry without a value in the configured field."""
     is_missing = facts.current is not None and not facts.current.has_value
     return refusals.field_missing(facts.account) if is_missing else None
 
 
 def entry_is_another_accounts(facts: Facts) -> Refuse | None:
-    """Refuse an entry that names another api key."""
     is_foreign = facts.current is not None and facts.current.is_foreign
     return refusals.wrong_entry(facts.account) if is_foreign else None
 
 
 def value_was_changed(facts: Facts) -> Refuse | None:
-    """Refuse a value that is not the one its note was written with."""
     if facts.current is None or facts.note is None or facts.current.intact:
         return None
     version = facts.observation.ledger.written.version
@@ -82,7 +74,6 @@ def value_was_changed(facts: Facts) -> Refuse | None:
 
 
 def no_credential_works(facts: Facts) -> Refuse | None:
-    """Refuse where Vonage accepts neither Vault's value nor the parent's."""
     is_dead = facts.observation.listing.secrets is None
     return refusals.dead(facts.account.name) if is_dead else None
 
@@ -96,6 +87,10 @@ UNUSABLE: tuple[Rule, ...] = (
     value_was_changed,
     no_credential_works,
 )
+
+
+def observation_is_old(facts: Facts) -> Observe | None:
+    return None if facts.is_fresh else Observe()
 
 
 # -- Opening a rotation. ---------------------------------------------------------------------------
@@ -116,7 +111,6 @@ def rotation_is_unrecorded(facts: Facts) -> Open | None:
 
 
 def version_will_end(facts: Facts) -> Refuse | None:
-    """Refuse while Vault is going to remove what consumers read."""
     if facts.current is None or facts.current.ends_at is None:
         return None
     return refusals.version_ends(facts.account, facts.current)
@@ -157,7 +151,6 @@ def secret_is_young(facts: Facts) -> Idle | None:
 
 
 def clock_is_behind(facts: Facts) -> Refuse | None:
-    """Refuse to begin what will need a grace that cannot be counted."""
     asked = facts.request.grace
     grace = facts.account.policy.grace if asked is None else asked
     if not grace or not facts.is_clock_unusable:
@@ -166,13 +159,11 @@ def clock_is_behind(facts: Facts) -> Refuse | None:
 
 
 def no_slot_can_be_freed(facts: Facts) -> Refuse | Observe | None:
-    """Refuse to open a rotation that could not create its secret."""
     blocked = make_room(facts)
     return None if isinstance(blocked, Evict) else blocked
 
 
 def rotation_is_wanted(facts: Facts) -> Open:
-    """Open a rotation that replaces what Vault holds."""
     return Open(predecessor_id=facts.observation.current_secret_id)
 
 
@@ -210,8 +201,5 @@ def make_room(facts: Facts) -> Evict | Observe | Refuse | None:
         return refusals.foreign(account, others)
     if current_id is None or observation.current.authenticated_at is None:
         return refusals.unsafe(account.name, expendable[0])
-    if refusal := version_will_end(facts):
-        return refusal
-    if not facts.is_fresh:
-        return Observe()
-    return Evict(secret_id=expendable[0], is_foreign=is_foreign)
+    evict = Evict(secret_id=expendable[0], is_foreign=is_foreign)
+    return version_will_end(facts) or observation_is_old(facts) or evict

@@ -197,6 +197,6 @@ def new_entry(event: str, step: Step, rotation: Rotation, **detail: Detail) -> N
     return NewEntry(event=event, step=step, detail=detail, rotation_id=rotation.id)
 
 
-def told(at: datetime) -> str:
+def timestamp(at: datetime) -> str:
     """Return a time in the format of an entry's facts: in full, as rows are compared with it."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")

@@ -7,7 +7,7 @@ from rotator.errors import Refused
 from rotator.model import ABANDONED, SUPERSEDED, Rotation, Step, Written
 from rotator.rotation.observation import Observation
 from rotator.rotation.ports import NewEntry
-from rotator.rotation.steps.base import Action, At, Change, Recording, Sketch, new_entry, told
+from rotator.rotation.steps.base import Action, At, Change, Recording, Sketch, new_entry, timestamp
 from rotator.rotation.steps.publish import begun_at
 
 
@@ -64,7 +64,7 @@ class Redate(Recording):
         """
         verified_at = begun_at(rotation.grace, observation.listing.clock_offset, at.now)
         rotation = replace(rotation, verified_at=verified_at)
-        entry = new_entry("learned", Step.VERIFY, rotation, verified_at=told(verified_at))
+        entry = new_entry("learned", Step.VERIFY, rotation, verified_at=timestamp(verified_at))
         return observation.with_rotation(rotation), entry
 
 
@@ -173,7 +173,7 @@ def adopted(  # noqa: PLR0913  # all but one by name
             # Consumers have read the secret that was current meanwhile: its grace starts anew.
             anew = begun_at(rotation.grace, clock_offset, now)
             after = replace(after, verified_at=anew)
-            verified_at = {"verified_at": told(anew)}
+            verified_at = {"verified_at": timestamp(anew)}
         entry = new_entry(
             "learned",
             Step.PUSH,

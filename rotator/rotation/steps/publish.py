@@ -16,7 +16,7 @@ from rotator.rotation.steps.base import (
     ObserveAgain,
     Site,
     Sketch,
-    told,
+    timestamp,
 )
 from rotator.rotation.steps.issue import NEW_ID
 
@@ -82,8 +82,8 @@ class Push(Effect[tuple[Note, Written]]):
             pending=replace(observation.pending, equals_current=True),
             ledger=replace(observation.ledger, rotation=rotation, written=written),
         )
-        draft = self.entry("done", rotation, vault_version=written.version)
-        return observation, replace(draft, written=written)
+        recorded = self.entry("done", rotation, vault_version=written.version)
+        return observation, replace(recorded, written=written)
 
     def assumed(self, observation: Observation, rotation: Rotation, at: At) -> tuple[Note, Written]:
         note = Note(
@@ -155,7 +155,7 @@ class Verify(Check[timedelta]):
             "done",
             rotation,
             vault_version=self.version,
-            verified_at=told(verified_at),
+            verified_at=timestamp(verified_at),
             grace_seconds=int(grace.total_seconds()),
         )
 

@@ -20,27 +20,27 @@ FEWEST = 60
 MOST = 3
 
 
-def let_lease_end(scene: RotationFixture) -> None:
+def let_lease_end(fixture: RotationFixture) -> None:
     """Let the lease of a pass that could not give it up run out."""
-    with writing(scene.database) as connection:
+    with writing(fixture.database) as connection:
         connection.execute(update(account).values(lease_expires_at=None, lease_owner=None))
 
 
-def is_over(scene: RotationFixture, before: str | None) -> bool:
+def is_over(fixture: RotationFixture, before: str | None) -> bool:
     """Whether a rotation after `before` is completed."""
-    rotation = scene.rotation()
+    rotation = fixture.rotation()
     return rotation is not None and rotation.id != before and rotation.outcome == "completed"
 
 
-def go_on(scene: RotationFixture, before: str | None) -> None:
+def go_on(fixture: RotationFixture, before: str | None) -> None:
     """Run the command again until the rotation after `before` is completed."""
     for _ in range(MOST):
-        if is_over(scene, before):
+        if is_over(fixture, before):
             return
-        let_lease_end(scene)
-        scene.clock.advance(minutes=5)
-        scene.attempt()
-    assert is_over(scene, before)
+        let_lease_end(fixture)
+        fixture.clock.advance(minutes=5)
+        fixture.attempt()
+    assert is_over(fixture, before)
 
 
 @pytest.mark.timeout(600)
@@ -56,27 +56,27 @@ def test_a_rotation_that_loses_its_database_anywhere(  # noqa: PLR0913  # fixtur
     delivers_last: bool,
 ) -> None:
     """The step stops, nothing is sent twice, and the next pass brings the rotation to its end."""
-    with RotationFixture(tmp_path, ledger_url=ledger_url, engine_ledger_url=far_url) as scene:
+    with RotationFixture(tmp_path, ledger_url=ledger_url, engine_ledger_url=far_url) as fixture:
         at_loss: list[int] = []
-        proxy.when_hanging_up = lambda: at_loss.append(len(scene.witness.requests))
+        proxy.when_hanging_up = lambda: at_loss.append(len(fixture.witness.requests))
         failed: list[PassResult] = []
         losses = 0
         for number in itertools.count(1, stride):
-            made, before = len(scene.history()), scene.rotation()
+            made, before = len(fixture.history()), fixture.rotation()
             proxy.hang_up_after(number, delivers_last=delivers_last)
-            report = scene.attempt()
+            report = fixture.attempt()
             if not proxy.has_hung_up:
                 break
             if report.outcome is not Outcome.COMPLETED:
                 assert report.error is not None
                 assert report.error.code == "ledger-unavailable"
-                assert len(scene.witness.requests) == at_loss[-1]
+                assert len(fixture.witness.requests) == at_loss[-1]
                 failed.append(report)
             losses += 1
-            go_on(scene, before.id if before else None)
-            assert len(scene.history()) == made + 1
-            assert scene.look().live == {scene.look().value}
-            scene.clock.advance(days=1)
+            go_on(fixture, before.id if before else None)
+            assert len(fixture.history()) == made + 1
+            assert fixture.look().live == {fixture.look().value}
+            fixture.clock.advance(days=1)
 
         if stride == 1:
             part = "delivered" if delivers_last else "lost"

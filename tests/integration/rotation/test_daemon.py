@@ -10,26 +10,28 @@ from tests.support.rotation_fixture import NAME, RotationFixture
 
 def test_a_lease_that_was_claimed_is_used_and_released(tmp_path: Path) -> None:
     """Who claimed an account as due hands its lease over; nobody else gets in between."""
-    with RotationFixture(tmp_path) as scene:
-        lease = scene.book.claim(NAME, scene.clock.now())
-        report = scene.engine.attempt(scene.accounts[NAME], Request(reason="due"), claimed=lease)
-        scene.reports.append(report)
+    with RotationFixture(tmp_path) as fixture:
+        lease = fixture.book.claim(NAME, fixture.clock.now())
+        report = fixture.engine.attempt(
+            fixture.accounts[NAME], Request(reason="due"), claimed=lease
+        )
+        fixture.reports.append(report)
 
         assert report.outcome is Outcome.COMPLETED
-        assert scene.book.claim(NAME, scene.clock.now()).token == lease.token + 1
+        assert fixture.book.claim(NAME, fixture.clock.now()).token == lease.token + 1
 
 
 @pytest.mark.parametrize("number", range(1, 13))
 def test_a_pass_that_is_told_to_stop_ends_between_two_steps(tmp_path: Path, number: int) -> None:
     """The rotation stays open, nothing counts as failed, and the next pass goes on from there."""
-    with RotationFixture(tmp_path) as scene:
+    with RotationFixture(tmp_path) as fixture:
         asked = iter(range(1, 1000))
-        engine = replace(scene.engine, should_stop=lambda: next(asked) >= number)
-        stopped = engine.attempt(scene.accounts[NAME], Request(reason="due"))
-        leased = scene.book.claim(NAME, scene.clock.now())
-        scene.book.release(leased)
-        events = {entry.event for entry in scene.entries(NAME)}
-        report = scene.attempt()
+        engine = replace(fixture.engine, should_stop=lambda: next(asked) >= number)
+        stopped = engine.attempt(fixture.accounts[NAME], Request(reason="due"))
+        leased = fixture.book.claim(NAME, fixture.clock.now())
+        fixture.book.release(leased)
+        events = {entry.event for entry in fixture.entries(NAME)}
+        report = fixture.attempt()
 
         if stopped.error:
             assert (stopped.outcome, stopped.error.code) == (Outcome.BUSY, "stopping")
@@ -39,24 +41,24 @@ def test_a_pass_that_is_told_to_stop_ends_between_two_steps(tmp_path: Path, numb
 
 def test_drift_is_recorded_when_it_begins_and_when_it_ends(tmp_path: Path) -> None:
     """Looking again and again adds nothing to the record."""
-    with RotationFixture(tmp_path) as scene:
-        account = scene.accounts[NAME]
-        scene.engine.refresh(account)
-        before = len(scene.entries(NAME))
-        foreign = scene.make_foreign()
+    with RotationFixture(tmp_path) as fixture:
+        account = fixture.accounts[NAME]
+        fixture.engine.refresh(account)
+        before = len(fixture.entries(NAME))
+        foreign = fixture.make_foreign()
         for _ in range(3):
-            scene.engine.refresh(account)
-        drift = scene.queries.accounts([NAME])[0].drift
-        scene.revoke(foreign)
+            fixture.engine.refresh(account)
+        drift = fixture.queries.accounts([NAME])[0].drift
+        fixture.revoke(foreign)
         for _ in range(3):
-            scene.engine.refresh(account)
+            fixture.engine.refresh(account)
 
-        events = [entry.event for entry in scene.entries(NAME)]
+        events = [entry.event for entry in fixture.entries(NAME)]
         assert before == 0
         assert events == ["drift", "drift-over"]
         assert drift is not None
-        assert [draft.event for _, draft in scene.told] == events
-        assert scene.queries.last_seen() == {NAME: scene.clock.now()}
+        assert [entry.event for _, entry in fixture.told] == events
+        assert fixture.queries.last_seen() == {NAME: fixture.clock.now()}
 
 
 @pytest.mark.parametrize(
@@ -74,10 +76,10 @@ def test_what_is_logged_meanwhile_names_account_rotation_and_step(
     tmp_path: Path, call: str, step: str
 ) -> None:
     """Whoever logs it, a library included; and nothing of it is left after the pass."""
-    with RotationFixture(tmp_path) as scene:
+    with RotationFixture(tmp_path) as fixture:
         bound: dict[str, object] = {}
-        scene.calls.plan("before", call, 1, lambda: bound.update(get_contextvars()))
-        report = scene.attempt()
+        fixture.calls.plan("before", call, 1, lambda: bound.update(get_contextvars()))
+        report = fixture.attempt()
 
         assert bound == {"account": NAME, "rotation_id": report.rotation_id, "step": step}
         assert get_contextvars() == {}
@@ -85,22 +87,22 @@ def test_what_is_logged_meanwhile_names_account_rotation_and_step(
 
 def test_a_secret_that_is_too_old_is_told_once(tmp_path: Path) -> None:
     """Its age is looked at with all the rest; a rotation ends it."""
-    with RotationFixture(tmp_path) as scene:
-        account = scene.accounts[NAME]
-        scene.engine.refresh(account)
-        young = scene.queries.accounts([NAME])[0].drift
-        scene.clock.advance(days=6)
+    with RotationFixture(tmp_path) as fixture:
+        account = fixture.accounts[NAME]
+        fixture.engine.refresh(account)
+        young = fixture.queries.accounts([NAME])[0].drift
+        fixture.clock.advance(days=6)
         for _ in range(3):
-            scene.engine.refresh(account)
-            scene.clock.advance(hours=6)
-        old = scene.queries.accounts([NAME])[0].drift
-        events = [entry.event for entry in scene.entries(NAME)]
-        scene.attempt()
-        scene.engine.refresh(account)
+            fixture.engine.refresh(account)
+            fixture.clock.advance(hours=6)
+        old = fixture.queries.accounts([NAME])[0].drift
+        events = [entry.event for entry in fixture.entries(NAME)]
+        fixture.attempt()
+        fixture.engine.refresh(account)
 
         assert young is None
         assert old is not None
         assert old.startswith("overdue: ")
         assert events == ["drift"]
-        assert [draft.detail["code"] for _, draft in scene.told[:1]] == ["overdue"]
-        assert scene.queries.accounts([NAME])[0].drift is None
+        assert [entry.detail["code"] for _, entry in fixture.told[:1]] == ["overdue"]
+        assert fixture.queries.accounts([NAME])[0].drift is None

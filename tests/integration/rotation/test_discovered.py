@@ -13,141 +13,141 @@ from tests.support.rotation_fixture import NAME, SUB, RotationFixture
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[RotationFixture]:
-    """Yield a scene with a discovered subaccount that has no entry in Vault."""
+def fixture(tmp_path: Path) -> Iterator[RotationFixture]:
+    """Yield a fixture with a discovered subaccount that has no entry in Vault."""
     with RotationFixture(tmp_path, subaccounts=1) as built:
         built.accounts[SUB] = replace(built.accounts[SUB], discovered=True)
         built.drop_current(SUB)
         yield built
 
 
-def test_a_first_secret_is_made_under_the_parent(scene: RotationFixture) -> None:
+def test_a_first_secret_is_made_under_the_parent(fixture: RotationFixture) -> None:
     """It is pushed as version 1; the secret that was there before is neither used nor deleted."""
-    (stranger,) = scene.secrets(SUB)
-    report = scene.attempt(SUB, reason="due")
+    (stranger,) = fixture.secrets(SUB)
+    report = fixture.attempt(SUB, reason="due")
 
     assert report.outcome is Outcome.COMPLETED
     assert (report.old_secret_id, report.vault_version) == (None, 1)
-    assert scene.look(SUB).works
-    assert scene.look(SUB).ids == {stranger.id, report.new_secret_id}
+    assert fixture.look(SUB).works
+    assert fixture.look(SUB).ids == {stranger.id, report.new_secret_id}
 
 
-def test_the_stranger_is_reported_until_somebody_decides(scene: RotationFixture) -> None:
+def test_the_stranger_is_reported_until_somebody_decides(fixture: RotationFixture) -> None:
     """The next rotation is refused, and a look says why."""
-    scene.attempt(SUB, reason="due")
-    scene.clock.advance(days=31)
-    again = scene.attempt(SUB, reason="due")
-    scene.engine.refresh(scene.accounts[SUB])
+    fixture.attempt(SUB, reason="due")
+    fixture.clock.advance(days=31)
+    again = fixture.attempt(SUB, reason="due")
+    fixture.engine.refresh(fixture.accounts[SUB])
 
     assert again.error is not None
     assert again.error.code == "foreign-secret"
-    assert (scene.book.load(SUB).drift or "").startswith("foreign-secret")
+    assert (fixture.book.load(SUB).drift or "").startswith("foreign-secret")
 
 
-def test_it_is_due_at_once(scene: RotationFixture) -> None:
+def test_it_is_due_at_once(fixture: RotationFixture) -> None:
     """Consumers have nothing yet, so that no age has to be waited for."""
-    scene.engine.refresh(scene.accounts[SUB])
-    (record,) = scene.queries.accounts([SUB])
+    fixture.engine.refresh(fixture.accounts[SUB])
+    (record,) = fixture.queries.accounts([SUB])
 
-    assert record.next_due_at == scene.clock.now()
+    assert record.next_due_at == fixture.clock.now()
     assert record.drift is None
 
 
-def test_an_entry_that_was_deleted_is_not_made_anew(scene: RotationFixture) -> None:
+def test_an_entry_that_was_deleted_is_not_made_anew(fixture: RotationFixture) -> None:
     """Somebody took it away on purpose, or by mistake: that is for an operator to say."""
-    path = scene.accounts[SUB].vault_path
-    scene.world.vault.write(path, {"api_secret": "x"})
-    scene.world.vault.delete_latest(path)
-    report = scene.attempt(SUB, reason="due")
+    path = fixture.accounts[SUB].vault_path
+    fixture.world.vault.write(path, {"api_secret": "x"})
+    fixture.world.vault.delete_latest(path)
+    report = fixture.attempt(SUB, reason="due")
 
     assert report.error is not None
     assert report.error.code == "entry-missing"
-    assert len(scene.history(SUB)) == 1
+    assert len(fixture.history(SUB)) == 1
 
 
-def test_a_configured_account_gets_no_first_secret(scene: RotationFixture) -> None:
+def test_a_configured_account_gets_no_first_secret(fixture: RotationFixture) -> None:
     """Whoever names an account is expected to have put its secret into Vault."""
-    scene.accounts[SUB] = replace(scene.accounts[SUB], discovered=False)
-    report = scene.attempt(SUB)
+    fixture.accounts[SUB] = replace(fixture.accounts[SUB], discovered=False)
+    report = fixture.attempt(SUB)
 
     assert report.error is not None
     assert report.error.code == "entry-missing"
 
 
-def test_both_slots_taken(scene: RotationFixture) -> None:
+def test_both_slots_taken(fixture: RotationFixture) -> None:
     """Nothing can be seen to work before one is freed, whatever the policy allows."""
-    scene.make_foreign(SUB)
-    report = scene.attempt(SUB, reason="due")
+    fixture.make_foreign(SUB)
+    report = fixture.attempt(SUB, reason="due")
 
     assert report.error is not None
     assert report.error.code == "foreign-secret"
-    assert len(scene.look(SUB).ids) == 2
+    assert len(fixture.look(SUB).ids) == 2
 
 
-def test_a_dead_parent_is_named(scene: RotationFixture) -> None:
+def test_a_dead_parent_is_named(fixture: RotationFixture) -> None:
     """Without its credential there is no way to begin."""
-    scene.patch(NAME, api_secret="NoLongerValid1")
-    report = scene.attempt(SUB, reason="due")
+    fixture.patch(NAME, api_secret="NoLongerValid1")
+    report = fixture.attempt(SUB, reason="due")
 
     assert report.error is not None
     assert report.error.code == "parent-refused"
 
 
 def test_a_first_secret_that_is_refused_is_named_and_goes_on_by_itself(
-    scene: RotationFixture,
+    fixture: RotationFixture,
 ) -> None:
     """Nothing is deleted, a look keeps what a pass found, and once it works it is pushed."""
-    scene.propagate_in(3600)
-    refused = scene.attempt(SUB, reason="due")
-    found = scene.book.load(SUB).drift or ""
-    scene.engine.refresh(scene.accounts[SUB])
-    scene.clock.advance(hours=2)
-    report = scene.attempt(SUB, reason="due")
+    fixture.propagate_in(3600)
+    refused = fixture.attempt(SUB, reason="due")
+    found = fixture.book.load(SUB).drift or ""
+    fixture.engine.refresh(fixture.accounts[SUB])
+    fixture.clock.advance(hours=2)
+    report = fixture.attempt(SUB, reason="due")
 
     assert refused.error is not None
     assert refused.error.code == "first-secret-refused"
     assert f"rotator secrets delete {SUB} {report.new_secret_id} --force" in refused.error.hint  # type: ignore[operator]
     assert found.startswith("first-secret-refused")
     assert report.outcome is Outcome.COMPLETED
-    assert len(scene.history(SUB)) == 2
-    assert scene.events(SUB).count("drift-over") == 0
+    assert len(fixture.history(SUB)) == 2
+    assert fixture.events(SUB).count("drift-over") == 0
 
 
 def test_a_first_secret_that_never_works_is_replaced_once_it_is_deleted(
-    scene: RotationFixture,
+    fixture: RotationFixture,
 ) -> None:
     """As the refusal says: by hand, after which the next rotation makes another one."""
-    scene.propagate_in(10**9)
-    scene.attempt(SUB, reason="due")
-    useless = scene.secrets(SUB)[-1]
-    scene.revoke(useless.id, SUB)
-    scene.propagate_in(0)
-    scene.clock.advance(hours=1)
-    given_up = scene.attempt(SUB, reason="due")
-    report = scene.attempt(SUB, reason="due")
+    fixture.propagate_in(10**9)
+    fixture.attempt(SUB, reason="due")
+    useless = fixture.secrets(SUB)[-1]
+    fixture.revoke(useless.id, SUB)
+    fixture.propagate_in(0)
+    fixture.clock.advance(hours=1)
+    given_up = fixture.attempt(SUB, reason="due")
+    report = fixture.attempt(SUB, reason="due")
 
     assert given_up.error is not None
     assert given_up.error.code == "new-secret-revoked"
     assert report.outcome is Outcome.COMPLETED
-    assert scene.look(SUB).works
+    assert fixture.look(SUB).works
 
 
-def test_a_first_secret_whose_value_was_removed_is_kept_and_named(scene: RotationFixture) -> None:
+def test_a_first_secret_whose_value_was_removed_is_kept_and_named(fixture: RotationFixture) -> None:
     """It cannot be deleted by the rules: Vault has nothing that could be seen to work."""
-    scene.calls.plan("after", "issuer.create_secret", 1, lambda: scene.drop_pending(SUB))
-    scene.propagate_in(3600)
-    scene.attempt(SUB, reason="due")
-    report = scene.attempt(SUB, reason="due")
+    fixture.calls.plan("after", "issuer.create_secret", 1, lambda: fixture.drop_pending(SUB))
+    fixture.propagate_in(3600)
+    fixture.attempt(SUB, reason="due")
+    report = fixture.attempt(SUB, reason="due")
 
     assert report.error is not None
     assert report.error.code == "first-secret-unused"
-    assert len(scene.look(SUB).ids) == 2
+    assert len(fixture.look(SUB).ids) == 2
 
 
-def test_an_answer_that_is_lost_makes_no_second_secret(scene: RotationFixture) -> None:
+def test_an_answer_that_is_lost_makes_no_second_secret(fixture: RotationFixture) -> None:
     """As in every rotation: the value is in Vault before Vonage hears of it."""
-    scene.world.vonage.faults.add(Fault("drop-after", method="POST"))
-    report = scene.attempt(SUB, reason="due", grace=timedelta())
+    fixture.world.vonage.faults.add(Fault("drop-after", method="POST"))
+    report = fixture.attempt(SUB, reason="due", grace=timedelta())
 
     assert report.outcome is Outcome.COMPLETED
-    assert len(scene.history(SUB)) == 2
+    assert len(fixture.history(SUB)) == 2

@@ -12,23 +12,23 @@ from tests.support.rotation_fixture import NAME, RotationFixture, code
 DAY = 86_400
 
 
-def drift(scene: RotationFixture) -> str:
+def drift(fixture: RotationFixture) -> str:
     """Look at the account; give what is wrong with it."""
-    scene.engine.refresh(scene.accounts[NAME])
-    return scene.queries.accounts([NAME])[0].drift or ""
+    fixture.engine.refresh(fixture.accounts[NAME])
+    return fixture.queries.accounts([NAME])[0].drift or ""
 
 
 def test_what_consumers_read_is_said_to_end_and_to_have_ended(tmp_path: Path) -> None:
     """Before and after it breaks, with the version and the time; nothing is ever deleted."""
-    with RotationFixture(tmp_path) as scene:
-        path = scene.accounts[NAME].vault_path
-        scene.let_end(path, DAY)
-        scene.world.vault.write(path, scene.fields())
-        before = drift(scene)
-        refused = scene.attempt()
-        scene.clock.advance(days=1)
-        after = drift(scene)
-        broken = scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        path = fixture.accounts[NAME].vault_path
+        fixture.let_end(path, DAY)
+        fixture.world.vault.write(path, fixture.fields())
+        before = drift(fixture)
+        refused = fixture.attempt()
+        fixture.clock.advance(days=1)
+        after = drift(fixture)
+        broken = fixture.attempt()
 
         assert before.startswith("version-ends: Vault removes version 2 of")
         assert code(refused) == "version-ends"
@@ -36,24 +36,24 @@ def test_what_consumers_read_is_said_to_end_and_to_have_ended(tmp_path: Path) ->
         assert "was removed from Vault at 2" in after
         assert broken.error is not None
         assert f"`vault kv undelete -versions=2 secret/{path}`" in (broken.error.hint or "")
-        assert len(scene.secrets()) == 1
+        assert len(fixture.secrets()) == 1
 
 
 def test_a_rotation_waits_with_all_it_has_for_a_version_that_stays(tmp_path: Path) -> None:
     """The predecessor lives on and the value stays pending, also once the version has ended."""
-    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as scene:
-        account = scene.accounts[NAME]
-        scene.let_end(account.vault_path, DAY)
-        refused = scene.attempt()
-        scene.clock.advance(days=2)
-        ended = scene.attempt()
-        kept = len(scene.secrets()), scene.look().pending is not None
-        scene.let_end(account.vault_path, 0)
-        key = scene.world.vault._mounts["secret"].keys[account.vault_path]
+    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as fixture:
+        account = fixture.accounts[NAME]
+        fixture.let_end(account.vault_path, DAY)
+        refused = fixture.attempt()
+        fixture.clock.advance(days=2)
+        ended = fixture.attempt()
+        kept = len(fixture.secrets()), fixture.look().pending is not None
+        fixture.let_end(account.vault_path, 0)
+        key = fixture.world.vault._mounts["secret"].keys[account.vault_path]
         key.versions[2].deletion = None
-        waiting = scene.resume()
-        scene.clock.advance(hours=1)
-        report = scene.resume()
+        waiting = fixture.resume()
+        fixture.clock.advance(hours=1)
+        report = fixture.resume()
 
         assert (code(refused), code(ended)) == ("version-ends", "drift")
         assert kept == (2, True)
@@ -64,36 +64,36 @@ def test_a_rotation_waits_with_all_it_has_for_a_version_that_stays(tmp_path: Pat
 @pytest.mark.parametrize("is_pushed", [True, False])
 def test_what_ends_is_written_anew_by_adopting_it(tmp_path: Path, *, is_pushed: bool) -> None:
     """The very cure that is named: no value is typed, and an open rotation goes on."""
-    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as scene:
-        path = scene.accounts[NAME].vault_path
-        scene.let_end(path, DAY)
+    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as fixture:
+        path = fixture.accounts[NAME].vault_path
+        fixture.let_end(path, DAY)
         if not is_pushed:
-            scene.world.vault.write(path, scene.fields())
-        refused = scene.attempt()
-        scene.let_end(path, 0)
-        adopted = scene.adopt(None)
+            fixture.world.vault.write(path, fixture.fields())
+        refused = fixture.attempt()
+        fixture.let_end(path, 0)
+        adopted = fixture.adopt(None)
         # Before the version that was pushed is gone, or after that.
-        scene.clock.advance(days=2)
-        report = scene.resume() if is_pushed else scene.attempt(grace=timedelta())
-        scene.clock.advance(hours=1)
-        scene.resume()
+        fixture.clock.advance(days=2)
+        report = fixture.resume() if is_pushed else fixture.attempt(grace=timedelta())
+        fixture.clock.advance(hours=1)
+        fixture.resume()
 
         assert refused.error is not None
         assert f"`rotator adopt {NAME} --from-vault`" in (refused.error.hint or "")
         assert adopted.is_written
         assert adopted.ends_at is None
         assert report.error is None
-        assert len(scene.secrets()) == 1
+        assert len(fixture.secrets()) == 1
 
 
 def test_a_value_that_would_vanish_is_not_sent(tmp_path: Path) -> None:
     """The rotation is undone, and the next one begins once the pending path keeps what it has."""
-    with RotationFixture(tmp_path) as scene:
-        scene.let_end(scene.accounts[NAME].pending_path, DAY)
-        refused = scene.attempt()
-        made = len(scene.history())
-        scene.let_end(scene.accounts[NAME].pending_path, 0)
-        report = scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        fixture.let_end(fixture.accounts[NAME].pending_path, DAY)
+        refused = fixture.attempt()
+        made = len(fixture.history())
+        fixture.let_end(fixture.accounts[NAME].pending_path, 0)
+        report = fixture.attempt()
 
         assert (refused.outcome, code(refused)) == (Outcome.REFUSED, "version-ends")
         assert made == 1
@@ -102,12 +102,12 @@ def test_a_value_that_would_vanish_is_not_sent(tmp_path: Path) -> None:
 
 def test_who_adopts_is_told_that_the_version_ends(tmp_path: Path) -> None:
     """What was written is adopted all the same, and the account is looked at as any other."""
-    with RotationFixture(tmp_path) as scene:
-        (only,) = scene.secrets()
-        scene.let_end(scene.accounts[NAME].vault_path, DAY)
-        adopted = scene.adopt(only.value)
-        [record] = scene.queries.accounts([NAME])
+    with RotationFixture(tmp_path) as fixture:
+        (only,) = fixture.secrets()
+        fixture.let_end(fixture.accounts[NAME].vault_path, DAY)
+        adopted = fixture.adopt(only.value)
+        [record] = fixture.queries.accounts([NAME])
 
-        assert adopted.ends_at == scene.clock.now() + timedelta(days=1)
+        assert adopted.ends_at == fixture.clock.now() + timedelta(days=1)
         assert "by itself at" in " ".join(_sentences(adopted, "x"))
         assert (record.drift or "").startswith("version-ends")

@@ -43,14 +43,14 @@ def dry_run(setting: str) -> tuple[tuple[System, ...], tuple[System, ...], int]:
     """
     with (
         TemporaryDirectory() as folder,
-        RotationFixture(Path(folder), **SETTINGS[setting]) as scene,
+        RotationFixture(Path(folder), **SETTINGS[setting]) as fixture,
     ):
-        before = len(scene.witness.requests)
-        scene.attempt()
-        ledger_calls = scene.calls.count("ledger.")
-        amid = len(scene.witness.requests)
-        finish(scene)
-        systems = [seen.system for seen in scene.witness.requests]
+        before = len(fixture.witness.requests)
+        fixture.attempt()
+        ledger_calls = fixture.calls.count("ledger.")
+        amid = len(fixture.witness.requests)
+        finish(fixture)
+        systems = [seen.system for seen in fixture.witness.requests]
         return tuple(systems[before:amid]), tuple(systems[amid:]), ledger_calls
 
 
@@ -85,24 +85,24 @@ def calls() -> list[object]:
     ]
 
 
-def finish(scene: RotationFixture) -> list[PassResult | None]:
+def finish(fixture: RotationFixture) -> list[PassResult | None]:
     """Let a grace go by and delete what is due."""
-    if scene.rotation() is None or not scene.setting.grace:
+    if fixture.rotation() is None or not fixture.setting.grace:
         return []
-    scene.restart()
-    scene.clock.advance(hours=25)
-    return scene.carry_on(between=faults.mend, reason=None)
+    fixture.restart()
+    fixture.clock.advance(hours=25)
+    return fixture.carry_on(between=faults.mend, reason=None)
 
 
-def check(scene: RotationFixture, created: int) -> None:
+def check(fixture: RotationFixture, created: int) -> None:
     """Check that all is as a completed rotation leaves it, with so many secrets ever made."""
-    seen, rotation = scene.look(), scene.rotation()
+    seen, rotation = fixture.look(), fixture.rotation()
     assert rotation is not None
     assert rotation.outcome == "completed"
     assert seen.live == {seen.value}
     assert seen.ids == {rotation.new_id}
     assert seen.pending is None
-    assert len(scene.history()) == created
+    assert len(fixture.history()) == created
 
 
 def made(setting: str) -> int:
@@ -115,19 +115,19 @@ def test_one_mishap_changes_nothing_in_the_end(
     tmp_path: Path, setting: str, number: int, mishap: str
 ) -> None:
     """Whatever one request meets, the rotation is completed with one creation."""
-    with RotationFixture(tmp_path, **SETTINGS[setting]) as scene:
+    with RotationFixture(tmp_path, **SETTINGS[setting]) as fixture:
         amid = len(dry_run(setting)[0])
         if number <= amid:
-            faults.meet(scene, mishap, number)
-        reports = scene.carry_on(between=faults.mend)
+            faults.meet(fixture, mishap, number)
+        reports = fixture.carry_on(between=faults.mend)
         if number > amid:
-            faults.meet(scene, mishap, number - amid)
-        later = finish(scene)
+            faults.meet(fixture, mishap, number - amid)
+        later = finish(fixture)
 
-        check(scene, made(setting))
+        check(fixture, made(setting))
         assert len(reports) <= 2
         assert len(later) <= 2
-        assert scene.witness.requests[-1].number >= number
+        assert fixture.witness.requests[-1].number >= number
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -148,20 +148,20 @@ def test_every_request_meets_every_mishap(setting: str) -> None:
 @pytest.mark.parametrize(("setting", "number"), calls())
 def test_nobody_listens(tmp_path: Path, setting: str, number: int, *, for_the_pass: bool) -> None:
     """A server that refuses connections, for a moment or until the pass is over, is outlasted."""
-    with RotationFixture(tmp_path, **SETTINGS[setting]) as scene:
+    with RotationFixture(tmp_path, **SETTINGS[setting]) as fixture:
         amid = len(dry_run(setting)[0])
         if number <= amid:
-            faults.unreachable(scene, number, for_the_pass=for_the_pass)
-        scene.carry_on(between=faults.mend)
+            faults.unreachable(fixture, number, for_the_pass=for_the_pass)
+        fixture.carry_on(between=faults.mend)
         if number > amid:
-            scene.restart()
-            scene.clock.advance(hours=25)
-            faults.unreachable(scene, number - amid, for_the_pass=for_the_pass)
-            scene.carry_on(between=faults.mend, reason=None)
-        finish(scene)
+            fixture.restart()
+            fixture.clock.advance(hours=25)
+            faults.unreachable(fixture, number - amid, for_the_pass=for_the_pass)
+            fixture.carry_on(between=faults.mend, reason=None)
+        finish(fixture)
 
-        check(scene, made(setting))
-        assert any("refuse" in line or "unreachable" in line for line in scene.ear.lines)
+        check(fixture, made(setting))
+        assert any("refuse" in line or "unreachable" in line for line in fixture.ear.lines)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -170,19 +170,19 @@ def test_a_killed_process_is_replaced(
     tmp_path: Path, setting: str, number: int, moment: Moment
 ) -> None:
     """Killed before or after any call to Vonage or Vault, the next process does the rest."""
-    with RotationFixture(tmp_path, **SETTINGS[setting]) as scene:
+    with RotationFixture(tmp_path, **SETTINGS[setting]) as fixture:
         amid = len(dry_run(setting)[0])
         if number <= amid:
-            scene.calls.plan(moment, "", number, scene.calls.kill)
-        reports = scene.carry_on()
+            fixture.calls.plan(moment, "", number, fixture.calls.kill)
+        reports = fixture.carry_on()
         if number > amid:
-            scene.restart()
-            scene.clock.advance(hours=25)
-            scene.calls.plan(moment, "", number - amid, scene.calls.kill)
-            reports = scene.carry_on(reason=None)
-        finish(scene)
+            fixture.restart()
+            fixture.clock.advance(hours=25)
+            fixture.calls.plan(moment, "", number - amid, fixture.calls.kill)
+            reports = fixture.carry_on(reason=None)
+        finish(fixture)
 
-        check(scene, made(setting))
+        check(fixture, made(setting))
         assert [report is None for report in reports] in ([True, False], [True])
 
 
@@ -199,11 +199,11 @@ def test_a_process_killed_at_its_ledger_is_replaced(
     tmp_path: Path, setting: str, number: int, moment: Moment
 ) -> None:
     """Likewise before and after any call to the ledger."""
-    with RotationFixture(tmp_path, **SETTINGS[setting]) as scene:
-        scene.calls.plan(moment, "ledger.", number, scene.calls.kill)
-        reports = scene.carry_on()
+    with RotationFixture(tmp_path, **SETTINGS[setting]) as fixture:
+        fixture.calls.plan(moment, "ledger.", number, fixture.calls.kill)
+        reports = fixture.carry_on()
 
-        check(scene, made(setting))
+        check(fixture, made(setting))
         assert reports[0] is None
 
 
@@ -217,14 +217,14 @@ def test_a_failing_ledger_does_not_cost_the_grace(
     def fail() -> None:
         raise LedgerError
 
-    with RotationFixture(tmp_path, **SETTINGS["grace"]) as scene:
-        scene.calls.plan(moment, "ledger.", number, fail)
-        scene.carry_on()
-        both = scene.look().ids
-        finish(scene)
+    with RotationFixture(tmp_path, **SETTINGS["grace"]) as fixture:
+        fixture.calls.plan(moment, "ledger.", number, fail)
+        fixture.carry_on()
+        both = fixture.look().ids
+        finish(fixture)
 
         assert len(both) == 2
-        check(scene, made("grace"))
+        check(fixture, made("grace"))
 
 
 @pytest.mark.parametrize("propagation", [0.5, 10.0, 100.0])
@@ -233,29 +233,29 @@ def test_a_lost_creation_that_spreads_slowly_is_found(
     tmp_path: Path, mishap: str, propagation: float
 ) -> None:
     """The answer is lost and the secret does not work yet: it is waited for, nothing sent anew."""
-    with RotationFixture(tmp_path, propagation=propagation) as scene:
-        scene.before_request(5, lambda seen: faults.MISHAPS[mishap](scene, seen))
-        report = scene.attempt()
+    with RotationFixture(tmp_path, propagation=propagation) as fixture:
+        fixture.before_request(5, lambda seen: faults.MISHAPS[mishap](fixture, seen))
+        report = fixture.attempt()
 
         assert report.outcome is Outcome.COMPLETED
-        check(scene, made("first"))
+        check(fixture, made("first"))
 
 
 @pytest.mark.parametrize("mishap", ["drop-after", "500-after"])
 def test_a_lost_creation_that_never_works_is_nobodys(tmp_path: Path, mishap: str) -> None:
     """An unexplained new id and its value are kept; once the value works, the rotation goes on."""
-    with RotationFixture(tmp_path, propagation=1000.0) as scene:
-        scene.before_request(5, lambda seen: faults.MISHAPS[mishap](scene, seen))
-        first = scene.attempt()
-        pending = scene.look().pending
-        scene.clock.advance(seconds=1000)
-        second = scene.attempt()
+    with RotationFixture(tmp_path, propagation=1000.0) as fixture:
+        fixture.before_request(5, lambda seen: faults.MISHAPS[mishap](fixture, seen))
+        first = fixture.attempt()
+        pending = fixture.look().pending
+        fixture.clock.advance(seconds=1000)
+        second = fixture.attempt()
 
         assert first.error is not None
         assert first.error.code == "foreign-secret"
         assert pending is not None
         assert second.outcome is Outcome.COMPLETED
-        check(scene, made("first"))
+        check(fixture, made("first"))
 
 
 # -- A request whose sender has given up, and which arrives after all. ---------------------
@@ -271,47 +271,47 @@ def test_a_clear_that_arrives_in_the_next_rotation_loses_nothing(tmp_path: Path)
             return
         if phase == "before" and not late:
             late.append(exchange)
-            scene.wait_for_answers(PATIENT)
+            fixture.wait_for_answers(PATIENT)
             may_arrive.wait(WHILE)
         elif phase == "after" and exchange is late[0]:
             has_landed.set()
 
-    with RotationFixture(tmp_path) as scene:
+    with RotationFixture(tmp_path) as fixture:
 
         def arrive_and_be_killed() -> None:
             may_arrive.set()
             assert has_landed.wait(WHILE)
-            scene.calls.kill()
+            fixture.calls.kill()
 
         # What the rotation itself did while its own request was held up.
-        scene.witness.excused.add("a secret vanished unasked")
-        scene.world.vault.observers.append(hold_up)
-        scene.calls.plan(
-            "before", "store.clear_pending", 1, lambda: scene.wait_for_answers(IMPATIENT)
+        fixture.witness.excused.add("a secret vanished unasked")
+        fixture.world.vault.observers.append(hold_up)
+        fixture.calls.plan(
+            "before", "store.clear_pending", 1, lambda: fixture.wait_for_answers(IMPATIENT)
         )
-        first = scene.attempt()
-        scene.calls.plan("after", "issuer.create_secret", 1, arrive_and_be_killed)
-        second = scene.run_until_killed()
-        scene.carry_on()
+        first = fixture.attempt()
+        fixture.calls.plan("after", "issuer.create_secret", 1, arrive_and_be_killed)
+        second = fixture.run_until_killed()
+        fixture.carry_on()
 
         assert first.outcome is Outcome.COMPLETED
         assert second is None
-        check(scene, made("first") + 1)
+        check(fixture, made("first") + 1)
 
 
 # -- A standby that lags, after something else went wrong. ---------------------------------
 
 
-def lag(scene: RotationFixture) -> None:
+def lag(fixture: RotationFixture) -> None:
     """Let the next read of the pending entry, once there is one, miss its newest version."""
 
     def step_in(seen: Seen) -> None:
         is_read = seen.exchange.method == "GET" and "rotator/pending" in seen.exchange.path
-        if is_read and scene.look().pending is not None:
-            scene.witness.before.remove(step_in)
-            scene.world.vault.stale_reads = 1
+        if is_read and fixture.look().pending is not None:
+            fixture.witness.before.remove(step_in)
+            fixture.world.vault.stale_reads = 1
 
-    scene.witness.before.append(step_in)
+    fixture.witness.before.append(step_in)
 
 
 @pytest.mark.parametrize(
@@ -328,9 +328,9 @@ def test_a_pending_entry_not_yet_replicated_is_not_lost(
     tmp_path: Path, number: int, mishap: str
 ) -> None:
     """After a request that failed, the look that follows may come too soon to see the entry."""
-    with RotationFixture(tmp_path) as scene:
-        scene.before_request(number, lambda seen: faults.MISHAPS[mishap](scene, seen))
-        lag(scene)
-        scene.carry_on()
+    with RotationFixture(tmp_path) as fixture:
+        fixture.before_request(number, lambda seen: faults.MISHAPS[mishap](fixture, seen))
+        lag(fixture)
+        fixture.carry_on()
 
-        check(scene, made("first"))
+        check(fixture, made("first"))

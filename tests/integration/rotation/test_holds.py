@@ -18,15 +18,15 @@ BEFORE_PUSH = {1: "stage", 2: "create", 3: None, 4: "push"}
 AFTER_PUSH = {5: "clear", 6: "delete"}
 
 
-def hold_before_commit(scene: RotationFixture, number: int, hold: Hold) -> None:
+def hold_before_commit(fixture: RotationFixture, number: int, hold: Hold) -> None:
     """Put a hold on the account when the next pass is about to make a commit."""
-    holds = Holds(scene.database)
-    scene.calls.plan("before", "ledger.commit", number, lambda: holds.put(NAME, hold))
+    holds = Holds(fixture.database)
+    fixture.calls.plan("before", "ledger.commit", number, lambda: holds.put(NAME, hold))
 
 
-def release(scene: RotationFixture) -> None:
+def release(fixture: RotationFixture) -> None:
     """Release the account as the operator does."""
-    Holds(scene.database).lift(NAME, by="ann", now=scene.clock.now())
+    Holds(fixture.database).lift(NAME, by="ann", now=fixture.clock.now())
 
 
 @pytest.mark.parametrize("hold", [HOLD, FREEZE])
@@ -35,13 +35,13 @@ def test_a_pass_before_its_push_stops_at_the_next_step(
     tmp_path: Path, number: int, hold: Hold
 ) -> None:
     """What was about to be tried is withdrawn; after the release the same rotation goes on."""
-    with RotationFixture(tmp_path) as scene:
-        hold_before_commit(scene, number, hold)
-        held = scene.attempt()
-        pushes, events = scene.look().version, scene.events()
-        again = scene.attempt()
-        release(scene)
-        report = scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        hold_before_commit(fixture, number, hold)
+        held = fixture.attempt()
+        pushes, events = fixture.look().version, fixture.events()
+        again = fixture.attempt()
+        release(fixture)
+        report = fixture.attempt()
 
         assert (held.outcome, code(held), code(again)) == (Outcome.REFUSED, "held", "held")
         assert (f"withdrawn {BEFORE_PUSH[number]}" in events) is bool(BEFORE_PUSH[number])
@@ -54,27 +54,27 @@ def test_a_pass_before_its_push_stops_at_the_next_step(
 @pytest.mark.parametrize("number", AFTER_PUSH)
 def test_a_pass_after_its_push_finishes(tmp_path: Path, number: int) -> None:
     """Consumers use the new secret already, so a hold does not keep the old one alive."""
-    with RotationFixture(tmp_path) as scene:
-        hold_before_commit(scene, number, HOLD)
-        report = scene.attempt()
-        next_one = scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        hold_before_commit(fixture, number, HOLD)
+        report = fixture.attempt()
+        next_one = fixture.attempt()
 
         assert report.outcome is Outcome.COMPLETED
         assert code(next_one) == "held"
-        assert len(scene.secrets()) == 1
+        assert len(fixture.secrets()) == 1
 
 
 @pytest.mark.parametrize("number", AFTER_PUSH)
 def test_a_freeze_stops_a_pass_after_its_push_as_well(tmp_path: Path, number: int) -> None:
     """Neither the pending entry nor the predecessor is touched until the release."""
-    with RotationFixture(tmp_path) as scene:
-        hold_before_commit(scene, number, FREEZE)
-        frozen = scene.attempt()
-        before, living = scene.look(), len(scene.secrets())
-        again = scene.resume()
-        after = scene.look()
-        release(scene)
-        report = scene.resume()
+    with RotationFixture(tmp_path) as fixture:
+        hold_before_commit(fixture, number, FREEZE)
+        frozen = fixture.attempt()
+        before, living = fixture.look(), len(fixture.secrets())
+        again = fixture.resume()
+        after = fixture.look()
+        release(fixture)
+        report = fixture.resume()
 
         assert (code(frozen), code(again)) == ("held", "held")
         assert (living, before) == (2, after)
@@ -83,10 +83,10 @@ def test_a_freeze_stops_a_pass_after_its_push_as_well(tmp_path: Path, number: in
 
 def test_a_withdrawn_intent_leaves_no_mark_on_its_rotation(tmp_path: Path) -> None:
     """The rotation is at the step it was at: nothing was drawn, sent or pushed."""
-    with RotationFixture(tmp_path) as scene:
-        hold_before_commit(scene, 4, HOLD)
-        scene.attempt()
-        rotation = scene.rotation()
+    with RotationFixture(tmp_path) as fixture:
+        hold_before_commit(fixture, 4, HOLD)
+        fixture.attempt()
+        rotation = fixture.rotation()
 
         assert rotation is not None
         assert (rotation.step, rotation.values_generated, rotation.vault_version) == (
@@ -98,13 +98,13 @@ def test_a_withdrawn_intent_leaves_no_mark_on_its_rotation(tmp_path: Path) -> No
 
 def test_a_freeze_outlasts_the_grace(tmp_path: Path) -> None:
     """What waits for its deletion waits for the release, too; the grace does not start anew."""
-    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as scene:
-        waiting = scene.attempt()
-        Holds(scene.database).put(NAME, FREEZE)
-        scene.clock.advance(hours=2)
-        frozen = scene.resume()
-        release(scene)
-        report = scene.resume()
+    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as fixture:
+        waiting = fixture.attempt()
+        Holds(fixture.database).put(NAME, FREEZE)
+        fixture.clock.advance(hours=2)
+        frozen = fixture.resume()
+        release(fixture)
+        report = fixture.resume()
 
         assert (waiting.outcome, code(frozen)) == (Outcome.AWAITING_DELETION, "held")
         assert report.outcome is Outcome.COMPLETED

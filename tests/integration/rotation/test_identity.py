@@ -47,20 +47,20 @@ GRACE = timedelta(hours=1)
 class Neighbour:
     """Another host: an account of the same name and pending path, with a ledger of its own."""
 
-    def __init__(self, scene: RotationFixture) -> None:
-        """Set it up beside the scene's own host."""
-        self._scene = scene
-        theirs = scene.accounts[SUB]
-        pending_path = scene.accounts[NAME].pending_path
+    def __init__(self, fixture: RotationFixture) -> None:
+        """Set it up beside the fixture's own host."""
+        self._scene = fixture
+        theirs = fixture.accounts[SUB]
+        pending_path = fixture.accounts[NAME].pending_path
         self.account = replace(theirs, name=NAME, managed_by="", pending_path=pending_path)
-        self._database = scene._open(f"sqlite:///{another_ledger(scene.folder)}")
+        self._database = fixture._open(f"sqlite:///{another_ledger(fixture.folder)}")
         self._book = LedgerWriter(self._database, lease_seconds=LEASE)
 
     def attempt(self) -> PassResult:
-        """Let it make one pass, watched as the scene's own host is."""
-        scene = self._scene
-        ledger = cast("Ledger", PortInterceptor("ledger", self._book, scene.calls))
-        engine = replace(scene.engine, ledger=ledger, accounts={NAME: self.account})
+        """Let it make one pass, watched as the fixture's own host is."""
+        fixture = self._scene
+        ledger = cast("Ledger", PortInterceptor("ledger", self._book, fixture.calls))
+        engine = replace(fixture.engine, ledger=ledger, accounts={NAME: self.account})
         with self._watched():
             return engine.attempt(self.account, Request(reason="asked"))
 
@@ -81,49 +81,49 @@ def test_hosts_with_one_pending_path_leave_each_other_alone(
     tmp_path: Path, system: str, number: int
 ) -> None:
     """Wherever one is killed, the other one neither sends, pushes nor removes what is pending."""
-    with RotationFixture(tmp_path, subaccounts=1) as scene:
-        scene.calls.plan("after", system, number, scene.calls.kill)
-        scene.run_until_killed()
-        scene.restart()
-        pending = scene.look().pending
-        neighbour = Neighbour(scene)
+    with RotationFixture(tmp_path, subaccounts=1) as fixture:
+        fixture.calls.plan("after", system, number, fixture.calls.kill)
+        fixture.run_until_killed()
+        fixture.restart()
+        pending = fixture.look().pending
+        neighbour = Neighbour(fixture)
         first = neighbour.attempt()
-        kept = scene.look().pending
-        scene.carry_on()
-        scene.restart()
-        again = Neighbour(scene).attempt()
-        ours, theirs = ({one.value for one in scene.history(name)} for name in (NAME, SUB))
+        kept = fixture.look().pending
+        fixture.carry_on()
+        fixture.restart()
+        again = Neighbour(fixture).attempt()
+        ours, theirs = ({one.value for one in fixture.history(name)} for name in (NAME, SUB))
 
         assert (code(first) == "pending-foreign") is bool(pending)
         assert kept == pending
         assert again.outcome is Outcome.COMPLETED
         assert not ours & theirs
-        assert len(scene.secrets()) == len(scene.secrets(SUB)) == 1
-        assert scene.look().works
-        assert scene.look(SUB).works
+        assert len(fixture.secrets()) == len(fixture.secrets(SUB)) == 1
+        assert fixture.look().works
+        assert fixture.look(SUB).works
 
 
 def test_a_value_that_is_pending_for_another_account_authenticates_nowhere(tmp_path: Path) -> None:
     """Not even to see whether Vonage takes it, where no other credential works."""
-    with RotationFixture(tmp_path, subaccounts=1) as scene:
-        scene.calls.plan("after", "store.write_pending", 1, scene.calls.kill)
-        scene.run_until_killed()
-        scene.witness.excused.add("the value in Vault stopped working")
-        neighbour = Neighbour(scene)
-        scene.make_foreign(SUB)
-        scene.revoke(scene.secrets(SUB)[0].id, SUB)
-        requests = len(scene.requests("vonage"))
+    with RotationFixture(tmp_path, subaccounts=1) as fixture:
+        fixture.calls.plan("after", "store.write_pending", 1, fixture.calls.kill)
+        fixture.run_until_killed()
+        fixture.witness.excused.add("the value in Vault stopped working")
+        neighbour = Neighbour(fixture)
+        fixture.make_foreign(SUB)
+        fixture.revoke(fixture.secrets(SUB)[0].id, SUB)
+        requests = len(fixture.requests("vonage"))
         report = neighbour.attempt()
 
         # With its own dead value, twice.
-        assert len(scene.requests("vonage")) - requests == 2
+        assert len(fixture.requests("vonage")) - requests == 2
         assert code(report) == "pending-foreign"
 
 
-def edit(scene: RotationFixture, **changes: Any) -> Account:  # noqa: ANN401  # of `Account`
-    """Edit the configuration of the scene's account; give what it was."""
-    before = scene.accounts[NAME]
-    scene.accounts[NAME] = replace(before, **changes)
+def edit(fixture: RotationFixture, **changes: Any) -> Account:  # noqa: ANN401  # of `Account`
+    """Edit the configuration of the fixture's account; give what it was."""
+    before = fixture.accounts[NAME]
+    fixture.accounts[NAME] = replace(before, **changes)
     return before
 
 
@@ -131,19 +131,19 @@ def edit(scene: RotationFixture, **changes: Any) -> Account:  # noqa: ANN401  # 
 @pytest.mark.parametrize("call", ["store.write_pending", "issuer.create_secret", "ledger.release"])
 def test_an_edit_under_an_open_rotation_is_refused(tmp_path: Path, key: str, call: str) -> None:
     """Nothing is asked or done, both values are named; put back, the rotation is finished."""
-    with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.calls.plan("after", call, 1, scene.calls.kill)
-        scene.run_until_killed()
-        opened = scene.rotation()
-        before = edit(scene, **EDITS[key])
-        requests = len(scene.requests())
-        reports = [scene.attempt(), scene.resume(), scene.attempt(grace=timedelta())]
-        asked = len(scene.requests()) - requests
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        fixture.calls.plan("after", call, 1, fixture.calls.kill)
+        fixture.run_until_killed()
+        opened = fixture.rotation()
+        before = edit(fixture, **EDITS[key])
+        requests = len(fixture.requests())
+        reports = [fixture.attempt(), fixture.resume(), fixture.attempt(grace=timedelta())]
+        asked = len(fixture.requests()) - requests
         refusal = reports[0].error
-        left = scene.rotation()
-        scene.accounts[NAME] = before
-        scene.carry_on()
-        ended = scene.attempt(grace=timedelta())
+        left = fixture.rotation()
+        fixture.accounts[NAME] = before
+        fixture.carry_on()
+        ended = fixture.attempt(grace=timedelta())
 
         assert {code(report) for report in reports} == {"account-changed"}
         assert {report.exit_code for report in reports} == {3}
@@ -153,32 +153,32 @@ def test_an_edit_under_an_open_rotation_is_refused(tmp_path: Path, key: str, cal
         difference = before.identity.differences(replace(before, **EDITS[key]).identity)[0]
         assert all(text in refusal.message for text in difference)
         assert ended.outcome is Outcome.COMPLETED
-        assert len(scene.secrets()) == 1
+        assert len(fixture.secrets()) == 1
 
 
 def test_a_look_says_that_the_account_was_edited(tmp_path: Path) -> None:
     """The daemon's drift check finds it, however long the grace lasts."""
-    with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.attempt()
-        before = edit(scene, pending_path="elsewhere/account-1")
-        scene.engine.refresh(scene.accounts[NAME])
-        drift = scene.book.load(NAME).drift
-        scene.accounts[NAME] = before
-        scene.engine.refresh(before)
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        fixture.attempt()
+        before = edit(fixture, pending_path="elsewhere/account-1")
+        fixture.engine.refresh(fixture.accounts[NAME])
+        drift = fixture.book.load(NAME).drift
+        fixture.accounts[NAME] = before
+        fixture.engine.refresh(before)
 
         assert drift
         assert drift.startswith("account-changed: ")
-        assert scene.book.load(NAME).drift is None
+        assert fixture.book.load(NAME).drift is None
 
 
 def test_nothing_is_adopted_under_the_rotation_of_another_account(tmp_path: Path) -> None:
     """Adopting would end the rotation, and what it made at the other account would be forgotten."""
-    with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.attempt()
-        before = edit(scene, vault_path="vonage/other")
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        fixture.attempt()
+        before = edit(fixture, vault_path="vonage/other")
         with pytest.raises(Refused) as caught:
-            scene.adopt(scene.secrets()[-1].value)
-        scene.accounts[NAME] = before
+            fixture.adopt(fixture.secrets()[-1].value)
+        fixture.accounts[NAME] = before
 
         assert caught.value.code == "account-changed"
 
@@ -188,10 +188,10 @@ def test_nothing_is_changed_by_hand_under_the_rotation_of_another_account(
     tmp_path: Path, *, is_edited: bool
 ) -> None:
     """Secrets are made and deleted by hand only where the account is what the ledger has it as."""
-    with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.attempt()
-        application = cast("Application", _Wiring(scene))
-        account = replace(scene.accounts[NAME], **(EDITS["api_key"] if is_edited else {}))
+    with RotationFixture(tmp_path, grace=GRACE) as fixture:
+        fixture.attempt()
+        application = cast("Application", _Wiring(fixture))
+        account = replace(fixture.accounts[NAME], **(EDITS["api_key"] if is_edited else {}))
         if not is_edited:
             with manual_operation(application.reconciler(), account) as by_hand:
                 assert by_hand.account == account
@@ -201,31 +201,31 @@ def test_nothing_is_changed_by_hand_under_the_rotation_of_another_account(
 
         assert caught.value.code == "account-changed"
         # The lease is given back.
-        assert scene.book.claim(NAME, scene.clock.now()).account == NAME
+        assert fixture.book.claim(NAME, fixture.clock.now()).account == NAME
 
 
 class _Wiring:
     """As much of it as work by hand takes."""
 
-    def __init__(self, scene: RotationFixture) -> None:
-        self.book, self.engine = scene.book, lambda: scene.engine
+    def __init__(self, fixture: RotationFixture) -> None:
+        self.book, self.engine = fixture.book, lambda: fixture.engine
 
 
 def test_a_rotation_from_before_the_upgrade_goes_on(tmp_path: Path) -> None:
     """Neither the ledger nor the pending entry says what it was opened for."""
-    with RotationFixture(tmp_path) as scene:
-        scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
-        scene.run_until_killed()
-        forget_identities(scene.database)
-        pending = scene.look().pending or {}
+    with RotationFixture(tmp_path) as fixture:
+        fixture.calls.plan("after", "issuer.create_secret", 1, fixture.calls.kill)
+        fixture.run_until_killed()
+        forget_identities(fixture.database)
+        pending = fixture.look().pending or {}
         older = {"value", "rotation_id", "listed", "predecessor_id"}
-        scene.world.vault.write(
-            scene.accounts[NAME].pending_path,
+        fixture.world.vault.write(
+            fixture.accounts[NAME].pending_path,
             {key: value for key, value in pending.items() if key in older},
         )
 
-        assert scene.resume().outcome is Outcome.COMPLETED
-        assert len(scene.secrets()) == 1
+        assert fixture.resume().outcome is Outcome.COMPLETED
+        assert len(fixture.secrets()) == 1
 
 
 def forget_identities(database: DatabaseEngine, *, is_in_entries: bool = False) -> None:
@@ -240,50 +240,52 @@ def forget_identities(database: DatabaseEngine, *, is_in_entries: bool = False) 
 
 def test_what_an_account_is_stands_in_entries(tmp_path: Path) -> None:
     """From its first rotation on, and each change of it; what a row says otherwise is named."""
-    with RotationFixture(tmp_path) as scene:
-        scene.attempt()
-        first = scene.entries()[0]
-        scene.accounts[NAME] = replace(scene.accounts[NAME], pending_path="elsewhere/account-1")
-        scene.engine.refresh(scene.accounts[NAME])
-        change = scene.entries()[-1]
-        whole = scene.queries.verify(NAME).faults
-        forget_identities(scene.database, is_in_entries=True)
-        (fault, _, _, _, _) = scene.queries.verify(NAME).faults
-        scene.is_tampered_with = True
+    with RotationFixture(tmp_path) as fixture:
+        fixture.attempt()
+        first = fixture.entries()[0]
+        fixture.accounts[NAME] = replace(fixture.accounts[NAME], pending_path="elsewhere/account-1")
+        fixture.engine.refresh(fixture.accounts[NAME])
+        change = fixture.entries()[-1]
+        whole = fixture.queries.verify(NAME).faults
+        forget_identities(fixture.database, is_in_entries=True)
+        (fault, _, _, _, _) = fixture.queries.verify(NAME).faults
+        fixture.is_tampered_with = True
 
-        assert json.loads(first.detail)["vault_path"] == f"secret/{scene.accounts[NAME].vault_path}"
+        assert (
+            json.loads(first.detail)["vault_path"] == f"secret/{fixture.accounts[NAME].vault_path}"
+        )
         assert change.event == "registered"
-        assert json.loads(change.detail) == vars(scene.accounts[NAME].identity)
+        assert json.loads(change.detail) == vars(fixture.accounts[NAME].identity)
         assert whole == ()
         assert fault.startswith("its row says that it is nothing, and the entries say API key")
 
 
 def test_what_is_forgotten_is_recorded_when_it_is_taken_up_again(tmp_path: Path) -> None:
     """In between, no entry says what the account is."""
-    with RotationFixture(tmp_path) as scene:
-        scene.attempt()
-        lease, now = scene.book.claim(NAME, scene.clock.now()), scene.clock.now()
+    with RotationFixture(tmp_path) as fixture:
+        fixture.attempt()
+        lease, now = fixture.book.claim(NAME, fixture.clock.now()), fixture.clock.now()
         drafts = [bookkeeping.forgotten("ann")]
-        scene.book.commit(lease, rotation=None, entries=drafts, snapshot=None, now=now)
-        scene.book.register(lease, None, now)
-        scene.book.release(lease)
-        nothing = scene.queries.verify(NAME).faults
-        scene.engine.refresh(scene.accounts[NAME])
+        fixture.book.commit(lease, rotation=None, entries=drafts, snapshot=None, now=now)
+        fixture.book.register(lease, None, now)
+        fixture.book.release(lease)
+        nothing = fixture.queries.verify(NAME).faults
+        fixture.engine.refresh(fixture.accounts[NAME])
 
         assert nothing == ()
-        assert scene.entries()[-1].event == "registered"
+        assert fixture.entries()[-1].event == "registered"
 
 
 def test_one_path_in_two_vaults_is_refused_with_cures_that_work(tmp_path: Path) -> None:
     """A ledger does not know which Vault a path is in."""
-    with RotationFixture(tmp_path, subaccounts=1) as scene:
-        scene.attempt()
-        before = scene.accounts[SUB]
-        shared = scene.accounts[NAME].vault_path
-        scene.accounts[SUB] = replace(before, vault_path=shared)
-        refused = scene.attempt(SUB)
-        scene.accounts[SUB] = before
-        report = scene.attempt(SUB)
+    with RotationFixture(tmp_path, subaccounts=1) as fixture:
+        fixture.attempt()
+        before = fixture.accounts[SUB]
+        shared = fixture.accounts[NAME].vault_path
+        fixture.accounts[SUB] = replace(before, vault_path=shared)
+        refused = fixture.attempt(SUB)
+        fixture.accounts[SUB] = before
+        report = fixture.attempt(SUB)
 
         assert refused.error is not None
         assert "would write over what the other one keeps there" in refused.error.message
@@ -297,17 +299,17 @@ def test_one_path_in_two_vaults_is_refused_with_cures_that_work(tmp_path: Path) 
 @pytest.mark.parametrize(("shared", "what"), [("api_key", "API key"), ("vault_path", "Vault path")])
 def test_what_another_account_has_is_refused(tmp_path: Path, shared: str, what: str) -> None:
     """A second name for it, from whichever configuration, does nothing and asks nobody."""
-    with RotationFixture(tmp_path, subaccounts=1) as scene:
-        scene.attempt()
-        mine = scene.accounts[NAME]
-        scene.accounts[SUB] = replace(scene.accounts[SUB], **{shared: getattr(mine, shared)})
-        planned, _, _ = scene.engine.dry_run(scene.accounts[SUB], Request(reason="asked"))
-        mine_planned, _, _ = scene.engine.dry_run(mine, Request(reason="asked"))
-        requests = len(scene.requests())
-        report = scene.attempt(SUB)
-        asked = len(scene.requests()) - requests
-        scene.engine.refresh(scene.accounts[SUB])
-        drift = scene.book.load(SUB).drift
+    with RotationFixture(tmp_path, subaccounts=1) as fixture:
+        fixture.attempt()
+        mine = fixture.accounts[NAME]
+        fixture.accounts[SUB] = replace(fixture.accounts[SUB], **{shared: getattr(mine, shared)})
+        planned, _, _ = fixture.engine.dry_run(fixture.accounts[SUB], Request(reason="asked"))
+        mine_planned, _, _ = fixture.engine.dry_run(mine, Request(reason="asked"))
+        requests = len(fixture.requests())
+        report = fixture.attempt(SUB)
+        asked = len(fixture.requests()) - requests
+        fixture.engine.refresh(fixture.accounts[SUB])
+        drift = fixture.book.load(SUB).drift
 
         assert (code(planned), code(mine_planned)) == ("account-taken", None)
         assert (code(report), report.exit_code) == ("account-taken", 3)
@@ -318,18 +320,18 @@ def test_what_another_account_has_is_refused(tmp_path: Path, shared: str, what: 
         assert asked == 0
         assert drift
         assert drift.startswith("account-taken: ")
-        assert len(scene.history()) == 2
+        assert len(fixture.history()) == 2
 
 
 def test_an_account_may_be_edited_between_rotations(tmp_path: Path) -> None:
     """The ledger keeps what it is now, and what it was is free for another one."""
-    with RotationFixture(tmp_path, subaccounts=1) as scene:
-        scene.attempt()
-        mine, other = scene.accounts[NAME], scene.accounts[SUB]
-        scene.accounts[NAME] = replace(other, name=NAME, pending_path=mine.pending_path)
-        scene.accounts[SUB] = replace(mine, name=SUB, pending_path=other.pending_path)
-        edited, freed = scene.attempt(), scene.attempt(SUB)
-        scene.accounts.update({NAME: mine, SUB: other})
+    with RotationFixture(tmp_path, subaccounts=1) as fixture:
+        fixture.attempt()
+        mine, other = fixture.accounts[NAME], fixture.accounts[SUB]
+        fixture.accounts[NAME] = replace(other, name=NAME, pending_path=mine.pending_path)
+        fixture.accounts[SUB] = replace(mine, name=SUB, pending_path=other.pending_path)
+        edited, freed = fixture.attempt(), fixture.attempt(SUB)
+        fixture.accounts.update({NAME: mine, SUB: other})
 
         assert code(edited) is None
         assert code(freed) is None
@@ -338,42 +340,42 @@ def test_an_account_may_be_edited_between_rotations(tmp_path: Path) -> None:
 @pytest.mark.parametrize("call", ["store.write_pending", "issuer.create_secret"])
 def test_what_was_abandoned_is_taken_up_again(tmp_path: Path, call: str) -> None:
     """Its value is still pending: under the same name it is recovered, and not written over."""
-    with RotationFixture(tmp_path) as scene:
-        scene.calls.plan("after", call, 1, scene.calls.kill)
-        scene.run_until_killed()
-        opened = abandon(scene)
-        idle, report = scene.resume(), scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        fixture.calls.plan("after", call, 1, fixture.calls.kill)
+        fixture.run_until_killed()
+        opened = abandon(fixture)
+        idle, report = fixture.resume(), fixture.attempt()
 
         assert idle.outcome is Outcome.IDLE
         assert report.outcome is Outcome.COMPLETED
         assert report.rotation_id == opened.id
-        assert len(scene.generated) == 1
-        assert len(scene.secrets()) == 1
+        assert len(fixture.generated) == 1
+        assert len(fixture.secrets()) == 1
 
 
 def test_what_was_abandoned_is_open_again_whenever_it_is_killed(tmp_path: Path) -> None:
     """Its value was sent by then: another rotation would write over the only copy."""
-    with RotationFixture(tmp_path) as scene:
-        scene.calls.plan("after", "store.write_pending", 1, scene.calls.kill)
-        scene.run_until_killed()
-        opened = abandon(scene)
-        scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
-        scene.run_until_killed()
-        report = scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        fixture.calls.plan("after", "store.write_pending", 1, fixture.calls.kill)
+        fixture.run_until_killed()
+        opened = abandon(fixture)
+        fixture.calls.plan("after", "issuer.create_secret", 1, fixture.calls.kill)
+        fixture.run_until_killed()
+        report = fixture.attempt()
 
         assert report.outcome is Outcome.COMPLETED
         assert report.rotation_id == opened.id
-        assert len(scene.generated) == 1
+        assert len(fixture.generated) == 1
 
 
 def test_what_was_abandoned_knows_its_secret_again(tmp_path: Path) -> None:
     """Until then it was an orphan, to be removed for the next rotation."""
-    with RotationFixture(tmp_path, rotated_before=True) as scene:
-        scene.calls.plan("before", "issuer.list_secrets", 2, scene.calls.kill)
-        scene.run_until_killed()
-        opened = abandon(scene)
-        made = scene.secrets()[-1].id
-        report = scene.attempt()
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        fixture.calls.plan("before", "issuer.list_secrets", 2, fixture.calls.kill)
+        fixture.run_until_killed()
+        opened = abandon(fixture)
+        made = fixture.secrets()[-1].id
+        report = fixture.attempt()
 
         assert opened.new_id == report.new_secret_id == made
         assert report.outcome is Outcome.COMPLETED
@@ -381,29 +383,29 @@ def test_what_was_abandoned_knows_its_secret_again(tmp_path: Path) -> None:
 
 def test_what_was_abandoned_while_it_was_pushed_is_not_taken_for_an_orphan(tmp_path: Path) -> None:
     """Its value may have come to where the account was before: it is left alone, for what it is."""
-    with RotationFixture(tmp_path, rotated_before=True) as scene:
-        scene.calls.plan("before", "store.write_current", 1, scene.calls.kill)
-        scene.run_until_killed()
-        abandon(scene)
-        moved = replace(scene.accounts[NAME], pending_path="elsewhere/account-1")
-        scene.accounts[NAME] = moved
-        report = scene.attempt()
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        fixture.calls.plan("before", "store.write_current", 1, fixture.calls.kill)
+        fixture.run_until_killed()
+        abandon(fixture)
+        moved = replace(fixture.accounts[NAME], pending_path="elsewhere/account-1")
+        fixture.accounts[NAME] = moved
+        report = fixture.attempt()
 
         assert code(report) == "foreign-secret"
-        assert len(scene.secrets()) == 2
+        assert len(fixture.secrets()) == 2
 
 
-def abandon(scene: RotationFixture) -> Rotation:
+def abandon(fixture: RotationFixture) -> Rotation:
     """End the open rotation as it stands, as `rotator forget --abandon` does; return it."""
-    lease, opened = scene.book.claim(NAME, scene.clock.now()), scene.rotation()
+    lease, opened = fixture.book.claim(NAME, fixture.clock.now()), fixture.rotation()
     assert opened
-    ended, draft = bookkeeping.abandoned(opened, scene.clock.now())
+    ended, entry = bookkeeping.abandoned(opened, fixture.clock.now())
     forgotten = bookkeeping.forgotten("ann")
-    scene.book.commit(
-        lease, rotation=ended, entries=[draft, forgotten], snapshot=None, now=ended.opened_at
+    fixture.book.commit(
+        lease, rotation=ended, entries=[entry, forgotten], snapshot=None, now=ended.opened_at
     )
-    scene.book.register(lease, None, scene.clock.now())
-    scene.book.release(lease)
+    fixture.book.register(lease, None, fixture.clock.now())
+    fixture.book.release(lease)
     return opened
 
 
@@ -501,14 +503,14 @@ def test_the_database_itself_keeps_them_apart(database: DatabaseEngine, book: Le
 
 def test_a_ledger_that_fails_registers_nothing(tmp_path: Path) -> None:
     """The pass ends before anything is asked; the next one goes on."""
-    with RotationFixture(tmp_path) as scene:
+    with RotationFixture(tmp_path) as fixture:
 
         def fail() -> None:
             raise LedgerError
 
-        scene.calls.plan("before", "ledger.register", 1, fail)
-        failed, requests = scene.attempt(), len(scene.requests())
-        again = scene.attempt()
+        fixture.calls.plan("before", "ledger.register", 1, fail)
+        failed, requests = fixture.attempt(), len(fixture.requests())
+        again = fixture.attempt()
 
         assert (failed.outcome, requests) == (Outcome.FAILED, 0)
         assert again.outcome is Outcome.COMPLETED

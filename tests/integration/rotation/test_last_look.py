@@ -34,24 +34,24 @@ EFFECTS = {
 }
 
 
-def roll_back(scene: RotationFixture) -> None:
+def roll_back(fixture: RotationFixture) -> None:
     """Put the old value back into Vault: it is in use again."""
-    scene.roll_back()
+    fixture.roll_back()
 
 
-def freeze(scene: RotationFixture) -> None:
+def freeze(fixture: RotationFixture) -> None:
     """Freeze the account, so that rotator does nothing more."""
-    Holds(scene.database).put(NAME, FREEZE)
+    Holds(fixture.database).put(NAME, FREEZE)
 
 
-def take_over(scene: RotationFixture) -> None:
+def take_over(fixture: RotationFixture) -> None:
     """Work on the account elsewhere."""
-    scene.rival()
+    fixture.rival()
 
 
-def stand_still(scene: RotationFixture) -> None:
+def stand_still(fixture: RotationFixture) -> None:
     """Let most of the lease pass, so that another process may take it soon."""
-    scene.clock.advance(seconds=LEASE * 0.6)
+    fixture.clock.advance(seconds=LEASE * 0.6)
 
 
 #: What happens, and how the pass then ends.
@@ -63,26 +63,26 @@ ACTS: dict[Act, str] = {
 }
 
 
-def for_its_turn(scene: RotationFixture, act: Act, _patch: pytest.MonkeyPatch) -> None:
+def for_its_turn(fixture: RotationFixture, act: Act, _patch: pytest.MonkeyPatch) -> None:
     """Make it happen while the deletion waits under the rate limit."""
-    limit = scene.transport._limit
+    limit = fixture.transport._limit
     taken = limit.acquire
 
     def acquire() -> None:
         taken()
-        if scene.calls.names[-1] == "issuer.delete_secret":
-            act(scene)
+        if fixture.calls.names[-1] == "issuer.delete_secret":
+            act(fixture)
 
     limit.acquire = acquire  # type: ignore[method-assign]
 
 
-def for_a_connection(scene: RotationFixture, act: Act, patch: pytest.MonkeyPatch) -> None:
+def for_a_connection(fixture: RotationFixture, act: Act, patch: pytest.MonkeyPatch) -> None:
     """Make it happen while the deletion is being connected, for longer than it takes."""
-    scene.wait_for_answers(LEASE)
+    fixture.wait_for_answers(LEASE)
 
     def connected(addresses: Sequence[Address], exchange: Exchange) -> socket.socket:
-        if scene.calls.names[-1] == "issuer.delete_secret":
-            act(scene)
+        if fixture.calls.names[-1] == "issuer.delete_secret":
+            act(fixture)
         return connect(addresses, exchange)
 
     patch.setattr("rotator.network.client.connected", connected)
@@ -94,14 +94,14 @@ def test_no_deletion_is_sent_that_is_not_right_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait: Wait, act: Act
 ) -> None:
     """Vonage never hears of it, and both secrets live on."""
-    with RotationFixture(tmp_path) as scene:
-        wait(scene, act, monkeypatch)
-        report = scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        wait(fixture, act, monkeypatch)
+        report = fixture.attempt()
 
         assert code(report) == ACTS[act]
-        assert "intent delete" in scene.events()
-        assert not any(request.startswith("DELETE") for request in scene.requests())
-        assert len(scene.secrets()) == 2
+        assert "intent delete" in fixture.events()
+        assert not any(request.startswith("DELETE") for request in fixture.requests())
+        assert len(fixture.secrets()) == 2
 
 
 @pytest.mark.parametrize(
@@ -117,20 +117,20 @@ def test_no_deletion_is_sent_that_is_not_right_any_more(
 @pytest.mark.parametrize("act", [roll_back, freeze, take_over])
 def test_no_deletion_is_repeated_without_a_look(tmp_path: Path, fault: Fault, act: Act) -> None:
     """What happens while it waits for the next try is seen: there is none."""
-    with RotationFixture(tmp_path) as scene:
-        scene.world.vonage.faults.add(fault)
-        scene.calls.plan("before", "issuer.delete_secret", 1, lambda: hurry(scene))
-        scene.after_request(11, lambda _seen: act(scene))
-        report = scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        fixture.world.vonage.faults.add(fault)
+        fixture.calls.plan("before", "issuer.delete_secret", 1, lambda: hurry(fixture))
+        fixture.after_request(11, lambda _seen: act(fixture))
+        report = fixture.attempt()
 
         assert code(report) == ACTS[act]
-        assert [request[:6] for request in scene.requests("vonage")].count("DELETE") == 1
-        assert len(scene.secrets()) == 2
+        assert [request[:6] for request in fixture.requests("vonage")].count("DELETE") == 1
+        assert len(fixture.secrets()) == 2
 
 
-def hurry(scene: RotationFixture) -> None:
+def hurry(fixture: RotationFixture) -> None:
     """Make a request be given up soon."""
-    scene.wait_for_answers(IMPATIENT)
+    fixture.wait_for_answers(IMPATIENT)
 
 
 @pytest.mark.parametrize("act", [freeze, take_over, stand_still])
@@ -139,21 +139,21 @@ def test_no_effect_at_all_is_sent_that_is_not_right_any_more(
     tmp_path: Path, effect: str, act: Act
 ) -> None:
     """Neither Vonage nor Vault hears of it; what is open is carried on later."""
-    with RotationFixture(tmp_path) as scene:
+    with RotationFixture(tmp_path) as fixture:
         sent: list[int] = []
 
         def step_in() -> None:
-            sent.append(len(changes(scene)))
-            act(scene)
+            sent.append(len(changes(fixture)))
+            act(fixture)
 
-        scene.calls.plan("before", effect, 1, step_in)
-        report = scene.attempt()
-        withdrawn = f"withdrawn {EFFECTS[effect]}" in scene.events()
-        sent.append(len(changes(scene)))
-        Holds(scene.database).lift(NAME, by="ann", now=scene.clock.now())
-        scene.clock.advance(seconds=3 * LEASE)
-        scene.restart()
-        again = scene.resume()
+        fixture.calls.plan("before", effect, 1, step_in)
+        report = fixture.attempt()
+        withdrawn = f"withdrawn {EFFECTS[effect]}" in fixture.events()
+        sent.append(len(changes(fixture)))
+        Holds(fixture.database).lift(NAME, by="ann", now=fixture.clock.now())
+        fixture.clock.advance(seconds=3 * LEASE)
+        fixture.restart()
+        again = fixture.resume()
 
         assert code(report) == ACTS[act]
         assert withdrawn is (act is freeze)
@@ -161,39 +161,39 @@ def test_no_effect_at_all_is_sent_that_is_not_right_any_more(
         assert again.outcome is Outcome.COMPLETED
 
 
-def changes(scene: RotationFixture) -> list[str]:
+def changes(fixture: RotationFixture) -> list[str]:
     """Return the requests that change something."""
-    return [request for request in scene.requests() if not request.startswith("GET")]
+    return [request for request in fixture.requests() if not request.startswith("GET")]
 
 
 def test_a_look_that_took_long_is_made_again(tmp_path: Path) -> None:
     """The world may have changed since it began."""
-    with RotationFixture(tmp_path) as scene:
-        scene.calls.plan("before", "issuer.delete_secret", 1, lambda: slow_down(scene, 2))
-        report = scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        fixture.calls.plan("before", "issuer.delete_secret", 1, lambda: slow_down(fixture, 2))
+        report = fixture.attempt()
 
         assert report.outcome is Outcome.COMPLETED
-        last = scene.calls.names.index("issuer.delete_secret") + 1
-        assert scene.calls.names[last : last + 4] == ["store.read_current", "ledger.check"] * 2
+        last = fixture.calls.names.index("issuer.delete_secret") + 1
+        assert fixture.calls.names[last : last + 4] == ["store.read_current", "ledger.check"] * 2
 
 
 def test_a_last_look_does_not_wait_for_vault(tmp_path: Path) -> None:
     """Vonage's connection is open meanwhile; that nothing was sent is known and recorded."""
-    with RotationFixture(tmp_path) as scene:
+    with RotationFixture(tmp_path) as fixture:
         asked_at: list[datetime] = []
 
         def fail() -> None:
-            asked_at.append(scene.clock.now())
-            scene.world.vault.faults.add(Fault("status", method="GET", status=502, times=1000))
+            asked_at.append(fixture.clock.now())
+            fixture.world.vault.faults.add(Fault("status", method="GET", status=502, times=1000))
 
         def recover() -> None:
-            asked_at.append(scene.clock.now())
-            scene.world.vault.faults.clear()
+            asked_at.append(fixture.clock.now())
+            fixture.world.vault.faults.clear()
 
-        scene.calls.plan("before", "issuer.delete_secret", 1, fail)
-        scene.on_event["rejected"] = recover
-        report = scene.attempt()
-        deletion = [event for event in scene.events() if event.endswith(" delete")]
+        fixture.calls.plan("before", "issuer.delete_secret", 1, fail)
+        fixture.on_event["rejected"] = recover
+        report = fixture.attempt()
+        deletion = [event for event in fixture.events() if event.endswith(" delete")]
 
         assert report.outcome is Outcome.COMPLETED
         assert deletion == ["intent delete", "rejected delete", "intent delete", "done delete"]
@@ -202,52 +202,54 @@ def test_a_last_look_does_not_wait_for_vault(tmp_path: Path) -> None:
 
 def test_an_effect_is_withdrawn_where_no_look_is_quick_enough(tmp_path: Path) -> None:
     """It is sent by nobody, tried again a few times, and then left to the next pass."""
-    with RotationFixture(tmp_path) as scene:
-        scene.calls.plan("before", "issuer.delete_secret", 1, lambda: slow_down(scene, 100))
-        report = scene.attempt()
-        deletions = [request for request in scene.requests() if request.startswith("DELETE")]
-        events = scene.events()
-        scene.restart()
-        again = scene.resume()
+    with RotationFixture(tmp_path) as fixture:
+        fixture.calls.plan("before", "issuer.delete_secret", 1, lambda: slow_down(fixture, 100))
+        report = fixture.attempt()
+        deletions = [request for request in fixture.requests() if request.startswith("DELETE")]
+        events = fixture.events()
+        fixture.restart()
+        again = fixture.resume()
 
         assert (code(report), deletions) == ("withdrawn", [])
         assert events.count("intent delete") == events.count("withdrawn delete") == 6
         assert again.outcome is Outcome.COMPLETED
 
 
-def slow_down(scene: RotationFixture, looks: int) -> None:
+def slow_down(fixture: RotationFixture, looks: int) -> None:
     """Make so many of the coming looks take longer than allowed, by a slow ledger."""
     for number in range(1, looks):
-        scene.calls.plan("after", "ledger.check", number, lambda: scene.clock.advance(seconds=1.1))
+        fixture.calls.plan(
+            "after", "ledger.check", number, lambda: fixture.clock.advance(seconds=1.1)
+        )
 
 
 def test_a_hold_that_comes_and_goes_is_seen(tmp_path: Path) -> None:
     """What was decided on meanwhile is looked at anew, and goes on if it may."""
-    with RotationFixture(tmp_path) as scene:
-        scene.calls.plan("before", "issuer.delete_secret", 1, lambda: hold(scene))
-        report = scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        fixture.calls.plan("before", "issuer.delete_secret", 1, lambda: hold(fixture))
+        report = fixture.attempt()
 
         assert report.outcome is Outcome.COMPLETED
-        assert "withdrawn delete" in scene.events()
+        assert "withdrawn delete" in fixture.events()
 
 
-def hold(scene: RotationFixture) -> None:
+def hold(fixture: RotationFixture) -> None:
     """Hold the account, which does not keep a rotation that has pushed from its end."""
-    Holds(scene.database).put(NAME, Hold(reason="audit", by="ann", at=START))
+    Holds(fixture.database).put(NAME, Hold(reason="audit", by="ann", at=START))
 
 
 @pytest.mark.parametrize("act", [freeze, take_over])
 def test_an_adoption_makes_the_same_look(tmp_path: Path, act: Act) -> None:
     """Nothing is written to Vault that an operator has forbidden, or a rival may write."""
-    with RotationFixture(tmp_path) as scene:
-        value = scene.fields()["api_secret"]
-        before = scene.look()
-        scene.calls.plan("before", "store.write_current", 1, lambda: act(scene))
+    with RotationFixture(tmp_path) as fixture:
+        value = fixture.fields()["api_secret"]
+        before = fixture.look()
+        fixture.calls.plan("before", "store.write_current", 1, lambda: act(fixture))
         with pytest.raises((HoldChanged, LeaseLost)):
-            scene.adopt(value)
+            fixture.adopt(value)
 
-        assert scene.look() == before
+        assert fixture.look() == before
         if act is freeze:
-            assert scene.events()[-1] == "withdrawn push"
-            assert scene.book.load(NAME).adopted_id is None
-            assert scene.adopt(value).is_written
+            assert fixture.events()[-1] == "withdrawn push"
+            assert fixture.book.load(NAME).adopted_id is None
+            assert fixture.adopt(value).is_written

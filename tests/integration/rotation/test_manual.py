@@ -25,16 +25,18 @@ FREEZE = Hold(reason="audit", by="ann", at=START, freeze=True)
 def test_who_stood_still_for_too_long_does_nothing(tmp_path: Path, *, stands_still: bool) -> None:
     """Between the intent and the effect, another process may have taken the account over."""
     done: list[str] = []
-    with RotationFixture(tmp_path) as scene:
-        lease = scene.book.claim(NAME, scene.clock.now())
+    with RotationFixture(tmp_path) as fixture:
+        lease = fixture.book.claim(NAME, fixture.clock.now())
         hand = ManualOperation(
-            dependencies=scene.engine,
-            account=scene.accounts[NAME],
-            session=scene.engine.session(lease),
+            dependencies=fixture.engine,
+            account=fixture.accounts[NAME],
+            session=fixture.engine.session(lease),
             hold=None,
         )
         pause = LEASE if stands_still else LEASE / 4
-        scene.calls.plan("after", "ledger.commit", 1, lambda: scene.clock.advance(seconds=pause))
+        fixture.calls.plan(
+            "after", "ledger.commit", 1, lambda: fixture.clock.advance(seconds=pause)
+        )
 
         def delete(look: BeforeSend) -> None:
             look()
@@ -47,7 +49,7 @@ def test_who_stood_still_for_too_long_does_nothing(tmp_path: Path, *, stands_sti
             hand.perform("delete", delete, "x")
 
         assert done == ([] if stands_still else ["deleted"])
-        assert [entry.event for entry in scene.entries()] == (
+        assert [entry.event for entry in fixture.entries()] == (
             ["intent"] if stands_still else ["intent", "done"]
         )
 
@@ -61,33 +63,33 @@ def test_what_others_do_meanwhile_is_seen_before_it_is_sent(
 ) -> None:
     """An operator's hold, or another value in Vault, keeps a deletion by hand from being sent."""
     deeds: dict[str, Callable[[RotationFixture], object]] = {
-        "freeze": lambda scene: Holds(scene.database).put(NAME, FREEZE),
-        "write": lambda scene: scene.patch(api_secret="ByHand1234"),
+        "freeze": lambda fixture: Holds(fixture.database).put(NAME, FREEZE),
+        "write": lambda fixture: fixture.patch(api_secret="ByHand1234"),
     }
-    with RotationFixture(tmp_path) as scene:
-        lease = scene.book.claim(NAME, scene.clock.now())
-        account = scene.accounts[NAME]
-        session = scene.engine.session(lease)
+    with RotationFixture(tmp_path) as fixture:
+        lease = fixture.book.claim(NAME, fixture.clock.now())
+        account = fixture.accounts[NAME]
+        session = fixture.engine.session(lease)
         hand = ManualOperation(
-            dependencies=scene.engine, account=account, session=session, hold=None
+            dependencies=fixture.engine, account=account, session=session, hold=None
         )
         view = hand.look()
-        scene.calls.plan("before", "issuer.delete_secret", 1, lambda: deeds[meanwhile](scene))
+        fixture.calls.plan("before", "issuer.delete_secret", 1, lambda: deeds[meanwhile](fixture))
         with pytest.raises(kind):
             hand.perform(
                 "delete",
-                lambda look: scene.engine.issuer.delete_secret(
+                lambda look: fixture.engine.issuer.delete_secret(
                     view.credential, account.api_key, "x", before_send=look
                 ),
                 "x",
                 seen=view,
             )
 
-        assert [entry.event for entry in scene.entries() if entry.event != "held"] == [
+        assert [entry.event for entry in fixture.entries() if entry.event != "held"] == [
             "intent",
             event,
         ]
-        assert not any(request.startswith("DELETE") for request in scene.requests())
+        assert not any(request.startswith("DELETE") for request in fixture.requests())
 
 
 def test_leases_are_measured_by_a_clock_that_suspension_does_not_stop(

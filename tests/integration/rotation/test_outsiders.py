@@ -37,64 +37,64 @@ def table(*runs: tuple[int, str]) -> dict[str, str]:
     return dict(zip(REQUESTS, outcomes, strict=True))
 
 
-def soft_delete_pending(scene: RotationFixture) -> None:
+def soft_delete_pending(fixture: RotationFixture) -> None:
     """Delete the newest version of the pending entry, which keeps its number."""
-    if scene.look().pending is not None:
-        scene.world.vault.delete_latest(scene.accounts[NAME].pending_path)
+    if fixture.look().pending is not None:
+        fixture.world.vault.delete_latest(fixture.accounts[NAME].pending_path)
 
 
-def make_foreign(scene: RotationFixture) -> None:
+def make_foreign(fixture: RotationFixture) -> None:
     """Make a secret in the dashboard, if there is a slot."""
     try:
-        scene.make_foreign()
+        fixture.make_foreign()
     except SlotsFull:
-        assert len(scene.secrets()) == 2
+        assert len(fixture.secrets()) == 2
 
 
-def revoke_old(scene: RotationFixture) -> None:
+def revoke_old(fixture: RotationFixture) -> None:
     """Revoke the older secret."""
-    scene.revoke(scene.secrets()[0].id)
+    fixture.revoke(fixture.secrets()[0].id)
 
 
-def revoke_new(scene: RotationFixture) -> None:
+def revoke_new(fixture: RotationFixture) -> None:
     """Revoke the new secret once there is one."""
-    if len(scene.secrets()) == 2:
-        scene.revoke(scene.secrets()[1].id)
+    if len(fixture.secrets()) == 2:
+        fixture.revoke(fixture.secrets()[1].id)
 
 
-def roll_back(scene: RotationFixture) -> None:
+def roll_back(fixture: RotationFixture) -> None:
     """Put back the version before."""
-    scene.roll_back()
+    fixture.roll_back()
 
 
-def change_value(scene: RotationFixture) -> None:
+def change_value(fixture: RotationFixture) -> None:
     """Write another, wrong value."""
-    scene.patch(api_secret="ByHand1234")
+    fixture.patch(api_secret="ByHand1234")
 
 
-def spoil_note(scene: RotationFixture) -> None:
+def spoil_note(fixture: RotationFixture) -> None:
     """Write another note."""
-    scene.patch(rotator={"secret_id": "x"})
+    fixture.patch(rotator={"secret_id": "x"})
 
 
-def soft_delete(scene: RotationFixture) -> None:
+def soft_delete(fixture: RotationFixture) -> None:
     """Delete the newest version of the entry, which keeps its number."""
-    scene.world.vault.delete_latest(scene.accounts[NAME].vault_path)
+    fixture.world.vault.delete_latest(fixture.accounts[NAME].vault_path)
 
 
-def take_field(scene: RotationFixture) -> None:
+def take_field(fixture: RotationFixture) -> None:
     """Take the value out of the entry."""
-    scene.drop_field("api_secret")
+    fixture.drop_field("api_secret")
 
 
-def change_key(scene: RotationFixture) -> None:
+def change_key(fixture: RotationFixture) -> None:
     """Write another api key."""
-    scene.patch(api_key="ffffffff")
+    fixture.patch(api_key="ffffffff")
 
 
-def patch(scene: RotationFixture) -> None:
+def patch(fixture: RotationFixture) -> None:
     """Change a field that is not rotator's."""
-    scene.patch(note="changed by another team")
+    fixture.patch(note="changed by another team")
 
 
 Act = Callable[[RotationFixture], None]
@@ -170,24 +170,24 @@ def told(report: PassResult) -> str:
     return report.error.code if report.error else report.outcome.value
 
 
-def interfered(scene: RotationFixture, act: Act, request: str) -> PassResult:
+def interfered(fixture: RotationFixture, act: Act, request: str) -> PassResult:
     """Rotate, with `act` just before `request` takes effect."""
-    scene.witness.excused = EXCUSED.get((act, request), set())
-    scene.before_request(REQUESTS.index(request) + 1, lambda _seen: act(scene))
-    return scene.attempt()
+    fixture.witness.excused = EXCUSED.get((act, request), set())
+    fixture.before_request(REQUESTS.index(request) + 1, lambda _seen: act(fixture))
+    return fixture.attempt()
 
 
 def test_the_requests_are_as_named(tmp_path: Path) -> None:
     """The tables are about the requests that a rotation makes."""
-    with RotationFixture(tmp_path) as scene:
-        scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        fixture.attempt()
         names = [
             name.partition(".")[2]
-            for name in scene.calls.names
+            for name in fixture.calls.names
             if name.startswith(("issuer.", "store."))
         ]
 
-        assert len(scene.requests()) == len(REQUESTS) == len(names)
+        assert len(fixture.requests()) == len(REQUESTS) == len(names)
         assert names == [
             *("read_current", "read_pending", "list_secrets", "write_pending", "create_secret"),
             *("list_secrets", "write_current", "read_version", "clear_pending"),
@@ -200,8 +200,8 @@ def test_the_requests_are_as_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("act", "moment", "expected"), cases(NOTED))
 def test_amid_a_later_rotation(tmp_path: Path, act: Act, moment: str, expected: str) -> None:
     """Whatever is changed from outside is named; what consumers may need stays."""
-    with RotationFixture(tmp_path, rotated_before=True) as scene:
-        report = interfered(scene, act, moment)
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        report = interfered(fixture, act, moment)
 
         assert told(report) == expected
 
@@ -209,8 +209,8 @@ def test_amid_a_later_rotation(tmp_path: Path, act: Act, moment: str, expected: 
 @pytest.mark.parametrize(("act", "moment", "expected"), cases(FIRST))
 def test_amid_a_first_rotation(tmp_path: Path, act: Act, moment: str, expected: str) -> None:
     """Likewise where no note tells yet which secret Vault holds."""
-    with RotationFixture(tmp_path) as scene:
-        report = interfered(scene, act, moment)
+    with RotationFixture(tmp_path) as fixture:
+        report = interfered(fixture, act, moment)
 
         assert told(report) == expected
 
@@ -241,67 +241,67 @@ GRACE: dict[Act, dict[str, str]] = {
 @pytest.mark.parametrize(("act", "moment", "expected"), cases(GRACE))
 def test_amid_the_deletion(tmp_path: Path, act: Act, moment: str, expected: str) -> None:
     """Once the grace is over, the predecessor goes only if Vault still holds what was pushed."""
-    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as scene:
-        scene.attempt()
-        scene.clock.advance(hours=1)
-        scene.restart()
-        scene.witness.excused = EXCUSED.get((act, moment), set())
-        scene.before_request(LATE.index(moment) + 1, lambda _seen: act(scene))
-        report = scene.resume()
+    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as fixture:
+        fixture.attempt()
+        fixture.clock.advance(hours=1)
+        fixture.restart()
+        fixture.witness.excused = EXCUSED.get((act, moment), set())
+        fixture.before_request(LATE.index(moment) + 1, lambda _seen: act(fixture))
+        report = fixture.resume()
 
         assert told(report) == expected
-        assert (len(scene.secrets()) == 2) is (expected == "drift")
+        assert (len(fixture.secrets()) == 2) is (expected == "drift")
 
 
 def test_drift_is_refused_until_it_is_put_right(tmp_path: Path) -> None:
     """A value changed by hand in the grace holds the account; rolling it back frees it."""
-    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as scene:
-        scene.attempt()
-        scene.patch(api_secret="ByHand1234")
-        scene.clock.advance(hours=1)
-        first, second = scene.resume(), scene.resume()
-        scene.roll_back()
-        third = scene.resume()
+    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as fixture:
+        fixture.attempt()
+        fixture.patch(api_secret="ByHand1234")
+        fixture.clock.advance(hours=1)
+        first, second = fixture.resume(), fixture.resume()
+        fixture.roll_back()
+        third = fixture.resume()
 
         assert (told(first), told(second), told(third)) == ("drift", "drift", DONE)
-        assert len(scene.secrets()) == 1
+        assert len(fixture.secrets()) == 1
 
 
 def test_a_new_secret_revoked_in_its_grace_can_be_recovered_from(tmp_path: Path) -> None:
     """Doing what the hints say, one after the other, leads to an account that rotates again."""
-    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as scene:
-        scene.attempt()
-        old = scene.secrets()[0]
-        revoke_new(scene)
-        scene.clock.advance(hours=1)
-        refused = scene.resume()
-        adopted = scene.adopt(old.value)
-        ended = scene.rotation()
-        again = scene.attempt()
+    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as fixture:
+        fixture.attempt()
+        old = fixture.secrets()[0]
+        revoke_new(fixture)
+        fixture.clock.advance(hours=1)
+        refused = fixture.resume()
+        adopted = fixture.adopt(old.value)
+        ended = fixture.rotation()
+        again = fixture.attempt()
 
         assert told(refused) == "current-refused"
         assert "`rotator adopt account-1`" in str(refused.error and refused.error.hint)
         assert adopted.secret.id == old.id
         assert (ended and ended.error_code) == "superseded"
         assert told(again) == "awaiting-deletion"
-        assert old in scene.secrets()
+        assert old in fixture.secrets()
 
 
 def test_a_value_put_back_by_hand_ends_the_rotation_too(tmp_path: Path) -> None:
     """Who wrote the old value to Vault first adopts it from there."""
-    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as scene:
-        scene.attempt()
-        old = scene.secrets()[0]
-        revoke_new(scene)
-        scene.patch(api_secret=old.value)
-        scene.clock.advance(hours=1)
-        drifted = scene.resume()
-        adopted = scene.adopt(None)
-        scene.clock.advance(days=1)
-        again = scene.attempt(grace=timedelta())
+    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as fixture:
+        fixture.attempt()
+        old = fixture.secrets()[0]
+        revoke_new(fixture)
+        fixture.patch(api_secret=old.value)
+        fixture.clock.advance(hours=1)
+        drifted = fixture.resume()
+        adopted = fixture.adopt(None)
+        fixture.clock.advance(days=1)
+        again = fixture.attempt(grace=timedelta())
 
         assert told(drifted) == "drift"
         assert "--from-vault" in str(drifted.error and drifted.error.hint)
         assert adopted.secret.id == old.id
         assert told(again) == DONE
-        assert old not in scene.secrets()
+        assert old not in fixture.secrets()

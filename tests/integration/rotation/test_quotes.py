@@ -16,50 +16,50 @@ from tests.support.rotation_fixture import NAME, RotationFixture
 PLANTED = "Planted7Planted7Planted7X"
 
 
-def swap_fields(scene: RotationFixture) -> None:
+def swap_fields(fixture: RotationFixture) -> None:
     """Mistake the field of the secret for that of the api key."""
-    account = scene.accounts[NAME]
-    scene.accounts[NAME] = replace(account, key_field="api_secret", secret_field="api_key")
+    account = fixture.accounts[NAME]
+    fixture.accounts[NAME] = replace(account, key_field="api_secret", secret_field="api_key")
 
 
-def plant_key(scene: RotationFixture) -> None:
+def plant_key(fixture: RotationFixture) -> None:
     """Put a value where the api key is expected."""
-    scene.patch(api_key=PLANTED)
+    fixture.patch(api_key=PLANTED)
 
 
-def plant_note(scene: RotationFixture) -> None:
+def plant_note(fixture: RotationFixture) -> None:
     """Put a note into Vault that is bound to the value as it should be, and has no such id."""
-    value, rotation_id = str(scene.fields(NAME)["api_secret"]), str(uuid4())
+    value, rotation_id = str(fixture.fields(NAME)["api_secret"]), str(uuid4())
     check = Note.check_of(SecretValue(value), secret_id=PLANTED, rotation_id=rotation_id)
     told = {"rotated_at": "2026-01-01T00:00:00Z", "ledger_head": PLANTED, "check": check}
-    scene.patch(rotator={"secret_id": PLANTED, "rotation_id": rotation_id, **told})
+    fixture.patch(rotator={"secret_id": PLANTED, "rotation_id": rotation_id, **told})
 
 
-def plant_note_of_open_rotation(scene: RotationFixture) -> None:
+def plant_note_of_open_rotation(fixture: RotationFixture) -> None:
     """The same, as if a rotation had pushed that the ledger has before its push."""
-    whole = scene.engine
-    scene.engine = replace(whole, should_stop=lambda: "intent stage" in scene.events())
-    scene.attempt()
-    scene.engine = whole
-    rotation = scene.rotation()
+    whole = fixture.engine
+    fixture.engine = replace(whole, should_stop=lambda: "intent stage" in fixture.events())
+    fixture.attempt()
+    fixture.engine = whole
+    rotation = fixture.rotation()
     assert rotation is not None
-    value = str(scene.fields(NAME)["api_secret"])
+    value = str(fixture.fields(NAME)["api_secret"])
     check = Note.check_of(SecretValue(value), secret_id=PLANTED, rotation_id=rotation.id)
     told = {"rotated_at": "2026-01-01T00:00:00Z", "ledger_head": "0" * 64, "check": check}
-    scene.patch(rotator={"secret_id": PLANTED, "rotation_id": rotation.id, **told})
+    fixture.patch(rotator={"secret_id": PLANTED, "rotation_id": rotation.id, **told})
 
 
-def plant_pending(scene: RotationFixture) -> None:
+def plant_pending(fixture: RotationFixture) -> None:
     """Put a pending entry there whose every id is a value."""
-    scene.spoil_pending(
+    fixture.spoil_pending(
         value="SomebodyElses1", rotation_id=PLANTED, listed=[PLANTED], predecessor_id=PLANTED
     )
 
 
-def plant_predecessor(scene: RotationFixture) -> None:
+def plant_predecessor(fixture: RotationFixture) -> None:
     """Put a pending entry there that might be of a rotation that the ledger lost."""
-    listed = [secret.id for secret in scene.history()]
-    scene.spoil_pending(
+    listed = [secret.id for secret in fixture.history()]
+    fixture.spoil_pending(
         value="SomebodyElses1",
         rotation_id=str(uuid4()),
         listed=[*listed, PLANTED],
@@ -87,30 +87,32 @@ def test_no_text_of_an_entry_is_repeated(
     tmp_path: Path, plant: Callable[[RotationFixture], None], expected: str | None
 ) -> None:
     """Neither in what is said, nor in the ledger, whatever is asked of the account."""
-    with RotationFixture(tmp_path) as scene:
-        # Looked for, with all that is secret, when the scene ends.
-        scene.tokens.insert(0, PLANTED)
-        plant(scene)
-        report = scene.attempt()
-        scene.reports.append(scene.engine.dry_run(scene.accounts[NAME], Request(reason="asked"))[0])
-        scene.resume()
+    with RotationFixture(tmp_path) as fixture:
+        # Looked for, with all that is secret, when the fixture ends.
+        fixture.tokens.insert(0, PLANTED)
+        plant(fixture)
+        report = fixture.attempt()
+        fixture.reports.append(
+            fixture.engine.dry_run(fixture.accounts[NAME], Request(reason="asked"))[0]
+        )
+        fixture.resume()
         with suppress(RotatorError):
-            scene.adopt(None)
+            fixture.adopt(None)
 
         assert expected in (None, told(report))
-        assert PLANTED not in str(scene.entries())
+        assert PLANTED not in str(fixture.entries())
 
 
 def test_a_note_names_what_the_ledger_knows(tmp_path: Path) -> None:
     """An id that a rotation of this ledger had is told, though Vonage lists it no more."""
-    with RotationFixture(tmp_path, rotated_before=True) as scene:
-        current = scene.rotation()
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        current = fixture.rotation()
         assert current is not None
-        scene.witness.excused = {"the value in Vault stopped working"}
-        scene.make_foreign()
-        scene.propagate_in(3600)
-        scene.revoke(current.new_id or "")
-        report = scene.attempt()
+        fixture.witness.excused = {"the value in Vault stopped working"}
+        fixture.make_foreign()
+        fixture.propagate_in(3600)
+        fixture.revoke(current.new_id or "")
+        report = fixture.attempt()
 
         assert report.error is not None
         assert (current.new_id or "?") in report.error.message

@@ -19,40 +19,40 @@ HOLD = Hold(reason="moving house", by="ann", at=START)
 
 def test_a_known_predecessor_is_evicted(tmp_path: Path) -> None:
     """A superseded secret that came back, as Vonage lost its deletion, makes room by itself."""
-    with RotationFixture(tmp_path) as scene:
-        lost = scene.world.vonage._accounts[scene.accounts[NAME].api_key].secrets
+    with RotationFixture(tmp_path) as fixture:
+        lost = fixture.world.vonage._accounts[fixture.accounts[NAME].api_key].secrets
         before = lost[0]
-        first = scene.attempt()
+        first = fixture.attempt()
         lost[0] = before
-        report = scene.attempt()
+        report = fixture.attempt()
 
         assert report.outcome is Outcome.COMPLETED
-        assert "done evict" in scene.events()
+        assert "done evict" in fixture.events()
         assert report.old_secret_id == first.new_secret_id
-        assert [secret.id for secret in scene.secrets()] == [report.new_secret_id]
+        assert [secret.id for secret in fixture.secrets()] == [report.new_secret_id]
 
 
 def test_a_foreign_secret_beside_a_noted_one_is_refused(tmp_path: Path) -> None:
     """Both slots taken and one a stranger's: nothing is touched, and the stranger is named."""
-    with RotationFixture(tmp_path, rotated_before=True) as scene:
-        foreign = scene.make_foreign()
-        before = scene.look()
-        report = scene.attempt()
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        foreign = fixture.make_foreign()
+        before = fixture.look()
+        report = fixture.attempt()
 
         assert (code(report), report.exit_code) == ("foreign-secret", 3)
         assert report.error is not None
         assert foreign in report.error.message
-        assert scene.look() == before
-        assert scene.rotation() is not None
-        assert scene.events()[-1] == "refused"
+        assert fixture.look() == before
+        assert fixture.rotation() is not None
+        assert fixture.events()[-1] == "refused"
 
 
 def test_a_refusal_is_shown_as_drift(tmp_path: Path) -> None:
     """`status` names what keeps the account from being rotated, from the ledger alone."""
-    with RotationFixture(tmp_path, rotated_before=True) as scene:
-        foreign = scene.make_foreign()
-        scene.attempt()
-        [record] = scene.queries.accounts([NAME])
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        foreign = fixture.make_foreign()
+        fixture.attempt()
+        [record] = fixture.queries.accounts([NAME])
 
         assert record.drift is not None
         assert record.drift.startswith("foreign-secret: ")
@@ -61,46 +61,52 @@ def test_a_refusal_is_shown_as_drift(tmp_path: Path) -> None:
 
 def test_two_secrets_without_a_note_are_refused(tmp_path: Path) -> None:
     """Which of two is the current one cannot be told before the first rotation: no guess."""
-    with RotationFixture(tmp_path) as scene:
-        scene.make_foreign()
-        report = scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        fixture.make_foreign()
+        report = fixture.attempt()
 
         assert (code(report), report.exit_code) == ("unknown-current", 3)
-        assert len(scene.history()) == 2
+        assert len(fixture.history()) == 2
 
 
 def test_evict_oldest_frees_the_slot(tmp_path: Path) -> None:
     """Where the policy allows it, the one that Vault does not hold is deleted."""
-    with RotationFixture(tmp_path, on_foreign=OnForeign.EVICT_OLDEST, rotated_before=True) as scene:
-        evicted = scene.make_foreign()
-        scene.witness.foreign.clear()
-        current = scene.look().value
-        report = scene.attempt()
+    with RotationFixture(
+        tmp_path, on_foreign=OnForeign.EVICT_OLDEST, rotated_before=True
+    ) as fixture:
+        evicted = fixture.make_foreign()
+        fixture.witness.foreign.clear()
+        current = fixture.look().value
+        report = fixture.attempt()
 
         assert report.outcome is Outcome.COMPLETED
-        assert "done evict" in scene.events()
-        assert evicted not in scene.look().ids
-        assert scene.look().value != current
+        assert "done evict" in fixture.events()
+        assert evicted not in fixture.look().ids
+        assert fixture.look().value != current
 
 
 def test_evict_oldest_does_not_guess_either(tmp_path: Path) -> None:
     """The policy does not make it known which secret Vault holds."""
-    with RotationFixture(tmp_path, on_foreign=OnForeign.EVICT_OLDEST) as scene:
-        scene.make_foreign()
-        report = scene.attempt()
+    with RotationFixture(tmp_path, on_foreign=OnForeign.EVICT_OLDEST) as fixture:
+        fixture.make_foreign()
+        report = fixture.attempt()
 
         assert code(report) == "unknown-current"
-        assert len(scene.secrets()) == 2
+        assert len(fixture.secrets()) == 2
 
 
 def test_evicting_with_a_stale_look_looks_again(tmp_path: Path) -> None:
     """Minutes after the look that showed it to be safe, a deletion is not safe any more."""
-    with RotationFixture(tmp_path, on_foreign=OnForeign.EVICT_OLDEST, rotated_before=True) as scene:
-        scene.make_foreign()
-        scene.witness.foreign.clear()
-        scene.calls.plan("after", "issuer.list_secrets", 1, lambda: scene.clock.advance(seconds=61))
-        report = scene.attempt()
-        lists = [name for name in scene.calls.names if name == "issuer.list_secrets"]
+    with RotationFixture(
+        tmp_path, on_foreign=OnForeign.EVICT_OLDEST, rotated_before=True
+    ) as fixture:
+        fixture.make_foreign()
+        fixture.witness.foreign.clear()
+        fixture.calls.plan(
+            "after", "issuer.list_secrets", 1, lambda: fixture.clock.advance(seconds=61)
+        )
+        report = fixture.attempt()
+        lists = [name for name in fixture.calls.names if name == "issuer.list_secrets"]
 
         assert report.outcome is Outcome.COMPLETED
         assert len(lists) == 3
@@ -108,48 +114,48 @@ def test_evicting_with_a_stale_look_looks_again(tmp_path: Path) -> None:
 
 def test_a_slot_taken_between_look_and_creation_is_refused(tmp_path: Path) -> None:
     """Vonage's "full" is looked into: a stranger took the slot, and is left alone."""
-    with RotationFixture(tmp_path, full_status=400) as scene:
-        scene.calls.plan("before", "issuer.create_secret", 1, scene.make_foreign)
-        report = scene.attempt()
+    with RotationFixture(tmp_path, full_status=400) as fixture:
+        fixture.calls.plan("before", "issuer.create_secret", 1, fixture.make_foreign)
+        report = fixture.attempt()
 
         assert code(report) == "foreign-secret"
-        assert len(scene.history()) == 2
-        assert "rejected create" in scene.events()
+        assert len(fixture.history()) == 2
+        assert "rejected create" in fixture.events()
 
 
 def test_a_rotation_goes_on_once_the_stranger_is_gone(tmp_path: Path) -> None:
     """The refused rotation is the one that is carried on, with the value it had staged."""
-    with RotationFixture(tmp_path) as scene:
+    with RotationFixture(tmp_path) as fixture:
         strangers: list[str] = []
-        scene.calls.plan(
-            "before", "issuer.create_secret", 1, lambda: strangers.append(scene.make_foreign())
+        fixture.calls.plan(
+            "before", "issuer.create_secret", 1, lambda: strangers.append(fixture.make_foreign())
         )
-        first = scene.attempt()
-        scene.revoke(strangers[0])
-        again = scene.attempt()
+        first = fixture.attempt()
+        fixture.revoke(strangers[0])
+        again = fixture.attempt()
 
         assert (first.outcome, again.outcome) == (Outcome.REFUSED, Outcome.COMPLETED)
         assert first.rotation_id == again.rotation_id
-        assert len(scene.generated) == 1
+        assert len(fixture.generated) == 1
 
 
 def test_an_orphan_of_an_undone_rotation_is_evicted(tmp_path: Path) -> None:
     """What an aborted rotation left behind is rotator's own, and does not block the next."""
-    with RotationFixture(tmp_path, rotated_before=True) as scene:
-        rotation = scene.engine.new_id()
-        orphan = scene.world.vonage.add_secret(scene.accounts[NAME].api_key, "Orphaned12")
-        known = scene.book.load(NAME).expendable_ids
-        _remember_orphan(scene, rotation, orphan)
-        report = scene.attempt()
+    with RotationFixture(tmp_path, rotated_before=True) as fixture:
+        rotation = fixture.engine.new_id()
+        orphan = fixture.world.vonage.add_secret(fixture.accounts[NAME].api_key, "Orphaned12")
+        known = fixture.book.load(NAME).expendable_ids
+        _remember_orphan(fixture, rotation, orphan)
+        report = fixture.attempt()
 
         assert orphan not in known
         assert report.outcome is Outcome.COMPLETED
-        assert orphan not in scene.look().ids
+        assert orphan not in fixture.look().ids
 
 
-def _remember_orphan(scene: RotationFixture, rotation_id: str, orphan: str) -> None:
+def _remember_orphan(fixture: RotationFixture, rotation_id: str, orphan: str) -> None:
     """Write a failed rotation into the ledger that had made `orphan`."""
-    last = scene.rotation()
+    last = fixture.rotation()
     assert last is not None
     failed = type(last)(
         id=rotation_id,
@@ -158,13 +164,13 @@ def _remember_orphan(scene: RotationFixture, rotation_id: str, orphan: str) -> N
         step=last.step,
         predecessor_id=None,
         grace=timedelta(),
-        opened_at=scene.clock.now() - timedelta(days=1),
+        opened_at=fixture.clock.now() - timedelta(days=1),
         new_id=orphan,
-        closed_at=scene.clock.now() - timedelta(days=1),
+        closed_at=fixture.clock.now() - timedelta(days=1),
         outcome="failed",
         error_code="new-secret-refused",
     )
-    lease = scene.book.claim(NAME, scene.clock.now())
+    lease = fixture.book.claim(NAME, fixture.clock.now())
     facts = {"reason": "asked", "predecessor_id": None, "grace_seconds": 0}
     ended = {"outcome": "failed", "code": "new-secret-refused"}
     drafts = [
@@ -174,57 +180,59 @@ def _remember_orphan(scene: RotationFixture, rotation_id: str, orphan: str) -> N
         ),
         NewEntry(event="closed", step=Step.ABORT, detail=ended, rotation_id=rotation_id),
     ]
-    scene.book.commit(lease, rotation=failed, entries=drafts, snapshot=None, now=scene.clock.now())
-    scene.book.release(lease)
+    fixture.book.commit(
+        lease, rotation=failed, entries=drafts, snapshot=None, now=fixture.clock.now()
+    )
+    fixture.book.release(lease)
 
 
 @pytest.mark.parametrize(
     ("spoil", "expected"),
     [
         (RotationFixture.drop_current, "entry-missing"),
-        (lambda scene: scene.world.vault.delete_latest("vonage/account-1"), "entry-missing"),
-        (lambda scene: scene.drop_field("api_secret"), "field-missing"),
-        (lambda scene: scene.patch(api_secret=""), "field-missing"),
-        (lambda scene: scene.patch(api_secret=["a", "list"]), "field-missing"),
-        (lambda scene: scene.patch(api_key="ffffffff"), "wrong-entry"),
-        (lambda scene: scene.patch(api_secret="ByHand1234"), "current-refused"),
-        (lambda scene: scene.spoil_pending(value=7), "vault-entry"),
+        (lambda fixture: fixture.world.vault.delete_latest("vonage/account-1"), "entry-missing"),
+        (lambda fixture: fixture.drop_field("api_secret"), "field-missing"),
+        (lambda fixture: fixture.patch(api_secret=""), "field-missing"),
+        (lambda fixture: fixture.patch(api_secret=["a", "list"]), "field-missing"),
+        (lambda fixture: fixture.patch(api_key="ffffffff"), "wrong-entry"),
+        (lambda fixture: fixture.patch(api_secret="ByHand1234"), "current-refused"),
+        (lambda fixture: fixture.spoil_pending(value=7), "vault-entry"),
     ],
 )
 def test_an_entry_that_cannot_be_worked_on_is_refused(
     tmp_path: Path, spoil: Callable[[RotationFixture], object], expected: str
 ) -> None:
     """Missing, without a value, somebody else's or dead: each has its name, and a hint."""
-    with RotationFixture(tmp_path) as scene:
-        spoil(scene)
-        report = scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        spoil(fixture)
+        report = fixture.attempt()
 
         assert (report.outcome, report.exit_code) == (Outcome.REFUSED, 3)
         assert code(report) == expected
         assert report.error is not None
         assert report.error.hint
-        assert len(scene.history()) == 1
-        assert scene.generated == []
+        assert len(fixture.history()) == 1
+        assert fixture.generated == []
 
 
 def test_an_entry_without_an_api_key_gets_one(tmp_path: Path) -> None:
     """The key field is rotator's to set, and need not have been there."""
-    with RotationFixture(tmp_path) as scene:
-        scene.drop_field("api_key")
-        report = scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        fixture.drop_field("api_key")
+        report = fixture.attempt()
 
         assert report.outcome is Outcome.COMPLETED
-        assert (scene.look().current or {})["api_key"] == scene.accounts[NAME].api_key
+        assert (fixture.look().current or {})["api_key"] == fixture.accounts[NAME].api_key
 
 
 def test_a_refused_account_recovers_by_itself(tmp_path: Path) -> None:
     """Once the entry is right again the next pass goes through; nothing has to be reset."""
-    with RotationFixture(tmp_path) as scene:
-        scene.patch(api_key="ffffffff")
-        first = scene.attempt()
-        scene.patch(api_key=scene.accounts[NAME].api_key)
-        again = scene.attempt()
-        [record] = scene.queries.accounts([NAME])
+    with RotationFixture(tmp_path) as fixture:
+        fixture.patch(api_key="ffffffff")
+        first = fixture.attempt()
+        fixture.patch(api_key=fixture.accounts[NAME].api_key)
+        again = fixture.attempt()
+        [record] = fixture.queries.accounts([NAME])
 
         assert (first.outcome, again.outcome) == (Outcome.REFUSED, Outcome.COMPLETED)
         assert record.drift is None
@@ -232,8 +240,8 @@ def test_a_refused_account_recovers_by_itself(tmp_path: Path) -> None:
 
 def test_an_account_unknown_to_vonage_fails_at_once(tmp_path: Path) -> None:
     """A 404 for the key is no reason to try again and again."""
-    with RotationFixture(tmp_path) as scene:
-        scene.world.vonage.faults.add(
+    with RotationFixture(tmp_path) as fixture:
+        fixture.world.vonage.faults.add(
             Fault(
                 "status",
                 status=404,
@@ -245,48 +253,48 @@ def test_an_account_unknown_to_vonage_fails_at_once(tmp_path: Path) -> None:
                 },
             )
         )
-        report = scene.attempt()
+        report = fixture.attempt()
 
         assert code(report) == "account-not-found"
-        assert len(scene.requests("vonage")) == 1
+        assert len(fixture.requests("vonage")) == 1
 
 
 def test_a_held_account_is_left_alone(tmp_path: Path) -> None:
     """An operator's hold refuses a rotation before anything is looked for or made."""
-    with RotationFixture(tmp_path) as scene:
-        Holds(scene.database).put(NAME, HOLD)
-        report = scene.attempt()
-        [record] = scene.queries.accounts([NAME])
+    with RotationFixture(tmp_path) as fixture:
+        Holds(fixture.database).put(NAME, HOLD)
+        report = fixture.attempt()
+        [record] = fixture.queries.accounts([NAME])
 
         assert (code(report), report.exit_code) == ("held", 3)
         assert report.error is not None
         assert "moving house (ann)" in report.error.message
         assert record.drift is None
-        assert len(scene.history()) == 1
+        assert len(fixture.history()) == 1
 
 
 def test_a_hold_in_the_grace_lets_the_rotation_finish(tmp_path: Path) -> None:
     """What has been pushed is finished, hold or not."""
-    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as scene:
-        report = scene.attempt()
-        Holds(scene.database).put(NAME, HOLD)
-        scene.clock.advance(hours=2)
-        resumed = scene.resume()
+    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as fixture:
+        report = fixture.attempt()
+        Holds(fixture.database).put(NAME, HOLD)
+        fixture.clock.advance(hours=2)
+        resumed = fixture.resume()
 
         assert resumed.outcome is Outcome.COMPLETED
-        assert report.old_secret_id not in scene.look().ids
+        assert report.old_secret_id not in fixture.look().ids
 
 
 def test_a_rotation_overtaken_by_hand_is_given_up(tmp_path: Path) -> None:
     """Where somebody replaced the only secret by hand, what was staged before means nothing."""
-    with RotationFixture(tmp_path) as scene:
-        scene.calls.plan("after", "store.write_pending", 1, scene.calls.kill)
-        scene.run_until_killed()
-        old, made = scene.secrets()[0].id, scene.make_foreign()
-        scene.patch(api_secret="MadeByHand1")
-        scene.revoke(old)
-        scene.witness.foreign.clear()
-        given_up, again = scene.attempt(), scene.attempt()
+    with RotationFixture(tmp_path) as fixture:
+        fixture.calls.plan("after", "store.write_pending", 1, fixture.calls.kill)
+        fixture.run_until_killed()
+        old, made = fixture.secrets()[0].id, fixture.make_foreign()
+        fixture.patch(api_secret="MadeByHand1")
+        fixture.revoke(old)
+        fixture.witness.foreign.clear()
+        given_up, again = fixture.attempt(), fixture.attempt()
 
         assert given_up.outcome is Outcome.FAILED
         assert again.outcome is Outcome.COMPLETED
@@ -295,13 +303,13 @@ def test_a_rotation_overtaken_by_hand_is_given_up(tmp_path: Path) -> None:
 
 def test_a_ledger_that_is_away_is_no_refusal(tmp_path: Path) -> None:
     """Where the ledger fails nothing is decided at all."""
-    with RotationFixture(tmp_path) as scene:
+    with RotationFixture(tmp_path) as fixture:
 
         def fail() -> None:
             raise LedgerError
 
-        scene.calls.plan("before", "ledger.load", 1, fail)
-        report = scene.attempt()
+        fixture.calls.plan("before", "ledger.load", 1, fail)
+        report = fixture.attempt()
 
         assert (report.outcome, code(report)) == (Outcome.FAILED, "ledger-unavailable")
-        assert scene.requests() == []
+        assert fixture.requests() == []

@@ -38,21 +38,21 @@ class Storm:
         self.left -= is_hit
         return is_hit
 
-    def meet(self, scene: RotationFixture, seen: Seen) -> None:
+    def meet(self, fixture: RotationFixture, seen: Seen) -> None:
         """Let a request meet a mishap, or not."""
         if self.strikes(0.2):
             name = self.chance.choice(MISHAPS)
             if faults.applies(name, seen.system):
-                faults.MISHAPS[name](scene, seen)
+                faults.MISHAPS[name](fixture, seen)
 
-    def threaten(self, scene: RotationFixture) -> None:
+    def threaten(self, fixture: RotationFixture) -> None:
         """Let the process that begins be killed, or its ledger fail, sooner or later or not."""
         for moment in MOMENTS:
             if self.strikes(0.2):
                 prefix, number = self.chance.choice(["", "ledger."]), self.chance.randrange(1, 12)
-                scene.calls.plan(moment, prefix, number, scene.calls.kill)
+                fixture.calls.plan(moment, prefix, number, fixture.calls.kill)
             if self.strikes(0.1):
-                scene.calls.plan(moment, "ledger.", self.chance.randrange(1, 12), _fail)
+                fixture.calls.plan(moment, "ledger.", self.chance.randrange(1, 12), _fail)
 
 
 def _fail() -> None:
@@ -65,32 +65,32 @@ def _fail() -> None:
 def test_a_storm_is_weathered(tmp_path: Path, seed: int) -> None:
     """However much goes wrong, once it stops the rotation is completed, with one creation."""
     storm = Storm(seed)
-    with RotationFixture(tmp_path, **storm.setting) as scene:
-        made = len(scene.history())
-        storm.threaten(scene)
-        scene.witness.before.append(lambda seen: storm.meet(scene, seen))
+    with RotationFixture(tmp_path, **storm.setting) as fixture:
+        made = len(fixture.history())
+        storm.threaten(fixture)
+        fixture.witness.before.append(lambda seen: storm.meet(fixture, seen))
         for reason in ("asked", None):
             for _ in range(2 * MOST):
-                if _is_over(scene, reason):
+                if _is_over(fixture, reason):
                     break
-                scene.run_until_killed(reason=reason)
-                faults.mend(scene)
-                scene.restart()
-                scene.clock.advance(minutes=5)
-                storm.threaten(scene)
-            scene.clock.advance(hours=2)
-        seen, rotation = scene.look(), scene.rotation()
+                fixture.run_until_killed(reason=reason)
+                faults.mend(fixture)
+                fixture.restart()
+                fixture.clock.advance(minutes=5)
+                storm.threaten(fixture)
+            fixture.clock.advance(hours=2)
+        seen, rotation = fixture.look(), fixture.rotation()
 
         assert rotation is not None
         assert rotation.outcome == "completed"
         assert seen.live == {seen.value}
         assert seen.pending is None
-        assert len(scene.history()) == made + 1
+        assert len(fixture.history()) == made + 1
 
 
-def _is_over(scene: RotationFixture, reason: str | None) -> bool:
-    rotation = scene.rotation()
-    is_new = rotation is not None and rotation.opened_at >= scene.begun_at
+def _is_over(fixture: RotationFixture, reason: str | None) -> bool:
+    rotation = fixture.rotation()
+    is_new = rotation is not None and rotation.opened_at >= fixture.begun_at
     is_closed = bool(rotation and rotation.outcome)
     return is_new and (
         is_closed or (reason is not None and bool(rotation and rotation.verified_at))

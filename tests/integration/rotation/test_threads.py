@@ -11,17 +11,17 @@ from tests.support.rotation_fixture import NAME, RotationFixture
 THREADS = 6
 
 
-def at_once(scene: RotationFixture, names: Iterable[str]) -> list[PassResult]:
+def at_once(fixture: RotationFixture, names: Iterable[str]) -> list[PassResult]:
     """Rotate all of `names`, each in a thread of its own, started together."""
     # The witness compares what was before and after one request at a time.
-    scene.world.vonage.observers.clear()
-    scene.world.vault.observers.clear()
+    fixture.world.vonage.observers.clear()
+    fixture.world.vault.observers.clear()
     names = list(names)
     barrier = Barrier(len(names))
 
     def rotate(name: str) -> PassResult:
         barrier.wait()
-        return scene.attempt(name)
+        return fixture.attempt(name)
 
     with ThreadPoolExecutor(len(names)) as threads:
         return list(threads.map(rotate, names))
@@ -29,24 +29,24 @@ def at_once(scene: RotationFixture, names: Iterable[str]) -> list[PassResult]:
 
 def test_accounts_are_rotated_side_by_side(tmp_path: Path) -> None:
     """One reconciler serves many threads; parent and children do not get in each other's way."""
-    with RotationFixture(tmp_path, subaccounts=THREADS - 1) as scene:
-        before = {name: scene.look(name).value for name in scene.accounts}
-        reports = at_once(scene, scene.accounts)
+    with RotationFixture(tmp_path, subaccounts=THREADS - 1) as fixture:
+        before = {name: fixture.look(name).value for name in fixture.accounts}
+        reports = at_once(fixture, fixture.accounts)
 
         assert {report.outcome for report in reports} == {Outcome.COMPLETED}
-        assert scene.world.violations() == []
-        assert all(scene.look(name).live == {scene.look(name).value} for name in before)
-        assert all(scene.look(name).value != value for name, value in before.items())
+        assert fixture.world.violations() == []
+        assert all(fixture.look(name).live == {fixture.look(name).value} for name in before)
+        assert all(fixture.look(name).value != value for name, value in before.items())
 
 
 def test_one_account_is_rotated_by_one_thread_at_a_time(tmp_path: Path) -> None:
     """The lease holds within a process, too: the others are told to try later."""
-    with RotationFixture(tmp_path) as scene:
-        reports = at_once(scene, [NAME] * THREADS)
+    with RotationFixture(tmp_path) as fixture:
+        reports = at_once(fixture, [NAME] * THREADS)
         completed = [it for it in reports if it.outcome is Outcome.COMPLETED]
 
         assert {report.outcome for report in reports} <= {Outcome.COMPLETED, Outcome.BUSY}
         assert len(completed) >= 1
-        assert len(scene.history()) == 1 + len(completed)
-        assert scene.world.violations() == []
-        assert len(scene.secrets()) == 1
+        assert len(fixture.history()) == 1 + len(completed)
+        assert fixture.world.violations() == []
+        assert len(fixture.secrets()) == 1

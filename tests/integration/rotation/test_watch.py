@@ -17,72 +17,76 @@ from rotator.vonage import Secrets
 from tests.support.rotation_fixture import NAME, RotationFixture
 
 
-def credential(scene: RotationFixture) -> Credential:
+def credential(fixture: RotationFixture) -> Credential:
     """Return the account's present credential."""
-    return Credential(api_key=scene.accounts[NAME].api_key, secret=SecretValue(scene.look().value))
-
-
-def create(scene: RotationFixture, value: str = "Unasked1234") -> Secret:
-    """Create a secret behind the reconciler's back."""
-    account = scene.accounts[NAME]
-    issuer = Secrets(scene.transport)
-    return issuer.create_secret(
-        credential(scene), account.api_key, SecretValue(value), before_send=lambda: None
+    return Credential(
+        api_key=fixture.accounts[NAME].api_key, secret=SecretValue(fixture.look().value)
     )
 
 
-def delete(scene: RotationFixture, secret_id: str) -> None:
+def create(fixture: RotationFixture, value: str = "Unasked1234") -> Secret:
+    """Create a secret behind the reconciler's back."""
+    account = fixture.accounts[NAME]
+    issuer = Secrets(fixture.transport)
+    return issuer.create_secret(
+        credential(fixture), account.api_key, SecretValue(value), before_send=lambda: None
+    )
+
+
+def delete(fixture: RotationFixture, secret_id: str) -> None:
     """Delete a secret behind the reconciler's back."""
-    issuer = Secrets(scene.transport)
-    api_key = scene.accounts[NAME].api_key
-    issuer.delete_secret(credential(scene), api_key, secret_id, before_send=lambda: None)
+    issuer = Secrets(fixture.transport)
+    api_key = fixture.accounts[NAME].api_key
+    issuer.delete_secret(credential(fixture), api_key, secret_id, before_send=lambda: None)
 
 
-def intend(scene: RotationFixture, step: Step, **detail: str) -> None:
+def intend(fixture: RotationFixture, step: Step, **detail: str) -> None:
     """Write an intent into the ledger."""
-    lease = scene.book.claim(NAME, scene.clock.now())
-    draft = NewEntry(event="intent", step=step, detail=detail)
-    scene.book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=scene.clock.now())
-    scene.book.release(lease)
+    lease = fixture.book.claim(NAME, fixture.clock.now())
+    entry = NewEntry(event="intent", step=step, detail=detail)
+    fixture.book.commit(
+        lease, rotation=None, entries=[entry], snapshot=None, now=fixture.clock.now()
+    )
+    fixture.book.release(lease)
 
 
 def play(folder: Path, act: Callable[[RotationFixture], object]) -> None:
-    """Make a scene of `act` alone."""
-    with RotationFixture(folder) as scene:
-        act(scene)
+    """Make a fixture of `act` alone."""
+    with RotationFixture(folder) as fixture:
+        act(fixture)
 
 
-def wrong(scene: RotationFixture) -> str:
+def wrong(fixture: RotationFixture) -> str:
     """Return the witness's violations, and clear them."""
-    said = "\n".join(scene.witness.violations)
-    scene.witness.violations.clear()
+    said = "\n".join(fixture.witness.violations)
+    fixture.witness.violations.clear()
     return said
 
 
 def test_an_effect_without_an_intent_is_seen(tmp_path: Path) -> None:
     """The ledger's newest entry has to say what is being done."""
-    with RotationFixture(tmp_path) as scene:
-        create(scene)
+    with RotationFixture(tmp_path) as fixture:
+        create(fixture)
 
-        assert "not intended; the ledger says nothing" in wrong(scene)
+        assert "not intended; the ledger says nothing" in wrong(fixture)
 
 
 def test_an_effect_after_another_intent_is_seen(tmp_path: Path) -> None:
     """An intent is for one kind of effect."""
-    with RotationFixture(tmp_path) as scene:
-        intend(scene, Step.STAGE)
-        create(scene)
+    with RotationFixture(tmp_path) as fixture:
+        intend(fixture, Step.STAGE)
+        create(fixture)
 
-        assert "not intended; the ledger says intent stage" in wrong(scene)
+        assert "not intended; the ledger says intent stage" in wrong(fixture)
 
 
 def test_a_deletion_of_another_secret_than_intended_is_seen(tmp_path: Path) -> None:
     """An intent to delete names its secret."""
-    with RotationFixture(tmp_path) as scene:
-        foreign = scene.make_foreign()
-        intend(scene, Step.DELETE, secret_id="x")
-        delete(scene, foreign)
-        said = wrong(scene)
+    with RotationFixture(tmp_path) as fixture:
+        foreign = fixture.make_foreign()
+        intend(fixture, Step.DELETE, secret_id="x")
+        delete(fixture, foreign)
+        said = wrong(fixture)
 
         assert "another deletion was intended" in said
         assert "a foreign secret was deleted" in said
@@ -90,18 +94,18 @@ def test_a_deletion_of_another_secret_than_intended_is_seen(tmp_path: Path) -> N
 
 def test_a_value_that_is_nowhere_in_vault_is_seen(tmp_path: Path) -> None:
     """Write-ahead: Vonage hears of no value that the pending path does not hold."""
-    with RotationFixture(tmp_path) as scene:
-        create(scene)
+    with RotationFixture(tmp_path) as fixture:
+        create(fixture)
 
-        assert "a secret was made that is nowhere in Vault" in wrong(scene)
+        assert "a secret was made that is nowhere in Vault" in wrong(fixture)
 
 
 def test_the_end_of_the_value_in_vault_is_seen(tmp_path: Path) -> None:
     """Consumers have to read a working secret at every instant."""
-    with RotationFixture(tmp_path) as scene:
-        scene.make_foreign()
-        delete(scene, scene.secrets()[0].id)
-        said = wrong(scene)
+    with RotationFixture(tmp_path) as fixture:
+        fixture.make_foreign()
+        delete(fixture, fixture.secrets()[0].id)
+        said = wrong(fixture)
 
         assert "the value in Vault stopped working" in said
         assert "the secret in Vault was deleted" in said
@@ -109,10 +113,10 @@ def test_the_end_of_the_value_in_vault_is_seen(tmp_path: Path) -> None:
 
 def test_a_deletion_that_has_not_spread_yet_is_seen(tmp_path: Path) -> None:
     """The secret is gone although its value still works for a while."""
-    with RotationFixture(tmp_path, propagation=60.0) as scene:
-        scene.make_foreign()
-        delete(scene, scene.secrets()[0].id)
-        said = wrong(scene)
+    with RotationFixture(tmp_path, propagation=60.0) as fixture:
+        fixture.make_foreign()
+        delete(fixture, fixture.secrets()[0].id)
+        said = wrong(fixture)
 
         assert "the value in Vault stopped working" not in said
         assert "the secret in Vault was deleted" in said
@@ -122,7 +126,7 @@ def test_a_deletion_that_has_not_spread_yet_is_seen(tmp_path: Path) -> None:
     ("spoil", "violation"),
     [
         (
-            lambda scene: scene.revoke(scene.secrets()[1].id),
+            lambda fixture: fixture.revoke(fixture.secrets()[1].id),
             "a value was pushed that does not work",
         ),
         (RotationFixture.drop_pending, "a value was pushed that is not the pending one"),
@@ -132,52 +136,52 @@ def test_a_bad_push_is_seen(
     tmp_path: Path, spoil: Callable[[RotationFixture], None], violation: str
 ) -> None:
     """A value is pushed from the pending path, and works at that moment."""
-    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as scene:
-        scene.calls.plan("before", "store.write_current", 1, lambda: spoil(scene))
-        scene.attempt()
+    with RotationFixture(tmp_path, grace=timedelta(hours=1)) as fixture:
+        fixture.calls.plan("before", "store.write_current", 1, lambda: spoil(fixture))
+        fixture.attempt()
 
-        assert violation in wrong(scene)
+        assert violation in wrong(fixture)
 
 
 def test_a_push_over_other_fields_is_seen(tmp_path: Path) -> None:
     """Fields of others are not rotator's to change."""
-    with RotationFixture(tmp_path) as scene:
-        account = scene.accounts[NAME]
+    with RotationFixture(tmp_path) as fixture:
+        account = fixture.accounts[NAME]
 
         def forget() -> None:
-            data = scene.world.vault._mounts["secret"].keys[account.vault_path]
+            data = fixture.world.vault._mounts["secret"].keys[account.vault_path]
             fields = data.versions[1].data
             assert fields is not None
             fields["note"] = "changed without a version"
 
-        scene.calls.plan("before", "store.write_current", 1, forget)
-        scene.attempt()
+        fixture.calls.plan("before", "store.write_current", 1, forget)
+        fixture.attempt()
 
-        assert "a push changed fields that are not ours" in wrong(scene)
+        assert "a push changed fields that are not ours" in wrong(fixture)
 
 
 def test_a_lost_value_is_seen(tmp_path: Path) -> None:
     """The pending entry of a live secret is not removed unless Vault holds the value elsewhere."""
-    with RotationFixture(tmp_path) as scene:
-        scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
-        scene.run_until_killed()
-        intend(scene, Step.CLEAR)
-        scene.engine.store.clear_pending(scene.accounts[NAME], 1, before_send=lambda: None)
+    with RotationFixture(tmp_path) as fixture:
+        fixture.calls.plan("after", "issuer.create_secret", 1, fixture.calls.kill)
+        fixture.run_until_killed()
+        intend(fixture, Step.CLEAR)
+        fixture.engine.store.clear_pending(fixture.accounts[NAME], 1, before_send=lambda: None)
 
-        assert "the only copy of a live secret was lost" in wrong(scene)
+        assert "the only copy of a live secret was lost" in wrong(fixture)
 
 
 def test_a_secret_that_vanishes_without_a_deletion_is_seen(tmp_path: Path) -> None:
     """Only a DELETE of its own takes a secret away, and never the last one."""
-    with RotationFixture(tmp_path) as scene:
-        last = scene.secrets()[0].id
+    with RotationFixture(tmp_path) as fixture:
+        last = fixture.secrets()[0].id
         # Behind the witness, so that the secret is gone between its two looks.
-        scene.world.vonage.observers.append(
-            lambda phase, _exchange: scene.revoke(last) if phase == "before" else None
+        fixture.world.vonage.observers.append(
+            lambda phase, _exchange: fixture.revoke(last) if phase == "before" else None
         )
-        observe(scene.engine, scene.accounts[NAME])
-        scene.world.vonage.observer_errors.clear()
-        said = wrong(scene)
+        observe(fixture.engine, fixture.accounts[NAME])
+        fixture.world.vonage.observer_errors.clear()
+        said = wrong(fixture)
 
         assert "a secret vanished unasked" in said
         assert "0 secrets" in said
@@ -195,20 +199,20 @@ def test_a_failing_observer_fails_the_scene(tmp_path: Path) -> None:
     def stumble(_seen: object) -> None:
         raise LookupError("stumbled")
 
-    def act(scene: RotationFixture) -> None:
-        scene.witness.before.append(stumble)
-        scene.attempt()
+    def act(fixture: RotationFixture) -> None:
+        fixture.witness.before.append(stumble)
+        fixture.attempt()
 
     with pytest.raises(AssertionError, match="stumbled"):
         play(tmp_path, act)
 
 
 def test_a_changed_chain_fails_the_scene(tmp_path: Path) -> None:
-    """The ledger is verified at the end of every scene."""
+    """The ledger is verified at the end of every fixture."""
 
-    def act(scene: RotationFixture) -> None:
-        scene.attempt()
-        with scene.database.begin() as connection:
+    def act(fixture: RotationFixture) -> None:
+        fixture.attempt()
+        with fixture.database.begin() as connection:
             connection.exec_driver_sql("UPDATE account SET chain_seq = 99")
 
     with pytest.raises(AssertionError, match="entries were written"):
@@ -227,18 +231,18 @@ def reported(text: str) -> Callable[[RotationFixture], None]:
 
 def written(text: str) -> Callable[[RotationFixture], None]:
     """Write `text` into the ledger."""
-    return lambda scene: intend(scene, Step.STAGE, secret_id=text)
+    return lambda fixture: intend(fixture, Step.STAGE, secret_id=text)
 
 
 def raised(text: str) -> Callable[[RotationFixture], None]:
     """Raise `text` in a port, as the cause of another error."""
 
-    def fail(scene: RotationFixture) -> None:
+    def fail(fixture: RotationFixture) -> None:
         def stumble() -> None:
             raise IssuerError from LookupError(text)
 
-        scene.calls.plan("before", "issuer.list_secrets", 1, stumble)
-        scene.attempt()
+        fixture.calls.plan("before", "issuer.list_secrets", 1, stumble)
+        fixture.attempt()
 
     return fail
 
@@ -264,9 +268,9 @@ def test_a_leak_is_found(
 ) -> None:
     """In logs, ledger and errors, in whatever form a value may end up there."""
 
-    def act(scene: RotationFixture) -> None:
-        secret = scene.secrets()[0].value
-        tell(disguise(secret, scene.accounts[NAME].api_key))(scene)
+    def act(fixture: RotationFixture) -> None:
+        secret = fixture.secrets()[0].value
+        tell(disguise(secret, fixture.accounts[NAME].api_key))(fixture)
 
     with pytest.raises(AssertionError, match="a value is found"):
         play(tmp_path, act)
@@ -275,14 +279,14 @@ def test_a_leak_is_found(
 def test_a_leaked_token_is_found(tmp_path: Path) -> None:
     """Vault's token is as secret as what it opens."""
     with pytest.raises(AssertionError, match="a value is found"):
-        play(tmp_path, lambda scene: spoken(scene.tokens[0])(scene))
+        play(tmp_path, lambda fixture: spoken(fixture.tokens[0])(fixture))
 
 
 def test_every_line_is_listened_to(tmp_path: Path) -> None:
     """The log of a whole rotation is there at DEBUG, from the reconciler and both clients."""
-    with RotationFixture(tmp_path) as scene:
-        scene.attempt()
-        said = "\n".join(scene.ear.lines)
+    with RotationFixture(tmp_path) as fixture:
+        fixture.attempt()
+        said = "\n".join(fixture.ear.lines)
 
         assert "decided" in said
         assert "vonage call" in said

@@ -24,18 +24,18 @@ WINDOW = (f"{OPENS:%H:%M}-{OPENS + timedelta(hours=1):%H:%M}",)
 GRACE = timedelta(hours=2)
 
 
-def go_to(scene: RotationFixture, at: datetime) -> None:
+def go_to(fixture: RotationFixture, at: datetime) -> None:
     """Let the time pass until `at`."""
-    scene.clock.advance(seconds=(at - scene.clock.now()).total_seconds())
+    fixture.clock.advance(seconds=(at - fixture.clock.now()).total_seconds())
 
 
 def test_what_is_due_waits_for_its_window(tmp_path: Path) -> None:
     """Outside nothing is asked of anybody; inside it is rotated."""
-    with RotationFixture(tmp_path, window=WINDOW) as scene:
-        early = scene.attempt(reason="due")
-        asked = len(scene.requests())
-        go_to(scene, OPENS)
-        late = scene.attempt(reason="due")
+    with RotationFixture(tmp_path, window=WINDOW) as fixture:
+        early = fixture.attempt(reason="due")
+        asked = len(fixture.requests())
+        go_to(fixture, OPENS)
+        late = fixture.attempt(reason="due")
 
         assert early.outcome is Outcome.IDLE
         assert asked == 0
@@ -44,13 +44,13 @@ def test_what_is_due_waits_for_its_window(tmp_path: Path) -> None:
 
 def test_who_asks_means_now_but_the_deletion_waits(tmp_path: Path) -> None:
     """The new secret is made at once; the old one goes in the first window after the grace."""
-    with RotationFixture(tmp_path, window=WINDOW, grace=GRACE) as scene:
-        report = scene.attempt()
-        go_to(scene, OPENS - timedelta(seconds=1))
-        early = scene.resume()
-        again = scene.attempt()
-        go_to(scene, OPENS)
-        late = scene.resume()
+    with RotationFixture(tmp_path, window=WINDOW, grace=GRACE) as fixture:
+        report = fixture.attempt()
+        go_to(fixture, OPENS - timedelta(seconds=1))
+        early = fixture.resume()
+        again = fixture.attempt()
+        go_to(fixture, OPENS)
+        late = fixture.resume()
 
         assert report.outcome is Outcome.AWAITING_DELETION
         assert report.delete_due_at == OPENS
@@ -63,19 +63,19 @@ def test_who_asks_means_now_but_the_deletion_waits(tmp_path: Path) -> None:
 @pytest.mark.parametrize("reason", ["asked", "compromised"])
 def test_no_grace_means_no_window(tmp_path: Path, reason: str) -> None:
     """`--grace 0s` and `--compromised` delete at once."""
-    with RotationFixture(tmp_path, window=WINDOW, grace=GRACE) as scene:
-        report = scene.attempt(reason=reason, grace=timedelta())
+    with RotationFixture(tmp_path, window=WINDOW, grace=GRACE) as fixture:
+        report = fixture.attempt(reason=reason, grace=timedelta())
 
         assert report.outcome is Outcome.COMPLETED
 
 
 def test_no_grace_ends_the_wait_for_a_window(tmp_path: Path) -> None:
     """Also where the rotation only waits for its window."""
-    with RotationFixture(tmp_path, window=WINDOW, grace=timedelta(minutes=1)) as scene:
-        scene.attempt()
-        scene.clock.advance(hours=1)
-        waiting = scene.resume()
-        ended = scene.attempt(grace=timedelta())
+    with RotationFixture(tmp_path, window=WINDOW, grace=timedelta(minutes=1)) as fixture:
+        fixture.attempt()
+        fixture.clock.advance(hours=1)
+        waiting = fixture.resume()
+        ended = fixture.attempt(grace=timedelta())
 
         assert waiting.outcome is Outcome.AWAITING_DELETION
         assert ended.outcome is Outcome.COMPLETED
@@ -83,10 +83,10 @@ def test_no_grace_ends_the_wait_for_a_window(tmp_path: Path) -> None:
 
 def test_what_was_asked_for_is_carried_on_outside(tmp_path: Path) -> None:
     """A process that dies does not make the next one wait for a window."""
-    with RotationFixture(tmp_path, window=WINDOW) as scene:
-        scene.calls.plan("before", "ledger.commit", 2, scene.calls.kill)
-        killed = scene.run_until_killed()
-        report = scene.attempt(reason="due")
+    with RotationFixture(tmp_path, window=WINDOW) as fixture:
+        fixture.calls.plan("before", "ledger.commit", 2, fixture.calls.kill)
+        killed = fixture.run_until_killed()
+        report = fixture.attempt(reason="due")
 
         assert killed is None
         assert report.outcome is Outcome.COMPLETED
@@ -94,34 +94,34 @@ def test_what_was_asked_for_is_carried_on_outside(tmp_path: Path) -> None:
 
 def test_what_was_sent_is_finished_outside(tmp_path: Path) -> None:
     """A value that Vonage may know is brought home; only the deletion waits for the next day."""
-    with RotationFixture(tmp_path, window=WINDOW) as scene:
-        go_to(scene, OPENS)
-        scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
-        killed = scene.run_until_killed(reason="due")
-        scene.clock.advance(hours=3)
-        report = scene.attempt(reason="due")
+    with RotationFixture(tmp_path, window=WINDOW) as fixture:
+        go_to(fixture, OPENS)
+        fixture.calls.plan("after", "issuer.create_secret", 1, fixture.calls.kill)
+        killed = fixture.run_until_killed(reason="due")
+        fixture.clock.advance(hours=3)
+        report = fixture.attempt(reason="due")
         next_day = OPENS + timedelta(days=1)
 
         assert killed is None
         assert report.outcome is Outcome.AWAITING_DELETION
         assert report.delete_due_at is not None
-        assert scene.engine.dry_run(scene.accounts[NAME], Request(reason=None))[1] == [
+        assert fixture.engine.dry_run(fixture.accounts[NAME], Request(reason=None))[1] == [
             Wait(until=next_day)
         ]
 
 
 def test_what_was_not_sent_waits(tmp_path: Path) -> None:
     """A rotation that was opened while Vault failed does not begin on a Monday morning."""
-    with RotationFixture(tmp_path, window=WINDOW) as scene:
-        go_to(scene, OPENS)
-        scene.world.vault.faults.add(Fault("status", method="POST", times=None))
-        failed = scene.attempt(reason="due")
-        scene.world.vault.faults.clear()
-        scene.clock.advance(hours=3)
-        early = scene.attempt(reason="due")
-        rotation = scene.rotation()
-        go_to(scene, OPENS + timedelta(days=1))
-        late = scene.attempt(reason="due")
+    with RotationFixture(tmp_path, window=WINDOW) as fixture:
+        go_to(fixture, OPENS)
+        fixture.world.vault.faults.add(Fault("status", method="POST", times=None))
+        failed = fixture.attempt(reason="due")
+        fixture.world.vault.faults.clear()
+        fixture.clock.advance(hours=3)
+        early = fixture.attempt(reason="due")
+        rotation = fixture.rotation()
+        go_to(fixture, OPENS + timedelta(days=1))
+        late = fixture.attempt(reason="due")
 
         assert failed.outcome is Outcome.FAILED
         assert early.outcome is Outcome.IDLE
@@ -130,9 +130,9 @@ def test_what_was_not_sent_waits(tmp_path: Path) -> None:
         assert late.outcome is Outcome.COMPLETED
 
 
-def know_orphan(scene: RotationFixture, secret_id: str) -> None:
+def know_orphan(fixture: RotationFixture, secret_id: str) -> None:
     """Let the ledger know a secret as one that a rotation which was undone has left behind."""
-    scene.witness.foreign.discard(secret_id)
+    fixture.witness.foreign.discard(secret_id)
     undone = rotation(
         id="undone",
         account=NAME,
@@ -153,26 +153,26 @@ def know_orphan(scene: RotationFixture, secret_id: str) -> None:
             event="closed", step=Step.ABORT, detail={"outcome": "failed"}, rotation_id="undone"
         ),
     ]
-    with scene.database.begin() as connection:
+    with fixture.database.begin() as connection:
         connection.execute(insert(tables.rotation).values(to_row(undone)))
         append_to(connection, NAME, drafts, START)
 
 
 def test_no_slot_is_freed_outside(tmp_path: Path) -> None:
     """Also where the value was sent, did not arrive, and an orphan has come up since."""
-    with RotationFixture(tmp_path, window=WINDOW, rotated_before=True) as scene:
-        opens = window.opens_at(scene.accounts[NAME].policy, scene.clock.now())
-        go_to(scene, opens)
-        scene.world.vonage.faults.add(Fault("drop-before", method="POST", times=None))
-        lost = scene.attempt(reason="due")
-        scene.world.vonage.faults.clear()
-        know_orphan(scene, scene.make_foreign())
-        scene.clock.advance(hours=3)
-        early = scene.attempt(reason="due")
-        kept, due = len(scene.secrets()), scene.book.due(scene.clock.now())
-        go_to(scene, opens + timedelta(days=1))
-        again = scene.book.due(scene.clock.now())
-        late = scene.attempt(reason="due")
+    with RotationFixture(tmp_path, window=WINDOW, rotated_before=True) as fixture:
+        opens = window.opens_at(fixture.accounts[NAME].policy, fixture.clock.now())
+        go_to(fixture, opens)
+        fixture.world.vonage.faults.add(Fault("drop-before", method="POST", times=None))
+        lost = fixture.attempt(reason="due")
+        fixture.world.vonage.faults.clear()
+        know_orphan(fixture, fixture.make_foreign())
+        fixture.clock.advance(hours=3)
+        early = fixture.attempt(reason="due")
+        kept, due = len(fixture.secrets()), fixture.book.due(fixture.clock.now())
+        go_to(fixture, opens + timedelta(days=1))
+        again = fixture.book.due(fixture.clock.now())
+        late = fixture.attempt(reason="due")
 
         assert lost.outcome is Outcome.FAILED
         assert early.outcome is Outcome.IDLE
@@ -183,17 +183,17 @@ def test_no_slot_is_freed_outside(tmp_path: Path) -> None:
 
 def test_what_waited_for_a_slot_and_was_asked_for_waits_no_more(tmp_path: Path) -> None:
     """If whoever was asked dies, any daemon carries it on, and not only in the window."""
-    with RotationFixture(tmp_path, window=WINDOW, rotated_before=True) as scene:
-        go_to(scene, window.opens_at(scene.accounts[NAME].policy, scene.clock.now()))
-        scene.world.vonage.faults.add(Fault("drop-before", method="POST", times=None))
-        scene.attempt(reason="due")
-        scene.world.vonage.faults.clear()
-        know_orphan(scene, scene.make_foreign())
-        scene.clock.advance(hours=3)
-        put_off = scene.attempt(reason="due")
-        scene.calls.plan("after", "store.write_current", 1, scene.calls.kill)
-        killed = scene.run_until_killed(reason="compromised")
-        due = scene.book.due(scene.clock.now())
+    with RotationFixture(tmp_path, window=WINDOW, rotated_before=True) as fixture:
+        go_to(fixture, window.opens_at(fixture.accounts[NAME].policy, fixture.clock.now()))
+        fixture.world.vonage.faults.add(Fault("drop-before", method="POST", times=None))
+        fixture.attempt(reason="due")
+        fixture.world.vonage.faults.clear()
+        know_orphan(fixture, fixture.make_foreign())
+        fixture.clock.advance(hours=3)
+        put_off = fixture.attempt(reason="due")
+        fixture.calls.plan("after", "store.write_current", 1, fixture.calls.kill)
+        killed = fixture.run_until_killed(reason="compromised")
+        due = fixture.book.due(fixture.clock.now())
 
         assert put_off.outcome is Outcome.IDLE
         assert killed is None
@@ -202,38 +202,40 @@ def test_what_waited_for_a_slot_and_was_asked_for_waits_no_more(tmp_path: Path) 
 
 def test_who_asks_has_a_slot_freed_outside(tmp_path: Path) -> None:
     """A person means now."""
-    with RotationFixture(tmp_path, window=WINDOW, rotated_before=True) as scene:
-        know_orphan(scene, scene.make_foreign())
-        report = scene.attempt(grace=timedelta())
+    with RotationFixture(tmp_path, window=WINDOW, rotated_before=True) as fixture:
+        know_orphan(fixture, fixture.make_foreign())
+        report = fixture.attempt(grace=timedelta())
 
         assert report.outcome is Outcome.COMPLETED
 
 
 def test_a_window_that_closes_meanwhile_is_respected(tmp_path: Path) -> None:
     """What was seen took until after its end: nothing is begun."""
-    with RotationFixture(tmp_path, window=WINDOW) as scene:
-        go_to(scene, OPENS + timedelta(minutes=59, seconds=59))
-        scene.calls.plan("after", "issuer.list_secrets", 1, lambda: scene.clock.advance(seconds=9))
-        report = scene.attempt(reason="due")
+    with RotationFixture(tmp_path, window=WINDOW) as fixture:
+        go_to(fixture, OPENS + timedelta(minutes=59, seconds=59))
+        fixture.calls.plan(
+            "after", "issuer.list_secrets", 1, lambda: fixture.clock.advance(seconds=9)
+        )
+        report = fixture.attempt(reason="due")
 
         assert report.outcome is Outcome.IDLE
-        assert scene.rotation() is None
-        assert scene.events() == []
+        assert fixture.rotation() is None
+        assert fixture.events() == []
 
 
 def test_drift_is_found_outside(tmp_path: Path) -> None:
     """To look is no rotation: what would keep one from starting is told at any time."""
-    with RotationFixture(tmp_path, window=WINDOW) as scene:
-        scene.make_foreign()
-        scene.engine.refresh(scene.accounts[NAME])
+    with RotationFixture(tmp_path, window=WINDOW) as fixture:
+        fixture.make_foreign()
+        fixture.engine.refresh(fixture.accounts[NAME])
 
-        assert scene.book.load(NAME).drift is not None
+        assert fixture.book.load(NAME).drift is not None
 
 
 def test_a_dry_run_shows_both(tmp_path: Path) -> None:
     """Asked by hand, it would open now and delete in the window."""
-    with RotationFixture(tmp_path, window=WINDOW, grace=GRACE) as scene:
-        _, actions, _ = scene.engine.dry_run(scene.accounts[NAME], Request(reason="asked"))
+    with RotationFixture(tmp_path, window=WINDOW, grace=GRACE) as fixture:
+        _, actions, _ = fixture.engine.dry_run(fixture.accounts[NAME], Request(reason="asked"))
 
         assert isinstance(actions[0], Open)
         assert actions[-1] == Wait(until=OPENS.astimezone(UTC))
