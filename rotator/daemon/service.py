@@ -41,7 +41,7 @@ _PAGE = "page"
 
 
 class Daemon:
-    """Runs until it is told to stop."""
+    """Runs until it is asked to stop."""
 
     def __init__(self, load: Callable[[], Settings], environ: Mapping[str, str]) -> None:
         """Prepare to run with the settings from `load`; it is called again for each reload.
@@ -62,7 +62,7 @@ class Daemon:
         )
         self._heartbeat = Heartbeat()
         self._observers = Observers(EntryLog())
-        self._page = StatusServer(self._heartbeat, lambda: self._health.down, self._observers)
+        self._page = StatusServer(self._heartbeat, self._health, self._observers)
         self._notifier = SystemdNotifier(environ)
         self._jobs = BackgroundScheduler(timezone=UTC)
         self._clock = ClockWatch()
@@ -87,7 +87,7 @@ class Daemon:
     # -- The main loop. --------------------------------------------------------------------
 
     def run(self) -> bool:
-        """Work until told to stop; return whether every pass ended in time.
+        """Work until asked to stop; return whether every pass ended in time.
 
         Raises:
             LedgerUnusable: the ledger exists, but is not one of this version.
@@ -220,9 +220,7 @@ class Daemon:
             application = self._build(self._load())
             self._show(application)
         except ConfigError as error:
-            _log.error(  # names no place in the program
-                "configuration refused", reason=error.message, hint=error.hint
-            )
+            _log.error("configuration refused", reason=error.message, hint=error.hint)
         else:
             with self._polling:
                 self._replace(application)
@@ -327,11 +325,11 @@ class Daemon:
                     self._guarded(check.run)
 
     def _keep_token_once(self) -> None:
-        """Keep the Vault token alive, even if nothing is due for days."""
         if not self._stopping.is_set():
             self._guarded(self._keep_token)
 
     def _keep_token(self) -> None:
+        """Keep the Vault token alive, even if nothing is due for days."""
         try:
             if self._application.clients.vault.keep_token():
                 self._health.mark_up("vault")
