@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import NamedTuple
 
 import structlog
@@ -24,15 +23,8 @@ THREADS = 4
 INTERVAL = 3600.0
 
 
-class Work(StrEnum):
-    """Kinds of work."""
-
-    PASSES = "passes"
-    DELIVERIES = "deliveries"
-
-
 class _Job(NamedTuple):
-    work: Work
+    kind: str
     name: str
     application: Application
 
@@ -49,7 +41,7 @@ class WorkerPool:
 
     def start(
         self,
-        work: Work,
+        kind: str,
         name: str,
         application: Application,
         run: Callable[[], None],
@@ -70,14 +62,14 @@ class WorkerPool:
         # A daemon thread, as the end does not wait for it for ever: see `join`.
         thread = threading.Thread(target=work_off, name=name, daemon=True)
         with self._lock:
-            self._running[thread] = _Job(work, name, application)
+            self._running[thread] = _Job(kind, name, application)
             self._threads.add(thread)
         thread.start()
 
-    def running(self, work: Work) -> list[str]:
+    def running(self, kind: str) -> list[str]:
         """Return the names of the jobs of this kind that are running."""
         with self._lock:
-            return sorted(job.name for job in self._running.values() if job.work is work)
+            return sorted(job.name for job in self._running.values() if job.kind == kind)
 
     def uses(self, application: Application) -> bool:
         """Return whether a job runs on `application`."""
@@ -112,7 +104,7 @@ class PassWorkers:
     @property
     def busy_with(self) -> list[str]:
         """The accounts that are being worked on."""
-        return self.pool.running(Work.PASSES)
+        return self.pool.running("pass")
 
     def start(
         self,
@@ -123,7 +115,7 @@ class PassWorkers:
     ) -> None:
         """Run `attempt`, and `then` once the account no longer counts as being worked on."""
         self.pool.start(
-            Work.PASSES, account.name, application, lambda: self._run(account.name, attempt), then
+            "pass", account.name, application, lambda: self._run(account.name, attempt), then
         )
 
     def must_wait(self, name: str) -> bool:
@@ -180,10 +172,8 @@ class DeliveryWorkers:
         self._tidy(application, hooks)
         if not hooks or not application.ledger.deliveries.are_due(hooks, datetime.now(UTC)):
             return
-        for _ in range(THREADS - len(self._pool.running(Work.DELIVERIES))):
-            self._pool.start(
-                Work.DELIVERIES, "hooks", application, lambda: self._deliver(application)
-            )
+        for _ in range(THREADS - len(self._pool.running("delivery"))):
+            self._pool.start("delivery", "hooks", application, lambda: self._deliver(application))
 
     def _tidy(self, application: Application, hooks: list[str]) -> None:
         """Once an hour, drop deliveries whose hook is no longer configured."""
