@@ -122,7 +122,8 @@ wheel-test: $(VENV)/project.stamp ## build sdist and wheel, and use the wheel ou
 		'[[accounts]]' 'name = "a"' 'api_key = "abcd1234"' 'vault_path = "a"' >config.toml; \
 	venv/bin/rotator --config config.toml db upgrade; \
 	venv/bin/rotator --config config.toml db current; \
-	test -s ledger.db
+	venv/bin/rotator --config config.toml report --offline --output report.html; \
+	test -s ledger.db -a -s report.html
 
 # A lock keeps its pins unless told otherwise: make lock UPGRADE=--upgrade
 .PHONY: lock

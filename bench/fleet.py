@@ -98,8 +98,8 @@ def rotated(settings: Settings, workers: int) -> tuple[float, float]:
         def work(account: Account) -> PassResult:
             return reconciler.attempt(account, REQUEST)
 
-        brake = parallel.CancelToken()
-        reports = parallel.run(settings.accounts, work, concurrency=workers, brake=brake)
+        cancel = parallel.CancelToken()
+        reports = parallel.run(settings.accounts, work, concurrency=workers, cancel=cancel)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     outcomes = Counter(report.outcome.value for report in reports)
     if outcomes != {"completed": len(settings.accounts)}:

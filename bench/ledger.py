@@ -47,7 +47,7 @@ def commit_times(book: LedgerWriter, name: str) -> list[float]:
             predecessor_id="old",
             grace=timedelta(days=1),
             opened_at=now,
-            draws=number,
+            values_generated=number,
         )
         began = time.perf_counter()
         book.commit(lease, rotation=rotation, entries=list(drafts(2)), snapshot=snapshot, now=now)

@@ -15,10 +15,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from rotator.config import format_duration
 from rotator.config.loader import overrides
 from rotator.config.settings import DEFAULT_POLICY
 from rotator.config.validation import LISTS, TABLES
+from rotator.model.times import format_duration
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "configuration.md"

@@ -1,7 +1,8 @@
 """Draws the loop of a rotation by asking the rules: `python -m docs.diagram` writes concepts.md.
 
-Nothing in the diagram is written by hand: from each world below, `rotator.rotation.dry_run` asks
-`decide` again and again, and each pair of actions that follow each other is an arrow.
+Nothing in the diagram is written by hand: from each observation below, the dry run asks `decide`
+again and again. Each pair of actions that follow each other is an arrow, and on it stands the rule
+that decided on the second one.
 """
 
 import re
@@ -23,8 +24,10 @@ from rotator.model import (
     Secret,
     Step,
 )
-from rotator.rotation import dry_run, steps
-from rotator.rotation.observation import Observation
+from rotator.rotation import steps
+from rotator.rotation.dry_run import assumed_steps
+from rotator.rotation.observation import Current, GateCheck, Listing, Observation, Pending
+from rotator.rotation.ports import AccountState
 
 PAGE = Path(__file__).parent / "concepts.md"
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,14 +57,18 @@ _ACCOUNT = Account(
 )
 #: One secret, Vault holds it, it works, and no rotation is open.
 _QUIET = Observation(
-    seen_at=_NOW,
-    listed=(_OLD,),
-    current=CurrentEntry(version=1, note=_NOTE, intact=True, has_value=True),
-    pending=None,
-    rotation=None,
-    current_live_at=_NOW,
+    listing=Listing(seen_at=_NOW, secrets=(_OLD,)),
+    current=Current(
+        entry=CurrentEntry(version=1, note=_NOTE, intact=True, has_value=True),
+        version=1,
+        authenticated_at=_NOW,
+    ),
+    pending=Pending(),
+    ledger=AccountState(rotation=None, expendable_ids=frozenset(), hold=None, head=""),
 )
-_HOOKED = replace(_QUIET, has_hooks=True, gates=("gate",))
+_HOOKED = replace(_QUIET, has_hooks=True, gates=GateCheck(names=("gate",)))
+_TAKEN = replace(_QUIET, listing=Listing(seen_at=_NOW, secrets=(_OLD, _SPARE)))
+_ORPHANED = replace(_TAKEN, ledger=replace(_QUIET.ledger, expendable_ids=frozenset({"spare"})))
 _LATER = _NOW - _PATIENCE
 _OPENED = Rotation(
     id="r1",
@@ -73,46 +80,56 @@ _OPENED = Rotation(
     opened_at=_LATER - _PATIENCE,
     sent_at=_LATER - _PATIENCE,
 )
-_MADE = replace(_OPENED, new_id="new")
-_SENT = replace(
-    _QUIET,
-    listed=(_OLD, _NEW),
-    pending=PendingEntry(rotation_id="r1", listed_ids=frozenset({"old"}), predecessor_id="old"),
-    rotation=_OPENED,
+_PENDING = Pending(
+    entry=PendingEntry(rotation_id="r1", listed_ids=frozenset({"old"}), predecessor_id="old")
 )
-#: What there is to be seen, and what is asked for.
-_WORLDS: tuple[tuple[Observation, timedelta | None], ...] = (
+_SENT = replace(
+    _QUIET.with_rotation(_OPENED),
+    listing=Listing(seen_at=_NOW, secrets=(_OLD, _NEW)),
+    pending=_PENDING,
+)
+_CREATED = _SENT.with_rotation(replace(_OPENED, new_id="new"))
+_REFUSED = replace(_PENDING, refused_since=_LATER, refused_at=_NOW)
+#: What is observed, and the grace that is asked for.
+_OBSERVATIONS: tuple[tuple[Observation, timedelta | None], ...] = (
     # A rotation, to its grace and past it, with hooks to be told and gates to be asked.
     (_QUIET, None),
     (_HOOKED, None),
     (_HOOKED, timedelta()),
     # Both slots are taken, one by a secret known as expendable, or by a stranger's.
-    (replace(_QUIET, listed=(_OLD, _SPARE), expendable_ids=frozenset({"spare"})), timedelta()),
-    (replace(_QUIET, listed=(_OLD, _SPARE)), None),
+    (_ORPHANED, timedelta()),
+    (_TAKEN, None),
     # The answer to "create" was lost, and a new id is there.
     (_SENT, None),
-    (replace(_SENT, pending_live_at=_NOW), None),
+    (replace(_SENT, pending=replace(_PENDING, authenticated_at=_NOW)), None),
     # Somebody revoked the new secret; and it never worked, so that it is taken back.
-    (replace(_SENT, listed=(_OLD,), rotation=_MADE), None),
-    (replace(_SENT, rotation=_MADE, pending_refused_since=_LATER, pending_refused_at=_NOW), None),
+    (replace(_CREATED, listing=_QUIET.listing), None),
+    (replace(_CREATED, pending=_REFUSED), None),
 )
 
 
 def mermaid() -> str:
     """Return the diagram in Mermaid's syntax."""
     arrows = dict.fromkeys(_arrows())
-    names = dict.fromkeys(name for arrow in arrows for name in arrow)
-    nodes = [f'  {name}["<b>{name.lower()}</b><br/>{_meaning(name)}"]' for name in names]
-    edges = [f"  {before} --> {after}" for before, after in arrows]
+    names = dict.fromkeys(name for before, _, after in arrows for name in (before, after))
+    nodes = [f'  {name}["<b>{_name(name)}</b><br/>{_meaning(name)}"]' for name in names]
+    edges = [f"  {before} -->|{rule}| {after}" for before, rule, after in arrows]
     return "\n".join(["flowchart TD", *nodes, *edges])
 
 
-def _arrows() -> Iterator[tuple[str, str]]:
-    for world, grace in _WORLDS:
+def _arrows() -> Iterator[tuple[str, str, str]]:
+    for observation, grace in _OBSERVATIONS:
         request = Request(reason="asked", grace=grace)
-        planned = dry_run.actions(_ACCOUNT, world, request, propagation_timeout=_PATIENCE, now=_NOW)
-        names = ["Observe", *(type(action).__name__ for action in planned)]
-        yield from pairwise(names)
+        planned = assumed_steps(
+            _ACCOUNT, observation, request, propagation_timeout=_PATIENCE, now=_NOW
+        )
+        names = [("Observe", ""), *((type(action).__name__, action.rule) for action in planned)]
+        for (before, _), (after, rule) in pairwise(names):
+            yield before, rule.replace("_", " "), after
+
+
+def _name(kind: str) -> str:
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", kind).lower()
 
 
 def _meaning(name: str) -> str:

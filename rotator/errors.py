@@ -5,47 +5,32 @@ operator what to do. Messages never hold a secret value or a response body.
 
     RotatorError
     ├── ConfigError              the configuration or the command line is wrong (exit 2)
-    │   ├── UnknownAccount
-    │   ├── AddressTaken         another process listens there, or the address is not there yet
-    │   └── LedgerUnusable       the file is no ledger, is read-only, or of a newer version
+    │   └── UnknownAccount, AddressTaken, LedgerUnusable
     ├── Refused                  an operator must decide (exit 3)
     ├── Busy                     another process works on it (exit 75)
-    │   ├── LeaseLost
-    │   └── Stopping
-    ├── TooManyFiles             this process may not open any more
+    │   └── LeaseLost, Stopping
+    ├── TooManyFiles
     ├── Aborted                  a rotation was undone before its secret was used
+    │   └── PendingEnds          (exit 3)
     ├── Withdrawn                the last look before an effect was too slow: it was not sent
-    │   └── HoldChanged          an operator held or released the account (exit 3)
-    ├── LedgerError              the ledger cannot be read or written
-    │   ├── LedgerFull           its disk is full (exit 3)
-    │   └── LedgerConflict       another transaction was in the way; nothing was recorded
+    │   └── HoldChanged          (exit 3)
+    ├── LedgerError
+    │   └── LedgerFull (exit 3), LedgerConflict
     ├── IssuerError              Vonage
-    │   ├── CredentialRefused    401
-    │   ├── SecretRejected       400 on create
-    │   ├── SlotsFull            the account already has two secrets
-    │   ├── LastSecret           the only secret cannot be deleted
-    │   ├── SecretNotFound       404 for a secret id
-    │   ├── AccountNotFound      404 for an api key
-    │   ├── Forbidden            any other 403
-    │   ├── RequestRefused       any other 4xx
-    │   ├── RateLimited          429
-    │   ├── NotSent              no connection: the request never left
-    │   ├── IssuerUnavailable    timeout, dropped connection, 5xx: outcome unknown
-    │   └── UnexpectedAnswer     not what the API promises: outcome unknown
+    │   ├── IssuerRefusal        certainly no effect
+    │   │   └── CredentialRefused (401), SecretRejected (400 on create), SlotsFull, LastSecret,
+    │   │       SecretNotFound and AccountNotFound (404), Forbidden (403), RateLimited (429),
+    │   │       RequestRefused (any other 4xx), NotSent (no connection)
+    │   └── IssuerUnavailable, UnexpectedAnswer    outcome unknown
     └── StoreError               Vault
-        ├── StoreUnavailable     timeout, dropped connection, 5xx: outcome unknown
-        │   ├── StoreSealed
-        │   └── StoreNotReady    certainly no effect: never sent, or not taken yet
+        ├── StoreUnavailable     outcome unknown
+        │   └── StoreSealed, StoreNotReady (certainly no effect)
         ├── StoreForbidden       the token lacks a capability, or there is none
-        │   ├── TokenRefused     the token is expired, revoked or of another Vault
-        │   └── LoginFailed      what rotator logs in with is missing or refused
-        │       └── WrappingSpent  someone else may have read the secret id (exit 3)
-        ├── MountUnusable        no such mount, or not KV version 2
-        ├── CheckAndSetLost      someone else wrote in between
-        ├── VersionMissing       that version is deleted, destroyed or not there yet
-        └── UnexpectedEntry      the entry is not what rotator can work with
+        │   └── TokenRefused, LoginFailed, WrappingSpent (exit 3)
+        └── MountUnusable (exit 2), CheckAndSetLost, VersionMissing, UnexpectedEntry (exit 3)
 """
 
+import inspect
 from collections.abc import Callable
 from functools import cache
 from typing import Any, ClassVar
@@ -53,8 +38,6 @@ from typing import Any, ClassVar
 
 def docstring_of(shown: type | Callable[..., Any]) -> str:
     """Return the docstring of a class or function without its indentation; "" for none."""
-    import inspect  # noqa: PLC0415  # takes long, and few errors are raised
-
     return inspect.cleandoc(shown.__doc__ or _written(shown.__module__).get(shown.__qualname__, ""))
 
 
@@ -63,18 +46,15 @@ def first_line_of(shown: type) -> str:
 
     Python's own base classes are ignored.
     """
-    for each in (each for each in shown.__mro__ if each.__module__ != "builtins"):
-        written = each.__doc__ or _written(each.__module__).get(each.__qualname__, "")
-        if written.strip():
-            return written.strip().splitlines()[0]
-    return shown.__name__
+    ours = [each for each in shown.__mro__ if each.__module__ != "builtins"]
+    text = next(filter(None, map(docstring_of, ours)), shown.__name__)
+    return text.splitlines()[0]
 
 
 @cache
 def _written(module: str) -> dict[str, str]:
-    """Return the docstrings in the source of a module, by qualified name."""
+    """Return the docstrings in the source of a module, by name: Python may have dropped them."""
     import ast  # noqa: PLC0415  # rarely needed
-    import inspect  # noqa: PLC0415  # likewise
     import sys  # noqa: PLC0415  # likewise
 
     try:
@@ -85,6 +65,11 @@ def _written(module: str) -> dict[str, str]:
     defined = (ast.ClassDef, ast.FunctionDef)
     found = (node for node in tree.body if isinstance(node, defined))
     return {node.name: ast.get_docstring(node) or "" for node in found}
+
+
+def reason_of(error: OSError) -> str:
+    """Return the system's reason for an error, without the file's name."""
+    return (error.strerror or "no reason given").lower()
 
 
 class RotatorError(Exception):
@@ -100,10 +85,16 @@ class RotatorError(Exception):
     #: its class.
     definite: bool = False
 
-    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
-        """Use the class's docstring as the message unless one is given."""
+    def __init__(
+        self, message: str | None = None, *, hint: str | None = None, code: str | None = None
+    ) -> None:
+        """Use the class's docstring as the message unless one is given.
+
+        `code` replaces the class's, where errors differ in their remedy, not in their handling.
+        """
         self.message = message or first_line_of(type(self)).rstrip(".")
         self.hint = hint or self.default_hint
+        self.code = code or self.code
         super().__init__(self.message)
 
 
@@ -139,22 +130,12 @@ class Refused(RotatorError):
     code = "refused"
     exit_code = 3
 
-    def __init__(self, message: str, *, code: str, hint: str | None = None) -> None:
-        """Keep the reason as `code`: refusals differ in their remedy, not in their handling."""
-        super().__init__(message, hint=hint)
-        self.code = code
-
 
 class Aborted(RotatorError):
     """the rotation was undone before its secret was used."""
 
     code = "aborted"
     default_hint = "nothing changed for consumers; the next run tries again"
-
-    def __init__(self, message: str, *, code: str, hint: str | None = None) -> None:
-        """Keep as `code` the reason why the rotation had to be undone."""
-        super().__init__(message, hint=hint)
-        self.code = code
 
 
 class PendingEnds(Aborted):
@@ -238,94 +219,85 @@ class IssuerError(RotatorError):
     code = "vonage"
 
     def __init__(
-        self, message: str | None = None, *, hint: str | None = None, request_id: str | None = None
+        self, message: str | None = None, *, request_id: str | None = None, **given: str | None
     ) -> None:
         """Store Vonage's request id, which its support asks for."""
-        super().__init__(message, hint=hint)
+        super().__init__(message, **given)
         self.request_id = request_id
 
 
-class CredentialRefused(IssuerError):
+class IssuerRefusal(IssuerError):
+    """Vonage refused, and certainly did nothing."""
+
+    definite = True
+
+
+class CredentialRefused(IssuerRefusal):
     """Vonage refused the credential."""
 
     code = "credential-refused"
-    definite = True
-    default_hint = "`rotator doctor` shows what each account authenticates with, and a cure"
+    default_hint = "`rotator doctor` shows what each account authenticates with, and what to do"
 
 
-class SecretRejected(IssuerError):
+class SecretRejected(IssuerRefusal):
     """Vonage rejected the new secret."""
 
     code = "secret-rejected"
-    definite = True
 
 
-class SlotsFull(IssuerError):
+class SlotsFull(IssuerRefusal):
     """the account already has the two secrets that Vonage allows."""
 
     code = "slots-full"
-    definite = True
 
 
-class LastSecret(IssuerError):
+class LastSecret(IssuerRefusal):
     """Vonage does not delete an account's only secret."""
 
     code = "last-secret"
-    definite = True
 
 
-class SecretNotFound(IssuerError):
+class SecretNotFound(IssuerRefusal):
     """Vonage knows no secret of that id."""
 
     code = "secret-not-found"
-    definite = True
 
 
-class AccountNotFound(IssuerError):
-    """Vonage knows no such api key, or this credential may not see it."""
+class AccountNotFound(IssuerRefusal):
+    """Vonage knows no such API key, or this credential may not see it."""
 
     code = "account-not-found"
-    definite = True
 
 
-class Forbidden(IssuerError):
+class Forbidden(IssuerRefusal):
     """Vonage forbids this to the account."""
 
     code = "forbidden"
-    definite = True
 
 
-class RequestRefused(IssuerError):
+class RequestRefused(IssuerRefusal):
     """Vonage refused the request."""
 
     code = "request-refused"
-    definite = True
 
 
-class RateLimited(IssuerError):
+class RateLimited(IssuerRefusal):
     """Vonage's rate limit is reached."""
 
     code = "rate-limited"
-    definite = True
 
     def __init__(
-        self,
-        message: str | None = None,
-        *,
-        hint: str | None = None,
-        request_id: str | None = None,
-        retry_after: float = 1.0,
+        self, message: str | None = None, *, retry_after: float = 1.0, **given: str | None
     ) -> None:
         """`retry_after` is how long Vonage asks to wait, in seconds."""
-        super().__init__(message, hint=hint, request_id=request_id)
+        super().__init__(message, **given)
         self.retry_after = retry_after
 
 
-class NotSent(IssuerError):
+class NotSent(IssuerRefusal):
     """no connection to Vonage could be made."""
 
     code = "vonage-unreachable"
-    definite = True
     default_hint = "check the network, proxy settings and vonage.api_url"
 
 
@@ -333,7 +305,7 @@ class IssuerUnavailable(IssuerError):
     """Vonage did not answer in time or failed inside."""
 
     code = "vonage-unavailable"
-    default_hint = "nothing is lost; run the command again, or `rotator resume`"
+    default_hint = "nothing is lost; run the command again, or run `rotator resume`"
 
 
 class UnexpectedAnswer(IssuerError):

@@ -13,12 +13,11 @@ from rotator.config.urls import sqlite_path
 from rotator.errors import LedgerUnusable
 from rotator.ledger import schema
 from rotator.ledger.copy import CopyResult, copy
-from rotator.ledger.database import open_database
+from rotator.ledger.database import open_database, open_for_readers
 from rotator.ledger.deliveries import Deliveries
 from rotator.ledger.discovery import DiscoveredSubaccounts
 from rotator.ledger.holds import Holds
 from rotator.ledger.reader import LedgerReader, SummaryCache
-from rotator.ledger.readers import open_for_readers
 from rotator.ledger.writer import LedgerWriter
 from rotator.model.notification import PendingDelivery, subscribers
 
@@ -82,7 +81,7 @@ class LedgerAccess:
         return LedgerWriter(
             self._ready_database,
             lease_seconds=self._lease_seconds(),
-            hearing=lambda event, name: subscribers(self._settings.hooks, event, name),
+            subscribers=lambda event, name: subscribers(self._settings.hooks, event, name),
         )
 
     @cached_property

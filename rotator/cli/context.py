@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
+from rotator import own_version
 from rotator.cli import output
-from rotator.cli.version import version
 from rotator.errors import RotatorError
 
 if TYPE_CHECKING:
@@ -56,18 +56,32 @@ LogLevelOption = Annotated[
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        output.write(version())
+        output.write(f"rotator {own_version()}")
         raise typer.Exit
 
-
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="print one JSON document instead of a table")
-]
 
 VersionOption = Annotated[
     bool,
     typer.Option("--version", callback=_print_version, is_eager=True, help="print the version"),
 ]
+
+
+def flag(name: str, meaning: str) -> Any:  # noqa: ANN401  # typer's own type for it
+    """Return typer's option that is given or not."""
+    return typer.Option(name, help=meaning)
+
+
+def option(metavar: str, meaning: str) -> Any:  # noqa: ANN401  # likewise
+    """Return typer's option that takes a value, and has its parameter's name."""
+    return typer.Option(metavar=metavar, help=meaning)
+
+
+def json_option(otherwise: str) -> Any:  # noqa: ANN401  # typer's own type for it
+    """Return typer's option --json of a command that prints `otherwise` without it."""
+    return typer.Option("--json", help=f"print one JSON document instead of {otherwise}")
+
+
+JsonOption = Annotated[bool, json_option("a table")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,30 +115,30 @@ class CommandContext:
 
         return load(self.config_path, os.environ)
 
-    def settings(self) -> "Settings":
-        """Load the configuration, with the accounts that the daemon discovered below parents.
-
-        Raises:
-            ConfigError: it is invalid.
-            LedgerError: the discovered subaccounts cannot be read.
-        """
-        settings = self.configured()
-        if not settings.discover:
-            return settings
-        with self.application(settings, offline=True) as application:
-            return application.ledger.settings_with_discovered()
-
     @contextmanager
     def application(
-        self, settings: "Settings", *, offline: bool = False, is_hasty: bool = False
+        self,
+        *,
+        offline: bool = False,
+        is_hasty: bool = False,
+        as_written: bool = False,
     ) -> "Iterator[Application]":
         """Yield the assembled application for a `with` block.
 
         `is_hasty` is for a command that only looks: it does not wait long for Vault. `offline` is
         for a command that asks neither Vonage nor Vault: it loads nothing that would log.
+        `as_written` leaves out the accounts that the daemon discovered below parents.
+
+        Raises:
+            ConfigError: the configuration is invalid.
+            LedgerError: the discovered subaccounts cannot be read.
         """
         from rotator.application import Application  # noqa: PLC0415  # `--help` needs none of it
 
+        settings = self.configured()
+        if settings.discover and not as_written:
+            with Application(settings, os.environ) as application:
+                settings = application.ledger.settings_with_discovered()
         if not offline:
             self.log()
         with Application(settings, os.environ, is_hasty=is_hasty) as application:
@@ -188,7 +202,7 @@ def _found(path: Path) -> Iterator[str]:
     """Yield the names of discovered accounts in the ledger; none where a server would be asked."""
     from rotator.config import load  # noqa: PLC0415  # few have such a file
     from rotator.config.urls import sqlite_path  # noqa: PLC0415  # likewise
-    from rotator.ledger import completion  # noqa: PLC0415  # likewise
+    from rotator.ledger import file  # noqa: PLC0415  # likewise
 
     try:
         settings = load(path, os.environ)
@@ -196,7 +210,7 @@ def _found(path: Path) -> Iterator[str]:
     except RotatorError:
         return
     if ledger:
-        accounts = settings.with_found(completion.found(Path(ledger))).accounts
+        accounts = settings.with_found(file.subaccounts(Path(ledger))).accounts
         yield from (account.name for account in accounts if account.discovered)
 
 

@@ -2,20 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rotator.cli import output, parallel, rotate
-from rotator.cli.rotate import complain, exit_code, internal, reports_document
 from rotator.model import Account, PassResult, Request
+from rotator.model.times import rfc3339
 from rotator.reporting import text
 from rotator.rotation.observation import Observation
 from rotator.rotation.steps import (
     Action,
-    Ask,
+    AskGates,
     Close,
     Delete,
-    Look,
+    Observe,
     Open,
     SecretDeletion,
     Wait,
@@ -24,39 +25,14 @@ from rotator.rotation.steps import (
 if TYPE_CHECKING:
     from rotator.application import Application
 
-
-@dataclass(frozen=True, kw_only=True)
-class Foreseen:
-    """A step that a rotation would take."""
-
-    #: Its name.
-    step: str
-    #: Target of the step: "vonage", "vault", "hooks" or "ledger"; None for a wait.
-    where: str | None
-    #: Description in words.
-    what: str
-    #: Mount and path of the Vault entry.
-    path: str | None = None
-    #: The version that Vault must have for the write to succeed; 0 for no entry.
-    check_and_set: int | None = None
-    #: The version that would be read back.
-    vault_version: int | None = None
-    #: The secret that would be deleted.
-    secret_id: str | None = None
-    #: The earliest time of the step.
-    due_at: datetime | None = None
-
-    def line(self) -> str:
-        """Return the step as one line of text."""
-        return f"{self.step:7} {self.what}"
-
-    def document(self) -> dict[str, Any]:
-        """Return the step as `--json` prints it."""
-        return vars(self) | {"due_at": text.rfc3339(self.due_at)}
+#: What a step has besides its name, its target and its description; None where it does not apply:
+#: mount and path of the entry, the version that Vault must have for the write to succeed (0 for no
+#: entry), the version that is read back, the secret that is deleted, and the earliest time.
+_FACTS = ("path", "check_and_set", "vault_version", "secret_id", "due_at")
 
 
-def foresee(action: Action, facts: Mapping[str, Any]) -> Foreseen | None:
-    """Return what an action would do; None for one that only the ledger records.
+def foresee(action: Action, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what an action would do, as `--json` prints it; None if only the ledger records it.
 
     `facts` are those of the account and its observation: `api_key`, `current` and `pending` with
     their versions `base` and `pending_base`, `gates`, `grace` in words.
@@ -65,36 +41,33 @@ def foresee(action: Action, facts: Mapping[str, Any]) -> Foreseen | None:
     if sketch is None:
         return None
     known = {**facts, **vars(action)}
-    if "until" in known:
-        known["moment"] = text.moment(known["until"])
-    return Foreseen(
-        step=sketch.step,
-        where=sketch.where,
-        what=sketch.what.format_map(known),
-        **{name: known[fact] for name, fact in sketch.keeps.items()},
-    )
+    if isinstance(action, Wait):
+        known |= {"moment": text.moment(action.until), "until": rfc3339(action.until)}
+    step = {"step": sketch.step, "where": sketch.where, "what": sketch.what.format_map(known)}
+    return step | dict.fromkeys(_FACTS) | {key: known[fact] for key, fact in sketch.keeps.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The planned actions for one account."""
+    """The planned actions for one account, on `request`."""
 
     account: Account
+    request: Request
     #: Contains only what is certain in advance.
-    report: PassResult
+    result: PassResult
     #: Up to the wait, end or refusal of the rotation; empty where the account could not be
     #: observed.
     actions: Sequence[Action]
-    world: Observation | None
+    observation: Observation | None
     #: The Vault mount.
     mount: str
 
-    @property
+    @cached_property
     def opened(self) -> Open | None:
         """The action that opens the rotation; None where one is open already."""
         return next((action for action in self.actions if isinstance(action, Open)), None)
 
-    @property
+    @cached_property
     def wait(self) -> Wait | None:
         """The wait for the grace, if any."""
         return next((action for action in self.actions if isinstance(action, Wait)), None)
@@ -102,123 +75,124 @@ class Plan:
     @property
     def predecessor_id(self) -> str | None:
         """The secret that would be replaced."""
-        if self.opened:
-            return self.opened.predecessor_id
-        return self.report.old_secret_id
+        return self.opened.predecessor_id if self.opened else self.result.old_secret_id
 
-    def lines(self, request: Request) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         """Yield the whole plan, line by line."""
         yield f"{self.account.name}: {self._headline()}"
         yield f"  replaces {self._predecessor()}"
-        for number, step in enumerate(self.steps(request), start=1):
-            yield f"  {number:2}  {step.line()}"
+        for number, step in enumerate(self.steps(), start=1):
+            yield f"  {number:2}  {step['step']:7} {step['what']}"
         yield f"  calls to Vonage: {self.calls()}"
-        for secret_id in self.undecided(request):
-            yield f"  leaves secret {secret_id}, which may have leaked, too: decide about it"
-        if self._is_twice(request):
+        for secret_id in self.undecided():
+            yield f"  leaves secret {secret_id}, which may have leaked, too: decide what to do"
+        if self._is_twice:
             yield "  and then rotate once more, as what replaced it may have leaked, too"
 
-    def document(self, request: Request) -> dict[str, Any] | None:
+    def document(self) -> dict[str, Any] | None:
         """Return the plan as `--json` prints it; None where nothing could be observed."""
-        if self.world is None:
+        if self.observation is None:
             return None
-        rotation = self.world.rotation
+        rotation = self.observation.rotation
         return {
             "carries_on": rotation.id if rotation else self.opened and self.opened.recovered_id,
             "predecessor": {"secret_id": self.predecessor_id, "why": self._why()},
-            "steps": [step.document() for step in self.steps(request)],
+            "steps": self.steps(),
             "vonage_calls": self.calls(),
-            "undecided_secret_ids": list(self.undecided(request)),
-            "rotates_once_more": self._is_twice(request),
+            "undecided_secret_ids": self.undecided(),
+            "rotates_once_more": self._is_twice,
         }
 
-    def steps(self, request: Request) -> list[Foreseen]:
+    def steps(self) -> list[dict[str, Any]]:
         """List the steps, including those after the grace."""
-        facts = self._facts(request)
         # The closing of a rotation is implied, unless it is the only step left.
-        told = [
-            action
-            for action in self.actions
-            if not isinstance(action, Close) or len(self.actions) == 1
-        ]
-        steps = [step for action in told if (step := foresee(action, facts))]
-        if not self.wait or not self.predecessor_id:
-            return steps
-        later: list[Action] = [Delete(secret_id=self.predecessor_id)]
-        if self._gates() and request.reason != "compromised":
-            later.insert(0, Ask())
-        due = self.wait.until
+        now = [each for each in self.actions if not isinstance(each, Close)] or self.actions
+        later: list[Action] = []
+        due_at = None
+        if self.wait and self.predecessor_id:
+            is_gated = bool(self._gates()) and not self._is_compromised
+            later = [*([AskGates()] if is_gated else []), Delete(secret_id=self.predecessor_id)]
+            due_at = rfc3339(self.wait.until)
+        facts = self._facts()
+        steps = [step for action in now if (step := foresee(action, facts))]
         foreseen = [step for action in later if (step := foresee(action, facts))]
-        return steps + [replace(step, due_at=due) for step in foreseen]
+        return steps + [step | {"due_at": due_at} for step in foreseen]
 
-    def undecided(self, request: Request) -> list[str]:
+    def undecided(self) -> list[str]:
         """Return the secrets a compromise leaves over: any may have leaked, not only the last."""
-        if request.reason != "compromised":
+        if not self._is_compromised:
             return []
         touched = {
             action.secret_id for action in self.actions if isinstance(action, SecretDeletion)
         }
-        listed = self.world.listed_ids if self.world else frozenset()
+        listed = self.observation.listing.ids if self.observation else frozenset()
         return sorted(listed - touched - {self.predecessor_id or ""})
 
-    def _is_twice(self, request: Request) -> bool:
-        """Return whether another rotation would follow the open one."""
-        rotation = self.world.rotation if self.world else None
-        return bool(request.reason == "compromised" and rotation and rotation.verified_at)
+    @property
+    def _is_compromised(self) -> bool:
+        return self.request.reason == "compromised"
+
+    @property
+    def _is_twice(self) -> bool:
+        """Whether another rotation would follow the open one."""
+        rotation = self.observation.rotation if self.observation else None
+        return bool(self._is_compromised and rotation and rotation.verified_at)
 
     def calls(self) -> int:
         """Count calls to Vonage, including observations before the first step and after a wait."""
         calls = 1 + sum(
-            isinstance(action, Look) or bool(action.sketch and action.sketch.where == "vonage")
+            isinstance(action, Observe) or bool(action.sketch and action.sketch.where == "vonage")
             for action in self.actions
         )
         return calls + 2 if self.wait else calls
 
     def _headline(self) -> str:
-        rotation = self.world.rotation if self.world else None
+        rotation = self.observation.rotation if self.observation else None
         if rotation:
-            return f"would carry on rotation {rotation.id}, which is at step {rotation.step}"
+            return f"would continue rotation {rotation.id}, which is at step {rotation.step}"
         if self.opened and self.opened.recovered_id:
-            return f"would carry on rotation {self.opened.recovered_id}, which Vault knows of"
+            return f"would continue rotation {self.opened.recovered_id}, which Vault knows of"
         return "would rotate"
 
     def _predecessor(self) -> str:
-        secret_id, why = self.predecessor_id, self._why()
-        if secret_id is None:
+        if self.predecessor_id is None:
             return "nothing: no secret at Vonage is known to be the one that Vault holds"
-        return f"secret {secret_id}{f': {why}' if why else ''}"
+        why = self._why()
+        return f"secret {self.predecessor_id}{f': {why}' if why else ''}"
 
     def _why(self) -> str | None:
         """Return the evidence for which secret is to be replaced; None where there is none."""
-        secret_id, world = self.predecessor_id, self.world
-        if secret_id is None or world is None:
+        secret_id, observed = self.predecessor_id, self.observation
+        if secret_id is None or observed is None:
             return None
-        if world.rotation:
+        entry = observed.current.entry
+        note = entry.note if entry else None
+        if observed.rotation:
             return "recorded when the rotation was opened"
-        if world.current and world.current.note and world.current.note.secret_id == secret_id:
+        if note and note.secret_id == secret_id:
             return "the note in Vault names it"
-        if len(world.listed or ()) == 1:
+        if len(observed.listing.secrets or ()) == 1:
             return "the only one, and Vault's value authenticates"
         return None
 
-    def _grace(self, request: Request) -> timedelta:
-        rotation = self.world.rotation if self.world else None
+    def _grace(self) -> timedelta:
+        rotation = self.observation.rotation if self.observation else None
         own = rotation.grace if rotation else self.account.policy.grace
-        return own if request.grace is None else request.grace
+        return own if self.request.grace is None else self.request.grace
 
     def _gates(self) -> str:
-        return ", ".join(self.world.gates) if self.world else ""
+        return ", ".join(self.observation.gates.names) if self.observation else ""
 
-    def _facts(self, request: Request) -> dict[str, Any]:
-        current = self.world.current if self.world else None
+    def _facts(self) -> dict[str, Any]:
+        seen = self.observation
         return {
             "api_key": self.account.api_key,
             "current": f"{self.mount}/{self.account.vault_path}",
-            "base": current.version if current else 0,
+            "base": seen.current.version if seen and seen.current.entry else 0,
             "pending": f"{self.mount}/{self.account.pending_path}",
-            "pending_base": self.world.pending_version if self.world else 0,
+            "pending_base": seen.pending.version if seen else 0,
             "gates": self._gates(),
-            "grace": text.span(self._grace(request)),
+            "grace": text.span(self._grace()),
         }
 
 
@@ -229,45 +203,45 @@ def show(
     unready = rotate.preflight(application, changes_nothing=True)
     if unready:
         return rotate.refuse(accounts, unready, as_json=as_json, also={"plan": None})
-    reconciler, brake = (
-        application.reconciler(ledger=application.ledger.dry_run_writer),
-        parallel.CancelToken(),
-    )
+    reconciler = application.reconciler(ledger=application.ledger.dry_run_writer)
+    mount = application.settings.vault.mount
 
     def plan(account: Account) -> Plan:
         try:
-            report, actions, world = reconciler.plan(account, request)
+            result, actions, observation = reconciler.dry_run(account, request)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
-            report, actions, world = internal(account, error), [], None
-        mount = application.settings.vault.mount
-        return Plan(account=account, report=report, actions=actions, world=world, mount=mount)
+            result, actions, observation = rotate.internal(account, error), [], None
+        return Plan(
+            account=account,
+            request=request,
+            result=result,
+            actions=actions,
+            observation=observation,
+            mount=mount,
+        )
 
-    plans = parallel.run(
-        accounts, plan, concurrency=application.settings.daemon.concurrency, brake=brake
-    )
-    reports = [_reported(plan) for plan in plans]
+    concurrency = application.settings.daemon.concurrency
+    plans = parallel.run(accounts, plan, concurrency=concurrency, cancel=parallel.CancelToken())
+    results = [_certain(plan) for plan in plans]
     if as_json:
-        documents = reports_document(reports)
-        told = [each.document(request) for each in plans]
-        output.write_json([a | {"plan": b} for a, b in zip(documents, told, strict=True)])
-        output.flush()
-        complain(reports)
-        return exit_code(reports)
-    for plan_ in plans:
-        if not plan_.report.error:
-            output.write("\n".join(plan_.lines(request)))
+        documents = zip(rotate.results_document(results), plans, strict=True)
+        output.write_json([result | {"plan": plan.document()} for result, plan in documents])
+    for each in plans:
+        if not as_json and not each.result.error:
+            output.write("\n".join(each.lines()))
     output.flush()
-    complain(reports)
-    output.say("dry run: nothing was changed")
-    return exit_code(reports)
+    rotate.complain(results)
+    if not as_json:
+        output.say("dry run: nothing was changed")
+    return rotate.exit_code(results)
 
 
-def _reported(plan: Plan) -> PassResult:
+def _certain(plan: Plan) -> PassResult:
     """Add the facts that are certain in advance to the result."""
-    if plan.report.error:
-        return plan.report
+    if plan.result.error:
+        return plan.result
     return replace(
-        plan.report,
+        plan.result,
         old_secret_id=plan.predecessor_id,
-        delete_due_at=plan.wait.until if plan.wait else plan.report.delete_due_at,
+        delete_due_at=plan.wait.until if plan.wait else plan.result.delete_due_at,
     )

@@ -57,15 +57,15 @@ def _replace(target: Path, text: str, mode: int | None) -> None:
     file = tempfile.NamedTemporaryFile(  # noqa: SIM115  # kept where all goes well
         "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
     )
-    draft = Path(file.name)
+    temporary = Path(file.name)
     try:
         with file:
             file.write(text)
-        draft.chmod(_mode(target, mode))
-        draft.replace(target)
+        temporary.chmod(_mode(target, mode))
+        temporary.replace(target)
     except BaseException:
         with suppress(OSError):
-            draft.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         raise
 
 

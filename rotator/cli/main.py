@@ -1,16 +1,18 @@
 """Entry points of the process."""
 
+import ctypes
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-from rotator.cli import core_dump, first, output, signals
+from rotator import own_version
+from rotator.cli import output, signals
 from rotator.cli.signals import Interrupted
-from rotator.cli.version import version
 from rotator.errors import RotatorError
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ BROKEN_PIPE = 141
 #: The parser's messages about numbers, in our wording.
 _WORDS = {
     "Value error, ": "",
-    "Input should be a valid integer, unable to parse string as an integer": "is no whole number",
+    "Input should be a valid integer, unable to parse string as an integer": "is not an integer",
     "Input should be": "should be",
 }
 
@@ -56,9 +58,7 @@ def _run_command(program: str, arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001  # the process boundary
-        from rotator.cli.errors import described  # noqa: PLC0415  # rarely needed
-
-        problem = described(error)
+        problem = output.problem_of(error)
         output.complain(problem.message, problem.hint)
         return 1
     return code
@@ -66,7 +66,7 @@ def _run_command(program: str, arguments: Sequence[str]) -> int:
 
 def _invoke(program: str, arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
-        output.write(version())
+        output.write(f"rotator {own_version()}")
         return 0
     import typer  # noqa: PLC0415  # not for `--version`
 
@@ -120,13 +120,31 @@ def rotate_now() -> NoReturn:
 
 
 def _run(program: str, arguments: list[str]) -> int:
-    core_dump.forbid()
+    forbid_core_dumps()
     # The parent may ignore it, and children inherit that: then the kernel discards a child's exit
     # status, and a shut gate would count as open.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     gc.set_threshold(_UNTIL_COLLECTED)
     output.prepare()
-    return first.as_child_of_first(partial(_work, program, arguments))
+    return signals.as_child_of_first(partial(_work, program, arguments))
+
+
+#: From the kernel's `linux/prctl.h`.
+_PR_SET_DUMPABLE = 4
+
+
+def forbid_core_dumps() -> None:
+    """Forbid the kernel to dump this process's memory, which holds live secrets, to a disk.
+
+    On Linux, no limit has this effect where core dumps are piped to a program such as
+    systemd-coredump: the kernel starts that program anyway. It always respects this flag, which
+    also prevents other processes of the same user (hooks) from reading the memory. Programs that
+    are started do not inherit the flag.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, *(ctypes.c_ulong(0) for _ in range(4)))
+    else:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _work(program: str, arguments: list[str]) -> int:

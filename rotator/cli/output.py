@@ -3,10 +3,13 @@
 import json
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rotator.errors import RotatorError
+from rotator.descriptors import lacking
+from rotator.errors import RotatorError, TooManyFiles, reason_of
+from rotator.model import Problem
 from rotator.model.redaction import escaped, printable, printable_lines
 from rotator.reporting.text import NOTHING, short
 
@@ -45,6 +48,19 @@ def write_json(document: object) -> None:
 def write_json_line(document: object) -> None:
     """Write one JSON document as one line to standard output; raises as `write`."""
     write(escaped(json.dumps(document, separators=(",", ":"), ensure_ascii=False)))
+
+
+def show(document: object, text: str, *, as_json: bool) -> None:
+    """Write a result: its JSON document, or its text; raises as `write`."""
+    write(json.dumps(document, indent=2) if as_json else text)
+
+
+def show_table(document: object, headers: Row, rows: Sequence[Row], *, as_json: bool) -> None:
+    """Write a result: its JSON document, or its table; raises as `write`."""
+    if as_json:
+        write_json(document)
+    else:
+        table(headers, rows)
 
 
 def table(headers: Row, rows: Sequence[Row]) -> None:
@@ -90,6 +106,33 @@ def complain(message: str, hint: str | None, *, about: str = "") -> None:
         say(f"hint: {hint}", level="error")
 
 
+def problem_of(error: BaseException) -> Problem:
+    """Describe an error for people and programs.
+
+    One that is not rotator's own is described by its class and the innermost function of rotator
+    that it passed, never by its text, which may hold a value. A lack of descriptors can end any
+    function, and is no bug.
+    """
+    if not isinstance(error, RotatorError) and lacking(error):
+        error = TooManyFiles()
+    if isinstance(error, RotatorError):
+        return Problem(code=error.code, message=error.message, hint=error.hint)
+    return Problem(
+        code="internal",
+        message=f"unexpected {type(error).__name__} in {_place(error)}",
+        hint="this is a bug: please report it, with what `--log-level debug` adds",
+    )
+
+
+def _place(error: BaseException) -> str:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    places = [
+        (str(frame.f_globals.get("__name__", "?")), frame.f_code.co_qualname) for frame in frames
+    ]
+    ours = [place for place in places if place[0].split(".")[0] == "rotator"]
+    return ":".join((ours or places or [("rotator", "?")])[-1])
+
+
 def give_up() -> None:
     """Discard further output to standard output, buffered text included: its reader is gone."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -107,10 +150,9 @@ def translated() -> Iterator[None]:
         # rich's replacement for the original exception.
         raise BrokenPipeError from None
     except OSError as error:
-        reason = (error.strerror or "no reason given").lower()
         # Buffered text would be written again at the end.
         give_up()
-        raise RotatorError(f"standard output cannot be written: {reason}") from None
+        raise RotatorError(f"standard output cannot be written: {reason_of(error)}") from None
 
 
 def _columns(rows: Sequence[Row]) -> Iterator[str]:
@@ -160,8 +202,8 @@ def _lines(rows: Sequence[Row]) -> Iterator[str]:
     columns = [*zip(*rows, strict=True)]
     widths = [0 if any(map(_is_prose, each)) else max(map(len, each)) for each in columns]
     for row in rows:
-        told = len(row)
-        while told > 1 and row[told - 1] == NOTHING:
-            told -= 1
-        cells = (cell.ljust(width) for cell, width in zip(row[:told], widths, strict=False))
+        filled = len(row)
+        while filled > 1 and row[filled - 1] == NOTHING:
+            filled -= 1
+        cells = (cell.ljust(width) for cell, width in zip(row[:filled], widths, strict=False))
         yield "  ".join(cells).rstrip()

@@ -24,24 +24,24 @@ class Cancelled(BaseException):
 class CancelToken:
     """Ends passes before their next step; a step that has begun is completed."""
 
-    def __init__(self, when_pulled: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, on_cancel: Callable[[], object] = lambda: None) -> None:
         """Let everything run."""
-        self._pulled = threading.Event()
-        self._when_pulled = when_pulled
+        self._cancelled = threading.Event()
+        self._on_cancel = on_cancel
 
-    def pull(self) -> None:
+    def cancel(self) -> None:
         """Let nothing start any more."""
-        self._pulled.set()
-        self._when_pulled()
+        self._cancelled.set()
+        self._on_cancel()
 
     def check(self) -> None:
         """Raise `Cancelled` if nothing may start any more."""
-        if self._pulled.is_set():
+        if self._cancelled.is_set():
             raise Cancelled
 
     def sleep(self, seconds: float) -> None:
         """Sleep, and raise `Cancelled` as soon as nothing may start any more."""
-        if self._pulled.wait(seconds):
+        if self._cancelled.wait(seconds):
             raise Cancelled
 
 
@@ -50,7 +50,7 @@ def run(
     work: Callable[[Account], Result],
     *,
     concurrency: int,
-    brake: CancelToken,
+    cancel: CancelToken,
 ) -> list[Result]:
     """Run `work` for each account, at most `concurrency` at once; return the results in order.
 
@@ -78,9 +78,9 @@ def run(
                     if parent := waiting.get(account.managed_by):
                         begin([parent])
         except BaseException:
-            brake.pull()
+            cancel.cancel()
             pool.shutdown(wait=False, cancel_futures=True)
-            output.say("stopping after the present step; a second signal stops at once")
+            output.say("stopping after the current step; a second signal stops at once")
             raise
     return [results[account.name] for account in accounts]
 

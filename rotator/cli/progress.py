@@ -30,7 +30,7 @@ _DONE = {
     Step.PUSH: "written to Vault as version {vault_version}",
     Step.VERIFY: "verified in Vault as version {vault_version}",
     Step.CLEAR: "pending entry removed",
-    Step.HOOKS: "hooks told",
+    Step.HOOKS: "hooks notified",
     Step.DELETE: "secret deleted (id {secret_id})",
 }
 _LEARNED = {
@@ -40,7 +40,7 @@ _LEARNED = {
 _OTHER = {
     "opened": "rotation opened ({reason})",
     "rejected": "not done ({code}); looking again",
-    "unknown": "not certain ({code}); looking what became of it",
+    "unknown": "not certain ({code}); checking what became of it",
     "gate-shut": "waiting for gate {gate}: {why}",
     "gates-open": "open: gate {gates}",
     "gates-skipped": "not asked, as the old secret leaked: gate {gates}",

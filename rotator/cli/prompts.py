@@ -11,8 +11,22 @@ import typer
 
 from rotator.cli import output
 from rotator.cli.signals import Interrupted, Unanswered
-from rotator.errors import ConfigError
+from rotator.errors import ConfigError, reason_of
 from rotator.model.redaction import printable
+
+YesOption = Annotated[bool, typer.Option("--yes", help="do not ask")]
+
+
+def require_terminal(action: str, *, yes: bool) -> None:
+    """Refuse to go on where an answer is needed and nobody can give it.
+
+    Raises:
+        ConfigError: there is no terminal, and --yes is not given.
+    """
+    if not yes and not sys.stdin.isatty():
+        raise ConfigError(
+            "no terminal to confirm at", hint=f"give --yes to {action} without asking"
+        )
 
 
 def confirm(question: str) -> None:
@@ -91,7 +105,7 @@ _LONGEST = 4096
 FromFile = Annotated[
     str | None,
     typer.Option(
-        "--from-file", metavar="PATH|-", help="read the value there; else it is asked for"
+        "--from-file", metavar="PATH|-", help="read the value from there; else prompt for it"
     ),
 ]
 
@@ -104,14 +118,13 @@ def given(from_file: str | None, *, prompt: str) -> str:
     Raises:
         ConfigError: it cannot be read, or there is no terminal.
     """
-    text = _typed(prompt) if from_file is None else _read(from_file)
-    return text.removesuffix("\n")
-
-
-def _typed(prompt: str) -> str:
+    if from_file is not None:
+        return _read(from_file).removesuffix("\n")
     if not sys.stdin.isatty():
-        raise ConfigError("there is nobody to ask", hint="give the value with --from-file PATH|-")
-    return blind(prompt)
+        raise ConfigError(
+            "there is no terminal to ask at", hint="give the value with --from-file PATH|-"
+        )
+    return blind(prompt).removesuffix("\n")
 
 
 def _read(path: str) -> str:
@@ -121,7 +134,7 @@ def _read(path: str) -> str:
         with open(path, "rb") as file:  # noqa: PTH123  # a name as it was given
             return file.read(_LONGEST).decode()
     except OSError as error:
-        reason = (error.strerror or "no reason given").lower()
+        reason = reason_of(error)
     except ValueError:
         reason = "is not UTF-8"
     raise ConfigError(f"--from-file: the value cannot be read: {reason}")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from rotator import descriptors
 from rotator.cli import output, parallel, progress
 from rotator.cli.context import CommandContext, LogLevel
-from rotator.cli.errors import described
 from rotator.errors import ConfigError, Refused, RotatorError, TooManyFiles
-from rotator.model import Account, Outcome, PassResult, Problem, Request, Step
+from rotator.model import Account, Outcome, PassResult, Request, Step
+from rotator.model.times import rfc3339
 from rotator.reporting import text
 from rotator.rotation import window
 from rotator.rotation.ports import NewEntry, Observer
@@ -26,80 +26,76 @@ if TYPE_CHECKING:
 
 HEADERS = ("account", "outcome", "old secret", "new secret", "vault version", "delete due")
 
-_REFUSED = Refused.exit_code
 
-
-def reports_document(reports: Sequence[PassResult]) -> list[dict[str, Any]]:
+def results_document(results: Sequence[PassResult]) -> list[dict[str, Any]]:
     """Return the pass results as `--json` prints them."""
     return [
         {
-            "account": report.account,
-            "rotation_id": report.rotation_id,
-            "outcome": report.outcome.value,
-            "old_secret_id": report.old_secret_id,
-            "new_secret_id": report.new_secret_id,
-            "vault_version": report.vault_version,
-            "delete_due_at": text.rfc3339(report.delete_due_at),
-            "error": vars(report.error) if report.error else None,
+            "account": result.account,
+            "rotation_id": result.rotation_id,
+            "outcome": result.outcome.value,
+            "old_secret_id": result.old_secret_id,
+            "new_secret_id": result.new_secret_id,
+            "vault_version": result.vault_version,
+            "delete_due_at": rfc3339(result.delete_due_at),
+            "error": vars(result.error) if result.error else None,
         }
-        for report in reports
+        for result in results
     ]
 
 
-def show(reports: Sequence[PassResult], *, as_json: bool) -> None:
+def show(results: Sequence[PassResult], *, as_json: bool) -> None:
     """Print the results, and failures on standard error."""
-    if as_json:
-        output.write_json(reports_document(reports))
-    else:
-        output.table(HEADERS, [_row(report) for report in reports])
+    rows = [_row(result) for result in results]
+    output.show_table(results_document(results), HEADERS, rows, as_json=as_json)
     output.flush()
-    complain(reports)
+    complain(results)
 
 
-def complain(reports: Sequence[PassResult]) -> None:
+def complain(results: Sequence[PassResult]) -> None:
     """Print what went wrong, account by account."""
-    for report in reports:
-        if report.error:
-            output.complain(report.error.message, report.error.hint, about=report.account)
+    for result in results:
+        if result.error:
+            output.complain(result.error.message, result.error.hint, about=result.account)
 
 
-def exit_code(reports: Sequence[PassResult]) -> int:
+def exit_code(results: Sequence[PassResult]) -> int:
     """Return the exit code: 1 if any failed, else 3, else 75; 2 for bad input alone."""
-    codes = {report.exit_code for report in reports} - {0}
+    codes = {result.exit_code for result in results} - {0}
     is_mixed = ConfigError.exit_code in codes and len(codes) > 1
     return 1 if is_mixed else min(codes, default=0)
 
 
-def unready_report(account: Account, error: RotatorError) -> PassResult:
+def unready_result(account: Account, error: RotatorError) -> PassResult:
     """Report an account that was not started, as Vault or the ledger is unusable."""
-    problem = Problem(code=error.code, message=error.message, hint=error.hint)
-    return _report(account, problem, error.exit_code)
+    return _report(account, error, error.exit_code)
 
 
 def internal(account: Account, error: Exception) -> PassResult:
     """Report an account whose pass ended in an unexpected error."""
-    return _report(account, described(error), 1)
+    return _report(account, error, 1)
 
 
-def _report(account: Account, problem: Problem, code: int) -> PassResult:
-    outcome = Outcome.REFUSED if code == _REFUSED else Outcome.FAILED
-    return replace(PassResult.of(account, outcome, None), error=problem, exit_code=code)
+def _report(account: Account, error: Exception, code: int) -> PassResult:
+    outcome = Outcome.REFUSED if code == Refused.exit_code else Outcome.FAILED
+    result = PassResult.of(account, outcome, None)
+    return replace(result, error=output.problem_of(error), exit_code=code)
 
 
-def _row(report: PassResult) -> output.Row:
-    is_waiting = report.outcome is Outcome.AWAITING_DELETION
+def _row(result: PassResult) -> output.Row:
+    is_waiting = result.outcome is Outcome.AWAITING_DELETION
     return (
-        report.account,
-        report.outcome.value,
-        output.brief(report.old_secret_id),
-        output.brief(report.new_secret_id),
-        text.NOTHING if report.vault_version is None else str(report.vault_version),
-        text.moment(report.delete_due_at) if is_waiting else text.NOTHING,
+        result.account,
+        result.outcome.value,
+        output.brief(result.old_secret_id),
+        output.brief(result.new_secret_id),
+        text.NOTHING if result.vault_version is None else str(result.vault_version),
+        text.moment(result.delete_due_at) if is_waiting else text.NOTHING,
     )
 
 
 def carry_out(
-    session: CommandContext,
+    command: CommandContext,
     application: "Application",
     accounts: Sequence[Account],
     request: Request,
@@ -111,16 +107,16 @@ def carry_out(
     unready = preflight(application)
     if unready:
         return refuse(accounts, unready, as_json=as_json)
-    is_talkative = session.log_level in (LogLevel.DEBUG, LogLevel.INFO)
+    is_talkative = command.log_level in (LogLevel.DEBUG, LogLevel.INFO)
     names = [account.name for account in accounts]
     with progress.shown(names, quietly=as_json, live=not is_talkative) as shown:
-        reports = _attempted(application, accounts, request, wait=wait, shown=shown)
+        results = _attempted(application, accounts, request, wait=wait, shown=shown)
     deliver(application, accounts)
-    reports = [report for report in reports if report.outcome is not Outcome.IDLE]
-    show(reports, as_json=as_json)
+    results = [result for result in results if result.outcome is not Outcome.IDLE]
+    show(results, as_json=as_json)
     if request.reason == "compromised":
         _name_the_rest(application, names)
-    return exit_code(reports)
+    return exit_code(results)
 
 
 def deliver(application: "Application", accounts: Sequence[Account]) -> None:
@@ -134,17 +130,15 @@ def deliver(application: "Application", accounts: Sequence[Account]) -> None:
         application.ledger.deliveries.drop(hooks, now=datetime.now(UTC))
         if not hooks or not application.ledger.deliveries.are_due(hooks, datetime.now(UTC)):
             return
-        dispatcher, threads = (
-            application.dispatcher,
-            min(application.settings.daemon.concurrency, len(names)),
-        )
+        dispatcher = application.dispatcher
+        threads = min(application.settings.daemon.concurrency, len(names))
         with ThreadPoolExecutor(threads) as pool:
             # Each thread takes the next delivery: a hook that hangs does not block the others.
             rounds = list(pool.map(lambda _: list(dispatcher.deliver(names)), range(threads)))
     except (RotatorError, OSError) as error:
         # The outcome of the rotations is reported in any case.
-        why = error if isinstance(error, RotatorError) else described(error)
-        output.complain(why.message, why.hint, about="hooks")
+        problem = output.problem_of(error)
+        output.complain(problem.message, problem.hint, about="hooks")
         return
     for attempt in itertools.chain(*rounds):
         if attempt.reason is not None:
@@ -157,19 +151,16 @@ def deliver(application: "Application", accounts: Sequence[Account]) -> None:
 def preflight(application: "Application", *, changes_nothing: bool = False) -> RotatorError | None:
     """Check whether ledger and Vault are usable, before anything starts."""
     try:
-        _ = (
-            application.ledger.dry_run_writer
-            if changes_nothing
-            else (application.ledger.writer, application.ledger.deliveries)
-        )
+        if changes_nothing:
+            ledger = application.ledger.dry_run_writer
+        else:
+            ledger, _ = application.ledger.writer, application.ledger.deliveries
         application.clients.store.check()
-        _ = application.reconciler(
-            ledger=application.ledger.dry_run_writer if changes_nothing else None
-        )
+        application.reconciler(ledger=ledger)
     except RotatorError as error:
         return error
     except OSError as error:
-        # From a module that is only loaded now. Nothing started, which each account reports.
+        # From a module that is only loaded now. Nothing started, which each account results.
         if not descriptors.lacking(error):
             raise
         return TooManyFiles()
@@ -196,8 +187,8 @@ def refuse(
 ) -> int:
     """Report that nothing was started; return the exit code. `also` is added to each document."""
     if as_json:
-        reports = [unready_report(account, error) for account in accounts]
-        output.write_json([{**each, **also} for each in reports_document(reports)])
+        results = [unready_result(account, error) for account in accounts]
+        output.write_json([{**each, **also} for each in results_document(results)])
     output.complain(error.message, error.hint)
     return error.exit_code
 
@@ -244,4 +235,4 @@ def _attempted(
 
     descriptors.raise_limit()
     concurrency = descriptors.passes_at_once(application.settings.daemon.concurrency)
-    return parallel.run(accounts, attempt, concurrency=concurrency, brake=brake)
+    return parallel.run(accounts, attempt, concurrency=concurrency, cancel=brake)

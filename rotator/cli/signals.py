@@ -2,10 +2,18 @@
 
 Leases are released and temporary files removed on the way out. To skip that, send
 a second signal, which kills: a rotation survives that, too.
+
+As process 1 of a container without an init, rotator runs as its only child. Processes that hooks
+leave behind become children of process 1, and stay as zombies unless it waits for them; subprocess
+only waits for its own. And the kernel does not end process 1 by a signal that it does not handle,
+so that a second SIGTERM, which rotator leaves to its default, would have no effect.
 """
 
+import os
 import signal
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -50,3 +58,56 @@ def _stop(signum: int, _frame: FrameType | None) -> None:
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_DFL)
     raise Interrupted(signum)
+
+
+#: Signals from a person or a container runtime; passed on to the child.
+_PASSED_ON = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGWINCH,
+)
+
+
+def as_child_of_first(work: Callable[[], int]) -> int:
+    """Run `work` and return its exit code; process 1 runs it in a child."""
+    if os.getpid() != 1:
+        return work()
+    # Blocked until the receiver of signals is known.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
+    child = os.fork()
+    if child == 0:
+        _lead_terminal()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
+        return work()
+    for signum in _PASSED_ON:
+        signal.signal(signum, lambda signum, _frame: _pass_on(child, signum))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
+    return _waited_for(child)
+
+
+def _lead_terminal() -> None:
+    """Become the process group that receives the terminal's signals, so that none arrives twice."""
+    os.setpgid(0, 0)
+    with suppress(OSError):
+        # Otherwise the terminal would stop a process that takes it over.
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+
+
+def _pass_on(child: int, signum: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(child, signum)
+
+
+def _waited_for(child: int) -> int:
+    """Reap ended processes until `child` ends; return its exit code as a shell would."""
+    while True:
+        ended, status = os.wait()
+        if ended == child:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code

@@ -9,7 +9,7 @@ from rotator.config.sections import (
     VonageSettings,
 )
 from rotator.config.settings import Settings
-from rotator.config.types import format_duration, parse_duration
+from rotator.config.types import parse_duration
 
 __all__ = [
     "DaemonSettings",
@@ -18,7 +18,6 @@ __all__ = [
     "VaultAuthSettings",
     "VaultSettings",
     "VonageSettings",
-    "format_duration",
     "load",
     "parse_duration",
 ]

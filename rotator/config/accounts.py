@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from rotator.config.errors import ConfigProblem, InvalidValue, did_you_mean
+from rotator.config.errors import ConfigProblem, InvalidValue, Located, Location, did_you_mean
 from rotator.config.sections import VaultSettings, VonageSettings
 from rotator.config.types import (
     ApiKey,
@@ -21,12 +21,15 @@ from rotator.config.types import (
     VaultPath,
     cron_expression,
     duration,
-    format_duration,
-    within,
+    member_of,
 )
 from rotator.model import Account, OnForeign, Policy
 from rotator.model.generation import MAX_LENGTH, MIN_LENGTH
+from rotator.model.times import format_duration
 from rotator.rotation import window
+
+if TYPE_CHECKING:
+    from rotator.config.discovery import DiscoverTable
 
 
 def _timezone(text: str) -> str:
@@ -34,25 +37,16 @@ def _timezone(text: str) -> str:
         ZoneInfo(text)
     except (ValueError, LookupError, OSError):
         meant = did_you_mean(text, sorted(available_timezones()))
-        hint = "write an IANA name, as Europe/Berlin or UTC"
-        raise InvalidValue(f"is no time zone{meant}", hint=hint) from None
+        hint = "write an IANA name such as Europe/Berlin or UTC"
+        raise InvalidValue(f"is not a time zone{meant}", hint=hint) from None
     return text
 
 
-def _on_foreign(value: object) -> OnForeign:
-    for known in OnForeign:
-        if value == known:
-            return known
-    raise InvalidValue(f"is not one of {', '.join(OnForeign)}")
-
-
-def _windows(value: object) -> tuple[str, ...] | None:
-    """Accept one window or a list; none, an empty text or an empty list means always."""
-    if value is None:
-        return None
+def _windows(value: object) -> tuple[str, ...]:
+    """Accept one window or a list; an empty text or an empty list means always."""
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
-        raise InvalidValue("is neither text nor a list of texts", hint=_HOW_TO_WRITE_WINDOWS)
+        raise InvalidValue("is neither a string nor a list of strings", hint=_HOW_TO_WRITE_WINDOWS)
     texts = [" ".join(text.lower().split()) for text in texts if text.strip()]
     for text in texts:
         try:
@@ -63,23 +57,17 @@ def _windows(value: object) -> tuple[str, ...] | None:
     return tuple(texts)
 
 
-_HOW_TO_WRITE_WINDOWS = 'write "sun 02:00-05:00" or "mon-fri 22:00-04:00", or a list of such'
+_HOW_TO_WRITE_WINDOWS = 'write "sun 02:00-05:00" or "mon-fri 22:00-04:00", or a list of these'
 
 
-def _euros(value: object) -> Decimal | None:
-    if value is None:
-        return None
+def _euros(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidValue("is not a number")
     # A fraction is converted through its text: 0.1 is not 0.1000000000000000055.
     euros = Decimal(value if isinstance(value, int) else str(value))
     if not euros.is_finite():
         raise InvalidValue("is not a finite number")
-    return within(Decimal(0), _MOST_EUROS)(euros)
-
-
-#: More than any account's balance.
-_MOST_EUROS = Decimal(1_000_000_000)
+    return euros
 
 
 class PolicyTable(Table):
@@ -91,19 +79,16 @@ class PolicyTable(Table):
     jitter: Annotated[timedelta | None, BeforeValidator(duration)] = None
     grace: Annotated[timedelta | None, BeforeValidator(duration)] = None
     max_age: Annotated[timedelta | None, BeforeValidator(duration)] = None
-    length: Annotated[int | None, AfterValidator(within(MIN_LENGTH, MAX_LENGTH))] = None
-    on_foreign: Annotated[OnForeign | None, BeforeValidator(_on_foreign)] = None
+    length: Annotated[int | None, Field(ge=MIN_LENGTH, le=MAX_LENGTH)] = None
+    on_foreign: Annotated[OnForeign | None, member_of(OnForeign)] = None
     window: Annotated[tuple[str, ...] | None, BeforeValidator(_windows)] = None
-    #: None: the balance is not checked.
-    min_balance: Annotated[Decimal | None, BeforeValidator(_euros)] = None
+    #: None: the balance is not checked. No account has more than a billion.
+    min_balance: Annotated[Decimal | None, BeforeValidator(_euros), Field(ge=0, le=10**9)] = None
 
     def given(self) -> dict[str, Any]:
         """Return the policy keys that this table sets, with their values."""
         values = {key: getattr(self, key) for key in PolicyTable.model_fields}
         return {key: value for key, value in values.items() if value is not None}
-
-
-_UNIQUE = ("name", "api_key", "vault_path")
 
 
 class AccountTable(PolicyTable):
@@ -117,29 +102,12 @@ class AccountTable(PolicyTable):
     #: Name of the parent account; "" for none.
     managed_by: str = ""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Location:
-    """A table, and its location in the file for problems."""
-
-    #: Its path, as in `TABLES`.
-    table: str
-    #: Its path with the index, if it is one of several.
-    path: str
-    #: Name of the account that an index refers to.
-    note: str = ""
-
-    def key(self, *names: str) -> str:
-        """Return the location of a key of the table, or of the table itself."""
-        return ".".join((self.path, *names)) + self.note
-
-
-@dataclass(frozen=True, kw_only=True)
-class Located:
-    """A valid account's table and its location."""
-
-    place: Location
-    table: AccountTable
+    def account(self, default: Policy, site: "Placement") -> Account:
+        """Build the account of this table."""
+        own = {
+            key: value for key, value in dict(self).items() if key not in PolicyTable.model_fields
+        }
+        return site.account(self, default, **own)
 
 
 def policy_of(table: PolicyTable, default: Policy) -> Policy:
@@ -172,21 +140,23 @@ class Placement:
             pending_prefix=vault.pending_prefix,
         )
 
-
-def account_of(table: AccountTable, default: Policy, site: Placement) -> Account:
-    """Build an account from its table."""
-    return Account(
-        name=table.name,
-        api_key=table.api_key,
-        issuer=site.issuer,
-        mount=site.mount,
-        vault_path=table.vault_path,
-        pending_path=f"{site.pending_prefix}/{table.name}",
-        secret_field=table.secret_field,
-        key_field=table.key_field,
-        managed_by=table.managed_by,
-        policy=policy_of(table, default),
-    )
+    def account(
+        self,
+        table: PolicyTable,
+        default: Policy,
+        *,
+        name: str,
+        **own: Any,  # noqa: ANN401  # the other fields
+    ) -> Account:
+        """Build an account with the policy of its table."""
+        return Account(
+            name=name,
+            issuer=self.issuer,
+            mount=self.mount,
+            pending_path=f"{self.pending_prefix}/{name}",
+            policy=policy_of(table, default),
+            **own,
+        )
 
 
 def policy_problems(place: Location, table: PolicyTable, policy: Policy) -> Iterator[ConfigProblem]:
@@ -197,63 +167,66 @@ def policy_problems(place: Location, table: PolicyTable, policy: Policy) -> Iter
     every = format_duration(policy.every)
     if policy.grace >= policy.every and given.keys() & {"every", "grace"}:
         grace = format_duration(policy.grace)
-        yield ConfigProblem(
-            where=place.key("grace" if "grace" in given else "every"),
-            what=f"grace ({grace}) is not less than every ({every}), so rotations would overlap",
+        yield place.problem(
+            "grace" if "grace" in given else "every",
+            f"grace ({grace}) is not less than every ({every}), so rotations would overlap",
         )
     if policy.max_age < policy.every and given.keys() & {"every", "max_age"}:
         max_age = format_duration(policy.max_age)
-        yield ConfigProblem(
-            where=place.key("max_age" if "max_age" in given else "every"),
-            what=f"max_age ({max_age}) is less than every ({every}), "
+        yield place.problem(
+            "max_age" if "max_age" in given else "every",
+            f"max_age ({max_age}) is less than every ({every}), "
             "so the account would always be overdue",
         )
 
 
 def account_problems(
-    accounts: Iterable[Located], parents: Mapping[str, object], vault: VaultSettings | None
+    accounts: Iterable[Located[AccountTable]],
+    parents: Mapping[str, object],
+    vault: VaultSettings | None,
 ) -> Iterator[ConfigProblem]:
     """Yield the problems between accounts.
 
     `parents` maps the name of every account of the file, valid or not, to its `managed_by`; `vault`
     is None where it is invalid.
     """
-    seen: dict[tuple[str, str], Located] = {}
+    seen: dict[tuple[str, str], Location] = {}
     for account in accounts:
-        yield from _repeated(account, seen)
-        yield from _fields(account)
-        yield from _parent(account, parents)
-        if vault is not None:
-            path = account.table.vault_path
-            yield from with_mount(account.place, path, vault.mount)
-            yield from among_pending(account.place, path, vault.pending_prefix)
+        place, table = account.place, account.table
+        for key in ("name", "api_key", "vault_path"):
+            value: str = getattr(table, key)
+            first = seen.setdefault((key, value), place)
+            if first is not place:
+                yield place.problem(key, f"{value!r} is already that of {first.key()}")
+        yield from entry_problems(place, table, vault)
+        if table.managed_by:
+            what = parent_problem(table.managed_by, parents)
+            if table.managed_by == table.name:
+                what = f"{table.name!r} is the account itself"
+            if what:
+                hint = 'name another account of this file that has no parent itself, or "" for none'
+                yield place.problem("managed_by", what, hint)
 
 
-def _repeated(account: Located, seen: dict[tuple[str, str], Located]) -> Iterator[ConfigProblem]:
-    for key in _UNIQUE:
-        value: str = getattr(account.table, key)
-        first = seen.setdefault((key, value), account)
-        if first is not account:
-            what = f"{value!r} is already that of {first.place.key()}"
-            yield ConfigProblem(where=account.place.key(key), what=what)
-
-
-def _fields(account: Located) -> Iterator[ConfigProblem]:
-    if account.table.secret_field == account.table.key_field:
-        where = account.place.key("secret_field")
-        yield ConfigProblem(where=where, what="is the same field as key_field")
-
-
-def _parent(account: Located, parents: Mapping[str, object]) -> Iterator[ConfigProblem]:
-    name, parent = account.table.name, account.table.managed_by
-    if not parent:
+def entry_problems(
+    place: Location, table: "AccountTable | DiscoverTable", vault: VaultSettings | None
+) -> Iterator[ConfigProblem]:
+    """Yield the problems of an entry in Vault: its fields, and its path."""
+    if table.secret_field == table.key_field:
+        yield place.problem("secret_field", "is the same field as key_field")
+    if vault is None:
         return
-    what = (
-        f"{parent!r} is the account itself" if parent == name else parent_problem(parent, parents)
-    )
-    if what:
-        hint = 'name another account of this file that has no parent itself, or "" for none'
-        yield ConfigProblem(where=account.place.key("managed_by"), what=what, hint=hint)
+    path, prefix = table.vault_path, f"{vault.mount}/data/"
+    if path.startswith(prefix):
+        # The form that a policy has.
+        what = f"{path!r} begins with the mount, which vault.mount names already"
+        yield place.problem("vault_path", what, f"write {path.removeprefix(prefix)}")
+    if lies_within(path, vault.pending_prefix):
+        yield place.problem(
+            "vault_path",
+            f"{path!r} lies within vault.pending_prefix ({vault.pending_prefix!r}), "
+            "where rotator writes and deletes",
+        )
 
 
 def parent_problem(parent: str, parents: Mapping[str, object]) -> str | None:
@@ -263,27 +236,6 @@ def parent_problem(parent: str, parents: Mapping[str, object]) -> str | None:
     if parents[parent]:
         return f"{parent!r} is itself managed by another; Vonage has one level of subaccounts"
     return None
-
-
-def with_mount(place: Location, path: str, mount: str) -> Iterator[ConfigProblem]:
-    """Report a path in the form of policies, with the mount and `data` in front."""
-    prefix = f"{mount}/data/"
-    if path.startswith(prefix):
-        yield ConfigProblem(
-            where=place.key("vault_path"),
-            what=f"{path!r} begins with the mount, which vault.mount names already",
-            hint=f"write {path.removeprefix(prefix)}",
-        )
-
-
-def among_pending(place: Location, path: str, prefix: str) -> Iterator[ConfigProblem]:
-    """Report a path inside the prefix where rotator writes and deletes."""
-    if lies_within(path, prefix):
-        yield ConfigProblem(
-            where=place.key("vault_path"),
-            what=f"{path!r} lies within vault.pending_prefix ({prefix!r}), "
-            "where rotator writes and deletes",
-        )
 
 
 def lies_within(path: str, prefix: str) -> bool:

@@ -5,12 +5,15 @@ a URL that might contain a credential.
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from rotator.errors import ConfigError
+
+AnyTable = TypeVar("AnyTable")
 
 HOW_TO_GIVE_SECRETS = "secrets are given by *_file keys; those of accounts are read from Vault"
 _SECRET_WORDS = ("credential", "passphrase", "password", "role_id", "secret", "token")
@@ -26,6 +29,41 @@ class InvalidValue(ValueError):
         """Store the end of the sentence, and a hint."""
         super().__init__(text)
         self.hint = hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """A table, and its location in the file for problems."""
+
+    #: Its path, as in `TABLES`.
+    table: str
+    #: Its path with the index, if it is one of several.
+    path: str
+    #: Name of the account that an index refers to.
+    note: str = ""
+    #: Variables by the path of the key that they set.
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def key(self, *names: str) -> str:
+        """Return the location of a key of the table, or of the table itself."""
+        variable = self.origins.get(".".join((self.path, *names)))
+        return (
+            f"${variable}" if variable else ".".join((self.path, *map(key_text, names))) + self.note
+        )
+
+    def problem(self, key: str, what: str, hint: str | None = None) -> "ConfigProblem":
+        """Return a problem of a key of the table; of the table itself for ""."""
+        return ConfigProblem(
+            where=self.key(*key.split(".")) if key else self.key(), what=what, hint=hint
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Located(Generic[AnyTable]):
+    """A valid table and its location."""
+
+    place: Location
+    table: AnyTable
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """`[[hooks]]`, and the rules between a hook, the other hooks and the accounts."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -10,36 +10,21 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from rotator.config import urls
-from rotator.config.accounts import Location
-from rotator.config.errors import ConfigProblem, InvalidValue, did_you_mean
-from rotator.config.types import File, Table, Timeout, written_as
+from rotator.config.errors import ConfigProblem, InvalidValue, Located, Location, did_you_mean
+from rotator.config.types import File, Table, Timeout, member_of, written_as
 from rotator.model import CLOCK
 from rotator.model.notification import Event, Hook, WebhookFormat
 
-_WAYS = ("command", "url", "url_file")
-#: Keys that only a webhook can use.
-_OF_WEB = ("secret_file", "format")
-
 
 def _events(value: object) -> list[Event]:
+    known = f"known are {', '.join(Event)}"
     if not isinstance(value, list) or not value:
-        raise InvalidValue("is not a list of events", hint=f"known are {', '.join(Event)}")
-    return [_event(item) for item in value]
-
-
-def _event(value: object) -> Event:
-    for known in Event:
-        if value == known:
-            return known
-    meant = did_you_mean(value, Event) if isinstance(value, str) else ""
-    raise InvalidValue(f"names no event{meant}", hint=f"known are {', '.join(Event)}")
-
-
-def _format(value: object) -> WebhookFormat:
-    for known in WebhookFormat:
-        if value == known:
-            return known
-    raise InvalidValue(f"is not one of {', '.join(WebhookFormat)}")
+        raise InvalidValue("is not a list of events", hint=known)
+    for item in value:
+        if item not in list(Event):
+            meant = did_you_mean(item, Event) if isinstance(item, str) else ""
+            raise InvalidValue(f"has an unknown event{meant}", hint=known)
+    return [Event(item) for item in value]
 
 
 def _command(command: list[str]) -> list[str]:
@@ -49,15 +34,12 @@ def _command(command: list[str]) -> list[str]:
             hint='write ["/usr/local/bin/PROGRAM", "ARGUMENT"]; there is no shell',
         )
     if any("\0" in word for word in command):
-        raise InvalidValue("holds a zero byte")
+        raise InvalidValue("contains a zero byte")
     return command
 
 
-def _hook_name(text: str) -> str:
-    return written_as(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", _NO_HOOK_NAME, text)
-
-
-_NO_HOOK_NAME = "is no name of a hook: at most 64 letters, digits, . _ -, the first no sign"
+_NO_HOOK_NAME = "is not a hook name: at most 64 letters, digits, . _ -, the first a letter or digit"
+_hook_name = partial(written_as, r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", _NO_HOOK_NAME)
 
 HookUrl = Annotated[str, AfterValidator(urls.hook_url)]
 
@@ -75,7 +57,7 @@ class HookTable(Table):
     url_file: File = None
     #: A file with the key for signing the body.
     secret_file: File = None
-    format: Annotated[WebhookFormat, BeforeValidator(_format)] = WebhookFormat.JSON
+    format: Annotated[WebhookFormat, member_of(WebhookFormat)] = WebhookFormat.JSON
     #: Names of accounts; empty for all.
     accounts: list[str] = Field(default_factory=list)
     #: For one call.
@@ -84,15 +66,13 @@ class HookTable(Table):
     def hook(self) -> Hook:
         """Build the hook from its table."""
         return Hook(
-            name=self.name or self._own_name(),
-            on=frozenset(self.on),
-            accounts=frozenset(self.accounts),
-            timeout=self.timeout,
-            command=tuple(self.command or ()),
-            url=self.url,
-            url_file=self.url_file,
-            secret_file=self.secret_file,
-            format=self.format,
+            **{
+                **dict(self),
+                "name": self.name or self._own_name(),
+                "on": frozenset(self.on),
+                "accounts": frozenset(self.accounts),
+                "command": tuple(self.command or ()),
+            }
         )
 
     def _own_name(self) -> str:
@@ -104,60 +84,39 @@ class HookTable(Table):
         return self.url_file.name if self.url_file else ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LocatedHook:
-    """A valid hook's table and its location."""
-
-    place: Location
-    table: HookTable
-
-
-def hook_problems(hooks: Iterable[LocatedHook], accounts: Sequence[str]) -> Iterator[ConfigProblem]:
+def hook_problems(
+    hooks: Iterable[Located[HookTable]], accounts: Iterable[str]
+) -> Iterator[ConfigProblem]:
     """Yield the problems of hooks; `accounts` are the names of all accounts of the file."""
-    seen: dict[str, LocatedHook] = {}
+    accounts = list(accounts)
+    seen: dict[str, Location] = {}
     for hook in hooks:
-        yield from _way(hook)
-        yield from _accounts(hook, accounts)
-        yield from _gate(hook)
-        name = hook.table.hook().name
-        first = seen.setdefault(name, hook)
-        if first is not hook and name:
-            yield ConfigProblem(
-                where=hook.place.key("name"),
-                what=f"{name!r} is already that of {first.place.key()}",
-                hint="give each of them a name of its own",
-            )
+        place, table, name = hook.place, hook.table, hook.table.hook().name
+        yield from _target_problems(place, table)
+        for account in table.accounts:
+            if account not in accounts:
+                what = f"{account!r} is not configured{did_you_mean(account, accounts)}"
+                yield place.problem("accounts", what)
+        if Event.GATE in table.on and table.format is WebhookFormat.SLACK:
+            yield place.problem("format", "a gate that answers like Slack would always be open")
+        if Event.GATE in table.on and name == CLOCK:
+            what = f"{CLOCK!r} is the gate that waits for this machine's clock to be right"
+            yield place.problem("name", what, "give the hook another name")
+        first = seen.setdefault(name, place)
+        if first is not place and name:
+            what = f"{name!r} is already that of {first.key()}"
+            yield place.problem("name", what, "give each of them a name of its own")
 
 
-def _way(hook: LocatedHook) -> Iterator[ConfigProblem]:
+def _target_problems(place: Location, table: HookTable) -> Iterator[ConfigProblem]:
     """Check that exactly one target is set, with keys that fit it."""
-    given = [key for key in _WAYS if getattr(hook.table, key)]
+    given = [key for key in ("command", "url", "url_file") if getattr(table, key)]
     if not given:
-        hint = "give command, or url, or url_file"
-        yield ConfigProblem(where=hook.place.key(), what="has nothing to call", hint=hint)
+        hint = "set command, url or url_file"
+        yield place.problem("", "has nothing to call", hint)
     if len(given) > 1:
-        what = f"{' and '.join(given)} exclude each other; keep one"
-        yield ConfigProblem(where=hook.place.key(), what=what)
-    for key in _OF_WEB:
-        if given == ["command"] and getattr(hook.table, key) not in (None, WebhookFormat.JSON):
-            what = "has no meaning for a command, which is told by its environment"
-            yield ConfigProblem(where=hook.place.key(key), what=what)
-
-
-def _accounts(hook: LocatedHook, accounts: Sequence[str]) -> Iterator[ConfigProblem]:
-    for name in hook.table.accounts:
-        if name not in accounts:
-            what = f"{name!r} is not configured{did_you_mean(name, accounts)}"
-            yield ConfigProblem(where=hook.place.key("accounts"), what=what)
-
-
-def _gate(hook: LocatedHook) -> Iterator[ConfigProblem]:
-    """Refuse a gate in Slack's format, which accepts anything, or with the built-in gate's name."""
-    if Event.GATE in hook.table.on and hook.table.format is WebhookFormat.SLACK:
-        what = "a gate that answers like Slack would always be open"
-        yield ConfigProblem(where=hook.place.key("format"), what=what)
-    if Event.GATE in hook.table.on and hook.table.hook().name == CLOCK:
-        what = f"{CLOCK!r} is the gate that waits for this machine's clock to be right"
-        yield ConfigProblem(
-            where=hook.place.key("name"), what=what, hint="give the hook another name"
-        )
+        yield place.problem("", f"{' and '.join(given)} exclude each other; keep one")
+    for key in ("secret_file", "format"):
+        if given == ["command"] and getattr(table, key) not in (None, WebhookFormat.JSON):
+            what = "has no meaning for a command, which gets everything in its environment"
+            yield place.problem(key, what)

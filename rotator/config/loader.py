@@ -22,7 +22,7 @@ from rotator.config.errors import (
 from rotator.config.settings import Settings
 from rotator.config.types import CREDENTIALS, PathContext
 from rotator.config.validation import EXCLUSIVE, LISTS, TABLES, Document
-from rotator.errors import ConfigError
+from rotator.errors import ConfigError, reason_of
 
 _PREFIX = "ROTATOR_"
 
@@ -188,8 +188,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     # Outside a unit, credentials are in the folder that the unit gets them from.
     environ = {**environ, CREDENTIALS: environ.get(CREDENTIALS) or str(base)}
     origins, problems = apply(tables, environ)
-    surroundings = PathContext(base=base, environ=environ)
-    document = Document(tables, surroundings, origins)
+    document = Document(tables, PathContext(base=base, environ=environ), origins)
     settings = document.settings()
     problems = [*document.problems, *problems]
     if settings is None or problems:
@@ -210,7 +209,7 @@ def _read(path: Path) -> dict[str, Any]:
     except PermissionError:
         what, hint = "cannot be read: permission denied", f"let this user read it: chmod a+r {path}"
     except OSError as error:
-        what = f"cannot be read: {(error.strerror or 'no reason given').lower()}"
+        what = f"cannot be read: {reason_of(error)}"
     except UnicodeDecodeError as error:
         what, hint = f"is not UTF-8 (byte {error.start})", "save the file as UTF-8"
     except RecursionError:
@@ -226,11 +225,11 @@ def _syntax(message: str, text: str) -> tuple[str, str]:
         return _repetition(message, text.split("\n")), "keep one of them"
     match = re.fullmatch(r"(.*) \(at (.*)\)", message, flags=re.DOTALL)
     what, where = (match[1], f"{match[2]}: ") if match else (message, "")
-    hint = "the file is TOML: text stands in quotes"
+    hint = "the file is TOML: strings need quotes"
     return f"{where}{what[:1].lower()}{what[1:]}", hint
 
 
-#: How tomllib says that a key or a table stands twice, in most cases without its name.
+#: How tomllib says that a key or a table appears twice, in most cases without its name.
 _OF_REPETITIONS = (
     "Cannot overwrite",
     "Cannot declare",
@@ -247,11 +246,11 @@ _LINE = re.compile(
 
 
 def _repetition(message: str, lines: list[str]) -> str:
-    """Return in words which key or table stands twice, and where for the first time."""
+    """Return in words which key or table appears twice, and where for the first time."""
     located = re.search(r"\(at line ([0-9]+), ", message)
     number = int(located[1]) if located else len(lines)
     if inline := re.search("inline table key '([^']*)'", message):
-        return f"line {number}: {key_text(inline[1])} stands twice in an inline table"
+        return f"line {number}: {key_text(inline[1])} appears twice in an inline table"
     # It is noticed where the value ends, which may be some lines after the name.
     while number > 1 and not _LINE.match(lines[number - 1]):
         number -= 1
@@ -259,7 +258,7 @@ def _repetition(message: str, lines: list[str]) -> str:
     for each, line in enumerate(lines[: number - 1], start=1):
         outline.read(line, each)
     name, first = outline.repeated(lines[number - 1])
-    return f"line {number}: {name} stands twice{f', first in line {first}' if first else ''}"
+    return f"line {number}: {name} appears twice{f', first in line {first}' if first else ''}"
 
 
 class _Outline:
@@ -286,7 +285,7 @@ class _Outline:
             self._table = path
 
     def repeated(self, line: str) -> tuple[str, int | None]:
-        """Return which of a line's names stands twice, and where it stood before."""
+        """Return which of a line's names appears twice, and where it stood before."""
         found = _LINE.match(line)
         path = self._path(found) if found else ""
         own = len(self._table) if found and found["key"] else 0

@@ -1,7 +1,7 @@
 """The tables of single sections, `[vault]` to `[telemetry]`, as in the file."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 
 from rotator.config import types, urls
-from rotator.config.errors import ConfigProblem, InvalidValue, did_you_mean
+from rotator.config.errors import ConfigProblem, InvalidValue, Location, did_you_mean
 from rotator.config.types import (
     File,
     PathContext,
@@ -19,10 +19,8 @@ from rotator.config.types import (
     Timeout,
     VaultPath,
     WebUrl,
-    at_least,
-    within,
 )
-from rotator.errors import ConfigError
+from rotator.errors import ConfigError, reason_of
 from rotator.model import SecretValue
 
 #: Auth methods, each with its required and its optional keys.
@@ -55,7 +53,7 @@ def _auth_mount(text: str | None) -> str | None:
         return None
     mount = types.vault_path(text or "")
     if mount == "auth" or mount.startswith("auth/"):
-        raise InvalidValue("begins with auth/, which goes without saying")
+        raise InvalidValue("begins with auth/, which is implied: leave it out")
     return mount
 
 
@@ -110,68 +108,40 @@ class VonageSettings(Table):
     #: For one request.
     timeout: Timeout = timedelta(seconds=10)
     #: For all accounts together.
-    max_requests_per_second: Annotated[
-        float, Field(allow_inf_nan=False), AfterValidator(at_least(0.001))
-    ] = 5.0
+    max_requests_per_second: Annotated[float, Field(allow_inf_nan=False, ge=0.001)] = 5.0
     #: How long Vonage may take until it accepts a new secret everywhere.
     propagation_timeout: Positive = timedelta(minutes=2)
 
 
-def auth_problems(vault: VaultSettings, locate: Callable[[str], str]) -> Iterator[ConfigProblem]:
-    """Yield the keys that the method lacks, and those that belong to another one.
-
-    `locate` returns where a key of `[vault]` or, as `auth.KEY`, of `[vault.auth]` was set.
-    """
+def auth_problems(vault: VaultSettings, place: Location) -> Iterator[ConfigProblem]:
+    """Yield the keys that the method lacks, and those that belong to another one."""
     auth = vault.auth
     required, optional = AUTH_METHODS[auth.method]
-    for key in _given(auth):
+    given = [key for key, value in dict(auth).items() if key != "method" and value is not None]
+    for key in given:
         if key not in (*required, *optional):
-            yield ConfigProblem(
-                where=locate(f"auth.{key}"),
-                what=f"belongs to {_owners(key)}, not to method {auth.method!r}",
-                hint="set vault.auth.method to the way that is meant, or remove the key",
+            methods = AUTH_METHODS.items()
+            owners = [repr(each) for each, (must, may) in methods if key in (*must, *may)]
+            several = "s" if len(owners) > 1 else ""
+            yield place.problem(
+                f"auth.{key}",
+                f"belongs to method{several} {' and '.join(owners)}, not to method {auth.method!r}",
+                "set vault.auth.method to the one that is meant, or remove the key",
             )
     for key in required:
-        if key not in _given(auth):
-            yield ConfigProblem(
-                where=locate(f"auth.{key}"), what=f"is required by method {auth.method!r}"
-            )
+        if key not in given:
+            yield place.problem(f"auth.{key}", f"is required by method {auth.method!r}")
     if auth.wrapped and auth.secret_id_file is None:
-        yield ConfigProblem(
-            where=locate("auth.wrapped"),
-            what="is true, and there is no secret_id_file",
-            hint="name the file that holds the wrapping token",
+        yield place.problem(
+            "auth.wrapped",
+            "is true, and there is no secret_id_file",
+            "name the file that holds the wrapping token",
         )
-    yield from _client_certificate(vault, locate)
-
-
-def _client_certificate(
-    vault: VaultSettings, locate: Callable[[str], str]
-) -> Iterator[ConfigProblem]:
-    if vault.client_cert_file is not None:
-        return
-    if vault.auth.method == "cert":
-        yield ConfigProblem(where=locate("client_cert_file"), what="is required by method 'cert'")
-    elif vault.client_key_file is not None:
-        yield ConfigProblem(
-            where=locate("client_key_file"),
-            what="is the key of no certificate",
-            hint="set vault.client_cert_file too",
-        )
-
-
-def _given(auth: VaultAuthSettings) -> list[str]:
-    keys = [key for key in VaultAuthSettings.model_fields if key != "method"]
-    return [key for key in keys if getattr(auth, key) is not None]
-
-
-def _owners(key: str) -> str:
-    owners = [
-        repr(method)
-        for method, (required, optional) in AUTH_METHODS.items()
-        if key in (*required, *optional)
-    ]
-    return f"method{'s' * (len(owners) > 1)} {' and '.join(owners)}"
+    if vault.client_cert_file is None and auth.method == "cert":
+        yield place.problem("client_cert_file", "is required by method 'cert'")
+    elif vault.client_cert_file is None and vault.client_key_file is not None:
+        hint = "set vault.client_cert_file too"
+        yield place.problem("client_key_file", "is the key of no certificate", hint)
 
 
 def _listen(text: str, info: ValidationInfo) -> str:
@@ -192,7 +162,7 @@ def _hosts(value: object) -> tuple[str, ...]:
     hosts = [text.lower().rstrip(".") for text in texts]
     for host in hosts:
         if not re.fullmatch(_HOST, host):
-            raise InvalidValue("has an entry that is no host name", hint=_HOW_TO_WRITE_HOSTS)
+            raise InvalidValue("has an entry that is not a host name", hint=_HOW_TO_WRITE_HOSTS)
     return tuple(dict.fromkeys(hosts))
 
 
@@ -200,7 +170,7 @@ class DaemonSettings(Table):
     """`[daemon]`: settings of the daemon."""
 
     #: Concurrent rotations.
-    concurrency: Annotated[int, AfterValidator(within(1, 256))] = 8
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     #: Interval for polling due accounts.
     poll: Positive = timedelta(seconds=15)
     #: Interval for comparing each account with Vonage and Vault between rotations.
@@ -226,13 +196,14 @@ class DaemonSettings(Table):
         try:
             text = self.listen_token_file.read_text(encoding="ascii").strip()
         except OSError as error:
-            reason = (error.strerror or "no reason").lower()
-            raise ConfigError(f"{where} cannot be read: {reason}") from None
+            raise ConfigError(f"{where} cannot be read: {reason_of(error)}") from None
         except UnicodeDecodeError:
             text = ""
         if not re.fullmatch("[!-~]{16,}", text):
             hint = "write one there: openssl rand -hex 32"
-            raise ConfigError(f"{where} holds no token of at least 16 characters", hint=hint)
+            raise ConfigError(
+                f"{where} does not contain a token of at least 16 characters", hint=hint
+            )
         return SecretValue(text)
 
 
@@ -275,11 +246,11 @@ class LedgerSettings(Table):
         try:
             return urls.ledger_url(self.url_file.read_text(encoding="utf-8").strip())
         except OSError as error:
-            reason, hint = f"cannot be read: {(error.strerror or 'no reason').lower()}", None
+            reason, hint = f"cannot be read: {reason_of(error)}", None
         except UnicodeDecodeError:
             reason, hint = "is not UTF-8", None
-        except InvalidValue as unfit:
-            reason, hint = f"holds what {unfit}", unfit.hint
+        except InvalidValue as invalid:
+            reason, hint = f"contains a URL that {invalid}", invalid.hint
         raise ConfigError(f"{where} {reason}", hint=hint)
 
 
@@ -299,16 +270,16 @@ def ledger_at(url: str | None, url_file: Path | None) -> LedgerSettings:
         ConfigError: it is not a ledger's URL, or contains a password, which other users could see.
     """
     given = {"url": url} if url_file is None else {"url_file": url_file.absolute()}
-    surroundings = PathContext(base=Path.cwd(), environ={})
     try:
-        return LedgerSettings.model_validate(given, context=surroundings)
+        return LedgerSettings.model_validate(
+            given, context=PathContext(base=Path.cwd(), environ={})
+        )
     except ValidationError as error:
         [detail] = error.errors(include_url=False)
-    unfit = detail.get("ctx", {}).get("error")
-    rule = str(unfit) if isinstance(unfit, InvalidValue) else "is not valid"
-    hint = _HINTS.get(rule) or getattr(unfit, "hint", None)
+    invalid = detail.get("ctx", {}).get("error")
+    rule = str(invalid) if isinstance(invalid, InvalidValue) else "is not valid"
+    hint = getattr(invalid, "hint", None)
+    if rule == "has a password":
+        hint = "put the whole URL into a file and name that with --to-file"
     # Not repeated: the fault may be that it contains a secret.
     raise ConfigError(f"the target's URL {rule}", hint=hint)
-
-
-_HINTS = {"has a password": "put the whole URL into a file and name that with --to-file"}

@@ -8,8 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from rotator.config.accounts import Placement
-from rotator.config.discovery import Discover, accounts_of
+from rotator.config.accounts import Placement, policy_of
+from rotator.config.discovery import DiscoverTable, accounts_of
 from rotator.config.errors import closest
 from rotator.config.sections import (
     DaemonSettings,
@@ -18,10 +18,11 @@ from rotator.config.sections import (
     VaultSettings,
     VonageSettings,
 )
-from rotator.config.types import Table, format_duration
+from rotator.config.types import Table
 from rotator.errors import UnknownAccount
 from rotator.model import Account, DiscoveredSubaccount, OnForeign, Policy
 from rotator.model.notification import Hook
+from rotator.model.times import format_duration
 
 #: Base of `[policy]`.
 DEFAULT_POLICY = Policy(
@@ -51,7 +52,7 @@ class Settings:
     accounts: tuple[Account, ...]
     #: In the order of the file.
     hooks: tuple[Hook, ...] = ()
-    discover: tuple[Discover, ...] = ()
+    discover: tuple[DiscoverTable, ...] = ()
 
     def with_found(self, found: Iterable[DiscoveredSubaccount]) -> "Settings":
         """Return the same settings with the accounts that `[[discover]]` makes of `found`.
@@ -61,7 +62,7 @@ class Settings:
         """
         configured = tuple(account for account in self.accounts if not account.discovered)
         site = Placement.of(self.vonage, self.vault)
-        added = accounts_of(found, self.discover, configured, site)
+        added = accounts_of(found, self.discover, configured, self.policy, site)
         return replace(self, accounts=(*configured, *added))
 
     def found_names(self, found: Iterable[DiscoveredSubaccount]) -> dict[str, str]:
@@ -97,30 +98,31 @@ class Settings:
         Defaults and the environment are applied and paths resolved. A key without a value is left
         out, so that the result, written as TOML, is a configuration with the same effect.
         """
-        tables = {name: _shown(getattr(self, name)) for name in _TABLES}
-        accounts = [_flat(account) for account in self.accounts if not account.discovered]
-        discover = {"discover": [_flat(each) for each in self.discover]} if self.discover else {}
-        hooks = {"hooks": [_hook_shown(hook) for hook in self.hooks]} if self.hooks else {}
-        return tables | {"accounts": accounts} | discover | hooks
+        names = ("vonage", "vault", "ledger", "policy", "daemon", "telemetry")
+        accounts = [account for account in self.accounts if not account.discovered]
+        lists = {
+            "accounts": [_flat(vars(account), account.policy) for account in accounts],
+            "discover": [_flat(dict(each), policy_of(each, self.policy)) for each in self.discover],
+            "hooks": [_hook_shown(hook) for hook in self.hooks],
+        }
+        shown = {name: _shown(getattr(self, name)) for name in names}
+        return shown | {name: tables for name, tables in lists.items() if tables}
 
 
-_TABLES = ("vonage", "vault", "ledger", "policy", "daemon", "telemetry")
+#: What of an account follows from its origin, from other tables, and from its name.
+_DERIVED = ("discovered", "issuer", "mount", "pending_path", "policy")
 
 
-def _flat(described: Account | Discover) -> dict[str, Any]:
-    """Return an account or discovery rule as one flat table, its policy's keys included."""
-    shown = _all_shown(vars(described))
-    policy: dict[str, Any] = shown.pop("policy")
-    # They follow from the account's origin, from other tables, and from its name.
-    for key in ("discovered", "issuer", "mount", "pending_path"):
-        shown.pop(key, None)
-    return shown | policy
+def _flat(described: dict[str, Any], policy: Policy) -> dict[str, Any]:
+    """Return an account or discovery rule as one flat table, its whole policy included."""
+    keys = described.keys() - {*_DERIVED, *vars(policy)}
+    own = {key: value for key, value in described.items() if key in keys}
+    return _all_shown(own) | _all_shown(vars(policy))
 
 
 def _hook_shown(hook: Hook) -> dict[str, Any]:
-    shown = _all_shown(vars(hook))
-    # It has a URL instead.
-    return shown if hook.command else {key: shown[key] for key in shown if key != "command"}
+    # An empty command: it has a URL instead.
+    return _all_shown({key: value for key, value in vars(hook).items() if value != ()})
 
 
 def _shown(value: object) -> Any:  # noqa: ANN401  # whatever JSON has

@@ -4,19 +4,22 @@ Values are strictly typed, as in TOML: "25" is not a number.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from rotator.config import urls
-from rotator.config.errors import InvalidValue
+from rotator.config.errors import InvalidValue, did_you_mean
 from rotator.errors import ConfigError
+from rotator.model.times import UNITS, format_duration
+
+Member = TypeVar("Member", bound=StrEnum)
 
 #: systemd's directory of a unit's credentials; outside a unit, `load` sets it to the
 #: configuration's folder, which the unit's credentials come from.
@@ -71,7 +74,7 @@ def file_path(value: object, info: ValidationInfo) -> Path | None:
     if value is None or isinstance(value, Path):
         return value
     if not isinstance(value, str):
-        raise InvalidValue("is not text")
+        raise InvalidValue("is not a string")
     if not value:
         return None
     return around(info).resolve(value)
@@ -98,9 +101,6 @@ def namespace(text: str) -> str:
     return vault_path(text) if text.strip("/") else ""
 
 
-#: Seconds in each unit, largest first.
-UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-
 #: No duration is meant to be a century, and sums with a date must not overflow.
 LONGEST = timedelta(days=36500)
 
@@ -115,18 +115,8 @@ def parse_duration(text: str) -> timedelta:
     """
     try:
         return duration(text)
-    except InvalidValue as unfit:
-        reason, hint = str(unfit), unfit.hint
-    raise ConfigError(f"{text!r} {reason}", hint=hint)
-
-
-def format_duration(duration: timedelta) -> str:
-    """Format a duration in the largest unit that divides it; fractions of a second are dropped."""
-    seconds = duration // timedelta(seconds=1)
-    if seconds == 0:
-        return "0s"
-    unit = next(unit for unit, size in UNITS.items() if seconds % size == 0)
-    return f"{seconds // UNITS[unit]}{unit}"
+    except InvalidValue as invalid:
+        raise ConfigError(f"{text!r} {invalid}", hint=invalid.hint) from None
 
 
 def duration(value: object) -> timedelta:
@@ -142,33 +132,17 @@ def duration(value: object) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-Ordered = TypeVar("Ordered", int, float, Decimal, timedelta)
+def member_of(kind: type[Member]) -> BeforeValidator:
+    """Return a validator of texts that are the values of `kind`'s members."""
 
+    def check(value: object) -> Member:
+        for known in kind:
+            if value == known:
+                return known
+        meant = did_you_mean(value, kind) if isinstance(value, str) else ""
+        raise InvalidValue(f"is not one of {', '.join(kind)}{meant}")
 
-def within(low: Ordered, high: Ordered) -> Callable[[Ordered], Ordered]:
-    """Return a check that raises `InvalidValue` for a value outside these inclusive bounds."""
-
-    def check(value: Ordered) -> Ordered:
-        if not low <= value <= high:
-            raise InvalidValue(f"is not within {_plain(low)} to {_plain(high)}")
-        return value
-
-    return check
-
-
-def at_least(low: Ordered) -> Callable[[Ordered], Ordered]:
-    """Return a check that raises `InvalidValue` for a value below this bound."""
-
-    def check(value: Ordered) -> Ordered:
-        if not value >= low:
-            raise InvalidValue(f"is less than {_plain(low)}")
-        return value
-
-    return check
-
-
-def _plain(value: float | Decimal | timedelta) -> str:
-    return format_duration(value) if isinstance(value, timedelta) else str(value)
+    return BeforeValidator(check)
 
 
 def written_as(pattern: str, rule: str, text: str) -> str:
@@ -189,13 +163,13 @@ def _field_name(text: str) -> str:
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 
 #: At least a second; also for an optional duration.
-Some = AfterValidator(at_least(timedelta(seconds=1)))
+Some = Field(ge=timedelta(seconds=1))
 
 Positive = Annotated[Duration, Some]
 
-Timeout = Annotated[Duration, AfterValidator(within(timedelta(seconds=1), timedelta(minutes=5)))]
+Timeout = Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=5))]
 
-Patience = Annotated[Duration, AfterValidator(within(timedelta(), timedelta(minutes=10)))]
+Patience = Annotated[Duration, Field(ge=timedelta(), le=timedelta(minutes=10))]
 
 File = Annotated[Path | None, BeforeValidator(file_path)]
 
@@ -215,7 +189,7 @@ Name = Annotated[
         partial(
             written_as,
             ACCOUNT_NAME,
-            "is no account name: at most 64 of a-z 0-9 . _ -, "
+            "is not an account name: at most 64 of a-z 0-9 . _ -, "
             "the first a letter or digit, the last no dot",
         )
     ),
@@ -223,7 +197,9 @@ Name = Annotated[
 
 ApiKey = Annotated[
     str,
-    AfterValidator(partial(written_as, API_KEY, "is no api key: letters and digits, at most 64")),
+    AfterValidator(
+        partial(written_as, API_KEY, "is not an API key: at most 64 letters and digits")
+    ),
 ]
 
 
@@ -240,25 +216,19 @@ class Table(BaseModel):
     )
 
 
-_FIELDS = 5
-
-
 def cron_expression(text: str) -> str:
     """Return a valid cron expression with single spaces, or raise `InvalidValue`."""
     from cronsim import CronSim, CronSimError  # noqa: PLC0415  # most configurations have none
 
-    fields = text.split()
-    if len(fields) != _FIELDS:
-        raise InvalidValue(
-            "does not have five fields: minute, hour, day of month, month, day of week"
-        )
-    expression = " ".join(fields)
+    expression = " ".join(text.split())
+    if expression.count(" ") != 4:  # noqa: PLR2004  # see below
+        rule = "does not have five fields: minute, hour, day of month, month, day of week"
+        raise InvalidValue(rule)
     try:
         next(CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC)))
     except CronSimError as error:
         raise InvalidValue(f"has a {str(error).lower()}") from None
     except StopIteration:
-        raise InvalidValue(
-            "names a day that its months do not have, so it would never come"
-        ) from None
+        rule = "names a day that its months do not have, so it would never come"
+        raise InvalidValue(rule) from None
     return expression

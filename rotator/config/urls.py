@@ -97,7 +97,7 @@ def ledger_url(text: str) -> str:
     _require_visible(text, spaces=True)
     if not (_SQLITE.fullmatch(text) or _POSTGRESQL.fullmatch(text)):
         raise InvalidValue(
-            "is no ledger's URL",
+            "is not a ledger URL",
             hint="write sqlite:////PATH or postgresql+psycopg://[USER@]HOST[:PORT]/DATABASE",
         )
     if sqlite_path(text) == ":memory:":

@@ -1,26 +1,32 @@
 """The tables of one file, and all of its problems."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from rotator.config.accounts import (
     AccountTable,
-    Located,
-    Location,
     Placement,
     PolicyTable,
-    account_of,
     account_problems,
     policy_of,
     policy_problems,
 )
-from rotator.config.discovery import DiscoverTable, discover_of, discover_problems
-from rotator.config.errors import ConfigProblem, InvalidValue, key_text, unknown_key, value_text
-from rotator.config.hooks import HookTable, LocatedHook, hook_problems
+from rotator.config.discovery import DiscoverTable, discover_problems
+from rotator.config.errors import (
+    ConfigProblem,
+    InvalidValue,
+    Located,
+    Location,
+    key_text,
+    unknown_key,
+    value_text,
+)
+from rotator.config.hooks import HookTable, hook_problems
 from rotator.config.sections import (
     DaemonSettings,
     LedgerSettings,
@@ -31,8 +37,9 @@ from rotator.config.sections import (
     auth_problems,
 )
 from rotator.config.settings import DEFAULT_POLICY, Settings
-from rotator.config.types import PathContext, Table, format_duration
+from rotator.config.types import PathContext, Table
 from rotator.model import Policy
+from rotator.model.times import format_duration
 
 #: All tables by path.
 TABLES: Mapping[str, type[Table]] = {
@@ -81,41 +88,64 @@ _WORDS = {
     "float_type": "is not a number",
     "int_type": "is not a whole number",
     "model_type": "is not a table",
-    "string_type": "is not text",
+    "string_type": "is not a string",
 }
 
-_REQUIRED_HINTS = {"address": "set address in [vault], or $VAULT_ADDR"}
+_REQUIRED_HINTS = {
+    "accounts": "add an [[accounts]] table with name, api_key and vault_path",
+    "address": "set address in [vault], or $VAULT_ADDR",
+}
 
 
 class Document:
     """A file's tables, including the environment's values."""
 
     def __init__(
-        self, tables: dict[str, Any], surroundings: PathContext, origins: Mapping[str, str]
+        self, tables: dict[str, Any], context: PathContext, origins: Mapping[str, str]
     ) -> None:
         """Store the tables. `origins` maps the paths of values to their variables."""
         self._tables = tables
-        self._surroundings = surroundings
+        self._context = context
         self._origins = origins
         #: Problems found so far.
         self.problems: list[ConfigProblem] = []
 
     def settings(self) -> Settings | None:
         """Return the settings; any problem is added to `problems` and makes them unusable."""
-        self._refuse_unknown()
+        for key in (key for key in self._tables if key not in keys_of("")):
+            what, hint = unknown_key(key, keys_of(""), paths_of(key))
+            self.problems.append(ConfigProblem(where=key_text(key), what=what, hint=hint))
         vonage = self._top(VonageSettings, "vonage")
-        vault = self._vault()
+        vault = self._top(VaultSettings, "vault")
+        if vault is not None:
+            self.problems.extend(auth_problems(vault, self._place("vault")))
         ledger = self._top(LedgerSettings, "ledger")
-        policy = self._policy()
+        default = self._top(PolicyTable, "policy")
+        policy = policy_of(default, DEFAULT_POLICY) if default else None
+        if default and policy:
+            self.problems.extend(policy_problems(self._place("policy"), default, policy))
         daemon = self._top(DaemonSettings, "daemon")
         telemetry = self._top(TelemetrySettings, "telemetry")
-        accounts = self._accounts(policy, vault)
-        hooks = self._hooks()
-        discover = self._discover(policy, vault)
-        if vonage is None or vault is None or ledger is None or policy is None or daemon is None:
+
+        accounts = self._list(AccountTable, "accounts", policy)
+        if self._tables.get("accounts", []) == []:
+            hint = _REQUIRED_HINTS["accounts"]
+            self.problems.append(
+                ConfigProblem(where="accounts", what="none is configured", hint=hint)
+            )
+        parents = _parents(self._tables.get("accounts"))
+        self.problems.extend(account_problems(accounts, parents, vault))
+        hooks = self._list(HookTable, "hooks", None)
+        self.problems.extend(hook_problems(hooks, parents))
+        discover = self._list(DiscoverTable, "discover", policy)
+        for each in discover:
+            self.problems.extend(discover_problems(each.place, each.table, parents, vault))
+
+        if vonage is None or vault is None or ledger is None or policy is None:
             return None
-        if telemetry is None:
+        if daemon is None or telemetry is None:
             return None
+        site = Placement.of(vonage, vault)
         return Settings(
             vonage=vonage,
             vault=vault,
@@ -123,146 +153,92 @@ class Document:
             policy=policy,
             daemon=daemon,
             telemetry=telemetry,
-            accounts=tuple(
-                account_of(table, policy, Placement.of(vonage, vault)) for table in accounts
-            ),
-            hooks=tuple(table.hook() for table in hooks),
-            discover=tuple(discover_of(table, policy) for table in discover),
+            accounts=tuple(each.table.account(policy, site) for each in accounts),
+            hooks=tuple(each.table.hook() for each in hooks),
+            discover=tuple(each.table for each in discover),
         )
 
-    def _refuse_unknown(self) -> None:
-        known = keys_of("")
-        for key in self._tables:
-            if key not in known:
-                what, hint = unknown_key(key, known, paths_of(key))
-                self.problems.append(ConfigProblem(where=key_text(key), what=what, hint=hint))
+    def _place(self, name: str) -> Location:
+        return Location(table=name, path=name, origins=self._origins)
 
     def _top(self, model: type[AnyTable], name: str) -> AnyTable | None:
-        return self._table(model, self._tables.get(name, {}), Location(table=name, path=name))
+        return self._table(model, self._tables.get(name, {}), self._place(name))
 
-    def _vault(self) -> VaultSettings | None:
-        vault = self._top(VaultSettings, "vault")
-        if vault is not None:
-            self.problems.extend(auth_problems(vault, lambda key: self._where(f"vault.{key}")))
-        return vault
-
-    def _where(self, path: str) -> str:
-        """Return the location of a key: its variable, if it came from one."""
-        return f"${self._origins[path]}" if path in self._origins else path
-
-    def _policy(self) -> Policy | None:
-        table = self._top(PolicyTable, "policy")
-        if table is None:
-            return None
-        policy = policy_of(table, DEFAULT_POLICY)
-        place = Location(table="policy", path="policy")
-        self.problems.extend(policy_problems(place, table, policy))
-        return policy
-
-    def _accounts(self, default: Policy | None, vault: VaultSettings | None) -> list[AccountTable]:
-        raw = self._tables.get("accounts", [])
-        if not isinstance(raw, list) or not raw:
-            self.problems.append(_no_accounts(raw))
-            return []
-        accounts = list(self._valid_accounts(raw))
-        if default is not None:
-            for account in accounts:
-                policy = policy_of(account.table, default)
-                self.problems.extend(policy_problems(account.place, account.table, policy))
-        self.problems.extend(account_problems(accounts, _parents(raw), vault))
-        return [account.table for account in accounts]
-
-    def _hooks(self) -> list[HookTable]:
-        raw = self._tables.get("hooks", [])
+    def _list(
+        self, model: type[AnyTable], name: str, policy: Policy | None
+    ) -> list[Located[AnyTable]]:
+        """Return the valid ones of a list of tables, each checked with its own policy."""
+        raw = self._tables.get(name, [])
         if not isinstance(raw, list):
-            self.problems.append(ConfigProblem(where="hooks", what="is not a list of tables"))
-            return []
-        hooks: list[LocatedHook] = []
-        for index, item in enumerate(raw):
-            place = Location(table="hooks", path=f"hooks[{index}]", note=_note(item))
-            table = self._table(HookTable, item, place)
-            if table is not None:
-                hooks.append(LocatedHook(place=place, table=table))
-        accounts = self._tables.get("accounts", [])
-        names = _parents(accounts if isinstance(accounts, list) else [])
-        self.problems.extend(hook_problems(hooks, list(names)))
-        return [hook.table for hook in hooks]
-
-    def _valid_accounts(self, raw: list[object]) -> Iterator[Located]:
-        for index, item in enumerate(raw):
-            place = Location(table="accounts", path=f"accounts[{index}]", note=_note(item))
-            table = self._table(AccountTable, item, place)
-            if table is not None:
-                yield Located(place=place, table=table)
-
-    def _discover(self, default: Policy | None, vault: VaultSettings | None) -> list[DiscoverTable]:
-        raw = self._tables.get("discover", [])
-        if not isinstance(raw, list):
-            self.problems.append(ConfigProblem(where="discover", what="is not a list of tables"))
+            what, hint = "is not a list of tables", _REQUIRED_HINTS.get(name)
+            self.problems.append(ConfigProblem(where=name, what=what, hint=hint))
             return []
         found = []
         for index, item in enumerate(raw):
-            place = Location(table="discover", path=f"discover[{index}]")
-            table = self._table(DiscoverTable, item, place)
-            if table is None:
-                continue
-            found.append(table)
-            parents = _parents(self._tables.get("accounts"))
-            self.problems.extend(discover_problems(place, table, parents, vault))
-            if default is not None:
-                policy = policy_of(table, default)
-                self.problems.extend(policy_problems(place, table, policy))
+            note = "" if name == "discover" else _note(item)
+            place = Location(table=name, path=f"{name}[{index}]", note=note)
+            table = self._table(model, item, place)
+            if table is not None:
+                found.append(Located(place=place, table=table))
+            if policy and isinstance(table, PolicyTable):
+                own = policy_of(table, policy)
+                self.problems.extend(policy_problems(place, table, own))
         return found
 
     def _table(self, model: type[AnyTable], raw: object, place: Location) -> AnyTable | None:
-        self._refuse_both(raw, place)
-        try:
-            return model.model_validate(raw, context=self._surroundings)
-        except ValidationError as error:
-            details = error.errors(include_url=False)
-        self.problems.extend(self._problem(detail, place) for detail in details)
-        return None
-
-    def _refuse_both(self, raw: object, place: Location) -> None:
         pair = EXCLUSIVE.get(place.table, ())
         if pair and isinstance(raw, dict) and all(raw.get(key) not in (None, "") for key in pair):
             what = f"{' and '.join(pair)} exclude each other; keep one"
-            self.problems.append(ConfigProblem(where=place.key(), what=what))
-
-    def _problem(self, detail: ErrorDetails, place: Location) -> ConfigProblem:
-        names = [str(name) for name in detail["loc"]]
-        key = names[-1] if names else place.table
-        what, hint = _what(detail, key, table=".".join([place.table, *names[:-1]]))
-        path = ".".join([place.path, *names])
-        where = place.key(*map(key_text, names))
-        return ConfigProblem(
-            where=f"${self._origins[path]}" if path in self._origins else where,
-            what=what,
-            hint=hint,
-        )
-
-
-def _what(detail: ErrorDetails, key: str, *, table: str) -> tuple[str, str | None]:
-    if detail["type"] == "extra_forbidden":
-        return unknown_key(key, keys_of(table), paths_of(key))
-    if detail["type"] == "missing":
-        return "is required", _REQUIRED_HINTS.get(key)
-    unfit = detail.get("ctx", {}).get("error")
-    rule = (
-        str(unfit)
-        if isinstance(unfit, InvalidValue)
-        else _WORDS.get(detail["type"], "is not valid")
-    )
-    hint = getattr(unfit, "hint", None) or _default_hint(table, key)
-    return f"{value_text(key, detail['input'])} {rule}", hint
-
-
-def _default_hint(table: str, key: str) -> str | None:
-    """Return the hint that names a key's default; None where no file could set it."""
-    model = TABLES.get(table)
-    field = model.model_fields.get(key) if model else None
-    if field is None:
+            self.problems.append(place.problem("", what))
+        try:
+            return model.model_validate(raw, context=self._context)
+        except ValidationError as error:
+            self.problems.extend(
+                _problem(detail, place) for detail in error.errors(include_url=False)
+            )
         return None
+
+
+def _problem(detail: ErrorDetails, place: Location) -> ConfigProblem:
+    names = [str(name) for name in detail["loc"]]
+    key = names[-1] if names else place.table
+    table = ".".join([place.table, *names[:-1]])
+    field = TABLES[table].model_fields.get(key) if table in TABLES else None
+    invalid = detail.get("ctx", {}).get("error")
+    match detail["type"]:
+        case "extra_forbidden":
+            what, hint = unknown_key(key, keys_of(table), paths_of(key))
+            return ConfigProblem(where=place.key(*names), what=what, hint=hint)
+        case "missing":
+            hint = _REQUIRED_HINTS.get(key)
+            return ConfigProblem(where=place.key(*names), what="is required", hint=hint)
+        case "value_error" if isinstance(invalid, InvalidValue):
+            rule = str(invalid)
+        case "greater_than_equal" | "less_than_equal" if field:
+            rule = _bounds(field)
+        case other:
+            rule = _WORDS.get(other, "is not valid")
+    return ConfigProblem(
+        where=place.key(*names),
+        what=f"{value_text(key, detail['input'])} {rule}",
+        hint=getattr(invalid, "hint", None)
+        or (_default_hint(table, key, field) if field else None),
+    )
+
+
+def _bounds(field: FieldInfo) -> str:
+    """Return which bounds the value of a field is not within."""
+    limits = [getattr(each, name, None) for name in ("ge", "le") for each in field.metadata]
+    low, *high = [
+        format_duration(each) if isinstance(each, timedelta) else str(each)
+        for each in limits
+        if each is not None
+    ]
+    return f"is not within {low} to {high[0]}" if high else f"is less than {low}"
+
+
+def _default_hint(table: str, key: str, field: FieldInfo) -> str | None:
+    """Return the hint that names a key's default; None where no file could set it."""
     if key in PolicyTable.model_fields and table != "policy":
         return "leave it out for that of [policy]"
     default = getattr(DEFAULT_POLICY, key) if table == "policy" else field.default
@@ -276,13 +252,6 @@ def _default_hint(table: str, key: str) -> str | None:
         case str() if default:
             return f"leave it out for the default, {default}"
     return None
-
-
-def _no_accounts(raw: object) -> ConfigProblem:
-    hint = "add an [[accounts]] table with name, api_key and vault_path"
-    if raw == []:
-        return ConfigProblem(where="accounts", what="none is configured", hint=hint)
-    return ConfigProblem(where="accounts", what="is not a list of tables", hint=hint)
 
 
 def _note(raw: object) -> str:

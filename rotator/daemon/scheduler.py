@@ -18,7 +18,7 @@ from rotator.model import Account, Request, Rotation
 from rotator.model.account import without_parents
 from rotator.rotation import schedule
 from rotator.rotation.ports import Lease
-from rotator.rotation.protocol import waits_until
+from rotator.rotation.protocol.waiting import waits_until
 
 if TYPE_CHECKING:
     from rotator.rotation.reconciler import Reconciler

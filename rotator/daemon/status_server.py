@@ -1,11 +1,11 @@
 """The daemon's page and metrics: served at the configured address."""
 
 import time
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import structlog
 
+from rotator import own_version
 from rotator.application import Application, Observers
 from rotator.daemon.health import Health, Heartbeat
 from rotator.model import SecretValue
@@ -81,11 +81,11 @@ class StatusServer:
             from rotator.telemetry.metrics import Metrics  # noqa: PLC0415  # see above
             from rotator.web.app import Pulse, WebApp  # noqa: PLC0415  # see above
 
-            own = _own_version()
-            self._metrics = Metrics(own)
+            version = own_version()
+            self._metrics = Metrics(version)
             self._observers.add(self._metrics)
             pulse = Pulse(is_live=self._heartbeat.is_live, away=lambda: self._health.down)
-            self._app = WebApp(metrics=self._metrics, pulse=pulse, version=own)
+            self._app = WebApp(metrics=self._metrics, pulse=pulse, version=version)
         return self._app
 
     def _listen(self, application: Application, token: SecretValue | None) -> None:
@@ -107,10 +107,3 @@ class StatusServer:
         self._server = Server(self._access, listening)
         self._server.start()
         _log.info("serving", url=shown(listening))
-
-
-def _own_version() -> str:
-    try:
-        return version("rotator")
-    except PackageNotFoundError:  # runs from a checkout
-        return "unreleased"

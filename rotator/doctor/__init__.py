@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 
 from rotator.application import Application
 from rotator.doctor import accounts, files, hooks, ledger, systemd, vault
-from rotator.doctor.check import CheckResult, Verdict, broken
+from rotator.doctor.check import CheckResult, Verdict, broken, fine
 from rotator.errors import RotatorError
 
-__all__ = ["CheckResult", "Verdict", "broken", "examined"]
+__all__ = ["CheckResult", "Verdict", "broken", "examined", "fine"]
 
 Subject = Callable[[Application], Iterator[CheckResult]]
 _SUBJECTS: tuple[tuple[str, Subject], ...] = (

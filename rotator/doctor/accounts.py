@@ -7,8 +7,9 @@ from rotator.doctor import check
 from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
 from rotator.errors import RotatorError
 from rotator.model import Account, Problem, Request
+from rotator.model.role import SecretRole
+from rotator.reporting.verification import CHAIN_HINT, verify_ledger
 from rotator.rotation.observation import Observation
-from rotator.rotation.protocol import current_secret_id
 from rotator.rotation.reconciler import Reconciler
 
 _SLOTS = 2
@@ -29,7 +30,7 @@ def checks(application: Application) -> Iterator[CheckResult]:
 def _account(
     application: Application, reconciler: Reconciler, account: Account
 ) -> Iterator[CheckResult]:
-    report, _, world = reconciler.plan(account, Request(reason="asked"))
+    report, _, world = reconciler.dry_run(account, Request(reason="asked"))
     if world is None:
         problem = report.error or Problem(code=RotatorError.code, message="not seen", hint=None)
         yield bad("account", account.name, problem.message, problem.hint)
@@ -50,25 +51,22 @@ def _account(
 
 def _head(application: Application, account: Account, world: Observation) -> Iterator[CheckResult]:
     """Compare the record with the entry in Vault's note, if there is a note."""
-    note = world.current.note if world.current else None
+    note = world.current.entry.note if world.current.entry else None
     if note is None or application.ledger.revision() is None:
         return
-    verdict = application.ledger.existing_reader.verify(account.name, anchor=note.ledger_head)
-    if verdict.has_anchor is False:
-        yield bad(
-            "chain head",
-            account.name,
-            "the ledger lacks the entry that Vault's note names",
-            "it was rewritten, cut off or replaced: compare it with a backup, and restore that",
-        )
-    elif verdict.has_anchor:
+    verification = verify_ledger(
+        application.ledger.existing_reader, account.name, account, anchor=note.ledger_head
+    )
+    if verification.vault_fault:
+        yield bad("chain head", account.name, verification.vault_fault, CHAIN_HINT)
+    elif verification.vault == "matches":
         yield fine("chain head", account.name, "has the entry that Vault's note names")
 
 
 def _credential(account: Account, world: Observation) -> CheckResult:
-    if world.current_live_at:
+    if world.current.authenticated_at:
         return fine("credential", account.name, "the value in Vault authenticates")
-    if world.listed is not None:
+    if world.listing.secrets is not None:
         return doubtful(
             "credential",
             account.name,
@@ -85,27 +83,23 @@ def _credential(account: Account, world: Observation) -> CheckResult:
 
 def slots(account: Account, world: Observation) -> Iterator[CheckResult]:
     """Check which secrets occupy the account's slots, if Vonage lists them."""
-    if world.listed is None:
+    if world.listing.secrets is None:
         return
-    roles = {secret.id: role(world, secret.id) for secret in world.listed}
+    roles = {
+        secret.id: SecretRole.of(
+            secret.id,
+            current_id=world.current_secret_id,
+            opened=world.rotation,
+            expendable_ids=world.ledger.expendable_ids,
+        )
+        for secret in world.listing.secrets
+    }
     listed = ", ".join(f"{id_} {known}" for id_, known in sorted(roles.items()))
     finding = f"{len(roles)} of {_SLOTS} used: {listed}"
-    if "foreign" in roles.values():
+    if SecretRole.FOREIGN in roles.values():
         cure = f"see `rotator secrets list {account.name}`; delete it if nothing uses it"
-        if world.pending:
+        if world.pending.entry:
             cure = "delete none: a value is pending in Vault, and one of them may be its secret"
         yield doubtful("slots", account.name, finding, cure)
     else:
         yield fine("slots", account.name, finding)
-
-
-def role(world: Observation, secret_id: str) -> str:
-    """Return rotator's role for a listed secret."""
-    rotation = world.rotation
-    if secret_id == current_secret_id(world):
-        return "current"
-    if rotation and secret_id == rotation.predecessor_id:
-        return "predecessor"
-    if rotation and secret_id == rotation.new_id:
-        return "new"
-    return "orphan" if secret_id in world.expendable_ids else "foreign"

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 from rotator.errors import RotatorError
+from rotator.network import http_date
 
 
 class Verdict(StrEnum):
@@ -27,8 +27,8 @@ class CheckResult:
     about: str
     verdict: Verdict
     finding: str
-    #: Hint on what to do; None where nothing needs to be done.
-    cure: str | None = None
+    #: What to do; None where nothing needs to be done.
+    hint: str | None = None
 
 
 def fine(name: str, about: str, finding: str) -> CheckResult:
@@ -36,14 +36,14 @@ def fine(name: str, about: str, finding: str) -> CheckResult:
     return CheckResult(name=name, about=about, verdict=Verdict.OK, finding=finding)
 
 
-def doubtful(name: str, about: str, finding: str, cure: str) -> CheckResult:
+def doubtful(name: str, about: str, finding: str, hint: str) -> CheckResult:
     """Build a warning: the setup works, but may not be what was intended."""
-    return CheckResult(name=name, about=about, verdict=Verdict.WARNING, finding=finding, cure=cure)
+    return CheckResult(name=name, about=about, verdict=Verdict.WARNING, finding=finding, hint=hint)
 
 
-def bad(name: str, about: str, finding: str, cure: str | None) -> CheckResult:
+def bad(name: str, about: str, finding: str, hint: str | None) -> CheckResult:
     """Build a check that failed."""
-    return CheckResult(name=name, about=about, verdict=Verdict.FAILED, finding=finding, cure=cure)
+    return CheckResult(name=name, about=about, verdict=Verdict.FAILED, finding=finding, hint=hint)
 
 
 def broken(name: str, about: str, error: RotatorError) -> CheckResult:
@@ -57,13 +57,12 @@ TOLERANCE = timedelta(seconds=30)
 
 def clock_check(server: str, date: str | None, now: datetime | None = None) -> CheckResult:
     """Compare `date`, a Date header, with `now`, by default the present time."""
-    name, cure = "clock", "synchronise this machine's clock: timedatectl set-ntp true"
-    try:
-        told = parsedate_to_datetime(date or "")
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return doubtful(name, server, "it does not tell its time", "compare the clocks by hand")
-    skew = (now or datetime.now(UTC)) - (told if told.tzinfo else told.replace(tzinfo=UTC))
-    seconds = round(skew.total_seconds())
+    server_time = http_date(date)
+    if server_time is None:
+        return doubtful("clock", server, "its answers carry no time", "compare the clocks by hand")
+    skew = (now or datetime.now(UTC)) - server_time
     if abs(skew) > TOLERANCE:
-        return bad(name, server, f"this machine is {seconds:+} s off", cure)
-    return fine(name, server, "within half a minute")
+        finding = f"this machine is {round(skew.total_seconds()):+} s off"
+        hint = "synchronise this machine's clock: timedatectl set-ntp true"
+        return bad("clock", server, finding, hint)
+    return fine("clock", server, "within half a minute")

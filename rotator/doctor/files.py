@@ -10,8 +10,9 @@ from pathlib import Path
 from rotator.application import Application
 from rotator.config.urls import sqlite_path
 from rotator.doctor.check import CheckResult, bad, doubtful, fine
+from rotator.errors import reason_of
 
-_NAME = "secret file"
+_NAME, _OWNER = "secret file", "ledger owner"
 #: PEM's markers of an encrypted key, in the newer and the older form.
 _ENCRYPTED = re.compile(rb"^(-----BEGIN |Proc-Type:).*\bENCRYPTED\b", re.MULTILINE)
 #: Settings whose file may contain rotator's own key.
@@ -33,7 +34,7 @@ def _owners(ledger: Path) -> Iterator[CheckResult]:
     """Check that the folder's owner, the service, and this user can write to the ledger's files."""
     folder = ledger.absolute().parent
     owner = folder.stat().st_uid
-    files = [path for path in map(Path, (f"{ledger}{end}" for end in _ENDS)) if path.exists()]
+    files = [path for end in ("", "-wal", "-shm") if (path := Path(f"{ledger}{end}")).exists()]
     others = [path for path in files if path.stat().st_uid != owner]
     for path in others:
         why = f"{path} belongs to {_user(path.stat().st_uid)}, its folder to {_user(owner)}"
@@ -46,11 +47,6 @@ def _owners(ledger: Path) -> Iterator[CheckResult]:
         yield fine(_OWNER, "ledger.url", f"its files and their folder belong to {_user(owner)}")
 
 
-#: Endings of the names of a SQLite ledger's files.
-_ENDS = ("", "-wal", "-shm")
-_OWNER = "ledger owner"
-
-
 def _user(number: int) -> str:
     """Return a user's name, or the number if there is no name on this machine."""
     try:
@@ -61,22 +57,17 @@ def _user(number: int) -> str:
 
 def _secret_files(application: Application) -> Iterator[tuple[str, Path]]:
     settings = application.settings
-    vault = settings.vault
     # A certificate is public, unless its key is in the same file.
-    public = {"ca_file"} | ({"client_cert_file"} if vault.client_key_file else set())
-    tables = {
-        "vault": vault,
-        "vault.auth": vault.auth,
-        "ledger": settings.ledger,
-        "daemon": settings.daemon,
-    }
-    for name, table in tables.items():
+    public = {"ca_file"} | ({"client_cert_file"} if settings.vault.client_key_file else set())
+    tables = {"vault": settings.vault, "vault.auth": settings.vault.auth}
+    others = {"ledger": settings.ledger, "daemon": settings.daemon}
+    for name, table in (tables | others).items():
         for key, value in dict(table).items():
             if isinstance(value, Path) and key not in public:
                 yield f"{name}.{key}", value
     for index, hook in enumerate(settings.hooks):
-        for key, path in (("url_file", hook.url_file), ("secret_file", hook.secret_file)):
-            if path:
+        for key in ("url_file", "secret_file"):
+            if path := getattr(hook, key):
                 yield f"hooks[{index}].{key}", path
 
 
@@ -84,13 +75,12 @@ def _check(key: str, path: Path) -> CheckResult:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
-        why = (error.strerror or "no reason given").lower()
-        return bad(_NAME, key, f"{path}: {why}", f"make the file, or correct {key}")
+        return bad(_NAME, key, f"{path}: {reason_of(error)}", f"create the file, or correct {key}")
     if not os.access(path, os.R_OK):
         return bad(_NAME, key, f"{path}: this user may not read it", "let rotator's user read it")
     if key in _KEYS and _ENCRYPTED.search(path.read_bytes()):
-        cure = "decrypt it into a file of mode 0600: openssl pkey -in KEY -out NEW_KEY"
-        return bad(_NAME, key, f"{path}: encrypted, and there is nobody to ask a passphrase", cure)
+        hint = "decrypt it into a file of mode 0600: openssl pkey -in KEY -out NEW_KEY"
+        return bad(_NAME, key, f"{path}: encrypted, and nobody is there to type a passphrase", hint)
     shown = f"{path}: mode {mode:04o}"
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
         return bad(_NAME, key, f"{shown}, open to others", f"chmod 600 {path}")

@@ -1,8 +1,7 @@
 """Hooks: executable programs, and readable files."""
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from rotator.application import Application
@@ -11,46 +10,30 @@ from rotator.hooks.runner import Unreadable, address, signing_key
 from rotator.model.notification import Hook
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """The state of one hook."""
+def fault(hook: Hook) -> tuple[str, str] | None:
+    """Return what is wrong with a hook, and a hint; None where no problem was found.
 
-    hook: Hook
-    #: What is wrong; None where no problem was found.
-    problem: str | None
-    hint: str | None = None
-
-
-def findings(hooks: Iterable[Hook]) -> list[Finding]:
-    """Check each hook in order: whether its program may be run and its files be read.
-
-    Calls no hook. The findings apply to this user on this machine, now.
+    Its program may not be executable, or its files not readable, by this user on this machine, now.
+    The hook is not called.
     """
-    return [next(_problems(hook), Finding(hook=hook, problem=None)) for hook in hooks]
-
-
-def _problems(hook: Hook) -> Iterator[Finding]:
     if hook.command:
         program = Path(hook.command[0])
         if not program.is_file():
-            yield Finding(
-                hook=hook, problem=f"{program} is no file", hint="install it, or correct `command`"
-            )
-        elif not os.access(program, os.X_OK):
+            return f"{program} is not a file", "install it, or correct `command`"
+        if not os.access(program, os.X_OK):
             hint = f"let the user that rotator runs as execute it: `chmod a+rx {program}`"
-            yield Finding(hook=hook, problem=f"{program} may not be executed", hint=hint)
-        return
+            return f"{program} may not be executed", hint
+        return None
     try:
         address(hook)
         signing_key(hook)
     except Unreadable as error:
-        yield Finding(hook=hook, problem=str(error), hint="see that this user may read the file")
+        return str(error), "see that this user may read the file"
+    return None
 
 
 def checks(application: Application) -> Iterator[CheckResult]:
     """Check every hook; none is called."""
-    for found in findings(application.settings.hooks):
-        if found.problem:
-            yield bad("hook", found.hook.name, found.problem, found.hint)
-        else:
-            yield fine("hook", found.hook.name, "ready")
+    for hook in application.settings.hooks:
+        found = fault(hook)
+        yield bad("hook", hook.name, *found) if found else fine("hook", hook.name, "ready")

@@ -1,12 +1,11 @@
 """The ledger: its schema, the triggers that keep it append-only, its chains and its rows."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from rotator.application import Application
 from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
 from rotator.errors import RotatorError
-from rotator.reporting.text import CHAIN_CURE, ROW_CURE
+from rotator.reporting.verification import CHAIN_HINT, ROW_HINT, verify_ledger
 
 
 def checks(application: Application) -> Iterator[CheckResult]:
@@ -14,7 +13,7 @@ def checks(application: Application) -> Iterator[CheckResult]:
     try:
         revision = application.ledger.revision()
         if revision is None:
-            cure = "`rotator db upgrade` makes it; so does the first rotation"
+            cure = "`rotator db upgrade` creates it; so does the first rotation"
             yield doubtful("ledger revision", "", "there is no ledger yet", cure)
             return
         queries = application.ledger.existing_reader
@@ -38,15 +37,14 @@ def checks(application: Application) -> Iterator[CheckResult]:
 
 def _account(application: Application, name: str) -> Iterator[CheckResult]:
     """Verify one account's chain and, where that is whole, its rows."""
-    queries = application.ledger.existing_reader
-    verdict = queries.verify(name)
-    if verdict.fault:
-        yield bad("chain", name, verdict.fault, CHAIN_CURE)
+    account = application.accounts.get(name)
+    verification = verify_ledger(application.ledger.existing_reader, name, account)
+    if verification.chain_fault:
+        yield bad("chain", name, verification.chain_fault, CHAIN_HINT)
         return
-    counted = "1 entry" if verdict.entries == 1 else f"{verdict.entries} entries"
-    yield fine("chain", name, f"{counted}, head {verdict.head[:12]}")
-    put_off = queries.put_off(name, application.accounts.get(name), datetime.now(UTC))
-    if found := (*verdict.differences, *put_off):
-        yield bad("rows", name, "; ".join(found), ROW_CURE)
+    counted = "1 entry" if verification.entries == 1 else f"{verification.entries} entries"
+    yield fine("chain", name, f"{counted}, head {verification.head[:12]}")
+    if verification.row_faults:
+        yield bad("rows", name, "; ".join(verification.row_faults), ROW_HINT)
     else:
         yield fine("rows", name, "match")

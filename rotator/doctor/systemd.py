@@ -30,8 +30,8 @@ def checks(_application: Application) -> Iterator[CheckResult]:
     if found.get("LoadState") == "not-found":
         yield fine("systemd", UNIT, "not installed")
     elif found.get("ActiveState") == "failed":
-        cure = f"journalctl -u {UNIT} says why; then systemctl restart {UNIT}"
-        yield bad("systemd", UNIT, f"{state}, {enabled}", cure)
+        hint = f"journalctl -u {UNIT} says why; then systemctl restart {UNIT}"
+        yield bad("systemd", UNIT, f"{state}, {enabled}", hint)
     elif found.get("ActiveState") == "active":
         yield fine("systemd", UNIT, f"{state}, {enabled}")
     else:

@@ -29,9 +29,12 @@ class Outbox(Protocol):
         longest: timedelta,
         due: datetime,
         now: datetime,
-        untold: Event | None = None,
+        unattempted: Event | None = None,
     ) -> Delivery | None:
-        """Claim one delivery that was due by then; None where there is none."""
+        """Claim one delivery that was due by then; None where there is none.
+
+        With `unattempted`, only one for that event whose first try is not finished.
+        """
         ...
 
     def give_back(self, delivery: Delivery) -> None:
@@ -42,7 +45,7 @@ class Outbox(Protocol):
         """Record the outcome of a try; return the event that was recorded, if any."""
         ...
 
-    def is_untold(self, hooks: Collection[str], account: str, event: Event) -> bool:
+    def is_unattempted(self, hooks: Collection[str], account: str, event: Event) -> bool:
         """Return whether a delivery of this event to one of the hooks has no finished try."""
         ...
 
@@ -81,11 +84,11 @@ class HookDispatcher(Hooks):
     def is_telling(self, account: Account) -> bool:
         """See `Hooks.is_telling`."""
         hooks = [hook.name for hook in self.hooks]
-        return self.outbox().is_untold(hooks, account.name, Event.PUSHED)
+        return self.outbox().is_unattempted(hooks, account.name, Event.PUSHED)
 
     def tell(self, account: Account) -> Iterator[Attempt]:
         """See `Hooks.tell`."""
-        return self._deliver([account.name], untold=Event.PUSHED)
+        return self._deliver([account.name], unattempted=Event.PUSHED)
 
     def deliver(self, names: Collection[str] | None) -> Iterator[Attempt]:
         """Try the due deliveries of accounts of these names, each once; None for all accounts.
@@ -99,7 +102,7 @@ class HookDispatcher(Hooks):
         return self._deliver(names)
 
     def _deliver(
-        self, names: Collection[str] | None, *, untold: Event | None = None
+        self, names: Collection[str] | None, *, unattempted: Event | None = None
     ) -> Iterator[Attempt]:
         outbox, begun = self.outbox(), self.now()
         by_name = {hook.name: hook for hook in self.hooks}
@@ -112,7 +115,7 @@ class HookDispatcher(Hooks):
                 longest=longest,
                 due=begun,
                 now=self.now(),
-                untold=untold,
+                unattempted=unattempted,
             )
         ):
             yield self._try(by_name[delivery.hook], delivery)

@@ -6,10 +6,10 @@ Ids, versions, codes and reasons. None contains a secret's value, as no `Notific
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from rotator.model.notification import Event, Notification, WebhookFormat
 from rotator.model.redaction import printable
+from rotator.model.times import rfc3339
 
 #: The only variables of rotator's environment that a command gets: others may contain a token.
 _PASSED_ON = ("LANG", "PATH")
@@ -43,7 +43,7 @@ class Payload:
             "event": notification.event.value,
             "id": notification.id,
             "account": notification.account,
-            "at": _moment(notification.at),
+            "at": rfc3339(notification.at),
             "rotation_id": notification.rotation_id,
             "secret_id": notification.secret_id,
             "old_secret_id": notification.old_secret_id,
@@ -79,7 +79,3 @@ class Payload:
         )
         text = printable(f"{self.notification.account}: {sentence}")
         return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

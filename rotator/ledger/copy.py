@@ -24,13 +24,11 @@ from sqlalchemy import (
 )
 from sqlalchemy import table as table_named
 
-from rotator.errors import Busy, LedgerError, LedgerUnusable, RotatorError
+from rotator.errors import Busy, LedgerError, LedgerUnusable
 from rotator.ledger import schema, tables
-from rotator.ledger.database import reading, writing
+from rotator.ledger.database import BATCH, reading, writing
 from rotator.ledger.owner import is_dead
-from rotator.ledger.reader import BATCH, ChainCheck, LedgerReader
-
-_KEEP_HINT = "nothing was copied; see `rotator ledger verify`, and keep the ledger as evidence"
+from rotator.ledger.reader import ChainCheck, LedgerReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,17 +58,18 @@ def copy(source: Engine, target: Engine, *, now: datetime) -> CopyResult:
     with _locked(source) as rows:
         _refuse_leases(rows, now)
         verdicts = _whole(source)
-        with _named("the target"):
+        with _about_target():
             # Checked before any change: it may be another ledger, of an older version.
             with reading(target) as connection:
                 _refuse_contents(connection)
             schema.ensure(target, auto_upgrade=True)
             counts = _written(rows, target)
-            _compare(verdicts, _verdicts(target))
+            if verdicts != _verdicts(target):
+                raise LedgerError(
+                    "what was written there does not read back as it is in the source",
+                    hint="do not use the copy; the old ledger is whole and unchanged",
+                )
     return CopyResult(rows=counts, verdicts=verdicts)
-
-
-# -- The source. ---------------------------------------------------------------------------
 
 
 @contextmanager
@@ -105,17 +104,17 @@ def _whole(source: Engine) -> tuple[ChainCheck, ...]:
     verdicts = _verdicts(source)
     for verdict in verdicts:
         if verdict.fault:
-            message = f"{verdict.account}: {verdict.fault}"
-            raise LedgerUnusable(message, hint=_KEEP_HINT)
+            raise LedgerUnusable(
+                f"{verdict.account}: {verdict.fault}",
+                hint="nothing was copied; see `rotator ledger verify`, and keep the ledger as "
+                "evidence",
+            )
     return verdicts
 
 
 def _verdicts(engine: Engine) -> tuple[ChainCheck, ...]:
-    queries = LedgerReader(engine)
-    return tuple(queries.verify(name) for name in queries.recorded_accounts())
-
-
-# -- The target. ---------------------------------------------------------------------------
+    reader = LedgerReader(engine)
+    return tuple(reader.verify(name) for name in reader.recorded_accounts())
 
 
 def _written(rows: Connection, target: Engine) -> dict[str, int]:
@@ -134,8 +133,10 @@ def _refuse_contents(connection: Connection) -> None:
     for name in sorted(set(inspect(connection).get_table_names()) - made):
         rows = exists().select_from(table_named(name))
         if connection.execute(select(rows)).scalar():
-            message = f"it is not empty: there are rows in its table {name}"
-            raise LedgerUnusable(message, hint="nothing was copied; give an empty database")
+            raise LedgerUnusable(
+                f"it is not empty: there are rows in its table {name}",
+                hint="nothing was copied; give an empty database",
+            )
 
 
 def _copied(table: Table, rows: Connection, target: Connection) -> int:
@@ -160,23 +161,11 @@ def _skip_numbers(table: Table, target: Connection) -> None:
     target.execute(select(func.setval(sequence, newest)))
 
 
-def _compare(before: tuple[ChainCheck, ...], after: tuple[ChainCheck, ...]) -> None:
-    if before != after:
-        raise LedgerError(
-            "what was written there does not read back as it is in the source",
-            hint="do not use the copy; the old ledger is whole and unchanged",
-        )
-
-
 @contextmanager
-def _named(which: str) -> Iterator[None]:
-    """Translate an error so that it says which of the two ledgers it is about."""
+def _about_target() -> Iterator[None]:
+    """Translate an error so that it shows which of the two ledgers it is about."""
     try:
         yield
     except (LedgerError, LedgerUnusable) as error:
-        raise _renamed(error, which) from None
-
-
-def _renamed(error: RotatorError, which: str) -> RotatorError:
-    hint = error.hint if error.hint != error.default_hint else "the old ledger is as it was"
-    return type(error)(f"{which}: {error.message}", hint=hint)
+        hint = error.hint if error.hint != error.default_hint else "the old ledger is as it was"
+        raise type(error)(f"the target: {error.message}", hint=hint) from None

@@ -3,14 +3,15 @@
 import os
 import signal
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import wraps
 from threading import Lock, current_thread, main_thread
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
@@ -33,11 +34,12 @@ from rotator.errors import (
 )
 from rotator.ledger import file
 
-if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql, sqlite
-
 #: How long a writer waits for another writer, in seconds.
 BUSY_TIMEOUT = 10
+#: Time limit of each read for the status page, in seconds; a longer one is aborted.
+LONGEST_READ = 10.0
+#: Rows fetched at a time from a long result, to bound the memory.
+BATCH = 5_000
 #: What a database error says, and which error it becomes. SQLite's texts are from its
 #: `sqlite3ErrStr`; PostgreSQL's messages are in the server's language, so its SQLSTATE is matched
 #: instead: a standby answers with 0A000 when a transaction tries to write.
@@ -52,7 +54,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
         ("database disk image is malformed",),
         LedgerUnusable,
         "the ledger file is damaged",
-        "restore it from a backup; `rotator ledger verify` then tells what is missing",
+        "restore it from a backup; `rotator ledger verify` then reports what is missing",
     ),
     (
         ("unable to open database file",),
@@ -76,7 +78,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
         ("sqlstate 3f000",),
         LedgerUnusable,
         "no schema of the database takes the ledger's tables",
-        "see that the search_path of its user names a schema that is there",
+        "see that the search_path of its user names a schema that exists",
     ),
     (
         ("sqlstate 42501",),
@@ -87,7 +89,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], type[RotatorError], str, str | None], ..
     (
         ("sqlstate 40001", "sqlstate 40p01"),
         LedgerConflict,
-        "another transaction was in the ledger's way, again and again",
+        "the transaction conflicted with others each time it was tried",
         None,
     ),
     (
@@ -112,16 +114,32 @@ def open_database(url: str) -> Engine:
         if parsed.get_backend_name() == "postgresql":
             return _postgresql(parsed)
     except (ArgumentError, NoSuchModuleError, ValueError):
-        message = "ledger.url is no database URL"
-        raise LedgerUnusable(message, hint=_URL_HINT) from None
+        raise LedgerUnusable("ledger.url is not a database URL", hint=_URL_HINT) from None
     except ModuleNotFoundError:
-        message = "the database driver that ledger.url names is not installed"
-        raise LedgerUnusable(message, hint="PostgreSQL: install `rotator[postgres]`") from None
-    message = f"ledger.url names {parsed.get_backend_name()}, which rotator does not support"
-    raise LedgerUnusable(message, hint=_URL_HINT)
+        raise LedgerUnusable(
+            "the database driver that ledger.url names is not installed",
+            hint="PostgreSQL: install `rotator[postgres]`",
+        ) from None
+    raise LedgerUnusable(
+        f"ledger.url names {parsed.get_backend_name()}, which rotator does not support",
+        hint=_URL_HINT,
+    )
 
 
 _URL_HINT = "use sqlite:////var/lib/rotator/ledger.db or postgresql+psycopg://user@host/database"
+
+
+def open_for_readers(url: str) -> Engine:
+    """Prepare the database at `url` for the status page, so that it never delays a rotation.
+
+    Its connections are separate, and each read has a time limit.
+
+    Raises:
+        LedgerUnusable: as `open_database`.
+    """
+    engine = open_database(url)
+    event.listen(engine, *_LIMITS[engine.dialect.name])
+    return engine
 
 
 @contextmanager
@@ -142,7 +160,7 @@ def writing(engine: Engine, *, is_long: bool = False) -> Iterator[Connection]:
             connection.exec_driver_sql(_FOR_WRITING)
             yield connection
     else:
-        undisturbed: AbstractContextManager[None] = nullcontext() if is_long else _SignalsHeldOff()
+        undisturbed = nullcontext() if is_long else _signals_held_off()
         with undisturbed, turns, translated(), engine.connect() as connection:
             # The write lock is taken now: a transaction that has read does not fail when it
             # comes to write.
@@ -186,27 +204,25 @@ class _Turns:
                 self._is_taken = False
 
 
-class _SignalsHeldOff:
-    """Holds signals off until its end in the main thread, which is the one that handles them.
+@contextmanager
+def _signals_held_off() -> Iterator[None]:
+    """Hold signals off until the end in the main thread, which is the one that handles them.
 
     An exception that a handler raises while a turn is taken or given back would leave it taken,
     and who releases a lease on the way out would wait for it for ever. Signals that end the
     process at once do so here, too.
     """
-
-    def __init__(self) -> None:
-        self._signals: set[int] = set()
-
-    def __enter__(self) -> None:
-        if current_thread() is main_thread():
-            both = signal.SIGINT, signal.SIGTERM
-            self._signals = {signum for signum in both if callable(signal.getsignal(signum))}
-            signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
-
-    def __exit__(self, *_error: object) -> None:
-        if self._signals:
+    held_off: set[int] = set()
+    if current_thread() is main_thread():
+        both = signal.SIGINT, signal.SIGTERM
+        held_off = {signum for signum in both if callable(signal.getsignal(signum))}
+        signal.pthread_sigmask(signal.SIG_BLOCK, held_off)
+    try:
+        yield
+    finally:
+        if held_off:
             # Handlers of what has come meanwhile run in here.
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, held_off)
 
 
 @contextmanager
@@ -266,20 +282,6 @@ _SNAPSHOT: dict[str, dict[str, Any]] = {
 }
 
 
-def inserting(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
-    """Return an insert that supports ON CONFLICT, in the database's own dialect.
-
-    PostgreSQL's dialect is imported only for PostgreSQL: that takes a tenth of the start-up time.
-    """
-    if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects import postgresql  # noqa: PLC0415
-
-        return postgresql.insert(table)
-    from sqlalchemy.dialects import sqlite  # noqa: PLC0415
-
-    return sqlite.insert(table)
-
-
 @contextmanager
 def translated() -> Iterator[None]:
     """Translate the database's errors into ours. Statements and their values are not quoted."""
@@ -290,18 +292,16 @@ def translated() -> Iterator[None]:
     except sqlite3.Error as error:
         raise _failure(error) from None
     except SQLAlchemyError as error:
-        message = f"the ledger failed: {type(error).__name__}"
-        raise LedgerError(message) from None
+        raise LedgerError(f"the ledger failed: {type(error).__name__}") from None
     except UnicodeEncodeError:
-        message = "the ledger cannot hold a text that is not Unicode"
-        raise LedgerError(message) from None
+        raise LedgerError("the ledger cannot hold a text that is not Unicode") from None
 
 
 def _failure(error: BaseException | None) -> RotatorError:
     if are_spent():
         # SQLite's only detail is that it is unable to open its file.
-        why = TooManyFiles()
-        return LedgerError(f"the ledger cannot be opened: {why.message}", hint=why.hint)
+        cause = TooManyFiles()
+        return LedgerError(f"the ledger cannot be opened: {cause.message}", hint=cause.hint)
     text = str(error).strip()
     searched = f"sqlstate {getattr(error, 'sqlstate', None)}: {text}".lower()
     for fragments, kind, message, hint in _FAILURES:
@@ -353,7 +353,7 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _identity(path: str | None) -> tuple[int, int] | None:
-    """Return device and inode, to tell a file from a later one of its name; None if missing."""
+    """Return device and inode, which differ in a later file of the same name; None if missing."""
     try:
         found = os.stat(path or "")  # noqa: PTH116  # at each transaction: a Path takes as long again
     except FileNotFoundError:
@@ -383,6 +383,27 @@ def _postgresql(url: URL) -> Engine:
     return engine
 
 
+def _limit_sqlite(
+    connection: Any,  # noqa: ANN401  # sqlite3's
+    _record: ConnectionPoolEntry,
+    _proxy: PoolProxiedConnection,
+) -> None:
+    deadline = time.monotonic() + LONGEST_READ
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, _INSTRUCTIONS)
+
+
+def _limit_postgresql(connection: Connection) -> None:
+    # For the transaction alone: afterwards the session may serve another client.
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{LONGEST_READ:.0f}s'")
+
+
+#: SQLite instructions between two checks of the clock.
+_INSTRUCTIONS = 100_000
+#: By database: the event at which a time limit begins, and what sets it.
+_LIMITS: dict[str, tuple[str, Callable[..., None]]] = {
+    "sqlite": ("checkout", _limit_sqlite),
+    "postgresql": ("begin", _limit_postgresql),
+}
 #: Seconds without an answer after which a server counts as lost (libpq's parameters; without
 #: them, hours). Values in the URL take precedence.
 _PATIENCE = {

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from rotator.errors import SecretNotFound
+from rotator.ledger.tables import AnyRow, Row
 from rotator.model import Rotation, Step
+from rotator.rotation import refusals
 from rotator.rotation.ports import NewEntry
 
 #: How many are kept per account.
@@ -40,42 +42,62 @@ def written(deletions: Deletions) -> str:
     return json.dumps([[secret_id, state.value] for secret_id, state in deletions])
 
 
-def concerns(draft: NewEntry) -> bool:
+def of_row(row: AnyRow) -> Deletions:
+    """Return the deletions in an account's row.
+
+    Raises:
+        Refused: somebody wrote there what cannot be read.
+    """
+    try:
+        return read(row["deletions"])
+    except (TypeError, ValueError):
+        why = "the account's row has deletions that cannot be read"
+        raise refusals.rows_altered(why).error() from None
+
+
+def columns(row: AnyRow, entries: Sequence[NewEntry], rotation: Rotation | None) -> Row:
+    """Return the column of deletions after `entries`: each is recorded before it is sent."""
+    if not any(map(concerns, entries)):
+        return {}
+    return {"deletions": written(after(read(row["deletions"]), entries, rotation))}
+
+
+def concerns(entry: NewEntry) -> bool:
     """Return whether an entry concerns a deletion, or finds a deleted secret gone."""
-    is_deletion = draft.step in (Step.EVICT, Step.DELETE)
-    return is_deletion or draft.detail.get("operation") == "delete" or _is_completion(draft)
+    is_deletion = entry.step in (Step.EVICT, Step.DELETE)
+    return is_deletion or entry.detail.get("operation") == "delete" or _is_completion(entry)
 
 
-def after(before: Deletions, drafts: Sequence[NewEntry], rotation: Rotation | None) -> Deletions:
-    """Return the deletions after recording `drafts`, with `rotation` as it is then."""
+def after(before: Deletions, entries: Sequence[NewEntry], rotation: Rotation | None) -> Deletions:
+    """Return the deletions after recording `entries`, with `rotation` as it is then."""
     known = dict(before)
-    for draft in filter(concerns, drafts):
-        secret_id = draft.detail.get("secret_id")
-        if _is_completion(draft):
+    for entry in filter(concerns, entries):
+        secret_id = entry.detail.get("secret_id")
+        if _is_completion(entry):
             secret_id = rotation.predecessor_id if rotation else None
             if secret_id not in known:
                 continue
         if not isinstance(secret_id, str):
             continue
-        state = _state(known.pop(secret_id, None), draft)
+        state = _state(known.pop(secret_id, None), entry)
         if state:
             known[secret_id] = state
     return tuple(known.items())[-MOST:]
 
 
-def _is_completion(draft: NewEntry) -> bool:
+def _is_completion(entry: NewEntry) -> bool:
     """Return whether a rotation is closed because its predecessor is no longer listed."""
-    return draft.event == "closed" and draft.detail.get("outcome") == "completed"
+    return entry.event == "closed" and entry.detail.get("outcome") == "completed"
 
 
-def _state(before: Deletion | None, draft: NewEntry) -> Deletion | None:
-    """Return a deletion's state after `draft`; None where it certainly had no effect."""
-    is_gone = draft.detail.get("code") == SecretNotFound.code
-    if draft.event in ("done", "closed") or is_gone or before is Deletion.DONE:
+def _state(before: Deletion | None, entry: NewEntry) -> Deletion | None:
+    """Return a deletion's state after `entry`; None where it certainly had no effect."""
+    is_gone = entry.detail.get("code") == SecretNotFound.code
+    if entry.event in ("done", "closed") or is_gone or before is Deletion.DONE:
         return Deletion.DONE
-    if draft.event == "intent":
+    if entry.event == "intent":
         # One that was begun earlier, without a recorded outcome, may have been sent.
         return Deletion.UNKNOWN if before else Deletion.BEGUN
-    if draft.event == "unknown" or before is Deletion.UNKNOWN:
+    if entry.event == "unknown" or before is Deletion.UNKNOWN:
         return Deletion.UNKNOWN
     return None

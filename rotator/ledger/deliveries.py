@@ -6,6 +6,7 @@ between the try and its record causes another try: at least once, never lost.
 """
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,9 +24,9 @@ from sqlalchemy import (
 
 from rotator.ledger import tables
 from rotator.ledger.database import reading, run_again, writing
-from rotator.ledger.outbox import notice_in
+from rotator.ledger.leases import append_to, clock_of
+from rotator.ledger.outbox import notification_in
 from rotator.ledger.owner import is_dead, this_process
-from rotator.ledger.writer import append_to, clock_of
 from rotator.model import Step
 from rotator.model.notification import RETENTION, Delivery, Event, PendingDelivery
 from rotator.rotation import schedule
@@ -36,7 +37,12 @@ _SPARE = timedelta(minutes=1)
 
 
 class Deliveries:
-    """Pending deliveries (`rotator.hooks.dispatcher.Outbox`)."""
+    """Pending deliveries (`rotator.hooks.dispatcher.Outbox`).
+
+    Every method may raise `LedgerError`: the ledger cannot be read or written. An outcome that was
+    to be settled is then not certain to be recorded, and the delivery may be tried once more; one
+    that was to be given back may stay claimed until the claim expires.
+    """
 
     def __init__(self, engine: Engine, *, owner: str | None = None) -> None:
         """Store them in `engine`'s database; `owner` is this process's name for others."""
@@ -52,16 +58,13 @@ class Deliveries:
         longest: timedelta,
         due: datetime,
         now: datetime,
-        untold: Event | None = None,
+        unattempted: Event | None = None,
     ) -> Delivery | None:
         """Claim one delivery that was due by the time `due`, the longest overdue first.
 
-        Limited to hooks of these names and to accounts of these names (None for all); with `untold`
-        to those that `is_untold` counts. One call of a hook takes `longest` at most. None where no
-        unclaimed delivery is due.
-
-        Raises:
-            LedgerError: the ledger cannot be written.
+        Limited to hooks of these names and to accounts of these names (None for all); with
+        `unattempted` to those that `is_unattempted` counts. One call of a hook takes `longest` at
+        most. None where no unclaimed delivery is due.
         """
         with writing(self._engine) as connection:
             clock = clock_of(connection, now)
@@ -70,8 +73,8 @@ class Deliveries:
             query = _due(hooks, due).where(is_free).limit(1)
             if accounts is not None:
                 query = query.where(_ROW.account.in_(accounts))
-            if untold is not None:
-                query = query.where(*_untold(untold))
+            if unattempted is not None:
+                query = query.where(*_unattempted(unattempted))
             # On SQLite this compiles to nothing; there, transactions wait for each other.
             row = connection.execute(query.with_for_update(skip_locked=True)).mappings().first()
             if row is None:
@@ -84,9 +87,6 @@ class Deliveries:
 
         Returns the event that was recorded; None for a repeated failure, and where another process
         has claimed the delivery since.
-
-        Raises:
-            LedgerError: it is not certain to be recorded; the delivery may be tried once more.
         """
         with writing(self._engine) as connection:
             mine = _ROW.id == delivery.id, _ROW.lease_owner == delivery.owner
@@ -110,17 +110,13 @@ class Deliveries:
                 )
             if event:
                 append_to(
-                    connection, delivery.notice.account, [_draft(event, delivery, reason)], now
+                    connection, delivery.notice.account, [_entry(event, delivery, reason)], now
                 )
             return event
 
     @run_again
     def give_back(self, delivery: Delivery) -> None:
-        """Release a delivery whose try was interrupted, for others to try now; records nothing.
-
-        Raises:
-            LedgerError: it may stay claimed until the claim expires.
-        """
+        """Release a delivery whose try was interrupted, for others to try now; records nothing."""
         mine = _ROW.id == delivery.id, _ROW.lease_owner == delivery.owner
         with writing(self._engine) as connection:
             connection.execute(
@@ -133,12 +129,9 @@ class Deliveries:
     def drop(self, hooks: Collection[str], *, now: datetime) -> int:
         """Drop deliveries to other hooks that were not tried for a week; return how many.
 
-        Their hooks are not configured any more, here or anywhere else: another process may have a
+        Their hooks are no longer configured, here or anywhere else: another process may have a
         hook that is unknown here, but would retry it at least every other hour. Each one dropped is
         recorded.
-
-        Raises:
-            LedgerError: the ledger cannot be written.
         """
         left = select(tables.delivery).where(
             _ROW.hook.not_in(hooks), _ROW.retry_at <= now - RETENTION
@@ -151,36 +144,25 @@ class Deliveries:
             rows = connection.execute(query).mappings().all()
             for row in rows:
                 connection.execute(delete(tables.delivery).where(_ROW.id == row["id"]))
-                append_to(connection, row["account"], [_dropped(row)], now)
+                entry = _entry("dropped", _delivery(row), "the hook is no longer configured")
+                append_to(connection, row["account"], [entry], now)
         return len(rows)
 
     def are_due(self, hooks: Collection[str], now: datetime) -> bool:
-        """Return whether any delivery to hooks of these names is due, claimed or not.
-
-        Raises:
-            LedgerError: the ledger cannot be read.
-        """
+        """Return whether any delivery to hooks of these names is due, claimed or not."""
         with reading(self._engine) as connection:
             return connection.execute(_due(hooks, now).limit(1)).first() is not None
 
-    def is_untold(self, hooks: Collection[str], account: str, event: Event) -> bool:
-        """Return whether hooks of these names have a delivery of this event with no finished try.
-
-        Raises:
-            LedgerError: the ledger cannot be read.
-        """
+    def is_unattempted(self, hooks: Collection[str], account: str, event: Event) -> bool:
+        """Return whether these hooks have a delivery of this event whose first try is not over."""
         query = select(_ROW.id).where(
-            _ROW.account == account, _ROW.hook.in_(hooks), *_untold(event)
+            _ROW.account == account, _ROW.hook.in_(hooks), *_unattempted(event)
         )
         with reading(self._engine) as connection:
             return connection.execute(query.limit(1)).first() is not None
 
     def undelivered(self, hooks: Collection[str]) -> list[PendingDelivery]:
-        """Return the pending deliveries of these hooks, by account, the oldest first.
-
-        Raises:
-            LedgerError: the ledger cannot be read.
-        """
+        """Return the pending deliveries of these hooks, by account, the oldest first."""
         query = select(tables.delivery).where(_ROW.hook.in_(hooks))
         with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(_ROW.account, _ROW.seq)).mappings().all()
@@ -198,19 +180,23 @@ class Deliveries:
         ]
 
     def _take(self, connection: Connection, row: RowMapping, *, expiry: datetime) -> Delivery:
-        attempts = row["attempts"] + 1
+        delivery = replace(_delivery(row), attempts=row["attempts"] + 1, owner=self._owner)
         connection.execute(
             update(tables.delivery)
-            .where(_ROW.id == row["id"])
-            .values(attempts=attempts, lease_owner=self._owner, lease_expires_at=expiry)
+            .where(_ROW.id == delivery.id)
+            .values(attempts=delivery.attempts, lease_owner=self._owner, lease_expires_at=expiry)
         )
-        return Delivery(
-            id=row["id"],
-            notice=notice_in(row["notice"]),
-            hook=row["hook"],
-            attempts=attempts,
-            owner=self._owner,
-        )
+        return delivery
+
+
+def _delivery(row: RowMapping) -> Delivery:
+    return Delivery(
+        id=row["id"],
+        notice=notification_in(row),
+        hook=row["hook"],
+        attempts=row["attempts"],
+        owner=row["lease_owner"],
+    )
 
 
 #: Events after which nothing remains to be delivered.
@@ -225,7 +211,7 @@ def _due(hooks: Collection[str], now: datetime) -> Select[Any]:
     return query.order_by(_ROW.retry_at, _ROW.account, _ROW.seq)
 
 
-def _untold(event: Event) -> tuple[ColumnElement[bool], ...]:
+def _unattempted(event: Event) -> tuple[ColumnElement[bool], ...]:
     """Match deliveries of `event` whose first attempt is not over (a failed one has a reason)."""
     return _ROW.event == event.value, _ROW.reason.is_(None)
 
@@ -254,22 +240,12 @@ def _event(delivery: Delivery, row: RowMapping, reason: str | None, now: datetim
     return "undelivered" if row["reason"] is None else None
 
 
-def _dropped(row: RowMapping) -> NewEntry:
-    detail = {"hook": row["hook"], "event": row["event"], "attempts": row["attempts"]}
-    return NewEntry(
-        event="dropped",
-        step=Step.HOOKS,
-        detail=detail | {"why": "the hook is not configured any more"},
-        rotation_id=notice_in(row["notice"]).rotation_id,
-    )
-
-
-def _draft(event: str, delivery: Delivery, reason: str | None) -> NewEntry:
-    notice = delivery.notice
-    detail = {"hook": delivery.hook, "event": notice.event.value, "attempts": delivery.attempts}
+def _entry(event: str, delivery: Delivery, why: str | None) -> NewEntry:
+    about = delivery.notice
+    detail = {"hook": delivery.hook, "event": about.event.value, "attempts": delivery.attempts}
     return NewEntry(
         event=event,
         step=Step.HOOKS,
-        detail=detail if reason is None else detail | {"why": reason},
-        rotation_id=notice.rotation_id,
+        detail=detail if why is None else detail | {"why": why},
+        rotation_id=about.rotation_id,
     )

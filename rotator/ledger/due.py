@@ -1,25 +1,14 @@
-"""Due accounts, as far as the ledger can tell."""
+"""Due accounts, as far as the ledger knows."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    Connection,
-    RowMapping,
-    and_,
-    bindparam,
-    not_,
-    or_,
-    select,
-    union,
-)
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, not_, or_, select, union
 
 from rotator.ledger import tables
 from rotator.ledger.mapping import from_row
-from rotator.model import LONGEST_GATE_WAIT, LONGEST_WINDOW_WAIT, MOST_LEAD, Rotation, Step
+from rotator.model import LONGEST_GATE_WAIT, LONGEST_WINDOW_WAIT, MOST_OFFSET, Rotation, Step
 from rotator.rotation import schedule
 
 
@@ -34,9 +23,10 @@ class Due:
 
 def due(connection: Connection, now: datetime) -> list[Due]:
     """Return all that is due, including what is being worked on, the longest due first."""
-    times = _times(now)
-    names = connection.execute(_DUE_NAMES, times).scalars()
-    opened = connection.execute(_READY_ROTATIONS, times).mappings()
+    due_names = select(_ACCOUNT.name).where(_is_due(now)).order_by(*_LONGEST_FIRST)
+    names = connection.execute(due_names).scalars().all()
+    ready = select(tables.rotation).where(_ROTATION.closed_at.is_(None), _is_ready(now))
+    opened = connection.execute(ready).mappings()
     rotations = {row["account"]: from_row(row) for row in opened}
     return [Due(name=name, rotation=rotations.get(name)) for name in names]
 
@@ -52,114 +42,73 @@ def lock_due(  # noqa: PLR0913  # all but two by name
 ) -> Sequence[RowMapping]:
     """Return, locked, the rows of `names` that are due and free, the longest overdue first.
 
-    An account is free if its lease has expired by `clock`, or belongs to one of the `dead`
-    processes. Rows that others have locked are skipped.
+    An account is free if it has no lease, or if that has expired by `clock` or belongs to one of
+    the `dead` processes. Rows that others have locked are skipped.
     """
-    known = {"of_names": [*names], "of_clock": clock, "of_dead": [*dead], "at_most": limit}
-    return connection.execute(_DUE_AND_FREE, known | _times(now)).mappings().all()
+    is_free = or_(
+        _ACCOUNT.lease_owner.is_(None),
+        _ACCOUNT.lease_expires_at <= clock,
+        _ACCOUNT.lease_owner.in_(dead),
+    )
+    query = (
+        select(_ACCOUNT.name, _ACCOUNT.fencing_token)
+        .where(_ACCOUNT.name.in_(names), _is_due(now, names), is_free)
+        .order_by(*_LONGEST_FIRST)
+        .limit(limit)
+        # On SQLite this compiles to nothing; there, transactions wait for each other.
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(query).mappings().all()
 
 
-def leases(connection: Connection, names: Collection[str]) -> Sequence[RowMapping]:
-    """Return the leases on accounts of these names, expired ones included."""
-    return connection.execute(_LEASES, {"of_names": [*names]}).mappings().all()
+_ACCOUNT, _ROTATION = tables.account.c, tables.rotation.c
+_LONGEST_FIRST = _ACCOUNT.next_due_at, _ACCOUNT.name
 
 
-def _times(now: datetime) -> dict[str, datetime]:
-    """Return the times that statements compare with, which bound every wait.
-
-    A recorded time beyond them came from a clock that was ahead and has been corrected.
-    """
-    return {
-        "of_now": now,
-        "of_latest": now + LONGEST_GATE_WAIT,
-        "of_latest_window": now + LONGEST_WINDOW_WAIT,
-        "of_latest_retry": now + schedule.LONGEST_RETRY,
-        "of_latest_grace": now + MOST_LEAD,
-    }
-
-
-def _is_due(among: BindParameter[Sequence[str]] | None = None) -> ColumnElement[bool]:
+def _is_due(now: datetime, among: Collection[str] | None = None) -> ColumnElement[bool]:
     """Return the condition for a due account: its time has come, or its rotation can continue.
 
     Excluded are accounts that failed and wait for a retry. An account with a hold is only due for a
     rotation that has pushed, or may have; with a freeze, not at all. Two indexes answer this: an
     account that is not due, or not `among` the names given, costs nothing.
+
+    Every wait is bounded here and below: a recorded time beyond the longest possible wait came from
+    a clock that was ahead and has been corrected.
     """
-    account, rotation = tables.account.c, tables.rotation.c
-    waiting = _OPEN_ROTATIONS.where(
-        rotation.account == account.name, or_(_waits_in_grace(), _waits_at_gate())
-    )
-    come = select(account.name).where(account.next_due_at <= _NOW, ~waiting.exists())
-    ready = select(rotation.account).where(rotation.closed_at.is_(None), _is_ready())
+    is_open = _ROTATION.closed_at.is_(None)
+    waits = or_(_waits_in_grace(now), _waits_at_gate(now))
+    waiting = select(tables.rotation).where(is_open, _ROTATION.account == _ACCOUNT.name, waits)
+    come = select(_ACCOUNT.name).where(_ACCOUNT.next_due_at <= now, ~waiting.exists())
+    ready = select(_ROTATION.account).where(is_open, _is_ready(now))
     if among is not None:
-        come = come.where(account.name.in_(among))
-        ready = ready.where(rotation.account.in_(among))
+        come = come.where(_ACCOUNT.name.in_(among))
+        ready = ready.where(_ROTATION.account.in_(among))
     # The answer to a push may have been lost; only an observation shows whether it took effect.
-    may_have_pushed = or_(rotation.vault_version.is_not(None), rotation.step == Step.PUSH.value)
-    pushed = select(rotation.account).where(rotation.closed_at.is_(None), may_have_pushed)
-    is_finished = and_(account.hold_freeze == 0, account.name.in_(pushed))
+    may_have_pushed = or_(_ROTATION.vault_version.is_not(None), _ROTATION.step == Step.PUSH.value)
+    pushed = select(_ROTATION.account).where(is_open, may_have_pushed)
+    is_finished = and_(_ACCOUNT.hold_freeze == 0, _ACCOUNT.name.in_(pushed))
+    retry_at = _ACCOUNT.retry_at
     return and_(
-        account.name.in_(union(come, ready)),
-        or_(account.hold_reason.is_(None), is_finished),
-        or_(account.retry_at.is_(None), account.retry_at <= _NOW, account.retry_at > _LATEST_RETRY),
+        _ACCOUNT.name.in_(union(come, ready)),
+        or_(_ACCOUNT.hold_reason.is_(None), is_finished),
+        or_(retry_at.is_(None), retry_at <= now, retry_at > now + schedule.LONGEST_RETRY),
     )
 
 
-def _is_free() -> ColumnElement[bool]:
-    """Match accounts without a lease, or whose lease has expired or belongs to a dead process."""
-    account = tables.account.c
-    return or_(
-        account.lease_owner.is_(None),
-        account.lease_expires_at <= bindparam("of_clock", type_=tables.Instant()),
-        account.lease_owner.in_(bindparam("of_dead", expanding=True)),
-    )
-
-
-def _is_ready() -> ColumnElement[bool]:
+def _is_ready(now: datetime) -> ColumnElement[bool]:
     """Return the condition for a rotation that waits for no grace and no gate."""
-    due_at, gate_at = tables.rotation.c.delete_due_at, tables.rotation.c.gate_retry_at
-    is_out_of_grace = or_(due_at.is_(None), not_(_waits_in_grace()))
-    return and_(is_out_of_grace, or_(gate_at.is_(None), not_(_waits_at_gate())))
+    due_at, gate_at = _ROTATION.delete_due_at, _ROTATION.gate_retry_at
+    is_out_of_grace = or_(due_at.is_(None), not_(_waits_in_grace(now)))
+    return and_(is_out_of_grace, or_(gate_at.is_(None), not_(_waits_at_gate(now))))
 
 
-def _waits_in_grace() -> ColumnElement[bool]:
+def _waits_in_grace(now: datetime) -> ColumnElement[bool]:
     """Return the condition for a grace that is not over; one with a future start does not count."""
-    rotation = tables.rotation.c
-    return and_(rotation.delete_due_at > _NOW, rotation.verified_at <= _LATEST_GRACE)
+    return and_(_ROTATION.delete_due_at > now, _ROTATION.verified_at <= now + MOST_OFFSET)
 
 
-def _waits_at_gate() -> ColumnElement[bool]:
+def _waits_at_gate(now: datetime) -> ColumnElement[bool]:
     """Return the condition for a gate, or a window, that is not to be checked again yet."""
-    gate, retry_at = tables.rotation.c.gate, tables.rotation.c.gate_retry_at
-    is_at_window = and_(gate.is_(None), retry_at <= _LATEST_WINDOW)
-    return and_(retry_at > _NOW, or_(is_at_window, retry_at <= _LATEST))
-
-
-# -- Statements, built once: building takes longer than executing. ---------------------------
-
-_NOW = bindparam("of_now", type_=tables.Instant())
-#: Upper bound of the next check of a gate that was asked just now; likewise for the others.
-_LATEST = bindparam("of_latest", type_=tables.Instant())
-_LATEST_WINDOW = bindparam("of_latest_window", type_=tables.Instant())
-_LATEST_RETRY = bindparam("of_latest_retry", type_=tables.Instant())
-_LATEST_GRACE = bindparam("of_latest_grace", type_=tables.Instant())
-_OPEN_ROTATIONS = select(tables.rotation).where(tables.rotation.c.closed_at.is_(None))
-_READY_ROTATIONS = _OPEN_ROTATIONS.where(_is_ready())
-_LONGEST_FIRST = tables.account.c.next_due_at, tables.account.c.name
-_DUE_NAMES = select(tables.account.c.name).where(_is_due()).order_by(*_LONGEST_FIRST)
-_NAMES: BindParameter[Sequence[str]] = bindparam("of_names", expanding=True)
-_AMONG_NAMES = tables.account.c.name.in_(_NAMES)
-_LEASES = select(
-    tables.account.c.name,
-    tables.account.c.lease_owner,
-    tables.account.c.lease_expires_at,
-    tables.account.c.lease_seconds,
-).where(_AMONG_NAMES, tables.account.c.lease_owner.is_not(None))
-_DUE_AND_FREE = (
-    select(tables.account.c.name, tables.account.c.fencing_token)
-    .where(_AMONG_NAMES, _is_due(_NAMES), _is_free())
-    .order_by(*_LONGEST_FIRST)
-    .limit(bindparam("at_most"))
-    # On SQLite this compiles to nothing; there, transactions wait for each other.
-    .with_for_update(skip_locked=True)
-)
+    gate, retry_at = _ROTATION.gate, _ROTATION.gate_retry_at
+    is_at_window = and_(gate.is_(None), retry_at <= now + LONGEST_WINDOW_WAIT)
+    return and_(retry_at > now, or_(is_at_window, retry_at <= now + LONGEST_GATE_WAIT))

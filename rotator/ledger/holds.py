@@ -6,15 +6,13 @@ intent, and that intent's commit returns it to the pass, or it comes after the i
 
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, update
+from sqlalchemy import Connection, Engine
 
-from rotator.ledger import tables
+from rotator.ledger import chain
 from rotator.ledger.database import run_again, writing
+from rotator.ledger.leases import added, append_to, change, locked
 from rotator.ledger.mapping import hold_of
 from rotator.ledger.replay import hold_in
-from rotator.ledger.tables import Row
-from rotator.ledger.warrant import newest_about_hold
-from rotator.ledger.writer import added, append_to, locked
 from rotator.model import Hold
 from rotator.rotation.ports import NewEntry
 
@@ -47,12 +45,12 @@ class Holds:
         as somebody wrote to the tables, ends as well.
 
         Raises:
-            LedgerError: it is not sure to be recorded.
+            LedgerError: it is not certain to be recorded.
         """
         with writing(self._engine) as connection:
             row = locked(connection, name)
-            entry = newest_about_hold(connection, name) if row else None
-            hold = (hold_of(row) if row else None) or (hold_in(entry) if entry else None)
+            entry = chain.newest_about_hold(connection, name) if row else None
+            hold = hold_of(row) or (hold_in(entry) if entry else None)
             if hold:
                 lift(connection, name, hold, by=by, now=now)
         return hold
@@ -60,32 +58,28 @@ class Holds:
 
 def put(connection: Connection, name: str, hold: Hold) -> NewEntry:
     """Hold an account whose row is locked; return the entry that was recorded."""
-    values: Row = {
-        "hold_reason": hold.reason,
-        "held_by": hold.by,
-        "held_at": hold.at,
-        "hold_freeze": int(hold.freeze),
-    }
-    draft = NewEntry(
+    entry = NewEntry(
         event="held",
         step=None,
         detail={"reason": hold.reason, "by": hold.by, "freeze": hold.freeze},
     )
-    return _record(connection, name, draft, hold.at, values)
+    append_to(connection, name, [entry], hold.at)
+    change(
+        connection,
+        name,
+        hold_reason=hold.reason,
+        held_by=hold.by,
+        held_at=hold.at,
+        hold_freeze=int(hold.freeze),
+    )
+    return entry
 
 
 def lift(connection: Connection, name: str, hold: Hold, *, by: str, now: datetime) -> NewEntry:
     """Lift the hold of an account whose row is locked; return the entry that was recorded."""
-    values: Row = dict.fromkeys(("hold_reason", "held_by", "held_at", "retry_at"))
-    values |= {"hold_freeze": 0, "failures": 0}
     detail = {"reason": hold.reason, "by": by, "held_by": hold.by}
-    draft = NewEntry(event="released", step=None, detail=detail)
-    return _record(connection, name, draft, now, values)
-
-
-def _record(
-    connection: Connection, name: str, draft: NewEntry, now: datetime, values: Row
-) -> NewEntry:
-    append_to(connection, name, [draft], now)
-    connection.execute(update(tables.account).where(tables.account.c.name == name).values(values))
-    return draft
+    entry = NewEntry(event="released", step=None, detail=detail)
+    append_to(connection, name, [entry], now)
+    cleared = dict.fromkeys(("hold_reason", "held_by", "held_at", "retry_at"))
+    change(connection, name, **cleared, hold_freeze=0, failures=0)
+    return entry

@@ -1,8 +1,8 @@
 """Notifications for hooks: recorded in the same transaction as the entry that they are about.
 
-An entry of a rotation or a pass is an event for hooks if it is news: a failure, a refusal or drift
-is notified once, and again only after it was overcome or has changed. What was notified last is in
-the account's row.
+An entry of a rotation or a pass is an event for hooks if it changes an account's alert state: a
+failure, a refusal or drift is notified once, and again only after it was overcome or has changed.
+The alert state is what hooks were last notified of; it is in the account's row.
 
 Ledger events about deliveries: `delivered`, `undelivered` (the first try failed; it is retried),
 `given-up` (it was retried for a week) and `dropped` (its hook has not been configured for a week).
@@ -11,9 +11,7 @@ Ledger events about deliveries: `delivered`, `undelivered` (the first try failed
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, insert
 
@@ -23,116 +21,104 @@ from rotator.model.notification import Event, Notification
 from rotator.rotation.ports import NewEntry
 
 #: Returns the names of the hooks that are called for an event of an account.
-Hearing = Callable[[Event, str], Sequence[str]]
-#: What was notified last, by the kind of trouble.
-Told = Mapping[str, str]
+Subscribers = Callable[[Event, str], Sequence[str]]
+#: What hooks were last notified of, by the kind of trouble.
+AlertState = Mapping[str, str]
 
 #: Kinds of trouble that are over once a rotation has come this far.
 _OVERCOME = ("trouble", "drift")
-
-
-@dataclass(frozen=True, kw_only=True)
-class News:
-    """The events that follow from one entry."""
-
-    #: A hook is called for the first of these that it is configured for.
-    events: tuple[Event, ...] = ()
-    #: The new state of what was notified.
-    told: Told = field(default_factory=dict)
-
-
-def told_in(row: Mapping[str, Any]) -> Told:
-    """Return what hooks were last alerted of, from an account's row."""
-    told: Told = json.loads(row["told"])
-    return told
-
-
-def news(draft: NewEntry, told: Told) -> News:
-    """Return the notifications due for an entry, given the alert state before it."""
-    code, why = draft.detail.get("code"), draft.detail.get("why")
-    found = f"{code}: {why}"
-    match draft.event, draft.step:
-        case "done", Step.VERIFY:
-            return News(events=(Event.PUSHED,), told=_without(told, *_OVERCOME))
-        case "closed", Step.COMPLETE:
-            return News(events=(Event.COMPLETED,), told=_without(told, *_OVERCOME))
-        case "failed", _:
-            return _once(told, {"trouble": f"failed {code}"}, Event.FAILED)
-        case "refused", _:
-            # A hold also prevents rotations, but is no change by another party.
-            drift = {} if code == "held" else {"drift": found}
-            return _once(told, {"trouble": f"refused {found}"} | drift, Event.REFUSED, Event.DRIFT)
-        case "drift", _ if code == Event.OVERDUE:
-            # Overdue has an event of its own, whatever the cause: see `LedgerWriter.notice`.
-            return News(told={**told, "drift": found})
-        case "drift", _:
-            return _once(told, {"drift": found}, Event.DRIFT)
-        case "drift-over", _:
-            return News(told=_without(told, *_OVERCOME))
-        case event, _ if event in _BY_CALL:
-            return News(events=(Event(event),), told=told)
-        case _:
-            return News(told=told)
-
-
 #: Events with entries of their own, written once per change: see `LedgerWriter.notice`.
 _BY_CALL = frozenset({Event.OVERDUE, Event.BALANCE})
 
 
-def _once(told: Told, found: Told, *events: Event) -> News:
-    """Return the events of those troubles in `found` that hooks have not been told of yet."""
-    fresh = [
-        event
-        for event, (kind, text) in zip(events, found.items(), strict=False)
-        if told.get(kind) != text
-    ]
-    return News(events=tuple(fresh), told={**told, **found})
+def alert_state(row: tables.AnyRow) -> AlertState:
+    """Return the alert state in an account's row."""
+    state: AlertState = json.loads(row["told"])
+    return state
 
 
-def _without(told: Told, *kinds: str) -> Told:
-    return {kind: text for kind, text in told.items() if kind not in kinds}
+def notifications_for(entry: NewEntry, state: AlertState) -> tuple[tuple[Event, ...], AlertState]:
+    """Return the events to notify of for `entry`, and the alert state after it; `state` is before.
+
+    A hook is called for the first of these events that it is configured for.
+    """
+    code, why = entry.detail.get("code"), entry.detail.get("why")
+    found = f"{code}: {why}"
+    match entry.event, entry.step:
+        case "done", Step.VERIFY:
+            return (Event.PUSHED,), _overcome(state)
+        case "closed", Step.COMPLETE:
+            return (Event.COMPLETED,), _overcome(state)
+        case "failed", _:
+            return _once(state, {"trouble": f"failed {code}"}, Event.FAILED)
+        case "refused", _:
+            # A hold also prevents rotations, but is no change by another party.
+            drift = {} if code == "held" else {"drift": found}
+            return _once(state, {"trouble": f"refused {found}"} | drift, Event.REFUSED, Event.DRIFT)
+        case "drift", _ if code == Event.OVERDUE:
+            # Overdue has an event of its own, whatever the cause: see `LedgerWriter.notice`.
+            return (), {**state, "drift": found}
+        case "drift", _:
+            return _once(state, {"drift": found}, Event.DRIFT)
+        case "drift-over", _:
+            return (), _overcome(state)
+        case event, _ if event in _BY_CALL:
+            return (Event(event),), state
+        case _:
+            return (), state
+
+
+def _once(
+    state: AlertState, found: AlertState, *events: Event
+) -> tuple[tuple[Event, ...], AlertState]:
+    """Return the events of those troubles in `found` that hooks were not notified of yet."""
+    kinds = zip(events, found, strict=False)
+    fresh = tuple(event for event, kind in kinds if state.get(kind) != found[kind])
+    return fresh, {**state, **found}
+
+
+def _overcome(state: AlertState) -> AlertState:
+    return {kind: text for kind, text in state.items() if kind not in _OVERCOME}
 
 
 def put(  # noqa: PLR0913  # all but two by name
     connection: Connection,
     entries: Iterable[tuple[NewEntry, chain.Entry]],
     *,
-    told: Told,
+    state: AlertState,
     rotation: Rotation | None,
-    hearing: Hearing,
+    subscribers: Subscribers,
     now: datetime,
-) -> Told:
+) -> AlertState:
     """Record deliveries for `entries`, the newest of one account, in this order.
 
-    `told` is what was notified before; returns what has been notified now.
+    `state` is the alert state before them; returns the one after.
     """
-    for draft, entry in entries:
-        found = news(draft, told)
-        told, rows, having = found.told, list[tables.Row](), set[str]()
-        for event in found.events:
-            notice = _notice(event, draft, entry, rotation, now)
-            for hook in hearing(event, entry.account):
-                if hook not in having:
-                    rows.append(_row(notice, hook, entry))
-                    having.add(hook)
+    for new, entry in entries:
+        events, state = notifications_for(new, state)
+        rows: dict[str, tables.Row] = {}
+        for event in events:
+            notification = _notification(event, new, entry, rotation, now)
+            for hook in subscribers(event, entry.account):
+                rows.setdefault(hook, _row(notification, hook, entry))
         if rows:
-            connection.execute(_NEW_DELIVERY, rows)
-    return told
+            connection.execute(insert(tables.delivery), list(rows.values()))
+    return state
 
 
-def _notice(
-    event: Event, draft: NewEntry, entry: chain.Entry, rotation: Rotation | None, now: datetime
+def _notification(
+    event: Event, new: NewEntry, entry: chain.Entry, rotation: Rotation | None, now: datetime
 ) -> Notification:
-    is_about = rotation is not None and draft.rotation_id == rotation.id
+    is_about = rotation is not None and new.rotation_id == rotation.id
     found = rotation if is_about else None
-    code, reason = draft.detail.get("code"), draft.detail.get("why")
+    code, reason = new.detail.get("code"), new.detail.get("why")
     return Notification(
         # The same for a receiver at each delivery, and different from any other ledger's.
         id=hashlib.sha256(f"{entry.hash} {event}".encode()).hexdigest()[:32],
         event=event,
         account=entry.account,
         at=now,
-        rotation_id=draft.rotation_id,
+        rotation_id=new.rotation_id,
         secret_id=found.new_id if found else None,
         old_secret_id=found.predecessor_id if found else None,
         vault_version=found.vault_version if found else None,
@@ -141,30 +127,22 @@ def _notice(
     )
 
 
-def _row(notice: Notification, hook: str, entry: chain.Entry) -> tables.Row:
-    known = {key: value for key, value in vars(notice).items() if value is not None}
+def _row(notification: Notification, hook: str, entry: chain.Entry) -> tables.Row:
+    known = {key: value for key, value in vars(notification).items() if value is not None}
     return {
-        "id": hashlib.sha256(f"{notice.id} {hook}".encode()).hexdigest(),
+        "id": hashlib.sha256(f"{notification.id} {hook}".encode()).hexdigest(),
         "account": entry.account,
         "seq": entry.seq,
         "hook": hook,
-        "event": notice.event.value,
-        "at": notice.at,
-        "notice": chain.canonical_json(known | {"at": notice.at.isoformat()}),
-        "retry_at": notice.at,
+        "event": notification.event.value,
+        "at": notification.at,
+        "notice": chain.canonical_json(known | {"at": notification.at.isoformat()}),
+        "retry_at": notification.at,
     }
 
 
-def notice_in(text: str) -> Notification:
-    """Read a notification from a row's JSON."""
-    known = json.loads(text)
-    return Notification(
-        **{
-            **known,
-            "event": Event(known["event"]),
-            "at": datetime.fromisoformat(known["at"]),
-        }
-    )
-
-
-_NEW_DELIVERY = insert(tables.delivery)
+def notification_in(row: tables.AnyRow) -> Notification:
+    """Return the notification in a row of a delivery."""
+    known = json.loads(row["notice"])
+    event, at = Event(known["event"]), datetime.fromisoformat(known["at"])
+    return Notification(**known | {"event": event, "at": at})

@@ -1,13 +1,13 @@
-"""Owners of leases: naming this process, and telling whether an owner is known to be dead.
+"""Owners of leases: the name of this process, and whether an owner is known to be dead.
 
 A process that was killed cannot release its leases. On the same machine its successor need not wait
 for them to expire: the kernel knows whether it is still alive. A pid alone does not suffice, as
 pids are reused and mean nothing on another machine or in another container.
 """
 
-import contextlib
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -24,11 +24,9 @@ def is_dead(owner: str) -> bool:
 
     False wherever this cannot be determined from here.
     """
-    here = f"{_place()}/"
-    pid_text, _, started = owner.removeprefix(here).partition("/")
-    if not owner.startswith(here) or "?" in owner or not pid_text.isdecimal():
+    pid, started = _here(owner)
+    if pid is None:
         return False
-    pid = int(pid_text)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -41,11 +39,16 @@ def is_dead(owner: str) -> bool:
 
 def is_alive(owner: str) -> bool:
     """Return whether `owner`, a name from `this_process`, is certainly running on this machine."""
+    pid, started = _here(owner)
+    return pid is not None and _start_time(pid) == started
+
+
+def _here(owner: str) -> tuple[int | None, str]:
+    """Return an owner's pid and start time; no pid if that means nothing here or is not known."""
     here = f"{_place()}/"
-    pid_text, _, started = owner.removeprefix(here).partition("/")
-    if not owner.startswith(here) or "?" in owner or not pid_text.isdecimal():
-        return False
-    return _start_time(int(pid_text)) == started
+    pid, _, started = owner.removeprefix(here).partition("/")
+    is_known = owner.startswith(here) and "?" not in owner and pid.isdecimal()
+    return (int(pid) if is_known else None), started
 
 
 def _place() -> str:
@@ -54,13 +57,13 @@ def _place() -> str:
 
 
 def _boot_id() -> str:
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
     return "?"
 
 
 def _pid_namespace() -> str:
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         return (_PROC / "self/ns/pid").readlink().name
     return "?"
 

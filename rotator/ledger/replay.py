@@ -2,19 +2,18 @@
 
 Rows are what a pass decides by, and anyone who can write to the tables can change them; entries
 are chained. Whatever in a row can lead to a deletion, or have a value removed from Vault, is said
-by an entry, too, so that the rows can be checked: by `rotator.ledger.warrant` before each effect,
-by `rotator ledger verify` at any time.
+by an entry, too, so that `rotator.ledger.comparison` can check the rows.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 from rotator.errors import SecretRejected
 from rotator.ledger.chain import Entry
-from rotator.ledger.identities import COLUMNS, identity_of
+from rotator.ledger.mapping import IDENTITY, identity_of
 from rotator.model import Hold, Identity, Rotation, Step
 
 #: How much earlier than its entry a verification may have been, if the entry has no time of its
@@ -86,6 +85,103 @@ class RecordedRotation:
             return self.new_id if self.is_unread else None
         return self.predecessor_id if self.verified_at else None
 
+    @classmethod
+    def opened(cls, rotation_id: str, detail: Detail) -> Self:
+        """Return the rotation that an entry with `detail` opens."""
+        return cls(
+            id=rotation_id,
+            reason=_text(detail, "reason"),
+            predecessor_id=_text(detail, "predecessor_id"),
+            grace_seconds=_number(detail, "grace_seconds"),
+            identity=identity_in(detail),
+            # What is recovered may have been sent.
+            is_sent=detail.get("reason") == "recovered",
+        )
+
+    def apply(self, entry: Entry, detail: Detail) -> None:
+        """Apply the next entry about this rotation."""
+        match entry.event:
+            case "asked":
+                self.reason = _text(detail, "reason")
+                self.grace_seconds = _number(detail, "grace_seconds")
+            case "intent":
+                self._intend(entry.step)
+            case "rejected" | "withdrawn":
+                self._take_back(entry, detail)
+            case "done":
+                self._do(entry, detail)
+            case "learned":
+                self._learn(entry.step, detail)
+            case "gate-shut":
+                self.steps = frozenset({entry.step})
+            case "aborting":
+                self.steps = frozenset({entry.step})
+                self.abort_code = _text(detail, "code")
+            case "closed":
+                self._close(detail)
+
+    def _intend(self, step: str | None) -> None:
+        self.steps_before, self.steps = self.steps, frozenset({step})
+        self.was_sent = self.is_sent
+        self.is_sent |= step == Step.CREATE
+        self.draws += step == Step.STAGE
+        if step == Step.PUSH:
+            self.was_maybe_pushed, self.may_be_pushed = self.may_be_pushed, True
+
+    def _take_back(self, entry: Entry, detail: Detail) -> None:
+        """Apply that an effect certainly did not take place: all is as it was before its intent."""
+        self.steps, self.is_sent = self.steps_before, self.was_sent
+        self.is_rejected |= detail.get("code") == SecretRejected.code
+        # What was generated and refused counts as generated.
+        self.draws -= (entry.event, entry.step) == ("withdrawn", Step.STAGE)
+        if entry.step == Step.PUSH:
+            self.may_be_pushed = self.was_maybe_pushed
+
+    def _do(self, entry: Entry, detail: Detail) -> None:
+        match entry.step:
+            case Step.STAGE:
+                self.is_sent = self.is_rejected = False
+            case Step.CREATE:
+                self.new_id = _text(detail, "secret_id")
+            case Step.PUSH:
+                self.vault_version = _number(detail, "vault_version")
+            case Step.VERIFY:
+                self.steps = frozenset({Step.VERIFY})
+                self.is_rough = "verified_at" not in detail
+                self.verified_at = _time(detail.get("verified_at", entry.at))
+                self.grace_seconds = _number(detail, "grace_seconds")
+                # The pushed version may have rolled off; a later version has the value and the
+                # note.
+                self.vault_version = _number(detail, "vault_version")
+            case Step.CLEAR if self.verified_at:
+                # Whether any hook subscribes is configured, and not recorded.
+                self.steps = frozenset({Step.HOOKS, Step.WAIT})
+            case Step.HOOKS:
+                self.steps = frozenset({Step.WAIT})
+
+    def _learn(self, step: str | None, detail: Detail) -> None:
+        match step:
+            case Step.OPEN:
+                self.predecessor_id = _text(detail, "predecessor_id")
+            case Step.CLEAR:
+                self.steps = frozenset({Step.WAIT})
+            case Step.CREATE | Step.PUSH | Step.VERIFY:
+                if "secret_id" in detail:
+                    self.new_id = _text(detail, "secret_id")
+                if self.new_id == self.predecessor_id:
+                    self.predecessor_id = None
+                if "vault_version" in detail:
+                    self.vault_version = _number(detail, "vault_version")
+                if "verified_at" in detail:
+                    self.verified_at, self.is_rough = _time(detail["verified_at"]), False
+
+    def _close(self, detail: Detail) -> None:
+        self.outcome, self.error_code = _text(detail, "outcome"), _text(detail, "code")
+        if "vault_version" in detail:
+            self.vault_version = _number(detail, "vault_version")
+        elif self.outcome == "failed":
+            self.is_push_known = self.vault_version is not None
+
     def differences(self, row: Rotation) -> Iterator[str]:
         """Yield, in words, each field of `row` that differs from the entries."""
         for name in ("predecessor_id", "new_id", "reason", "abort_code", "outcome", "error_code"):
@@ -102,7 +198,10 @@ class RecordedRotation:
             yield f"the row has it {_state(row.closed_at)}, the entries {_state(self.outcome)}"
         if not self._is_verified_as(row.verified_at):
             yield _different("verified_at", row.verified_at, self.verified_at)
-        yield from _otherwise(row.identity, self.identity)
+        for name in IDENTITY if self.identity else ():
+            found, recorded = getattr(row.identity, name, None), getattr(self.identity, name)
+            if found != recorded:
+                yield _different(name, found, recorded)
         if self.outcome is None:
             yield from self._differences_under_way(row)
 
@@ -114,32 +213,13 @@ class RecordedRotation:
             yield _different("sent_at", row.sent_at, "a time" if self.is_sent else None)
         if row.rejected != self.is_rejected:
             yield _different("rejected", int(row.rejected), int(self.is_rejected))
-        if row.draws != self.draws:
-            yield _different("draws", row.draws, self.draws)
+        if row.values_generated != self.draws:
+            yield _different("draws", row.values_generated, self.draws)
 
     def _is_verified_as(self, at: datetime | None) -> bool:
         if at is None or self.verified_at is None or not self.is_rough:
             return at == self.verified_at
         return at >= self.verified_at - _SLACK
-
-
-def _otherwise(found: Identity | None, recorded: Identity | None) -> Iterator[str]:
-    for name in COLUMNS if recorded else ():
-        told = getattr(found, name, None)
-        if told != getattr(recorded, name):
-            yield _different(name, told, getattr(recorded, name))
-
-
-def _different(name: str, found: object, recorded: object) -> str:
-    return f"its {name} is {_shown(found)}, and the entries say {_shown(recorded)}"
-
-
-def _shown(value: object) -> str:
-    return "nothing" if value is None else str(value)
-
-
-def _state(closed: object) -> str:
-    return "open" if closed is None else "closed"
 
 
 @dataclass(kw_only=True)
@@ -148,7 +228,7 @@ class Replay:
 
     #: Rotations by id, if their opening was read.
     rotations: dict[str, RecordedRotation] = field(default_factory=dict)
-    #: What the account was last; None where no entry tells.
+    #: What the account was last; None where no entry records it.
     identity: Identity | None = None
     hold: Hold | None = None
     adopted_id: str | None = None
@@ -159,6 +239,14 @@ class Replay:
     #: which they came to it.
     deletions: dict[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Self:
+        """Return the state according to `entries`, in order."""
+        replay = cls()
+        for entry in entries:
+            replay.read(entry)
+        return replay
+
     def copy(self) -> Self:
         """Return an independent copy."""
         rotations = {name: replace(each) for name, each in self.rotations.items()}
@@ -166,28 +254,51 @@ class Replay:
 
     def read(self, entry: Entry) -> None:
         """Apply the next entry."""
-        kind = entry.event, entry.step
-        is_by_hand = entry.step is None and '"operation":"delete"' in entry.detail
-        if is_by_hand or entry.step in (Step.EVICT, Step.DELETE):
-            _deletes(self, entry, detail_of(entry))
-        if entry.rotation_id is None:
-            if kind in _OF_ACCOUNT:
-                _OF_ACCOUNT[kind](self, entry, detail_of(entry))
-            return
-        readers = [_OF_ROTATION.get(entry.event), _OF_STEP.get(kind)]
-        if any(readers):
-            self._read(entry, [reader for reader in readers if reader])
-
-    def _read(self, entry: Entry, readers: "Sequence[_Reader]") -> None:
         detail = detail_of(entry)
-        rotation = self.rotations.get(entry.rotation_id or "")
-        if entry.event == "opened" and entry.rotation_id:
-            rotation = self.rotations[entry.rotation_id] = _opened(entry.rotation_id, detail)
-            self.identity = rotation.identity or self.identity
         self.newest_version = max(self.newest_version, _number(detail, "vault_version") or 0)
-        if rotation is not None:
-            for reader in readers:
-                reader(self, rotation, entry, detail)
+        is_manual = entry.step is None and detail.get("operation") == "delete"
+        if is_manual or entry.step in (Step.EVICT, Step.DELETE):
+            self._delete(entry.event, _text(detail, "secret_id"))
+        if entry.rotation_id is None:
+            self._apply(entry, detail)
+            return
+        if entry.event == "opened":
+            opened = RecordedRotation.opened(entry.rotation_id, detail)
+            self.rotations[entry.rotation_id] = opened
+            self.identity = opened.identity or self.identity
+        if rotation := self.rotations.get(entry.rotation_id):
+            rotation.apply(entry, detail)
+            if (entry.event, entry.step) == ("done", Step.VERIFY):
+                is_newer = (rotation.vault_version or 0) > self.adopted_over
+                if is_newer and rotation.new_id != self.adopted_id:
+                    self.adopted_id = None
+
+    def _apply(self, entry: Entry, detail: Detail) -> None:
+        """Apply an entry about the account; those of an adoption belong to no rotation."""
+        match entry.event, entry.step:
+            case (("held" | "released"), None):
+                self.hold = hold_in(entry)
+            case (("registered" | "forgotten"), None):
+                self.identity = identity_in(detail)
+            case (("intent" | "rejected" | "withdrawn"), Step.PUSH):
+                self._adopt(entry.event, detail)
+
+    def _adopt(self, event: str, detail: Detail) -> None:
+        over = _number(detail, "over")
+        if detail.get("operation") != "adopt" or over is None:
+            # Older versions did not record what was adopted.
+            return
+        self.adopted_over, self.adopted_id = over, None
+        if event == "intent":
+            self.adopted_id = _text(detail, "secret_id")
+            for rotation in self.rotations.values():
+                if rotation.outcome is None:
+                    rotation.let_go |= {self.adopted_id}
+
+    def _delete(self, event: str, secret_id: str | None) -> None:
+        if secret_id is not None:
+            self.deletions.pop(secret_id, None)
+            self.deletions[secret_id] = event
 
     def against(self, rotation: Rotation, secret_id: str, *, is_eviction: bool) -> str | None:
         """Return why the entries forbid deleting a secret of an open rotation, or None.
@@ -237,162 +348,22 @@ def different_holds(*, row_has: Hold | None, entries_have: Hold | None) -> str |
     """Return, in words, how row and entries disagree on a hold; None where they agree."""
     if _facts(row_has) == _facts(entries_have):
         return None
-    return f"the account's row says {_told(row_has)}, and the entries say {_told(entries_have)}"
+    row, entries = _described(row_has), _described(entries_have)
+    return f"the account's row says that {row}, and the entries say that {entries}"
 
 
 def _facts(hold: Hold | None) -> tuple[str, str, bool] | None:
     return (hold.reason, hold.by, hold.freeze) if hold else None
 
 
-def _told(hold: Hold | None) -> str:
-    return f"that it is held: {hold}" if hold else "that nobody holds it"
-
-
-# -- Readers for each kind of entry. ---------------------------------------------------------
-
-
-def _opened(rotation_id: str, detail: Detail) -> RecordedRotation:
-    return RecordedRotation(
-        id=rotation_id,
-        reason=_text(detail, "reason"),
-        predecessor_id=_text(detail, "predecessor_id"),
-        grace_seconds=_number(detail, "grace_seconds"),
-        identity=identity_in(detail),
-        # What is recovered may have been sent.
-        is_sent=detail.get("reason") == "recovered",
-    )
+def _described(hold: Hold | None) -> str:
+    return f"it is held: {hold}" if hold else "nobody holds it"
 
 
 def identity_in(detail: Detail) -> Identity | None:
-    """Return what an entry says that the account is; None where it does not tell."""
-    told = {name: _text(detail, name) for name in COLUMNS}
-    return identity_of(told) if all(told.values()) else None
-
-
-def _asks(_: Replay, rotation: RecordedRotation, _entry: Entry, detail: Detail) -> None:
-    rotation.reason = _text(detail, "reason")
-    rotation.grace_seconds = _number(detail, "grace_seconds")
-
-
-def _intends(_: Replay, rotation: RecordedRotation, entry: Entry, _detail: Detail) -> None:
-    rotation.steps_before, rotation.steps = rotation.steps, frozenset({entry.step})
-    rotation.was_sent = rotation.is_sent
-    rotation.is_sent |= entry.step == Step.CREATE
-    rotation.draws += entry.step == Step.STAGE
-
-
-def _takes_back(_: Replay, rotation: RecordedRotation, entry: Entry, detail: Detail) -> None:
-    """Read that an effect certainly did not take place: all is as it was before its intent."""
-    rotation.steps, rotation.is_sent = rotation.steps_before, rotation.was_sent
-    rotation.is_rejected |= detail.get("code") == SecretRejected.code
-    # What was drawn and refused counts as drawn.
-    rotation.draws -= (entry.event, entry.step) == ("withdrawn", Step.STAGE)
-
-
-def _turns(_: Replay, rotation: RecordedRotation, entry: Entry, _detail: Detail) -> None:
-    rotation.steps = frozenset({entry.step})
-
-
-def _waits(_: Replay, rotation: RecordedRotation, _entry: Entry, _detail: Detail) -> None:
-    rotation.steps = frozenset({Step.WAIT})
-
-
-def _clears(_: Replay, rotation: RecordedRotation, _entry: Entry, _detail: Detail) -> None:
-    if rotation.verified_at:
-        # Whether there is anyone to tell is configured, and not recorded.
-        rotation.steps = frozenset({Step.HOOKS, Step.WAIT})
-
-
-def _stages(_: Replay, rotation: RecordedRotation, _entry: Entry, _detail: Detail) -> None:
-    rotation.is_sent = rotation.is_rejected = False
-
-
-def _creates(_: Replay, rotation: RecordedRotation, _entry: Entry, detail: Detail) -> None:
-    rotation.new_id = _text(detail, "secret_id")
-
-
-def _learns(_: Replay, rotation: RecordedRotation, _entry: Entry, detail: Detail) -> None:
-    if "secret_id" in detail:
-        rotation.new_id = _text(detail, "secret_id")
-    if rotation.new_id == rotation.predecessor_id:
-        rotation.predecessor_id = None
-    if "vault_version" in detail:
-        rotation.vault_version = _number(detail, "vault_version")
-    if "verified_at" in detail:
-        rotation.verified_at, rotation.is_rough = _time(detail["verified_at"]), False
-
-
-def _replaces(_: Replay, rotation: RecordedRotation, _entry: Entry, detail: Detail) -> None:
-    rotation.predecessor_id = _text(detail, "predecessor_id")
-
-
-def _pushes(_: Replay, rotation: RecordedRotation, _entry: Entry, _detail: Detail) -> None:
-    rotation.was_maybe_pushed, rotation.may_be_pushed = rotation.may_be_pushed, True
-
-
-def _pushes_not(_: Replay, rotation: RecordedRotation, _entry: Entry, _detail: Detail) -> None:
-    rotation.may_be_pushed = rotation.was_maybe_pushed
-
-
-def _pushed(_: Replay, rotation: RecordedRotation, _entry: Entry, detail: Detail) -> None:
-    rotation.vault_version = _number(detail, "vault_version")
-
-
-def _verified(replay: Replay, rotation: RecordedRotation, entry: Entry, detail: Detail) -> None:
-    rotation.steps = frozenset({Step.VERIFY})
-    rotation.is_rough = "verified_at" not in detail
-    rotation.verified_at = _time(detail.get("verified_at", entry.at))
-    rotation.grace_seconds = _number(detail, "grace_seconds")
-    # The pushed version may have rolled off; a later version has the value and the note.
-    rotation.vault_version = _number(detail, "vault_version")
-    is_newer = (rotation.vault_version or 0) > replay.adopted_over
-    if is_newer and rotation.new_id != replay.adopted_id:
-        replay.adopted_id = None
-
-
-def _aborts(_: Replay, rotation: RecordedRotation, entry: Entry, detail: Detail) -> None:
-    rotation.steps = frozenset({entry.step})
-    rotation.abort_code = _text(detail, "code")
-
-
-def _closed(_: Replay, rotation: RecordedRotation, _entry: Entry, detail: Detail) -> None:
-    rotation.outcome, rotation.error_code = _text(detail, "outcome"), _text(detail, "code")
-    if "vault_version" in detail:
-        rotation.vault_version = _number(detail, "vault_version")
-    elif rotation.outcome == "failed":
-        rotation.is_push_known = rotation.vault_version is not None
-
-
-def _adopts(replay: Replay, entry: Entry, detail: Detail) -> None:
-    over = _number(detail, "over")
-    if detail.get("operation") != "adopt" or over is None:
-        # Older versions did not record what was adopted.
-        return
-    replay.adopted_over, replay.adopted_id = over, None
-    if entry.event == "intent":
-        replay.adopted_id = _text(detail, "secret_id")
-        for rotation in replay.rotations.values():
-            if rotation.outcome is None:
-                rotation.let_go |= {replay.adopted_id}
-
-
-def _is_adopted(replay: Replay, _entry: Entry, detail: Detail) -> None:
-    replay.newest_version = max(replay.newest_version, _number(detail, "vault_version") or 0)
-
-
-def _deletes(replay: Replay, entry: Entry, detail: Detail) -> None:
-    secret_id = _text(detail, "secret_id")
-    if secret_id is not None:
-        replay.deletions.pop(secret_id, None)
-        replay.deletions[secret_id] = entry.event
-
-
-def _holds(replay: Replay, entry: Entry, _detail: Detail) -> None:
-    replay.hold = hold_in(entry)
-
-
-def _is_registered(replay: Replay, _entry: Entry, detail: Detail) -> None:
-    replay.identity = identity_in(detail)
+    """Return the identity of the account in an entry's facts; None where it is not in them."""
+    columns = {name: _text(detail, name) for name in IDENTITY}
+    return identity_of(columns) if all(columns.values()) else None
 
 
 def _text(detail: Detail, name: str) -> str | None:
@@ -413,42 +384,13 @@ def _time(text: object) -> datetime | None:
     return at if at.tzinfo else None
 
 
-_Reader = Callable[[Replay, RecordedRotation, Entry, Detail], None]
-#: Readers of entries about a rotation, by event alone or by event and step.
-_OF_ROTATION: Mapping[str, _Reader] = {
-    "opened": lambda *_: None,
-    "asked": _asks,
-    "intent": _intends,
-    "rejected": _takes_back,
-    "withdrawn": _takes_back,
-    "gate-shut": _turns,
-    "aborting": _aborts,
-    "closed": _closed,
-}
-_OF_STEP: Mapping[tuple[str, str | None], _Reader] = {
-    ("done", Step.STAGE): _stages,
-    ("done", Step.CREATE): _creates,
-    ("done", Step.CLEAR): _clears,
-    ("learned", Step.CLEAR): _waits,
-    ("done", Step.HOOKS): _waits,
-    ("learned", Step.CREATE): _learns,
-    ("learned", Step.PUSH): _learns,
-    ("learned", Step.VERIFY): _learns,
-    ("learned", Step.OPEN): _replaces,
-    ("intent", Step.PUSH): _pushes,
-    ("rejected", Step.PUSH): _pushes_not,
-    ("withdrawn", Step.PUSH): _pushes_not,
-    ("done", Step.PUSH): _pushed,
-    ("done", Step.VERIFY): _verified,
-}
-#: Readers of entries about an account; those of an adoption belong to no rotation.
-_OF_ACCOUNT: Mapping[tuple[str, str | None], Callable[[Replay, Entry, Detail], None]] = {
-    ("held", None): _holds,
-    ("released", None): _holds,
-    ("registered", None): _is_registered,
-    ("forgotten", None): _is_registered,
-    ("intent", Step.PUSH): _adopts,
-    ("rejected", Step.PUSH): _adopts,
-    ("withdrawn", Step.PUSH): _adopts,
-    ("done", Step.PUSH): _is_adopted,
-}
+def _different(name: str, found: object, recorded: object) -> str:
+    return f"its {name} is {_shown(found)}, and the entries say {_shown(recorded)}"
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else str(value)
+
+
+def _state(closed: object) -> str:
+    return "open" if closed is None else "closed"

@@ -49,8 +49,7 @@ def ensure(engine: Engine, *, auto_upgrade: bool) -> None:
         return
     with reading(engine) as connection:
         _check_origin(connection)
-    message = "the ledger's schema is not up to date"
-    raise LedgerUnusable(message, hint="run `rotator db upgrade`")
+    raise LedgerUnusable("the ledger's schema is not up to date", hint="run `rotator db upgrade`")
 
 
 def upgrade(engine: Engine) -> None:
@@ -91,20 +90,30 @@ def _check_origin(connection: Connection) -> None:
     from alembic.script import ScriptDirectory  # noqa: PLC0415  # as above
 
     present = _revision(connection)
-    known = {script.revision for script in ScriptDirectory(str(migrations())).walk_revisions()}
-    if present is None:
-        _require_unicode(connection)
-    others = set(inspect(connection).get_table_names()) - {"alembic_version"}
-    if present is None and (elsewhere := _schema_of_another(connection)):
-        message = f"there is a ledger in schema {elsewhere}, and search_path does not name that"
-        raise LedgerUnusable(message, hint="set the search_path of the database's user")
-    if present is None and others:
-        message = f"the database holds tables that are not the ledger's: {_some(others)}"
-        raise LedgerUnusable(message, hint="give the ledger a database of its own")
-    if present is not None and present not in known:
-        message = f"the schema of the database, {present}, is not known to this version"
-        hint = "install the newer version of rotator that made it, or use another database"
-        raise LedgerUnusable(message, hint=hint)
+    if present is not None:
+        scripts = ScriptDirectory(str(migrations())).walk_revisions()
+        if present not in {script.revision for script in scripts}:
+            raise LedgerUnusable(
+                f"the schema of the database, {present}, is not known to this version",
+                hint="install the newer version of rotator that made it, or use another database",
+            )
+        return
+    _require_unicode(connection)
+    if elsewhere := _schema_of_another(connection):
+        raise LedgerUnusable(
+            f"there is a ledger in schema {elsewhere}, and search_path does not name that",
+            hint="set the search_path of the database's user",
+        )
+    if others := sorted(set(inspect(connection).get_table_names()) - {"alembic_version"}):
+        named = ", ".join(others[:_NAMED]) + (", …" if others[_NAMED:] else "")
+        raise LedgerUnusable(
+            f"the database holds tables that are not the ledger's: {named}",
+            hint="give the ledger a database of its own",
+        )
+
+
+#: How many tables are named that are not the ledger's.
+_NAMED = 3
 
 
 def _schema_of_another(connection: Connection) -> str | None:
@@ -126,19 +135,15 @@ def _require_unicode(connection: Connection) -> None:
         return
     encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
     if encoding != "UTF8":
-        message = f"the database's encoding is {encoding}, which cannot hold every text"
-        hint = (
-            "make another with ENCODING 'UTF8' TEMPLATE template0; `rotator db copy` moves a ledger"
+        raise LedgerUnusable(
+            f"the database's encoding is {encoding}, which cannot hold every text",
+            hint="make another with ENCODING 'UTF8' TEMPLATE template0; `rotator db copy` moves a "
+            "ledger",
         )
-        raise LedgerUnusable(message, hint=hint)
-
-
-def _some(names: set[str]) -> str:
-    return ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")  # noqa: PLR2004
 
 
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
-    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return None if found is None else str(found)
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found

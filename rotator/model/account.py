@@ -70,7 +70,7 @@ class Identity:
 
 #: What people call each part of an identity.
 _WORDS = {
-    "api_key": "api key",
+    "api_key": "API key",
     "issuer": "API host",
     "vault_path": "Vault path",
     "pending_path": "pending path",

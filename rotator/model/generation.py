@@ -25,7 +25,7 @@ def is_compliant(value: str) -> bool:
     )
 
 
-def draw(length: int, choice: Callable[[str], str] = secrets.choice) -> str:
+def generate(length: int, choice: Callable[[str], str] = secrets.choice) -> str:
     """Generate a compliant value of `length` characters.
 
     Whole values are generated until one complies, so every compliant value is equally likely.

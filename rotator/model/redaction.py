@@ -124,3 +124,17 @@ def escaped(document: str) -> str:
     if document.isprintable():
         return document
     return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in document)
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether `text` has no half of a surrogate pair, which JSON can spell and UTF-8 not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_plain(text: str) -> bool:
+    """Return whether `text` is printable ASCII without spaces, so that a header can carry it."""
+    return text.isascii() and text.isprintable() and " " not in text

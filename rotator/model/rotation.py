@@ -60,7 +60,7 @@ class Rotation:
     #: Vonage answered 400 to the pending value.
     rejected: bool = False
     #: How many values were generated, the pending one included.
-    draws: int = 0
+    values_generated: int = 0
     #: Vonage's id of the new secret, once known.
     new_id: str | None = None
     #: Version of the current entry that this rotation wrote.
@@ -72,25 +72,19 @@ class Rotation:
     verified_at: datetime | None = None
     #: Error code of the abort; set before anything is undone.
     abort_code: str | None = None
-    #: Name of the gate that was found shut before the predecessor's deletion; None for none.
-    gate: str | None = None
-    #: The reason that gate gave when it was last asked.
-    gate_reason: str | None = None
-    #: When it was first found shut.
-    gate_since: datetime | None = None
-    #: When the daemon asks the gate again, or checks the window again.
-    gate_retry_at: datetime | None = None
+    #: What keeps it from going on; None for nothing, or the grace alone.
+    waiting: "GateWait | None" = None
     closed_at: datetime | None = None
     #: `completed` or `failed`; None while open.
     outcome: str | None = None
     error_code: str | None = None
 
-    def replaces(self, adopted_id: str | None, *, over: int) -> bool:
-        """Return whether this push replaces what an operator adopted `over` that version.
+    def replaces(self, adopted_id: str | None, *, base_version: int) -> bool:
+        """Return whether this push replaces what an operator adopted over that version.
 
         False if it was pushed before the adoption; a lagging standby may show that push after it.
         """
-        return (self.vault_version or 0) > over and self.new_id != adopted_id
+        return (self.vault_version or 0) > base_version and self.new_id != adopted_id
 
     @property
     def delete_due_at(self) -> datetime | None:
@@ -103,13 +97,27 @@ CLOCK = "clock"
 
 #: Largest offset from Vonage's clock that a wrong time zone or day explains. With a larger one, no
 #: grace is counted.
-MOST_LEAD = timedelta(days=1)
+MOST_OFFSET = timedelta(days=1)
 
 #: Longest wait before a shut gate is asked again.
 LONGEST_GATE_WAIT = timedelta(minutes=15)
 
 #: Likewise for a window: each opens once a week, unless the clocks skip it.
 LONGEST_WINDOW_WAIT = timedelta(days=15)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateWait:
+    """A wait for a gate that was found shut before the predecessor's deletion, or for a window."""
+
+    #: Name of the gate; None for a window.
+    gate: str | None = None
+    #: The reason that gate gave when it was last asked.
+    reason: str | None = None
+    #: When it was first found shut.
+    shut_since: datetime | None = None
+    #: When the daemon asks the gate again, or checks the window again.
+    retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,10 @@ one account's session could authenticate another's probe; .netrc; redirects, whi
 token to another host; URLs in the log; leftovers of one answer that are read as the next.
 """
 
-from rotator.network.client import Client, HttpRequest, HttpResponse, Route, unpacked
+from rotator.network.client import Client, HttpRequest, Route
 from rotator.network.failure import ExchangeFailed, TransportFailure
 from rotator.network.proxy import is_loopback
+from rotator.network.response import HttpResponse, http_date, retry_after
 from rotator.network.tls import Trust
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Route",
     "TransportFailure",
     "Trust",
+    "http_date",
     "is_loopback",
-    "unpacked",
+    "retry_after",
 ]

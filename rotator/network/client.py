@@ -1,7 +1,6 @@
 """One request and its answer, over a new connection or one that is kept open."""
 
 import weakref
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from rotator.network.connection import Connection, Headers
 from rotator.network.exchange import Exchange, Left
 from rotator.network.failure import ExchangeFailed
 from rotator.network.proxy import proxy_for
+from rotator.network.response import HttpResponse
 from rotator.network.stream import Current, Encrypted, Plain, Stream
 from rotator.network.tls import Trust, context
 
@@ -29,17 +29,6 @@ class HttpRequest:
     target: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class HttpResponse:
-    """Status, headers and body of an HTTP answer."""
-
-    status: int
-    #: By lower-case name; several values of one name are separated by commas.
-    headers: Mapping[str, str] = field(repr=False)
-    #: Body as sent; None where it exceeds the limit.
-    body: bytes | None = field(repr=False)
 
 
 class Route:
@@ -225,30 +214,3 @@ class Client:
             received[name] = f"{received[name]}, {value}" if name in received else value
         body = connection.body(limit) if limit else b""
         return HttpResponse(status=head.status_code, headers=received, body=body)
-
-
-def unpacked(reply: HttpResponse, limit: int) -> bytes:
-    """Return the decompressed body. None is requested compressed, but some proxies compress anyway.
-
-    Raises:
-        ValueError: it is longer than `limit`, or its compression is unknown or broken; the text
-            says which.
-    """
-    if reply.body is None:
-        raise ValueError(f"longer than {limit // 1_000_000} MB")
-    encoding = reply.headers.get("content-encoding", "").strip().lower()
-    if encoding in ("", "identity"):
-        return reply.body
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise ValueError("packed in a way that was not asked for")
-    # Recognises gzip and zlib by their headers.
-    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-    try:
-        content = inflater.decompress(reply.body, limit + 1)
-    except zlib.error:
-        raise ValueError("badly packed") from None
-    if len(content) > limit:
-        raise ValueError(f"longer than {limit // 1_000_000} MB")
-    if not inflater.eof:
-        raise ValueError("cut off")
-    return content

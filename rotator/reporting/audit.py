@@ -8,11 +8,13 @@ The first secret in the ledger is older: its age is counted from its creation at
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from rotator.model import Account
+from rotator.model import Account, believable
+from rotator.reporting.verification import LedgerVerification
 
 _NONE = timedelta(0)
 
@@ -44,6 +46,18 @@ class AuditEvent:
     rotation_id: str | None
     detail: Mapping[str, Any]
 
+    def text(self, key: str) -> str | None:
+        """Return the text of a detail; None where there is none, or the entry was changed."""
+        value = self.detail.get(key)
+        return value if isinstance(value, str) else None
+
+    def time(self, key: str) -> datetime | None:
+        """Return the time of a detail, likewise."""
+        with suppress(ValueError):
+            at = datetime.fromisoformat(self.text(key) or "")
+            return believable(at) if at.tzinfo else None
+        return None
+
 
 #: Events of a rotation that a report needs.
 OF_ROTATION = frozenset({"opened", "learned", "done", "closed"})
@@ -71,31 +85,6 @@ class RotationHistory:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordCheck:
-    """Whether an account's record is whole, in the terms of `rotator ledger verify`."""
-
-    entries: int
-    #: Hash of the newest entry.
-    head: str
-    #: What is wrong with the chain, with the rows or against Vault's note, each with what to do
-    #: about it.
-    complaints: Sequence[tuple[str, str]] = ()
-    #: The verdict on the chain in itself: `whole` or `FAILED`.
-    chain: str = "whole"
-    #: The verdict on the rows that rotator works by: `match`, `not compared` or `FAILED`.
-    rows: str = "match"
-    #: `matches`, `no note`, `not configured`, `not compared` or `FAILED`.
-    vault: str
-    #: Why it could not be compared with Vault's note; None where that was not tried.
-    unread: str | None = None
-
-    @property
-    def fault(self) -> str | None:
-        """All that is wrong; None for nothing."""
-        return "; ".join(fault for fault, _ in self.complaints) or None
-
-
-@dataclass(frozen=True, kw_only=True)
 class AuditInput:
     """The input of the report on one account."""
 
@@ -107,7 +96,7 @@ class AuditInput:
     #: The secret in Vault at the last observation, and when Vonage created it.
     current_id: str | None
     current_since: datetime | None
-    record: RecordCheck
+    record: LedgerVerification
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +123,8 @@ class FailureGroup:
     code: str
     why: str
     count: int
-    first: datetime
-    last: datetime
+    first_at: datetime
+    last_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,26 +161,26 @@ class AccountReport:
     #: Rotations that were open in the period, oldest first.
     rotations: tuple[RotationHistory, ...]
     #: Secrets in use in the period, oldest first.
-    tenures: tuple[SecretUse, ...]
-    troubles: tuple[FailureGroup, ...]
-    holdings: tuple[HoldPeriod, ...]
-    deeds: tuple[ManualAction, ...]
-    record: RecordCheck
+    uses: tuple[SecretUse, ...]
+    failures: tuple[FailureGroup, ...]
+    holds: tuple[HoldPeriod, ...]
+    manual_actions: tuple[ManualAction, ...]
+    record: LedgerVerification
 
     @property
     def oldest(self) -> timedelta | None:
         """The highest age of a secret in use; None where no age is known."""
-        return max((tenure.age for tenure in self.tenures if tenure.age is not None), default=None)
+        return max((use.age for use in self.uses if use.age is not None), default=None)
 
     @property
     def overdue(self) -> timedelta:
         """How much of the period the secret in use was older than the policy allows."""
-        return sum((tenure.overdue for tenure in self.tenures), _NONE)
+        return sum((use.overdue for use in self.uses), _NONE)
 
     @property
     def is_age_unknown(self) -> bool:
         """Return whether a secret's age is unknown and cannot be compared with the policy."""
-        return not self.tenures or any(tenure.age is None for tenure in self.tenures)
+        return not self.uses or any(use.age is None for use in self.uses)
 
     @property
     def verdict(self) -> str:
@@ -220,12 +209,13 @@ class Report:
     @property
     def is_proven(self) -> bool:
         """Return whether no account's record was found changed."""
-        return all(account.record.fault is None for account in self.accounts)
+        return not any(account.record.faults for account in self.accounts)
 
 
 def audit(known: AuditInput, period: Period) -> AccountReport:
     """Return the report on one account."""
-    events = [event for event in known.events if event.at < period.until]
+    # A time without an offset is none that rotator wrote.
+    events = [event for event in known.events if event.at.tzinfo and event.at < period.until]
     rotations = _rotations(events)
     return AccountReport(
         name=known.name,
@@ -235,10 +225,10 @@ def audit(known: AuditInput, period: Period) -> AccountReport:
             for rotation in rotations
             if period.shares(rotation.opened_at, rotation.closed_at)
         ),
-        tenures=tuple(_tenures(known, rotations, period)),
-        troubles=tuple(_troubles(events, period)),
-        holdings=tuple(_holdings(events, period)),
-        deeds=tuple(_deeds(events, period)),
+        uses=tuple(_uses(known, rotations, period)),
+        failures=tuple(_failures(events, period)),
+        holds=tuple(_holds(events, period)),
+        manual_actions=tuple(_manual_actions(events, period)),
         record=known.record,
     )
 
@@ -252,36 +242,31 @@ def _rotations(events: Sequence[AuditEvent]) -> list[RotationHistory]:
             if known is None:
                 known = RotationHistory(
                     id=event.rotation_id,
-                    reason=str(event.detail.get("reason", "")),
+                    reason=event.text("reason") or "",
                     opened_at=event.at,
-                    old_id=event.detail.get("predecessor_id"),
-                    old_since=_time(event.detail.get("predecessor_since")),
+                    old_id=event.text("predecessor_id"),
+                    old_since=event.time("predecessor_since"),
                 )
             found[event.rotation_id] = _after(known, event)
     return list(found.values())
 
 
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
 def _after(rotation: RotationHistory, event: AuditEvent) -> RotationHistory:
     """Return the history of a rotation with one more of its entries."""
-    detail = event.detail
     match event.event, event.step:
         case "learned", "open":
-            return replace(rotation, old_id=detail.get("predecessor_id"))
+            return replace(rotation, old_id=event.text("predecessor_id"))
         case (("done" | "learned"), ("create" | "push")):
-            return replace(rotation, new_id=detail.get("secret_id") or rotation.new_id)
+            return replace(rotation, new_id=event.text("secret_id") or rotation.new_id)
         case "done", "verify":
             return replace(rotation, verified_at=event.at)
         case "closed", _:
-            outcome, code = detail.get("outcome"), detail.get("code")
+            outcome, code = event.text("outcome"), event.text("code")
             return replace(rotation, closed_at=event.at, outcome=outcome, code=code)
     return rotation
 
 
-def _tenures(
+def _uses(
     known: AuditInput, rotations: Sequence[RotationHistory], period: Period
 ) -> Iterable[SecretUse]:
     """Yield the use of each secret, from one verified rotation to the next."""
@@ -293,10 +278,10 @@ def _tenures(
     ends = [rotation.verified_at for rotation in verified] + [None]
     for (secret_id, since), until in zip(begins, ends, strict=True):
         if (secret_id or since) and period.shares(since, until):
-            yield _tenure(known.account, secret_id, since, until, period)
+            yield _use(known.account, secret_id, since, until, period)
 
 
-def _tenure(
+def _use(
     account: Account | None,
     secret_id: str | None,
     since: datetime | None,
@@ -316,49 +301,49 @@ def _tenure(
     )
 
 
-def _troubles(events: Sequence[AuditEvent], period: Period) -> list[FailureGroup]:
+def _failures(events: Sequence[AuditEvent], period: Period) -> list[FailureGroup]:
     """Group refusals and failures by reason, in the order of their first occurrence."""
     found: dict[tuple[str, str, str], FailureGroup] = {}
     for event in events:
         if event.event not in ("refused", "failed") or event.at < period.since:
             continue
-        code, why = str(event.detail.get("code", "")), str(event.detail.get("why", ""))
+        code, why = event.text("code") or "", event.text("why") or ""
         known = found.get((event.event, code, why))
         found[event.event, code, why] = FailureGroup(
             event=event.event,
             code=code,
             why=why,
             count=known.count + 1 if known else 1,
-            first=known.first if known else event.at,
-            last=event.at,
+            first_at=known.first_at if known else event.at,
+            last_at=event.at,
         )
     return list(found.values())
 
 
-def _holdings(events: Sequence[AuditEvent], period: Period) -> list[HoldPeriod]:
+def _holds(events: Sequence[AuditEvent], period: Period) -> list[HoldPeriod]:
     """Pair each hold with its end."""
     changes = [event for event in events if event.event in ("held", "released")]
     nexts = [*changes, None][1:] if changes else []
     return [
         HoldPeriod(
-            reason=str(held.detail.get("reason", "")),
-            by=str(held.detail.get("by", "")),
+            reason=held.text("reason") or "",
+            by=held.text("by") or "",
             freeze=bool(held.detail.get("freeze")),
             since=held.at,
             until=ended.at if ended else None,
-            ended_by=str(ended.detail.get("by", "")) if ended else None,
+            ended_by=ended.text("by") or "" if ended else None,
         )
         for held, ended in zip(changes, nexts, strict=True)
         if held.event == "held" and period.shares(held.at, ended.at if ended else None)
     ]
 
 
-def _deeds(events: Sequence[AuditEvent], period: Period) -> list[ManualAction]:
+def _manual_actions(events: Sequence[AuditEvent], period: Period) -> list[ManualAction]:
     return [
         ManualAction(
             at=event.at,
-            operation=str(event.detail["operation"]),
-            secret_id=event.detail.get("secret_id"),
+            operation=event.text("operation") or "",
+            secret_id=event.text("secret_id"),
             outcome=event.event,
         )
         for event in events

@@ -1,26 +1,26 @@
-"""A report as a JSON document."""
+"""A report as JSON and as CSV, and the texts that every format shares."""
 
 import csv
 import io
 from collections.abc import Iterator
-from datetime import timedelta
-from html import escape as escape_markup
+from datetime import datetime, timedelta
 from typing import Any
 
 from rotator.model import Account
 from rotator.model.redaction import printable
+from rotator.model.times import rfc3339
 from rotator.reporting.audit import (
     AccountReport,
     FailureGroup,
     HoldPeriod,
     ManualAction,
     Period,
-    RecordCheck,
     Report,
     RotationHistory,
     SecretUse,
 )
-from rotator.reporting.text import rfc3339, span
+from rotator.reporting.text import span
+from rotator.reporting.verification import LedgerVerification
 
 _DAY = timedelta(days=1)
 
@@ -28,11 +28,6 @@ _DAY = timedelta(days=1)
 def days(length: timedelta | None) -> float | None:
     """Return a length in days, to a hundredth."""
     return None if length is None else round(length / _DAY, 2)
-
-
-def escape(text: str) -> str:
-    """Return a text as markup, without terminal control characters."""
-    return escape_markup(printable(text))
 
 
 def policy(account: Account | None) -> str:
@@ -45,13 +40,13 @@ def policy(account: Account | None) -> str:
     return f"{often}, at most {span(policy.max_age)} old, grace {span(policy.grace)}"
 
 
-def record(record: RecordCheck) -> str:
+def verdict(record: LedgerVerification) -> str:
     """Return the verdict on an account's record: its entries, its rows and Vault's note."""
     if record.complaints:
-        return "; ".join(f"FAILED: {fault} ({cure})" for fault, cure in record.complaints)
+        return "; ".join(f"FAILED: {fault} ({hint})" for fault, hint in record.complaints)
     whole = f"{record.entries} entries, chain {record.chain}, rows {record.rows}"
     if record.unread:
-        return f"{whole}; not compared with Vault: {record.unread}"
+        return f"{whole}; not compared with Vault: {record.unread.message}"
     return f"{whole}; {_AGAINST_VAULT.get(record.vault, record.vault)}"
 
 
@@ -70,8 +65,7 @@ def rotations(account: AccountReport) -> str:
         "failed": account.count("failed"),
         "open": account.count(None),
     }
-    told = [f"{count} {word}" for word, count in counts.items() if count]
-    return ", ".join(told) or "none"
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none"
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -87,7 +81,7 @@ def document(report: Report) -> dict[str, Any]:
 
 
 def _account(account: AccountReport) -> dict[str, Any]:
-    configured = account.account
+    configured, record = account.account, account.record
     return {
         "name": account.name,
         "api_key": configured.api_key if configured else None,
@@ -97,18 +91,18 @@ def _account(account: AccountReport) -> dict[str, Any]:
         "oldest_age_days": days(account.oldest),
         "overdue_days": days(account.overdue),
         "rotations": [_rotation(rotation) for rotation in account.rotations],
-        "secrets": [_secret(tenure) for tenure in account.tenures],
-        "refusals": [_trouble(trouble) for trouble in account.troubles],
-        "holds": [_hold(holding) for holding in account.holdings],
-        "by_hand": [_deed(deed) for deed in account.deeds],
+        "secrets": [_secret(use) for use in account.uses],
+        "refusals": [_fields(failure) for failure in account.failures],
+        "holds": [_fields(hold) for hold in account.holds],
+        "by_hand": [_fields(action) for action in account.manual_actions],
         "ledger": {
-            "entries": account.record.entries,
-            "head": account.record.head,
-            "chain": account.record.chain.lower(),
-            "rows": account.record.rows.lower(),
-            "fault": account.record.fault,
-            "vault": account.record.vault.lower(),
-            "vault_unread": account.record.unread,
+            "entries": record.entries,
+            "head": record.head,
+            "chain": record.chain.lower(),
+            "rows": record.rows.lower(),
+            "fault": "; ".join(record.faults) or None,
+            "vault": record.vault.lower(),
+            "vault_unread": record.unread.message if record.unread else None,
         },
     }
 
@@ -127,44 +121,20 @@ def _rotation(rotation: RotationHistory) -> dict[str, Any]:
     }
 
 
-def _secret(tenure: SecretUse) -> dict[str, Any]:
+def _secret(use: SecretUse) -> dict[str, Any]:
     return {
-        "id": tenure.secret_id,
-        "since": rfc3339(tenure.since),
-        "until": rfc3339(tenure.until),
-        "age_days": days(tenure.age),
-        "overdue_days": days(tenure.overdue),
+        "id": use.secret_id,
+        "since": rfc3339(use.since),
+        "until": rfc3339(use.until),
+        "age_days": days(use.age),
+        "overdue_days": days(use.overdue),
     }
 
 
-def _trouble(trouble: FailureGroup) -> dict[str, Any]:
+def _fields(record: FailureGroup | HoldPeriod | ManualAction) -> dict[str, Any]:
     return {
-        "event": trouble.event,
-        "code": trouble.code,
-        "why": trouble.why,
-        "count": trouble.count,
-        "first_at": rfc3339(trouble.first),
-        "last_at": rfc3339(trouble.last),
-    }
-
-
-def _hold(holding: HoldPeriod) -> dict[str, Any]:
-    return {
-        "reason": holding.reason,
-        "by": holding.by,
-        "freeze": holding.freeze,
-        "since": rfc3339(holding.since),
-        "until": rfc3339(holding.until),
-        "ended_by": holding.ended_by,
-    }
-
-
-def _deed(deed: ManualAction) -> dict[str, Any]:
-    return {
-        "at": rfc3339(deed.at),
-        "operation": deed.operation,
-        "secret_id": deed.secret_id,
-        "outcome": deed.outcome,
+        name: rfc3339(value) if isinstance(value, datetime) else value
+        for name, value in vars(record).items()
     }
 
 
@@ -221,7 +191,7 @@ def _rows(account: AccountReport, period: Period) -> Iterator[Row]:
         "count": account.count("completed"),
         "age_days": days(account.oldest),
         "overdue_days": days(account.overdue),
-        "text": record(account.record),
+        "text": verdict(account.record),
     }
     for rotation in account.rotations:
         yield {
@@ -235,41 +205,41 @@ def _rows(account: AccountReport, period: Period) -> Iterator[Row]:
             "outcome": rotation.outcome or "open",
             "code": rotation.code,
         }
-    for tenure in account.tenures:
+    for use in account.uses:
         yield {
             "record": "secret",
-            "from": rfc3339(tenure.since),
-            "to": rfc3339(tenure.until),
-            "new_secret_id": tenure.secret_id,
-            "age_days": days(tenure.age),
-            "overdue_days": days(tenure.overdue),
+            "from": rfc3339(use.since),
+            "to": rfc3339(use.until),
+            "new_secret_id": use.secret_id,
+            "age_days": days(use.age),
+            "overdue_days": days(use.overdue),
         }
-    for trouble in account.troubles:
+    for failure in account.failures:
         yield {
-            "record": trouble.event,
-            "from": rfc3339(trouble.first),
-            "to": rfc3339(trouble.last),
-            "code": trouble.code,
-            "count": trouble.count,
-            "text": trouble.why,
+            "record": failure.event,
+            "from": rfc3339(failure.first_at),
+            "to": rfc3339(failure.last_at),
+            "code": failure.code,
+            "count": failure.count,
+            "text": failure.why,
         }
-    for holding in account.holdings:
+    for hold in account.holds:
         yield {
             "record": "hold",
-            "from": rfc3339(holding.since),
-            "to": rfc3339(holding.until),
-            "outcome": "frozen" if holding.freeze else "held",
-            "person": holding.by,
-            "text": holding.reason,
+            "from": rfc3339(hold.since),
+            "to": rfc3339(hold.until),
+            "outcome": "frozen" if hold.freeze else "held",
+            "person": hold.by,
+            "text": hold.reason,
         }
-    for deed in account.deeds:
+    for action in account.manual_actions:
         yield {
             "record": "by hand",
-            "from": rfc3339(deed.at),
-            "to": rfc3339(deed.at),
-            "new_secret_id": deed.secret_id,
-            "reason": deed.operation,
-            "outcome": deed.outcome,
+            "from": rfc3339(action.at),
+            "to": rfc3339(action.at),
+            "new_secret_id": action.secret_id,
+            "reason": action.operation,
+            "outcome": action.outcome,
         }
 
 

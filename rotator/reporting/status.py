@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Self
 
 from rotator.model import ABANDONED, SUPERSEDED, Account, Hold, Rotation
 from rotator.model.notification import PendingDelivery
-from rotator.reporting.text import NOTHING, age_text, moment, rfc3339, short, span
+from rotator.model.times import rfc3339
+from rotator.reporting.text import NOTHING, age_text, moment, short, span
 from rotator.rotation import window
 from rotator.rotation.ports import AccountSummary
 
@@ -34,52 +36,62 @@ class Phase(StrEnum):
     NEW = "new"
 
 
+class State(StrEnum):
+    """The state of an account as a page shows it, by the clock; the worst first."""
+
+    DRIFTED = "drifted"
+    OVERDUE = "overdue"
+    FAILED = "failed"
+    HELD = "held"
+    ROTATING = "rotating"
+    DUE = "due"
+    WAITING = "waiting"
+    NEW = "new"
+    HEALTHY = "healthy"
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether an account in this state needs attention."""
+        return self in _BAD
+
+
+_BAD = (State.DRIFTED, State.OVERDUE, State.FAILED, State.HELD)
+_OF_PHASE = {
+    Phase.IDLE: State.HEALTHY,
+    Phase.ROTATING: State.ROTATING,
+    Phase.WAITING: State.WAITING,
+    Phase.FAILED: State.FAILED,
+    Phase.HELD: State.HELD,
+    Phase.DRIFT: State.DRIFTED,
+    Phase.NEW: State.NEW,
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class AccountStatus:
     """Status of one account: what the ledger knows, and what that means now."""
 
     account: Account
+    summary: AccountSummary
     now: datetime
-    secret_ids: tuple[str, ...]
-    current_id: str | None
-    current_since: datetime | None
-    seen_at: datetime | None
-    next_due_at: datetime | None
-    hold: Hold | None
-    #: What is wrong, in exact words.
-    drift: str | None
-    #: The newest one, open or closed.
-    rotation: Rotation | None
     #: Pending deliveries to hooks.
     undelivered: tuple[PendingDelivery, ...] = ()
-    #: Consecutive failed or refused passes, and the time of the next try.
-    failures: int = 0
-    retry_at: datetime | None = None
 
     @classmethod
     def of(
         cls,
         account: Account,
-        record: AccountSummary,
+        summary: AccountSummary,
         now: datetime,
         undelivered: tuple[PendingDelivery, ...] = (),
     ) -> Self:
-        """Return the status of `account` by the ledger's record of it."""
-        return cls(
-            account=account,
-            now=now,
-            secret_ids=record.listed_ids,
-            current_id=record.current_id,
-            current_since=record.current_since,
-            seen_at=record.seen_at,
-            next_due_at=record.next_due_at,
-            hold=record.hold,
-            drift=record.drift,
-            rotation=record.last_rotation,
-            undelivered=undelivered,
-            failures=record.failures,
-            retry_at=record.retry_at,
-        )
+        """Return the status of `account` by the ledger's summary of it."""
+        return cls(account=account, summary=summary, now=now, undelivered=undelivered)
+
+    @property
+    def rotation(self) -> Rotation | None:
+        """The newest rotation, open or closed."""
+        return self.summary.last_rotation
 
     @property
     def opened(self) -> Rotation | None:
@@ -87,17 +99,17 @@ class AccountStatus:
         is_open = self.rotation is not None and self.rotation.closed_at is None
         return self.rotation if is_open else None
 
-    @property
+    @cached_property
     def phase(self) -> Phase:
         """The phase most worth knowing: one that requires an operator comes first."""
-        if self.hold:
+        if self.summary.hold:
             return Phase.HELD
-        if self.drift:
+        if self.summary.drift:
             return Phase.DRIFT
         if self.opened:
             return Phase.WAITING if self.opened.verified_at else Phase.ROTATING
         if self.rotation is None:
-            return Phase.IDLE if self.seen_at else Phase.NEW
+            return Phase.IDLE if self.summary.seen_at else Phase.NEW
         return Phase.FAILED if self._has_failed else Phase.IDLE
 
     @property
@@ -113,19 +125,19 @@ class AccountStatus:
         """When the open rotation's old secret may be deleted; None if no deletion is pending."""
         return window.deletion_at(self.account.policy, self.opened) if self.opened else None
 
-    @property
+    @cached_property
     def due_from(self) -> datetime | None:
         """When a due rotation may begin; None where none is due, or an open one is verified."""
         rotation = self.rotation
-        if self.next_due_at is None or (self.opened and self.opened.verified_at):
+        if self.summary.next_due_at is None or (self.opened and self.opened.verified_at):
             return None
-        due_at = self.next_due_at
+        due_at = self.summary.next_due_at
         if rotation and rotation.outcome == "completed" and rotation.closed_at:
             # The last grace may have lasted longer: before its end, no rotation could begin.
             due_at = max(due_at, min(rotation.closed_at, self.now))
         return window.opens_at(self.account.policy, due_at)
 
-    @property
+    @cached_property
     def late_from(self) -> datetime | None:
         """When the next action becomes overdue; None where no action is pending."""
         return min((since + time for _, since, time in self._deadlines()), default=None)
@@ -143,15 +155,37 @@ class AccountStatus:
         max_age = self.account.policy.max_age
         if self.due_from:
             yield "due for {age}", self.due_from, _TOLERANCE
-        if self.current_since:
-            yield f"secret older than {span(max_age)}", self.current_since, max_age
+        if self.summary.current_since:
+            yield f"secret older than {span(max_age)}", self.summary.current_since, max_age
         if self.deletion_at:
             yield "old secret to be deleted for {age}", self.deletion_at, _LATE
+
+    def is_late_at(self, now: datetime) -> bool:
+        """Return whether anything is overdue at `now`."""
+        return self.late_from is not None and now > self.late_from
+
+    def state_at(self, now: datetime) -> State:
+        """Return the state that the account will be in at `now` if nothing is recorded till then.
+
+        That an account is late or due does not hide that it is held or has drifted.
+        """
+        state = _OF_PHASE[self.phase]
+        if state in (State.HELD, State.DRIFTED):
+            return state
+        if self.is_late_at(now):
+            return State.OVERDUE
+        is_due = self.due_from is not None and now >= self.due_from
+        return State.DUE if is_due and state is State.HEALTHY else state
+
+    @property
+    def state(self) -> State:
+        """The state now."""
+        return self.state_at(self.now)
 
     @property
     def needs_attention(self) -> bool:
         """Return whether `status --check` fails for this account."""
-        return self._has_failed or bool(self.hold or self.drift or self.overdue_reason)
+        return self.state.needs_attention
 
     def document(self) -> dict[str, Any]:
         """Return the status as `status --json` prints it."""
@@ -159,12 +193,12 @@ class AccountStatus:
             "name": self.account.name,
             "api_key": self.account.api_key,
             "phase": self.phase.value,
-            "secret_ids": list(self.secret_ids),
-            "current_secret_id": self.current_id,
-            "current_since": rfc3339(self.current_since),
-            "next_due_at": rfc3339(self.next_due_at),
+            "secret_ids": list(self.summary.listed_ids),
+            "current_secret_id": self.summary.current_id,
+            "current_since": rfc3339(self.summary.current_since),
+            "next_due_at": rfc3339(self.summary.next_due_at),
             "overdue": self.overdue_reason is not None,
-            "hold": hold_document(self.hold) if self.hold else None,
+            "hold": hold_document(self.summary.hold) if self.summary.hold else None,
             "gate": self._gate_document(),
             "undelivered": [_undelivered_document(each) for each in self.undelivered],
             "last_rotation": self._rotation_document(self.rotation) if self.rotation else None,
@@ -172,14 +206,19 @@ class AccountStatus:
 
     def row(self) -> tuple[str, ...]:
         """Return the status as a row of the table."""
+        notes = [*self.warnings()]
+        if self.deletion_at and not self.gate_note():
+            notes.append(f"waiting until {moment(self.deletion_at)}")
+        if hook := self.hook_note():
+            notes.append(hook)
         return (
             self.account.name,
             self.phase.value,
-            short(self.current_id),
-            age_text(self.current_since, self.now),
-            moment(self.next_due_at).removesuffix(" UTC"),
+            short(self.summary.current_id),
+            age_text(self.summary.current_since, self.now),
+            moment(self.summary.next_due_at).removesuffix(" UTC"),
             self._last_rotation(),
-            "; ".join(self._notes()) or NOTHING,
+            "; ".join(notes) or NOTHING,
         )
 
     def _last_rotation(self) -> str:
@@ -191,25 +230,23 @@ class AccountStatus:
         code = f" ({rotation.error_code})" if rotation.error_code else ""
         return f"{rotation.outcome} {age_text(rotation.closed_at, self.now)} ago{code}"
 
-    def _notes(self) -> list[str]:
-        waits = self.deletion_at
-        gate = self.gate_note()
-        notes = {
-            "held: ": str(self.hold) if self.hold else None,
-            "": self.drift,
-            "overdue: ": self.overdue_reason,
-            "waiting for gate ": gate,
-            "waiting until ": moment(waits) if waits and not gate else None,
-            "hook ": self.hook_note(),
-        }
-        return [f"{word}{note}" for word, note in notes.items() if note]
+    def warnings(self) -> Iterator[str]:
+        """Yield what is wrong, and what is waited for at a gate."""
+        if self.summary.hold:
+            yield f"held: {self.summary.hold}"
+        if self.summary.drift:
+            yield self.summary.drift
+        if self.overdue_reason:
+            yield f"overdue: {self.overdue_reason}"
+        if gate := self.gate_note():
+            yield f"waiting for gate {gate}"
 
     def gate_note(self) -> str | None:
         """Return which gate is waited for, since when, and why; None where none is."""
-        opened = self.opened
-        if opened is None or opened.gate is None:
+        waiting = self.opened.waiting if self.opened else None
+        if waiting is None or waiting.gate is None:
             return None
-        return f"{opened.gate} since {moment(opened.gate_since)}: {opened.gate_reason}"
+        return f"{waiting.gate} since {moment(waiting.shut_since)}: {waiting.reason}"
 
     def hook_note(self) -> str | None:
         """Return which hook fails, and why; None where none does."""
@@ -219,17 +256,17 @@ class AccountStatus:
         first, others = failing[0], len(failing) - 1
         more = f", and {others} more" if others else ""
         tried = f"tried {first.attempts} time{'' if first.attempts == 1 else 's'}"
-        return f"{first.hook} fails ({first.event}, {tried}): {first.reason}{more}"
+        return f"hook {first.hook} fails ({first.event}, {tried}): {first.reason}{more}"
 
     def _gate_document(self) -> dict[str, Any] | None:
-        opened = self.opened
-        if opened is None or opened.gate is None:
+        waiting = self.opened.waiting if self.opened else None
+        if waiting is None or waiting.gate is None:
             return None
         return {
-            "name": opened.gate,
-            "reason": opened.gate_reason,
-            "since": rfc3339(opened.gate_since),
-            "next_try_at": rfc3339(opened.gate_retry_at),
+            "name": waiting.gate,
+            "reason": waiting.reason,
+            "since": rfc3339(waiting.shut_since),
+            "next_try_at": rfc3339(waiting.retry_at),
         }
 
     def _rotation_document(self, rotation: Rotation) -> dict[str, Any]:

@@ -1,19 +1,11 @@
-"""Times, durations and identifiers, formatted for people and programs."""
+"""Times, durations and identifiers, formatted for people."""
 
 from datetime import UTC, datetime, timedelta
 
+from rotator.model.times import UNITS
+
 #: Stands for a missing value.
 NOTHING = "-"
-
-#: What to do where a chain of entries is broken, and where rows are not what the entries say.
-CHAIN_CURE = "compare with a backup, or with what `rotator ledger export` gave before"
-ROW_CURE = (
-    "someone wrote to the ledger's tables: put the row right as the entries say, or restore a "
-    "backup; `rotator release NAME` or `rotator hold NAME --reason TEXT` puts a hold right, "
-    "`rotator status --refresh` a due time and what the account is"
-)
-
-_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def moment(at: datetime | None) -> str:
@@ -21,16 +13,13 @@ def moment(at: datetime | None) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else NOTHING
 
 
-def rfc3339(at: datetime | None) -> str | None:
-    """Return a time for programs, in whole seconds: `2026-11-23T07:28:00Z`."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else None
-
-
-def span(length: timedelta) -> str:
+def span(length: timedelta | None) -> str:
     """Return a duration in its two largest units: `3d 4h`; less than a second is `0s`."""
+    if length is None:
+        return NOTHING
     seconds = max(0, int(length.total_seconds()))
     parts: list[tuple[int, str]] = []
-    for unit, size in _UNITS:
+    for unit, size in UNITS.items():
         count, seconds = divmod(seconds, size)
         if count or parts:
             parts.append((count, unit))

@@ -1,11 +1,10 @@
 """Verifies an account's record: its hash chain, its rows, and the hash in Vault's note."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rotator.errors import RotatorError
-from rotator.reporting.text import CHAIN_CURE, ROW_CURE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +13,13 @@ if TYPE_CHECKING:
     from rotator.model import Account
     from rotator.rotation.ports import Store
 
+#: What to do where a chain of entries is broken, and where rows differ from the entries.
+CHAIN_HINT = "compare it with a backup, or with an earlier `rotator ledger export`"
+ROW_HINT = (
+    "someone wrote to the ledger's tables: correct the row as the entries say, or restore a "
+    "backup; `rotator release NAME` or `rotator hold NAME --reason TEXT` corrects a hold, "
+    "`rotator status --refresh` a due time and the account's identity"
+)
 _MISSING = "the ledger lacks the entry that Vault's note names: it was rewritten or cut off"
 _LOST = "the ledger has no entry, and Vault's note names one: the ledger was lost or replaced"
 
@@ -26,11 +32,11 @@ class LedgerVerification:
     entries: int
     head: str
     #: What is wrong with the chain itself, from the first bad entry on.
-    chain_fault: str | None
+    chain_fault: str | None = None
     #: What is wrong with it, compared with Vault's note.
-    vault_fault: str | None
+    vault_fault: str | None = None
     #: Where the account's rows differ from its entries, or from possible values.
-    row_faults: tuple[str, ...]
+    row_faults: tuple[str, ...] = ()
     #: `matches`, `no note`, `not configured`, `not compared`, `FAILED`, or `not reached` if the
     #: chain breaks before the entry in Vault's note.
     vault: str
@@ -47,8 +53,8 @@ class LedgerVerification:
         """All that is wrong, each with what to do about it."""
         chain = [fault for fault in (self.chain_fault, self.vault_fault) if fault]
         return [
-            *((fault, CHAIN_CURE) for fault in chain),
-            *((fault, ROW_CURE) for fault in self.row_faults),
+            *((fault, CHAIN_HINT) for fault in chain),
+            *((fault, ROW_HINT) for fault in self.row_faults),
         ]
 
     @property
@@ -82,9 +88,43 @@ class LedgerVerification:
         }
 
 
+def verify_ledger(
+    reader: "LedgerReader",
+    name: str,
+    account: "Account | None",
+    *,
+    anchor: str | None = None,
+    newest: int | None = None,
+) -> LedgerVerification:
+    """Verify an account's chain, and compare it with its rows and with Vault's note.
+
+    `account` is as configured; None where it is not. `anchor` is the hash in Vault's note; None
+    compares with none. With `newest`, only so many of the newest entries are read, and no anchor is
+    looked for.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    check = reader.verify_end(name, limit=newest) if newest else reader.verify(name, anchor=anchor)
+    vault, vault_fault = "not compared", None
+    if check.has_anchor is False:
+        vault, vault_fault = "FAILED", _MISSING if check.entries else _LOST
+    elif anchor is not None:
+        vault = "matches" if check.has_anchor else "not reached"
+    return LedgerVerification(
+        account=name,
+        entries=check.entries,
+        head=check.head,
+        chain_fault=check.fault,
+        vault_fault=vault_fault,
+        row_faults=(*check.differences, *reader.put_off(name, account, datetime.now(UTC))),
+        vault=vault,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verifier:
-    """Compares an account's record with itself, with its rows, and with the note in Vault."""
+    """Verifies the records of accounts, and compares each with the note in Vault."""
 
     queries: "LedgerReader"
     #: The configured accounts, by name.
@@ -95,38 +135,31 @@ class Verifier:
     away: RotatorError | None = None
 
     def verify(self, name: str) -> LedgerVerification:
-        """Verify an account's chain, and compare it with its rows and Vault's note."""
+        """Verify an account's record.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        account = self.accounts.get(name)
         anchor, vault, unread = None, "not compared", self.away
         if self.store:
             # Read first: an entry is in the ledger before Vault's note names it.
-            anchor, vault, unread = self._anchor(name, self.store)
-        verdict = self.queries.verify(name, anchor=anchor)
-        put_off = self.queries.put_off(name, self.accounts.get(name), datetime.now(UTC))
-        vault_fault = None
-        if verdict.has_anchor is False:
-            vault, vault_fault = "FAILED", _MISSING if verdict.entries else _LOST
-        elif anchor is not None and verdict.has_anchor is None:
-            vault = "not reached"
-        return LedgerVerification(
-            account=name,
-            entries=verdict.entries,
-            head=verdict.head,
-            chain_fault=verdict.fault,
-            vault_fault=vault_fault,
-            row_faults=(*verdict.differences, *put_off),
-            vault=vault,
-            unread=unread,
-        )
+            anchor, vault, unread = _anchor(account, self.store)
+        verification = verify_ledger(self.queries, name, account, anchor=anchor)
+        if anchor is None:
+            return replace(verification, vault=vault, unread=unread)
+        return verification
 
-    def _anchor(self, name: str, store: "Store") -> tuple[str | None, str, RotatorError | None]:
-        """Return the hash in Vault's note, how it compares, and the error of reading it."""
-        account = self.accounts.get(name)
-        if account is None:
-            return None, "not configured", None
-        try:
-            stored = store.read_current(account)
-        except RotatorError as error:
-            return None, "not compared", error
-        if stored is None or stored.entry.note is None:
-            return None, "no note", None
-        return stored.entry.note.ledger_head, "matches", None
+
+def _anchor(
+    account: "Account | None", store: "Store"
+) -> tuple[str | None, str, RotatorError | None]:
+    """Return the hash in Vault's note, or the reason why there is none and the error behind it."""
+    if account is None:
+        return None, "not configured", None
+    try:
+        stored = store.read_current(account)
+    except RotatorError as error:
+        return None, "not compared", error
+    note = stored.entry.note if stored else None
+    return (note.ledger_head, "", None) if note else (None, "no note", None)

@@ -64,7 +64,7 @@ class Adoption:
             CredentialRefused: Vonage does not accept the value.
             RotatorError: something failed; adopt it again.
         """
-        if refusal := identity.refusal(self.account, self._memory, self._journal):
+        if refusal := identity.refusal(self.account, self._state, self._session):
             raise refusal.error()
         if self._base.entry.is_foreign:
             raise refusals.wrong_entry(self.account).error()
@@ -90,18 +90,16 @@ class Adoption:
     # -- Observations. ---------------------------------------------------------------------
 
     @cached_property
-    def _journal(self) -> LedgerSession:
-        return self.dependencies.journal(self.lease)
+    def _session(self) -> LedgerSession:
+        return self.dependencies.session(self.lease)
 
     @cached_property
-    def _memory(self) -> AccountState:
-        return self._journal.begin()
+    def _state(self) -> AccountState:
+        return self._session.begin()
 
     @cached_property
     def _base(self) -> StoredCurrent:
-        return self.dependencies.store.read_base(
-            self.account, self._memory.written_to(self.account)
-        )
+        return self.dependencies.store.read_base(self.account, self._state.written_to(self.account))
 
     @cached_property
     def _pending(self) -> StoredPending:
@@ -143,7 +141,7 @@ class Adoption:
         out ids. A deleted secret is never the answer, even if a list shows it.
         """
         named = next((note.secret_id for note in self._notes() if note.matches(self._value)), None)
-        deleted = self._memory.deleted_ids
+        deleted = self._state.deleted_ids
         others = {secret.id: secret for secret in listed if secret.id not in deleted}
         if named and (named in others or not self.secret_id):
             self._require(others, named, named)
@@ -154,7 +152,7 @@ class Adoption:
             return others[self.secret_id]
         if len(others) == 1:
             only = next(iter(others.values()))
-            if only.id not in self._memory.perhaps_deleted_ids:
+            if only.id not in self._state.perhaps_deleted_ids:
                 return only
             self._require_kept(only.id)
         raise _ambiguous(self.account, listed, is_given=self.given is not None)
@@ -162,7 +160,7 @@ class Adoption:
     def _require(self, possible: dict[str, Secret], secret_id: str, named: str | None) -> None:
         hint = f"nothing was changed; see `rotator secrets list {self.account.name}`"
         # An unlisted id is not echoed: a note or an operator may have put a value in its place.
-        is_known = named in possible or named in self._memory.deleted_ids
+        is_known = named in possible or named in self._state.deleted_ids
         told = f"secret {named}" if is_known else "a secret that Vonage does not list"
         if named and self.secret_id not in (None, named):
             asked = self.secret_id if self.secret_id in possible else "the one that is asked for"
@@ -172,7 +170,7 @@ class Adoption:
         elif named:
             why = f"the value is that of {told}: it was revoked and stops working soon"
             hint += "; if it works on, its note names a wrong id, and --secret-id the right one"
-        elif secret_id in self._memory.deleted_ids:
+        elif secret_id in self._state.deleted_ids:
             why = f"secret {secret_id} was deleted by rotator, though a list may still show it"
         else:
             why = "the value is not that of the secret that is asked for"
@@ -184,7 +182,7 @@ class Adoption:
         Exempt are deletions that cannot take effect: Vonage keeps the last secret, and the request
         fails if Vault's value, its credential, is dead.
         """
-        rotation = self._memory.rotation
+        rotation = self._state.rotation
         if rotation is None or len(self._listed) == 1:
             return
         doomed_id = rotation.new_id if rotation.abort_code else rotation.predecessor_id
@@ -194,7 +192,7 @@ class Adoption:
                 f"rotation {rotation.id} has begun to delete a secret, which may be {secret_id}, "
                 "and the request may still be on its way",
                 code="rotation-open",
-                hint=f"`rotator resume {self.account.name}` carries it on; try again after that",
+                hint=f"`rotator resume {self.account.name}` continues it; try again after that",
             )
 
     def _is_base_live(self) -> bool:
@@ -212,7 +210,7 @@ class Adoption:
 
     @cached_property
     def _pushed_note(self) -> Note | None:
-        rotation = self._memory.rotation
+        rotation = self._state.rotation
         if rotation is None or rotation.vault_version in (None, self._base.entry.version):
             return None
         with suppress(StoreError):
@@ -222,7 +220,7 @@ class Adoption:
 
     def _excluded(self) -> str | None:
         """Return the id that the value certainly does not have, as none of the notes matches it."""
-        rotation = self._memory.rotation
+        rotation = self._state.rotation
         is_bound = rotation is not None and any(
             (note.rotation_id, note.secret_id) == (rotation.id, rotation.new_id)
             for note in self._notes()
@@ -249,21 +247,21 @@ class Adoption:
         note = self._base.entry.note
         if note is None or self._base.value != self._value or not self._base.entry.intact:
             return False
-        if self._base.entry.version < self._memory.written_to(self.account).version:
+        if self._base.entry.version < self._state.written_to(self.account).version:
             # Either Vault was restored, which a write proves, or a standby lags and the write
             # fails.
             return False
-        if self._memory.adopted_id not in (None, secret_id):
+        if self._state.adopted_id not in (None, secret_id):
             # Somebody restored it by hand, and now it is adopted; or a standby lags.
             return False
-        rotation = self._memory.rotation
+        rotation = self._state.rotation
         is_own = rotation is not None and self._is_own(rotation, secret_id)
         is_right = not is_own or note.rotation_id == self._rotation_id(secret_id)
         return note.secret_id == secret_id and is_right
 
     def _rotation_id(self, secret_id: str) -> str:
         """Return the note's rotation, which made the secret and so goes on; else a new id."""
-        rotation = self._memory.rotation
+        rotation = self._state.rotation
         return rotation.id if rotation and self._is_own(rotation, secret_id) else self._new_id
 
     @cached_property
@@ -272,19 +270,19 @@ class Adoption:
 
     def _write(self, secret_id: str) -> Written:
         def intend() -> None:
-            self._commit([self._draft("intent", secret_id)], self._let_go(secret_id))
+            self._commit([self._entry("intent", secret_id)], self._let_go(secret_id))
 
         def done(written: Written) -> None:
-            told = self._draft("done", secret_id, vault_version=written.version)
-            self._journal.drafts.append(replace(told, written=written))
+            told = self._entry("done", secret_id, vault_version=written.version)
+            self._session.entries.append(replace(told, written=written))
 
         def missed(event: str, error: RotatorError) -> None:
-            after = self._memory.rotation if error.definite else None
-            self._commit([self._draft(event, secret_id, code=error.code)], after)
+            after = self._state.rotation if error.definite else None
+            self._commit([self._entry(event, secret_id, code=error.code)], after)
 
-        return self._journal.perform(
+        return self._session.perform(
             partial(self._send, secret_id),
-            hold=self._memory.hold,
+            hold=self._state.hold,
             intend=intend,
             done=done,
             missed=missed,
@@ -296,7 +294,7 @@ class Adoption:
             secret_id=secret_id,
             rotation_id=rotation_id,
             rotated_at=self.dependencies.now(),
-            ledger_head=self._journal.head,
+            ledger_head=self._session.head,
             check=Note.check_of(self._value, secret_id=secret_id, rotation_id=rotation_id),
         )
         return self.dependencies.store.write_current(
@@ -304,7 +302,7 @@ class Adoption:
         )
 
     def _let_go(self, secret_id: str) -> Rotation | None:
-        rotation = self._memory.rotation
+        rotation = self._state.rotation
         if rotation is None:
             return None
         is_pushed = self._pushed_version(rotation) is not None
@@ -312,19 +310,19 @@ class Adoption:
 
     def _recorded(self, secret_id: str, written: Written) -> Rotation | None:
         """Commit what is known now; return the rotation that is open as it makes it."""
-        drafts, rotation = [], self._memory.rotation
+        entries, rotation = [], self._state.rotation
         if rotation is not None:
-            rotation, draft = bookkeeping.adopted(
+            rotation, entry = bookkeeping.adopted(
                 rotation,
                 secret_id=secret_id,
                 vault_version=written.version,
                 is_own=self._is_own(rotation, secret_id),
                 pushed_version=self._pushed_version(rotation),
-                clock_lead=self.dependencies.issuer.clock_lead,
+                clock_offset=self.dependencies.issuer.clock_offset,
                 now=self.dependencies.now(),
             )
-            drafts = [draft] if draft else []
-        self._commit(drafts, rotation)
+            entries = [entry] if entry else []
+        self._commit(entries, rotation)
         return rotation
 
     def _pushed_version(self, rotation: Rotation) -> int | None:
@@ -333,14 +331,14 @@ class Adoption:
         is_noted = entry.note is not None and entry.note.rotation_id == rotation.id
         return rotation.vault_version or (entry.version if is_noted else None)
 
-    def _draft(self, event: str, secret_id: str, **detail: str | int) -> NewEntry:
+    def _entry(self, event: str, secret_id: str, **detail: str | int) -> NewEntry:
         told = {"by": "operator", "operation": "adopt", "secret_id": secret_id}
         over = self._base.entry.version
         return NewEntry(event=event, step=Step.PUSH, detail={**told, "over": over, **detail})
 
-    def _commit(self, drafts: list[NewEntry], rotation: Rotation | None = None) -> None:
-        self._journal.drafts += drafts
-        self._journal.commit(rotation, None, last=False)
+    def _commit(self, entries: list[NewEntry], rotation: Rotation | None = None) -> None:
+        self._session.entries += entries
+        self._session.commit(rotation, None, last=False)
 
 
 def _ambiguous(account: Account, listed: tuple[Secret, ...], *, is_given: bool) -> Refused:

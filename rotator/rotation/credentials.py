@@ -30,7 +30,7 @@ def read_own_credential(
     if credential is None:
         raise CredentialRefused(
             f"Vault has no secret of {account.name}",
-            hint=f"`rotator adopt {account.name}` puts the present one there",
+            hint=f"`rotator adopt {account.name}` puts the current one there",
         )
     return credential
 

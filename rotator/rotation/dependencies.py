@@ -7,17 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from rotator.model import Account, Rotation, generation
-from rotator.rotation import observation
-from rotator.rotation.ports import (
-    AccountState,
-    Hooks,
-    Issuer,
-    Lease,
-    Ledger,
-    NoObserver,
-    Observer,
-    Store,
-)
+from rotator.rotation.ports import Hooks, Issuer, Lease, Ledger, NoObserver, Observer, Store
 from rotator.rotation.session import LedgerSession
 
 
@@ -82,7 +72,7 @@ class Dependencies:
     store_patience: timedelta = timedelta()
     hooks: Hooks = field(default_factory=NoHooks)
     observer: Observer = field(default_factory=NoObserver)
-    draw: Callable[[int], str] = generation.draw
+    generate: Callable[[int], str] = generation.generate
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     now: Callable[[], datetime] = utc_now
     #: Must keep counting while the process is stopped or the machine suspended.
@@ -91,7 +81,7 @@ class Dependencies:
     #: Asked before each step: whether this process is to end, and its passes with it.
     should_stop: Callable[[], bool] = lambda: False
 
-    def journal(self, lease: Lease) -> LedgerSession:
+    def session(self, lease: Lease) -> LedgerSession:
         """Return the ledger session of a pass under `lease`."""
         return LedgerSession(
             ledger=self.ledger,
@@ -100,14 +90,3 @@ class Dependencies:
             monotonic=self.monotonic,
             observer=self.observer,
         )
-
-    def observe(self, account: Account, state: AccountState | None = None) -> observation.Observed:
-        """Observe `account`; see `observation.Observer.look`."""
-        return observation.Observer(
-            issuer=self.issuer,
-            store=self.store,
-            ledger=self.ledger,
-            accounts=self.accounts,
-            hooks=self.hooks,
-            now=self.now,
-        ).look(account, state)

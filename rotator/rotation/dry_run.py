@@ -8,34 +8,36 @@ from rotator.rotation.protocol import decide
 from rotator.rotation.steps import Action, At, Open, Performed, Recording
 
 
-def actions(
+def assumed_steps(
     account: Account,
-    world: Observation,
+    observation: Observation,
     request: Request,
     *,
     propagation_timeout: timedelta,
     now: datetime,
 ) -> list[Action]:
-    """List the steps from `world` to where the rotation ends, waits or is refused.
+    """List the steps from `observation` to where the rotation ends, waits or is refused.
 
-    Every one is taken to succeed. The last one says how it ends.
+    Every one is assumed to succeed. The last one says how it ends.
     """
-    planned: list[Action] = []
+    actions: list[Action] = []
     at = At(account=account, request=request, now=now)
-    while True:
-        step = decide(account, world, request, propagation_timeout=propagation_timeout, now=now)
-        planned.append(step)
-        after = _after(step, world, at)
-        if after is None:
-            return planned
-        world = after
+    after: Observation | None = observation
+    while after is not None:
+        step = decide(account, after, request, propagation_timeout=propagation_timeout, now=now)
+        actions.append(step)
+        after = _after(step, after, at)
+    return actions
 
 
-def _after(step: Action, world: Observation, at: At) -> Observation | None:
-    """Return the world after `step`; None where the pass would end."""
-    rotation = world.rotation
+def _after(step: Action, observation: Observation, at: At) -> Observation | None:
+    """Return the observation after `step`; None where the pass would end."""
+    rotation = observation.rotation
     if isinstance(step, Open):
-        return step.done(world, "planned", at)[0]
+        return step.done(observation, "planned", at)[0]
     if rotation and isinstance(step, Performed):
-        return step.done(world, rotation, step.assumed(world, rotation, at), at)[0]
-    return step.done(world, rotation, at)[0] if rotation and isinstance(step, Recording) else None
+        result = step.assumed(observation, rotation, at)
+        return step.done(observation, rotation, result, at)[0]
+    if rotation and isinstance(step, Recording):
+        return step.done(observation, rotation, at)[0]
+    return None

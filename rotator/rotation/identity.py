@@ -3,12 +3,12 @@
 from rotator.model import Account
 from rotator.rotation import refusals
 from rotator.rotation.ports import AccountState, Claimant, Ledger
-from rotator.rotation.protocol import altered, moved
+from rotator.rotation.protocol.waiting import altered, moved
 from rotator.rotation.session import LedgerSession
 from rotator.rotation.steps import Refuse
 
 
-def refusal(account: Account, memory: AccountState, journal: LedgerSession) -> Refuse | None:
+def refusal(account: Account, state: AccountState, session: LedgerSession) -> Refuse | None:
     """Refuse an account whose api key or path is another's, or that its open rotation does not fit.
 
     Also one of which the ledger's rows and entries do not say the same. Otherwise the ledger
@@ -18,25 +18,24 @@ def refusal(account: Account, memory: AccountState, journal: LedgerSession) -> R
         LeaseLost: another process works on the account.
         LedgerError: the ledger cannot be written.
     """
-    if (action := _unfit(account, memory)) or memory.identity == account.identity:
+    if (action := _unfit(account, state)) or state.identity == account.identity:
         return action
-    return _taken(account, journal.register(account.identity))
+    return _taken(account, session.register(account.identity))
 
 
-def foreseen(account: Account, memory: AccountState, ledger: Ledger) -> Refuse | None:
+def foreseen(account: Account, state: AccountState, ledger: Ledger) -> Refuse | None:
     """Return the refusal that `refusal` would return, without writing anything.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    if (action := _unfit(account, memory)) or memory.identity == account.identity:
+    if (action := _unfit(account, state)) or state.identity == account.identity:
         return action
     return _taken(account, ledger.claimant(account.name, account.identity))
 
 
-def _unfit(account: Account, memory: AccountState) -> Refuse | None:
-    refusal = altered(account, memory.hold_fault, memory.rotation_fault)
-    return refusal or moved(account, memory.rotation)
+def _unfit(account: Account, state: AccountState) -> Refuse | None:
+    return altered(account, state) or moved(account, state.rotation)
 
 
 def _taken(account: Account, other: Claimant | None) -> Refuse | None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, Credential, Hold, Rotation, Secret, Written
+from rotator.model.role import SecretRole
 from rotator.rotation import identity
-from rotator.rotation.observation import Observed, require_unchanged
+from rotator.rotation.observation import Observed, observe, require_unchanged
 from rotator.rotation.ports import BeforeSend, LastLook, NewEntry, StoredCurrent
-from rotator.rotation.protocol import current_secret_id
 from rotator.rotation.session import LedgerSession
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from rotator.rotation.dependencies import Dependencies
 
 Done = TypeVar("Done")
-
-CURRENT, PREDECESSOR, NEW = "current", "predecessor", "new"
-EXPENDABLE, UNKNOWN = "expendable", "unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,38 +59,40 @@ class AccountSecrets:
         Raises:
             CredentialRefused: Vonage accepted no credential, so that nothing could be observed.
         """
-        world = observed.world
-        if observed.credential is None or world.listed is None:
+        observation = observed.observation
+        if observed.credential is None or observation.listing.secrets is None:
             raise CredentialRefused(
                 f"Vonage refuses every credential that rotator has for {account.name}",
                 hint=f"`rotator adopt {account.name}` puts a working secret into Vault; or set "
                 "`managed_by`",
             )
-        held = current_secret_id(world)
-        by_age = sorted(world.listed, key=lambda one: (one.created_at, one.id == held, one.id))
+        current_id, entry = observation.current_secret_id, observation.current.entry
+        by_age = sorted(
+            observation.listing.secrets,
+            key=lambda one: (one.created_at, one.id == current_id, one.id),
+        )
         return cls(
             account=account,
             secrets=tuple(by_age),
             credential=observed.credential,
             current=observed.current,
-            written=world.written,
-            current_secret_id=held,
-            is_live=world.current_live_at is not None,
-            rotation=world.rotation,
-            expendable_ids=world.expendable_ids,
-            adopted_id=world.adopted_id,
-            ends_at=world.current.ends_at if world.current else None,
+            written=observation.ledger.written,
+            current_secret_id=current_id,
+            is_live=observation.current.authenticated_at is not None,
+            rotation=observation.rotation,
+            expendable_ids=observation.ledger.expendable_ids,
+            adopted_id=observation.ledger.adopted_id,
+            ends_at=entry.ends_at if entry else None,
         )
 
-    def role(self, secret_id: str) -> str:
-        """Return rotator's role for a secret."""
-        if secret_id == self.current_secret_id:
-            return CURRENT
-        if self.rotation and secret_id == self.rotation.predecessor_id:
-            return PREDECESSOR
-        if self.rotation and secret_id == self.rotation.new_id:
-            return NEW
-        return EXPENDABLE if secret_id in self.expendable_ids else UNKNOWN
+    def role(self, secret_id: str) -> SecretRole:
+        """Return what rotator knows a secret as."""
+        return SecretRole.of(
+            secret_id,
+            current_id=self.current_secret_id,
+            opened=self.rotation,
+            expendable_ids=self.expendable_ids,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +101,13 @@ class ManualOperation:
 
     dependencies: "Dependencies"
     account: Account
-    journal: LedgerSession
+    session: LedgerSession
     #: The account's hold when the lease was taken.
     hold: Hold | None
 
     def look(self) -> AccountSecrets:
         """Observe the account as it is now."""
-        observed = self.dependencies.observe(self.account)
-        return AccountSecrets.of(self.account, observed)
+        return AccountSecrets.of(self.account, observe(self.dependencies, self.account))
 
     def perform(
         self,
@@ -142,7 +140,7 @@ class ManualOperation:
             self._record(event, operation=operation, secret_id=secret_id, code=error.code)
 
         intend = partial(self._record, "intent", operation=operation, secret_id=secret_id)
-        return self.journal.perform(send, hold=self.hold, intend=intend, done=done, missed=missed)
+        return self.session.perform(send, hold=self.hold, intend=intend, done=done, missed=missed)
 
     def _unchanged(self, seen: AccountSecrets) -> BeforeSend:
         store, account = self.dependencies.store, self.account
@@ -150,9 +148,9 @@ class ManualOperation:
 
     def _record(self, event: str, **detail: str | None) -> None:
         known = {key: value for key, value in detail.items() if value is not None}
-        draft = NewEntry(event=event, step=None, detail={"by": "operator", **known})
-        self.journal.drafts.append(draft)
-        self.journal.commit(None, None, last=False)
+        entry = NewEntry(event=event, step=None, detail={"by": "operator", **known})
+        self.session.entries.append(entry)
+        self.session.commit(None, None, last=False)
 
 
 @contextmanager
@@ -165,12 +163,12 @@ def manual_operation(dependencies: "Dependencies", account: Account) -> Iterator
     """
     lease = dependencies.ledger.claim(account.name, dependencies.now())
     try:
-        journal = dependencies.journal(lease)
-        memory = journal.begin()
-        if refusal := identity.refusal(account, memory, journal):
+        session = dependencies.session(lease)
+        state = session.begin()
+        if refusal := identity.refusal(account, state, session):
             raise refusal.error()
         yield ManualOperation(
-            dependencies=dependencies, account=account, journal=journal, hold=memory.hold
+            dependencies=dependencies, account=account, session=session, hold=state.hold
         )
     finally:
         dependencies.ledger.release(lease)

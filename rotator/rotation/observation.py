@@ -1,4 +1,4 @@
-"""Observation of one account: Vault's two entries, Vonage's list, the ledger's state.
+"""Observation of one account: what Vonage, Vault and the ledger say of it now.
 
 Vonage is asked first with the account's own value, which also shows whether consumers read a
 working secret; then with the parent's; then with the pending value, which may be the only one
@@ -7,109 +7,114 @@ once more, since it may have been rotated in between.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from rotator.errors import CheckAndSetLost, CredentialRefused, StoreError, UnexpectedEntry
 from rotator.model import (
-    NOTHING_WRITTEN,
     Account,
     Credential,
     CurrentEntry,
-    Hold,
     PendingEntry,
     Rotation,
     Secret,
     ShutGate,
     Written,
 )
-from rotator.rotation.ports import (
-    AccountState,
-    Hooks,
-    Issuer,
-    Ledger,
-    Store,
-    StoredCurrent,
-    StoredPending,
-)
+from rotator.rotation.credentials import own_credential, with_own_credential
+from rotator.rotation.dependencies import Dependencies
+from rotator.rotation.ports import AccountState, Ledger, Store, StoredCurrent, StoredPending
 from rotator.rotation.session import LONGEST_LOOK
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observation:
-    """An observation of one account: facts only, never a secret value."""
+class Listing:
+    """What Vonage answered."""
 
-    #: When Vonage's list was read.
+    #: When the list was read.
     seen_at: datetime
     #: None where Vonage accepted none of rotator's credentials.
-    listed: tuple[Secret, ...] | None
-    current: CurrentEntry | None
-    pending: PendingEntry | None
-    #: The ledger's open rotation.
-    rotation: Rotation | None
-    #: KV version of the pending path, which a check-and-set write to it must state.
-    pending_version: int = 0
-    #: When Vault removes the pending entry on its own; None for never.
-    pending_ends_at: datetime | None = None
-    #: The operator's hold; None where there is none.
-    hold: Hold | None = None
-    #: How the ledger's rows and entries differ about that, in words; None where they do not.
-    hold_fault: str | None = None
-    #: Likewise about the open rotation.
-    rotation_fault: str | None = None
-    #: Ids that the ledger knows as expendable: superseded predecessors, orphans.
-    expendable_ids: frozenset[str] = frozenset()
-    #: Ids that the ledger knows as deleted, or whose deletion was begun: a lagging list may still
-    #: show one of them.
-    deleted_ids: frozenset[str] = frozenset()
-    #: The ledger has no rotation for the pending entry: the ledger was lost or replaced, or the
-    #: rotation is in another one.
-    pending_is_unrecorded: bool = False
-    #: Id of the ledger.
-    ledger_id: str | None = None
-    #: The secret that an operator adopted into Vault and no rotation has replaced since; never
-    #: treated as expendable.
-    adopted_id: str | None = None
-    #: Version of the current entry that the adoption replaced.
-    adopted_over: int = 0
-    #: This pass staged the pending entry and has recorded every time its value was sent.
-    pending_is_unsent: bool = False
-    #: When Vault's current value last authenticated; None if Vonage refused it.
-    current_live_at: datetime | None = None
-    #: When the pending value last authenticated; None if not tried or refused since.
-    pending_live_at: datetime | None = None
-    #: When this pass first saw the pending value refused or not found; None if it did not.
-    pending_refused_since: datetime | None = None
-    #: When this pass last saw it refused or not found.
-    pending_refused_at: datetime | None = None
-    #: Vault's current value equals the pending value.
-    current_is_pending: bool = False
-    #: Some hook is configured for `pushed`.
-    has_hooks: bool = False
-    #: Names of the gates that must be open before the predecessor is deleted.
-    gates: tuple[str, ...] = ()
-    #: When the gates were last asked; None if they were not.
-    gates_asked_at: datetime | None = None
-    #: The first gate that was shut then; None where all were open.
-    shut_gate: ShutGate | None = None
-    #: The current path never had a version, so that no consumer can have read one.
-    entry_is_new: bool = False
-    #: Content of the current path where there is no current entry any more: a removed version.
-    removed: CurrentEntry | None = None
-    #: What rotator last wrote to the current path, according to the ledger.
-    written: Written = NOTHING_WRITTEN
-    #: Whether the ledger has the id in the note beside Vault's value. An id that is neither in the
-    #: ledger nor listed by Vonage may be anything, and is not repeated.
-    noted_is_recorded: bool = False
-    #: How far this machine's clock is ahead of Vonage's; negative where it is behind.
-    clock_lead: timedelta = timedelta()
+    secrets: tuple[Secret, ...] | None
+    #: How far this machine's clock is ahead of Vonage's; negative where it is behind. Known from a
+    #: refusal, too.
+    clock_offset: timedelta = timedelta()
 
     @property
-    def current_version(self) -> int:
-        """KV version of the current path, whatever that version contains; 0 where there is none."""
-        newest = self.current or self.removed
-        return newest.version if newest else 0
+    def ids(self) -> frozenset[str]:
+        """The ids that Vonage lists."""
+        return frozenset(secret.id for secret in self.secrets or ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Current:
+    """The current path at Vault, and whether its value works."""
+
+    #: None where there is no entry, or none any more.
+    entry: CurrentEntry | None
+    #: KV version of the path, whatever that version contains; 0 where it never had one, so that no
+    #: consumer can have read one.
+    version: int
+    #: When the newest version was removed, as Vault reports; None where it was not, or not so.
+    removed_at: datetime | None = None
+    #: When the value last authenticated; None if Vonage refused it.
+    authenticated_at: datetime | None = None
+    #: Whether the ledger has the id in the note beside the value. An id that is neither in the
+    #: ledger nor listed by Vonage may be anything, and is not repeated.
+    note_is_recorded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """The pending path at Vault, and whether its value works."""
+
+    entry: PendingEntry | None = None
+    #: KV version of the path, which a check-and-set write to it must state.
+    version: int = 0
+    #: When Vault removes the entry on its own; None for never.
+    ends_at: datetime | None = None
+    #: When the value last authenticated; None if not tried or refused since.
+    authenticated_at: datetime | None = None
+    #: When this pass first saw the value refused or not found; None if it did not.
+    refused_since: datetime | None = None
+    #: When this pass last saw it refused or not found.
+    refused_at: datetime | None = None
+    #: This pass staged the entry and has recorded every time its value was sent.
+    is_unsent: bool = False
+    #: The ledger has no rotation for the entry: the ledger was lost or replaced, or the rotation is
+    #: in another one.
+    is_unrecorded: bool = False
+    #: Vault's current value equals the pending value.
+    equals_current: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateCheck:
+    """The gates that must be open before the predecessor is deleted, and what they answered."""
+
+    names: tuple[str, ...] = ()
+    #: When they were last asked; None if they were not.
+    asked_at: datetime | None = None
+    #: The first gate that was shut then; None where all were open.
+    shut: ShutGate | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """An observation of one account: facts only, grouped by their source, never a secret value."""
+
+    listing: Listing
+    current: Current
+    pending: Pending
+    #: As loaded, but `written` is about the path that the account has now.
+    ledger: AccountState
+    gates: GateCheck = field(default_factory=GateCheck)
+    #: Some hook is configured for `pushed`.
+    has_hooks: bool = False
+
+    @property
+    def rotation(self) -> Rotation | None:
+        """The ledger's open rotation."""
+        return self.ledger.rotation
 
     @property
     def is_behind(self) -> bool:
@@ -117,195 +122,199 @@ class Observation:
 
         False where Vault shows nothing at all: the entry was removed with all its versions.
         """
-        return 0 < self.current_version < self.written.version
+        return 0 < self.current.version < self.ledger.written.version
 
     @property
-    def listed_ids(self) -> frozenset[str]:
-        """The ids that Vonage lists."""
-        return frozenset(secret.id for secret in self.listed or ())
+    def current_secret_id(self) -> str | None:
+        """The id of the secret that Vault's value certainly is; None where unsure.
 
+        There are two certain cases: the note beside the value names it, the value is still the one
+        that the note was written with, and Vonage lists the id; or there is no note, but just one
+        secret exists and Vault's value authenticates.
+        """
+        entry, secrets = self.current.entry, self.listing.secrets
+        if entry is None or secrets is None:
+            return None
+        if entry.note is not None:
+            is_certain = entry.intact and entry.note.secret_id in self.listing.ids
+            return entry.note.secret_id if is_certain else None
+        return secrets[0].id if len(secrets) == 1 and self.current.authenticated_at else None
 
-#: A UUID as rotator makes them (RFC 9562), or any id shorter than every secret.
-_ROTATION_ID = re.compile("[!-~]{1,7}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+    def with_rotation(self, rotation: Rotation) -> "Observation":
+        """Return the observation with `rotation` as the ledger's open one."""
+        return replace(self, ledger=replace(self.ledger, rotation=rotation))
+
+    def after(self, before: "Observation | None") -> "Observation":
+        """Add what the observation `before` this one in the same pass had to be waited for.
+
+        That is for how long the pending value was refused or not found, and what gates said: their
+        answers count for a while, as asking them may take longer than a list is good for. A gate
+        that was shut is asked anew.
+        """
+        pending = before.pending if before else Pending()
+        since, at, seen_at = pending.refused_since, pending.refused_at, self.listing.seen_at
+        if self.pending.entry is None:
+            since, at = since or seen_at, seen_at
+        is_unsent = pending.is_unsent and pending.entry == self.pending.entry
+        asked_at = before.gates.asked_at if before and before.gates.shut is None else None
+        return replace(
+            self,
+            pending=replace(self.pending, is_unsent=is_unsent, refused_since=since, refused_at=at),
+            gates=replace(self.gates, asked_at=asked_at),
+        )
 
 
 @dataclass(kw_only=True)
 class Observed:
     """Result of observing: the facts to decide on and, apart from them, the values to act with."""
 
-    world: Observation
+    observation: Observation
     current: StoredCurrent | None
     pending: StoredPending
     #: The credential that Vonage accepted; None if it accepted none.
     credential: Credential | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Observer:
-    """Observes accounts; changes nothing."""
+def observe(
+    dependencies: Dependencies, account: Account, state: AccountState | None = None
+) -> Observed:
+    """Observe `account` at Vonage, in Vault and in the ledger; change nothing.
 
-    issuer: Issuer
-    store: Store
-    ledger: Ledger
-    #: All configured accounts by name; parents are looked up here.
-    accounts: Mapping[str, Account]
-    hooks: Hooks
-    now: Callable[[], datetime]
+    `state` is the account's ledger state, if the caller has just loaded it.
 
-    def look(self, account: Account, memory: AccountState | None = None) -> Observed:
-        """Observe `account` at Vonage, in Vault and in the ledger.
-
-        `memory` is the account's ledger state, if the caller has just loaded it.
-
-        Raises:
-            LedgerError: the ledger cannot be read.
-            StoreError: Vault cannot be read.
-            IssuerError: Vonage cannot be asked. A refused credential is a fact, not an error.
-        """
-        memory = memory or self.ledger.load(account.name)
-        current, base = self._read(account, memory.written_to(account))
-        is_new = base is not None and account.discovered and base.version == 0
-        if base is not None and account.discovered and not is_new:
-            # A first version may have been written in between.
-            current, base = self._read(account, memory.written_to(account))
-        pending = self.store.read_pending(account)
-        seen_at = self.now()
-        listed, credential = None, own_credential(account, current)
-        if credential:
-            listed = self._list(account, credential)
-        if credential and listed is None:
-            current, base = self._read(account, memory.written_to(account))
-            credential = own_credential(account, current)
-            listed = self._list(account, credential)
-        current_live_at = seen_at if listed is not None else None
-        if listed is None:
-            credential, listed = self._list_as_parent(account)
-        pending_live_at = None
-        if listed is None and pending.value and _is_own(account, pending):
-            credential = Credential(api_key=account.api_key, secret=pending.value)
-            listed = self._list(account, credential)
-            pending_live_at = seen_at if listed is not None else None
-        world = Observation(
-            seen_at=seen_at,
-            listed=listed,
-            current=current.entry if current else None,
-            pending=pending.entry,
-            pending_version=pending.version,
-            pending_ends_at=pending.ends_at,
-            rotation=memory.rotation,
-            hold=memory.hold,
-            hold_fault=memory.hold_fault,
-            rotation_fault=memory.rotation_fault,
-            expendable_ids=memory.expendable_ids,
-            deleted_ids=memory.deleted_ids | memory.perhaps_deleted_ids,
-            adopted_id=memory.adopted_id,
-            adopted_over=memory.adopted_over,
-            pending_is_unrecorded=self._is_unrecorded(account, memory, pending),
-            current_live_at=current_live_at,
-            pending_live_at=pending_live_at,
-            ledger_id=memory.ledger_id,
-            current_is_pending=bool(
+    Raises:
+        LedgerError: the ledger cannot be read.
+        StoreError: Vault cannot be read.
+        IssuerError: Vonage cannot be asked. A refused credential is a fact, not an error.
+    """
+    ledger, store = dependencies.ledger, dependencies.store
+    state = state or ledger.load(account.name)
+    state = replace(state, written=state.written_to(account))
+    current, base = _read(store, account, state.written)
+    if base is not None and account.discovered and base.version:
+        # A first version may have been written in between.
+        current, base = _read(store, account, state.written)
+    pending = store.read_pending(account)
+    seen_at = dependencies.now()
+    listed, credential = None, own_credential(account, current)
+    if credential:
+        listed = _list(dependencies, account, credential)
+    if credential and listed is None:
+        current, base = _read(store, account, state.written)
+        credential = own_credential(account, current)
+        listed = _list(dependencies, account, credential)
+    current_authenticated_at = seen_at if listed is not None else None
+    if listed is None:
+        credential, listed = _list_as_parent(dependencies, account)
+    pending_authenticated_at = None
+    if listed is None and pending.value and _is_own(account, pending):
+        credential = Credential(api_key=account.api_key, secret=pending.value)
+        listed = _list(dependencies, account, credential)
+        pending_authenticated_at = seen_at if listed is not None else None
+    newest = current.entry if current else base
+    observation = Observation(
+        listing=Listing(
+            seen_at=seen_at, secrets=listed, clock_offset=dependencies.issuer.clock_offset
+        ),
+        current=Current(
+            entry=current.entry if current else None,
+            version=newest.version if newest else 0,
+            removed_at=base.ends_at if base and base.version else None,
+            authenticated_at=current_authenticated_at,
+            note_is_recorded=_is_note_recorded(ledger, account, current, listed),
+        ),
+        pending=Pending(
+            entry=pending.entry,
+            version=pending.version,
+            ends_at=pending.ends_at,
+            authenticated_at=pending_authenticated_at,
+            is_unrecorded=_is_unrecorded(ledger, account, state, pending),
+            equals_current=bool(
                 current and current.value and pending.value and current.value == pending.value
             ),
-            has_hooks=self.hooks.has_listeners(account),
-            gates=self.hooks.gates(account),
-            entry_is_new=is_new,
-            removed=base if base and base.version else None,
-            written=memory.written_to(account),
-            noted_is_recorded=self._is_noted_recorded(account, current, listed),
-            clock_lead=self.issuer.clock_lead,
-        )
-        accepted = credential if listed is not None else None
-        return Observed(world=world, current=current, pending=pending, credential=accepted)
+        ),
+        ledger=state,
+        gates=GateCheck(names=dependencies.hooks.gates(account)),
+        has_hooks=dependencies.hooks.has_listeners(account),
+    )
+    accepted = credential if listed is not None else None
+    return Observed(observation=observation, current=current, pending=pending, credential=accepted)
 
-    def _read(
-        self, account: Account, written: Written
-    ) -> tuple[StoredCurrent | None, CurrentEntry | None]:
-        """Read the current entry; if it is empty, also the base that a write would replace."""
-        current = self.store.read_current(account, written)
-        return current, None if current else self.store.read_base(account, written).entry
 
-    def _list_as_parent(
-        self, account: Account
-    ) -> tuple[Credential | None, tuple[Secret, ...] | None]:
-        """List with the parent's credential; the second try reads it anew."""
-        if not account.managed_by:
-            return None, None
-        parent = self.accounts[account.managed_by]
-        written = self.ledger.load(parent.name).written_to(parent)
-        for _ in range(2):
-            credential = own_credential(parent, self.store.read_current(parent, written))
-            listed = self._list(account, credential)
-            if listed is not None:
-                return credential, listed
+def _read(
+    store: Store, account: Account, written: Written
+) -> tuple[StoredCurrent | None, CurrentEntry | None]:
+    """Read the current entry; if it is empty, also the base that a write would replace."""
+    current = store.read_current(account, written)
+    return current, None if current else store.read_base(account, written).entry
+
+
+def _list_as_parent(
+    dependencies: Dependencies, account: Account
+) -> tuple[Credential | None, tuple[Secret, ...] | None]:
+    """List with the parent's credential."""
+    if not account.managed_by:
+        return None, None
+    parent = dependencies.accounts[account.managed_by]
+    written = dependencies.ledger.load(parent.name).written_to(parent)
+
+    def send(credential: Credential) -> tuple[Credential, tuple[Secret, ...]]:
+        return credential, dependencies.issuer.list_secrets(credential, account.api_key)
+
+    try:
+        return with_own_credential(dependencies.store, parent, send, written)
+    except CredentialRefused:
         return None, None
 
-    def _list(self, account: Account, credential: Credential | None) -> tuple[Secret, ...] | None:
-        """List the account's secrets; None where the credential is missing or refused."""
-        if credential is None:
-            return None
-        try:
-            return self.issuer.list_secrets(credential, account.api_key)
-        except CredentialRefused:
-            return None
 
-    def _is_unrecorded(
-        self, account: Account, memory: AccountState, pending: StoredPending
-    ) -> bool:
-        opened = memory.rotation
-        if pending.entry is None or (opened and opened.id == pending.entry.rotation_id):
-            return False
-        # The rotation continues under this id, which the ledger records: it must be nothing but an
-        # id.
-        if not _ROTATION_ID.fullmatch(pending.entry.rotation_id):
-            raise UnexpectedEntry(
-                f"the pending entry {account.pending_path} has no id of a rotation",
-                hint="look at it in Vault: it may hold the only copy of a secret; remove it with "
-                "all its versions once it does not",
-            )
-        return not self.ledger.knows_rotation(account.name, pending.entry.rotation_id)
+def _list(
+    dependencies: Dependencies, account: Account, credential: Credential | None
+) -> tuple[Secret, ...] | None:
+    """List the account's secrets; None where the credential is missing or refused."""
+    if credential is None:
+        return None
+    try:
+        return dependencies.issuer.list_secrets(credential, account.api_key)
+    except CredentialRefused:
+        return None
 
-    def _is_noted_recorded(
-        self, account: Account, current: StoredCurrent | None, listed: tuple[Secret, ...] | None
-    ) -> bool:
-        """Return whether the ledger knows the note's id, where Vonage does not list it."""
-        note = current.entry.note if current else None
-        if note is None or note.secret_id in {secret.id for secret in listed or ()}:
-            return False
-        return self.ledger.knows_secret(account.name, note.secret_id)
+
+#: A UUID as rotator makes them (RFC 9562), or any id shorter than every secret.
+_ROTATION_ID = re.compile("[!-~]{1,7}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _is_unrecorded(
+    ledger: Ledger, account: Account, state: AccountState, pending: StoredPending
+) -> bool:
+    opened = state.rotation
+    if pending.entry is None or (opened and opened.id == pending.entry.rotation_id):
+        return False
+    # The rotation continues under this id, which the ledger records: it must be nothing but an id.
+    if not _ROTATION_ID.fullmatch(pending.entry.rotation_id):
+        raise UnexpectedEntry(
+            f"the pending entry {account.pending_path} has no rotation id",
+            hint="look at it in Vault: it may hold the only copy of a secret; remove it with "
+            "all its versions once it does not",
+        )
+    return not ledger.knows_rotation(account.name, pending.entry.rotation_id)
+
+
+def _is_note_recorded(
+    ledger: Ledger,
+    account: Account,
+    current: StoredCurrent | None,
+    listed: tuple[Secret, ...] | None,
+) -> bool:
+    """Return whether the ledger knows the note's id, where Vonage does not list it."""
+    note = current.entry.note if current else None
+    if note is None or note.secret_id in {secret.id for secret in listed or ()}:
+        return False
+    return ledger.knows_secret(account.name, note.secret_id)
 
 
 def _is_own(account: Account, pending: StoredPending) -> bool:
     """Return whether the pending value belongs to the account; any other is sent nowhere."""
     return pending.entry is not None and pending.entry.difference(account.identity) is None
-
-
-def seen_again(before: Observation | None, world: Observation) -> Observation:
-    """Keep what a look does not show: for how long the pending value was refused, or not found.
-
-    And what gates said: their answers count for a while, as to ask them may take longer than a
-    look at Vonage is good for. One that was shut is asked anew.
-    """
-    since = before.pending_refused_since if before else None
-    at = before.pending_refused_at if before else None
-    if world.pending is None:
-        since, at = since or world.seen_at, world.seen_at
-    asked_at = before.gates_asked_at if before and before.shut_gate is None else None
-    is_unsent = before is not None and before.pending_is_unsent and before.pending == world.pending
-    return replace(
-        world,
-        pending_is_unsent=is_unsent,
-        pending_refused_since=since,
-        pending_refused_at=at,
-        gates_asked_at=asked_at,
-    )
-
-
-def own_credential(account: Account, current: StoredCurrent | None) -> Credential | None:
-    """Return the credential that consumers of `account` use; None where Vault has none."""
-    if current is None or current.value is None:
-        return None
-    return Credential(api_key=account.api_key, secret=current.value)
 
 
 def require_unchanged(

@@ -69,11 +69,11 @@ class Issuer(Protocol):
     """
 
     @property
-    def clock_lead(self) -> timedelta:
+    def clock_offset(self) -> timedelta:
         """Return by how much this machine's clock is ahead of Vonage's, from the latest answers.
 
         Negative if behind. Zero where both agree within a minute, or where no answer carried a
-        time. If the last two answers differ, the greater lead counts: one odd answer can delay
+        time. If the last two answers differ, the greater offset counts: one odd answer can delay
         something until the next answer, but cannot lengthen a grace. Changes of this machine's
         clock since then are included.
         """
@@ -305,7 +305,7 @@ class AccountState:
     #: replaced since; None for none.
     adopted_id: str | None = None
     #: Version of the current entry that the adoption replaced.
-    adopted_over: int = 0
+    adopted_base_version: int = 0
     #: What rotator last wrote to the current entry.
     written: Written = NOTHING_WRITTEN
     #: Hash of the newest entry; 64 zeros before the first.

@@ -58,14 +58,16 @@ def pending_ends(account: Account, at: datetime) -> Refuse:
     )
 
 
-def version_ended(account: Account, entry: CurrentEntry, code: str = "entry-missing") -> Refuse:
+def version_ended(
+    account: Account, version: int, ended_at: datetime, code: str = "entry-missing"
+) -> Refuse:
     """Refuse because the version that consumers read was removed, as Vault itself reports."""
-    at = f"{entry.ends_at:%Y-%m-%d %H:%M:%S} UTC"
+    at = f"{ended_at:%Y-%m-%d %H:%M:%S} UTC"
     return Refuse(
         code=code,
-        why=f"version {entry.version} of {account.vault_path} was removed from Vault at {at}, by "
+        why=f"version {version} of {account.vault_path} was removed from Vault at {at}, by "
         "someone or by itself (`delete_version_after`): consumers read nothing",
-        hint=f"nothing was deleted at Vonage; {_undelete(account, entry.version)} brings "
+        hint=f"nothing was deleted at Vonage; {_undelete(account, version)} brings "
         f"it back, `rotator adopt {account.name}` puts a working secret there if it was destroyed",
     )
 
@@ -101,7 +103,7 @@ def wrong_entry(account: Account) -> Refuse:
     return Refuse(
         code="wrong-entry",
         why=f"the Vault entry {account.vault_path} has another text in field {account.key_field} "
-        f"than api key {account.api_key}",
+        f"than API key {account.api_key}",
         hint="correct `vault_path`, `api_key` or `key_field` of this account",
     )
 
@@ -159,7 +161,7 @@ def pending_unknown(account: Account) -> Refuse:
         "does not know: another host works on the account with a ledger of its own, or this "
         "ledger is not the one that the rotation was begun with",
         hint="nothing was changed; let the other host finish it. If there is none, `rotator "
-        f"rotate-now {account.name} --take-over` carries it on from here",
+        f"rotate-now {account.name} --take-over` continues it from here",
     )
 
 
@@ -253,29 +255,29 @@ def unlisted(name: str, secret_id: str | None) -> Refuse:
     )
 
 
-def behind(account: Account, world: Observation) -> Refuse:
+def behind(account: Account, observation: Observation) -> Refuse:
     """Refuse because Vault persistently shows an older version than rotator wrote."""
     return Refuse(
         code="drift",
-        why=f"a standby of Vault lags: it shows version {world.current_version} of "
-        f"{account.vault_path}, version {world.written.version} was written; or Vault was restored "
-        "from a backup",
+        why=f"a standby of Vault lags: it shows version {observation.current.version} of "
+        f"{account.vault_path}, version {observation.ledger.written.version} was written; or Vault "
+        "was restored from a backup",
         hint=f"nothing was deleted; try again in a minute. If Vault was restored, `rotator adopt "
         f"{account.name}` puts a working secret there, or with --from-vault takes the one that is",
     )
 
 
-def overwritten(account: Account, rotation: Rotation, world: Observation) -> Refuse:
+def overwritten(account: Account, rotation: Rotation, observation: Observation) -> Refuse:
     """Refuse because the value that this rotation pushed is no longer in Vault."""
     version = rotation.vault_version or "N"
     adopt = f"`rotator adopt {rotation.account}`"
-    if world.current:
+    if observation.current.entry:
         cure = (
             f"restore what rotator wrote with `vault kv rollback -version={version} "
             f"{_path(account)}`, and the rotation goes on, or end it with a value that works: "
             f"{adopt}, with --from-vault for the present one"
         )
-    elif world.current_version:
+    elif observation.current.version:
         # Vault refuses to roll back to a deleted version.
         cure = (
             f"{_undelete(account, version)} brings it back, and the rotation goes on; "
@@ -321,7 +323,7 @@ def parent_refused(account: Account) -> Refuse:
     )
 
 
-def first_refused(name: str, secret_id: str) -> Refuse:
+def first_refused(name: str, secret_id: str | None) -> Refuse:
     """Refuse because the first secret does not authenticate, and Vault has no other."""
     return Refuse(
         code="first-secret-refused",
@@ -331,7 +333,7 @@ def first_refused(name: str, secret_id: str) -> Refuse:
     )
 
 
-def first_kept(name: str, secret_id: str) -> Refuse:
+def first_kept(name: str, secret_id: str | None) -> Refuse:
     """Refuse because a first secret that failed cannot be deleted under the usual rules."""
     return Refuse(
         code="first-secret-unused",
@@ -342,16 +344,16 @@ def first_kept(name: str, secret_id: str) -> Refuse:
     )
 
 
-def clock_ahead(lead: timedelta) -> ShutGate:
+def clock_ahead(offset: timedelta) -> ShutGate:
     """Return the gate for a clock that is ahead, which would end a grace early."""
-    told = timedelta(seconds=round(lead.total_seconds()))
+    told = timedelta(seconds=round(offset.total_seconds()))
     why = f"this machine's clock is {told} ahead of Vonage's, by which the grace is not over"
     return ShutGate(name=CLOCK, reason=why)
 
 
-def clock_behind(lead: timedelta) -> Refuse:
+def clock_behind(offset: timedelta) -> Refuse:
     """Refuse because this clock is so far behind that correcting it would end any grace."""
-    told = timedelta(seconds=round(-lead.total_seconds()))
+    told = timedelta(seconds=round(-offset.total_seconds()))
     return Refuse(
         code="clock-behind",
         why=f"this machine's clock is {told} behind Vonage's: once put right, it would end a grace "
@@ -394,7 +396,7 @@ def unexplained(name: str, ids: list[str]) -> Refuse:
     )
 
 
-def once_used(name: str, secret_id: str) -> Refuse:
+def once_used(name: str, secret_id: str | None) -> Refuse:
     """Refuse because the secret to take back may have been in Vault since it was created."""
     return Refuse(
         code="unsafe-delete",
@@ -405,7 +407,7 @@ def once_used(name: str, secret_id: str) -> Refuse:
     )
 
 
-def unsafe(name: str, secret_id: str) -> Refuse:
+def unsafe(name: str, secret_id: str | None) -> Refuse:
     """Refuse because it is not certain that another secret would still work after the deletion."""
     return Refuse(
         code="unsafe-delete",

@@ -4,16 +4,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from rotator.errors import Aborted, Busy, PendingEnds, Refused, RotatorError
-from rotator.model import CLOCK, Account, Outcome, PassResult, Problem, Rotation, ShutGate
+from rotator.model import CLOCK, Account, GateWait, Outcome, PassResult, Problem, Rotation, ShutGate
 from rotator.rotation import refusals, schedule, window
 from rotator.rotation.observation import Observation
 from rotator.rotation.ports import AccountSnapshot, NewEntry
-from rotator.rotation.protocol import current_secret_id
 from rotator.rotation.steps import Refuse
 
 #: Why a rotation was given up, by its code; `{name}` is the account's.
 _ABORTED = {
-    "secret-rejected": "Vonage rejected every value that was drawn",
+    "secret-rejected": "Vonage rejected every value that was generated",
     "new-secret-refused": "the new secret did not authenticate in time",
     "new-secret-revoked": "the new secret was revoked before it was used",
     "overtaken": "someone replaced the account's secret before a new one was made",
@@ -37,17 +36,18 @@ def in_grace(account: Account, rotation: Rotation | None, gate: ShutGate | None 
     `gate` is the gate that it would wait for, if none is recorded.
     """
     if rotation and gate:
-        rotation = replace(rotation, gate=gate.name, gate_reason=gate.reason)
-    if rotation and rotation.gate == CLOCK:
+        rotation = replace(rotation, waiting=GateWait(gate=gate.name, reason=gate.reason))
+    waiting = rotation.waiting if rotation else None
+    if waiting and waiting.gate == CLOCK:
         return Refused(
-            f"the last rotation waits: {rotation.gate_reason}",
+            f"the last rotation waits: {waiting.reason}",
             code="gate-shut",
             hint="nothing was deleted; set the clock right (`timedatectl set-ntp true`), or end "
             "the grace with `--grace 0s`",
         )
-    if rotation and rotation.gate:
+    if waiting and waiting.gate:
         return Refused(
-            f"the last rotation waits for gate {rotation.gate}: {rotation.gate_reason}",
+            f"the last rotation waits for gate {waiting.gate}: {waiting.reason}",
             code="gate-shut",
             hint="nothing was deleted; it goes on when every gate is open, and `--compromised` "
             "skips them",
@@ -89,10 +89,10 @@ def drift_text(action: Refuse) -> str:
     return f"{action.code}: {action.why}"
 
 
-def overdue_text(account: Account, world: Observation, now: datetime) -> str | None:
+def overdue_text(account: Account, observation: Observation, now: datetime) -> str | None:
     """Return a text where the secret in use is older than max_age; the same at each look."""
-    current_id = current_secret_id(world)
-    for secret in world.listed or ():
+    current_id = observation.current_secret_id
+    for secret in observation.listing.secrets or ():
         if secret.id == current_id and now - secret.created_at > account.policy.max_age:
             made = f"{secret.created_at:%Y-%m-%d %H:%M:%S} UTC"
             return f"overdue: secret {secret.id}, made {made}, is older than max_age allows"
@@ -107,16 +107,20 @@ def drifted(drift: str | None) -> NewEntry:
     return NewEntry(event="drift", step=None, detail={"code": code, "why": why})
 
 
-def seen(account: Account, world: Observation, *, drift: str | None) -> AccountSnapshot:
+def snapshot_of(
+    account: Account, observation: Observation, *, drift: str | None
+) -> AccountSnapshot:
     """Return the snapshot of an observation, for `status`."""
-    current_id = current_secret_id(world)
-    since = {secret.id: secret.created_at for secret in world.listed or ()}
+    current_id = observation.current_secret_id
+    since = {secret.id: secret.created_at for secret in observation.listing.secrets or ()}
     current_since = since.get(current_id) if current_id else None
+    # Nothing was ever written for consumers to read.
+    is_first = account.discovered and observation.current.version == 0
     return AccountSnapshot(
-        listed_ids=tuple(sorted(world.listed_ids)),
+        listed_ids=tuple(sorted(observation.listing.ids)),
         current_id=current_id,
         current_since=current_since,
         drift=drift,
         next_due_at=schedule.next_due(account, current_since) if current_since else None,
-        first_due_at=world.seen_at if world.entry_is_new and not current_since else None,
+        first_due_at=observation.listing.seen_at if is_first and not current_since else None,
     )

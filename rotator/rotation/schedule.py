@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim
 
 from rotator.model import Account
+from rotator.model.retry import Backoff
 from rotator.rotation import window
 
 #: First and longest wait after consecutive failures.
@@ -71,12 +72,12 @@ def _exists(local: datetime) -> bool:
 
 def backoff(failures: int) -> timedelta:
     """Return the wait before the next try after `failures` failures in a row, at least one."""
-    return _doubled(FIRST_BACKOFF, failures, LONGEST_BACKOFF)
+    return Backoff(FIRST_BACKOFF, LONGEST_BACKOFF).after(failures)
 
 
 def pause(failures: int) -> timedelta:
     """Return the wait before an unavailable service is asked again, after `failures` in a row."""
-    return _doubled(FIRST_PAUSE, failures, LONGEST_PAUSE)
+    return Backoff(FIRST_PAUSE, LONGEST_PAUSE).after(failures)
 
 
 def retry_at(name: str, failures: int, now: datetime) -> datetime:
@@ -93,12 +94,8 @@ def delivery_retry_at(delivery_id: str, attempts: int, now: datetime) -> datetim
 
     Up to a quarter is added, as for accounts.
     """
-    wait = _doubled(FIRST_HOOK_BACKOFF, attempts, LONGEST_HOOK_BACKOFF)
+    wait = Backoff(FIRST_HOOK_BACKOFF, LONGEST_HOOK_BACKOFF).after(attempts)
     return now + wait + _fraction(f"{delivery_id} {now.isoformat()}") * wait / 4
-
-
-def _doubled(first: timedelta, times: int, longest: timedelta) -> timedelta:
-    return min(first * (1 << max(0, min(times - 1, 16))), longest)
 
 
 def next_check(name: str, seen_at: datetime, *, interval: timedelta) -> datetime:

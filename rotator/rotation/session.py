@@ -46,7 +46,7 @@ class LedgerSession:
     monotonic: Callable[[], float]
     observer: Observer
     #: Entries not committed yet.
-    drafts: list[NewEntry] = field(default_factory=list)
+    entries: list[NewEntry] = field(default_factory=list)
     #: A commit is needed without an entry: the rotation changed in a way that is no event.
     is_stale: bool = False
     #: Hash of the newest committed entry.
@@ -56,10 +56,10 @@ class LedgerSession:
 
     def begin(self) -> AccountState:
         """Load the ledger's state of the account, at the start of a pass."""
-        memory = self.ledger.load(self.lease.account)
-        self.head = memory.head
+        state = self.ledger.load(self.lease.account)
+        self.head = state.head
         self.lease_until = self.monotonic() + self.lease.seconds
-        return memory
+        return state
 
     def commit(
         self, rotation: Rotation | None, snapshot: AccountSnapshot | None, *, last: bool
@@ -72,21 +72,21 @@ class LedgerSession:
             LedgerError: it is not certain to be recorded.
             LeaseLost: another process works on the account; nothing was recorded.
         """
-        if not self.drafts and not self.is_stale:
+        if not self.entries and not self.is_stale:
             return None
-        began, drafts = self.monotonic(), self.drafts
+        began, entries = self.monotonic(), self.entries
         committed = self.ledger.commit(
             self.lease,
             rotation=rotation,
-            entries=drafts,
+            entries=entries,
             snapshot=snapshot,
             now=self.now(),
             last=last,
         )
         self.head = committed.head
-        self.lease_until, self.drafts, self.is_stale = began + self.lease.seconds, [], False
-        for draft in drafts:
-            self.observer.entry_recorded(self.lease.account, draft)
+        self.lease_until, self.entries, self.is_stale = began + self.lease.seconds, [], False
+        for entry in entries:
+            self.observer.entry_recorded(self.lease.account, entry)
         return committed
 
     def register(self, identity: Identity) -> Claimant | None:

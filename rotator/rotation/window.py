@@ -60,11 +60,11 @@ def parse(text: str) -> Window:
         r"(?:([a-z,-]+) )?([0-9]{2}):([0-5][0-9])-([0-9]{2}):([0-5][0-9])", text.lower()
     )
     if match is None:
-        raise ValueError("is no window")
+        raise ValueError("is not a window")
     opens = int(match[2]) * 60 + int(match[3])
     closes = int(match[4]) * 60 + int(match[5])
     if opens >= _MINUTES or closes > _MINUTES:
-        raise ValueError("names a time that no day has")
+        raise ValueError("has a time that no day has")
     if opens == closes:
         raise ValueError("begins when it ends")
     return Window(days=frozenset(_days(match[1])), opens=opens, closes=closes)

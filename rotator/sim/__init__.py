@@ -1,8 +1,7 @@
 """Simulators of Vonage's Account API and of Vault, with faults, on loopback.
 
-They serve rotator's own tests, `rotator demo` and, as `rotator sim`, the tests of whoever
-depends on rotator. They need nothing of the rest of rotator and nothing but the standard
-library.
+They serve rotator's tests, `rotator demo` and, as `rotator sim`, the tests of rotator's users.
+They import nothing else of rotator, and besides the standard library only h11.
 """
 
 from rotator.sim.environment import Environment, SimAccount

@@ -1,4 +1,4 @@
-"""Both simulators with something in them: accounts, their secrets and their Vault entries."""
+"""Both simulators, filled with accounts, their secrets and their Vault entries."""
 
 import json
 import secrets
@@ -10,21 +10,20 @@ from os import PathLike, fspath
 from typing import Any, Self
 
 from rotator.sim.vault.simulator import VaultSimulator
-from rotator.sim.vonage.accounts import is_compliant
+from rotator.sim.vonage.accounts import MAX_SECRETS, is_compliant
 from rotator.sim.vonage.simulator import VonageSimulator
 
 _LENGTH = 25
 _ALPHABET = string.ascii_letters + string.digits
-_MAX_SECRETS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimAccount:
-    """One account as it was when its world was built."""
+    """One account as it was when its environment was built."""
 
     name: str
     api_key: str
-    #: its only secret at the start
+    #: value of its only secret at the start
     api_secret: str = field(repr=False)
     vault_path: str
     #: the name of the parent account; empty for a primary one
@@ -33,7 +32,7 @@ class SimAccount:
 
 @dataclass(kw_only=True)
 class Environment:
-    """A running pair of simulators and the accounts that both know."""
+    """A pair of simulators and the accounts that both know."""
 
     vonage: VonageSimulator
     vault: VaultSimulator
@@ -52,21 +51,21 @@ class Environment:
     ) -> Self:
         """Start both simulators and fill them.
 
-        `accounts` primary accounts are named `account-1` and so on; the first has `subaccounts`
-        subaccounts `account-1-sub-1` and so on. Each has one random secret, created at
-        `created_at` (now by default), and its Vault entry `vonage/<name>` holds `api_key`,
+        The `accounts` primary accounts are named `account-1` and so on; the first has
+        `subaccounts` subaccounts `account-1-sub-1` and so on. Each has one random secret, created
+        at `created_at` (by default now), and a Vault entry `vonage/<name>` with `api_key`,
         `api_secret` and a `note` that a rotation must keep. Latencies and propagation are in
         seconds.
         """
         vonage = VonageSimulator(latency, propagation)
-        world = cls(vonage=vonage, vault=VaultSimulator(vault_latency))
+        built = cls(vonage=vonage, vault=VaultSimulator(vault_latency))
         for number in range(1, accounts + 1):
-            world._add(f"account-{number}", None, created_at)
+            built._add(f"account-{number}", None, created_at)
         for number in range(1, subaccounts + 1):
-            world._add(f"account-1-sub-{number}", world.accounts[0], created_at)
+            built._add(f"account-1-sub-{number}", built.accounts[0], created_at)
         vonage.start()
-        world.vault.start()
-        return world
+        built.vault.start()
+        return built
 
     def close(self) -> None:
         """Stop both simulators."""
@@ -80,7 +79,7 @@ class Environment:
         self.close()
 
     def describe(self) -> dict[str, Any]:
-        """Return what `rotator sim` prints, values included."""
+        """Return what `rotator sim` prints, secret values included."""
         return {
             "vonage_url": self.vonage.url,
             "vault_url": self.vault.url,
@@ -96,11 +95,11 @@ class Environment:
         max_requests_per_second: float = 1000,
         **policy: str | float | bool,
     ) -> str:
-        """Write a configuration of rotator for this world, as TOML.
+        """Return a configuration of rotator for this environment, as TOML.
 
-        `token_file` names the file in which the caller keeps `vault.token`; `policy` is the
-        section of that name. The simulators need no protection, so the limit on requests is
-        far above rotator's default.
+        `token_file` is the file in which the caller keeps `vault.token`; `policy` is the section
+        of that name. The limit on requests is far above rotator's default, since the simulators
+        need no protection.
         """
         sections = [
             _section(
@@ -121,13 +120,13 @@ class Environment:
         return "\n".join(sections)
 
     def violations(self) -> list[str]:
-        """Return each rule that is broken now, as far as can be seen from outside.
+        """Return each rule that is broken now, as far as it shows from outside.
 
-        For every account the value at its Vault path must authenticate at Vonage, as Vonage
-        would answer at this moment, and there must be one or two secrets.
+        The value at each account's Vault path must authenticate at Vonage at this moment, and
+        each account must have one or two secrets.
         """
-        found = [self._unreadable(account) for account in self.accounts]
-        found += [self._miscounted(account) for account in self.accounts]
+        found = [self._check_value(account) for account in self.accounts]
+        found += [self._check_count(account) for account in self.accounts]
         return [violation for violation in found if violation]
 
     def _add(self, name: str, parent: SimAccount | None, created_at: datetime | None) -> None:
@@ -149,11 +148,11 @@ class Environment:
         self.vault.write(account.vault_path, entry)
         self.accounts.append(account)
 
-    def _unreadable(self, account: SimAccount) -> str:
+    def _check_value(self, account: SimAccount) -> str:
         version = self.vault.current_version(account.vault_path)
         while not self._holds_working_value(account):
             seen, version = version, self.vault.current_version(account.vault_path)
-            # If a rotation wrote between the two looks, what was read is no longer there.
+            # Otherwise a rotation wrote in between, and what was read is no longer there.
             if seen == version:
                 return f"{account.name}: the value in Vault (version {version}) is refused"
         return ""
@@ -162,11 +161,9 @@ class Environment:
         entry = self.vault.read(account.vault_path) or {}
         return self.vonage.authenticates(account.api_key, str(entry.get("api_secret", "")))
 
-    def _miscounted(self, account: SimAccount) -> str:
+    def _check_count(self, account: SimAccount) -> str:
         count = len(self.vonage.secrets(account.api_key))
-        if 1 <= count <= _MAX_SECRETS:
-            return ""
-        return f"{account.name}: {count} secrets"
+        return "" if 1 <= count <= MAX_SECRETS else f"{account.name}: {count} secrets"
 
 
 def _random_secret() -> str:
@@ -186,6 +183,6 @@ def _configured(account: SimAccount) -> dict[str, str]:
 
 
 def _section(header: str, values: Mapping[str, Any]) -> str:
-    # JSON's texts, numbers and truth values are TOML's too.
+    # Strings, numbers and booleans are the same in JSON and TOML.
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
     return "\n".join([header, *lines, ""])

@@ -1,12 +1,7 @@
-"""One client's connection: HTTP/1.1 with keep-alive, read and written by hand.
-
-`http.server` parses headers with the email package and writes a response in several sends;
-both cost more than all else that a simulator does.
-"""
+"""HTTP/1.1 on loopback: h11 implements the protocol, a thread serves each connection."""
 
 import json
 import socket
-import ssl
 import struct
 import threading
 import time
@@ -18,7 +13,32 @@ from http import HTTPStatus
 from typing import Self
 from urllib.parse import parse_qsl, unquote
 
+import h11
+
 JSON = "application/json"
+
+HOST = "127.0.0.1"
+
+_CHUNK = 65536
+
+#: Largest head of a request, in bytes.
+_MAX_HEAD = 65536
+
+_WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+
+#: Vault's 472 to 474 and 530 are in no registry.
+_REASONS = {int(status): status.phrase.encode() for status in HTTPStatus}
+
+#: l_onoff = 1, l_linger = 0: close sends RST
+_RESET = struct.pack("ii", 1, 0)
+
+_BACKLOG = 128
+
+#: How long `close` waits for a thread that an observer blocks, in seconds.
+_JOIN_SECONDS = 2.0
+
+#: The same for the accepting thread, which only a busy machine delays.
+_ACCEPTOR_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,12 +50,9 @@ class Request:
     path: str
     #: the first value of each name; blank values are kept
     query: Mapping[str, str]
-    #: names in lower case; of a repeated header the last one
+    #: by lower-case name; the last one of a repeated header
     headers: Mapping[str, str]
     body: bytes = b""
-    keep_alive: bool = True
-    #: the client's certificate in DER, over TLS
-    certificate: bytes | None = None
 
     def document(self) -> object:
         """Parse the body as JSON.
@@ -53,67 +70,30 @@ class Reply:
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    #: so many bytes at the body's end are announced in Content-Length and never sent
+    #: number of bytes at the body's end that Content-Length counts but that are never sent
     withheld: int = 0
 
     @classmethod
     def json(cls, status: int, document: object, content_type: str = JSON) -> Self:
-        """Make a reply whose body is `document` as JSON."""
+        """Return a reply whose body is `document` as JSON."""
         body = json.dumps(document, separators=(",", ":")).encode()
         return cls(status=status, body=body, headers={"Content-Type": content_type})
 
     def with_headers(self, headers: Mapping[str, str]) -> "Reply":
-        """Return the same reply with `headers` added; they win over those of the same name."""
+        """Return the same reply with `headers` added; they replace those of the same name."""
         return replace(self, headers={**self.headers, **headers})
-
-    def with_defaults(self, headers: Mapping[str, str]) -> "Reply":
-        """Return the same reply with those of `headers` added that it lacks."""
-        return replace(self, headers={**headers, **self.headers})
-
-    def encoded(self, method: str, *, keep_alive: bool) -> bytes:
-        """Return the reply to a request of `method`, as bytes."""
-        lines = [f"HTTP/1.1 {self.status} {_phrase(self.status)}"]
-        lines += [f"{name}: {value}" for name, value in self.headers.items()]
-        if self.status != HTTPStatus.NO_CONTENT:
-            lines.append(f"Content-Length: {len(self.body)}")
-        if not keep_alive:
-            lines.append("Connection: close")
-        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        if method == "HEAD":
-            return head
-        return head + self.body[: len(self.body) - self.withheld]
 
 
 class Refused(Exception):
-    """The call ends here, with this reply."""
+    """Ends the call with a reply."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.status)
         self.reply = reply
 
 
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        # Vault's 472 to 474 and 530 are in no registry.
-        return "Unknown"
-
-
-_CHUNK = 65536
-
-_MAX_HEAD = 65536
-
-#: l_onoff = 1, l_linger = 0: close sends RST
-_RESET = struct.pack("ii", 1, 0)
-
-
-class MalformedRequest(ValueError):
-    """The bytes that came are not an HTTP request."""
-
-
 class Connection:
-    """An accepted socket; used by one thread, `interrupt` from any.
+    """An accepted connection; used by one thread, `interrupt` by any.
 
     `closing` is set when the server closes.
     """
@@ -122,66 +102,73 @@ class Connection:
         self._socket = accepted
         self._closing = closing
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._buffer = b""
-        self._certificate: bytes | None = None
+        self._protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
+        self._is_head = False
         self._arrived_at = time.monotonic()
 
-    def secure(self, context: ssl.SSLContext) -> None:
-        """Speak TLS from here on.
-
-        Raises:
-            OSError: the client does not, or not so.
-        """
-        secured = context.wrap_socket(self._socket, server_side=True)
-        self._socket, self._certificate = secured, secured.getpeercert(binary_form=True)
-
     def receive(self) -> Request | None:
-        """Wait for the next request; None once the client has closed.
+        """Wait for the next request; return None once the client has closed.
 
         Raises:
-            MalformedRequest: what came cannot be read as HTTP.
+            h11.RemoteProtocolError: what was received is not an HTTP request.
             OSError: the connection broke.
         """
-        head = self._head()
-        if head is None:
+        head = self._next_event()
+        if not isinstance(head, h11.Request):
             return None
-        line, *rest = head.decode("latin-1").split("\r\n")
-        method, target, version = _request_line(line)
-        headers = _headers(rest)
-        path, _, query = target.partition("?")
+        self._arrived_at = time.monotonic()
+        self._is_head = head.method == b"HEAD"
+        if self._protocol.they_are_waiting_for_100_continue:
+            carry_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
+            self._socket.sendall(self._protocol.send(carry_on) or b"")
+        body = b""
+        while isinstance(event := self._next_event(), h11.Data):
+            body += event.data
+        path, _, query = head.target.decode("ascii").partition("?")
         return Request(
-            method=method,
+            method=head.method.decode("ascii"),
             path=unquote(path) if "%" in path else path,
             query=_first_values(query) if query else {},
-            headers=headers,
-            body=self._body(headers),
-            keep_alive=_keeps_alive(version, headers),
-            certificate=self._certificate,
+            headers={name.decode("ascii"): value.decode("latin-1") for name, value in head.headers},
+            body=body,
         )
 
-    def send(self, reply: Reply, request: Request) -> bool:
-        """Send the reply in one call; whether the connection may go on afterwards.
+    def send(self, reply: Reply) -> bool:
+        """Send the reply to the last request in one call; return whether the connection goes on.
 
         Raises:
             OSError: the client is gone.
         """
-        keep_alive = request.keep_alive and not reply.withheld
-        self._socket.sendall(reply.encoded(request.method, keep_alive=keep_alive))
-        return keep_alive
+        headers = [(name.encode(), value.encode()) for name, value in reply.headers.items()]
+        if reply.status != HTTPStatus.NO_CONTENT:
+            headers.append((b"Content-Length", b"%d" % len(reply.body)))
+        reason = _REASONS.get(reply.status, b"Unknown")
+        events: list[h11.Event] = [
+            h11.Response(status_code=reply.status, headers=headers, reason=reason)
+        ]
+        if not self._is_head and reply.status not in _WITHOUT_BODY:
+            events.append(h11.Data(data=reply.body[: len(reply.body) - reply.withheld]))
+        if not reply.withheld:
+            events.append(h11.EndOfMessage())
+        self._socket.sendall(b"".join(self._protocol.send(event) or b"" for event in events))
+        goes_on = self._protocol.our_state is self._protocol.their_state is h11.DONE
+        if goes_on:
+            self._protocol.start_next_cycle()
+        return goes_on
 
     def delay(self, seconds: float) -> None:
-        """Sleep until it is so long since the last request arrived, as `pause` does.
+        """Sleep until `seconds` after the arrival of the last request, as `pause` does.
 
-        What reading it took is part of that, as it is of a real server's latency.
+        Reading the request is part of that time, as it is of a real server's latency.
         """
         if seconds > 0:
             self.pause(self._arrived_at + seconds - time.monotonic())
 
     def pause(self, seconds: float) -> None:
-        """Sleep for so long before the connection goes on.
+        """Sleep before the connection goes on.
 
         Raises:
-            ConnectionAbortedError: the server was closed meanwhile, so nothing must follow.
+            ConnectionAbortedError: the server was closed meanwhile; nothing may follow.
         """
         if seconds > 0 and self._closing.wait(seconds):
             raise ConnectionAbortedError("the simulator was closed")
@@ -193,113 +180,33 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        """Close; repeating it does nothing."""
+        """Close; idempotent."""
         self._socket.close()
 
     def interrupt(self) -> None:
-        """Make a `receive` or `send` in another thread end at once."""
+        """End a `receive` or `send` in another thread at once."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _head(self) -> bytes | None:
-        while b"\r\n\r\n" not in self._buffer:
-            if len(self._buffer) > _MAX_HEAD:
-                raise MalformedRequest("the head is too long")
-            if not self._fill():
-                return None
-        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
-        self._arrived_at = time.monotonic()
-        return head
-
-    def _body(self, headers: dict[str, str]) -> bytes:
-        if headers.get("expect", "").lower() == "100-continue":
-            self._socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if "chunked" in headers.get("transfer-encoding", "").lower():
-            return self._chunks()
-        return self._exactly(_number(headers.get("content-length", "0"), 10))
-
-    def _chunks(self) -> bytes:
-        parts = []
-        while size := _number(self._line().partition(b";")[0].decode("latin-1"), 16):
-            parts.append(self._exactly(size))
-            self._line()
-        while self._line():
-            pass
-        return b"".join(parts)
-
-    def _line(self) -> bytes:
-        while b"\r\n" not in self._buffer:
-            self._fill_or_break()
-        line, _, self._buffer = self._buffer.partition(b"\r\n")
-        return line
-
-    def _exactly(self, size: int) -> bytes:
-        while len(self._buffer) < size:
-            self._fill_or_break()
-        body, self._buffer = self._buffer[:size], self._buffer[size:]
-        return body
-
-    def _fill_or_break(self) -> None:
-        if not self._fill():
-            raise ConnectionAbortedError("the client closed within a request")
-
-    def _fill(self) -> bool:
-        received = self._socket.recv(_CHUNK)
-        self._buffer += received
-        return bool(received)
-
-
-def _request_line(line: str) -> tuple[str, str, str]:
-    parts = line.split(" ")
-    if len(parts) != 3 or not parts[1].startswith("/"):  # noqa: PLR2004
-        raise MalformedRequest("no request line")
-    return parts[0], parts[1], parts[2]
-
-
-def _headers(lines: list[str]) -> dict[str, str]:
-    pairs = (line.partition(":") for line in lines)
-    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+    def _next_event(self) -> object:
+        while (event := self._protocol.next_event()) is h11.NEED_DATA:
+            self._protocol.receive_data(self._socket.recv(_CHUNK))
+        return event
 
 
 def _first_values(query: str) -> dict[str, str]:
-    # The pairs are reversed so that of a repeated name the first one stays.
+    # Reversed, so that the first of the pairs with one name stays.
     return dict(reversed(parse_qsl(query, keep_blank_values=True)))
 
 
-def _keeps_alive(version: str, headers: dict[str, str]) -> bool:
-    wish = headers.get("connection", "").lower()
-    return wish == "keep-alive" if version == "HTTP/1.0" else wish != "close"
-
-
-def _number(text: str, base: int) -> int:
-    try:
-        number = int(text, base)
-    except ValueError as error:
-        raise MalformedRequest("no length") from error
-    if number < 0:
-        raise MalformedRequest("a negative length")
-    return number
-
-
-HOST = "127.0.0.1"
-
-_BACKLOG = 128
-
-#: how long `close` waits for a thread that an observer holds
-_JOIN_SECONDS = 2.0
-
-#: and for the one that accepts, which nothing holds but a busy machine
-_ACCEPTOR_SECONDS = 60.0
-
-
 class Port:
-    """A port on loopback that stays this object's own, whether or not anybody listens there.
+    """A port on loopback that stays this object's own, whether or not it is listened on.
 
-    A socket that is bound and does not listen holds it: who connects meanwhile is refused, and
-    the system gives the number to nobody else.
+    A bound socket that does not listen holds it: connections are refused meanwhile, and the
+    system assigns the number to no other socket.
 
     Raises:
-        OSError: there is none to be had.
+        OSError: there is no free port.
     """
 
     def __init__(self) -> None:
@@ -316,29 +223,22 @@ class Port:
 
 def _bound(port: int) -> socket.socket:
     bound = socket.socket()
-    # The one lets two sockets share a port; for 0 the system gives one that nobody has all the
-    # same. The other takes it though connections of before linger there.
+    # Lets two sockets share a port; for 0 the system still picks one that is free.
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    # Binds although earlier connections of the port are in TIME_WAIT.
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind((HOST, port))
     return bound
 
 
 class Listener:
-    """Accepts connections until it is closed and hands each to `serve` in its own thread.
+    """Accepts connections until it is closed, and runs `serve` for each in a daemon thread.
 
     `serve` may raise OSError when its client goes away; the connection is closed after it.
-    All threads are daemons. With `tls`, that is what it speaks.
     """
 
-    def __init__(
-        self,
-        serve: Callable[[Connection], None],
-        port: Port,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
+    def __init__(self, serve: Callable[[Connection], None], port: Port) -> None:
         self._serve = serve
-        self._tls = tls
         self._socket = port.listen()
         self._port = port.number
         self._closing = threading.Event()
@@ -351,7 +251,7 @@ class Listener:
         """Stop listening, break every connection and wait for the threads; idempotent."""
         self._closing.set()
         self._wake()
-        # About to accept, it must not do so once the number of this socket is another one's.
+        # An `accept` that began later could take a connection of whoever gets the number next.
         self._acceptor.join(_ACCEPTOR_SECONDS)
         self._socket.close()
         with self._lock:
@@ -364,7 +264,7 @@ class Listener:
                 thread.join(_JOIN_SECONDS)
 
     def _wake(self) -> None:
-        # A blocked accept does not notice that its socket is closed; a visitor ends it.
+        # A blocked accept does not notice that its socket is closed; a connection ends it.
         with suppress(OSError), socket.create_connection((HOST, self._port), timeout=1.0):
             pass
 
@@ -390,8 +290,6 @@ class Listener:
     def _run(self, connection: Connection) -> None:
         try:
             with suppress(OSError):
-                if self._tls:
-                    connection.secure(self._tls)
                 self._serve(connection)
         finally:
             connection.close()

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 @dataclass(kw_only=True, slots=True)
 class Exchange:
-    """One request and what became of it.
+    """One request and its outcome.
 
-    `status` and `fault` are filled in while the request is served: at the "before" call of an
-    observer both are still None.
+    `status` and `fault` are set while the request is served: in the "before" call of an observer
+    both are still None.
     """
 
     #: counts from 1 per simulator, in the order of arrival
@@ -21,13 +21,13 @@ class Exchange:
     #: percent-decoded, without the query
     path: str
     query: Mapping[str, str]
-    #: names in lower case
+    #: by lower-case name
     request_headers: Mapping[str, str]
     #: the user of Basic auth; empty if there is none
     api_key: str
-    #: of the answer as it goes out; None while unanswered, and for ever if a fault withholds it
+    #: as sent; None while there is no answer, and for good if a fault withholds it
     status: int | None = None
-    #: the kind of the fault that this request met
+    #: kind of the fault that the request met
     fault: str | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -35,9 +35,9 @@ class Exchange:
         return {**asdict(self), "at": self.at.isoformat()}
 
 
-#: "before": the request is read and nothing is done yet.
-#: "after": the effect, if any, is applied and the answer is not sent yet.
+#: "before": the request was read and nothing is done yet.
+#: "after": the effect, if any, was applied and the answer is not sent yet.
 Phase = Literal["before", "after"]
 
-#: Called in the thread that serves the request, once per phase, holding no lock.
+#: Called once per phase, in the thread that serves the request, without any lock held.
 Observer = Callable[[Phase, Exchange], None]

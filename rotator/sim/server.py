@@ -1,79 +1,69 @@
-"""What both simulators share: being a server, faults, latency, observers, the record."""
+"""What both simulators share: an HTTP server with faults, latency, observers and a record.
 
-import ssl
+Below /_sim/ it answers calls of its own, for programs that cannot reach the Python API, such as
+users of `rotator sim`. They need no credentials, are not recorded, and meet neither faults nor
+latency.
+"""
+
 import threading
 import time
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any, Self
 
-from rotator.sim import admin
+import h11
+
 from rotator.sim.clock import Clock, as_datetime, http_date
 from rotator.sim.faults import Fault, FaultQueue, distorted
-from rotator.sim.http import (
-    HOST,
-    Connection,
-    Listener,
-    MalformedRequest,
-    Port,
-    Refused,
-    Reply,
-    Request,
-)
+from rotator.sim.http import HOST, Connection, Listener, Port, Refused, Reply, Request
 from rotator.sim.recording import Exchange, Observer, Phase
 
-_NOT_HTTP = Request(method="GET", path="/", query={}, headers={}, keep_alive=False)
+_ADMIN = "/_sim/"
 
 
 class Simulator(ABC):
     """A server on loopback whose state lives in memory and outlasts `close`.
 
-    `latency` (seconds, settable) is what each request takes from its arrival to its effect, asleep
-    in its thread. All state changes under one lock, which is never held while sleeping, sending
+    `latency` (seconds, settable) is the time from a request's arrival to its effect, in which its
+    thread sleeps. All state changes under one lock, which is never held while sleeping, sending
     or in an observer.
     """
 
-    def __init__(
-        self,
-        *,
-        latency: float,
-        clock: Clock = time.time_ns,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
+    def __init__(self, *, latency: float, clock: Clock = time.time_ns) -> None:
         self.latency = latency
         self.faults = FaultQueue()
         #: every request except those below /_sim/, in the order of arrival
         self.exchanges: list[Exchange] = []
         self.observers: list[Observer] = []
-        #: what observers raised; the answer went out nevertheless
+        #: exceptions of observers; the answers were sent all the same
         self.observer_errors: list[Exception] = []
         self._clock = clock
-        self._tls = tls
         self._lock = threading.RLock()
         self._listener: Listener | None = None
         self._port: Port | None = None
 
     @property
     def url(self) -> str:
-        """The base URL, without a slash at its end; kept over `close` and another `start`.
+        """The base URL, without a trailing slash; the same after `close` and another `start`.
 
         Raises:
             RuntimeError: the simulator was never started.
         """
         if self._port is None:
             raise RuntimeError(f"{type(self).__name__} is not started")
-        return f"{'https' if self._tls else 'http'}://{HOST}:{self._port.number}"
+        return f"http://{HOST}:{self._port.number}"
 
     def start(self) -> Self:
-        """Listen; after a `close`, on the same port again, which was kept. Idempotent."""
+        """Listen; after a `close`, on the same port as before. Idempotent."""
         if self._listener is None:
             self._port = self._port or Port()
-            self._listener = Listener(self._converse, self._port, self._tls)
+            self._listener = Listener(self._converse, self._port)
         return self
 
     def close(self) -> None:
         """Stop listening and break every connection; idempotent.
 
-        A request that is asleep, in latency or a fault, is not carried out any more.
+        A request that is asleep, in latency or a fault, has no effect any more.
         """
         listener, self._listener = self._listener, None
         if listener is not None:
@@ -91,10 +81,10 @@ class Simulator(ABC):
 
     @abstractmethod
     def _answer(self, request: Request) -> Reply:
-        """Apply the request's effect and give its answer; called under the lock.
+        """Apply the request's effect and return its answer; called under the lock.
 
         Raises:
-            Refused: the answer, from deep within.
+            Refused: it has the answer, and there was no effect.
         """
 
     @abstractmethod
@@ -115,21 +105,20 @@ class Simulator(ABC):
             while (request := connection.receive()) is not None:
                 if not self._serve(connection, request):
                     return
-        except MalformedRequest as error:
-            connection.send(Reply(status=400, body=str(error).encode()), _NOT_HTTP)
+        except h11.RemoteProtocolError as error:
+            connection.send(Reply(status=400, body=str(error).encode()))
 
     def _serve(self, connection: Connection, request: Request) -> bool:
-        """Serve one request; whether the connection goes on."""
-        if request.path.startswith(admin.PREFIX):
-            reply = admin.answer(request, self.faults, self.exchanges, self.state)
-            return connection.send(reply, request)
+        """Serve one request; return whether the connection goes on."""
+        if request.path.startswith(_ADMIN):
+            return connection.send(self._administer(request))
         exchange = self._recorded(request)
         self._notify("before", exchange)
         fault = self.faults.take(request.method, request.path)
         exchange.fault = fault.kind if fault else None
         connection.delay(self.latency)
         if fault is None:
-            return self._finish(connection, request, exchange, self._effect(request))
+            return self._finish(connection, exchange, self._effect(request))
         return self._fail(connection, request, exchange, fault)
 
     def _fail(
@@ -141,20 +130,18 @@ class Simulator(ABC):
         reply = self._effect(request) if fault.takes_effect else refusal
         answer = distorted(fault, reply, refusal)
         if answer is not None:
-            return self._finish(connection, request, exchange, answer)
+            return self._finish(connection, exchange, answer)
         self._notify("after", exchange)
         connection.pause(fault.seconds)
         if fault.kind == "drop-before":
             connection.reset()
         return False
 
-    def _finish(
-        self, connection: Connection, request: Request, exchange: Exchange, reply: Reply
-    ) -> bool:
+    def _finish(self, connection: Connection, exchange: Exchange, reply: Reply) -> bool:
         exchange.status = reply.status
         self._notify("after", exchange)
-        dated = {"Date": http_date(self._now()), **self._common_headers()}
-        return connection.send(reply.with_defaults(dated), request)
+        headers = {"Date": http_date(self._now()), **self._common_headers(), **reply.headers}
+        return connection.send(replace(reply, headers=headers))
 
     def _effect(self, request: Request) -> Reply:
         try:
@@ -181,5 +168,28 @@ class Simulator(ABC):
         for observer in tuple(self.observers):
             try:
                 observer(phase, exchange)
-            except Exception as error:  # noqa: BLE001 - an observer's failure is its test's matter
+            except Exception as error:  # noqa: BLE001 - for the test whose observer it is
                 self.observer_errors.append(error)
+
+    def _administer(self, request: Request) -> Reply:
+        """Carry out one call below `/_sim/`.
+
+        `POST faults` adds a fault and `DELETE faults` removes all, both 204 (400 with `error` for
+        a bad fault); `GET state` and `GET exchanges` answer JSON.
+        """
+        match request.method, request.path.removeprefix(_ADMIN):
+            case "POST", "faults":
+                try:
+                    self.faults.add(Fault.from_json(request.document()))
+                except ValueError as error:
+                    return Reply.json(400, {"error": str(error)})
+                return Reply(status=204)
+            case "DELETE", "faults":
+                self.faults.clear()
+                return Reply(status=204)
+            case "GET", "state":
+                return Reply.json(200, self.state())
+            case "GET", "exchanges":
+                return Reply.json(200, [exchange.as_json() for exchange in tuple(self.exchanges)])
+            case _:
+                return Reply.json(404, {"error": f"no such call: {request.method} {request.path}"})

@@ -22,7 +22,7 @@ from rotator.errors import (
     UnexpectedEntry,
 )
 from rotator.network import TransportFailure
-from rotator.vault.transport import Outcome, VaultResponse
+from rotator.vault.response import Outcome, VaultResponse
 
 #: Sent with a 400 while a mount starts: after mounting, unsealing or a change of the active node.
 #: OpenBao up to 2.6 and Vault's KV plugin before 0.26 send it; the second text is a standby's.
@@ -56,7 +56,7 @@ _UNANSWERED: Mapping[TransportFailure, tuple[str, str | None]] = {
         "check that vault.ca_file and vault.client_cert_file, where set, are readable PEM files",
     ),
     TransportFailure.ENCRYPTED_KEY: (
-        "the key of rotator's certificate is encrypted, and there is nobody to ask a passphrase",
+        "the key of rotator's certificate is encrypted, and nobody is there to type a passphrase",
         (
             "decrypt vault.client_key_file (or the key in vault.client_cert_file) into a file of"
             " mode 0600, with `openssl pkey -in KEY -out NEW_KEY`, and name that one"
@@ -96,33 +96,33 @@ _UNAVAILABLE: Mapping[int, tuple[str, str | None]] = {
 }
 
 
-def interpret(outcome: Outcome, call: str, *, with_token: bool) -> VaultResponse | StoreError:
+def interpret(outcome: Outcome, request: str, *, with_token: bool) -> VaultResponse | StoreError:
     """Return the answer of a success or of a "no such entry", else the error it means.
 
-    `call` names the operation, for the message; `with_token` is whether a token was sent.
+    `request` names the operation, for the message; `with_token` is whether a token was sent.
     """
     if isinstance(outcome, TransportFailure):
         message, hint = _UNANSWERED[outcome]
         if are_spent():
             message, hint = TooManyFiles().message, TooManyFiles.default_hint
         kind = StoreNotReady if outcome.unsent else StoreUnavailable
-        return kind(f"{message}: {call}", hint=hint)
+        return kind(f"{message}: {request}", hint=hint)
     if outcome.status < HTTPStatus.MULTIPLE_CHOICES:
-        return _judge_success(outcome, call)
+        return _interpret_success(outcome, request)
     if outcome.status < HTTPStatus.BAD_REQUEST:
         # No proof that a write was not done: a node whose request to the active one failed, which
         # may have done it and died, falls back on a redirect (OpenBao, http/handler.go).
         return StoreUnavailable(
-            f"Vault redirects, as a standby does, and no redirect is followed: {call}",
+            f"Vault redirects, as a standby does, and no redirect is followed: {request}",
             hint="where this is not an election that takes its time, point vault.address at the"
             " active node or at a load balancer before it",
         )
     if outcome.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        verdict = _judge_refusal(outcome, call, with_token=with_token)
-        if isinstance(verdict, StoreError) and not _is_proof(outcome):
-            verdict.definite = False
-        return verdict
-    return _failure_of_server(outcome, call)
+        meaning = _interpret_refusal(outcome, request, with_token=with_token)
+        if isinstance(meaning, StoreError) and not _is_proof(outcome):
+            meaning.definite = False
+        return meaning
+    return _failure_of_server(outcome, request)
 
 
 def _is_proof(refusal: VaultResponse) -> bool:
@@ -155,16 +155,16 @@ def is_denied(outcome: Outcome) -> TypeGuard[VaultResponse]:
     return outcome.errors is not None
 
 
-def is_token_unknown(answer: VaultResponse) -> bool:
+def is_token_unknown(response: VaultResponse) -> bool:
     """Return whether the node does not know the token; otherwise the policy denied.
 
     OpenBao and Vault word the two differently (vault/request_handling.go): a policy's denial is a
     list of one error, an unknown token's is not.
     """
-    if not is_denied(answer):
+    if not is_denied(response):
         return False
-    is_policys = answer.says("1 error occurred") or answer.says("preflight capability check")
-    return not is_policys or answer.says("invalid token")
+    is_policys = response.says("1 error occurred") or response.says("preflight capability check")
+    return not is_policys or response.says("invalid token")
 
 
 def is_passing(outcome: Outcome) -> bool:
@@ -174,116 +174,124 @@ def is_passing(outcome: Outcome) -> bool:
     return outcome.status in _PASSING_STATUSES or is_starting(outcome)
 
 
-def _judge_success(answer: VaultResponse, call: str) -> VaultResponse | StoreError:
-    if answer.status == HTTPStatus.NO_CONTENT:
-        return answer
-    if answer.status == HTTPStatus.OK and answer.body is not None:
-        return answer
-    return _not_from_vault(answer, call)
+def _interpret_success(response: VaultResponse, request: str) -> VaultResponse | StoreError:
+    if response.status == HTTPStatus.NO_CONTENT:
+        return response
+    if response.status == HTTPStatus.OK and response.body is not None:
+        return response
+    return _not_from_vault(response, request)
 
 
-def _judge_refusal(
-    answer: VaultResponse, call: str, *, with_token: bool
+def _interpret_refusal(
+    response: VaultResponse, request: str, *, with_token: bool
 ) -> VaultResponse | StoreError:
-    match answer.status:
+    match response.status:
         case HTTPStatus.BAD_REQUEST:
-            return _failure_of_bad_request(answer, call)
+            return _failure_of_bad_request(response, request)
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            return _denial(answer, call, with_token=with_token)
+            return _denial(response, request, with_token=with_token)
         case HTTPStatus.NOT_FOUND:
-            return _judge_missing(answer, call)
+            return _interpret_missing(response, request)
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            return _no_kv(call)
+            return _no_kv(request)
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return UnexpectedEntry(
-                f"the entry is too large for Vault: {call}",
+                f"the entry is too large for Vault: {request}",
                 hint="raise max_request_size of Vault's listener, or make the entry smaller",
             )
         case status if status in _UNAVAILABLE:
-            return _unavailable(answer, call)
-    return StoreError(f"Vault refused the request ({answer.code}): {call}", hint=_PROXY_HINT)
+            return _unavailable(response, request)
+    return StoreError(f"Vault refused the request ({response.code}): {request}", hint=_PROXY_HINT)
 
 
-def _failure_of_bad_request(answer: VaultResponse, call: str) -> StoreError:
-    if answer.says("check-and-set parameter did not match"):
-        return CheckAndSetLost(f"{CheckAndSetLost().message}: {call}")
-    if is_starting(answer):
+def _failure_of_bad_request(response: VaultResponse, request: str) -> StoreError:
+    if response.says("check-and-set parameter did not match"):
+        return CheckAndSetLost(f"{CheckAndSetLost().message}: {request}")
+    if is_starting(response):
         return StoreNotReady(
-            f"the Vault mount is starting up: {call}", hint="try again in a minute"
+            f"the Vault mount is starting up: {request}", hint="try again in a minute"
         )
-    if answer.says("missing client token"):
-        return _denial(answer, call, with_token=False)
-    return StoreError(f"Vault refused the request (400): {call}", hint="Vault's audit log says why")
+    if response.says("missing client token"):
+        return _denial(response, request, with_token=False)
+    return StoreError(
+        f"Vault refused the request (400): {request}", hint="Vault's audit log says why"
+    )
 
 
-def _denial(answer: VaultResponse, call: str, *, with_token: bool) -> StoreForbidden:
+def _denial(response: VaultResponse, request: str, *, with_token: bool) -> StoreForbidden:
     if not with_token:
         return LoginFailed(
-            f"Vault wants a token and none is given: {call}",
+            f"Vault wants a token and none is given: {request}",
             hint="set vault.auth.token_file, or VAULT_TOKEN in rotator's environment; or let"
             " vault.auth.method name a way to log in",
         )
-    if answer.errors is None:
+    if response.errors is None:
         return StoreForbidden(
-            f"something before Vault denied permission ({answer.code}): {call}", hint=_PROXY_HINT
+            f"something before Vault denied permission ({response.code}): {request}",
+            hint=_PROXY_HINT,
         )
-    return StoreForbidden(f"{StoreForbidden().message}: {call}")
+    return StoreForbidden(f"{StoreForbidden().message}: {request}")
 
 
-def _judge_missing(answer: VaultResponse, call: str) -> VaultResponse | StoreError:
+def _interpret_missing(response: VaultResponse, request: str) -> VaultResponse | StoreError:
     """Distinguish "no such entry" from "no such mount" or namespace, and from a foreign 404."""
-    if answer.part("data", dict) is not None or answer.errors == ():
-        return answer
-    if answer.says("namespace not found"):
-        return MountUnusable(f"no such Vault namespace: {call}", hint="check vault.namespace")
-    if any(answer.says(f'no handler for route "{path}') for path in _ALWAYS_THERE):
+    if isinstance(response.part("data"), dict) or response.errors == ():
+        return response
+    if response.says("namespace not found"):
+        return no_namespace(request)
+    if any(response.says(f'no handler for route "{path}') for path in _ALWAYS_THERE):
         return StoreSealed(
-            f"the Vault namespace is sealed: {call}",
+            f"the Vault namespace is sealed: {request}",
             hint="unseal it with `bao namespace unseal NAMESPACE`; nothing is lost",
         )
-    if answer.errors or answer.part("warnings", list):
-        return _no_kv(call)
-    return _not_from_vault(answer, call)
+    if response.errors or response.part("warnings"):
+        return _no_kv(request)
+    return _not_from_vault(response, request)
 
 
-def _no_kv(call: str) -> MountUnusable:
+def no_namespace(request: str) -> MountUnusable:
+    """Return the error for a namespace that Vault does not have."""
+    return MountUnusable(f"no such Vault namespace: {request}", hint="check vault.namespace")
+
+
+def _no_kv(request: str) -> MountUnusable:
     return MountUnusable(
-        f"there is no KV version 2 mount: {call}",
+        f"there is no KV version 2 mount: {request}",
         hint="check vault.mount and vault.namespace, which may be sealed",
     )
 
 
-def _not_from_vault(answer: VaultResponse, call: str) -> StoreUnavailable:
+def _not_from_vault(response: VaultResponse, request: str) -> StoreUnavailable:
     return StoreUnavailable(
-        f"the answer ({answer.code}) is not one of Vault's: {call}", hint=_PROXY_HINT
+        f"the answer ({response.code}) is not one of Vault's: {request}", hint=_PROXY_HINT
     )
 
 
-def _failure_of_server(answer: VaultResponse, call: str) -> StoreUnavailable:
-    if answer.says("namespace has been locked"):
+def _failure_of_server(response: VaultResponse, request: str) -> StoreUnavailable:
+    if response.says("namespace has been locked"):
         return StoreSealed(
-            f"the Vault namespace is locked: {call}",
+            f"the Vault namespace is locked: {request}",
             hint="whoever locked it, or one above it, has the key to unlock it with: `vault"
             " namespace unlock -unlock-key=KEY NAMESPACE`, or the same of `bao`; nothing is lost",
         )
-    if answer.says("sealed"):
-        return StoreSealed(f"{StoreSealed().message}: {call}")
+    if response.says("sealed"):
+        return StoreSealed(f"{StoreSealed().message}: {request}")
     # A node that knows of no active one, before it hands a request on, says that it is "not
     # found"; so nothing was done. "No active … instance found" it says after that, too, where the
     # active one died with the request, having done it or not (OpenBao, http/handler.go:
     # forwardRequest falls back on respondStandby for any error).
-    if answer.says(_NOBODY_ACTIVE) or answer.says("no active"):
-        kind = StoreNotReady if answer.says(_NOBODY_ACTIVE) else StoreUnavailable
+    if response.says(_NOBODY_ACTIVE) or response.says("no active"):
+        kind = StoreNotReady if response.says(_NOBODY_ACTIVE) else StoreUnavailable
         return kind(
-            f"Vault has no active node: {call}",
+            f"Vault has no active node: {request}",
             hint="wait until its cluster has elected one; nothing is lost",
         )
-    return _unavailable(answer, call)
+    return _unavailable(response, request)
 
 
-def _unavailable(answer: VaultResponse, call: str) -> StoreUnavailable:
-    message, hint = _UNAVAILABLE.get(answer.status, ("Vault failed inside", None))
+def _unavailable(response: VaultResponse, request: str) -> StoreUnavailable:
+    message, hint = _UNAVAILABLE.get(response.status, ("Vault failed inside", None))
     # Over a quota, or behind the requested index: it was never begun.
-    was_begun = answer.status not in _TOO_MUCH
+    was_begun = response.status not in _TOO_MUCH
     kind = StoreUnavailable if was_begun else StoreNotReady
-    return kind(f"{message} ({answer.code}): {call}", hint=hint)
+    return kind(f"{message} ({response.code}): {request}", hint=hint)

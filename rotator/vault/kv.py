@@ -1,20 +1,68 @@
-"""Calls to a KV version 2 mount, and the meaning of their answers."""
+"""Requests to a KV version 2 mount, and the meaning of their answers."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
+from pydantic import Field, PlainValidator
+
 from rotator.errors import MountUnusable, StoreForbidden, StoreUnavailable, UnexpectedEntry
-from rotator.model import LATEST, Written, believable
-from rotator.vault.headers import checked_index
+from rotator.model import LATEST, Written
+from rotator.vault.client import Deadline
+from rotator.vault.response import Body, Moment, VaultResponse, checked_index, parse
 from rotator.vault.session import VaultSession
-from rotator.vault.transport import Deadline, VaultRequest, VaultResponse
+from rotator.vault.transport import VaultRequest
 
 #: Status by which a standby reports that it lags.
 _LAGGING = frozenset({HTTPStatus.PRECONDITION_FAILED})
+_DENIED = frozenset({HTTPStatus.FORBIDDEN})
+
+
+class _Deletion(Body):
+    at: Moment
+
+
+def _end(found: object) -> datetime | None:
+    """Parse when a version ends on its own, which is empty for never.
+
+    An unparsable time counts as some time: a version that may end is not relied on.
+    """
+    deletion = parse(_Deletion, {"at": found})
+    return deletion.at if deletion else LATEST
+
+
+class _Metadata(Body):
+    """What Vault says of a version."""
+
+    version: int = Field(ge=1, lt=2**63)
+    ends_at: Annotated[datetime | None, PlainValidator(_end)] = Field(
+        default=None, validation_alias="deletion_time"
+    )
+
+
+class _VersionData(Body):
+    """The `data` of a version that was read."""
+
+    metadata: _Metadata
+    data: Any = None
+
+
+class _Mount(Body):
+    """The `data` of a mount."""
+
+    path: str = ""
+    type: str = ""
+    options: dict[str, Any] | None = None
+
+
+class _Configuration(Body):
+    """The `data` of a KV version 2 mount's configuration."""
+
+    max_versions: int
+    cas_required: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +77,12 @@ class Version:
     ends_at: datetime | None = None
 
 
-_NOTHING = Version(number=0, fields=None)
-
-
 class KvMount:
     """A KV version 2 mount."""
 
-    def __init__(self, connection: VaultSession, mount: str) -> None:
+    def __init__(self, session: VaultSession, mount: str) -> None:
         """Use the mount named `mount`, without a trailing slash."""
-        self._connection = connection
+        self._session = session
         self._mount = mount
         #: By path: the cluster's name for the state that includes the last write there.
         self._indexes: dict[str, str] = {}
@@ -46,8 +91,8 @@ class KvMount:
         """Return an entry's path as operators and the vault command write it."""
         return f"{self._mount}/{path}"
 
-    def newest(
-        self, operation: str, path: str, index: str = "", patience: Deadline | None = None
+    def read_newest(
+        self, operation: str, path: str, index: str = "", deadline: Deadline | None = None
     ) -> Version:
         """Read the newest version known to the node that answers.
 
@@ -57,21 +102,23 @@ class KvMount:
         Raises:
             StoreError: it cannot be read.
         """
-        return self._version_of(self._read(operation, path, index=index, patience=patience), path)
+        return self._version_of(self._read(operation, path, index=index, deadline=deadline), path)
 
-    def exactly(self, operation: str, path: str, number: int, patience: Deadline) -> Version | None:
+    def read_version(
+        self, operation: str, path: str, number: int, deadline: Deadline
+    ) -> Version | None:
         """Read version `number`; None where the node does not have it yet.
 
         Raises:
             StoreError: it cannot be read.
         """
-        answer = self._read(operation, path, number=number, patience=patience)
-        if answer.status in _LAGGING:
+        response = self._read(operation, path, number=number, deadline=deadline)
+        if response.status in _LAGGING:
             return None
-        found = self._version_of(answer, path)
+        found = self._version_of(response, path)
         return found if found.number == number else None
 
-    def write(  # one call, kept in one piece
+    def write(
         self,
         operation: str,
         path: str,
@@ -86,7 +133,7 @@ class KvMount:
             CheckAndSetLost: `cas` is not the newest.
             StoreError: any other failure; unless that is `definite`, it may have been written.
         """
-        call = VaultRequest(
+        request = VaultRequest(
             operation=operation,
             path=f"{self._mount}/data/{path}",
             send=lambda client: client.secrets.kv.v2.create_or_update_secret(
@@ -95,17 +142,16 @@ class KvMount:
             repeatable=False,
             before_send=before_send,
         )
-        answer = self._connection.call(call)
-        if answer.status == HTTPStatus.NO_CONTENT:
-            raise _not_version_2(self._mount)
-        if answer.status == HTTPStatus.NOT_FOUND:
+        response = self._session.call(request)
+        if response.status == HTTPStatus.NO_CONTENT:
+            raise self._not_version_2()
+        if response.status == HTTPStatus.NOT_FOUND:
             raise UnexpectedEntry(f"Vault takes no entry at {self.shown(path)}")
-        metadata = answer.part("data", dict)
-        number = _number(metadata)
-        if number is None:
-            raise StoreUnavailable(f"Vault does not say what it wrote: {call}")
-        index = self._indexes[path] = checked_index(answer.index)
-        return Written(version=number, index=index, ends_at=_end(metadata))
+        metadata = response.data(_Metadata)
+        if metadata is None:
+            raise StoreUnavailable(f"Vault does not say what it wrote: {request}")
+        index = self._indexes[path] = checked_index(response.index)
+        return Written(version=metadata.version, index=index, ends_at=metadata.ends_at)
 
     def destroy(
         self,
@@ -120,7 +166,7 @@ class KvMount:
         Raises:
             StoreError: they may still exist.
         """
-        call = VaultRequest(
+        request = VaultRequest(
             operation=operation,
             path=f"{self._mount}/destroy/{path}",
             send=lambda client: client.secrets.kv.v2.destroy_secret_versions(
@@ -129,7 +175,7 @@ class KvMount:
             repeatable=False,
             before_send=before_send,
         )
-        self._connection.call(call)
+        self._session.call(request)
 
     def _read(
         self,
@@ -138,9 +184,9 @@ class KvMount:
         *,
         number: int | None = None,
         index: str = "",
-        patience: Deadline | None = None,
+        deadline: Deadline | None = None,
     ) -> VaultResponse:
-        call = VaultRequest(
+        request = VaultRequest(
             operation=operation,
             path=f"{self._mount}/data/{path}",
             send=lambda client: client.secrets.kv.v2.read_secret_version(
@@ -154,136 +200,107 @@ class KvMount:
             expected_statuses=frozenset() if number is None else _LAGGING,
             index=index or self._indexes.get(path, ""),
         )
-        return self._connection.call(call, patience)
+        return self._session.call(request, deadline)
 
-    def _version_of(self, answer: VaultResponse, path: str) -> Version:
-        data = answer.part("data", dict)
-        if data is None and answer.status == HTTPStatus.NOT_FOUND:
-            return _NOTHING
-        number = _number((data or {}).get("metadata"))
-        if data is None or number is None:
-            raise _not_version_2(self._mount)
-        fields, ends_at = data.get("data"), _end(data.get("metadata"))
+    def _version_of(self, response: VaultResponse, path: str) -> Version:
+        is_missing = response.status == HTTPStatus.NOT_FOUND
+        if is_missing and not isinstance(response.part("data"), dict):
+            return Version(number=0, fields=None)
+        found = response.data(_VersionData)
+        if found is None:
+            raise self._not_version_2()
         # Vault sends a 404 for a destroyed version as well, which hvac distinguishes from a deleted
         # one.
-        if fields is None or answer.status == HTTPStatus.NOT_FOUND:
-            return Version(number=number, fields=None, ends_at=ends_at)
-        if not isinstance(fields, dict):
+        fields = None if is_missing else found.data
+        if not isinstance(fields, dict | None):
             raise UnexpectedEntry(f"the entry at {self.shown(path)} is not an object")
-        return Version(number=number, fields=fields, ends_at=ends_at)
+        return Version(number=found.metadata.version, fields=fields, ends_at=found.metadata.ends_at)
 
+    def _not_version_2(self) -> MountUnusable:
+        return MountUnusable(
+            f"Vault mount {self._mount} does not answer as KV version 2 does",
+            hint="point vault.mount at a KV version 2 mount;"
+            " `vault secrets list -detailed` shows them",
+        )
 
-def _number(metadata: object) -> int | None:
-    number = metadata.get("version") if isinstance(metadata, dict) else None
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        return None
-    return number
+    def check(self, deadline: Deadline) -> None:
+        """Return if the mount can be used; waits until `deadline` for an unreachable Vault.
 
+        Raises:
+            MountUnusable: there is no such mount, or it is not KV version 2.
+            TokenRefused: Vault does not accept the token.
+            StoreForbidden: Vault does not let this token see the mount.
+            StoreError: Vault does not answer, or is sealed.
+        """
+        path = f"sys/internal/ui/mounts/{self._mount}"
+        response = self._session.call(
+            VaultRequest(
+                operation="read-mount",
+                path=path,
+                send=lambda client: client.adapter.get(f"/v1/{quote(path)}"),
+                repeatable=True,
+                expected_statuses=_DENIED,
+            ),
+            deadline,
+        )
+        if not isinstance(response.part("data"), dict):
+            # Denied to a token without any right on the mount, even if there is no such mount; or
+            # to everyone, by a proxy that passes only some paths. Only version 2 has a
+            # configuration.
+            self.read_configuration(deadline)
+            return
+        mount = response.data(_Mount)
+        if mount is None:
+            raise self._not_version_2()
+        self._check_path(mount.path.strip("/"))
+        self._check_version(mount.type, (mount.options or {}).get("version"))
 
-def _end(metadata: object) -> datetime | None:
-    """Parse when a version ends on its own: `deletion_time`, which is empty for never.
+    def _check_path(self, outer: str) -> None:
+        """Refuse a path inside a mount: Vault answers for it as for the mount."""
+        if outer and self._mount.startswith(f"{outer}/"):
+            inner = self._mount.removeprefix(f"{outer}/")
+            raise MountUnusable(
+                f"{self._mount} is not a Vault mount but a path inside the mount {outer}",
+                hint=f'set vault.mount to "{outer}" and let the paths begin with "{inner}/"',
+            )
 
-    An unparsable time counts as some time: a version that may end is not relied on.
-    """
-    told = metadata.get("deletion_time") if isinstance(metadata, dict) else None
-    if told in (None, ""):
-        return None
-    try:
-        at = datetime.fromisoformat(str(told))
-    except ValueError:
-        return LATEST
-    return believable(at if at.tzinfo else at.replace(tzinfo=UTC))
+    def _check_version(self, kind: str, version: object) -> None:
+        if kind == "kv" and version == "2":
+            return
+        if kind in ("kv", "generic"):
+            raise MountUnusable(
+                f"Vault mount {self._mount} is KV version 1, which keeps no versions",
+                hint=f"upgrade it with `vault kv enable-versioning {self._mount}`,"
+                " or point vault.mount at a KV version 2 mount",
+            )
+        raise MountUnusable(
+            f"Vault mount {self._mount} is not a KV mount",
+            hint="point vault.mount at a KV version 2 mount; `vault secrets list` shows them",
+        )
 
+    def read_configuration(self, deadline: Deadline | None = None) -> _Configuration:
+        """Read the mount's configuration.
 
-def _not_version_2(mount: str) -> MountUnusable:
-    return MountUnusable(
-        f"mount {mount} does not answer as KV version 2 does",
-        hint="point vault.mount at a KV version 2 mount; `vault secrets list -detailed` shows them",
-    )
-
-
-_DENIED = frozenset({HTTPStatus.FORBIDDEN})
-
-
-def check_mount(connection: VaultSession, mount: str, patience: Deadline) -> None:
-    """Return if `mount` can be used; waits with `patience` for an unreachable Vault.
-
-    Raises:
-        MountUnusable: there is no such mount, or it is not KV version 2.
-        TokenRefused: Vault does not accept the token.
-        StoreForbidden: Vault does not let this token see the mount.
-        StoreError: Vault does not answer, or is sealed.
-    """
-    path = f"sys/internal/ui/mounts/{mount}"
-    answer = connection.call(
-        VaultRequest(
-            operation="read-mount",
-            path=path,
-            send=lambda client: client.adapter.get(f"/v1/{quote(path)}"),
+        Raises:
+            StoreForbidden: there is no such mount, or the token is denied this.
+            MountUnusable: it is not KV version 2.
+            StoreError: any other failure.
+        """
+        request = VaultRequest(
+            operation="read-mount-configuration",
+            path=f"{self._mount}/config",
+            send=lambda client: client.secrets.kv.v2.read_configuration(mount_point=self._mount),
             repeatable=True,
             expected_statuses=_DENIED,
-        ),
-        patience,
-    )
-    data = answer.part("data", dict)
-    if data is None:
-        # Denied to a token without any right on the mount, even if there is no such mount; or to
-        # everyone, by a proxy that passes only some paths.
-        _check_by_configuration(connection, mount, patience)
-        return
-    _check_name(mount, data.get("path"))
-    options = data.get("options")
-    _check_version(mount, data.get("type"), options if isinstance(options, dict) else {})
-
-
-def _check_name(mount: str, found: object) -> None:
-    """Refuse a path inside a mount: Vault answers for it as for the mount."""
-    outer = found.strip("/") if isinstance(found, str) else ""
-    if outer and mount.startswith(f"{outer}/"):
-        inner = mount.removeprefix(f"{outer}/")
-        raise MountUnusable(
-            f"{mount} is not a Vault mount but a path inside the mount {outer}",
-            hint=f'set vault.mount to "{outer}" and let the paths begin with "{inner}/"',
         )
-
-
-def _check_version(mount: str, kind: object, options: dict[str, object]) -> None:
-    if kind == "kv" and options.get("version") == "2":
-        return
-    if kind in ("kv", "generic"):
-        raise MountUnusable(
-            f"Vault mount {mount} is KV version 1, which keeps no versions",
-            hint=f"upgrade it with `vault kv enable-versioning {mount}`,"
-            " or point vault.mount at a KV version 2 mount",
-        )
-    raise MountUnusable(
-        f"Vault mount {mount} is not a KV mount",
-        hint="point vault.mount at a KV version 2 mount; `vault secrets list` shows them",
-    )
-
-
-def configuration_of(mount: str) -> VaultRequest:
-    """Return the call that reads a mount's configuration, which a token may be denied."""
-    return VaultRequest(
-        operation="read-mount-configuration",
-        path=f"{mount}/config",
-        send=lambda client: client.secrets.kv.v2.read_configuration(mount_point=mount),
-        repeatable=True,
-        expected_statuses=_DENIED,
-    )
-
-
-def _check_by_configuration(connection: VaultSession, mount: str, patience: Deadline) -> None:
-    """Read the mount's configuration, which only version 2 has."""
-    answer = connection.call(configuration_of(mount), patience)
-    if answer.status == HTTPStatus.FORBIDDEN:
-        raise StoreForbidden(
-            f"Vault has no mount {mount}, or denies it to this token",
-            hint="check vault.mount and vault.namespace, which may be sealed,"
-            " and that the token's policy grants what README lists",
-        )
-    if "max_versions" not in (answer.part("data", dict) or {}):
-        raise MountUnusable(
-            f"Vault mount {mount} does not answer as KV version 2 does",
-            hint="point vault.mount at a KV version 2 mount",
-        )
+        response = self._session.call(request, deadline)
+        if response.status == HTTPStatus.FORBIDDEN:
+            raise StoreForbidden(
+                f"Vault has no mount {self._mount}, or denies it to this token",
+                hint="check vault.mount and vault.namespace, which may be sealed,"
+                " and that the token's policy grants what README lists",
+            )
+        configuration = response.data(_Configuration)
+        if configuration is None:
+            raise self._not_version_2()
+        return configuration

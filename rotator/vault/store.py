@@ -6,10 +6,10 @@ from dataclasses import replace
 from rotator.errors import VersionMissing
 from rotator.model import NOTHING_WRITTEN, Account, Note, PendingEntry, SecretValue, Written
 from rotator.rotation.ports import BeforeSend, Store, StoredCurrent, StoredPending
+from rotator.vault.client import Deadline
 from rotator.vault.entries import current_fields, current_of, pending_fields, pending_of
-from rotator.vault.kv import KvMount, Version, check_mount
+from rotator.vault.kv import KvMount, Version
 from rotator.vault.session import VaultSession
-from rotator.vault.transport import Deadline
 
 #: How many versions are cleared. Vault keeps that many by default; where it keeps more, the
 #: rotations that wrote older ones have cleared them.
@@ -25,11 +25,10 @@ class KvStore(Store):
     writes use check-and-set, and a version is waited for until it appears.
     """
 
-    def __init__(self, connection: VaultSession, mount: str) -> None:
+    def __init__(self, session: VaultSession, mount: str) -> None:
         """Use the entries in the mount named `mount`."""
-        self._connection = connection
-        self._mount = mount
-        self._kv = KvMount(connection, mount)
+        self._session = session
+        self._kv = KvMount(session, mount)
 
     def check(self, *, seconds: float | None = None) -> None:
         """Check that Vault can be reached, is unsealed, and has the mount as KV version 2.
@@ -39,7 +38,7 @@ class KvStore(Store):
         Raises:
             StoreError: it cannot be used; the error says why.
         """
-        check_mount(self._connection, self._mount, self._connection.patience(seconds))
+        self._kv.check(self._session.deadline(seconds))
 
     def read_current(
         self,
@@ -49,8 +48,8 @@ class KvStore(Store):
         seconds: float | None = None,
     ) -> StoredCurrent | None:
         """Read the newest version of the current entry; None where it is empty."""
-        patience = None if seconds is None else self._connection.patience(seconds)
-        found = self._newest(account, written, patience)
+        deadline = None if seconds is None else self._session.deadline(seconds)
+        found = self._newest(account, written, deadline)
         return None if found.fields is None else _current(account, found)
 
     def read_base(self, account: Account, written: Written = NOTHING_WRITTEN) -> StoredCurrent:
@@ -59,10 +58,10 @@ class KvStore(Store):
 
     def read_version(self, account: Account, version: int) -> StoredCurrent:
         """Read exactly `version`, retrying until it appears or the time is up."""
-        patience = self._connection.patience()
+        deadline = self._session.deadline()
         while True:
-            found = self._kv.exactly("read-version", account.vault_path, version, patience)
-            if found is None and patience.pause():
+            found = self._kv.read_version("read-version", account.vault_path, version, deadline)
+            if found is None and deadline.pause():
                 continue
             if found is None or found.fields is None:
                 raise self._missing(account, version, gone=found is not None)
@@ -89,7 +88,7 @@ class KvStore(Store):
 
     def read_pending(self, account: Account) -> StoredPending:
         """Read the pending entry."""
-        found = self._kv.newest("read-pending", account.pending_path)
+        found = self._kv.read_newest("read-pending", account.pending_path)
         if found.fields is None:
             return StoredPending(version=found.number)
         pending = pending_of(self._kv.shown(account.pending_path), found.number, found.fields)
@@ -127,15 +126,17 @@ class KvStore(Store):
             )
 
     def _newest(
-        self, account: Account, written: Written, patience: Deadline | None = None
+        self, account: Account, written: Written, deadline: Deadline | None = None
     ) -> Version:
         """Read the newest version, retrying while it is older than what was written.
 
-        Spends `patience` on that, if given.
+        Spends `deadline` on that, if given.
         """
-        lag = patience or self._connection.patience(_LAG)
+        lag = deadline or self._session.deadline(_LAG)
         while True:
-            found = self._kv.newest("read-current", account.vault_path, written.index, patience)
+            found = self._kv.read_newest(
+                "read-current", account.vault_path, written.index, deadline
+            )
             if found.number >= written.version or not lag.pause():
                 return found
 

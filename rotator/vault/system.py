@@ -1,10 +1,13 @@
 """Vault's health, token and capabilities, for `rotator doctor`. Reads only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
-from rotator.errors import StoreError, StoreUnavailable
-from rotator.vault.kv import configuration_of
+from pydantic import Field
+
+from rotator.errors import StoreError, StoreForbidden, StoreUnavailable
+from rotator.vault.kv import KvMount
+from rotator.vault.response import Body, parse
 from rotator.vault.session import VaultSession
 from rotator.vault.transport import VaultRequest
 
@@ -12,24 +15,23 @@ from rotator.vault.transport import VaultRequest
 _HEALTH = frozenset({429, 472, 473, 474, 501, 503, 530})
 
 
-@dataclass(frozen=True, kw_only=True)
-class VaultHealth:
+class VaultHealth(Body):
     """A Vault node's own report, read without a token."""
 
-    version: str
+    version: str = "of an unknown version"
     #: A node that is not is also sealed.
-    is_initialised: bool
-    is_sealed: bool
+    is_initialised: bool = Field(default=True, validation_alias="initialized")
+    is_sealed: bool = Field(validation_alias="sealed")
     #: The Date header of its answer; None where there is none.
-    date: str | None
+    date: str | None = None
 
 
 class SystemApi:
     """Queries Vault about itself and the token's capabilities."""
 
-    def __init__(self, connection: VaultSession) -> None:
-        """Send requests through `connection`."""
-        self._connection = connection
+    def __init__(self, session: VaultSession) -> None:
+        """Send requests through `session`."""
+        self._session = session
 
     def health(self) -> VaultHealth:
         """Query the node's health. Needs no token, and works outside of namespaces only.
@@ -37,7 +39,7 @@ class SystemApi:
         Raises:
             StoreError: its answer is not Vault's.
         """
-        answer = self._connection.ask(
+        response = self._session.ask(
             VaultRequest(
                 operation="read-health",
                 path="sys/health",
@@ -47,16 +49,10 @@ class SystemApi:
                 in_namespace=False,
             )
         )
-        sealed = answer.part("sealed", bool)
-        if sealed is None:
+        health = parse(VaultHealth, {**(response.body or {}), "date": response.date})
+        if health is None:
             raise StoreUnavailable("what answers at vault.address is not a Vault")
-        version = answer.part("version", str) or "of an unknown version"
-        return VaultHealth(
-            version=version,
-            is_initialised=answer.part("initialized", bool) is not False,
-            is_sealed=sealed,
-            date=answer.date,
-        )
+        return health
 
     def capabilities(self, paths: Sequence[str]) -> dict[str, frozenset[str]]:
         """Return the token's capabilities on each of `paths`, which start with the mount.
@@ -64,7 +60,7 @@ class SystemApi:
         Raises:
             StoreError: Vault does not answer.
         """
-        answer = self._connection.call(
+        response = self._session.call(
             VaultRequest(
                 operation="read-capabilities",
                 path="sys/capabilities-self",
@@ -74,10 +70,10 @@ class SystemApi:
                 repeatable=True,
             )
         )
-        data = answer.part("data", dict)
-        if data is None:
-            raise StoreError("Vault does not tell what the token may do")
-        return {path: frozenset(map(str, data.get(path) or ())) for path in paths}
+        data = response.part("data")
+        if not isinstance(data, dict):
+            raise StoreError("Vault does not report what the token may do")
+        return {path: _names(data.get(path)) for path in paths}
 
     def requires_check_and_set(self, mount: str) -> bool | None:
         """Return whether the mount takes writes with check-and-set only; None where that is denied.
@@ -85,5 +81,12 @@ class SystemApi:
         Raises:
             StoreError: any other failure.
         """
-        answer = self._connection.call(configuration_of(mount))
-        return (answer.part("data", dict) or {}).get("cas_required")
+        try:
+            return KvMount(self._session, mount).read_configuration().cas_required
+        except StoreForbidden:
+            return None
+
+
+def _names(found: Any) -> frozenset[str]:  # noqa: ANN401  # JSON
+    names = found if isinstance(found, list) else []
+    return frozenset(name for name in names if isinstance(name, str))

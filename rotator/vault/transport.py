@@ -5,18 +5,23 @@ on an error body of an unexpected shape. So it gets an adapter over `rotator.net
 nothing: an answer is returned as a `VaultResponse`, a failure as a `TransportFailure`.
 """
 
-import math
-import re
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
-from json import JSONDecoder, dumps
+from json import dumps
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
+import hvac
+import structlog
 from hvac.adapters import RawAdapter
 
+from rotator.errors import ConfigError
+from rotator.model.redaction import is_plain
+from rotator.model.retry import Budget
 from rotator.network import (
     Client,
     ExchangeFailed,
@@ -25,107 +30,46 @@ from rotator.network import (
     Route,
     TransportFailure,
     Trust,
-    unpacked,
+    retry_after,
 )
-from rotator.vault.headers import seconds_of
-
-#: Seconds. A starting mount and a lagging standby are both ready within a few of these.
-_FIRST_PAUSE = 0.05
-
-_LONGEST_PAUSE = 1.0
-
-
-class Deadline:
-    """The time budget of one call, shared by all its tries. Not for several threads."""
-
-    def __init__(
-        self,
-        seconds: float,
-        *,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-        should_stop: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """Start a budget of `seconds` by `clock`; it ends early once `should_stop` returns true."""
-        self._clock = clock
-        self._sleep = sleep
-        self._should_stop = should_stop
-        self._ends_at = clock() + seconds
-        self._pause = _FIRST_PAUSE
-
-    @property
-    def left(self) -> float:
-        """Seconds left; negative once overdrawn."""
-        return self._ends_at - self._clock()
-
-    def pause(self, at_least: float = 0.0) -> bool:
-        """Sleep, doubling each time; False, at once, if there is no time for it."""
-        pause = max(self._pause, at_least)
-        if self.left <= pause or self._should_stop():
-            return False
-        self._doze(pause)
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        return not self._should_stop()
-
-    def _doze(self, seconds: float) -> None:
-        """Sleep in short pieces, so that a stop takes effect soon."""
-        while seconds > 0 and not self._should_stop():
-            piece = min(seconds, _LONGEST_PAUSE)
-            self._sleep(piece)
-            seconds -= piece
-
-
-__all__ = ["LIMIT", "Outcome", "TransportFailure", "VaultResponse", "VaultTransport"]
+from rotator.rotation.ports import NoObserver, Observer
+from rotator.vault.response import Outcome, VaultResponse
 
 #: Bytes of a decompressed body. Vault's storage accepts entries of 1 MB at most.
 LIMIT = 4 * 1024 * 1024
-
+#: Longest wait that a server can ask for, in seconds.
+_LONGEST_WAIT = 3600.0
 #: Characters that a path keeps unencoded; a percent sign starts an existing encoding.
 _PLAIN = "/%:@!$&'()*+,;=~"
 
-_SECONDS = re.compile("[0-9]{1,9}", re.ASCII)
-
-_T = TypeVar("_T")
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class VaultResponse:
-    """Status and body of an HTTP answer."""
+class VaultRequest:
+    """One request to Vault's API as data."""
 
-    status: int
-    #: None where it is not a JSON object. Holds values: never shown.
-    body: Mapping[str, Any] | None = field(repr=False)
-    #: The Date header.
-    date: str | None = None
-    #: How long the server asks to wait before the next try, in seconds; None where it does not.
-    retry_after: float | None = None
-    #: The cluster's name for the state that this answer reflects; None for nothing.
-    index: str | None = None
+    #: Its name in metrics and logs: `read-current`.
+    operation: str
+    #: Path below /v1/, for messages and logs.
+    path: str
+    #: Sends the request with the hvac client that is passed in, which has no types.
+    send: Callable[[Any], Outcome]
+    #: Safe to retry when its outcome is unknown: a read.
+    repeatable: bool
+    #: Statuses that are no failure for this request. A 404 for "no such entry" never is.
+    expected_statuses: frozenset[int] = frozenset()
+    #: False for what Vault only answers outside of namespaces.
+    in_namespace: bool = True
+    #: Called right before each try of a write is sent. Its exceptions propagate unchanged, and
+    #: nothing was sent.
+    before_send: Callable[[], object] | None = None
+    #: A state of the cluster that the answer must not be older than; "" where none is known.
+    index: str = ""
 
-    @property
-    def code(self) -> str:
-        """The status, for metrics and logs."""
-        return str(self.status)
-
-    @property
-    def errors(self) -> tuple[str, ...] | None:
-        """Vault's error messages; None where the answer has no list of errors."""
-        errors = self.part("errors", list)
-        if errors is None or not all(isinstance(error, str) for error in errors):
-            return None
-        return tuple(errors)
-
-    def part(self, key: str, kind: type[_T]) -> _T | None:
-        """Return the value at `key`; None where it is not of this kind."""
-        value = (self.body or {}).get(key)
-        return value if isinstance(value, kind) else None
-
-    def says(self, text: str) -> bool:
-        """Return whether an error message of Vault contains `text`, ignoring case."""
-        return any(text.lower() in error.lower() for error in self.errors or ())
-
-
-Outcome = VaultResponse | TransportFailure
+    def __str__(self) -> str:
+        """Return operation and path, for messages."""
+        return f"{self.operation} {self.path}"
 
 
 class VaultTransport(RawAdapter):  # type: ignore[misc]  # hvac has no type hints
@@ -135,12 +79,12 @@ class VaultTransport(RawAdapter):  # type: ignore[misc]  # hvac has no type hint
     closed: a write on it could be lost without a sign of whether it arrived.
     """
 
-    #: The budget of the next exchanges; set by the connection before each.
-    patience: Deadline
+    #: The budget of the next exchange; set by the pool before each.
+    budget: Budget
     #: Called right before the next request is sent; set likewise. Its exceptions propagate.
     before_send: Callable[[], object] | None = None
     #: Headers added to hvac's for the next exchange; set likewise.
-    extra: Mapping[str, str] = MappingProxyType({})
+    extra_headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, *, trust: Trust, **options: Any) -> None:  # noqa: ANN401  # hvac's
         """Use `trust` alone, not what hvac finds in the environment."""
@@ -169,19 +113,19 @@ class VaultTransport(RawAdapter):  # type: ignore[misc]  # hvac has no type hint
         wrap_ttl: None = None,  # noqa: ARG002  # likewise; nothing here asks for it
     ) -> Outcome:
         """Send one request and read its answer within the budget."""
-        body = b"" if json is None else dumps(json, allow_nan=False).encode()
-        path = quote(_single_slashed(url), safe=_PLAIN, errors="replace")
+        # As hvac and the vault command send a path: `a//b/` is `a/b`.
+        path = "/".join(part for part in url.split("/") if part)
         query = f"?{urlencode(params)}" if params else ""
         request = HttpRequest(
             method=method.upper(),
-            target=f"{self._base}/{path}{query}",
+            target=f"{self._base}/{quote(path, safe=_PLAIN, errors='replace')}{query}",
             headers={**self._headers(has_body=json is not None), **(headers or {})},
-            body=body,
+            body=b"" if json is None else dumps(json, allow_nan=False).encode(),
         )
         try:
-            reply = self._client.send(
+            response = self._client.send(
                 request,
-                left=lambda: self.patience.left,
+                left=lambda: self.budget.left,
                 limit=LIMIT,
                 before_send=self.before_send,
             )
@@ -189,7 +133,7 @@ class VaultTransport(RawAdapter):  # type: ignore[misc]  # hvac has no type hint
             return error.reason
         except ValueError:  # the address contains a name that no lookup accepts
             return TransportFailure.UNRESOLVED
-        return _answer(reply)
+        return _outcome(response)
 
     def _headers(self, *, has_body: bool) -> dict[str, str]:
         headers = {"Accept-Encoding": "identity", "X-Vault-Request": "true"}
@@ -199,70 +143,132 @@ class VaultTransport(RawAdapter):  # type: ignore[misc]  # hvac has no type hint
             headers["X-Vault-Namespace"] = self.namespace
         if has_body:
             headers["Content-Type"] = "application/json"
-        return headers | dict(self.extra)
+        return headers | dict(self.extra_headers)
 
 
-def _answer(reply: HttpResponse) -> Outcome:
-    if reply.body is None:
+def _outcome(response: HttpResponse) -> Outcome:
+    if response.body is None:
         return TransportFailure.OVERSIZE
+    try:
+        body = response.json_object(LIMIT)
+    except ValueError:
+        body = None
+    wait = retry_after(response.headers.get("retry-after"), time.time())
     return VaultResponse(
-        status=reply.status,
-        body=_json_object(reply),
-        date=reply.headers.get("date"),
-        retry_after=seconds_of(reply.headers.get("retry-after")),
-        index=reply.headers.get("x-vault-index"),
+        status=response.status,
+        body=body,
+        date=response.headers.get("date"),
+        retry_after=None if wait is None else min(max(wait, 0.0), _LONGEST_WAIT),
+        index=response.headers.get("x-vault-index"),
     )
 
 
-def _single_slashed(path: str) -> str:
-    """Return a path as hvac and the vault command send it: `a//b/` is `a/b`."""
-    return "/".join(part for part in path.split("/") if part)
+class ConnectionPool:
+    """Connections to a Vault server, each with its hvac client. May be shared by threads."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        namespace: str = "",
+        trust: Trust | None = None,
+        observer: Observer | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Store the settings; nothing is connected yet.
+
+        Raises:
+            ConfigError: the address or the namespace is invalid.
+        """
+        self._address = _checked_address(address)
+        if not is_plain(namespace):
+            raise ConfigError(
+                "vault.namespace is not one that a header can carry",
+                hint="name it in printable ASCII without spaces",
+            )
+        self._namespace = namespace
+        self._trust = trust or Trust()
+        self._observer = observer or NoObserver()
+        self._clock = clock
+        #: Whether the last request got no answer at all.
+        self.is_unreachable = False
+        self._idle: list[Any] = []
+
+    def exchange(
+        self, request: VaultRequest, token: str, *, timeout: float, headers: Mapping[str, str]
+    ) -> Outcome:
+        """Send `request` once, with `token` (none if ""), and with `headers` added."""
+        # hvac does not promise that threads can share a client: each thread takes one from the
+        # list. There is none per thread, as a thread may only live for one rotation.
+        idle = self._idle
+        try:
+            client = idle.pop()
+        except IndexError:
+            client = self._client()
+        client.token = token
+        client.adapter.namespace = self._namespace if request.in_namespace else None
+        client.adapter.budget = Budget(timeout, self._clock)
+        client.adapter.before_send = request.before_send
+        client.adapter.extra_headers = headers
+        started = self._clock()
+        try:
+            outcome = request.send(client)
+        finally:
+            idle.append(client)
+        self.is_unreachable = not isinstance(outcome, VaultResponse)
+        self._report(request, outcome.code, self._clock() - started)
+        return outcome
+
+    def reconnect(self) -> None:
+        """Close idle connections, so that all connect anew with a changed client certificate."""
+        # A client in use is returned to the former list, and discarded with it.
+        former, self._idle = self._idle, []
+        while former:
+            with suppress(IndexError):  # another thread took the last one
+                former.pop().adapter.close()
+
+    def _report(self, request: VaultRequest, code: str, seconds: float) -> None:
+        _log.debug(
+            "vault call",
+            operation=request.operation,
+            path=request.path,
+            code=code,
+            milliseconds=round(seconds * 1000, 1),
+        )
+        self._observer.call_finished("vault", request.operation, code, seconds)
+
+    def _client(self) -> Any:  # noqa: ANN401  # hvac has no type hints
+        return hvac.Client(
+            url=self._address,
+            # Never None: hvac would then read VAULT_TOKEN and ~/.vault-token.
+            token="",
+            namespace=self._namespace or None,
+            adapter=VaultTransport,
+            trust=self._trust,
+        )
 
 
-def _json_object(reply: HttpResponse) -> Mapping[str, Any] | None:
+def _checked_address(address: str) -> str:
+    parts = _split(address)
+    is_server = parts is not None and parts.scheme in ("http", "https") and parts.hostname
+    if parts is None or not is_server or not is_plain(address):
+        raise _invalid_address()
+    if parts.username is not None or parts.query or parts.fragment:
+        raise _invalid_address()
+    return address
+
+
+def _split(address: str) -> SplitResult | None:
     try:
-        document = _DECODER.decode(unpacked(reply, LIMIT).decode())
-    except (ValueError, RecursionError):
+        parts = urlsplit(address)
+        _ = parts.port  # parsed only on access
+    except ValueError:
         return None
-    return document if isinstance(document, dict) else None
+    return parts
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else _refuse(text)
-
-
-def _refuse(text: str) -> NoReturn:
-    """Reject constants that JSON does not define and that could not be written back."""
-    raise ValueError(text)
-
-
-#: Created once: creating it takes as long as decoding a body.
-_DECODER = JSONDecoder(parse_float=_finite, parse_constant=_refuse)
-
-
-@dataclass(frozen=True, kw_only=True)
-class VaultRequest:
-    """One call of Vault's API as data."""
-
-    #: Its name in metrics and logs: `read-current`.
-    operation: str
-    #: Path below /v1/, for messages and logs.
-    path: str
-    #: Sends the call with the hvac client that is passed in, which has no types.
-    send: Callable[[Any], Outcome]
-    #: Safe to retry when its outcome is unknown: a read.
-    repeatable: bool
-    #: Statuses that are no failure for this call. A 404 for "no such entry" never is.
-    expected_statuses: frozenset[int] = frozenset()
-    #: False for what Vault only answers outside of namespaces.
-    in_namespace: bool = True
-    #: Called right before each request of a write is sent. Its exceptions propagate unchanged, and
-    #: nothing was sent.
-    before_send: Callable[[], object] | None = None
-    #: A state of the cluster that the answer must not be older than; "" where none is known.
-    index: str = ""
-
-    def __str__(self) -> str:
-        """Return operation and path, for messages."""
-        return f"{self.operation} {self.path}"
+def _invalid_address() -> ConfigError:
+    return ConfigError(
+        "vault.address is not an address of the form https://host:port",
+        hint="set vault.address, or VAULT_ADDR; credentials and queries have no place in it",
+    )

@@ -2,72 +2,75 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlencode
+
+from pydantic import AfterValidator, Field, model_validator
 
 from rotator.errors import ConfigError
 from rotator.model import Credential, ForwardMethod
 from rotator.vonage.client import VonageClient
 from rotator.vonage.request import FORM, Host, VonageRequest
-from rotator.vonage.response import (
-    VonageResponse,
-    amount,
-    flag,
-    optional_count,
-    optional_text,
-    unexpected,
-)
+from rotator.vonage.response import Answer, Count, Euros, Text, invalid
 
-T = TypeVar("T")
+A = TypeVar("A", bound=Answer)
 
 _TRANSACTION = re.compile(r"[!-~]{1,128}")
 _CALLBACK = re.compile(r"(https?://[!-~]{1,2000})?")
 
-#: Field names in answers. Requests spell them differently.
-_SETTINGS = frozenset(
-    {
-        "mo-callback-url",
-        "dr-callback-url",
-        "max-outbound-request",
-        "max-inbound-request",
-        "max-calls-per-second",
-    }
-)
+#: Text; None for an empty one.
+_OptionalText = Annotated[Text, AfterValidator(lambda text: text or None)] | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Balance:
+class Balance(Answer):
     """An account's balance."""
 
     #: Euros.
-    value: Decimal
+    value: Euros
     #: Whether Vonage charges the payment method automatically when the balance runs low.
-    auto_reload: bool
+    auto_reload: bool = Field(validation_alias="autoReload")
 
 
-@dataclass(frozen=True, kw_only=True)
-class AccountSettings:
+class AccountSettings(Answer):
     """An account's settings. None where missing in the answer."""
 
-    inbound_sms_url: str | None
-    delivery_receipt_url: str | None
+    # Requests spell these names differently.
+    inbound_sms_url: _OptionalText = Field(default=None, validation_alias="mo-callback-url")
+    delivery_receipt_url: _OptionalText = Field(default=None, validation_alias="dr-callback-url")
     #: In Vonage's spelling. Documented for requests only, so an answer may lack it.
-    forward_method: str | None
+    forward_method: _OptionalText = Field(default=None, validation_alias="http-forward-method")
     #: Messages per second.
-    max_outbound_request: int | None
+    max_outbound_request: Count | None = Field(
+        default=None, validation_alias="max-outbound-request"
+    )
     #: Messages per second.
-    max_inbound_request: int | None
-    max_calls_per_second: int | None
+    max_inbound_request: Count | None = Field(default=None, validation_alias="max-inbound-request")
+    max_calls_per_second: Count | None = Field(
+        default=None, validation_alias="max-calls-per-second"
+    )
+
+    @model_validator(mode="after")
+    def _has_any(self) -> Self:
+        if not self.model_fields_set - {"forward_method"}:
+            raise invalid("no settings")
+        return self
+
+
+class _Done(Answer):
+    """An answer that confirms what was asked for.
+
+    The older API sends errors with 200; it does not document which of them had an effect.
+    """
+
+    code: Literal["200", 200] = Field(validation_alias="error-code")
 
 
 class Accounts:
     """Balance and settings of an account, with its own credential."""
 
-    def __init__(self, transport: VonageClient) -> None:
-        """Send requests through `transport`."""
-        self._transport = transport
+    def __init__(self, client: VonageClient) -> None:
+        """Send requests through `client`."""
+        self._client = client
 
     def balance(self, credential: Credential) -> Balance:
         """Read the balance.
@@ -76,7 +79,7 @@ class Accounts:
             CredentialRefused: Vonage does not accept the credential.
             IssuerError: any other failure.
         """
-        return self._send("account.balance", "/account/get-balance", credential, None, _balance)
+        return self._send("account.balance", "/account/get-balance", credential, None, Balance)
 
     def top_up(
         self,
@@ -97,7 +100,7 @@ class Accounts:
         if not _TRANSACTION.fullmatch(transaction):
             raise ConfigError("a transaction reference has 1 to 128 characters and no spaces")
         form = {"trx": transaction}
-        self._send("account.top-up", "/account/top-up", credential, form, _done, before_send)
+        self._send("account.top-up", "/account/top-up", credential, form, _Done, before_send)
 
     def settings(self, credential: Credential) -> AccountSettings:
         """Read the settings, by an update without a change. Sent once, as it is a POST.
@@ -106,7 +109,7 @@ class Accounts:
             CredentialRefused: Vonage does not accept the credential.
             IssuerError: any other failure.
         """
-        return self._send("account.settings", "/account/settings", credential, {}, _settings)
+        return self._send("account.settings", "/account/settings", credential, {}, AccountSettings)
 
     def update_callbacks(
         self,
@@ -138,20 +141,20 @@ class Accounts:
         }
         form = {name: str(value) for name, value in wanted.items() if value is not None}
         return self._send(
-            "account.update", "/account/settings", credential, form, _settings, before_send
+            "account.update", "/account/settings", credential, form, AccountSettings, before_send
         )
 
-    def _send(  # noqa: PLR0913, PLR0917  # one call, told in full
+    def _send(  # noqa: PLR0913, PLR0917  # each part of one request
         self,
         operation: str,
         path: str,
         credential: Credential,
         form: Mapping[str, str] | None,
-        read: Callable[[VonageResponse], T],
+        model: type[A],
         before_send: Callable[[], object] | None = None,
-    ) -> T:
+    ) -> A:
         """Send a GET where `form` is None, else POST it."""
-        call = VonageRequest(
+        request = VonageRequest(
             operation=operation,
             method="GET" if form is None else "POST",
             host=Host.REST,
@@ -163,29 +166,4 @@ class Accounts:
             content_type="" if form is None else FORM,
             before_send=before_send,
         )
-        return self._transport.send(call, read)
-
-
-def _balance(answer: VonageResponse) -> Balance:
-    document = answer.document()
-    return Balance(value=amount(document, "value"), auto_reload=flag(document, "autoReload"))
-
-
-def _done(answer: VonageResponse) -> None:
-    # The older API sends errors with 200; it does not document which of them had an effect.
-    if str(answer.document().get("error-code")) != "200":
-        raise unexpected("not the code of success")
-
-
-def _settings(answer: VonageResponse) -> AccountSettings:
-    document = answer.document()
-    if not _SETTINGS & document.keys():
-        raise unexpected("no settings")
-    return AccountSettings(
-        inbound_sms_url=optional_text(document, "mo-callback-url"),
-        delivery_receipt_url=optional_text(document, "dr-callback-url"),
-        forward_method=optional_text(document, "http-forward-method"),
-        max_outbound_request=optional_count(document, "max-outbound-request"),
-        max_inbound_request=optional_count(document, "max-inbound-request"),
-        max_calls_per_second=optional_count(document, "max-calls-per-second"),
-    )
+        return self._client.send_for(model, request)

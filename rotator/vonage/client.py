@@ -1,8 +1,8 @@
-"""Sends calls: connections, authentication, limits on time, size and rate, retries.
+"""Sends requests: connections, authentication, limits on time, size and rate, retries.
 
-Each call has a connection of its own. On one that the server closes at that moment, a POST would be
-lost without any sign of whether it arrived; and surplus bytes that a proxy sent to one account's
-call would answer another account's. One more handshake per call is negligible beside the rate
+Each request has a connection of its own. On one that the server closes at that moment, a POST would
+be lost without any sign of whether it arrived; and surplus bytes that a proxy sent to one account's
+request would answer another account's. One more handshake per request is negligible beside the rate
 limit.
 """
 
@@ -11,20 +11,28 @@ import random as chance
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from importlib.metadata import PackageNotFoundError, version
+from functools import partial
 from typing import Self, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import structlog
 
+from rotator import own_version
 from rotator.errors import ConfigError, IssuerError, RotatorError, UnexpectedAnswer
-from rotator.network import Client, ExchangeFailed, HttpRequest, Route, TransportFailure
+from rotator.network import (
+    Client,
+    ExchangeFailed,
+    HttpRequest,
+    HttpResponse,
+    Route,
+    TransportFailure,
+)
 from rotator.rotation.ports import NoObserver, Observer
 from rotator.vonage.errors import failure, refusal, request_id_of
 from rotator.vonage.rate_limit import RateLimit
 from rotator.vonage.request import Host, RestAuth, VonageRequest
-from rotator.vonage.response import LIMIT, VonageResponse, lead
-from rotator.vonage.retry import RetryBudget
+from rotator.vonage.response import LIMIT, A, lead, read
+from rotator.vonage.retry import Retries
 
 T = TypeVar("T")
 Failure = TypeVar("Failure", bound=RotatorError)
@@ -70,7 +78,7 @@ class VonageClient:
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "Connection": "close",
-            "User-Agent": f"rotator/{_own_version()}",
+            "User-Agent": f"rotator/{own_version()}",
         }
         #: The last two Date headers that were received, each with its time of arrival on the
         #: monotonic clock.
@@ -92,101 +100,109 @@ class VonageClient:
 
     @property
     def clock_lead(self) -> timedelta:
-        """Return how far this machine's clock is ahead, by the latest answers; see `Issuer`."""
+        """How far this machine's clock is ahead, by the latest answers; see `Issuer`."""
         now, wall = self._clock(), self._wall_clock()
-        leads = [lead(date, wall - (now - came_at)) for date, came_at in self._dated]
+        leads = [lead(date, wall - (now - received_at)) for date, received_at in self._dated]
         return max(leads, default=timedelta())
 
-    def send(self, call: VonageRequest, read: Callable[[VonageResponse], T]) -> T:
-        """Send `call`, retrying it if it only reads, and return the result of `read` on the answer.
+    def send_for(self, model: type[A], request: VonageRequest) -> A:
+        """Send `request` and parse its answer as `model`; see `send`."""
+        return self.send(request, partial(read, model))
 
-        `read` may raise `UnexpectedAnswer`, which is treated like any other failed try. First comes
-        the turn under the rate limit, then the connection, then `call.before_send`.
+    def send(self, request: VonageRequest, parse: Callable[[HttpResponse], T]) -> T:
+        """Send `request`, retrying it if it only reads, and return what `parse` makes of it.
+
+        `parse` may raise `UnexpectedAnswer`, which is treated like any other failed try. First
+        comes the turn under the rate limit, then the connection, then `request.before_send`.
 
         Raises:
             IssuerError: it failed. No cause, context or frame of the exception contains a URL, a
                 header or a body.
-            RotatorError: `call.before_send` raised it, and nothing was sent.
+            RotatorError: `request.before_send` raised it, and nothing was sent.
         """
         self._limit.acquire()
-        course = RetryBudget(call, timeout=self._timeout, clock=self._clock, random=self._random)
-        outcome = self._attempt(call, read, self._timeout)
+        retries = Retries(request, timeout=self._timeout, clock=self._clock, random=self._random)
+        outcome = self._try(request, parse, self._timeout)
         while isinstance(outcome, RotatorError):
-            pause = course.pause_after(outcome) if isinstance(outcome, IssuerError) else None
+            pause = retries.pause_after(outcome) if isinstance(outcome, IssuerError) else None
             if pause is None:
                 raise _bare(outcome)
             self._sleep(pause)
             self._limit.acquire()
-            if course.left() <= 0:
+            if retries.left <= 0:
                 raise _bare(outcome)
-            outcome = self._attempt(call, read, min(self._timeout, course.left()))
+            outcome = self._try(request, parse, min(self._timeout, retries.left))
         return outcome
 
-    def _attempt(
-        self, call: VonageRequest, read: Callable[[VonageResponse], T], seconds: float
+    def _try(
+        self, request: VonageRequest, parse: Callable[[HttpResponse], T], seconds: float
     ) -> T | RotatorError:
         started = self._clock()
         try:
-            code, came = self._exchange(call, seconds)
+            code, outcome = self._exchange(request, seconds)
         except RotatorError as error:
             return error
-        self._report(call, code, came, self._clock() - started)
-        if isinstance(came, IssuerError):
-            return came
-        if came.status not in call.success:
-            return refusal(call, came, now=self._wall_clock())
+        self._report(request, code, outcome, self._clock() - started)
+        if isinstance(outcome, IssuerError):
+            return outcome
+        if outcome.status not in request.success:
+            return refusal(request, outcome, now=self._wall_clock())
         try:
-            return read(came)
+            return parse(outcome)
         except UnexpectedAnswer as error:
-            error.request_id = request_id_of(call, came)
+            error.request_id = request_id_of(request, outcome)
             return error
 
     def _exchange(
-        self, call: VonageRequest, seconds: float
-    ) -> tuple[str, VonageResponse | IssuerError]:
-        server, ends_at = self._servers[call.host], self._clock() + seconds
+        self, request: VonageRequest, seconds: float
+    ) -> tuple[str, HttpResponse | IssuerError]:
+        server, ends_at = self._servers[request.host], self._clock() + seconds
         try:
-            reply = Client(server.way).send(
-                self._request(call, server),
+            response = Client(server.route).send(
+                self._http_request(request, server),
                 left=lambda: ends_at - self._clock(),
                 limit=LIMIT,
-                before_send=call.before_send,
+                before_send=request.before_send,
             )
         except ExchangeFailed as error:
-            return failure(call, error)
-        if date := reply.headers.get("date"):
+            return failure(request, error)
+        if date := response.headers.get("date"):
             self._dated = (*self._dated[-1:], (date, self._clock()))
-        return str(reply.status), VonageResponse(
-            status=reply.status, headers=reply.headers, body=reply.body
-        )
+        return str(response.status), response
 
-    def _request(self, call: VonageRequest, server: "_Server") -> HttpRequest:
-        headers, target = dict(self._headers), f"{server.path}{call.path}"
-        if call.body:
-            headers["Content-Type"] = call.content_type
-        if call.host is Host.REST and self._rest_auth is RestAuth.QUERY:
-            credential = call.credential
+    def _http_request(self, request: VonageRequest, server: "_Server") -> HttpRequest:
+        headers, target = dict(self._headers), f"{server.path}{request.path}"
+        if request.body:
+            headers["Content-Type"] = request.content_type
+        if request.host is Host.REST and self._rest_auth is RestAuth.QUERY:
+            credential = request.credential
             pair = {"api_key": credential.api_key, "api_secret": credential.secret.reveal()}
             target = f"{target}?{urlencode(pair)}"
         else:
-            headers["Authorization"] = call.basic()
-        return HttpRequest(method=call.method, target=target, headers=headers, body=call.body)
+            headers["Authorization"] = request.basic()
+        return HttpRequest(method=request.method, target=target, headers=headers, body=request.body)
 
     def _report(
-        self, call: VonageRequest, code: str, came: VonageResponse | IssuerError, seconds: float
+        self,
+        request: VonageRequest,
+        code: str,
+        outcome: HttpResponse | IssuerError,
+        seconds: float,
     ) -> None:
-        self._observer.call_finished("vonage", call.operation, code, seconds)
+        self._observer.call_finished("vonage", request.operation, code, seconds)
         if not _log.is_enabled_for(logging.DEBUG):
             # Searching the request id for the values that were sent would take longer than the log
             # line.
             return
         _log.debug(
             "vonage call",
-            operation=call.operation,
-            api_key=call.api_key,
+            operation=request.operation,
+            api_key=request.api_key,
             status=code,
             milliseconds=round(seconds * 1000),
-            request_id=request_id_of(call, came) if isinstance(came, VonageResponse) else None,
+            request_id=None
+            if isinstance(outcome, IssuerError)
+            else request_id_of(request, outcome),
         )
 
 
@@ -201,8 +217,8 @@ class _Server:
         """
         try:
             self.path = _path(url)
-            self.way = Route(url)
-            self.way.check()
+            self.route = Route(url)
+            self.route.check()
         except ValueError:
             message = "a URL of Vonage is https://HOST, without user, query or fragment"
             raise ConfigError(message) from None
@@ -232,10 +248,3 @@ def _bare(error: Failure) -> Failure:
     """Remove an exception's cause and context: errors of parsers contain the data they read."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
-
-
-def _own_version() -> str:
-    try:
-        return version("rotator")
-    except PackageNotFoundError:  # runs from a checkout
-        return "unreleased"

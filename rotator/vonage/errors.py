@@ -11,8 +11,10 @@ deletion is done.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from rotator.descriptors import are_spent
 from rotator.errors import (
@@ -32,9 +34,9 @@ from rotator.errors import (
     UnexpectedAnswer,
 )
 from rotator.model.redaction import printable, reveals
-from rotator.network import ExchangeFailed, TransportFailure
+from rotator.network import ExchangeFailed, HttpResponse, TransportFailure, retry_after
 from rotator.vonage.request import VonageRequest
-from rotator.vonage.response import Document, VonageResponse, timestamp
+from rotator.vonage.response import document_of
 
 #: Longest error message, in characters.
 _LONGEST_MESSAGE = 200
@@ -71,10 +73,10 @@ class ErrorBody:
     instance: str
 
     @classmethod
-    def of(cls, answer: VonageResponse) -> "ErrorBody | None":
+    def of(cls, response: HttpResponse) -> "ErrorBody | None":
         """Recognise either shape; None for anything else."""
         try:
-            document = answer.document()
+            document = document_of(response)
         except UnexpectedAnswer:
             return None
         label = document.get("error-code-label")
@@ -90,70 +92,72 @@ class ErrorBody:
         )
 
 
-def refusal(call: VonageRequest, answer: VonageResponse, *, now: float) -> IssuerError:
-    """Return the error for `answer`, whose status is not one of success.
+def refusal(request: VonageRequest, response: HttpResponse, *, now: float) -> IssuerError:
+    """Return the error for `response`, whose status is not one of success.
 
     `now` is the time in seconds since 1970.
     """
-    complaint = ErrorBody.of(answer)
-    kind = _kind(call, answer.status, complaint)
-    message = _message(call, kind, answer.status, complaint)
-    request_id = request_id_of(call, answer, complaint)
+    error_body = ErrorBody.of(response)
+    kind = _kind(request, response.status, error_body)
+    message = _message(request, kind, response.status, error_body)
+    request_id = request_id_of(request, response, error_body)
     if kind is RateLimited:
-        wait = _wait(answer, now)
+        wait = _wait(response, now)
         return RateLimited(message, request_id=request_id, retry_after=wait)
-    hint = _NOT_THE_CREDENTIAL.get(complaint.fragment) if complaint and kind is Forbidden else None
+    hint = None
+    if error_body and kind is Forbidden:
+        hint = _NOT_THE_CREDENTIAL.get(error_body.fragment)
     return kind(message, request_id=request_id, hint=hint)
 
 
-def _kind(call: VonageRequest, status: int, complaint: ErrorBody | None) -> type[IssuerError]:
+def _kind(request: VonageRequest, status: int, error_body: ErrorBody | None) -> type[IssuerError]:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited
     # 408: the server or a proxy stopped waiting; how far the request came is unknown.
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         return IssuerUnavailable
     if status == HTTPStatus.UNAUTHORIZED:
-        return _unauthorized(complaint)
-    if complaint is None or status < HTTPStatus.BAD_REQUEST:
+        return _unauthorized(error_body)
+    if error_body is None or status < HTTPStatus.BAD_REQUEST:
         return UnexpectedAnswer
     if status == HTTPStatus.NOT_FOUND:
-        return _not_found(call, complaint)
+        return _not_found(request, error_body)
     if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN):
-        return _refused(call, status, complaint)
+        return _refused(request, status, error_body)
     return RequestRefused
 
 
-def _unauthorized(complaint: ErrorBody | None) -> type[IssuerError]:
-    if complaint and complaint.text.strip().lower() == _NO_AUTO_RELOAD:
+def _unauthorized(error_body: ErrorBody | None) -> type[IssuerError]:
+    if error_body and error_body.text.strip().lower() == _NO_AUTO_RELOAD:
         return RequestRefused
-    if complaint and complaint.fragment in _NOT_THE_CREDENTIAL:
+    if error_body and error_body.fragment in _NOT_THE_CREDENTIAL:
         return Forbidden
     return CredentialRefused
 
 
-def _not_found(call: VonageRequest, complaint: ErrorBody) -> type[IssuerError]:
-    if complaint.fragment == "invalid-api-key":
+def _not_found(request: VonageRequest, error_body: ErrorBody) -> type[IssuerError]:
+    if error_body.fragment == "invalid-api-key":
         return AccountNotFound
-    if complaint.fragment == "invalid-id" and call.names_secret:
+    if error_body.fragment == "invalid-id" and request.names_secret:
         return SecretNotFound
     return UnexpectedAnswer
 
 
-def _refused(call: VonageRequest, status: int, complaint: ErrorBody) -> type[IssuerError]:
+def _refused(request: VonageRequest, status: int, error_body: ErrorBody) -> type[IssuerError]:
     """Return the kind of error for a 400 or a 403."""
-    if call.value:
-        if complaint.fragment in _FULL or _FULL_TEXT.search(complaint.text):
+    if request.value:
+        if error_body.fragment in _FULL or _FULL_TEXT.search(error_body.text):
             return SlotsFull
         if status == HTTPStatus.BAD_REQUEST:
             return SecretRejected
     if status == HTTPStatus.BAD_REQUEST:
         return RequestRefused
-    if complaint.fragment == "delete-last-secret" and call.names_secret:
+    if error_body.fragment == "delete-last-secret" and request.names_secret:
         return LastSecret
     return Forbidden
 
 
-def failure(call: VonageRequest, failed: ExchangeFailed) -> tuple[str, IssuerError]:
+def failure(request: VonageRequest, failed: ExchangeFailed) -> tuple[str, IssuerError]:
     """Return the metrics' code for a failed exchange, and the error that it means."""
     if failed.sent:
         if failed.reason is TransportFailure.TIMEOUT:
@@ -162,67 +166,59 @@ def failure(call: VonageRequest, failed: ExchangeFailed) -> tuple[str, IssuerErr
         return "dropped", IssuerUnavailable(message)
     if failed.reason is TransportFailure.CONNECT_TIMEOUT:
         return "timeout", NotSent(f"{NotSent().message} in time")
-    why = f"{NotSent().message}: {one_line(call, failed.detail)}"
+    why = f"{NotSent().message}: {one_line(request, failed.detail)}"
     hint = TooManyFiles.default_hint if are_spent() else None
     return "unreachable", NotSent(why[:_LONGEST_MESSAGE], hint=hint)
 
 
 def request_id_of(
-    call: VonageRequest, answer: VonageResponse, complaint: ErrorBody | None = None
+    request: VonageRequest, response: HttpResponse, error_body: ErrorBody | None = None
 ) -> str | None:
     """Return the request's id for Vonage's support; None where there is none."""
-    for candidate in (answer.headers.get("x-request-id"), complaint and complaint.instance):
+    for candidate in (response.headers.get("x-request-id"), error_body and error_body.instance):
         if candidate and _REQUEST_ID.fullmatch(candidate):
-            shown = call.mask(candidate)
+            shown = request.mask(candidate)
             return None if reveals(shown) else shown
     return None
 
 
-def one_line(call: VonageRequest, text: str) -> str:
+def one_line(request: VonageRequest, text: str) -> str:
     """Return foreign text made fit for a message: no value in it, nothing a terminal obeys."""
-    return call.mask(" ".join(printable(call.mask(text)).split())).rstrip(".")
+    return request.mask(" ".join(printable(request.mask(text)).split())).rstrip(".")
 
 
 def _message(
-    call: VonageRequest, kind: type[IssuerError], status: int, complaint: ErrorBody | None
+    request: VonageRequest, kind: type[IssuerError], status: int, error_body: ErrorBody | None
 ) -> str:
-    said = f": {one_line(call, complaint.text)}" if complaint and complaint.text else ""
-    whole = f"{kind().message} (HTTP {status}{said})"
+    reason = f": {one_line(request, error_body.text)}" if error_body and error_body.text else ""
+    whole = f"{kind().message} (HTTP {status}{reason})"
     return whole if len(whole) <= _LONGEST_MESSAGE else f"{whole[: _LONGEST_MESSAGE - 2]}…)"
 
 
-def _problem_text(document: Document) -> str:
+def _problem_text(document: Mapping[str, Any]) -> str:
     invalid = document.get("invalid_parameters")
     parameters = invalid if isinstance(invalid, list) else []
     reasons = [_text_of(item, "reason") for item in parameters if isinstance(item, dict)]
-    said = (_text_of(document, "title"), _text_of(document, "detail"), *reasons)
-    return ": ".join(filter(None, said))
+    texts = (_text_of(document, "title"), _text_of(document, "detail"), *reasons)
+    return ": ".join(filter(None, texts))
 
 
-def _text_of(document: Document, key: str) -> str:
+def _text_of(document: Mapping[str, Any], key: str) -> str:
     value = document.get(key)
     return value if isinstance(value, str) else ""
 
 
-def _wait(answer: VonageResponse, now: float) -> float:
+def _wait(response: HttpResponse, now: float) -> float:
     """Return the wait that a 429 asks for, in seconds: from `Retry-After`, else the reset.
 
     `X-RateLimit-Reset` is documented as a unix timestamp; the example beside it is in milliseconds.
     """
-    wait = _after(answer.headers.get("retry-after", "").strip(), now)
-    reset = answer.headers.get("x-ratelimit-reset", "").strip()
-    remaining = answer.headers.get("x-ratelimit-remaining", "0").strip()
+    wait = retry_after(response.headers.get("retry-after"), now)
+    reset = response.headers.get("x-ratelimit-reset", "").strip()
+    remaining = response.headers.get("x-ratelimit-remaining", "0").strip()
     if wait is None and remaining == "0" and _SECONDS.fullmatch(reset):
         at = float(reset)
         wait = (at / 1000 if at >= _MILLISECONDS else at) - now
     if wait is None or wait < 0:
         return RateLimited().retry_after
     return min(wait, _LONGEST_WAIT)
-
-
-def _after(value: str, now: float) -> float | None:
-    """Parse `Retry-After`: seconds, or a date."""
-    if _SECONDS.fullmatch(value):
-        return float(value)
-    date = timestamp(value)
-    return None if date is None else date - now

@@ -1,4 +1,4 @@
-"""One call of the API as data, before it is sent."""
+"""One request to the API as data, before it is sent."""
 
 import base64
 import re
@@ -9,13 +9,11 @@ from urllib.parse import quote
 
 from rotator.errors import ConfigError, CredentialRefused
 from rotator.model import Credential, SecretValue
-from rotator.model.redaction import masked, redact
+from rotator.model.redaction import is_unicode, masked, redact
 
 #: Api keys and secret ids. Vonage documents no alphabet; its examples are hexadecimal and UUIDs. No
 #: character here has a special meaning in a path, in a Basic user name or on a terminal.
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
-
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -31,7 +29,7 @@ class Host(Enum):
 
 
 class RestAuth(StrEnum):
-    """How calls to the rest host authenticate. The api host accepts Basic only."""
+    """How requests to the rest host authenticate. The api host accepts Basic only."""
 
     BASIC = "basic"
     #: `api_key` and `api_secret` in the URL, as the older API document requires. URLs end up in the
@@ -69,7 +67,7 @@ class VonageRequest:
     #: Percent-encoded path from the root, without a query.
     path: str
     credential: Credential
-    #: Api key of the account that the call concerns.
+    #: Api key of the account that the request concerns.
     api_key: str
     success: frozenset[int]
     body: bytes = field(default=b"", repr=False)
@@ -84,14 +82,13 @@ class VonageRequest:
 
     def __post_init__(self) -> None:
         """Refuse a credential that cannot be sent in a header."""
-        path_segment(self.credential.api_key, "an api key")
-        # An unpaired surrogate, which JSON can spell and UTF-8 cannot: no account has that secret.
-        if _HALF_PAIR.search(self.credential.secret.reveal()):
+        path_segment(self.credential.api_key, "an API key")
+        if not is_unicode(self.credential.secret.reveal()):
             raise CredentialRefused("the credential is not text that Vonage could have issued")
 
     @property
     def reads(self) -> bool:
-        """Return whether it changes nothing at Vonage, so that a retry is always safe."""
+        """Whether it changes nothing at Vonage, so that a retry is always safe."""
         return self.method == "GET"
 
     def basic(self) -> str:
@@ -99,7 +96,7 @@ class VonageRequest:
         return f"Basic {_base64(f'{self.credential.api_key}:{self.credential.secret.reveal()}')}"
 
     def mask(self, text: str) -> str:
-        """Mask the values that this call sends, however short, and all other live values."""
+        """Mask the values that this request sends, however short, and all other live values."""
         values = (value.reveal() for value in (self.credential.secret, self.value) if value)
         for value in sorted(values, key=len, reverse=True):
             text = masked(text, value)

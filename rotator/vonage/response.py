@@ -1,22 +1,31 @@
-"""An answer, and readers for the parts that the API promises.
+"""Reads the answers of Vonage's API.
 
-Every reader returns a value of the promised type or raises `UnexpectedAnswer`. Its message names
-what is missing and never quotes the content.
+Each promised document is a pydantic model over the types below. What does not fit raises
+`UnexpectedAnswer`, whose message names the field at most: pydantic's own errors quote the answer,
+which may contain a value, and never leave this module.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
-from json import JSONDecoder
-from typing import Any, NoReturn
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 
 from rotator.errors import UnexpectedAnswer
 from rotator.model import believable
 from rotator.model.redaction import printable, redact, reveals
-from rotator.network import HttpResponse, unpacked
+from rotator.network import HttpResponse, http_date
 from rotator.vonage.request import is_identifier
 
 #: Bytes of a body, as sent and decompressed. A full list of secrets is a hundredth of it.
@@ -30,7 +39,16 @@ _MOST_DECIMALS = 30
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)
 
-Document = Mapping[str, Any]
+
+class Answer(BaseModel):
+    """Base of the models: each field has exactly its type, and other fields are ignored."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="ignore", validate_by_name=True, hide_input_in_errors=True
+    )
+
+
+A = TypeVar("A", bound=Answer)
 
 
 def unexpected(what: str) -> UnexpectedAnswer:
@@ -38,167 +56,127 @@ def unexpected(what: str) -> UnexpectedAnswer:
     return UnexpectedAnswer(f"{UnexpectedAnswer().message}: {what}")
 
 
-class VonageResponse(HttpResponse):
-    """Status, headers and body of one HTTP answer."""
-
-    def content(self) -> bytes:
-        """Return the body, decompressed."""
-        try:
-            return unpacked(self, LIMIT)
-        except ValueError as error:
-            raise unexpected(str(error)) from None
-
-    def document(self) -> Document:
-        """Parse the body as a JSON object, whatever its media type says."""
-        content = self.content()
-        try:
-            document = _DECODER.decode(content.decode())
-        except (ValueError, ArithmeticError, RecursionError):
-            raise unexpected("not JSON") from None
-        if not isinstance(document, dict):
-            raise unexpected("not a JSON object")
-        return document
+def invalid(what: str) -> PydanticCustomError:
+    """Return a validator's error; `what` is said of the answer and quotes nothing of it."""
+    return PydanticCustomError("invalid", what)
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
+def content_of(response: HttpResponse) -> bytes:
+    """Return the decompressed body; raises `UnexpectedAnswer` where it is too long or broken."""
+    try:
+        return response.content(LIMIT)
+    except ValueError as error:
+        raise unexpected(str(error)) from None
 
 
-def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object with a duplicate key: it is unclear which of the two was meant."""
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError
-    return document
+def document_of(response: HttpResponse) -> Mapping[str, Any]:
+    """Parse the body as a JSON object, with exact decimals; raises `UnexpectedAnswer`."""
+    try:
+        return response.json_object(LIMIT, Decimal)
+    except ValueError as error:
+        raise unexpected(str(error)) from None
 
 
-#: Created once: creating it takes as long as decoding a body.
-_DECODER = JSONDecoder(
-    parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_unambiguous
-)
+def read(model: type[A], response: HttpResponse) -> A:
+    """Parse the body as `model`.
+
+    Raises:
+        UnexpectedAnswer: it is not what the API promises.
+    """
+    document = document_of(response)
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    # Raised outside of the handler, as the error's context would contain the answer.
+    where = ".".join(map(str, first["loc"]))
+    raise unexpected(first["msg"] if first["type"] == "invalid" else f"no usable {where}")
 
 
-def part(document: Document, key: str) -> Document:
-    """Return the object at `key`."""
-    value = document.get(key)
-    if not isinstance(value, dict):
-        raise unexpected(f"no object {key}")
-    return value
+def check_unique(ids: Iterable[str], what: str) -> None:
+    """Raise a validator's error where `what` is listed twice."""
+    listed = list(ids)
+    if len(set(listed)) < len(listed):
+        raise invalid(f"the same {what} twice")
 
 
-def parts(document: Document, key: str) -> list[Document]:
-    """Return the list of objects at `key`."""
-    value = document.get(key)
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise unexpected(f"no list of objects {key}")
-    return value
+def _identifier(value: str) -> str:
+    if not is_identifier(value):
+        raise invalid("no usable id")
+    return _harmless(value)
 
 
-def identifier(document: Document, key: str) -> str:
-    """Return the api key or secret id at `key`. Refuses secret values, as it will be recorded."""
-    value = document.get(key)
-    if not isinstance(value, str) or not is_identifier(value):
-        raise unexpected(f"no usable {key}")
-    return _harmless(value, key)
-
-
-def title(document: Document, key: str) -> str:
-    """Return the name that people gave something; it will be recorded as well."""
-    shown = text(document, key)
-    _harmless(str(document.get(key)), key)
-    return shown
-
-
-def _harmless(value: str, key: str) -> str:
+def _harmless(value: str) -> str:
     if reveals(value):
-        raise unexpected(f"a secret value in the place of {key}")
+        raise invalid("a secret value in the place of a name")
     return value
 
 
-def text(document: Document, key: str) -> str:
-    """Return the text at `key`, safe to show: without secret values and terminal controls."""
-    value = document.get(key)
+def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise unexpected(f"no text {key}")
+        raise invalid("no text where there should be one")
     return printable(redact(value))
 
 
-def optional_text(document: Document, key: str) -> str | None:
-    """Return the text at `key`; None where there is none or it is empty."""
-    return (text(document, key) or None) if document.get(key) is not None else None
+def _title(value: object) -> str:
+    shown = _text(value)
+    _harmless(str(value))
+    return shown
 
 
-def flag(document: Document, key: str) -> bool:
-    """Return the truth value at `key`."""
-    value = document.get(key)
-    if not isinstance(value, bool):
-        raise unexpected(f"no true or false {key}")
-    return value
-
-
-def optional_count(document: Document, key: str) -> int | None:
-    """Return the whole number at `key`, none negative; None where there is none."""
-    value = document.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST_EUROS:
-        raise unexpected(f"no count {key}")
-    return value
-
-
-def amount(document: Document, key: str) -> Decimal:
-    """Return the amount of money at `key`, in euros."""
-    value = document.get(key)
+def _euros(value: object) -> Decimal:
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         euros = Decimal(value)
         exponent = euros.as_tuple().exponent
         if abs(euros) < _MOST_EUROS and abs(int(exponent)) <= _MOST_DECIMALS:
             return euros
-    raise unexpected(f"no amount {key}")
+    raise invalid("no usable amount of money")
 
 
-def optional_amount(document: Document, key: str) -> Decimal | None:
-    """Return the amount of money at `key`, in euros; None where there is none."""
-    return amount(document, key) if document.get(key) is not None else None
-
-
-def moment(document: Document, key: str) -> datetime:
-    """Return the time at `key`, in UTC.
+def _moment(value: object) -> datetime:
+    """Parse a time.
 
     Secrets have been seen with `Z`, subaccounts with milliseconds, and Vonage's own standard
     prescribes `+00:00`. A time without an offset counts as UTC, and an implausible one is clamped
     to the plausible range.
     """
-    value = document.get(key)
     if isinstance(value, str) and _MOMENT.match(value):
         with suppress(ValueError):
             parsed = datetime.fromisoformat(value)
             return believable(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))
-    raise unexpected(f"no time {key}")
+    raise invalid("no usable time")
 
+
+#: An api key or secret id. Refuses secret values, as it will be recorded.
+Identifier = Annotated[str, AfterValidator(_identifier)]
+#: Text that is safe to show: without secret values and terminal controls.
+Text = Annotated[str, PlainValidator(_text)]
+#: A name that people gave something. Refuses secret values, as it will be recorded.
+Title = Annotated[str, PlainValidator(_title)]
+#: A whole number, not negative.
+Count = Annotated[int, Field(ge=0, lt=int(_MOST_EUROS))]
+Euros = Annotated[Decimal, PlainValidator(_euros)]
+#: A time in UTC.
+Moment = Annotated[datetime, PlainValidator(_moment)]
 
 #: Clocks that differ by less agree: a Date header has whole seconds, and an answer takes its time.
 _AGREEMENT = timedelta(minutes=1)
 
 #: No clock is wrong by more: then the header is.
-_MOST = timedelta(days=36_500)
+_LONGEST_LEAD = timedelta(days=36_500)
 
 
-def timestamp(header: str) -> float | None:
-    """Parse a header's date, in seconds since 1970; None where it is invalid."""
-    try:
-        date = parsedate_to_datetime(header)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
+def lead(date: str | None, received_at: float) -> timedelta:
+    """Return how far a clock that says `received_at`, in seconds since 1970, is ahead of `date`.
 
-
-def lead(date: str | None, came_at: float) -> timedelta:
-    """Return how far a clock that says `came_at`, in seconds since 1970, is ahead of `date`.
-
-    `date` is the Date header of the answer that came then. Negative if the clock was behind; zero
-    where they agree, and where the header has no valid time.
+    `date` is the Date header of the answer that was received then. Negative if the clock was
+    behind; zero where they agree, and where the header has no valid time.
     """
-    told = timestamp(date or "")
-    found = timedelta() if told is None else timedelta(seconds=came_at - told)
-    return found if _AGREEMENT < abs(found) < _MOST else timedelta()
+    sent_at = http_date(date)
+    if sent_at is None:
+        return timedelta()
+    with suppress(OverflowError):
+        found = timedelta(seconds=received_at - sent_at.timestamp())
+        if _AGREEMENT < abs(found) < _LONGEST_LEAD:
+            return found
+    return timedelta()

@@ -1,58 +1,59 @@
-"""Retries: which calls to repeat, and when. A call that changes something is tried once."""
+"""Retries: which requests to repeat, and when. One that changes something is tried once."""
 
 from collections.abc import Callable
 
 from rotator.errors import IssuerError, IssuerUnavailable, NotSent, RateLimited, UnexpectedAnswer
+from rotator.model.retry import Backoff, Budget
 from rotator.vonage.request import VonageRequest
 
 TRIES = 4
-#: Upper bound of the pause after the first try, in seconds; doubled with each further one.
-_BASE = 0.5
 #: Longest wait for a rate limit that is worth occupying a thread, in seconds.
 _LONGEST = 60.0
-#: Time limit of a call with all its retries, in timeouts.
-_BUDGET = 3
+#: Upper bounds of the pauses, in seconds.
+_BACKOFF = Backoff(0.5, _LONGEST)
+#: Time limit of a request with all its retries, in timeouts.
+_TIMEOUTS = 3
 
 
-class RetryBudget:
-    """The tries of one call: decides on retries and never sleeps."""
+class Retries:
+    """The tries of one request, within three timeouts: decides on retries and never sleeps."""
 
     def __init__(
         self,
-        call: VonageRequest,
+        request: VonageRequest,
         *,
         timeout: float,
         clock: Callable[[], float],
         random: Callable[[], float],
     ) -> None:
         """Start the budget now."""
-        self._call = call
-        self._clock = clock
+        self._request = request
         self._random = random
-        self._ends_at = clock() + _BUDGET * timeout
+        self._budget = Budget(_TIMEOUTS * timeout, clock)
         self._tries = 0
-        self._was_strange = False
+        self._was_unexpected = False
 
+    @property
     def left(self) -> float:
-        """Return the seconds left of the budget."""
-        return self._ends_at - self._clock()
+        """Seconds left of the budget."""
+        return self._budget.left
 
     def pause_after(self, error: IssuerError) -> float | None:
         """Return the seconds to wait before the next try; None where there is to be none."""
         self._tries += 1
         if not self._may_repeat(error):
             return None
-        # Full jitter: calls that failed together do not retry together.
-        pause = self._random() * _BASE * 2 ** (self._tries - 1)
+        # Full jitter: requests that failed together do not retry together.
+        pause = self._random() * _BACKOFF.after(self._tries)
         if isinstance(error, RateLimited):
             pause = max(pause, min(error.retry_after, _LONGEST))
-        return pause if pause < self.left() else None
+        return pause if pause < self.left else None
 
     def _may_repeat(self, error: IssuerError) -> bool:
-        if not self._call.reads or self._tries >= TRIES:
+        if not self._request.reads or self._tries >= TRIES:
             return False
         if isinstance(error, UnexpectedAnswer):
             # Once: it may have been truncated on its way. The second time it is deliberate.
-            first, self._was_strange = not self._was_strange, True
-            return first
+            is_first, self._was_unexpected = not self._was_unexpected, True
+            return is_first
         return isinstance(error, NotSent | IssuerUnavailable | RateLimited)

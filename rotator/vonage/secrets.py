@@ -3,17 +3,21 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Annotated, Any, Self
+
+from pydantic import Field, Strict, model_validator
 
 from rotator.model import Credential, Secret, SecretValue
+from rotator.network import HttpResponse
 from rotator.vonage.client import VonageClient
 from rotator.vonage.request import JSON, Host, VonageRequest, path_segment
 from rotator.vonage.response import (
-    Document,
-    VonageResponse,
-    identifier,
-    moment,
-    part,
-    parts,
+    Answer,
+    Identifier,
+    Moment,
+    check_unique,
+    content_of,
+    read,
     unexpected,
 )
 
@@ -21,17 +25,38 @@ from rotator.vonage.response import (
 _MOST = 50
 
 
+class _Secret(Answer):
+    id: Identifier
+    created_at: Moment
+
+    def secret(self) -> Secret:
+        return Secret(id=self.id, created_at=self.created_at)
+
+
+class _SecretList(Answer):
+    secrets: Annotated[tuple[_Secret, ...], Strict(strict=False), Field(max_length=_MOST)]
+
+    @model_validator(mode="after")
+    def _check_unique(self) -> Self:
+        check_unique((secret.id for secret in self.secrets), "secret")
+        return self
+
+
+class _Envelope(Answer):
+    embedded: _SecretList = Field(validation_alias="_embedded")
+
+
 class Secrets:
     """An account's secrets, with its own credential or its parent's. An `Issuer`."""
 
-    def __init__(self, transport: VonageClient) -> None:
-        """Send requests through `transport`."""
-        self._transport = transport
+    def __init__(self, client: VonageClient) -> None:
+        """Send requests through `client`."""
+        self._client = client
 
     @property
-    def clock_lead(self) -> timedelta:
-        """Return how far this machine's clock is ahead of Vonage's; see `Issuer.clock_lead`."""
-        return self._transport.clock_lead
+    def clock_offset(self) -> timedelta:
+        """Return how far this machine's clock is ahead of Vonage's; see `Issuer.clock_offset`."""
+        return self._client.clock_lead
 
     def list_secrets(self, credential: Credential, api_key: str) -> tuple[Secret, ...]:
         """List the live secrets of `api_key`, in arbitrary order.
@@ -42,26 +67,9 @@ class Secrets:
             AccountNotFound: there is no such api key, or the credential may not see it.
             IssuerError: any other failure.
         """
-        call = VonageRequest(
-            operation="secrets.list",
-            method="GET",
-            host=Host.API,
-            path=_path(api_key),
-            credential=credential,
-            api_key=api_key,
-            success=frozenset({200}),
-        )
-
-        def read(answer: VonageResponse) -> tuple[Secret, ...]:
-            entries = parts(part(answer.document(), "_embedded"), "secrets")
-            if len(entries) > _MOST:
-                raise unexpected(f"more than {_MOST} secrets")
-            secrets = tuple(map(_secret, entries))
-            if len({secret.id for secret in secrets}) < len(secrets):
-                raise unexpected("the same secret twice")
-            return secrets
-
-        return self._transport.send(call, read)
+        request = _request("secrets.list", "GET", credential, api_key, success={200})
+        listed = self._client.send_for(_Envelope, request).embedded.secrets
+        return tuple(secret.secret() for secret in listed)
 
     def create_secret(
         self,
@@ -82,20 +90,18 @@ class Secrets:
             SlotsFull: the account has two secrets.
             IssuerError: any other failure; `definite` is true if it had no effect.
         """
-        call = VonageRequest(
-            operation="secrets.create",
-            method="POST",
-            host=Host.API,
-            path=_path(api_key),
-            credential=credential,
-            api_key=api_key,
-            success=frozenset({200, 201}),
+        request = _request(
+            "secrets.create",
+            "POST",
+            credential,
+            api_key,
+            success={200, 201},
             body=json.dumps({"secret": value.reveal()}).encode(),
             content_type=JSON,
             value=value,
             before_send=before_send,
         )
-        return self._transport.send(call, lambda answer: _secret(answer.document()))
+        return self._client.send_for(_Secret, request).secret()
 
     def get_secret(self, credential: Credential, api_key: str, secret_id: str) -> Secret:
         """Read one secret: its id and creation time.
@@ -105,15 +111,15 @@ class Secrets:
             SecretNotFound: no secret has this id.
             IssuerError: any other failure.
         """
-        call = _of_one("secrets.get", "GET", credential, (api_key, secret_id), success={200})
 
-        def read(answer: VonageResponse) -> Secret:
-            secret = _secret(answer.document())
+        def read_it(response: HttpResponse) -> Secret:
+            secret = read(_Secret, response).secret()
             if secret.id != secret_id:
                 raise unexpected("another secret than the one asked for")
             return secret
 
-        return self._transport.send(call, read)
+        request = _request("secrets.get", "GET", credential, api_key, secret_id, success={200})
+        return self._client.send(request, read_it)
 
     def delete_secret(
         self,
@@ -133,49 +139,46 @@ class Secrets:
             LastSecret: it is the account's only one.
             IssuerError: any other failure.
         """
-        call = _of_one(
+
+        def check_empty(response: HttpResponse) -> None:
+            # A proxy's login page also comes with 200.
+            if content_of(response).strip() not in (b"", b"{}"):
+                raise unexpected("more than that the deletion is done")
+
+        request = _request(
             "secrets.delete",
             "DELETE",
             credential,
-            (api_key, secret_id),
+            api_key,
+            secret_id,
             success={200, 204},
             before_send=before_send,
         )
-
-        def read(answer: VonageResponse) -> None:
-            # A proxy's login page also comes with 200.
-            if answer.content().strip() not in (b"", b"{}"):
-                raise unexpected("an answer to a deletion that says more than that it is done")
-
-        self._transport.send(call, read)
+        self._client.send(request, check_empty)
 
 
-def _of_one(  # noqa: PLR0913  # half of them by name
+def _request(  # noqa: PLR0913  # each part of one request
     operation: str,
     method: str,
     credential: Credential,
-    ids: tuple[str, str],
+    api_key: str,
+    secret_id: str | None = None,
     *,
     success: set[int],
-    before_send: Callable[[], object] | None = None,
+    **more: Any,  # noqa: ANN401  # fields of `VonageRequest`
 ) -> VonageRequest:
-    api_key, secret_id = ids
+    """Build a request about the secrets of `api_key`, or about the one with `secret_id`."""
+    path = f"/accounts/{path_segment(api_key, 'an API key')}/secrets"
+    if secret_id is not None:
+        path = f"{path}/{path_segment(secret_id, 'a secret id')}"
     return VonageRequest(
         operation=operation,
         method=method,
         host=Host.API,
-        path=f"{_path(api_key)}/{path_segment(secret_id, 'a secret id')}",
+        path=path,
         credential=credential,
         api_key=api_key,
         success=frozenset(success),
-        names_secret=True,
-        before_send=before_send,
+        names_secret=secret_id is not None,
+        **more,
     )
-
-
-def _path(api_key: str) -> str:
-    return f"/accounts/{path_segment(api_key, 'an api key')}/secrets"
-
-
-def _secret(document: Document) -> Secret:
-    return Secret(id=identifier(document, "id"), created_at=moment(document, "created_at"))

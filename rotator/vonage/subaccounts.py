@@ -1,75 +1,58 @@
 """The subaccounts of a primary account, as the Subaccounts API lists them."""
 
-from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
+from typing import Annotated, Self
+
+from pydantic import Field, Strict, model_validator
 
 from rotator.model import Credential
 from rotator.vonage.client import VonageClient
 from rotator.vonage.request import Host, VonageRequest, path_segment
-from rotator.vonage.response import (
-    Document,
-    VonageResponse,
-    flag,
-    identifier,
-    moment,
-    optional_amount,
-    part,
-    parts,
-    title,
-    unexpected,
-)
+from rotator.vonage.response import Answer, Euros, Identifier, Moment, Title, check_unique
 
 
-@dataclass(frozen=True, kw_only=True)
-class PrimaryAccount:
+class PrimaryAccount(Answer):
     """The account that owns the subaccounts."""
 
-    api_key: str
-    name: str
+    api_key: Identifier
+    name: Title
     #: Euros.
-    balance: Decimal | None
+    balance: Euros | None = None
     #: Euros.
-    credit_limit: Decimal | None
+    credit_limit: Euros | None = None
     suspended: bool
-    created_at: datetime
+    created_at: Moment
 
 
-@dataclass(frozen=True, kw_only=True)
-class Subaccount:
+class Subaccount(PrimaryAccount):
     """One subaccount."""
 
-    api_key: str
-    primary_account_api_key: str
-    name: str
+    primary_account_api_key: Identifier
     #: Whether it shares its primary account's balance; then it has no balance and limit of its own.
     use_primary_account_balance: bool
-    #: Euros.
-    balance: Decimal | None
-    #: Euros.
-    credit_limit: Decimal | None
-    suspended: bool
-    created_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class SubaccountList:
-    """All subaccounts of a primary account, with their totals."""
+class SubaccountList(Answer):
+    """All subaccounts of a primary account."""
 
     primary_account: PrimaryAccount
-    subaccounts: tuple[Subaccount, ...]
-    #: Euros. Present in answers, though missing in the API document.
-    total_balance: Decimal | None
-    #: Euros. Likewise.
-    total_credit_limit: Decimal | None
+    subaccounts: Annotated[tuple[Subaccount, ...], Strict(strict=False)]
+
+    @model_validator(mode="after")
+    def _check_unique(self) -> Self:
+        check_unique((account.api_key for account in self.subaccounts), "subaccount")
+        return self
+
+
+class _Envelope(Answer):
+    embedded: SubaccountList = Field(validation_alias="_embedded")
 
 
 class Subaccounts:
     """A primary account's subaccounts. Vonage enables this API on request."""
 
-    def __init__(self, transport: VonageClient) -> None:
-        """Send requests through `transport`."""
-        self._transport = transport
+    def __init__(self, client: VonageClient) -> None:
+        """Send requests through `client`."""
+        self._client = client
 
     def list_subaccounts(self, credential: Credential) -> SubaccountList:
         """List the subaccounts of the credential's account.
@@ -79,51 +62,13 @@ class Subaccounts:
             Forbidden: the account may not use this API.
             IssuerError: any other failure.
         """
-        call = VonageRequest(
+        request = VonageRequest(
             operation="subaccounts.list",
             method="GET",
             host=Host.API,
-            path=f"/accounts/{path_segment(credential.api_key, 'an api key')}/subaccounts",
+            path=f"/accounts/{path_segment(credential.api_key, 'an API key')}/subaccounts",
             credential=credential,
             api_key=credential.api_key,
             success=frozenset({200}),
         )
-        return self._transport.send(call, _accounts)
-
-
-def _accounts(answer: VonageResponse) -> SubaccountList:
-    document = answer.document()
-    embedded = part(document, "_embedded")
-    subaccounts = tuple(_subaccount(entry) for entry in parts(embedded, "subaccounts"))
-    if len({account.api_key for account in subaccounts}) < len(subaccounts):
-        raise unexpected("the same subaccount twice")
-    return SubaccountList(
-        primary_account=_primary(part(embedded, "primary_account")),
-        subaccounts=subaccounts,
-        total_balance=optional_amount(document, "total_balance"),
-        total_credit_limit=optional_amount(document, "total_credit_limit"),
-    )
-
-
-def _primary(entry: Document) -> PrimaryAccount:
-    return PrimaryAccount(
-        api_key=identifier(entry, "api_key"),
-        name=title(entry, "name"),
-        balance=optional_amount(entry, "balance"),
-        credit_limit=optional_amount(entry, "credit_limit"),
-        suspended=flag(entry, "suspended"),
-        created_at=moment(entry, "created_at"),
-    )
-
-
-def _subaccount(entry: Document) -> Subaccount:
-    return Subaccount(
-        api_key=identifier(entry, "api_key"),
-        primary_account_api_key=identifier(entry, "primary_account_api_key"),
-        name=title(entry, "name"),
-        use_primary_account_balance=flag(entry, "use_primary_account_balance"),
-        balance=optional_amount(entry, "balance"),
-        credit_limit=optional_amount(entry, "credit_limit"),
-        suspended=flag(entry, "suspended"),
-        created_at=moment(entry, "created_at"),
-    )
+        return self._client.send_for(_Envelope, request).embedded

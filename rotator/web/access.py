@@ -1,5 +1,6 @@
-"""Access to the page: checked before anything else is done for a request."""
+"""Access to the page: which requests are answered, and how many at once."""
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -12,7 +13,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rotator.model import SecretValue
 from rotator.web.listener import ListenAddress
-from rotator.web.turns import OPEN, Turns
 
 #: Sent with every answer. No external or inline content is allowed, and no framing.
 _HEADERS = {
@@ -24,12 +24,14 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-
-
-_ELSEWHERE = (
-    "this page does not go by the name that you asked for; add that to daemon.allowed_hosts, "
-    "or show the token of daemon.listen_token_file\n"
+_WRONG_HOST = (
+    "the host name of this request is not one of this page's; add it to daemon.allowed_hosts, "
+    "or send the token of daemon.listen_token_file\n"
 )
+#: Answers made at once, and requests admitted in total; beyond that, clients are told to retry.
+_AT_ONCE, _MOST_REQUESTS = 6, 64
+#: Always answered at once: it only shows that the process is alive.
+HEALTH_PATH = "/healthz"
 
 
 class AccessControl:
@@ -48,7 +50,7 @@ class AccessControl:
         allowed_hosts: Collection[str] = (),
     ) -> None:
         """Protect `app`."""
-        self._app = Turns(app)
+        self._app = RequestLimit(app)
         self._address = address
         #: May be replaced at any time.
         self.token = token
@@ -67,16 +69,16 @@ class AccessControl:
         await (refusal or self._app)(scope, receive, send_with_headers)
 
     def _refusal(self, headers: Headers, path: str) -> Response | None:
-        if self.token and self._is_shown(headers.get("authorization", "")):
+        if self.token and self._has_token(headers.get("authorization", "")):
             return None
         if not self._address.is_meant_by(headers.get("host", ""), self.allowed_hosts):
-            return PlainTextResponse(_ELSEWHERE, 421)
-        if self.token and path != OPEN:
-            asked = {"WWW-Authenticate": 'Bearer realm="rotator", Basic realm="rotator"'}
-            return PlainTextResponse("a token is needed\n", 401, headers=asked)
+            return PlainTextResponse(_WRONG_HOST, 421)
+        if self.token and path != HEALTH_PATH:
+            challenge = {"WWW-Authenticate": 'Bearer realm="rotator", Basic realm="rotator"'}
+            return PlainTextResponse("a token is required\n", 401, headers=challenge)
         return None
 
-    def _is_shown(self, header: str) -> bool:
+    def _has_token(self, header: str) -> bool:
         """Return whether the header has the token: as bearer token, or as a browser's password."""
         scheme, _, credential = header.partition(" ")
         if scheme.lower() == "basic":
@@ -99,5 +101,48 @@ def _add_headers(message: MutableMapping[str, Any]) -> None:
     headers = MutableHeaders(scope=message)
     for name, value in _HEADERS.items():
         headers[name] = value
-    # Answers become outdated.
+    # Pages become outdated.
     headers.setdefault("Cache-Control", "no-store")
+
+
+class RequestLimit:
+    """Limits how many answers are made at once, however many requests arrive.
+
+    An answer is passed on once it is complete, so that a slow reader occupies no turn.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Pass requests to `app`, whose answers are short."""
+        self._app = app
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._count = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it if there are too many."""
+        if scope["path"] == HEALTH_PATH:
+            await self._app(scope, receive, send)
+            return
+        if self._count >= _MOST_REQUESTS:
+            later = {"Retry-After": "5"}
+            refusal = PlainTextResponse("too many requests at once\n", 503, headers=later)
+            await refusal(scope, receive, send)
+            return
+        self._count += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._count -= 1
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        messages: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        try:
+            async with self._at_once:
+                await self._app(scope, receive, keep)
+        finally:
+            # Also if it failed: then it has sent an error.
+            for message in messages:
+                await send(message)

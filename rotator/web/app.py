@@ -2,11 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Generic, TypeVar
 
 import structlog
 from starlette.applications import Starlette
@@ -17,17 +18,20 @@ from starlette.routing import Route
 
 from rotator.application import Application
 from rotator.errors import RotatorError
-from rotator.ledger.chain import Entry
 from rotator.model.redaction import escaped
-from rotator.reporting.text import CHAIN_CURE, ROW_CURE
+from rotator.reporting.status import AccountStatus, State
+from rotator.reporting.verification import verify_ledger
 from rotator.rotation.ports import AccountSummary
 from rotator.telemetry.metrics import Metrics
-from rotator.web.overview import AccountView, Filter, Overview, OverviewPage, State, stands
+from rotator.web import views
+from rotator.web.overview import Filter, Overview, OverviewPage
 from rotator.web.templates import AT_REST, AT_WORK, files, rendered
-from rotator.web.timeline import Recent, counted
-from rotator.web.views import AccountDetail, distance, line, policy_facts, row
+from rotator.web.timeline import Timeline, timeline_until
+from rotator.web.views import AccountDetail
 
 _log = structlog.get_logger(__name__)
+
+Value = TypeVar("Value")
 
 #: Number of entries on an account's page, and on the first page.
 HISTORY, NEWEST = 50, 8
@@ -35,12 +39,14 @@ HISTORY, NEWEST = 50, 8
 CHECKED = 1_000
 #: States that change soon.
 _MOVING = (State.ROTATING, State.DUE)
+#: How long the timeline is reused, in seconds: its counts are the page's slowest query.
+_TIMELINE_CACHED = 15.0
 #: How long a result about Vault is reused, in seconds: not every probe causes a request.
-_KEPT = 3.0
+_VAULT_CACHED = 3.0
 #: How long to wait for Vault, in seconds: a probe is repeated anyway.
 _VAULT_SECONDS = 2.0
 #: Browsers may cache a file whose URL contains its version.
-_FOR_EVER = "public, max-age=31536000, immutable"
+_CACHE_FOREVER = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +75,7 @@ class WebApp:
         self._metrics = metrics
         self._pulse = pulse
         self._version = version
-        self._view: PageData | None = None
+        self._shown: PageData | None = None
         self.app = Starlette(
             routes=[
                 Route("/", self._index),
@@ -77,90 +83,94 @@ class WebApp:
                 Route("/api/status", self._status),
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),
-                Route("/metrics", self._rendered_metrics),
+                Route("/metrics", self._metrics_text),
                 Route("/static/{name}", self._file),
             ],
             exception_handlers={
-                HTTPException: self._refused,
-                RotatorError: self._failed,
+                HTTPException: self._http_error,
+                RotatorError: self._rotator_error,
                 Exception: self._unexpected,
             },
         )
 
     def show(self, application: Application) -> None:
         """Show the accounts of this configuration from now on."""
-        self._view = PageData(application=application)
-        self._metrics.watch(list(application.accounts), self._view.records)
+        self._shown = PageData(application)
+        self._metrics.watch(list(application.accounts), self._shown.summaries)
         # The first query of thousands of accounts takes a second.
-        threading.Thread(target=self._view.warm_up, name="warm-up", daemon=True).start()
+        threading.Thread(target=self._shown.warm_up, name="warm-up", daemon=True).start()
 
     @property
-    def _now_shown(self) -> "PageData":
-        if self._view is None:
+    def _data(self) -> "PageData":
+        if self._shown is None:
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE)
-        return self._view
+        return self._shown
 
     # -- Pages. ----------------------------------------------------------------------------
 
     def _index(self, request: Request) -> Response:
-        now, view = datetime.now(UTC), self._now_shown
-        question = Filter.of(request.query_params)
-        glance = view.glance(question, now)
-        rows = view.rows(glance.shown)
-        is_busy = any(each.state in _MOVING for each in rows)
+        now, data = datetime.now(UTC), self._data
+        filter_ = Filter.of(request.query_params)
+        overview = data.overview(filter_, now)
+        accounts = data.details(overview.shown)
+        due_at = overview.upcoming.summary.next_due_at if overview.upcoming else None
         return self._page(
             request,
             "index.html",
+            accounts,
             now=now,
-            seconds=AT_WORK if is_busy else AT_REST,
-            glance=glance,
-            upcoming=glance.upcoming,
-            upcoming_in=_upcoming_in(glance.upcoming, now),
-            question=question,
-            rows=rows,
-            timeline=view.recent.at(now),
-            newest=[line(entry) for entry in view.newest(NEWEST)],
+            overview=overview,
+            upcoming=overview.upcoming,
+            upcoming_in=views.distance(due_at, now) if due_at else "",
+            filter=filter_,
+            timeline=data.timeline(),
+            entries=[
+                views.entry_view(entry)
+                for entry in reversed(
+                    data.application.ledger.page_reader.history(None, limit=NEWEST)
+                )
+            ],
         )
 
     def _account(self, request: Request) -> Response:
-        now, view = datetime.now(UTC), self._now_shown
+        now, data = datetime.now(UTC), self._data
         name, before = request.path_params["name"], _before(request)
-        shown = view.one(name, now)
-        if shown is None:
+        account = data.account(name, now)
+        if account is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        queries = view.application.ledger.page_reader
-        (own,) = view.rows([shown])
-        verdict = queries.verify_end(name, limit=CHECKED)
-        put_off = queries.put_off(name, shown.standing.account, now)
-        entries = queries.history(name, limit=HISTORY + 1, before=before)
+        configured, reader = account.status.account, data.application.ledger.page_reader
+        entries = reader.history(name, limit=HISTORY + 1, before=before)
         return self._page(
             request,
             "account.html",
+            [account],
             now=now,
-            seconds=AT_WORK if own.state in _MOVING else AT_REST,
-            account=shown.standing.account,
-            standing=shown.standing,
-            row=own,
-            facts=list(policy_facts(shown.standing.account.policy)),
-            verdict=verdict,
-            row_faults=() if verdict.fault else (*verdict.differences, *put_off),
-            cure=CHAIN_CURE if verdict.fault else ROW_CURE,
+            account=account,
+            configured=configured,
+            policy=list(views.policy_facts(configured.policy)),
+            verification=verify_ledger(reader, name, configured, newest=CHECKED),
             checked=CHECKED,
-            timeline=counted(lambda since: queries.closed_by_day(since, name), now),
-            entries=[line(entry) for entry in reversed(entries[-HISTORY:])],
+            timeline=timeline_until(now, lambda since: reader.closed_by_day(since, name)),
+            entries=[views.entry_view(entry) for entry in reversed(entries[-HISTORY:])],
             has_older=len(entries) > HISTORY,
             before=before,
         )
 
     def _page(
-        self, request: Request, template: str, *, now: datetime, seconds: int, **values: object
+        self,
+        request: Request,
+        template: str,
+        accounts: Sequence[AccountDetail],
+        **values: object,
     ) -> Response:
+        """Render a page that shows `accounts`, which comes again sooner while one of them moves."""
         is_paused = "paused" in request.query_params
+        seconds = AT_WORK if any(each.status.state in _MOVING for each in accounts) else AT_REST
         text = rendered(
             template,
             away=self._pulse.away(),
+            accounts=accounts,
             is_paused=is_paused,
-            now=now,
             seconds=seconds,
             states=list(State),
             version=self._version,
@@ -174,51 +184,50 @@ class WebApp:
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         return Response(
-            found.content, media_type=found.media_type, headers={"Cache-Control": _FOR_EVER}
+            found.content, media_type=found.media_type, headers={"Cache-Control": _CACHE_FOREVER}
         )
 
     # -- Documents for programs. -----------------------------------------------------------
 
     def _status(self, _request: Request) -> Response:
-        standings = self._now_shown.standings(datetime.now(UTC))
-        return Json({"accounts": standings})
+        return Json({"accounts": self._data.documents(datetime.now(UTC))})
 
     async def _healthz(self, _request: Request) -> Response:
         # Not in a worker thread: those may all be busy with pages.
         if self._pulse.is_live():
             return PlainTextResponse("ok\n")
-        return PlainTextResponse("the scheduler stands still\n", HTTPStatus.SERVICE_UNAVAILABLE)
+        return PlainTextResponse("the scheduler is not running\n", HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _readyz(self, _request: Request) -> Response:
-        usable = self._now_shown.usable()
-        is_ready = all(word == "ok" for word in usable.values())
+        states = self._data.readiness()
+        is_ready = all(state == "ok" for state in states.values())
         code = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return Json({"ready": is_ready, **usable}, code)
+        return Json({"ready": is_ready, **states}, code)
 
-    def _rendered_metrics(self, _request: Request) -> Response:
+    def _metrics_text(self, _request: Request) -> Response:
         media_type = "text/plain; version=0.0.4; charset=utf-8"
         return Response(self._metrics.rendered(), media_type=media_type)
 
     # -- Errors. ---------------------------------------------------------------------------
 
-    def _refused(self, request: Request, error: Exception) -> Response:
+    def _http_error(self, request: Request, error: Exception) -> Response:
         code = getattr(error, "status_code", HTTPStatus.NOT_FOUND)
-        what = "there is no such page" if code == HTTPStatus.NOT_FOUND else "this cannot be done"
+        what = "there is no such page" if code == HTTPStatus.NOT_FOUND else "this page is read-only"
         headers = getattr(error, "headers", None)
-        return self._sorry(request, code, what, headers=headers)
+        return self._error(request, code, what, headers=headers)
 
-    def _failed(self, request: Request, error: Exception) -> Response:
+    def _rotator_error(self, request: Request, error: Exception) -> Response:
         ours = error if isinstance(error, RotatorError) else RotatorError()
-        return self._sorry(
+        return self._error(
             request, HTTPStatus.SERVICE_UNAVAILABLE, ours.message, hint=ours.hint, code=ours.code
         )
 
     def _unexpected(self, request: Request, error: Exception) -> Response:
         _log.error("unexpected error", path=request.url.path, exc_info=error)
-        what = "this page could not be made; the log names the error"
-        return self._sorry(request, HTTPStatus.INTERNAL_SERVER_ERROR, what)
+        what = "this page could not be rendered; the error is in the log"
+        return self._error(request, HTTPStatus.INTERNAL_SERVER_ERROR, what)
 
-    def _sorry(  # noqa: PLR0913  # all of it is said
+    def _error(  # noqa: PLR0913  # what the page shows
         self,
         request: Request,
         status: int,
@@ -232,26 +241,40 @@ class WebApp:
             document = {"error": {"code": code, "message": message, "hint": hint}}
             return Json(document, status, headers=headers)
         text = rendered(
-            "sorry.html", status=int(status), message=message, hint=hint, version=self._version
+            "error.html", status=int(status), message=message, hint=hint, version=self._version
         )
         return HTMLResponse(text, status, headers=headers)
 
 
-@dataclass(kw_only=True)
+class Cached(Generic[Value]):
+    """Keeps a value for a while. For many threads, of which one makes the value."""
+
+    def __init__(self, make: Callable[[], Value], *, seconds: float) -> None:
+        """Keep what `make` returns for so many seconds; what it raises is not kept."""
+        self._make, self._seconds = make, seconds
+        self._lock = threading.Lock()
+        self._kept: tuple[Value, float] | None = None
+
+    def get(self) -> Value:
+        """Return the value."""
+        with self._lock:
+            if self._kept is None or time.monotonic() - self._kept[1] >= self._seconds:
+                self._kept = self._make(), time.monotonic()
+            return self._kept[0]
+
+
 class PageData:
     """The data for the pages of one configuration."""
 
-    application: Application
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _vault: tuple[float, str] = (float("-inf"), "")
-    _vault_lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
+    def __init__(self, application: Application) -> None:
         """Prepare the caches; nothing is read yet."""
-        self._board = Overview(self.application.settings.accounts)
-        self.recent = Recent(self._closed)
+        self.application = application
+        self._overview = Overview(application.settings.accounts)
+        self._overview_lock = threading.Lock()
+        self._timeline = Cached(self._read_timeline, seconds=_TIMELINE_CACHED)
+        self._vault_state = Cached(self._ask_vault, seconds=_VAULT_CACHED)
 
-    def records(self) -> Mapping[str, AccountSummary]:
+    def summaries(self) -> Mapping[str, AccountSummary]:
         """Return the summary of each account in the ledger."""
         return self.application.ledger.summaries.records()
 
@@ -259,76 +282,68 @@ class PageData:
         """Read all accounts, so that the first request need not wait for that."""
         now = datetime.now(UTC)
         with suppress(RotatorError):
-            self.glance(Filter(), now)
-            self.recent.at(now)
+            self.overview(Filter(), now)
+            self.timeline()
 
-    def glance(self, question: Filter, now: datetime) -> OverviewPage:
-        """Return the accounts that are asked for."""
-        with self._lock:
-            return self._board.look(self.records(), question, now)
+    def overview(self, filter_: Filter, now: datetime) -> OverviewPage:
+        """Return the accounts that match the filter."""
+        with self._overview_lock:
+            return self._overview.page(self.summaries(), filter_, now)
 
-    def one(self, name: str, now: datetime) -> AccountView | None:
-        """Return one account without looking at the others; None where there is no such name."""
+    def timeline(self) -> Timeline:
+        """Return the rotations of the last days, of all accounts."""
+        return self._timeline.get()
+
+    def _read_timeline(self) -> Timeline:
+        return timeline_until(datetime.now(UTC), self.application.ledger.page_reader.closed_by_day)
+
+    def account(self, name: str, now: datetime) -> AccountDetail | None:
+        """Return one account without reading the others; None where there is no such name."""
         account = self.application.accounts.get(name)
         if account is None:
             return None
-        (record,) = self.application.ledger.page_reader.accounts([name])
-        return stands(account, record, now)
+        (summary,) = self.application.ledger.page_reader.accounts([name])
+        (detail,) = self.details([AccountStatus.of(account, summary, now)])
+        return detail
 
-    def standings(self, now: datetime) -> list[dict[str, object]]:
+    def documents(self, now: datetime) -> list[dict[str, object]]:
         """Return what `status --json` prints of each account."""
-        with self._lock:
-            standings = list(self._board.standings(self.records(), now))
-        undelivered = self.application.ledger.pending_deliveries(for_pages=True)
-        return [
-            replace(each, undelivered=undelivered.get(each.account.name, ())).document()
-            for each in standings
-        ]
+        with self._overview_lock:
+            statuses = list(self._overview.statuses(self.summaries(), now))
+        return [status.document() for status in self._with_deliveries(statuses)]
 
-    def rows(self, shown: Sequence[AccountView]) -> list[AccountDetail]:
-        """Return the rows of accounts, with the steps of their open rotations."""
-        opened = [each.standing.opened for each in shown]
-        rotations = [rotation for rotation in opened if rotation]
-        entries = self.application.ledger.page_reader.progress(rotations) if rotations else {}
-        undelivered = self.application.ledger.pending_deliveries(for_pages=True)
+    def details(self, statuses: Iterable[AccountStatus]) -> list[AccountDetail]:
+        """Return the accounts with the steps of their open rotations."""
+        reader = self.application.ledger.page_reader
+        statuses = self._with_deliveries(statuses)
+        opened = [status.opened for status in statuses if status.opened]
+        entries = reader.progress(opened) if opened else {}
         return [
-            row(
-                each,
-                entries.get(each.standing.account.name, ()),
-                undelivered.get(each.standing.account.name, ()),
+            views.account_detail(
+                status,
+                entries.get(status.account.name, ()),
+                # Few accounts have a secret that is not explained without.
+                reader.expendable_ids(status.account.name) if views.has_unexplained(status) else (),
             )
-            for each in shown
+            for status in statuses
         ]
 
-    def newest(self, count: int) -> list[Entry]:
-        """Return the newest entries of the ledger, the newest first."""
-        return list(reversed(self.application.ledger.page_reader.history(None, limit=count)))
+    def _with_deliveries(self, statuses: Iterable[AccountStatus]) -> list[AccountStatus]:
+        pending = self.application.ledger.pending_deliveries(for_pages=True)
+        return [
+            replace(status, undelivered=pending.get(status.account.name, ())) for status in statuses
+        ]
 
-    def usable(self) -> dict[str, str]:
+    def readiness(self) -> dict[str, str]:
         """Return `ok` for ledger and Vault, or what is wrong with each."""
-        return {
-            "ledger": _said(self.application.ledger.page_reader.check),
-            "vault": self._vault_said(),
-        }
+        ledger = _state(self.application.ledger.page_reader.check)
+        return {"ledger": ledger, "vault": self._vault_state.get()}
 
-    def _closed(self, since: datetime) -> Mapping[date, Mapping[str, int]]:
-        return self.application.ledger.page_reader.closed_by_day(since)
-
-    def _vault_said(self) -> str:
-        with self._vault_lock:
-            asked_at, said = self._vault
-            if time.monotonic() - asked_at > _KEPT:
-                said = _said(lambda: self.application.clients.store.check(seconds=_VAULT_SECONDS))
-                self._vault = (time.monotonic(), said)
-            return said
+    def _ask_vault(self) -> str:
+        return _state(lambda: self.application.clients.store.check(seconds=_VAULT_SECONDS))
 
 
-def _upcoming_in(shown: AccountView | None, now: datetime) -> str:
-    due_at = shown.standing.next_due_at if shown else None
-    return distance(due_at, now) if due_at else ""
-
-
-def _said(check: Callable[[], object]) -> str:
+def _state(check: Callable[[], object]) -> str:
     try:
         check()
     except RotatorError as error:

@@ -14,10 +14,9 @@ from pathlib import Path
 from rotator.errors import AddressTaken, ConfigError
 
 #: Length of the queue of connections to accept.
-_BACKLOG = 128
+BACKLOG = 128
 #: Mode of a Unix socket: its directory controls access.
 _SOCKET_MODE = 0o666
-_LOCAL = "localhost"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +45,10 @@ class ListenAddress:
         """
         try:
             listening = _at_path(self.path) if self.path else self._at_port()
-            listening.listen(_BACKLOG)
+            listening.listen(BACKLOG)
         except OSError as error:
             reason = (error.strerror or "no reason given").lower()
-            kind = AddressTaken if _passes(error) else ConfigError
+            kind = AddressTaken if _may_pass(error) else ConfigError
             raise kind(
                 f"daemon.listen: cannot listen at {self.text}: {reason}",
                 hint='choose another address, or "" to serve no page',
@@ -70,7 +69,7 @@ class ListenAddress:
         name = _name_of(header)
         if name is None:
             return False
-        if name in (_LOCAL, self.host.lower()) or _is_loopback(name):
+        if name in ("localhost", self.host.lower()) or _is_loopback(name):
             return True
         if name in allowed or f"[{name}]" in allowed:
             return True
@@ -96,7 +95,7 @@ class ListenAddress:
         return listening
 
 
-def _passes(error: OSError) -> bool:
+def _may_pass(error: OSError) -> bool:
     """Return whether the obstacle to listening may pass on its own."""
     may_pass = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
     return isinstance(error, socket.gaierror) or error.errno in may_pass
@@ -113,7 +112,7 @@ def shown(listening: socket.socket) -> str:
 
 def _at_path(path: Path) -> socket.socket:
     """Listen at a Unix socket; replaces one that a killed process left behind."""
-    if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _is_answered(path):
+    if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _has_listener(path):
         path.unlink()
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -125,9 +124,9 @@ def _at_path(path: Path) -> socket.socket:
     return listening
 
 
-def _is_answered(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller, suppress(ConnectionError):
-        caller.connect(os.fspath(path))
+def _has_listener(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client, suppress(ConnectionError):
+        client.connect(os.fspath(path))
         return True
     return False
 

@@ -7,10 +7,7 @@ from functools import cache
 from importlib import resources
 from urllib.parse import urlencode
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from rotator.model.redaction import printable
-from rotator.reporting import text
+from rotator.reporting.templates import Environment, environment
 
 #: Seconds after which a page reloads itself: normally, and during a rotation.
 AT_REST, AT_WORK = 30, 5
@@ -50,27 +47,10 @@ def rendered(template: str, **values: object) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("rotator.web"),
-        autoescape=True,
-        finalize=_printable,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "clock": _clock,
-        "moment": text.moment,
-        "rfc3339": text.rfc3339,
-        "short": text.short,
-    }
-    environment.globals |= {"linked": _linked, "query": _query}
-    return environment
-
-
-def _printable(value: object) -> object:
-    """Remove bidirectional and zero-width characters from a text; markup is ours."""
-    return printable(value) if type(value) is str else value
+    made = environment("rotator.web")
+    made.filters["clock"] = _clock
+    made.globals |= {"linked": _linked, "query": _query}
+    return made
 
 
 def _linked(name: str) -> str:

@@ -1,6 +1,5 @@
 """The rotations of the last days, as bars."""
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -14,6 +13,7 @@ _LABELLED = 15
 #: Minimum height of a bar that is not empty.
 _LOWEST = 3
 
+#: Counts the rotations closed since then, by day and outcome.
 Count = Callable[[datetime], Mapping[date, Mapping[str, int]]]
 
 
@@ -61,12 +61,12 @@ def _pair(counts: Mapping[str, int]) -> tuple[int, int]:
 
 def _bar(x: int, day: date, completed: int, failed: int, peak: int) -> Bar:
     parts = [f"{completed} completed"] * bool(completed) + [f"{failed} failed"] * bool(failed)
-    high, higher = _height(completed, peak), _height(failed, peak)
-    ground = HEIGHT - high
+    completed_height, failed_height = _height(completed, peak), _height(failed, peak)
+    ground = HEIGHT - completed_height
     return Bar(
         x=x,
-        failed=(max(0, ground - higher), min(higher, ground)),
-        completed=(ground, high),
+        failed=(max(0, ground - failed_height), min(failed_height, ground)),
+        completed=(ground, completed_height),
         title=f"{day}: {', '.join(parts) or 'none'}",
     )
 
@@ -76,31 +76,7 @@ def _height(count: int, peak: int) -> int:
     return max(_LOWEST, round(count / peak * (HEIGHT - _LOWEST))) if count else 0
 
 
-class Recent:
-    """Caches the counts for a while: they are the page's slowest query."""
-
-    def __init__(self, count: Count, *, seconds: float = 15) -> None:
-        """Keep each result of `count`, which counts since a day, for so many seconds."""
-        self._count = count
-        self._keep = timedelta(seconds=seconds)
-        self._lock = threading.Lock()
-        self._until: datetime | None = None
-        self._timeline: Timeline | None = None
-
-    def at(self, now: datetime) -> Timeline:
-        """Return the timeline that ends today.
-
-        Raises:
-            LedgerError: the ledger cannot be read.
-        """
-        with self._lock:
-            if self._timeline is None or self._until is None or now >= self._until:
-                self._timeline = counted(self._count, now)
-                self._until = now + self._keep
-            return self._timeline
-
-
-def counted(count: Count, now: datetime) -> Timeline:
+def timeline_until(now: datetime, count: Count) -> Timeline:
     """Return the timeline that ends today."""
     today = now.astimezone(UTC).date()
     first = datetime.combine(today - timedelta(days=DAYS - 1), datetime.min.time(), UTC)

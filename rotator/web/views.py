@@ -1,32 +1,20 @@
 """View of an account for the page: texts and measures, without further decisions."""
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
 
 from rotator.ledger.chain import Entry
 from rotator.model import Policy, Rotation, Step
-from rotator.model.notification import PendingDelivery
+from rotator.model.role import SecretRole
 from rotator.reporting.status import AccountStatus
 from rotator.reporting.text import age_text, moment, span
-from rotator.web.overview import AccountView, State
 
-#: Shown for every rotation, in this order.
-_ALWAYS = (
-    Step.OPEN,
-    Step.STAGE,
-    Step.CREATE,
-    Step.PROBE,
-    Step.PUSH,
-    Step.VERIFY,
-    Step.CLEAR,
-    Step.WAIT,
-    Step.DELETE,
-    Step.COMPLETE,
-)
-
+#: Shown only for a rotation that has taken them; the others for each.
+_OCCASIONAL = (Step.EVICT, Step.HOOKS, Step.ABORT)
 _DONE = ("opened", "done", "learned", "closed")
 
 
@@ -43,43 +31,43 @@ class StepView:
     note: str = ""
 
 
-def stages(
+def steps(
     rotation: Rotation, entries: Iterable[Entry], *, deletion_at: datetime | None
 ) -> list[StepView]:
     """Return a rotation's progress; `deletion_at` is when its wait will be over."""
-    done: dict[str, datetime] = {}
-    trouble: dict[str, str] = {}
+    done: dict[str, datetime | None] = {}
+    notes: dict[str, str] = {}
     for entry in entries:
         step = entry.step or ""
         if entry.event in _DONE:
-            done[step] = datetime.fromisoformat(entry.at)
-            trouble.pop(step, None)
-        elif entry.event in ("unknown", "rejected", "aborting"):
-            trouble[step] = _TROUBLE[entry.event]
+            done[step] = _time(entry)
+            notes.pop(step, None)
+        elif entry.event in _NOTES:
+            notes[step] = _NOTES[entry.event]
     if Step.DELETE in done and deletion_at:
         # No entry is recorded when the grace is over.
         done[Step.WAIT] = deletion_at
-    shown = [step for step in Step if step in _ALWAYS or step in done or step in trouble]
+    shown = [step for step in Step if step not in _OCCASIONAL or step in done or step in notes]
     now = _now(rotation, shown, done)
     return [
         StepView(
             name=step.value,
             state="done" if step in done else "now" if step is now else "todo",
             at=deletion_at if step is Step.WAIT else done.get(step),
-            note=trouble.get(step, ""),
+            note=notes.get(step, ""),
         )
         for step in shown
     ]
 
 
-_TROUBLE = {
-    "unknown": "answer lost; looking",
+_NOTES = {
+    "unknown": "answer lost; checking",
     "rejected": "rejected; trying again",
     "aborting": "being undone",
 }
 
 
-def _now(rotation: Rotation, shown: list[Step], done: dict[str, datetime]) -> Step | None:
+def _now(rotation: Rotation, shown: list[Step], done: Collection[str]) -> Step | None:
     """Return the step that comes next: the first one after all that are done."""
     if rotation.abort_code:
         return Step.ABORT
@@ -107,17 +95,15 @@ class Slot:
 
     #: "" for an empty slot.
     id: str
-    #: `current`, `new`, `old`, `unknown`, `empty`, or `unseen` if not observed.
+    #: The secret's role, `empty`, or `unseen` if not observed.
     kind: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class AccountDetail:
-    """One account."""
+    """One account, with its open rotation."""
 
-    name: str
-    api_key: str
-    state: State
+    status: AccountStatus
     #: What is wrong or pending, each with its introductory word.
     notes: tuple[str, ...]
     age: Age | None
@@ -125,79 +111,53 @@ class AccountDetail:
     #: When the next action is due, and how long that is from now or ago.
     due_at: datetime | None
     due: str
-    is_past_due: bool
-    stages: tuple[StepView, ...]
-    rotation_id: str
-    opened_at: datetime | None
-    #: Reason of the open rotation.
-    reason: str
-    #: Pending deliveries to hooks.
-    undelivered: tuple[PendingDelivery, ...]
+    #: Steps of the open rotation.
+    steps: tuple[StepView, ...]
 
 
-def row(
-    shown: AccountView, entries: Iterable[Entry] = (), undelivered: tuple[PendingDelivery, ...] = ()
+def account_detail(
+    status: AccountStatus, entries: Iterable[Entry] = (), expendable_ids: Collection[str] = ()
 ) -> AccountDetail:
-    """Build the row of an account.
-
-    `entries` are those of its open rotation, `undelivered` its pending deliveries.
-    """
-    standing = replace(shown.standing, undelivered=undelivered)
-    opened = standing.opened
-    due_at, due = _next(standing)
+    """Build the view of an account; `entries` are those of its open rotation."""
+    opened, deletion_at = status.opened, status.deletion_at
+    due_at, due = _next(status)
     return AccountDetail(
-        name=standing.account.name,
-        api_key=standing.account.api_key,
-        state=shown.state,
-        notes=tuple(_notes(standing)),
-        age=_age(standing),
-        slots=_slots(standing),
+        status=status,
+        notes=tuple(_notes(status)),
+        age=_age(status),
+        slots=slots(status, expendable_ids),
         due_at=due_at,
         due=due,
-        is_past_due=due_at is not None and due_at <= standing.now,
-        stages=tuple(stages(opened, entries, deletion_at=standing.deletion_at)) if opened else (),
-        rotation_id=opened.id if opened else "",
-        opened_at=opened.opened_at if opened else None,
-        reason=opened.reason if opened else "",
-        undelivered=undelivered,
+        steps=tuple(steps(opened, entries, deletion_at=deletion_at)) if opened else (),
     )
 
 
-def _notes(standing: AccountStatus) -> Iterator[str]:
-    rotation = standing.rotation
-    if standing.hold:
-        yield f"held: {standing.hold}"
-    if standing.drift:
-        yield standing.drift
-    if standing.overdue_reason:
-        yield f"overdue: {standing.overdue_reason}"
-    if gate := standing.gate_note():
-        yield f"waiting for gate {gate}"
-    if hook := standing.hook_note():
-        yield f"hook {hook}"
+def _notes(status: AccountStatus) -> Iterator[str]:
+    yield from status.warnings()
+    if hook := status.hook_note():
+        yield hook
+    rotation = status.rotation
     if rotation and rotation.outcome == "failed":
-        ago = age_text(rotation.closed_at, standing.now)
+        ago = age_text(rotation.closed_at, status.now)
         yield f"last rotation failed {ago} ago: {rotation.error_code}"
-    if standing.failures:
-        tries = "1 try" if standing.failures == 1 else f"{standing.failures} tries in a row"
-        next_try = moment(standing.retry_at)
-        yield f"{tries} came to nothing; the next not before {next_try}"
+    failures = status.summary.failures
+    if failures:
+        tries = "1 try" if failures == 1 else f"{failures} tries in a row"
+        yield f"{tries} failed; the next one not before {moment(status.summary.retry_at)}"
 
 
-def _age(standing: AccountStatus) -> Age | None:
-    since, policy = standing.current_since, standing.account.policy
+def _age(status: AccountStatus) -> Age | None:
+    since, policy = status.summary.current_since, status.account.policy
     if since is None:
         return None
-    age = standing.now - since
-    every = policy.every
-    is_late = age > policy.max_age
-    is_due = standing.due_from is not None and standing.now >= standing.due_from
+    age, every = status.now - since, policy.every
+    is_due = status.due_from is not None and status.now >= status.due_from
     return Age(
-        text=age_text(since, standing.now),
+        text=age_text(since, status.now),
         limit=span(policy.max_age),
         percent=min(100.0, max(0.0, _percent(age, policy.max_age))),
         mark=_percent(every, policy.max_age) if every and every < policy.max_age else None,
-        tone="late" if is_late else "due" if is_due else "young",
+        tone="late" if age > policy.max_age else "due" if is_due else "young",
     )
 
 
@@ -205,38 +165,35 @@ def _percent(part: timedelta, whole: timedelta) -> float:
     return round(100 * part / whole, 1)
 
 
-def _slots(standing: AccountStatus) -> tuple[Slot, ...]:
+def slots(status: AccountStatus, expendable_ids: Collection[str] = ()) -> tuple[Slot, ...]:
     """Return both slots, the current secret's first."""
-    if not standing.secret_ids:
+    if not status.summary.listed_ids:
         # Never observed, or no credential was accepted: at least one secret always exists.
         return (Slot(id="", kind="unseen"),) * 2
-    found = [Slot(id=each, kind=_kind(standing, each)) for each in standing.secret_ids]
-    found.sort(key=lambda slot: (slot.kind != "current", slot.kind, slot.id))
-    empty = [Slot(id="", kind="empty")] * (2 - len(found))
-    return (*found, *empty)
-
-
-def _kind(standing: AccountStatus, secret_id: str) -> str:
-    rotation, current_id = standing.rotation, standing.current_id
-    if standing.opened and current_id is None:
+    opened, current_id = status.opened, status.summary.current_id
+    if opened and current_id is None:
         # Uncertain until the next observation; but rotator knows what it wrote.
-        is_pushed = standing.opened.vault_version is not None
-        current_id = standing.opened.new_id if is_pushed else standing.opened.predecessor_id
-    if secret_id == current_id:
-        return "current"
-    if rotation and secret_id == rotation.new_id:
-        return "new"
-    if rotation and secret_id == rotation.predecessor_id:
-        return "old"
-    return "unknown"
+        is_pushed = opened.vault_version is not None
+        current_id = opened.new_id if is_pushed else opened.predecessor_id
+    role_of = partial(
+        SecretRole.of, current_id=current_id, opened=opened, expendable_ids=expendable_ids
+    )
+    found = [Slot(id=each, kind=role_of(each)) for each in status.summary.listed_ids]
+    found.sort(key=lambda slot: (slot.kind != SecretRole.CURRENT, slot.kind, slot.id))
+    return (*found, *[Slot(id="", kind="empty")] * (2 - len(found)))
 
 
-def _next(standing: AccountStatus) -> tuple[datetime | None, str]:
+def has_unexplained(status: AccountStatus) -> bool:
+    """Return whether a secret is foreign, unless the ledger knows it as expendable."""
+    return any(slot.kind == SecretRole.FOREIGN for slot in slots(status))
+
+
+def _next(status: AccountStatus) -> tuple[datetime | None, str]:
     """Return when a rotation or a deletion is due, and a text for it."""
-    due_at, deletion_at = standing.due_from, standing.deletion_at
+    due_at, deletion_at = status.due_from, status.deletion_at
     if deletion_at:
-        return deletion_at, f"deletion {distance(deletion_at, standing.now)}"
-    return due_at, distance(due_at, standing.now) if due_at else "not known yet"
+        return deletion_at, f"deletion {distance(deletion_at, status.now)}"
+    return due_at, distance(due_at, status.now) if due_at else "not known yet"
 
 
 def distance(at: datetime, now: datetime) -> str:
@@ -271,31 +228,29 @@ class EntryView:
 _OF_STEP = ("intent", "done", "rejected", "unknown", "learned")
 
 
-def line(entry: Entry) -> EntryView:
+def entry_view(entry: Entry) -> EntryView:
     """Build the view of an entry. It may have been tampered with, so any field may be invalid."""
-    exported = entry.exported()
-    detail = exported["detail"]
-    pairs = detail.items() if isinstance(detail, dict) else ()
+    detail = entry.exported()["detail"]
+    facts = detail.items() if isinstance(detail, dict) else ()
     return EntryView(
         seq=entry.seq,
-        at=_instant(entry.at),
+        at=_time(entry),
         account=entry.account,
         rotation_id=entry.rotation_id or "",
         step=entry.step or "",
         event=entry.event,
-        detail=" ".join(f"{key}={_text(value)}" for key, value in pairs if value is not None),
+        detail=" ".join(
+            f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+            for key, value in facts
+            if value is not None
+        ),
     )
 
 
-def _instant(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-
-
-def _text(value: Any) -> str:  # noqa: ANN401  # any JSON
-    return value if isinstance(value, str) else json.dumps(value)
+def _time(entry: Entry) -> datetime | None:
+    with suppress(TypeError, ValueError):
+        return datetime.fromisoformat(entry.at)
+    return None
 
 
 def policy_facts(policy: Policy) -> Iterator[tuple[str, str]]:

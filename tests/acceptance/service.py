@@ -18,7 +18,7 @@ from rotator.ledger.reader import LedgerReader
 from rotator.rotation.ports import AccountSummary
 from rotator.sim import Environment
 from tests.support import leaks
-from tests.support.commands import ENVIRONMENT, Command, Order
+from tests.support.commands import ENVIRONMENT, Command, CommandSpec
 from tests.support.seeded_ledger import end_graces
 
 #: Long enough for a loaded machine; nothing waits for it but a failure.
@@ -72,7 +72,7 @@ class Service:
     def start(self, first: Callable[[], None] | None = None, **environment: str) -> Command:
         """Start a daemon, whose process calls `first` first."""
         process = Command(
-            Order(
+            CommandSpec(
                 arguments=("--config", str(self.config), "run"),
                 environment={**ENVIRONMENT, **environment},
                 stdout=self.log,
@@ -94,7 +94,7 @@ class Service:
         for path in (out, err):
             path.write_text("")
         asked = ("--config", str(self.config), *arguments)
-        process = Command(Order(arguments=asked, stdout=out, stderr=err))
+        process = Command(CommandSpec(arguments=asked, stdout=out, stderr=err))
         try:
             code = process.wait(PATIENCE)
         finally:

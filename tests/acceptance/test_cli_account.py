@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rotator.sim import Fault
-from tests.support.cli_fixture import CliFixture, Done
+from tests.support.cli_fixture import CliFixture, CommandResult
 
 URL = "https://example.com/inbound"
 
@@ -20,7 +20,7 @@ def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
         yield desk
 
 
-def answered(desk: CliFixture, answer: str, *arguments: str) -> Done:
+def answered(desk: CliFixture, answer: str, *arguments: str) -> CommandResult:
     """Run a command at a terminal, and answer what it asks."""
     controller, terminal = pty.openpty()
     os.write(controller, answer.encode())

@@ -73,7 +73,7 @@ def test_the_rotations_own_secret_carries_it_on(desk: CliFixture) -> None:
     done = desk.run("adopt", "account-1", "--from-vault")
 
     assert "had it already" in done.out
-    assert done.out.endswith("is open; `rotator resume account-1` carries it on\n")
+    assert done.out.endswith("is open; `rotator resume account-1` continues it\n")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_rotations_own_secret_carries_it_on(desk: CliFixture) -> None:
     [
         (("--from-vault", "--from-file", "-"), "", 2, "are both given"),
         ((), "", 2, "no value is given"),
-        ((), "Two1 Words", 2, "no secret of Vonage's"),
+        ((), "Two1 Words", 2, "not a Vonage secret"),
         ((), "NotTheSecret1", 1, "Vonage refuses the value"),
         (("--from-file", "/nowhere"), "", 2, "cannot be read: no such file"),
         (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rotator.sim import Fault
-from tests.support.cli_fixture import CliFixture, Done
+from tests.support.cli_fixture import CliFixture, CommandResult
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[CliFixture]:
         assert desk.snapshot() == before
 
 
-def refused(done: Done, code: int, message: str, hint: str) -> None:
+def refused(done: CommandResult, code: int, message: str, hint: str) -> None:
     """See that a command ended with `code`, and says why and what to do."""
     errors = done.err.splitlines()
 
@@ -152,7 +152,7 @@ ENTRIES: dict[str, tuple[Callable[[CliFixture], object], str, str]] = {
     ),
     "of another api key": (
         lambda desk: desk.entry(api_key="ffff0000"),
-        "has another text in field api_key than api key",
+        "has another text in field api_key than API key",
         "vault_path",
     ),
     "with a dead value": (

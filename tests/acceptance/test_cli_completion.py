@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rotator.cli.app import command_of
-from tests.support.cli_fixture import CliFixture, Done
+from tests.support.cli_fixture import CliFixture, CommandResult
 from tests.support.commands import ROOT
 
 NAMES = ["account-1", "account-2", "account-1-sub-1"]
@@ -27,7 +27,9 @@ def desk(tmp_path: Path) -> Iterator[CliFixture]:
         yield desk
 
 
-def completed(desk: CliFixture, line: str, *, program: str = "rotator", config: str = "") -> Done:
+def completed(
+    desk: CliFixture, line: str, *, program: str = "rotator", config: str = ""
+) -> CommandResult:
     """Return what bash would be told for `line`, with the cursor at its end."""
     words = line.split(" ")
     variable = f"_{program.replace('-', '_').upper()}_COMPLETE"

@@ -83,7 +83,7 @@ def test_bad_input_copies_nothing(desk: CliFixture) -> None:
     assert [done.code for done in [*refused, empty]] == [2] * 5
     assert "give one of --to and --to-file" in refused[0].err
     assert "error: --to-file: " in refused[3].err
-    assert "the target's URL is no ledger's URL" in refused[2].err
+    assert "the target's URL is not a ledger URL" in refused[2].err
     assert "there is no ledger to copy" in empty.err
     assert not (desk.folder / "new.db").exists()
     assert not desk.ledger.exists()
@@ -105,4 +105,4 @@ def test_a_variable_that_would_override_the_change_is_named(desk: CliFixture) ->
         check=True,
     )
 
-    assert "take $ROTATOR_LEDGER__URL away" in done.stdout
+    assert "unset $ROTATOR_LEDGER__URL" in done.stdout

@@ -151,7 +151,7 @@ WRONG: dict[str, tuple[Callable[[CliFixture], object], str, str, str]] = {
     "changed entry": (tamper, *("chain", "entry 2 was changed", "backup")),
     "changed row": (
         lambda desk: desk.sql("UPDATE account SET hold_reason = 'because', held_by = 'eve'"),
-        *("rows", "the entries say that nobody holds it", "put the row right"),
+        *("rows", "the entries say that nobody holds it", "correct the row"),
     ),
     "cut ledger": (cut_off, *("chain head", "lacks the entry that Vault's note names", "backup")),
     "newer ledger": (
@@ -223,7 +223,7 @@ def test_what_is_wrong_fails_and_has_a_cure(desk: CliFixture, kind: str) -> None
 
     assert check.verdict == "failed"
     assert finding in check.finding
-    assert cure in (check.cure or "")
+    assert cure in (check.hint or "")
 
 
 def test_what_is_wrong_fails_the_command(desk: CliFixture) -> None:
@@ -351,7 +351,7 @@ def test_what_the_service_s_user_may_not_read_is_found(
         failed = [check for check in checks if check.verdict.value == "failed"]
 
         expected = [f"{cure} {folder}/{closed}"] if closed else []
-        assert [check.cure for check in failed] == expected
+        assert [check.hint for check in failed] == expected
         assert len(checks) == 2
         assert list(systemd._readable(found | {"DynamicUser": "no"})) == []
         assert list(systemd._readable(found | {"SupplementaryGroups": "vonage"})) == []
@@ -383,7 +383,7 @@ def test_a_hook_is_a_program_that_can_be_run(desk: CliFixture) -> None:
 
     rows = [row for row in done.json() if row["check"] == "hook"]
     assert [row["verdict"] for row in rows] == ["ok", "failed"]
-    assert rows[1]["finding"] == "/nowhere/hook is no file"
+    assert rows[1]["finding"] == "/nowhere/hook is not a file"
     assert done.code == 1
 
 

@@ -56,7 +56,7 @@ def test_a_renamed_account_goes_on_once_the_old_name_is_forgotten(desk: CliFixtu
     assert "is that of account account-1 already" in refused.json()[0]["error"]["message"]
     assert (forgot.code, forgot.out, forgot.err) == (
         0,
-        "account-1 is forgotten: its api key and Vault path are free for another name\n",
+        "account-1 is forgotten: its API key and Vault path are free for another name\n",
         "",
     )
     assert (rotated.code, back.code) == (0, 0)
@@ -72,7 +72,7 @@ def test_an_open_rotation_is_not_forgotten_by_mistake(waiting: CliFixture) -> No
 
     assert refused.code == 3
     assert "a rotation of account-1 is open, at step wait" in refused.err
-    assert "--abandon ends it as it stands" in refused.err
+    assert "--abandon ends it where it is" in refused.err
     assert ended.code == 0
     assert ended.json() == {"account": "account-1", "abandoned": status["last_rotation"]["id"]}
     assert "was ended at step wait" in ended.err
@@ -128,7 +128,7 @@ def test_what_another_ledger_began_is_taken_over_by_order_alone(desk: CliFixture
 @pytest.mark.parametrize(
     ("owner", "message"),
     [
-        ({"api_key": "efgh5678"}, "for another api key than"),
+        ({"api_key": "efgh5678"}, "for another API key than"),
         ({"issuer": "api.example.com"}, "for another API host than 127.0.0.1"),
         ({"vault_path": "secret/another"}, "for another Vault path than secret/"),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rotator.sim import Fault
-from tests.support.cli_fixture import CliFixture, Done
+from tests.support.cli_fixture import CliFixture, CommandResult
 
 STRANGER = "StrangerSecret1"
 
@@ -136,7 +136,7 @@ def test_the_command_of_a_hint_works_where_it_is_printed(desk: CliFixture, kind:
     assert not desk.world.violations()
 
 
-def advised(done: Done, part: str) -> list[str]:
+def advised(done: CommandResult, part: str) -> list[str]:
     """Return the words of the command that a hint names, of which `part` is a part."""
     [hint] = re.findall("hint: (.*)", done.err)
     [command] = [each for each in re.findall("`([^`]*)`", hint) if part in each]

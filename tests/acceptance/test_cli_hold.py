@@ -82,7 +82,7 @@ def test_what_has_pushed_is_finished_though_it_is_held(tmp_path: Path) -> None:
             assert resumed.code == 0
 
     assert "note: its open rotation stays at step wait until it is released" in frozen.err
-    assert "note: this takes the place of: a (" in held.err
+    assert "note: this replaces: a (" in held.err
     assert "note: its open rotation has pushed the new secret" in held.err
     assert resumed.code == 0
 

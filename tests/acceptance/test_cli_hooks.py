@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.cli_fixture import CliFixture
-from tests.support.receiver import receiving, status
+from tests.support.webhook_receiver import receiving, status
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_rotate_now_tells_and_asks(desk: CliFixture) -> None:
 
     assert [body["event"] for body in bodies] == ["pushed", "completed"]
     assert [body["secret_id"] for body in bodies] == desk.secret_ids() * 2
-    assert "hooks told" in done.err
+    assert "hooks notified" in done.err
     assert "open: gate gate" in done.err
     assert not [value for value in desk.values() if value in str(receiver.taken)]
 
@@ -156,7 +156,7 @@ def test_config_check_warns_of_what_cannot_be_called(desk: CliFixture) -> None:
 
     assert done.code == 0
     assert done.err == (
-        "warning: hook program: /no/such/program is no file\n"
+        "warning: hook program: /no/such/program is not a file\n"
         "hint: install it, or correct `command`\n"
     )
 

@@ -191,7 +191,7 @@ def test_without_vault_only_the_chain_is_proved(desk: CliFixture) -> None:
 
 
 def test_an_account_that_is_gone_keeps_its_record(desk: CliFixture) -> None:
-    """What is not configured any more can still be asked for; what never was cannot."""
+    """What is no longer configured can still be asked for; what never was cannot."""
     desk.config.write_text(desk.text.replace('"account-1"', '"renamed"'))
     old, new = desk.run("ledger", "verify", "account-1"), desk.run("history", "acount-1")
 

@@ -11,7 +11,7 @@ import pytest
 
 from rotator.ledger.database import open_database
 from rotator.reporting.audit_data import COLUMNS
-from tests.support.cli_fixture import CliFixture, Done
+from tests.support.cli_fixture import CliFixture, CommandResult
 from tests.support.seeded_ledger import half_a_year
 
 PERIOD = ("--since", "2026-04-05", "--until", "2026-10-01T00:00:00Z")
@@ -35,7 +35,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Ite
         yield desk
 
 
-def report(desk: CliFixture, *arguments: str) -> Done:
+def report(desk: CliFixture, *arguments: str) -> CommandResult:
     """Run `report` for half a year."""
     return desk.run("report", *PERIOD, *arguments)
 
@@ -170,8 +170,8 @@ def test_rows_that_do_not_match_are_told_with_their_cure(desk: CliFixture, tmp_p
 
     assert page.code == 1
     assert "error: late: the account's row says that it is held: because (eve)" in page.err
-    assert "hint: someone wrote to the ledger's tables: put the row right" in page.err
-    assert "someone wrote to the ledger&#x27;s tables: put the row right" in page.out
+    assert "hint: someone wrote to the ledger's tables: correct the row" in page.err
+    assert "someone wrote to the ledger&#39;s tables: correct the row" in page.out
     assert (late["ledger"]["chain"], late["ledger"]["rows"]) == ("whole", "failed")
     assert told["ledger_verified"] is False
 
@@ -192,8 +192,8 @@ def test_without_vault_it_says_so(desk: CliFixture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--since", "yesterday"], "--since: 'yesterday' is no point in time"),
-        (["--until", "2026-13-01"], "--until: '2026-13-01' is no point in time"),
+        (["--since", "yesterday"], "--since: 'yesterday' is not a point in time"),
+        (["--until", "2026-13-01"], "--until: '2026-13-01' is not a point in time"),
         (["--since", "2026-10-02", "--until", "2026-10-01"], "--since is not before --until"),
         (["--format", "pdf"], "invalid value for '--format'"),
         (["nobody"], "'nobody'"),

@@ -73,7 +73,7 @@ def test_create_checks_the_value_first(desk: CliFixture) -> None:
     done = desk.run("secrets", "create", "account-1", "--from-file", str(file))
 
     assert done.code == 2
-    assert "not one that Vonage takes" in done.err
+    assert "Vonage would not accept the value" in done.err
     assert "tooweakbutlong" not in done.err
     assert not desk.world.vonage.exchanges
 

@@ -138,7 +138,7 @@ def test_init_overwrites_only_by_force(desk: CliFixture) -> None:
     forced = desk.run("init", "--force")
 
     assert (kept.code, nowhere.code, forced.code) == (2, 2, 0)
-    assert "is there already" in kept.err
+    assert "already exists" in kept.err
     assert "cannot be written" in nowhere.err
     assert before == desk.text != desk.config.read_text()
 
@@ -206,7 +206,7 @@ def test_sim_does_not_overwrite_a_configuration(desk: CliFixture) -> None:
     done = desk.run("sim", "--write-config", str(desk.config))
 
     assert done.code == 2
-    assert "is there already" in done.err
+    assert "already exists" in done.err
     assert desk.config.read_text() == desk.text
 
 

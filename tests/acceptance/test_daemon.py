@@ -16,7 +16,7 @@ from rotator.sim import Environment, Fault
 from tests.acceptance.service import OLD, PATIENCE, Build, Service, building, service, until
 from tests.conftest import PostgreSQL
 from tests.support.commands import ENVIRONMENT
-from tests.support.receiver import receiving, status
+from tests.support.webhook_receiver import receiving, status
 
 #: Lines that the end of an outage costs at most: a job may come late with what it met before.
 AGAIN = 2
@@ -324,7 +324,7 @@ def test_the_daemon_waits_for_a_gate(build: Build, tmp_path: Path) -> None:
     gate.chmod(0o700)
     hook(run, f'[[hooks]]\non = ["gate"]\ncommand = ["{gate}"]')
     process = run.start()
-    until(lambda: (rotation := run.records()[0].last_rotation) and rotation.gate)
+    until(lambda: (rotation := run.records()[0].last_rotation) and rotation.waiting)
     kept = len(run.world.vonage.secrets(run.world.accounts[0].api_key))
     (tmp_path / "open").touch()
     with run.database.begin() as connection:

@@ -74,7 +74,12 @@ def test_the_diagram_is_what_the_rules_do() -> None:
     text = diagram.PAGE.read_text()
 
     assert diagram.page(text) == text
-    for edge in ("Observe --> Open", "Stage --> Create", "Ask --> Delete", "Abort --> Clear"):
+    for edge in (
+        "Observe -->|rotation is wanted| Open",
+        "Stage -->|value may be sent| Create",
+        "AskGates -->|predecessor is replaced| Delete",
+        "Abort -->|value is left| Clear",
+    ):
         assert edge in text
 
 

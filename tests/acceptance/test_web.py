@@ -102,7 +102,7 @@ def test_an_idle_daemon_keeps_its_vault_token(build: Build) -> None:
 def aged_token(run: Service) -> str:
     """Issue a token that has little more left of its life than when it is time to renew it."""
     token = run.world.vault.issue_token(ttl=LIFE)
-    issued = run.world.vault._tokens._tokens[token]
+    issued = run.world.vault._tokens[token]
     assert issued.expires
     issued.expires -= (LIFE - LEFT) * NANOSECONDS
     return token

@@ -156,7 +156,7 @@ def test_a_reload_takes_over_what_is_good_and_fails_otherwise(ready: Host) -> No
 def test_a_reload_finds_credentials_that_nothing_names(ready: Host) -> None:
     """Systemd shows them to the service alone; what looks first takes them for being there."""
     proof = {"role_id": "rotator-role", "secret_id": "Secret0IdOfTheService"}
-    ready.world.vault.allow_login("approle", proof)
+    ready.world.vault.allow_login("approle/login", proof)
     drop_in = other(OPERATIONS, "Credentials under systemd", "ini")[0]
     slack = "LoadCredential=slack-url:/etc/rotator/slack-url\n"
     ready.drop_in(f"{drop_in}{slack}", name="credentials")

@@ -41,7 +41,7 @@ def settle(visit: Visit) -> None:
     """Make Vonage accept everything that was created, as it does after a while."""
     vonage = visit.run.world.vonage
     vonage.propagation = 0
-    for account in vonage._accounts:
+    for account in vonage._accounts.values():
         account.secrets = [replace(each, active_from=each.created_at) for each in account.secrets]
 
 
@@ -134,8 +134,8 @@ def test_it_fits_a_phone(serve: Serve) -> None:
     visit = serve(accounts=3, age=timedelta(days=40))
     until(visit.run.are_done)
     drifted(visit)
-    for name, path in (("index", "/"), ("account", "/accounts/account-2"), ("sorry", "/nothing")):
-        page = visit.open(path, width=360) if name != "sorry" else _sorry(visit)
+    for name, path in (("index", "/"), ("account", "/accounts/account-2"), ("error", "/nothing")):
+        page = visit.open(path, width=360) if name != "error" else _error_page(visit)
         picture(page, f"phone-{name}")
 
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
@@ -188,7 +188,7 @@ def _with_grace(run: Service) -> None:
     run.configure(grace="24h", jitter="0s")
 
 
-def _sorry(visit: Visit) -> Page:
+def _error_page(visit: Visit) -> Page:
     """Open a page that is not there, of which the browser itself complains."""
     page = visit.open("/nothing", width=360)
     visit.complaints.clear()

@@ -1,13 +1,11 @@
-"""Ways into a server, set up from outside: on the simulator, and on a real one by its API."""
+"""Ways into a real server, set up from outside by its API."""
 
-import ssl
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rotator.sim import VaultSimulator
 from rotator.vault import AppRole, AuthMethod, Certificate, Jwt, Kubernetes, Trust, Userpass
 from tests.contract.issuer import NAMESPACE, SERVICE_ACCOUNT, Issuer, KubernetesApi
 from tests.support import certificates
@@ -106,45 +104,6 @@ class LoginMaterial:
         if name not in self._kept:
             self._kept[name] = make()
         return self._kept[name]
-
-
-def of_simulator(
-    vault: VaultSimulator, material: LoginMaterial, method: str, terms: Terms
-) -> Access:
-    """Open a way into a simulator; by certificate, into one of its own that speaks TLS."""
-    mount = f"{method}-{uuid.uuid4()}"
-    content = material.issuer.token() if method in ("jwt", "kubernetes") else str(uuid.uuid4())
-    field_of = {"approle": "secret_id", "userpass": "password", "cert": ""}
-    proof = {name: content} if (name := field_of.get(method, "jwt")) else {}
-    extra: dict[str, Any] = {}
-    trust = Trust()
-    file = material.written(content)
-    if method == "userpass":
-        extra["user"] = "rotator"
-    if method == "cert":
-        file = material.client_certificate
-        extra["certificate"] = ssl.PEM_cert_to_DER_cert(certificates.public_part(file))
-        tls = certificates.server_context(material.server_certificate, file)
-        vault, trust = VaultSimulator(root_token=vault.token, tls=tls).start(), material.trust
-    vault.allow_login(
-        method,
-        proof,
-        mount=mount,
-        policies=terms.policies,
-        ttl=terms.ttl,
-        max_ttl=terms.max_ttl or None,
-        type=terms.kind,
-        num_uses=terms.uses,
-        **extra,
-    )
-    return Access(
-        url=vault.url,
-        way=_way(material, method, mount, file),
-        file=file,
-        content=content,
-        forbid=lambda: vault.forbid_logins(mount),
-        trust=trust,
-    )
 
 
 def of_real(server: "Real", material: LoginMaterial, method: str, terms: Terms) -> Access:

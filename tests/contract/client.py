@@ -2,29 +2,15 @@
 
 from rotator.vault import EnvToken, KvStore, LoginToken, TokenSource, Trust, VaultSession
 from tests.contract.access import Access
+from tests.support.clock import FakeTimer
 from tests.support.observers import CallObserver
-
-
-class FakeTime:
-    """A clock that only moves when someone sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def clock(self) -> float:
-        """Return the seconds."""
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        """Move on at once."""
-        self.now += seconds
 
 
 def link(url: str, source: TokenSource, trust: Trust | None = None) -> VaultSession:
     """Return a connection that waits ten seconds that pass at once."""
-    time = FakeTime()
+    time = FakeTimer()
     return VaultSession(
-        url, token_source=source, timeout=10, trust=trust, sleep=time.sleep, clock=time.clock
+        url, token_source=source, timeout=10, trust=trust, sleep=time.sleep, clock=time
     )
 
 
@@ -33,26 +19,16 @@ def connect(url: str, token: str, mount: str = "secret") -> KvStore:
     return KvStore(link(url, EnvToken(token)), mount)
 
 
-class Clock:
-    """The time that a token's life is counted by; moves when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000_000.0
-
-    def __call__(self) -> float:
-        """Return the seconds."""
-        return self.now
-
-
 class Client:
     """A connection by one way, its store, and what it asked of Vault."""
 
     def __init__(self, access: Access) -> None:
-        self.clock = Clock()
+        #: What a token's life is counted by.
+        self.clock = FakeTimer(1_000_000_000.0)
         self.source = LoginToken(access.way, clock=self.clock)
         self.calls: list[str] = []
         self.connection = link(access.url, self.source, access.trust)
-        self.connection._endpoint._observer = CallObserver(
+        self.connection._pool._observer = CallObserver(
             lambda operation, code, _: self.calls.append(f"{operation} {code}")
         )
         self.store = KvStore(self.connection, "secret")
@@ -60,8 +36,8 @@ class Client:
     @property
     def token(self) -> str:
         """The token that it has."""
-        assert self.source.lease
-        return self.source.lease.token
+        assert self.source.lifetime
+        return self.source.lifetime.token
 
     def advance(self, seconds: float) -> None:
         """Let time pass for it, though not for the server."""

@@ -126,7 +126,7 @@ def site(server: Server, account: Account, tmp_path: Path, sqlite_template: Path
 
 
 @pytest.fixture
-def open_way(server: Server, material: access.LoginMaterial) -> OpenWay:
+def open_way(server: Real, material: access.LoginMaterial) -> OpenWay:
     """Return a function that opens a way into the server, by auth method and token terms."""
     return lambda method, **terms: server.open_way(
         material, method, access.Terms(**{"policies": GRANTED, **terms})

@@ -9,6 +9,7 @@ import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -18,14 +19,24 @@ import requests
 
 from tests.acceptance.service import until
 from tests.contract import access
-from tests.contract.server import MOUNTS, ROOT, Document, Namespace, Server
+from tests.contract.server import MOUNTS, ROOT, Document, Server
 from tests.support.vault_commands import vault_commands
 
 #: The real servers to test against, by name; without any, the one to be skipped.
 COMMANDS = vault_commands() or {"bao": ""}
 REAL = [pytest.param(command, marks=pytest.mark.vault) for command in COMMANDS]
-#: For what the simulator does not know: version 1 and its paths, metadata of one's own, undelete.
+#: For what the simulator does not know: KV version 1, custom metadata, undelete, logins, wrapping,
+#: namespaces, batch tokens.
 only_real = pytest.mark.parametrize("server", REAL, indirect=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Namespace:
+    """A namespace with a KV version 2 mount `secret` of its own."""
+
+    url: str
+    name: str
+    token: str = field(repr=False)
 
 
 class Real(Server):
@@ -88,7 +99,7 @@ class Real(Server):
         return Namespace(url=self.url, name=name, token=issued["auth"]["client_token"])
 
     def issue_token(self, policies: Mapping[str, Sequence[str]], **terms: Any) -> str:  # noqa: ANN401  # JSON
-        """Issue a token with a policy of its own."""
+        """Issue a token with a policy of its own; `terms` are fields of `auth/token/create`."""
         body = {"policies": [self.policy(policies)], **terms}
         issued = self.call("POST", "auth/token/create", body)
         assert issued

@@ -2,14 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import requests
 
 from rotator.sim import VaultSimulator
 from tests.acceptance.service import until
-from tests.contract import access
 
 #: OpenBao takes none that looks like its own, `hvs.…`.
 ROOT = "root-of-the-tests"
@@ -17,15 +15,6 @@ Document = dict[str, Any]
 #: KV mounts and their versions.
 MOUNTS = {"secret": 2, "team/kv": 2, "team kv": 2, "plain": 1}
 VERSIONED = [mount for mount, version in MOUNTS.items() if version == 2]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Namespace:
-    """A namespace with a KV version 2 mount `secret` of its own."""
-
-    url: str
-    name: str
-    token: str = field(repr=False)
 
 
 class Server(ABC):
@@ -84,36 +73,10 @@ class Server(ABC):
 
     @abstractmethod
     def issue_token(self, policies: Mapping[str, Sequence[str]], **terms: Any) -> str:  # noqa: ANN401  # JSON
-        """Issue a token that may do what `policies` say: path patterns to capabilities.
+        """Issue a token that may do what `policies` say: capabilities by path pattern.
 
-        `terms` are `ttl` in seconds, and `type`.
+        `terms` are its `ttl` in seconds; on a real server, any field of `auth/token/create`.
         """
-
-    @abstractmethod
-    def open_namespace(self, policies: Mapping[str, Sequence[str]]) -> Namespace:
-        """Make a namespace, with a token in it; skips the test where the server has none."""
-
-    @abstractmethod
-    def open_way(
-        self, material: access.LoginMaterial, method: str, terms: access.Terms
-    ) -> access.Access:
-        """Let rotator in by an auth method that is mounted for this."""
-
-    @abstractmethod
-    def limit_tokens(self, way_in: access.Access, seconds: int) -> None:
-        """Limit the life of an AppRole's tokens to `seconds`, of those already issued too."""
-
-    @abstractmethod
-    def want_no_secret_id(self, way_in: access.Access) -> None:
-        """Make the role of an AppRole access accept its id alone."""
-
-    @abstractmethod
-    def wrap_secret_id(self, way_in: access.Access) -> str:
-        """Wrap the secret id of an AppRole access; give the wrapping token."""
-
-    @abstractmethod
-    def wrap(self, data: Document) -> str:
-        """Wrap anything, as anyone can; give the wrapping token."""
 
     @abstractmethod
     def revoke_token(self, token: str) -> None:
@@ -151,14 +114,12 @@ class Simulated(Server):
     def __init__(self) -> None:
         super().__init__()
         self.vault = VaultSimulator(root_token=ROOT, mounts=VERSIONED).start()
-        self._others: list[VaultSimulator] = []
         self.url = self.vault.url
 
     def stop(self) -> None:
         """Close it."""
         super().stop()
-        for vault in (self.vault, *self._others):
-            vault.close()
+        self.vault.close()
 
     def metadata(self, path: str) -> Document | None:
         """Return as much of an entry's metadata as is kept; None where there is none."""
@@ -173,38 +134,6 @@ class Simulated(Server):
     def issue_token(self, policies: Mapping[str, Sequence[str]], **terms: Any) -> str:  # noqa: ANN401  # JSON
         """Issue a token."""
         return self.vault.issue_token(policies=policies, **terms)
-
-    def open_namespace(self, policies: Mapping[str, Sequence[str]]) -> Namespace:
-        """Start a simulator that has one."""
-        other = VaultSimulator(root_token=ROOT, mounts=VERSIONED, namespace="team/sms").start()
-        self._others.append(other)
-        return Namespace(url=other.url, name="team/sms", token=other.issue_token(policies=policies))
-
-    def open_way(
-        self, material: access.LoginMaterial, method: str, terms: access.Terms
-    ) -> access.Access:
-        """Let rotator in."""
-        return access.of_simulator(self.vault, material, method, terms)
-
-    def limit_tokens(self, way_in: access.Access, seconds: int) -> None:
-        """Set the greatest age of those that it gave."""
-        for token in self.vault._tokens._tokens.values():
-            if token.path == f"auth/{way_in.way.mount}/login":
-                token.max_ttl = seconds
-
-    def want_no_secret_id(self, way_in: access.Access) -> None:
-        """Take whatever is shown."""
-        method = self.vault._api.methods[way_in.way.mount]
-        method.logins[:] = [replace(login, proof={}) for login in method.logins]
-
-    def wrap_secret_id(self, way_in: access.Access) -> str:
-        """Wrap the secret id."""
-        path = f"auth/{way_in.way.mount}/role/rotator/secret-id"
-        return self.vault.wrap({"secret_id": way_in.content}, path)
-
-    def wrap(self, data: Document) -> str:
-        """Wrap anything."""
-        return self.vault.wrap(data, "sys/wrapping/wrap")
 
     def revoke_token(self, token: str) -> None:
         """Revoke a token."""

@@ -41,7 +41,7 @@ class Site:
         self.vonage = VonageSimulator()
         self.vonage.add_account(account.api_key, FIRST)
         self.clock = FakeClock()
-        self.ear = leaks.LogEar()
+        self.ear = leaks.LogCapture()
         self.reports: list[PassResult] = []
         #: Every value that was ever drawn, and every token that was used.
         self.secret: list[str] = [FIRST]
@@ -96,7 +96,7 @@ class Site:
             ledger=cast("Ledger", PortInterceptor("ledger", book, self.calls)),
             accounts={self.account.name: self.account},
             propagation_timeout=timedelta(minutes=2),
-            draw=self._draw,
+            generate=self._generate,
             now=self.clock.now,
             monotonic=self.clock.monotonic,
             sleep=self.clock.sleep,
@@ -114,8 +114,8 @@ class Site:
         name, _, number = point.partition(" ")
         self.calls.plan("before", name, int(number), action)
 
-    def _draw(self, length: int) -> str:
-        value = generation.draw(length)
+    def _generate(self, length: int) -> str:
+        value = generation.generate(length)
         self.secret.append(value)
         return value
 

@@ -16,7 +16,7 @@ from tests.contract.site import Site
 from tests.contract.test_vault_policy import EACH, OWN, policy
 
 if TYPE_CHECKING:
-    from tests.contract.server import Server
+    from tests.contract.real import Real
 
 
 class Practice:
@@ -121,7 +121,7 @@ def test_a_sealed_vault_is_told_from_one_that_is_away(practice: Practice) -> Non
         practice.server.unseal()
 
     assert verdicts(checks) == {"reachable": ["ok"], "sealed": ["failed"]}
-    assert checks["vault sealed"][0].cure == "unseal it"
+    assert checks["vault sealed"][0].hint == "unseal it"
 
 
 @pytest.mark.parametrize(("path", "capability"), EACH)
@@ -137,7 +137,7 @@ def test_a_missing_capability_is_named(practice: Practice, path: str, capability
     # What only `adopt` needs may be left out on purpose.
     is_for_adopting = (path, capability) == ("secret/data/vonage/*", "create")
     assert told.verdict == ("warning" if is_for_adopting else "failed")
-    assert is_for_adopting or f'"{capability}"' in (told.cure or "")
+    assert is_for_adopting or f'"{capability}"' in (told.hint or "")
 
 
 @only_real
@@ -158,7 +158,7 @@ def test_a_mount_that_cannot_be_used_is_named(practice: Practice, mount: str, fi
         "mount": ["failed"],
     }
     assert finding in checks["vault mount"][0].finding
-    assert checks["vault mount"][0].cure
+    assert checks["vault mount"][0].hint
 
 
 def test_a_mount_that_is_not_there_is_named(practice: Practice) -> None:
@@ -198,9 +198,10 @@ def test_a_bad_token_is_told_from_a_vault_that_is_away(
     checks = practice.examine()
 
     assert verdicts(checks) == {"reachable": ["ok"], "sealed": ["ok"], "login": ["failed"]}
-    assert checks["vault login"][0].cure
+    assert checks["vault login"][0].hint
 
 
+@only_real
 @pytest.mark.parametrize(
     ("terms", "verdict", "finding"),
     [
@@ -222,8 +223,9 @@ def test_an_expiring_token_is_told(
     assert left in ("1:00:00", "0:59:59", "0:59:58", "10 days, 0:00:00", "9 days, 23:59:59")
 
 
+@only_real
 def test_a_token_that_may_not_look_itself_up_is_a_warning(practice: Practice) -> None:
-    """Without the policy `default` its end is not known; it is accepted all the same."""
+    """Without the policy `default` its expiry is not known; it is accepted all the same."""
     rules = {path: granted for path, granted in policy().items() if path not in OWN}
     practice.use(practice.server.issue_token(rules, no_default_policy=True))
     checks = practice.examine()
@@ -234,10 +236,11 @@ def test_a_token_that_may_not_look_itself_up_is_a_warning(practice: Practice) ->
     assert verdicts(checks)["policy"] == ["failed"]
     for check in (checks["vault token"][0], checks["vault policy"][0]):
         assert "lookup-self, renew-self, revoke-self and sys/capabilities-self" in (
-            check.cure or ""
+            check.hint or ""
         )
 
 
+@only_real
 @pytest.mark.parametrize("path", [each for each in OWN if each.startswith("auth/")])
 def test_what_a_token_may_not_do_with_itself_is_a_warning(practice: Practice, path: str) -> None:
     """README's policy is enough without the policy `default`; each of its lines is asked for."""
@@ -253,8 +256,9 @@ def test_what_a_token_may_not_do_with_itself_is_a_warning(practice: Practice, pa
     assert "is not granted: " in told.finding
 
 
+@only_real
 def test_a_token_for_few_requests_is_told(
-    server: "Server", practice: Practice, material: LoginMaterial
+    server: "Real", practice: Practice, material: LoginMaterial
 ) -> None:
     """One that was handed in ends by being used; one that is logged in for is replaced."""
     access = server.open_way(material, "approle", Terms(policies=policy(), uses=5))
@@ -262,7 +266,7 @@ def test_a_token_for_few_requests_is_told(
     (told,) = practice.examine()["vault token"]
 
     assert told.verdict == "ok"
-    assert told.finding == "good for 4 more requests, and logged in for anew in time"
+    assert told.finding == "good for 4 more requests; rotator logs in again in time"
 
 
 def keys(access: Access) -> dict[str, str]:
@@ -279,9 +283,10 @@ def keys(access: Access) -> dict[str, str]:
     return {"role": "rotator", "jwt_file": str(access.file)}
 
 
+@only_real
 @pytest.mark.parametrize("method", METHODS)
 def test_each_login_is_tried(
-    server: "Server", practice: Practice, material: LoginMaterial, method: str
+    server: "Real", practice: Practice, material: LoginMaterial, method: str
 ) -> None:
     """Each method is configured as README says, and logs in; once refused, the login is named."""
     access = server.open_way(material, method, Terms(policies=policy()))
@@ -295,7 +300,8 @@ def test_each_login_is_tried(
     assert f"refuses the {method} login" in checks["vault login"][0].finding
 
 
-def test_a_namespace_is_looked_into(server: "Server", practice: Practice) -> None:
+@only_real
+def test_a_namespace_is_looked_into(server: "Real", practice: Practice) -> None:
     """The node's health is asked outside of it, all else inside."""
     space = server.open_namespace(policy())
     practice.vault |= {"address": space.url, "namespace": space.name}

@@ -15,16 +15,16 @@ from tests.support.cli_fixture import CliFixture
 from tests.support.vault_commands import vault_commands
 
 if TYPE_CHECKING:
-    from tests.contract.server import Namespace, Server
+    from tests.contract.real import Namespace, Real
 
 
 class Office(CliFixture):
     """A desk whose Vault is one namespace of a real server."""
 
-    server: "Server"
+    server: "Real"
     space: "Namespace"
 
-    def move(self, server: "Server") -> None:
+    def move(self, server: "Real") -> None:
         """Move into a new namespace of `server`, with README's policy."""
         self.server, self.space = server, server.open_namespace(policy())
         account = self.account
@@ -58,7 +58,7 @@ class Office(CliFixture):
 
 
 @pytest.fixture
-def office(original: "Server", tmp_path: Path, sqlite_template: Path) -> Iterator[Office]:
+def office(original: "Real", tmp_path: Path, sqlite_template: Path) -> Iterator[Office]:
     """Provide one account in a namespace of its own."""
     with Office(tmp_path, ledger=sqlite_template) as office:
         office.move(original)

@@ -9,6 +9,7 @@ from rotator.model import Outcome, PassResult
 from rotator.rotation.reconciler import Reconciler
 from rotator.vault import EnvToken, FileToken, LoginToken
 from tests.contract.conftest import OpenWay
+from tests.contract.real import only_real
 from tests.contract.server import ROOT
 from tests.contract.site import Site
 from tests.contract.test_vault_policy import policy
@@ -112,6 +113,7 @@ def test_a_token_that_cannot_be_replaced_stops_it(
     site.check_completed()
 
 
+@only_real
 @AT_EACH_POINT
 def test_a_token_that_can_be_replaced_is_not_missed(
     server: "Server", site: Site, let_in: OpenWay, point: str
@@ -122,30 +124,32 @@ def test_a_token_that_can_be_replaced_is_not_missed(
     first: list[str] = []
 
     def revoke() -> None:
-        if source.lease:
-            first.append(source.lease.token)
+        if source.lifetime:
+            first.append(source.lifetime.token)
             server.revoke_token(first[0])
 
     site.at(point, revoke)
     report = site.attempt(engine)
 
     assert report.outcome is Outcome.COMPLETED
-    assert source.lease
-    assert first != [source.lease.token]
+    assert source.lifetime
+    assert first != [source.lifetime.token]
     site.check_completed()
 
 
+@only_real
 def test_a_batch_token_is_enough(site: Site, let_in: OpenWay) -> None:
     """A token that cannot be renewed or revoked rotates as any other does."""
     source = LoginToken(let_in(kind="batch").way, clock=site.clock.epoch)
     report = site.attempt(site.begin(source))
 
     assert report.outcome is Outcome.COMPLETED
-    assert source.lease
-    assert not source.lease.renewable
+    assert source.lifetime
+    assert not source.lifetime.renewable
     site.check_completed()
 
 
+@only_real
 def test_a_token_that_expires_is_replaced_by_a_login(
     server: "Server", site: Site, let_in: OpenWay
 ) -> None:
@@ -154,7 +158,7 @@ def test_a_token_that_expires_is_replaced_by_a_login(
     engine = site.begin(source)
     site.at(
         POINTS["between create and push"],
-        lambda: server.let_end(source.lease.token if source.lease else ""),
+        lambda: server.let_end(source.lifetime.token if source.lifetime else ""),
     )
 
     assert site.attempt(engine).outcome is Outcome.COMPLETED
@@ -179,6 +183,7 @@ def test_a_token_that_expires_for_good_stops_it(
     site.check_completed()
 
 
+@only_real
 def test_a_login_that_is_withdrawn_stops_it(server: "Server", site: Site, let_in: OpenWay) -> None:
     """Where neither token nor credential is accepted any more, it goes on with a new credential."""
     access = let_in()
@@ -186,8 +191,8 @@ def test_a_login_that_is_withdrawn_stops_it(server: "Server", site: Site, let_in
     engine = site.begin(source)
 
     def withdraw() -> None:
-        assert source.lease
-        server.revoke_token(source.lease.token)
+        assert source.lifetime
+        server.revoke_token(source.lifetime.token)
         access.forbid()
 
     site.at(POINTS["between create and push"], withdraw)

@@ -182,7 +182,7 @@ def test_a_token_without_rights_is_not_called_invalid(vault: VaultSimulator) -> 
         ({"type": "generic", "options": {}, "path": "secret/"}, "version 1"),
         ({"type": "kv", "options": {"version": 2}, "path": "secret/"}, "version 1"),
         ({"type": "transit", "options": {}, "path": "secret/"}, "not a KV mount"),
-        ({"type": ["kv"], "options": 5, "path": 5}, "not a KV mount"),
+        ({"type": ["kv"], "options": 5, "path": 5}, "does not answer as KV version 2"),
     ],
 )
 def test_the_check_names_what_the_mount_is(

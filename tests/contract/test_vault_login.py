@@ -1,4 +1,4 @@
-"""Every way into Vault, on the simulator and on whatever real server is on PATH."""
+"""Every way into Vault, on each real server."""
 
 import threading
 from dataclasses import replace
@@ -13,11 +13,15 @@ from rotator.model.redaction import redact
 from rotator.vault import AppRole, EnvToken, KvStore
 from rotator.vault.transport import VaultRequest
 from tests.contract.access import METHODS
-from tests.contract.client import Client, Clock, link
+from tests.contract.client import Client, link
 from tests.contract.conftest import GRANTED, OpenWay
+from tests.contract.real import only_real
+from tests.support.clock import FakeTimer
 
 if TYPE_CHECKING:
-    from tests.contract.server import Server
+    from tests.contract.real import Real
+
+pytestmark = only_real
 
 REVOKE = VaultRequest(
     operation="revoke",
@@ -74,7 +78,7 @@ def test_a_credential_that_is_refused_is_named(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_revoked_token_is_replaced(
-    server: "Server", open_way: OpenWay, account: Account, method: str
+    server: "Real", open_way: OpenWay, account: Account, method: str
 ) -> None:
     """A denial that a look-up of the token explains leads to one new login, unseen by the call."""
     client = Client(open_way(method))
@@ -105,7 +109,7 @@ def test_a_denial_by_policy_is_no_reason_to_log_in(open_way: OpenWay, account: A
     assert client.count("log-in 200") == 1
 
 
-def test_a_token_that_must_not_look_itself_up_is_kept(server: "Server", account: Account) -> None:
+def test_a_token_that_must_not_look_itself_up_is_kept(server: "Real", account: Account) -> None:
     """Without the default policy a look-up is denied too, in other words than a bad token is."""
     token = server.issue_token({"secret/data/x/*": ["read"]}, no_default_policy=True)
     store = KvStore(link(server.url, EnvToken(token)), "secret")
@@ -116,7 +120,7 @@ def test_a_token_that_must_not_look_itself_up_is_kept(server: "Server", account:
 
 
 def test_a_login_that_is_refused_after_a_denial_is_not_repeated(
-    server: "Server", open_way: OpenWay, account: Account
+    server: "Real", open_way: OpenWay, account: Account
 ) -> None:
     """Where neither token nor credential is accepted, each call is told so after one login."""
     access = open_way("approle")
@@ -162,7 +166,7 @@ def test_a_login_that_is_refused_is_refused_to_all(open_way: OpenWay, account: A
 
 
 def test_a_token_that_is_renewed_for_the_last_time_is_replaced(
-    server: "Server", open_way: OpenWay, account: Account
+    server: "Real", open_way: OpenWay, account: Account
 ) -> None:
     """Where its greatest age cuts a renewal short, the next token is logged in for in time."""
     access = open_way("approle", ttl=600)
@@ -211,7 +215,7 @@ def test_a_token_is_renewed_before_it_ends(
 
 @pytest.mark.parametrize("kind", ["batch", "service"])
 def test_a_token_that_cannot_be_renewed_is_replaced_in_time(
-    server: "Server", open_way: OpenWay, account: Account, kind: str
+    server: "Real", open_way: OpenWay, account: Account, kind: str
 ) -> None:
     """A batch token, and one that Vault no longer prolongs, give way to a new login."""
     client = Client(open_way("approle", ttl=600, max_ttl=600, kind=kind))
@@ -239,9 +243,9 @@ def test_an_idle_token_is_kept(open_way: OpenWay, account: Account) -> None:
     assert client.store.read_pending(account).entry is None
 
 
-def test_a_held_token_is_kept(server: "Server") -> None:
+def test_a_held_token_is_kept(server: "Real") -> None:
     """A token that was handed in is looked up once, and renewed when it is time."""
-    clock = Clock()
+    clock = FakeTimer(1_000_000_000.0)
     token = server.issue_token(GRANTED, ttl=600)
     connection = link(server.url, EnvToken(token, clock=clock))
     kept = [connection.keep_token(), connection.keep_token()]
@@ -266,7 +270,7 @@ def test_a_token_is_looked_up(open_way: OpenWay) -> None:
     assert (standing.renewable, standing.kind, standing.creation_ttl) == (True, "service", 600)
     assert 540 <= standing.ttl <= 600
     assert client.token not in repr(standing)
-    assert client.token not in repr(client.source.lease)
+    assert client.token not in repr(client.source.lifetime)
 
 
 def test_threads_share_one_login(open_way: OpenWay, account: Account) -> None:
@@ -333,8 +337,8 @@ def test_a_token_that_was_replaced_is_given_back_once_nobody_uses_it(
     client.store.read_pending(account)
     first = client.token
     client.advance(401)
-    assert client.source.lease
-    client.source._lease = replace(client.source.lease, renewable=False)
+    assert client.source.lifetime
+    client.source._lifetime = replace(client.source.lifetime, renewable=False)
     client.store.read_pending(account)
     early = client.connection.keep_token(), client.count("revoke-token 204")
     client.advance(11)
@@ -355,7 +359,7 @@ def test_what_cannot_be_given_back_is_left(open_way: OpenWay, account: Account, 
     assert client.calls == ["log-in 200", "read-pending 404"]
 
 
-def test_a_token_that_was_handed_in_is_left_alone(server: "Server", account: Account) -> None:
+def test_a_token_that_was_handed_in_is_left_alone(server: "Real", account: Account) -> None:
     """Whoever issued it may use it elsewhere."""
     token = server.issue_token(GRANTED)
     for _ in range(2):
@@ -364,9 +368,7 @@ def test_a_token_that_was_handed_in_is_left_alone(server: "Server", account: Acc
         connection.close()
 
 
-def test_a_role_may_want_no_secret_id(
-    server: "Server", open_way: OpenWay, account: Account
-) -> None:
+def test_a_role_may_want_no_secret_id(server: "Real", open_way: OpenWay, account: Account) -> None:
     """With `bind_secret_id=false` the role id is all there is."""
     access = open_way("approle")
     server.want_no_secret_id(access)

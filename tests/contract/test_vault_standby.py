@@ -177,7 +177,7 @@ def test_what_is_no_state_is_not_kept(  # noqa: PLR0913, PLR0917  # fixtures
 
 def connection_of(store: KvStore) -> VaultSession:
     """Return a store's connection, for one that has written nothing."""
-    return store._connection
+    return store._session
 
 
 def test_a_stale_read_overwrites_nothing(

@@ -18,6 +18,7 @@ from tests.contract.test_vault_policy import policy
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.contract.real import Real
     from tests.contract.server import Server
 
 VALUE = SecretValue("Abcdefgh1")
@@ -59,8 +60,9 @@ def test_names_may_have_spaces(server: "Server", account: Account, pending: Pend
     assert found == {"keys": ["x"]}
 
 
+@only_real
 def test_a_namespace_has_entries_of_its_own(
-    server: "Server", account: Account, pending: PendingEntry
+    server: "Real", account: Account, pending: PendingEntry
 ) -> None:
     """All of the store's calls go to the configured namespace, and none to another."""
     space = server.open_namespace(policy())

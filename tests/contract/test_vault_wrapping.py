@@ -11,9 +11,12 @@ from rotator.vault import AppRole
 from tests.contract.access import Access
 from tests.contract.client import Client
 from tests.contract.conftest import OpenWay
+from tests.contract.real import only_real
 
 if TYPE_CHECKING:
-    from tests.contract.server import Server
+    from tests.contract.real import Real
+
+pytestmark = only_real
 
 
 def wrapped(access: Access, wrapping: str) -> Access:
@@ -25,7 +28,7 @@ def wrapped(access: Access, wrapping: str) -> Access:
 
 
 def test_a_wrapped_secret_id_is_unwrapped_once(
-    server: "Server", open_way: OpenWay, account: Account
+    server: "Real", open_way: OpenWay, account: Account
 ) -> None:
     """What was unwrapped serves later logins too; another wrapping token is unwrapped anew."""
     access = open_way("approle")
@@ -42,7 +45,7 @@ def test_a_wrapped_secret_id_is_unwrapped_once(
 
 
 def test_what_was_unwrapped_is_never_shown(
-    server: "Server", open_way: OpenWay, account: Account
+    server: "Real", open_way: OpenWay, account: Account
 ) -> None:
     """Neither the secret id nor what it was wrapped in."""
     access = open_way("approle")
@@ -57,7 +60,7 @@ def test_what_was_unwrapped_is_never_shown(
 
 
 def test_a_wrapping_token_that_is_spent_is_an_alarm(
-    server: "Server", open_way: OpenWay, account: Account
+    server: "Real", open_way: OpenWay, account: Account
 ) -> None:
     """Whoever unwrapped it first has the secret id, and an operator has to know."""
     access = open_way("approle")
@@ -73,7 +76,7 @@ def test_a_wrapping_token_that_is_spent_is_an_alarm(
 
 
 def test_something_else_that_was_wrapped_is_an_alarm(
-    server: "Server", open_way: OpenWay, account: Account
+    server: "Real", open_way: OpenWay, account: Account
 ) -> None:
     """A thief who unwraps the secret id may wrap another: it was not AppRole that wrapped it."""
     access = open_way("approle")

@@ -32,7 +32,7 @@ from rotator.sim import (
 )
 from tests.acceptance.service import PATIENCE, until
 from tests.support import leaks
-from tests.support.commands import Command, Order
+from tests.support.commands import Command, CommandSpec
 
 KILLED = -signal.SIGKILL
 
@@ -112,7 +112,7 @@ class Ground:
         output, config = self.folder / "output", str(self.folder / "config.toml")
         first = partial(kill_at_commit, moment) if moment and moment.what == "commit" else None
         asked = ("--config", config, "--log-level", "debug", *arguments)
-        command = Command(Order(arguments=asked, stdout=output, stderr=output, first=first))
+        command = Command(CommandSpec(arguments=asked, stdout=output, stderr=output, first=first))
         self.pid = command.pid
         self.started.set()
         try:

@@ -24,7 +24,7 @@ from rotator.ledger.reader import LedgerReader
 from rotator.sim import VonageSimulator
 from tests.acceptance.service import until
 from tests.support import figures
-from tests.support.commands import Command, Order
+from tests.support.commands import Command, CommandSpec
 from tests.support.raft import Cluster, Node
 from tests.support.vault_commands import vault_commands
 
@@ -149,7 +149,7 @@ class Company:
         self.commands += 1
         out, err = (self.folder / f"{self.commands}.{end}" for end in ("out", "err"))
         config = str(self.folder / "config.toml")
-        order = Order(
+        order = CommandSpec(
             arguments=("--config", config, *arguments), stdout=out, stderr=err, stdin=stdin
         )
         return Started(Command(order), out, err)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, make_url
 
 from rotator.ledger.writer import LedgerWriter
-from tests.support.proxy import Proxy
+from tests.support.database_proxy import DatabaseProxy
 
 
 @pytest.fixture
@@ -18,16 +18,16 @@ def book(database: Engine) -> LedgerWriter:
 
 
 @pytest.fixture
-def proxy(ledger_url: str) -> Iterator[Proxy]:
+def proxy(ledger_url: str) -> Iterator[DatabaseProxy]:
     """Stand in front of the server."""
     with tempfile.TemporaryDirectory() as name:
-        proxy = Proxy(Path(name), Path(str(make_url(ledger_url).query["host"])))
+        proxy = DatabaseProxy(Path(name), Path(str(make_url(ledger_url).query["host"])))
         yield proxy
         proxy.close()
 
 
 @pytest.fixture
-def far_url(proxy: Proxy, ledger_url: str) -> str:
+def far_url(proxy: DatabaseProxy, ledger_url: str) -> str:
     """Return the URL of the ledger as it is reached through the proxy."""
     url = make_url(ledger_url).update_query_dict({"host": str(proxy.folder)})
     return url.render_as_string(hide_password=False)

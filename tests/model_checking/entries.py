@@ -6,6 +6,7 @@ from datetime import datetime
 from rotator.ledger import chain
 from rotator.ledger.replay import RecordedRotation, Replay
 from rotator.model import Rotation, Step
+from rotator.model.times import rfc3339_exact
 from rotator.rotation.ports import NewEntry
 
 
@@ -24,7 +25,7 @@ def _recorded(rotation: Rotation) -> RecordedRotation:
         steps=frozenset({rotation.step}),
         is_sent=rotation.sent_at is not None,
         is_rejected=rotation.rejected,
-        draws=rotation.draws,
+        draws=rotation.values_generated,
         new_id=rotation.new_id,
         vault_version=rotation.vault_version,
         may_be_pushed=rotation.step is Step.PUSH,
@@ -54,7 +55,7 @@ def _entry(draft: NewEntry, at: datetime) -> chain.Entry:
         account="account",
         seq=1,
         rotation_id=draft.rotation_id,
-        at=chain.canonical_time(at),
+        at=rfc3339_exact(at),
         event=draft.event,
         step=draft.step,
         detail=chain.canonical_json(draft.detail),

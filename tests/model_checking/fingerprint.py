@@ -22,23 +22,22 @@ from types import FrameType, FunctionType, MethodType, NoneType
 import rotator
 from rotator.model import Account, SecretValue
 from rotator.rotation.dependencies import Dependencies
-from rotator.rotation.observation import Observer
-from rotator.rotation.protocol import MAX_DRAWS
+from rotator.rotation.protocol.before_push import MAX_GENERATED
 from rotator.rotation.steps import Site
 
 #: rotator's code lies here.
 HOME = str(Path(rotator.__file__).parent)
 #: From what age on nothing changes any more by getting older, in seconds.
 OLD = 200
-OLDEST = dict.fromkeys(("seen_at", "current_live_at", "pending_live_at"), 61) | dict.fromkeys(
-    ("sent_at", "pending_refused_since", "pending_refused_at", "since", "last"), 80
+OLDEST = dict.fromkeys(("seen_at", "authenticated_at"), 61) | dict.fromkeys(
+    ("sent_at", "refused_since", "refused_at", "since", "last"), 80
 )
 #: A bare number beyond this is a point on the clock.
 CLOCK = 1e8
 #: Times that entries hold as texts.
 WRITTEN = frozenset({"verified_at"})
 #: Counts that no rule tells apart from here on.
-ENOUGH = {"draws": MAX_DRAWS, "stalls": 0}
+ENOUGH = {"values_generated": MAX_GENERATED, "pauses": 0}
 #: What no rule looks at, or what a described neighbour tells already. A lease either has most of
 #: its time left or has ended long ago, which the clock of the world tells.
 IGNORED = frozenset(
@@ -52,7 +51,7 @@ IGNORED = frozenset(
         "rotated_at",
         "opened_at",
     }
-    | {"closed_at", "reason", "fields", "lease_until", "gate_retry_at"}
+    | {"closed_at", "reason", "fields", "lease_until", "retry_at", "rule"}
     | {"identity", "issuer", "vault_path"}
     # Of a lease, all that is asked is whether its token is the newest one, which a process tells
     # of itself. Since when effects have failed is asked where the store is to be waited for, for
@@ -62,7 +61,7 @@ IGNORED = frozenset(
 #: What is asked only until something else is known: here, by the passes of the loop.
 UNTIL = {"remembered": "observed"}
 #: What is the same in every process, or is no more than its kind.
-FIXED = (Dependencies, Site, Observer, Account, FunctionType, MethodType, type, BaseException)
+FIXED = (Dependencies, Site, Account, FunctionType, MethodType, type, BaseException)
 
 #: A point on the clock with the age that counts at most, or a name.
 _TOKEN = re.compile(r"(@\d+/\d+|[svrl]#\d+)")

@@ -95,7 +95,7 @@ class MemoryIssuer(Issuer):
         self._has_told = False
 
     @property
-    def clock_lead(self) -> timedelta:
+    def clock_offset(self) -> timedelta:
         """The clock's offset by the last answer, moved by whatever was done to the clock since."""
         return timedelta(seconds=self._world.astray if self._has_told else 0.0)
 
@@ -369,7 +369,7 @@ class MemoryLedger(Ledger):
             rotation=world.rotation,
             expendable_ids=world.expendable,
             adopted_id=world.adopted_id,
-            adopted_over=world.adopted_over,
+            adopted_base_version=world.adopted_base_version,
             deleted_ids=frozenset(id_ for id_, state in world.deletions if state == "done"),
             perhaps_deleted_ids=frozenset(id_ for id_, state in world.deletions if state != "done"),
             written=world.written,
@@ -480,11 +480,13 @@ class MemoryLedger(Ledger):
         world = self._world
         if draft.event == "intent" and draft.detail.get("operation") == "adopt":
             world.adopted_id = str(draft.detail["secret_id"])
-            world.adopted_over = int(draft.detail["over"] or 0)
+            world.adopted_base_version = int(draft.detail["over"] or 0)
         elif draft.event in _NOT_DONE and draft.detail.get("operation") == "adopt":
             world.adopted_id = None
         elif (draft.event, draft.step) == ("done", Step.VERIFY) and rotation:
-            is_replaced = rotation.replaces(world.adopted_id, over=world.adopted_over)
+            is_replaced = rotation.replaces(
+                world.adopted_id, base_version=world.adopted_base_version
+            )
             world.adopted_id = None if is_replaced else world.adopted_id
 
     def _guard(self, lease: Lease) -> None:

@@ -447,7 +447,7 @@ class Process:
             hooks=MemoryHooks(self),
             accounts=self.accounts,
             propagation_timeout=timedelta(seconds=PATIENCE),
-            draw=lambda _length: world.name("v"),
+            generate=lambda _length: world.name("v"),
             new_id=lambda: world.name("r"),
             now=lambda: when(world.now),
             monotonic=lambda: world.true,

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import structlog
 
-import rotator.rotation.reconciler
+import rotator.rotation.passes
 import rotator.rotation.session
 from rotator.model import Rotation
 from rotator.rotation.protocol import decide
@@ -38,6 +38,7 @@ from tests.model_checking import operators, scenarios
 from tests.model_checking.explore import Scenario, Search
 from tests.model_checking.invariants import Violation
 from tests.support import figures
+from tests.support.observations import but
 
 #: Those that take few seconds; every other one is slow.
 BRIEF = (
@@ -153,23 +154,24 @@ def without_gates(*arguments: object, **named: object) -> Action:
 
 def without_another_clock(*arguments: object, **named: object) -> Action:
     """Trust this machine's clock, whatever Vonage's says."""
-    account, world, request = arguments
-    world = replace(world, clock_lead=timedelta())  # type: ignore[type-var]
-    return decide(account, world, request, **named)  # type: ignore[arg-type]
+    account, observation, request = arguments
+    observation = but(observation, clock_offset=timedelta())  # type: ignore[arg-type]
+    return decide(account, observation, request, **named)  # type: ignore[arg-type]
 
 
 def without_minding_an_adoption(*arguments: object, **named: object) -> Action:
     """Evict what the policy names, though an operator adopted it a moment ago."""
-    account, world, request = arguments
-    world = replace(world, adopted_id=None)  # type: ignore[type-var]
-    return decide(account, world, request, **named)  # type: ignore[arg-type]
+    account, observation, request = arguments
+    observation = but(observation, adopted_id=None)  # type: ignore[arg-type]
+    return decide(account, observation, request, **named)  # type: ignore[arg-type]
 
 
 def without_minding_deletions(*arguments: object, **named: object) -> Action:
     """Take for the new secret whatever was not listed before."""
-    account, world, request = arguments
-    world = replace(world, deleted_ids=frozenset())  # type: ignore[type-var]
-    return decide(account, world, request, **named)  # type: ignore[arg-type]
+    account, observation, request = arguments
+    nothing: frozenset[str] = frozenset()
+    observation = but(observation, deleted_ids=nothing, perhaps_deleted_ids=nothing)  # type: ignore[arg-type]
+    return decide(account, observation, request, **named)  # type: ignore[arg-type]
 
 
 def without_minding_what_rolls_off(*arguments: object, **named: object) -> Action:
@@ -182,17 +184,17 @@ def without_minding_what_rolls_off(*arguments: object, **named: object) -> Actio
 
 def without_minding_an_end(*arguments: object, **named: object) -> Action:
     """Rely on what Vault is about to remove."""
-    account, world, request = arguments
-    current = world.current and replace(world.current, ends_at=None)  # type: ignore[attr-defined]
-    world = replace(world, current=current)  # type: ignore[type-var]
-    return decide(account, world, request, **named)  # type: ignore[arg-type]
+    account, observation, request = arguments
+    if entry := observation.current.entry:  # type: ignore[attr-defined]
+        observation = but(observation, current=replace(entry, ends_at=None))  # type: ignore[arg-type]
+    return decide(account, observation, request, **named)  # type: ignore[arg-type]
 
 
 def without_minding_a_pending_end(*arguments: object, **named: object) -> Action:
     """Send a value whose only copy Vault is about to remove."""
-    account, world, request = arguments
-    world = replace(world, pending_ends_at=None)  # type: ignore[type-var]
-    return decide(account, world, request, **named)  # type: ignore[arg-type]
+    account, observation, request = arguments
+    observation = but(observation, pending_ends_at=None)  # type: ignore[arg-type]
+    return decide(account, observation, request, **named)  # type: ignore[arg-type]
 
 
 def without_telling(*arguments: object, **named: object) -> Action:
@@ -205,18 +207,18 @@ def without_telling(*arguments: object, **named: object) -> Action:
 
 def without_minding_a_freeze(*arguments: object, **named: object) -> Action:
     """Finish what has pushed, whatever the operator says."""
-    account, world, request = arguments
-    if world.hold and world.rotation:  # type: ignore[attr-defined]
-        world = replace(world, hold=None)  # type: ignore[type-var]
-    return decide(account, world, request, **named)  # type: ignore[arg-type]
+    account, observation, request = arguments
+    if observation.ledger.hold and observation.rotation:  # type: ignore[attr-defined]
+        observation = but(observation, hold=None)  # type: ignore[arg-type]
+    return decide(account, observation, request, **named)  # type: ignore[arg-type]
 
 
 def without_finishing(*arguments: object, **named: object) -> Action:
     """Take every hold for a freeze."""
-    account, world, request = arguments
-    if world.hold:  # type: ignore[attr-defined]
-        world = replace(world, hold=operators.FREEZE)  # type: ignore[type-var]
-    return decide(account, world, request, **named)  # type: ignore[arg-type]
+    account, observation, request = arguments
+    if observation.ledger.hold:  # type: ignore[attr-defined]
+        observation = but(observation, hold=operators.FREEZE)  # type: ignore[arg-type]
+    return decide(account, observation, request, **named)  # type: ignore[arg-type]
 
 
 def without_minding_a_restored_ledger(*arguments: object, **named: object) -> Action:
@@ -229,18 +231,18 @@ def without_minding_a_restored_ledger(*arguments: object, **named: object) -> Ac
 
 def without_asking_for_whom(*arguments: object, **named: object) -> Action:
     """Take what is pending for this account's, whatever it says itself."""
-    account, world, request = arguments
-    if pending := world.pending:  # type: ignore[attr-defined]
+    account, observation, request = arguments
+    if pending := observation.pending.entry:  # type: ignore[attr-defined]
         nobody = dict.fromkeys(("api_key", "issuer", "vault_path", "ledger_id"))
-        world = replace(world, pending=replace(pending, **nobody))  # type: ignore[type-var]
-    return decide(account, world, request, **named)  # type: ignore[arg-type]
+        observation = but(observation, pending=replace(pending, **nobody))  # type: ignore[arg-type]
+    return decide(account, observation, request, **named)  # type: ignore[arg-type]
 
 
 def without_asking_which_ledger(*arguments: object, **named: object) -> Action:
     """Recover whatever is pending, whoever began it."""
-    account, world, request = arguments
+    account, observation, request = arguments
     request = replace(request, takes_over=True)  # type: ignore[type-var]
-    return decide(account, world, request, **named)  # type: ignore[arg-type]
+    return decide(account, observation, request, **named)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -277,7 +279,7 @@ def test_a_wrong_rule_is_found(
     monkeypatch: pytest.MonkeyPatch, wrong: Decide, scenario: Scenario
 ) -> None:
     """The exploration sees each of these mistakes in the rules."""
-    monkeypatch.setattr(rotator.rotation.reconciler, "decide", wrong)
+    monkeypatch.setattr(rotator.rotation.passes, "decide", wrong)
 
     with pytest.raises(Violation):
         Search(scenario).explore()

@@ -160,7 +160,7 @@ class World:
     ledger_id: str = "l#001"
     rotation: Rotation | None = None
     adopted_id: str | None = None
-    adopted_over: int = 0
+    adopted_base_version: int = 0
     #: Which secrets were deleted, or may have been.
     deletions: Deletions = ()
     #: What the ledger has of the last push.
@@ -326,7 +326,7 @@ class World:
         staged = self.staged
         parts = (
             *map(described, (self.live, self.current, self.pending, self.hold)),
-            describe((self.in_flight, self.lingering, self.adopted_id, self.adopted_over)),
+            describe((self.in_flight, self.lingering, self.adopted_id, self.adopted_base_version)),
             describe((self.held & self._ids, self.harmed & values, self.unfit & values)),
             describe((self.kept_by_hand & values, self.written.version, self.ends)),
             describe(sorted(one for one in self.deletions if one[0] in listable)),

@@ -13,7 +13,7 @@ LENGTHS = st.integers(generation.MIN_LENGTH, generation.MAX_LENGTH)
 def test_every_drawn_value_complies(length: int, seed: int) -> None:
     """Whatever the chance, a value has the length asked for and what Vonage demands."""
     chance = random.Random(seed)
-    value = generation.draw(length, choice=chance.choice)
+    value = generation.generate(length, choice=chance.choice)
 
     assert len(value) == length
     assert generation.is_compliant(value)
@@ -24,14 +24,14 @@ def test_every_drawn_value_complies(length: int, seed: int) -> None:
 @given(length=LENGTHS)
 def test_two_values_differ(length: int) -> None:
     """No value is drawn twice."""
-    assert generation.draw(length) != generation.draw(length)
+    assert generation.generate(length) != generation.generate(length)
 
 
 @given(length=st.integers().filter(lambda length: not 8 <= length <= 25))
 def test_no_other_length_is_drawn(length: int) -> None:
     """Outside Vonage's bounds nothing is drawn."""
     with pytest.raises(ValueError, match="characters"):
-        generation.draw(length)
+        generation.generate(length)
 
 
 @given(value=st.text(st.characters(codec="ascii"), max_size=30))

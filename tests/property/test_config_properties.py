@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from rotator.config import Settings, format_duration, load, parse_duration
+from rotator.config import Settings, load, parse_duration
 from rotator.config.loader import overrides
 from rotator.config.validation import TABLES
 from rotator.errors import ConfigError
+from rotator.model.times import format_duration
 from rotator.rotation.schedule import next_due
 
 #: A value that no error may ever repeat.

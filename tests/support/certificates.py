@@ -9,12 +9,12 @@ import pytest
 
 
 def certificate(folder: Path, name: str, hosts: str = "IP:127.0.0.1") -> Path:
-    """Make a certificate for `hosts` that nobody trusts; its key is in the same file.
+    """Make a self-signed certificate for `hosts`; its key is in the same file.
 
-    Skips the test where openssl is not there.
+    Skips the test without openssl.
     """
     if shutil.which("openssl") is None:
-        pytest.skip("makes its certificate with openssl, which is not there")
+        pytest.skip("openssl, which makes the certificate, is missing")
     key, path = folder / f"{name}.key", folder / f"{name}.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
     arguments = ["-subj", f"/CN={name}", "-addext", f"subjectAltName={hosts}"]

@@ -1,4 +1,4 @@
-"""An operator's desk: simulated servers, a configuration for them, and the real command."""
+"""A fixture for the command line: simulated servers, a configuration, and the real command."""
 
 import json
 import shutil
@@ -15,28 +15,28 @@ from typing import Any, Self
 
 from rotator.sim import Environment, SimAccount
 from tests.support import leaks
-from tests.support.commands import ENVIRONMENT, Command, Order
+from tests.support.commands import ENVIRONMENT, Command, CommandSpec
 
-#: Long enough for a loaded machine; nothing waits for it but a failure.
+#: Seconds; enough for a busy machine, and only a failure waits so long.
 PATIENCE = 60
 _ROTATE_NOW = "from rotator.cli.main import rotate_now; rotate_now()"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
-    """What a command left behind."""
+class CommandResult:
+    """Exit code and output of a command."""
 
     code: int
     out: str
     err: str
 
     def json(self) -> Any:  # noqa: ANN401  # any document
-        """Read standard output, which has to be one JSON document and nothing else."""
+        """Parse standard output, which must be one JSON document and nothing else."""
         return json.loads(self.out)
 
 
 class CliFixture:
-    """Runs commands against a world of its own, and sees to it that none shows a value."""
+    """Runs commands against its own simulators, and checks that none shows a secret value."""
 
     def __init__(
         self,
@@ -77,22 +77,22 @@ class CliFixture:
         program: str = "rotator",
         text: str = "",
         environment: dict[str, str] | None = None,
-    ) -> Done:
-        """Run a command to its end; `text` is its input, `environment` more of that."""
+    ) -> CommandResult:
+        """Run a command to its end, with `text` as input and `environment` added to its own."""
         with self.started(
             *arguments, program=program, text=text, environment=environment
         ) as process:
             pass
         return self.ended(process)
 
-    def run_anew(self, *arguments: str, program: str = "rotator", **options: Any) -> Done:  # noqa: ANN401  # of `subprocess.Popen`
-        """Run a command to its end, started whole, for what only `Popen` can arrange."""
+    def run_anew(self, *arguments: str, program: str = "rotator", **options: Any) -> CommandResult:  # noqa: ANN401  # of `subprocess.Popen`
+        """Run a command to its end in a new interpreter, for what only `Popen` can arrange."""
         with self.started_anew(*arguments, program=program, **options) as process:
             pass
         return self.ended(process)
 
-    def rotate(self, *arguments: str) -> Done:
-        """Run `rotate-now`, which has to succeed."""
+    def rotate(self, *arguments: str) -> CommandResult:
+        """Run `rotate-now`, which must succeed."""
         done = self.run("rotate-now", *(arguments or ("--all",)))
         assert done.code == 0, done
         return done
@@ -105,12 +105,12 @@ class CliFixture:
         text: str = "",
         environment: dict[str, str] | None = None,
     ) -> Iterator[Command]:
-        """Start a command; it is waited for at the end of the block."""
+        """Start a command, and wait for it at the end of the block."""
         given, out, err = (self.folder / name for name in ("in", "out", "err"))
         for path, content in ((given, text), (out, ""), (err, "")):
             path.write_text(content)
         process = Command(
-            Order(
+            CommandSpec(
                 arguments=arguments,
                 program=program,
                 environment=self.environment | (environment or {}),
@@ -129,7 +129,7 @@ class CliFixture:
         program: str = "rotator",
         **options: Any,  # noqa: ANN401  # of `subprocess.Popen`
     ) -> Iterator[subprocess.Popen[str]]:
-        """Start a command whole, with nothing imported before; it is waited for at the end."""
+        """Start a command in a new interpreter, and wait for it at the end of the block."""
         start = ["-m", "rotator"] if program == "rotator" else ["-c", _ROTATE_NOW]
         with (self.folder / "out").open("w") as out, (self.folder / "err").open("w") as err:
             usual: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err}
@@ -142,9 +142,9 @@ class CliFixture:
         with _waited_for(process):
             yield process
 
-    def ended(self, process: Command | subprocess.Popen[str]) -> Done:
-        """Return what an ended command left behind; fails if it leaked a secret."""
-        done = Done(
+    def ended(self, process: Command | subprocess.Popen[str]) -> CommandResult:
+        """Return the result of an ended command; fail if it shows a secret."""
+        done = CommandResult(
             code=process.wait(),
             out=(self.folder / "out").read_text(),
             err=(self.folder / "err").read_text(),
@@ -155,10 +155,10 @@ class CliFixture:
 
     def signalled(
         self, signum: signal.Signals, when: Callable[[Any], bool], *arguments: str
-    ) -> Done:
-        """Run a command that is sent a signal when Vonage has got a request that `when` takes.
+    ) -> CommandResult:
+        """Run a command, and signal it once Vonage has received a request that `when` accepts.
 
-        The request is held until the command says that it stops.
+        The request is held until the command reports that it stops.
         """
         sent: list[int] = []
 
@@ -177,7 +177,7 @@ class CliFixture:
         assert sent, self.ended(process)
         return self.ended(process)
 
-    # -- The world. ------------------------------------------------------------------------
+    # -- The servers. ----------------------------------------------------------------------
 
     @property
     def account(self) -> SimAccount:
@@ -185,13 +185,13 @@ class CliFixture:
         return self.world.accounts[0]
 
     def values(self) -> list[str]:
-        """Return every value that must not be seen."""
+        """Return every value that must not be shown."""
         state = self.world.vonage.state()["accounts"]
         values = [secret["value"] for account in state for secret in account["secrets"]]
         return [*values, self.token_file.read_text()]
 
     def api_keys(self) -> list[str]:
-        """Return the api keys, which belong to credentials."""
+        """Return the API keys, which are part of credentials."""
         return [account.api_key for account in self.world.accounts]
 
     def secret_ids(self, account: SimAccount | None = None) -> list[str]:
@@ -200,7 +200,7 @@ class CliFixture:
         return [secret.id for secret in reversed(secrets)]
 
     def snapshot(self) -> tuple[Any, ...]:
-        """Return all that a command could have changed at both servers."""
+        """Return everything that a command could have changed at both servers."""
         return (
             self.world.vonage.state(),
             [self.world.vault.versions(account.vault_path) for account in self.world.accounts],

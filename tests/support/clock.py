@@ -1,17 +1,17 @@
-"""Time that moves only when somebody sleeps."""
+"""Clocks that move only when a test, or a sleep of what is tested, moves them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-#: When every scene begins.
+#: When every rotation fixture begins.
 START = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 _NANOSECONDS = 1_000_000_000
 
 
 @dataclass(kw_only=True)
 class FakeClock:
-    """The one clock of a scene: of the reconciler, both clients and both simulators."""
+    """The one clock of a rotation fixture: of the reconciler, both clients and both simulators."""
 
     elapsed: float = 0.0
     #: Every sleep, in seconds.
@@ -24,7 +24,7 @@ class FakeClock:
         return START + timedelta(seconds=self.elapsed)
 
     def monotonic(self) -> float:
-        """Return seconds since some moment."""
+        """Return seconds since the start."""
         return self.elapsed
 
     def epoch(self) -> float:
@@ -36,12 +36,34 @@ class FakeClock:
         return int(START.timestamp()) * _NANOSECONDS + int(self.elapsed * _NANOSECONDS)
 
     def sleep(self, seconds: float) -> None:
-        """Let the time pass, at once."""
+        """Let `seconds` pass at once."""
         self.sleeps.append(seconds)
         self.elapsed += seconds
         for waker in tuple(self.wakers):
             waker()
 
     def advance(self, **span: float) -> None:
-        """Let a `timedelta(**span)` pass without anybody sleeping."""
+        """Let a `timedelta(**span)` pass without a sleep."""
         self.elapsed += timedelta(**span).total_seconds()
+
+
+@dataclass
+class FakeTimer:
+    """Seconds that pass by sleeping, or as a test sets them; it is its own `clock` function."""
+
+    now: float = 0.0
+    #: Every sleep, in seconds.
+    slept: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        """Return the seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass at once."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass without a sleep."""
+        self.now += seconds

@@ -1,4 +1,4 @@
-"""Starts rotator commands as processes, many a second.
+"""Starts rotator commands as processes, many per second.
 
 Most of what a start takes is the import of what the command needs. A server imports that once,
 and each command is forked from it: a process of its own, with an environment and streams of its
@@ -23,7 +23,7 @@ from subprocess import TimeoutExpired
 from unittest.mock import patch
 
 ROOT = Path(__file__).parents[2]
-#: What a command finds in its environment, where a test says nothing else.
+#: A command's environment, unless a test gives another.
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
 _PRELOADED = "tests.support.fork_server"
 context = multiprocessing.get_context("forkserver")
@@ -32,11 +32,11 @@ _polling = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """A command that is to be started."""
+class CommandSpec:
+    """A command to be started."""
 
     arguments: tuple[str, ...]
-    #: The streams; what is written is appended.
+    #: Its streams; output is appended.
     stdout: Path
     stderr: Path
     stdin: Path = Path(os.devnull)
@@ -50,7 +50,7 @@ class Order:
 class Command:
     """A started command, with methods of `subprocess.Popen`; any thread may call them."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: CommandSpec) -> None:
         """Start it."""
         self._process = forked(_become, order)
         assert self._process.pid
@@ -64,7 +64,7 @@ class Command:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end; give the exit code. Raises `TimeoutExpired` after `timeout` seconds."""
+        """Wait for its end; return the exit code. Raises `TimeoutExpired` after `timeout`."""
         connection.wait([self._process.sentinel], timeout)
         code = self.poll()
         if code is None:
@@ -99,9 +99,9 @@ def _serve() -> None:
         forkserver.ensure_running()
 
 
-def _become(order: Order) -> None:
-    """Be the command."""
-    # The server says nothing of a module that it could not import.
+def _become(order: CommandSpec) -> None:
+    """Turn the forked process into the command."""
+    # The server does not report a module that it failed to import.
     assert _PRELOADED in sys.modules
     os.environ.clear()
     os.environ.update(order.environment or ENVIRONMENT)

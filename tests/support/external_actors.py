@@ -1,4 +1,4 @@
-"""What happens to secrets and entries without rotator: by hand, in the dashboard or in Vault."""
+"""Changes that are made without rotator: in the dashboard, or in Vault by hand."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from tests.support.invariant_monitor import InvariantMonitor, Snapshot
 
 
 class ExternalActors:
-    """People who look at the accounts of a world, and meddle with them."""
+    """Operators who look at the accounts of a fixture, and change them by hand."""
 
     world: Environment
     accounts: dict[str, Account]
     witness: InvariantMonitor
 
     def make_foreign(self, name: str = NAME, value: str = "MadeByHand1") -> str:
-        """Make a secret in the dashboard; give its id."""
+        """Create a secret in the dashboard; return its id."""
         secret_id = self.world.vonage.add_secret(self.accounts[name].api_key, value)
         self.witness.foreign.add(secret_id)
         return secret_id
@@ -26,7 +26,7 @@ class ExternalActors:
         self.world.vonage.revoke(self.accounts[name].api_key, secret_id)
 
     def let_end(self, path: str, seconds: int) -> None:
-        """Make Vault remove what is written at `path` from now on so long after; 0 for never."""
+        """Let later versions at `path` be deleted by themselves after `seconds`; 0 for never."""
         mount = self.world.vault._mounts["secret"]
         key = mount.key(path)
         key.delete_version_after = seconds
@@ -62,10 +62,10 @@ class ExternalActors:
         path = self.accounts[name].vault_path
         self.world.vault.write(path, self.fields(name) | fields)
 
-    # -- What they see. --------------------------------------------------------------------
+    # -- Observing. -----------------------------------------------------------------------
 
     def look(self, name: str = NAME) -> Snapshot:
-        """See the account from outside."""
+        """Return the account as it is seen from outside."""
         return self.witness.snapshot(self.accounts[name])
 
     def fields(self, name: str = NAME) -> dict[str, Any]:

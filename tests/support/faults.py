@@ -6,7 +6,7 @@ from rotator.sim import Fault
 from tests.support.invariant_monitor import Seen, System
 from tests.support.rotation_fixture import IMPATIENT, PATIENT, RotationFixture
 
-#: Steps in when the request has arrived and nothing has been done yet.
+#: Called when the request has arrived and has no effect yet.
 Mishap = Callable[[RotationFixture, Seen], None]
 
 

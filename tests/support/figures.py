@@ -1,4 +1,4 @@
-"""What the suites have to show, kept for the table in docs/reliability.md."""
+"""Figures of the suites, kept for the table in docs/reliability.md."""
 
 import json
 import re

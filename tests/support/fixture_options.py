@@ -1,4 +1,4 @@
-"""What a scene begins with."""
+"""How a rotation fixture begins."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,7 +9,7 @@ from rotator.sim import Environment, VaultSimulator, VonageSimulator
 from tests.support import samples
 from tests.support.clock import START, FakeClock
 
-#: Each simulated account's first secret is that much older than the scene.
+#: Each simulated account's first secret is older than the fixture by this.
 AGE = timedelta(days=40)
 NAME = "account-1"
 SUB = "account-1-sub-1"
@@ -17,7 +17,7 @@ SUB = "account-1-sub-1"
 
 @dataclass(frozen=True, kw_only=True)
 class FixtureOptions:
-    """What a scene begins with."""
+    """How a rotation fixture begins."""
 
     grace: timedelta = timedelta()
     on_foreign: OnForeign = OnForeign.REFUSE

@@ -1,4 +1,4 @@
-"""What the server that commands are forked from has imported: all of rotator, and its libraries."""
+"""Imports of the server that commands are forked from: all of rotator, and its libraries."""
 
 import gc
 import pkgutil

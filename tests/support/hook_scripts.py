@@ -1,4 +1,4 @@
-"""Hooks that are programs, and a scene that calls them."""
+"""Hooks that are programs, and a rotation fixture that runs them."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from tests.support.rotation_fixture import RotationFixture
 
 
 class HookScript:
-    """A hook's program: it writes down that it was called, and fails as long as a file is there."""
+    """A hook's program: it records its calls, and fails while a file exists."""
 
     def __init__(self, folder: Path, name: str, *events: Event) -> None:
         """Write it; it succeeds."""
@@ -25,19 +25,19 @@ class HookScript:
         self.hook = Hook(name=name, on=frozenset(events), command=(str(program),))
 
     def shut(self, why: str = "still in use") -> None:
-        """Let it fail from now on."""
+        """Make it fail from now on."""
         self.shut_file.write_text(f"{why}\n")
 
     def open(self) -> None:
-        """Let it succeed from now on."""
+        """Make it succeed from now on."""
         self.shut_file.unlink()
 
     @property
     def calls(self) -> list[str]:
-        """What it was called for."""
+        """Its calls: event, new secret's id, old secret's id."""
         return self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
 
 
 def fixture_with_hooks(folder: Path, *scripts: HookScript, **setting: Any) -> RotationFixture:  # noqa: ANN401  # of `FixtureOptions`
-    """Return a scene with these hooks."""
+    """Return a rotation fixture with these hooks."""
     return RotationFixture(folder, hooks=tuple(script.hook for script in scripts), **setting)

@@ -16,7 +16,7 @@ _OURS = frozenset({"api_key", "api_secret", "rotator"})
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One request, told from the outside."""
+    """One request, as it is seen from outside."""
 
     #: Counts from 1 over both systems.
     number: int
@@ -56,19 +56,19 @@ class Snapshot:
 
 @dataclass(kw_only=True)
 class InvariantMonitor:
-    """Looks at every account before and after each request, and remembers what was wrong."""
+    """Checks every account before and after each request, and keeps the violations."""
 
     world: Environment
     accounts: Mapping[str, Account]
-    #: Gives an account's ledger entries.
+    #: Returns an account's ledger entries.
     entries: Callable[[str], list[Entry]]
-    #: What a test's outsiders make unavoidable, by the words of the violation.
+    #: Violations that a test's external actors make unavoidable, by their text.
     excused: set[str] = field(default_factory=set)
     #: Called before each request; may change the world or add a fault for this request.
     before: list[Callable[[Seen], None]] = field(default_factory=list)
     #: Called after each request took effect and before its answer is sent.
     after: list[Callable[[Seen], None]] = field(default_factory=list)
-    #: Ids of secrets that outsiders made, which nothing allows rotator to delete.
+    #: Ids of secrets that external actors created, which rotator may never delete.
     foreign: set[str] = field(default_factory=set)
     requests: list[Seen] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
@@ -76,7 +76,7 @@ class InvariantMonitor:
     _numbers: dict[int, Seen] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Begin to watch."""
+        """Observe both simulators."""
         self.world.vonage.observers.append(partial(self._see, "vonage"))
         self.world.vault.observers.append(partial(self._see, "vault"))
 

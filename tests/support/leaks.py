@@ -1,4 +1,4 @@
-"""Finding a secret value where it must not be."""
+"""Searches for secret values where they must not be."""
 
 import base64
 import logging
@@ -14,7 +14,7 @@ _SHIFTS = 3
 
 
 def forms(value: str, api_keys: Iterable[str]) -> Iterator[str]:
-    """Yield `value` in every form in which it might be written down by accident."""
+    """Yield `value` in every encoding in which it might leak."""
     yield value
     yield value.encode().hex()
     for api_key in api_keys:
@@ -26,31 +26,31 @@ def forms(value: str, api_keys: Iterable[str]) -> Iterator[str]:
 
 
 def text_of(error: BaseException) -> str:
-    """Return all that an exception says: of itself, of its causes, in its traceback."""
+    """Return everything that an exception shows: itself, its causes, its traceback."""
     return "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))
 
 
-class LogEar(logging.Handler):
-    """Hears every log line of this process, of structlog and of the standard library, at DEBUG."""
+class LogCapture(logging.Handler):
+    """Captures every log line of this process from DEBUG on, of structlog and of logging."""
 
     def __init__(self) -> None:
-        """Hear nothing yet."""
+        """Capture nothing yet."""
         super().__init__(logging.DEBUG)
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a line of the standard library's."""
+        """Capture a line of the standard library."""
         self.lines.append(f"{record.name} {record.getMessage()} {record.args!r}")
 
     def __call__(
         self, _logger: object, method: str, event: structlog.typing.EventDict
     ) -> structlog.typing.EventDict:
-        """Take an event of structlog's, and end it here."""
+        """Capture an event of structlog, and drop it."""
         self.lines.append(f"{method} {event!r}")
         raise structlog.DropEvent
 
     def __enter__(self) -> Self:
-        """Begin to listen."""
+        """Start to capture."""
         self._processors = structlog.get_config()["processors"]
         structlog.configure(processors=[self])
         self._level = logging.root.level
@@ -59,7 +59,7 @@ class LogEar(logging.Handler):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave logging as it was."""
+        """Restore logging."""
         structlog.configure(processors=self._processors)
         logging.root.removeHandler(self)
         logging.root.setLevel(self._level)

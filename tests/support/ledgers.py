@@ -48,7 +48,7 @@ def open_ledger(url: str) -> Engine:
 
 
 def _without_sync(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-    """Do not wait for the disk: half of a scene's time, and no scene cuts the power."""
+    """Do not wait for the disk: it is half of a test's time, and no test cuts the power."""
     connection.cursor().execute("PRAGMA synchronous = OFF")
 
 

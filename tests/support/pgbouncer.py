@@ -30,7 +30,7 @@ logfile = {folder}/log
 
 @contextmanager
 def pgbouncer(host: str, user: str) -> Iterator[int]:
-    """Run one in front of the server whose socket is in the folder `host`; give its port."""
+    """Run PgBouncer in front of the server whose socket is in the folder `host`; yield its port."""
     assert COMMAND is not None
     with tempfile.TemporaryDirectory(prefix="rotator-pgbouncer-") as name:
         folder, owner = Path(name), Path(host).stat().st_uid

@@ -1,4 +1,4 @@
-"""What stands between the reconciler and its ports, so that a test can step in at any call."""
+"""Intercepts the reconciler's calls of its ports, so that a test can act at any of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ Interruption = Callable[[], object]
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing of the process runs any more, its lease is not released."""
+    """Simulates SIGKILL: nothing of the process runs any more, and its lease is not released."""
 
 
 @dataclass(kw_only=True)
 class Calls:
-    """Every call that the reconciler made of its ports, and what is to happen at some of them."""
+    """The reconciler's calls of its ports, and the actions planned for some of them."""
 
     #: Names such as `issuer.create_secret`, in the order of the calls.
     names: list[str] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Calls:
         raise Killed
 
     def reach(self, moment: Moment, name: str, place: int) -> None:
-        """Do what is planned for this moment of a call, which was the `place`th of all.
+        """Run the actions planned for this moment of a call, the `place`th of all.
 
         One call may be made within another: the last look before an effect.
         """
@@ -59,14 +59,14 @@ def _matches(name: str, prefix: str) -> bool:
 
 
 class PortInterceptor:
-    """A port with a test's ear at it: calls go through to the real one."""
+    """A port whose calls are recorded and passed on to the real one."""
 
     def __init__(self, name: str, port: object, calls: Calls) -> None:
-        """Hand calls on to `port`."""
+        """Pass calls on to `port`."""
         self._name, self._port, self._calls = name, port, calls
 
     def __getattr__(self, method: str) -> Any:  # noqa: ANN401  # of whatever type a property is
-        """Return the port's method, tapped; a property as it is."""
+        """Return the port's method, intercepted; a property as it is."""
         name, target = f"{self._name}.{method}", getattr(self._port, method)
         if not callable(target):
             return target

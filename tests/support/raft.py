@@ -24,6 +24,7 @@ from typing import Any
 import requests
 
 from tests.contract.real import free_ports
+from tests.support.server import LoopbackServer
 
 #: Seconds until a node that was started, unsealed or elected is there, at most.
 PATIENCE = 60.0
@@ -246,44 +247,31 @@ class Cluster:
         return False
 
 
-class Link:
-    """What the other nodes reach a node through: it may hold what is sent for a while."""
+class Link(LoopbackServer):
+    """What the other nodes reach a node through: it may delay what they send."""
 
     def __init__(self, target: tuple[str, int]) -> None:
-        """Listen, and pass on to `target`."""
+        """Pass on to `target`."""
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        #: Seconds that whatever comes is held.
+        #: Seconds by which everything is delayed.
         self.delay = 0.0
-        self._sockets: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def close(self) -> None:
-        """Hang up."""
-        for each in (self._listener, *self._sockets):
-            _shut(each)
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                one, _ = self._listener.accept()
-                threading.Thread(target=self._join, args=[one], daemon=True).start()
-
-    def _join(self, one: socket.socket) -> None:
-        try:
-            other = socket.create_connection(self._target, PATIENCE)
-        except OSError:
-            _shut(one)
-            return
-        other.settimeout(None)
-        self._sockets += [one, other]
-        for source, target in ((one, other), (other, one)):
-            threading.Thread(target=self._relay, args=[source, target], daemon=True).start()
+    def serve(self, connection: socket.socket) -> None:
+        """Relay both ways until either side has hung up."""
+        with socket.create_connection(self._target, PATIENCE) as target:
+            target.settimeout(None)
+            ways = [(connection, target), (target, connection)]
+            relays = [threading.Thread(target=self._relay, args=way) for way in ways]
+            for relay in relays:
+                relay.start()
+            for relay in relays:
+                relay.join()
 
     def _relay(self, source: socket.socket, target: socket.socket) -> None:
         held: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
-        threading.Thread(target=self._deliver, args=[held, target], daemon=True).start()
+        delivery = threading.Thread(target=_deliver, args=[held, target])
+        delivery.start()
         piece = b"-"
         while piece:
             try:
@@ -291,20 +279,20 @@ class Link:
             except OSError:
                 piece = b""
             held.put((time.monotonic() + self.delay, piece))
+        delivery.join()
 
-    def _deliver(
-        self, held: "queue.SimpleQueue[tuple[float, bytes]]", target: socket.socket
-    ) -> None:
-        while True:
-            at, piece = held.get()
-            time.sleep(max(0.0, at - time.monotonic()))
+
+def _deliver(held: "queue.SimpleQueue[tuple[float, bytes]]", target: socket.socket) -> None:
+    while True:
+        at, piece = held.get()
+        time.sleep(max(0.0, at - time.monotonic()))
+        try:
             if not piece:
-                break
-            try:
-                target.sendall(piece)
-            except OSError:
-                break
-        _shut(target)
+                target.shutdown(socket.SHUT_RDWR)
+                return
+            target.sendall(piece)
+        except OSError:
+            return
 
 
 class Balance:
@@ -396,9 +384,3 @@ def _session() -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     return session
-
-
-def _shut(one: socket.socket) -> None:
-    with suppress(OSError):
-        one.shutdown(socket.SHUT_RDWR)
-    one.close()

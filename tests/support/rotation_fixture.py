@@ -55,10 +55,10 @@ class RotationFixture(ExternalActors):
         self.setting = FixtureOptions(**setting)
         self.clock = FakeClock()
         #: How far rotator's machine is ahead of the simulators' clock.
-        self.clock_lead = timedelta()
+        self.clock_offset = timedelta()
         self._patience = PATIENT
         self.folder = Path(mkdtemp(dir=folder))
-        self.ear = leaks.LogEar()
+        self.ear = leaks.LogCapture()
         self.reports: list[PassResult] = []
         #: What the reconciler's observer was told.
         self.told: list[tuple[str, NewEntry]] = []
@@ -69,7 +69,7 @@ class RotationFixture(ExternalActors):
         #: A test wrote into the ledger's tables: `rotator ledger verify` is to find it.
         self.is_tampered_with = False
         #: Every value that was ever drawn.
-        self.drawn: list[str] = []
+        self.generated: list[str] = []
         self._cleanup = ExitStack()
         self._process = ExitStack()
         self.world = self.setting.world(self.clock)
@@ -109,7 +109,7 @@ class RotationFixture(ExternalActors):
         if error is None:
             self.check()
 
-    # -- The cast. -------------------------------------------------------------------------
+    # -- Set-up. ---------------------------------------------------------------------------
 
     def restart(self) -> None:
         """Begin a new process: nothing is left of the one before but what is durable."""
@@ -119,7 +119,7 @@ class RotationFixture(ExternalActors):
         self.queries = LedgerReader(self.database)
         far = self.setting.engine_ledger_url
         reached = self._open(far) if far else self.database
-        self.book = LedgerWriter(reached, lease_seconds=LEASE, hearing=self._hearing)
+        self.book = LedgerWriter(reached, lease_seconds=LEASE, subscribers=self._hearing)
         self.deliveries = Deliveries(self.database)
         self.dispatcher = HookDispatcher(
             hooks=self.hooks,
@@ -157,7 +157,7 @@ class RotationFixture(ExternalActors):
             propagation_timeout=self.setting.propagation_timeout,
             hooks=cast("Hooks", PortInterceptor("hooks", self.dispatcher, self.calls)),
             observer=_Listener(self),
-            draw=self._draw,
+            generate=self._generate,
             now=self._told_time,
             monotonic=self.clock.monotonic,
             sleep=self.clock.sleep,
@@ -165,13 +165,13 @@ class RotationFixture(ExternalActors):
 
     def _told_time(self) -> datetime:
         """Return the time by this machine's clock."""
-        return self.clock.now() + self.clock_lead
+        return self.clock.now() + self.clock_offset
 
     def wait_for_answers(self, seconds: float) -> None:
         """From the next request on, let the clients wait so long, of the real clock."""
         self._patience = seconds
         self.transport._timeout = seconds
-        self.connection._endpoint.timeout = seconds
+        self.connection._timeout = seconds
 
     def _open(self, url: str) -> DatabaseEngine:
         database = open_ledger(url)
@@ -200,9 +200,9 @@ class RotationFixture(ExternalActors):
     def _hearing(self, event: Event, name: str) -> tuple[str, ...]:
         return subscribers(self.hooks, event, name)
 
-    def _draw(self, length: int) -> str:
-        value = generation.draw(length)
-        self.drawn.append(value)
+    def _generate(self, length: int) -> str:
+        value = generation.generate(length)
+        self.generated.append(value)
         return value
 
     # -- Action. ---------------------------------------------------------------------------
@@ -216,14 +216,14 @@ class RotationFixture(ExternalActors):
         wait: bool = False,
         takes_over: bool = False,
     ) -> PassResult:
-        """Let the reconciler make one pass."""
+        """Make one pass."""
         request = Request(reason=reason, grace=grace, takes_over=takes_over)
         report = self.engine.attempt(self.accounts[name], request, wait=wait)
         self.reports.append(report)
         return report
 
     def resume(self, name: str = NAME) -> PassResult:
-        """Let the reconciler carry on what is open."""
+        """Continue an open rotation, in one pass."""
         return self.attempt(name, reason=None)
 
     def adopt(
@@ -300,15 +300,14 @@ class RotationFixture(ExternalActors):
         self.token_file.write_text(self.tokens[-1])
 
     def expire_token(self) -> None:
-        """Let the Vault token run out, if that has not happened yet."""
+        """Revoke the Vault token, unless that has happened already."""
         if self.token_works:
             self.world.vault.revoke_token(self.tokens[-1])
         self.token_works = False
 
     def propagate_in(self, seconds: float) -> None:
-        """Let Vonage take so long from now on until all of it knows of a change."""
-        api = self.world.vonage._api
-        api.propagation = api.secret_calls.propagation = timedelta(seconds=seconds)
+        """Set the seconds until all of Vonage knows of a change."""
+        self.world.vonage.propagation = seconds
 
     def rival(self, name: str = NAME) -> Lease:
         """Take the lease away, as another machine does once it has run out."""
@@ -317,7 +316,7 @@ class RotationFixture(ExternalActors):
             name, late
         )
 
-    # -- What there is to see. -------------------------------------------------------------
+    # -- Observing. -----------------------------------------------------------------------
 
     def entries(self, name: str = NAME) -> list[Entry]:
         """Return the account's ledger entries."""
@@ -339,7 +338,7 @@ class RotationFixture(ExternalActors):
             if system in ("", seen.system)
         ]
 
-    # -- Judgement. ------------------------------------------------------------------------
+    # -- Checks. ---------------------------------------------------------------------------
 
     def check(self) -> None:
         """Check that no rule was broken and nothing leaked.
@@ -370,8 +369,8 @@ class RotationFixture(ExternalActors):
         return leaks.found(self._values(), api_keys, texts)
 
     def _values(self) -> set[str]:
-        """Return everything that is secret: whatever was generated, issued or stored."""
-        values = {*self.drawn, *self.tokens}
+        """Return every secret: generated, issued or stored."""
+        values = {*self.generated, *self.tokens}
         for name, account in self.accounts.items():
             values |= {secret.value for secret in self.history(name)}
             values |= {

@@ -48,7 +48,7 @@ def scheduled(name: str = "sms", *, zone: str = "UTC", **schedule: Any) -> Accou
 
 
 def rotation(**changes: Any) -> Rotation:  # noqa: ANN401  # of `Rotation`
-    """Return the rotation `r1` of `sms`, which somebody has just asked for."""
+    """Return the rotation `r1` of `sms`, which was just requested."""
     usual = Rotation(
         id="r1",
         account="sms",

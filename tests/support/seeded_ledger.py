@@ -1,4 +1,4 @@
-"""A ledger with a past: months of rotations, refusals and holds, written in no time."""
+"""A ledger with months of rotations, refusals and holds, written at once."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -148,7 +148,7 @@ def half_a_year(database: Engine) -> None:
 
 
 def end_graces(database: Engine) -> None:
-    """Let every grace in a ledger be over, as if it had begun long ago.
+    """End every grace in a ledger, as if it had begun long ago.
 
     To wait for one, it would have to be so short that a busy machine lets it pass before the
     command that began it has ended. Rows alone would be refused: the entries say it, too.

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from rotator import descriptors
-from rotator.cli.errors import described
+from rotator.cli.output import problem_of
 from rotator.daemon.health import Health
 from rotator.errors import LedgerError, StoreUnavailable, TooManyFiles
 from rotator.ledger.database import translated
@@ -102,7 +102,7 @@ def test_each_adapter_says_what_is_lacking(tmp_path: Path) -> None:
 
 def test_it_is_no_bug() -> None:
     """Wherever it comes up, it is named."""
-    problem = described(LACK)
+    problem = problem_of(LACK)
     with capture_logs() as events:
         Health().log_unexpected("poll", LACK)
 

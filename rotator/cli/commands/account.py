@@ -1,40 +1,29 @@
 """`account balance|top-up|callbacks`: the rest of the Account API, by hand."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
 from rotator.cli import output, prompts
-from rotator.cli.context import CommandContext, JsonOption, Name, OnlyNames, chosen
-from rotator.errors import ConfigError, CredentialRefused, IssuerError, RequestRefused, RotatorError
+from rotator.cli.context import CommandContext, JsonOption, Name, OnlyNames, chosen, flag, option
+from rotator.cli.prompts import YesOption
+from rotator.errors import ConfigError, IssuerError, RequestRefused, RotatorError
 from rotator.model import ForwardMethod
 from rotator.reporting.text import NOTHING
+from rotator.rotation.credentials import read_own_credential, with_own_credential
+from rotator.rotation.manual import manual_operation
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from rotator.application import Application
     from rotator.model import Account, Credential
-    from rotator.rotation.ports import BeforeSend
-    from rotator.vonage import AccountSettings, Balance
+    from rotator.vonage import Balance
 
 BALANCE_HEADERS = ("account", "balance (EUR)", "auto-reload", "minimum (EUR)", "note")
 CALLBACK_HEADERS = ("callback", "setting")
 
 Text = TypeVar("Text", bound=str)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """The requested change of the callbacks: "" unsets, None leaves."""
-
-    inbound: str | None = None
-    delivery: str | None = None
-    method: ForwardMethod | Literal[""] | None = None
 
 
 def balance(
@@ -43,19 +32,16 @@ def balance(
     as_json: JsonOption = False,
 ) -> None:
     """Show what accounts have left at Vonage, and whether that is less than `min_balance`."""
-    session = CommandContext.of(context)
-    settings = session.settings()
-    accounts = chosen(settings, names)
-    with session.application(settings) as application:
+    with CommandContext.of(context).application() as application:
+        accounts = chosen(application.settings, names)
         application.clients.store.check()
-        found = [(account, _balance(application, account)) for account in accounts]
-    if as_json:
-        output.write_json([_balance_document(*each) for each in found])
-    else:
-        output.table(BALANCE_HEADERS, [_balance_row(*each) for each in found])
+        found = {account: _balance(application, account) for account in accounts}
+    documents = [_balance_document(*each) for each in found.items()]
+    rows = [_balance_row(*each) for each in found.items()]
+    output.show_table(documents, BALANCE_HEADERS, rows, as_json=as_json)
     output.flush()
-    errors = [(account, error) for account, error in found if isinstance(error, RotatorError)]
-    for account, error in errors:
+    errors = {account: it for account, it in found.items() if isinstance(it, RotatorError)}
+    for account, error in errors.items():
         output.complain(error.message, error.hint, about=account.name)
     raise typer.Exit(1 if errors else 0)
 
@@ -64,64 +50,48 @@ def top_up(
     context: typer.Context,
     name: Name,
     transaction: Annotated[
-        str,
-        typer.Option(
-            "--transaction", metavar="REFERENCE", help="of the payment that enabled auto-reload"
-        ),
+        str, option("REFERENCE", "reference of the payment that enabled auto-reload")
     ],
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Spend money: charge an account's payment method now, as much as the named payment was.
+    """Spend money: charge an account's payment method now, by the amount of the named payment.
 
-    Vonage does it only where auto-reload is enabled. It is asked once, whatever the answer.
+    Vonage does this only where auto-reload is enabled. It is asked once, whatever the answer.
     """
-    from rotator.rotation.manual import manual_operation  # noqa: PLC0415  # the rules, which others do without
-
-    if not yes and not sys.stdin.isatty():
-        raise ConfigError("no terminal to confirm at", hint="give --yes to spend without asking")
+    prompts.require_terminal("spend", yes=yes)
     with opened(context, name) as (application, account, credential):
         before = application.clients.accounts.balance(credential)
         if not yes:
-            asked = f"its balance is {before.value} EUR; charge {name}'s payment method now?"
-            prompts.confirm(asked)
-        with manual_operation(application.reconciler(), account) as by_hand, _money_in_mind(name):
-            by_hand.perform(
+            prompts.confirm(
+                f"its balance is {before.value} EUR; charge {name}'s payment method now?"
+            )
+        with manual_operation(application.reconciler(), account) as operation, _payment_hints(name):
+            operation.perform(
                 "top-up",
                 lambda look: application.clients.accounts.top_up(
                     credential, transaction, before_send=look
                 ),
             )
-    if as_json:
-        output.write_json(
-            {"account": name, "topped_up": True, "balance_before": float(before.value)}
-        )
-    else:
-        output.write(f"topped up {name}, which had {before.value} EUR")
+    document = {"account": name, "topped_up": True, "balance_before": float(before.value)}
+    output.show(document, f"topped up {name}, which had {before.value} EUR", as_json=as_json)
 
 
 def callbacks(
     context: typer.Context,
     *,
     name: Name,
-    inbound: Annotated[
-        str | None, typer.Option(metavar="URL", help="where Vonage sends inbound SMS")
-    ] = None,
-    delivery: Annotated[
-        str | None, typer.Option(metavar="URL", help="where Vonage sends delivery receipts")
-    ] = None,
-    no_inbound: Annotated[
-        bool, typer.Option("--no-inbound", help="unset the callback for inbound SMS")
-    ] = False,
+    inbound: Annotated[str | None, option("URL", "where Vonage sends inbound SMS")] = None,
+    delivery: Annotated[str | None, option("URL", "where Vonage sends delivery receipts")] = None,
+    no_inbound: Annotated[bool, flag("--no-inbound", "unset the callback for inbound SMS")] = False,
     no_delivery: Annotated[
-        bool, typer.Option("--no-delivery", help="unset the callback for delivery receipts")
+        bool, flag("--no-delivery", "unset the callback for delivery receipts")
     ] = False,
     forward_method: Annotated[
-        ForwardMethod | None,
-        typer.Option(metavar="METHOD", help=f"how Vonage calls both: {', '.join(ForwardMethod)}"),
+        ForwardMethod | None, option("METHOD", f"how Vonage calls both: {', '.join(ForwardMethod)}")
     ] = None,
     no_forward_method: Annotated[
-        bool, typer.Option("--no-forward-method", help="leave to Vonage how it calls both")
+        bool, flag("--no-forward-method", "leave to Vonage how it calls both")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -130,50 +100,40 @@ def callbacks(
     Vonage calls each new URL, and wants a 200 from it before it saves anything. Its answer may
     not name the method, which then shows as `-`.
     """
-    wanted = Wanted(
-        inbound=_text("inbound", inbound, unset=no_inbound),
-        delivery=_text("delivery", delivery, unset=no_delivery),
-        method=_text("forward-method", forward_method, unset=no_forward_method),
-    )
+    inbound_url = _text("inbound", inbound, unset=no_inbound)
+    delivery_url = _text("delivery", delivery, unset=no_delivery)
+    method = _text("forward-method", forward_method, unset=no_forward_method)
     with opened(context, name) as (application, account, credential):
-        if wanted == Wanted():
-            settings = application.clients.accounts.settings(credential)
+        api = application.clients.accounts
+        if (inbound_url, delivery_url, method) == (None, None, None):
+            settings = api.settings(credential)
         else:
-            settings = _change(application, account, credential, wanted)
-    _show(name, settings, as_json=as_json)
-
-
-def _change(
-    application: "Application",
-    account: "Account",
-    credential: "Credential",
-    wanted: Wanted,
-) -> "AccountSettings":
-    from rotator.rotation.manual import manual_operation  # noqa: PLC0415  # the rules, which others do without
-
-    def change(look: "BeforeSend") -> "AccountSettings":
-        return application.clients.accounts.update_callbacks(
-            credential,
-            inbound_sms_url=wanted.inbound,
-            delivery_receipt_url=wanted.delivery,
-            forward_method=wanted.method,
-            before_send=look,
-        )
-
-    with manual_operation(application.reconciler(), account) as by_hand:
-        # URLs often contain a credential, so the record does not include them.
-        return by_hand.perform("callbacks", change)
+            with manual_operation(application.reconciler(), account) as operation:
+                # URLs often contain a credential, so the record does not include them.
+                settings = operation.perform(
+                    "callbacks",
+                    lambda look: api.update_callbacks(
+                        credential,
+                        inbound_sms_url=inbound_url,
+                        delivery_receipt_url=delivery_url,
+                        forward_method=method,
+                        before_send=look,
+                    ),
+                )
+    shown = {
+        "inbound": settings.inbound_sms_url,
+        "delivery": settings.delivery_receipt_url,
+        "forward_method": settings.forward_method,
+    }
+    rows = [(key.replace("_", " "), text or NOTHING) for key, text in shown.items()]
+    output.show_table({"account": name, **shown}, CALLBACK_HEADERS, rows, as_json=as_json)
 
 
 def _text(option: str, given: Text | None, *, unset: bool) -> Text | Literal[""] | None:
-    """Return the text to set, "" to unset it, None to leave it alone.
-
-    Raises:
-        ConfigError: both options are used, or the text is empty, as from an unset variable.
-    """
+    """Return the text to set, "" to unset it, None to leave it alone."""
     if given is not None and unset:
         raise ConfigError(f"--{option} and --no-{option} are both given", hint="give one of them")
-    if given == "":
+    if given == "":  # as from an unset variable
         raise ConfigError(f"--{option} is empty", hint=f"--no-{option} unsets it")
     return "" if unset else given
 
@@ -188,52 +148,34 @@ def opened(
         UnknownAccount: no account has that name.
         CredentialRefused: Vault has no value for it.
     """
-    session = CommandContext.of(context)
-    settings = session.settings()
-    account = settings.account(name)
-    with session.application(settings) as application:
+    with CommandContext.of(context).application() as application:
+        account = application.settings.account(name)
         yield application, account, _credential(application, account)
 
 
 def _credential(application: "Application", account: "Account") -> "Credential":
-    """Return the account's own credential: Vonage accepts no parent's for these calls.
-
-    Raises:
-        CredentialRefused: Vault has no value for it.
-    """
-    from rotator.rotation.observation import own_credential  # noqa: PLC0415  # `--help` needs none of it
-
-    credential = own_credential(account, application.clients.store.read_current(account))
-    if credential is None:
-        raise CredentialRefused(
-            f"Vault has no secret of {account.name}",
-            hint=f"`rotator adopt {account.name}` puts the present one there",
-        )
-    return credential
+    """Return the account's own credential: Vonage accepts no parent's for these calls."""
+    return read_own_credential(application.clients.store, account)
 
 
 def _balance(application: "Application", account: "Account") -> "Balance | RotatorError":
+    clients = application.clients
     try:
-        return application.clients.accounts.balance(_credential(application, account))
+        return with_own_credential(clients.store, account, clients.accounts.balance)
     except RotatorError as error:
         return error
 
 
 def _balance_document(account: "Account", found: "Balance | RotatorError") -> dict[str, Any]:
-    document: dict[str, Any] = {"account": account.name, "balance": None, "auto_reload": None}
-    if isinstance(found, RotatorError):
-        error = {"code": found.code, "message": found.message, "hint": found.hint}
-        return document | {
-            "min_balance": _number(account.min_balance),
-            "low": None,
-            "error": error,
-        }
-    return document | {
-        "balance": _number(found.value),
-        "auto_reload": found.auto_reload,
-        "min_balance": _number(account.min_balance),
-        "low": account.is_low(found.value),
-        "error": None,
+    balance, error = (None, found) if isinstance(found, RotatorError) else (found, None)
+    minimum = account.min_balance
+    return {
+        "account": account.name,
+        "balance": float(balance.value) if balance else None,
+        "auto_reload": balance.auto_reload if balance else None,
+        "min_balance": None if minimum is None else float(minimum),
+        "low": account.is_low(balance.value) if balance else None,
+        "error": vars(output.problem_of(error)) if error else None,
     }
 
 
@@ -246,25 +188,8 @@ def _balance_row(account: "Account", found: "Balance | RotatorError") -> tuple[s
     return (account.name, str(found.value), reload, minimum, note)
 
 
-def _number(amount: "Decimal | None") -> float | None:
-    return None if amount is None else float(amount)
-
-
-def _show(name: str, settings: "AccountSettings", *, as_json: bool) -> None:
-    shown = {
-        "inbound": settings.inbound_sms_url,
-        "delivery": settings.delivery_receipt_url,
-        "forward_method": settings.forward_method,
-    }
-    if as_json:
-        output.write_json({"account": name, **shown})
-    else:
-        rows = [(key.replace("_", " "), text or NOTHING) for key, text in shown.items()]
-        output.table(CALLBACK_HEADERS, rows)
-
-
 @contextmanager
-def _money_in_mind(name: str) -> Iterator[None]:
+def _payment_hints(name: str) -> Iterator[None]:
     """Add a hint to a payment's error: why it was refused, or that it may have been charged."""
     try:
         yield

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import CommandContext, Name
+from rotator.cli.context import CommandContext, Name, flag, json_option, option
 from rotator.cli.prompts import FromFile, given
 from rotator.errors import ConfigError
 from rotator.model import SecretValue
-from rotator.reporting.text import moment, rfc3339
+from rotator.model.redaction import is_plain
+from rotator.model.times import rfc3339
+from rotator.reporting.text import moment
 
 if TYPE_CHECKING:
-    from rotator.model import Rotation
     from rotator.rotation.adoption import Adopted
 
 #: Vonage documents no upper bound for existing secrets; no longer one was seen.
@@ -26,61 +27,45 @@ def adopt(
     name: Name,
     secret_id: Annotated[
         str | None,
-        typer.Option(
-            "--secret-id",
-            metavar="ID",
-            help="which secret it is, where Vonage lists two, or Vault's note names a wrong one",
-        ),
+        option("ID", "which secret it is, if Vonage lists two or Vault's note names a wrong one"),
     ] = None,
     from_file: FromFile = None,
     from_vault: Annotated[
-        bool, typer.Option("--from-vault", help="adopt the value that Vault's entry has already")
+        bool, flag("--from-vault", "adopt the value that is already in Vault's entry")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print one JSON document instead of a sentence")
-    ] = False,
+    as_json: Annotated[bool, json_option("a sentence")] = False,
 ) -> None:
     """Bring an account's existing secret under management: Vault holds it, rotator rotates it.
 
-    The value is tried at Vonage before anything is written, and its id made certain; other
-    fields of the Vault entry stay. Nothing is rotated or deleted. A rotation that cannot go on,
-    as what it pushed is dead or overwritten, is ended by this.
+    The value is first tried at Vonage, and its id determined; other fields of the Vault entry
+    stay. Nothing is rotated or deleted. An open rotation that cannot continue, because the secret
+    it pushed is dead or was overwritten in Vault, is ended.
     """
     if from_vault and from_file is not None:
         raise ConfigError("--from-file and --from-vault are both given", hint="give one of them")
-    session = CommandContext.of(context)
-    settings = session.settings()
-    account = settings.account(name)
-    value = None if from_vault else _value(name, from_file)
-    with session.application(settings) as application:
+    with CommandContext.of(context).application() as application:
+        account = application.settings.account(name)
+        value = None if from_vault else _value(name, from_file)
         application.clients.store.check()
         adopted = application.reconciler().adopt(account, value, secret_id=secret_id)
-    path = f"{settings.vault.mount}/{account.vault_path}"
-    if as_json:
-        output.write_json(_document(adopted, path))
-    else:
-        output.write("\n".join(_sentences(adopted, path)))
+        path = f"{application.settings.vault.mount}/{account.vault_path}"
+    text = "\n".join(_sentences(adopted, path))
+    output.show(_document(adopted, path), text, as_json=as_json)
 
 
 def _value(name: str, from_file: str | None) -> SecretValue:
-    """Read a value from a file, standard input or a prompt.
-
-    It may be an old one, so that Vonage's rules for new secrets are not applied.
-
-    Raises:
-        ConfigError: there is no value, or it cannot be sent.
-    """
+    """Read a value, which may be an old one: Vonage's rules for new secrets are not applied."""
     if from_file is None and not sys.stdin.isatty():
         from_file = "-"
-    text = given(from_file, prompt=f"present secret of {name}: ")
+    text = given(from_file, prompt=f"current secret of {name}: ")
     if not text:
         raise ConfigError(
             "no value is given", hint="type it, or give it on standard input or by --from-file"
         )
-    if len(text) > _LONGEST or not (text.isascii() and text.isprintable()) or " " in text:
+    if len(text) > _LONGEST or not is_plain(text):
         raise ConfigError(
-            "the value is no secret of Vonage's",
-            hint="it is one line of letters, digits and signs, without spaces",
+            "the value is not a Vonage secret",
+            hint="a secret is one line of letters, digits and symbols, without spaces",
         )
     return SecretValue(text)
 
@@ -98,12 +83,13 @@ def _sentences(adopted: "Adopted", path: str) -> list[str]:
         sentences.append(f"rotation {rotation.id} is over: {rotation.error_code}")
     elif rotation:
         sentences.append(
-            f"rotation {rotation.id} is open; `rotator resume {adopted.account}` carries it on"
+            f"rotation {rotation.id} is open; `rotator resume {adopted.account}` continues it"
         )
     return sentences
 
 
 def _document(adopted: "Adopted", path: str) -> dict[str, Any]:
+    rotation = adopted.rotation
     return {
         "account": adopted.account,
         "secret_id": adopted.secret.id,
@@ -111,11 +97,6 @@ def _document(adopted: "Adopted", path: str) -> dict[str, Any]:
         "vault_path": path,
         "vault_version": adopted.vault_version,
         "written": adopted.is_written,
-        "rotation": _rotation(adopted.rotation),
+        "rotation": rotation
+        and {"id": rotation.id, "outcome": rotation.outcome, "error_code": rotation.error_code},
     }
-
-
-def _rotation(rotation: "Rotation | None") -> dict[str, Any] | None:
-    if rotation is None:
-        return None
-    return {"id": rotation.id, "outcome": rotation.outcome, "error_code": rotation.error_code}

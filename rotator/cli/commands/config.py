@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import CommandContext
+from rotator.cli.context import CommandContext, json_option
 
 if TYPE_CHECKING:
     from rotator.model.notification import Hook
@@ -16,14 +16,13 @@ if TYPE_CHECKING:
 
 def check(context: typer.Context) -> None:
     """Report whether the configuration is usable, or everything that is wrong with it."""
-    from rotator.doctor.hooks import findings  # noqa: PLC0415  # only this command needs it
+    from rotator.doctor.hooks import fault  # noqa: PLC0415  # `--help` needs none of it
 
     settings = CommandContext.of(context).configured()
-    for finding in findings(settings.hooks):
-        if finding.problem and not _is_hidden(finding.hook):
-            warning = f"warning: hook {finding.hook.name}: {finding.problem}"
-            output.say(warning, level="warning")
-            output.say(f"hint: {finding.hint}", level="warning")
+    for hook in settings.hooks:
+        if (found := fault(hook)) and not _is_hidden(hook):
+            output.say(f"warning: hook {hook.name}: {found[0]}", level="warning")
+            output.say(f"hint: {found[1]}", level="warning")
     count = len(settings.accounts)
     output.write(f"ok: {count} account{'' if count == 1 else 's'}")
 
@@ -39,16 +38,11 @@ def _is_hidden(hook: "Hook") -> bool:
 
 def show(
     context: typer.Context,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print one JSON document instead of TOML")
-    ] = False,
+    as_json: Annotated[bool, json_option("TOML")] = False,
 ) -> None:
     """Show what is in effect: the file, the environment and the defaults."""
     shown = CommandContext.of(context).configured().shown()
-    if as_json:
-        output.write_json(shown)
-    else:
-        output.write("\n\n".join(_tables(shown)))
+    output.show(shown, "\n\n".join(_tables(shown)), as_json=as_json)
 
 
 def _tables(shown: Mapping[str, Any]) -> Iterator[str]:

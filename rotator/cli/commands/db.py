@@ -8,26 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import CommandContext
+from rotator.cli.context import CommandContext, option
 from rotator.errors import ConfigError
 
 if TYPE_CHECKING:
     from rotator.config import LedgerSettings
 
-_NONE = "none: `rotator db upgrade` makes it"
+_NONE = "none: `rotator db upgrade` creates it"
 
 
 def current(context: typer.Context) -> None:
     """Show the revision of the ledger's schema."""
-    session = CommandContext.of(context)
-    with session.application(session.configured(), offline=True) as application:
+    with CommandContext.of(context).application(offline=True, as_written=True) as application:
         output.write(application.ledger.revision() or _NONE)
 
 
 def upgrade(context: typer.Context) -> None:
     """Make the ledger, or bring its schema up to date."""
-    session = CommandContext.of(context)
-    with session.application(session.configured(), offline=True) as application:
+    with CommandContext.of(context).application(offline=True, as_written=True) as application:
         before = application.ledger.revision()
         application.ledger.upgrade()
         after = application.ledger.revision()
@@ -36,13 +34,8 @@ def upgrade(context: typer.Context) -> None:
 
 def copy(
     context: typer.Context,
-    to: Annotated[
-        str | None, typer.Option("--to", metavar="URL", help="an empty database to copy into")
-    ] = None,
-    to_file: Annotated[
-        Path | None,
-        typer.Option("--to-file", metavar="PATH", help="a file with its URL, for a password"),
-    ] = None,
+    to: Annotated[str | None, option("URL", "an empty database to copy into")] = None,
+    to_file: Annotated[Path | None, option("PATH", "a file with its URL, for a password")] = None,
 ) -> None:
     """Copy the ledger into another database, SQLite or PostgreSQL, and verify the copy.
 
@@ -52,9 +45,8 @@ def copy(
 
     if (to is None) == (to_file is None):
         raise ConfigError("give one of --to and --to-file", hint="see `rotator db copy --help`")
-    session = CommandContext.of(context)
     target = ledger_at(to, to_file)
-    with session.application(session.settings(), offline=True) as application:
+    with CommandContext.of(context).application(offline=True) as application:
         copied = application.ledger.copy_to(_url(target))
     rows = ", ".join(f"{count} in {table}" for table, count in copied.rows.items())
     output.write(f"copied rows: {rows}")
@@ -76,7 +68,7 @@ def _say_what_next(target: "LedgerSettings") -> None:
     output.write(f"\n[ledger]\n{key} = {json.dumps(str(value), ensure_ascii=False)}\n")
     overriding = [name for name in _VARIABLES if name in os.environ]
     if overriding:
-        output.write(f"and take ${' and $'.join(overriding)} away, which would override it")
+        output.write(f"and unset ${' and $'.join(overriding)}, which would override it")
     output.write("the old ledger is unchanged: keep it, and let nothing write to it any more")
 
 

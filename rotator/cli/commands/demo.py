@@ -37,24 +37,24 @@ def demo() -> None:
     with (
         Environment.build(
             accounts=2, subaccounts=1, latency=LATENCY, vault_latency=LATENCY
-        ) as world,
+        ) as environment,
         tempfile.TemporaryDirectory(prefix="rotator-demo-") as folder,
     ):
-        Demo(world, Path(folder)).run()
+        Demo(environment, Path(folder)).run()
 
 
 class Demo:
     """The acts of the demo, in one simulated environment."""
 
-    def __init__(self, world: "Environment", folder: Path) -> None:
-        """Write the configuration for `world` into `folder`."""
+    def __init__(self, environment: "Environment", folder: Path) -> None:
+        """Write the configuration for `environment` into `folder`."""
         token_file = folder / "vault.token"
         token_file.touch(mode=0o600)
-        token_file.write_text(world.vault.token)
-        self._world = world
+        token_file.write_text(environment.vault.token)
+        self._environment = environment
         self._config = folder / "config.toml"
         self._config.write_text(
-            world.config(f"sqlite:///{folder / 'ledger.db'}", token_file, grace="0s")
+            environment.config(f"sqlite:///{folder / 'ledger.db'}", token_file, grace="0s")
         )
 
     def run(self) -> None:
@@ -64,8 +64,8 @@ class Demo:
         self._killed()
         self._record()
         _say(
-            "That was the product itself, on simulated servers. For real: README.md, «From zero "
-            "to a first rotation», five steps from here to your own Vonage and Vault."
+            'That was the product itself, on simulated servers. For real: "From zero to '
+            'a first rotation" in README.md, five steps from here to your own Vonage and Vault.'
         )
 
     def _plain(self) -> None:
@@ -78,39 +78,39 @@ class Demo:
     def _lost_answers(self) -> None:
         from rotator.sim import Fault  # noqa: PLC0415  # other commands do without
 
-        first, second = self._world.accounts[0], self._world.accounts[1]
+        first, second = self._environment.accounts[0], self._environment.accounts[1]
         _say(
             f"Again, and now answers get lost. Vonage makes {first.name}'s secret but the "
-            f"connection drops before it can tell the id; Vault stores {second.name}'s value but "
+            f"connection drops before it can send the id; Vault stores {second.name}'s value but "
             "never says so. rotator does not know, looks, and goes on: no second secret is made."
         )
-        self._world.vonage.faults.add(
+        self._environment.vonage.faults.add(
             Fault("drop-after", method="POST", path=f"/accounts/{first.api_key}/secrets")
         )
-        self._world.vault.faults.add(
+        self._environment.vault.faults.add(
             Fault("drop-after", method="POST", path=f"/data/{second.vault_path}")
         )
         self._rotator("rotate-now", first.name, second.name)
 
     def _killed(self) -> None:
-        account = self._world.accounts[1]
+        account = self._environment.accounts[1]
         _say(
             f"Now the worst moment: kill -9 when Vonage has just made {account.name}'s new secret. "
             "The value exists once in the world, and no one was told its id."
         )
         self._kill_after_create(account.name, account.api_key)
-        held = len(self._world.vonage.secrets(account.api_key))
+        listed = len(self._environment.vonage.secrets(account.api_key))
         output.write("")
-        _say(f"killed; Vonage now lists {held} secrets, and rotator never got the answer")
+        _say(f"killed; Vonage now lists {listed} secrets, and rotator never got the answer")
         _say("The value is safe at Vault's pending path, so a new process just goes on:")
         self._rotator("resume")
 
     def _record(self) -> None:
         _say("What the ledger knows, the steps of the rotation that was killed, and its proof:")
         self._rotator("status")
-        self._rotator("history", self._world.accounts[1].name, "--limit", _STEPS)
+        self._rotator("history", self._environment.accounts[1].name, "--limit", _STEPS)
         self._rotator("ledger", "verify")
-        violations = self._world.violations()
+        violations = self._environment.violations()
         _say("; ".join(violations) or "seen from outside: every Vault value authenticates")
 
     def _kill_after_create(self, name: str, api_key: str) -> None:
@@ -121,8 +121,8 @@ class Demo:
                 if phase == "after" and is_create:
                     os.kill(process.pid, signal.SIGKILL)
 
-            self._world.vonage.observers.append(kill)
-        self._world.vonage.observers.remove(kill)
+            self._environment.vonage.observers.append(kill)
+        self._environment.vonage.observers.remove(kill)
 
     def _rotator(self, *arguments: str) -> None:
         with self._started(*arguments) as process:

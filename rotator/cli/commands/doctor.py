@@ -25,30 +25,22 @@ def doctor(
     changed. Exits with 1 if any check failed; warnings are no failure.
     """
     checks = _examined(CommandContext.of(context))
-    if as_json:
-        output.write_json([_document(check) for check in checks])
-    else:
-        output.table(HEADERS, [_row(check) for check in checks])
+    documents = [_document(check) for check in checks]
+    output.show_table(documents, HEADERS, [_row(check) for check in checks], as_json=as_json)
     raise typer.Exit(1 if any(check.verdict == "failed" for check in checks) else 0)
 
 
-def _examined(session: CommandContext) -> "list[CheckResult]":
-    from rotator.doctor import CheckResult, Verdict, broken, examined  # noqa: PLC0415  # all of rotator
+def _examined(command: CommandContext) -> "list[CheckResult]":
+    from rotator.doctor import broken, examined, fine  # noqa: PLC0415  # all of rotator
 
-    path = str(session.config_path)
+    path = str(command.config_path)
     try:
-        settings = session.settings()
+        with command.application(is_hasty=True) as application:
+            count = len(application.settings.accounts)
+            first = fine("configuration", path, f"{count} account{'' if count == 1 else 's'}")
+            return [first, *examined(application)]
     except ConfigError as error:
         return [broken("configuration", path, error)]
-    count = len(settings.accounts)
-    first = CheckResult(
-        name="configuration",
-        about=path,
-        verdict=Verdict.OK,
-        finding=f"{count} account{'' if count == 1 else 's'}",
-    )
-    with session.application(settings, is_hasty=True) as application:
-        return [first, *examined(application)]
 
 
 def _document(check: "CheckResult") -> dict[str, str | None]:
@@ -57,7 +49,7 @@ def _document(check: "CheckResult") -> dict[str, str | None]:
         "about": check.about,
         "verdict": check.verdict.value,
         "finding": check.finding,
-        "cure": check.cure,
+        "cure": check.hint,
     }
 
 
@@ -67,5 +59,5 @@ def _row(check: "CheckResult") -> output.Row:
         check.name,
         check.about or text.NOTHING,
         " ".join(check.finding.split()),
-        check.cure or text.NOTHING,
+        check.hint or text.NOTHING,
     )

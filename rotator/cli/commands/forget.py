@@ -1,4 +1,4 @@
-"""`forget`: free an account's api key and Vault path for another name."""
+"""`forget`: free an account's API key and Vault path for another name."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import CommandContext, Name
+from rotator.cli.context import CommandContext, Name, flag, json_option
 from rotator.cli.prompts import login_name
 from rotator.errors import Refused, UnknownAccount
 from rotator.model import Rotation
@@ -21,23 +21,16 @@ def forget(
     context: typer.Context,
     name: Name,
     abandon: Annotated[
-        bool,
-        typer.Option(
-            "--abandon", help="even while a rotation is open: it ends as it stands, for good"
-        ),
+        bool, flag("--abandon", "even while a rotation is open, which ends where it is, for good")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print one JSON document instead of a sentence")
-    ] = False,
+    as_json: Annotated[bool, json_option("a sentence")] = False,
 ) -> None:
-    """Free this account's api key and Vault path for another name.
+    """Free this account's API key and Vault path for another name.
 
     For an account that was renamed, or moved to another ledger. Its record stays. Nothing is done
     at Vonage or in Vault; first stop whatever still works under the old name.
     """
-    session = CommandContext.of(context)
-    settings = session.settings()
-    with session.application(settings, offline=True) as application:
+    with CommandContext.of(context).application(offline=True) as application:
         if name not in application.ledger.reader.recorded_accounts():
             raise UnknownAccount(
                 f"the ledger has no account {name!r}", hint="`rotator history` shows which it has"
@@ -48,10 +41,9 @@ def forget(
         finally:
             application.ledger.writer.release(lease)
         is_configured = name in application.accounts
-    if as_json:
-        output.write_json({"account": name, "abandoned": ended.id if ended else None})
-    else:
-        output.write(f"{name} is forgotten: its api key and Vault path are free for another name")
+    document = {"account": name, "abandoned": ended.id if ended else None}
+    text = f"{name} is forgotten: its API key and Vault path are free for another name"
+    output.show(document, text, as_json=as_json)
     if ended:
         output.say(f"note: rotation {ended.id} was ended at step {ended.step}")
     if is_configured:
@@ -59,25 +51,21 @@ def forget(
 
 
 def _forget(application: "Application", lease: "Lease", *, abandon: bool) -> Rotation | None:
-    """Record that the account is forgotten; return the rotation that was abandoned for it.
-
-    Raises:
-        Refused: a rotation is open, and is not to be abandoned.
-    """
+    """Record that the account is forgotten; return the rotation that was abandoned for it."""
     now, rotation = datetime.now(UTC), application.ledger.writer.load(lease.account).rotation
-    drafts = [bookkeeping.forgotten(login_name())]
+    entries = [bookkeeping.forgotten(login_name())]
     if rotation and not abandon:
         raise Refused(
             f"a rotation of {lease.account} is open, at step {rotation.step}",
             code="rotation-open",
             hint="let `rotator resume` finish it, with the configuration that it was begun with; "
-            "--abandon ends it as it stands, and leaves what it made at Vonage and in Vault to you",
+            "--abandon ends it where it is, and leaves what it made at Vonage and in Vault to you",
         )
     if rotation:
-        rotation, draft = bookkeeping.abandoned(rotation, now)
-        drafts.insert(0, draft)
+        rotation, abandoned = bookkeeping.abandoned(rotation, now)
+        entries.insert(0, abandoned)
     application.ledger.writer.commit(
-        lease, rotation=rotation, entries=drafts, snapshot=None, now=now
+        lease, rotation=rotation, entries=entries, snapshot=None, now=now
     )
     application.ledger.writer.register(lease, None, now)
     return rotation

@@ -22,16 +22,12 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """Show the newest entries of the ledger, the oldest of them first."""
-    session = CommandContext.of(context)
-    with session.application(session.settings(), offline=True) as application:
+    with CommandContext.of(context).application(offline=True) as application:
         require_known(application, [name] if name else [])
         entries = [
             entry.exported() for entry in application.ledger.reader.history(name, limit=limit)
         ]
-    if as_json:
-        output.write_json(entries)
-    else:
-        output.table(HEADERS, [_row(entry) for entry in entries])
+    output.show_table(entries, HEADERS, [_row(entry) for entry in entries], as_json=as_json)
 
 
 def require_known(application: "Application", names: list[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import CommandContext, Name
+from rotator.cli.context import CommandContext, Name, flag, json_option, option
 from rotator.cli.prompts import login_name
 from rotator.errors import ConfigError
 from rotator.model import Hold, Rotation, Step
@@ -15,20 +15,17 @@ from rotator.reporting.status import hold_document
 #: Characters in a reason: it must fit into a line of `status`.
 LONGEST = 200
 
-Json = Annotated[bool, typer.Option("--json", help="print one JSON document instead of a line")]
+JsonOption = Annotated[bool, json_option("a line")]
 
 
 def hold(
     context: typer.Context,
     name: Name,
-    reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="why; everyone who looks will see it")
-    ],
+    reason: Annotated[str, option("TEXT", "why; everyone who looks will see it")],
     freeze: Annotated[
-        bool,
-        typer.Option("--freeze", help="do nothing at all, not even finish what has been pushed"),
+        bool, flag("--freeze", "do nothing at all, not even finish what has been pushed")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Pause an account: no rotation of it is begun until it is released.
 
@@ -37,19 +34,14 @@ def hold(
     working on the account stops at its next step. Reason and login name are recorded in the ledger.
     """
     reason = _usable(reason)
-    session = CommandContext.of(context)
-    settings = session.settings()
-    settings.account(name)
-    new = Hold(reason=reason, by=login_name(), at=datetime.now(UTC), freeze=freeze)
-    with session.application(settings, offline=True) as application:
+    with CommandContext.of(context).application(offline=True) as application:
+        application.settings.account(name)
+        new = Hold(reason=reason, by=login_name(), at=datetime.now(UTC), freeze=freeze)
         before = application.ledger.holds.put(name, new)
         rotation = application.ledger.writer.load(name).rotation
-    if as_json:
-        output.write_json(_document(name, new, before))
-    else:
-        output.write(f"{name} is held: {new}")
+    output.show(_document(name, new, before), f"{name} is held: {new}", as_json=as_json)
     if before:
-        output.say(f"note: this takes the place of: {before}")
+        output.say(f"note: this replaces: {before}")
     if rotation:
         output.say(f"note: {_what_becomes_of(rotation, freeze=freeze)}")
 
@@ -58,12 +50,9 @@ def release(
     context: typer.Context,
     name: Name,
     lease: Annotated[
-        bool,
-        typer.Option(
-            "--lease", help="end the lease of a process that is dead instead, and leave the hold"
-        ),
+        bool, flag("--lease", "end the lease of a process that is dead instead, and leave the hold")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """End the hold of an account, which becomes due as if it had never been held.
 
@@ -71,34 +60,19 @@ def release(
     minutes after that process has died. Use it only where you know that it is dead: a request that
     it has sent may still arrive. A process that runs on this machine keeps its lease.
     """
-    if lease:
-        _end_lease(context, name, as_json=as_json)
-        return
-    session = CommandContext.of(context)
-    settings = session.settings()
-    settings.account(name)
-    with session.application(settings, offline=True) as application:
-        before = application.ledger.holds.lift(name, by=login_name(), now=datetime.now(UTC))
-    if as_json:
-        output.write_json(_document(name, None, before))
-    elif before:
-        output.write(f"{name} is released; it was held: {before}")
-    else:
-        output.write(f"{name} is not held")
-
-
-def _end_lease(context: typer.Context, name: str, *, as_json: bool) -> None:
-    session = CommandContext.of(context)
-    settings = session.settings()
-    settings.account(name)
-    with session.application(settings, offline=True) as application:
-        owner = application.ledger.writer.end_lease(name, by=login_name(), now=datetime.now(UTC))
-    if as_json:
-        output.write_json({"account": name, "lease": None, "was": owner})
-    elif owner:
-        output.write(f"the lease on {name} is ended; process {owner} had it")
-    else:
-        output.write(f"nobody has a lease on {name}")
+    with CommandContext.of(context).application(offline=True) as application:
+        application.settings.account(name)
+        by, now = login_name(), datetime.now(UTC)
+        if lease:
+            owner = application.ledger.writer.end_lease(name, by=by, now=now)
+            document = {"account": name, "lease": None, "was": owner}
+            ended = f"the lease on {name} is ended; process {owner} had it"
+            text = ended if owner else f"no process has a lease on {name}"
+        else:
+            before = application.ledger.holds.lift(name, by=by, now=now)
+            document = _document(name, None, before)
+            text = f"{name} is released; it was held: {before}" if before else f"{name} is not held"
+    output.show(document, text, as_json=as_json)
 
 
 def _document(name: str, hold: Hold | None, before: Hold | None) -> dict[str, Any]:
@@ -110,11 +84,6 @@ def _document(name: str, hold: Hold | None, before: Hold | None) -> dict[str, An
 
 
 def _usable(reason: str) -> str:
-    """Return the reason as it is recorded, without the white space around it.
-
-    Raises:
-        ConfigError: it is blank, or not one line of text.
-    """
     reason = reason.strip()
     if not reason:
         raise ConfigError("--reason is empty", hint="say why, for whoever looks at the account")
@@ -126,7 +95,6 @@ def _usable(reason: str) -> str:
 
 
 def _what_becomes_of(rotation: Rotation, *, freeze: bool) -> str:
-    """Return a clause that says what the hold means for an open rotation."""
     if freeze:
         return f"its open rotation stays at step {rotation.step} until it is released"
     if rotation.vault_version is not None or rotation.step is Step.PUSH:

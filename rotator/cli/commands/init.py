@@ -8,19 +8,19 @@ from typing import Annotated
 import typer
 
 from rotator.cli import output
-from rotator.cli.context import DEFAULT_CONFIG, CommandContext
+from rotator.cli.context import DEFAULT_CONFIG, CommandContext, flag
 from rotator.cli.file import write_whole
-from rotator.errors import ConfigError
+from rotator.errors import ConfigError, reason_of
 
 
 def init(
     context: typer.Context,
-    force: Annotated[bool, typer.Option("--force", help="overwrite a file that is there")] = False,
+    force: Annotated[bool, flag("--force", "overwrite an existing file")] = False,
 ) -> None:
     """Write a configuration with every key, its default and what it means, to be edited.
 
-    It goes where `--config` or $ROTATOR_CONFIG says. Vault's address and namespace are those of
-    $VAULT_ADDR and $VAULT_NAMESPACE where they are set.
+    It is written to the path in `--config` or $ROTATOR_CONFIG. Vault's address and namespace are
+    those of $VAULT_ADDR and $VAULT_NAMESPACE where they are set.
     """
     from rotator.config.example import filled_in  # noqa: PLC0415  # `--help` needs no validator
 
@@ -42,22 +42,16 @@ def _listed(variables: list[str]) -> str:
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:
-    """Write a file, completely or not at all.
-
-    Raises:
-        ConfigError: the file exists already, or cannot be written.
-    """
     if not force and (path.is_file() or path.is_dir()):
         raise ConfigError(
-            f"{path} is there already",
+            f"{path} already exists",
             hint="--force overwrites it; `rotator --config PATH init` writes another",
         )
     try:
         path.parent.mkdir(exist_ok=True)
         write_whole(path, text)
     except OSError as error:
-        reason = (error.strerror or "no reason given").lower()
         raise ConfigError(
-            f"{path} cannot be written: {reason}",
+            f"{path} cannot be written: {reason_of(error)}",
             hint="`rotator --config ./config.toml init` writes it here",
         ) from None

@@ -6,7 +6,7 @@ import typer
 
 from rotator.cli import output
 from rotator.cli.commands.history import require_known
-from rotator.cli.context import CommandContext, JsonOption, OnlyName, OnlyNames
+from rotator.cli.context import CommandContext, JsonOption, OnlyName, OnlyNames, flag
 from rotator.errors import RotatorError
 from rotator.reporting.verification import LedgerVerification, Verifier
 
@@ -20,7 +20,7 @@ def verify(
     context: typer.Context,
     names: OnlyNames = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="compare chain and rows, and do not ask Vault")
+        bool, flag("--offline", "compare chain and rows, and do not ask Vault")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -31,27 +31,20 @@ def verify(
     deleted and adopted secrets, and of what the account is, is compared with the rows that rotator
     works by.
     """
-    session = CommandContext.of(context)
-    with session.application(session.settings(), offline=offline) as application:
+    with CommandContext.of(context).application(offline=offline) as application:
         require_known(application, names or [])
         verifier = verifier_of(application, offline=offline)
-        proofs = [verifier.verify(name) for name in names or _all_names(application)]
-    if as_json:
-        output.write_json([proof.document() for proof in proofs])
-    else:
-        output.table(HEADERS, [_row(proof) for proof in proofs])
+        proofs = [verifier.verify(name) for name in names or all_names(application)]
+    documents = [proof.document() for proof in proofs]
+    output.show_table(documents, HEADERS, [_row(proof) for proof in proofs], as_json=as_json)
     output.flush()
     _complain(proofs, verifier.away)
     raise typer.Exit(0 if all(proof.is_whole for proof in proofs) else 1)
 
 
-def export(
-    context: typer.Context,
-    name: OnlyName = None,
-) -> None:
+def export(context: typer.Context, name: OnlyName = None) -> None:
     """Write every entry to standard output, one JSON document a line."""
-    session = CommandContext.of(context)
-    with session.application(session.settings(), offline=True) as application:
+    with CommandContext.of(context).application(offline=True) as application:
         require_known(application, [name] if name else [])
         for entry in application.ledger.reader.entries(name):
             output.write_json_line(entry.exported())
@@ -66,7 +59,7 @@ def verifier_of(application: "Application", *, offline: bool) -> Verifier:
     )
 
 
-def _all_names(application: "Application") -> list[str]:
+def all_names(application: "Application") -> list[str]:
     """Return the names of the configured accounts, then of those only in the ledger."""
     recorded = application.ledger.reader.recorded_accounts()
     return list(dict.fromkeys([*application.accounts, *recorded]))
@@ -78,8 +71,8 @@ def _row(proof: LedgerVerification) -> tuple[str, ...]:
 
 def _complain(proofs: list[LedgerVerification], away: RotatorError | None) -> None:
     for proof in proofs:
-        for fault, cure in proof.complaints:
-            output.complain(fault, cure, about=proof.account)
+        for fault, hint in proof.complaints:
+            output.complain(fault, hint, about=proof.account)
         if proof.unread and not away:
             output.complain(
                 f"not compared with Vault: {proof.unread.message}",

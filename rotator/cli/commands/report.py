@@ -11,17 +11,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rotator import own_version
 from rotator.cli import output
 from rotator.cli.commands.history import require_known
-from rotator.cli.commands.ledger import verifier_of
-from rotator.cli.context import CommandContext, OnlyNames
+from rotator.cli.commands.ledger import all_names, verifier_of
+from rotator.cli.context import CommandContext, OnlyNames, flag, option
 from rotator.cli.file import write_whole
-from rotator.cli.version import version
-from rotator.errors import ConfigError, RotatorError
+from rotator.errors import ConfigError, RotatorError, reason_of
+from rotator.reporting.audit import (
+    OF_ACCOUNT,
+    OF_ROTATION,
+    AuditEvent,
+    AuditInput,
+    Period,
+    Report,
+    audit,
+)
 
 if TYPE_CHECKING:
     from rotator.application import Application
-    from rotator.reporting.audit import AuditEvent, AuditInput, Period, Report
     from rotator.reporting.verification import Verifier
 
 _ELSEWHERE = "name a file elsewhere, or - for standard output"
@@ -39,17 +47,10 @@ class ReportFormat(StrEnum):
 def report(
     context: typer.Context,
     names: OnlyNames = None,
-    since: Annotated[
-        str,
-        typer.Option(
-            "--since", metavar="WHEN", help="where the period begins: 90d (days ago), or a date"
-        ),
-    ] = "90d",
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="WHEN", help="where it ends; else now")
-    ] = None,
+    since: Annotated[str, option("WHEN", "start of the period: 90d (days ago), or a date")] = "90d",
+    until: Annotated[str | None, option("WHEN", "end of the period; else now")] = None,
     form: Annotated[
-        ReportFormat, typer.Option("--format", help="what to write")
+        ReportFormat, typer.Option("--format", help="format of the report")
     ] = ReportFormat.HTML,
     path: Annotated[
         str | None,
@@ -57,9 +58,7 @@ def report(
             "--output", metavar="FILE", help="write it there; else, or for -, to standard output"
         ),
     ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="do not compare the ledger with Vault")
-    ] = False,
+    offline: Annotated[bool, flag("--offline", "do not compare the ledger with Vault")] = False,
 ) -> None:
     """Write evidence for an auditor: each account's rotations and ages against its policy.
 
@@ -68,48 +67,39 @@ def report(
     chains are whole and its rows match, and compares it with Vault where that can be reached. Exits
     1 if it did not verify.
     """
-    from rotator.reporting.audit import Period  # noqa: PLC0415  # `--help` needs none of it
-
     now = datetime.now(UTC)
     period = Period(since=_moment("--since", since, now), until=now)
     if until is not None:
         period = Period(since=period.since, until=min(now, _moment("--until", until, now)))
     if period.since >= period.until:
         raise ConfigError("--since is not before --until", hint=_HOW_TO_WRITE)
-    session = CommandContext.of(context)
-    with session.application(session.settings(), offline=offline) as application:
+    with CommandContext.of(context).application(offline=offline) as application:
         require_known(application, names or [])
         made = _made(application, names or [], period, now, offline=offline)
     _write(_rendered(made, form), path)
     output.flush()
     for account in made.accounts:
-        for fault, cure in account.record.complaints:
-            output.complain(fault, cure, about=account.name)
+        for fault, hint in account.record.complaints:
+            output.complain(fault, hint, about=account.name)
     raise typer.Exit(0 if made.is_proven else 1)
 
 
 def _made(
     application: "Application", names: list[str], period: "Period", now: datetime, *, offline: bool
 ) -> "Report":
-    from rotator.reporting.audit import Report, audit  # noqa: PLC0415  # see above
-
-    everyone = [*application.accounts, *application.ledger.reader.recorded_accounts()]
-    wanted = list(dict.fromkeys(names or everyone))
+    wanted = list(dict.fromkeys(names or all_names(application)))
     verifier = verifier_of(application, offline=offline)
     if verifier.away:
         output.say(f"note: not compared with Vault: {verifier.away.message}")
     return Report(
         period=period,
         made_at=now,
-        version=version(),
+        version=f"rotator {own_version()}",
         accounts=tuple(audit(_known(application, name, verifier), period) for name in wanted),
     )
 
 
 def _known(application: "Application", name: str, verifier: "Verifier") -> "AuditInput":
-    from rotator.reporting.audit import AuditInput, RecordCheck  # noqa: PLC0415  # see above
-
-    proof = verifier.verify(name)
     [seen] = application.ledger.reader.accounts([name])
     return AuditInput(
         name=name,
@@ -117,21 +107,11 @@ def _known(application: "Application", name: str, verifier: "Verifier") -> "Audi
         events=list(_events(application, name)),
         current_id=seen.current_id,
         current_since=seen.current_since,
-        record=RecordCheck(
-            entries=proof.entries,
-            head=proof.head,
-            complaints=proof.complaints,
-            chain=proof.chain,
-            rows=proof.rows,
-            vault=proof.vault,
-            unread=proof.unread.message if proof.unread else None,
-        ),
+        record=verifier.verify(name),
     )
 
 
 def _events(application: "Application", name: str) -> "Iterator[AuditEvent]":
-    from rotator.reporting.audit import OF_ACCOUNT, OF_ROTATION, AuditEvent  # noqa: PLC0415  # see above
-
     for entry in application.ledger.reader.entries(name):
         # A tampered value in the ledger may be anything; the verification reports it.
         with suppress(ValueError, TypeError, RecursionError):
@@ -146,32 +126,27 @@ def _events(application: "Application", name: str) -> "Iterator[AuditEvent]":
 
 
 def _moment(option: str, text: str, now: datetime) -> datetime:
-    """Parse a point in time: an age, or a date or time, in UTC unless stated otherwise.
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    from rotator.config.types import parse_duration  # noqa: PLC0415  # see above
+    """Parse a point in time: an age, or a date or time, in UTC unless stated otherwise."""
+    from rotator.config import parse_duration  # noqa: PLC0415  # `--help` needs no validator
 
     with suppress(ConfigError, OverflowError):
         return now - parse_duration(text)
     with suppress(ValueError, OverflowError):
         at = datetime.fromisoformat(text)
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-    raise ConfigError(f"{option}: {text!r} is no point in time", hint=_HOW_TO_WRITE)
+    raise ConfigError(f"{option}: {text!r} is not a point in time", hint=_HOW_TO_WRITE)
 
 
 def _rendered(made: "Report", form: ReportFormat) -> str:
-    from rotator.reporting import audit_data, audit_html  # noqa: PLC0415  # see above
-    from rotator.reporting.audit_data import sheet  # noqa: PLC0415  # see above
+    from rotator.reporting import audit_data, audit_html  # noqa: PLC0415  # `--help` needs no page
 
-    if form is ReportFormat.HTML:
-        return audit_html.page(made) + "\n"
-    return (
-        sheet(made)
-        if form is ReportFormat.CSV
-        else json.dumps(audit_data.document(made), indent=2) + "\n"
-    )
+    match form:
+        case ReportFormat.HTML:
+            return audit_html.page(made)
+        case ReportFormat.CSV:
+            return audit_data.sheet(made).removesuffix("\n")
+        case ReportFormat.JSON:
+            return json.dumps(audit_data.document(made), indent=2)
 
 
 def _write(text: str, path: str | None) -> None:
@@ -182,7 +157,7 @@ def _write(text: str, path: str | None) -> None:
         RotatorError: it cannot be written.
     """
     if path is None or path == "-":
-        output.write(text.removesuffix("\n"))
+        output.write(text)
         return
     target = Path(path)
     message = f"--output: {path} cannot be written"
@@ -192,8 +167,7 @@ def _write(text: str, path: str | None) -> None:
         hint = f"make it with `mkdir -p {shlex.quote(str(target.parent))}`, or name another"
         raise ConfigError(f"{message}: there is no such directory", hint=hint)
     try:
-        write_whole(target, text)
+        write_whole(target, f"{text}\n")
     except OSError as error:
-        reason = (error.strerror or "no reason given").lower()
-        raise RotatorError(f"{message}: {reason}", hint=_ELSEWHERE) from None
+        raise RotatorError(f"{message}: {reason_of(error)}", hint=_ELSEWHERE) from None
     output.say(f"wrote {path}")

@@ -21,27 +21,23 @@ def resume(
 
     Hooks that failed are called again.
     """
-    session = CommandContext.of(context)
-    settings = session.settings()
-    wanted = chosen(settings, names)
-    with session.application(settings) as application:
+    command = CommandContext.of(context)
+    with command.application() as application:
+        wanted = chosen(application.settings, names)
         accounts = _opened(application, wanted)
         if accounts:
             code = rotate.carry_out(
-                session, application, accounts, Request(reason=None), as_json=as_json
+                command, application, accounts, Request(reason=None), as_json=as_json
             )
             rotate.deliver(application, wanted)
             raise typer.Exit(code)
         rotate.deliver(application, wanted)
-    if as_json:
-        output.write_json([])
-    else:
-        output.write("nothing to resume")
+    output.show([], "nothing to resume", as_json=as_json)
 
 
 def _opened(application: "Application", wanted: list[Account]) -> list[Account]:
     """Return those of `wanted` with an open rotation; note open ones no longer configured."""
     names = application.ledger.reader.open_accounts()
     for name in sorted(set(names) - application.accounts.keys()):
-        output.say(f"note: {name} has an open rotation and is not configured any more")
+        output.say(f"note: {name} has an open rotation and is no longer configured")
     return [account for account in wanted if account.name in names]

@@ -15,6 +15,8 @@ from rotator.cli.context import (
     VersionOption,
     argument,
     chosen,
+    flag,
+    option,
 )
 from rotator.errors import ConfigError
 from rotator.model import Account, Request
@@ -28,30 +30,23 @@ def rotate_now(
     context: typer.Context,
     *,
     names: Annotated[list[str] | None, argument("accounts to rotate")] = None,
-    every: Annotated[bool, typer.Option("--all", help="every configured account")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="read only, and print what would be done")
-    ] = False,
+    every: Annotated[bool, flag("--all", "every configured account")] = False,
+    dry_run: Annotated[bool, flag("--dry-run", "read only, and print what would be done")] = False,
     grace: Annotated[
         str | None,
-        typer.Option(
-            metavar="DURATION",
-            help="how long the old secret lives on; 0s also ends the wait of a rotation, "
-            "for a window as well",
+        option(
+            "DURATION",
+            "how long the old secret stays valid; 0s also ends the wait of an open rotation, "
+            "even for a window",
         ),
     ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="wait out the grace and delete the old secret")
-    ] = False,
+    wait: Annotated[bool, flag("--wait", "wait out the grace and delete the old secret")] = False,
     compromised: Annotated[
-        bool, typer.Option("--compromised", help="the old secret leaked: no grace, no gates")
+        bool, flag("--compromised", "the old secret leaked: no grace, no gates")
     ] = False,
     take_over: Annotated[
         bool,
-        typer.Option(
-            "--take-over",
-            help="carry on what another ledger has pending, which no other host works on",
-        ),
+        flag("--take-over", "continue what another ledger left pending and no other host works on"),
     ] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -60,8 +55,8 @@ def rotate_now(
 ) -> None:
     """Rotate accounts now: create, store, verify, and delete the old secret after its grace.
 
-    An account whose rotation is open already has that one carried on. An account's `window` does
-    not keep its rotation waiting, but the deletion, unless no grace is asked for.
+    If a rotation of an account is already open, that one is continued. An account's `window` does
+    not delay its rotation; it does delay the deletion, unless no grace is asked for.
     """
     request = replace(_request(grace, compromised=compromised), takes_over=take_over)
     names = names or []
@@ -70,14 +65,19 @@ def rotate_now(
             "both names and --all are given" if every else "no account is named",
             hint="name the accounts to rotate, or give --all",
         )
-    session = CommandContext.of(context, config, log_level)
-    settings = session.settings()
-    accounts = list(settings.accounts) if every else chosen(settings, names)
-    raise typer.Exit(
-        _plan(session, settings, accounts, request, as_json=as_json)
-        if dry_run
-        else _rotate(session, settings, accounts, request, wait=wait, as_json=as_json)
-    )
+    command = CommandContext.of(context, config, log_level)
+    with command.application(is_hasty=dry_run) as application:
+        settings = application.settings
+        accounts = list(settings.accounts) if every else chosen(settings, names)
+        if dry_run:
+            from rotator.cli.dry_run import show  # noqa: PLC0415  # most runs do without
+
+            raise typer.Exit(show(application, accounts, request, as_json=as_json))
+        if compromised:
+            _warn_of_gates(settings, accounts)
+        raise typer.Exit(
+            rotate.carry_out(command, application, accounts, request, wait=wait, as_json=as_json)
+        )
 
 
 def _request(grace: str | None, *, compromised: bool) -> Request:
@@ -100,38 +100,8 @@ def _duration(text: str) -> timedelta:
         raise ConfigError(f"--grace: {error.message}", hint=error.hint) from None
 
 
-def _rotate(
-    session: CommandContext,
-    settings: "Settings",
-    accounts: list[Account],
-    request: Request,
-    *,
-    wait: bool,
-    as_json: bool,
-) -> int:
-    if request.reason == "compromised":
-        for name in _gated(settings, accounts):
-            warning = f"warning: {name}: no gate is asked before the old secret is deleted"
+def _warn_of_gates(settings: "Settings", accounts: list[Account]) -> None:
+    for account in accounts:
+        if subscribers(settings.hooks, Event.GATE, account.name):
+            warning = f"warning: {account.name}: no gate is asked before the old secret is deleted"
             output.say(warning, level="warning")
-    with session.application(settings) as application:
-        return rotate.carry_out(session, application, accounts, request, wait=wait, as_json=as_json)
-
-
-def _gated(settings: "Settings", accounts: list[Account]) -> list[str]:
-    """Return the names of the accounts that have a gate."""
-    names = [account.name for account in accounts]
-    return [name for name in names if subscribers(settings.hooks, Event.GATE, name)]
-
-
-def _plan(
-    session: CommandContext,
-    settings: "Settings",
-    accounts: list[Account],
-    request: Request,
-    *,
-    as_json: bool,
-) -> int:
-    from rotator.cli.dry_run import show  # noqa: PLC0415  # the rules, which most runs do without
-
-    with session.application(settings, is_hasty=True) as application:
-        return show(application, accounts, request, as_json=as_json)

@@ -15,10 +15,10 @@ def run(context: typer.Context) -> None:
     """Rotate what is due, and look for drift, until SIGTERM. SIGHUP reloads the configuration."""
     from rotator.daemon.service import Daemon  # noqa: PLC0415  # nobody else needs a scheduler
 
-    session = CommandContext.of(context)
-    session.log()
+    command = CommandContext.of(context)
+    command.log()
     descriptors.raise_limit()
-    daemon = Daemon(session.configured, os.environ)
+    daemon = Daemon(command.configured, os.environ)
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
         # To skip that, send a second signal, which kills; nothing is lost by it.

@@ -1,6 +1,5 @@
 """`secrets list|show|create|delete`: an account's secrets at Vonage, by hand."""
 
-import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -8,18 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output, prompts
-from rotator.cli.context import CommandContext, JsonOption, Name
-from rotator.cli.prompts import FromFile, given
+from rotator.cli.context import CommandContext, JsonOption, Name, flag
+from rotator.cli.prompts import FromFile, YesOption, given
 from rotator.errors import ConfigError, Refused, SecretNotFound, SlotsFull
 from rotator.model import SecretValue
-from rotator.reporting.text import age_text, moment, rfc3339
+from rotator.model.generation import is_compliant
+from rotator.model.redaction import is_plain
+from rotator.model.times import rfc3339
+from rotator.reporting.text import age_text, moment
+from rotator.rotation.manual import AccountSecrets, manual_operation
+from rotator.rotation.observation import observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rotator.application import Application
     from rotator.model import Account, Secret
-    from rotator.rotation.manual import AccountSecrets
 
 _SLOTS = 2
 HEADERS = ("id", "created", "age", "role")
@@ -29,14 +32,13 @@ JsonDone = Annotated[bool, typer.Option("--json", help="print what was done as a
 
 
 def list_(context: typer.Context, name: Name, as_json: JsonOption = False) -> None:
-    """List an account's secrets, and what rotator knows of each. No values: Vonage has none."""
+    """List an account's secrets, and what rotator knows of each. Vonage returns no values."""
     with _account(context, name) as (application, account):
         view = _look(application, account)
-    if as_json:
-        secrets = [_document(view, secret) for secret in view.secrets]
-        output.write_json({"account": name, "api_key": account.api_key, "secrets": secrets})
-    else:
-        output.table(HEADERS, [_row(view, secret) for secret in view.secrets])
+    secrets = [_document(view, secret) for secret in view.secrets]
+    document = {"account": name, "api_key": account.api_key, "secrets": secrets}
+    rows = [_row(view, secret) for secret in view.secrets]
+    output.show_table(document, HEADERS, rows, as_json=as_json)
 
 
 def show(
@@ -46,72 +48,59 @@ def show(
     with _account(context, name) as (application, account):
         view = _look(application, account)
         secret = application.clients.secrets.get_secret(view.credential, account.api_key, secret_id)
-    if as_json:
-        output.write_json(_document(view, secret))
-    else:
-        output.table(HEADERS, [_row(view, secret)])
+    output.show_table(_document(view, secret), HEADERS, [_row(view, secret)], as_json=as_json)
 
 
 def create(
-    context: typer.Context,
-    name: Name,
-    from_file: FromFile = None,
-    as_json: JsonDone = False,
+    context: typer.Context, name: Name, from_file: FromFile = None, as_json: JsonDone = False
 ) -> None:
     """Create a secret of an account with a value of your own, in an emergency.
 
     It is sent once, and kept nowhere: write it to Vault yourself. `rotator rotate-now` does all
     of that for you.
     """
-    from rotator.rotation.manual import manual_operation  # noqa: PLC0415  # the rules, which others do without
-
     value = _value(from_file)
     with (
         _account(context, name) as (application, account),
-        manual_operation(application.reconciler(), account) as by_hand,
+        manual_operation(application.reconciler(), account) as operation,
     ):
-        view = by_hand.look()
+        view = operation.look()
         _require_quiet(view)
         if len(view.secrets) >= _SLOTS:
             raise SlotsFull(hint=f"see `rotator secrets list {name}`; one has to be deleted first")
-        secret = by_hand.perform(
+        secret = operation.perform(
             "create",
             lambda look: application.clients.secrets.create_secret(
                 view.credential, account.api_key, value, before_send=look
             ),
         )
-    if as_json:
-        created = rfc3339(secret.created_at)
-        output.write_json({"account": name, "secret_id": secret.id, "created_at": created})
-    else:
-        output.write(f"created secret {secret.id} of {name}")
+    created = rfc3339(secret.created_at)
+    document = {"account": name, "secret_id": secret.id, "created_at": created}
+    output.show(document, f"created secret {secret.id} of {name}", as_json=as_json)
 
 
 def delete(
     context: typer.Context,
     name: Name,
     secret_id: SecretId,
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    yes: YesOption = False,
     force: Annotated[
-        bool, typer.Option("--force", help="also where it may be in use; consumers may break")
+        bool, flag("--force", "even if it may be in use; consumers may break")
     ] = False,
     as_json: JsonDone = False,
 ) -> None:
     """Delete a secret of an account at Vonage. Consumers that use it stop working."""
-    from rotator.rotation.manual import manual_operation  # noqa: PLC0415  # the rules, which others do without
-
-    if not yes and not sys.stdin.isatty():
-        raise ConfigError("no terminal to confirm at", hint="give --yes to delete without asking")
+    prompts.require_terminal("delete", yes=yes)
     with _account(context, name) as (application, account):
         if not yes:
             view = _look(application, account)
             _require_deletable(view, secret_id, force=force)
             asked = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
             prompts.confirm(asked)
-        with manual_operation(application.reconciler(), account) as by_hand:
-            view = by_hand.look()
+        with manual_operation(application.reconciler(), account) as operation:
+            view = operation.look()
             _require_deletable(view, secret_id, force=force)
-            by_hand.perform(
+            operation.perform(
                 "delete",
                 lambda look: application.clients.secrets.delete_secret(
                     view.credential, account.api_key, secret_id, before_send=look
@@ -119,41 +108,27 @@ def delete(
                 secret_id,
                 seen=view,
             )
-    if as_json:
-        output.write_json({"account": name, "secret_id": secret_id, "deleted": True})
-    else:
-        output.write(f"deleted secret {secret_id} of {name}")
+    document = {"account": name, "secret_id": secret_id, "deleted": True}
+    output.show(document, f"deleted secret {secret_id} of {name}", as_json=as_json)
 
 
 @contextmanager
 def _account(context: typer.Context, name: str) -> "Iterator[tuple[Application, Account]]":
-    session = CommandContext.of(context)
-    settings = session.settings()
-    account = settings.account(name)
-    with session.application(settings) as application:
-        yield application, account
+    with CommandContext.of(context).application() as application:
+        yield application, application.settings.account(name)
 
 
 def _look(application: "Application", account: "Account") -> "AccountSecrets":
-    from rotator.rotation.manual import AccountSecrets  # noqa: PLC0415  # the rules, which others do without
-
-    return AccountSecrets.of(account, application.reconciler().observe(account))
+    return AccountSecrets.of(account, observe(application.reconciler(), account))
 
 
 def _value(from_file: str | None) -> SecretValue:
-    """Read a value for a new secret.
-
-    Raises:
-        ConfigError: there is none, or Vonage would not accept it.
-    """
-    from rotator.model.generation import is_compliant  # noqa: PLC0415  # nobody else needs it
-
     text = given(from_file, prompt="new value: ")
-    if not (is_compliant(text) and text.isascii() and text.isprintable() and " " not in text):
+    if not (is_compliant(text) and is_plain(text)):
         raise ConfigError(
-            "the value is not one that Vonage takes",
-            hint="it has 8 to 25 letters, digits and signs, among them a lower-case letter, "
-            "an upper-case letter and a digit",
+            "Vonage would not accept the value",
+            hint="it needs 8 to 25 letters, digits and symbols, including a lower-case "
+            "letter, an upper-case letter and a digit",
         )
     return SecretValue(text)
 
@@ -164,17 +139,12 @@ def _require_quiet(view: "AccountSecrets") -> None:
         raise Refused(
             f"a rotation of {view.account.name} is open, at step {view.rotation.step}",
             code="rotation-open",
-            hint="`rotator resume` carries it on; try again after that",
+            hint="`rotator resume` continues it; try again after that",
         )
 
 
 def _require_deletable(view: "AccountSecrets", secret_id: str, *, force: bool) -> None:
-    """Refuse to delete a secret that may be in use.
-
-    Raises:
-        SecretNotFound: the account has no such secret.
-        Refused: the operator must be certain, and confirm it.
-    """
+    """Refuse to delete a secret that may be in use, unless the operator is certain."""
     name = view.account.name
     if secret_id not in {secret.id for secret in view.secrets}:
         raise SecretNotFound(

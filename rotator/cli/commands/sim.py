@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output
+from rotator.cli.context import option
 from rotator.cli.signals import Interrupted
-from rotator.errors import ConfigError
+from rotator.errors import ConfigError, reason_of
 
 if TYPE_CHECKING:
     from rotator.sim import Environment
@@ -27,19 +28,12 @@ def sim(
         int, typer.Option(min=0, metavar="N", help="subaccounts of the first one")
     ] = 1,
     latency: Annotated[
-        str, typer.Option(metavar="DURATION", help="what each request to Vonage takes: 50ms, 1s")
+        str, option("DURATION", "what each request to Vonage takes: 50ms, 1s")
     ] = "0s",
-    vault_latency: Annotated[
-        str, typer.Option(metavar="DURATION", help="what each request to Vault takes")
-    ] = "0s",
-    propagation: Annotated[
-        str, typer.Option(metavar="DURATION", help="until a new secret authenticates")
-    ] = "0s",
+    vault_latency: Annotated[str, option("DURATION", "what each request to Vault takes")] = "0s",
+    propagation: Annotated[str, option("DURATION", "until a new secret authenticates")] = "0s",
     write_config: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH", help="write a configuration there, and a token file beside it"
-        ),
+        Path | None, option("PATH", "write a configuration there, and a token file beside it")
     ] = None,
 ) -> None:
     """Run a simulated Vonage and Vault until a signal, and print where they are as JSON."""
@@ -51,11 +45,11 @@ def sim(
         latency=_seconds("--latency", latency),
         vault_latency=_seconds("--vault-latency", vault_latency),
         propagation=_seconds("--propagation", propagation),
-    ) as world:
+    ) as environment:
         try:
             if write_config:
-                _write_config(world, write_config.absolute())
-            output.write_json_line(world.describe())
+                _write_config(environment, write_config.absolute())
+            output.write_json_line(environment.describe())
             output.flush()
             while True:
                 signal.pause()
@@ -75,30 +69,25 @@ def _seconds(option: str, text: str) -> float:
         raise ConfigError(f"{option}: {error.message}", hint=f"{error.hint}, or 50ms") from None
 
 
-def _write_config(world: "Environment", path: Path) -> None:
-    """Write a configuration with its token beside it; its ledger will be there, too.
-
-    Raises:
-        ConfigError: the file is not one of `sim`, or cannot be written.
-    """
+def _write_config(environment: "Environment", path: Path) -> None:
+    """Write a configuration with its token beside it; its ledger will be there, too."""
     ledger, token = path.with_name(f"{path.name}.ledger.db"), path.with_name(f"{path.name}.token")
     try:
         # Reading something other than a file, such as a pipe, would not end.
         is_ours = path.is_file() and path.read_text(errors="replace").startswith(MARK)
         if path.exists() and not is_ours:
             raise ConfigError(
-                f"--write-config: {path} is there already", hint="name a file that is not there"
+                f"--write-config: {path} already exists", hint="name a file that does not exist yet"
             )
         # Ledger of the previous run, whose servers are gone.
         for suffix in ("", "-wal", "-shm"):
             ledger.with_name(f"{ledger.name}{suffix}").unlink(missing_ok=True)
         token.unlink(missing_ok=True)
         with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(world.vault.token)
-        path.write_text(MARK + world.config(f"sqlite:///{ledger}", token))
+            file.write(environment.vault.token)
+        path.write_text(MARK + environment.config(f"sqlite:///{ledger}", token))
     except OSError as error:
-        reason = (error.strerror or "no reason given").lower()
         raise ConfigError(
-            f"--write-config: {path} cannot be written: {reason}",
-            hint="name a file in a directory that is there",
+            f"--write-config: {path} cannot be written: {reason_of(error)}",
+            hint="name a file in an existing directory",
         ) from None

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import output, parallel
-from rotator.cli.context import CommandContext, JsonOption, OnlyNames, chosen
-from rotator.cli.errors import described
-from rotator.errors import Busy, RotatorError
+from rotator.cli.context import CommandContext, JsonOption, OnlyNames, chosen, flag
+from rotator.errors import Busy
 from rotator.model import Account, Problem
 from rotator.reporting.status import AccountStatus
 
@@ -22,31 +21,25 @@ HEADERS = ("account", "phase", "secret", "age", "next due (UTC)", "last rotation
 def status(
     context: typer.Context,
     names: OnlyNames = None,
-    refresh: Annotated[
-        bool, typer.Option("--refresh", help="look at Vonage and Vault first")
-    ] = False,
+    refresh: Annotated[bool, flag("--refresh", "look at Vonage and Vault first")] = False,
     check: Annotated[
-        bool,
-        typer.Option("--check", help="exit 1 if anything is overdue, failed, held or drifted"),
+        bool, flag("--check", "exit 1 if anything is overdue, failed, held or drifted")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the status of accounts from the ledger. Asks Vonage and Vault only with --refresh."""
-    session = CommandContext.of(context)
-    settings = session.settings()
-    accounts = chosen(settings, names)
-    with session.application(settings, offline=not refresh, is_hasty=True) as application:
+    command = CommandContext.of(context)
+    with command.application(offline=not refresh, is_hasty=True) as application:
+        accounts = chosen(application.settings, names)
         is_complete = not refresh or _refresh(application, accounts)
-        standings = _standings(application, accounts, datetime.now(UTC))
-    if as_json:
-        output.write_json({"accounts": [standing.document() for standing in standings]})
-    else:
-        output.table(HEADERS, [standing.row() for standing in standings])
-    is_well = not any(standing.needs_attention for standing in standings)
+        statuses = _statuses(application, accounts, datetime.now(UTC))
+    document = {"accounts": [each.document() for each in statuses]}
+    output.show_table(document, HEADERS, [each.row() for each in statuses], as_json=as_json)
+    is_well = not any(each.needs_attention for each in statuses)
     raise typer.Exit(0 if is_complete and (is_well or not check) else 1)
 
 
-def _standings(
+def _statuses(
     application: "Application", accounts: Sequence[Account], now: datetime
 ) -> list[AccountStatus]:
     records = application.ledger.reader.accounts([account.name for account in accounts])
@@ -67,17 +60,15 @@ def _refresh(application: "Application", accounts: Sequence[Account]) -> bool:
             reconciler.refresh(account)
         except Busy as error:
             output.say(f"note: {account.name}: shown as recorded: {error.message}")
-        except RotatorError as error:
-            return Problem(code=error.code, message=error.message, hint=error.hint)
         except Exception as error:  # noqa: BLE001  # a worker's loop: the others go on
-            return described(error)
+            return output.problem_of(error)
         return None
 
     problems = parallel.run(
         accounts,
         look,
         concurrency=application.settings.daemon.concurrency,
-        brake=parallel.CancelToken(application.stop_waiting),
+        cancel=parallel.CancelToken(application.stop_waiting),
     )
     for account, problem in zip(accounts, problems, strict=True):
         if problem:

@@ -7,12 +7,13 @@ import typer
 from rotator.cli import output
 from rotator.cli.commands.account import opened
 from rotator.cli.context import JsonOption, argument
+from rotator.model.times import rfc3339
 from rotator.reporting import text
 
 if TYPE_CHECKING:
     from rotator.vonage import Subaccount
 
-HEADERS = ("api key", "name", "balance (EUR)", "state", "created", "configured as")
+HEADERS = ("API key", "name", "balance (EUR)", "state", "created", "configured as")
 
 
 def list_(
@@ -27,11 +28,10 @@ def list_(
     with opened(context, name) as (application, account, credential):
         found = application.clients.subaccounts.list_subaccounts(credential)
         names = {each.api_key: each.name for each in application.settings.accounts}
-    if as_json:
-        subaccounts = [_document(each, names.get(each.api_key)) for each in found.subaccounts]
-        output.write_json({"account": name, "api_key": account.api_key, "subaccounts": subaccounts})
-    else:
-        output.table(HEADERS, [_row(each, names.get(each.api_key)) for each in found.subaccounts])
+    subaccounts = [_document(each, names.get(each.api_key)) for each in found.subaccounts]
+    document = {"account": name, "api_key": account.api_key, "subaccounts": subaccounts}
+    rows = [_row(each, names.get(each.api_key)) for each in found.subaccounts]
+    output.show_table(document, HEADERS, rows, as_json=as_json)
     if not found.subaccounts:
         output.say(f"{name} has no subaccounts")
 
@@ -43,7 +43,7 @@ def _document(found: "Subaccount", name: str | None) -> dict[str, Any]:
         "balance": None if found.balance is None else float(found.balance),
         "uses_primary_balance": found.use_primary_account_balance,
         "suspended": found.suspended,
-        "created_at": text.rfc3339(found.created_at),
+        "created_at": rfc3339(found.created_at),
         "configured_as": name,
     }
 

@@ -8,8 +8,8 @@ input or output; all else is pure.
 Events of a rotation in the ledger: `opened`, `asked` (a person asked for it, or for another grace,
 while it was open), `intent`, `done`, `rejected` (the server said no: certainly no effect),
 `unknown` (the answer was lost), `withdrawn` (it was not sent after all, as an operator held or
-released the account meanwhile, or the last look took too long), `learned` (looking showed that the
-effect took place), `aborting`, `closed`; and of its gates `gate-shut`, `gates-open` and
+released the account meanwhile, or the last look took too long), `learned` (an observation showed
+that the effect took place), `aborting`, `closed`; and of its gates `gate-shut`, `gates-open` and
 `gates-skipped`. An adoption and what an operator does by hand have `intent`, `done` and the like,
 too.
 
@@ -28,21 +28,21 @@ from rotator.rotation.steps.base import (
     At,
     Check,
     Effect,
-    LookAgain,
+    ObserveAgain,
     Performed,
     Recording,
     Site,
 )
-from rotator.rotation.steps.bookkeeping import Abort, Close, Idle, Learn, Look, Redate, Refuse
+from rotator.rotation.steps.bookkeeping import Abort, Close, Idle, Learn, Observe, Redate, Refuse
 from rotator.rotation.steps.issue import Create, Probe
 from rotator.rotation.steps.prepare import Evict, Open, Stage
 from rotator.rotation.steps.publish import Clear, Push, Verify
-from rotator.rotation.steps.retire import Ask, Delete, Notify, SecretDeletion, Wait
+from rotator.rotation.steps.retire import AskGates, Delete, Notify, SecretDeletion, Wait
 
 __all__ = [
     "Abort",
     "Action",
-    "Ask",
+    "AskGates",
     "At",
     "Check",
     "Clear",
@@ -53,9 +53,9 @@ __all__ = [
     "Evict",
     "Idle",
     "Learn",
-    "Look",
-    "LookAgain",
     "Notify",
+    "Observe",
+    "ObserveAgain",
     "Open",
     "Performed",
     "Probe",

@@ -12,14 +12,14 @@ from rotator.rotation.observation import Observation, Observed
 from rotator.rotation.ports import Issuer, LastLook, NewEntry, Store
 
 Result = TypeVar("Result")
-#: The world after a step, and what is recorded of it.
+#: What is known after a step, and what is recorded of it.
 Change = tuple[Observation, NewEntry]
 Detail = str | int | bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class At:
-    """What an outcome depends on besides the world."""
+    """What an outcome depends on besides the observation."""
 
     account: Account
     request: Request
@@ -35,7 +35,7 @@ class Site:
     issuer: Issuer
     store: Store
     #: Generates a secret of the given length in characters.
-    draw: Callable[[int], str]
+    generate: Callable[[int], str]
     now: Callable[[], datetime]
     #: What was observed, with the values; kept up to date.
     observed: Observed
@@ -74,20 +74,21 @@ class Sketch:
     keeps: Mapping[str, str] = field(default_factory=dict)
 
 
-class LookAgain(Exception):  # no error: what to do
-    """What was asked is not to be relied on before another look."""
+class ObserveAgain(Exception):  # no error: what to do
+    """What was asked is not to be relied on before another observation."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Action:
-    """What the rules may decide: the one thing that whoever asked does next.
-
-    What it acts on stands in its fields.
-    """
+    """What the rules may decide: the one thing to do next; its fields are what it acts on."""
 
     #: Its step in the ledger; None for what happens at whatever step the rotation is at.
     name: ClassVar[Step | None] = None
     #: None for what a dry run does not tell.
     sketch: ClassVar[Sketch | None] = None
+
+    #: Name of the rule that decided on it, for the log.
+    rule: str = field(default="", compare=False, repr=False)
 
     def step_of(self, rotation: Rotation) -> Step:
         """Return the step that `rotation` is at while this is done."""
@@ -98,8 +99,8 @@ class Recording(Action, ABC):
     """Changes nothing at Vonage or Vault: its outcome alone is recorded."""
 
     @abstractmethod
-    def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
-        """Return the world after it, and what to record. Pure."""
+    def done(self, observation: Observation, rotation: Rotation, at: At) -> Change:
+        """Return the observation after it, and what to record. Pure."""
 
 
 class Performed(Action, ABC, Generic[Result]):
@@ -108,16 +109,16 @@ class Performed(Action, ABC, Generic[Result]):
     name: ClassVar[Step]
 
     @abstractmethod
-    def done(self, world: Observation, rotation: Rotation, result: Result, at: At) -> Change:
-        """Return the world after it, and what to record. Pure."""
+    def done(self, observation: Observation, rotation: Rotation, result: Result, at: At) -> Change:
+        """Return the observation after it, and what to record. Pure."""
 
     @abstractmethod
-    def assumed(self, world: Observation, rotation: Rotation, at: At) -> Result:
+    def assumed(self, observation: Observation, rotation: Rotation, at: At) -> Result:
         """Return the result that a dry run assumes. Pure."""
 
     def entry(self, event: str, rotation: Rotation, **detail: Detail) -> NewEntry:
         """Return its entry in the ledger."""
-        return entry(event, self.name, rotation, **detail)
+        return new_entry(event, self.name, rotation, **detail)
 
 
 class Check(Performed[Result]):
@@ -132,17 +133,18 @@ class Check(Performed[Result]):
 
         Raises:
             CredentialRefused: Vonage does not accept the pending value, or not yet.
-            LookAgain: the answer is not to be relied on.
+            ObserveAgain: the answer is not to be relied on.
             IssuerError: Vonage did not answer.
             StoreError: Vault did not.
         """
 
-    def refused(self, world: Observation, now: datetime) -> Observation:
-        """Return the world where the pending value did not authenticate; it may yet. Pure."""
-        since = world.pending_refused_since or now
-        return replace(
-            world, pending_live_at=None, pending_refused_since=since, pending_refused_at=now
+    def refused(self, observation: Observation, now: datetime) -> Observation:
+        """Return the observation where the pending value did not authenticate; it may yet. Pure."""
+        since = observation.pending.refused_since or now
+        pending = replace(
+            observation.pending, authenticated_at=None, refused_since=since, refused_at=now
         )
+        return replace(observation, pending=pending)
 
 
 class Effect(Performed[Result]):
@@ -153,7 +155,7 @@ class Effect(Performed[Result]):
         """What it is aimed at, for the ledger."""
         return {}
 
-    def intent(self, world: Observation, rotation: Rotation, now: datetime) -> Rotation:
+    def intent(self, observation: Observation, rotation: Rotation, now: datetime) -> Rotation:
         """Return the rotation as it is recorded before this is tried. Pure."""
         return replace(rotation, step=self.name)
 
@@ -177,18 +179,20 @@ class Effect(Performed[Result]):
         """Return the rotation where it was not seen to be done, and what to record. Pure.
 
         Where it was not sent after all, or the server refused, it certainly had no effect: all is
-        as it was `before` the intent, except that what was refused has spent its draw. Where the
+        as it was `before` the intent, except that a refused value counts as generated. Where the
         answer was lost, it may have taken place: the rotation stays as the intent left it.
         """
         if event == "withdrawn":
             return before, self.entry(event, before, **self.target)
         if event == "rejected":
             is_rejected = before.rejected or isinstance(error, SecretRejected)
-            rotation = replace(before, draws=rotation.draws, rejected=is_rejected)
+            rotation = replace(
+                before, values_generated=rotation.values_generated, rejected=is_rejected
+            )
         return rotation, self.entry(event, rotation, code=error.code, **self.target)
 
 
-def entry(event: str, step: Step, rotation: Rotation, **detail: Detail) -> NewEntry:
+def new_entry(event: str, step: Step, rotation: Rotation, **detail: Detail) -> NewEntry:
     """Return an entry about `rotation`."""
     return NewEntry(event=event, step=step, detail=detail, rotation_id=rotation.id)
 

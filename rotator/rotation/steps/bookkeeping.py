@@ -7,7 +7,7 @@ from rotator.errors import Refused
 from rotator.model import ABANDONED, SUPERSEDED, Rotation, Step, Written
 from rotator.rotation.observation import Observation
 from rotator.rotation.ports import NewEntry
-from rotator.rotation.steps.base import Action, At, Change, Recording, Sketch, entry, told
+from rotator.rotation.steps.base import Action, At, Change, Recording, Sketch, new_entry, told
 from rotator.rotation.steps.publish import begun_at
 
 
@@ -21,7 +21,7 @@ class Learn(Recording):
     vault_version: int | None = None
     predecessor_id: str | None = None
 
-    def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
+    def done(self, observation: Observation, rotation: Rotation, at: At) -> Change:
         """Record what only an observation showed.
 
         The new secret is no predecessor: an operator adopted it, when a standby that lags did not
@@ -34,12 +34,12 @@ class Learn(Recording):
             vault_version=self.vault_version or rotation.vault_version,
             predecessor_id=_other_than(new_id, self.predecessor_id or rotation.predecessor_id),
         )
-        world = replace(world, rotation=rotation)
+        observation = observation.with_rotation(rotation)
         if self.predecessor_id:
             found = rotation.predecessor_id
-            return world, entry("learned", Step.OPEN, rotation, predecessor_id=found)
+            return observation, new_entry("learned", Step.OPEN, rotation, predecessor_id=found)
         step = Step.CREATE if self.vault_version is None else Step.PUSH
-        draft = entry(
+        entry = new_entry(
             "learned",
             step,
             rotation,
@@ -47,24 +47,25 @@ class Learn(Recording):
             vault_version=rotation.vault_version,
         )
         if self.vault_version is None:
-            return world, draft
+            return observation, entry
         written = Written(version=self.vault_version)
-        return replace(world, written=written), replace(draft, written=written)
+        ledger = replace(observation.ledger, written=written)
+        return replace(observation, ledger=ledger), replace(entry, written=written)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Redate(Recording):
     """Restart a grace whose recorded start lies in the future, by a clock that was ahead."""
 
-    def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
+    def done(self, observation: Observation, rotation: Rotation, at: At) -> Change:
         """Restart the grace now, as its recorded start came from a clock that was ahead.
 
         It becomes longer than intended, never shorter.
         """
-        verified_at = begun_at(rotation.grace, world.clock_lead, at.now)
+        verified_at = begun_at(rotation.grace, observation.listing.clock_offset, at.now)
         rotation = replace(rotation, verified_at=verified_at)
-        draft = entry("learned", Step.VERIFY, rotation, verified_at=told(verified_at))
-        return replace(world, rotation=rotation), draft
+        entry = new_entry("learned", Step.VERIFY, rotation, verified_at=told(verified_at))
+        return observation.with_rotation(rotation), entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +77,11 @@ class Abort(Recording):
 
     code: str
 
-    def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
+    def done(self, observation: Observation, rotation: Rotation, at: At) -> Change:
         """Record that the rotation is to be undone."""
         rotation = replace(rotation, step=self.name, abort_code=self.code)
-        draft = entry("aborting", self.name, rotation, code=self.code)
-        return replace(world, rotation=rotation), draft
+        entry = new_entry("aborting", self.name, rotation, code=self.code)
+        return observation.with_rotation(rotation), entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,19 +93,19 @@ class Close(Action):
 
     error_code: str | None = None
 
-    def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
+    def done(self, observation: Observation, rotation: Rotation, at: At) -> Change:
         """Record that the rotation is over."""
         outcome = "failed" if self.error_code else "completed"
         step = Step.ABORT if self.error_code else self.name
         rotation = replace(
             rotation, step=step, closed_at=at.now, outcome=outcome, error_code=self.error_code
         )
-        draft = entry("closed", step, rotation, outcome=outcome, code=self.error_code)
-        return replace(world, rotation=rotation), draft
+        entry = new_entry("closed", step, rotation, outcome=outcome, code=self.error_code)
+        return observation.with_rotation(rotation), entry
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look(Action):
+class Observe(Action):
     """Observe again: the last observation is too old or not settled yet."""
 
 
@@ -132,7 +133,7 @@ class Refuse(Action):
 def abandoned(rotation: Rotation, now: datetime) -> tuple[Rotation, NewEntry]:
     """End the rotation as it stands: what it made and staged is left alone."""
     rotation = replace(rotation, closed_at=now, outcome="failed", error_code=ABANDONED)
-    return rotation, entry("closed", rotation.step, rotation, outcome="failed", code=ABANDONED)
+    return rotation, new_entry("closed", rotation.step, rotation, outcome="failed", code=ABANDONED)
 
 
 def forgotten(by: str) -> NewEntry:
@@ -147,7 +148,7 @@ def adopted(  # noqa: PLR0913  # all but one by name
     vault_version: int,
     is_own: bool,
     pushed_version: int | None,
-    clock_lead: timedelta,
+    clock_offset: timedelta,
     now: datetime,
 ) -> tuple[Rotation, NewEntry | None]:
     """Take over that an operator had a secret written to the current entry meanwhile.
@@ -170,10 +171,10 @@ def adopted(  # noqa: PLR0913  # all but one by name
         verified_at = {}
         if rotation.verified_at and rotation.vault_version != vault_version:
             # Consumers have read the secret that was current meanwhile: its grace starts anew.
-            anew = begun_at(rotation.grace, clock_lead, now)
+            anew = begun_at(rotation.grace, clock_offset, now)
             after = replace(after, verified_at=anew)
             verified_at = {"verified_at": told(anew)}
-        draft = entry(
+        entry = new_entry(
             "learned",
             Step.PUSH,
             after,
@@ -181,11 +182,11 @@ def adopted(  # noqa: PLR0913  # all but one by name
             vault_version=vault_version,
             **verified_at,
         )
-        return after, None if after == rotation else draft
+        return after, None if after == rotation else entry
     if not is_own and pushed_version is None:
         after = replace(rotation, predecessor_id=secret_id)
-        draft = entry("learned", Step.OPEN, after, predecessor_id=secret_id)
-        return (rotation, None) if rotation.abort_code or after == rotation else (after, draft)
+        entry = new_entry("learned", Step.OPEN, after, predecessor_id=secret_id)
+        return (rotation, None) if rotation.abort_code or after == rotation else (after, entry)
     rotation = replace(
         rotation,
         vault_version=vault_version if is_own else pushed_version,
@@ -193,7 +194,7 @@ def adopted(  # noqa: PLR0913  # all but one by name
         outcome="failed",
         error_code=rotation.abort_code or SUPERSEDED,
     )
-    return rotation, entry(
+    return rotation, new_entry(
         "closed",
         rotation.step,
         rotation,

@@ -19,9 +19,9 @@ class Create(Effect[Secret]):
     name = Step.CREATE
     sketch = Sketch(step="create", where="vonage", what="make it a secret of {api_key} at Vonage")
 
-    def intent(self, world: Observation, rotation: Rotation, now: datetime) -> Rotation:
+    def intent(self, observation: Observation, rotation: Rotation, now: datetime) -> Rotation:
         """From now on Vonage may know the value."""
-        return replace(super().intent(world, rotation, now), sent_at=now)
+        return replace(super().intent(observation, rotation, now), sent_at=now)
 
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> Secret:
         """Send it, with whatever credential Vonage accepts."""
@@ -29,13 +29,16 @@ class Create(Effect[Secret]):
             site.credential, site.account.api_key, site.pending_value, before_send=look
         )
 
-    def done(self, world: Observation, rotation: Rotation, result: Secret, at: At) -> Change:
+    def done(self, observation: Observation, rotation: Rotation, result: Secret, at: At) -> Change:
         """Record the id and the time that Vonage answered with: later than the intent, if slow."""
         rotation = replace(rotation, new_id=result.id, sent_at=at.now)
-        world = replace(world, rotation=rotation, listed=(*(world.listed or ()), result))
-        return world, self.entry("done", rotation, secret_id=result.id)
+        listing = observation.listing
+        listing = replace(listing, secrets=(*(listing.secrets or ()), result))
+        return replace(observation.with_rotation(rotation), listing=listing), self.entry(
+            "done", rotation, secret_id=result.id
+        )
 
-    def assumed(self, world: Observation, rotation: Rotation, at: At) -> Secret:
+    def assumed(self, observation: Observation, rotation: Rotation, at: At) -> Secret:
         return Secret(id=NEW_ID, created_at=at.now)
 
 
@@ -54,18 +57,15 @@ class Probe(Check[tuple[Secret, ...]]):
         return listed
 
     def done(
-        self, world: Observation, rotation: Rotation, result: tuple[Secret, ...], at: At
+        self, observation: Observation, rotation: Rotation, result: tuple[Secret, ...], at: At
     ) -> Change:
         """Record that the pending value authenticated and listed the secrets."""
-        world = replace(
-            world,
-            listed=result,
-            seen_at=at.now,
-            pending_live_at=at.now,
-            pending_refused_since=None,
-            pending_refused_at=None,
+        pending = replace(
+            observation.pending, authenticated_at=at.now, refused_since=None, refused_at=None
         )
-        return world, self.entry("done", rotation, secret_id=rotation.new_id)
+        listing = replace(observation.listing, secrets=result, seen_at=at.now)
+        observation = replace(observation, listing=listing, pending=pending)
+        return observation, self.entry("done", rotation, secret_id=rotation.new_id)
 
-    def assumed(self, world: Observation, rotation: Rotation, at: At) -> tuple[Secret, ...]:
-        return world.listed or ()
+    def assumed(self, observation: Observation, rotation: Rotation, at: At) -> tuple[Secret, ...]:
+        return observation.listing.secrets or ()

@@ -1,12 +1,13 @@
 """Before a value is sent: open a rotation, free a slot, stage a value."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from rotator.model import Account, PendingEntry, Request, Rotation, SecretValue, Step
-from rotator.rotation.observation import Observation
+from rotator.model.times import rfc3339
+from rotator.rotation.observation import Observation, Pending
 from rotator.rotation.ports import LastLook, NewEntry, StoredPending
-from rotator.rotation.steps.base import Action, At, Change, Detail, Effect, Site, Sketch, entry
+from rotator.rotation.steps.base import Action, At, Change, Detail, Effect, Site, Sketch, new_entry
 from rotator.rotation.steps.retire import SecretDeletion
 from rotator.rotation.window import BY_HAND
 
@@ -19,7 +20,7 @@ class Open(Action):
     #: Id of a rotation that is in Vault but not in the ledger; None for a new rotation.
     recovered_id: str | None = None
 
-    def done(self, world: Observation, new_id: str, at: At) -> Change:
+    def done(self, observation: Observation, new_id: str, at: At) -> Change:
         """Open it as `new_id`. A recovered one may have sent its value already.
 
         What is listed tells the record how old the secret is that is to be replaced.
@@ -37,19 +38,20 @@ class Open(Action):
             identity=account.identity,
             sent_at=at.now if recovered else None,
         )
-        made = {secret.id: secret.created_at for secret in world.listed or ()}
+        made = {secret.id: secret.created_at for secret in observation.listing.secrets or ()}
         since = made.get(rotation.predecessor_id or "")
-        draft = entry(
+        entry = new_entry(
             "opened",
             Step.OPEN,
             rotation,
             reason=rotation.reason,
             predecessor_id=rotation.predecessor_id,
-            predecessor_since=f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if since else None,
+            predecessor_since=rfc3339(since),
             grace_seconds=int(rotation.grace.total_seconds()),
             **vars(account.identity),
         )
-        return replace(world, rotation=rotation, pending_is_unrecorded=False), draft
+        pending = replace(observation.pending, is_unrecorded=False)
+        return replace(observation.with_rotation(rotation), pending=pending), entry
 
 
 def taken_over(rotation: Rotation, request: Request) -> tuple[Rotation, NewEntry] | None:
@@ -66,12 +68,12 @@ def taken_over(rotation: Rotation, request: Request) -> tuple[Rotation, NewEntry
     reason = "compromised" if is_leaked else request.reason
     grace = rotation.grace if request.grace is None else request.grace
     # It no longer waits for a window; if verified, it waits for a gate.
-    retry_at = rotation.gate_retry_at if rotation.verified_at else None
-    after = replace(rotation, reason=reason, grace=grace, gate_retry_at=retry_at)
+    waiting = rotation.waiting if rotation.verified_at else None
+    after = replace(rotation, reason=reason, grace=grace, waiting=waiting)
     if after == rotation:
         return None
     seconds = int(grace.total_seconds())
-    return after, entry("asked", rotation.step, after, reason=reason, grace_seconds=seconds)
+    return after, new_entry("asked", rotation.step, after, reason=reason, grace_seconds=seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,42 +110,42 @@ class Stage(Effect[StoredPending]):
 
     listed_ids: frozenset[str]
 
-    def intent(self, world: Observation, rotation: Rotation, now: datetime) -> Rotation:
-        """Count the draw: it is spent whatever becomes of it."""
-        return replace(super().intent(world, rotation, now), draws=rotation.draws + 1)
+    def intent(self, observation: Observation, rotation: Rotation, now: datetime) -> Rotation:
+        """Count the value that is generated, whatever becomes of it."""
+        return replace(
+            super().intent(observation, rotation, now),
+            values_generated=rotation.values_generated + 1,
+        )
 
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> StoredPending:
-        """Draw, and write over what was seen at the pending path."""
-        observed, value = site.observed, SecretValue(site.draw(site.account.policy.length))
-        pending = self._pending(observed.world, rotation, site.account)
+        """Generate a value, and write it over what was seen at the pending path."""
+        observed, value = site.observed, SecretValue(site.generate(site.account.policy.length))
+        pending = self._pending(observed.observation, rotation, site.account)
         observed.pending = site.store.write_pending(
             site.account, observed.pending, value, pending, before_send=look
         )
         return observed.pending
 
-    def done(self, world: Observation, rotation: Rotation, result: StoredPending, at: At) -> Change:
+    def done(
+        self, observation: Observation, rotation: Rotation, result: StoredPending, at: At
+    ) -> Change:
         """Record that a new value is at the pending path. Vonage certainly does not have it."""
-        pending = self._pending(world, rotation, at.account)
         rotation = replace(rotation, rejected=False, sent_at=None)
-        world = replace(
-            world,
-            rotation=rotation,
-            pending=pending,
-            pending_version=result.version,
-            pending_ends_at=result.ends_at,
-            pending_is_unrecorded=False,
-            pending_is_unsent=True,
-            pending_live_at=None,
-            pending_refused_since=None,
-            pending_refused_at=None,
-            current_is_pending=False,
+        pending = Pending(
+            entry=self._pending(observation, rotation, at.account),
+            version=result.version,
+            ends_at=result.ends_at,
+            is_unsent=True,
         )
-        return world, self.entry("done", rotation)
+        observation = replace(observation.with_rotation(rotation), pending=pending)
+        return observation, self.entry("done", rotation)
 
-    def assumed(self, world: Observation, rotation: Rotation, at: At) -> StoredPending:
-        return StoredPending(version=world.pending_version + 1)
+    def assumed(self, observation: Observation, rotation: Rotation, at: At) -> StoredPending:
+        return StoredPending(version=observation.pending.version + 1)
 
-    def _pending(self, world: Observation, rotation: Rotation, account: Account) -> PendingEntry:
+    def _pending(
+        self, observation: Observation, rotation: Rotation, account: Account
+    ) -> PendingEntry:
         """Return what tells of the value: whose it is, and what was there before it."""
         return PendingEntry(
             rotation_id=rotation.id,
@@ -152,5 +154,5 @@ class Stage(Effect[StoredPending]):
             api_key=account.api_key,
             issuer=account.issuer,
             vault_path=account.identity.vault_path,
-            ledger_id=world.ledger_id,
+            ledger_id=observation.ledger.ledger_id,
         )

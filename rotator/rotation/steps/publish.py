@@ -5,15 +5,15 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from rotator.errors import CheckAndSetLost, UnexpectedEntry
-from rotator.model import MOST_LEAD, CurrentEntry, Note, Request, Rotation, Step, Written
-from rotator.rotation.observation import Observation
+from rotator.model import MOST_OFFSET, CurrentEntry, Note, Request, Rotation, Step, Written
+from rotator.rotation.observation import Current, Observation
 from rotator.rotation.ports import LastLook, StoredCurrent, StoredPending
 from rotator.rotation.steps.base import (
     At,
     Change,
     Check,
     Effect,
-    LookAgain,
+    ObserveAgain,
     Site,
     Sketch,
     told,
@@ -40,15 +40,15 @@ class Push(Effect[tuple[Note, Written]]):
         keeps={"path": "current", "check_and_set": "base"},
     )
 
-    def intent(self, world: Observation, rotation: Rotation, now: datetime) -> Rotation:
+    def intent(self, observation: Observation, rotation: Rotation, now: datetime) -> Rotation:
         """Record which version is pending: it is cleared later, whatever a standby then shows."""
-        intended = super().intent(world, rotation, now)
-        return replace(intended, pending_version=world.pending_version)
+        intended = super().intent(observation, rotation, now)
+        return replace(intended, pending_version=observation.pending.version)
 
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> tuple[Note, Written]:
         """Write it over what was seen, with a note that binds it to its id and its rotation."""
         value, base = site.pending_value, site.observed.current
-        if base is None and site.observed.world.entry_is_new:
+        if base is None and site.observed.observation.current.version == 0:
             base = _NOTHING
         if base is None or rotation.new_id is None:
             raise CheckAndSetLost
@@ -62,26 +62,30 @@ class Push(Effect[tuple[Note, Written]]):
         return note, site.store.write_current(site.account, base, value, note, before_send=look)
 
     def done(
-        self, world: Observation, rotation: Rotation, result: tuple[Note, Written], at: At
+        self, observation: Observation, rotation: Rotation, result: tuple[Note, Written], at: At
     ) -> Change:
         """Record that the value that just authenticated is now the current one."""
         note, written = result
         rotation = replace(rotation, vault_version=written.version)
-        current = CurrentEntry(
+        entry = CurrentEntry(
             version=written.version, note=note, intact=True, has_value=True, ends_at=written.ends_at
         )
-        world = replace(
-            world,
-            rotation=rotation,
+        current = Current(
+            entry=entry,
+            version=written.version,
+            authenticated_at=observation.pending.authenticated_at,
+            note_is_recorded=observation.current.note_is_recorded,
+        )
+        observation = replace(
+            observation,
             current=current,
-            current_live_at=world.pending_live_at,
-            current_is_pending=True,
-            written=written,
+            pending=replace(observation.pending, equals_current=True),
+            ledger=replace(observation.ledger, rotation=rotation, written=written),
         )
         draft = self.entry("done", rotation, vault_version=written.version)
-        return world, replace(draft, written=written)
+        return observation, replace(draft, written=written)
 
-    def assumed(self, world: Observation, rotation: Rotation, at: At) -> tuple[Note, Written]:
+    def assumed(self, observation: Observation, rotation: Rotation, at: At) -> tuple[Note, Written]:
         note = Note(
             secret_id=rotation.new_id or NEW_ID,
             rotation_id=rotation.id,
@@ -89,7 +93,7 @@ class Push(Effect[tuple[Note, Written]]):
             ledger_head="",
             check="",
         )
-        return note, Written(version=world.current.version + 1 if world.current else 1)
+        return note, Written(version=observation.current.version + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +119,7 @@ class Verify(Check[timedelta]):
         Raises:
             UnexpectedEntry: Vault holds something else.
             StoreError: Vault did not answer, or does not show that version yet.
-            LookAgain: the clock was put back since the look: by the next one, no grace is counted.
+            ObserveAgain: the clock was put back since: by the next answer, no grace is counted.
         """
         observed, stored = site.observed, site.store.read_version(site.account, self.version)
         note = stored.entry.note
@@ -125,12 +129,14 @@ class Verify(Check[timedelta]):
             message = f"version {self.version} at Vault is not what rotator wrote"
             raise UnexpectedEntry(message)
         observed.current = stored
-        lead = site.issuer.clock_lead
-        if _grace(rotation, site.request) and lead < -MOST_LEAD:
-            raise LookAgain
-        return lead
+        offset = site.issuer.clock_offset
+        if _grace(rotation, site.request) and offset < -MOST_OFFSET:
+            raise ObserveAgain
+        return offset
 
-    def done(self, world: Observation, rotation: Rotation, result: timedelta, at: At) -> Change:
+    def done(
+        self, observation: Observation, rotation: Rotation, result: timedelta, at: At
+    ) -> Change:
         """Vault was seen to hold the new value. The grace starts now."""
         grace = _grace(rotation, at.request)
         verified_at = begun_at(grace, result, at.now)
@@ -141,10 +147,11 @@ class Verify(Check[timedelta]):
             grace=grace,
             vault_version=self.version,
         )
-        is_replaced = rotation.replaces(world.adopted_id, over=world.adopted_over)
-        adopted_id = None if is_replaced else world.adopted_id
-        world = replace(world, rotation=rotation, adopted_id=adopted_id, clock_lead=result)
-        return world, self.entry(
+        ledger = replace(observation.ledger, rotation=rotation)
+        if rotation.replaces(ledger.adopted_id, base_version=ledger.adopted_base_version):
+            ledger = replace(ledger, adopted_id=None)
+        listing = replace(observation.listing, clock_offset=result)
+        return replace(observation, ledger=ledger, listing=listing), self.entry(
             "done",
             rotation,
             vault_version=self.version,
@@ -152,8 +159,8 @@ class Verify(Check[timedelta]):
             grace_seconds=int(grace.total_seconds()),
         )
 
-    def assumed(self, world: Observation, rotation: Rotation, at: At) -> timedelta:
-        return world.clock_lead
+    def assumed(self, observation: Observation, rotation: Rotation, at: At) -> timedelta:
+        return observation.listing.clock_offset
 
 
 def _grace(rotation: Rotation, request: Request) -> timedelta:
@@ -161,13 +168,13 @@ def _grace(rotation: Rotation, request: Request) -> timedelta:
     return rotation.grace if request.grace is None else request.grace
 
 
-def begun_at(grace: timedelta, clock_lead: timedelta, now: datetime) -> datetime:
+def begun_at(grace: timedelta, clock_offset: timedelta, now: datetime) -> datetime:
     """Return when a grace begins that does now.
 
     If this clock is behind Vonage's, the start is moved forward: a clock that is corrected would
     otherwise end the grace early, this one or a shorter one that is asked for later.
     """
-    return now + min(max(-clock_lead, timedelta()), MOST_LEAD) if grace else now
+    return now + min(max(-clock_offset, timedelta()), MOST_OFFSET) if grace else now
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,14 +197,14 @@ class Clear(Effect[None]):
         site.store.clear_pending(site.account, self.upto, before_send=look)
         site.observed.pending = StoredPending(version=self.upto)
 
-    def done(self, world: Observation, rotation: Rotation, result: None, at: At) -> Change:
+    def done(self, observation: Observation, rotation: Rotation, result: None, at: At) -> Change:
         """Record that the pending entry is gone; a verified rotation has hooks or a wait ahead."""
         if rotation.verified_at:
-            rotation = replace(rotation, step=Step.HOOKS if world.has_hooks else Step.WAIT)
-        world = replace(
-            world, rotation=rotation, pending=None, pending_ends_at=None, current_is_pending=False
+            rotation = replace(rotation, step=Step.HOOKS if observation.has_hooks else Step.WAIT)
+        pending = replace(observation.pending, entry=None, ends_at=None, equals_current=False)
+        return replace(observation.with_rotation(rotation), pending=pending), self.entry(
+            "done", rotation
         )
-        return world, self.entry("done", rotation)
 
-    def assumed(self, world: Observation, rotation: Rotation, at: At) -> None:
+    def assumed(self, observation: Observation, rotation: Rotation, at: At) -> None:
         """Return nothing: there is no answer to be made up."""

@@ -6,8 +6,9 @@ from datetime import datetime
 from functools import partial
 
 from rotator.errors import CheckAndSetLost, SecretNotFound
-from rotator.model import Rotation, ShutGate, Step
-from rotator.rotation.observation import Observation, own_credential, require_unchanged
+from rotator.model import GateWait, Rotation, ShutGate, Step
+from rotator.rotation.credentials import own_credential
+from rotator.rotation.observation import Observation, require_unchanged
 from rotator.rotation.ports import LastLook, NewEntry
 from rotator.rotation.steps.base import (
     Action,
@@ -18,7 +19,7 @@ from rotator.rotation.steps.base import (
     Recording,
     Site,
     Sketch,
-    entry,
+    new_entry,
 )
 
 
@@ -28,10 +29,10 @@ class Notify(Recording):
 
     sketch = Sketch(step="hooks", where="hooks", what="tell of the new secret")
 
-    def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
+    def done(self, observation: Observation, rotation: Rotation, at: At) -> Change:
         """Record that each hook for the new secret was called, here or by another process."""
         rotation = replace(rotation, step=Step.WAIT)
-        return replace(world, rotation=rotation), entry("done", Step.HOOKS, rotation)
+        return observation.with_rotation(rotation), new_entry("done", Step.HOOKS, rotation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,54 +52,52 @@ class Wait(Action):
     gate: ShutGate | None = None
 
     def done(
-        self, world: Observation, rotation: Rotation, now: datetime
+        self, observation: Observation, rotation: Rotation, now: datetime
     ) -> tuple[Observation, NewEntry | None]:
-        """Return the world that waits, and what to record, if that is an event."""
+        """Return the observation that waits, and what to record, if that is an event."""
         if self.gate:
-            return self._for_gate(self.gate, world, rotation, now)
+            return self._for_gate(self.gate, observation, rotation, now)
         if not rotation.verified_at:
             # The rotation cannot go on before a window opens.
-            return replace(world, rotation=replace(rotation, gate_retry_at=self.until)), None
-        # Looking showed that the pending entry is gone: nothing is left to do but wait.
+            rotation = replace(rotation, waiting=GateWait(retry_at=self.until))
+            return observation.with_rotation(rotation), None
+        # The pending entry was seen to be gone: nothing is left to do but wait.
         rotation = replace(rotation, step=self.name)
-        return replace(world, rotation=rotation), entry("learned", Step.CLEAR, rotation)
+        return observation.with_rotation(rotation), new_entry("learned", Step.CLEAR, rotation)
 
     def _for_gate(
-        self, gate: ShutGate, world: Observation, rotation: Rotation, now: datetime
+        self, gate: ShutGate, observation: Observation, rotation: Rotation, now: datetime
     ) -> tuple[Observation, NewEntry | None]:
         """Wait for a gate. That is an event once, and not each time it is asked."""
-        is_news = rotation.gate != gate.name
-        rotation = replace(
-            rotation,
-            step=self.name,
+        before = rotation.waiting
+        is_new = before is None or before.gate != gate.name
+        waiting = GateWait(
             gate=gate.name,
-            gate_reason=gate.reason,
-            gate_since=now if is_news else rotation.gate_since,
-            gate_retry_at=self.until,
+            reason=gate.reason,
+            shut_since=now if is_new or before is None else before.shut_since,
+            retry_at=self.until,
         )
-        draft = entry("gate-shut", self.name, rotation, gate=gate.name, why=gate.reason)
-        return replace(world, rotation=rotation), draft if is_news else None
+        rotation = replace(rotation, step=self.name, waiting=waiting)
+        entry = new_entry("gate-shut", self.name, rotation, gate=gate.name, why=gate.reason)
+        return observation.with_rotation(rotation), entry if is_new else None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ask(Recording):
+class AskGates(Recording):
     """Ask every gate whether the predecessor may be deleted."""
 
     sketch = Sketch(step="gates", where="hooks", what="ask {gates}")
 
-    def done(self, world: Observation, rotation: Rotation, at: At) -> Change:
+    def done(self, observation: Observation, rotation: Rotation, at: At) -> Change:
         """Record that every gate allows the predecessor's deletion."""
-        rotation = _ungated(rotation)
-        world = replace(world, rotation=rotation, gates_asked_at=at.now, shut_gate=None)
-        return world, entry("gates-open", Step.WAIT, rotation, gates=", ".join(world.gates))
+        rotation = replace(rotation, waiting=None)
+        gates = replace(observation.gates, asked_at=at.now, shut=None)
+        entry = new_entry("gates-open", Step.WAIT, rotation, gates=", ".join(gates.names))
+        return replace(observation.with_rotation(rotation), gates=gates), entry
 
-    def shut(self, world: Observation, gate: ShutGate, now: datetime) -> Observation:
+    def shut(self, observation: Observation, gate: ShutGate, now: datetime) -> Observation:
         """Note that one of the gates does not allow the predecessor's deletion."""
-        return replace(world, gates_asked_at=now, shut_gate=gate)
-
-
-def _ungated(rotation: Rotation) -> Rotation:
-    return replace(rotation, gate=None, gate_reason=None, gate_since=None, gate_retry_at=None)
+        return replace(observation, gates=replace(observation.gates, asked_at=now, shut=gate))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +118,14 @@ class SecretDeletion(Effect[None]):
         """
         observed, current = site.observed, site.observed.current
         credential = own_credential(site.account, current)
-        if not (credential and current and current.entry == observed.world.current):
+        if not (credential and current and current.entry == observed.observation.current.entry):
             raise CheckAndSetLost
         unchanged = partial(
-            require_unchanged, site.store, site.account, current, observed.world.written
+            require_unchanged,
+            site.store,
+            site.account,
+            current,
+            observed.observation.ledger.written,
         )
         # Already gone is success: someone else deleted it, or we did and the answer was lost.
         with contextlib.suppress(SecretNotFound):
@@ -133,14 +136,19 @@ class SecretDeletion(Effect[None]):
                 before_send=partial(look, also=unchanged),
             )
 
-    def done(self, world: Observation, rotation: Rotation, result: None, at: At) -> Change:
+    def done(self, observation: Observation, rotation: Rotation, result: None, at: At) -> Change:
         """It is gone; a list that lags may show it once more."""
-        listed = tuple(secret for secret in world.listed or () if secret.id != self.secret_id)
-        deleted = world.deleted_ids | {self.secret_id}
-        world = replace(world, rotation=rotation, listed=listed, deleted_ids=deleted)
-        return world, self.entry("done", rotation, secret_id=self.secret_id)
+        listing, ledger = observation.listing, observation.ledger
+        left = tuple(secret for secret in listing.secrets or () if secret.id != self.secret_id)
+        deleted_ids = ledger.deleted_ids | {self.secret_id}
+        observation = replace(
+            observation,
+            listing=replace(listing, secrets=left),
+            ledger=replace(ledger, rotation=rotation, deleted_ids=deleted_ids),
+        )
+        return observation, self.entry("done", rotation, secret_id=self.secret_id)
 
-    def assumed(self, world: Observation, rotation: Rotation, at: At) -> None:
+    def assumed(self, observation: Observation, rotation: Rotation, at: At) -> None:
         """Return nothing: there is no answer to be made up."""
 
 
@@ -156,10 +164,12 @@ class Delete(SecretDeletion):
         keeps={"secret_id": "secret_id"},
     )
 
-    def intent(self, world: Observation, rotation: Rotation, now: datetime) -> Rotation:
+    def intent(self, observation: Observation, rotation: Rotation, now: datetime) -> Rotation:
         """It waits for no gate any more: not for one that was skipped, nor for a clock."""
-        return _ungated(super().intent(world, rotation, now))
+        return replace(super().intent(observation, rotation, now), waiting=None)
 
-    def gates_skipped(self, world: Observation, rotation: Rotation) -> NewEntry:
+    def gates_skipped(self, observation: Observation, rotation: Rotation) -> NewEntry:
         """Record that the predecessor leaked and is deleted without asking the gates."""
-        return entry("gates-skipped", Step.WAIT, rotation, gates=", ".join(world.gates))
+        return new_entry(
+            "gates-skipped", Step.WAIT, rotation, gates=", ".join(observation.gates.names)
+        )

@@ -1,57 +1,24 @@
-"""Vonage's Account API: who may call what, and which call a path is."""
+"""Vonage's Account API: who may call what, and what each call does.
+
+It has both hosts in one: api.nexmo.com below /accounts, rest.nexmo.com below /account.
+"""
 
 import base64
 import binascii
+import math
+import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from rotator.sim.clock import NANOSECONDS, Clock, as_datetime
 from rotator.sim.http import Refused, Reply, Request
+from rotator.sim.server import Simulator
 from rotator.sim.vonage import problems
-from rotator.sim.vonage.accounts import Account, Accounts, Noncompliant, SimSecret, SlotsFull
+from rotator.sim.vonage.accounts import Account, Noncompliant, SimSecret, SlotsFull
 
-
-@dataclass(frozen=True, kw_only=True)
-class Credentials:
-    """An API key and the secret that came with it."""
-
-    api_key: str
-    secret: str = field(repr=False)
-
-
-def basic(request: Request) -> Credentials | None:
-    """Read Basic auth; None if there is none or it cannot be read."""
-    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        text = base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-    api_key, colon, secret = text.partition(":")
-    return Credentials(api_key=api_key, secret=secret) if colon else None
-
-
-def in_query(request: Request) -> Credentials | None:
-    """Read `api_key` and `api_secret` from the query; None if neither is there."""
-    if not request.query.keys() & {"api_key", "api_secret"}:
-        return None
-    query = request.query
-    return Credentials(api_key=query.get("api_key", ""), secret=query.get("api_secret", ""))
-
-
-def only_one_kind(request: Request) -> None:
-    """Refuse a request that carries both.
-
-    Raises:
-        Refused: it does (`multiple-auth-methods` of the portal's generic errors).
-    """
-    if "authorization" in request.headers and in_query(request) is not None:
-        raise Refused(problems.multiple_auth_methods())
-
-
+#: In EUR.
 TOP_UP = 10.0
 
 _FORWARD_METHODS = ("GET_QUERY_PARAMS", "POST_QUERY_PARAMS", "POST_JSON")
@@ -60,45 +27,239 @@ _FORWARD_METHODS = ("GET_QUERY_PARAMS", "POST_QUERY_PARAMS", "POST_JSON")
 _URLS = {"moCallBackUrl": "mo-callback-url", "drCallBackUrl": "dr-callback-url"}
 
 
-@dataclass(kw_only=True)
-class RestCalls:
-    """Answers the calls of one account; the caller has checked who may."""
+class Credentials(NamedTuple):
+    """An API key and the secret that was sent with it."""
 
-    auto_reload: bool = False
-    #: stands for Vonage's own request to a callback URL, which must answer 200
-    callback_ok: Callable[[str], bool]
+    api_key: str
+    secret: str
 
-    def answer(self, call: str, request: Request, account: Account) -> Reply:
-        """Answer `call`, the last part of the path."""
+
+class RateLimit:
+    """A token bucket per API key that holds one second's requests, at least one."""
+
+    def __init__(self, per_second: float) -> None:
+        self.per_second = per_second
+        self._capacity = max(1.0, per_second)
+        self._buckets: dict[str, tuple[float, int]] = {}
+
+    def wait(self, key: str, now: int) -> float:
+        """Take one request of `key` at `now` (nanoseconds).
+
+        Returns the seconds until it would be admitted; 0.0 if it is.
+        """
+        level, since = self._buckets.get(key, (self._capacity, now))
+        level = min(self._capacity, level + (now - since) / NANOSECONDS * self.per_second)
+        admitted = level >= 1
+        self._buckets[key] = (level - 1 if admitted else level, now)
+        return 0.0 if admitted else (1 - level) / self.per_second
+
+
+class VonageApi(Simulator):
+    """api.nexmo.com and rest.nexmo.com under one URL."""
+
+    def __init__(  # noqa: PLR0913 - each one names what it sets
+        self,
+        *,
+        latency: float,
+        clock: Clock,
+        propagation: float,
+        full_status: int,
+        rate_limit: float | None,
+        callback_ok: Callable[[str], bool],
+    ) -> None:
+        super().__init__(latency=latency, clock=clock)
+        #: seconds until a new secret authenticates and a revoked one stops to; settable
+        self.propagation = propagation
+        #: whether auto-reload is enabled, for all accounts; a top-up requires it
+        self.auto_reload = False
+        self._full_status = full_status
+        self._rate_limit = RateLimit(rate_limit) if rate_limit is not None else None
+        self._callback_ok = callback_ok
+        self._accounts: dict[str, Account] = {}
+
+    @property
+    def _spread(self) -> timedelta:
+        return timedelta(seconds=self.propagation)
+
+    def _moment(self) -> datetime:
+        return as_datetime(self._now())
+
+    def _answer(self, request: Request) -> Reply:
+        in_header, in_query = basic(request), _in_query(request)
+        if self._rate_limit is not None:
+            key = (in_header or in_query or Credentials("", "")).api_key
+            if (wait := self._rate_limit.wait(key, self._now())) > 0:
+                return self._limited(self._rate_limit.per_second, wait)
+        if "authorization" in request.headers and in_query is not None:
+            return problems.multiple_auth_methods()
+        match request.path.strip("/").split("/"):
+            case ["account", call]:
+                caller = self._authenticated(in_header or in_query)
+                if caller is None:
+                    return problems.legacy(401, "authentication failed")
+                return self._rest_call(call, request, caller)
+            case ["accounts", api_key, "secrets", *rest] if len(rest) <= 1:
+                account = self._managed(self._authenticated(in_header), api_key)
+                return self._secrets_call(rest, request, account)
+            case ["accounts", api_key, "subaccounts", *rest] if len(rest) <= 1:
+                caller = self._authenticated(in_header)
+                return self._subaccounts_call(rest, request, caller, api_key)
+            case _:
+                return problems.unexplained(404)
+
+    def _refusal(self, request: Request, status: int) -> Reply:
+        if request.path.startswith("/account/"):
+            label = "authentication failed" if status == 401 else problems.phrase(status).lower()  # noqa: PLR2004
+            return problems.legacy(status, label)
+        known = {
+            400: problems.validation,
+            401: problems.unauthorized,
+            429: problems.rate_limited,
+            500: problems.internal_error,
+        }
+        return known[status]() if status in known else problems.unexplained(status)
+
+    def _common_headers(self) -> dict[str, str]:
+        # The 2026 API document has it on every response.
+        return {"X-Request-Id": uuid.uuid4().hex}
+
+    def _caller(self, request: Request) -> str:
+        given = basic(request)
+        return given.api_key if given else ""
+
+    def _limited(self, per_second: float, wait: float) -> Reply:
+        seconds = math.ceil(wait)
+        headers = {
+            "Retry-After": str(seconds),
+            "X-RateLimit-Limit": f"{per_second:g}",
+            "X-RateLimit-Remaining": "0",
+            "X-RateLimit-Reset": str(self._now() // NANOSECONDS + seconds),
+        }
+        return problems.rate_limited().with_headers(headers)
+
+    def _authenticated(self, given: Credentials | None) -> Account | None:
+        account = self._accounts.get(given.api_key) if given else None
+        if account is None or given is None:
+            return None
+        works = account.authenticates(given.secret, self._moment(), self._spread)
+        return account if works else None
+
+    def _managed(self, caller: Account | None, api_key: str) -> Account:
+        """Return the account of the path: the caller's own, or one of its subaccounts."""
+        if caller is None:
+            raise Refused(problems.unauthorized())
+        account = self._accounts.get(api_key)
+        if account is None or caller.api_key not in (account.api_key, account.parent):
+            raise Refused(problems.invalid_api_key(api_key))
+        return account
+
+    def _secrets_call(self, rest: list[str], request: Request, account: Account) -> Reply:
+        secret = next((each for each in account.live() if [each.id] == rest), None)
+        if rest and secret is None:
+            return problems.invalid_id(rest[0])
+        match request.method, secret:
+            case "GET", None:
+                return Reply.json(200, _listed(account))
+            case "POST", None:
+                return self._create(request, account)
+            case "GET", SimSecret():
+                return Reply.json(200, _secret_body(account, secret))
+            case "DELETE", SimSecret():
+                return self._delete(account, secret)
+            case _:
+                return problems.unexplained(405)
+
+    def _create(self, request: Request, account: Account) -> Reply:
+        try:
+            document = request.document()
+        except ValueError:
+            return problems.invalid_json()
+        value = document.get("secret") if isinstance(document, dict) else None
+        now = self._moment()
+        try:
+            account.check(value if isinstance(value, str) else "")
+            secret = account.add(str(value), now, now + self._spread)
+        except Noncompliant:
+            return problems.validation()
+        except SlotsFull:
+            return problems.add_excess_secret(self._full_status)
+        return Reply.json(201, _secret_body(account, secret))
+
+    def _delete(self, account: Account, secret: SimSecret) -> Reply:
+        if len(account.live()) == 1:
+            return problems.delete_last_secret()
+        account.revoke(secret.id, self._moment())
+        return Reply(status=204)
+
+    def _subaccounts_call(
+        self, rest: list[str], request: Request, caller: Account | None, api_key: str
+    ) -> Reply:
+        if caller is None:
+            return problems.unauthorized("Invalid credentials supplied")
+        if caller.api_key != api_key:
+            return problems.invalid_api_key(api_key)
+        if caller.parent is not None:
+            return problems.unprovisioned(api_key)
+        if request.method != "GET":
+            return problems.unexplained(405)
+        children = [each for each in self._accounts.values() if each.parent == api_key]
+        if not rest:
+            return Reply.json(200, _family(caller, children))
+        found = [each for each in children if [each.api_key] == rest]
+        if not found:
+            return problems.invalid_api_key(rest[0])
+        return Reply.json(200, _subaccount_body(found[0]))
+
+    def _rest_call(self, call: str, request: Request, account: Account) -> Reply:
         match request.method, call:
             case "GET", "get-balance":
                 document = {"value": account.balance, "autoReload": self.auto_reload}
                 return Reply.json(200, document)
+            case "POST", "top-up" if not self.auto_reload:
+                return problems.legacy(401, "not auto-reload enabled")
             case "POST", "top-up":
-                return self._top_up(account)
+                account.balance = round(account.balance + TOP_UP, 2)
+                return problems.legacy(200, "success")
             case "POST", "settings":
-                return self._settings(request, account)
+                return self._save_settings(request, account)
             case _, "get-balance" | "top-up" | "settings":
                 return problems.legacy(405, "method not allowed")
             case _:
                 return problems.legacy(404, "not found")
 
-    def _top_up(self, account: Account) -> Reply:
-        if not self.auto_reload:
-            return problems.legacy(401, "not auto-reload enabled")
-        account.balance = round(account.balance + TOP_UP, 2)
-        return problems.legacy(200, "success")
-
-    def _settings(self, request: Request, account: Account) -> Reply:
+    def _save_settings(self, request: Request, account: Account) -> Reply:
         form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
         for name in _URLS:
-            if (url := form.get(name)) and not self.callback_ok(url):
+            if (url := form.get(name)) and not self._callback_ok(url):
                 return problems.legacy(420, f"{name} did not answer 200 OK")
         method = form.get("httpForwardMethod")
         if method and method not in _FORWARD_METHODS:
             return problems.legacy(420, "httpForwardMethod is invalid")
-        _save(form, account)
+        for name, answered in {**_URLS, "httpForwardMethod": "http-forward-method"}.items():
+            if form.get(name):
+                account.settings[answered] = form[name]
+            elif name in form:
+                account.settings.pop(answered, None)
         return Reply.json(200, settings_body(account))
+
+
+def basic(request: Request) -> Credentials | None:
+    """Read Basic auth; return None if there is none or it cannot be read."""
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    api_key, colon, secret = text.partition(":")
+    return Credentials(api_key, secret) if colon else None
+
+
+def _in_query(request: Request) -> Credentials | None:
+    if not request.query.keys() & {"api_key", "api_secret"}:
+        return None
+    return Credentials(request.query.get("api_key", ""), request.query.get("api_secret", ""))
 
 
 def settings_body(account: Account) -> dict[str, str | int]:
@@ -110,64 +271,6 @@ def settings_body(account: Account) -> dict[str, str | int]:
         "max-inbound-request": 30,
         "max-calls-per-second": 30,
     }
-
-
-def _save(form: dict[str, str], account: Account) -> None:
-    for name, answered in {**_URLS, "httpForwardMethod": "http-forward-method"}.items():
-        if form.get(name):
-            account.settings[answered] = form[name]
-        elif name in form:
-            account.settings.pop(answered, None)
-
-
-@dataclass(kw_only=True)
-class SecretCalls:
-    """List, create, get and delete; the caller has checked who may."""
-
-    propagation: timedelta
-    #: of the answer to a third secret: 403 or 400
-    full_status: int
-
-    def collection(self, request: Request, account: Account, now: datetime) -> Reply:
-        """Answer a call on the list of secrets."""
-        if request.method == "GET":
-            return Reply.json(200, _listed(account))
-        if request.method == "POST":
-            return self._create(request, account, now)
-        return problems.unexplained(405)
-
-    def one(self, request: Request, account: Account, secret_id: str, now: datetime) -> Reply:
-        """Answer a call on one secret."""
-        secret = account.find(secret_id)
-        if secret is None:
-            return problems.invalid_id(secret_id)
-        if request.method == "GET":
-            return Reply.json(200, _secret_body(account, secret))
-        if request.method == "DELETE":
-            return _delete(account, secret, now)
-        return problems.unexplained(405)
-
-    def _create(self, request: Request, account: Account, now: datetime) -> Reply:
-        try:
-            document = request.document()
-        except ValueError:
-            return problems.invalid_json()
-        value = document.get("secret") if isinstance(document, dict) else None
-        try:
-            account.check(value if isinstance(value, str) else "")
-            secret = account.add(str(value), now, now + self.propagation)
-        except Noncompliant:
-            return problems.validation()
-        except SlotsFull:
-            return problems.add_excess_secret(self.full_status)
-        return Reply.json(201, _secret_body(account, secret))
-
-
-def _delete(account: Account, secret: SimSecret, now: datetime) -> Reply:
-    if len(account.live()) == 1:
-        return problems.delete_last_secret()
-    account.revoke(secret.id, now)
-    return Reply(status=204)
 
 
 def _listed(account: Account) -> dict[str, Any]:
@@ -185,114 +288,35 @@ def _secret_body(account: Account, secret: SimSecret) -> dict[str, Any]:
     }
 
 
-def listed(accounts: Accounts, primary: Account) -> Reply:
-    """List a primary account and its subaccounts, in the shape of the Python SDK's fixture."""
-    subaccounts = accounts.subaccounts(primary.api_key)
-    document = {
+def _family(primary: Account, subaccounts: list[Account]) -> dict[str, Any]:
+    """Return a primary account and its subaccounts, in the shape of the Python SDK's fixture."""
+    return {
         "_links": {"self": {"href": f"/accounts/{primary.api_key}/subaccounts"}},
         "total_balance": round(sum(each.balance for each in [primary, *subaccounts]), 2),
         "total_credit_limit": 0.0,
         "_embedded": {
-            "primary_account": _shared(primary),
+            "primary_account": _account_body(primary),
             "subaccounts": [_subaccount_body(each) for each in subaccounts],
         },
     }
-    return Reply.json(200, document)
-
-
-def one(accounts: Accounts, primary: Account, api_key: str) -> Reply:
-    """Show one subaccount of a primary account."""
-    account = accounts.get(api_key)
-    if account is None or account.parent != primary.api_key:
-        return problems.invalid_api_key(api_key)
-    return Reply.json(200, _subaccount_body(account))
 
 
 def _subaccount_body(account: Account) -> dict[str, Any]:
     return {
-        **_shared(account),
+        **_account_body(account),
         "primary_account_api_key": account.parent,
         "use_primary_account_balance": False,
     }
 
 
-def _shared(account: Account) -> dict[str, Any]:
+def _account_body(account: Account) -> dict[str, Any]:
+    # Here alone Vonage's times have milliseconds.
+    milliseconds = account.created_at.microsecond // 1000
     return {
         "api_key": account.api_key,
         "name": account.name,
         "balance": account.balance,
         "credit_limit": 0.0,
         "suspended": account.suspended,
-        # Subaccounts are the one place where Vonage's times have milliseconds.
-        "created_at": account.created_at.strftime("%Y-%m-%dT%H:%M:%S.")
-        + f"{account.created_at.microsecond // 1000:03d}Z",
+        "created_at": f"{account.created_at:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z",
     }
-
-
-@dataclass(kw_only=True)
-class AccountApi:
-    """Both hosts in one: api.nexmo.com below /accounts, rest.nexmo.com below /account."""
-
-    accounts: Accounts
-    propagation: timedelta
-    secret_calls: SecretCalls
-    rest_calls: RestCalls
-
-    def answer(self, request: Request, now: datetime) -> Reply:
-        """Carry out one request.
-
-        Raises:
-            Refused: its credentials or its account are refused.
-        """
-        only_one_kind(request)
-        match request.path.strip("/").split("/"):
-            case ["account", call]:
-                return self.rest_calls.answer(call, request, self._rest_caller(request, now))
-            case ["accounts", api_key, "secrets"]:
-                account = self._managed(request, api_key, now)
-                return self.secret_calls.collection(request, account, now)
-            case ["accounts", api_key, "secrets", secret_id]:
-                account = self._managed(request, api_key, now)
-                return self.secret_calls.one(request, account, secret_id, now)
-            case ["accounts", api_key, "subaccounts", *rest] if len(rest) <= 1:
-                return self._subaccounts(request, api_key, rest, now)
-            case _:
-                return problems.unexplained(404)
-
-    def _subaccounts(self, request: Request, api_key: str, rest: list[str], now: datetime) -> Reply:
-        caller = self._caller(basic(request), now)
-        if caller is None:
-            return problems.unauthorized("Invalid credentials supplied")
-        if caller.api_key != api_key:
-            return problems.invalid_api_key(api_key)
-        if caller.parent is not None:
-            return problems.unprovisioned(api_key)
-        if request.method != "GET":
-            return problems.unexplained(405)
-        if rest:
-            return one(self.accounts, caller, rest[0])
-        return listed(self.accounts, caller)
-
-    def _managed(self, request: Request, api_key: str, now: datetime) -> Account:
-        """Return the account of the path: the caller's own, or one of its subaccounts."""
-        caller = self._caller(basic(request), now)
-        if caller is None:
-            raise Refused(problems.unauthorized())
-        account = self.accounts.get(api_key)
-        if account is None or caller.api_key not in (account.api_key, account.parent):
-            raise Refused(problems.invalid_api_key(api_key))
-        return account
-
-    def _rest_caller(self, request: Request, now: datetime) -> Account:
-        given = basic(request) or in_query(request)
-        caller = self._caller(given, now)
-        if caller is None:
-            raise Refused(problems.legacy(401, "authentication failed"))
-        return caller
-
-    def _caller(self, given: Credentials | None, now: datetime) -> Account | None:
-        account = self.accounts.get(given.api_key) if given else None
-        if account is None or given is None:
-            return None
-        works = account.authenticates(given.secret, now, self.propagation)
-        return account if works else None

@@ -23,43 +23,40 @@ def _problem(status: int, kind: str, title: str, detail: str | None, **more: Any
 
 
 def unauthorized(title: str = "Unauthorized") -> Reply:
-    """The credentials are missing or wrong."""
+    """Return the answer to missing or wrong credentials."""
     detail = "You did not provide correct credentials."
     return _problem(401, f"{_PORTAL}#unauthorized", title, detail)
 
 
 def multiple_auth_methods() -> Reply:
-    """The request carries both Basic auth and a key or secret in its query.
+    """Return the answer to Basic auth together with a key or secret in the query.
 
     The status is not documented; the text is the portal's.
     """
+    kind, title = f"{_PORTAL}#multiple-auth-methods", "Multiple Authentication Methods"
     detail = "Multiple authentication methods were detected in your request"
-    kind = f"{_PORTAL}#multiple-auth-methods"
-    return _problem(401, kind, "Multiple Authentication Methods", detail)
+    return _problem(401, kind, title, detail)
 
 
 def invalid_json() -> Reply:
-    """The body is not JSON. The text is the portal's, the status is not documented."""
+    """Return the answer to a body that is not JSON: the portal's text, an undocumented status."""
     detail = "The request body did not contain valid JSON"
     return _problem(400, f"{_PORTAL}#invalid-json", "Bad Request", detail)
 
 
 def validation() -> Reply:
-    """The value of a new secret is refused."""
-    return _problem(
-        400,
-        f"{_SECRETS}#validation",
-        "Bad Request",
-        "The request failed due to secret validation errors",
-        invalid_parameters=[{"name": "secret", "reason": "Does not meet complexity requirements"}],
-    )
+    """Return the refusal of a new secret's value."""
+    detail = "The request failed due to secret validation errors"
+    invalid = [{"name": "secret", "reason": "Does not meet complexity requirements"}]
+    kind = f"{_SECRETS}#validation"
+    return _problem(400, kind, "Bad Request", detail, invalid_parameters=invalid)
 
 
 def add_excess_secret(status: int) -> Reply:
-    """Both slots are taken: 403 as the Python SDK's fixture has it.
+    """Return the answer where both slots are taken: 403, as in the Python SDK's fixture.
 
-    With 400 it is what the API document's remark suggests ("can also occur when a user has
-    exceeded the allowed number of secrets"): only the detail tells it from a refused value.
+    400 is what the API document's remark suggests ("can also occur when a user has exceeded the
+    allowed number of secrets"); then only the detail distinguishes it from a refused value.
     """
     detail = "Account reached maximum number [2] of allowed secrets"
     if status == HTTPStatus.BAD_REQUEST:
@@ -68,7 +65,7 @@ def add_excess_secret(status: int) -> Reply:
 
 
 def delete_last_secret() -> Reply:
-    """The only secret stays."""
+    """Return the refusal to delete the only secret."""
     detail = (
         "Can not delete the last secret. "
         "The account must always have at least 1 secret active at any time"
@@ -78,43 +75,42 @@ def delete_last_secret() -> Reply:
 
 
 def invalid_api_key(api_key: str) -> Reply:
-    """The key does not exist, or belongs to somebody else: Vonage does not tell which."""
+    """Return the answer to a key that does not exist or is another's: the same for both."""
     detail = f"API key '{api_key}' does not exist, or you do not have access"
     return _problem(404, f"{_PORTAL}#invalid-api-key", "Invalid API Key", detail)
 
 
 def invalid_id(secret_id: str) -> Reply:
-    """The account has no such secret."""
+    """Return the answer to the id of a secret that the account does not have."""
     detail = f"ID '{secret_id}' could not be found"
     return _problem(404, f"{_PORTAL}#invalid-id", "Invalid ID", detail)
 
 
 def unprovisioned(api_key: str) -> Reply:
-    """The account may not use the Subaccounts API."""
+    """Return the answer to an account that may not use the Subaccounts API."""
     detail = f"Account {api_key} is not provisioned to access Subaccount Provisioning API"
-    kind = f"{_PORTAL}#unprovisioned"
-    return _problem(403, kind, "Authorisation error", detail)
+    return _problem(403, f"{_PORTAL}#unprovisioned", "Authorisation error", detail)
 
 
 def rate_limited() -> Reply:
-    """Too many requests."""
+    """Return the answer to too many requests."""
     detail = "Please wait, then retry your request"
     return _problem(429, f"{_PORTAL}#rate-limit", "Rate Limit Hit", detail)
 
 
 def internal_error() -> Reply:
-    """Something broke at Vonage."""
+    """Return the answer of a server that failed."""
     detail = "An internal error occurred. Please try again shortly"
     return _problem(500, f"{_PORTAL}#internal-error", "Internal Error", detail)
 
 
 def unexplained(status: int) -> Reply:
-    """Any other status: the bare type and no detail, which Vonage's own 5xx show too."""
+    """Return any other status with the bare type and no detail, as Vonage's own 5xx do."""
     return _problem(status, _PORTAL, phrase(status), None)
 
 
 def legacy(status: int, label: str) -> Reply:
-    """Make an error of rest.nexmo.com, whose body repeats the status as a text."""
+    """Return an error of rest.nexmo.com, whose body repeats the status as text."""
     return Reply.json(status, {"error-code": str(status), "error-code-label": label})
 
 

@@ -3,11 +3,14 @@
 import re
 from http import HTTPStatus
 
+from pydantic import Field
+
 from rotator.errors import StoreUnavailable, WrappingSpent
 from rotator.model import SecretValue
 from rotator.vault.auth.credential_file import CredentialFile
 from rotator.vault.auth.methods import AuthMethod, LoginRequest
-from rotator.vault.client import TimedClient
+from rotator.vault.client import VaultClient
+from rotator.vault.response import Body
 from rotator.vault.transport import VaultRequest
 
 #: Vault's answer to a spent wrapping token: "wrapping token is not valid or does not exist".
@@ -20,6 +23,14 @@ _ALARM = (
 )
 
 
+class _Wrapping(Body):
+    creation_path: str
+
+
+class _Unwrapped(Body):
+    secret_id: str = Field(min_length=1)
+
+
 class AppRole(AuthMethod):
     """Logs in with a role id and a secret id, each from a file.
 
@@ -29,7 +40,7 @@ class AppRole(AuthMethod):
     """
 
     method = "approle"
-    cure = "vault.auth.role_id_file and vault.auth.secret_id_file: wrong, expired or used up"
+    hint = "vault.auth.role_id_file and vault.auth.secret_id_file: wrong, expired or used up"
 
     def __init__(
         self, *, role_id_file: str, secret_id_file: str, wrapped: bool = False, mount: str = ""
@@ -44,25 +55,25 @@ class AppRole(AuthMethod):
         #: The last wrapping token that was unwrapped, and its secret id.
         self._unwrapped: tuple[str, SecretValue] | None = None
 
-    def proof(self, line: TimedClient) -> LoginRequest:
+    def login_request(self, client: VaultClient) -> LoginRequest:
         """Read both ids; unwrap the secret id if it is new."""
         role_id = self._role_id.read()
         if not self._has_secret_id:
             return LoginRequest(body={"role_id": role_id})
         secret_id = self._secret_id.read()
         if self._wrapped:
-            secret_id = self._taken_out(secret_id, line)
+            secret_id = self._unwrapped_secret_id(secret_id, client)
         return LoginRequest(body={"role_id": role_id, "secret_id": secret_id})
 
-    def _taken_out(self, wrapping: str, line: TimedClient) -> str:
+    def _unwrapped_secret_id(self, wrapping: str, client: VaultClient) -> str:
         if self._unwrapped is None or self._unwrapped[0] != wrapping:
-            self._check_origin(wrapping, line)
-            self._unwrapped = wrapping, SecretValue(self._unwrap(wrapping, line))
+            self._check_origin(wrapping, client)
+            self._unwrapped = wrapping, SecretValue(self._unwrap(wrapping, client))
         return self._unwrapped[1].reveal()
 
-    def _check_origin(self, wrapping: str, line: TimedClient) -> None:
+    def _check_origin(self, wrapping: str, client: VaultClient) -> None:
         """Refuse a secret id that AppRole did not wrap: a thief may have wrapped another one."""
-        call = VaultRequest(
+        request = VaultRequest(
             operation="lookup-wrapping",
             path="sys/wrapping/lookup",
             send=lambda client: client.adapter.post(
@@ -71,20 +82,20 @@ class AppRole(AuthMethod):
             repeatable=True,
             expected_statuses=_SPENT,
         )
-        answer = line.ask(call)
-        if answer.status in _SPENT:
+        response = client.ask(request)
+        if response.status in _SPENT:
             raise self._spent()
-        origin = (answer.part("data", dict) or {}).get("creation_path")
+        wrapped = response.data(_Wrapping)
         expected = rf"(.*/)?auth/{re.escape(self.mount)}/role/[^/]+/(custom-)?secret-id/?"
-        if not isinstance(origin, str) or not re.fullmatch(expected, origin):
+        if wrapped is None or not re.fullmatch(expected, wrapped.creation_path):
             raise WrappingSpent(
                 f"the wrapping token in {self._secret_id} wraps something else than a secret id"
                 f" of auth/{self.mount}: someone may have put it in place of the right one",
                 hint="find out who wrote that file; put a new wrapped secret id into it",
             )
 
-    def _unwrap(self, wrapping: str, line: TimedClient) -> str:
-        call = VaultRequest(
+    def _unwrap(self, wrapping: str, client: VaultClient) -> str:
+        request = VaultRequest(
             operation="unwrap-secret-id",
             path="sys/wrapping/unwrap",
             # The token is sent in the header alone: if the body named it too, one of the two would
@@ -94,13 +105,13 @@ class AppRole(AuthMethod):
             repeatable=False,
             expected_statuses=_SPENT,
         )
-        answer = line.ask(call, wrapping)
-        if answer.status in _SPENT:
+        response = client.ask(request, wrapping)
+        if response.status in _SPENT:
             raise self._spent()
-        secret_id = (answer.part("data", dict) or {}).get("secret_id")
-        if not isinstance(secret_id, str) or not secret_id:
-            raise StoreUnavailable(f"Vault does not say what was wrapped: {call}")
-        return secret_id
+        unwrapped = response.data(_Unwrapped)
+        if unwrapped is None:
+            raise StoreUnavailable(f"Vault does not say what was wrapped: {request}")
+        return unwrapped.secret_id
 
     def _spent(self) -> WrappingSpent:
         return WrappingSpent(

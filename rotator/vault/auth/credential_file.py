@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rotator.errors import LoginFailed
 from rotator.model import SecretValue
+from rotator.model.redaction import is_plain
 
 
 class CredentialFile:
@@ -71,6 +72,6 @@ def checked(content: str, origin: str, kind: str) -> str:
     token = content.strip()
     if not token:
         raise LoginFailed(f"the {kind} in {origin} is empty", hint=f"write it to {origin}")
-    if not token.isascii() or not token.isprintable() or " " in token:
+    if not is_plain(token):
         raise LoginFailed(f"what {origin} holds is no {kind}", hint=f"write it to {origin}, alone")
     return token

@@ -7,12 +7,13 @@ from http import HTTPStatus
 from typing import ClassVar
 from urllib.parse import quote
 
-from rotator.errors import LoginFailed, MountUnusable, StoreUnavailable
+from rotator.errors import LoginFailed, StoreError, StoreUnavailable
 from rotator.vault.auth.credential_file import CredentialFile
 from rotator.vault.auth.token import TokenLifetime, granted
-from rotator.vault.client import TimedClient
-from rotator.vault.headers import checked_index
-from rotator.vault.transport import VaultRequest, VaultResponse
+from rotator.vault.client import VaultClient
+from rotator.vault.errors import no_namespace
+from rotator.vault.response import VaultResponse, checked_index
+from rotator.vault.transport import VaultRequest
 
 #: Vault's answers to a refused credential, or to a mount that does not exist. Methods differ:
 #: AppRole sends 400, Kubernetes 403, and OpenBao 404 for a mount without logins.
@@ -47,18 +48,18 @@ class AuthMethod(ABC):
     #: The auth method's name, in the configuration and as its default mount.
     method: ClassVar[str]
     #: Hint on what to check when Vault refuses.
-    cure: ClassVar[str]
+    hint: ClassVar[str]
     #: The credential is the TLS client certificate, so that the login needs a connection of its
     #: own.
-    by_connection: ClassVar[bool] = False
+    by_client_certificate: ClassVar[bool] = False
 
     def __init__(self, mount: str) -> None:
         """Use the auth method at `mount`; "" for its default mount."""
         self.mount = mount or self.method
 
     @abstractmethod
-    def proof(self, line: TimedClient) -> LoginRequest:
-        """Return the proof of rotator's identity, read anew from where it is kept.
+    def login_request(self, client: VaultClient) -> LoginRequest:
+        """Return the login request, with the credential read anew from where it is kept.
 
         Called by one thread at a time.
 
@@ -67,50 +68,50 @@ class AuthMethod(ABC):
             StoreError: it has to be requested from Vault, which does not provide it.
         """
 
-    def log_in(self, line: TimedClient, now: float) -> TokenLifetime:
+    def log_in(self, client: VaultClient, now: float) -> TokenLifetime:
         """Log in; `now` is in seconds since the epoch.
 
         Raises:
             LoginFailed: the credential is missing, or Vault refuses it.
             StoreError: Vault did not answer.
         """
-        proof = self.proof(line)
-        if self.by_connection:
-            line.reconnect()
-        call = self._call(proof)
-        answer = line.ask(call)
-        if answer.status in _REFUSALS:
-            raise self._refusal(answer, call)
-        auth = answer.part("auth", dict)
-        if auth and auth.get("mfa_requirement") and not auth.get("client_token"):
+        login = self.login_request(client)
+        if self.by_client_certificate:
+            client.reconnect()
+        request = self._request(login)
+        response = client.ask(request)
+        if response.status in _REFUSALS:
+            raise self._refusal(response, request)
+        auth = response.part("auth")
+        lifetime = granted(auth, now, checked_index(response.index))
+        if lifetime is not None:
+            return lifetime
+        if isinstance(auth, dict) and auth.get("mfa_requirement"):
             raise LoginFailed(
-                f"Vault wants a second factor: {call}",
+                f"Vault wants a second factor: {request}",
                 hint="log in through an auth method without multi-factor authentication",
             )
-        lease = granted(auth or {}, now, checked_index(answer.index))
-        if lease is None:
-            raise StoreUnavailable(f"Vault does not say what it granted: {call}")
-        return lease
+        raise StoreUnavailable(f"Vault does not say what it granted: {request}")
 
-    def _call(self, proof: LoginRequest) -> VaultRequest:
-        path = f"auth/{self.mount}/{proof.path}"
+    def _request(self, login: LoginRequest) -> VaultRequest:
+        path = f"auth/{self.mount}/{login.path}"
         return VaultRequest(
             operation="log-in",
             path=path,
             send=lambda client: client.adapter.post(
-                f"/v1/{quote(path, safe='/%')}", json=dict(proof.body)
+                f"/v1/{quote(path, safe='/%')}", json=dict(login.body)
             ),
             # A second login, after a lost answer, leaves one token that expires on its own.
             repeatable=True,
             expected_statuses=_REFUSALS,
         )
 
-    def _refusal(self, answer: VaultResponse, call: VaultRequest) -> LoginFailed | MountUnusable:
-        if answer.says("namespace not found"):
-            return MountUnusable(f"no such Vault namespace: {call}", hint="check vault.namespace")
+    def _refusal(self, response: VaultResponse, request: VaultRequest) -> StoreError:
+        if response.says("namespace not found"):
+            return no_namespace(str(request))
         return LoginFailed(
-            f"Vault refuses the {self.method} login ({answer.code}): {call}",
-            hint=f"check {self.cure}, and vault.auth.mount and vault.namespace;"
+            f"Vault refuses the {self.method} login ({response.code}): {request}",
+            hint=f"check {self.hint}, and vault.auth.mount and vault.namespace;"
             " Vault's audit log says more",
         )
 
@@ -119,15 +120,15 @@ class Certificate(AuthMethod):
     """Logs in with the connection's client certificate."""
 
     method = "cert"
-    cure = "that Vault trusts vault.client_cert_file, which may be expired"
-    by_connection = True
+    hint = "that Vault trusts vault.client_cert_file, which may be expired"
+    by_client_certificate = True
 
     def __init__(self, *, role: str = "", mount: str = "") -> None:
         """Without a role, Vault uses the first one that matches the certificate."""
         super().__init__(mount)
         self._role = role
 
-    def proof(self, line: TimedClient) -> LoginRequest:  # noqa: ARG002  # of the base
+    def login_request(self, client: VaultClient) -> LoginRequest:  # noqa: ARG002  # of the base
         """Return a login body that carries the role, if one is set."""
         return LoginRequest(body={"name": self._role} if self._role else {})
 
@@ -136,7 +137,7 @@ class Userpass(AuthMethod):
     """Logs in with a user name and a password from a file."""
 
     method = "userpass"
-    cure = "vault.auth.username and vault.auth.password_file"
+    hint = "vault.auth.username and vault.auth.password_file"
 
     def __init__(self, *, username: str, password_file: str, mount: str = "") -> None:
         """Store the settings; nothing is read yet."""
@@ -144,7 +145,7 @@ class Userpass(AuthMethod):
         self._username = username
         self._password = CredentialFile(password_file, "password_file", "password")
 
-    def proof(self, line: TimedClient) -> LoginRequest:  # noqa: ARG002  # of the base
+    def login_request(self, client: VaultClient) -> LoginRequest:  # noqa: ARG002  # of the base
         """Read the password."""
         path = f"login/{quote(self._username, safe='')}"
         return LoginRequest(path=path, body={"password": self._password.read_text()})
@@ -158,7 +159,7 @@ class Jwt(AuthMethod):
     """Logs in with a signed token from a file, which its issuer may replace at any time."""
 
     method = "jwt"
-    cure = "that vault.auth.jwt_file is not expired and fits vault.auth.role"
+    hint = "that vault.auth.jwt_file is not expired and fits vault.auth.role"
 
     def __init__(self, *, jwt_file: str, role: str = "", mount: str = "") -> None:
         """Store the settings; without a role, Vault uses the method's default one."""
@@ -166,7 +167,7 @@ class Jwt(AuthMethod):
         self._jwt = CredentialFile(jwt_file, "jwt_file", "workload token")
         self._role = role
 
-    def proof(self, line: TimedClient) -> LoginRequest:  # noqa: ARG002  # of the base
+    def login_request(self, client: VaultClient) -> LoginRequest:  # noqa: ARG002  # of the base
         """Read the token."""
         body = {"jwt": self._jwt.read()}
         return LoginRequest(body=body | ({"role": self._role} if self._role else {}))
@@ -176,7 +177,7 @@ class Kubernetes(Jwt):
     """Logs in as a pod's service account."""
 
     method = "kubernetes"
-    cure = "that vault.auth.role is bound to this service account and namespace"
+    hint = "that vault.auth.role is bound to this service account and namespace"
 
     def __init__(self, *, role: str, jwt_file: str = "", mount: str = "") -> None:
         """Store the settings; nothing is read yet."""

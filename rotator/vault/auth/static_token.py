@@ -4,22 +4,21 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from pathlib import Path
 
 import structlog
 
-from rotator.errors import LoginFailed, StoreError, StoreUnavailable, TokenRefused
+from rotator.errors import StoreError, StoreUnavailable, TokenRefused
 from rotator.model import SecretValue
-from rotator.vault.auth.credential_file import checked
+from rotator.vault.auth.credential_file import CredentialFile, checked
 from rotator.vault.auth.token import TokenLifetime, is_refused, look_up, not_settled, renew, renewed
-from rotator.vault.client import TimedClient
+from rotator.vault.client import VaultClient
 from rotator.vault.errors import is_token_unknown
-from rotator.vault.transport import VaultResponse
+from rotator.vault.response import VaultResponse
 
 _log = structlog.get_logger(__name__)
 
 #: How often a denied token is looked up, each time perhaps at another node.
-_LOOKS = 4
+_LOOK_UPS = 4
 
 
 class SuppliedToken(ABC):
@@ -29,23 +28,23 @@ class SuppliedToken(ABC):
         """Store the clock, in seconds since the epoch; nothing is known of the token yet."""
         self._clock = clock
         self._keeping = threading.Lock()
-        self._lease: TokenLifetime | None = None
+        self._lifetime: TokenLifetime | None = None
 
     @property
-    def lease(self) -> TokenLifetime | None:
+    def lifetime(self) -> TokenLifetime | None:
         """The token and its lifetime, as far as known. Sends no request."""
-        return self._lease
+        return self._lifetime
 
     @property
     def index(self) -> str:
         """Always "": only the token's issuer knows it."""
         return ""
 
-    def token(self, line: TimedClient) -> str:  # noqa: ARG002  # of the protocol
+    def token(self, client: VaultClient) -> str:  # noqa: ARG002  # of the protocol
         """Return the token as it is now."""
         return self._current()
 
-    def after_denial(self, denied: str, answer: VaultResponse, line: TimedClient) -> str | None:
+    def after_denial(self, denied: str, response: VaultResponse, client: VaultClient) -> str | None:
         """Return the token that replaced `denied`, or `denied` again; None if its policy denies.
 
         The token may be brand-new: it counts as refused if no node knows it, and is retried if one
@@ -55,21 +54,21 @@ class SuppliedToken(ABC):
             TokenRefused: there is no other, and Vault does not accept this one.
             LoginFailed: a token is expected, and there is none.
         """
-        other = self._anew()
+        other = self._current()
         if other != denied:
             return other
-        if not denied or not is_token_unknown(answer):
+        if not denied or not is_token_unknown(response):
             return None
-        for _ in range(_LOOKS):
-            if not is_refused(denied, line):
-                if line.settle():
+        for _ in range(_LOOK_UPS):
+            if not is_refused(denied, client):
+                if client.settle():
                     return denied
                 raise not_settled()
-            if not line.settle():
+            if not client.settle():
                 break
         raise TokenRefused
 
-    def keep(self, line: TimedClient) -> bool:
+    def keep(self, client: VaultClient) -> bool:
         """Renew the token if it is due and renewable; never log in.
 
         Raises:
@@ -77,39 +76,32 @@ class SuppliedToken(ABC):
             StoreError: there is none, or it could not be renewed.
         """
         with self._keeping:
-            token = self._current()
-            if not token or not self._wants_care(token):
+            token, lifetime = self._current(), self._lifetime
+            if not token:
                 return False
-            lease = self._lease
-            if lease is None or lease.token != token or lease.is_over(self._clock()):
-                lease = self._look_up(token, line)
-            self._lease = self._renewed(lease, line) if self._should_renew(lease) else lease
+            if lifetime is None or lifetime.token != token or lifetime.is_over(self._clock()):
+                lifetime = self._look_up(token, client)
+            elif not self._should_renew(lifetime):
+                return False
+            if self._should_renew(lifetime):
+                lifetime = self._renewed(lifetime, client)
+            self._lifetime = lifetime
             return True
 
-    def give_back(self, line: TimedClient) -> None:  # noqa: B027  # of the protocol
+    def revoke(self, client: VaultClient) -> None:  # noqa: B027  # of the protocol
         """Do nothing: others may use the token as well."""
 
     @abstractmethod
     def _current(self) -> str:
         """Return the token; "" for none."""
 
-    @abstractmethod
-    def _anew(self) -> str:
-        """Return the token, looked up once more."""
+    def _should_renew(self, lifetime: TokenLifetime) -> bool:
+        return lifetime.renewable and lifetime.is_due(self._clock())
 
-    def _wants_care(self, token: str) -> bool:
-        lease, now = self._lease, self._clock()
-        if lease is None or lease.token != token or lease.is_over(now):
-            return True
-        return self._should_renew(lease)
-
-    def _should_renew(self, lease: TokenLifetime) -> bool:
-        return lease.renewable and lease.is_due(self._clock())
-
-    def _look_up(self, token: str, line: TimedClient) -> TokenLifetime:
+    def _look_up(self, token: str, client: VaultClient) -> TokenLifetime:
         now = self._clock()
         try:
-            standing = look_up(token, line)
+            info = look_up(token, client)
         except (TokenRefused, StoreUnavailable):
             raise
         except StoreError:
@@ -117,13 +109,14 @@ class SuppliedToken(ABC):
             return TokenLifetime(token=token, expires_at=None, span=0, renewable=False)
         return TokenLifetime(
             token=token,
-            expires_at=now + standing.ttl if standing.expires_at else None,
-            span=standing.creation_ttl,
-            renewable=standing.renewable,
+            expires_at=now + info.ttl if info.expires_at else None,
+            # A periodic token gets its whole period with each renewal.
+            span=info.period or info.creation_ttl,
+            renewable=info.renewable,
         )
 
-    def _renewed(self, lease: TokenLifetime, line: TimedClient) -> TokenLifetime:
-        granted = renewed(lease, renew(lease, line, self._clock()))
+    def _renewed(self, lifetime: TokenLifetime, client: VaultClient) -> TokenLifetime:
+        granted = renewed(lifetime, renew(lifetime, client, self._clock()))
         _log.debug("vault token renewed", seconds=round(granted.span))
         if not granted.renewable:
             _log.warning(
@@ -144,9 +137,6 @@ class EnvToken(SuppliedToken):
     def _current(self) -> str:
         return self._token
 
-    def _anew(self) -> str:
-        return self._token
-
 
 class FileToken(SuppliedToken):
     """A token in a file, which another program such as Vault Agent may keep fresh."""
@@ -154,45 +144,8 @@ class FileToken(SuppliedToken):
     def __init__(self, path: str, clock: Callable[[], float] = time.time) -> None:
         """Store the path; the file may appear later."""
         super().__init__(clock)
-        self._path = Path(path)
-        self._lock = threading.Lock()
-        self._token = ""
-        #: Keeps the last token alive, so that it is masked in logs and records.
-        self._guard = SecretValue("")
-        #: State of the file when it was read.
-        self._seen: tuple[int, int, int] | None = None
+        self._file = CredentialFile(path, "token_file", "Vault token")
 
     def _current(self) -> str:
-        """Return the token, reading the file again if it has changed."""
-        with self._lock:
-            try:
-                if self._state() != self._seen:
-                    self._read()
-            except OSError as error:
-                raise self._unreadable(error) from None
-            return self._token
-
-    def _anew(self) -> str:
-        """Read the file again even if it seems unchanged: its timestamps may not show a change."""
-        with self._lock:
-            self._seen = None
-        return self._current()
-
-    def _state(self) -> tuple[int, int, int]:
-        found = self._path.stat()
-        return found.st_mtime_ns, found.st_ino, found.st_size
-
-    def _read(self) -> None:
-        # Taken before the content, so that a change in between is noticed next time.
-        seen = self._state()
-        content = self._path.read_bytes().decode("ascii", errors="replace")
-        self._token = checked(content, "vault.auth.token_file", "Vault token")
-        self._guard = SecretValue(self._token)
-        self._seen = seen
-
-    def _unreadable(self, error: OSError) -> LoginFailed:
-        reason = (error.strerror or "no file").lower()
-        return LoginFailed(
-            f"the Vault token cannot be read from {self._path}: {reason}",
-            hint="check vault.auth.token_file and who may read it",
-        )
+        """Read the file: it costs as little as asking whether it has changed."""
+        return self._file.read()

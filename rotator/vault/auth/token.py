@@ -1,20 +1,22 @@
 """Sources of tokens, a token's lifetime, and Vault's facts about it.
 
-A source receives the connection for its own requests: it shares the time budget of the call that
-needs a token.
+A source is passed the client for its own requests: they share the deadline of the call that needs a
+token.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Annotated, Protocol
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict
 
 from rotator.errors import StoreError, StoreForbidden, StoreNotReady, StoreUnavailable, TokenRefused
 from rotator.model import SecretValue
-from rotator.vault.client import TimedClient
+from rotator.model.redaction import is_plain
+from rotator.vault.client import VaultClient
 from rotator.vault.errors import is_token_unknown
-from rotator.vault.transport import VaultRequest, VaultResponse
+from rotator.vault.response import Body, Moment, VaultResponse, parse
+from rotator.vault.transport import VaultRequest
 
 #: A token is replaced once this fraction of its lifetime or less is left, so that there is time to
 #: retry if Vault is unreachable.
@@ -57,66 +59,91 @@ class TokenLifetime:
         return self.expires_at is not None and self.expires_at <= now
 
 
-@dataclass(frozen=True, kw_only=True)
-class TokenInfo:
-    """Vault's information on a token, without its value."""
-
-    #: None for a token that never expires.
-    expires_at: datetime | None
-    renewable: bool
-    #: `service` or `batch`; "" where Vault does not say.
-    kind: str
-    policies: tuple[str, ...]
-    #: Remaining lifetime in seconds; 0 for one that never expires.
-    ttl: float
-    #: Initial lifetime in seconds; 0 for one that never expires.
-    creation_ttl: float
-    #: How many more requests it is good for; 0 for any number.
-    uses: int = 0
-
-
 #: Seconds. No token lasts a century, and sums with the time must stay within the calendar.
 LONGEST = 36_500 * 86_400.0
 
 
-def granted(auth: Mapping[str, Any], now: float, index: str = "") -> TokenLifetime | None:
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ValueError
+    # Also for values that are no number: a token said to last for ages is looked up again.
+    return float(value) if value < LONGEST else LONGEST
+
+
+def _token(value: str) -> str:
+    if not value or not is_plain(value):
+        raise ValueError
+    return value
+
+
+#: Seconds or a count, at most a century's.
+_Seconds = Annotated[float, PlainValidator(_seconds)]
+
+
+#: Names; Vault writes null for none.
+_Policies = Annotated[
+    tuple[str, ...], Strict(strict=False), BeforeValidator(lambda found: found or ())
+]
+
+
+class _Grant(Body):
+    """The `auth` of a login or a renewal, of Vault's HTTP API."""
+
+    client_token: Annotated[str, AfterValidator(_token)]
+    #: 0 for a token that does not expire.
+    lease_duration: _Seconds
+    renewable: bool = False
+    num_uses: _Seconds = 0.0
+    kind: str = Field(default="", validation_alias="token_type")
+
+
+class TokenInfo(Body):
+    """Vault's information on a token, without its value."""
+
+    #: None for a token that never expires.
+    expires_at: Moment = Field(default=None, validation_alias="expire_time")
+    renewable: bool = False
+    #: `service` or `batch`; "" where Vault does not say.
+    kind: str = Field(default="", validation_alias="type")
+    policies: _Policies = ()
+    #: Remaining lifetime in seconds; 0 for one that never expires.
+    ttl: _Seconds = 0.0
+    #: Initial lifetime in seconds; 0 for one that never expires.
+    creation_ttl: _Seconds = 0.0
+    #: Lifetime of each renewal of a periodic token, in seconds; 0 for any other.
+    period: _Seconds = 0.0
+    #: How many more requests it is good for; 0 for any number.
+    uses: int = Field(default=0, validation_alias="num_uses", ge=0)
+
+
+def granted(auth: object, now: float, index: str = "") -> TokenLifetime | None:
     """Parse the `auth` of a login or a renewal; None where it has no token.
 
-    `index` is that of the answer. The fields are those of Vault's HTTP API, "auth" of each login
-    method; a `lease_duration` of 0 means that the token does not expire.
+    `index` is that of the answer.
     """
-    token, seconds = auth.get("client_token"), _seconds(auth.get("lease_duration"))
-    if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
+    grant = parse(_Grant, auth)
+    if grant is None:
         return None
-    if seconds is None:
-        return None
-    uses = _seconds(auth.get("num_uses"))
+    seconds = grant.lease_duration
     return TokenLifetime(
-        token=token,
+        token=grant.client_token,
         expires_at=now + seconds if seconds else None,
         span=seconds,
         # A renewal would use up one of its few requests.
-        renewable=auth.get("renewable") is True and not uses,
-        uses=int(uses or 0),
-        is_batch=auth.get("token_type") == "batch",
+        renewable=grant.renewable and not grant.num_uses,
+        uses=int(grant.num_uses),
+        is_batch=grant.kind == "batch",
         index=index,
     )
 
 
-def renewed(former: TokenLifetime, lease: TokenLifetime) -> TokenLifetime:
-    """Return the renewed lease: one with less than a full lifetime is the last useful one.
+def renewed(former: TokenLifetime, granted: TokenLifetime) -> TokenLifetime:
+    """Return the renewed lifetime: one that is less than the full one is the last useful one.
 
     Vault shortens it when the token's maximum lifetime is near.
     """
-    is_full = lease.expires_at is None or lease.span >= former.span - _ROUNDING
-    return replace(lease, renewable=lease.renewable and is_full)
-
-
-def _seconds(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        return None
-    # Also for values that are no number: a token said to last for ages is looked up again.
-    return float(value) if value < LONGEST else LONGEST
+    is_full = granted.expires_at is None or granted.span >= former.span - _ROUNDING
+    return replace(granted, renewable=granted.renewable and is_full)
 
 
 _DENIED = frozenset({HTTPStatus.FORBIDDEN})
@@ -150,7 +177,7 @@ class TokenSource(Protocol):
     """Source of the token for each request. Shared by all threads."""
 
     @property
-    def lease(self) -> TokenLifetime | None:
+    def lifetime(self) -> TokenLifetime | None:
         """The token and its lifetime, as far as known. Sends no request."""
         ...
 
@@ -159,7 +186,7 @@ class TokenSource(Protocol):
         """The cluster's name for the state with the token; "" once all nodes should have it."""
         ...
 
-    def token(self, line: TimedClient) -> str:
+    def token(self, client: VaultClient) -> str:
         """Return the token to send; "" for none. Blocks where one has to be got first.
 
         Raises:
@@ -168,8 +195,8 @@ class TokenSource(Protocol):
         """
         ...
 
-    def after_denial(self, denied: str, answer: VaultResponse, line: TimedClient) -> str | None:
-        """Return the token to try after `denied` got `answer`, a 403; None if the denial is final.
+    def after_denial(self, denied: str, response: VaultResponse, client: VaultClient) -> str | None:
+        """Return the token to try after `denied` got a 403; None if the denial is final.
 
         It may be `denied` itself, after a pause, where a node of Vault may not know it yet. The
         denial is final where Vault knows the token: then it comes from the policy.
@@ -180,7 +207,7 @@ class TokenSource(Protocol):
         """
         ...
 
-    def keep(self, line: TimedClient) -> bool:
+    def keep(self, client: VaultClient) -> bool:
         """Renew or replace the token if it is due; return whether Vault did either.
 
         Raises:
@@ -189,7 +216,7 @@ class TokenSource(Protocol):
         """
         ...
 
-    def give_back(self, line: TimedClient) -> None:
+    def revoke(self, client: VaultClient) -> None:
         """Revoke the token of a login, and no other, if possible. Never raises.
 
         No thread may use the source afterwards.
@@ -197,59 +224,49 @@ class TokenSource(Protocol):
         ...
 
 
-def is_refused(token: str, line: TimedClient) -> bool:
+def is_refused(token: str, client: VaultClient) -> bool:
     """Return whether the node that answers does not know `token`, independent of its policies.
 
     A token that may not look itself up is also denied this, but with a policy's message.
     """
     try:
-        answer = line.ask(_LOOK_UP, token)
+        response = client.ask(_LOOK_UP, token)
     except StoreError:
         return False
-    return is_token_unknown(answer)
+    return is_token_unknown(response)
 
 
-def look_up(token: str, line: TimedClient) -> TokenInfo:
+def look_up(token: str, client: VaultClient) -> TokenInfo:
     """Look `token` up at Vault.
 
     Raises:
         TokenRefused: Vault does not accept it.
         StoreError: Vault does not answer.
     """
-    call = _LOOK_UP if token else replace(_LOOK_UP, expected_statuses=frozenset())
-    answer = line.ask(call, token)
-    while is_token_unknown(answer) and line.settle():
-        answer = line.ask(call, token)
-    if is_token_unknown(answer):
+    request = _LOOK_UP if token else replace(_LOOK_UP, expected_statuses=frozenset())
+    response = client.ask(request, token)
+    while is_token_unknown(response) and client.settle():
+        response = client.ask(request, token)
+    if is_token_unknown(response):
         raise TokenRefused
-    if answer.status == HTTPStatus.FORBIDDEN:
+    if response.status == HTTPStatus.FORBIDDEN:
         raise StoreForbidden(f"{StoreForbidden().message}: {_LOOK_UP}")
-    data = answer.part("data", dict)
-    if data is None:
-        raise StoreUnavailable(f"Vault does not tell about the token ({answer.code}): {_LOOK_UP}")
-    return TokenInfo(
-        expires_at=_instant(data.get("expire_time")),
-        renewable=data.get("renewable") is True,
-        kind=_text(data, "type"),
-        policies=tuple(each for each in data.get("policies") or () if isinstance(each, str)),
-        ttl=_number(data, "ttl"),
-        # A periodic token gets its whole period with each renewal.
-        creation_ttl=_number(data, "period") or _number(data, "creation_ttl"),
-        uses=int(_number(data, "num_uses")),
-    )
+    info = response.data(TokenInfo)
+    if info is None:
+        raise StoreUnavailable(f"Vault does not report on the token ({response.code}): {_LOOK_UP}")
+    return info
 
 
-def renew(lease: TokenLifetime, line: TimedClient, now: float) -> TokenLifetime:
+def renew(lifetime: TokenLifetime, client: VaultClient, now: float) -> TokenLifetime:
     """Renew a token.
 
     Raises:
         StoreError: it was not renewed.
     """
-    answer = line.ask(_RENEW, lease.token)
-    lease_now = granted(answer.part("auth", dict) or {}, now)
-    if lease_now is None:
+    lifetime_now = granted(client.ask(_RENEW, lifetime.token).part("auth"), now)
+    if lifetime_now is None:
         raise StoreUnavailable(f"Vault does not say what it granted: {_RENEW}")
-    return lease_now
+    return lifetime_now
 
 
 def not_settled() -> StoreNotReady:
@@ -260,24 +277,7 @@ def not_settled() -> StoreNotReady:
     )
 
 
-def revoke(lease: TokenLifetime, line: TimedClient) -> None:
-    """Ask Vault once to revoke a token; the answer is ignored."""
-    if not lease.is_batch:
-        line.send(_REVOKE, lease.token)
-
-
-def _instant(value: object) -> datetime | None:
-    try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def _text(data: Mapping[str, Any], key: str) -> str:
-    value = data.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _number(data: Mapping[str, Any], key: str) -> float:
-    value = data.get(key)
-    return float(min(value, LONGEST)) if isinstance(value, int | float) and value > 0 else 0.0
+def revoke(lifetime: TokenLifetime, client: VaultClient) -> None:
+    """Ask Vault once to revoke a token; the response is ignored."""
+    if not lifetime.is_batch:
+        client.send(_REVOKE, lifetime.token)

@@ -18,7 +18,7 @@ from rotator.daemon.health import Health
 from rotator.daemon.workers import DeliveryWorkers, WorkerPool
 from rotator.ledger import tables
 from rotator.ledger.reader import LedgerReader
-from tests.support.receiver import Receiver, receiving, status
+from tests.support.webhook_receiver import WebhookReceiver, receiving, status
 
 CONFIG = """
 [vault]
@@ -38,14 +38,16 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
+def receiver() -> Iterator[WebhookReceiver]:
     """Yield a web server."""
     with receiving() as made:
         yield made
 
 
 @pytest.fixture
-def application(ledger_url: str, tmp_path: Path, receiver: Receiver) -> Iterator[Application]:
+def application(
+    ledger_url: str, tmp_path: Path, receiver: WebhookReceiver
+) -> Iterator[Application]:
     """Yield a daemon's application; nothing of it is asked but the ledger and the hook."""
     path = tmp_path / "config.toml"
     path.write_text(CONFIG.format(ledger=ledger_url, receiver=receiver.url))
@@ -135,7 +137,7 @@ def delivered(application: Application) -> WorkerPool:
 
 @pytest.mark.parametrize("kind", ["sqlite"])
 def test_what_is_due_is_delivered_by_threads(
-    application: Application, database: Engine, receiver: Receiver
+    application: Application, database: Engine, receiver: WebhookReceiver
 ) -> None:
     """Each notice once, and nothing is left running."""
     know(database, next_due_at=datetime.now(UTC) - DAY)
@@ -166,7 +168,7 @@ def test_what_is_left_of_hooks_that_are_gone_is_dropped(
 
 @pytest.mark.parametrize("kind", ["sqlite"])
 def test_a_delivery_that_hangs_is_not_waited_for_for_ever(
-    application: Application, receiver: Receiver
+    application: Application, receiver: WebhookReceiver
 ) -> None:
     """The process can end all the same; what was not recorded is told again."""
     receiver.answer = receiver.hang
@@ -181,7 +183,7 @@ def test_a_delivery_that_hangs_is_not_waited_for_for_ever(
 
 @pytest.mark.parametrize("kind", ["sqlite"])
 def test_a_failure_is_logged_and_survived(
-    application: Application, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    application: Application, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hook that fails is told of once; an error that nobody foresaw by its kind alone."""
     receiver.answer = status(500)

@@ -16,6 +16,7 @@ import rotator
 from rotator.config import load
 from rotator.daemon.scheduler import Scheduler
 from rotator.daemon.service import Daemon
+from rotator.model.retry import Backoff
 from rotator.sim import Environment, Fault
 
 if TYPE_CHECKING:
@@ -71,10 +72,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         is_ours = name.startswith("rotator.") and not name.startswith("rotator.sim")
         if is_ours and getattr(module, "datetime", None) is datetime:
             monkeypatch.setattr(module, "datetime", Later)
-    monkeypatch.setattr("rotator.vonage.retry._BASE", 0.0)
+    monkeypatch.setattr("rotator.vonage.retry._BACKOFF", Backoff(0.0, 0.0))
     monkeypatch.setattr("rotator.vonage.retry._LONGEST", 0.0)
     # Longer than any budget: no call to Vault is repeated.
-    monkeypatch.setattr("rotator.vault.transport._FIRST_PAUSE", 1e9)
+    monkeypatch.setattr("rotator.vault.client._PAUSES", Backoff(1e9, 1e9))
     monkeypatch.setattr(Scheduler, "_sleep", lambda _poll, seconds: made.sleep(seconds))
     return made
 

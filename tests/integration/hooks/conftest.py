@@ -11,7 +11,7 @@ from tests.integration.hooks.deliveries_fixture import names
 @pytest.fixture
 def book(database: Engine) -> LedgerWriter:
     """Return a ledger that knows the hooks."""
-    return LedgerWriter(database, lease_seconds=60, owner="here/boot/ns/1/100", hearing=names)
+    return LedgerWriter(database, lease_seconds=60, owner="here/boot/ns/1/100", subscribers=names)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from rotator.ledger.deliveries import Deliveries
-from rotator.ledger.outbox import News, news
+from rotator.ledger.outbox import AlertState, notifications_for
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
 from rotator.model.notification import Event
@@ -111,11 +111,11 @@ DRIFT, DRIFT_OVER = draft("drift", code="foreign-secret", why="x"), draft("drift
 )
 def test_trouble_is_told_once_for_each_change(drafts: list[NewEntry], events: str) -> None:
     """What stays as it is is not told again; what was overcome and comes back is."""
-    told, found = News().told, list[str]()
+    state: AlertState = {}
+    found: list[str] = []
     for each in drafts:
-        what = news(each, told)
-        told = what.told
-        found += [event.value for event in what.events]
+        events_of_it, state = notifications_for(each, state)
+        found += [event.value for event in events_of_it]
 
     assert " ".join(found) == events
 

@@ -25,9 +25,9 @@ FORGED = (
 @pytest.fixture(autouse=True)
 def written(database: Engine) -> None:
     """Write three entries."""
-    book = LedgerWriter(database, lease_seconds=60)
-    drafts = [NewEntry(event="done", step=None, detail={"n": number}) for number in range(3)]
-    book.commit(book.claim("a", NOW), rotation=None, entries=drafts, snapshot=None, now=NOW)
+    writer = LedgerWriter(database, lease_seconds=60)
+    entries = [NewEntry(event="done", step=None, detail={"n": number}) for number in range(3)]
+    writer.commit(writer.claim("a", NOW), rotation=None, entries=entries, snapshot=None, now=NOW)
 
 
 def raw(url: str, *statements: str) -> None:

@@ -13,7 +13,7 @@ from rotator.ledger import chain, tables
 from rotator.ledger.database import writing
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
-from rotator.model import Identity, Rotation, Step
+from rotator.model import GateWait, Identity, Rotation, Step
 from rotator.rotation.ports import AccountSnapshot, AccountState, Lease, NewEntry
 from tests.support.samples import rotation
 
@@ -37,9 +37,9 @@ SIGHTING = AccountSnapshot(
 
 
 @pytest.fixture
-def lease(book: LedgerWriter) -> Lease:
+def lease(writer: LedgerWriter) -> Lease:
     """Claim the account `a`."""
-    return book.claim("a", NOW)
+    return writer.claim("a", NOW)
 
 
 Dump = Callable[[], dict[str, list[dict[str, Any]]]]
@@ -59,9 +59,9 @@ def dump(database: Engine) -> Dump:
     return read
 
 
-def commit(book: LedgerWriter, lease: Lease, now: datetime = NOW, **what: Any) -> str:  # noqa: ANN401
+def commit(writer: LedgerWriter, lease: Lease, now: datetime = NOW, **what: Any) -> str:  # noqa: ANN401
     """Commit what is given and nothing else; give the head."""
-    return book.commit(
+    return writer.commit(
         lease,
         now=now,
         rotation=what.get("rotation"),
@@ -73,32 +73,32 @@ def commit(book: LedgerWriter, lease: Lease, now: datetime = NOW, **what: Any) -
 # -- Entries. ------------------------------------------------------------------------------
 
 
-def test_a_commit_gives_the_head(database: Engine, book: LedgerWriter, lease: Lease) -> None:
+def test_a_commit_gives_the_head(database: Engine, writer: LedgerWriter, lease: Lease) -> None:
     """The head is the hash of the newest entry, and what a later process loads."""
-    first = commit(book, lease, entries=[DRAFT])
-    second = commit(book, lease, entries=[DRAFT, DRAFT])
+    first = commit(writer, lease, entries=[DRAFT])
+    second = commit(writer, lease, entries=[DRAFT, DRAFT])
     hashes = [entry.hash for entry in LedgerReader(database).entries("a")]
 
     assert [first, second] == [hashes[0], hashes[2]]
-    assert book.load("a").head == second
+    assert writer.load("a").head == second
 
 
-def test_a_commit_without_entries_keeps_the_head(book: LedgerWriter, lease: Lease) -> None:
+def test_a_commit_without_entries_keeps_the_head(writer: LedgerWriter, lease: Lease) -> None:
     """A snapshot alone is no link of the chain."""
-    assert commit(book, lease, snapshot=SIGHTING) == chain.GENESIS
+    assert commit(writer, lease, snapshot=SIGHTING) == chain.GENESIS
 
-    head = commit(book, lease, entries=[DRAFT])
+    head = commit(writer, lease, entries=[DRAFT])
 
-    assert commit(book, lease, rotation=ROTATION) == head
+    assert commit(writer, lease, rotation=ROTATION) == head
 
 
 def test_entries_keep_their_order_and_content(
-    database: Engine, book: LedgerWriter, lease: Lease
+    database: Engine, writer: LedgerWriter, lease: Lease
 ) -> None:
     """What is drafted is what stands there, numbered from 1, with the time of the commit."""
     other = NewEntry(event="refused", step=None, detail={"why": 'a "ü"', "n": 1, "is": True})
-    commit(book, lease, entries=[DRAFT])
-    commit(book, lease, LATER.astimezone(timezone(timedelta(hours=2))), entries=[other, DRAFT])
+    commit(writer, lease, entries=[DRAFT])
+    commit(writer, lease, LATER.astimezone(timezone(timedelta(hours=2))), entries=[other, DRAFT])
     entries = [entry.exported() for entry in LedgerReader(database).entries("a")]
     hidden = {"prev_hash", "hash", "account"}
 
@@ -131,12 +131,12 @@ def test_entries_keep_their_order_and_content(
 
 
 def test_accounts_have_chains_of_their_own(
-    database: Engine, book: LedgerWriter, lease: Lease
+    database: Engine, writer: LedgerWriter, lease: Lease
 ) -> None:
     """Each account's entries are numbered and chained by themselves."""
-    other = book.claim("b", NOW)
+    other = writer.claim("b", NOW)
     for one in (lease, other, other, lease):
-        commit(book, one, entries=[DRAFT])
+        commit(writer, one, entries=[DRAFT])
     verdicts = [LedgerReader(database).verify(name) for name in "ab"]
 
     assert [(verdict.entries, verdict.fault) for verdict in verdicts] == [(2, None), (2, None)]
@@ -162,33 +162,33 @@ def test_accounts_have_chains_of_their_own(
     ],
 )
 def test_a_commit_is_all_or_nothing(
-    book: LedgerWriter, lease: Lease, dump: Dump, bad: dict[str, Any]
+    writer: LedgerWriter, lease: Lease, dump: Dump, bad: dict[str, Any]
 ) -> None:
     """If one part cannot be recorded, none is, and the ledger works on."""
-    commit(book, lease, rotation=ROTATION)
+    commit(writer, lease, rotation=ROTATION)
     before = dump()
     whole: dict[str, Any] = {"rotation": ROTATION, "entries": [DRAFT], "snapshot": SIGHTING}
     with pytest.raises(LedgerError):
-        commit(book, lease, **(whole | bad))
+        commit(writer, lease, **(whole | bad))
 
     assert dump() == before
-    assert commit(book, lease, entries=[DRAFT]) == book.load("a").head
+    assert commit(writer, lease, entries=[DRAFT]) == writer.load("a").head
 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("kind", ["postgresql"])
-def test_postgresql_cannot_hold_nul(book: LedgerWriter, lease: Lease, dump: Dump) -> None:
+def test_postgresql_cannot_hold_nul(writer: LedgerWriter, lease: Lease, dump: Dump) -> None:
     """A text with the one character that PostgreSQL does not take is refused whole."""
     before = dump()
     with pytest.raises(LedgerError, match="NUL"):
-        commit(book, lease, entries=[replace(DRAFT, event="a\0b")])
+        commit(writer, lease, entries=[replace(DRAFT, event="a\0b")])
 
     assert dump() == before
 
 
-def test_nul_in_a_detail_is_escaped(database: Engine, book: LedgerWriter, lease: Lease) -> None:
+def test_nul_in_a_detail_is_escaped(database: Engine, writer: LedgerWriter, lease: Lease) -> None:
     """JSON spells it without the character itself, so that both databases take it."""
-    commit(book, lease, entries=[replace(DRAFT, detail={"why": "a\0b"})])
+    commit(writer, lease, entries=[replace(DRAFT, detail={"why": "a\0b"})])
 
     assert next(LedgerReader(database).entries("a")).detail == r'{"why":"a\u0000b"}'
 
@@ -203,14 +203,14 @@ def test_nul_in_a_detail_is_escaped(database: Engine, book: LedgerWriter, lease:
     ],
 )
 def test_what_is_adopted_is_remembered(
-    book: LedgerWriter, lease: Lease, events: tuple[str, ...], known: str | None
+    writer: LedgerWriter, lease: Lease, events: tuple[str, ...], known: str | None
 ) -> None:
     """From before it is written to Vault, unless it certainly was not."""
     for event in events:
-        commit(book, lease, entries=[replace(ADOPTING, event=event)])
-    commit(book, lease, entries=[DRAFT])
+        commit(writer, lease, entries=[replace(ADOPTING, event=event)])
+    commit(writer, lease, entries=[DRAFT])
 
-    assert book.load("a").adopted_id == known
+    assert writer.load("a").adopted_id == known
 
 
 @pytest.mark.parametrize(
@@ -225,31 +225,31 @@ def test_what_is_adopted_is_remembered(
     ],
 )
 def test_what_is_adopted_is_remembered_until_it_is_replaced(
-    book: LedgerWriter,
+    writer: LedgerWriter,
     lease: Lease,
     after: Rotation,
     events: tuple[tuple[str, Step], ...],
     known: str | None,
 ) -> None:
     """By a rotation whose secret was seen in Vault; from then on it is the ledger's own."""
-    commit(book, lease, entries=[ADOPTING])
-    drafts = [NewEntry(event=event, step=step, detail={}) for event, step in events]
-    commit(book, lease, entries=drafts, rotation=after)
+    commit(writer, lease, entries=[ADOPTING])
+    entries = [NewEntry(event=event, step=step, detail={}) for event, step in events]
+    commit(writer, lease, entries=entries, rotation=after)
 
-    assert book.load("a").adopted_id == known
+    assert writer.load("a").adopted_id == known
 
 
 # -- Rotations. ----------------------------------------------------------------------------
 
 
-def test_a_rotation_is_remembered_while_open(book: LedgerWriter, lease: Lease) -> None:
+def test_a_rotation_is_remembered_while_open(writer: LedgerWriter, lease: Lease) -> None:
     """A later process finds the open rotation as it was last committed, and no closed one."""
-    commit(book, lease, rotation=ROTATION)
-    opened = book.load("a").rotation
-    commit(book, lease, rotation=replace(ROTATION, step=Step.CREATE, sent_at=LATER))
-    sent = book.load("a").rotation
-    commit(book, lease, rotation=replace(ROTATION, closed_at=LATER, outcome="completed"))
-    closed = book.load("a").rotation
+    commit(writer, lease, rotation=ROTATION)
+    opened = writer.load("a").rotation
+    commit(writer, lease, rotation=replace(ROTATION, step=Step.CREATE, sent_at=LATER))
+    sent = writer.load("a").rotation
+    commit(writer, lease, rotation=replace(ROTATION, closed_at=LATER, outcome="completed"))
+    closed = writer.load("a").rotation
 
     assert (opened, sent, closed) == (
         ROTATION,
@@ -258,66 +258,66 @@ def test_a_rotation_is_remembered_while_open(book: LedgerWriter, lease: Lease) -
     )
 
 
-def test_a_rotation_is_one_row(dump: Dump, book: LedgerWriter, lease: Lease) -> None:
+def test_a_rotation_is_one_row(dump: Dump, writer: LedgerWriter, lease: Lease) -> None:
     """Each commit of a rotation replaces what was known of it."""
     for step in Step:
-        commit(book, lease, rotation=replace(ROTATION, step=step))
+        commit(writer, lease, rotation=replace(ROTATION, step=step))
 
     assert [row["step"] for row in dump()["rotation"]] == ["abort"]
 
 
-def test_one_rotation_is_open_at_a_time(book: LedgerWriter, lease: Lease) -> None:
+def test_one_rotation_is_open_at_a_time(writer: LedgerWriter, lease: Lease) -> None:
     """The database itself refuses a second open rotation; after the first is closed, it may be."""
     second = replace(ROTATION, id="r2")
-    commit(book, lease, rotation=ROTATION)
+    commit(writer, lease, rotation=ROTATION)
     with pytest.raises(LedgerError):
-        commit(book, lease, rotation=second)
-    commit(book, lease, rotation=replace(ROTATION, closed_at=LATER))
-    commit(book, lease, rotation=second)
+        commit(writer, lease, rotation=second)
+    commit(writer, lease, rotation=replace(ROTATION, closed_at=LATER))
+    commit(writer, lease, rotation=second)
 
-    assert book.load("a").rotation == second
+    assert writer.load("a").rotation == second
 
 
-def test_rotations_of_two_accounts_may_share_an_id(book: LedgerWriter, lease: Lease) -> None:
+def test_rotations_of_two_accounts_may_share_an_id(writer: LedgerWriter, lease: Lease) -> None:
     """A pending entry that was copied in Vault is recovered without touching its original."""
-    commit(book, lease, rotation=ROTATION)
+    commit(writer, lease, rotation=ROTATION)
     copied = replace(ROTATION, account="b", predecessor_id="other")
-    commit(book, book.claim("b", NOW), rotation=copied)
+    commit(writer, writer.claim("b", NOW), rotation=copied)
 
-    assert [book.load(name).rotation for name in "ab"] == [ROTATION, copied]
+    assert [writer.load(name).rotation for name in "ab"] == [ROTATION, copied]
 
 
-def test_only_an_accounts_own_rotations_are_known(book: LedgerWriter, lease: Lease) -> None:
+def test_only_an_accounts_own_rotations_are_known(writer: LedgerWriter, lease: Lease) -> None:
     """A rotation is known by account and id, whether open or closed."""
-    commit(book, lease, rotation=replace(ROTATION, closed_at=NOW))
-    commit(book, lease, rotation=replace(ROTATION, id="r2"))
-    known = [book.knows_rotation(*which) for which in (("a", "r1"), ("a", "r2"), ("a", "r3"))]
+    commit(writer, lease, rotation=replace(ROTATION, closed_at=NOW))
+    commit(writer, lease, rotation=replace(ROTATION, id="r2"))
+    known = [writer.knows_rotation(*which) for which in (("a", "r1"), ("a", "r2"), ("a", "r3"))]
 
     assert known == [True, True, False]
-    assert not book.knows_rotation("b", "r1")
+    assert not writer.knows_rotation("b", "r1")
 
 
-def test_only_an_accounts_own_secrets_are_known(book: LedgerWriter, lease: Lease) -> None:
+def test_only_an_accounts_own_secrets_are_known(writer: LedgerWriter, lease: Lease) -> None:
     """A secret is known by account and id: what a rotation made or replaced, or was adopted."""
-    commit(book, lease, rotation=replace(ROTATION, predecessor_id="old", new_id="new"))
+    commit(writer, lease, rotation=replace(ROTATION, predecessor_id="old", new_id="new"))
     adoption: dict[str, str | int] = {"operation": "adopt", "secret_id": "mine", "over": 7}
     entry = NewEntry(event="intent", step=Step.PUSH, detail=adoption)
-    commit(book, lease, entries=[entry])
+    commit(writer, lease, entries=[entry])
 
-    assert [book.knows_secret("a", each) for each in ("old", "new", "mine", "x")] == [
+    assert [writer.knows_secret("a", each) for each in ("old", "new", "mine", "x")] == [
         *(True, True, True, False)
     ]
-    assert not book.knows_secret("b", "old")
-    assert not book.knows_secret("nobody", "")
+    assert not writer.knows_secret("b", "old")
+    assert not writer.knows_secret("nobody", "")
 
 
-def test_an_unknown_account_has_no_past(book: LedgerWriter) -> None:
+def test_an_unknown_account_has_no_past(writer: LedgerWriter) -> None:
     """Loading what was never recorded gives nothing, and records nothing."""
     memory = AccountState(rotation=None, expendable_ids=frozenset(), hold=None, head="0" * 64)
-    recalled = book.load("nobody")
+    recalled = writer.load("nobody")
 
     assert recalled == replace(memory, ledger_id=recalled.ledger_id)
-    assert not book.knows_rotation("nobody", "r1")
+    assert not writer.knows_rotation("nobody", "r1")
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=80)
@@ -337,11 +337,18 @@ ROTATIONS = st.builds(
     opened_at=TIMES,
     sent_at=st.none() | TIMES,
     rejected=st.booleans(),
-    draws=st.integers(0, 2**31 - 1),
+    values_generated=st.integers(0, 2**31 - 1),
     new_id=st.none() | TEXTS,
     vault_version=st.none() | st.integers(0, 2**63 - 1),
     verified_at=st.none() | TIMES,
     abort_code=st.none() | TEXTS,
+    waiting=st.builds(
+        GateWait,
+        gate=st.none() | TEXTS,
+        reason=st.none() | TEXTS,
+        shut_since=st.none() | TIMES,
+        retry_at=TIMES,
+    ),
     closed_at=st.none() | TIMES,
     outcome=st.none() | TEXTS,
     error_code=st.none() | TEXTS,
@@ -355,21 +362,23 @@ def test_any_rotation_survives(database: Engine, rotation: Rotation) -> None:
     """Every field comes back as it went in, times to the microsecond and in UTC."""
     with writing(database) as connection:
         connection.execute(tables.rotation.delete())
-    book = LedgerWriter(database, lease_seconds=0, owner="o")
-    commit(book, book.claim("a", NOW), rotation=rotation)
+    writer = LedgerWriter(database, lease_seconds=0, owner="o")
+    commit(writer, writer.claim("a", NOW), rotation=rotation)
     [record] = LedgerReader(database).accounts(["a"])
     times = [value for value in vars(record.last_rotation).values() if isinstance(value, datetime)]
 
     assert record.last_rotation == rotation
     assert {time.tzinfo for time in times} == {UTC}
-    assert book.load("a").rotation == (None if rotation.closed_at else rotation)
+    assert writer.load("a").rotation == (None if rotation.closed_at else rotation)
 
 
 def test_rows_have_every_field_of_a_rotation() -> None:
     """A field that is added to the model has to be added to the table."""
-    stored = {"grace": "grace_seconds"}
-    names = {stored.get(field.name, field.name) for field in fields(Rotation)} - {"identity"}
+    stored = {"grace": "grace_seconds", "values_generated": "draws"}
+    names = {stored.get(field.name, field.name) for field in fields(Rotation)}
+    names -= {"identity", "waiting"}
     names |= {field.name for field in fields(Identity)}
+    names |= {"gate", "gate_reason", "gate_since", "gate_retry_at"}
 
     assert set(tables.rotation.c.keys()) == names | {"delete_due_at"}
 
@@ -410,46 +419,48 @@ def test_rows_have_every_field_of_a_rotation() -> None:
     ],
 )
 def test_what_may_be_deleted(
-    book: LedgerWriter, lease: Lease, rotation: Rotation, expendable: set[str]
+    writer: LedgerWriter, lease: Lease, rotation: Rotation, expendable: set[str]
 ) -> None:
     """Only what a verified rotation superseded, or what an undone one left behind."""
-    commit(book, lease, rotation=rotation)
+    commit(writer, lease, rotation=rotation)
 
-    assert book.load("a").expendable_ids == expendable
+    assert writer.load("a").expendable_ids == expendable
 
 
-def test_expendable_ids_are_remembered_for_ever(book: LedgerWriter, lease: Lease) -> None:
+def test_expendable_ids_are_remembered_for_ever(writer: LedgerWriter, lease: Lease) -> None:
     """Every closed rotation's leftovers count, and no other account's."""
     for number in range(3):
         done = replace(
             ROTATION, id=f"r{number}", predecessor_id=f"old{number}", verified_at=NOW, closed_at=NOW
         )
-        commit(book, lease, rotation=done)
+        commit(writer, lease, rotation=done)
     failed = replace(ROTATION, id="f", new_id="orphan", closed_at=NOW, outcome="failed")
-    commit(book, lease, rotation=failed)
+    commit(writer, lease, rotation=failed)
 
-    assert book.load("a").expendable_ids == {"old0", "old1", "old2", "orphan"}
-    assert book.load("b").expendable_ids == frozenset()
+    assert writer.load("a").expendable_ids == {"old0", "old1", "old2", "orphan"}
+    assert writer.load("b").expendable_ids == frozenset()
 
 
 # -- Sightings. ------------------------------------------------------------------
 
 
-def test_deletions_are_remembered(book: LedgerWriter, lease: Lease) -> None:
+def test_deletions_are_remembered(writer: LedgerWriter, lease: Lease) -> None:
     """With the intent, before anything is sent; and what became of it."""
     detail = {"secret_id": "s1"}
-    commit(book, lease, entries=[NewEntry(event="intent", step=Step.EVICT, detail=detail)])
-    begun = book.load("a")
-    commit(book, lease, entries=[NewEntry(event="done", step=Step.EVICT, detail=detail)])
-    done = book.load("a")
+    commit(writer, lease, entries=[NewEntry(event="intent", step=Step.EVICT, detail=detail)])
+    begun = writer.load("a")
+    commit(writer, lease, entries=[NewEntry(event="done", step=Step.EVICT, detail=detail)])
+    done = writer.load("a")
 
     assert (begun.deleted_ids, begun.perhaps_deleted_ids) == (frozenset(), frozenset({"s1"}))
     assert (done.deleted_ids, done.perhaps_deleted_ids) == (frozenset({"s1"}), frozenset())
 
 
-def test_a_sighting_is_kept_for_status(database: Engine, book: LedgerWriter, lease: Lease) -> None:
+def test_a_sighting_is_kept_for_status(
+    database: Engine, writer: LedgerWriter, lease: Lease
+) -> None:
     """What was seen is there to be shown, with the time of the commit."""
-    commit(book, lease, snapshot=SIGHTING)
+    commit(writer, lease, snapshot=SIGHTING)
     [record] = LedgerReader(database).accounts(["a"])
 
     assert record.listed_ids == ("new", "old")
@@ -459,12 +470,12 @@ def test_a_sighting_is_kept_for_status(database: Engine, book: LedgerWriter, lea
 
 
 def test_a_newer_sighting_replaces_the_older(
-    database: Engine, book: LedgerWriter, lease: Lease
+    database: Engine, writer: LedgerWriter, lease: Lease
 ) -> None:
     """Nothing of what was seen before shines through."""
-    commit(book, lease, snapshot=SIGHTING)
+    commit(writer, lease, snapshot=SIGHTING)
     unclear = AccountSnapshot(listed_ids=(), current_id=None, current_since=None, drift=None)
-    commit(book, lease, LATER, snapshot=unclear)
+    commit(writer, lease, LATER, snapshot=unclear)
     [record] = LedgerReader(database).accounts(["a"])
 
     assert record.listed_ids == ()
@@ -473,12 +484,12 @@ def test_a_newer_sighting_replaces_the_older(
 
 
 def test_without_a_sighting_the_last_one_stays(
-    database: Engine, book: LedgerWriter, lease: Lease
+    database: Engine, writer: LedgerWriter, lease: Lease
 ) -> None:
     """A commit between two looks does not forget what was seen."""
-    commit(book, lease, snapshot=SIGHTING)
+    commit(writer, lease, snapshot=SIGHTING)
     [before] = LedgerReader(database).accounts(["a"])
-    commit(book, lease, LATER, entries=[DRAFT])
+    commit(writer, lease, LATER, entries=[DRAFT])
 
     assert LedgerReader(database).accounts(["a"]) == [before]
 
@@ -507,10 +518,10 @@ def test_which_due_time_is_kept(
     expected: datetime | None,
 ) -> None:
     """A settled due time replaces the recorded one; a first one only makes it earlier."""
-    book = LedgerWriter(database, lease_seconds=60)
-    lease = book.claim("a", NOW)
-    commit(book, lease, snapshot=replace(SIGHTING, next_due_at=recorded))
+    writer = LedgerWriter(database, lease_seconds=60)
+    lease = writer.claim("a", NOW)
+    commit(writer, lease, snapshot=replace(SIGHTING, next_due_at=recorded))
     seen = replace(SIGHTING, next_due_at=settled, first_due_at=first)
-    commit(book, lease, snapshot=seen)
+    commit(writer, lease, snapshot=seen)
 
     assert LedgerReader(database).accounts(["a"])[0].next_due_at == expected

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, make_url
 
-from rotator.ledger import completion
 from rotator.ledger.discovery import DiscoveredSubaccounts
+from rotator.ledger.file import subaccounts
 from rotator.model import DiscoveredSubaccount, SubaccountState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,9 +31,9 @@ def file(ledger_url: str) -> Path:
 def test_what_was_found_is_seen(database: Engine, file: Path) -> None:
     """While somebody has the ledger open, and after he has gone, without a trace of the look."""
     DiscoveredSubaccounts(database).record("primary", [ACTIVE], names=lambda _: {}, now=NOW)
-    beside = completion.found(file)
+    beside = subaccounts(file)
     database.dispose()
-    alone = completion.found(file)
+    alone = subaccounts(file)
 
     assert beside == alone == [ACTIVE]
     assert [each.name for each in file.parent.iterdir()] == [file.name]
@@ -45,5 +45,5 @@ def test_what_cannot_be_read_has_nothing(tmp_path: Path) -> None:
     other.write_text("not a database")
     missing = tmp_path / "missing"
 
-    assert completion.found(other) == completion.found(missing) == []
+    assert subaccounts(other) == subaccounts(missing) == []
     assert not missing.exists()

@@ -32,27 +32,27 @@ def append(url: str, worker: int, load: Load, start: Barrier) -> None:
     database = open_database(url)
 
     def work(thread: int) -> None:
-        book = LedgerWriter(database, lease_seconds=60)
+        writer = LedgerWriter(database, lease_seconds=60)
         for number in range(load.rounds):
-            lease = claimed(book, load.names[(thread + number) % len(load.names)])
+            lease = claimed(writer, load.names[(thread + number) % len(load.names)])
             for part in range(2):
                 now, by = datetime.now(UTC), f"{worker}/{thread}"
-                draft = NewEntry(
+                entry = NewEntry(
                     event="done", step=None, detail={"by": by, "number": number, "part": part}
                 )
-                book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=now)
-            book.release(lease)
+                writer.commit(lease, rotation=None, entries=[entry], snapshot=None, now=now)
+            writer.release(lease)
 
     start.wait()
     with ThreadPoolExecutor(load.threads) as pool:
         list(pool.map(work, range(load.threads)))
 
 
-def claimed(book: LedgerWriter, name: str) -> Lease:
+def claimed(writer: LedgerWriter, name: str) -> Lease:
     """Claim an account as soon as nobody else has it."""
     while True:
         with suppress(Busy):
-            return book.claim(name, datetime.now(UTC))
+            return writer.claim(name, datetime.now(UTC))
 
 
 def run(url: str, names: list[str], *, processes: int, threads: int, rounds: int) -> None:
@@ -105,9 +105,9 @@ def test_threads_share_one_engine(database: Engine, ledger_url: str) -> None:
         return [verdict.fault for verdict in verdicts]
 
     with ThreadPoolExecutor(4) as pool:
-        writer = pool.submit(run, ledger_url, ["a", "b"], processes=1, threads=2, rounds=10)
+        written = pool.submit(run, ledger_url, ["a", "b"], processes=1, threads=2, rounds=10)
         faults = list(pool.map(look, range(60)))
-        writer.result()
+        written.result()
 
     assert faults == [[None, None]] * 60
     assert queries.verify("a").entries + queries.verify("b").entries == 40

@@ -12,7 +12,7 @@ from rotator.ledger.database import open_database
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
 from rotator.rotation.ports import AccountSnapshot, Lease, NewEntry
-from tests.support.proxy import Proxy
+from tests.support.database_proxy import DatabaseProxy
 from tests.support.samples import NOW, rotation
 
 pytestmark = [pytest.mark.postgres, pytest.mark.parametrize("kind", ["postgresql"])]
@@ -28,13 +28,13 @@ def far(far_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def commit(book: LedgerWriter, lease: Lease, number: int) -> str:
+def commit(writer: LedgerWriter, lease: Lease, number: int) -> str:
     """Record a rotation's step, two entries and a snapshot, each recognisable by `number`."""
-    draft = NewEntry(event="done", step=None, detail={"n": number})
-    return book.commit(
+    entry = NewEntry(event="done", step=None, detail={"n": number})
+    return writer.commit(
         lease,
-        rotation=replace(ROTATION, draws=number),
-        entries=[draft, draft],
+        rotation=replace(ROTATION, values_generated=number),
+        entries=[entry, entry],
         snapshot=replace(SIGHTING, drift=str(number)),
         now=NOW,
     ).head
@@ -46,29 +46,29 @@ def recorded(database: Engine) -> tuple[int, int, str | None]:
     [account] = queries.accounts(["a"])
     assert queries.verify("a").fault is None
     assert account.last_rotation
-    return queries.verify("a").entries, account.last_rotation.draws, account.drift
+    return queries.verify("a").entries, account.last_rotation.values_generated, account.drift
 
 
 @pytest.mark.parametrize("delivers_last", [False, True])
 def test_a_commit_that_loses_its_connection_anywhere(
     database: Engine,
     far: Engine,
-    proxy: Proxy,
+    proxy: DatabaseProxy,
     caplog: pytest.LogCaptureFixture,
     *,
     delivers_last: bool,
 ) -> None:
     """At whichever message it is lost, all or nothing is recorded, and the next commit works."""
-    book = LedgerWriter(far, lease_seconds=60)
-    lease = book.claim("a", NOW)
-    commit(book, lease, 0)
+    writer = LedgerWriter(far, lease_seconds=60)
+    lease = writer.claim("a", NOW)
+    commit(writer, lease, 0)
     lost: list[bool] = []
     number, before = 0, recorded(database)
     while True:
         number += 1
         proxy.hang_up_after(number, delivers_last=delivers_last)
         try:
-            head = commit(book, lease, number)
+            head = commit(writer, lease, number)
         except LedgerError:
             after = recorded(database)
             all_of_it = (before[0] + 2, number, str(number))
@@ -77,8 +77,8 @@ def test_a_commit_that_loses_its_connection_anywhere(
         else:
             if not proxy.has_hung_up:
                 break
-            assert head == book.load("a").head
-        commit(book, lease, number)
+            assert head == writer.load("a").head
+        commit(writer, lease, number)
         before = recorded(database)
 
     assert len(lost) >= 5
@@ -90,29 +90,29 @@ def test_a_commit_that_loses_its_connection_anywhere(
 
 
 CALLS: dict[str, Callable[[LedgerWriter, Lease], object]] = {
-    "load": lambda book, _lease: book.load("a"),
-    "knows_rotation": lambda book, _lease: book.knows_rotation("a", "r"),
-    "claim": lambda book, _lease: book.claim("b", NOW),
-    "claim_due": lambda book, _lease: book.claim_due(["a", "b"], limit=9, now=NOW),
-    "renew": lambda book, lease: book.renew(lease, NOW),
-    "release": lambda book, lease: book.release(lease),
-    "commit": lambda book, lease: commit(book, lease, 1),
+    "load": lambda writer, _lease: writer.load("a"),
+    "knows_rotation": lambda writer, _lease: writer.knows_rotation("a", "r"),
+    "claim": lambda writer, _lease: writer.claim("b", NOW),
+    "claim_due": lambda writer, _lease: writer.claim_due(["a", "b"], limit=9, now=NOW),
+    "renew": lambda writer, lease: writer.renew(lease, NOW),
+    "release": lambda writer, lease: writer.release(lease),
+    "commit": lambda writer, lease: commit(writer, lease, 1),
 }
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_any_call_after_a_loss_works(
-    far: Engine, proxy: Proxy, call: Callable[[LedgerWriter, Lease], object]
+    far: Engine, proxy: DatabaseProxy, call: Callable[[LedgerWriter, Lease], object]
 ) -> None:
     """The same ledger object goes on as soon as the server is back."""
-    book = LedgerWriter(far, lease_seconds=60)
-    lease = book.claim("a", NOW)
+    writer = LedgerWriter(far, lease_seconds=60)
+    lease = writer.claim("a", NOW)
     proxy.hang_up_after(3, delivers_last=False)
     with contextlib.suppress(LedgerError):
-        book.renew(lease, NOW)
+        writer.renew(lease, NOW)
 
     assert proxy.has_hung_up
-    call(book, lease)
+    call(writer, lease)
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
@@ -120,8 +120,8 @@ def test_any_call_after_the_server_was_restarted_works(
     database: Engine, far: Engine, call: Callable[[LedgerWriter, Lease], object]
 ) -> None:
     """A connection that died while idle is replaced before anything is asked of it."""
-    book = LedgerWriter(far, lease_seconds=60)
-    lease = book.claim("a", NOW)
+    writer = LedgerWriter(far, lease_seconds=60)
+    lease = writer.claim("a", NOW)
     with database.connect() as connection:
         others = text(
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
@@ -131,14 +131,14 @@ def test_any_call_after_the_server_was_restarted_works(
         ended = connection.execute(others).all()
 
     assert len(ended) == 1
-    call(book, lease)
+    call(writer, lease)
 
 
 def test_a_terminated_transaction(database: Engine, far: Engine) -> None:
     """The server may end a transaction in its middle; nothing of it is recorded."""
-    book = LedgerWriter(far, lease_seconds=60)
-    lease = book.claim("a", NOW)
-    commit(book, lease, 1)
+    writer = LedgerWriter(far, lease_seconds=60)
+    lease = writer.claim("a", NOW)
+    commit(writer, lease, 1)
     before = recorded(database)
     with database.begin() as connection:
         connection.execute(text(TERMINATES_ITSELF))
@@ -146,12 +146,12 @@ def test_a_terminated_transaction(database: Engine, far: Engine) -> None:
             text("CREATE TRIGGER ends BEFORE INSERT ON entry EXECUTE FUNCTION ends()")
         )
     with pytest.raises(LedgerError):
-        commit(book, lease, 2)
+        commit(writer, lease, 2)
     with database.begin() as connection:
         connection.execute(text("DROP TRIGGER ends ON entry"))
 
     assert recorded(database) == before
-    assert commit(book, lease, 3) == book.load("a").head
+    assert commit(writer, lease, 3) == writer.load("a").head
 
 
 TERMINATES_ITSELF = """

@@ -36,15 +36,17 @@ def other(kind: str, tmp_path: Path, postgresql: PostgreSQL) -> Iterator[Engine]
 @pytest.fixture
 def ledger(database: Engine) -> Engine:
     """Return a ledger with two accounts, one of which has a rotation."""
-    book = LedgerWriter(database, lease_seconds=60)
+    writer = LedgerWriter(database, lease_seconds=60)
     for name in ("sms", "voice"):
-        lease = book.claim(name, NOW)
+        lease = writer.claim(name, NOW)
         opened = rotation(
             account=name, predecessor_id="ünïcode", grace=timedelta(hours=1.5), opened_at=NOW
         )
-        drafts = [NewEntry(event="opened", step=Step.OPEN, detail={"what": "ünïcode"})] * 3
+        entries = [NewEntry(event="opened", step=Step.OPEN, detail={"what": "ünïcode"})] * 3
         is_rotated = opened if name == "sms" else None
-        book.commit(lease, rotation=is_rotated, entries=drafts, snapshot=None, now=NOW, last=True)
+        writer.commit(
+            lease, rotation=is_rotated, entries=entries, snapshot=None, now=NOW, last=True
+        )
     return database
 
 
@@ -88,14 +90,16 @@ def test_the_copy_goes_on_where_the_source_ended(ledger: Engine, other: Engine) 
     """An open rotation is found again; tokens and chains count on; entries stay unchangeable."""
     copy(ledger, other, now=NOW)
     head = LedgerReader(ledger).verify("sms").head
-    book = LedgerWriter(other, lease_seconds=60)
-    lease = book.claim("sms", datetime.now(UTC))
-    draft = NewEntry(event="done", step=None, detail={})
-    book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=NOW, last=True)
+    writer = LedgerWriter(other, lease_seconds=60)
+    lease = writer.claim("sms", datetime.now(UTC))
+    entry = NewEntry(event="done", step=None, detail={})
+    writer.commit(lease, rotation=None, entries=[entry], snapshot=None, now=NOW, last=True)
     [newest] = LedgerReader(other).history("sms", limit=1)
 
     assert (lease.token, newest.seq, newest.prev_hash) == (2, 4, head)
-    assert book.load("sms").rotation == LedgerWriter(ledger, lease_seconds=60).load("sms").rotation
+    assert (
+        writer.load("sms").rotation == LedgerWriter(ledger, lease_seconds=60).load("sms").rotation
+    )
     with pytest.raises(LedgerError, match="never"):
         run(other, "DELETE FROM entry")
 
@@ -116,11 +120,11 @@ def test_it_can_be_copied_back(ledger: Engine, other: Engine, tmp_path: Path) ->
 
 def test_a_held_lease_is_respected(ledger: Engine, other: Engine) -> None:
     """While someone is at work nothing is copied (exit 75), and afterwards it is."""
-    book = LedgerWriter(ledger, lease_seconds=60, owner="another machine")
-    lease = book.claim("sms", datetime.now(UTC))
+    writer = LedgerWriter(ledger, lease_seconds=60, owner="another machine")
+    lease = writer.claim("sms", datetime.now(UTC))
     with pytest.raises(Busy, match="holds a lease") as caught:
         copy(ledger, other, now=datetime.now(UTC))
-    book.release(lease)
+    writer.release(lease)
 
     assert (caught.value.exit_code, is_untouched(other)) == (75, True)
     assert copy(ledger, other, now=datetime.now(UTC)).rows["account"] == 2
@@ -137,7 +141,7 @@ def test_a_lease_of_a_dead_process_is_none(
     ledger: Engine, other: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is known to be dead need not be waited for."""
-    for module in ("copy", "writer"):
+    for module in ("copy", "leases"):
         monkeypatch.setattr(f"rotator.ledger.{module}.is_dead", lambda owner: owner == "killed")
     LedgerWriter(ledger, lease_seconds=60, owner="killed").claim("sms", datetime.now(UTC))
 

@@ -11,10 +11,9 @@ from sqlalchemy import Connection, Engine
 from rotator.ledger import discovery
 from rotator.ledger.discovery import DiscoveredSubaccounts
 from rotator.ledger.holds import Holds
+from rotator.ledger.leases import locked
 from rotator.ledger.reader import LedgerReader
-from rotator.ledger.writer import LedgerWriter, locked
 from rotator.model import DiscoveredSubaccount, Hold, SubaccountState
-from rotator.rotation.ports import NewEntry
 
 NOW = datetime(2026, 11, 23, 7, 28, tzinfo=UTC)
 ACTIVE, SUSPENDED = SubaccountState.ACTIVE, SubaccountState.SUSPENDED
@@ -37,7 +36,7 @@ def record(
 ) -> list[tuple[str, str]]:
     """Take note of what is listed; name what was told."""
     told = ledger.record("primary", listed, names=names, now=NOW + timedelta(hours=hours))
-    return [(name, draft.event) for name, draft in told]
+    return [(name, entry.event) for name, entry in told]
 
 
 def test_what_was_found_is_known_to_others(database: Engine) -> None:
@@ -125,18 +124,3 @@ def test_two_daemons_may_list_a_parent_for_the_first_time_at_once(database: Engi
 
     assert told == [[], [("sub-a", "discovered")]]
     assert [entry.event for entry in LedgerReader(database).entries("sub-a")] == ["discovered"]
-
-
-def test_who_is_back_is_due_at_once(database: Engine) -> None:
-    """What was refused while an account was suspended does not put it off afterwards."""
-    ledger, book = DiscoveredSubaccounts(database), LedgerWriter(database, lease_seconds=60)
-    record(ledger, found("a"))
-    record(ledger, found("a", SUSPENDED))
-    refused = NewEntry(event="refused", step=None, detail={"code": "held"})
-    for _ in range(3):
-        lease = book.claim("sub-a", NOW)
-        book.commit(lease, rotation=None, entries=[refused], snapshot=None, now=NOW, last=True)
-    record(ledger, found("a"), hours=1)
-    [back] = LedgerReader(database).accounts(["sub-a"])
-
-    assert (back.hold, back.failures, back.retry_at) == (None, 0, None)

@@ -15,7 +15,7 @@ from rotator.ledger.database import open_database
 from rotator.ledger.holds import Holds
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
-from rotator.model import Hold, Rotation, Step
+from rotator.model import GateWait, Hold, Rotation, Step
 from rotator.rotation.ports import AccountSnapshot, Lease, NewEntry
 from tests.support.samples import NOW, rotation
 
@@ -26,39 +26,39 @@ OPEN = rotation(account="a", opened_at=NOW - 48 * HOUR)
 
 
 def put(
-    book: LedgerWriter, name: str, due_at: datetime | None, rotation: Rotation | None = None
+    writer: LedgerWriter, name: str, due_at: datetime | None, rotation: Rotation | None = None
 ) -> None:
     """Record an account with its due time and open rotation."""
-    lease = book.claim(name, NOW)
+    lease = writer.claim(name, NOW)
     snapshot = AccountSnapshot(
         listed_ids=(), current_id=None, current_since=None, drift=None, next_due_at=due_at
     )
     if rotation:
         rotation = replace(rotation, account=name)
-    book.commit(lease, rotation=rotation, entries=[], snapshot=snapshot, now=NOW)
-    book.release(lease)
+    writer.commit(lease, rotation=rotation, entries=[], snapshot=snapshot, now=NOW)
+    writer.release(lease)
 
 
-def due(book: LedgerWriter, names: Iterable[str] = "abcdef", limit: int = 10) -> list[str]:
+def due(writer: LedgerWriter, names: Iterable[str] = "abcdef", limit: int = 10) -> list[str]:
     """Claim what is due; name the accounts."""
-    return [lease.account for lease in book.claim_due([*names], limit=limit, now=NOW)]
+    return [lease.account for lease in writer.claim_due([*names], limit=limit, now=NOW)]
 
 
-def test_what_is_due_is_claimed_once(book: LedgerWriter) -> None:
+def test_what_is_due_is_claimed_once(writer: LedgerWriter) -> None:
     """An account whose time has come is leased to the first that asks."""
-    put(book, "a", NOW)
-    leases = book.claim_due(["a"], limit=1, now=NOW)
+    put(writer, "a", NOW)
+    leases = writer.claim_due(["a"], limit=1, now=NOW)
 
-    assert leases == [Lease(account="a", owner=book.owner, token=2, seconds=60)]
-    assert due(book) == []
+    assert leases == [Lease(account="a", owner=writer.owner, token=2, seconds=60)]
+    assert due(writer) == []
     with pytest.raises(Busy):
-        book.claim("a", NOW)
+        writer.claim("a", NOW)
 
 
-def test_due_times_follow_the_configuration(database: Engine, book: LedgerWriter) -> None:
+def test_due_times_follow_the_configuration(database: Engine, writer: LedgerWriter) -> None:
     """Those of accounts whose secret's age is known, and only where they differ."""
     for name in "abcd":
-        put(book, name, NOW)
+        put(writer, name, NOW)
     since = {"a": NOW - 40 * HOUR, "b": NOW - 30 * HOUR, "d": NOW - HOUR}
     with database.begin() as connection:
         for name, at in since.items():
@@ -70,21 +70,21 @@ def test_due_times_follow_the_configuration(database: Engine, book: LedgerWriter
     def next_due(name: str, created_at: datetime) -> datetime | None:
         return created_at + every[name] if name in every else None
 
-    changed = [book.reschedule(next_due) for _ in range(2)]
+    changed = [writer.reschedule(next_due) for _ in range(2)]
 
     assert changed == [1, 0]
-    assert due(book) == ["a", "c", "d"]
-    assert book.due(NOW + HOUR)[-1].name == "b"
+    assert due(writer) == ["a", "c", "d"]
+    assert writer.due(NOW + HOUR)[-1].name == "b"
 
 
 def test_due_times_of_a_fleet_are_changed_by_a_few_short_transactions(
-    database: Engine, book: LedgerWriter
+    database: Engine, writer: LedgerWriter
 ) -> None:
     """They are read at once and written some hundreds at a time, between which others write.
 
     A secret that has become the current one meanwhile keeps the due time that goes with it.
     """
-    put(book, "rival", NOW)
+    put(writer, "rival", NOW)
     names = [f"account-{number:04}" for number in range(1200)]
     with database.begin() as connection:
         row = dict(connection.execute(select(tables.account)).mappings().one())
@@ -110,7 +110,7 @@ def test_due_times_of_a_fleet_are_changed_by_a_few_short_transactions(
     other = open_database(database.url.render_as_string(hide_password=False))
     event.listen(database, "before_cursor_execute", execute)
     try:
-        changed = book.reschedule(next_due)
+        changed = writer.reschedule(next_due)
     finally:
         event.remove(database, "before_cursor_execute", execute)
         other.dispose()
@@ -140,23 +140,41 @@ def test_due_times_of_a_fleet_are_changed_by_a_few_short_transactions(
         (NOW + HOUR, replace(OPEN, verified_at=NOW - 24 * HOUR), True),
         (NOW + HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR), True),
         # At a gate, it is asked again when it is time.
-        (NOW + HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR, gate_retry_at=NOW), True),
-        (NOW + HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR, gate_retry_at=NOW + HOUR), False),
-        (NOW - HOUR, replace(OPEN, verified_at=NOW - 25 * HOUR, gate_retry_at=NOW + HOUR), False),
-        # Later than any gate is asked again: the clock that said so has been put right.
         (
             NOW + HOUR,
-            replace(OPEN, verified_at=NOW - 25 * HOUR, gate="g", gate_retry_at=NOW + QUARTER),
+            replace(OPEN, verified_at=NOW - 25 * HOUR, waiting=GateWait(retry_at=NOW)),
+            True,
+        ),
+        (
+            NOW + HOUR,
+            replace(OPEN, verified_at=NOW - 25 * HOUR, waiting=GateWait(retry_at=NOW + HOUR)),
             False,
         ),
         (
             NOW - HOUR,
-            replace(OPEN, verified_at=NOW - 25 * HOUR, gate="g", gate_retry_at=NOW + HOUR),
+            replace(OPEN, verified_at=NOW - 25 * HOUR, waiting=GateWait(retry_at=NOW + HOUR)),
+            False,
+        ),
+        # Later than any gate is asked again: the clock that said so has been put right.
+        (
+            NOW + HOUR,
+            replace(
+                OPEN,
+                verified_at=NOW - 25 * HOUR,
+                waiting=GateWait(gate="g", retry_at=NOW + QUARTER),
+            ),
+            False,
+        ),
+        (
+            NOW - HOUR,
+            replace(
+                OPEN, verified_at=NOW - 25 * HOUR, waiting=GateWait(gate="g", retry_at=NOW + HOUR)
+            ),
             True,
         ),
         # Nor is a window waited for longer than one can be closed.
-        (None, replace(OPEN, gate_retry_at=NOW + 14 * DAY), False),
-        (None, replace(OPEN, gate_retry_at=NOW + 60 * DAY), True),
+        (None, replace(OPEN, waiting=GateWait(retry_at=NOW + 14 * DAY)), False),
+        (None, replace(OPEN, waiting=GateWait(retry_at=NOW + 60 * DAY)), True),
         # A grace does not begin later than a clock that is believed can tell.
         (NOW - HOUR, replace(OPEN, verified_at=NOW + DAY), False),
         (NOW + HOUR, replace(OPEN, verified_at=NOW + 60 * DAY), True),
@@ -166,30 +184,30 @@ def test_due_times_of_a_fleet_are_changed_by_a_few_short_transactions(
     ],
 )
 def test_due_is_what_there_is_something_to_do_for(
-    book: LedgerWriter, due_at: datetime | None, rotation: Rotation | None, *, is_due: bool
+    writer: LedgerWriter, due_at: datetime | None, rotation: Rotation | None, *, is_due: bool
 ) -> None:
     """The due time counts, unless an open rotation says what to wait for."""
-    put(book, "a", due_at, rotation)
+    put(writer, "a", due_at, rotation)
 
-    assert due(book) == (["a"] if is_due else [])
+    assert due(writer) == (["a"] if is_due else [])
 
 
-def test_only_the_accounts_asked_for(book: LedgerWriter) -> None:
+def test_only_the_accounts_asked_for(writer: LedgerWriter) -> None:
     """An account that this process does not know, or that backs off, is nobody's but others'."""
     for name in "abc":
-        put(book, name, NOW)
+        put(writer, name, NOW)
 
-    assert due(book, "bx") == ["b"]
-    assert due(book, "") == []
+    assert due(writer, "bx") == ["b"]
+    assert due(writer, "") == []
 
 
-def test_the_longest_due_come_first(book: LedgerWriter) -> None:
+def test_the_longest_due_come_first(writer: LedgerWriter) -> None:
     """With fewer workers than work, nobody is passed over for ever."""
     for name, age in (("a", 1), ("b", 3), ("c", 2), ("d", 3)):
-        put(book, name, NOW - age * HOUR)
+        put(writer, name, NOW - age * HOUR)
 
-    assert due(book, limit=3) == ["b", "d", "c"]
-    assert due(book, limit=3) == ["a"]
+    assert due(writer, limit=3) == ["b", "d", "c"]
+    assert due(writer, limit=3) == ["a"]
 
 
 PUSHED = replace(OPEN, step=Step.PUSH, vault_version=2)
@@ -213,28 +231,28 @@ IN_GRACE = replace(PUSHED, step=Step.WAIT, verified_at=NOW - 23 * HOUR)
     ],
 )
 def test_a_held_account_is_due_for_what_it_has_pushed(
-    database: Engine, book: LedgerWriter, rotation: Rotation | None, expected: str
+    database: Engine, writer: LedgerWriter, rotation: Rotation | None, expected: str
 ) -> None:
     """A hold keeps a rotation from being begun, not from being finished; a freeze does both."""
-    put(book, "a", NOW, rotation)
+    put(writer, "a", NOW, rotation)
     holds, hold = Holds(database), Hold(reason="audit", by="ops", at=NOW)
     holds.put("a", hold)
-    held = [each.name for each in book.due(NOW)]
+    held = [each.name for each in writer.due(NOW)]
     holds.put("a", replace(hold, freeze=True))
-    frozen = [each.name for each in book.due(NOW)]
+    frozen = [each.name for each in writer.due(NOW)]
     holds.lift("a", by="ops", now=NOW)
-    released = [each.name for each in book.due(NOW)]
+    released = [each.name for each in writer.due(NOW)]
 
     assert "".join(due[0] if due else "-" for due in (held, frozen, released)) == expected
 
 
-def test_a_lease_that_ran_out_is_free(database: Engine, book: LedgerWriter) -> None:
+def test_a_lease_that_ran_out_is_free(database: Engine, writer: LedgerWriter) -> None:
     """What a process had when it was lost is taken over by the others."""
-    put(book, "a", NOW)
+    put(writer, "a", NOW)
     rival = LedgerWriter(database, lease_seconds=0, owner="there/boot/ns/2/200")
     rival.claim("a", NOW)
 
-    assert due(book) == ["a"]
+    assert due(writer) == ["a"]
 
 
 def test_many_share_the_work(database: Engine) -> None:
@@ -246,9 +264,9 @@ def test_many_share_the_work(database: Engine) -> None:
     for name in names:
         put(books[0], name, NOW)
 
-    def work(book: LedgerWriter) -> list[str]:
+    def work(writer: LedgerWriter) -> list[str]:
         claimed = []
-        while some := due(book, names, limit=3):
+        while some := due(writer, names, limit=3):
             claimed += some
         return claimed
 
@@ -260,50 +278,50 @@ def test_many_share_the_work(database: Engine) -> None:
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("kind", ["postgresql"])
-def test_an_account_being_claimed_is_passed_over(book: LedgerWriter, ledger_url: str) -> None:
+def test_an_account_being_claimed_is_passed_over(writer: LedgerWriter, ledger_url: str) -> None:
     """PostgreSQL: nobody waits for a row that another process has just locked."""
     for name in "ab":
-        put(book, name, NOW)
+        put(writer, name, NOW)
     other = open_database(ledger_url)
     with other.begin() as connection:
         is_a = tables.account.c.name == "a"
         connection.execute(select(tables.account).where(is_a).with_for_update())
-        claimed = due(book)
+        claimed = due(writer)
     other.dispose()
 
     assert claimed == ["b"]
 
 
-def test_a_dead_process_needs_no_expiry(database: Engine, book: LedgerWriter) -> None:
+def test_a_dead_process_needs_no_expiry(database: Engine, writer: LedgerWriter) -> None:
     """On the same machine the kernel tells that an owner is gone, and others take over."""
-    put(book, "a", NOW)
+    put(writer, "a", NOW)
     with subprocess.Popen(["true"]) as gone:
         dead = owner.this_process().split("/")
         dead[-2] = str(gone.pid)
     LedgerWriter(database, lease_seconds=600, owner="/".join(dead)).claim("a", NOW)
 
-    assert due(book) == ["a"]
+    assert due(writer) == ["a"]
 
 
-def test_what_is_due_is_named_whoever_works_on_it(book: LedgerWriter) -> None:
+def test_what_is_due_is_named_whoever_works_on_it(writer: LedgerWriter) -> None:
     """A parent waits for a child that another process rotates, so that one is named as well."""
     for name in "abc":
-        put(book, name, NOW)
-    book.claim("b", NOW)
+        put(writer, name, NOW)
+    writer.claim("b", NOW)
 
-    assert [each.name for each in book.due(NOW)] == ["a", "b", "c"]
-    assert book.due(NOW - HOUR) == []
+    assert [each.name for each in writer.due(NOW)] == ["a", "b", "c"]
+    assert writer.due(NOW - HOUR) == []
 
 
 # -- After failures. -----------------------------------------------------------------------
 
 
-def passed(book: LedgerWriter, event: str, step: Step | None = None, now: datetime = NOW) -> None:
+def passed(writer: LedgerWriter, event: str, step: Step | None = None, now: datetime = NOW) -> None:
     """Record that a pass over account "a" ended in `event`."""
-    lease = book.claim("a", now)
-    draft = NewEntry(event=event, step=step, detail={})
-    book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=now)
-    book.release(lease)
+    lease = writer.claim("a", now)
+    entry = NewEntry(event=event, step=step, detail={})
+    writer.commit(lease, rotation=None, entries=[entry], snapshot=None, now=now)
+    writer.release(lease)
 
 
 def tries(database: Engine) -> tuple[int, datetime | None]:
@@ -315,28 +333,30 @@ def tries(database: Engine) -> tuple[int, datetime | None]:
 
 
 @pytest.mark.parametrize("event", ["failed", "refused"])
-def test_a_failure_puts_the_next_try_off(database: Engine, book: LedgerWriter, event: str) -> None:
+def test_a_failure_puts_the_next_try_off(
+    database: Engine, writer: LedgerWriter, event: str
+) -> None:
     """What failed is tried again, later each time, with all processes counting together."""
-    put(book, "a", NOW)
-    passed(book, event)
+    put(writer, "a", NOW)
+    passed(writer, event)
     first = tries(database)
-    passed(book, event)
+    passed(writer, event)
     second = tries(database)
 
     assert (first[0], second[0]) == (1, 2)
     assert first[1] is not None
     assert second[1] is not None
     assert NOW < first[1] < second[1]
-    assert due(book) == []
-    assert [each.account for each in book.claim_due(["a"], limit=1, now=second[1])] == ["a"]
+    assert due(writer) == []
+    assert [each.account for each in writer.claim_due(["a"], limit=1, now=second[1])] == ["a"]
 
 
-def test_a_next_try_that_a_clock_ahead_has_told_is_not_waited_for(book: LedgerWriter) -> None:
+def test_a_next_try_that_a_clock_ahead_has_told_is_not_waited_for(writer: LedgerWriter) -> None:
     """Nothing is put off for longer than seven hours and a half."""
-    put(book, "a", NOW)
-    passed(book, "failed", now=NOW + 60 * DAY)
+    put(writer, "a", NOW)
+    passed(writer, "failed", now=NOW + 60 * DAY)
 
-    assert due(book) == ["a"]
+    assert due(writer) == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -344,21 +364,21 @@ def test_a_next_try_that_a_clock_ahead_has_told_is_not_waited_for(book: LedgerWr
     [("done", Step.VERIFY), ("closed", Step.COMPLETE), ("drift-over", None)],
 )
 def test_a_success_forgets_the_failures(
-    database: Engine, book: LedgerWriter, event: str, step: Step | None
+    database: Engine, writer: LedgerWriter, event: str, step: Step | None
 ) -> None:
     """Once it works, or what was in its way is mended, the next failure is a first one."""
-    put(book, "a", NOW)
-    passed(book, "failed")
-    passed(book, event, step)
+    put(writer, "a", NOW)
+    passed(writer, "failed")
+    passed(writer, event, step)
 
     assert tries(database) == (0, None)
-    assert due(book) == ["a"]
+    assert due(writer) == ["a"]
 
 
-def test_a_step_on_the_way_is_no_success(database: Engine, book: LedgerWriter) -> None:
+def test_a_step_on_the_way_is_no_success(database: Engine, writer: LedgerWriter) -> None:
     """A pass that gets as far as the last one did has not overcome what ended that."""
-    put(book, "a", NOW)
-    passed(book, "failed")
-    passed(book, "intent", Step.CREATE)
+    put(writer, "a", NOW)
+    passed(writer, "failed")
+    passed(writer, "intent", Step.CREATE)
 
     assert tries(database)[0] == 1

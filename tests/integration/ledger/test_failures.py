@@ -49,14 +49,14 @@ def told(error: RotatorError) -> str:
     return "\n".join([error.message, error.hint or "", str(error), repr(error), *shown])
 
 
-def append(engine: Engine, draft: NewEntry = SMALL) -> str:
+def append(engine: Engine, entry: NewEntry = SMALL) -> str:
     """Append one entry to the account `a`."""
-    book = LedgerWriter(engine, lease_seconds=60)
-    lease = book.claim("a", NOW)
+    writer = LedgerWriter(engine, lease_seconds=60)
+    lease = writer.claim("a", NOW)
     try:
-        committed = book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=NOW)
+        committed = writer.commit(lease, rotation=None, entries=[entry], snapshot=None, now=NOW)
     finally:
-        book.release(lease)
+        writer.release(lease)
     return committed.head
 
 

@@ -233,7 +233,7 @@ def checked(tmp_path: Path, file: Path) -> list[tuple[Verdict, str, str | None]]
     config.write_text(CONFIG.format(file=file))
     with Application(load(config, {}), {}) as application:
         return [
-            (each.verdict, each.finding, each.cure)
+            (each.verdict, each.finding, each.hint)
             for each in files.checks(application)
             if each.name == "ledger owner"
         ]

@@ -23,21 +23,21 @@ def holds(database: Engine) -> Holds:
 
 
 def commit(
-    book: LedgerWriter, lease: Lease, event: str = "done", now: datetime = NOW
+    writer: LedgerWriter, lease: Lease, event: str = "done", now: datetime = NOW
 ) -> Hold | None:
     """Commit an entry; give the hold that the commit tells of."""
-    draft = NewEntry(event=event, step=None, detail={})
-    committed = book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=now)
+    entry = NewEntry(event=event, step=None, detail={})
+    committed = writer.commit(lease, rotation=None, entries=[entry], snapshot=None, now=now)
     return committed.hold
 
 
-def test_a_hold_says_who_and_why(database: Engine, book: LedgerWriter, holds: Holds) -> None:
+def test_a_hold_says_who_and_why(database: Engine, writer: LedgerWriter, holds: Holds) -> None:
     """Whoever finds an account held is told whom to ask."""
-    before = book.load("a").hold
+    before = writer.load("a").hold
     replaced = holds.put("a", HOLD)
 
     assert (before, replaced) == (None, None)
-    assert book.load("a").hold == LedgerReader(database).accounts(["a"])[0].hold == HOLD
+    assert writer.load("a").hold == LedgerReader(database).accounts(["a"])[0].hold == HOLD
     assert str(HOLD) == "audit (ann)"
     assert str(replace(HOLD, freeze=True)) == "audit (ann, frozen)"
 
@@ -45,11 +45,12 @@ def test_a_hold_says_who_and_why(database: Engine, book: LedgerWriter, holds: Ho
 def test_holds_and_releases_are_part_of_the_record(database: Engine, holds: Holds) -> None:
     """Each is an entry in the account's chain: who, why, and whether nothing at all is done."""
     holds.put("a", HOLD)
-    holds.put("a", Hold(reason="incident", by="bob", at=NOW + HOUR, freeze=True))
+    replaced = holds.put("a", Hold(reason="incident", by="bob", at=NOW + HOUR, freeze=True))
     lifted = holds.lift("a", by="eve", now=NOW + 2 * HOUR)
     queries = LedgerReader(database)
     entries = list(queries.entries("a"))
 
+    assert replaced == HOLD
     assert lifted == Hold(reason="incident", by="bob", at=NOW + HOUR, freeze=True)
     assert [(entry.event, json.loads(entry.detail)) for entry in entries] == [
         ("held", {"reason": "audit", "by": "ann", "freeze": False}),
@@ -61,13 +62,6 @@ def test_holds_and_releases_are_part_of_the_record(database: Engine, holds: Hold
     assert queries.accounts(["a"])[0].hold is None
 
 
-def test_who_holds_it_already_is_told(holds: Holds) -> None:
-    """A hold takes the place of the one before, and does not do so unseen."""
-    holds.put("a", HOLD)
-
-    assert holds.put("a", Hold(reason="incident", by="bob", at=NOW)) == HOLD
-
-
 def test_what_is_not_held_is_released_without_a_trace(database: Engine, holds: Holds) -> None:
     """To release twice adds nothing to the record."""
     assert holds.lift("a", by="ann", now=NOW) is None
@@ -75,30 +69,30 @@ def test_what_is_not_held_is_released_without_a_trace(database: Engine, holds: H
 
 
 def test_who_works_on_the_account_hears_of_it_with_the_next_commit(
-    book: LedgerWriter, holds: Holds
+    writer: LedgerWriter, holds: Holds
 ) -> None:
     """A hold needs no lease, takes none away, and is seen by the commit that follows it."""
-    lease = book.claim("a", NOW)
-    before = commit(book, lease)
+    lease = writer.claim("a", NOW)
+    before = commit(writer, lease)
     holds.put("a", HOLD)
-    held = commit(book, lease)
+    held = commit(writer, lease)
     holds.lift("a", by="ann", now=NOW)
-    released = commit(book, lease)
+    released = commit(writer, lease)
 
     assert (before, held, released) == (None, HOLD, None)
 
 
-def test_a_release_forgets_what_was_refused(book: LedgerWriter, holds: Holds) -> None:
+def test_a_release_forgets_what_was_refused(writer: LedgerWriter, holds: Holds) -> None:
     """The account is tried at once: what it waited for was the release."""
-    lease = book.claim("a", NOW)
+    lease = writer.claim("a", NOW)
     due_now = AccountSnapshot(
         listed_ids=(), current_id=None, current_since=None, drift=None, next_due_at=NOW
     )
     refused = NewEntry(event="refused", step=None, detail={})
-    book.commit(lease, rotation=None, entries=[refused], snapshot=due_now, now=NOW)
-    put_off = [each.name for each in book.due(NOW)]
+    writer.commit(lease, rotation=None, entries=[refused], snapshot=due_now, now=NOW)
+    put_off = [each.name for each in writer.due(NOW)]
     holds.put("a", HOLD)
     holds.lift("a", by="ann", now=NOW)
 
     assert put_off == []
-    assert [each.name for each in book.due(NOW)] == ["a"]
+    assert [each.name for each in writer.due(NOW)] == ["a"]

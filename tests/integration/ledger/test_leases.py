@@ -61,9 +61,9 @@ def holder(ledger_url: str) -> Iterator[subprocess.Popen[bytes]]:
         child.kill()
 
 
-def append(book: LedgerWriter, lease: Lease) -> str:
+def append(writer: LedgerWriter, lease: Lease) -> str:
     """Append one entry."""
-    committed = book.commit(lease, rotation=None, entries=[DRAFT], snapshot=None, now=NOW)
+    committed = writer.commit(lease, rotation=None, entries=[DRAFT], snapshot=None, now=NOW)
     return committed.head
 
 
@@ -76,23 +76,23 @@ def owner_of(database: Engine) -> tuple[str | None, datetime | None, int]:
     return row["lease_owner"], row["lease_expires_at"], row["fencing_token"]
 
 
-def test_a_lease_names_account_owner_and_length(book: LedgerWriter) -> None:
+def test_a_lease_names_account_owner_and_length(writer: LedgerWriter) -> None:
     """What a claim gives is what its holder needs to keep it."""
-    lease = book.claim("a", NOW)
+    lease = writer.claim("a", NOW)
 
     assert lease == Lease(account="a", owner="here/boot/ns/1/100", token=1, seconds=60)
 
 
-def test_a_claim_is_for_one_account(book: LedgerWriter, rival: LedgerWriter) -> None:
+def test_a_claim_is_for_one_account(writer: LedgerWriter, rival: LedgerWriter) -> None:
     """Others work on other accounts meanwhile."""
-    book.claim("a", NOW)
+    writer.claim("a", NOW)
 
     assert rival.claim("b", NOW).token == 1
 
 
-def test_a_leased_account_is_busy(book: LedgerWriter, rival: LedgerWriter) -> None:
+def test_a_leased_account_is_busy(writer: LedgerWriter, rival: LedgerWriter) -> None:
     """The second to come is told who works on it, and may try again (exit 75)."""
-    book.claim("a", NOW)
+    writer.claim("a", NOW)
     with pytest.raises(Busy) as caught:
         rival.claim("a", NOW)
 
@@ -100,19 +100,19 @@ def test_a_leased_account_is_busy(book: LedgerWriter, rival: LedgerWriter) -> No
     assert caught.value.exit_code == 75
 
 
-def test_a_process_does_not_share_its_own_lease(book: LedgerWriter) -> None:
+def test_a_process_does_not_share_its_own_lease(writer: LedgerWriter) -> None:
     """Two threads of one process are two workers."""
-    book.claim("a", NOW)
+    writer.claim("a", NOW)
 
     with pytest.raises(Busy):
-        book.claim("a", NOW)
+        writer.claim("a", NOW)
 
 
 def test_a_busy_claim_changes_nothing(
-    database: Engine, book: LedgerWriter, rival: LedgerWriter
+    database: Engine, writer: LedgerWriter, rival: LedgerWriter
 ) -> None:
     """Neither the owner nor the token moves when a claim is refused."""
-    book.claim("a", NOW)
+    writer.claim("a", NOW)
     before = owner_of(database)
     with pytest.raises(Busy):
         rival.claim("a", NOW)
@@ -120,27 +120,27 @@ def test_a_busy_claim_changes_nothing(
     assert owner_of(database) == before
 
 
-def test_a_released_account_is_free(book: LedgerWriter, rival: LedgerWriter) -> None:
+def test_a_released_account_is_free(writer: LedgerWriter, rival: LedgerWriter) -> None:
     """A lease that is given up can be taken at once, with the next token."""
-    book.release(book.claim("a", NOW))
+    writer.release(writer.claim("a", NOW))
 
     assert rival.claim("a", NOW).token == 2
 
 
-def test_releasing_twice_does_no_harm(database: Engine, book: LedgerWriter) -> None:
+def test_releasing_twice_does_no_harm(database: Engine, writer: LedgerWriter) -> None:
     """A release can be repeated when its answer was lost."""
-    lease = book.claim("a", NOW)
-    book.release(lease)
-    book.release(lease)
+    lease = writer.claim("a", NOW)
+    writer.release(lease)
+    writer.release(lease)
 
     assert owner_of(database) == (None, None, 1)
 
 
 def test_an_expired_lease_is_taken_over(
-    book: LedgerWriter, rival: LedgerWriter, expire: Callable[[], None]
+    writer: LedgerWriter, rival: LedgerWriter, expire: Callable[[], None]
 ) -> None:
     """A holder that was not heard of for too long loses the account to the next one."""
-    old = book.claim("a", NOW)
+    old = writer.claim("a", NOW)
     expire()
     new = rival.claim("a", NOW)
 
@@ -154,10 +154,10 @@ def test_a_lease_ends_at_its_last_instant(database: Engine, rival: LedgerWriter)
     assert rival.claim("a", NOW).token == 2
 
 
-def test_every_token_is_higher(book: LedgerWriter, rival: LedgerWriter) -> None:
+def test_every_token_is_higher(writer: LedgerWriter, rival: LedgerWriter) -> None:
     """No token is ever given out twice, whoever gets it."""
     tokens = []
-    for claimant in (book, rival, book, book, rival):
+    for claimant in (writer, rival, writer, writer, rival):
         lease = claimant.claim("a", NOW)
         tokens.append(lease.token)
         claimant.release(lease)
@@ -167,15 +167,15 @@ def test_every_token_is_higher(book: LedgerWriter, rival: LedgerWriter) -> None:
 
 @pytest.mark.parametrize("prolong", ["renew", "commit"])
 def test_work_prolongs_the_lease(
-    book: LedgerWriter, rival: LedgerWriter, expire: Callable[[], None], prolong: str
+    writer: LedgerWriter, rival: LedgerWriter, expire: Callable[[], None], prolong: str
 ) -> None:
     """Both a renewal and a commit keep the account, even of a lease that had just run out."""
-    lease = book.claim("a", NOW)
+    lease = writer.claim("a", NOW)
     expire()
     if prolong == "renew":
-        book.renew(lease, NOW)
+        writer.renew(lease, NOW)
     else:
-        append(book, lease)
+        append(writer, lease)
 
     with pytest.raises(Busy):
         rival.claim("a", NOW)
@@ -184,14 +184,14 @@ def test_work_prolongs_the_lease(
 @pytest.mark.parametrize("is_released", [False, True])
 def test_a_lost_lease_can_do_nothing(
     database: Engine,
-    book: LedgerWriter,
+    writer: LedgerWriter,
     rival: LedgerWriter,
     expire: Callable[[], None],
     *,
     is_released: bool,
 ) -> None:
     """A process that slept through its lease neither writes nor renews, nor frees the account."""
-    old = book.claim("a", NOW)
+    old = writer.claim("a", NOW)
     expire()
     new = rival.claim("a", NOW)
     append(rival, new)
@@ -199,59 +199,59 @@ def test_a_lost_lease_can_do_nothing(
         rival.release(new)
     before = owner_of(database), list(LedgerReader(database).entries())
     attempts: tuple[Callable[[], object], ...] = (
-        lambda: append(book, old),
-        lambda: book.renew(old, NOW),
-        lambda: book.check(old),
+        lambda: append(writer, old),
+        lambda: writer.renew(old, NOW),
+        lambda: writer.check(old),
     )
     for attempt in attempts:
         with pytest.raises(LeaseLost):
             attempt()
-    book.release(old)
+    writer.release(old)
 
     assert (owner_of(database), list(LedgerReader(database).entries())) == before
 
 
-def test_a_check_gives_the_hold_and_changes_nothing(database: Engine, book: LedgerWriter) -> None:
+def test_a_check_gives_the_hold_and_changes_nothing(database: Engine, writer: LedgerWriter) -> None:
     """Right before an effect a process learns whether an operator has said something else."""
-    lease = book.claim("a", NOW)
-    free, before = book.check(lease), owner_of(database)
+    lease = writer.claim("a", NOW)
+    free, before = writer.check(lease), owner_of(database)
     hold = Hold(reason="audit", by="ann", at=NOW, freeze=True)
     Holds(database).put("a", hold)
 
-    assert (free, book.check(lease)) == (None, hold)
+    assert (free, writer.check(lease)) == (None, hold)
     assert owner_of(database) == before
 
 
 def test_a_lost_lease_names_the_winner(
-    book: LedgerWriter, rival: LedgerWriter, expire: Callable[[], None]
+    writer: LedgerWriter, rival: LedgerWriter, expire: Callable[[], None]
 ) -> None:
     """The loser can tell its operator who works on the account now."""
-    old = book.claim("a", NOW)
+    old = writer.claim("a", NOW)
     expire()
     new = rival.claim("a", NOW)
     with pytest.raises(LeaseLost, match=r"^a: the lease went to 2 on there$"):
-        book.renew(old, NOW)
+        writer.renew(old, NOW)
     rival.release(new)
     with pytest.raises(LeaseLost, match=r"^a: the lease went to nobody$"):
-        book.renew(old, NOW)
+        writer.renew(old, NOW)
 
 
 @pytest.mark.parametrize("change", [{"token": 2}, {"owner": "somebody"}])
-def test_a_lease_is_owner_and_token(book: LedgerWriter, change: dict[str, object]) -> None:
+def test_a_lease_is_owner_and_token(writer: LedgerWriter, change: dict[str, object]) -> None:
     """Neither another's token nor another's name opens the ledger."""
-    lease = book.claim("a", NOW)
+    lease = writer.claim("a", NOW)
 
     with pytest.raises(LeaseLost):
-        append(book, replace(lease, **change))  # type: ignore[arg-type]
+        append(writer, replace(lease, **change))  # type: ignore[arg-type]
 
 
-def test_a_lease_of_another_ledger_is_lost(book: LedgerWriter) -> None:
+def test_a_lease_of_another_ledger_is_lost(writer: LedgerWriter) -> None:
     """Where the ledger was replaced under a running process, its leases are gone with it."""
-    stranger = Lease(account="a", owner=book.owner, token=1, seconds=60)
-    book.release(stranger)
+    stranger = Lease(account="a", owner=writer.owner, token=1, seconds=60)
+    writer.release(stranger)
 
-    with pytest.raises(LeaseLost, match="does not have this account any more"):
-        append(book, stranger)
+    with pytest.raises(LeaseLost, match="no longer has this account"):
+        append(writer, stranger)
 
 
 def test_one_of_many_wins(database: Engine) -> None:
@@ -260,9 +260,9 @@ def test_one_of_many_wins(database: Engine) -> None:
         LedgerWriter(database, lease_seconds=60, owner=f"owner-{number}") for number in range(12)
     ]
 
-    def claim(book: LedgerWriter) -> str:
+    def claim(writer: LedgerWriter) -> str:
         try:
-            return book.claim("a", NOW).owner
+            return writer.claim("a", NOW).owner
         except Busy:
             return "busy"
 
@@ -289,10 +289,10 @@ def test_an_owner_may_have_any_name(database: Engine, rival: LedgerWriter) -> No
 
 @pytest.mark.parametrize("kind", ["sqlite"])
 def test_sqlite_measures_leases_by_the_callers_clock(
-    book: LedgerWriter, rival: LedgerWriter
+    writer: LedgerWriter, rival: LedgerWriter
 ) -> None:
     """All who share the file share the machine's clock."""
-    book.claim("a", NOW)
+    writer.claim("a", NOW)
     with pytest.raises(Busy):
         rival.claim("a", NOW + timedelta(seconds=59, microseconds=999_999))
 
@@ -302,14 +302,14 @@ def test_sqlite_measures_leases_by_the_callers_clock(
 @pytest.mark.postgres
 @pytest.mark.parametrize("kind", ["postgresql"])
 def test_postgresql_measures_leases_by_its_own_clock(
-    book: LedgerWriter, rival: LedgerWriter
+    writer: LedgerWriter, rival: LedgerWriter
 ) -> None:
     """A machine whose clock is wrong neither steals an account nor keeps it for ever."""
-    lease = book.claim("a", LONG_AGO)
+    lease = writer.claim("a", LONG_AGO)
     for wrong in (LONG_AGO, NOW + timedelta(days=36500)):
         with pytest.raises(Busy):
             rival.claim("a", wrong)
-    book.renew(lease, LONG_AGO)
+    writer.renew(lease, LONG_AGO)
 
     with pytest.raises(Busy):
         rival.claim("a", NOW + timedelta(days=36500))
@@ -373,11 +373,11 @@ def put_forward(database: Engine) -> None:
 
 @pytest.mark.parametrize("by", ["claim", "poll"])
 def test_a_lease_is_not_waited_for_longer_than_it_lasts(
-    database: Engine, book: LedgerWriter, rival: LedgerWriter, by: str
+    database: Engine, writer: LedgerWriter, rival: LedgerWriter, by: str
 ) -> None:
     """Its owner may live, and has its whole length from now on to renew it."""
     now = datetime.now(UTC)
-    lease = book.claim("a", now)
+    lease = writer.claim("a", now)
     put_forward(database)
     if by == "claim":
         with pytest.raises(Busy):
@@ -391,22 +391,22 @@ def test_a_lease_is_not_waited_for_longer_than_it_lasts(
     assert until is not None
     assert now < until < now + timedelta(seconds=120)
     assert token == lease.token
-    append(book, lease)
+    append(writer, lease)
 
 
 def test_a_lease_that_lasts_longer_is_another_configurations(
-    database: Engine, book: LedgerWriter
+    database: Engine, writer: LedgerWriter
 ) -> None:
     """Its own length counts, not that of who looks at it; of an old one, only that is known."""
     now = datetime.now(UTC)
     LedgerWriter(database, lease_seconds=6000, owner="there/boot/ns/2/200").claim("a", now)
     with pytest.raises(Busy):
-        book.claim("a", now)
+        writer.claim("a", now)
     kept = owner_of(database)[1]
     with writing(database) as connection:
         connection.execute(update(tables.account).values(lease_seconds=None))
     with pytest.raises(Busy):
-        book.claim("a", now)
+        writer.claim("a", now)
     shortened = owner_of(database)[1]
 
     assert kept is not None
@@ -415,13 +415,13 @@ def test_a_lease_that_lasts_longer_is_another_configurations(
 
 
 def test_an_operator_ends_the_lease_of_a_process_that_is_dead(
-    database: Engine, book: LedgerWriter, rival: LedgerWriter
+    database: Engine, writer: LedgerWriter, rival: LedgerWriter
 ) -> None:
     """Who had it is told and recorded; should it live, it can write nothing more."""
-    nobody = book.end_lease("a", by="ann", now=NOW)
+    nobody = writer.end_lease("a", by="ann", now=NOW)
     lease = rival.claim("a", NOW)
-    ended = book.end_lease("a", by="ann", now=NOW)
-    again = book.end_lease("a", by="ann", now=NOW)
+    ended = writer.end_lease("a", by="ann", now=NOW)
+    again = writer.end_lease("a", by="ann", now=NOW)
     with pytest.raises(LeaseLost):
         append(rival, lease)
     entries = list(LedgerReader(database).entries("a"))
@@ -430,17 +430,17 @@ def test_an_operator_ends_the_lease_of_a_process_that_is_dead(
     assert [(entry.event, entry.detail) for entry in entries] == [
         ("lease-ended", '{"by":"ann","owner":"2 on there"}')
     ]
-    assert book.claim("a", NOW).token == lease.token + 2
+    assert writer.claim("a", NOW).token == lease.token + 2
 
 
 def test_the_lease_of_a_process_that_runs_is_not_ended(
-    database: Engine, book: LedgerWriter
+    database: Engine, writer: LedgerWriter
 ) -> None:
     """It has to be stopped first: what it does would go on."""
     here = LedgerWriter(database, lease_seconds=60, owner=owner.this_process())
     lease = here.claim("a", NOW)
     with pytest.raises(Busy, match=f"process {os.getpid()} on .* is running") as caught:
-        book.end_lease("a", by="ann", now=NOW)
+        writer.end_lease("a", by="ann", now=NOW)
 
     assert caught.value.hint is not None
     assert "stop it first" in caught.value.hint

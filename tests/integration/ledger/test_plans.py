@@ -30,11 +30,11 @@ SHORT = {"rotation_delete_due_at", "rotation_open", "entry_at"}
 Asked = Callable[[LedgerWriter, LedgerReader], object]
 
 
-def claimed(book: LedgerWriter, _queries: LedgerReader) -> list[Lease]:
+def claimed(writer: LedgerWriter, _queries: LedgerReader) -> list[Lease]:
     """Claim what is due and give it back."""
-    leases = book.claim_due(["a", "b"], limit=1, now=NOW)
+    leases = writer.claim_due(["a", "b"], limit=1, now=NOW)
     for lease in leases:
-        book.release(lease)
+        writer.release(lease)
     return leases
 
 
@@ -44,9 +44,9 @@ def status(_book: LedgerWriter, queries: LedgerReader) -> list[AccountSummary]:
 
 
 ASKED: dict[str, Asked] = {
-    "poll": lambda book, _: book.due(NOW),
+    "poll": lambda writer, _: writer.due(NOW),
     "claim": claimed,
-    "load": lambda book, _: book.load("a"),
+    "load": lambda writer, _: writer.load("a"),
     "status of one": status,
     "open rotations": lambda _, queries: queries.open_accounts(),
     "timeline": lambda _, queries: queries.closed_by_day(LONG_AGO),
@@ -59,9 +59,9 @@ ASKED: dict[str, Asked] = {
 @pytest.fixture
 def filled(database: Engine) -> Engine:
     """Return a ledger in which something is due, and something open."""
-    book = LedgerWriter(database, lease_seconds=60)
-    put(book, "a", NOW - timedelta(hours=1))
-    put(book, "b", NOW + timedelta(hours=1), OPEN)
+    writer = LedgerWriter(database, lease_seconds=60)
+    put(writer, "a", NOW - timedelta(hours=1))
+    put(writer, "b", NOW + timedelta(hours=1), OPEN)
     return database
 
 
@@ -117,6 +117,6 @@ def test_of_an_account_only_the_entries_about_holds_are_read(filled: Engine) -> 
 
 def test_a_scan_would_be_seen(filled: Engine) -> None:
     """To find who was told of something takes a look at every account."""
-    lines = plans(filled, lambda book, _: book.noticed(Event.OVERDUE))
+    lines = plans(filled, lambda writer, _: writer.noticed(Event.OVERDUE))
 
     assert [line for line in lines if SCANS[filled.dialect.name].search(line)]

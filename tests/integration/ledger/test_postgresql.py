@@ -194,10 +194,10 @@ def test_what_others_made_impossible_is_done_again(ledger_url: str, code: str) -
     """A serialization failure and a deadlock have had no effect."""
     in_the_way(ledger_url, code, 3)
     with opened(ledger_url) as engine:
-        book = LedgerWriter(engine, lease_seconds=60)
-        lease = book.claim("a", NOW)
-        draft = NewEntry(event="done", step=None, detail={})
-        book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=NOW)
+        writer = LedgerWriter(engine, lease_seconds=60)
+        lease = writer.claim("a", NOW)
+        entry = NewEntry(event="done", step=None, detail={})
+        writer.commit(lease, rotation=None, entries=[entry], snapshot=None, now=NOW)
         verdict = LedgerReader(engine).verify("a")
 
         assert (verdict.entries, verdict.faults) == (1, ())
@@ -207,7 +207,7 @@ def test_but_not_for_ever(ledger_url: str) -> None:
     """What is always in the way is an error, with nothing recorded."""
     in_the_way(ledger_url, "40001", 1_000)
     with opened(ledger_url) as engine:
-        with pytest.raises(LedgerConflict, match="again and again"):
+        with pytest.raises(LedgerConflict, match="conflicted with others"):
             Holds(engine).put("a", Hold(reason="x", by="ann", at=NOW))
 
         assert LedgerReader(engine).verify("a").entries == 0
@@ -247,14 +247,14 @@ def pooled_url(ledger_url: str) -> Iterator[str]:
 def test_a_pooler_may_stand_in_front(pooled_url: str) -> None:
     """Transactions of many threads meet any connection to the server, again and again."""
     with opened(pooled_url) as engine:
-        book, queries = LedgerWriter(engine, lease_seconds=60), LedgerReader(engine)
+        writer, queries = LedgerWriter(engine, lease_seconds=60), LedgerReader(engine)
 
         def work(name: str) -> None:
-            lease = book.claim(name, NOW)
-            draft = NewEntry(event="done", step=None, detail={"why": REASON})
+            lease = writer.claim(name, NOW)
+            entry = NewEntry(event="done", step=None, detail={"why": REASON})
             for _ in range(12):
-                book.commit(lease, rotation=None, entries=[draft], snapshot=None, now=NOW)
-            book.release(lease)
+                writer.commit(lease, rotation=None, entries=[entry], snapshot=None, now=NOW)
+            writer.release(lease)
 
         names = [f"account-{number}" for number in range(8)]
         with ThreadPoolExecutor(len(names)) as threads:

@@ -349,9 +349,9 @@ def known_in(table: Table, known: dict[str, Any]) -> dict[str, Any]:
 
 def goes_on(engine: Engine) -> str:
     """Append to the chain; give the hash that the new entry follows."""
-    book, now = LedgerWriter(engine, lease_seconds=60), datetime.now(UTC)
-    lease = book.claim("a", now)
-    book.commit(lease, rotation=None, entries=[DRAFT], snapshot=None, now=now)
+    writer, now = LedgerWriter(engine, lease_seconds=60), datetime.now(UTC)
+    lease = writer.claim("a", now)
+    writer.commit(lease, rotation=None, entries=[DRAFT], snapshot=None, now=now)
     [newest] = LedgerReader(engine).history("a", limit=1)
     return newest.prev_hash
 

@@ -14,12 +14,12 @@ from sqlalchemy import text
 
 from rotator.errors import Refused, Stopping
 from rotator.ledger.holds import Holds
-from rotator.ledger.identities import COLUMNS
+from rotator.ledger.mapping import IDENTITY
 from rotator.model import Hold, Outcome, Request
 from rotator.model.notification import Event, Hook
 from rotator.rotation.steps import bookkeeping
 from tests.support.invariant_monitor import Seen
-from tests.support.older import drop_triggers, rewrite, without_verification
+from tests.support.legacy_ledger import drop_triggers, rewrite, without_verification
 from tests.support.rotation_fixture import NAME, RotationFixture, code
 
 GRACE = timedelta(hours=24)
@@ -354,7 +354,7 @@ def test_a_dry_run_and_status_tell_of_a_forged_hold(tmp_path: Path) -> None:
     with RotationFixture(tmp_path) as scene:
         scene.attempt()
         tamper(scene, FORGED)
-        planned, _, _ = scene.engine.plan(scene.accounts[NAME], Request(reason="asked"))
+        planned, _, _ = scene.engine.dry_run(scene.accounts[NAME], Request(reason="asked"))
         scene.engine.refresh(scene.accounts[NAME])
         (account,) = scene.queries.accounts([NAME])
 
@@ -404,7 +404,7 @@ def test_nothing_is_appended_to_another_end_than_the_newest_entry(
 
         assert code(scene.attempt()) == "ledger-tampered"
         assert scene.entries() == before
-        assert "its chain end at entry 3" in str(refused.value)
+        assert "ends its chain at entry 3" in str(refused.value)
 
 
 def test_what_was_adopted_is_compared(tmp_path: Path) -> None:
@@ -499,14 +499,14 @@ def test_what_an_older_version_opened_and_an_operator_abandoned_goes_on(
     with RotationFixture(tmp_path, ledger_url=ledger_url) as scene:
         scene.calls.plan("before", "issuer.create_secret", 1, stop)
         scene.attempt()
-        nothing = ", ".join(f"{each} = NULL" for each in COLUMNS)
+        nothing = ", ".join(f"{each} = NULL" for each in IDENTITY)
         tamper(scene, "UPDATE rotation SET $nothing", nothing=nothing)
         opened = scene.rotation()
         lease = scene.book.claim(NAME, scene.clock.now())
         assert opened
-        ended, draft = bookkeeping.abandoned(opened, scene.clock.now())
+        ended, new = bookkeeping.abandoned(opened, scene.clock.now())
         scene.book.commit(
-            lease, rotation=ended, entries=[draft], snapshot=None, now=ended.opened_at, last=True
+            lease, rotation=ended, entries=[new], snapshot=None, now=ended.opened_at, last=True
         )
         scene.is_tampered_with = False
         report = scene.attempt()

@@ -17,11 +17,11 @@ from rotator.vault import EnvToken, Userpass, VaultSession
 from rotator.vault.auth.login_token import LoginToken
 from rotator.vonage import Secrets
 from tests.support import certificates
-from tests.support.leaving import MANNERS, MOMENTS, SENT, UNSENT, Leaving
+from tests.support.clock import FakeTimer
+from tests.support.dropping_server import MANNERS, MOMENTS, SENT, UNSENT, DroppingServer
+from tests.support.scripted_server import reply
 from tests.support.vault_calls import READ, WRITE
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, VALUE, transport
-from tests.unit.vonage.clock import Clock
-from tests.unit.vonage.scripted_server import reply
 
 #: More often than what will hardly pass by itself is asked again.
 OFTEN = 6
@@ -53,7 +53,7 @@ def test_who_goes_away_is_gone(certificate: Path, moment: str, manner: str) -> N
     """It passes by itself; and whether anything was sent is known."""
     request = HttpRequest(method="POST", target="/", headers={}, body=b"{}")
     with (
-        Leaving(certificate, moment, manner, answer=WRITTEN, times=1) as server,
+        DroppingServer(certificate, moment, manner, answer=WRITTEN, times=1) as server,
         pytest.raises(ExchangeFailed) as caught,
     ):
         Client(Route(server.url)).send(request, left=lambda: 60, limit=1000)
@@ -65,7 +65,7 @@ def test_who_goes_away_is_gone(certificate: Path, moment: str, manner: str) -> N
     assert len(server.requests) == caught.value.sent
 
 
-def vault(server: Leaving, certificate: Path, source: EnvToken | LoginToken) -> VaultSession:
+def vault(server: DroppingServer, certificate: Path, source: EnvToken | LoginToken) -> VaultSession:
     """Connect without ever sleeping."""
     return VaultSession(
         server.url,
@@ -80,11 +80,11 @@ def vault(server: Leaving, certificate: Path, source: EnvToken | LoginToken) -> 
 @each_moment
 def test_vault_is_asked_again_for_what_it_has(certificate: Path, moment: str, manner: str) -> None:
     """As often as it takes while there is time."""
-    with Leaving(certificate, moment, manner, answer=WRITTEN, times=OFTEN) as server:
+    with DroppingServer(certificate, moment, manner, answer=WRITTEN, times=OFTEN) as server:
         answer = vault(server, certificate, EnvToken("hvs.given")).call(READ)
 
     assert answer.status == 200
-    assert server.left == OFTEN
+    assert server.dropped == OFTEN
 
 
 @each_manner
@@ -96,11 +96,11 @@ def test_a_login_is_tried_again(
     (tmp_path / "password").write_text("pass")
     (tmp_path / "password").chmod(0o600)
     way = Userpass(username="rotator", password_file=str(tmp_path / "password"))
-    with Leaving(certificate, moment, manner, answer=LOGGED_IN, times=OFTEN) as server:
+    with DroppingServer(certificate, moment, manner, answer=LOGGED_IN, times=OFTEN) as server:
         answer = vault(server, certificate, LoginToken(way)).call(READ)
 
     assert answer.status == 200
-    assert server.left == OFTEN
+    assert server.dropped == OFTEN
 
 
 @each_manner
@@ -110,7 +110,7 @@ def test_a_write_to_vault_that_was_sent_is_not_sent_again(
 ) -> None:
     """It may have been done."""
     with (
-        Leaving(certificate, moment, manner, answer=WRITTEN, times=1) as server,
+        DroppingServer(certificate, moment, manner, answer=WRITTEN, times=1) as server,
         pytest.raises(StoreUnavailable) as caught,
     ):
         vault(server, certificate, EnvToken("hvs.given")).call(WRITE)
@@ -125,10 +125,10 @@ def test_a_write_to_vault_that_was_not_sent_is_known_to_be_none(
     certificate: Path, moment: str, manner: str
 ) -> None:
     """It is sent once a connection stands, as long as what it was decided on is young."""
-    with Leaving(certificate, moment, manner, answer=WRITTEN, times=1) as server:
+    with DroppingServer(certificate, moment, manner, answer=WRITTEN, times=1) as server:
         answer = vault(server, certificate, EnvToken("hvs.given")).call(WRITE)
     with (
-        Leaving(certificate, moment, manner, answer=WRITTEN, times=10_000) as away,
+        DroppingServer(certificate, moment, manner, answer=WRITTEN, times=10_000) as away,
         pytest.raises(StoreNotReady) as caught,
     ):
         vault(away, certificate, EnvToken("hvs.given")).call(WRITE)
@@ -143,11 +143,11 @@ def test_a_write_to_vault_that_was_not_sent_is_known_to_be_none(
 @each_moment
 def test_vonage_is_asked_again_for_what_it_has(certificate: Path, moment: str, manner: str) -> None:
     """A few times."""
-    with Leaving(certificate, moment, manner, answer=reply(200, LIST), times=3) as server:
-        listed = Secrets(transport(server.url, Clock())).list_secrets(CREDENTIAL, KEY)
+    with DroppingServer(certificate, moment, manner, answer=reply(200, LIST), times=3) as server:
+        listed = Secrets(transport(server.url, FakeTimer())).list_secrets(CREDENTIAL, KEY)
 
     assert [secret.id for secret in listed] == ["one"]
-    assert server.left == 3
+    assert server.dropped == 3
 
 
 def create(secrets: Secrets) -> None:
@@ -168,13 +168,13 @@ def test_what_changes_something_at_vonage_is_sent_once(
 ) -> None:
     """Not even a connection is made a second time: the loop looks first."""
     with (
-        Leaving(certificate, moment, manner, answer=reply(201, ONE), times=1) as server,
+        DroppingServer(certificate, moment, manner, answer=reply(201, ONE), times=1) as server,
         pytest.raises((IssuerUnavailable, NotSent)) as caught,
     ):
-        change(Secrets(transport(server.url, Clock())))
+        change(Secrets(transport(server.url, FakeTimer())))
 
     assert caught.value.definite is (moment in UNSENT)
-    assert (server.left, len(server.requests)) == (1, moment in SENT)
+    assert (server.dropped, len(server.requests)) == (1, moment in SENT)
 
 
 @each_manner
@@ -183,11 +183,11 @@ def test_a_webhook_is_posted_once_and_not_taken_for_delivered(
     certificate: Path, moment: str, manner: str
 ) -> None:
     """Whoever posts it does so again later."""
-    with Leaving(certificate, moment, manner, answer=reply(204), times=1) as server:
+    with DroppingServer(certificate, moment, manner, answer=reply(204), times=1) as server:
         reason = post(server.url, b"{}", {}, timeout=timedelta(seconds=60))
 
     if moment in SENT:
         assert reason == "no usable answer came"
     else:
         assert (reason or "").startswith("it cannot be reached: ")
-    assert (server.left, len(server.requests)) == (1, moment in SENT)
+    assert (server.dropped, len(server.requests)) == (1, moment in SENT)

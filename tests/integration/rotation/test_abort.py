@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rotator.model import Outcome
-from rotator.rotation.protocol import MAX_DRAWS
-from rotator.rotation.reconciler import MAX_FAILURES
+from rotator.rotation.passes import MAX_FAILURES
+from rotator.rotation.protocol.before_push import MAX_GENERATED
 from rotator.sim import Fault
 from tests.support.port_interceptor import MOMENTS, Moment
 from tests.support.rotation_fixture import NAME, RotationFixture, code
@@ -31,8 +31,8 @@ def test_another_value_is_drawn_for_a_rejected_one(tmp_path: Path, times: int) -
         report = scene.attempt()
 
         assert report.outcome is Outcome.COMPLETED
-        assert len(set(scene.drawn)) == times + 1
-        assert scene.look().value == scene.drawn[-1]
+        assert len(set(scene.generated)) == times + 1
+        assert scene.look().value == scene.generated[-1]
         assert len(scene.history()) == 2
 
 
@@ -45,7 +45,7 @@ def test_three_rejections_undo_the_rotation(tmp_path: Path) -> None:
 
         assert (report.outcome, code(report)) == (Outcome.FAILED, "secret-rejected")
         assert report.exit_code == 1
-        assert len(scene.drawn) == MAX_DRAWS
+        assert len(scene.generated) == MAX_GENERATED
         assert scene.look() == before
         assert scene.events()[-3:] == ["done clear", "closed abort", "failed"]
 
@@ -60,13 +60,13 @@ def test_draws_are_counted_over_processes(tmp_path: Path) -> None:
 
         assert killed is None
         assert code(report) == "secret-rejected"
-        assert len(scene.drawn) == MAX_DRAWS
+        assert len(scene.generated) == MAX_GENERATED
 
 
 def test_the_next_rotation_after_an_undone_one_is_a_new_one(tmp_path: Path) -> None:
     """Nothing of a failed rotation is in the way of the next."""
     with RotationFixture(tmp_path) as scene:
-        reject(scene, MAX_DRAWS)
+        reject(scene, MAX_GENERATED)
         first, second = scene.attempt(), scene.attempt()
 
         assert (first.outcome, second.outcome) == (Outcome.FAILED, Outcome.COMPLETED)
@@ -86,7 +86,7 @@ def test_a_rejected_value_that_did_arrive_is_kept(tmp_path: Path) -> None:
 
         assert report.outcome is Outcome.COMPLETED
         assert "rejected create" in scene.events()
-        assert len(scene.drawn) == 1
+        assert len(scene.generated) == 1
         assert len(scene.history()) == 2
 
 
@@ -248,7 +248,7 @@ def test_a_hopeless_failure_ends_the_pass_at_once(tmp_path: Path) -> None:
 
         assert (code(first), tries) == ("forbidden", 1)
         assert second.outcome is Outcome.COMPLETED
-        assert len(scene.drawn) == 1
+        assert len(scene.generated) == 1
 
 
 def test_the_wait_that_vonage_asks_for_is_kept(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def test_an_entry_of_another_key_is_not_overwritten(tmp_path: Path) -> None:
     with RotationFixture(tmp_path) as scene:
         (only,) = scene.secrets()
         scene.patch(api_key="ffffffff")
-        with pytest.raises(Refused, match="another text in field api_key than api key"):
+        with pytest.raises(Refused, match="another text in field api_key than API key"):
             scene.adopt(only.value)
 
         assert scene.fields()["api_key"] == "ffffffff"

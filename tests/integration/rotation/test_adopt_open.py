@@ -328,7 +328,7 @@ def test_what_may_be_adopted_yet_is_not_removed_again(tmp_path: Path) -> None:
         scene.run_until_killed()
         scene.calls.plan("before", "store.write_current", 1, scene.calls.kill)
         with pytest.raises(Killed):
-            scene.adopt(scene.drawn[-1], secret_id=scene.secrets()[-1].id)
+            scene.adopt(scene.generated[-1], secret_id=scene.secrets()[-1].id)
         scene.clock.advance(minutes=10)
         scene.restart()
         scene.drop_pending()

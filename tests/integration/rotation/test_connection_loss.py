@@ -10,7 +10,7 @@ from rotator.ledger.database import writing
 from rotator.ledger.tables import account
 from rotator.model import Outcome, PassResult
 from tests.support import figures
-from tests.support.proxy import Proxy
+from tests.support.database_proxy import DatabaseProxy
 from tests.support.rotation_fixture import RotationFixture
 
 pytestmark = [pytest.mark.postgres, pytest.mark.parametrize("kind", ["postgresql"])]
@@ -47,7 +47,7 @@ def go_on(scene: RotationFixture, before: str | None) -> None:
 @pytest.mark.parametrize("delivers_last", [False, True], ids=["lost", "delivered"])
 @pytest.mark.parametrize("stride", [11, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_rotation_that_loses_its_database_anywhere(  # noqa: PLR0913  # fixtures
-    proxy: Proxy,
+    proxy: DatabaseProxy,
     far_url: str,
     ledger_url: str,
     tmp_path: Path,

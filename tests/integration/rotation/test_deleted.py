@@ -9,13 +9,14 @@ import pytest
 
 from rotator.errors import Refused
 from rotator.model import OnForeign, Outcome
-from rotator.rotation import protocol
+from rotator.rotation.observation import Observation
 from rotator.rotation.ports import NewEntry
+from rotator.rotation.protocol import before_push
 from rotator.sim import Fault
 from tests.support.rotation_fixture import NAME, RotationFixture
 
 if TYPE_CHECKING:
-    from rotator.rotation.observation import Observation
+    from rotator.rotation.protocol.facts import Facts
 
 
 def evict(scene: RotationFixture) -> str:
@@ -58,14 +59,20 @@ def listing(scene: RotationFixture, *ids: str, times: int) -> Fault:
     return Fault("status", method="GET", path="secrets$", status=200, body=body, times=times)
 
 
+def relisted(observation: Observation) -> frozenset[str]:
+    """Return the ids that are listed though they were deleted, or may have been."""
+    ledger = observation.ledger
+    return observation.listing.ids & (ledger.deleted_ids | ledger.perhaps_deleted_ids)
+
+
 def stuck(scene: RotationFixture, monkeypatch: pytest.MonkeyPatch) -> str:
     """Make a rotation push a note with a dead id, as one did before deletions were kept."""
-    aware: Callable[[Observation], list[str]] = protocol._new_ids
+    aware: Callable[[Facts], list[str]] = before_push._new_ids
     with monkeypatch.context() as patch:
         patch.setattr(
-            protocol,
+            before_push,
             "_new_ids",
-            lambda world: sorted({*aware(world), *(world.listed_ids & world.deleted_ids)}),
+            lambda facts: sorted({*aware(facts), *relisted(facts.observation)}),
         )
         stranger = evict(scene)
         scene.calls.plan("before", "issuer.create_secret", 1, lambda: lose_answer(scene, stranger))

@@ -57,13 +57,15 @@ def test_a_shut_gate_keeps_the_predecessor(tmp_path: Path, gate: HookScript) -> 
         report = scene.resume()
 
         assert rotation
-        assert (rotation.gate, rotation.gate_reason) == ("gate", "exit status 1: still in use")
-        assert rotation.gate_since == since
+        waiting = rotation.waiting
+        assert waiting is not None
+        assert (waiting.gate, waiting.reason) == ("gate", "exit status 1: still in use")
+        assert waiting.shut_since == since
         assert kept == 2
         assert len(gate.calls) == 5
         assert scene.events().count("gate-shut wait") == 1
         assert report.outcome is Outcome.COMPLETED
-        assert scene.rotation().gate is None  # type: ignore[union-attr]  # there is one
+        assert scene.rotation().waiting is None  # type: ignore[union-attr]  # there is one
         assert len(scene.secrets()) == 1
 
 
@@ -76,10 +78,11 @@ def test_all_gates_must_be_open_at_once(tmp_path: Path) -> None:
         one.shut()
         two.open()
         assert scene.resume().outcome is Outcome.AWAITING_DELETION
-        waits_for = scene.rotation().gate  # type: ignore[union-attr]  # there is one
+        waiting = scene.rotation().waiting  # type: ignore[union-attr]  # there is one
         one.open()
 
-        assert waits_for == "one"
+        assert waiting is not None
+        assert waiting.gate == "one"
         assert scene.resume().outcome is Outcome.COMPLETED
         assert scene.events().count("gate-shut wait") == 2
 
@@ -250,4 +253,5 @@ def test_what_a_gate_says_is_masked(tmp_path: Path, gate: HookScript) -> None:
         gate.open()
 
         assert rotation
-        assert rotation.gate_reason == "exit status 1: + curl -u key:***"
+        assert rotation.waiting is not None
+        assert rotation.waiting.reason == "exit status 1: + curl -u key:***"

@@ -50,7 +50,7 @@ def test_a_clock_that_is_ahead_does_not_end_a_grace(tmp_path: Path) -> None:
     with RotationFixture(tmp_path, grace=GRACE) as scene:
         scene.attempt()
         scene.clock.advance(hours=21, minutes=1)
-        scene.clock_lead = 3 * HOUR
+        scene.clock_offset = 3 * HOUR
         early = scene.resume()
         rotation, seen = scene.rotation(), scene.look()
         asked_again = scene.resume()
@@ -60,9 +60,9 @@ def test_a_clock_that_is_ahead_does_not_end_a_grace(tmp_path: Path) -> None:
         assert (early.outcome, asked_again.outcome) == (Outcome.AWAITING_DELETION,) * 2
         assert len(seen.ids) == 2
         assert rotation is not None
-        assert rotation.gate == "clock"
-        assert rotation.gate_reason is not None
-        assert "this machine's clock is 3:00:0" in rotation.gate_reason
+        assert rotation.waiting is not None
+        assert rotation.waiting.gate == "clock"
+        assert "this machine's clock is 3:00:0" in (rotation.waiting.reason or "")
         assert scene.events().count("gate-shut wait") == 1
         assert late.outcome is Outcome.COMPLETED
 
@@ -70,9 +70,9 @@ def test_a_clock_that_is_ahead_does_not_end_a_grace(tmp_path: Path) -> None:
 def test_a_clock_that_was_behind_does_not_end_a_grace(tmp_path: Path) -> None:
     """It began at a time that was told too early; put right, the clock does not shorten it."""
     with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.clock_lead = -3 * HOUR
+        scene.clock_offset = -3 * HOUR
         scene.attempt()
-        scene.clock_lead = NONE
+        scene.clock_offset = NONE
         scene.clock.advance(hours=23, minutes=59)
         early = scene.resume()
         scene.clock.advance(minutes=1)
@@ -84,10 +84,10 @@ def test_a_clock_that_was_behind_does_not_end_a_grace(tmp_path: Path) -> None:
 def test_nor_does_one_that_is_put_back_at_the_last_moment(tmp_path: Path) -> None:
     """After Vonage's last answer, and before the new value is verified in Vault."""
     with RotationFixture(tmp_path, grace=GRACE) as scene:
-        put_back = partial(setattr, scene, "clock_lead", -3 * HOUR)
+        put_back = partial(setattr, scene, "clock_offset", -3 * HOUR)
         scene.calls.plan("before", "store.read_version", 1, put_back)
         scene.attempt()
-        scene.clock_lead = NONE
+        scene.clock_offset = NONE
         scene.clock.advance(hours=23, minutes=59)
         early = scene.resume()
 
@@ -98,8 +98,8 @@ def test_nor_does_one_that_is_put_back_at_the_last_moment(tmp_path: Path) -> Non
 def test_nor_does_it_end_a_shorter_one_that_is_asked_for(tmp_path: Path, *, waits: bool) -> None:
     """Be it by the pass that rotates and waits, or by one that comes later."""
     with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.clock_lead = -3 * HOUR
-        put_right = partial(setattr, scene, "clock_lead", NONE)
+        scene.clock_offset = -3 * HOUR
+        put_right = partial(setattr, scene, "clock_offset", NONE)
         scene.clock.wakers.append(put_right)
         begun = scene.clock.elapsed
         first = scene.attempt(grace=HOUR if waits else None, wait=waits)
@@ -120,9 +120,9 @@ def test_a_grace_that_begins_anew_is_not_ended_either(tmp_path: Path) -> None:
         scene.attempt()
         new = scene.secrets()[1]
         scene.roll_back()
-        scene.clock_lead = -3 * HOUR
+        scene.clock_offset = -3 * HOUR
         scene.adopt(new.value)
-        scene.clock_lead = NONE
+        scene.clock_offset = NONE
         scene.clock.advance(hours=23, minutes=59)
         early = scene.resume()
         scene.clock.advance(minutes=1)
@@ -139,7 +139,7 @@ def test_what_a_wrong_clock_told_is_not_waited_for(tmp_path: Path) -> None:
             return HOUR < timedelta(seconds=scene.clock.elapsed) < 1.5 * HOUR
 
         scene.clock.wakers.append(
-            lambda: setattr(scene, "clock_lead", timedelta(days=60) if is_ahead() else NONE)
+            lambda: setattr(scene, "clock_offset", timedelta(days=60) if is_ahead() else NONE)
         )
         report = scene.attempt(wait=True)
 
@@ -152,10 +152,10 @@ def test_a_clock_that_is_put_right_lets_the_daemon_go_on(tmp_path: Path) -> None
     """Though by the wrong one the deletion was to be tried again in two months."""
     with RotationFixture(tmp_path, grace=GRACE) as scene:
         scene.attempt()
-        scene.clock_lead = timedelta(days=60)
+        scene.clock_offset = timedelta(days=60)
         scene.clock.advance(hours=1)
         scene.resume()
-        scene.clock_lead = NONE
+        scene.clock_offset = NONE
         early = scene.book.due(scene.clock.now())
         scene.clock.advance(hours=23)
         late = scene.book.due(scene.clock.now())
@@ -167,9 +167,9 @@ def test_a_clock_that_is_put_right_lets_the_daemon_go_on(tmp_path: Path) -> None
 def test_no_grace_asks_no_clock(tmp_path: Path, begun: int, ended: int) -> None:
     """`--grace 0s` means now, whatever any clock says."""
     with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.clock_lead = begun * HOUR
+        scene.clock_offset = begun * HOUR
         scene.attempt()
-        scene.clock_lead = ended * HOUR
+        scene.clock_offset = ended * HOUR
         report = scene.attempt(grace=NONE)
 
         assert report.outcome is Outcome.COMPLETED
@@ -216,9 +216,9 @@ def test_a_clock_that_is_ahead_is_named_before_the_first_try(tmp_path: Path) -> 
     """A dry run says the same as the pass that finds it, and what to do about it."""
     with RotationFixture(tmp_path, grace=GRACE) as scene:
         scene.attempt()
-        scene.clock_lead = 3 * HOUR
+        scene.clock_offset = 3 * HOUR
         scene.clock.advance(hours=22)
-        foreseen, *_ = scene.engine.plan(scene.accounts[NAME], Request(reason="asked"))
+        foreseen, *_ = scene.engine.dry_run(scene.accounts[NAME], Request(reason="asked"))
         found = scene.attempt()
 
         assert foreseen.error is not None
@@ -232,7 +232,7 @@ def test_a_dry_run_within_the_grace_is_refused_likewise(tmp_path: Path) -> None:
     """The plan says what the command would: in-grace, exit 3."""
     with RotationFixture(tmp_path, grace=GRACE) as scene:
         scene.attempt()
-        report, actions, _ = scene.engine.plan(scene.accounts[NAME], Request(reason="asked"))
+        report, actions, _ = scene.engine.dry_run(scene.accounts[NAME], Request(reason="asked"))
 
         assert report.error is not None
         assert (report.error.code, report.exit_code) == ("in-grace", 3)
@@ -309,7 +309,7 @@ def test_compromised_within_a_grace_replaces_both_secrets(tmp_path: Path) -> Non
 
 
 def test_an_unverified_rotation_is_the_one_asked_for(tmp_path: Path) -> None:
-    """Asking again after a failure carries on what is open, and draws no second value."""
+    """Asking again after a failure carries on what is open, and generates no second value."""
     with RotationFixture(tmp_path) as scene:
         scene.world.vonage.faults.add(Fault("drop-after", method="POST", times=None))
         scene.world.vonage.faults.add(Fault("status", status=500, method="GET", nth=2, times=8))
@@ -358,9 +358,9 @@ def test_a_wait_that_could_not_be_ended_goes_on(tmp_path: Path) -> None:
 def test_a_clock_that_was_ahead_lengthens_no_grace_by_that(tmp_path: Path) -> None:
     """Once it is right, the grace begins anew: nothing is deleted early, nor months later."""
     with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.clock_lead = timedelta(days=60)
+        scene.clock_offset = timedelta(days=60)
         ahead = scene.attempt()
-        scene.clock_lead = NONE
+        scene.clock_offset = NONE
         scene.restart()
         due = [each.name for each in scene.book.due(scene.clock.now())]
         right = scene.resume()
@@ -380,7 +380,7 @@ def test_a_clock_that_was_ahead_lengthens_no_grace_by_that(tmp_path: Path) -> No
 def test_by_a_clock_far_behind_no_rotation_with_a_grace_begins(tmp_path: Path) -> None:
     """Put right, it would end the grace early; without a grace there is nothing to count."""
     with RotationFixture(tmp_path, grace=GRACE) as scene:
-        scene.clock_lead = timedelta(days=-2)
+        scene.clock_offset = timedelta(days=-2)
         refused = scene.attempt()
         hurried = scene.attempt(grace=NONE)
 
@@ -391,11 +391,11 @@ def test_by_a_clock_far_behind_no_rotation_with_a_grace_begins(tmp_path: Path) -
 def test_a_clock_that_is_put_back_while_a_grace_begins_is_looked_at_again(tmp_path: Path) -> None:
     """The grace does not begin by it, and does once it is right."""
     with RotationFixture(tmp_path, grace=GRACE) as scene:
-        put_back = partial(setattr, scene, "clock_lead", timedelta(days=-3))
+        put_back = partial(setattr, scene, "clock_offset", timedelta(days=-3))
         scene.calls.plan("before", "store.read_version", 1, put_back)
         refused = scene.attempt()
         rotation = scene.rotation()
-        scene.clock_lead = NONE
+        scene.clock_offset = NONE
         right = scene.resume()
 
         assert code(refused) == "clock-behind"

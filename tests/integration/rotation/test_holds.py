@@ -89,7 +89,11 @@ def test_a_withdrawn_intent_leaves_no_mark_on_its_rotation(tmp_path: Path) -> No
         rotation = scene.rotation()
 
         assert rotation is not None
-        assert (rotation.step, rotation.draws, rotation.vault_version) == (Step.CREATE, 1, None)
+        assert (rotation.step, rotation.values_generated, rotation.vault_version) == (
+            Step.CREATE,
+            1,
+            None,
+        )
 
 
 def test_a_freeze_outlasts_the_grace(tmp_path: Path) -> None:

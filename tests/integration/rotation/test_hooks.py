@@ -11,7 +11,7 @@ from rotator.hooks.runner import HookRunner
 from rotator.ledger.deliveries import Deliveries
 from rotator.model import Outcome, Request
 from rotator.model.notification import Delivery, Event
-from rotator.rotation.steps import Ask, Delete, Notify, Wait
+from rotator.rotation.steps import AskGates, Delete, Notify, Wait
 from tests.support.hook_scripts import HookScript, fixture_with_hooks
 from tests.support.rotation_fixture import NAME, RotationFixture
 
@@ -159,10 +159,10 @@ def test_a_dry_run_shows_hooks_and_gates(tmp_path: Path, told: HookScript) -> No
     """And calls none of them."""
     gate = HookScript(tmp_path, "gate", Event.GATE)
     with fixture_with_hooks(tmp_path, told, gate) as scene:
-        _, actions, _ = scene.engine.plan(scene.accounts[NAME], Request(reason="asked"))
+        _, actions, _ = scene.engine.dry_run(scene.accounts[NAME], Request(reason="asked"))
         kinds = [type(action) for action in actions]
 
-        assert kinds.index(Notify) < kinds.index(Ask) < kinds.index(Delete)
+        assert kinds.index(Notify) < kinds.index(AskGates) < kinds.index(Delete)
         assert Wait not in kinds
         assert told.calls == gate.calls == []
 

@@ -24,7 +24,7 @@ from rotator.rotation.manual import manual_operation
 from rotator.rotation.ports import Claimant, Ledger
 from rotator.rotation.steps import bookkeeping
 from tests.support.ledgers import another_ledger
-from tests.support.older import rewrite, without_identity
+from tests.support.legacy_ledger import rewrite, without_identity
 from tests.support.port_interceptor import PortInterceptor
 from tests.support.rotation_fixture import LEASE, NAME, SUB, RotationFixture, code
 from tests.support.samples import NOW
@@ -255,7 +255,7 @@ def test_what_an_account_is_stands_in_entries(tmp_path: Path) -> None:
         assert change.event == "registered"
         assert json.loads(change.detail) == vars(scene.accounts[NAME].identity)
         assert whole == ()
-        assert fault.startswith("its row says that it is nothing, and the entries say api key")
+        assert fault.startswith("its row says that it is nothing, and the entries say API key")
 
 
 def test_what_is_forgotten_is_recorded_when_it_is_taken_up_again(tmp_path: Path) -> None:
@@ -294,15 +294,15 @@ def test_one_path_in_two_vaults_is_refused_with_cures_that_work(tmp_path: Path) 
 # -- One api key, or one path, under two names. --------------------------------------------
 
 
-@pytest.mark.parametrize(("shared", "what"), [("api_key", "api key"), ("vault_path", "Vault path")])
+@pytest.mark.parametrize(("shared", "what"), [("api_key", "API key"), ("vault_path", "Vault path")])
 def test_what_another_account_has_is_refused(tmp_path: Path, shared: str, what: str) -> None:
     """A second name for it, from whichever configuration, does nothing and asks nobody."""
     with RotationFixture(tmp_path, subaccounts=1) as scene:
         scene.attempt()
         mine = scene.accounts[NAME]
         scene.accounts[SUB] = replace(scene.accounts[SUB], **{shared: getattr(mine, shared)})
-        planned, _, _ = scene.engine.plan(scene.accounts[SUB], Request(reason="asked"))
-        mine_planned, _, _ = scene.engine.plan(mine, Request(reason="asked"))
+        planned, _, _ = scene.engine.dry_run(scene.accounts[SUB], Request(reason="asked"))
+        mine_planned, _, _ = scene.engine.dry_run(mine, Request(reason="asked"))
         requests = len(scene.requests())
         report = scene.attempt(SUB)
         asked = len(scene.requests()) - requests
@@ -347,7 +347,7 @@ def test_what_was_abandoned_is_taken_up_again(tmp_path: Path, call: str) -> None
         assert idle.outcome is Outcome.IDLE
         assert report.outcome is Outcome.COMPLETED
         assert report.rotation_id == opened.id
-        assert len(scene.drawn) == 1
+        assert len(scene.generated) == 1
         assert len(scene.secrets()) == 1
 
 
@@ -363,7 +363,7 @@ def test_what_was_abandoned_is_open_again_whenever_it_is_killed(tmp_path: Path) 
 
         assert report.outcome is Outcome.COMPLETED
         assert report.rotation_id == opened.id
-        assert len(scene.drawn) == 1
+        assert len(scene.generated) == 1
 
 
 def test_what_was_abandoned_knows_its_secret_again(tmp_path: Path) -> None:
@@ -422,7 +422,7 @@ def identity(number: int = 1, **changes: str) -> Identity:
     ("second", "expected"),
     [
         (identity(2), None),
-        (identity(2, api_key="key1"), ("api key", "key1")),
+        (identity(2, api_key="key1"), ("API key", "key1")),
         (identity(2, api_key="KEY1"), None),
         (identity(2, api_key="key1", issuer="api.example.com"), None),
         (identity(2, vault_path="secret/1"), ("Vault path", "secret/1")),

@@ -11,8 +11,10 @@ import pytest
 from rotator.errors import Busy, CheckAndSetLost, CredentialRefused, LedgerError
 from rotator.ledger.holds import Holds
 from rotator.model import Hold, Outcome, Request
+from rotator.rotation.observation import observe
+from rotator.rotation.passes import Pass
 from rotator.rotation.ports import NewEntry, StoredPending
-from rotator.rotation.reconciler import Pass, Reconciler
+from rotator.rotation.reconciler import Reconciler
 from rotator.rotation.result import in_grace
 from rotator.rotation.steps import Close, Create, Effect, Idle, Push
 from rotator.sim import Fault
@@ -30,17 +32,17 @@ def test_a_plan_takes_no_lease(tmp_path: Path) -> None:
     """A dry run works while another process has the account."""
     with RotationFixture(tmp_path) as scene:
         scene.rival()
-        report, _, world = scene.engine.plan(scene.accounts[NAME], ASKED)
+        report, _, observation = scene.engine.dry_run(scene.accounts[NAME], ASKED)
 
         assert report.outcome is Outcome.PLANNED
-        assert world is not None
-        assert world.listed_ids == scene.look().ids
+        assert observation is not None
+        assert observation.listing.ids == scene.look().ids
 
 
 def test_a_plan_sends_reads_only(tmp_path: Path) -> None:
     """Of Vonage and Vault alike."""
     with RotationFixture(tmp_path) as scene:
-        scene.engine.plan(scene.accounts[NAME], ASKED)
+        scene.engine.dry_run(scene.accounts[NAME], ASKED)
 
         assert {request.split()[0] for request in scene.requests()} == {"GET"}
         assert scene.events() == []
@@ -51,7 +53,7 @@ def test_a_plan_that_would_be_refused_says_so(tmp_path: Path) -> None:
     with RotationFixture(tmp_path, rotated_before=True) as scene:
         scene.make_foreign()
         events = scene.events()
-        report, actions, _ = scene.engine.plan(scene.accounts[NAME], ASKED)
+        report, actions, _ = scene.engine.dry_run(scene.accounts[NAME], ASKED)
         done = scene.attempt()
 
         assert (report.error, report.exit_code) == (done.error, done.exit_code)
@@ -63,7 +65,7 @@ def test_a_plan_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     """A sealed Vault is an error of the plan's, too."""
     with RotationFixture(tmp_path) as scene:
         scene.world.vault.sealed = True
-        report, actions, world = scene.engine.plan(scene.accounts[NAME], ASKED)
+        report, actions, world = scene.engine.dry_run(scene.accounts[NAME], ASKED)
 
         assert (code(report), actions, world) == ("vault-sealed", [], None)
 
@@ -72,7 +74,7 @@ def test_resuming_within_a_grace_is_planned_as_waiting(tmp_path: Path) -> None:
     """Only a new rotation is refused there."""
     with RotationFixture(tmp_path, grace=timedelta(hours=1)) as scene:
         first = scene.attempt()
-        report, _, _ = scene.engine.plan(scene.accounts[NAME], Request(reason=None))
+        report, _, _ = scene.engine.dry_run(scene.accounts[NAME], Request(reason=None))
 
         assert report.outcome is Outcome.PLANNED
         assert report.delete_due_at == first.delete_due_at
@@ -183,11 +185,11 @@ def test_the_pending_value_is_the_last_credential_that_is_tried(tmp_path: Path) 
         scene.calls.plan("after", "issuer.create_secret", 1, scene.calls.kill)
         scene.run_until_killed()
         scene.revoke(scene.secrets()[0].id)
-        observed = scene.engine.observe(scene.accounts[NAME])
+        observed = observe(scene.engine, scene.accounts[NAME])
 
-        assert observed.world.listed_ids == scene.look().ids
-        assert observed.world.pending_live_at == scene.clock.now()
-        assert observed.world.current_live_at is None
+        assert observed.observation.listing.ids == scene.look().ids
+        assert observed.observation.pending.authenticated_at == scene.clock.now()
+        assert observed.observation.current.authenticated_at is None
 
 
 def test_where_no_credential_works_nothing_is_listed(tmp_path: Path) -> None:
@@ -197,10 +199,10 @@ def test_where_no_credential_works_nothing_is_listed(tmp_path: Path) -> None:
         scene.run_until_killed(name=SUB)
         for name in (SUB, NAME):
             scene.patch(name, api_secret="NoLongerValid1")
-        observed = scene.engine.observe(scene.accounts[SUB])
+        observed = observe(scene.engine, scene.accounts[SUB])
 
-        assert (observed.world.listed, observed.credential) == (None, None)
-        assert observed.world.pending_live_at is None
+        assert (observed.observation.listing.secrets, observed.credential) == (None, None)
+        assert observed.observation.pending.authenticated_at is None
 
 
 def test_a_parent_without_an_entry_is_no_credential(tmp_path: Path) -> None:
@@ -254,12 +256,17 @@ def the_pass(scene: RotationFixture) -> Pass:
     """Return a pass that has looked at a rotation killed before its push."""
     scene.calls.plan("before", "store.write_current", 1, scene.calls.kill)
     scene.run_until_killed()
-    account = scene.accounts[NAME]
-    lease = scene.book.claim(NAME, scene.clock.now())
-    subject = Pass.on(account, lease, scene.engine)
+    subject = new_pass(scene)
     subject.remembered = scene.book.load(NAME).rotation
-    subject._look()
+    subject._observe()
     return subject
+
+
+def new_pass(scene: RotationFixture) -> Pass:
+    """Return a pass that has just begun."""
+    session = scene.engine.session(scene.book.claim(NAME, scene.clock.now()))
+    account = scene.accounts[NAME]
+    return Pass(dependencies=scene.engine, account=account, session=session, request=ASKED)
 
 
 def perform(subject: Pass, step: Effect[Any], **changes: Any) -> None:  # noqa: ANN401
@@ -267,8 +274,8 @@ def perform(subject: Pass, step: Effect[Any], **changes: Any) -> None:  # noqa: 
     assert subject.observed is not None
     assert subject.rotation is not None
     rotation = replace(subject.rotation, **changes.pop("rotation", {}))
-    site = subject._site(ASKED, replace(subject.observed, **changes))
-    step.perform(site, rotation, partial(subject.journal.last_look, None))
+    site = subject._site(replace(subject.observed, **changes))
+    step.perform(site, rotation, partial(subject.session.last_look, None))
 
 
 @pytest.mark.parametrize("action", [Idle(), Close()])
@@ -279,14 +286,13 @@ def test_the_loop_keeps_what_is_its_own(tmp_path: Path, action: Idle | Close) ->
         assert subject.observed is not None
 
         with pytest.raises(AssertionError, match="loop's own"):
-            subject._do(action, ASKED, subject.observed)
+            subject._take(action, subject.observed)
 
 
 def test_nothing_is_done_for_a_rotation_that_is_not_open(tmp_path: Path) -> None:
     """A decision about one that is not there is a bug, and stops the pass."""
     with RotationFixture(tmp_path) as scene:
-        lease = scene.book.claim(NAME, scene.clock.now())
-        subject = Pass.on(scene.accounts[NAME], lease, scene.engine)
+        subject = new_pass(scene)
 
         with pytest.raises(AssertionError, match="no rotation"):
             subject._open_rotation()

@@ -30,7 +30,7 @@ def test_who_stood_still_for_too_long_does_nothing(tmp_path: Path, *, stands_sti
         hand = ManualOperation(
             dependencies=scene.engine,
             account=scene.accounts[NAME],
-            journal=scene.engine.journal(lease),
+            session=scene.engine.session(lease),
             hold=None,
         )
         pause = LEASE if stands_still else LEASE / 4
@@ -67,9 +67,9 @@ def test_what_others_do_meanwhile_is_seen_before_it_is_sent(
     with RotationFixture(tmp_path) as scene:
         lease = scene.book.claim(NAME, scene.clock.now())
         account = scene.accounts[NAME]
-        journal = scene.engine.journal(lease)
+        session = scene.engine.session(lease)
         hand = ManualOperation(
-            dependencies=scene.engine, account=account, journal=journal, hold=None
+            dependencies=scene.engine, account=account, session=session, hold=None
         )
         view = hand.look()
         scene.calls.plan("before", "issuer.delete_secret", 1, lambda: deeds[meanwhile](scene))

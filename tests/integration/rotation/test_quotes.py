@@ -92,7 +92,7 @@ def test_no_text_of_an_entry_is_repeated(
         scene.tokens.insert(0, PLANTED)
         plant(scene)
         report = scene.attempt()
-        scene.reports.append(scene.engine.plan(scene.accounts[NAME], Request(reason="asked"))[0])
+        scene.reports.append(scene.engine.dry_run(scene.accounts[NAME], Request(reason="asked"))[0])
         scene.resume()
         with suppress(RotatorError):
             scene.adopt(None)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rotator.model import Note, Outcome, Request, SecretValue
+from rotator.rotation.observation import observe
 from tests.support.clock import START
 from tests.support.rotation_fixture import NAME, RotationFixture
 
@@ -186,7 +187,7 @@ def test_a_clock_that_is_ahead_makes_nothing_due(tmp_path: Path) -> None:
     """Vonage tells the time: what is older by this machine's clock alone is not rotated."""
     with RotationFixture(tmp_path) as scene:
         scene.attempt()
-        scene.clock_lead = timedelta(days=60)
+        scene.clock_offset = timedelta(days=60)
         early = scene.attempt(reason="due")
         scene.clock.advance(days=30)
         late = scene.attempt(reason="due")
@@ -222,7 +223,7 @@ def test_a_plan_names_what_a_rotation_then_does(tmp_path: Path) -> None:
     """A dry run lists the actions and changes nothing, not even the ledger."""
     with RotationFixture(tmp_path) as scene:
         before = scene.look()
-        report, actions, _ = scene.engine.plan(scene.accounts[NAME], Request(reason="asked"))
+        report, actions, _ = scene.engine.dry_run(scene.accounts[NAME], Request(reason="asked"))
 
         assert report.outcome is Outcome.PLANNED
         assert [type(action).__name__ for action in actions] == [
@@ -235,7 +236,7 @@ def test_what_a_pass_holds_in_memory_shows_no_value(tmp_path: Path) -> None:
     """Whatever a debugger or a crash report prints of a look has no value in it."""
     with RotationFixture(tmp_path) as scene:
         value = scene.secrets()[0].value
-        observed = scene.engine.observe(scene.accounts[NAME])
+        observed = observe(scene.engine, scene.accounts[NAME])
 
         assert observed.current is not None
         assert observed.current.value == SecretValue(value)

@@ -130,7 +130,7 @@ def test_a_rotation_goes_on_once_the_stranger_is_gone(tmp_path: Path) -> None:
 
         assert (first.outcome, again.outcome) == (Outcome.REFUSED, Outcome.COMPLETED)
         assert first.rotation_id == again.rotation_id
-        assert len(scene.drawn) == 1
+        assert len(scene.generated) == 1
 
 
 def test_an_orphan_of_an_undone_rotation_is_evicted(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_an_entry_that_cannot_be_worked_on_is_refused(
         assert report.error is not None
         assert report.error.hint
         assert len(scene.history()) == 1
-        assert scene.drawn == []
+        assert scene.generated == []
 
 
 def test_an_entry_without_an_api_key_gets_one(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import structlog
 
 from rotator.errors import IssuerError
 from rotator.model import Credential, Secret, SecretValue, Step
+from rotator.rotation.observation import observe
 from rotator.rotation.ports import NewEntry
 from rotator.vonage import Secrets
 from tests.support.rotation_fixture import NAME, RotationFixture
@@ -174,7 +175,7 @@ def test_a_secret_that_vanishes_without_a_deletion_is_seen(tmp_path: Path) -> No
         scene.world.vonage.observers.append(
             lambda phase, _exchange: scene.revoke(last) if phase == "before" else None
         )
-        scene.engine.observe(scene.accounts[NAME])
+        observe(scene.engine, scene.accounts[NAME])
         scene.world.vonage.observer_errors.clear()
         said = wrong(scene)
 

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import insert
 
 from rotator.ledger import tables
+from rotator.ledger.leases import append_to
 from rotator.ledger.mapping import to_row
-from rotator.ledger.writer import append_to
 from rotator.model import Outcome, Request, Step
 from rotator.rotation import window
 from rotator.rotation.ports import NewEntry
@@ -105,7 +105,7 @@ def test_what_was_sent_is_finished_outside(tmp_path: Path) -> None:
         assert killed is None
         assert report.outcome is Outcome.AWAITING_DELETION
         assert report.delete_due_at is not None
-        assert scene.engine.plan(scene.accounts[NAME], Request(reason=None))[1] == [
+        assert scene.engine.dry_run(scene.accounts[NAME], Request(reason=None))[1] == [
             Wait(until=next_day)
         ]
 
@@ -233,7 +233,7 @@ def test_drift_is_found_outside(tmp_path: Path) -> None:
 def test_a_dry_run_shows_both(tmp_path: Path) -> None:
     """Asked by hand, it would open now and delete in the window."""
     with RotationFixture(tmp_path, window=WINDOW, grace=GRACE) as scene:
-        _, actions, _ = scene.engine.plan(scene.accounts[NAME], Request(reason="asked"))
+        _, actions, _ = scene.engine.dry_run(scene.accounts[NAME], Request(reason="asked"))
 
         assert isinstance(actions[0], Open)
         assert actions[-1] == Wait(until=OPENS.astimezone(UTC))

@@ -16,7 +16,7 @@ from rotator.model import Outcome, PassResult, Request
 from rotator.rotation.ports import NewEntry
 from rotator.sim import Environment, Fault
 from rotator.telemetry.tracing import Tracing, to_collector
-from tests.support.receiver import receiving
+from tests.support.webhook_receiver import receiving
 
 #: What no fact of a span may be beyond.
 KEYS = {

@@ -5,33 +5,14 @@ import pytest
 from rotator.errors import StoreNotReady, StoreSealed, StoreUnavailable
 from rotator.sim import Fault, VaultSimulator
 from rotator.vault import EnvToken, VaultSession
-from rotator.vault.transport import VaultRequest, VaultResponse
+from rotator.vault.response import VaultResponse
+from rotator.vault.transport import VaultRequest
+from tests.support.clock import FakeTimer
 from tests.support.observers import CallObserver
 from tests.support.vault_calls import READ, WRITE
 
 UPGRADING = "Upgrading from non-versioned to versioned data. This backend will be unavailable"
 WAITING = "Waiting for the primary to upgrade from non-versioned to versioned data."
-
-
-class FakeTime:
-    """A clock that only moves when someone sleeps, or as a test sets it."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.pauses = 0
-
-    def clock(self) -> float:
-        """Return the seconds."""
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        """Move on, without anybody sleeping."""
-        self.now += seconds
-
-    def sleep(self, seconds: float) -> None:
-        """Move on at once."""
-        self.now += seconds
-        self.pauses += 1
 
 
 @pytest.fixture
@@ -43,13 +24,13 @@ def vault() -> Iterator[VaultSimulator]:
 
 
 @pytest.fixture
-def time() -> FakeTime:
+def time() -> FakeTimer:
     """Return a clock for the test to look at."""
-    return FakeTime()
+    return FakeTimer()
 
 
 @pytest.fixture
-def connection(vault: VaultSimulator, time: FakeTime) -> VaultSession:
+def connection(vault: VaultSimulator, time: FakeTimer) -> VaultSession:
     """Return a connection with the root token, ten seconds for each try and a minute for all."""
     return VaultSession(
         vault.url,
@@ -57,19 +38,19 @@ def connection(vault: VaultSimulator, time: FakeTime) -> VaultSession:
         timeout=10,
         patience=60,
         sleep=time.sleep,
-        clock=time.clock,
+        clock=time,
     )
 
 
 def version(answer: VaultResponse) -> int:
     """Return the version that an answer is about."""
-    data = answer.part("data", dict) or {}
+    data = answer.part("data") or {}
     return int((data.get("metadata") or data)["version"])
 
 
 @pytest.mark.parametrize("kind", ["status", "drop-before", "drop-after", "garbage", "truncate"])
 def test_a_read_is_repeated_while_vault_is_unavailable(
-    vault: VaultSimulator, connection: VaultSession, time: FakeTime, kind: str
+    vault: VaultSimulator, connection: VaultSession, time: FakeTimer, kind: str
 ) -> None:
     """A read that failed or was lost is sent again."""
     vault.faults.add(Fault(kind, status=502, times=3))
@@ -77,11 +58,11 @@ def test_a_read_is_repeated_while_vault_is_unavailable(
 
     assert version(answer) == 1
     assert len(vault.exchanges) == 4
-    assert time.pauses == 3
+    assert len(time.slept) == 3
 
 
 def test_a_read_is_repeated_for_as_long_as_patience_lasts(
-    vault: VaultSimulator, connection: VaultSession, time: FakeTime
+    vault: VaultSimulator, connection: VaultSession, time: FakeTimer
 ) -> None:
     """What passes by itself, as an election does, is waited for, and then called unavailable."""
     vault.faults.add(Fault("status", status=500, times=None))
@@ -104,7 +85,7 @@ def test_what_is_not_vaults_is_not_repeated_for_long(
     assert len(vault.exchanges) == 4
 
 
-def test_each_try_is_bounded_by_the_timeout(vault: VaultSimulator, time: FakeTime) -> None:
+def test_each_try_is_bounded_by_the_timeout(vault: VaultSimulator, time: FakeTimer) -> None:
     """A try that begins when patience is nearly over has its whole time all the same."""
     vault.faults.add(Fault("status", status=500, times=None))
     slow = VaultSession(
@@ -113,17 +94,17 @@ def test_each_try_is_bounded_by_the_timeout(vault: VaultSimulator, time: FakeTim
         timeout=10,
         patience=20,
         sleep=time.sleep,
-        clock=time.clock,
+        clock=time,
         observer=CallObserver(lambda *_: time.advance(9.9)),
     )
     with pytest.raises(StoreUnavailable):
         slow.call(READ)
 
     assert len(vault.exchanges) == 3
-    assert time.pauses == 2
+    assert len(time.slept) == 2
 
 
-def test_no_try_begins_in_a_process_that_is_to_end(vault: VaultSimulator, time: FakeTime) -> None:
+def test_no_try_begins_in_a_process_that_is_to_end(vault: VaultSimulator, time: FakeTimer) -> None:
     """Whoever is told to stop does not wait for Vault to come back."""
     vault.faults.add(Fault("status", status=500, times=None))
     connection = VaultSession(
@@ -132,7 +113,7 @@ def test_no_try_begins_in_a_process_that_is_to_end(vault: VaultSimulator, time: 
         timeout=10,
         patience=60,
         sleep=time.sleep,
-        clock=time.clock,
+        clock=time,
         should_stop=lambda: time.now > 3,
     )
     with pytest.raises(StoreUnavailable):
@@ -142,7 +123,7 @@ def test_no_try_begins_in_a_process_that_is_to_end(vault: VaultSimulator, time: 
 
 
 def test_without_patience_a_read_is_made_once_and_a_write_too(
-    vault: VaultSimulator, time: FakeTime
+    vault: VaultSimulator, time: FakeTimer
 ) -> None:
     """Who sets none is told at once that Vault is away, and nothing else changes."""
     connection = VaultSession(
@@ -151,18 +132,18 @@ def test_without_patience_a_read_is_made_once_and_a_write_too(
         timeout=10,
         patience=0,
         sleep=time.sleep,
-        clock=time.clock,
+        clock=time,
     )
     vault.faults.add(Fault("status", status=500))
     with pytest.raises(StoreUnavailable):
         connection.call(READ)
 
     assert version(connection.call(WRITE)) == 2
-    assert time.pauses == 0
+    assert len(time.slept) == 0
 
 
 def test_the_server_says_how_long_to_wait(
-    vault: VaultSimulator, connection: VaultSession, time: FakeTime
+    vault: VaultSimulator, connection: VaultSession, time: FakeTimer
 ) -> None:
     """`Retry-After` is honoured where there is time for it."""
     vault.faults.add(Fault("status", status=429, headers={"Retry-After": "7"}))
@@ -173,7 +154,7 @@ def test_the_server_says_how_long_to_wait(
 
 
 def test_a_write_over_the_quota_had_no_effect(
-    vault: VaultSimulator, connection: VaultSession, time: FakeTime
+    vault: VaultSimulator, connection: VaultSession, time: FakeTimer
 ) -> None:
     """It is sent again within a second, and else ends as what certainly did not happen."""
     vault.faults.add(Fault("status", status=429))
@@ -190,7 +171,7 @@ def test_a_write_over_the_quota_had_no_effect(
 
 @pytest.mark.parametrize("call", [READ, WRITE])
 def test_a_sealed_node_is_asked_a_few_times(
-    vault: VaultSimulator, connection: VaultSession, time: FakeTime, call: VaultRequest
+    vault: VaultSimulator, connection: VaultSession, time: FakeTimer, call: VaultRequest
 ) -> None:
     """A seal does not go away by itself, but another node behind the address may have none."""
     vault.sealed = True
@@ -215,7 +196,7 @@ def test_a_sealed_node_is_asked_a_few_times(
     ],
 )
 def test_an_election_is_waited_for(
-    vault: VaultSimulator, connection: VaultSession, time: FakeTime, status: int, text: str
+    vault: VaultSimulator, connection: VaultSession, time: FakeTimer, status: int, text: str
 ) -> None:
     """Whatever nodes say while none of them is active, a read is made again for a minute."""
     body = {"errors": [text] if text else []}
@@ -281,7 +262,7 @@ def test_a_mount_that_starts_is_waited_for(
 def test_a_mount_that_never_starts_is_not_ready(
     vault: VaultSimulator,
     connection: VaultSession,
-    time: FakeTime,
+    time: FakeTimer,
     call: VaultRequest,
     seconds: float,
 ) -> None:
@@ -295,14 +276,14 @@ def test_a_mount_that_never_starts_is_not_ready(
 
 @pytest.mark.parametrize("call", [READ, WRITE])
 def test_a_refused_connection_is_tried_again(
-    vault: VaultSimulator, time: FakeTime, call: VaultRequest
+    vault: VaultSimulator, time: FakeTimer, call: VaultRequest
 ) -> None:
     """Where no connection was made nothing was sent, so even a write is repeated."""
     calls: list[str] = []
 
     def sleep(seconds: float) -> None:
         time.sleep(seconds)
-        if time.pauses == 2:
+        if len(time.slept) == 2:
             vault.start()
 
     vault.close()
@@ -311,7 +292,7 @@ def test_a_refused_connection_is_tried_again(
         token_source=EnvToken(vault.token),
         timeout=10,
         sleep=sleep,
-        clock=time.clock,
+        clock=time,
         observer=CallObserver(lambda _operation, code, _seconds: calls.append(code)),
     )
     connection.call(call)
@@ -319,14 +300,14 @@ def test_a_refused_connection_is_tried_again(
     assert calls == ["refused", "refused", "200"]
 
 
-def test_a_host_without_an_address_is_unavailable(time: FakeTime) -> None:
+def test_a_host_without_an_address_is_unavailable(time: FakeTimer) -> None:
     """A name that does not resolve is named as such."""
     connection = VaultSession(
         "http://vault.invalid",
         token_source=EnvToken("hvs.token"),
         timeout=10,
         sleep=time.sleep,
-        clock=time.clock,
+        clock=time,
     )
     with pytest.raises(StoreUnavailable) as caught:
         connection.call(READ)

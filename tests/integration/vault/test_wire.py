@@ -1,11 +1,8 @@
 import itertools
 import json
-import socket
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,10 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotator.errors import StoreError, StoreForbidden, StoreUnavailable
+from rotator.model.retry import Budget
 from rotator.sim.http import Port
 from rotator.vault import EnvToken, Trust, VaultSession
-from rotator.vault.transport import LIMIT, Deadline, VaultRequest, VaultResponse, VaultTransport
-from tests.support.endless import BODIES, HEADS, Endless
+from rotator.vault.response import VaultResponse
+from rotator.vault.transport import LIMIT, VaultRequest, VaultTransport
+from tests.support.endless_server import BODIES, HEADS, EndlessServer
+from tests.support.scripted_server import ScriptedServer
 
 ENDLESS = {**HEADS, **BODIES}
 TOKEN = "hvs.SecretToken"
@@ -31,74 +31,18 @@ CALL = VaultRequest(
 )
 
 
-class Canned:
-    """A server that answers every connection with the same bytes, whatever it is asked."""
-
-    def __init__(self) -> None:
-        self.answer = b""
-        #: Sends the answer in another way than at once.
-        self.send: Callable[[socket.socket], None] | None = None
-        self.requests: list[bytes] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                accepted = self._listener.accept()[0]
-            except OSError:
-                return
-            with suppress(OSError), accepted:
-                self._converse(accepted)
-
-    def _converse(self, accepted: socket.socket) -> None:
-        accepted.settimeout(60)
-        if request := _request(accepted):
-            self.requests.append(request)
-        (self.send or self._send)(accepted)
-
-    def _send(self, accepted: socket.socket) -> None:
-        accepted.sendall(self.answer)
-
-
-def _request(accepted: socket.socket) -> bytes:
-    """Read a request to its end: closing with something unread would reset the connection."""
-    received = accepted.recv(65536)
-    while b"\r\n\r\n" not in received:
-        received += (piece := accepted.recv(65536))
-        if not piece:
-            break
-    head, _, body = received.partition(b"\r\n\r\n")
-    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-    missing = int(lengths[0].split(b":")[1]) - len(body) if lengths else 0
-    return received + (accepted.recv(missing) if missing > 0 else b"")
-
-
 @pytest.fixture(scope="module")
-def canned_server() -> Iterator[Canned]:
+def canned_server() -> Iterator[ScriptedServer]:
     """Start one server for all tests."""
-    server = Canned()
+    server = ScriptedServer()
     yield server
     server.close()
 
 
 @pytest.fixture
-def canned(canned_server: Canned) -> Canned:
+def canned(canned_server: ScriptedServer) -> ScriptedServer:
     """Return the server as new."""
-    canned_server.answer, canned_server.send = b"", None
+    canned_server.replies = [b""]
     canned_server.requests.clear()
     return canned_server
 
@@ -130,10 +74,10 @@ def failure(connection: VaultSession) -> StoreError:
 
 
 @pytest.mark.parametrize("status", ["301 X", "302 X", "303 X", "307 X", "308 X"])
-def test_no_redirect_is_followed(canned: Canned, status: str) -> None:
+def test_no_redirect_is_followed(canned: ScriptedServer, status: str) -> None:
     """A standby's redirect is refused, and neither token nor value goes to another host."""
-    other = Canned()
-    canned.answer = http(status, b"", f"Location: {other.url}/v1/secret/data/x")
+    other = ScriptedServer()
+    canned.replies = [http(status, b"", f"Location: {other.url}/v1/secret/data/x")]
     error = failure(connect(canned.url))
     other.close()
 
@@ -144,40 +88,40 @@ def test_no_redirect_is_followed(canned: Canned, status: str) -> None:
 
 
 @pytest.mark.parametrize("location", [b"//\xff\xfe", b"http://[::1/", b"", b"http://h:port/"])
-def test_a_redirect_to_nowhere_is_just_a_redirect(canned: Canned, location: bytes) -> None:
+def test_a_redirect_to_nowhere_is_just_a_redirect(canned: ScriptedServer, location: bytes) -> None:
     """A location that cannot be parsed is not even looked at."""
-    canned.answer = b"HTTP/1.1 307 X\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"
+    canned.replies = [b"HTTP/1.1 307 X\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"]
 
     assert "redirects" in failure(connect(canned.url)).message
 
 
 def test_netrc_adds_no_credential(
-    canned: Canned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    canned: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A password for the host in .netrc is not sent to Vault."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password open-sesame\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    canned.answer = http("200 OK", b"{}")
+    canned.replies = [http("200 OK", b"{}")]
     connect(canned.url).call(CALL)
 
     assert b"authorization" not in canned.requests[0].lower()
     assert TOKEN.encode() in canned.requests[0]
 
 
-def test_a_client_certificate_of_the_environment_is_not_used(canned: Canned) -> None:
+def test_a_client_certificate_of_the_environment_is_not_used(canned: ScriptedServer) -> None:
     """What hvac took from VAULT_CLIENT_CERT when it was imported stays out."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hvac.v1.VAULT_CLIENT_CERT", "/nonexistent")
-        canned.answer = http("200 OK", b"{}")
+        canned.replies = [http("200 OK", b"{}")]
         answer = connect(canned.url).call(CALL)
 
     assert answer.status == 200
 
 
-def test_the_request_is_as_documented(canned: Canned) -> None:
+def test_the_request_is_as_documented(canned: ScriptedServer) -> None:
     """A write is a POST of options and data to the mount's data path."""
-    canned.answer = http("200 OK", b"{}")
+    canned.replies = [http("200 OK", b"{}")]
     connect(canned.url).call(CALL)
     head, _, body = canned.requests[0].partition(b"\r\n\r\n")
 
@@ -208,30 +152,24 @@ def test_the_request_is_as_documented(canned: Canned) -> None:
         b"",
     ],
 )
-def test_what_is_not_vaults_answer_is_unavailable(canned: Canned, answer: bytes) -> None:
+def test_what_is_not_vaults_answer_is_unavailable(canned: ScriptedServer, answer: bytes) -> None:
     """Pages of proxies, broken HTTP and broken JSON leave the outcome unknown."""
-    canned.answer = answer
+    canned.replies = [answer]
 
     assert type(failure(connect(canned.url))) is StoreUnavailable
 
 
-def test_an_oversized_answer_is_not_read_to_its_end(canned: Canned) -> None:
+def test_an_oversized_answer_is_not_read_to_its_end(canned: ScriptedServer) -> None:
     """A body beyond any of Vault's is given up on."""
-    canned.answer = http("200 OK", b'{"a": "' + b"x" * LIMIT + b'"}')
+    canned.replies = [http("200 OK", b'{"a": "' + b"x" * LIMIT + b'"}')]
 
     assert "larger" in failure(connect(canned.url)).message
 
 
-def test_a_silent_server_is_given_up_on(canned: Canned) -> None:
+def test_a_silent_server_is_given_up_on() -> None:
     """A server that accepts and says nothing costs no more than the timeout."""
-    given_up = threading.Event()
-
-    def say_nothing(_: socket.socket) -> None:
-        given_up.wait(60)
-
-    canned.send = say_nothing
-    error = failure(connect(canned.url, timeout=0.02))
-    given_up.set()
+    with EndlessServer(*HEADS["silence"]) as server:
+        error = failure(connect(server.url, timeout=0.02))
 
     assert "in time" in error.message
 
@@ -240,7 +178,7 @@ def test_a_silent_server_is_given_up_on(canned: Canned) -> None:
 def test_an_answer_that_drips_is_given_up_on(part: str) -> None:
     """It is bounded as a whole, not drop by drop, in whatever part of it the drops come."""
     elapsed = itertools.count()
-    with Endless(*ENDLESS[part]) as server:
+    with EndlessServer(*ENDLESS[part]) as server:
         error = failure(
             VaultSession(
                 server.url,
@@ -267,17 +205,19 @@ def test_an_answer_that_drips_is_given_up_on(part: str) -> None:
     ],
 )
 @pytest.mark.parametrize("status", [400, 403, 404, 500, 503])
-def test_an_error_of_any_shape_is_an_error(canned: Canned, status: int, body: bytes) -> None:
+def test_an_error_of_any_shape_is_an_error(
+    canned: ScriptedServer, status: int, body: bytes
+) -> None:
     """Errors of a shape that Vault never sends, which hvac trips over, are errors like others."""
-    canned.answer = http(f"{status} X", body, "Content-Type: application/json")
+    canned.replies = [http(f"{status} X", body, "Content-Type: application/json")]
 
     assert isinstance(failure(connect(canned.url)), StoreError)
 
 
-def test_a_proxys_charset_does_not_hide_vaults_errors(canned: Canned) -> None:
+def test_a_proxys_charset_does_not_hide_vaults_errors(canned: ScriptedServer) -> None:
     """Errors count whatever the media type says of the body."""
     body = b'{"errors": ["permission denied"]}'
-    canned.answer = http("403 X", body, "Content-Type: application/json; charset=utf-8")
+    canned.replies = [http("403 X", body, "Content-Type: application/json; charset=utf-8")]
     error = failure(connect(canned.url))
 
     assert isinstance(error, StoreForbidden)
@@ -285,13 +225,13 @@ def test_a_proxys_charset_does_not_hide_vaults_errors(canned: Canned) -> None:
 
 
 def test_a_proxy_of_the_environment_is_used(
-    canned: Canned, monkeypatch: pytest.MonkeyPatch
+    canned: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The usual variables say which proxy to take."""
     monkeypatch.setenv("HTTP_PROXY", canned.url)
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("no_proxy", "")
-    canned.answer = http("200 OK", b'{"through": "the proxy"}')
+    canned.replies = [http("200 OK", b'{"through": "the proxy"}')]
     answer = connect("http://vault.invalid").call(CALL)
 
     assert answer.body == {"through": "the proxy"}
@@ -300,28 +240,28 @@ def test_a_proxy_of_the_environment_is_used(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1"])
 def test_a_vault_on_this_machine_is_asked_straight(
-    canned: Canned, monkeypatch: pytest.MonkeyPatch, host: str
+    canned: ScriptedServer, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     """A proxy would be shown the token and each value in clear."""
-    with Endless(*HEADS["silence"]) as proxy:
+    with EndlessServer(*HEADS["silence"]) as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.setenv(name, "")
-        canned.answer = http("200 OK", b'{"by": "itself"}')
+        canned.replies = [http("200 OK", b'{"by": "itself"}')]
         answer = connect(f"http://{host}:{canned.port}").call(CALL)
 
     assert answer.body == {"by": "itself"}
 
 
-def test_what_the_moment_before_raises_comes_out(canned: Canned) -> None:
+def test_what_the_moment_before_raises_comes_out(canned: ScriptedServer) -> None:
     """Unchanged, and nothing was sent."""
 
     def refuse() -> None:
         raise LookupError
 
     transport = VaultTransport(base_uri=canned.url, trust=Trust(), token=TOKEN)
-    transport.patience = Deadline(60, clock=time.monotonic, sleep=time.sleep)
+    transport.budget = Budget(60, time.monotonic)
     transport.before_send = refuse
     with pytest.raises(LookupError):
         transport.post("/v1/secret/data/x", json={})
@@ -332,12 +272,12 @@ def test_what_the_moment_before_raises_comes_out(canned: Canned) -> None:
     assert request.startswith(b"GET ")
 
 
-def test_what_a_cluster_says_besides_is_kept(canned: Canned) -> None:
+def test_what_a_cluster_says_besides_is_kept(canned: ScriptedServer) -> None:
     """How long to wait, and which state the answer is of; more can be asked with a header."""
-    canned.answer = http("200 OK", b"{}", "Retry-After: 7", "X-Vault-Index: abc=")
+    canned.replies = [http("200 OK", b"{}", "Retry-After: 7", "X-Vault-Index: abc=")]
     transport = VaultTransport(base_uri=canned.url, trust=Trust(), token=TOKEN)
-    transport.patience = Deadline(60, clock=time.monotonic, sleep=time.sleep)
-    transport.extra = {"X-Vault-Inconsistent": "forward-active-node"}
+    transport.budget = Budget(60, time.monotonic)
+    transport.extra_headers = {"X-Vault-Inconsistent": "forward-active-node"}
     answer = transport.get("/v1/secret/data/x")
 
     assert isinstance(answer, VaultResponse)
@@ -357,14 +297,14 @@ def test_a_broken_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_no_bytes_get_past_the_adapter(data: st.DataObject, canned_server: Canned) -> None:
+def test_no_bytes_get_past_the_adapter(data: st.DataObject, canned_server: ScriptedServer) -> None:
     """Whatever bytes come back, the call gives an answer or raises a store error."""
     good = http("200 OK", b'{"data": {"version": 1}}', "Content-Type: application/json", "A: b")
     raw = bytearray(data.draw(st.sampled_from([good, good.replace(b"200", b"307"), b""])))
     for _ in range(data.draw(st.integers(0, 4))):
         at = data.draw(st.integers(0, len(raw)))
         raw[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=4))
-    canned_server.answer, canned_server.send = bytes(raw), None
+    canned_server.replies = [bytes(raw)]
     try:
         outcome: VaultResponse | StoreError = connect(canned_server.url, timeout=1).call(CALL)
     except StoreError as error:

@@ -71,11 +71,11 @@ def test_an_answer_tells_how_far_the_clock_is_ahead(seconds: int) -> None:
     ):
         dated.add_account(KEY, SECRET, created_at=OLD)
         secrets: Issuer = Secrets(transport)
-        before = secrets.clock_lead
+        before = secrets.clock_offset
         secrets.list_secrets(CREDENTIAL, KEY)
 
         assert before == timedelta()
-        assert secrets.clock_lead == timedelta(seconds=seconds if abs(seconds) > 60 else 0)
+        assert secrets.clock_offset == timedelta(seconds=seconds if abs(seconds) > 60 else 0)
 
 
 def test_what_an_answer_told_counts_until_another_tells() -> None:
@@ -97,13 +97,13 @@ def test_what_an_answer_told_counts_until_another_tells() -> None:
         secrets: Issuer = Secrets(transport)
         secrets.list_secrets(CREDENTIAL, KEY)
         elapsed, shift = 300.0, -7200.0
-        put_back = secrets.clock_lead
+        put_back = secrets.clock_offset
         dated.faults.add(Fault("status", status=401, headers={"Date": ""}))
         with pytest.raises(CredentialRefused):
             secrets.list_secrets(CREDENTIAL, KEY)
 
         assert put_back == timedelta(hours=-2)
-        assert secrets.clock_lead == timedelta(hours=-2)
+        assert secrets.clock_offset == timedelta(hours=-2)
         assert transport.last_date == "Mon, 23 Nov 2026 07:28:00 GMT"
 
 
@@ -133,7 +133,7 @@ def test_one_odd_date_neither_lengthens_a_grace_nor_is_waited_for_long() -> None
             dated.faults.add(Fault("status", status=401, headers=headers))
             with pytest.raises(CredentialRefused):
                 secrets.list_secrets(CREDENTIAL, KEY)
-            found.append(secrets.clock_lead.days)
+            found.append(secrets.clock_offset.days)
 
     # Only where nothing else is known, it counts at once: too far behind to begin anything.
     assert found == [-26337, 0, 0, 0, 20780, 20780, 0]

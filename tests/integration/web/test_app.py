@@ -1,4 +1,4 @@
-"""The site over real HTTP, on a ledger of the test's own."""
+"""The pages over real HTTP, on a ledger of the test's own."""
 
 import json
 import time
@@ -19,7 +19,7 @@ from rotator.ledger import tables
 from rotator.ledger.database import open_database, writing
 from rotator.model import SecretValue
 from rotator.model.notification import Event, PendingDelivery
-from rotator.reporting.text import ROW_CURE
+from rotator.reporting.verification import ROW_HINT
 from rotator.rotation.ports import NewEntry
 from rotator.telemetry.metrics import Metrics
 from rotator.web.access import AccessControl
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.parametrize("kind", ["sqlite"])
 
 
 class Visitor:
-    """A site, and who looks at it."""
+    """A web application, and who looks at it."""
 
     def __init__(self, ledger_url: str, folder: Path) -> None:
         """Serve the accounts of `NAMES`, all of them well."""
@@ -65,17 +65,17 @@ class Visitor:
         self.application = Application(load(config, {}), {})
         self.live, self.away = True, list[str]()
         pulse = Pulse(is_live=lambda: self.live, away=lambda: self.away)
-        self.site = WebApp(metrics=Metrics("1"), pulse=pulse, version="1.2.3")
-        self.site.show(self.application)
+        self.web = WebApp(metrics=Metrics("1"), pulse=pulse, version="1.2.3")
+        self.web.show(self.application)
         address = ListenAddress(text="127.0.0.1:0")
         listening = address.listen()
-        self.guard = AccessControl(self.site.app, address=address, token=None)
-        self.server = Server(self.guard, listening)
+        self.access = AccessControl(self.web.app, address=address, token=None)
+        self.server = Server(self.access, listening)
         self.server.start()
         self.client = httpx.Client(base_url=shown(listening), timeout=60)
 
     def close(self) -> None:
-        """Leave, and end the site."""
+        """Leave, and end the server."""
         self.client.close()
         self.server.stop()
         assert self.server.join(time.monotonic() + 60)
@@ -95,7 +95,7 @@ class Visitor:
 
 @pytest.fixture
 def visitor(ledger_url: str, tmp_path: Path) -> Iterator[Visitor]:
-    """Yield a visitor of a site with 120 accounts."""
+    """Yield a visitor of a page with 120 accounts."""
     made = Visitor(ledger_url, tmp_path)
     yield made
     made.close()
@@ -180,7 +180,7 @@ def test_an_allowed_name_is_answered(visitor: Visitor) -> None:
     """As that of a proxy which passes on the name that it was asked by; it may change."""
     asked = {"Host": "rotator.example.com:443"}
     before = visitor.get("/", **asked).status_code
-    visitor.guard.allowed_hosts = ("rotator.example.com",)
+    visitor.access.allowed_hosts = ("rotator.example.com",)
 
     assert (before, visitor.get("/", **asked).status_code) == (421, 200)
     assert visitor.get("/", Host="evil.example.com").status_code == 421
@@ -188,8 +188,8 @@ def test_an_allowed_name_is_answered(visitor: Visitor) -> None:
 
 def test_who_shows_the_token_may_ask_by_any_name(visitor: Visitor) -> None:
     """Prometheus by a service's name, say; a page that was led here does not know the token."""
-    visitor.guard.token = SecretValue("0123456789abcdef")
-    visitor.guard.allowed_hosts = ("rotator.example.com",)
+    visitor.access.token = SecretValue("0123456789abcdef")
+    visitor.access.allowed_hosts = ("rotator.example.com",)
     shown = {"Authorization": "Bearer 0123456789abcdef"}
     wrong = {"Authorization": "Bearer 0123456789abcdee"}
 
@@ -218,7 +218,7 @@ def test_a_token_is_asked_for_where_there_is_one(
     visitor: Visitor, header: str, status: int
 ) -> None:
     """As bearer, or as the password that a browser asks its user for."""
-    visitor.guard.token = SecretValue("0123456789abcdef")
+    visitor.access.token = SecretValue("0123456789abcdef")
     headers = [("Authorization", header.encode())] if header else []
     answer = visitor.client.get("/", headers=headers)  # type: ignore[arg-type]  # bytes are sent as they are
 
@@ -259,9 +259,9 @@ def test_without_the_ledger_a_page_says_so(visitor: Visitor) -> None:
 def test_an_unforeseen_error_is_no_traceback(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The page says that it could not be made, and nothing of why."""
+    """The page says that it could not be rendered, and nothing of why."""
     unforeseen: Callable[[], object] = lambda: 1 / 0  # noqa: E731
-    monkeypatch.setattr(visitor.site._now_shown, "records", unforeseen)
+    monkeypatch.setattr(visitor.web._data, "summaries", unforeseen)
     answer = visitor.get("/")
 
     assert answer.status_code == 500
@@ -279,10 +279,10 @@ def test_a_scheduler_that_stands_still_is_told(visitor: Visitor) -> None:
 
 def test_what_is_away_is_on_the_page(visitor: Visitor) -> None:
     """As the daemon found it out."""
-    assert "Away:" not in visitor.get("/").text
+    assert "Unreachable:" not in visitor.get("/").text
     visitor.away.append("vault")
 
-    assert "Away: vault." in visitor.get("/").text
+    assert "Unreachable: vault." in visitor.get("/").text
 
 
 def test_vault_is_not_asked_by_each_probe(
@@ -326,10 +326,36 @@ def test_what_hooks_were_not_told_is_on_the_account_s_page(
     page = visitor.get(f"/accounts/{NAMES[0]}").text
     document = visitor.get("/api/status").json()["accounts"][0]
 
-    assert "Hooks to be told" in page
+    assert "Pending hook deliveries" in page
     assert "tried 2 times: answered 500" in page
     assert "hook chat fails" in visitor.get("/").text
     assert document["undelivered"][0]["hook"] == "chat"
+
+
+def test_an_orphan_is_no_foreign_secret(visitor: Visitor) -> None:
+    """A page calls a secret what `secrets list` and `doctor` call it."""
+    now = datetime.now(UTC)
+    undone = {
+        "account": NAMES[0],
+        "id": "r1",
+        "reason": "due",
+        "step": "abort",
+        "new_id": "orphan",
+        "grace_seconds": 0,
+        "draws": 1,
+        "rejected": 0,
+        "opened_at": now,
+        "closed_at": now,
+        "outcome": "failed",
+    }
+    with writing(visitor.database) as connection:
+        connection.execute(insert(tables.rotation), [undone])
+    visitor.change(NAMES[0], listed_ids=json.dumps([f"{NAMES[0]}-id", "orphan"]))
+    visitor.change(NAMES[1], listed_ids=json.dumps([f"{NAMES[1]}-id", "stranger"]))
+    pages = [visitor.get(f"/accounts/{name}").text for name in NAMES[:2]]
+
+    assert '<span class="slot-kind">expendable</span><code>orphan</code>' in pages[0]
+    assert '<span class="slot-kind">foreign</span><code>stranger</code>' in pages[1]
 
 
 def test_a_history_is_read_page_by_page(visitor: Visitor) -> None:
@@ -374,7 +400,7 @@ def test_a_page_tells_of_rows_that_do_not_match(visitor: Visitor) -> None:
     assert "says that it is held: because (eve), and the entries say that nobody holds it" in held
     assert "its row has it due at 2099-01-01 00:00:00 UTC" in put_off
     for page, is_bad in ((before, False), (held, True), (put_off, True)):
-        assert (ROW_CURE in unescape(page)) is is_bad
+        assert (ROW_HINT in unescape(page)) is is_bad
 
 
 def test_pages_take_no_connection_of_a_rotation(visitor: Visitor) -> None:
@@ -389,9 +415,9 @@ def test_pages_take_no_connection_of_a_rotation(visitor: Visitor) -> None:
     with ExitStack() as taken:
         for _ in range(15):
             taken.enter_context(pages.connect())
-        book = visitor.application.ledger.writer
-        lease = book.claim(NAMES[0], datetime.now(UTC))
-        book.release(lease)
+        writer = visitor.application.ledger.writer
+        lease = writer.claim(NAMES[0], datetime.now(UTC))
+        writer.release(lease)
 
 
 def test_of_a_long_record_the_end_is_checked(
@@ -399,11 +425,11 @@ def test_of_a_long_record_the_end_is_checked(
 ) -> None:
     """And the page says so."""
     monkeypatch.setattr("rotator.web.app.CHECKED", 2)
-    book = visitor.application.ledger.writer
-    lease = book.claim(NAMES[0], datetime.now(UTC))
-    drafts = [NewEntry(event="done", step=None, detail={"n": number}) for number in range(3)]
-    book.commit(
-        lease, rotation=None, entries=drafts, snapshot=None, now=datetime.now(UTC), last=True
+    writer = visitor.application.ledger.writer
+    lease = writer.claim(NAMES[0], datetime.now(UTC))
+    entries = [NewEntry(event="done", step=None, detail={"n": number}) for number in range(3)]
+    writer.commit(
+        lease, rotation=None, entries=entries, snapshot=None, now=datetime.now(UTC), last=True
     )
 
     assert "3 entries, the newest 2 are whole" in visitor.get(f"/accounts/{NAMES[0]}").text

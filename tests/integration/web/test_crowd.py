@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from rotator.web import connections
+from rotator.web import server
 from rotator.web.listener import ListenAddress, shown
 from rotator.web.server import Server
 from tests.acceptance.service import until
@@ -68,7 +68,7 @@ def served() -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "_LOOK", 0.05)
+    monkeypatch.setattr(server, "_CHECK_EVERY", 0.05)
 
 
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: x", b"GET"])
@@ -76,7 +76,7 @@ def test_who_says_nothing_is_sent_away(
     served: Served, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
     """Also who begins a request and does not end it."""
-    monkeypatch.setattr(connections, "SILENCE", 0.2)
+    monkeypatch.setattr(server, "SILENCE", 0.2)
     client = served.connect(said)
 
     assert client.recv(100) == b""
@@ -85,7 +85,7 @@ def test_who_says_nothing_is_sent_away(
 
 def test_who_is_answered_may_ask_again(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer is no silence."""
-    monkeypatch.setattr(connections, "SILENCE", 5.0)
+    monkeypatch.setattr(server, "SILENCE", 5.0)
     request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     client = served.connect()
     answers = client.makefile("rb")
@@ -101,8 +101,8 @@ def test_who_is_answered_may_ask_again(served: Served, monkeypatch: pytest.Monke
 
 def test_who_takes_no_answer_is_sent_away(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of it is kept for nobody."""
-    monkeypatch.setattr(connections, "LONGEST", 0.2)
-    monkeypatch.setattr(connections, "SILENCE", 0.2)
+    monkeypatch.setattr(server, "LONGEST", 0.2)
+    monkeypatch.setattr(server, "SILENCE", 0.2)
     client = served.connect(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n")
     time.sleep(1)
     taken = 0
@@ -118,7 +118,7 @@ def test_who_takes_no_answer_is_sent_away(served: Served, monkeypatch: pytest.Mo
 
 def test_the_longest_silence_makes_room(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there are as many connections as there may be."""
-    monkeypatch.setattr(connections, "_MOST", 2)
+    monkeypatch.setattr(server, "_MOST_CONNECTIONS", 2)
     first, second = served.connect(), served.connect()
     third = served.connect(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 
@@ -135,7 +135,7 @@ def test_rotations_keep_most_of_the_descriptors(
     """Connections have a part of what the process may open."""
     monkeypatch.setattr("resource.getrlimit", lambda _which: (soft, soft))
 
-    assert connections.most() == most
+    assert server.most_connections() == most
 
 
 def test_many_may_wait_to_be_accepted(served: Served) -> None:
@@ -148,14 +148,14 @@ def test_many_may_wait_to_be_accepted(served: Served) -> None:
 
 def test_a_lack_of_descriptors_is_told_once(served: Served) -> None:
     """The event loop tells of it each second; the log has it once a minute, and all else."""
-    server, loop = served.server, asyncio.new_event_loop()
-    error, told = OSError(errno.EMFILE, "Too many open files"), list[object]()
-    loop.default_exception_handler = told.append  # type: ignore[method-assign, assignment]
+    http, loop = served.server, asyncio.new_event_loop()
+    error, passed_on = OSError(errno.EMFILE, "Too many open files"), list[object]()
+    loop.default_exception_handler = passed_on.append  # type: ignore[method-assign, assignment]
     with capture_logs() as events:
         for _ in range(5):
-            server._complain(loop, {"message": "x", "exception": error})
-        server._complain(loop, {"message": "y", "exception": ZeroDivisionError()})
+            http._handle_exception(loop, {"message": "x", "exception": error})
+        http._handle_exception(loop, {"message": "y", "exception": ZeroDivisionError()})
     loop.close()
 
     assert [event["reason"] for event in events] == ["too many open files"]
-    assert len(told) == 1
+    assert len(passed_on) == 1

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
 
 #: Ends by a signal that asks for a core dump, as the command begins or without that.
 ABORT = "import os, sys; {first}; os.abort()"
-FORBID = "from rotator.cli import core_dump; core_dump.forbid()"
+FORBID = "from rotator.cli.main import forbid_core_dumps; forbid_core_dumps()"
 
 
 def cores(folder: Path, first: str) -> list[str]:

@@ -22,17 +22,15 @@ from rotator.rotation.steps import (
     Verify,
     Wait,
 )
+from tests.support.observations import but, observed
 from tests.support.samples import NOW, account, rotation
 
 NOTE = Note(secret_id="old", rotation_id="r0", rotated_at=NOW, ledger_head="", check="")
 CURRENT = CurrentEntry(version=6, note=NOTE, intact=True, has_value=True)
-WORLD = Observation(
-    seen_at=NOW,
+OBSERVED = observed(
     listed=(Secret(id="old", created_at=NOW), Secret(id="orphan", created_at=NOW)),
     current=CURRENT,
-    pending=None,
-    rotation=None,
-    current_live_at=NOW,
+    current_authenticated_at=NOW,
 )
 OPENED = rotation(
     account="a", reason="due", step=Step.WAIT, grace=timedelta(hours=1), verified_at=NOW
@@ -51,17 +49,30 @@ WHOLE: list[Action] = [
 REST: list[Action] = [Delete(secret_id="old"), Close()]
 
 
-def plan(actions: list[Action], world: Observation | None = WORLD) -> Plan:
+LEAKED = Request(reason="compromised", grace=timedelta())
+
+
+def plan(
+    actions: list[Action],
+    observation: Observation | None = OBSERVED,
+    request: Request = ASKED,
+) -> Plan:
     """Make the plan of these actions."""
-    rotation = world.rotation if world else None
-    report = PassResult.of(account("a"), Outcome.PLANNED, rotation)
-    return Plan(account=account("a"), report=report, actions=actions, world=world, mount="kv")
+    rotation = observation.rotation if observation else None
+    return Plan(
+        account=account("a"),
+        request=request,
+        result=PassResult.of(account("a"), Outcome.PLANNED, rotation),
+        actions=actions,
+        observation=observation,
+        mount="kv",
+    )
 
 
 def test_a_whole_rotation_is_told_step_by_step() -> None:
     """Each step names what it is aimed at, and what Vault is expected to hold."""
     until = NOW + timedelta(days=1)
-    lines = list(plan([*WHOLE, Wait(until=until)]).lines(ASKED))
+    lines = list(plan([*WHOLE, Wait(until=until)]).lines())
 
     assert lines == [
         "a: would rotate",
@@ -81,11 +92,11 @@ def test_a_whole_rotation_is_told_step_by_step() -> None:
 
 def test_the_same_for_programs() -> None:
     """Each step has its target, what Vault is expected to hold, and when it is due, as values."""
-    told = plan([*WHOLE, Wait(until=NOW + timedelta(days=1))]).document(ASKED)
-    assert told
-    steps = {step.pop("step"): step for step in told.pop("steps")}
+    planned = plan([*WHOLE, Wait(until=NOW + timedelta(days=1))]).document()
+    assert planned
+    steps = {step.pop("step"): step for step in planned.pop("steps")}
 
-    assert told == {
+    assert planned == {
         "carries_on": None,
         "predecessor": {"secret_id": "old", "why": "the note in Vault names it"},
         "vonage_calls": 6,
@@ -116,48 +127,47 @@ def test_the_same_for_programs() -> None:
 
 def test_a_program_is_told_what_a_leak_leaves() -> None:
     """With an open rotation that has replaced one: which, what else works, and that it is anew."""
-    leaked = Request(reason="compromised", grace=timedelta())
-    listed = (*(WORLD.listed or ()), Secret(id="foreign", created_at=NOW))
-    told = plan(REST, replace(WORLD, listed=listed, rotation=OPENED)).document(leaked)
+    listed = (*(OBSERVED.listing.secrets or ()), Secret(id="foreign", created_at=NOW))
+    planned = plan(REST, but(OBSERVED, listed=listed, rotation=OPENED), LEAKED).document()
 
-    assert told
-    assert (told["carries_on"], told["rotates_once_more"]) == ("r1", True)
-    assert told["undecided_secret_ids"] == ["foreign", "orphan"]
-    assert [step["step"] for step in told["steps"]] == ["delete"]
+    assert planned
+    assert (planned["carries_on"], planned["rotates_once_more"]) == ("r1", True)
+    assert planned["undecided_secret_ids"] == ["foreign", "orphan"]
+    assert [step["step"] for step in planned["steps"]] == ["delete"]
 
 
 def test_a_leak_may_have_been_of_any_secret() -> None:
     """What a compromised account would keep besides the new secret is named."""
-    listed = (*(WORLD.listed or ()), Secret(id="foreign", created_at=NOW))
-    told = plan([*WHOLE, *REST], replace(WORLD, listed=listed))
-    leaked = Request(reason="compromised", grace=timedelta())
+    listed = (*(OBSERVED.listing.secrets or ()), Secret(id="foreign", created_at=NOW))
+    observation = but(OBSERVED, listed=listed)
+    after_leak = plan([*WHOLE, *REST], observation, LEAKED).lines()
 
-    left = [line for line in told.lines(leaked) if "leaves" in line]
-    assert left == ["  leaves secret foreign, which may have leaked, too: decide about it"]
-    assert not [line for line in told.lines(ASKED) if "leaves" in line]
+    left = [line for line in after_leak if "leaves" in line]
+    assert left == ["  leaves secret foreign, which may have leaked, too: decide what to do"]
+    assert not [line for line in plan([*WHOLE, *REST], observation).lines() if "leaves" in line]
 
 
 def test_without_a_grace_there_is_one_look_less() -> None:
     """Four calls where there is nothing to wait for and nothing to evict."""
     actions = [action for action in WHOLE if not isinstance(action, Evict)] + REST
-    told = plan(actions)
+    planned = plan(actions)
 
-    assert told.calls() == 4
-    assert list(told.lines(ASKED))[-2] == "   7  delete  delete secret old at Vonage"
+    assert planned.calls() == 4
+    assert list(planned.lines())[-2] == "   7  delete  delete secret old at Vonage"
 
 
 def test_a_rotation_under_way_is_carried_on() -> None:
     """What is open is named, with where it stands; a leak is cured by rotating once more."""
-    told = plan(REST, replace(WORLD, rotation=OPENED))
+    planned = plan(REST, but(OBSERVED, rotation=OPENED))
 
-    assert list(told.lines(ASKED)) == [
-        "a: would carry on rotation r1, which is at step wait",
+    assert list(planned.lines()) == [
+        "a: would continue rotation r1, which is at step wait",
         "  replaces secret old: recorded when the rotation was opened",
         "   1  delete  delete secret old at Vonage",
         "  calls to Vonage: 2",
     ]
-    leaked = Request(reason="compromised", grace=timedelta())
-    assert "once more" in list(told.lines(leaked))[-1]
+    after_leak = plan(REST, but(OBSERVED, rotation=OPENED), LEAKED).lines()
+    assert "once more" in list(after_leak)[-1]
 
 
 @pytest.mark.parametrize(
@@ -170,34 +180,32 @@ def test_a_rotation_under_way_is_carried_on() -> None:
 )
 def test_what_is_left_of_a_rotation(actions: list[Action], line: str) -> None:
     """Also the steps that only the ledger hears of are told where they are all there is."""
-    assert line in list(plan(actions, replace(WORLD, rotation=OPENED)).lines(ASKED))
+    assert line in list(plan(actions, but(OBSERVED, rotation=OPENED)).lines())
 
 
 def test_a_rotation_that_only_vault_knows() -> None:
     """A lost ledger does not lose the rotation: it is found in Vault."""
-    told = plan([Open(predecessor_id=None, recovered_id="r9"), *WHOLE[3:]])
+    planned = plan([Open(predecessor_id=None, recovered_id="r9"), *WHOLE[3:]])
 
-    lines = list(told.lines(ASKED))
-    assert lines[0] == "a: would carry on rotation r9, which Vault knows of"
+    lines = list(planned.lines())
+    assert lines[0] == "a: would continue rotation r9, which Vault knows of"
     assert lines[1].startswith("  replaces nothing")
 
 
 def test_the_only_secret_is_the_predecessor() -> None:
     """Without a note it is known because there is no other."""
-    alone = replace(
-        WORLD, current=replace(CURRENT, note=None), listed=(Secret(id="old", created_at=NOW),)
+    alone = but(
+        OBSERVED, current=replace(CURRENT, note=None), listed=(Secret(id="old", created_at=NOW),)
     )
 
-    assert (
-        "the only one, and Vault's value authenticates" in list(plan(WHOLE, alone).lines(ASKED))[1]
-    )
+    assert "the only one, and Vault's value authenticates" in list(plan(WHOLE, alone).lines())[1]
 
 
-def test_a_world_that_was_not_seen_has_no_facts() -> None:
+def test_an_account_that_was_not_observed_has_no_facts() -> None:
     """Where nothing could be seen, nothing is made up."""
-    told = plan([], None)
+    planned = plan([], None)
 
-    assert told.calls() == 1
-    assert told.wait is None
-    assert told.predecessor_id is None
-    assert told.document(ASKED) is None
+    assert planned.calls() == 1
+    assert planned.wait is None
+    assert planned.predecessor_id is None
+    assert planned.document() is None

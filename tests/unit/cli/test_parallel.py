@@ -19,7 +19,7 @@ def test_children_are_done_before_their_parent_begins(concurrency: int) -> None:
         events.append(f"-{account.name}")
         return account.name
 
-    results = parallel.run(FAMILY, work, concurrency=concurrency, brake=parallel.CancelToken())
+    results = parallel.run(FAMILY, work, concurrency=concurrency, cancel=parallel.CancelToken())
 
     assert results == ["a", "b", "a1", "c1", "a2"]
     assert events.index("+a") > max(events.index("-a1"), events.index("-a2"))
@@ -35,7 +35,7 @@ def test_work_is_done_at_once() -> None:
 
     accounts = [account(name) for name in "xyz"]
 
-    assert parallel.run(accounts, work, concurrency=3, brake=parallel.CancelToken()) == [
+    assert parallel.run(accounts, work, concurrency=3, cancel=parallel.CancelToken()) == [
         "x",
         "y",
         "z",
@@ -45,7 +45,7 @@ def test_work_is_done_at_once() -> None:
 def test_after_a_stop_nothing_begins(capsys: pytest.CaptureFixture[str]) -> None:
     """What runs is let to its next check, what waits never begins, and the stop is passed on."""
     begun: list[str] = []
-    brake, is_first = parallel.CancelToken(), threading.Event()
+    cancel, is_first = parallel.CancelToken(), threading.Event()
 
     def work(account: Account) -> str:
         if account.name == "x":
@@ -54,21 +54,23 @@ def test_after_a_stop_nothing_begins(capsys: pytest.CaptureFixture[str]) -> None
         is_first.set()
         if account.name == "x":
             raise KeyboardInterrupt
-        brake.sleep(60)
+        cancel.sleep(60)
         return account.name
 
     with pytest.raises(KeyboardInterrupt):
-        parallel.run([account(name) for name in ("y", "x", "z")], work, concurrency=2, brake=brake)
+        parallel.run(
+            [account(name) for name in ("y", "x", "z")], work, concurrency=2, cancel=cancel
+        )
 
     assert begun == ["y", "x"]
-    assert "stopping after the present step" in capsys.readouterr().err
+    assert "stopping after the current step" in capsys.readouterr().err
     with pytest.raises(parallel.Cancelled):
-        brake.check()
+        cancel.check()
 
 
-def test_a_brake_that_is_not_pulled_lets_everything_run() -> None:
+def test_an_uncancelled_token_lets_everything_run() -> None:
     """Sleeping is only sleeping, and checking nothing at all."""
-    brake = parallel.CancelToken()
+    cancel = parallel.CancelToken()
 
-    brake.check()
-    brake.sleep(0)
+    cancel.check()
+    cancel.sleep(0)

@@ -34,7 +34,7 @@ def draft(event: str, step: Step | None) -> NewEntry:
         (
             "unknown",
             Step.CREATE,
-            "not certain (vonage-unavailable); looking what became of it",
+            "not certain (vonage-unavailable); checking what became of it",
         ),
         ("aborting", Step.ABORT, "undoing the rotation (vonage-unavailable)"),
         ("closed", Step.COMPLETE, "rotation completed"),

@@ -54,7 +54,7 @@ def test_the_worst_account_decides(codes: list[int], code: int) -> None:
 )
 def test_what_keeps_all_from_beginning(error: RotatorError, code: int, outcome: Outcome) -> None:
     """A Vault that is away is no bad input, and nothing for an operator to decide."""
-    found = rotate.unready_report(account("a"), error)
+    found = rotate.unready_result(account("a"), error)
 
     assert (found.exit_code, found.outcome) == (code, outcome)
     assert rotate.exit_code([found]) == code
@@ -68,7 +68,7 @@ def test_an_unforeseen_error_is_named_but_not_quoted() -> None:
         raise ZeroDivisionError("hunter2")
     found = rotate.internal(account("a"), caught.value)
 
-    (document,) = rotate.reports_document([found])
+    (document,) = rotate.results_document([found])
     assert document["outcome"] == "failed"
     assert document["error"]["code"] == "internal"
     assert "unexpected ZeroDivisionError in " in document["error"]["message"]

@@ -9,8 +9,9 @@ from rotator.cli.commands import secrets
 from rotator.errors import ConfigError, CredentialRefused, Refused, SecretNotFound
 from rotator.model import NOTHING_WRITTEN, Credential, Secret, SecretValue
 from rotator.rotation.manual import AccountSecrets
-from rotator.rotation.observation import Observation, Observed
+from rotator.rotation.observation import Observed
 from rotator.rotation.ports import StoredPending
+from tests.support import observations
 from tests.support.samples import account
 from tests.unit.reporting.test_status import COMPLETED, ROTATING, WAITING
 
@@ -28,8 +29,8 @@ VIEW = AccountSecrets(
 )
 
 
-def test_roles_go_from_certain_to_unknown() -> None:
-    """What Vault holds is current, whatever else it is; a stranger's secret is unknown."""
+def test_roles_go_from_certain_to_foreign() -> None:
+    """What Vault holds is current, whatever else it is; a stranger's secret is foreign."""
     opened = replace(WAITING, predecessor_id="old", new_id="held")
     view = replace(VIEW, rotation=opened, expendable_ids=frozenset({"old", "gone"}))
 
@@ -37,7 +38,7 @@ def test_roles_go_from_certain_to_unknown() -> None:
         "current",
         "predecessor",
         "expendable",
-        "unknown",
+        "foreign",
     ]
     assert replace(view, current_secret_id=None).role("held") == "new"
 
@@ -86,9 +87,9 @@ def test_nothing_is_added_to_a_rotation_under_way() -> None:
 
 def test_nothing_is_seen_without_a_credential() -> None:
     """Where Vonage refuses every credential, that is said, not an empty list."""
-    world = Observation(seen_at=NOW, listed=None, current=None, pending=None, rotation=COMPLETED)
+    observation = observations.observed(rotation=COMPLETED)
     observed = Observed(
-        world=world, current=None, pending=StoredPending(version=0), credential=None
+        observation=observation, current=None, pending=StoredPending(version=0), credential=None
     )
 
     with pytest.raises(CredentialRefused, match="every credential"):
@@ -97,11 +98,11 @@ def test_nothing_is_seen_without_a_credential() -> None:
 
 def test_what_was_adopted_is_seen() -> None:
     """The ledger knows it, whatever Vault shows."""
-    world = Observation(
-        seen_at=NOW, listed=VIEW.secrets, current=None, pending=None, rotation=None, adopted_id="x"
-    )
+    observation = observations.observed(listed=VIEW.secrets, adopted_id="x")
     pending = StoredPending(version=0)
-    observed = Observed(world=world, current=None, pending=pending, credential=VIEW.credential)
+    observed = Observed(
+        observation=observation, current=None, pending=pending, credential=VIEW.credential
+    )
 
     assert AccountSecrets.of(account("a"), observed).adopted_id == "x"
 
@@ -139,12 +140,12 @@ def test_a_value_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_a_value_is_asked_for_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a terminal it is typed blind; elsewhere there is nobody to ask."""
+    """At a terminal it is typed blind; elsewhere there is no terminal to ask at."""
     monkeypatch.setattr("getpass.getpass", lambda _prompt: "G00dEnough")
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     asked = secrets._value(None)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
-    with pytest.raises(ConfigError, match="nobody to ask"):
+    with pytest.raises(ConfigError, match="no terminal to ask at"):
         secrets._value(None)
 
     assert asked == SecretValue("G00dEnough")

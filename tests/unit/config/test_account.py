@@ -24,13 +24,13 @@ def test_account_names_are_taken(read: Read, name: str) -> None:
 @pytest.mark.parametrize("name", ["", "Sms", "-sms", ".sms", "sms.", "s ms", "a/b", "a" * 65, "ä"])
 def test_other_account_names_are_refused(refuse: Refuse, name: str) -> None:
     """A name that could not stand in a path, a metric and a command line is refused."""
-    assert "is no account name" in refuse(VAULT + SMS.replace('"sms"', f'"{name}"')).message
+    assert "is not an account name" in refuse(VAULT + SMS.replace('"sms"', f'"{name}"')).message
 
 
 @pytest.mark.parametrize("key", ["", "abcd-1234", "abcd 1234", "a" * 65, "äbcd"])
 def test_other_api_keys_are_refused(refuse: Refuse, key: str) -> None:
-    """An api key is letters and digits."""
-    assert "is no api key" in refuse(VAULT + SMS.replace("abcd1234", key)).message
+    """An API key is letters and digits."""
+    assert "is not an API key" in refuse(VAULT + SMS.replace("abcd1234", key)).message
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_configuration_without_accounts_is_refused(refuse: Refuse, text: str) ->
         ("accounts = 5\n", "accounts: is not a list of tables"),
         ("accounts = [5]\n", "accounts[0]: 5 is not a table"),
         ("[[accounts]]\n", "accounts[0].name: is required"),
-        ("[[accounts]]\nname = 5\n", "accounts[0].name: 5 is not text"),
+        ("[[accounts]]\nname = 5\n", "accounts[0].name: 5 is not a string"),
     ],
 )
 def test_accounts_are_tables(refuse: Refuse, text: str, reason: str) -> None:

@@ -81,7 +81,8 @@ def test_what_is_found_anew_takes_the_place_of_what_was(read: Read) -> None:
 def test_none_is_kept_where_values_are_pending(read: Read) -> None:
     """A path that only the parent's name leads there is left out, too."""
     settings = read()
-    table = replace(settings.discover[0], vault_path="{parent}/pending/{api_key}")
+    path = "{parent}/pending/{api_key}"
+    table = settings.discover[0].model_copy(update={"vault_path": path})
     vault = settings.vault.model_copy(update={"pending_prefix": "primary/pending"})
     settings = replace(settings, discover=(table,), vault=vault)
 
@@ -147,7 +148,7 @@ def test_another_parent_s_are_not_managed(read: Read) -> None:
         (
             '[[discover]]\nparent = "primary"\nvault_path = "{name}/{api_key}"\n',
             "discover[1].vault_path",
-            "braces around something else",
+            "braces around something other",
         ),
         (
             '[[discover]]\nparent = "primary"\nvault_path = "secret/data/{api_key}"\n',
@@ -159,7 +160,7 @@ def test_another_parent_s_are_not_managed(read: Read) -> None:
             "discover[1].vault_path",
             "lies within",
         ),
-        ('name = "Sub {api_key}"\n', "discover[0].name", "gives no account name"),
+        ('name = "Sub {api_key}"\n', "discover[0].name", "does not give an account name"),
         ('include = "b*"\n', "discover[0].include", "is not a list"),
         ('key_field = "api_secret"\n', "discover[0].secret_field", "same field"),
         ('grace = "40d"\n', "discover[0].grace", "is not less than every"),

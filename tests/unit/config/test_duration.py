@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.config import format_duration, parse_duration
+from rotator.config import parse_duration
 from rotator.errors import ConfigError
+from rotator.model.times import format_duration
 
 
 @pytest.mark.parametrize(

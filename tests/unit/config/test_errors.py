@@ -36,7 +36,7 @@ def test_hint_is_beside_its_problem_where_there_are_several(refuse: Refuse) -> N
     error = refuse(VAULT + SMS + '[vonage]\ntimeout = 5\n[vault.auth]\nrole = "r"\n')
 
     assert "5 is not a duration (write one number and one unit: 90s" in error.message
-    assert "not to method 'token' (set vault.auth.method to the way that is meant" in error.message
+    assert "not to method 'token' (set vault.auth.method to the one that is meant" in error.message
 
 
 def test_long_value_is_cut(refuse: Refuse) -> None:

@@ -65,12 +65,12 @@ def test_ledger_file_is_beside_the_configuration(read: Read, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("", "is no ledger's URL"),
-        ("sqlite://", "is no ledger's URL"),
+        ("", "is not a ledger URL"),
+        ("sqlite://", "is not a ledger URL"),
         ("sqlite:///:memory:", "is a ledger in memory"),
-        ("sqlite:///a.db?mode=memory", "is no ledger's URL"),
-        ("postgresql://host", "is no ledger's URL"),
-        ("postgresql://host:port/db", "is no ledger's URL"),
+        ("sqlite:///a.db?mode=memory", "is not a ledger URL"),
+        ("postgresql://host", "is not a ledger URL"),
+        ("postgresql://host:port/db", "is not a ledger URL"),
         ("postgresql://ho\\tst/db", "has spaces or control characters"),
     ],
 )
@@ -94,8 +94,8 @@ def test_ledger_url_is_read_from_its_file(read: Read, tmp_path: Path) -> None:
     [
         (None, "cannot be read: no such file or directory"),
         (b"\xff", "is not UTF-8"),
-        (b"hunter2", "is no ledger's URL"),
-        (b"", "is no ledger's URL"),
+        (b"hunter2", "is not a ledger URL"),
+        (b"", "is not a ledger URL"),
     ],
 )
 def test_unusable_ledger_url_file_is_refused(

@@ -39,7 +39,7 @@ def test_a_bad_token_is_refused(read: Read, tmp_path: Path, content: str) -> Non
     token.write_text(content)
     daemon = read(f'{VAULT}{SMS}[daemon]\nlisten_token_file = "{token}"').daemon
 
-    with pytest.raises(ConfigError, match="holds no token") as caught:
+    with pytest.raises(ConfigError, match="does not contain a token") as caught:
         daemon.read_listen_token()
     assert not content or content not in caught.value.message
 

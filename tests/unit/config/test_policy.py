@@ -79,9 +79,9 @@ def test_windows_of_an_account_replace_the_policy_s(
     ("given", "rule"),
     [
         ('"sunday 02:00-05:00"', "'sunday 02:00-05:00' names a day that is none of mon"),
-        ('["sun 02:00-05:00", "x"]', "a list has 'x', which is no window"),
-        ("5", "5 is neither text nor a list of texts"),
-        ("[5]", "a list is neither text nor a list of texts"),
+        ('["sun 02:00-05:00", "x"]', "a list has 'x', which is not a window"),
+        ("5", "5 is neither a string nor a list of strings"),
+        ("[5]", "a list is neither a string nor a list of strings"),
     ],
 )
 def test_what_is_no_window_is_refused(refuse: Refuse, given: str, rule: str) -> None:

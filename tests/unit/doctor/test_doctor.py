@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from rotator.doctor import accounts, files
 from rotator.doctor.check import Verdict, clock_check
 from rotator.model import CurrentEntry, Note, PendingEntry, Secret, Step
 from rotator.rotation.observation import Observation
+from tests.support.observations import but, observed
 from tests.support.samples import NOW, account, rotation
 
 ROTATION = rotation(step=Step.PUSH, new_id="new", grace=timedelta(), sent_at=NOW)
@@ -38,30 +38,24 @@ ALWAYS = {"ledger-url", "listen-token", "hook-url", "hook-key"}
 def world(current: str) -> Observation:
     """Return an account in the middle of a rotation, with `current` as the id in Vault's note."""
     note = Note(secret_id=current, rotation_id="r1", rotated_at=NOW, ledger_head="", check="")
-    return Observation(
-        seen_at=NOW,
+    return observed(
         listed=tuple(Secret(id=each, created_at=NOW) for each in ("old", "new")),
         current=CurrentEntry(version=2, note=note, intact=True, has_value=True),
-        pending=None,
         rotation=ROTATION,
         expendable_ids=frozenset({"orphan"}),
     )
 
 
 def test_each_secret_has_one_role() -> None:
-    """Vault's is current; the rotation's own are told from an orphan's and a stranger's."""
-    before, after = world("old"), world("new")
+    """Vault's is current; the rotation's own are told from expendable and foreign ones."""
+    seen = world("new")
+    orphan = Secret(id="orphan", created_at=NOW)
+    (before,) = accounts.slots(account(), world("old"))
+    listed = (*(seen.listing.secrets or ()), orphan)
+    (after,) = accounts.slots(account(), but(seen, listed=listed))
 
-    assert {each: accounts.role(before, each) for each in ("old", "new")} == {
-        "old": "current",
-        "new": "new",
-    }
-    assert {each: accounts.role(after, each) for each in ("old", "new", "orphan", "x")} == {
-        "old": "predecessor",
-        "new": "current",
-        "orphan": "orphan",
-        "x": "foreign",
-    }
+    assert before.finding == "2 of 2 used: new new, old current"
+    assert after.finding == "3 of 2 used: new current, old predecessor, orphan expendable"
 
 
 @pytest.mark.parametrize("pending", [None, PendingEntry(rotation_id="r9", listed_ids=frozenset())])
@@ -69,11 +63,11 @@ def test_no_one_is_told_to_delete_what_may_be_the_pending_secret(
     pending: PendingEntry | None,
 ) -> None:
     """Of two secrets, one is not known: it is another rotation's, while its value is pending."""
-    seen = replace(world("old"), rotation=None, pending=pending)
+    seen = but(world("old"), rotation=None, pending=pending)
     (check,) = accounts.slots(account(), seen)
 
-    assert ("delete it if nothing uses it" in (check.cure or "")) is (pending is None)
-    assert ("delete none" in (check.cure or "")) is (pending is not None)
+    assert ("delete it if nothing uses it" in (check.hint or "")) is (pending is None)
+    assert ("delete none" in (check.hint or "")) is (pending is not None)
 
 
 @pytest.mark.parametrize(

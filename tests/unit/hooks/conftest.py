@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiver import Receiver, receiving
+from tests.support.webhook_receiver import WebhookReceiver, receiving
 from tests.unit.hooks.calling import Script
 
 
@@ -23,7 +23,7 @@ def script(tmp_path: Path) -> Script:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
+def receiver() -> Iterator[WebhookReceiver]:
     """Yield a web server."""
     with receiving() as made:
         yield made

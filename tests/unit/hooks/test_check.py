@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from rotator.doctor.hooks import findings
+from rotator.doctor.hooks import fault
 from rotator.model.notification import Event, Hook
 from tests.unit.hooks.calling import Script
 
@@ -18,11 +18,11 @@ def test_what_is_wrong_with_hooks_is_seen_without_calling_them(
         Hook(name="web", on=on, url="https://example.com"),
         Hook(name="file", on=on, url_file=tmp_path / "url"),
     ]
-    problems = {finding.hook.name: finding.problem for finding in findings(hooks)}
+    problems = {hook.name: found and found[0] for hook in hooks for found in [fault(hook)]}
 
     assert problems == {
         "good": None,
-        "gone": "/no/such/program is no file",
+        "gone": "/no/such/program is not a file",
         "text": f"{tmp_path / 'text'} may not be executed",
         "web": None,
         "file": "its url_file cannot be read: no such file or directory",

@@ -12,12 +12,12 @@ from rotator.errors import Stopping
 from rotator.hooks.payload import Payload
 from rotator.model.notification import Event, Notification, WebhookFormat
 from rotator.sim.http import Port
-from tests.support.endless import BODIES, HEADS, Endless
-from tests.support.receiver import Answer, Receiver, receiving, status
+from tests.support.endless_server import BODIES, HEADS, EndlessServer
+from tests.support.webhook_receiver import Answer, WebhookReceiver, receiving, status
 from tests.unit.hooks.calling import NOTICE, NOW, SHORT, call
 
 
-def test_a_webhook_posts_json(receiver: Receiver) -> None:
+def test_a_webhook_posts_json(receiver: WebhookReceiver) -> None:
     """Path and query are those of the address; the event stands in a header, too."""
     reason = call(url=f"{receiver.url}/hook?a=b")
     [taken] = receiver.taken
@@ -44,7 +44,9 @@ def test_a_webhook_posts_json(receiver: Receiver) -> None:
     }
 
 
-def test_a_body_is_signed_with_the_key_and_the_time(receiver: Receiver, tmp_path: Path) -> None:
+def test_a_body_is_signed_with_the_key_and_the_time(
+    receiver: WebhookReceiver, tmp_path: Path
+) -> None:
     """A receiver that knows the key can check both; the line end of the file is no part of it."""
     (tmp_path / "key").write_text("k3y\n")
     call(url=receiver.url, secret_file=tmp_path / "key")
@@ -67,7 +69,7 @@ def test_a_body_is_signed_with_the_key_and_the_time(receiver: Receiver, tmp_path
     ],
 )
 def test_a_webhook_succeeds_by_its_status(
-    receiver: Receiver, answer: Answer, reason: str | None
+    receiver: WebhookReceiver, answer: Answer, reason: str | None
 ) -> None:
     """Anything but 2xx is a failure."""
     receiver.answer = answer
@@ -76,7 +78,7 @@ def test_a_webhook_succeeds_by_its_status(
     assert len(receiver.taken) == 1
 
 
-def test_a_redirect_is_never_followed(receiver: Receiver) -> None:
+def test_a_redirect_is_never_followed(receiver: WebhookReceiver) -> None:
     """The body stays with the host that is configured."""
     with receiving() as other:
         receiver.answer = status(307, Location=f"{other.url}/")
@@ -86,7 +88,7 @@ def test_a_redirect_is_never_followed(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("way", ["hang", "drip"])
-def test_a_server_that_does_not_answer_is_given_up(receiver: Receiver, way: str) -> None:
+def test_a_server_that_does_not_answer_is_given_up(receiver: WebhookReceiver, way: str) -> None:
     """In time, even if it sends a byte now and then."""
     receiver.answer = getattr(receiver, way)
 
@@ -96,19 +98,19 @@ def test_a_server_that_does_not_answer_is_given_up(receiver: Receiver, way: str)
 @pytest.mark.parametrize("part", sorted(HEADS))
 def test_an_answer_without_end_is_given_up(part: str) -> None:
     """In whatever part of its head it does not end; of a body nothing is read."""
-    with Endless(*HEADS[part]) as server:
+    with EndlessServer(*HEADS[part]) as server:
         assert call(url=server.url, timeout=SHORT) == "timed out after 1 s"
 
 
 @pytest.mark.parametrize("part", sorted(BODIES))
 def test_a_body_is_not_waited_for(part: str) -> None:
     """The status says it all."""
-    with Endless(*BODIES[part]) as server:
+    with EndlessServer(*BODIES[part]) as server:
         assert call(url=server.url) is None
 
 
 @pytest.mark.parametrize("way", ["hang", "drip"])
-def test_a_server_is_given_up_when_rotator_ends(receiver: Receiver, way: str) -> None:
+def test_a_server_is_given_up_when_rotator_ends(receiver: WebhookReceiver, way: str) -> None:
     """Though it may have got all of it."""
     receiver.answer = getattr(receiver, way)
     with pytest.raises(Stopping):
@@ -121,7 +123,7 @@ def test_a_server_is_given_up_when_rotator_ends(receiver: Receiver, way: str) ->
     assert len(receiver.taken) == 1
 
 
-def test_a_dropped_connection_is_a_failure(receiver: Receiver) -> None:
+def test_a_dropped_connection_is_a_failure(receiver: WebhookReceiver) -> None:
     """What is not answered did not arrive, for all that is known."""
     receiver.answer = receiver.drop
 
@@ -147,7 +149,7 @@ def test_an_address_that_leads_nowhere_is_a_failure(url: str, reason: str) -> No
     assert call(url=url) == reason
 
 
-def test_a_server_without_tls_is_a_failure(receiver: Receiver) -> None:
+def test_a_server_without_tls_is_a_failure(receiver: WebhookReceiver) -> None:
     """Nothing is sent to one that cannot prove who it is."""
     reason = call(url=receiver.url.replace("http:", "https:"))
 
@@ -156,7 +158,7 @@ def test_a_server_without_tls_is_a_failure(receiver: Receiver) -> None:
 
 
 def test_another_machine_is_called_through_the_proxy(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which is shown its own password, and not what is sent."""
     monkeypatch.setenv("https_proxy", receiver.url.replace("//", "//user:pa%20ss@"))
@@ -171,7 +173,7 @@ def test_another_machine_is_called_through_the_proxy(
 
 
 def test_this_machine_is_called_without_a_proxy(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would be shown the address and the body."""
     with receiving() as proxy:
@@ -184,7 +186,7 @@ def test_this_machine_is_called_without_a_proxy(
 
 
 def test_a_proxy_is_not_asked_for_what_is_exempt(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As NO_PROXY has it."""
     monkeypatch.setenv("https_proxy", receiver.url)
@@ -211,7 +213,7 @@ def test_an_address_may_stand_in_a_file(tmp_path: Path) -> None:
     assert garbled == "its url_file is not UTF-8"
 
 
-def test_a_key_that_is_missing_sends_nothing(receiver: Receiver, tmp_path: Path) -> None:
+def test_a_key_that_is_missing_sends_nothing(receiver: WebhookReceiver, tmp_path: Path) -> None:
     """An unsigned body would be refused, or worse, believed."""
     reason = call(url=receiver.url, secret_file=tmp_path / "key")
 
@@ -232,7 +234,7 @@ def test_a_key_that_is_missing_sends_nothing(receiver: Receiver, tmp_path: Path)
         (Event.OVERDUE, "sms: overdue: a &lt;b&gt; &amp; c"),
     ],
 )
-def test_slack_gets_a_sentence(receiver: Receiver, event: Event, text: str) -> None:
+def test_slack_gets_a_sentence(receiver: WebhookReceiver, event: Event, text: str) -> None:
     """As {"text": …}, with what Slack would read as markup escaped."""
     notice = Notification(**vars(NOTICE) | {"event": event, "code": "odd", "reason": "a <b> & c"})
     message = Payload(notification=notice, mount="secret", path="vonage/sms")

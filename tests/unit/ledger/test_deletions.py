@@ -13,12 +13,12 @@ ROTATION = rotation(predecessor_id="x")
 BEGUN, UNKNOWN, DONE = Deletion.BEGUN, Deletion.UNKNOWN, Deletion.DONE
 
 
-def told(event: str, step: Step | None = Step.DELETE, **detail: Any) -> NewEntry:  # noqa: ANN401
+def entry_about_x(event: str, step: Step | None = Step.DELETE, **detail: Any) -> NewEntry:  # noqa: ANN401
     """Return an entry about secret `x`."""
     return NewEntry(event=event, step=step, detail={"secret_id": "x", **detail})
 
 
-CLOSED = told("closed", Step.COMPLETE, outcome="completed")
+CLOSED = entry_about_x("closed", Step.COMPLETE, outcome="completed")
 
 
 @pytest.mark.parametrize("step", [Step.DELETE, Step.EVICT, None])
@@ -46,16 +46,16 @@ def test_what_became_of_a_deletion(
 ) -> None:
     """Certain is what was answered; a request that may be on its way is never forgotten."""
     by_hand = {} if step else {"operation": "delete"}
-    drafts = [told(event, step, **by_hand) for event in events]
+    entries = [entry_about_x(event, step, **by_hand) for event in events]
 
-    assert after((), drafts, ROTATION) == ((("x", expected),) if expected else ())
+    assert after((), entries, ROTATION) == ((("x", expected),) if expected else ())
 
 
 def test_what_is_gone_already_is_deleted() -> None:
     """By hand, Vonage's word that there is no such secret is told as a refusal."""
-    drafts = [told("intent"), told("rejected", code="secret-not-found")]
+    entries = [entry_about_x("intent"), entry_about_x("rejected", code="secret-not-found")]
 
-    assert after((), drafts, ROTATION) == (("x", DONE),)
+    assert after((), entries, ROTATION) == (("x", DONE),)
 
 
 @pytest.mark.parametrize(
@@ -76,18 +76,18 @@ def test_a_predecessor_that_is_not_listed_any_more_is_gone(
 
 
 @pytest.mark.parametrize(
-    "draft",
+    "entry",
     [
-        told("intent", Step.CREATE),
-        told("done", None, operation="create"),
-        told("closed", Step.ABORT, outcome="failed"),
+        entry_about_x("intent", Step.CREATE),
+        entry_about_x("done", None, operation="create"),
+        entry_about_x("closed", Step.ABORT, outcome="failed"),
         NewEntry(event="failed", step=None, detail={}),
     ],
 )
-def test_other_entries_are_not_about_deletions(draft: NewEntry) -> None:
+def test_other_entries_are_not_about_deletions(entry: NewEntry) -> None:
     """They change nothing of what is known."""
-    assert concerns(draft) is False
-    assert after((("x", BEGUN),), [draft], ROTATION) == (("x", BEGUN),)
+    assert concerns(entry) is False
+    assert after((("x", BEGUN),), [entry], ROTATION) == (("x", BEGUN),)
 
 
 def test_an_entry_that_names_no_secret_tells_nothing() -> None:
@@ -97,8 +97,8 @@ def test_an_entry_that_names_no_secret_tells_nothing() -> None:
 
 def test_the_newest_are_kept() -> None:
     """The record of an account stays as short as it is, however often it is rotated."""
-    drafts = [told("done", secret_id=str(number)) for number in range(MOST + 3)]
-    known = after((), drafts, None)
+    entries = [entry_about_x("done", secret_id=str(number)) for number in range(MOST + 3)]
+    known = after((), entries, None)
 
     assert [secret_id for secret_id, _ in known] == [str(each) for each in range(3, MOST + 3)]
     assert read(written(known)) == known

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rotator.ledger import chain
-from rotator.ledger.differences import put_off
+from rotator.ledger.comparison import put_off
 from rotator.ledger.replay import Replay, detail_of, hold_in
 from rotator.model import Rotation, Step
 from rotator.rotation.ports import AccountSummary, NewEntry
@@ -20,10 +20,10 @@ LATER = "2026-11-24T07:28:00+00:00"
 def entry(event: str, step: Step | None = None, **detail: Any) -> chain.Entry:  # noqa: ANN401  # any JSON
     """Return an entry, of rotation `r1` where it has a step and is no adoption."""
     is_rotations = step is not None and "operation" not in detail
-    draft = NewEntry(
+    new = NewEntry(
         event=event, step=step, detail=detail, rotation_id="r1" if is_rotations else None
     )
-    return chain.linked(draft, account="sms", at=NOW, seq=1, prev_hash=chain.GENESIS)
+    return chain.linked(new, account="sms", at=NOW, seq=1, prev_hash=chain.GENESIS)
 
 
 OPENED = entry("opened", Step.OPEN, reason="due", predecessor_id="old", grace_seconds=60)
@@ -171,6 +171,17 @@ def test_where_a_rotation_is_stands_in_its_entries(
 
     assert recorded.steps == steps
     assert (recorded.is_sent, recorded.is_rejected, recorded.draws) == facts
+
+
+def test_what_else_is_recorded_of_a_rotation_changes_nothing() -> None:
+    """Neither a check, nor what comes to nothing."""
+    others = [
+        entry("done", Step.PROBE),
+        entry("learned", Step.STAGE),
+        entry("unknown", Step.CREATE),
+    ]
+
+    assert read(OPENED, CREATED, *others) == read(OPENED, CREATED)
 
 
 def test_what_is_recovered_may_have_been_sent() -> None:

@@ -34,14 +34,14 @@ def test_compliance(value: str, *, is_compliant: bool) -> None:
 def test_a_length_that_vonage_does_not_take(length: int) -> None:
     """A policy that slipped through is stopped before a value is drawn."""
     with pytest.raises(ValueError, match=f"8 to 25 characters, not {length}"):
-        generation.draw(length)
+        generation.generate(length)
 
 
 def test_a_value_that_does_not_comply_is_drawn_anew() -> None:
     """Whole values are thrown away, not mended: mending would favour some of them."""
     drawn = cycle("aaaaaaaaABCDEFGH12345678abcdEFG1unused")
 
-    assert generation.draw(8, choice=lambda _alphabet: next(drawn)) == "abcdEFG1"
+    assert generation.generate(8, choice=lambda _alphabet: next(drawn)) == "abcdEFG1"
 
 
 def test_characters_are_drawn_from_letters_and_digits() -> None:
@@ -52,7 +52,7 @@ def test_characters_are_drawn_from_letters_and_digits() -> None:
         asked.append(alphabet)
         return secrets.choice(alphabet)
 
-    value = generation.draw(25, choice=choose)
+    value = generation.generate(25, choice=choose)
 
     assert set(asked) == {string.ascii_letters + string.digits}
     assert len(asked) % 25 == 0
@@ -61,7 +61,7 @@ def test_characters_are_drawn_from_letters_and_digits() -> None:
 
 def test_chance_is_the_operating_systems() -> None:
     """Values come from the generator that is made for secrets."""
-    assert generation.draw.__defaults__ == (secrets.choice,)
+    assert generation.generate.__defaults__ == (secrets.choice,)
 
 
 def test_every_character_is_as_likely_at_every_place() -> None:
@@ -69,7 +69,7 @@ def test_every_character_is_as_likely_at_every_place() -> None:
 
     Each of the 62 is expected 1000 times; a fair draw misses the bounds less than once in 10^9.
     """
-    values = [generation.draw(25) for _ in range(2480)]
+    values = [generation.generate(25) for _ in range(2480)]
     everywhere = Counter("".join(values))
     kinds = [sum(value[place].isdigit() for value in values) for place in range(25)]
 

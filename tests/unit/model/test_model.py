@@ -17,7 +17,7 @@ from rotator.model import (
     Step,
 )
 from rotator.model.account import without_parents
-from rotator.rotation.observation import Observation
+from rotator.rotation.observation import Listing
 from tests.support.samples import NOW, account, rotation
 
 VALUE = "Abcdefgh12345678"
@@ -133,9 +133,7 @@ def test_the_deletion_is_due_a_grace_after_verification() -> None:
 )
 def test_the_listed_ids_are_a_set(listed: tuple[Secret, ...] | None, ids: set[str]) -> None:
     """Where Vonage listed nothing there are none."""
-    world = Observation(seen_at=NOW, listed=listed, current=None, pending=None, rotation=None)
-
-    assert world.listed_ids == ids
+    assert Listing(seen_at=NOW, secrets=listed).ids == ids
 
 
 def test_a_report_tells_the_rotation_as_it_is() -> None:

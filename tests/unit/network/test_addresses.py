@@ -12,13 +12,13 @@ from rotator.network import Client, ExchangeFailed, HttpRequest, Route, Transpor
 from rotator.network.connect import Address, _taking_turns
 from rotator.network.exchange import Exchange
 from rotator.sim.http import Port
-from tests.support.receiver import Receiver, receiving
+from tests.support.webhook_receiver import WebhookReceiver, receiving
 
 REQUEST = HttpRequest(method="POST", target="/", headers={}, body=b"{}")
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
+def receiver() -> Iterator[WebhookReceiver]:
     """A server at 127.0.0.1."""
     with receiving() as server:
         yield server
@@ -44,7 +44,7 @@ def refusing() -> Address:
     return socket.AF_INET, ("127.0.0.1", Port().number)
 
 
-def at(receiver: Receiver) -> Address:
+def at(receiver: WebhookReceiver) -> Address:
     """Return the server's address."""
     host, _, port = receiver.url.removeprefix("http://").partition(":")
     return socket.AF_INET, (host, int(port))
@@ -62,24 +62,28 @@ def ask(*addresses: Address, seconds: float = 30) -> int:
 
 @pytest.mark.parametrize("seconds", [30, 0.5])
 def test_an_address_that_swallows_packets_does_not_hide_the_next(
-    receiver: Receiver, swallowing: Address, seconds: float
+    receiver: WebhookReceiver, swallowing: Address, seconds: float
 ) -> None:
     """The next one is asked after a moment, however little time there is."""
     assert ask(swallowing, at(receiver), seconds=seconds) == 204
     assert len(receiver.taken) == 1
 
 
-def test_many_dead_addresses_do_not_hide_the_last(receiver: Receiver, swallowing: Address) -> None:
+def test_many_dead_addresses_do_not_hide_the_last(
+    receiver: WebhookReceiver, swallowing: Address
+) -> None:
     """Each gets its share, whether it refuses or says nothing."""
     assert ask(swallowing, refusing(), swallowing, refusing(), at(receiver)) == 204
 
 
-def test_an_address_of_a_family_that_is_not_there_is_passed_over(receiver: Receiver) -> None:
+def test_an_address_of_a_family_that_is_not_there_is_passed_over(receiver: WebhookReceiver) -> None:
     """As IPv6 may be, of which the name server knows all the same."""
     assert ask((999, ("::1", 1)), (socket.AF_INET, ("255.255.255.255", 1)), at(receiver)) == 204
 
 
-def test_the_first_that_answers_gets_the_request(receiver: Receiver, swallowing: Address) -> None:
+def test_the_first_that_answers_gets_the_request(
+    receiver: WebhookReceiver, swallowing: Address
+) -> None:
     """And nobody else does."""
     assert ask(at(receiver), swallowing) == 204
     assert len(receiver.taken) == 1
@@ -124,7 +128,7 @@ def test_families_take_turns() -> None:
 # -- Look-ups. -----------------------------------------------------------------------------
 
 
-def test_a_name_is_looked_up(receiver: Receiver) -> None:
+def test_a_name_is_looked_up(receiver: WebhookReceiver) -> None:
     """By the system."""
     client = Client(Route(receiver.url.replace("127.0.0.1", "localhost")))
 

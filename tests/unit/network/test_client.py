@@ -15,15 +15,14 @@ from rotator.network import (
     Route,
     TransportFailure,
     Trust,
-    unpacked,
 )
 from rotator.network.connection import Connection
 from rotator.network.exchange import Exchange
 from rotator.network.stream import Current, HungUp
 from rotator.sim.http import Port
 from tests.support import certificates
-from tests.support.tunnel import Tunnel
-from tests.unit.vonage.scripted_server import Canned, reply
+from tests.support.scripted_server import ScriptedServer, reply
+from tests.support.tunnel_proxy import TunnelProxy
 
 REQUEST = HttpRequest(method="POST", target="/path?a=b", headers={"X-One": "1"}, body=b"{}")
 
@@ -33,9 +32,9 @@ class Denied(Exception):
 
 
 @pytest.fixture
-def server() -> Iterator[Canned]:
+def server() -> Iterator[ScriptedServer]:
     """A server that answers what it is told."""
-    server = Canned()
+    server = ScriptedServer()
     server.replies = [reply(200, b"{}")]
     yield server
     server.close()
@@ -52,7 +51,7 @@ def send(client: Client, **options: object) -> HttpResponse:
     return client.send(REQUEST, left=lambda: 60, limit=1000, **options)  # type: ignore[arg-type]
 
 
-def test_what_is_sent(server: Canned) -> None:
+def test_what_is_sent(server: ScriptedServer) -> None:
     """A request as HTTP has it, with nothing that was not asked for."""
     answer = send(Client(Route(server.url)))
 
@@ -69,7 +68,7 @@ def test_what_is_sent(server: Canned) -> None:
     ]
 
 
-def test_headers_of_one_name_are_joined(server: Canned) -> None:
+def test_headers_of_one_name_are_joined(server: ScriptedServer) -> None:
     """And found in lower case."""
     server.replies = [b"HTTP/1.1 204 No\r\nVia: a\r\nVIA: b\r\nConnection: close\r\n\r\n"]
 
@@ -79,7 +78,7 @@ def test_headers_of_one_name_are_joined(server: Canned) -> None:
 # -- The moment before. --------------------------------------------------------------------
 
 
-def test_the_moment_before_comes_once_and_on_an_open_connection(server: Canned) -> None:
+def test_the_moment_before_comes_once_and_on_an_open_connection(server: ScriptedServer) -> None:
     """When the connection stands, and nothing was sent yet."""
     seen: list[int] = []
     send(Client(Route(server.url)), before_send=lambda: seen.append(len(server.requests)))
@@ -95,7 +94,7 @@ def refuse() -> None:
 
 @pytest.mark.parametrize("keep_alive", [False, True])
 def test_what_the_moment_before_raises_comes_out_and_nothing_is_sent(
-    server: Canned, *, keep_alive: bool
+    server: ScriptedServer, *, keep_alive: bool
 ) -> None:
     """Unchanged; and the client can be used again."""
     server.keep_alive = True
@@ -109,7 +108,7 @@ def test_what_the_moment_before_raises_comes_out_and_nothing_is_sent(
     assert len(server.requests) == 2
 
 
-def test_a_moment_before_that_takes_all_the_time_has_nothing_sent(server: Canned) -> None:
+def test_a_moment_before_that_takes_all_the_time_has_nothing_sent(server: ScriptedServer) -> None:
     """It is no answer that is missing then, and whoever asked knows that."""
     left = [60.0]
     with pytest.raises(ExchangeFailed) as caught:
@@ -139,13 +138,13 @@ def test_the_moment_before_is_not_wanted_where_there_is_no_connection() -> None:
 
 @pytest.mark.parametrize("is_encrypted", [False, True])
 def test_a_proxy_sees_who_is_asked_and_nothing_of_what(
-    tmp_path: Path, server: Canned, monkeypatch: pytest.MonkeyPatch, *, is_encrypted: bool
+    tmp_path: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, *, is_encrypted: bool
 ) -> None:
     """Through its tunnel goes TLS, also where the way to the proxy itself is TLS."""
     own = certificates.certificate(tmp_path, "server", "DNS:vault.test,IP:127.0.0.1")
     server.encrypt(own)
     seen: list[int] = []
-    with Tunnel(server.port, own if is_encrypted else None) as tunnel:
+    with TunnelProxy(server.port, own if is_encrypted else None) as tunnel:
         monkeypatch.setenv("https_proxy", tunnel.url.replace("//", "//user:pa55@"))
         monkeypatch.setenv("no_proxy", "")
         monkeypatch.setenv("SSL_CERT_FILE", str(own))
@@ -162,11 +161,11 @@ def test_a_proxy_sees_who_is_asked_and_nothing_of_what(
 
 
 def test_a_host_behind_a_proxy_has_to_prove_who_it_is(
-    server: Canned, monkeypatch: pytest.MonkeyPatch, certificate: Path
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, certificate: Path
 ) -> None:
     """A proxy that leads elsewhere gets no request."""
     server.encrypt(certificate)
-    with Tunnel(server.port) as tunnel:
+    with TunnelProxy(server.port) as tunnel:
         monkeypatch.setenv("https_proxy", tunnel.url)
         monkeypatch.setenv("no_proxy", "")
         client = Client(Route("https://vault.test:8200", Trust(ca_file=str(certificate))))
@@ -181,7 +180,7 @@ def test_a_host_behind_a_proxy_has_to_prove_who_it_is(
 # -- Connections that are kept. ------------------------------------------------------------
 
 
-def test_a_connection_is_kept_where_that_is_wanted(server: Canned) -> None:
+def test_a_connection_is_kept_where_that_is_wanted(server: ScriptedServer) -> None:
     """One connection for many requests."""
     server.keep_alive = True
     server.replies = [reply(200, b"{}", Connection="keep-alive")]
@@ -193,7 +192,7 @@ def test_a_connection_is_kept_where_that_is_wanted(server: Canned) -> None:
     client.close()
 
 
-def test_a_connection_that_the_server_closed_takes_no_request(server: Canned) -> None:
+def test_a_connection_that_the_server_closed_takes_no_request(server: ScriptedServer) -> None:
     """A write on it would be lost without a word whether it arrived."""
     server.replies = [reply(200, b"{}", Connection="keep-alive")]
     client = Client(Route(server.url), keep_alive=True)
@@ -207,7 +206,7 @@ def test_a_connection_that_the_server_closed_takes_no_request(server: Canned) ->
     assert len(server.requests) == 3
 
 
-def test_a_connection_with_something_unasked_for_takes_no_request(server: Canned) -> None:
+def test_a_connection_with_something_unasked_for_takes_no_request(server: ScriptedServer) -> None:
     """What came too much for one request does not answer the next."""
     server.keep_alive = True
     kept = reply(200, b"{}", Connection="keep-alive")
@@ -220,7 +219,7 @@ def test_a_connection_with_something_unasked_for_takes_no_request(server: Canned
 
 
 def test_a_connection_that_idled_takes_no_request(
-    server: Canned, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A balancer may have forgotten it without a word."""
     now = [1000.0]
@@ -236,7 +235,7 @@ def test_a_connection_that_idled_takes_no_request(
     client.close()
 
 
-def test_a_connection_is_closed_with_its_client(server: Canned) -> None:
+def test_a_connection_is_closed_with_its_client(server: ScriptedServer) -> None:
     """Whoever forgets a client leaves no connection open."""
     server.keep_alive = True
     server.replies = [reply(200, b"{}", Connection="keep-alive")]
@@ -294,7 +293,7 @@ def _until(is_so: object) -> None:
 # -- Giving up. ----------------------------------------------------------------------------
 
 
-def test_a_wait_may_be_interrupted(server: Canned) -> None:
+def test_a_wait_may_be_interrupted(server: ScriptedServer) -> None:
     """What the interruption raises comes out, also while nothing comes."""
     server.replies = [b"H"]
     server.drip = 60
@@ -312,7 +311,7 @@ def test_a_wait_may_be_interrupted(server: Canned) -> None:
     [(b"", True), (b"SSH-2.0\r\n", True), (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", True)],
 )
 def test_what_is_no_answer_says_nothing_of_what_came(
-    server: Canned, answer: bytes, *, is_sent: bool
+    server: ScriptedServer, answer: bytes, *, is_sent: bool
 ) -> None:
     """Neither the error nor what it drags along quotes anything."""
     server.replies = [answer]
@@ -334,7 +333,7 @@ def test_an_address_that_leads_nowhere_is_refused(url: str) -> None:
         Route(url)
 
 
-def test_a_client_that_is_dropped_closes_what_it_kept(server: Canned) -> None:
+def test_a_client_that_is_dropped_closes_what_it_kept(server: ScriptedServer) -> None:
     """Though whoever asked holds it, and was asked how much time is left."""
 
     class Asker:
@@ -355,12 +354,3 @@ def test_a_client_that_is_dropped_closes_what_it_kept(server: Canned) -> None:
 
     assert was_kept
     assert kept.connection is None
-
-
-# -- Packed bodies. ------------------------------------------------------------------------
-
-
-def test_a_body_too_long_is_said_to_be() -> None:
-    """By its limit."""
-    with pytest.raises(ValueError, match="longer than 1 MB"):
-        unpacked(HttpResponse(status=200, headers={}, body=None), 1_000_000)

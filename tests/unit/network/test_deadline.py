@@ -3,7 +3,7 @@
 import pytest
 
 from rotator.network import Client, ExchangeFailed, HttpRequest, Route, TransportFailure
-from tests.support.endless import BODIES, HEADS, Endless
+from tests.support.endless_server import BODIES, HEADS, EndlessServer
 
 ENDLESS = {**HEADS, **BODIES}
 LIMIT = 1_000_000
@@ -32,7 +32,7 @@ def ask(url: str, seconds: float = 60, limit: int = LIMIT) -> ExchangeFailed:
 @pytest.mark.parametrize("part", sorted(set(ENDLESS) - {"silence"}))
 def test_whatever_drips_is_given_up_at_the_deadline(part: str) -> None:
     """Each byte comes in time, the whole does not."""
-    with Endless(*ENDLESS[part]) as server:
+    with EndlessServer(*ENDLESS[part]) as server:
         failed = ask(server.url)
 
     assert failed.reason is TransportFailure.TIMEOUT
@@ -41,7 +41,7 @@ def test_whatever_drips_is_given_up_at_the_deadline(part: str) -> None:
 
 def test_silence_lasts_no_longer_than_the_deadline() -> None:
     """Where nothing comes, one wait takes all that is left."""
-    with Endless(*HEADS["silence"]) as server:
+    with EndlessServer(*HEADS["silence"]) as server:
         request = HttpRequest(method="GET", target="/", headers={})
         with pytest.raises(ExchangeFailed) as caught:
             Client(Route(server.url)).send(request, left=lambda: 0.05, limit=LIMIT)
@@ -54,7 +54,7 @@ def test_silence_lasts_no_longer_than_the_deadline() -> None:
 )
 def test_whatever_floods_is_given_up_by_its_size(part: str) -> None:
     """Long before the deadline: nobody's headers or framing are that large."""
-    with Endless(*ENDLESS[part], fast=True) as server:
+    with EndlessServer(*ENDLESS[part], fast=True) as server:
         failed = ask(server.url, seconds=100_000, limit=50_000)
 
     assert failed.reason in (TransportFailure.OVERSIZE, TransportFailure.DROPPED)
@@ -64,7 +64,7 @@ def test_whatever_floods_is_given_up_by_its_size(part: str) -> None:
 @pytest.mark.parametrize("part", ["body", "body without a length", "chunks"])
 def test_a_body_is_read_to_its_limit_only(part: str) -> None:
     """What is longer has no body to be read."""
-    with Endless(*BODIES[part], fast=True) as server:
+    with EndlessServer(*BODIES[part], fast=True) as server:
         request = HttpRequest(method="GET", target="/", headers={})
         reply = Client(Route(server.url)).send(request, left=lambda: 60, limit=1000)
 
@@ -81,7 +81,7 @@ def test_nothing_is_begun_once_the_time_is_up() -> None:
 
 def test_a_server_that_does_not_shake_hands_got_no_request() -> None:
     """TLS that never comes about is bounded like the rest, and nothing was sent."""
-    with Endless(*HEADS["silence"]) as server:
+    with EndlessServer(*HEADS["silence"]) as server:
         request = HttpRequest(method="GET", target="/", headers={})
         way = Route(server.url.replace("http:", "https:"))
         with pytest.raises(ExchangeFailed) as caught:
@@ -94,7 +94,7 @@ def test_a_server_that_does_not_shake_hands_got_no_request() -> None:
 @pytest.mark.parametrize("part", sorted(set(HEADS) - {"silence"}))
 def test_a_proxy_that_drips_is_given_up(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before its tunnel stands nothing was sent, however it answers."""
-    with Endless(*HEADS[part]) as server:
+    with EndlessServer(*HEADS[part]) as server:
         monkeypatch.setenv("https_proxy", server.url)
         monkeypatch.setenv("no_proxy", "")
         failed = ask("https://vault.example.com")

@@ -18,7 +18,7 @@ from rotator.network import (
     Trust,
 )
 from tests.support import certificates
-from tests.unit.vonage.scripted_server import Canned, reply
+from tests.support.scripted_server import ScriptedServer, reply
 
 #: What was sent, and what comes back of it.
 VALUE = "Abcdefgh1SecretValue"
@@ -103,9 +103,9 @@ ODD = {
 
 
 @pytest.fixture
-def server() -> Iterator[Canned]:
+def server() -> Iterator[ScriptedServer]:
     """A server that answers what it is told, and hangs up for nothing."""
-    server = Canned()
+    server = ScriptedServer()
     server.keep_alive = True
     yield server
     server.close()
@@ -135,7 +135,7 @@ def failed(client: Client) -> ExchangeFailed:
 
 
 @pytest.mark.parametrize("odd", NONE_AT_ALL)
-def test_what_is_no_answer_is_none(server: Canned, odd: str) -> None:
+def test_what_is_no_answer_is_none(server: ScriptedServer, odd: str) -> None:
     """The request was sent, and what became of it is unknown. The next has its own connection."""
     server.replies = [NONE_AT_ALL[odd], GOOD]
     client = Client(Route(server.url), keep_alive=True)
@@ -147,7 +147,7 @@ def test_what_is_no_answer_is_none(server: Canned, odd: str) -> None:
 
 
 @pytest.mark.parametrize("odd", [*THE_LAST, *ODD])
-def test_an_odd_answer_is_one_and_answers_nothing_else(server: Canned, odd: str) -> None:
+def test_an_odd_answer_is_one_and_answers_nothing_else(server: ScriptedServer, odd: str) -> None:
     """What it leaves behind, or may be read to leave, never meets the next request."""
     raw, status, body = (THE_LAST | ODD)[odd]
     server.replies = [raw, reply(200, b"[]", Connection="keep-alive")]
@@ -159,7 +159,7 @@ def test_an_odd_answer_is_one_and_answers_nothing_else(server: Canned, odd: str)
     assert server.connections == (2 if odd in THE_LAST else 1)
 
 
-def test_a_body_without_a_length_ends_with_its_connection(server: Canned) -> None:
+def test_a_body_without_a_length_ends_with_its_connection(server: ScriptedServer) -> None:
     """As HTTP/1.0 has it."""
     server.keep_alive = False
     server.replies = [b"HTTP/1.0 200 OK\r\n\r\n{}"]
@@ -168,9 +168,9 @@ def test_a_body_without_a_length_ends_with_its_connection(server: Canned) -> Non
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_no_redirect_is_followed(server: Canned, status: int) -> None:
+def test_no_redirect_is_followed(server: ScriptedServer, status: int) -> None:
     """Token and value go to no other host, nor a second time to this one."""
-    other = Canned()
+    other = ScriptedServer()
     other.replies = [GOOD]
     server.replies = [reply(status, Location=f"{other.url}/path", Connection="keep-alive")]
     answer = send(Client(Route(server.url)))
@@ -182,7 +182,7 @@ def test_no_redirect_is_followed(server: Canned, status: int) -> None:
 
 
 def test_nobodys_netrc_is_read(
-    server: Canned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the home's nor one that the environment names."""
     netrc = tmp_path / ".netrc"
@@ -225,7 +225,7 @@ def test_a_connection_that_ends_as_a_request_goes_out_leaves_it_unknown() -> Non
     assert (caught.value.reason, caught.value.sent) == (TransportFailure.DROPPED, True)
 
 
-def test_a_certificate_for_another_name_is_none(server: Canned, certificate: Path) -> None:
+def test_a_certificate_for_another_name_is_none(server: ScriptedServer, certificate: Path) -> None:
     """However well it is signed."""
     server.encrypt(certificate)
     lost = failed(Client(Route(server.url, Trust(ca_file=str(certificate)))))
@@ -259,7 +259,7 @@ ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n"
     ],
 )
 def test_a_proxy_that_makes_no_tunnel_sees_no_request(
-    server: Canned, said: bytes, reason: TransportFailure, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, said: bytes, reason: TransportFailure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It learns whom it is to reach, and nothing was sent."""
     monkeypatch.setenv("https_proxy", server.url)
@@ -276,7 +276,7 @@ def test_a_proxy_that_makes_no_tunnel_sees_no_request(
 
 
 def test_a_proxy_that_wants_to_know_who_asks_is_heard(
-    server: Canned, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where there is no TLS its refusal is an answer like another, and not asked for again."""
     monkeypatch.setenv("http_proxy", server.url)

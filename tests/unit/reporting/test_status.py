@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from rotator.model import Hold, Step
+from rotator.model import GateWait, Hold, Step
 from rotator.model.notification import Event, PendingDelivery
 from rotator.reporting.status import AccountStatus, Phase
+from rotator.rotation.ports import AccountSummary
 from tests.support.samples import account, rotation
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -29,40 +30,42 @@ WAITING = replace(ROTATING, step=Step.WAIT, verified_at=NOW - HOUR)
 HOLD = Hold(reason="moving house", by="ann", at=NOW - HOUR)
 
 
-def standing(**known: Any) -> AccountStatus:  # noqa: ANN401  # of `AccountStatus`
-    """Make the standing of an account that is well, except for what is given."""
+def status(
+    *,
+    now: datetime = NOW,
+    undelivered: tuple[PendingDelivery, ...] = (),
+    **known: Any,  # noqa: ANN401  # of `AccountSummary`
+) -> AccountStatus:
+    """Return the status of an account that is well, except for what is given."""
     usual: dict[str, Any] = {
-        "account": account("a"),
-        "now": NOW,
-        "secret_ids": ("new",),
+        "listed_ids": ("new",),
         "current_id": "new",
         "current_since": NOW - 3 * DAY,
         "seen_at": NOW - HOUR,
         "next_due_at": NOW + 20 * DAY,
-        "hold": None,
-        "drift": None,
-        "rotation": COMPLETED,
+        "last_rotation": COMPLETED,
     }
-    return AccountStatus(**(usual | known))
+    summary = replace(AccountSummary.blank("a"), **(usual | known))
+    return AccountStatus(account=account("a"), summary=summary, now=now, undelivered=undelivered)
 
 
 @pytest.mark.parametrize(
     ("known", "phase"),
     [
         ({}, Phase.IDLE),
-        ({"rotation": None}, Phase.IDLE),
-        ({"rotation": None, "seen_at": None}, Phase.NEW),
-        ({"rotation": FAILED}, Phase.FAILED),
-        ({"rotation": replace(FAILED, error_code="superseded")}, Phase.IDLE),
-        ({"rotation": ROTATING}, Phase.ROTATING),
-        ({"rotation": WAITING}, Phase.WAITING),
-        ({"rotation": WAITING, "drift": "drift: x"}, Phase.DRIFT),
-        ({"rotation": FAILED, "drift": "drift: x", "hold": HOLD}, Phase.HELD),
+        ({"last_rotation": None}, Phase.IDLE),
+        ({"last_rotation": None, "seen_at": None}, Phase.NEW),
+        ({"last_rotation": FAILED}, Phase.FAILED),
+        ({"last_rotation": replace(FAILED, error_code="superseded")}, Phase.IDLE),
+        ({"last_rotation": ROTATING}, Phase.ROTATING),
+        ({"last_rotation": WAITING}, Phase.WAITING),
+        ({"last_rotation": WAITING, "drift": "drift: x"}, Phase.DRIFT),
+        ({"last_rotation": FAILED, "drift": "drift: x", "hold": HOLD}, Phase.HELD),
     ],
 )
 def test_a_phase_is_what_matters_most(known: dict[str, Any], phase: Phase) -> None:
     """What an operator has to do comes before what rotator is doing."""
-    assert standing(**known).phase is phase
+    assert status(**known).phase is phase
 
 
 @pytest.mark.parametrize(
@@ -70,13 +73,13 @@ def test_a_phase_is_what_matters_most(known: dict[str, Any], phase: Phase) -> No
     [
         {"next_due_at": NOW - HOUR},
         {"current_since": NOW - 46 * DAY},
-        {"rotation": ROTATING, "next_due_at": NOW - HOUR},
-        {"rotation": replace(WAITING, verified_at=NOW - 3 * DAY)},
+        {"last_rotation": ROTATING, "next_due_at": NOW - HOUR},
+        {"last_rotation": replace(WAITING, verified_at=NOW - 3 * DAY)},
     ],
 )
 def test_what_should_have_happened_is_overdue(known: dict[str, Any]) -> None:
     """A rotation or a deletion that nobody did, and a secret that is too old, are told."""
-    late = standing(**known)
+    late = status(**known)
 
     assert late.overdue_reason
     assert late.needs_attention
@@ -86,8 +89,8 @@ def test_what_should_have_happened_is_overdue(known: dict[str, Any]) -> None:
 
 def test_what_is_due_has_a_while_to_be_done() -> None:
     """A rotation that is due is late once others that are due as well have had their turn."""
-    due = standing(next_due_at=NOW - timedelta(minutes=14))
-    late = standing(next_due_at=NOW - timedelta(minutes=16))
+    due = status(next_due_at=NOW - timedelta(minutes=14))
+    late = status(next_due_at=NOW - timedelta(minutes=16))
 
     assert due.overdue_reason is None
     assert due.due_from == NOW - timedelta(minutes=14)
@@ -96,15 +99,15 @@ def test_what_is_due_has_a_while_to_be_done() -> None:
 
 def test_what_came_due_in_a_long_grace_is_due_from_its_end() -> None:
     """No rotation could begin before: it is not late for that."""
-    long_due = {"next_due_at": NOW - 5 * DAY}
+    long_due: dict[str, Any] = {"next_due_at": NOW - 5 * DAY}
     ended = replace(COMPLETED, closed_at=NOW - timedelta(minutes=1))
 
-    assert standing(**long_due, rotation=ended).due_from == NOW - timedelta(minutes=1)
-    assert standing(**long_due, rotation=ended).overdue_reason is None
-    assert standing(**long_due, rotation=FAILED).due_from == NOW - 5 * DAY
+    assert status(**long_due, last_rotation=ended).due_from == NOW - timedelta(minutes=1)
+    assert status(**long_due, last_rotation=ended).overdue_reason is None
+    assert status(**long_due, last_rotation=FAILED).due_from == NOW - 5 * DAY
     # Its end was written by a clock that was ahead.
     early = replace(COMPLETED, closed_at=NOW + DAY)
-    assert standing(**long_due, rotation=early).due_from == NOW
+    assert status(**long_due, last_rotation=early).due_from == NOW
 
 
 @pytest.mark.parametrize(
@@ -113,18 +116,18 @@ def test_what_came_due_in_a_long_grace_is_due_from_its_end() -> None:
         ({}, NOW + 20 * DAY + timedelta(minutes=15)),
         ({"next_due_at": None}, NOW + 42 * DAY),
         ({"current_since": None, "next_due_at": None}, None),
-        ({"rotation": WAITING}, NOW + 2 * DAY - HOUR),
-        ({"rotation": ROTATING}, NOW + 20 * DAY + timedelta(minutes=15)),
+        ({"last_rotation": WAITING}, NOW + 2 * DAY - HOUR),
+        ({"last_rotation": ROTATING}, NOW + 20 * DAY + timedelta(minutes=15)),
     ],
 )
 def test_it_is_known_when_something_becomes_late(
     known: dict[str, Any], late_from: datetime | None
 ) -> None:
     """Nothing is late until then, and something is right after it."""
-    assert standing(**known).late_from == late_from
+    assert status(**known).late_from == late_from
     if late_from:
-        assert standing(**known, now=late_from).overdue_reason is None
-        assert standing(**known, now=late_from + timedelta(microseconds=1)).overdue_reason
+        assert status(**known, now=late_from).overdue_reason is None
+        assert status(**known, now=late_from + timedelta(microseconds=1)).overdue_reason
 
 
 @pytest.mark.parametrize(
@@ -132,39 +135,38 @@ def test_it_is_known_when_something_becomes_late(
     [
         {},
         {"next_due_at": None, "current_since": None},
-        {"rotation": WAITING, "next_due_at": NOW - HOUR},
-        {"rotation": replace(WAITING, verified_at=NOW - DAY - HOUR)},
+        {"last_rotation": WAITING, "next_due_at": NOW - HOUR},
+        {"last_rotation": replace(WAITING, verified_at=NOW - DAY - HOUR)},
     ],
 )
 def test_what_is_under_way_is_not_overdue(known: dict[str, Any]) -> None:
     """A rotation in its grace has done what was due."""
-    assert standing(**known).overdue_reason is None
-    assert not standing(**known).needs_attention
+    assert status(**known).overdue_reason is None
+    assert not status(**known).needs_attention
 
 
-@pytest.mark.parametrize("known", [{"hold": HOLD}, {"drift": "x"}, {"rotation": FAILED}])
+@pytest.mark.parametrize("known", [{"hold": HOLD}, {"drift": "x"}, {"last_rotation": FAILED}])
 def test_what_somebody_has_to_look_at(known: dict[str, Any]) -> None:
     """A hold, a drift and a failure fail the check, overdue or not."""
-    assert standing(**known).needs_attention
-    assert standing(**known).document()["overdue"] is False
+    assert status(**known).needs_attention
+    assert status(**known).document()["overdue"] is False
 
 
 def test_a_row_tells_the_last_rotation() -> None:
     """How it ended, how long ago, and why it failed."""
-    assert standing().row()[5] == "completed 2d ago"
-    assert standing(rotation=FAILED).row()[5] == "failed 2d ago (secret-rejected)"
-    assert standing(rotation=WAITING).row()[5] == "open for 3d, at wait"
-    assert standing(rotation=None).row()[5] == "-"
-    assert "waiting until 2026-11-24 11:00 UTC" in standing(rotation=WAITING).row()[-1]
+    assert status().row()[5] == "completed 2d ago"
+    assert status(last_rotation=FAILED).row()[5] == "failed 2d ago (secret-rejected)"
+    assert status(last_rotation=WAITING).row()[5] == "open for 3d, at wait"
+    assert status(last_rotation=None).row()[5] == "-"
+    assert "waiting until 2026-11-24 11:00 UTC" in status(last_rotation=WAITING).row()[-1]
 
 
 GATED = replace(
     WAITING,
     verified_at=NOW - 2 * DAY,
-    gate="consumers",
-    gate_reason="exit status 1: 3 of 7",
-    gate_since=NOW - HOUR,
-    gate_retry_at=NOW + HOUR,
+    waiting=GateWait(
+        gate="consumers", reason="exit status 1: 3 of 7", shut_since=NOW - HOUR, retry_at=NOW + HOUR
+    ),
 )
 UNDELIVERED = PendingDelivery(
     account="a",
@@ -179,7 +181,7 @@ UNDELIVERED = PendingDelivery(
 
 def test_a_gate_is_named_instead_of_the_grace() -> None:
     """With its reason, and since when it is waited for."""
-    found = standing(rotation=GATED)
+    found = status(last_rotation=GATED)
 
     assert (
         "waiting for gate consumers since 2026-11-23 11:00 UTC: exit status 1: 3 of 7"
@@ -192,8 +194,8 @@ def test_a_gate_is_named_instead_of_the_grace() -> None:
         "since": "2026-11-23T11:00:00Z",
         "next_try_at": "2026-11-23T13:00:00Z",
     }
-    assert standing(rotation=WAITING).document()["gate"] is None
-    assert standing().document()["gate"] is None
+    assert status(last_rotation=WAITING).document()["gate"] is None
+    assert status().document()["gate"] is None
 
 
 @pytest.mark.parametrize(
@@ -210,4 +212,4 @@ def test_a_gate_is_named_instead_of_the_grace() -> None:
 )
 def test_hooks_that_fail_are_noted(undelivered: list[PendingDelivery], note: str) -> None:
     """One that was not tried yet is no failure; the first that fails is named."""
-    assert standing(undelivered=tuple(undelivered)).row()[-1] == note
+    assert status(undelivered=tuple(undelivered)).row()[-1] == note

@@ -2,7 +2,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from rotator.reporting.text import age_text, moment, rfc3339, short, span
+from rotator.model.times import rfc3339
+from rotator.reporting.text import age_text, moment, short, span
 
 AT = datetime(2026, 11, 23, 7, 28, 59, 999999, UTC)
 

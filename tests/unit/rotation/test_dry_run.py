@@ -5,12 +5,23 @@ from typing import Any
 import pytest
 
 from rotator.model import Account, CurrentEntry, OnForeign, Request, Step
-from rotator.rotation import dry_run
+from rotator.rotation.dry_run import assumed_steps
 from rotator.rotation.steps import Action, Create, Delete, Open, Push, Refuse, Stage, Verify, Wait
 from rotator.rotation.steps.issue import NEW_ID
+from tests.support.observations import but
 from tests.support.samples import NOW, account, policy, rotation
 from tests.unit.rotation.protocol.after_push import DELETING
-from tests.unit.rotation.protocol.facts import ALIEN, GRACE, HOLD, NEW, NOTE, OLD, PENDING, QUIET
+from tests.unit.rotation.protocol.facts import (
+    ALIEN,
+    GRACE,
+    HOLD,
+    NEW,
+    NOTE,
+    OLD,
+    PENDING,
+    QUIET,
+    Facts,
+)
 
 ACCOUNT = account(policy=policy(grace=timedelta(), on_foreign=OnForeign.EVICT_OLDEST))
 ROTATION = rotation(step=Step.CREATE, grace=timedelta(), sent_at=NOW)
@@ -20,12 +31,12 @@ REST = ["Probe", "Push", "Verify", "Clear", "Delete", "Close"]
 def planned(
     account: Account = ACCOUNT,
     request: Request = Request(reason="asked"),  # noqa: B008  # frozen
-    **changes: Any,  # noqa: ANN401  # of the world
+    **changes: Any,  # noqa: ANN401  # of the observation
 ) -> list[Action]:
-    """Plan from the world with `changes`."""
-    return dry_run.actions(
+    """List the steps from the observation with `changes`."""
+    return assumed_steps(
         account,
-        replace(QUIET, **changes),
+        but(QUIET, **changes),
         request,
         propagation_timeout=timedelta(minutes=2),
         now=NOW,
@@ -128,14 +139,14 @@ def test_a_look_ends_a_plan() -> None:
     stale = NOW - timedelta(hours=1)
     actions = planned(listed=(OLD, ALIEN), seen_at=stale)
 
-    assert names(actions) == ["Look"]
+    assert names(actions) == ["Observe"]
 
 
 def test_a_plan_follows_the_parents_credential() -> None:
     """A dead value is replaced, and nothing deleted: no predecessor is known."""
     note = replace(NOTE, secret_id="gone")
     current = CurrentEntry(version=7, note=note, intact=True, has_value=True)
-    actions = planned(current=current, current_live_at=None)
+    actions = planned(current=current, current_authenticated_at=None)
 
     assert actions[0] == Open(predecessor_id=None)
     assert names(actions) == ["Open", "Stage", "Create", *REST[:4], "Close"]
@@ -143,9 +154,15 @@ def test_a_plan_follows_the_parents_credential() -> None:
 
 def test_a_grace_from_the_future_is_planned_to_begin_anew() -> None:
     """A clock that was ahead told when it began; the predecessor lives on from now."""
-    world = DELETING[0].values[0].world  # type: ignore[attr-defined]
-    ahead = replace(world.rotation, grace=GRACE, verified_at=NOW + timedelta(days=60))
-    actions = planned(request=Request(reason=None), **(vars(world) | {"rotation": ahead}))
+    waiting: Facts = DELETING[0].values[0]  # type: ignore[attr-defined]
+    facts = waiting.but(rotation__grace=GRACE, rotation__verified_at=NOW + timedelta(days=60))
+    actions = assumed_steps(
+        ACCOUNT,
+        facts.observation,
+        Request(reason=None),
+        propagation_timeout=timedelta(minutes=2),
+        now=NOW,
+    )
 
     assert names(actions) == ["Redate", "Wait"]
     assert actions[-1] == Wait(until=NOW + GRACE)

@@ -16,6 +16,7 @@ from rotator.errors import (
 from rotator.model import (
     Account,
     CurrentEntry,
+    GateWait,
     Note,
     Request,
     Rotation,
@@ -24,7 +25,7 @@ from rotator.model import (
     Step,
     Written,
 )
-from rotator.rotation.observation import Observation, Observed, seen_again
+from rotator.rotation.observation import Observation, Observed
 from rotator.rotation.ports import StoredCurrent, StoredPending
 from rotator.rotation.steps import (
     Abort,
@@ -45,6 +46,7 @@ from rotator.rotation.steps import (
     Verify,
     Wait,
 )
+from tests.support.observations import but
 from tests.support.samples import NOW
 from tests.unit.rotation.protocol.facts import (
     ACCOUNT,
@@ -59,7 +61,7 @@ from tests.unit.rotation.protocol.facts import (
 
 LATER = NOW + timedelta(minutes=1)
 NOTE = Note(secret_id="new", rotation_id="r1", rotated_at=NOW, ledger_head="", check="")
-WORLD = replace(QUIET, current=replace(CURRENT, note=None, intact=False), rotation=ROTATION)
+SEEN = but(QUIET, current=replace(CURRENT, note=None, intact=False), rotation=ROTATION)
 EFFECTS: list[tuple[Effect[Any], Step]] = [
     (Evict(secret_id="alien"), Step.EVICT),
     (Stage(listed_ids=frozenset({"old"})), Step.STAGE),
@@ -79,25 +81,25 @@ STAGED = replace(
 
 
 def at(now: datetime = NOW, request: Request = Request(reason="asked")) -> At:  # noqa: B008  # frozen
-    """Return what an outcome depends on besides the world."""
+    """Return what an outcome depends on besides the observation."""
     return At(account=ACCOUNT, request=request, now=now)
 
 
-def of(world: Observation) -> Rotation:
-    """Return a world's rotation."""
-    assert world.rotation is not None
-    return world.rotation
+def of(observation: Observation) -> Rotation:
+    """Return an observation's rotation."""
+    assert observation.rotation is not None
+    return observation.rotation
 
 
 @pytest.mark.parametrize(("action", "step"), EFFECTS)
 def test_an_intent_names_step_and_target(action: Effect[Any], step: Step) -> None:
     """What is about to be tried can be read from the ledger alone."""
-    rotation = action.intent(WORLD, ROTATION, LATER)
-    draft = action.entry("intent", rotation, **action.target)
+    rotation = action.intent(SEEN, ROTATION, LATER)
+    entry = action.entry("intent", rotation, **action.target)
     target = {"secret_id": action.secret_id} if isinstance(action, Evict | Delete) else {}
 
-    assert (draft.event, draft.step, draft.rotation_id) == ("intent", step, "r1")
-    assert draft.detail == target
+    assert (entry.event, entry.step, entry.rotation_id) == ("intent", step, "r1")
+    assert entry.detail == target
     assert (rotation.step, action.step_of(ROTATION)) == (step, step)
 
 
@@ -111,13 +113,13 @@ def test_a_strangers_secret_is_named_as_one() -> None:
 
 def test_an_intent_to_create_records_when_the_value_was_sent() -> None:
     """From then on Vonage may know it. No other intent says so, and only a draw counts as one."""
-    created = Create().intent(WORLD, ROTATION, LATER)
-    staged = Stage(listed_ids=frozenset()).intent(WORLD, ROTATION, LATER)
-    pushed = Push().intent(WORLD, ROTATION, LATER)
+    created = Create().intent(SEEN, ROTATION, LATER)
+    staged = Stage(listed_ids=frozenset()).intent(SEEN, ROTATION, LATER)
+    pushed = Push().intent(SEEN, ROTATION, LATER)
 
-    assert (created.sent_at, created.draws) == (LATER, 0)
-    assert (staged.sent_at, staged.draws) == (None, 1)
-    assert (pushed.sent_at, pushed.draws) == (None, 0)
+    assert (created.sent_at, created.values_generated) == (LATER, 0)
+    assert (staged.sent_at, staged.values_generated) == (None, 1)
+    assert (pushed.sent_at, pushed.values_generated) == (None, 0)
 
 
 @pytest.mark.parametrize(
@@ -131,13 +133,13 @@ def test_an_intent_to_create_records_when_the_value_was_sent() -> None:
 )
 def test_a_rotation_is_opened_as_asked(request_: Request, reason: str, grace: timedelta) -> None:
     """Reason and grace are the request's; the grace is the policy's where none is asked for."""
-    seen = replace(WORLD, rotation=None, listed=(Secret(id="old", created_at=NOW),))
-    world, draft = Open(predecessor_id="old").done(seen, "r9", at(NOW, request_))
-    rotation = of(world)
+    seen = but(SEEN, rotation=None, listed=(Secret(id="old", created_at=NOW),))
+    observation, entry = Open(predecessor_id="old").done(seen, "r9", at(NOW, request_))
+    rotation = of(observation)
 
     assert (rotation.id, rotation.reason, rotation.grace) == ("r9", reason, grace)
     assert (rotation.predecessor_id, rotation.sent_at) == ("old", None)
-    assert draft.detail == {
+    assert entry.detail == {
         "reason": reason,
         "predecessor_id": "old",
         "predecessor_since": f"{NOW:%Y-%m-%dT%H:%M:%SZ}",
@@ -149,22 +151,25 @@ def test_a_rotation_is_opened_as_asked(request_: Request, reason: str, grace: ti
 def test_a_recovered_rotation_keeps_its_id_and_may_have_sent_its_value() -> None:
     """What Vault knows of it is believed, and the worst is assumed of the rest."""
     action = Open(predecessor_id=None, recovered_id="r1")
-    found = replace(WORLD, rotation=None, pending_is_unrecorded=True)
-    world, draft = action.done(found, "r9", at(NOW, Request(reason="due")))
-    rotation = of(world)
+    found = but(SEEN, rotation=None, pending_is_unrecorded=True)
+    observation, entry = action.done(found, "r9", at(NOW, Request(reason="due")))
+    rotation = of(observation)
 
     assert (rotation.id, rotation.reason, rotation.sent_at) == ("r1", "recovered", NOW)
-    assert not world.pending_is_unrecorded
-    assert draft.rotation_id == "r1"
+    assert not observation.pending.is_unrecorded
+    assert entry.rotation_id == "r1"
 
 
 def test_an_evicted_secret_is_listed_no_more() -> None:
     """The slot is free, and the ledger says whose it was."""
-    both = replace(WORLD, listed=(OLD, NEW))
-    world, draft = Evict(secret_id="new").done(both, ROTATION, None, at())
+    both = but(SEEN, listed=(OLD, NEW))
+    observation, entry = Evict(secret_id="new").done(both, ROTATION, None, at())
 
-    assert (world.listed, world.deleted_ids) == ((OLD,), frozenset({"new"}))
-    assert (draft.event, draft.step, draft.detail) == (
+    assert (observation.listing.secrets, observation.ledger.deleted_ids) == (
+        (OLD,),
+        frozenset({"new"}),
+    )
+    assert (entry.event, entry.step, entry.detail) == (
         "done",
         Step.EVICT,
         {"secret_id": "new"},
@@ -174,90 +179,90 @@ def test_an_evicted_secret_is_listed_no_more() -> None:
 def test_a_staged_value_is_a_fresh_start() -> None:
     """Nothing that was known of the value before it is true of the new one."""
     before = replace(ROTATION, rejected=True, sent_at=NOW)
-    seen = replace(
-        WORLD,
-        pending_live_at=NOW,
+    seen = but(
+        SEEN,
+        pending_authenticated_at=NOW,
         pending_refused_since=NOW,
         pending_refused_at=NOW,
-        current_is_pending=True,
+        pending_equals_current=True,
     )
-    world, draft = STAGE.done(seen, before, StoredPending(version=4), at())
+    observation, entry = STAGE.done(seen, before, StoredPending(version=4), at())
 
-    assert (of(world).rejected, of(world).sent_at) == (False, None)
-    assert (world.pending, world.pending_version) == (STAGED, 4)
-    assert world.pending_live_at is None
-    assert (world.pending_refused_since, world.pending_refused_at) == (None, None)
-    assert not world.current_is_pending
-    assert (draft.event, draft.step, draft.detail) == ("done", Step.STAGE, {})
+    assert (of(observation).rejected, of(observation).sent_at) == (False, None)
+    assert (observation.pending.entry, observation.pending.version) == (STAGED, 4)
+    assert observation.pending.authenticated_at is None
+    assert (observation.pending.refused_since, observation.pending.refused_at) == (None, None)
+    assert not observation.pending.equals_current
+    assert (entry.event, entry.step, entry.detail) == ("done", Step.STAGE, {})
 
 
 @pytest.mark.parametrize("listed", [(OLD,), None])
 def test_a_created_secret_is_known_and_listed(listed: tuple[Secret, ...] | None) -> None:
     """Its id is in the ledger from the first moment."""
-    seen = replace(WORLD, listed=listed)
-    world, draft = Create().done(seen, ROTATION, NEW, at(LATER))
+    seen = but(SEEN, listed=listed)
+    observation, entry = Create().done(seen, ROTATION, NEW, at(LATER))
 
-    assert (of(world).new_id, of(world).sent_at) == ("new", LATER)
-    assert world.listed == (*(listed or ()), NEW)
-    assert draft.detail == {"secret_id": "new"}
+    assert (of(observation).new_id, of(observation).sent_at) == ("new", LATER)
+    assert observation.listing.secrets == (*(listed or ()), NEW)
+    assert entry.detail == {"secret_id": "new"}
 
 
 def test_a_probe_is_a_look_at_vonage() -> None:
     """What it listed is news, and earlier refusals are forgotten."""
     rotation = replace(ROTATION, new_id="new")
-    seen = replace(WORLD, pending_refused_since=NOW, pending_refused_at=NOW)
-    world, draft = Probe().done(seen, rotation, (OLD, NEW), at(LATER))
+    seen = but(SEEN, pending_refused_since=NOW, pending_refused_at=NOW)
+    observation, entry = Probe().done(seen, rotation, (OLD, NEW), at(LATER))
 
-    assert world.listed == (OLD, NEW)
-    assert (world.seen_at, world.pending_live_at) == (LATER, LATER)
-    assert (world.pending_refused_since, world.pending_refused_at) == (None, None)
-    assert (draft.step, draft.detail) == (Step.PROBE, {"secret_id": "new"})
+    assert observation.listing.secrets == (OLD, NEW)
+    assert (observation.listing.seen_at, observation.pending.authenticated_at) == (LATER, LATER)
+    assert (observation.pending.refused_since, observation.pending.refused_at) == (None, None)
+    assert (entry.step, entry.detail) == (Step.PROBE, {"secret_id": "new"})
 
 
 def test_refusals_count_from_the_first() -> None:
     """Patience with a new secret begins when it was first refused."""
-    once = Probe().refused(replace(WORLD, pending_live_at=NOW), NOW)
+    once = Probe().refused(but(SEEN, pending_authenticated_at=NOW), NOW)
     twice = Probe().refused(once, LATER)
 
-    assert once.pending_live_at is None
-    assert (once.pending_refused_since, once.pending_refused_at) == (NOW, NOW)
-    assert (twice.pending_refused_since, twice.pending_refused_at) == (NOW, LATER)
+    assert once.pending.authenticated_at is None
+    assert (once.pending.refused_since, once.pending.refused_at) == (NOW, NOW)
+    assert (twice.pending.refused_since, twice.pending.refused_at) == (NOW, LATER)
 
 
 def test_a_look_keeps_what_only_probing_tells() -> None:
     """Another look at Vonage and Vault does not restart the patience with the pending value."""
-    before = replace(WORLD, pending=PENDING, pending_refused_since=NOW, pending_refused_at=NOW)
-    seen = replace(WORLD, seen_at=LATER, pending=PENDING)
-    again, first = seen_again(before, seen), seen_again(None, seen)
+    before = but(SEEN, pending=PENDING, pending_refused_since=NOW, pending_refused_at=NOW)
+    seen = but(SEEN, seen_at=LATER, pending=PENDING)
+    again, first = seen.after(before), seen.after(None)
 
-    assert (again.pending_refused_since, again.pending_refused_at) == (NOW, NOW)
-    assert (first.pending_refused_since, first.pending_refused_at) == (None, None)
+    assert (again.pending.refused_since, again.pending.refused_at) == (NOW, NOW)
+    assert (first.pending.refused_since, first.pending.refused_at) == (None, None)
 
 
 def test_only_who_staged_knows_that_nothing_was_sent() -> None:
     """Through any look that shows the same entry; of another's, only the ledger could tell."""
-    staged, _ = STAGE.done(WORLD, ROTATION, StoredPending(version=4), at())
-    same = seen_again(staged, replace(WORLD, pending=STAGED))
-    other = seen_again(staged, replace(WORLD, pending=replace(STAGED, rotation_id="r0")))
-    found = seen_again(None, replace(WORLD, pending=STAGED))
-    again = seen_again(found, replace(WORLD, pending=STAGED))
+    staged, _ = STAGE.done(SEEN, ROTATION, StoredPending(version=4), at())
+    same = but(SEEN, pending=STAGED).after(staged)
+    other = but(SEEN, pending=replace(STAGED, rotation_id="r0")).after(staged)
+    found = but(SEEN, pending=STAGED).after(None)
+    again = but(SEEN, pending=STAGED).after(found)
 
-    assert (staged.pending_is_unsent, same.pending_is_unsent) == (True, True)
-    assert not any(world.pending_is_unsent for world in (other, found, again))
+    assert (staged.pending.is_unsent, same.pending.is_unsent) == (True, True)
+    assert not any(observation.pending.is_unsent for observation in (other, found, again))
 
 
 def test_what_is_not_found_counts_as_refused() -> None:
     """Patience with a standby that does not show the pending entry begins at the first look."""
-    once = seen_again(None, replace(WORLD, seen_at=NOW, pending=None))
-    twice = seen_again(once, replace(WORLD, seen_at=LATER, pending=None))
+    once = but(SEEN, seen_at=NOW, pending=None).after(None)
+    twice = but(SEEN, seen_at=LATER, pending=None).after(once)
 
-    assert (once.pending_refused_since, once.pending_refused_at) == (NOW, NOW)
-    assert (twice.pending_refused_since, twice.pending_refused_at) == (NOW, LATER)
+    assert (once.pending.refused_since, once.pending.refused_at) == (NOW, NOW)
+    assert (twice.pending.refused_since, twice.pending.refused_at) == (NOW, LATER)
 
 
 def test_an_intent_to_push_records_which_version_is_pending() -> None:
     """So that what is cleared later is this one, whatever a standby then shows."""
-    staged = replace(WORLD, pending_version=4)
+    staged = but(SEEN, pending_version=4)
     pushed = Push().intent(staged, ROTATION, LATER)
     created = Create().intent(staged, ROTATION, LATER)
 
@@ -266,14 +271,23 @@ def test_an_intent_to_push_records_which_version_is_pending() -> None:
 
 def test_a_pushed_value_is_the_current_one() -> None:
     """It works as of its last probe, and is what is pending."""
-    seen = replace(WORLD, pending_live_at=LATER)
+    seen = but(SEEN, pending_authenticated_at=LATER)
     written = Written(version=8, index="an index")
-    world, draft = Push().done(seen, ROTATION, (NOTE, written), at())
+    observation, entry = Push().done(seen, ROTATION, (NOTE, written), at())
 
-    assert world.current == CurrentEntry(version=8, note=NOTE, intact=True, has_value=True)
-    assert (world.current_live_at, world.current_is_pending) == (LATER, True)
-    assert (of(world).vault_version, draft.detail) == (8, {"vault_version": 8})
-    assert (world.current_version, world.written, draft.written) == (8, written, written)
+    assert observation.current.entry == CurrentEntry(
+        version=8, note=NOTE, intact=True, has_value=True
+    )
+    assert (observation.current.authenticated_at, observation.pending.equals_current) == (
+        LATER,
+        True,
+    )
+    assert (of(observation).vault_version, entry.detail) == (8, {"vault_version": 8})
+    assert (observation.current.version, observation.ledger.written, entry.written) == (
+        8,
+        written,
+        written,
+    )
 
 
 @pytest.mark.parametrize(
@@ -283,11 +297,11 @@ def test_the_grace_starts_at_verification(asked: timedelta | None, grace: timede
     """Whoever carries the rotation on then may set another grace for it."""
     request = Request(reason=None, grace=asked)
     pushed, nothing = replace(ROTATION, vault_version=8), timedelta()
-    world, draft = Verify(version=8).done(WORLD, pushed, nothing, at(NOW, request))
+    observation, entry = Verify(version=8).done(SEEN, pushed, nothing, at(NOW, request))
 
-    assert of(world).delete_due_at == NOW + grace
-    assert of(world).step is Step.VERIFY
-    assert draft.detail == {
+    assert of(observation).delete_due_at == NOW + grace
+    assert of(observation).step is Step.VERIFY
+    assert entry.detail == {
         "vault_version": 8,
         "verified_at": "2026-11-23T07:28:00.000000+00:00",
         "grace_seconds": grace.total_seconds(),
@@ -295,7 +309,7 @@ def test_the_grace_starts_at_verification(asked: timedelta | None, grace: timede
 
 
 @pytest.mark.parametrize(
-    ("grace", "lead", "expected"),
+    ("grace", "offset", "expected"),
     [
         (GRACE, timedelta(hours=-3), timedelta(hours=3)),
         (GRACE, timedelta(hours=3), timedelta()),
@@ -303,79 +317,85 @@ def test_the_grace_starts_at_verification(asked: timedelta | None, grace: timede
     ],
 )
 def test_a_grace_begins_later_by_what_the_clock_is_behind(
-    grace: timedelta, lead: timedelta, expected: timedelta
+    grace: timedelta, offset: timedelta, expected: timedelta
 ) -> None:
     """Once the clock is put right, it would end early. Where there is none, there is none."""
     pushed, request = replace(ROTATION, grace=grace), Request(reason=None)
-    world, _ = Verify(version=8).done(WORLD, pushed, lead, at(NOW, request))
+    observation, _ = Verify(version=8).done(SEEN, pushed, offset, at(NOW, request))
 
-    assert (of(world).verified_at, of(world).grace) == (NOW + expected, grace)
-    assert world.clock_lead == lead
+    assert (of(observation).verified_at, of(observation).grace) == (NOW + expected, grace)
+    assert observation.listing.clock_offset == offset
 
 
 def test_a_grace_that_begins_anew_begins_now() -> None:
     """By no clock does it begin later than a day from now."""
     verified = replace(ROTATION, verified_at=NOW + timedelta(days=60))
     found = [
-        Redate().done(replace(WORLD, clock_lead=timedelta(days=-days)), verified, at())
+        Redate().done(but(SEEN, clock_offset=timedelta(days=-days)), verified, at())
         for days in (-60, 0, 1, 60)
     ]
 
-    assert [of(world).verified_at for world, _ in found] == [
+    assert [of(observation).verified_at for observation, _ in found] == [
         *(NOW, NOW, NOW + timedelta(days=1), NOW + timedelta(days=1))
     ]
-    assert {(draft.event, draft.step) for _, draft in found} == {("learned", Step.VERIFY)}
+    assert {(entry.event, entry.step) for _, entry in found} == {("learned", Step.VERIFY)}
 
 
 def test_a_deletion_waits_for_no_gate_any_more() -> None:
     """Not even for one that was skipped, or for a clock that nobody opens."""
-    gated = replace(ROTATION, gate="clock", gate_reason="x", gate_since=NOW, gate_retry_at=NOW)
-    rotation = Delete(secret_id="old").intent(WORLD, gated, NOW)
+    gated = replace(
+        ROTATION,
+        waiting=GateWait(gate="clock", reason="x", shut_since=NOW, retry_at=NOW),
+    )
+    rotation = Delete(secret_id="old").intent(SEEN, gated, NOW)
 
     assert rotation == replace(ROTATION, step=Step.DELETE)
 
 
 def test_a_cleared_rotation_waits_if_it_is_verified() -> None:
     """One that is being undone stays in its step."""
-    seen = replace(WORLD, pending=PENDING, current_is_pending=True)
+    seen = but(SEEN, pending=PENDING, pending_equals_current=True)
     undone, _ = Clear(upto=1).done(seen, replace(ROTATION, step=Step.ABORT), None, at())
-    waiting, draft = Clear(upto=1).done(seen, replace(ROTATION, verified_at=NOW), None, at())
+    waiting, entry = Clear(upto=1).done(seen, replace(ROTATION, verified_at=NOW), None, at())
 
-    assert (undone.pending, of(undone).step) == (None, Step.ABORT)
-    assert (waiting.current_is_pending, of(waiting).step) == (False, Step.WAIT)
-    assert (draft.event, draft.step) == ("done", Step.CLEAR)
+    assert (undone.pending.entry, of(undone).step) == (None, Step.ABORT)
+    assert (waiting.pending.equals_current, of(waiting).step) == (False, Step.WAIT)
+    assert (entry.event, entry.step) == ("done", Step.CLEAR)
 
 
 def test_a_rotation_seen_to_be_cleared_waits() -> None:
     """Whoever removed the pending entry, nothing is left to do but wait."""
     cleared = replace(ROTATION, step=Step.CLEAR, verified_at=NOW)
-    world, draft = Wait(until=LATER).done(WORLD, cleared, NOW)
+    observation, entry = Wait(until=LATER).done(SEEN, cleared, NOW)
 
-    assert draft is not None
-    assert of(world).step is Step.WAIT
-    assert (draft.event, draft.step) == ("learned", Step.CLEAR)
+    assert entry is not None
+    assert of(observation).step is Step.WAIT
+    assert (entry.event, entry.step) == ("learned", Step.CLEAR)
 
 
 def test_a_deleted_secret_is_listed_no_more() -> None:
     """Nor does it matter whether Vonage had listed anything."""
     delete = Delete(secret_id="old")
-    world, draft = delete.done(replace(WORLD, listed=(OLD, NEW)), ROTATION, None, at())
-    nothing, _ = delete.done(replace(WORLD, listed=None), ROTATION, None, at())
+    observation, entry = delete.done(but(SEEN, listed=(OLD, NEW)), ROTATION, None, at())
+    nothing, _ = delete.done(but(SEEN, listed=None), ROTATION, None, at())
 
-    assert (world.listed, nothing.listed) == ((NEW,), ())
-    assert (world.deleted_ids, nothing.deleted_ids) == (frozenset({"old"}), frozenset({"old"}))
-    assert (draft.step, draft.detail) == (Step.DELETE, {"secret_id": "old"})
+    assert (observation.listing.secrets, nothing.listing.secrets) == ((NEW,), ())
+    assert (observation.ledger.deleted_ids, nothing.ledger.deleted_ids) == (
+        frozenset({"old"}),
+        frozenset({"old"}),
+    )
+    assert (entry.step, entry.detail) == (Step.DELETE, {"secret_id": "old"})
 
 
 @pytest.mark.parametrize(("action", "step"), EFFECTS)
 def test_a_refused_effect_did_not_happen(action: Effect[Any], step: Step) -> None:
     """All is as it was before the intent, except that the draw is spent."""
-    intended = action.intent(WORLD, ROTATION, LATER)
-    rotation, draft = action.missed("rejected", ROTATION, intended, CheckAndSetLost())
+    intended = action.intent(SEEN, ROTATION, LATER)
+    rotation, entry = action.missed("rejected", ROTATION, intended, CheckAndSetLost())
 
-    assert rotation == replace(ROTATION, draws=intended.draws)
-    assert (draft.event, draft.step) == ("rejected", step)
-    assert draft.detail == {"code": "vault-conflict", **action.target}
+    assert rotation == replace(ROTATION, values_generated=intended.values_generated)
+    assert (entry.event, entry.step) == ("rejected", step)
+    assert entry.detail == {"code": "vault-conflict", **action.target}
 
 
 @pytest.mark.parametrize(
@@ -393,7 +413,7 @@ def test_only_vonages_no_rejects_a_value(
 ) -> None:
     """And what was rejected once stays so until another is drawn."""
     before = replace(ROTATION, rejected=was)
-    intended = Create().intent(WORLD, before, LATER)
+    intended = Create().intent(SEEN, before, LATER)
     rotation, _ = Create().missed("rejected", before, intended, error)
 
     assert rotation.rejected is expected
@@ -403,29 +423,29 @@ def test_only_vonages_no_rejects_a_value(
 @pytest.mark.parametrize(("action", "step"), EFFECTS)
 def test_an_unknown_outcome_is_recorded_as_such(action: Effect[Any], step: Step) -> None:
     """With the error's code and the target, and nothing of the answer."""
-    intended = action.intent(WORLD, ROTATION, LATER)
+    intended = action.intent(SEEN, ROTATION, LATER)
     lost = IssuerUnavailable("secret text")
-    rotation, draft = action.missed("unknown", ROTATION, intended, lost)
+    rotation, entry = action.missed("unknown", ROTATION, intended, lost)
 
     assert rotation == intended
-    assert (draft.event, draft.step) == ("unknown", step)
-    assert draft.detail == {"code": "vonage-unavailable", **action.target}
+    assert (entry.event, entry.step) == ("unknown", step)
+    assert entry.detail == {"code": "vonage-unavailable", **action.target}
 
 
 @pytest.mark.parametrize(("action", "step"), EFFECTS)
 def test_what_was_withdrawn_leaves_all_as_it_was(action: Effect[Any], step: Step) -> None:
     """The intent was committed and then not sent: not even a draw is spent."""
-    intended = action.intent(WORLD, ROTATION, LATER)
-    rotation, draft = action.missed("withdrawn", ROTATION, intended, Withdrawn())
+    intended = action.intent(SEEN, ROTATION, LATER)
+    rotation, entry = action.missed("withdrawn", ROTATION, intended, Withdrawn())
 
     assert rotation == ROTATION
-    assert (draft.event, draft.step, draft.detail) == ("withdrawn", step, action.target)
+    assert (entry.event, entry.step, entry.detail) == ("withdrawn", step, action.target)
 
 
 def test_what_was_learned_is_kept_beside_what_was_known() -> None:
     """An id belongs to the creation, a version to the push."""
-    created, first = Learn(new_id="new").done(WORLD, ROTATION, at())
-    pushed, second = Learn(new_id=None, vault_version=8).done(WORLD, of(created), at())
+    created, first = Learn(new_id="new").done(SEEN, ROTATION, at())
+    pushed, second = Learn(new_id=None, vault_version=8).done(SEEN, of(created), at())
 
     assert (of(created).new_id, first.step) == ("new", Step.CREATE)
     assert (of(pushed).new_id, of(pushed).vault_version) == ("new", 8)
@@ -438,26 +458,26 @@ def test_what_was_learned_is_kept_beside_what_was_known() -> None:
 def test_the_new_secret_is_no_predecessor() -> None:
     """What an operator adopted turned out to be it: nothing is left that is known to be old."""
     adopted = replace(ROTATION, predecessor_id="new")
-    created, draft = Learn(new_id="new").done(WORLD, adopted, at())
+    created, entry = Learn(new_id="new").done(SEEN, adopted, at())
 
     assert (of(created).new_id, of(created).predecessor_id) == ("new", None)
-    assert (draft.step, draft.detail["secret_id"]) == (Step.CREATE, "new")
+    assert (entry.step, entry.detail["secret_id"]) == (Step.CREATE, "new")
 
 
 def test_learning_a_version_keeps_it() -> None:
     """What is learned later does not wipe it out."""
-    pushed, _ = Learn(vault_version=8).done(WORLD, ROTATION, at())
-    created, _ = Learn(new_id="new").done(WORLD, of(pushed), at())
+    pushed, _ = Learn(vault_version=8).done(SEEN, ROTATION, at())
+    created, _ = Learn(new_id="new").done(SEEN, of(pushed), at())
 
     assert of(created).vault_version == 8
 
 
 def test_an_abort_is_recorded_before_anything_is_undone() -> None:
     """With its reason, which the closed rotation will have as its error."""
-    world, draft = Abort(code="pending-lost").done(WORLD, ROTATION, at())
+    observation, entry = Abort(code="pending-lost").done(SEEN, ROTATION, at())
 
-    assert (of(world).step, of(world).abort_code) == (Step.ABORT, "pending-lost")
-    assert (draft.event, draft.detail) == ("aborting", {"code": "pending-lost"})
+    assert (of(observation).step, of(observation).abort_code) == (Step.ABORT, "pending-lost")
+    assert (entry.event, entry.detail) == ("aborting", {"code": "pending-lost"})
 
 
 @pytest.mark.parametrize(
@@ -469,12 +489,12 @@ def test_an_abort_is_recorded_before_anything_is_undone() -> None:
 )
 def test_a_rotation_is_closed_once(action: Close, step: Step, outcome: str) -> None:
     """Completed, or failed with the code it was undone for."""
-    world, draft = action.done(WORLD, ROTATION, at(LATER))
-    rotation = of(world)
+    observation, entry = action.done(SEEN, ROTATION, at(LATER))
+    rotation = of(observation)
 
     assert (rotation.step, rotation.outcome, rotation.closed_at) == (step, outcome, LATER)
     assert rotation.error_code == action.error_code
-    assert draft.detail == {"outcome": outcome, "code": action.error_code}
+    assert entry.detail == {"outcome": outcome, "code": action.error_code}
 
 
 def site(observed: Observed, store: object = None) -> Site:
@@ -485,7 +505,7 @@ def site(observed: Observed, store: object = None) -> Site:
         request=Request(reason=None),
         issuer=nobody,
         store=cast("Any", store),
-        draw=nobody,
+        generate=nobody,
         now=lambda: NOW,
         observed=observed,
         ledger_head="",
@@ -495,7 +515,7 @@ def site(observed: Observed, store: object = None) -> Site:
 def test_nothing_is_deleted_without_a_value_from_vault() -> None:
     """What was decided on is gone from the sight: neither Vonage nor Vault is asked."""
     observed = Observed(
-        world=QUIET, current=None, pending=StoredPending(version=0), credential=None
+        observation=QUIET, current=None, pending=StoredPending(version=0), credential=None
     )
 
     with pytest.raises(CheckAndSetLost):
@@ -514,7 +534,7 @@ def test_another_value_is_not_verified_whatever_its_note_says() -> None:
             return StoredCurrent(entry=entry, value=SecretValue("Another1234"), fields={})
 
     pending = StoredPending(version=1, entry=PENDING, value=SecretValue("Pending1234"))
-    observed = Observed(world=WORLD, current=None, pending=pending, credential=None)
+    observed = Observed(observation=SEEN, current=None, pending=pending, credential=None)
 
     with pytest.raises(UnexpectedEntry):
         Verify(version=8).perform(site(observed, Store()), ROTATION)

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from rotator.sim import VaultSimulator, VonageSimulator
-from tests.unit.sim.clock import Clock
+from tests.support.clock import FakeClock
 from tests.unit.sim.vonage import filled
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> FakeClock:
     """Time stands still until the test moves it."""
-    return Clock()
+    return FakeClock()
 
 
 @pytest.fixture
@@ -23,9 +23,9 @@ def vonage() -> Iterator[VonageSimulator]:
 
 
 @pytest.fixture
-def vault(clock: Clock) -> Iterator[VaultSimulator]:
+def vault(clock: FakeClock) -> Iterator[VaultSimulator]:
     """An empty Vault with a mount inside another."""
     # Vault tells nanoseconds, and none of them may be lost.
-    clock.now += 123_456_789
-    with VaultSimulator(mounts=["secret", "secret/nested"], clock=clock) as started:
+    clock.elapsed = 0.123456789
+    with VaultSimulator(mounts=["secret", "secret/nested"], clock=clock.nanoseconds) as started:
         yield started

@@ -3,7 +3,7 @@
 import pytest
 
 from rotator.sim import VaultSimulator
-from tests.unit.sim.vault import DATA, DENIED, ONE, PATH, call
+from tests.unit.sim.vault import DATA, DENIED, PATH, call
 
 
 @pytest.mark.parametrize(
@@ -20,15 +20,6 @@ from tests.unit.sim.vault import DATA, DENIED, ONE, PATH, call
 def test_other_methods_are_405(vault: VaultSimulator, method: str, path: str) -> None:
     """What a path does not know is unsupported."""
     assert call(vault, method, path, {}).status == 405
-
-
-def test_a_folder_cannot_be_written(vault: VaultSimulator) -> None:
-    """A write to a path with a slash at its end is refused, a read finds nothing."""
-    path = "/v1/secret/data/"
-    written = call(vault, "POST", path, {"data": ONE})
-
-    assert written.refusal == (400, ["cannot write to a path ending in '/'"])
-    assert call(vault, "GET", path).refusal == (404, [])
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_settings_are_saved_by_their_exact_names(vonage: VonageSimulator) -> Non
         "max-calls-per-second": 30,
     }
     assert unset["mo-callback-url"] == ""
-    assert vonage.settings(KEY) == unset
+    assert vonage.state()["accounts"][0]["settings"] == unset
 
 
 @pytest.mark.parametrize("form", ["moCallBackUrl=http%3A%2F%2Fbad", "httpForwardMethod=SMOKE"])
@@ -71,7 +71,7 @@ def test_a_refused_setting_changes_nothing(form: str) -> None:
         )
 
         assert answer.document["error-code"] == "420"
-        assert simulator.settings(KEY)["dr-callback-url"] == ""
+        assert simulator.state()["accounts"][0]["settings"]["dr-callback-url"] == ""
 
 
 def test_subaccounts_are_listed(vonage: VonageSimulator) -> None:

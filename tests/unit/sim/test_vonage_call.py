@@ -3,7 +3,7 @@
 import pytest
 
 from rotator.sim import Fault, VonageSimulator
-from tests.unit.sim.clock import Clock
+from tests.support.clock import FakeClock
 from tests.unit.sim.vonage import KEY, SECRETS, SUB, SUB_SECRET, call, filled
 
 
@@ -35,14 +35,14 @@ def test_every_answer_has_a_request_id(vonage: VonageSimulator) -> None:
     assert len(set(ids)) == 3
 
 
-def test_a_rate_limit_answers_429(clock: Clock) -> None:
+def test_a_rate_limit_answers_429(clock: FakeClock) -> None:
     """More than the limit is told when to come back, and each key has its own limit."""
-    with VonageSimulator(rate_limit=2, clock=clock) as simulator:
+    with VonageSimulator(rate_limit=2, clock=clock.nanoseconds) as simulator:
         filled(simulator)
         statuses = [call(simulator, "GET", SECRETS).status for _ in range(2)]
         limited = call(simulator, "GET", SECRETS)
         other = call(simulator, "GET", f"/accounts/{SUB}/secrets", auth=(SUB, SUB_SECRET))
-        clock.forward(0.5)
+        clock.advance(seconds=0.5)
         later = call(simulator, "GET", SECRETS)
 
     assert (statuses, other.status, later.status) == ([200, 200], 200, 200)
@@ -50,4 +50,4 @@ def test_a_rate_limit_answers_429(clock: Clock) -> None:
     assert limited.headers["Retry-After"] == "1"
     assert limited.headers["X-RateLimit-Limit"] == "2"
     assert limited.headers["X-RateLimit-Remaining"] == "0"
-    assert limited.headers["X-RateLimit-Reset"] == "1800000001"
+    assert limited.headers["X-RateLimit-Reset"] == "1795418881"

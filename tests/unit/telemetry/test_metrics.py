@@ -10,7 +10,7 @@ from rotator.rotation.ports import AccountSummary, NewEntry
 from rotator.telemetry.metrics import Metrics, family, labels
 from tests.support.samples import account
 from tests.unit.reporting.test_status import HOLD, NOW
-from tests.unit.web.test_overview import record
+from tests.unit.web.test_overview import summary
 
 #: What monitoring relies on.
 NAMES = {
@@ -69,7 +69,7 @@ def test_label_sets_begin_at_zero() -> None:
 
 
 def test_passes_are_counted_by_their_end() -> None:
-    """What only goes on, and what is not configured any more, is not."""
+    """What only goes on, and what is no longer configured, is not."""
     metrics = made("a")
     for each in (Outcome.COMPLETED, Outcome.FAILED, Outcome.FAILED, Outcome.AWAITING_DELETION):
         metrics.pass_finished("a", report(each))
@@ -141,7 +141,7 @@ def test_openings_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_gauges_tell_what_the_ledger_knows() -> None:
     """In seconds since 1970, and 0 where there is nothing to tell."""
-    known = record("a", hold=HOLD, drift="x: y", last_success_at=NOW, next_due_at=None)
+    known = summary("a", hold=HOLD, drift="x: y", last_success_at=NOW, next_due_at=None)
     found = samples(made("a", records={"a": known}))
 
     assert found['rotator_last_success_timestamp_seconds{account="a"}'] == NOW.timestamp()
@@ -187,7 +187,7 @@ def test_a_label_may_be_any_text() -> None:
 
 def test_what_is_rendered_is_what_prometheus_reads() -> None:
     """Its own parser finds every family, with its kind."""
-    text = made("a", records={"a": record("a")}).rendered().decode()
+    text = made("a", records={"a": summary("a")}).rendered().decode()
     kinds = {each.name: each.type for each in text_string_to_metric_families(text)}
 
     assert kinds["rotator_rotations"] == "counter"

@@ -11,8 +11,9 @@ from rotator.errors import (
     StoreUnavailable,
     UnexpectedEntry,
 )
+from rotator.network import TransportFailure
 from rotator.vault.errors import interpret, is_passing, is_starting
-from rotator.vault.transport import TransportFailure, VaultResponse
+from rotator.vault.response import VaultResponse
 
 UPGRADING = (
     "Upgrading from non-versioned to versioned data. This backend will be unavailable for a"

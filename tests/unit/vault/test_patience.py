@@ -1,27 +1,11 @@
-from rotator.vault.transport import Deadline
-
-
-class FakeTime:
-    """A clock that only moves when someone sleeps or says so."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.slept: list[float] = []
-
-    def clock(self) -> float:
-        """Return the seconds."""
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        """Move on at once."""
-        self.slept.append(seconds)
-        self.now += seconds
+from rotator.vault.client import Deadline
+from tests.support.clock import FakeTimer
 
 
 def test_pauses_double_up_to_a_second() -> None:
     """Each pause is twice the one before, but never longer than a second."""
-    time = FakeTime()
-    patience = Deadline(60, clock=time.clock, sleep=time.sleep)
+    time = FakeTimer()
+    patience = Deadline(60, clock=time, sleep=time.sleep)
     for _ in range(7):
         patience.pause()
 
@@ -30,8 +14,8 @@ def test_pauses_double_up_to_a_second() -> None:
 
 def test_no_pause_reaches_beyond_the_budget() -> None:
     """Where the next pause would use up the time there is none, and nobody sleeps."""
-    time = FakeTime()
-    patience = Deadline(0.2, clock=time.clock, sleep=time.sleep)
+    time = FakeTimer()
+    patience = Deadline(0.2, clock=time, sleep=time.sleep)
     paused = [patience.pause(), patience.pause(), patience.pause()]
 
     assert paused == [True, True, False]
@@ -40,8 +24,8 @@ def test_no_pause_reaches_beyond_the_budget() -> None:
 
 def test_time_that_passes_elsewhere_counts() -> None:
     """The budget is one of time, not of pauses."""
-    time = FakeTime()
-    patience = Deadline(10, clock=time.clock, sleep=time.sleep)
+    time = FakeTimer()
+    patience = Deadline(10, clock=time, sleep=time.sleep)
     time.now += 11
 
     assert patience.left == -1

@@ -5,27 +5,27 @@ from collections.abc import Iterator
 import pytest
 
 from rotator.vonage import Secrets, VonageClient
+from tests.support.clock import FakeTimer
+from tests.support.scripted_server import ScriptedServer
 from tests.unit.vonage.client import transport
-from tests.unit.vonage.clock import Clock
-from tests.unit.vonage.scripted_server import Canned
 
 
 @pytest.fixture
-def server() -> Iterator[Canned]:
+def server() -> Iterator[ScriptedServer]:
     """Yield a server that answers what it is told."""
-    server = Canned()
+    server = ScriptedServer()
     yield server
     server.close()
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> FakeTimer:
     """Return a clock that stands still."""
-    return Clock()
+    return FakeTimer()
 
 
 @pytest.fixture
-def shared(server: Canned, clock: Clock) -> Iterator[VonageClient]:
+def shared(server: ScriptedServer, clock: FakeTimer) -> Iterator[VonageClient]:
     """Yield a client of the server."""
     with transport(server.url, clock) as shared:
         yield shared

@@ -1,11 +1,10 @@
 """The last look before an effect: on an open connection, right before the first byte."""
 
 import socket
-import ssl
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,12 @@ import pytest
 from rotator.errors import NotSent, RotatorError, Withdrawn
 from rotator.model import SecretValue
 from rotator.vonage import Accounts, Secrets, VonageClient
-from tests.support.certificates import certificate, server_context
+from tests.support.certificates import certificate
+from tests.support.clock import FakeTimer
+from tests.support.scripted_server import ScriptedServer, reply
+from tests.support.server import LoopbackServer
+from tests.support.tunnel_proxy import TunnelProxy
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, PAIR, SECRET, VALUE, transport
-from tests.unit.vonage.clock import Clock
-from tests.unit.vonage.scripted_server import Canned, reply
 
 Look = Callable[[], object]
 #: What has an effect, by its method.
@@ -36,63 +37,21 @@ EFFECTS: dict[str, Callable[[VonageClient, Look], object]] = {
 }
 
 
-class Ear:
-    """Accepts one connection, speaks TLS if it is to, and hears what comes."""
+class SilentServer(LoopbackServer):
+    """Answers nothing and keeps what it receives."""
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
-        """Listen on loopback."""
-        self.heard = b""
+    def __init__(self, certificate: Path | None = None) -> None:
+        """Listen, for TLS with a certificate."""
+        self.received = b""
+        #: Set once a connection is open, with TLS after its handshake.
         self.is_open = threading.Event()
-        self._context = context
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
+        super().__init__(certificate)
 
-    def close(self) -> None:
-        """See the connection end."""
-        self._thread.join()
-        self._listener.close()
-
-    def _listen(self) -> None:
-        connection, _ = self._listener.accept()
-        if self._context:
-            connection = self._context.wrap_socket(connection, server_side=True)
-        # The client may end it rudely.
-        with connection, suppress(OSError):
-            self.is_open.set()
-            while piece := connection.recv(4096):
-                self.heard += piece
-
-
-@contextmanager
-def tunnelling(target: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield the port of a proxy that opens one tunnel to `target`, and what it was asked."""
-    asked: list[bytes] = []
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection, socket.create_connection(("127.0.0.1", target)) as onward:
-            asked.append(connection.recv(4096))
-            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            back = threading.Thread(target=_pipe, args=(onward, connection), daemon=True)
-            back.start()
-            _pipe(connection, onward)
-            back.join()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    with closing(listener):
-        yield listener.getsockname()[1], asked
-        thread.join()
-
-
-def _pipe(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while piece := source.recv(4096):
-            target.sendall(piece)
-        target.shutdown(socket.SHUT_WR)
+    def serve(self, connection: socket.socket) -> None:
+        """Read until the client hangs up."""
+        self.is_open.set()
+        while piece := connection.recv(4096):
+            self.received += piece
 
 
 def refuse() -> None:
@@ -101,65 +60,67 @@ def refuse() -> None:
 
 
 @pytest.mark.parametrize("effect", EFFECTS)
-def test_what_a_last_look_refuses_sends_no_byte(clock: Clock, effect: str) -> None:
+def test_what_a_last_look_refuses_sends_no_byte(clock: FakeTimer, effect: str) -> None:
     """The connection is open, the look raises, and the server never hears anything."""
-    ear = Ear()
+    silent = SilentServer()
 
     def look() -> None:
-        assert ear.is_open.wait(15)
+        assert silent.is_open.wait(15)
         raise Withdrawn
 
-    with transport(f"http://127.0.0.1:{ear.port}", clock) as shared, pytest.raises(Withdrawn):
+    with transport(f"http://127.0.0.1:{silent.port}", clock) as shared, pytest.raises(Withdrawn):
         EFFECTS[effect](shared, look)
-    ear.close()
+    silent.wait_for_clients()
 
-    assert ear.heard == b""
+    assert silent.received == b""
 
 
-def test_not_over_tls_either(clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_not_over_tls_either(
+    clock: FakeTimer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The handshake is over, and nothing is sent on what it has opened."""
     trusted = certificate(tmp_path, "vonage")
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
-    ear = Ear(server_context(trusted))
+    silent = SilentServer(trusted)
 
     def look() -> None:
-        assert ear.is_open.wait(15)
+        assert silent.is_open.wait(15)
         raise Withdrawn
 
-    with transport(f"https://127.0.0.1:{ear.port}", clock) as shared, pytest.raises(Withdrawn):
+    with transport(f"https://127.0.0.1:{silent.port}", clock) as shared, pytest.raises(Withdrawn):
         EFFECTS["delete"](shared, look)
-    ear.close()
+    silent.wait_for_clients()
 
-    assert ear.heard == b""
+    assert silent.received == b""
 
 
 def test_not_through_a_tunnel_either(
-    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clock: FakeTimer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The proxy's tunnel is opened before the look, and carries nothing after it."""
     trusted = certificate(tmp_path, "vonage", hosts="DNS:vonage.test")
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
-    ear = Ear(server_context(trusted))
+    silent = SilentServer(trusted)
     looks: list[bool] = []
 
     def look() -> None:
-        looks.append(ear.is_open.wait(15))
+        looks.append(silent.is_open.wait(15))
         raise Withdrawn
 
-    with tunnelling(ear.port) as (port, asked):
-        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+    with TunnelProxy(silent.port) as tunnel:
+        monkeypatch.setenv("https_proxy", tunnel.url)
         monkeypatch.delenv("no_proxy", raising=False)
         with transport("https://vonage.test", clock) as shared, pytest.raises(Withdrawn):
             EFFECTS["delete"](shared, look)
-    ear.close()
+    silent.wait_for_clients()
 
-    assert [request.split(b" ")[0] for request in asked] == [b"CONNECT"]
+    assert [request.split(b" ")[0] for request in tunnel.heads] == [b"CONNECT"]
     assert looks == [True]
-    assert ear.heard == b""
+    assert silent.received == b""
 
 
 def test_not_to_a_proxy_either(
-    server: Canned, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, clock: FakeTimer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that forwards what is not encrypted hears nothing."""
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
@@ -171,7 +132,9 @@ def test_not_to_a_proxy_either(
 
 
 @pytest.mark.parametrize("effect", EFFECTS)
-def test_a_look_is_made_once_for_what_is_sent(server: Canned, clock: Clock, effect: str) -> None:
+def test_a_look_is_made_once_for_what_is_sent(
+    server: ScriptedServer, clock: FakeTimer, effect: str
+) -> None:
     """Where it raises nothing, the request follows it."""
     answers = {"create": ONE, "delete": b"", "top up": b'{"error-code": "200"}'}
     server.replies = [reply(200, answers.get(effect, b'{"mo-callback-url": ""}'))]
@@ -184,7 +147,7 @@ def test_a_look_is_made_once_for_what_is_sent(server: Canned, clock: Clock, effe
 
 
 @pytest.mark.parametrize("effect", EFFECTS)
-def test_no_look_without_a_connection(clock: Clock, effect: str) -> None:
+def test_no_look_without_a_connection(clock: FakeTimer, effect: str) -> None:
     """What never could be sent asks nobody whether it may."""
     with closing(socket.socket()) as nobody:
         nobody.bind(("127.0.0.1", 0))
@@ -193,7 +156,7 @@ def test_no_look_without_a_connection(clock: Clock, effect: str) -> None:
             EFFECTS[effect](shared, refuse)
 
 
-def test_the_turn_is_waited_for_before_the_look(server: Canned, clock: Clock) -> None:
+def test_the_turn_is_waited_for_before_the_look(server: ScriptedServer, clock: FakeTimer) -> None:
     """However long the rate limit takes, nothing waits between the look and the first byte."""
     server.replies = [reply(200, LIST), reply(204)]
     slept: list[list[float]] = []
@@ -205,7 +168,9 @@ def test_the_turn_is_waited_for_before_the_look(server: Canned, clock: Clock) ->
     assert clock.slept == slept[0]
 
 
-def test_what_a_look_raised_holds_nothing_of_the_wire(server: Canned, clock: Clock) -> None:
+def test_what_a_look_raised_holds_nothing_of_the_wire(
+    server: ScriptedServer, clock: FakeTimer
+) -> None:
     """It comes out as it was raised, without the frames in which headers and values lie."""
     with transport(server.url, clock) as shared, pytest.raises(RotatorError) as caught:
         EFFECTS["create"](shared, refuse)
@@ -217,5 +182,5 @@ def test_what_a_look_raised_holds_nothing_of_the_wire(server: Canned, clock: Clo
 
     assert type(error) is Withdrawn
     assert error.__cause__ is None
-    assert "call = VonageRequest(" in rendered
+    assert "request = VonageRequest(" in rendered
     assert not any(value in rendered for value in (SECRET, VALUE, PAIR))

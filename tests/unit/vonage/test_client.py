@@ -11,17 +11,17 @@ import pytest
 from rotator.errors import CredentialRefused, UnexpectedAnswer
 from rotator.model import SecretValue
 from rotator.vonage import Accounts, Secrets, Subaccounts
+from tests.support.clock import FakeTimer
 from tests.support.observers import CallObserver
+from tests.support.scripted_server import ScriptedServer, reply
 from tests.unit.vonage.client import BALANCE, CREDENTIAL, KEY, LIST, VALUE, transport
-from tests.unit.vonage.clock import Clock
-from tests.unit.vonage.scripted_server import Canned, reply
 
 
 def test_importing_the_package_imports_no_other_adapter() -> None:
-    """The client costs h11 and structlog to import, and none of the large libraries."""
+    """The client costs h11, pydantic and structlog to import, and none of the large libraries."""
     code = (
         "import sys, rotator.vonage;"
-        "large = {'httpx', 'hvac', 'pydantic', 'sqlalchemy', 'typer', 'requests'};"
+        "large = {'httpx', 'hvac', 'sqlalchemy', 'typer', 'requests'};"
         "print(large & set(sys.modules),"
         " [name for name in sys.modules if name.startswith('rotator.')])"
     )
@@ -38,7 +38,7 @@ def test_importing_the_package_imports_no_other_adapter() -> None:
     assert "rotator.config" not in printed
 
 
-def test_no_answer_is_taken_for_another_calls(server: Canned, secrets: Secrets) -> None:
+def test_no_answer_is_taken_for_another_calls(server: ScriptedServer, secrets: Secrets) -> None:
     """What is left over on one call's connection does not answer the next call."""
     server.keep_alive = True
     kept = reply(200, LIST, Connection="keep-alive")
@@ -49,7 +49,9 @@ def test_no_answer_is_taken_for_another_calls(server: Canned, secrets: Secrets) 
     assert server.connections == 2
 
 
-def test_the_pace_is_kept_over_all_clients_and_tries(server: Canned, clock: Clock) -> None:
+def test_the_pace_is_kept_over_all_clients_and_tries(
+    server: ScriptedServer, clock: FakeTimer
+) -> None:
     """Clients of one transport, and repetitions, share one rate limit."""
     server.replies = [reply(200, LIST), reply(503), reply(200, BALANCE)]
     with transport(server.url, clock, max_requests_per_second=1, random=lambda: 0.0) as shared:
@@ -59,7 +61,7 @@ def test_the_pace_is_kept_over_all_clients_and_tries(server: Canned, clock: Cloc
     assert clock.slept == [1, 0, 1]
 
 
-def test_each_attempt_is_counted(server: Canned, clock: Clock) -> None:
+def test_each_attempt_is_counted(server: ScriptedServer, clock: FakeTimer) -> None:
     """Metrics see every attempt with what came of it."""
     seen: list[tuple[str, str, float]] = []
     server.replies = [b"", reply(200, LIST), reply(401)]
@@ -77,7 +79,9 @@ def test_each_attempt_is_counted(server: Canned, clock: Clock) -> None:
     ]
 
 
-def test_the_request_id_of_a_strange_answer_is_kept(server: Canned, secrets: Secrets) -> None:
+def test_the_request_id_of_a_strange_answer_is_kept(
+    server: ScriptedServer, secrets: Secrets
+) -> None:
     """Vonage's support can be asked about an answer that made no sense."""
     server.replies = [reply(201, b"{}", X_Request_Id="b1946ac9")]
     with pytest.raises(UnexpectedAnswer) as caught:
@@ -86,7 +90,7 @@ def test_the_request_id_of_a_strange_answer_is_kept(server: Canned, secrets: Sec
     assert caught.value.request_id == "b1946ac9"
 
 
-def test_threads_share_a_transport(server: Canned, clock: Clock) -> None:
+def test_threads_share_a_transport(server: ScriptedServer, clock: FakeTimer) -> None:
     """Many threads get their own answers."""
     server.keep_alive = True
     server.replies = [reply(200, LIST, Connection="keep-alive")]

@@ -23,10 +23,9 @@ from rotator.errors import (
     UnexpectedAnswer,
 )
 from rotator.model import Credential, SecretValue
-from rotator.network import ExchangeFailed, TransportFailure
+from rotator.network import ExchangeFailed, HttpResponse, TransportFailure
 from rotator.vonage.errors import failure, one_line, refusal
 from rotator.vonage.request import Host, VonageRequest
-from rotator.vonage.response import VonageResponse
 
 SECRET, VALUE = "CurrentSecret01", "BrandNewSecret2"
 NOW = 1_700_000_000.0
@@ -64,7 +63,7 @@ def refused(
         name.lower(): value.decode("latin-1") if isinstance(value, bytes) else value
         for name, value in (headers or {}).items()
     }
-    answer = VonageResponse(status=status, headers=wire, body=sent)
+    answer = HttpResponse(status=status, headers=wire, body=sent)
     return refusal(calling(operation), answer, now=NOW)
 
 
@@ -309,7 +308,7 @@ def test_how_long_a_rate_limit_asks_to_wait(
 def test_any_retry_after_is_some_wait(after: str, reset: str) -> None:
     """No header makes waiting fail, negative or endless."""
     headers = {"retry-after": after, "x-ratelimit-reset": reset}
-    answer = VonageResponse(status=429, headers=headers, body=b"")
+    answer = HttpResponse(status=429, headers=headers, body=b"")
     error = refusal(calling("secrets.list"), answer, now=NOW)
 
     assert isinstance(error, RateLimited)

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from rotator.errors import IssuerError, RotatorError
 from rotator.model import Credential, Secret, SecretValue
 from rotator.vonage import Accounts, Secrets, SubaccountList, Subaccounts, VonageClient
-from tests.unit.vonage.scripted_server import Canned
+from tests.support.scripted_server import ScriptedServer
 
 KEY, SECRET, VALUE = "abcd1234", "CurrentSecret01", "BrandNewSecret2"
 CREDENTIAL = Credential(api_key=KEY, secret=SecretValue(SECRET))
@@ -25,15 +25,15 @@ ONE = {"id": "ad6dc56f-07b5-46e1-a527-85530e625800", "created_at": "2018-12-03T1
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Canned]:
+def server() -> Iterator[ScriptedServer]:
     """Yield a server that answers what it is told."""
-    server = Canned()
+    server = ScriptedServer()
     yield server
     server.close()
 
 
 @pytest.fixture(scope="module")
-def transport(server: Canned) -> Iterator[VonageClient]:
+def transport(server: ScriptedServer) -> Iterator[VonageClient]:
     """Yield a client of the server that never waits."""
     with VonageClient(
         api_url=server.url,
@@ -208,7 +208,7 @@ def is_sound(value: object) -> bool:
 @settings(max_examples=400, deadline=None)
 @given(answer=answered(), headers=HEADERS)
 def test_any_document_is_a_value_or_an_error(
-    server: Canned,
+    server: ScriptedServer,
     transport: VonageClient,
     answer: tuple[str, int, Any],
     headers: list[tuple[str, str]],
@@ -232,7 +232,7 @@ def test_any_document_is_a_value_or_an_error(
     | st.builds(spelled, st.integers(0, 1999), HEADERS, st.binary(max_size=100)),
 )
 def test_any_bytes_are_an_error(
-    server: Canned, transport: VonageClient, name: str, raw: bytes
+    server: ScriptedServer, transport: VonageClient, name: str, raw: bytes
 ) -> None:
     """What is no answer at all is an error, unless it is an empty one to a deletion."""
     server.replies = [raw]
@@ -244,7 +244,7 @@ def test_any_bytes_are_an_error(
 @settings(max_examples=200, deadline=None)
 @given(cut=st.integers(0, 250), flip=st.integers(0, 250), bit=st.integers(0, 7), pack=st.booleans())
 def test_a_damaged_list_is_no_other_list(  # noqa: PLR0913  # fixtures and draws
-    server: Canned, transport: VonageClient, cut: int, flip: int, bit: int, *, pack: bool
+    server: ScriptedServer, transport: VonageClient, cut: int, flip: int, bit: int, *, pack: bool
 ) -> None:
     """A list that was cut off or unpacks badly is an error, never a shorter list."""
     body = json.dumps(LISTED).encode()
@@ -279,7 +279,7 @@ def test_a_damaged_list_is_no_other_list(  # noqa: PLR0913  # fixtures and draws
     ],
 )
 def test_a_list_is_whole_or_not_at_all(
-    server: Canned, transport: VonageClient, document: object
+    server: ScriptedServer, transport: VonageClient, document: object
 ) -> None:
     """One entry that is not as promised spoils the list; none is left out silently."""
     server.replies = [spelled(200, [], json.dumps(document).encode())]
@@ -289,7 +289,7 @@ def test_a_list_is_whole_or_not_at_all(
     assert result.code == "unexpected-answer"
 
 
-def test_fifty_secrets_are_still_a_list(server: Canned, transport: VonageClient) -> None:
+def test_fifty_secrets_are_still_a_list(server: ScriptedServer, transport: VonageClient) -> None:
     """Vonage may raise its limit; a list is taken in whatever order it comes."""
     entries = [{**ONE, "id": f"id{n}"} for n in range(50)]
     server.replies = [spelled(200, [], json.dumps({"_embedded": {"secrets": entries}}).encode())]
@@ -312,7 +312,7 @@ def test_fifty_secrets_are_still_a_list(server: Canned, transport: VonageClient)
     ],
 )
 def test_a_creation_is_done_only_with_an_id(
-    server: Canned, transport: VonageClient, status: int, document: object
+    server: ScriptedServer, transport: VonageClient, status: int, document: object
 ) -> None:
     """Whatever else is answered to a creation, its outcome is unknown."""
     server.replies = [
@@ -325,7 +325,9 @@ def test_a_creation_is_done_only_with_an_id(
 
 
 @pytest.mark.parametrize("status", [200, 201])
-def test_a_creation_that_is_done(server: Canned, transport: VonageClient, status: int) -> None:
+def test_a_creation_that_is_done(
+    server: ScriptedServer, transport: VonageClient, status: int
+) -> None:
     """A created secret is one whether it comes with 201 or 200."""
     server.replies = [spelled(status, [], json.dumps(ONE).encode())]
     result = outcome(transport, "create")
@@ -336,7 +338,7 @@ def test_a_creation_that_is_done(server: Canned, transport: VonageClient, status
 
 @pytest.mark.parametrize(("status", "body"), [(204, b""), (200, b""), (200, b" {}\n")])
 def test_a_deletion_that_is_done(
-    server: Canned, transport: VonageClient, status: int, body: bytes
+    server: ScriptedServer, transport: VonageClient, status: int, body: bytes
 ) -> None:
     """A deletion is done with 204, or with a 200 that says nothing else."""
     server.replies = [spelled(status, [], body)]
@@ -358,7 +360,7 @@ def test_a_deletion_that_is_done(
     ],
 )
 def test_a_deletion_that_is_not_known_to_be_done(
-    server: Canned, transport: VonageClient, status: int, body: bytes
+    server: ScriptedServer, transport: VonageClient, status: int, body: bytes
 ) -> None:
     """Neither a login page nor a proxy's 404 ends a rotation."""
     server.replies = [spelled(status, [], body)]
@@ -368,7 +370,7 @@ def test_a_deletion_that_is_not_known_to_be_done(
     assert result.code == "unexpected-answer"
 
 
-def test_another_secret_than_asked_for(server: Canned, transport: VonageClient) -> None:
+def test_another_secret_than_asked_for(server: ScriptedServer, transport: VonageClient) -> None:
     """A secret with another id is no answer."""
     server.replies = [spelled(200, [], json.dumps({**ONE, "id": "other"}).encode())]
     result = outcome(transport, "get")
@@ -398,7 +400,7 @@ def test_another_secret_than_asked_for(server: Canned, transport: VonageClient) 
     ],
 )
 def test_a_foreign_document_is_no_value(
-    server: Canned, transport: VonageClient, name: str, document: object
+    server: ScriptedServer, transport: VonageClient, name: str, document: object
 ) -> None:
     """A 200 with something else in it is not what the API promises."""
     server.replies = [spelled(200, [], json.dumps(document).encode())]
@@ -424,7 +426,7 @@ STAGED = "Staged1Staged2Staged3"
 @pytest.mark.parametrize("made", MADE_FROM)
 @pytest.mark.parametrize("value", [VALUE, STAGED])
 def test_no_id_is_made_from_a_value(
-    server: Canned, transport: VonageClient, value: str, made: str
+    server: ScriptedServer, transport: VonageClient, value: str, made: str
 ) -> None:
     """Ids, api keys and names are recorded: one that tells a value is no answer, nor repeated."""
     staged, echo = SecretValue(STAGED), MADE_FROM[made](value)

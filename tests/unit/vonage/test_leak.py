@@ -9,9 +9,9 @@ from structlog.testing import capture_logs
 from rotator.errors import IssuerError
 from rotator.model import SecretValue
 from rotator.vonage import Accounts, RestAuth, Secrets
+from tests.support.clock import FakeTimer
+from tests.support.scripted_server import ScriptedServer, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, PAIR, SECRET, VALUE, transport
-from tests.unit.vonage.clock import Clock
-from tests.unit.vonage.scripted_server import Canned, reply
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from tests.unit.vonage.scripted_server import Canned, reply
     ],
 )
 def test_nothing_shows_a_url_with_a_credential(
-    server: Canned, clock: Clock, caplog: pytest.LogCaptureFixture, answer: bytes
+    server: ScriptedServer, clock: FakeTimer, caplog: pytest.LogCaptureFixture, answer: bytes
 ) -> None:
     """Neither log nor exception nor what hangs on it shows the query that holds the secret."""
     server.replies = [answer]
@@ -56,7 +56,7 @@ def test_nothing_shows_a_url_with_a_credential(
     ],
 )
 def test_no_frame_of_an_exception_holds_a_value(
-    server: Canned, secrets: Secrets, answer: bytes
+    server: ScriptedServer, secrets: Secrets, answer: bytes
 ) -> None:
     """Even a debugger's traceback, with local variables, shows no value, header or body."""
     server.replies = [answer]
@@ -69,12 +69,12 @@ def test_no_frame_of_an_exception_holds_a_value(
         ).format()
     )
 
-    assert "call = VonageRequest(" in rendered
+    assert "request = VonageRequest(" in rendered
     assert not any(value in rendered for value in (VALUE, SECRET, PAIR))
 
 
 def test_no_library_logs_what_is_sent(
-    server: Canned, secrets: Secrets, caplog: pytest.LogCaptureFixture
+    server: ScriptedServer, secrets: Secrets, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Also where the root logs everything."""
     caplog.set_level(logging.DEBUG)
@@ -85,7 +85,7 @@ def test_no_library_logs_what_is_sent(
     assert server.url not in caplog.text
 
 
-def test_each_attempt_is_logged_without_a_value(server: Canned, secrets: Secrets) -> None:
+def test_each_attempt_is_logged_without_a_value(server: ScriptedServer, secrets: Secrets) -> None:
     """One debug event per attempt says which call, how it went and its request id."""
     server.replies = [reply(200, LIST, X_Request_Id=f"id-{SECRET}")]
     with capture_logs() as events:

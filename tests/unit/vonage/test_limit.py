@@ -9,14 +9,14 @@ from rotator.errors import IssuerUnavailable, UnexpectedAnswer
 from rotator.model import SecretValue
 from rotator.vonage import Secrets, VonageClient
 from rotator.vonage.response import LIMIT
-from tests.support.endless import BODIES, HEADS, Endless
+from tests.support.clock import FakeTimer
+from tests.support.endless_server import BODIES, HEADS, EndlessServer
 from tests.support.observers import CallObserver
+from tests.support.scripted_server import ScriptedServer, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, VALUE, transport
-from tests.unit.vonage.clock import Clock
-from tests.unit.vonage.scripted_server import Canned, reply
 
 
-def impatient(server: Canned, shared: VonageClient, timeout: float, answer: bytes) -> None:
+def impatient(server: ScriptedServer, shared: VonageClient, timeout: float, answer: bytes) -> None:
     """Make a client wait so long, in seconds, for `answer`, now that it is connected.
 
     To connect may take a busy machine longer than that.
@@ -30,7 +30,7 @@ def impatient(server: Canned, shared: VonageClient, timeout: float, answer: byte
 @pytest.mark.parametrize("headers", [{}, {f"X-{n}": "y" for n in range(9)}])
 @pytest.mark.parametrize("timeout", [0.25])
 def test_a_server_that_drips_does_not_hold_a_thread(
-    server: Canned, headers: dict[str, str], timeout: float
+    server: ScriptedServer, headers: dict[str, str], timeout: float
 ) -> None:
     """Each byte comes in time, the whole does not: the attempt ends at its deadline."""
     answer = reply(200, LIST + b" " * 3000, **headers)
@@ -50,14 +50,14 @@ def test_whatever_drips_is_given_up(part: str) -> None:
     """In whatever part of an answer the drops come."""
     elapsed = iter(range(100_000))
     with (
-        Endless(*{**HEADS, **BODIES}[part]) as dripping,
+        EndlessServer(*{**HEADS, **BODIES}[part]) as dripping,
         transport(dripping.url, lambda: float(next(elapsed)), timeout=60) as shared,
         pytest.raises(IssuerUnavailable, match="in time"),
     ):
         Secrets(shared).create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
 
 
-def test_a_server_that_says_nothing(server: Canned, clock: Clock) -> None:
+def test_a_server_that_says_nothing(server: ScriptedServer, clock: FakeTimer) -> None:
     """Silence ends with the timeout, and the outcome is unknown."""
     codes: list[str] = []
     with transport(
@@ -79,7 +79,9 @@ def test_a_server_that_says_nothing(server: Canned, clock: Clock) -> None:
         reply(200, gzip.compress(LIST + b" " * LIMIT), Content_Encoding="gzip"),
     ],
 )
-def test_an_answer_too_long_to_be_one(server: Canned, secrets: Secrets, answer: bytes) -> None:
+def test_an_answer_too_long_to_be_one(
+    server: ScriptedServer, secrets: Secrets, answer: bytes
+) -> None:
     """More than a megabyte, as sent or unpacked, is no list, even if one stands in it."""
     server.replies = [answer]
 
@@ -87,7 +89,7 @@ def test_an_answer_too_long_to_be_one(server: Canned, secrets: Secrets, answer: 
         secrets.list_secrets(CREDENTIAL, KEY)
 
 
-def test_an_answer_without_end(server: Canned, secrets: Secrets) -> None:
+def test_an_answer_without_end(server: ScriptedServer, secrets: Secrets) -> None:
     """Of an answer that never ends no more than the limit is read."""
     server.endless = True
     server.replies = [b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 65536]

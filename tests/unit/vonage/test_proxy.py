@@ -5,14 +5,14 @@ import pytest
 from rotator.errors import ConfigError, NotSent
 from rotator.model import SecretValue
 from rotator.vonage import Secrets
+from tests.support.clock import FakeTimer
+from tests.support.scripted_server import ScriptedServer, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, PAIR, VALUE, transport
-from tests.unit.vonage.clock import Clock
-from tests.unit.vonage.scripted_server import Canned, reply
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""])
 def test_the_environments_proxy_is_used(
-    server: Canned, clock: Clock, monkeypatch: pytest.MonkeyPatch, scheme: str
+    server: ScriptedServer, clock: FakeTimer, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     """HTTP_PROXY leads there, with or without a scheme; NO_PROXY and loopback do not."""
     monkeypatch.setenv("http_proxy", f"{scheme}127.0.0.1:{server.port}")
@@ -32,7 +32,7 @@ def test_the_environments_proxy_is_used(
 
 
 def test_a_proxy_that_refuses_the_tunnel_got_no_request(
-    server: Canned, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, clock: FakeTimer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before a tunnel stands nothing was sent through it, and the proxy saw no credential."""
     monkeypatch.setenv("https_proxy", f"http://user:hidden@127.0.0.1:{server.port}")
@@ -52,7 +52,7 @@ def test_a_proxy_that_refuses_the_tunnel_got_no_request(
     "proxy", ["ftp://user:hidden@host", "socks5://user:hidden@host:1", "http://a..b"]
 )
 def test_an_unusable_proxy_is_a_matter_of_configuration(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch, proxy: str
+    clock: FakeTimer, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
     """A proxy that cannot be used is refused at the start, and its password not repeated."""
     monkeypatch.setenv("https_proxy", proxy)

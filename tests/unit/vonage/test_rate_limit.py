@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotator.vonage.rate_limit import RateLimit
-from tests.unit.vonage.clock import Clock
+from tests.support.clock import FakeTimer
 
 
 def test_a_burst_of_one_second_goes_at_once() -> None:
     """A bucket starts with what a second brings; the next has to wait its share."""
-    clock = Clock()
+    clock = FakeTimer()
     limit = RateLimit(5, clock=clock, sleep=clock.sleep)
     for _ in range(6):
         limit.acquire()
@@ -20,7 +20,7 @@ def test_a_burst_of_one_second_goes_at_once() -> None:
 
 def test_less_than_one_a_second() -> None:
     """A rate below one still lets the first through at once."""
-    clock = Clock()
+    clock = FakeTimer()
     limit = RateLimit(0.1, clock=clock, sleep=clock.sleep)
     limit.acquire()
     limit.acquire()
@@ -30,7 +30,7 @@ def test_less_than_one_a_second() -> None:
 
 def test_idle_time_is_saved_up_to_the_burst_only() -> None:
     """An hour's silence allows one second's requests at once, no more."""
-    clock = Clock()
+    clock = FakeTimer()
     limit = RateLimit(2, clock=clock, sleep=clock.sleep)
     limit.acquire()
     clock.now += 3600
@@ -42,7 +42,7 @@ def test_idle_time_is_saved_up_to_the_burst_only() -> None:
 
 def test_those_who_wait_do_not_get_the_same_token() -> None:
     """Threads that ask at the same instant wait longer one after the other."""
-    clock = Clock()
+    clock = FakeTimer()
     waits: list[float] = []
     limit = RateLimit(1, clock=clock, sleep=waits.append)
     threads = [threading.Thread(target=limit.acquire) for _ in range(5)]
@@ -56,7 +56,7 @@ def test_those_who_wait_do_not_get_the_same_token() -> None:
 
 def test_a_clock_that_stands_back_earns_nothing() -> None:
     """A clock that jumps back neither crashes nor brings tokens."""
-    clock = Clock()
+    clock = FakeTimer()
     limit = RateLimit(1, clock=clock, sleep=clock.sleep)
     limit.acquire()
     clock.now -= 100
@@ -69,7 +69,7 @@ def test_a_clock_that_stands_back_earns_nothing() -> None:
 def test_a_rate_is_above_zero(rate: float) -> None:
     """No rate would block for ever."""
     with pytest.raises(ValueError, match="above zero"):
-        RateLimit(rate, clock=Clock(), sleep=Clock().sleep)
+        RateLimit(rate, clock=FakeTimer(), sleep=FakeTimer().sleep)
 
 
 @given(
@@ -78,7 +78,7 @@ def test_a_rate_is_above_zero(rate: float) -> None:
 )
 def test_no_second_sees_more_than_burst_and_rate(rate: float, idle: list[float]) -> None:
     """Whenever callers come, no window holds more than the burst and what it earns."""
-    clock = Clock()
+    clock = FakeTimer()
     limit = RateLimit(rate, clock=clock, sleep=clock.sleep)
     admitted = []
     for pause in idle:

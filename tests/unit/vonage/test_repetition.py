@@ -12,20 +12,22 @@ from rotator.errors import (
     UnexpectedAnswer,
 )
 from rotator.model import SecretValue
+from rotator.network import HttpResponse
 from rotator.sim.http import Port
 from rotator.vonage import Accounts, Secrets, VonageClient
 from rotator.vonage.request import VonageRequest
-from rotator.vonage.response import VonageResponse
+from tests.support.clock import FakeTimer
 from tests.support.observers import CallObserver
+from tests.support.scripted_server import ScriptedServer, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, ONE, VALUE, transport
-from tests.unit.vonage.clock import Clock
-from tests.unit.vonage.scripted_server import Canned, reply
 
 GONE = b'{"type": "x#invalid-id", "title": "Invalid ID"}'
 
 
 @pytest.mark.parametrize("failure", [b"", reply(503), reply(200, LIST)[:-3]])
-def test_a_read_is_repeated(server: Canned, secrets: Secrets, clock: Clock, failure: bytes) -> None:
+def test_a_read_is_repeated(
+    server: ScriptedServer, secrets: Secrets, clock: FakeTimer, failure: bytes
+) -> None:
     """A dropped, failed or cut off answer to a read is asked for again, with growing pauses."""
     server.replies = [failure, failure, failure, reply(200, LIST)]
     listed = secrets.list_secrets(CREDENTIAL, KEY)
@@ -34,7 +36,7 @@ def test_a_read_is_repeated(server: Canned, secrets: Secrets, clock: Clock, fail
     assert clock.slept == [0.5, 1.0, 2.0]
 
 
-def test_a_read_gives_up_after_four_tries(server: Canned, secrets: Secrets) -> None:
+def test_a_read_gives_up_after_four_tries(server: ScriptedServer, secrets: Secrets) -> None:
     """What does not pass is reported."""
     server.replies = [reply(503)]
     with pytest.raises(IssuerUnavailable, match="HTTP 503"):
@@ -43,7 +45,7 @@ def test_a_read_gives_up_after_four_tries(server: Canned, secrets: Secrets) -> N
     assert len(server.requests) == 4
 
 
-def test_a_strange_answer_is_asked_for_once_more(server: Canned, secrets: Secrets) -> None:
+def test_a_strange_answer_is_asked_for_once_more(server: ScriptedServer, secrets: Secrets) -> None:
     """A read that gets a web page twice is reported as such."""
     server.replies = [reply(200, b"<html>")]
     with pytest.raises(UnexpectedAnswer, match="not JSON"):
@@ -52,7 +54,7 @@ def test_a_strange_answer_is_asked_for_once_more(server: Canned, secrets: Secret
     assert len(server.requests) == 2
 
 
-def test_the_budget_ends_a_call(server: Canned, clock: Clock) -> None:
+def test_the_budget_ends_a_call(server: ScriptedServer, clock: FakeTimer) -> None:
     """Tries that eat up three timeouts are the last."""
 
     def slow(*_: object) -> None:
@@ -69,7 +71,7 @@ def test_the_budget_ends_a_call(server: Canned, clock: Clock) -> None:
 
 
 def test_the_last_try_gets_what_is_left(
-    server: Canned, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, clock: FakeTimer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A try may not take longer than the rest of the budget."""
     given: list[float] = []
@@ -81,7 +83,7 @@ def test_the_last_try_gets_what_is_left(
     with transport(server.url, clock, observer=CallObserver(slow), timeout=5.0) as shared:
         exchange = shared._exchange
 
-        def noted(call: VonageRequest, seconds: float) -> tuple[str, VonageResponse | IssuerError]:
+        def noted(call: VonageRequest, seconds: float) -> tuple[str, HttpResponse | IssuerError]:
             given.append(seconds)
             return exchange(call, seconds)
 
@@ -92,7 +94,9 @@ def test_the_last_try_gets_what_is_left(
     assert given == [5.0, 2.5]
 
 
-def test_a_wait_for_the_pace_counts_into_the_budget(server: Canned, clock: Clock) -> None:
+def test_a_wait_for_the_pace_counts_into_the_budget(
+    server: ScriptedServer, clock: FakeTimer
+) -> None:
     """A retry whose turn comes after the budget is not made."""
     server.replies = [reply(503)]
     with (
@@ -105,7 +109,9 @@ def test_a_wait_for_the_pace_counts_into_the_budget(server: Canned, clock: Clock
     assert clock.slept == [0.5, pytest.approx(99.5)]
 
 
-def test_a_rate_limit_is_waited_out(server: Canned, secrets: Secrets, clock: Clock) -> None:
+def test_a_rate_limit_is_waited_out(
+    server: ScriptedServer, secrets: Secrets, clock: FakeTimer
+) -> None:
     """A read comes back when Vonage said."""
     server.replies = [reply(429, Retry_After="7"), reply(200, LIST)]
     secrets.list_secrets(CREDENTIAL, KEY)
@@ -113,7 +119,7 @@ def test_a_rate_limit_is_waited_out(server: Canned, secrets: Secrets, clock: Clo
     assert clock.slept == [7]
 
 
-def test_a_long_rate_limit_is_the_callers(server: Canned, secrets: Secrets) -> None:
+def test_a_long_rate_limit_is_the_callers(server: ScriptedServer, secrets: Secrets) -> None:
     """A wait beyond the budget is reported, with its length."""
     server.replies = [reply(429, Retry_After="900")]
     with pytest.raises(RateLimited) as caught:
@@ -136,7 +142,7 @@ def test_a_long_rate_limit_is_the_callers(server: Canned, secrets: Secrets) -> N
     ],
 )
 def test_a_post_is_sent_once(
-    server: Canned, shared: VonageClient, failure: bytes, kind: type[IssuerError]
+    server: ScriptedServer, shared: VonageClient, failure: bytes, kind: type[IssuerError]
 ) -> None:
     """Creating, topping up and changing settings are never repeated, whatever the answer."""
     server.replies = [failure]
@@ -164,7 +170,7 @@ def test_a_post_is_sent_once(
     ],
 )
 def test_a_deletion_is_sent_once(
-    server: Canned, secrets: Secrets, failure: bytes, kind: type[IssuerError]
+    server: ScriptedServer, secrets: Secrets, failure: bytes, kind: type[IssuerError]
 ) -> None:
     """What cannot be taken back is never repeated without a look at Vault, hold and lease."""
     server.replies = [failure]
@@ -174,7 +180,7 @@ def test_a_deletion_is_sent_once(
     assert len(server.requests) == 1
 
 
-def test_no_connection_is_definite(clock: Clock) -> None:
+def test_no_connection_is_definite(clock: FakeTimer) -> None:
     """Where nobody listens, nothing was sent, and a read tries again."""
     nobody = Port()
     url = f"http://127.0.0.1:{nobody.number}"

@@ -7,6 +7,8 @@ import pytest
 from rotator.errors import ConfigError, UnexpectedAnswer
 from rotator.model import SecretValue
 from rotator.vonage import Accounts, RestAuth, Secrets
+from tests.support.clock import FakeTimer
+from tests.support.scripted_server import ScriptedServer, reply
 from tests.unit.vonage.client import (
     BALANCE,
     CREDENTIAL,
@@ -18,11 +20,9 @@ from tests.unit.vonage.client import (
     VALUE,
     transport,
 )
-from tests.unit.vonage.clock import Clock
-from tests.unit.vonage.scripted_server import Canned, reply
 
 
-def test_the_request_on_the_wire(server: Canned, secrets: Secrets) -> None:
+def test_the_request_on_the_wire(server: ScriptedServer, secrets: Secrets) -> None:
     """Basic authentication, JSON both ways, our name, and no second credential anywhere."""
     server.replies = [reply(201, ONE)]
     secrets.create_secret(CREDENTIAL, KEY, SecretValue(VALUE))
@@ -43,7 +43,7 @@ def test_the_request_on_the_wire(server: Canned, secrets: Secrets) -> None:
 
 @pytest.mark.parametrize("secret_id", ["..", "../../account/get-balance", "a?b", "a b", ""])
 def test_no_id_leaves_its_place_in_the_path(
-    server: Canned, secrets: Secrets, secret_id: str
+    server: ScriptedServer, secrets: Secrets, secret_id: str
 ) -> None:
     """What is not an id is refused without a request."""
     with pytest.raises(ConfigError):
@@ -52,7 +52,9 @@ def test_no_id_leaves_its_place_in_the_path(
     assert server.requests == []
 
 
-def test_query_authentication_is_for_the_rest_host_only(server: Canned, clock: Clock) -> None:
+def test_query_authentication_is_for_the_rest_host_only(
+    server: ScriptedServer, clock: FakeTimer
+) -> None:
     """Where it is asked for, the rest host gets the pair in the query and no header; api, Basic."""
     server.replies = [reply(200, BALANCE), reply(200, LIST)]
     with transport(server.url, clock, rest_auth=RestAuth.QUERY) as shared:
@@ -68,9 +70,9 @@ def test_query_authentication_is_for_the_rest_host_only(server: Canned, clock: C
     assert "?" not in api.split("\r\n", maxsplit=1)[0]
 
 
-def test_a_redirect_is_not_followed(server: Canned, clock: Clock) -> None:
+def test_a_redirect_is_not_followed(server: ScriptedServer, clock: FakeTimer) -> None:
     """A credential goes to the configured host only."""
-    elsewhere = Canned()
+    elsewhere = ScriptedServer()
     server.replies = [reply(302, Location=elsewhere.url)]
     elsewhere.replies = [reply(200, LIST)]
     with transport(server.url, clock) as shared, pytest.raises(UnexpectedAnswer, match="HTTP 302"):
@@ -80,7 +82,7 @@ def test_a_redirect_is_not_followed(server: Canned, clock: Clock) -> None:
     assert elsewhere.requests == []
 
 
-def test_no_cookie_is_kept(server: Canned, secrets: Secrets) -> None:
+def test_no_cookie_is_kept(server: ScriptedServer, secrets: Secrets) -> None:
     """One account's session cannot authenticate another's probe."""
     server.replies = [reply(200, LIST, Set_Cookie="session=1; Path=/")]
     secrets.list_secrets(CREDENTIAL, KEY)
@@ -90,7 +92,7 @@ def test_no_cookie_is_kept(server: Canned, secrets: Secrets) -> None:
 
 
 def test_netrc_does_not_authenticate(
-    server: Canned, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, clock: FakeTimer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What .netrc has for the host is left alone."""
     netrc = tmp_path / "netrc"
@@ -122,7 +124,7 @@ def test_netrc_does_not_authenticate(
         f"https://{'x' * 64}.com",
     ],
 )
-def test_a_base_url_is_a_plain_one(clock: Clock, url: str) -> None:
+def test_a_base_url_is_a_plain_one(clock: FakeTimer, url: str) -> None:
     """A URL that is none, or holds a credential, is refused and not repeated."""
     with pytest.raises(ConfigError) as caught:
         transport(url, clock)
@@ -130,7 +132,7 @@ def test_a_base_url_is_a_plain_one(clock: Clock, url: str) -> None:
     assert "hidden" not in caught.value.message
 
 
-def test_a_base_url_may_have_a_path(server: Canned, clock: Clock) -> None:
+def test_a_base_url_may_have_a_path(server: ScriptedServer, clock: FakeTimer) -> None:
     """A gateway below a path works, with a slash at the end or without."""
     server.replies = [reply(200, LIST)]
     with transport(f"{server.url}/vonage/", clock) as shared:

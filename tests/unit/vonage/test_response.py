@@ -1,9 +1,9 @@
 import gzip
 import json
 import time
+import traceback
 import tracemalloc
 import zlib
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,11 +11,24 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import create_model
 
 from rotator.errors import UnexpectedAnswer
-from rotator.model import EARLIEST, LATEST
-from rotator.vonage import response
-from rotator.vonage.response import LIMIT, VonageResponse
+from rotator.model import EARLIEST, LATEST, SecretValue
+from rotator.network import HttpResponse
+from rotator.vonage.response import (
+    LIMIT,
+    Answer,
+    Count,
+    Euros,
+    Identifier,
+    Moment,
+    Text,
+    Title,
+    content_of,
+    document_of,
+    read,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -24,10 +37,19 @@ JSON = st.recursive(
 )
 
 
-def answered(body: bytes | None, **headers: str) -> VonageResponse:
+def answered(body: bytes | None, **headers: str) -> HttpResponse:
     """Make an answer; underscores in header names stand for hyphens."""
     wire = {name.replace("_", "-").lower(): value for name, value in headers.items()}
-    return VonageResponse(status=200, headers=wire, body=body)
+    return HttpResponse(status=200, headers=wire, body=body)
+
+
+def value_of(kind: Any, told: object) -> Any:  # noqa: ANN401  # one of the types
+    """Return what a field of a type makes of what it is told."""
+    model = create_model("Model", __base__=Answer, field=(kind, ...))
+    body = json.dumps({"field": told}, default=float)
+    digits = str(told) if isinstance(told, Decimal) else None
+    found: Any = read(model, answered((f'{{"field": {digits}}}' if digits else body).encode()))
+    return found.field
 
 
 @pytest.mark.parametrize(
@@ -56,14 +78,14 @@ def answered(body: bytes | None, **headers: str) -> VonageResponse:
 def test_document_refuses_what_is_no_json_object(body: bytes | None) -> None:
     """A body that is not one unambiguous JSON object of bounded size is unexpected."""
     with pytest.raises(UnexpectedAnswer):
-        answered(body).document()
+        document_of(answered(body))
 
 
 @given(st.binary(max_size=200))
 def test_document_of_any_bytes(body: bytes) -> None:
     """Whatever bytes come, there is a mapping or an `UnexpectedAnswer`."""
     try:
-        document = answered(body).document()
+        document = document_of(answered(body))
     except UnexpectedAnswer:
         return
 
@@ -72,14 +94,14 @@ def test_document_of_any_bytes(body: bytes) -> None:
 
 def test_document_keeps_decimals_exact() -> None:
     """A balance is what its digits say, not the nearest binary fraction."""
-    document = answered(b'{"value": 10.171275}').document()
+    document = document_of(answered(b'{"value": 10.171275}'))
 
     assert document["value"] == Decimal("10.171275")
 
 
 def test_document_ignores_the_media_type() -> None:
     """Vonage's JSON comes under several media types, so none is asked for."""
-    document = answered(b'{"a": 1}', content_type="text/html").document()
+    document = document_of(answered(b'{"a": 1}', content_type="text/html"))
 
     assert document == {"a": 1}
 
@@ -95,7 +117,7 @@ def test_document_ignores_the_media_type() -> None:
 )
 def test_packed_answers_are_read(encoding: str, packed: bytes) -> None:
     """A proxy that packs an answer unasked does no harm."""
-    document = answered(packed, content_encoding=encoding).document()
+    document = document_of(answered(packed, content_encoding=encoding))
 
     assert document == {"a": 1}
 
@@ -114,7 +136,7 @@ def test_packed_answers_are_read(encoding: str, packed: bytes) -> None:
 def test_bombs_and_broken_packing_are_refused(encoding: str, packed: bytes) -> None:
     """What unpacks beyond the limit, is cut off or is packed otherwise is unexpected."""
     with pytest.raises(UnexpectedAnswer):
-        answered(packed, content_encoding=encoding).document()
+        document_of(answered(packed, content_encoding=encoding))
 
 
 def test_a_bomb_is_not_unpacked_beyond_the_limit() -> None:
@@ -123,7 +145,7 @@ def test_a_bomb_is_not_unpacked_beyond_the_limit() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(UnexpectedAnswer, match="longer than 1 MB"):
-            bomb.content()
+            content_of(bomb)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -144,7 +166,7 @@ def test_a_bomb_is_not_unpacked_beyond_the_limit() -> None:
 )
 def test_moment_reads_every_spelling_seen(written: str, meant: datetime) -> None:
     """Any offset, or none, comes out as the same instant in UTC."""
-    moment = response.moment({"at": written}, "at")
+    moment = value_of(Moment, written)
 
     assert moment == meant
     assert moment.tzinfo is UTC
@@ -154,7 +176,7 @@ def test_moment_without_an_offset_is_not_local_time(monkeypatch: pytest.MonkeyPa
     """A time without an offset is UTC wherever rotator runs."""
     monkeypatch.setenv("TZ", "Pacific/Auckland")
     time.tzset()
-    moment = response.moment({"at": "2018-12-03T10:07:23"}, "at")
+    moment = value_of(Moment, "2018-12-03T10:07:23")
     monkeypatch.undo()
     time.tzset()
 
@@ -174,7 +196,7 @@ def test_a_moment_that_cannot_be_meant_is_the_nearest_that_can(
     written: str, taken: datetime
 ) -> None:
     """A secret from the year 1 is old, one from 9999 is young, and the account goes on."""
-    assert response.moment({"at": written}, "at") == taken
+    assert value_of(Moment, written) == taken
 
 
 @pytest.mark.parametrize(
@@ -194,7 +216,7 @@ def test_a_moment_that_cannot_be_meant_is_the_nearest_that_can(
 def test_moment_refuses_anything_else(written: object) -> None:
     """A time that cannot be placed exactly is unexpected."""
     with pytest.raises(UnexpectedAnswer):
-        response.moment({"at": written}, "at")
+        value_of(Moment, written)
 
 
 @pytest.mark.parametrize(
@@ -220,13 +242,13 @@ def test_moment_refuses_anything_else(written: object) -> None:
 def test_identifier_refuses_what_could_mean_something_else(written: object) -> None:
     """An id that would change a path or a terminal is unexpected."""
     with pytest.raises(UnexpectedAnswer):
-        response.identifier({"id": written}, "id")
+        value_of(Identifier, written)
 
 
 @pytest.mark.parametrize("written", ["abcd1234", "ad6dc56f-07b5-46e1-a527-85530e625800", "A_b.c"])
 def test_identifier_takes_what_vonage_shows(written: str) -> None:
     """Api keys and UUIDs are ids."""
-    identifier = response.identifier({"id": written}, "id")
+    identifier = value_of(Identifier, written)
 
     assert identifier == written
 
@@ -238,13 +260,13 @@ def test_identifier_takes_what_vonage_shows(written: str) -> None:
 def test_amount_refuses_what_is_no_money(written: object) -> None:
     """Truth values, texts and numbers out of all bounds are no amounts."""
     with pytest.raises(UnexpectedAnswer):
-        response.amount({"value": written}, "value")
+        value_of(Euros, written)
 
 
 @pytest.mark.parametrize("written", [0, -3, 7, Decimal("10.171275"), Decimal("-0.01")])
 def test_amount_takes_numbers(written: Decimal | int) -> None:
     """Whole or broken, positive or not, a number is an amount."""
-    euros = response.amount({"value": written}, "value")
+    euros = value_of(Euros, written)
 
     assert euros == written
     assert isinstance(euros, Decimal)
@@ -252,7 +274,7 @@ def test_amount_takes_numbers(written: Decimal | int) -> None:
 
 def test_text_is_safe_on_a_terminal() -> None:
     """A name cannot move the cursor, nor break the encoding of what shows it."""
-    shown = response.text({"name": "Ünal\x1b[2J\n\ud800"}, "name")
+    shown = value_of(Text, "Ünal\x1b[2J\n\ud800")
 
     assert shown == "Ünal\ufffd[2J \ufffd"
 
@@ -261,30 +283,44 @@ def test_text_is_safe_on_a_terminal() -> None:
 def test_count_refuses_what_counts_nothing(written: object) -> None:
     """A limit is a whole number and not negative."""
     with pytest.raises(UnexpectedAnswer):
-        response.optional_count({"max": written}, "max")
+        value_of(Count, written)
 
 
-READERS: list[Callable[[Any, str], object]] = [
-    response.part,
-    response.parts,
-    response.identifier,
-    response.text,
-    response.optional_text,
-    response.flag,
-    response.optional_count,
-    response.amount,
-    response.optional_amount,
-    response.moment,
-]
+class Everything(Answer):
+    """A model with a field of each type."""
+
+    identifier: Identifier | None = None
+    text: Text | None = None
+    title: Title | None = None
+    flag: bool | None = None
+    count: Count | None = None
+    euros: Euros | None = None
+    moment: Moment | None = None
 
 
-@given(value=JSON, reader=st.sampled_from(READERS))
-def test_no_reader_fails_otherwise(value: object, reader: Callable[[Any, str], object]) -> None:
-    """Whatever stands at a key, a reader gives a value or says that it is unexpected."""
-    document = answered(json.dumps({"key": value, "other": 1}).encode())
+@given(value=JSON, key=st.sampled_from(sorted(Everything.model_fields)))
+def test_no_field_fails_otherwise(value: object, key: str) -> None:
+    """Whatever stands at a key, there is a value or an error that says it is unexpected."""
+    response = answered(json.dumps({key: value, "other": 1}).encode())
     try:
-        reader(document.document(), "key")
+        read(Everything, response)
     except UnexpectedAnswer as error:
         message = error.message
 
         assert message.startswith(UnexpectedAnswer().message)
+
+
+SECRET = SecretValue("Abcdefgh12345")
+
+
+@pytest.mark.parametrize("key", ["identifier", "title", "flag", "count", "euros", "moment"])
+@pytest.mark.parametrize("told", [SECRET.reveal(), [SECRET.reveal()], {SECRET.reveal(): 1}])
+def test_what_is_unexpected_is_never_quoted(key: str, told: object) -> None:
+    """An answer may hold a secret value: neither the error nor what led to it repeats it."""
+    response = answered(json.dumps({key: told}).encode())
+    with pytest.raises(UnexpectedAnswer) as caught:
+        read(Everything, response)
+
+    error = caught.value
+    assert SECRET.reveal() not in "".join(traceback.format_exception(error))
+    assert (error.__cause__, error.__context__) == (None, None)

@@ -10,13 +10,13 @@ from rotator.errors import (
 )
 from rotator.model import Credential, SecretValue
 from rotator.vonage.request import Host, VonageRequest
-from rotator.vonage.retry import TRIES, RetryBudget
-from tests.unit.vonage.clock import Clock
+from rotator.vonage.retry import TRIES, Retries
+from tests.support.clock import FakeTimer
 
 
-def course(method: str = "GET", *, clock: Clock | None = None, timeout: float = 10) -> RetryBudget:
-    """Start a course of a call with `method`, whose jitter is always the longest."""
-    call = VonageRequest(
+def retries(method: str = "GET", *, clock: FakeTimer | None = None, timeout: float = 10) -> Retries:
+    """Return the tries of a request with `method`, whose jitter is always the longest."""
+    request = VonageRequest(
         operation="secrets.list",
         method=method,
         host=Host.API,
@@ -25,13 +25,13 @@ def course(method: str = "GET", *, clock: Clock | None = None, timeout: float = 
         api_key="abcd1234",
         success=frozenset({200}),
     )
-    return RetryBudget(call, timeout=timeout, clock=clock or Clock(), random=lambda: 1.0)
+    return Retries(request, timeout=timeout, clock=clock or FakeTimer(), random=lambda: 1.0)
 
 
 @pytest.mark.parametrize("error", [NotSent(), IssuerUnavailable(), RateLimited(retry_after=0)])
 def test_what_may_pass_is_tried_four_times_with_doubled_pauses(error: IssuerError) -> None:
     """A read is repeated, with exponential backoff, four times in all."""
-    subject = course()
+    subject = retries()
     pauses = [subject.pause_after(error) for _ in range(TRIES)]
 
     assert pauses == [0.5, 1.0, 2.0, None]
@@ -39,7 +39,7 @@ def test_what_may_pass_is_tried_four_times_with_doubled_pauses(error: IssuerErro
 
 def test_jitter_is_full() -> None:
     """Chance decides on the whole of the pause, down to none."""
-    subject = course()
+    subject = retries()
     subject._random = lambda: 0.0
 
     assert subject.pause_after(IssuerUnavailable()) == 0
@@ -51,18 +51,18 @@ def test_jitter_is_full() -> None:
 )
 def test_what_has_an_effect_is_never_repeated(method: str, error: IssuerError) -> None:
     """It is sent once, whatever comes of it: whoever asked for it looks before the next try."""
-    assert course(method).pause_after(error) is None
+    assert retries(method).pause_after(error) is None
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_refusal_is_not_asked_for_twice(method: str) -> None:
     """What Vonage refused it will refuse again."""
-    assert course(method).pause_after(CredentialRefused()) is None
+    assert retries(method).pause_after(CredentialRefused()) is None
 
 
-def test_a_strange_answer_to_a_read_gets_a_second_chance_only() -> None:
+def test_an_unexpected_answer_to_a_read_gets_a_second_chance_only() -> None:
     """An answer may have been cut off once; twice it is meant so."""
-    subject = course()
+    subject = retries()
 
     assert subject.pause_after(UnexpectedAnswer()) == 0.5
     assert subject.pause_after(UnexpectedAnswer()) is None
@@ -71,17 +71,17 @@ def test_a_strange_answer_to_a_read_gets_a_second_chance_only() -> None:
 @pytest.mark.parametrize(("asked", "waits"), [(0.1, 0.5), (7, 7), (3600, 60)])
 def test_a_rate_limit_is_waited_out_up_to_a_minute(asked: float, waits: float) -> None:
     """The pause is what Vonage asks for, but at least the backoff and at most a minute."""
-    subject = course(timeout=100)
+    subject = retries(timeout=100)
 
     assert subject.pause_after(RateLimited(retry_after=asked)) == waits
 
 
 def test_a_pause_beyond_the_budget_ends_the_call() -> None:
     """Three timeouts is all the time that a call gets, pauses included."""
-    clock = Clock()
-    subject = course(clock=clock, timeout=1)
+    clock = FakeTimer()
+    subject = retries(clock=clock, timeout=1)
     clock.now += 2.4
 
-    assert subject.left() == pytest.approx(0.6)
+    assert subject.left == pytest.approx(0.6)
     assert subject.pause_after(IssuerUnavailable()) == 0.5
     assert subject.pause_after(IssuerUnavailable()) is None

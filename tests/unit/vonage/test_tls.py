@@ -9,9 +9,9 @@ import pytest
 from rotator.errors import ConfigError, NotSent
 from rotator.model import SecretValue
 from rotator.vonage import Secrets
+from tests.support.clock import FakeTimer
+from tests.support.scripted_server import ScriptedServer, reply
 from tests.unit.vonage.client import CREDENTIAL, KEY, LIST, VALUE, transport
-from tests.unit.vonage.clock import Clock
-from tests.unit.vonage.scripted_server import Canned, reply
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_certificate_that_does_not_verify_is_named(
-    server: Canned, clock: Clock, certificate: Path
+    server: ScriptedServer, clock: FakeTimer, certificate: Path
 ) -> None:
     """TLS is verified, and an operator reads why there is no connection."""
     server.encrypt(certificate)
@@ -43,7 +43,7 @@ def test_a_certificate_that_does_not_verify_is_named(
 
 
 def test_a_certificate_named_by_the_environment_is_trusted(
-    server: Canned, clock: Clock, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, clock: FakeTimer, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SSL_CERT_FILE adds a private authority, as everywhere."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -56,7 +56,7 @@ def test_a_certificate_named_by_the_environment_is_trusted(
 
 
 def test_an_unreadable_ca_file_is_a_matter_of_configuration(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
+    clock: FakeTimer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SSL_CERT_FILE is honoured, so that a wrong one is an error."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent/ca.pem")

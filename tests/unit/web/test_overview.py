@@ -5,16 +5,17 @@ from typing import Any
 
 import pytest
 
+from rotator.reporting.status import AccountStatus, State
 from rotator.rotation.ports import AccountSummary
-from rotator.web.overview import PAGE, Filter, Overview, OverviewPage, State, stands
+from rotator.web.overview import PAGE, Filter, Overview, OverviewPage
 from tests.support.samples import account
 from tests.unit.reporting.test_status import COMPLETED, FAILED, HOLD, NOW, ROTATING, WAITING
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
-def record(name: str, **known: Any) -> AccountSummary:  # noqa: ANN401  # of `AccountSummary`
-    """Make the record of an account that is well, except for what is given."""
+def summary(name: str, **known: Any) -> AccountSummary:  # noqa: ANN401  # of `AccountSummary`
+    """Return the summary of an account that is well, except for what is given."""
     usual: dict[str, Any] = {
         "listed_ids": (f"{name}-id",),
         "current_id": f"{name}-id",
@@ -38,51 +39,49 @@ EACH: dict[State, dict[str, Any]] = {
     State.NEW: {"last_rotation": None, "seen_at": None, "next_due_at": None},
     State.HEALTHY: {},
 }
-RECORDS = {state.value: record(state.value, **known) for state, known in EACH.items()}
-#: Not in the order in which they are shown.
-BOARD_OF = [account(name) for name in sorted(RECORDS)]
+SUMMARIES = {state.value: summary(state.value, **known) for state, known in EACH.items()}
 
 
-def look(
-    records: Mapping[str, AccountSummary] = RECORDS,
+def page_of(
+    summaries: Mapping[str, AccountSummary] = SUMMARIES,
     now: datetime = NOW,
-    **question: Any,  # noqa: ANN401  # of `Filter`
+    **wanted: Any,  # noqa: ANN401  # of `Filter`
 ) -> OverviewPage:
-    """Look at a new overview."""
-    return Overview([account(name) for name in sorted(records)]).look(
-        records, Filter(**question), now
+    """Return a page of a new overview."""
+    return Overview([account(name) for name in sorted(summaries)]).page(
+        summaries, Filter(**wanted), now
     )
 
 
-def names(glance: OverviewPage) -> list[str]:
+def names(page: OverviewPage) -> list[str]:
     """Return the names of the accounts that are shown."""
-    return [shown.standing.account.name for shown in glance.shown]
+    return [shown.account.name for shown in page.shown]
 
 
 def test_each_account_is_in_the_state_it_is_named_for() -> None:
     """The worst come first, and every state has one."""
-    glance = look()
+    page = page_of()
 
-    assert [shown.state.value for shown in glance.shown] == names(glance) == [*State]
-    assert set(glance.counts.values()) == {1}
-    assert glance.attention == 4
-    assert glance.total == glance.found == 9
+    assert [shown.state.value for shown in page.shown] == names(page) == [*State]
+    assert set(page.counts.values()) == {1}
+    assert page.attention == 4
+    assert page.total == page.found == 9
 
 
 def test_what_is_held_and_late_is_among_the_late() -> None:
     """A hold does not hide that a secret gets too old; the hold is what is told first."""
-    held = record("a", hold=HOLD, current_since=NOW - 50 * DAY)
-    glance = look({"a": held, **RECORDS}, state="overdue")
+    held = summary("a", hold=HOLD, current_since=NOW - 50 * DAY)
+    page = page_of({"a": held, **SUMMARIES}, state="overdue")
 
-    assert names(glance) == ["a", "overdue"]
-    assert glance.shown[0].state is State.HELD
+    assert names(page) == ["a", "overdue"]
+    assert page.shown[0].state is State.HELD
 
 
 def test_time_alone_changes_a_state() -> None:
     """Without anything new in the ledger, an account gets due, and overdue."""
-    board, records = Overview([account("a")]), {"a": record("a", next_due_at=NOW)}
+    overview, summaries = Overview([account("a")]), {"a": summary("a", next_due_at=NOW)}
     states = [
-        board.look(records, Filter(), NOW + past).shown[0].state
+        overview.page(summaries, Filter(), NOW + past).shown[0].state
         for past in (-HOUR, timedelta(), timedelta(minutes=15), timedelta(minutes=16))
     ]
 
@@ -90,13 +89,13 @@ def test_time_alone_changes_a_state() -> None:
 
 
 def test_what_the_ledger_has_new_is_shown() -> None:
-    """A record that is another than last time is looked at again."""
-    board = Overview([account("a"), account("b")])
-    board.look({"a": record("a"), "b": record("b")}, Filter(), NOW)
-    glance = board.look({"a": record("a"), "b": record("b", drift="x: y")}, Filter(), NOW)
+    """A summary that is another than last time is looked at again."""
+    overview = Overview([account("a"), account("b")])
+    overview.page({"a": summary("a"), "b": summary("b")}, Filter(), NOW)
+    page = overview.page({"a": summary("a"), "b": summary("b", drift="x: y")}, Filter(), NOW)
 
-    assert names(glance) == ["b", "a"]
-    assert glance.shown[0].standing.drift == "x: y"
+    assert names(page) == ["b", "a"]
+    assert page.shown[0].summary.drift == "x: y"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +109,7 @@ def test_what_the_ledger_has_new_is_shown() -> None:
 )
 def test_a_search_finds_parts_of_names_and_ids(search: str, found: list[str]) -> None:
     """In whatever case they are written."""
-    assert names(look(search=search)) == found
+    assert names(page_of(search=search)) == found
 
 
 @pytest.mark.parametrize(
@@ -123,45 +122,45 @@ def test_a_search_finds_parts_of_names_and_ids(search: str, found: list[str]) ->
 )
 def test_a_state_filters(state: str, found: list[str]) -> None:
     """One state, or all that need attention; the counts stay those of all."""
-    glance = look(state=state)
+    page = page_of(state=state)
 
-    assert names(glance) == found
-    assert glance.total == 9
+    assert names(page) == found
+    assert page.total == 9
 
 
 def test_thousands_come_in_pages() -> None:
     """Each account is on one page; beyond the last there is the last."""
-    records = {f"a{number:04}": record(f"a{number:04}") for number in range(2 * PAGE + 1)}
-    pages = [look(records, page=page) for page in (1, 2, 3, 4)]
+    summaries = {f"a{number:04}": summary(f"a{number:04}") for number in range(2 * PAGE + 1)}
+    pages = [page_of(summaries, page=number) for number in (1, 2, 3, 4)]
 
-    assert [len(glance.shown) for glance in pages] == [PAGE, PAGE, 1, 1]
-    assert [name for glance in pages[:3] for name in names(glance)] == sorted(records)
+    assert [len(page.shown) for page in pages] == [PAGE, PAGE, 1, 1]
+    assert [name for page in pages[:3] for name in names(page)] == sorted(summaries)
     assert pages[3].page == pages[3].pages == 3
 
 
 def test_the_next_to_be_rotated_is_named() -> None:
     """Of those that are well, the one that is due first."""
-    records = {
-        "a": record("a"),
-        "b": record("b", next_due_at=NOW + DAY),
-        "c": record("c", next_due_at=NOW + HOUR, hold=HOLD),
+    summaries = {
+        "a": summary("a"),
+        "b": summary("b", next_due_at=NOW + DAY),
+        "c": summary("c", next_due_at=NOW + HOUR, hold=HOLD),
     }
-    upcoming = look(records).upcoming
+    upcoming = page_of(summaries).upcoming
 
     assert upcoming
-    assert upcoming.standing.account.name == "b"
-    assert look({"c": records["c"]}).upcoming is None
+    assert upcoming.account.name == "b"
+    assert page_of({"c": summaries["c"]}).upcoming is None
 
 
 def test_no_account_is_no_trouble() -> None:
     """An overview without accounts has one empty page."""
-    glance = look({})
+    page = page_of({})
 
-    assert (glance.page, glance.pages, glance.shown, glance.attention) == (1, 1, (), 0)
+    assert (page.page, page.pages, page.shown, page.attention) == (1, 1, (), 0)
 
 
 @pytest.mark.parametrize(
-    ("given", "question"),
+    ("given", "wanted"),
     [
         ({}, Filter()),
         (
@@ -175,35 +174,35 @@ def test_no_account_is_no_trouble() -> None:
         ({"page": "²"}, Filter()),
     ],
 )
-def test_a_query_may_be_anything(given: dict[str, str], question: Filter) -> None:
+def test_a_query_may_be_anything(given: dict[str, str], wanted: Filter) -> None:
     """What means nothing is left out."""
-    assert Filter.of(given) == question
+    assert Filter.of(given) == wanted
 
 
 @pytest.mark.parametrize("state", State)
-def test_one_account_stands_as_it_does_among_the_others(state: State) -> None:
+def test_one_account_has_the_state_it_has_among_the_others(state: State) -> None:
     """Its own page and the first one tell the same of it."""
-    shown = stands(account(state.value), RECORDS[state.value], NOW)
+    shown = AccountStatus.of(account(state.value), SUMMARIES[state.value], NOW)
 
     assert shown.state is state
-    assert shown in look().shown
+    assert shown in page_of().shown
 
 
-def test_standings_come_in_the_order_of_the_configuration() -> None:
+def test_statuses_come_in_the_order_of_the_configuration() -> None:
     """As `status` prints them, whatever is worse."""
-    board = Overview([account("a"), account("b")])
-    records = {"a": record("a"), "b": record("b", drift="x: y")}
-    board.look(records, Filter(), NOW)
+    overview = Overview([account("a"), account("b")])
+    summaries = {"a": summary("a"), "b": summary("b", drift="x: y")}
+    overview.page(summaries, Filter(), NOW)
 
-    found = [standing.account.name for standing in board.standings(records, NOW)]
+    found = [status.account.name for status in overview.statuses(summaries, NOW)]
 
     assert found == ["a", "b"]
 
 
 def test_now_is_the_present() -> None:
-    """A standing that is shown again says how old it is by now."""
-    board, records = Overview([account("a")]), {"a": record("a")}
-    board.look(records, Filter(), NOW)
+    """A status that is shown again says how old it is by now."""
+    overview, summaries = Overview([account("a")]), {"a": summary("a")}
+    overview.page(summaries, Filter(), NOW)
     later = datetime(2027, 1, 1, tzinfo=UTC)
 
-    assert board.look(records, Filter(), later).shown[0].standing.now == later
+    assert overview.page(summaries, Filter(), later).shown[0].now == later

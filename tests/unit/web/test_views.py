@@ -5,11 +5,19 @@ from typing import Any
 import pytest
 
 from rotator.ledger.chain import Entry
-from rotator.model import Rotation, Step
+from rotator.model import GateWait, Rotation, Step
 from rotator.model.notification import Event, PendingDelivery
-from rotator.web.overview import AccountView, State
-from rotator.web.timeline import DAYS, HEIGHT, Recent, timeline
-from rotator.web.views import Slot, StepView, line, policy_facts, row, stages
+from rotator.web.app import Cached
+from rotator.web.timeline import DAYS, HEIGHT, timeline, timeline_until
+from rotator.web.views import (
+    Slot,
+    StepView,
+    account_detail,
+    entry_view,
+    policy_facts,
+    slots,
+    steps,
+)
 from tests.support.samples import account
 from tests.unit.reporting.test_status import (
     COMPLETED,
@@ -18,15 +26,10 @@ from tests.unit.reporting.test_status import (
     NOW,
     ROTATING,
     WAITING,
-    standing,
+    status,
 )
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
-
-
-def shown(**known: Any) -> AccountView:  # noqa: ANN401  # of `Standing`
-    """Show an account that is well, except for what is given."""
-    return AccountView(state=State.HEALTHY, standing=standing(**known))
 
 
 def entry(event: str, step: Step | None = None, detail: str = "{}", at: datetime = NOW) -> Entry:
@@ -50,7 +53,7 @@ def test_age_is_measured_against_the_policy(
     known: dict[str, Any], text: str, percent: float, tone: str
 ) -> None:
     """A bar is full when the secret is too old, and never more than full."""
-    age = row(shown(**known)).age
+    age = account_detail(status(**known)).age
 
     assert age
     assert (age.text, age.percent, age.tone, age.limit) == (text, percent, tone, "45d")
@@ -59,40 +62,42 @@ def test_age_is_measured_against_the_policy(
 
 def test_age_that_is_not_known_has_no_bar() -> None:
     """Before an account was seen there is nothing to measure."""
-    assert row(shown(current_since=None)).age is None
+    assert account_detail(status(current_since=None)).age is None
 
 
 # -- The two slots. ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("known", "slots"),
+    ("known", "expected"),
     [
         ({}, [("new", "current"), ("", "empty")]),
-        ({"secret_ids": ("new", "old")}, [("new", "current"), ("old", "old")]),
+        ({"listed_ids": ("new", "done")}, [("new", "current"), ("done", "expendable")]),
         (
-            {"secret_ids": ("new", "old"), "current_id": "old", "rotation": ROTATING},
+            {"listed_ids": ("new", "old"), "current_id": "old", "last_rotation": ROTATING},
             [("old", "current"), ("new", "new")],
         ),
         (
             {
-                "secret_ids": ("new", "old"),
+                "listed_ids": ("new", "old"),
                 "current_id": None,
-                "rotation": replace(ROTATING, vault_version=None),
+                "last_rotation": replace(ROTATING, vault_version=None),
             },
             [("old", "current"), ("new", "new")],
         ),
         (
-            {"secret_ids": ("new", "old"), "current_id": None, "rotation": WAITING},
-            [("new", "current"), ("old", "old")],
+            {"listed_ids": ("new", "old"), "current_id": None, "last_rotation": WAITING},
+            [("new", "current"), ("old", "predecessor")],
         ),
-        ({"secret_ids": ("new", "x")}, [("new", "current"), ("x", "unknown")]),
-        ({"secret_ids": (), "current_id": None}, [("", "unseen"), ("", "unseen")]),
+        ({"listed_ids": ("new", "x")}, [("new", "current"), ("x", "foreign")]),
+        ({"listed_ids": (), "current_id": None}, [("", "unseen"), ("", "unseen")]),
     ],
 )
-def test_slots_tell_what_is_in_them(known: dict[str, Any], slots: list[tuple[str, str]]) -> None:
-    """The current secret comes first; a stranger's is named one."""
-    assert list(row(shown(**known)).slots) == [Slot(id=each, kind=kind) for each, kind in slots]
+def test_slots_tell_what_is_in_them(known: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    """The current secret comes first; what rotator does not know is foreign."""
+    found = slots(status(**known), {"done"})
+
+    assert list(found) == [Slot(id=each, kind=kind) for each, kind in expected]
 
 
 # -- What is next, and what is wrong. ------------------------------------------------------
@@ -105,14 +110,15 @@ def test_slots_tell_what_is_in_them(known: dict[str, Any], slots: list[tuple[str
         ({"next_due_at": NOW + DAY + HOUR}, "in 1d 1h", False),
         ({"next_due_at": NOW - 5 * timedelta(minutes=1)}, "5m ago", True),
         ({"next_due_at": None}, "not known yet", False),
-        ({"rotation": WAITING, "next_due_at": NOW - DAY}, "deletion in 23h", False),
+        ({"last_rotation": WAITING, "next_due_at": NOW - DAY}, "deletion in 23h", False),
     ],
 )
 def test_it_is_told_what_is_next(known: dict[str, Any], due: str, *, is_past: bool) -> None:
     """A rotation, or the deletion that is left of one."""
-    found = row(shown(**known))
+    found = account_detail(status(**known))
 
-    assert (found.due, found.is_past_due) == (due, is_past)
+    assert found.due == due
+    assert (found.due_at is not None and found.due_at <= NOW) is is_past
 
 
 @pytest.mark.parametrize(
@@ -123,26 +129,27 @@ def test_it_is_told_what_is_next(known: dict[str, Any], due: str, *, is_past: bo
         ({"current_since": NOW - 50 * DAY}, "overdue: secret older than 45d"),
         (
             {
-                "rotation": replace(
-                    WAITING, gate="g", gate_reason="exit 1", gate_since=NOW, gate_retry_at=NOW
+                "last_rotation": replace(
+                    WAITING,
+                    waiting=GateWait(gate="g", reason="exit 1", shut_since=NOW, retry_at=NOW),
                 )
             },
             "waiting for gate g since 2026-11-23 12:00 UTC: exit 1",
         ),
-        ({"rotation": FAILED}, "last rotation failed 2d ago: secret-rejected"),
+        ({"last_rotation": FAILED}, "last rotation failed 2d ago: secret-rejected"),
         (
             {"failures": 1, "retry_at": NOW + HOUR},
-            "1 try came to nothing; the next not before 2026-11-23 13:00 UTC",
+            "1 try failed; the next one not before 2026-11-23 13:00 UTC",
         ),
         (
             {"failures": 3, "retry_at": NOW + HOUR},
-            "3 tries in a row came to nothing; the next not before 2026-11-23 13:00 UTC",
+            "3 tries in a row failed; the next one not before 2026-11-23 13:00 UTC",
         ),
     ],
 )
 def test_it_is_told_what_is_wrong(known: dict[str, Any], note: str) -> None:
     """In the words of the ledger."""
-    assert row(shown(**known)).notes == (note,)
+    assert account_detail(status(**known)).notes == (note,)
 
 
 def test_a_hook_that_fails_is_told() -> None:
@@ -158,18 +165,18 @@ def test_a_hook_that_fails_is_told() -> None:
     )
     failing = replace(waiting, attempts=2, reason="answered 500")
 
-    assert row(shown(), (), (waiting,)).notes == ()
-    assert row(shown(), (), (failing,)).notes == (
+    assert account_detail(status(undelivered=(waiting,))).notes == ()
+    assert account_detail(status(undelivered=(failing,))).notes == (
         "hook chat fails (pushed, tried 2 times): answered 500",
     )
 
 
 def test_what_is_well_has_no_notes() -> None:
     """And no steps of a rotation that is over."""
-    found = row(shown(rotation=COMPLETED))
+    found = account_detail(status(last_rotation=COMPLETED))
 
     assert not found.notes
-    assert not found.stages
+    assert not found.steps
 
 
 @pytest.mark.parametrize(
@@ -187,15 +194,15 @@ def test_a_policy_is_told_in_words(policy: dict[str, Any], fact: tuple[str, str]
 # -- The steps of a rotation. --------------------------------------------------------------
 
 
-def stages_of(rotation: Rotation, entries: list[Entry]) -> list[StepView]:
+def steps_of(rotation: Rotation, entries: list[Entry]) -> list[StepView]:
     """Return a rotation's progress, with no window to wait for."""
-    return stages(rotation, entries, deletion_at=rotation.delete_due_at)
+    return steps(rotation, entries, deletion_at=rotation.delete_due_at)
 
 
-def told(found: list[StepView]) -> str:
-    """Write stages down: done ones, then the present one, then the others."""
+def marked(found: list[StepView]) -> str:
+    """Write steps down: done ones, then the present one, then the others."""
     marks = {"done": "+", "now": "*", "todo": "-"}
-    return " ".join(f"{marks[stage.state]}{stage.name}" for stage in found)
+    return " ".join(f"{marks[step.state]}{step.name}" for step in found)
 
 
 @pytest.mark.parametrize(
@@ -218,41 +225,48 @@ def told(found: list[StepView]) -> str:
 )
 def test_steps_are_done_one_after_the_other(entries: list[Entry], expected: str) -> None:
     """What was done, what comes next, and what is left."""
-    assert told(stages_of(ROTATING, entries)) == expected
+    assert marked(steps_of(ROTATING, entries)) == expected
 
 
 def test_a_wait_has_an_end() -> None:
     """A rotation in its grace says until when; after the deletion the wait is over."""
     done = [entry("done", step) for step in (Step.OPEN, Step.VERIFY, Step.CLEAR)]
-    before = {stage.name: stage for stage in stages_of(WAITING, done)}
-    after = {stage.name: stage for stage in stages_of(WAITING, [*done, entry("done", Step.DELETE)])}
+    before = {step.name: step for step in steps_of(WAITING, done)}
+    after = {step.name: step for step in steps_of(WAITING, [*done, entry("done", Step.DELETE)])}
 
     assert before["wait"] == StepView(name="wait", state="now", at=WAITING.delete_due_at)
     assert after["wait"].state == "done"
     assert after["complete"].state == "now"
 
 
+def test_a_step_whose_entry_was_tampered_with_has_no_time() -> None:
+    """It was taken all the same."""
+    opened = entry("opened", Step.OPEN)._replace(at="yesterday")
+
+    assert steps_of(ROTATING, [opened])[0] == StepView(name="open", state="done", at=None)
+
+
 def test_trouble_is_told_until_it_is_over() -> None:
     """A lost answer is told at its step, and no more once it is known."""
     lost = [entry("opened", Step.OPEN), entry("unknown", Step.CREATE)]
-    found = {stage.name: stage.note for stage in stages_of(ROTATING, lost)}
-    mended = stages_of(ROTATING, [*lost, entry("learned", Step.CREATE)])
+    found = {step.name: step.note for step in steps_of(ROTATING, lost)}
+    mended = steps_of(ROTATING, [*lost, entry("learned", Step.CREATE)])
 
-    assert found["create"] == "answer lost; looking"
-    assert not any(stage.note for stage in mended)
+    assert found["create"] == "answer lost; checking"
+    assert not any(step.note for step in mended)
 
 
 def test_a_rotation_that_is_given_up_says_so() -> None:
     """Whatever was done, what is done now is to undo it."""
     rotation = replace(ROTATING, step=Step.ABORT, abort_code="x")
-    found = stages_of(rotation, [entry("opened", Step.OPEN), entry("aborting", Step.ABORT)])
+    found = steps_of(rotation, [entry("opened", Step.OPEN), entry("aborting", Step.ABORT)])
 
     assert found[-1] == StepView(name="abort", state="now", at=None, note="being undone")
 
 
 def test_a_rotation_that_is_over_has_nothing_to_come() -> None:
     """Between two looks a rotation may have been closed."""
-    assert "*" not in told(stages_of(COMPLETED, [entry("closed", Step.COMPLETE)]))
+    assert "*" not in marked(steps_of(COMPLETED, [entry("closed", Step.COMPLETE)]))
 
 
 # -- Entries. ------------------------------------------------------------------------------
@@ -260,7 +274,7 @@ def test_a_rotation_that_is_over_has_nothing_to_come() -> None:
 
 def test_an_entry_is_told_in_words() -> None:
     """Step, event and the facts that there are."""
-    found = line(entry("done", Step.CREATE, '{"n":2,"none":null,"secret_id":"x"}'))
+    found = entry_view(entry("done", Step.CREATE, '{"n":2,"none":null,"secret_id":"x"}'))
 
     assert found.what == "create done"
     assert found.detail == "n=2 secret_id=x"
@@ -269,7 +283,7 @@ def test_an_entry_is_told_in_words() -> None:
 
 def test_an_entry_that_was_tampered_with_is_shown_as_far_as_it_goes() -> None:
     """No time and no facts, where none can be read."""
-    found = line(entry("drift")._replace(at="yesterday", detail="{"))
+    found = entry_view(entry("drift")._replace(at="yesterday", detail="{"))
 
     assert (found.at, found.detail, found.what) == (None, "", "drift")
 
@@ -304,16 +318,26 @@ def test_days_without_rotations_are_empty() -> None:
     assert found.labels[0] == "Aug 26"
 
 
-def test_it_is_counted_anew_from_time_to_time() -> None:
-    """Not for each page, and from the beginning of the first day."""
+def test_a_timeline_begins_with_its_first_day() -> None:
+    """Counted from the midnight before it, in UTC."""
     asked: list[datetime] = []
 
     def count(since: datetime) -> dict[date, dict[str, int]]:
         asked.append(since)
         return {}
 
-    recent = Recent(count, seconds=15)
-    for seconds in (0, 14, 15):
-        recent.at(NOW + timedelta(seconds=seconds))
+    timeline_until(NOW, count)
 
-    assert asked == [datetime(2026, 8, 26, tzinfo=UTC)] * 2
+    assert asked == [datetime(2026, 8, 26, tzinfo=UTC)]
+
+
+def test_a_value_is_made_anew_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each page."""
+    made: list[float] = []
+    now = [100.0]
+    monkeypatch.setattr("rotator.web.app.time.monotonic", lambda: now[0])
+    cached = Cached(lambda: made.append(now[0]), seconds=15)
+    for now[0] in (100.0, 114.0, 115.0):
+        cached.get()
+
+    assert made == [100.0, 115.0]

@@ -6,12 +6,21 @@ from typing import Any
 
 from rotator.model import Request, Step
 from rotator.rotation.refusals import clock_ahead
-from rotator.rotation.steps import Action, Clear, Close, Delete, Learn, Look, Redate, Verify, Wait
+from rotator.rotation.steps import (
+    Action,
+    Clear,
+    Close,
+    Delete,
+    Learn,
+    Observe,
+    Redate,
+    Verify,
+    Wait,
+)
 from tests.support.samples import NOW
 from tests.unit.rotation.protocol.facts import (
     ALIEN,
     BOTH,
-    CURRENT,
     FREEZE,
     GRACE,
     HOLD,
@@ -36,8 +45,8 @@ PUSHED = Facts().but(
     note__secret_id="new",
     note__rotation_id="r1",
     current__version=8,
-    pending_live_at=NOW,
-    current_is_pending=True,
+    pending_authenticated_at=NOW,
+    pending_equals_current=True,
 )
 CHANGED: list[tuple[dict[str, Any], Action | str]] = [
     ({"current": None}, "drift"),
@@ -45,7 +54,7 @@ CHANGED: list[tuple[dict[str, Any], Action | str]] = [
     ({"current__intact": False}, "drift"),
     ({"note__rotation_id": "r2"}, "drift"),
     # Removed from Vault, by someone or by itself.
-    ({"current": None, "removed": replace(CURRENT, ends_at=NOW)}, "drift"),
+    ({"current": None, "current_version": 8, "removed_at": NOW}, "drift"),
     # Vault will remove it: nothing is deleted, nor consumers told of it.
     ({"current__ends_at": NOW + timedelta(days=9)}, "version-ends"),
     ({"current__ends_at": NOW - timedelta(days=9)}, "version-ends"),
@@ -57,7 +66,7 @@ CHANGED: list[tuple[dict[str, Any], Action | str]] = [
 VERIFYING = table(
     PUSHED,
     ({}, Verify(version=8)),
-    ({"listed": None, "current_live_at": None}, Verify(version=8)),
+    ({"listed": None, "current_authenticated_at": None}, Verify(version=8)),
     # Someone patched another field meanwhile: what was written may have rolled off.
     ({"current__version": 9}, Verify(version=9)),
     # A standby that lags shows what an adoption wrote before.
@@ -68,11 +77,11 @@ VERIFYING = table(
     # An id that the note alone has may be anything, and is not taken.
     ({"rotation__new_id": None, "listed": (OLD,)}, "drift"),
     (
-        {"rotation__new_id": None, "listed": (OLD,), "noted_is_recorded": True},
+        {"rotation__new_id": None, "listed": (OLD,), "note_is_recorded": True},
         Learn(new_id="new", vault_version=8),
     ),
     (
-        {"rotation__new_id": None, "listed": None, "current_live_at": None},
+        {"rotation__new_id": None, "listed": None, "current_authenticated_at": None},
         "current-refused",
     ),
     # What the rotation made is known, whatever is listed.
@@ -82,10 +91,10 @@ VERIFYING = table(
     ),
     ({"rotation__abort_code": "x"}, Verify(version=8)),
     # No grace is counted by a clock that is too far behind to be believed.
-    ({"clock_lead": -DAY}, Verify(version=8)),
-    ({"clock_lead": -DAY - HOUR}, "clock-behind"),
-    ({"clock_lead": -DAY - HOUR, "rotation__grace": timedelta()}, Verify(version=8)),
-    ({"clock_lead": 60 * DAY}, Verify(version=8)),
+    ({"clock_offset": -DAY}, Verify(version=8)),
+    ({"clock_offset": -DAY - HOUR}, "clock-behind"),
+    ({"clock_offset": -DAY - HOUR, "rotation__grace": timedelta()}, Verify(version=8)),
+    ({"clock_offset": 60 * DAY}, Verify(version=8)),
     ({"hold": HOLD}, Verify(version=8)),
     ({"hold": HOLD, "rotation__vault_version": None}, Learn(new_id="new", vault_version=8)),
     *CHANGED,
@@ -100,7 +109,7 @@ CLEARING = table(
     ({"rotation__verified_at": NOW + DAY}, Clear(upto=3)),
     ({"rotation__verified_at": NOW + DAY + HOUR}, Redate()),
     ({"rotation__verified_at": NOW + DAY + HOUR, "rotation__step": Step.WAIT}, Redate()),
-    ({"rotation__verified_at": NOW + 60 * DAY, "clock_lead": -2 * DAY}, "clock-behind"),
+    ({"rotation__verified_at": NOW + 60 * DAY, "clock_offset": -2 * DAY}, "clock-behind"),
     # Not seen is not gone: a standby may lag. What was pushed is known.
     ({"pending": None}, Clear(upto=3)),
     ({"pending": None, "pending_version": 2}, Clear(upto=3)),
@@ -119,7 +128,7 @@ DELETING = table(
     GRACE_OVER,
     ({}, Delete(secret_id="old")),
     ({"hold": HOLD}, Delete(secret_id="old")),
-    ({"seen_at": JUST_FRESH, "current_live_at": JUST_FRESH}, Delete(secret_id="old")),
+    ({"seen_at": JUST_FRESH, "current_authenticated_at": JUST_FRESH}, Delete(secret_id="old")),
     ({"current__version": 9}, Delete(secret_id="old")),
     # (c) the grace
     (
@@ -135,23 +144,23 @@ DELETING = table(
         Delete(secret_id="old"),
     ),
     # A clock that is ahead does not end it, unless no grace is asked for.
-    ({"clock_lead": timedelta(seconds=1)}, Wait(until=SOON, gate=AHEAD)),
-    ({"clock_lead": timedelta(seconds=-1)}, Delete(secret_id="old")),
+    ({"clock_offset": timedelta(seconds=1)}, Wait(until=SOON, gate=AHEAD)),
+    ({"clock_offset": timedelta(seconds=-1)}, Delete(secret_id="old")),
     (
-        {"clock_lead": HOUR, "rotation__verified_at": NOW - GRACE - HOUR},
+        {"clock_offset": HOUR, "rotation__verified_at": NOW - GRACE - HOUR},
         Delete(secret_id="old"),
     ),
-    ({"clock_lead": HOUR, "request": Request(reason=None, grace=GRACE - HOUR)}, DELETE),
-    ({"clock_lead": 2 * GRACE, "request": Request(reason=None, grace=timedelta())}, DELETE),
-    ({"clock_lead": 2 * GRACE, "rotation__grace": timedelta()}, DELETE),
-    ({"clock_lead": HOUR, "rotation__predecessor_id": "gone"}, Close()),
+    ({"clock_offset": HOUR, "request": Request(reason=None, grace=GRACE - HOUR)}, DELETE),
+    ({"clock_offset": 2 * GRACE, "request": Request(reason=None, grace=timedelta())}, DELETE),
+    ({"clock_offset": 2 * GRACE, "rotation__grace": timedelta()}, DELETE),
+    ({"clock_offset": HOUR, "rotation__predecessor_id": "gone"}, Close()),
     # (b) Vault's value has just authenticated
-    ({"seen_at": STALE}, Look()),
-    ({"current_live_at": STALE}, Look()),
+    ({"seen_at": STALE}, Observe()),
+    ({"current_authenticated_at": STALE}, Observe()),
     # Seen later than now: by a clock that has been put back since.
-    ({"seen_at": NOW + HOUR}, Look()),
-    ({"current_live_at": None}, "current-refused"),
-    ({"listed": None, "current_live_at": None}, "current-refused"),
+    ({"seen_at": NOW + HOUR}, Observe()),
+    ({"current_authenticated_at": None}, "current-refused"),
+    ({"listed": None, "current_authenticated_at": None}, "current-refused"),
     # (a) it is not the one that Vault holds, nor the last one
     ({"note__secret_id": "old"}, "drift"),
     ({"note__secret_id": "gone"}, "drift"),

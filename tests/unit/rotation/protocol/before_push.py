@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rotator.model import OnForeign, Step
-from rotator.rotation.protocol import MAX_DRAWS
+from rotator.rotation.protocol.before_push import MAX_GENERATED
 from rotator.rotation.steps import (
     Abort,
     Clear,
@@ -13,7 +13,7 @@ from rotator.rotation.steps import (
     Delete,
     Evict,
     Learn,
-    Look,
+    Observe,
     Probe,
     Push,
     Stage,
@@ -58,18 +58,18 @@ EVICTING = table(
         rotation=ROTATION, listed=WITH_ALIEN, expendable_ids=frozenset({"alien"}), seen_at=NOW
     ),
     ({}, Evict(secret_id="alien")),
-    ({"seen_at": JUST_FRESH, "current_live_at": JUST_FRESH}, Evict(secret_id="alien")),
+    ({"seen_at": JUST_FRESH, "current_authenticated_at": JUST_FRESH}, Evict(secret_id="alien")),
     (
         {"expendable_ids": frozenset(), "policy__on_foreign": OnForeign.EVICT_OLDEST},
         Evict(secret_id="alien", is_foreign=True),
     ),
     ({"expendable_ids": frozenset()}, "foreign-secret"),
     ({"expendable_ids": frozenset({"old"})}, "foreign-secret"),
-    ({"current_live_at": None}, "unsafe-delete"),
+    ({"current_authenticated_at": None}, "unsafe-delete"),
     (NO_NOTE, "unsafe-delete"),
     ({"note__secret_id": "gone"}, "unsafe-delete"),
-    ({"seen_at": STALE}, Look()),
-    ({"current_live_at": STALE}, Look()),
+    ({"seen_at": STALE}, Observe()),
+    ({"current_authenticated_at": STALE}, Observe()),
     ({"current__ends_at": NOW + PATIENCE}, "version-ends"),
     ({"listed": (OLD,)}, Stage(listed_ids=frozenset({"old"}))),
     ({"hold": HOLD}, "held"),
@@ -83,12 +83,12 @@ STAGING = table(
     ({"current": None}, "entry-missing"),
     ({"current__has_value": False}, "field-missing"),
     ({"current__is_foreign": True}, "wrong-entry"),
-    ({"listed": None, "current_live_at": None}, "current-refused"),
+    ({"listed": None, "current_authenticated_at": None}, "current-refused"),
     ({"hold": HOLD}, "held"),
     ({"pending": PENDING}, Create()),
     # The pending entry is missing: a standby may lag, so it is believed only after a while.
-    ({"rotation__sent_at": NOW}, Look()),
-    *((facts, Look()) for facts in REFUSED_TOO_EARLY),
+    ({"rotation__sent_at": NOW}, Observe()),
+    *((facts, Observe()) for facts in REFUSED_TOO_EARLY),
     (REFUSED, Abort(code="pending-lost")),
     ({**REFUSED, "rotation__new_id": "new", "listed": BOTH}, Abort(code="pending-lost")),
     (
@@ -97,7 +97,10 @@ STAGING = table(
     ),
     # What is to be replaced is seen only now.
     ({"rotation__predecessor_id": None}, Learn(predecessor_id="old")),
-    ({"rotation__predecessor_id": None, "current_live_at": None, "current__note": None}, STAGE_OLD),
+    (
+        {"rotation__predecessor_id": None, "current_authenticated_at": None, "current__note": None},
+        STAGE_OLD,
+    ),
     ({"rotation__abort_code": "x"}, Close(error_code="x")),
 )
 
@@ -114,8 +117,12 @@ CREATING = table(
     ({"pending_ends_at": NOW + PATIENCE, **NOT_THERE}, Abort(code="version-ends")),
     ({"pending_ends_at": NOW + PATIENCE, "pending_is_unsent": False}, Probe()),
     (
-        {"pending_ends_at": NOW + PATIENCE, "pending_is_unsent": False, "pending_live_at": NOW},
-        Look(),
+        {
+            "pending_ends_at": NOW + PATIENCE,
+            "pending_is_unsent": False,
+            "pending_authenticated_at": NOW,
+        },
+        Observe(),
     ),
     (SENT_LATER, Stage(listed_ids=frozenset({"old"}))),
     # No answer came, and there is no new id: the same value is sent again.
@@ -137,31 +144,34 @@ CREATING = table(
     # The value was rejected: another is drawn, but not while an earlier try may have arrived.
     ({"rotation__rejected": True}, Stage(listed_ids=frozenset({"old"}))),
     (
-        {"rotation__rejected": True, "rotation__draws": MAX_DRAWS - 1},
+        {"rotation__rejected": True, "rotation__values_generated": MAX_GENERATED - 1},
         Stage(listed_ids=frozenset({"old"})),
     ),
-    ({"rotation__rejected": True, "rotation__draws": MAX_DRAWS}, Abort(code="secret-rejected")),
+    (
+        {"rotation__rejected": True, "rotation__values_generated": MAX_GENERATED},
+        Abort(code="secret-rejected"),
+    ),
     # An earlier attempt may have taken effect: the value is not given up while it may.
     ({"rotation__rejected": True, "pending_is_unsent": False}, Probe()),
     (
-        {"rotation__rejected": True, "pending_is_unsent": False, "pending_live_at": NOW},
-        Look(),
+        {"rotation__rejected": True, "pending_is_unsent": False, "pending_authenticated_at": NOW},
+        Observe(),
     ),
     ({"rotation__rejected": True, "rotation__sent_at": NOW}, Probe()),
     (
-        {"rotation__rejected": True, "rotation__sent_at": NOW, "pending_live_at": NOW},
-        Look(),
+        {"rotation__rejected": True, "rotation__sent_at": NOW, "pending_authenticated_at": NOW},
+        Observe(),
     ),
     *(({**facts, "rotation__rejected": True}, Probe()) for facts in REFUSED_TOO_EARLY),
     ({**REFUSED, "rotation__rejected": True}, Stage(listed_ids=frozenset({"old"}))),
     # The list is from before the last refusal, and may have lagged then.
     (
         {**REFUSED, "rotation__rejected": True, "seen_at": NOW - timedelta(seconds=1)},
-        Look(),
+        Observe(),
     ),
     # An operator has adopted the very value.
-    ({"current_is_pending": True, "rotation__sent_at": NOW}, Abort(code="overtaken")),
-    ({"current_is_pending": True, "current__intact": False, "current__note": None}, Create()),
+    ({"pending_equals_current": True, "rotation__sent_at": NOW}, Abort(code="overtaken")),
+    ({"pending_equals_current": True, "current__intact": False, "current__note": None}, Create()),
     # An orphan of an earlier rotation that the list shows late is not what was sent.
     (
         {"rotation__sent_at": NOW, "listed": BOTH, "expendable_ids": frozenset({"new"})},
@@ -175,12 +185,15 @@ CREATING = table(
 
 LEARNING = table(
     Facts().but(
-        rotation=replace(ROTATION, sent_at=NOW), pending=PENDING, listed=BOTH, pending_live_at=NOW
+        rotation=replace(ROTATION, sent_at=NOW),
+        pending=PENDING,
+        listed=BOTH,
+        pending_authenticated_at=NOW,
     ),
     ({}, Learn(new_id="new")),
-    ({"pending_live_at": JUST_FRESH}, Learn(new_id="new")),
-    ({"pending_live_at": None}, Probe()),
-    ({"pending_live_at": STALE}, Probe()),
+    ({"pending_authenticated_at": JUST_FRESH}, Learn(new_id="new")),
+    ({"pending_authenticated_at": None}, Probe()),
+    ({"pending_authenticated_at": STALE}, Probe()),
     # What authenticates was sent, whatever the ledger knows of it.
     ({"rotation__sent_at": None}, Learn(new_id="new")),
     ({"listed": (OLD, NEW, ALIEN)}, "foreign-secret"),
@@ -190,8 +203,8 @@ LEARNING = table(
     ({"listed": (NEW,), "deleted_ids": frozenset({"new"})}, Create()),
     ({"rotation__new_id": "new"}, Push()),
     # It never authenticates: perhaps a stranger's, perhaps ours. It is left alone either way.
-    ({**REFUSED, "pending_live_at": None}, "foreign-secret"),
-    *(({**facts, "pending_live_at": None}, Probe()) for facts in REFUSED_TOO_EARLY),
+    ({**REFUSED, "pending_authenticated_at": None}, "foreign-secret"),
+    *(({**facts, "pending_authenticated_at": None}, Probe()) for facts in REFUSED_TOO_EARLY),
 )
 
 PUSHING = table(
@@ -199,24 +212,24 @@ PUSHING = table(
         rotation=replace(ROTATION, sent_at=NOW, new_id="new", step=Step.CREATE),
         pending=PENDING,
         listed=BOTH,
-        pending_live_at=NOW,
+        pending_authenticated_at=NOW,
     ),
     ({}, Push()),
-    ({"pending_live_at": JUST_FRESH}, Push()),
+    ({"pending_authenticated_at": JUST_FRESH}, Push()),
     (NO_NOTE, Push()),
-    ({"current_live_at": None}, Push()),
-    ({"pending_live_at": None}, Probe()),
-    ({"pending_live_at": STALE}, Probe()),
+    ({"current_authenticated_at": None}, Push()),
+    ({"pending_authenticated_at": None}, Probe()),
+    ({"pending_authenticated_at": STALE}, Probe()),
     ({"hold": HOLD}, "held"),
     ({"current__intact": False}, "drift"),
     ({"current": None}, "entry-missing"),
     ({"current__is_foreign": True}, "wrong-entry"),
-    ({"pending": None}, Look()),
+    ({"pending": None}, Observe()),
     ({**REFUSED, "pending": None}, Abort(code="pending-lost")),
     ({"pending__rotation_id": "r0"}, Abort(code="pending-lost")),
     # The new secret is not listed: perhaps not yet.
-    ({"listed": (OLD,)}, Look()),
-    ({"listed": (OLD,), "rotation__sent_at": NOW + PATIENCE / 2}, Look()),
+    ({"listed": (OLD,)}, Observe()),
+    ({"listed": (OLD,), "rotation__sent_at": NOW + PATIENCE / 2}, Observe()),
     (
         {"listed": (OLD,), "rotation__sent_at": NOW + timedelta(days=60)},
         Abort(code="new-secret-revoked"),
@@ -232,10 +245,10 @@ PUSHING = table(
         "drift",
     ),
     # It is refused for too long; undone, unless a push was tried that may yet land.
-    ({**REFUSED, "pending_live_at": None}, Abort(code="new-secret-refused")),
-    *(({**facts, "pending_live_at": None}, Probe()) for facts in REFUSED_TOO_EARLY),
-    ({**REFUSED, "pending_live_at": None, "rotation__step": Step.PUSH}, "drift"),
-    ({**REFUSED, **FIRST, "pending_live_at": None}, "first-secret-refused"),
+    ({**REFUSED, "pending_authenticated_at": None}, Abort(code="new-secret-refused")),
+    *(({**facts, "pending_authenticated_at": None}, Probe()) for facts in REFUSED_TOO_EARLY),
+    ({**REFUSED, "pending_authenticated_at": None, "rotation__step": Step.PUSH}, "drift"),
+    ({**REFUSED, **FIRST, "pending_authenticated_at": None}, "first-secret-refused"),
     ({"rotation__abort_code": "x"}, Delete(secret_id="new")),
 )
 
@@ -250,16 +263,16 @@ UNDOING = table(
     ),
     ({}, Delete(secret_id="new")),
     ({"pending": None}, Delete(secret_id="new")),
-    ({"seen_at": JUST_FRESH, "current_live_at": JUST_FRESH}, Delete(secret_id="new")),
-    ({"seen_at": STALE}, Look()),
-    ({"current_live_at": STALE}, Look()),
-    ({"current_live_at": None}, "unsafe-delete"),
+    ({"seen_at": JUST_FRESH, "current_authenticated_at": JUST_FRESH}, Delete(secret_id="new")),
+    ({"seen_at": STALE}, Observe()),
+    ({"current_authenticated_at": STALE}, Observe()),
+    ({"current_authenticated_at": None}, "unsafe-delete"),
     ({"current__ends_at": NOW + PATIENCE}, "version-ends"),
     # Vault holds the very secret.
     ({"note__secret_id": "new"}, "unsafe-delete"),
     # What Vault holds is not certain; that it is not the pending value is enough.
     (NO_NOTE, Delete(secret_id="new")),
-    ({**NO_NOTE, "current_is_pending": True}, "unsafe-delete"),
+    ({**NO_NOTE, "pending_equals_current": True}, "unsafe-delete"),
     (FIRST, "first-secret-unused"),
     ({**NO_NOTE, "pending": None}, "unsafe-delete"),
     ({**NO_NOTE, "pending__rotation_id": "r0"}, "unsafe-delete"),
@@ -268,7 +281,7 @@ UNDOING = table(
     ({"rotation__predecessor_id": "before"}, "unsafe-delete"),
     ({"rotation__predecessor_id": None}, "unsafe-delete"),
     ({"hold": HOLD}, "held"),
-    ({"listed": None, "current_live_at": None}, "current-refused"),
+    ({"listed": None, "current_authenticated_at": None}, "current-refused"),
     ({"current__intact": False}, "drift"),
     # It is gone: what was staged goes, and the rotation is closed.
     ({"listed": (OLD,)}, Clear(upto=3)),

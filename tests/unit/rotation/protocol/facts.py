@@ -8,8 +8,10 @@ import pytest
 
 from rotator.model import Account, CurrentEntry, Hold, Note, PendingEntry, Request, Secret
 from rotator.rotation.observation import Observation
-from rotator.rotation.protocol import FRESH, decide
+from rotator.rotation.protocol import decide
+from rotator.rotation.protocol.facts import FRESH
 from rotator.rotation.steps import Action, Refuse
+from tests.support.observations import but, fact, observed
 from tests.support.samples import NOW, account, rotation
 
 PATIENCE = timedelta(minutes=2)
@@ -28,26 +30,19 @@ ROTATION = rotation()
 HOLD = Hold(reason="moving house", by="ann", at=NOW)
 FREEZE = replace(HOLD, freeze=True)
 #: Nothing is under way, one secret exists, Vault holds it, and it works.
-QUIET = Observation(
-    seen_at=NOW,
-    listed=(OLD,),
-    current=CURRENT,
-    pending=None,
-    rotation=None,
-    current_live_at=NOW,
-)
+QUIET = observed(listed=(OLD,), current=CURRENT, current_authenticated_at=NOW)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """All that `decide` is given."""
 
-    world: Observation = QUIET
+    observation: Observation = QUIET
     request: Request = ASKED
     account: Account = ACCOUNT
 
     def but(self, **changes: Any) -> "Facts":  # noqa: ANN401  # of whatever type the fact is
-        """Change facts: of the world by their name, of its parts as `rotation__step`."""
+        """Change facts: of the observation by their name, of its parts as `rotation__step`."""
         facts = self
         for name, value in changes.items():
             facts = facts._changed(name, value)
@@ -61,21 +56,20 @@ class Facts:
             policy = replace(self.account.policy, **{part: value})  # type: ignore[arg-type]
             return replace(self, account=replace(self.account, policy=policy))
         if whole == "note":
-            assert self.world.current is not None
-            assert self.world.current.note is not None
-            return self._changed(
-                "current__note",
-                replace(self.world.current.note, **{part: value}),  # type: ignore[arg-type]
-            )
+            entry = self.observation.current.entry
+            assert entry is not None
+            assert entry.note is not None
+            note = replace(entry.note, **{part: value})  # type: ignore[arg-type]
+            return self._changed("current__note", note)
         if part:
-            value = replace(getattr(self.world, whole), **{part: value})
-        return replace(self, world=replace(self.world, **{whole: value}))  # type: ignore[arg-type]
+            value = replace(fact(self.observation, whole), **{part: value})
+        return replace(self, observation=but(self.observation, **{whole: value}))
 
 
 def decided(facts: Facts) -> Action | str:
-    """Decide; give a refusal by its code."""
+    """Decide; return a refusal by its code."""
     action = decide(
-        facts.account, facts.world, facts.request, propagation_timeout=PATIENCE, now=NOW
+        facts.account, facts.observation, facts.request, propagation_timeout=PATIENCE, now=NOW
     )
     if isinstance(action, Refuse):
         assert action.why
@@ -97,8 +91,7 @@ NO_NOTE = {"current__note": None, "current__intact": False}
 FIRST = {
     "account": replace(ACCOUNT, discovered=True),
     "current": None,
-    "current_live_at": None,
-    "entry_is_new": True,
+    "current_authenticated_at": None,
 }
 BOTH = (OLD, NEW)
 WITH_ALIEN = (OLD, ALIEN)

@@ -4,11 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rotator.model import OnForeign, Request
-from rotator.rotation.steps import Idle, Look, Open
+from rotator.rotation.steps import Idle, Observe, Open
 from tests.support.samples import NOW
 from tests.unit.rotation.protocol.facts import (
     BOTH,
-    CURRENT,
     FREEZE,
     HOLD,
     NO_NOTE,
@@ -37,26 +36,26 @@ OPENING = table(
     ({"current__is_foreign": True}, "wrong-entry"),
     ({"current__intact": False}, "drift"),
     ({"current__ends_at": NOW}, "version-ends"),
-    ({"current": None, "removed": replace(CURRENT, ends_at=NOW)}, "entry-missing"),
-    ({"current": None, "removed": CURRENT}, "entry-missing"),
+    ({"current": None, "current_version": 7, "removed_at": NOW}, "entry-missing"),
+    ({"current": None, "current_version": 7}, "entry-missing"),
     # Not due by its age, whatever the ledger or a clock that is ahead has told.
     ({"request": DUE}, Idle()),
     ({"request": DUE, "listed": (AGED,)}, Open(predecessor_id="old")),
-    ({"request": DUE, "listed": (AGED,), "clock_lead": timedelta(hours=-1)}, OPEN_OLD),
-    ({"request": DUE, "listed": (AGED,), "clock_lead": timedelta(hours=1)}, Idle()),
-    ({"request": DUE, "note__secret_id": "gone", "current_live_at": None}, OPEN_NONE),
-    ({"clock_lead": timedelta(days=-2)}, "clock-behind"),
+    ({"request": DUE, "listed": (AGED,), "clock_offset": timedelta(hours=-1)}, OPEN_OLD),
+    ({"request": DUE, "listed": (AGED,), "clock_offset": timedelta(hours=1)}, Idle()),
+    ({"request": DUE, "note__secret_id": "gone", "current_authenticated_at": None}, OPEN_NONE),
+    ({"clock_offset": timedelta(days=-2)}, "clock-behind"),
     (
-        {"clock_lead": timedelta(days=-2), "request": Request(reason="asked", grace=timedelta())},
+        {"clock_offset": timedelta(days=-2), "request": Request(reason="asked", grace=timedelta())},
         Open(predecessor_id="old"),
     ),
-    ({"listed": None, "current_live_at": None}, "current-refused"),
+    ({"listed": None, "current_authenticated_at": None}, "current-refused"),
     # Vault's value works, but which secret is it?
     ({"note__secret_id": "gone"}, "drift"),
     ({"listed": WITH_ALIEN, **NO_NOTE}, "unknown-current"),
     # It does not, and the parent's does: rotating is the cure.
-    ({"note__secret_id": "gone", "current_live_at": None}, Open(predecessor_id=None)),
-    ({"current_live_at": None, **NO_NOTE}, Open(predecessor_id=None)),
+    ({"note__secret_id": "gone", "current_authenticated_at": None}, Open(predecessor_id=None)),
+    ({"current_authenticated_at": None, **NO_NOTE}, Open(predecessor_id=None)),
     # Both slots are taken.
     ({"listed": WITH_ALIEN}, "foreign-secret"),
     (
@@ -91,7 +90,7 @@ OPENING = table(
     ),
     (
         {"listed": WITH_ALIEN, "expendable_ids": frozenset({"alien"}), "seen_at": STALE},
-        Look(),
+        Observe(),
     ),
     (
         {"listed": WITH_ALIEN, "expendable_ids": frozenset({"old"})},
@@ -102,7 +101,7 @@ OPENING = table(
             "listed": WITH_ALIEN,
             "expendable_ids": frozenset({"alien"}),
             "note__secret_id": "gone",
-            "current_live_at": None,
+            "current_authenticated_at": None,
         },
         "unsafe-delete",
     ),

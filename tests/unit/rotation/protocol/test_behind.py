@@ -1,7 +1,6 @@
 """Vault shows an older version than rotator wrote."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,14 +12,11 @@ from tests.unit.rotation.protocol.before_push import STAGING
 from tests.unit.rotation.protocol.facts import ACCOUNT, CURRENT, Facts, decided
 from tests.unit.rotation.protocol.opening import OPENING
 
-if TYPE_CHECKING:
-    from rotator.rotation.observation import Observation
-
 
 def behind(facts: Facts, shown: int = 6) -> Facts:
     """Make Vault show version `shown` of an entry whose version 7 rotator wrote."""
-    assert facts.world.current
-    current = replace(facts.world.current, version=shown)
+    assert facts.observation.current.entry
+    current = replace(facts.observation.current.entry, version=shown)
     return facts.but(current=current, written=Written(version=7))
 
 
@@ -43,7 +39,7 @@ def test_what_is_older_than_was_written_is_nothing_to_one_who_asks_for_nothing()
 def test_versions_are_named() -> None:
     """Both, as it is the reader who knows which node was asked, and what was restored."""
     facts: Facts = OPENING[0].values[0]  # type: ignore[attr-defined]
-    told = refusals.behind(ACCOUNT, behind(facts).world)
+    told = refusals.behind(ACCOUNT, behind(facts).observation)
 
     assert "it shows version 6 of vonage/" in told.why
     assert "version 7 was written" in told.why
@@ -52,20 +48,20 @@ def test_versions_are_named() -> None:
 @pytest.mark.parametrize(
     ("current", "removed", "cure"),
     [
-        (replace(CURRENT, note=None), None, "`vault kv rollback -version=8 secret/vonage/"),
-        (None, replace(CURRENT, version=8), "`vault kv undelete -versions=8 secret/vonage/"),
-        (None, None, "end the rotation with a value that works"),
+        (replace(CURRENT, note=None), {}, "`vault kv rollback -version=8 secret/vonage/"),
+        (None, {"current_version": 8}, "`vault kv undelete -versions=8 secret/vonage/"),
+        (None, {}, "end the rotation with a value that works"),
     ],
 )
 def test_the_cure_for_a_changed_entry_is_one_that_works(
-    current: object, removed: object, cure: str
+    current: object, removed: dict[str, int], cure: str
 ) -> None:
     """To what was deleted nobody can roll back, and what was removed is in no version."""
     facts: Facts = DELETING[0].values[0]  # type: ignore[attr-defined]
-    assert facts.world.rotation
-    rotation = replace(facts.world.rotation, vault_version=8)
-    world: Observation = facts.but(current=current, removed=removed).world
-    told = refusals.overwritten(ACCOUNT, rotation, world)
+    assert facts.observation.rotation
+    rotation = replace(facts.observation.rotation, vault_version=8)
+    observation = facts.but(current=current, **removed).observation
+    told = refusals.overwritten(ACCOUNT, rotation, observation)
 
     assert cure in (told.hint or "")
 

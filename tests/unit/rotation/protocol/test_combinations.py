@@ -7,8 +7,8 @@ import pytest
 
 from rotator.model import Rotation, Step
 from rotator.rotation.observation import Observation
-from rotator.rotation.protocol import current_secret_id
 from rotator.rotation.steps import Delete, Evict
+from tests.support.observations import but
 from tests.support.samples import NOW
 from tests.unit.rotation.protocol.facts import (
     ALIEN,
@@ -62,15 +62,15 @@ ENTRIES = [
         for intact in (True, False)
     ),
 ]
-WORLDS = [
-    replace(
+OBSERVATIONS = [
+    but(
         QUIET,
         current=current,
         listed=listed,
         pending=pending,
-        current_live_at=live_at,
+        current_authenticated_at=live_at,
         seen_at=seen_at,
-        current_is_pending=is_pending,
+        pending_equals_current=is_pending,
         expendable_ids=frozenset({"old", "alien"}),
     )
     for current, listed, pending, live_at, seen_at, is_pending in product(
@@ -85,12 +85,12 @@ WORLDS = [
 
 
 def deletions(rotation: Rotation | None) -> list[tuple[str, Observation]]:
-    """Return what is deleted in which of all worlds in which this rotation is open."""
-    worlds = [replace(world, rotation=rotation) for world in WORLDS]
-    decisions = [(decided(Facts(world=world)), world) for world in worlds]
+    """Return what is deleted in which of all observations while this rotation is open."""
+    observations = [but(observation, rotation=rotation) for observation in OBSERVATIONS]
+    decisions = [(decided(Facts(observation=each)), each) for each in observations]
     return [
-        (action.secret_id, world)
-        for action, world in decisions
+        (action.secret_id, observation)
+        for action, observation in decisions
         if isinstance(action, Delete | Evict)
     ]
 
@@ -98,18 +98,23 @@ def deletions(rotation: Rotation | None) -> list[tuple[str, Observation]]:
 @pytest.mark.parametrize("rotation", ROTATIONS)
 def test_no_combination_of_facts_deletes_what_may_be_in_use(rotation: Rotation | None) -> None:
     """Rule 4: never what Vault holds or a stranger made, and Vault's value has just worked."""
-    for secret_id, world in deletions(rotation):
+    for secret_id, observation in deletions(rotation):
         ours = {rotation.predecessor_id, rotation.new_id} if rotation else set()
 
-        assert secret_id in world.listed_ids & (ours | world.expendable_ids)
-        assert secret_id != current_secret_id(world)
-        assert (world.current_live_at, world.seen_at) == (NOW, NOW)
-        assert world.current is not None
-        assert world.current.note is None or world.current.intact
+        assert secret_id in observation.listing.ids & (ours | observation.ledger.expendable_ids)
+        assert secret_id != observation.current_secret_id
+        current, seen_at = observation.current, observation.listing.seen_at
+        assert (current.authenticated_at, seen_at) == (NOW, NOW)
+        assert current.entry is not None
+        assert current.entry.note is None or current.entry.intact
 
 
 def test_no_combination_of_facts_deletes_the_last_secret() -> None:
     """Nor where Vonage still accepts a value whose secret it does not list any more."""
-    counts = {len(world.listed_ids) for rotation in ROTATIONS for _, world in deletions(rotation)}
+    counts = {
+        len(observation.listing.ids)
+        for rotation in ROTATIONS
+        for _, observation in deletions(rotation)
+    }
 
     assert counts == {2}

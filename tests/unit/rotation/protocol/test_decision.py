@@ -14,7 +14,7 @@ from rotator.rotation.steps import (
     Evict,
     Idle,
     Learn,
-    Look,
+    Observe,
     Open,
     Probe,
     Push,
@@ -55,7 +55,7 @@ def test_every_action_is_decided_somewhere() -> None:
 
     assert kinds == {
         *(Open, Evict, Stage, Create, Probe, Push, Verify, Clear, Delete, Learn, Abort, Close),
-        *(Look, Wait, Idle, Redate),
+        *(Observe, Wait, Idle, Redate),
     }
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from rotator.rotation.protocol import current_secret_id
 from tests.unit.rotation.protocol.facts import NO_NOTE, WITH_ALIEN, Facts
 
 
@@ -12,7 +11,7 @@ from tests.unit.rotation.protocol.facts import NO_NOTE, WITH_ALIEN, Facts
     ("changes", "expected"),
     [
         ({}, "old"),
-        ({"current_live_at": None}, "old"),
+        ({"current_authenticated_at": None}, "old"),
         ({"listed": WITH_ALIEN}, "old"),
         ({"current": None}, None),
         ({"listed": None}, None),
@@ -20,10 +19,10 @@ from tests.unit.rotation.protocol.facts import NO_NOTE, WITH_ALIEN, Facts
         ({"current__intact": False}, None),
         ({"note__secret_id": "gone"}, None),
         (NO_NOTE, "old"),
-        ({**NO_NOTE, "current_live_at": None}, None),
+        ({**NO_NOTE, "current_authenticated_at": None}, None),
         ({**NO_NOTE, "listed": WITH_ALIEN}, None),
     ],
 )
 def test_the_id_of_what_vault_holds(changes: dict[str, Any], expected: str | None) -> None:
     """It is told only where note and list agree, or where there is no other."""
-    assert current_secret_id(Facts().but(**changes).world) == expected
+    assert Facts().but(**changes).observation.current_secret_id == expected

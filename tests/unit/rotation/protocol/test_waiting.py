@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from rotator.model import Account, Request, Rotation, Step
-from rotator.rotation.protocol import decide, waits_until
+from rotator.rotation.protocol import decide
+from rotator.rotation.protocol.waiting import waits_until
 from rotator.rotation.steps import Evict, Wait
+from tests.support.observations import but
 from tests.support.samples import NOW, account, policy
 from tests.unit.rotation.protocol.facts import (
     ACCOUNT,
@@ -88,7 +90,7 @@ def test_what_waits_for_a_window(
     expected = OPENS if waits else None
     action = decide(
         CLOSED,
-        replace(QUIET, rotation=rotation),
+        but(QUIET, rotation=rotation),
         request_,
         propagation_timeout=PATIENCE,
         now=NOW,
@@ -114,10 +116,10 @@ def test_a_slot_is_freed_in_a_window(
 ) -> None:
     """For a value that was sent and did not arrive, too, unless a person asked."""
     expendable = frozenset({"alien"})
-    world = replace(
+    observation = but(
         QUIET, listed=WITH_ALIEN, expendable_ids=expendable, rotation=rotation, pending=PENDING
     )
-    action = decide(account, world, request_, propagation_timeout=PATIENCE, now=NOW)
+    action = decide(account, observation, request_, propagation_timeout=PATIENCE, now=NOW)
 
     assert action == (Wait(until=OPENS) if waits else Evict(secret_id="alien"))
 

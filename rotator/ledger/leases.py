@@ -1,0 +1,279 @@
+"""Leases on accounts: one writer each, guarded by a fencing token.
+
+A lease is in the account's row, as is the end of the account's chain. Whatever changes a row locks
+it first, until the transaction ends.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from sqlalchemy import Connection, Engine, RowMapping, String, bindparam, func, select, update
+
+from rotator.errors import Busy, LeaseLost
+from rotator.ledger import chain, due, tables
+from rotator.ledger.database import reading, run_again, writing
+from rotator.ledger.mapping import hold_of
+from rotator.ledger.owner import is_alive, is_dead, this_process
+from rotator.model import Hold
+from rotator.rotation.ports import Lease, NewEntry
+
+
+class Leases:
+    """Claims, renews and releases leases (that part of `rotator.rotation.ports.Ledger`).
+
+    Every method may raise `LedgerError`: then nothing is certain to be recorded.
+    """
+
+    def __init__(self, engine: Engine, *, lease_seconds: float, owner: str | None = None) -> None:
+        """Claim leases in `engine`'s database.
+
+        `lease_seconds` is how long a lease lasts from each renewal; it must exceed the longest
+        single call to Vonage, Vault or a hook. `owner` is this process's name for others.
+        """
+        self._engine = engine
+        self._lease_seconds = lease_seconds
+        self._owner = owner
+        #: Account and fencing token of each lease that a last commit released.
+        self._released: set[tuple[str, int]] = set()
+
+    @cached_property
+    def owner(self) -> str:
+        """The name under which this process claims leases."""
+        return self._owner or this_process()
+
+    @run_again
+    def claim(self, name: str, now: datetime) -> Lease:
+        """See `Ledger.claim`. Each claim takes the next fencing token."""
+        with writing(self._engine) as connection:
+            row = locked(connection, name) or added(connection, name)
+            now = clock_of(connection, now)
+            if not _is_leased(row, now):
+                return self._take(connection, row, now)
+            self._shorten(connection, row, now)
+        raise Busy(
+            f"process {_readable(row['lease_owner'])} is working on {name}",
+            hint="try again in a minute; if the process died, its lease expires, or "
+            f"`rotator release --lease {name}` ends the lease once you are sure",
+        )
+
+    def due(self, now: datetime) -> list[due.Due]:
+        """Return all that is due, including what is being worked on, the longest due first.
+
+        Due is an account whose next due time has come, or that has an open rotation with no grace
+        or gate to wait for; excluded are accounts that failed and wait for a retry. An account with
+        a hold is only due for a rotation that has pushed, or may have; with a freeze, not at all.
+        """
+        with reading(self._engine) as connection:
+            return due.due(connection, now)
+
+    @run_again
+    def claim_due(self, names: Collection[str], *, limit: int, now: datetime) -> list[Lease]:
+        """Claim those of `names` that are due now, at most `limit` of them.
+
+        Due is defined as in `due`. Skipped are accounts leased to a process not known to be dead,
+        and those being claimed at this moment: many processes may claim at once, and each gets
+        different accounts.
+        """
+        with writing(self._engine) as connection:
+            clock = clock_of(connection, now)
+            leases = connection.execute(_LEASES, {"of_names": [*names]}).mappings().all()
+            for lease in leases:
+                self._shorten(connection, lease, clock)
+            owners = {lease["lease_owner"] for lease in leases} - {self.owner}
+            dead = [owner for owner in owners if is_dead(owner)]
+            rows = due.lock_due(connection, names, limit=limit, now=now, clock=clock, dead=dead)
+            return [self._take(connection, row, clock) for row in rows]
+
+    @run_again
+    def renew(self, lease: Lease, now: datetime) -> None:
+        """See `Ledger.renew`."""
+        with writing(self._engine) as connection:
+            guarded(connection, lease)
+            expiry = self._expiry(clock_of(connection, now))
+            change(connection, lease.account, lease_expires_at=expiry)
+
+    def check(self, lease: Lease) -> Hold | None:
+        """See `Ledger.check`."""
+        with reading(self._engine) as connection:
+            row = connection.execute(_LAST_LOOK, {"of_name": lease.account}).mappings().first()
+        return hold_of(_ours(row, lease))
+
+    @run_again
+    def release(self, lease: Lease) -> None:
+        """See `Ledger.release`."""
+        if (lease.account, lease.token) in self._released:
+            self._released.discard((lease.account, lease.token))
+            return
+        account = tables.account.c
+        ours = account.fencing_token == lease.token, account.lease_owner == lease.owner
+        with writing(self._engine) as connection:
+            connection.execute(
+                update(tables.account)
+                .where(account.name == lease.account, *ours)
+                .values(lease_owner=None, lease_expires_at=None)
+            )
+
+    def end_lease(self, name: str, *, by: str, now: datetime) -> str | None:
+        """End the lease on account `name`; return its owner, None where there was none.
+
+        For an operator who knows that the owner is dead. If it lives after all, the fencing token
+        keeps it from writing anything more. The entry records who ended the lease.
+
+        Raises:
+            Busy: its owner is running on this machine.
+        """
+        with writing(self._engine) as connection:
+            row = locked(connection, name)
+            if row is None or row["lease_owner"] is None:
+                return None
+            owner = _readable(row["lease_owner"])
+            if is_alive(row["lease_owner"]):
+                raise Busy(
+                    f"process {owner} is running, and working on {name}",
+                    hint="stop it first: its lease then ends by itself",
+                )
+            entry = NewEntry(event="lease-ended", step=None, detail={"by": by, "owner": owner})
+            append_to(connection, name, [entry], now)
+            change(
+                connection,
+                name,
+                lease_owner=None,
+                lease_expires_at=None,
+                fencing_token=row["fencing_token"] + 1,
+            )
+        return owner
+
+    def _take(self, connection: Connection, row: RowMapping, now: datetime) -> Lease:
+        lease = Lease(
+            account=row["name"],
+            owner=self.owner,
+            token=row["fencing_token"] + 1,
+            seconds=self._lease_seconds,
+        )
+        change(
+            connection,
+            lease.account,
+            lease_owner=lease.owner,
+            lease_expires_at=self._expiry(now),
+            lease_seconds=lease.seconds,
+            fencing_token=lease.token,
+        )
+        return lease
+
+    def _shorten(self, connection: Connection, row: RowMapping, now: datetime) -> None:
+        """Bound the end of a lease by its length from now.
+
+        A lease that ends later was renewed while the clock was ahead. Its owner may be alive: it
+        still has a full length to renew it, and no other process waits for the clock to get there.
+        """
+        length = timedelta(seconds=row["lease_seconds"] or self._lease_seconds)
+        if row["lease_expires_at"] and row["lease_expires_at"] > now + length:
+            change(connection, row["name"], lease_expires_at=now + length)
+
+    def _expiry(self, now: datetime) -> datetime:
+        return now + timedelta(seconds=self._lease_seconds)
+
+
+def added(connection: Connection, name: str) -> RowMapping:
+    """Add and lock the row of an account without one; two processes may try at once."""
+    tables.upsert(connection, tables.account, {"name": name}, {})
+    return connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().one()
+
+
+def locked(connection: Connection, name: str) -> RowMapping | None:
+    """Read the account's row and lock it until the transaction ends.
+
+    Waits for another lock, which never lasts long: skipping a locked row would make an account
+    look busy that is only being released. On SQLite `FOR UPDATE` compiles to nothing; there the
+    transaction itself has the lock.
+    """
+    return connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().first()
+
+
+def guarded(connection: Connection, lease: Lease) -> RowMapping:
+    """Lock the account's row, provided that the lease is still ours.
+
+    Raises:
+        LeaseLost: another process has claimed the account since, or the ledger was replaced.
+    """
+    return _ours(locked(connection, lease.account), lease)
+
+
+def _ours(row: RowMapping | None, lease: Lease) -> RowMapping:
+    if row is None:
+        raise LeaseLost(f"{lease.account}: the ledger no longer has this account")
+    if row["fencing_token"] != lease.token or row["lease_owner"] != lease.owner:
+        raise LeaseLost(f"{lease.account}: the lease went to {_readable(row['lease_owner'])}")
+    return row
+
+
+def change(connection: Connection, name: str, **values: object) -> None:
+    """Set columns of the account's row, which is locked."""
+    connection.execute(CHANGED_ACCOUNT, {"of_name": name, **values})
+
+
+def append_to(
+    connection: Connection, name: str, entries: Sequence[NewEntry], now: datetime
+) -> None:
+    """Append entries to the chain of account `name`, regardless of its lease.
+
+    Entries of other processes continue the same chain: its end is in the account's row, which stays
+    locked until the transaction ends.
+
+    Raises:
+        Refused: the chain does not end where the account's row says.
+    """
+    # An account with entries to append has a row.
+    row = connection.execute(_LOCKED_ACCOUNT, {"of_name": name}).mappings().one()
+    _, end = chain.append(connection, row, entries, now)
+    change(connection, name, **end)
+
+
+def clock_of(connection: Connection, now: datetime) -> datetime:
+    """Return the time on the clock that leases are measured by: one that all users share."""
+    if connection.dialect.name == "postgresql":
+        shared: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        return shared
+    return now
+
+
+def _is_leased(row: RowMapping, now: datetime) -> bool:
+    owner, expires_at = row["lease_owner"], row["lease_expires_at"]
+    return bool(owner and expires_at and expires_at > now and not is_dead(owner))
+
+
+def _readable(owner: str | None) -> str:
+    """Return the pid and host of a lease's owner."""
+    parts = (owner or "").split("/")
+    return f"{parts[-2]} on {parts[0]}" if len(parts) > 1 else owner or "nobody"
+
+
+# Statements, built once: building takes longer than executing.
+_COLUMN = tables.account.c
+_IS_NAMED = _COLUMN.name == bindparam("of_name", type_=String)
+ACCOUNT = select(
+    # Columns that are only written, or read elsewhere, would be decoded for nothing.
+    *(
+        column
+        for column in _COLUMN
+        if column.name not in ("listed_ids", "current_id", "current_since", "seen_at", "retry_at")
+    )
+).where(_IS_NAMED)
+_LOCKED_ACCOUNT = ACCOUNT.with_for_update()
+CHANGED_ACCOUNT = update(tables.account).where(_IS_NAMED)
+_LEASES = select(
+    _COLUMN.name, _COLUMN.lease_owner, _COLUMN.lease_expires_at, _COLUMN.lease_seconds
+).where(
+    _COLUMN.name.in_(bindparam("of_names", expanding=True)),
+    _COLUMN.lease_owner.is_not(None),
+)
+#: Only what the last look before an effect needs.
+_LAST_LOOK = select(
+    _COLUMN.lease_owner,
+    _COLUMN.fencing_token,
+    _COLUMN.hold_reason,
+    _COLUMN.held_by,
+    _COLUMN.held_at,
+    _COLUMN.hold_freeze,
+).where(_IS_NAMED)

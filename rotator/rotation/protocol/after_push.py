@@ -1,0 +1,197 @@
+"""The rules after the push: only forward."""
+
+from rotator.model import Step
+from rotator.rotation import refusals
+from rotator.rotation.protocol.facts import Facts, Rule
+from rotator.rotation.protocol.starting import vault_is_behind, version_will_end
+from rotator.rotation.protocol.waiting import (
+    deletion_due_at,
+    gate_retry_at,
+    grace_left,
+    is_misdated,
+    skips_gates,
+)
+from rotator.rotation.steps import (
+    AskGates,
+    Clear,
+    Close,
+    Delete,
+    Learn,
+    Notify,
+    Observe,
+    Redate,
+    Refuse,
+    Verify,
+    Wait,
+)
+
+
+def version_was_removed(facts: Facts) -> Refuse | None:
+    """Refuse where Vault reports the pushed version as removed."""
+    current = facts.observation.current
+    if current.removed_at is None:
+        return None
+    return refusals.version_ended(facts.account, current.version, current.removed_at, code="drift")
+
+
+def entry_was_overwritten(facts: Facts) -> Refuse | None:
+    """Refuse where the entry is not as this rotation wrote it."""
+    current, note = facts.current, facts.note
+    is_noted = note is not None and note.rotation_id == facts.rotation.id
+    if current and is_noted and current.has_value and current.intact:
+        return None
+    return refusals.overwritten(facts.account, facts.rotation, facts.observation)
+
+
+def push_is_unrecorded(facts: Facts) -> Learn | Refuse | None:
+    """Learn from the entry about a push whose answer was lost.
+
+    An id from a note alone is not accepted, as the ledger keeps it for good.
+    """
+    rotation, note, observation = facts.rotation, facts.note, facts.observation
+    if note is None or (rotation.vault_version is not None and rotation.new_id is not None):
+        return None
+    if rotation.new_id is None and not facts.is_note_known:
+        is_dead = observation.listing.secrets is None
+        name, account = facts.account.name, facts.account
+        return refusals.dead(name) if is_dead else refusals.revoked(account, None)
+    new_id = rotation.new_id or note.secret_id
+    return Learn(new_id=new_id, vault_version=observation.current.version)
+
+
+def clock_is_behind(facts: Facts) -> Refuse | None:
+    """Refuse to begin a grace that cannot be counted."""
+    is_begun = facts.rotation.verified_at is not None and not is_misdated(facts.rotation, facts.now)
+    if is_begun or not grace_left(facts.rotation, facts.request) or not facts.is_clock_unusable:
+        return None
+    return refusals.clock_behind(facts.observation.listing.clock_offset)
+
+
+def grace_is_misdated(facts: Facts) -> Redate | None:
+    """Begin the grace again whose start a clock that was ahead has dated."""
+    return Redate() if is_misdated(facts.rotation, facts.now) else None
+
+
+def push_is_unverified(facts: Facts) -> Verify | None:
+    """Read the value back.
+
+    Since the push, others may have written other fields, and its version may have rolled off.
+    """
+    if facts.rotation.verified_at is not None:
+        return None
+    versions = (facts.rotation.vault_version, facts.observation.current.version)
+    return Verify(version=max(version or 0 for version in versions))
+
+
+def pending_is_left(facts: Facts) -> Clear | None:
+    """Clear what was pending, even if no entry is seen: a standby may not show it."""
+    is_uncleared = facts.pending is None and facts.rotation.step in (Step.VERIFY, Step.CLEAR)
+    return facts.clear() if is_uncleared or facts.is_staged else None
+
+
+def hooks_are_due(facts: Facts) -> Notify | None:
+    """Notify consumers."""
+    return Notify() if facts.rotation.step is Step.HOOKS else None
+
+
+def grace_goes_on(facts: Facts) -> Wait | None:
+    """Wait for the end of the grace, and for a window."""
+    rotation = facts.rotation
+    verified_at = rotation.verified_at or facts.now
+    due = deletion_due_at(facts.account, rotation, verified_at, facts.request, facts.now)
+    return Wait(until=due) if facts.now < due else None
+
+
+# -- The deletion of the predecessor, once Vault's value authenticates without it. -----------------
+
+
+def current_is_refused(facts: Facts) -> Refuse | None:
+    """Refuse to delete anything while Vault's value does not authenticate."""
+    observation = facts.observation
+    is_live = observation.listing.secrets is not None and observation.current.authenticated_at
+    return None if is_live else refusals.dead(facts.account.name)
+
+
+def observation_is_old(facts: Facts) -> Observe | None:
+    """Look again before anything is deleted."""
+    return None if facts.is_fresh else Observe()
+
+
+def predecessor_is_gone(facts: Facts) -> Close | None:
+    """Close the rotation. Its own secret is never its predecessor, whatever was recorded."""
+    others = facts.observation.listing.ids - {facts.rotation.new_id}
+    return None if facts.rotation.predecessor_id in others else Close()
+
+
+def predecessor_was_adopted(facts: Facts) -> Refuse | None:
+    """Refuse to delete what an operator adopted, though Vault does not show it."""
+    predecessor_id = facts.rotation.predecessor_id
+    is_adopted = predecessor_id == facts.observation.ledger.adopted_id
+    return refusals.adopted(facts.account.name, predecessor_id) if is_adopted else None
+
+
+def new_secret_is_unlisted(facts: Facts) -> Refuse | None:
+    """Refuse unless Vault certainly holds the new secret."""
+    is_current = facts.observation.current_secret_id == facts.rotation.new_id
+    return None if is_current else refusals.unlisted(facts.account.name, facts.rotation.new_id)
+
+
+def clock_is_ahead(facts: Facts) -> Wait | None:
+    """Wait where the grace is over only by a clock that is ahead of Vonage's."""
+    grace, verified_at = grace_left(facts.rotation, facts.request), facts.rotation.verified_at
+    offset = facts.observation.listing.clock_offset
+    if not grace or verified_at is None or facts.now - verified_at >= grace + offset:
+        return None
+    gate = refusals.clock_ahead(offset)
+    return Wait(until=gate_retry_at(facts.rotation, gate, facts.now), gate=gate)
+
+
+def _has_gates(facts: Facts) -> bool:
+    is_skipped = skips_gates(facts.rotation, facts.request)
+    return bool(facts.observation.gates.names) and not is_skipped
+
+
+def gates_are_unasked(facts: Facts) -> AskGates | None:
+    """Ask whether consumers are done with the predecessor."""
+    is_recent = facts.is_recent(facts.observation.gates.asked_at)
+    return AskGates() if _has_gates(facts) and not is_recent else None
+
+
+def gate_is_shut(facts: Facts) -> Wait | None:
+    """Wait until every gate is open."""
+    shut = facts.observation.gates.shut
+    if shut is None or not _has_gates(facts):
+        return None
+    return Wait(until=gate_retry_at(facts.rotation, shut, facts.now), gate=shut)
+
+
+def predecessor_is_replaced(facts: Facts) -> Delete | None:
+    """Delete it."""
+    predecessor_id = facts.rotation.predecessor_id
+    return Delete(secret_id=predecessor_id) if predecessor_id else None
+
+
+AFTER_PUSH: tuple[Rule, ...] = (
+    vault_is_behind,
+    version_was_removed,
+    entry_was_overwritten,
+    # While the new version is going to be removed, neither the predecessor is deleted nor the
+    # pending entry, which is another copy; and hooks are not called.
+    version_will_end,
+    push_is_unrecorded,
+    clock_is_behind,
+    grace_is_misdated,
+    push_is_unverified,
+    pending_is_left,
+    hooks_are_due,
+    grace_goes_on,
+    current_is_refused,
+    observation_is_old,
+    predecessor_is_gone,
+    predecessor_was_adopted,
+    new_secret_is_unlisted,
+    clock_is_ahead,
+    gates_are_unasked,
+    gate_is_shut,
+    predecessor_is_replaced,
+)

@@ -1,0 +1,96 @@
+"""What can be decided from the ledger alone, so that it costs no call to Vonage or Vault."""
+
+from datetime import datetime, timedelta
+
+from rotator.model import LONGEST_GATE_WAIT, MOST_OFFSET, Account, Request, Rotation, ShutGate, Step
+from rotator.rotation import refusals, window
+from rotator.rotation.ports import AccountState
+from rotator.rotation.steps import Refuse
+
+#: First wait before a shut gate is asked again.
+FIRST_GATE_WAIT = timedelta(minutes=1)
+
+
+def altered(account: Account, state: AccountState) -> Refuse | None:
+    """Refuse to work by rows of the ledger that are not as its entries say.
+
+    What is recorded next is made of them, so that entries would come to say the same.
+    """
+    if state.hold_fault:
+        return refusals.hold_altered(account.name, state.hold_fault)
+    return refusals.rows_altered(state.rotation_fault) if state.rotation_fault else None
+
+
+def moved(account: Account, rotation: Rotation | None) -> Refuse | None:
+    """Refuse to continue a rotation that was opened for another api key, issuer or path."""
+    if rotation is None or rotation.identity in (None, account.identity):
+        return None
+    return refusals.account_changed(account, rotation.identity)
+
+
+def waits_until(
+    account: Account, rotation: Rotation | None, request: Request, now: datetime
+) -> datetime | None:
+    """Return the time until which there is nothing to do but wait; None where there is more."""
+    if rotation is not None and rotation.verified_at:
+        if rotation.step is not Step.WAIT or is_misdated(rotation, now):
+            return None
+        return deletion_due_at(account, rotation, rotation.verified_at, request, now)
+    return closed_until(account, rotation, request, now) if _may_rest(rotation, request) else None
+
+
+def _may_rest(rotation: Rotation | None, request: Request) -> bool:
+    """Return whether an unverified rotation may wait for a window, as nothing is in transit."""
+    if rotation is None:
+        return request.reason is not None
+    if rotation.abort_code:
+        return rotation.new_id is not None
+    return not (rotation.sent_at or rotation.new_id or rotation.vault_version)
+
+
+def is_misdated(rotation: Rotation, now: datetime) -> bool:
+    """Return whether the recorded start of the grace is later than any plausible clock could be."""
+    return rotation.verified_at is not None and rotation.verified_at > now + MOST_OFFSET
+
+
+def closed_until(
+    account: Account, rotation: Rotation | None, request: Request, now: datetime
+) -> datetime | None:
+    """Return when the next window opens for work that nobody asked for; None where one is open."""
+    is_by_hand = rotation is not None and rotation.reason in window.BY_HAND
+    if is_by_hand or request.reason in window.BY_HAND:
+        return None
+    opening = window.opens_at(account.policy, now)
+    return opening if opening > now else None
+
+
+def deletion_due_at(
+    account: Account, rotation: Rotation, verified_at: datetime, request: Request, now: datetime
+) -> datetime:
+    """Return when the predecessor may be deleted: after its grace, or a shorter one asked for now.
+
+    It is in a window, unless an operator asked for no grace.
+    """
+    grace = grace_left(rotation, request)
+    is_asked = rotation.reason in window.BY_HAND or request.grace is not None
+    if is_asked and not grace:
+        return min(verified_at, now)
+    return window.opens_at(account.policy, max(verified_at + grace, now))
+
+
+def grace_left(rotation: Rotation, request: Request) -> timedelta:
+    """Return the rotation's own grace, or a shorter one asked for now."""
+    return rotation.grace if request.grace is None else min(rotation.grace, request.grace)
+
+
+def skips_gates(rotation: Rotation, request: Request) -> bool:
+    """Return whether gates are skipped: a leaked secret must go, whatever still uses it."""
+    return "compromised" in (rotation.reason, request.reason)
+
+
+def gate_retry_at(rotation: Rotation, gate: ShutGate, now: datetime) -> datetime:
+    """Return when to ask a gate again: after as long as it has been shut, so ever more rarely."""
+    waiting = rotation.waiting
+    since = waiting.shut_since if waiting and waiting.gate == gate.name else None
+    wait = now - since if since else FIRST_GATE_WAIT
+    return now + min(max(wait, FIRST_GATE_WAIT), LONGEST_GATE_WAIT)

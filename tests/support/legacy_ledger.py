@@ -1,0 +1,49 @@
+"""A SQLite ledger as older versions of rotator wrote it: with fewer facts in its entries."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Engine, delete, insert, text, update
+
+from rotator.ledger import chain, tables
+from rotator.ledger.reader import LedgerReader
+
+TRIGGERS = ("entry_no_update", "entry_no_delete", "entry_no_replace")
+#: Maps an entry's event, step and facts to the facts that older versions wrote.
+Change = Callable[[str, str | None, dict[str, Any]], dict[str, Any]]
+
+
+def drop_triggers(database: Engine) -> None:
+    """Allow entries to be changed."""
+    with database.begin() as connection:
+        for trigger in TRIGGERS:
+            connection.execute(text(f"DROP TRIGGER IF EXISTS {trigger}"))
+
+
+def rewrite(database: Engine, name: str, change: Change) -> None:
+    """Rewrite an account's entries with the facts that `change` returns, as one valid chain."""
+    drop_triggers(database)
+    head, entries = chain.GENESIS, list(LedgerReader(database).entries(name))
+    with database.begin() as connection:
+        connection.execute(delete(tables.entry).where(tables.entry.c.account == name))
+        for entry in entries:
+            detail = change(entry.event, entry.step, json.loads(entry.detail))
+            kept = entry._replace(detail=chain.canonical_json(detail), prev_hash=head)
+            head = chain.hash_of(kept)
+            connection.execute(insert(tables.entry).values(kept._replace(hash=head)._asdict()))
+        of_name = update(tables.account).where(tables.account.c.name == name)
+        connection.execute(of_name.values(chain_head=head))
+
+
+def without_identity(_event: str, _step: str | None, detail: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry's facts without the account's identity."""
+    columns = ("api_key", "issuer", "vault_path", "pending_path")
+    return {key: value for key, value in detail.items() if key not in columns}
+
+
+def without_verification(event: str, step: str | None, detail: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry's facts without a verification's time and grace."""
+    if (event, step) == ("done", "verify"):
+        return {"vault_version": detail["vault_version"]}
+    return detail
