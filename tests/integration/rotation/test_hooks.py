@@ -59,8 +59,8 @@ def test_who_is_being_told_elsewhere_is_waited_for(
             if is_over:
                 other.settle(taken[0], None, now=scene.clock.now())
 
-        scene.calls.plan("before", "hooks.tell", 1, take)
-        scene.calls.plan("before", "hooks.is_telling", 3, end)
+        scene.calls.plan("before", "hooks.notify", 1, take)
+        scene.calls.plan("before", "hooks.is_notifying", 3, end)
         began = scene.clock.now()
         report = scene.attempt()
 
@@ -118,7 +118,7 @@ def test_who_is_killed_before_telling_is_followed_by_one_who_tells(
 ) -> None:
     """The delivery was recorded with the event itself."""
     with fixture_with_hooks(tmp_path, told, grace=DAY) as scene:
-        scene.calls.plan("before", "hooks.tell", 1, scene.calls.kill)
+        scene.calls.plan("before", "hooks.notify", 1, scene.calls.kill)
         assert scene.run_until_killed() is None
         before = list(told.calls)
         scene.resume()
@@ -173,7 +173,7 @@ def test_without_hooks_nothing_is_different(tmp_path: Path) -> None:
         scene.attempt()
 
         assert not [event for event in scene.events() if "hooks" in event or "gate" in event]
-        assert scene.calls.count("hooks.tell") == scene.calls.count("hooks.ask") == 0
+        assert scene.calls.count("hooks.notify") == scene.calls.count("hooks.ask") == 0
 
 
 # -- What else is told. --------------------------------------------------------------------
