@@ -121,7 +121,7 @@ class HookDispatcher(Hooks):
             yield self._try(by_name[delivery.hook], delivery)
 
     def _try(self, hook: Hook, delivery: Delivery) -> Attempt:
-        notification = delivery.notice
+        notification = delivery.notification
         try:
             reason = self._call(hook, notification)
         except Stopping:
