@@ -49,12 +49,15 @@ class WorkerPool:
     ) -> None:
         """Start `run`, which raises nothing, and `then` once it no longer counts as running."""
 
+        def forget() -> None:
+            with self._lock:
+                del self._running[thread]
+
         def work_off() -> None:
             try:
                 run()
             finally:
-                with self._lock:
-                    del self._running[thread]
+                forget()
                 then()
                 with self._lock:
                     self._threads.discard(thread)
@@ -64,7 +67,13 @@ class WorkerPool:
         with self._lock:
             self._running[thread] = _Job(kind, name, application)
             self._threads.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system has no thread to give: a job that never ran must not count as running.
+            forget()
+            self._threads.discard(thread)
+            raise
 
     def running(self, kind: str) -> list[str]:
         """Return the names of the jobs of this kind that are running."""
