@@ -93,7 +93,7 @@ def test_a_subject_that_is_worked_on_is_checked_in_the_next_run() -> None:
     check.errors = {"b": Busy("a pass runs")}
 
     assert check.runs(1) == ["a", "b", "c"]
-    assert check.runs(2) == ["b", "b"]
+    assert set(check.runs(20)) == {"b"}
 
 
 def test_what_another_daemon_has_checked_is_left_out() -> None:
