@@ -26,7 +26,7 @@ class AlertCheck(PeriodicCheck):
     def _alert(self, name: str, event: Event, state: str | None, why: str) -> None:
         """Record the condition's present state, or None for its end; nothing if it is the same."""
         now = datetime.now(UTC)
-        self._application.ledger.writer.notice(name, event, state, why=why, now=now)
+        self._application.ledger.writer.set_alert(name, event, state, why=why, now=now)
 
     def _has_subscribers(self, event: Event) -> bool:
         return any(event in hook.on for hook in self._application.settings.hooks)
@@ -49,7 +49,7 @@ class OverdueCheck(AlertCheck):
         """Alert hooks of accounts that became overdue, or are so no more."""
         del name
         now, accounts = datetime.now(UTC), self._application.accounts
-        alerted = self._application.ledger.writer.noticed(Event.OVERDUE)
+        alerted = self._application.ledger.writer.alerted(Event.OVERDUE)
         records = self._application.ledger.reader.accounts(list(accounts))
         for account, record in zip(accounts.values(), records, strict=True):
             why = AccountStatus.of(account, record, now).overdue_reason

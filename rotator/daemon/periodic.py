@@ -117,7 +117,8 @@ class PeriodicCheck(ABC):
                 self._put(name, self._after(name, at) if at else _AT_ONCE)
             self._has_begun = True
         began = datetime.now(UTC)
-        while self._resumes_at <= began and self._turns and self._turns[0][0] <= began:
+        # What is put back meanwhile has its turn in the next run.
+        while self._resumes_at <= began and self._turns and self._turns[0][0] < began:
             if self._stopping.is_set() or self._is_over:
                 return
             name = self._turns[0][-1]

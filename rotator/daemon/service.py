@@ -41,7 +41,7 @@ _PAGE = "page"
 
 
 class Daemon:
-    """Runs until it is told to stop."""
+    """Runs until it is asked to stop."""
 
     def __init__(self, load: Callable[[], Settings], environ: Mapping[str, str]) -> None:
         """Prepare to run with the settings from `load`; it is called again for each reload.
@@ -62,7 +62,7 @@ class Daemon:
         )
         self._heartbeat = Heartbeat()
         self._observers = Observers(EntryLog())
-        self._page = StatusServer(self._heartbeat, lambda: self._health.down, self._observers)
+        self._page = StatusServer(self._heartbeat, self._health, self._observers)
         self._notifier = SystemdNotifier(environ)
         self._jobs = BackgroundScheduler(timezone=UTC)
         self._clock = ClockWatch()
@@ -87,7 +87,7 @@ class Daemon:
     # -- The main loop. --------------------------------------------------------------------
 
     def run(self) -> bool:
-        """Work until told to stop; return whether every pass ended in time.
+        """Work until asked to stop; return whether every pass ended in time.
 
         Raises:
             LedgerUnusable: the ledger exists, but is not one of this version.
@@ -96,7 +96,11 @@ class Daemon:
         # Jobs that are late or fail are reported here, with more detail.
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
         self._open_ledger()
-        self._serve()
+        try:
+            self._show(self._application)
+        except AddressTaken as error:
+            # Rotations go on without the page.
+            self._health.mark_down(_PAGE, error)
         self._schedule()
         self._jobs.start()
         _log.info("started", accounts=len(self._application.accounts))
@@ -124,15 +128,6 @@ class Daemon:
             raise
         except RotatorError as error:
             self._health.note_failure(error)
-
-    def _serve(self) -> None:
-        """Serve the page; while its address is taken, rotations go on without it."""
-        try:
-            self._page.show(self._application)
-        except AddressTaken as error:
-            self._health.mark_down(_PAGE, error)
-        else:
-            self._health.mark_up(_PAGE)
 
     def _schedule(self) -> None:
         """Schedule the jobs to run now and at intervals. A late run is not dropped."""
@@ -218,11 +213,10 @@ class Daemon:
         self._notifier.reloading()
         try:
             application = self._build(self._load())
-            self._show(application)
+            with self._polling:
+                self._show(application)
         except ConfigError as error:
-            _log.error(  # names no place in the program
-                "configuration refused", reason=error.message, hint=error.hint
-            )
+            _log.error("configuration refused", reason=error.message, hint=error.hint)
         else:
             with self._polling:
                 self._replace(application)
@@ -232,19 +226,18 @@ class Daemon:
         self._notifier.ready()
 
     def _show(self, application: Application) -> None:
-        """Serve the page with another configuration.
+        """Serve the page with the configuration of `application`.
 
         Raises:
             ConfigError: it cannot listen there, and is not already waiting for the address.
         """
-        with self._polling:
-            try:
-                self._page.show(application)
-            except AddressTaken:
-                if _PAGE not in self._health.down:
-                    raise
-            else:
-                self._health.mark_up(_PAGE)
+        try:
+            self._page.show(application)
+        except AddressTaken:
+            if _PAGE not in self._health.down:
+                raise
+        else:
+            self._health.mark_up(_PAGE)
 
     def _replace(self, application: Application) -> None:
         """Continue with another application; running passes keep theirs."""
@@ -311,7 +304,7 @@ class Daemon:
         self._health.mark_up("ledger")
         self._tick()
         if _PAGE in self._health.down:
-            self._serve()
+            self._show(self._application)
         self._scheduler.begin(due)
         self._deliveries.begin(self._application)
         self._close_retired()
@@ -327,11 +320,11 @@ class Daemon:
                     self._guarded(check.run)
 
     def _keep_token_once(self) -> None:
-        """Keep the Vault token alive, even if nothing is due for days."""
         if not self._stopping.is_set():
             self._guarded(self._keep_token)
 
     def _keep_token(self) -> None:
+        """Keep the Vault token alive, even if nothing is due for days."""
         try:
             if self._application.clients.vault.keep_token():
                 self._health.mark_up("vault")

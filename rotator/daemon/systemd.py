@@ -57,4 +57,4 @@ class SystemdNotifier:
                 channel.sendto(message.encode(), self._address)
         except OSError as error:
             # A service manager that does not listen is no reason to stop rotating.
-            _log.debug("systemd not told", error=type(error).__name__)
+            _log.debug("systemd not notified", error=type(error).__name__)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import NamedTuple
 
 import structlog
@@ -24,15 +23,8 @@ THREADS = 4
 INTERVAL = 3600.0
 
 
-class Work(StrEnum):
-    """Kinds of work."""
-
-    PASSES = "passes"
-    DELIVERIES = "deliveries"
-
-
 class _Job(NamedTuple):
-    work: Work
+    kind: str
     name: str
     application: Application
 
@@ -49,7 +41,7 @@ class WorkerPool:
 
     def start(
         self,
-        work: Work,
+        kind: str,
         name: str,
         application: Application,
         run: Callable[[], None],
@@ -57,12 +49,15 @@ class WorkerPool:
     ) -> None:
         """Start `run`, which raises nothing, and `then` once it no longer counts as running."""
 
+        def forget() -> None:
+            with self._lock:
+                del self._running[thread]
+
         def work_off() -> None:
             try:
                 run()
             finally:
-                with self._lock:
-                    del self._running[thread]
+                forget()
                 then()
                 with self._lock:
                     self._threads.discard(thread)
@@ -70,14 +65,20 @@ class WorkerPool:
         # A daemon thread, as the end does not wait for it for ever: see `join`.
         thread = threading.Thread(target=work_off, name=name, daemon=True)
         with self._lock:
-            self._running[thread] = _Job(work, name, application)
+            self._running[thread] = _Job(kind, name, application)
             self._threads.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system has no thread to give: a job that never ran must not count as running.
+            forget()
+            self._threads.discard(thread)
+            raise
 
-    def running(self, work: Work) -> list[str]:
+    def running(self, kind: str) -> list[str]:
         """Return the names of the jobs of this kind that are running."""
         with self._lock:
-            return sorted(job.name for job in self._running.values() if job.work is work)
+            return sorted(job.name for job in self._running.values() if job.kind == kind)
 
     def uses(self, application: Application) -> bool:
         """Return whether a job runs on `application`."""
@@ -112,7 +113,7 @@ class PassWorkers:
     @property
     def busy_with(self) -> list[str]:
         """The accounts that are being worked on."""
-        return self.pool.running(Work.PASSES)
+        return self.pool.running("pass")
 
     def start(
         self,
@@ -123,7 +124,7 @@ class PassWorkers:
     ) -> None:
         """Run `attempt`, and `then` once the account no longer counts as being worked on."""
         self.pool.start(
-            Work.PASSES, account.name, application, lambda: self._run(account.name, attempt), then
+            "pass", account.name, application, lambda: self._run(account.name, attempt), then
         )
 
     def must_wait(self, name: str) -> bool:
@@ -180,10 +181,8 @@ class DeliveryWorkers:
         self._tidy(application, hooks)
         if not hooks or not application.ledger.deliveries.are_due(hooks, datetime.now(UTC)):
             return
-        for _ in range(THREADS - len(self._pool.running(Work.DELIVERIES))):
-            self._pool.start(
-                Work.DELIVERIES, "hooks", application, lambda: self._deliver(application)
-            )
+        for _ in range(THREADS - len(self._pool.running("delivery"))):
+            self._pool.start("delivery", "hooks", application, lambda: self._deliver(application))
 
     def _tidy(self, application: Application, hooks: list[str]) -> None:
         """Once an hour, drop deliveries whose hook is no longer configured."""

@@ -77,17 +77,17 @@ class HookDispatcher(Hooks):
 
     # -- Notifications. --------------------------------------------------------------------
 
-    def has_listeners(self, account: Account) -> bool:
-        """See `Hooks.has_listeners`."""
+    def has_subscribers(self, account: Account) -> bool:
+        """See `Hooks.has_subscribers`."""
         return bool(subscribers(self.hooks, Event.PUSHED, account.name))
 
-    def is_telling(self, account: Account) -> bool:
-        """See `Hooks.is_telling`."""
+    def is_notifying(self, account: Account) -> bool:
+        """See `Hooks.is_notifying`."""
         hooks = [hook.name for hook in self.hooks]
         return self.outbox().is_unattempted(hooks, account.name, Event.PUSHED)
 
-    def tell(self, account: Account) -> Iterator[Attempt]:
-        """See `Hooks.tell`."""
+    def notify(self, account: Account) -> Iterator[Attempt]:
+        """See `Hooks.notify`."""
         return self._deliver([account.name], unattempted=Event.PUSHED)
 
     def deliver(self, names: Collection[str] | None) -> Iterator[Attempt]:
@@ -121,7 +121,7 @@ class HookDispatcher(Hooks):
             yield self._try(by_name[delivery.hook], delivery)
 
     def _try(self, hook: Hook, delivery: Delivery) -> Attempt:
-        notification = delivery.notice
+        notification = delivery.notification
         try:
             reason = self._call(hook, notification)
         except Stopping:

@@ -110,7 +110,10 @@ class Deliveries:
                 )
             if event:
                 append_to(
-                    connection, delivery.notice.account, [_entry(event, delivery, reason)], now
+                    connection,
+                    delivery.notification.account,
+                    [_entry(event, delivery, reason)],
+                    now,
                 )
             return event
 
@@ -192,7 +195,7 @@ class Deliveries:
 def _delivery(row: RowMapping) -> Delivery:
     return Delivery(
         id=row["id"],
-        notice=notification_in(row),
+        notification=notification_in(row),
         hook=row["hook"],
         attempts=row["attempts"],
         owner=row["lease_owner"],
@@ -235,13 +238,16 @@ def _event(delivery: Delivery, row: RowMapping, reason: str | None, now: datetim
     """Return the event that an attempt's result is recorded as; None for a repeated failure."""
     if reason is None:
         return "delivered"
-    if delivery.notice.event is not Event.PUSHED and now - delivery.notice.at >= RETENTION:
+    if (
+        delivery.notification.event is not Event.PUSHED
+        and now - delivery.notification.at >= RETENTION
+    ):
         return "given-up"
     return "undelivered" if row["reason"] is None else None
 
 
 def _entry(event: str, delivery: Delivery, why: str | None) -> NewEntry:
-    about = delivery.notice
+    about = delivery.notification
     detail = {"hook": delivery.hook, "event": about.event.value, "attempts": delivery.attempts}
     return NewEntry(
         event=event,

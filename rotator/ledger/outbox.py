@@ -27,7 +27,7 @@ AlertState = Mapping[str, str]
 
 #: Kinds of trouble that are over once a rotation has come this far.
 _OVERCOME = ("trouble", "drift")
-#: Events with entries of their own, written once per change: see `LedgerWriter.notice`.
+#: Events with entries of their own, written once per change: see `LedgerWriter.set_alert`.
 _BY_CALL = frozenset({Event.OVERDUE, Event.BALANCE})
 
 
@@ -56,7 +56,7 @@ def notifications_for(entry: NewEntry, state: AlertState) -> tuple[tuple[Event, 
             drift = {} if code == "held" else {"drift": found}
             return _once(state, {"trouble": f"refused {found}"} | drift, Event.REFUSED, Event.DRIFT)
         case "drift", _ if code == Event.OVERDUE:
-            # Overdue has an event of its own, whatever the cause: see `LedgerWriter.notice`.
+            # Overdue has an event of its own, whatever the cause: see `LedgerWriter.set_alert`.
             return (), {**state, "drift": found}
         case "drift", _:
             return _once(state, {"drift": found}, Event.DRIFT)

@@ -194,7 +194,9 @@ class LedgerWriter(Leases):
         return CommitResult(head=(row | appended)["chain_head"], hold=hold_of(row))
 
     @run_again
-    def notice(self, name: str, event: Event, what: str | None, *, why: str, now: datetime) -> bool:
+    def set_alert(
+        self, name: str, event: Event, what: str | None, *, why: str, now: datetime
+    ) -> bool:
         """Record a condition of account `name`, and notify its hooks: once.
 
         `what` identifies it: as long as it is unchanged, nothing is recorded. None means "it is
@@ -220,8 +222,8 @@ class LedgerWriter(Leases):
             change(connection, name, **self._append(connection, row, [entry], None, now))
         return True
 
-    def noticed(self, event: Event) -> set[str]:
-        """Return the accounts for which `notice` has recorded `event`, and not yet its end.
+    def alerted(self, event: Event) -> set[str]:
+        """Return the accounts for which `set_alert` has recorded `event`, and not yet its end.
 
         Raises:
             LedgerError: the ledger cannot be read.

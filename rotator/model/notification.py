@@ -98,7 +98,7 @@ class Delivery:
     """A notification that is to be delivered to a hook: the right to try it, once."""
 
     id: str
-    notice: Notification
+    notification: Notification
     #: Name of the hook.
     hook: str
     #: Number of tries, this one included. Identifies the claim: each claim adds one.

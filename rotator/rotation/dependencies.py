@@ -30,8 +30,8 @@ _STEADY: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 class NoHooks(Hooks):
     """Hooks of an installation without hooks: none to notify, no gate to ask."""
 
-    def has_listeners(self, account: Account) -> bool:
-        """See `Hooks.has_listeners`."""
+    def has_subscribers(self, account: Account) -> bool:
+        """See `Hooks.has_subscribers`."""
         del account
         return False
 
@@ -46,13 +46,13 @@ class NoHooks(Hooks):
         message = f"there is no gate {gate}"
         raise AssertionError(message)
 
-    def is_telling(self, account: Account) -> bool:
-        """See `Hooks.is_telling`."""
+    def is_notifying(self, account: Account) -> bool:
+        """See `Hooks.is_notifying`."""
         del account
         return False
 
-    def tell(self, account: Account) -> Iterator[object]:
-        """See `Hooks.tell`."""
+    def notify(self, account: Account) -> Iterator[object]:
+        """See `Hooks.notify`."""
         del account
         return iter(())
 

@@ -235,7 +235,7 @@ def observe(
         ),
         ledger=state,
         gates=GateCheck(names=dependencies.hooks.gates(account)),
-        has_hooks=dependencies.hooks.has_listeners(account),
+        has_hooks=dependencies.hooks.has_subscribers(account),
     )
     accepted = credential if listed is not None else None
     return Observed(observation=observation, current=current, pending=pending, credential=accepted)

@@ -277,9 +277,9 @@ class Pass:
         """
         self._commit()
         while True:
-            for _ in self.dependencies.hooks.tell(self.account):
+            for _ in self.dependencies.hooks.notify(self.account):
                 self.session.renew()
-            if not self.dependencies.hooks.is_telling(self.account):
+            if not self.dependencies.hooks.is_notifying(self.account):
                 return
             self._stop_if_asked()
             self._pause()

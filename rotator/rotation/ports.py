@@ -341,7 +341,7 @@ class Hooks(Protocol):
     Pending notifications are in the ledger; each call here may be repeated any number of times.
     """
 
-    def has_listeners(self, account: Account) -> bool:
+    def has_subscribers(self, account: Account) -> bool:
         """Return whether any hook is configured for a new secret of `account`."""
 
     def gates(self, account: Account) -> tuple[str, ...]:
@@ -356,17 +356,17 @@ class Hooks(Protocol):
             Stopping: this process is to end.
         """
 
-    def is_telling(self, account: Account) -> bool:
+    def is_notifying(self, account: Account) -> bool:
         """Return whether some hook was not called even once for a new secret of `account`.
 
-        If still true after `tell`, another thread or process is calling the hook: wait for it, as
-        it succeeds, fails, or loses its delivery to the next `tell`.
+        If still true after `notify`, another thread or process is calling the hook: wait for it, as
+        it succeeds, fails, or loses its delivery to the next `notify`.
 
         Raises:
             LedgerError: the deliveries cannot be read.
         """
 
-    def tell(self, account: Account) -> Iterator[object]:
+    def notify(self, account: Account) -> Iterator[object]:
         """Notify each hook of a new secret of `account` for which it was not called even once.
 
         One after the other, yielding after each so that a lease can be renewed. A hook that fails

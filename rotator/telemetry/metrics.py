@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 import prometheus_client
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from rotator.errors import RotatorError
 from rotator.model import Outcome, PassResult, Step
@@ -100,8 +98,15 @@ class Metrics(Observer):
         self._records: Records = dict
         self._opened: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._gauges = _Gauges(version)
-        self._registry.register(self._gauges)
+        self._token_expiry: Callable[[], datetime | None] = lambda: None
+        build = prometheus_client.Info("rotator_build", "This version", registry=self._registry)
+        build.info({"version": version})
+        expiry = prometheus_client.Gauge(
+            "rotator_vault_token_expiry_timestamp_seconds",
+            "When the Vault token expires; 0 where that is not known",
+            registry=self._registry,
+        )
+        expiry.set_function(lambda: _seconds(self._token_expiry()) or 0)
 
     def watch(self, accounts: Iterable[str], records: Records) -> None:
         """Report these accounts and no others, as `records` reads them."""
@@ -114,7 +119,7 @@ class Metrics(Observer):
 
     def set_token_expiry(self, read: Callable[[], datetime | None]) -> None:
         """Set `read` as the source of the Vault token's expiry; None where that is not known."""
-        self._gauges.token_expiry = read
+        self._token_expiry = read
 
     def call_finished(self, api: str, operation: str, code: str, seconds: float) -> None:
         """Count a request by its answer."""
@@ -172,28 +177,6 @@ class Metrics(Observer):
         for metric, meaning, value in _OF_RECORD:
             samples = ((of, (value(record) if record else None) or 0) for of, record in known)
             yield from family(metric, "gauge", meaning, samples)
-
-
-class _Gauges(Collector):
-    """Metrics that are read from the ledger on request."""
-
-    def __init__(self, version: str) -> None:
-        self._version = version
-        self.token_expiry: Callable[[], datetime | None] = lambda: None
-
-    def describe(self) -> Iterable[Metric]:
-        """Return no metrics: to describe them would read gauges before their sources are set."""
-        return ()
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the gauges."""
-        yield InfoMetricFamily("rotator_build", "This version", {"version": self._version})
-        expiry = self.token_expiry()
-        yield GaugeMetricFamily(
-            "rotator_vault_token_expiry_timestamp_seconds",
-            "When the Vault token expires; 0 where that is not known",
-            expiry.timestamp() if expiry else 0,
-        )
 
 
 def _seconds(at: datetime | None) -> float | None:

@@ -148,7 +148,7 @@ class _TracedPass:
             self._observed(span)
             self._since = time.time_ns()
             self._step, self._step_ended_at = entry.step, None
-            self._step_span = self._child(span, entry.step.value, self._since)
+            self._step_span = self._start(span, entry.step.value, self._since)
         elif entry.step and entry.event in _OUTCOMES:
             self._end_step(span, entry.step, entry)
         else:
@@ -179,12 +179,13 @@ class _TracedPass:
             self.end(None)
             self._since = time.time_ns()
         self._rotation_id, root = rotation_id, _root_of(rotation_id)
-        above = Context() if is_new else trace.set_span_in_context(NonRecordingSpan(root))
-        restored = _NEW_ROOT.set(root if is_new else None)
+        if not is_new:
+            above = NonRecordingSpan(root)
+            self._span = self._start(above, "rotation goes on", self._since)
+            return self._span
+        restored = _NEW_ROOT.set(root)
         try:
-            self._span = self._start(
-                above, "rotation" if is_new else "rotation goes on", self._since
-            )
+            self._span = self._start(None, "rotation", self._since)
         finally:
             _NEW_ROOT.reset(restored)
         return self._span
@@ -211,7 +212,7 @@ class _TracedPass:
         """Add an ended span of the calls that belong to none yet."""
         calls, self._calls = self._calls, []
         now = time.time_ns()
-        span = self._child(above, name, min((call.started_at for call in calls), default=now))
+        span = self._start(above, name, min((call.started_at for call in calls), default=now))
         span.set_attributes(facts)
         self._add_calls(span, calls)
         if is_error:
@@ -220,23 +221,18 @@ class _TracedPass:
 
     def _add_calls(self, above: trace.Span, calls: Sequence[_Call]) -> None:
         for call in calls:
-            span = self._child(above, call.name, call.started_at, kind=SpanKind.CLIENT)
+            span = self._start(above, call.name, call.started_at, SpanKind.CLIENT)
             span.set_attributes(call.attributes)
             if call.is_error:
                 span.set_status(StatusCode.ERROR)
             span.end(call.ended_at)
 
-    def _child(
-        self, above: trace.Span, name: str, at: int, *, kind: SpanKind = SpanKind.INTERNAL
-    ) -> trace.Span:
-        return self._start(trace.set_span_in_context(above), name, at, kind=kind)
-
     def _start(
-        self, context: Context, name: str, at: int, *, kind: SpanKind = SpanKind.INTERNAL
+        self, above: trace.Span | None, name: str, at: int, kind: SpanKind = SpanKind.INTERNAL
     ) -> trace.Span:
         return self._tracer.start_span(
             name,
-            context=context,
+            context=trace.set_span_in_context(above, Context()) if above else Context(),
             kind=kind,
             start_time=at,
             attributes={

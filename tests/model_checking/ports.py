@@ -295,7 +295,7 @@ class MemoryHooks(Hooks):
         """Answer `process`."""
         self._process, self._world = process, process.world
 
-    def has_listeners(self, account: Account) -> bool:
+    def has_subscribers(self, account: Account) -> bool:
         """Whether anyone is told of a new secret."""
         del account
         return self._world.has_hooks
@@ -318,12 +318,12 @@ class MemoryHooks(Hooks):
         self._process.opened |= {gate}
         return None
 
-    def is_telling(self, account: Account) -> bool:
+    def is_notifying(self, account: Account) -> bool:
         """Whether another process is at it: none is."""
         del account
         return False
 
-    def tell(self, account: Account) -> Iterator[object]:
+    def notify(self, account: Account) -> Iterator[object]:
         """Notify of the new secret; whether that succeeds does not matter here."""
         del account
         self._process.at("tell", _done)

@@ -57,7 +57,7 @@ def test_a_delivery_is_one_process_s_until_its_lease_ends(
 
     assert at_once is None
     assert second_claim.attempts == 2
-    assert second_claim.notice == first_claim.notice
+    assert second_claim.notification == first_claim.notification
     assert late is None
     assert settled == "delivered"
     assert waiting(outbox) == []

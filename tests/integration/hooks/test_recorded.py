@@ -34,16 +34,16 @@ def test_an_event_is_recorded_with_what_has_to_be_told_of_it(
     """One delivery for each hook that hears of it, with all there is to tell."""
     happen(book, VERIFIED, COMPLETED, rotation=ROTATION)
     found = claims(outbox)
-    notice = found[0].notice
+    notice = found[0].notification
 
-    assert [(each.hook, each.notice.event.value) for each in found] == [
+    assert [(each.hook, each.notification.event.value) for each in found] == [
         ("one", "pushed"),
         ("two", "pushed"),
         ("one", "completed"),
     ]
     assert (notice.account, notice.at, notice.rotation_id) == ("a", NOW, "r")
     assert (notice.secret_id, notice.old_secret_id, notice.vault_version) == ("new", "old", 3)
-    assert found[0].notice.id == found[1].notice.id != found[2].notice.id
+    assert found[0].notification.id == found[1].notification.id != found[2].notification.id
     assert len({each.id for each in found}) == 3
 
 
@@ -143,7 +143,7 @@ def test_a_notice_is_recorded_and_told_once(
 ) -> None:
     """As long as it is the same; its end is recorded and told nobody."""
     words = [
-        book.notice("a", Event.OVERDUE, what, why="late", now=NOW)
+        book.set_alert("a", Event.OVERDUE, what, why="late", now=NOW)
         for what in ("due", "due", "max-age", None, None, "due")
     ]
     events = [entry.event for entry in LedgerReader(database).entries("a")]
@@ -205,7 +205,7 @@ def test_a_try_that_was_broken_off_leaves_the_delivery_due(
 def test_a_notice_needs_no_lease(book: LedgerWriter, database: Engine) -> None:
     """Who works on the account goes on from the chain's new end."""
     lease = book.claim("a", NOW)
-    book.notice("a", Event.OVERDUE, "due", why="late", now=NOW)
+    book.set_alert("a", Event.OVERDUE, "due", why="late", now=NOW)
     book.commit(lease, rotation=None, entries=[VERIFIED], snapshot=None, now=NOW)
 
     assert LedgerReader(database).verify("a").entries == 2

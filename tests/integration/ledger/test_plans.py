@@ -117,6 +117,6 @@ def test_of_an_account_only_the_entries_about_holds_are_read(filled: Engine) -> 
 
 def test_a_scan_would_be_seen(filled: Engine) -> None:
     """To find who was told of something takes a look at every account."""
-    lines = plans(filled, lambda writer, _: writer.noticed(Event.OVERDUE))
+    lines = plans(filled, lambda writer, _: writer.alerted(Event.OVERDUE))
 
     assert [line for line in lines if SCANS[filled.dialect.name].search(line)]

@@ -61,8 +61,8 @@ def test_who_is_being_told_elsewhere_is_waited_for(
             if is_over:
                 other.settle(taken[0], None, now=fixture.clock.now())
 
-        fixture.calls.plan("before", "hooks.tell", 1, take)
-        fixture.calls.plan("before", "hooks.is_telling", 3, end)
+        fixture.calls.plan("before", "hooks.notify", 1, take)
+        fixture.calls.plan("before", "hooks.is_notifying", 3, end)
         began = fixture.clock.now()
         report = fixture.attempt()
 
@@ -122,7 +122,7 @@ def test_who_is_killed_before_telling_is_followed_by_one_who_tells(
 ) -> None:
     """The delivery was recorded with the event itself."""
     with fixture_with_hooks(tmp_path, told, grace=DAY) as fixture:
-        fixture.calls.plan("before", "hooks.tell", 1, fixture.calls.kill)
+        fixture.calls.plan("before", "hooks.notify", 1, fixture.calls.kill)
         assert fixture.run_until_killed() is None
         before = list(told.calls)
         fixture.resume()
@@ -177,7 +177,7 @@ def test_without_hooks_nothing_is_different(tmp_path: Path) -> None:
         fixture.attempt()
 
         assert not [event for event in fixture.events() if "hooks" in event or "gate" in event]
-        assert fixture.calls.count("hooks.tell") == fixture.calls.count("hooks.ask") == 0
+        assert fixture.calls.count("hooks.notify") == fixture.calls.count("hooks.ask") == 0
 
 
 # -- What else is told. --------------------------------------------------------------------

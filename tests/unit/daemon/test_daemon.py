@@ -163,6 +163,23 @@ def test_passes_that_hang_are_not_waited_for_for_ever() -> None:
     assert workers.pool.join(float("inf"))
 
 
+def test_a_pass_that_no_thread_can_be_had_for_is_not_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The account would never be worked on again."""
+    workers, application = made(), cast("Application", object())
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError):
+        workers.start(account("a"), application, lambda: report(Outcome.IDLE))
+
+    assert workers.busy_with == []
+    assert workers.pool.join(float("inf"))
+
+
 def test_a_worker_that_is_done_may_start_another() -> None:
     """It no longer counts as running by then, and the end waits for what it started."""
     workers, application, seen = (
