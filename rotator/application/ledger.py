@@ -1,10 +1,14 @@
-"""The ledger of the settings: its database, and the readers and writers of it."""
+"""The ledger of the settings: its database, and the readers and writers of it.
 
+What only reads, as `status` does, loads nothing that writes.
+"""
+
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import sqlalchemy
 
@@ -12,14 +16,16 @@ from rotator.config import Settings
 from rotator.config.urls import sqlite_path
 from rotator.errors import LedgerUnusable
 from rotator.ledger import schema
-from rotator.ledger.copy import CopyResult, copy
 from rotator.ledger.database import open_database, open_for_readers
-from rotator.ledger.deliveries import Deliveries
-from rotator.ledger.discovery import DiscoveredSubaccounts
-from rotator.ledger.holds import Holds
 from rotator.ledger.reader import LedgerReader, SummaryCache
-from rotator.ledger.writer import LedgerWriter
-from rotator.model.notification import PendingDelivery, subscribers
+from rotator.model.notification import Hook, PendingDelivery, subscribers
+
+if TYPE_CHECKING:
+    from rotator.ledger.copy import CopyResult
+    from rotator.ledger.deliveries import Deliveries
+    from rotator.ledger.discovery import DiscoveredSubaccounts
+    from rotator.ledger.holds import Holds
+    from rotator.ledger.writer import LedgerWriter
 
 
 class LedgerAccess:
@@ -66,28 +72,35 @@ class LedgerAccess:
         return SummaryCache(self._pages_database)
 
     @cached_property
-    def holds(self) -> Holds:
+    def holds(self) -> "Holds":
         """Operators' holds."""
+        from rotator.ledger.holds import Holds  # noqa: PLC0415  # see above
+
         return Holds(self._ready_database)
 
     @cached_property
-    def discovered(self) -> DiscoveredSubaccounts:
+    def discovered(self) -> "DiscoveredSubaccounts":
         """The subaccounts that were discovered below parents."""
-        return DiscoveredSubaccounts(self._ready_database)
+        return _discovered(self._ready_database)
 
     @cached_property
-    def writer(self) -> LedgerWriter:
+    def writer(self) -> "LedgerWriter":
         """Writer of the ledger."""
+        return self._writer(self._ready_database, self._settings.hooks)
+
+    def _writer(self, database: sqlalchemy.Engine, hooks: Sequence[Hook]) -> "LedgerWriter":
+        from rotator.ledger.writer import LedgerWriter  # noqa: PLC0415  # see above
+
         return LedgerWriter(
-            self._ready_database,
+            database,
             lease_seconds=self._lease_seconds(),
-            subscribers=lambda event, name: subscribers(self._settings.hooks, event, name),
+            subscribers=lambda event, name: subscribers(hooks, event, name),
         )
 
     @cached_property
-    def deliveries(self) -> Deliveries:
+    def deliveries(self) -> "Deliveries":
         """Pending deliveries to hooks."""
-        return Deliveries(self._ready_database)
+        return _deliveries(self._ready_database)
 
     def pending_deliveries(
         self, *, for_pages: bool = False
@@ -95,7 +108,7 @@ class LedgerAccess:
         """Return each account's pending deliveries, the oldest first; empty without hooks."""
         pending: dict[str, tuple[PendingDelivery, ...]] = {}
         if hooks := [hook.name for hook in self._settings.hooks]:
-            deliveries = Deliveries(self._pages_database) if for_pages else self.deliveries
+            deliveries = _deliveries(self._pages_database) if for_pages else self.deliveries
             for each in deliveries.undelivered(hooks):
                 pending[each.account] = (*pending.get(each.account, ()), each)
         return pending
@@ -109,12 +122,12 @@ class LedgerAccess:
         return LedgerReader(self.database)
 
     @cached_property
-    def dry_run_writer(self) -> LedgerWriter:
+    def dry_run_writer(self) -> "LedgerWriter":
         """Ledger for a dry run, not upgraded: a missing one is blank, and is not created."""
         is_there = self.revision() is not None
         database = self.database if is_there else self._blank_database()
         schema.ensure(database, auto_upgrade=not is_there)
-        return LedgerWriter(database, lease_seconds=self._lease_seconds())
+        return self._writer(database, ())
 
     def settings_with_discovered(self) -> Settings:
         """Return the settings with the accounts discovered so far; creates no ledger.
@@ -124,7 +137,7 @@ class LedgerAccess:
         """
         if not self._settings.discover or self.revision() != schema.HEAD:
             return self._settings
-        return self._settings.with_found(DiscoveredSubaccounts(self.database).all())
+        return self._settings.with_found(_discovered(self.database).all())
 
     def revision(self) -> str | None:
         """Return the revision of the ledger's schema; None where there is no ledger yet."""
@@ -141,13 +154,15 @@ class LedgerAccess:
         """Upgrade the ledger's schema."""
         schema.upgrade(self.database)
 
-    def copy_to(self, url: str) -> CopyResult:
+    def copy_to(self, url: str) -> "CopyResult":
         """Copy the ledger into the empty database at `url`; see `rotator.ledger.copy.copy`.
 
         Raises:
             LedgerUnusable: there is no ledger to copy, or it cannot be copied to `url`.
             RotatorError: as `copy`.
         """
+        from rotator.ledger.copy import copy  # noqa: PLC0415  # see above
+
         if self.revision() is None:
             hint = "check ledger.url; to create a new ledger, use `rotator db upgrade`"
             raise LedgerUnusable("there is no ledger to copy", hint=hint)
@@ -158,6 +173,8 @@ class LedgerAccess:
         return database
 
     def _blank_database(self) -> sqlalchemy.Engine:
+        from tempfile import TemporaryDirectory  # noqa: PLC0415  # see above
+
         folder = self._cleanup.enter_context(TemporaryDirectory(prefix="rotator-"))
         return self._opened(open_database(f"sqlite:///{folder}/blank.db"))
 
@@ -167,3 +184,15 @@ class LedgerAccess:
         hook = max((hook.timeout for hook in self._settings.hooks), default=timedelta())
         longest = 3 * (vonage + vault.timeout) + vault.patience + hook
         return 60 + 2 * longest.total_seconds()
+
+
+def _discovered(database: sqlalchemy.Engine) -> "DiscoveredSubaccounts":
+    from rotator.ledger.discovery import DiscoveredSubaccounts  # noqa: PLC0415  # see above
+
+    return DiscoveredSubaccounts(database)
+
+
+def _deliveries(database: sqlalchemy.Engine) -> "Deliveries":
+    from rotator.ledger.deliveries import Deliveries  # noqa: PLC0415  # see above
+
+    return Deliveries(database)

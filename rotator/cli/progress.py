@@ -5,14 +5,20 @@ step is a line of its own.
 """
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from typing import TYPE_CHECKING, Self
 
 from rotator.cli import output
-from rotator.model import Step
+from rotator.model import PassResult, Step
+from rotator.model.redaction import printable
 from rotator.reporting.text import NOTHING, moment
 from rotator.rotation.ports import NewEntry, Observer
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 _BEGUN = {
     Step.EVICT: "freeing a slot",
@@ -78,6 +84,59 @@ class Lines(Progress):
             output.say(f"{name:{self._width}}  {step:8}  {text}".rstrip())
 
 
+class Live(Progress):
+    """Shows a changing line for each account in progress. Called from every thread."""
+
+    def __init__(self, width: int) -> None:
+        """Reserve `width` characters for an account's name."""
+        from rich import progress  # noqa: PLC0415  # only a terminal needs it
+        from rich.console import Console  # noqa: PLC0415  # likewise
+
+        self._progress = progress.Progress(
+            progress.SpinnerColumn(),
+            progress.TextColumn(f"{{task.fields[account]:{width}}}", markup=False),
+            progress.TextColumn("{task.description}", markup=False),
+            progress.TimeElapsedColumn(),
+            console=Console(stderr=True, markup=False, emoji=False, highlight=False),
+            transient=True,
+            # The table of results is printed there afterwards.
+            redirect_stdout=False,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the drawing."""
+        self._progress.stop()
+
+    def entry_recorded(self, account: str, entry: NewEntry) -> None:
+        """Show what was done last."""
+        self._show(account, told(entry))
+
+    def waiting(self, name: str, until: datetime) -> None:
+        """See `Progress.waiting`."""
+        self._show(name, f"waiting until {moment(until)}")
+
+    def pass_finished(self, account: str, result: PassResult | None) -> None:
+        """Remove the account's line."""
+        del result
+        with self._lock:
+            task = self._tasks.pop(account, None)
+            if task is not None:
+                self._progress.remove_task(task)
+
+    def _show(self, name: str, text: str) -> None:
+        with self._lock:
+            if name not in self._tasks:
+                self._tasks[name] = self._progress.add_task("", total=None, account=name)
+            self._progress.update(self._tasks[name], description=printable(text))
+
+
 def told(draft: NewEntry) -> str:
     """Return an entry in words. A new kind of entry must not end a rotation."""
     return _text(draft).format_map(_Facts(draft.detail))
@@ -111,9 +170,7 @@ def shown(names: list[str], *, quietly: bool, live: bool) -> Iterator[Progress]:
     if quietly:
         yield Progress()
     elif live and sys.stderr.isatty():
-        from rotator.cli.live import Live  # noqa: PLC0415  # only a terminal needs it
-
-        with Live(width) as progress:
-            yield progress
+        with Live(width) as drawn:
+            yield drawn
     else:
         yield Lines(width)

@@ -197,14 +197,14 @@ class _PassObserver(Observer):
     """Shows until when a pass waits, and ends it between two steps if this process is to end."""
 
     def __init__(
-        self, application: "Application", shown: progress.Progress, brake: parallel.CancelToken
+        self, application: "Application", shown: progress.Progress, cancel: parallel.CancelToken
     ) -> None:
-        self._application, self._shown, self._brake = application, shown, brake
+        self._application, self._shown, self._cancel = application, shown, cancel
 
     def entry_recorded(self, account: str, entry: NewEntry) -> None:
         if entry.event == "done" and entry.step is Step.CLEAR and (until := self._due(account)):
             self._shown.waiting(account, until)
-        self._brake.check()
+        self._cancel.check()
 
     def _due(self, name: str) -> datetime | None:
         # A failure to show progress must not end a rotation.
@@ -223,9 +223,9 @@ def _attempted(
     wait: bool,
     shown: progress.Progress,
 ) -> list[PassResult]:
-    brake = parallel.CancelToken(application.stop_waiting)
-    observer = _PassObserver(application, shown, brake)
-    reconciler = dataclasses.replace(application.reconciler(shown, observer), sleep=brake.sleep)
+    cancel = parallel.CancelToken(application.stop_waiting)
+    observer = _PassObserver(application, shown, cancel)
+    reconciler = dataclasses.replace(application.reconciler(shown, observer), sleep=cancel.sleep)
 
     def attempt(account: Account) -> PassResult:
         try:
@@ -235,4 +235,4 @@ def _attempted(
 
     descriptors.raise_limit()
     concurrency = descriptors.passes_at_once(application.settings.daemon.concurrency)
-    return parallel.run(accounts, attempt, concurrency=concurrency, cancel=brake)
+    return parallel.run(accounts, attempt, concurrency=concurrency, cancel=cancel)

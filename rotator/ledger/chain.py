@@ -27,7 +27,6 @@ from sqlalchemy import (
 from rotator.ledger import tables
 from rotator.ledger.database import BATCH
 from rotator.model.times import rfc3339_exact
-from rotator.rotation import refusals
 from rotator.rotation.ports import NewEntry
 
 #: The hash before an account's first entry.
@@ -140,6 +139,8 @@ def append(
     last = [(entry.seq, entry.hash) for entry in newest(connection, name, at_most=1)]
     if [(seq, head)] != (last or [(0, GENESIS)]):
         why = f"the row of {name} ends its chain at entry {seq}, which is not its newest entry"
+        from rotator.rotation import refusals  # noqa: PLC0415  # the rules, which readers do without
+
         raise refusals.rows_altered(why).error()
     entries: list[Entry] = []
     for each in new:

@@ -20,7 +20,6 @@ from sqlalchemy import (
 from sqlalchemy.types import NullType
 
 from rotator.ledger import chain, tables
-from rotator.ledger.comparison import differences, put_off
 from rotator.ledger.database import reading
 from rotator.ledger.mapping import EXPENDABLE_IDS, SUMMARY, summaries
 from rotator.ledger.replay import Replay
@@ -75,6 +74,8 @@ class LedgerReader:
 
         `account` is as configured; None where it is not configured.
         """
+        from rotator.ledger.comparison import put_off  # noqa: PLC0415  # `status` needs no rules
+
         (summary,) = self.accounts([name])
         return tuple(put_off(summary, account, now))
 
@@ -158,6 +159,8 @@ class LedgerReader:
 
     def expendable_ids(self, name: str) -> frozenset[str]:
         """Return the ids of an account's superseded predecessors and orphans."""
+        from rotator.ledger.writer import EXPENDABLE_IDS  # noqa: PLC0415  # see above
+
         with reading(self._engine) as connection:
             found = connection.execute(EXPENDABLE_IDS, {"of_name": name})
             return frozenset(found.scalars())
@@ -203,6 +206,8 @@ def _checked(  # noqa: PLR0913  # all but five by name
     skipped: int = 0,
 ) -> ChainCheck:
     """Check entries that are the last of an account's chain, all but the `skipped` first ones."""
+    from rotator.ledger.comparison import differences  # noqa: PLC0415  # see above
+
     count, head, fault, replay = skipped, chain.GENESIS, None, Replay()
     has_anchor = anchor == chain.GENESIS
     for entry in entries:

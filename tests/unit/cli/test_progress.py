@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rotator.cli import progress
-from rotator.cli.live import Live
+from rotator.cli.progress import Live
 from rotator.model import Step
 from rotator.rotation.ports import NewEntry
 
