@@ -20,7 +20,7 @@ from rotator.rotation.ports import NewEntry
 HOLDER = "discovery"
 _HOLDS = {
     SubaccountState.SUSPENDED: "Vonage has suspended this subaccount",
-    SubaccountState.GONE: "Vonage no longer lists this subaccount",
+    SubaccountState.GONE: "Vonage does not list this subaccount any more",
 }
 #: Entries that were recorded, each with its account's name.
 Recorded = list[tuple[str, NewEntry]]

@@ -72,11 +72,11 @@ def subaccounts(file: Path) -> list[DiscoveredSubaccount]:
     No schema check, no waiting, no changes. The ledger's database library takes ten times as long
     to load as SQLite's own.
     """
-    # Where no process has the ledger open, even a reader would create these files, owned by its own
-    # user, and the daemon might not be able to write to them.
-    is_open = all(Path(f"{file}{suffix}").exists() for suffix in ("-wal", "-shm"))
-    uri = f"file:{quote(str(file))}?mode=ro&immutable={0 if is_open else 1}"
     try:
+        # Where no process has the ledger open, even a reader would create these files, owned by its
+        # own user, and the daemon might not be able to write to them.
+        is_open = all(Path(f"{file}{suffix}").exists() for suffix in ("-wal", "-shm"))
+        uri = f"file:{quote(str(file))}?mode=ro&immutable={0 if is_open else 1}"
         with closing(sqlite3.connect(uri, uri=True, timeout=0)) as database:
             rows = database.execute("SELECT parent, api_key, title, state FROM subaccount")
             return [
