@@ -159,8 +159,6 @@ class LedgerReader:
 
     def expendable_ids(self, name: str) -> frozenset[str]:
         """Return the ids of an account's superseded predecessors and orphans."""
-        from rotator.ledger.writer import EXPENDABLE_IDS  # noqa: PLC0415  # see above
-
         with reading(self._engine) as connection:
             found = connection.execute(EXPENDABLE_IDS, {"of_name": name})
             return frozenset(found.scalars())

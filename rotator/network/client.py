@@ -13,7 +13,7 @@ from rotator.network.exchange import Exchange, Left
 from rotator.network.failure import ExchangeFailed
 from rotator.network.proxy import proxy_for
 from rotator.network.response import HttpResponse
-from rotator.network.stream import Current, Encrypted, Plain, Stream
+from rotator.network.stream import CurrentExchange, Encrypted, Plain, Stream
 from rotator.network.tls import Trust, context
 
 _PORTS = {"http": 80, "https": 443}
@@ -68,7 +68,7 @@ class Route:
         if self._is_encrypted:
             context(self._trust)
 
-    def open(self, current: Current) -> Connection:
+    def open(self, current: CurrentExchange) -> Connection:
         """Connect, within the time of the current exchange.
 
         Raises:
@@ -135,7 +135,7 @@ class Client:
         """Open a connection per request, unless one is to be kept open."""
         self._route = route
         self._keeps = keep_alive
-        self._current = Current()
+        self._current = CurrentExchange()
         self._kept = _Kept()
         weakref.finalize(self, self._kept.close)
 

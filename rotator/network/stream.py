@@ -25,7 +25,7 @@ class HungUp(Exception):
     """The other side accepts no more data. It may have answered before."""
 
 
-class Current:
+class CurrentExchange:
     """The current exchange on a client's connection, which has one at a time."""
 
     exchange: Exchange
@@ -35,7 +35,7 @@ class Stream(Protocol):
     """A byte stream. Every wait raises `ExchangeFailed` when the time is up."""
 
     @property
-    def current(self) -> Current:
+    def current(self) -> CurrentExchange:
         """The exchange that bounds the waits."""
 
     def read(self) -> bytes:
@@ -54,7 +54,7 @@ class Stream(Protocol):
 class Plain:
     """A TCP connection."""
 
-    def __init__(self, connection: socket.socket, current: Current) -> None:
+    def __init__(self, connection: socket.socket, current: CurrentExchange) -> None:
         """Take ownership of `connection`, and close it in the end."""
         self.current = current
         self._socket = connection

@@ -18,7 +18,7 @@ Count = Callable[[datetime], Mapping[date, Mapping[str, int]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bar:
+class Day:
     """One day."""
 
     x: int
@@ -32,7 +32,7 @@ class Bar:
 class Timeline:
     """Ninety bars, and their description in words."""
 
-    bars: tuple[Bar, ...]
+    bars: tuple[Day, ...]
     #: Below the axis, each at the start of an equal part of it.
     labels: tuple[str, ...]
     completed: int
@@ -59,11 +59,11 @@ def _pair(counts: Mapping[str, int]) -> tuple[int, int]:
     return counts.get("completed", 0), counts.get("failed", 0)
 
 
-def _bar(x: int, day: date, completed: int, failed: int, peak: int) -> Bar:
+def _bar(x: int, day: date, completed: int, failed: int, peak: int) -> Day:
     parts = [f"{completed} completed"] * bool(completed) + [f"{failed} failed"] * bool(failed)
     completed_height, failed_height = _height(completed, peak), _height(failed, peak)
     ground = HEIGHT - completed_height
-    return Bar(
+    return Day(
         x=x,
         failed=(max(0, ground - failed_height), min(failed_height, ground)),
         completed=(ground, completed_height),

@@ -208,7 +208,7 @@ class _Wiring:
     """As much of it as work by hand takes."""
 
     def __init__(self, fixture: RotationFixture) -> None:
-        self.book, self.engine = fixture.book, lambda: fixture.engine
+        self.reconciler = lambda: fixture.engine
 
 
 def test_a_rotation_from_before_the_upgrade_goes_on(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from rotator.network import (
 )
 from rotator.network.connection import Connection
 from rotator.network.exchange import Exchange
-from rotator.network.stream import Current, HungUp
+from rotator.network.stream import CurrentExchange, HungUp
 from rotator.sim.http import Port
 from tests.support import certificates
 from tests.support.scripted_server import ScriptedServer, reply
@@ -251,7 +251,7 @@ class Curt:
     """A stream to a server that answers before it has read, and hangs up."""
 
     def __init__(self, answer: bytes) -> None:
-        self.current = Current()
+        self.current = CurrentExchange()
         self.current.exchange = Exchange(
             left=lambda: 60, limit=100, before_send=None, interrupt=None, through_proxy=False
         )

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from rotator.network.stream import Current, Encrypted, HungUp
+from rotator.network.stream import CurrentExchange, Encrypted, HungUp
 
 
 class Gone:
     """A stream whose other side takes nothing more."""
 
-    current = Current()
+    current = CurrentExchange()
 
     def read(self) -> bytes:
         """Return nothing."""
