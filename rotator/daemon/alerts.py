@@ -10,7 +10,7 @@ from rotator.daemon.periodic import PeriodicCheck
 from rotator.model import Account
 from rotator.model.notification import Event
 from rotator.reporting.status import AccountStatus
-from rotator.rotation.credentials import with_own_credential
+from rotator.rotation.observation import with_own_credential
 
 _log = structlog.get_logger(__name__)
 

@@ -1,4 +1,4 @@
-"""Checks that are made again and again: of each subject, once in every interval."""
+"""Periodic checks, each subject once per interval: their base, drift, and discovery."""
 
 import heapq
 import itertools
@@ -7,14 +7,22 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
 import structlog
 
 from rotator.application import Application
 from rotator.daemon.health import ChangeDetector, Health, facts_of
 from rotator.errors import Busy, RotatorError
+from rotator.model import DiscoveredSubaccount, SubaccountState
+from rotator.model.account import without_parents
 from rotator.rotation import schedule
+from rotator.rotation.observation import with_own_credential
+
+if TYPE_CHECKING:
+    from rotator.rotation.reconciler import Reconciler
+
 
 _log = structlog.get_logger(__name__)
 
@@ -162,3 +170,75 @@ class PeriodicCheck(ABC):
             self._changes.is_change(name, None)
             self._down_times = 0
             self._put(name, self._after(name, now))
+
+
+class DriftCheck(PeriodicCheck):
+    """Observes each account; the first time also sets when it is first due."""
+
+    failure = "not seen"
+
+    def interval(self) -> timedelta:
+        """See `PeriodicCheck.interval`."""
+        return self._application.settings.daemon.drift_check
+
+    def subjects(self) -> Mapping[str, datetime | None]:
+        """Return all accounts. A parent that becomes due must find its children's due times set."""
+        last_seen = self._application.ledger.reader.last_seen()
+        accounts = self._application.settings.accounts
+        names = [account.name for account in (*without_parents(accounts), *accounts)]
+        return {name: last_seen.get(name) for name in names}
+
+    def checked_at(self, name: str) -> datetime | None:
+        """Return when any process last observed the account."""
+        return self._application.ledger.reader.last_seen([name]).get(name)
+
+    def check(self, name: str) -> None:
+        """Observe an account, and record drift that begins or ends."""
+        self._reconciler.refresh(self._application.accounts[name])
+        self._health.mark_up("vault", "vonage")
+
+    @cached_property
+    def _reconciler(self) -> "Reconciler":
+        return self._application.reconciler()
+
+
+class Discovery(PeriodicCheck):
+    """Lists each parent's subaccounts.
+
+    Its findings only go into the ledger: from there, this daemon and all others read them.
+    """
+
+    failure = "not listed"
+
+    def interval(self) -> timedelta:
+        """See `PeriodicCheck.interval`."""
+        return self._application.settings.daemon.discover_check
+
+    def subjects(self) -> Mapping[str, datetime | None]:
+        """Return the parents."""
+        parents = [each.parent for each in self._application.settings.discover]
+        return {parent: self.checked_at(parent) for parent in parents}
+
+    def checked_at(self, name: str) -> datetime | None:
+        """Return when any daemon last listed below the parent."""
+        return self._application.ledger.discovered.listed_at(name)
+
+    def check(self, name: str) -> None:
+        """List the subaccounts of a parent, and record what has changed."""
+        settings, clients = self._application.settings, self._application.clients
+        parent, send = settings.account(name), clients.subaccounts.list_subaccounts
+        listed = with_own_credential(clients.store, parent, send)
+        discovered = [
+            DiscoveredSubaccount(
+                parent=name,
+                api_key=each.api_key,
+                title=each.name,
+                state=SubaccountState.SUSPENDED if each.suspended else SubaccountState.ACTIVE,
+            )
+            for each in listed.subaccounts
+        ]
+        recorded = self._application.ledger.discovered.record(
+            name, discovered, names=settings.found_names, now=datetime.now(UTC)
+        )
+        for account, entry in recorded:
+            self._application.observer.entry_recorded(account, entry)

@@ -1,9 +1,11 @@
-"""Finds due accounts and hands them to the workers."""
+"""Finds due accounts and hands them to the workers; notices a clock that was set back."""
 
 import dataclasses
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -23,11 +25,14 @@ from rotator.rotation.protocol.waiting import waits_until
 if TYPE_CHECKING:
     from rotator.rotation.reconciler import Reconciler
 
+
 _log = structlog.get_logger(__name__)
 
 #: Smallest number of due accounts offered in one claim: other processes may take some.
 OFFERED = 32
+
 _DUE = Request(reason="due")
+
 #: How long to wait for Vault before starting passes, in seconds: the next poll asks again, and this
 #: one blocks others.
 _VAULT_SECONDS = 2.0
@@ -166,3 +171,27 @@ class Scheduler:
 def _waits(account: Account, rotation: Rotation | None, now: datetime) -> bool:
     until = waits_until(account, rotation, _DUE, now)
     return until is not None and until > now
+
+
+#: Seconds. A gradually adjusted clock is not set back by as much at once.
+_AT_LEAST = 10.0
+
+
+@dataclass(kw_only=True)
+class ClockWatch:
+    """Compares the wall clock with the monotonic one."""
+
+    wall: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    #: By how much the wall clock was ahead at the last comparison.
+    _ahead: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Compare them for the first time."""
+        self._ahead = self.wall() - self.monotonic()
+
+    def went_back(self) -> bool:
+        """Return whether the clock was set back since the last call. Forward does no harm."""
+        ahead = self.wall() - self.monotonic()
+        is_back, self._ahead = ahead < self._ahead - _AT_LEAST, ahead
+        return is_back

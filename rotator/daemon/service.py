@@ -18,11 +18,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from rotator.application import Application, Observers
 from rotator.config import Settings
 from rotator.daemon.alerts import BalanceCheck, OverdueCheck
-from rotator.daemon.clock import ClockWatch
-from rotator.daemon.discovery import Discovery
-from rotator.daemon.drift import DriftCheck
 from rotator.daemon.health import EntryLog, Health, Heartbeat, facts_of
-from rotator.daemon.scheduler import Scheduler
+from rotator.daemon.periodic import Discovery, DriftCheck
+from rotator.daemon.scheduler import ClockWatch, Scheduler
 from rotator.daemon.status_server import StatusServer
 from rotator.daemon.systemd import SystemdNotifier
 from rotator.daemon.workers import DeliveryWorkers, PassWorkers, WorkerPool

@@ -7,7 +7,7 @@ from rotator.doctor import check
 from rotator.doctor.check import CheckResult, bad, broken, doubtful, fine
 from rotator.errors import RotatorError
 from rotator.model import Account, Problem, Request
-from rotator.model.role import SecretRole
+from rotator.model.rotation import SecretRole
 from rotator.reporting.verification import CHAIN_HINT, verify_ledger
 from rotator.rotation.observation import Observation
 from rotator.rotation.reconciler import Reconciler

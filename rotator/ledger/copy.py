@@ -27,7 +27,7 @@ from sqlalchemy import table as table_named
 from rotator.errors import Busy, LedgerError, LedgerUnusable
 from rotator.ledger import schema, tables
 from rotator.ledger.database import BATCH, reading, writing
-from rotator.ledger.owner import is_dead
+from rotator.ledger.leases import is_dead
 from rotator.ledger.reader import ChainCheck, LedgerReader
 
 

@@ -24,9 +24,8 @@ from sqlalchemy import (
 
 from rotator.ledger import tables
 from rotator.ledger.database import reading, run_again, writing
-from rotator.ledger.leases import append_to, clock_of
+from rotator.ledger.leases import append_to, clock_of, is_dead, this_process
 from rotator.ledger.outbox import notification_in
-from rotator.ledger.owner import is_dead, this_process
 from rotator.model import Step
 from rotator.model.notification import RETENTION, Delivery, Event, PendingDelivery
 from rotator.rotation import schedule

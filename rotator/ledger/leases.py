@@ -4,9 +4,13 @@ A lease is in the account's row, as is the end of the account's chain. Whatever 
 it first, until the transaction ends.
 """
 
+import os
+import socket
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, RowMapping, String, bindparam, func, select, update
 
@@ -14,9 +18,78 @@ from rotator.errors import Busy, LeaseLost
 from rotator.ledger import chain, due, tables
 from rotator.ledger.database import reading, run_again, writing
 from rotator.ledger.mapping import hold_of
-from rotator.ledger.owner import is_alive, is_dead, this_process
 from rotator.model import Hold
 from rotator.rotation.ports import Lease, NewEntry
+
+_PROC = Path("/proc")
+
+
+def this_process() -> str:
+    """Return this process's identity: host, boot, pid namespace, pid, start time."""
+    pid = os.getpid()
+    return f"{_place()}/{pid}/{_start_time(pid) or '?'}"
+
+
+def is_dead(owner: str) -> bool:
+    """Return whether `owner`, a name from `this_process`, is certainly not running any more.
+
+    False wherever this cannot be determined from here.
+    """
+    pid, started = _here(owner)
+    if pid is None:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        pass
+    now_started = _start_time(pid)
+    return now_started is not None and now_started != started
+
+
+def is_alive(owner: str) -> bool:
+    """Return whether `owner`, a name from `this_process`, is certainly running on this machine."""
+    pid, started = _here(owner)
+    return pid is not None and _start_time(pid) == started
+
+
+def _here(owner: str) -> tuple[int | None, str]:
+    """Return an owner's pid and start time; no pid if that means nothing here or is not known."""
+    here = f"{_place()}/"
+    pid, _, started = owner.removeprefix(here).partition("/")
+    is_known = owner.startswith(here) and "?" not in owner and pid.isdecimal()
+    return (int(pid) if is_known else None), started
+
+
+def _place() -> str:
+    """Return the scope of a pid: host, boot and pid namespace."""
+    return f"{socket.gethostname()}/{_boot_id()}/{_pid_namespace()}"
+
+
+def _boot_id() -> str:
+    with suppress(OSError):
+        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+    return "?"
+
+
+def _pid_namespace() -> str:
+    with suppress(OSError):
+        return (_PROC / "self/ns/pid").readlink().name
+    return "?"
+
+
+def _start_time(pid: int) -> str | None:
+    """Return the start time of `pid`, in clock ticks since boot; `zombie` if it waits to be reaped.
+
+    None where the kernel does not say (`/proc` hidden or absent). Fields are counted from the end
+    of the command name, which may contain spaces and brackets (proc(5), /proc/pid/stat).
+    """
+    try:
+        fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        return "zombie" if fields[0] in "ZX" else fields[19]
+    except (OSError, IndexError):
+        return None
 
 
 class Leases:
@@ -251,7 +324,9 @@ def _readable(owner: str | None) -> str:
 
 # Statements, built once: building takes longer than executing.
 _COLUMN = tables.account.c
+
 _IS_NAMED = _COLUMN.name == bindparam("of_name", type_=String)
+
 ACCOUNT = select(
     # Columns that are only written, or read elsewhere, would be decoded for nothing.
     *(
@@ -260,14 +335,18 @@ ACCOUNT = select(
         if column.name not in ("listed_ids", "current_id", "current_since", "seen_at", "retry_at")
     )
 ).where(_IS_NAMED)
+
 _LOCKED_ACCOUNT = ACCOUNT.with_for_update()
+
 CHANGED_ACCOUNT = update(tables.account).where(_IS_NAMED)
+
 _LEASES = select(
     _COLUMN.name, _COLUMN.lease_owner, _COLUMN.lease_expires_at, _COLUMN.lease_seconds
 ).where(
     _COLUMN.name.in_(bindparam("of_names", expanding=True)),
     _COLUMN.lease_owner.is_not(None),
 )
+
 #: Only what the last look before an effect needs.
 _LAST_LOOK = select(
     _COLUMN.lease_owner,

@@ -1,5 +1,6 @@
 """Rotations: steps, gates, holds, requests, results."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -202,3 +203,36 @@ class PassResult:
             vault_version=rotation.vault_version if rotation else None,
             delete_due_at=rotation.delete_due_at if rotation else None,
         )
+
+
+class SecretRole(StrEnum):
+    """A secret's role in its account."""
+
+    #: Vault holds its value.
+    CURRENT = "current"
+    #: The open rotation created it.
+    NEW = "new"
+    #: The open rotation replaces it.
+    PREDECESSOR = "predecessor"
+    #: A rotation superseded it, or created it and was undone: it may be deleted.
+    EXPENDABLE = "expendable"
+    #: rotator neither created nor superseded it.
+    FOREIGN = "foreign"
+
+    @classmethod
+    def of(
+        cls,
+        secret_id: str,
+        *,
+        current_id: str | None,
+        opened: Rotation | None,
+        expendable_ids: Collection[str],
+    ) -> "SecretRole":
+        """Return the role of a listed secret; `opened` is the account's open rotation."""
+        if secret_id == current_id:
+            return cls.CURRENT
+        if opened and secret_id == opened.predecessor_id:
+            return cls.PREDECESSOR
+        if opened and secret_id == opened.new_id:
+            return cls.NEW
+        return cls.EXPENDABLE if secret_id in expendable_ids else cls.FOREIGN

@@ -6,8 +6,8 @@ token to another host; URLs in the log; leftovers of one answer that are read as
 """
 
 from rotator.network.client import Client, HttpRequest, Route
-from rotator.network.failure import ExchangeFailed, TransportFailure
-from rotator.network.proxy import is_loopback
+from rotator.network.connect import is_loopback
+from rotator.network.exchange import ExchangeFailed, TransportFailure
 from rotator.network.response import HttpResponse, http_date, retry_after
 from rotator.network.tls import Trust
 

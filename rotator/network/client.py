@@ -7,11 +7,9 @@ from urllib.parse import urlsplit
 
 import h11
 
-from rotator.network.connect import Resolve, connected, resolve
+from rotator.network.connect import Resolve, connected, proxy_for, resolve
 from rotator.network.connection import Connection, Headers
-from rotator.network.exchange import Exchange, Left
-from rotator.network.failure import ExchangeFailed
-from rotator.network.proxy import proxy_for
+from rotator.network.exchange import Exchange, ExchangeFailed, Left
 from rotator.network.response import HttpResponse
 from rotator.network.stream import CurrentExchange, Encrypted, Plain, Stream
 from rotator.network.tls import Trust, context

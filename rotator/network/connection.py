@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import h11
 
-from rotator.network.failure import ExchangeFailed, TransportFailure
+from rotator.network.exchange import ExchangeFailed, TransportFailure
 from rotator.network.stream import HungUp, Stream
 
 #: Largest status line with headers, chunk header or trailers that h11 accepts, in bytes.

@@ -1,11 +1,90 @@
-"""Limits of one exchange, in time and bytes, and how far it got."""
+"""One exchange: its limits in time and bytes, how far it got, and why it failed."""
 
 from collections.abc import Callable
+from enum import StrEnum
 
-from rotator.network.failure import ExchangeFailed, TransportFailure
+
+class TransportFailure(StrEnum):
+    """The reason. Its value is the code in metrics and logs."""
+
+    REFUSED = "refused"
+    UNRESOLVED = "unresolved"
+    UNREACHABLE = "unreachable"
+    CONNECT_TIMEOUT = "connect-timeout"
+    CERTIFICATES = "certificates"
+    ENCRYPTED_KEY = "encrypted-key"
+    TLS = "tls"
+    #: The proxy refuses, cannot be used, or does not speak HTTP.
+    PROXY = "proxy"
+    #: The proxy cannot be passed at the moment.
+    PROXY_AWAY = "proxy-away"
+    TIMEOUT = "timeout"
+    DROPPED = "dropped"
+    OVERSIZE = "oversize"
+
+    @property
+    def code(self) -> str:
+        """The reason, for metrics and logs."""
+        return self.value
+
+    @property
+    def passes(self) -> bool:
+        """Whether it will pass on its own, as where a server or a proxy is being restarted.
+
+        All ways of going away count alike: before the connection, in the handshake, before an
+        answer or within one; by a reset, an orderly close, or silence.
+        """
+        return self in _PASSING
+
+    @property
+    def unsent(self) -> bool:
+        """Whether the request certainly was not sent, for lack of a connection."""
+        return self in _UNSENT
+
+
+_UNSENT = frozenset(
+    {
+        TransportFailure.REFUSED,
+        TransportFailure.UNRESOLVED,
+        TransportFailure.UNREACHABLE,
+        TransportFailure.CONNECT_TIMEOUT,
+        TransportFailure.PROXY,
+        TransportFailure.PROXY_AWAY,
+    }
+)
+
+_PASSING = frozenset(
+    {
+        TransportFailure.REFUSED,
+        TransportFailure.UNREACHABLE,
+        TransportFailure.CONNECT_TIMEOUT,
+        TransportFailure.TIMEOUT,
+        TransportFailure.DROPPED,
+        TransportFailure.PROXY_AWAY,
+    }
+)
+
+
+class ExchangeFailed(Exception):
+    """An exchange without a usable answer."""
+
+    def __init__(self, reason: TransportFailure, detail: str = "", *, sent: bool = False) -> None:
+        """Build the error. `detail` is shown to operators: nothing that was sent or received."""
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+        #: Whether the first byte of the request may have been sent.
+        self.sent = sent
+
+
+def reason_of(error: OSError) -> str:
+    """Return the text of an operating system or OpenSSL error, without its number."""
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
 
 #: Interval at which a wait checks whether to give up, in seconds.
 _INTERRUPT_INTERVAL = 0.2
+
 #: Bytes that may arrive before an answer's headers are complete, and as many for the framing of its
 #: body; the body itself may take twice its size, if sent in small chunks.
 _ROOM = 256 * 1024
@@ -17,6 +96,7 @@ _NOT_AT_PROXY = (
     TransportFailure.PROXY,
     TransportFailure.PROXY_AWAY,
 )
+
 #: Returns the seconds left of a budget; negative once overdrawn.
 Left = Callable[[], float]
 

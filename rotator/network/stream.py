@@ -12,8 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
-from rotator.network.exchange import Exchange
-from rotator.network.failure import ExchangeFailed, TransportFailure, reason_of
+from rotator.network.exchange import Exchange, ExchangeFailed, TransportFailure, reason_of
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import certifi
 
-from rotator.network.failure import ExchangeFailed, TransportFailure, reason_of
+from rotator.network.exchange import ExchangeFailed, TransportFailure, reason_of
 
 #: Each variable adds authorities, in a file or a folder. They are OpenSSL's, requests' and curl's.
 _VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")

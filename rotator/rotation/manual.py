@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rotator.errors import CredentialRefused, RotatorError
 from rotator.model import Account, Credential, Hold, Rotation, Secret, Written
-from rotator.model.role import SecretRole
+from rotator.model.rotation import SecretRole
 from rotator.rotation import identity
 from rotator.rotation.observation import Observed, observe, require_unchanged
 from rotator.rotation.ports import BeforeSend, LastLook, NewEntry, StoredCurrent

@@ -6,7 +6,7 @@ They import nothing else of rotator, and besides the standard library only h11.
 
 from rotator.sim.environment import Environment, SimAccount
 from rotator.sim.faults import Fault
-from rotator.sim.recording import Exchange, Observer, Phase
+from rotator.sim.server import Exchange, Observer, Phase
 from rotator.sim.vault.kv import SimVersion
 from rotator.sim.vault.simulator import VaultSimulator
 from rotator.sim.vonage.accounts import SimSecret, SlotsFull

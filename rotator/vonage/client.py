@@ -8,6 +8,7 @@ limit.
 
 import logging
 import random as chance
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -29,12 +30,54 @@ from rotator.network import (
 )
 from rotator.rotation.ports import NoObserver, Observer
 from rotator.vonage.errors import failure, refusal, request_id_of
-from rotator.vonage.rate_limit import RateLimit
 from rotator.vonage.request import Host, RestAuth, VonageRequest
 from rotator.vonage.response import LIMIT, A, lead, read
 from rotator.vonage.retry import Retries
 
+
+class RateLimit:
+    """A token bucket that all threads share.
+
+    A caller that finds it empty takes a future token and waits for it, so that tokens
+    are assigned in the order of arrival.
+    """
+
+    def __init__(
+        self,
+        per_second: float,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], object],
+    ) -> None:
+        """Start full: one second's tokens, at least one."""
+        if not per_second > 0:
+            raise ValueError("a rate limit is above zero")
+        self._per_second = per_second
+        self._burst = max(1.0, per_second)
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        #: Negative by the number of tokens that waiting threads have taken in advance.
+        self._tokens = self._burst
+        self._counted_at = clock()
+
+    def acquire(self) -> None:
+        """Return when the caller may send one request. Blocks for as long as necessary."""
+        wait = self._reserve()
+        if wait > 0:
+            self._sleep(wait)
+
+    def _reserve(self) -> float:
+        with self._lock:
+            now = self._clock()
+            earned = max(0.0, now - self._counted_at) * self._per_second
+            self._counted_at = now
+            self._tokens = min(self._burst, self._tokens + earned) - 1
+            return max(0.0, -self._tokens / self._per_second)
+
+
 T = TypeVar("T")
+
 Failure = TypeVar("Failure", bound=RotatorError)
 
 _log = structlog.get_logger(__name__)

@@ -26,8 +26,7 @@ from rotator.telemetry.metrics import Metrics
 from rotator.web import views
 from rotator.web.overview import Filter, Overview, OverviewPage
 from rotator.web.templates import AT_REST, AT_WORK, files, rendered
-from rotator.web.timeline import Timeline, timeline_until
-from rotator.web.views import AccountDetail
+from rotator.web.views import AccountDetail, Timeline, timeline_until
 
 _log = structlog.get_logger(__name__)
 

@@ -3,11 +3,7 @@
 from rotator.model import Step
 from rotator.rotation import refusals
 from rotator.rotation.protocol.facts import Facts, Rule
-from rotator.rotation.protocol.starting import (
-    observation_is_old,
-    vault_is_behind,
-    version_will_end,
-)
+from rotator.rotation.protocol.starting import observation_is_old, vault_is_behind, version_will_end
 from rotator.rotation.protocol.waiting import (
     deletion_due_at,
     gate_retry_at,

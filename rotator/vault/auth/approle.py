@@ -7,8 +7,7 @@ from pydantic import Field
 
 from rotator.errors import StoreUnavailable, WrappingSpent
 from rotator.model import SecretValue
-from rotator.vault.auth.credential_file import CredentialFile
-from rotator.vault.auth.methods import AuthMethod, LoginRequest
+from rotator.vault.auth.methods import AuthMethod, CredentialFile, LoginRequest
 from rotator.vault.client import VaultClient
 from rotator.vault.response import Body
 from rotator.vault.transport import VaultRequest

@@ -9,7 +9,7 @@ import structlog
 
 from rotator.errors import StoreError, StoreUnavailable, TokenRefused
 from rotator.model import SecretValue
-from rotator.vault.auth.credential_file import CredentialFile, checked
+from rotator.vault.auth.methods import CredentialFile, checked
 from rotator.vault.auth.token import TokenLifetime, is_refused, look_up, not_settled, renew, renewed
 from rotator.vault.client import VaultClient
 from rotator.vault.errors import is_token_unknown

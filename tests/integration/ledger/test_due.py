@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import Engine, event, insert, select, update
 
 from rotator.errors import Busy
-from rotator.ledger import owner, tables
+from rotator.ledger import tables
 from rotator.ledger.database import open_database
 from rotator.ledger.holds import Holds
+from rotator.ledger.leases import this_process
 from rotator.ledger.reader import LedgerReader
 from rotator.ledger.writer import LedgerWriter
 from rotator.model import GateWait, Hold, Rotation, Step
@@ -296,7 +297,7 @@ def test_a_dead_process_needs_no_expiry(database: Engine, writer: LedgerWriter) 
     """On the same machine the kernel tells that an owner is gone, and others take over."""
     put(writer, "a", NOW)
     with subprocess.Popen(["true"]) as gone:
-        dead = owner.this_process().split("/")
+        dead = this_process().split("/")
         dead[-2] = str(gone.pid)
     LedgerWriter(database, lease_seconds=600, owner="/".join(dead)).claim("a", NOW)
 

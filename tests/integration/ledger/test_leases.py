@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, update
 
 from rotator.errors import Busy, LeaseLost
-from rotator.ledger import owner, tables
+from rotator.ledger import leases, tables
 from rotator.ledger.database import writing
 from rotator.ledger.holds import Holds
 from rotator.ledger.reader import LedgerReader
@@ -276,7 +276,7 @@ def test_an_owner_is_this_process_by_default(database: Engine) -> None:
     """Without another name, a lease tells which process to look for."""
     lease = LedgerWriter(database, lease_seconds=60).claim("a", NOW)
 
-    assert lease.owner == owner.this_process()
+    assert lease.owner == leases.this_process()
 
 
 def test_an_owner_may_have_any_name(database: Engine, rival: LedgerWriter) -> None:
@@ -339,7 +339,7 @@ def test_a_dead_holder_is_followed_at_once(
 
 def test_a_reused_pid_keeps_nothing(database: Engine, rival: LedgerWriter) -> None:
     """That some process has the pid now does not mean that it is the holder."""
-    place, started = owner.this_process().rsplit("/", 1)
+    place, started = leases.this_process().rsplit("/", 1)
     LedgerWriter(database, lease_seconds=600, owner=f"{place}/{int(started) - 1}").claim("a", NOW)
 
     assert rival.claim("a", NOW).token == 2
@@ -437,7 +437,7 @@ def test_the_lease_of_a_process_that_runs_is_not_ended(
     database: Engine, writer: LedgerWriter
 ) -> None:
     """It has to be stopped first: what it does would go on."""
-    here = LedgerWriter(database, lease_seconds=60, owner=owner.this_process())
+    here = LedgerWriter(database, lease_seconds=60, owner=leases.this_process())
     lease = here.claim("a", NOW)
     with pytest.raises(Busy, match=f"process {os.getpid()} on .* is running") as caught:
         writer.end_lease("a", by="ann", now=NOW)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from structlog.testing import capture_logs
 
-from rotator.daemon.clock import ClockWatch
 from rotator.daemon.health import Health
+from rotator.daemon.scheduler import ClockWatch
 from rotator.daemon.systemd import SystemdNotifier
 from rotator.daemon.workers import PassWorkers, WorkerPool
 from rotator.errors import LedgerUnusable, NotSent, StoreForbidden, StoreSealed, StoreUnavailable

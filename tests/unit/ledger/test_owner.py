@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from rotator.ledger import owner as lease_owner
+from rotator.ledger import leases as lease_owner
 
 #: Prints its name, then waits to be killed.
 CHILD = """
 import sys
-from rotator.ledger.owner import this_process
+from rotator.ledger.leases import this_process
 print(this_process(), flush=True)
 sys.stdin.read()
 """

@@ -6,16 +6,7 @@ from datetime import timedelta
 import pytest
 
 from rotator import model
-from rotator.model import (
-    Account,
-    Credential,
-    Note,
-    Outcome,
-    PassResult,
-    Secret,
-    SecretValue,
-    Step,
-)
+from rotator.model import Account, Credential, Note, Outcome, PassResult, Secret, SecretValue, Step
 from rotator.model.account import without_parents
 from rotator.rotation.observation import Listing
 from tests.support.samples import NOW, account, rotation

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rotator.config.errors import InvalidValue
 from rotator.config.urls import web_url
 from rotator.network import ExchangeFailed, TransportFailure, is_loopback
-from rotator.network.proxy import proxy_for
+from rotator.network.connect import proxy_for
 
 LOOPBACK = [
     "localhost",

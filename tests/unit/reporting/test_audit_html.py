@@ -1,13 +1,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from rotator.reporting.audit import (
-    AccountReport,
-    HoldPeriod,
-    Period,
-    Report,
-    SecretUse,
-)
+from rotator.reporting.audit import AccountReport, HoldPeriod, Period, Report, SecretUse
 from rotator.reporting.audit_html import page
 from rotator.reporting.verification import LedgerVerification
 from tests.support.samples import account

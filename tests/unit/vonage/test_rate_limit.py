@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator.vonage.rate_limit import RateLimit
+from rotator.vonage.client import RateLimit
 from tests.support.clock import FakeTimer
 
 

@@ -8,8 +8,9 @@ from rotator.ledger.chain import Entry
 from rotator.model import GateWait, Rotation, Step
 from rotator.model.notification import Event, PendingDelivery
 from rotator.web.app import Cached
-from rotator.web.timeline import DAYS, HEIGHT, timeline, timeline_until
 from rotator.web.views import (
+    DAYS,
+    HEIGHT,
     Slot,
     StepView,
     account_detail,
@@ -17,6 +18,8 @@ from rotator.web.views import (
     policy_facts,
     slots,
     steps,
+    timeline,
+    timeline_until,
 )
 from tests.support.samples import account
 from tests.unit.reporting.test_status import (
