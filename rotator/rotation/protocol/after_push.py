@@ -6,8 +6,8 @@ from rotator.rotation.protocol.facts import Facts, Rule
 from rotator.rotation.protocol.starting import observation_is_old, vault_is_behind, version_will_end
 from rotator.rotation.protocol.waiting import (
     deletion_due_at,
+    effective_grace,
     gate_retry_at,
-    grace_left,
     is_misdated,
     skips_gates,
 )
@@ -57,8 +57,9 @@ def push_is_unrecorded(facts: Facts) -> Learn | Refuse | None:
 
 
 def clock_is_behind(facts: Facts) -> Refuse | None:
-    is_begun = facts.rotation.verified_at is not None and not is_misdated(facts.rotation, facts.now)
-    if is_begun or not grace_left(facts.rotation, facts.request) or not facts.is_clock_unusable:
+    rotation = facts.rotation
+    is_begun = rotation.verified_at is not None and not is_misdated(rotation, facts.now)
+    if is_begun or not effective_grace(rotation, facts.request) or not facts.is_clock_unusable:
         return None
     return refusals.clock_behind(facts.observation.listing.clock_offset)
 
@@ -122,7 +123,7 @@ def new_secret_is_unlisted(facts: Facts) -> Refuse | None:
 
 
 def clock_is_ahead(facts: Facts) -> Wait | None:
-    grace, verified_at = grace_left(facts.rotation, facts.request), facts.rotation.verified_at
+    grace, verified_at = effective_grace(facts.rotation, facts.request), facts.rotation.verified_at
     offset = facts.observation.listing.clock_offset
     if not grace or verified_at is None or facts.now - verified_at >= grace + offset:
         return None

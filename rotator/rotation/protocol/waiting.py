@@ -71,15 +71,15 @@ def deletion_due_at(
 
     It is in a window, unless an operator asked for no grace.
     """
-    grace = grace_left(rotation, request)
+    grace = effective_grace(rotation, request)
     is_asked = rotation.reason in window.BY_HAND or request.grace is not None
     if is_asked and not grace:
         return min(verified_at, now)
     return window.opens_at(account.policy, max(verified_at + grace, now))
 
 
-def grace_left(rotation: Rotation, request: Request) -> timedelta:
-    """Return the rotation's own grace, or a shorter one asked for now."""
+def effective_grace(rotation: Rotation, request: Request) -> timedelta:
+    """Return the grace to respect: the rotation's own, or a shorter one asked for now."""
     return rotation.grace if request.grace is None else min(rotation.grace, request.grace)
 
 

@@ -8,7 +8,7 @@ from rotator.model import ABANDONED, SUPERSEDED, Rotation, Step, Written
 from rotator.rotation.observation import Observation
 from rotator.rotation.ports import NewEntry
 from rotator.rotation.steps.base import Action, At, Change, Recording, Sketch, new_entry, timestamp
-from rotator.rotation.steps.publish import begun_at
+from rotator.rotation.steps.publish import grace_start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Redate(Recording):
 
         It becomes longer than intended, never shorter.
         """
-        verified_at = begun_at(rotation.grace, observation.listing.clock_offset, at.now)
+        verified_at = grace_start(rotation.grace, observation.listing.clock_offset, at.now)
         rotation = replace(rotation, verified_at=verified_at)
         entry = new_entry("learned", Step.VERIFY, rotation, verified_at=timestamp(verified_at))
         return observation.with_rotation(rotation), entry
@@ -171,7 +171,7 @@ def adopted(  # noqa: PLR0913  # all but one by name
         verified_at = {}
         if rotation.verified_at and rotation.vault_version != vault_version:
             # Consumers have read the secret that was current meanwhile: its grace starts anew.
-            anew = begun_at(rotation.grace, clock_offset, now)
+            anew = grace_start(rotation.grace, clock_offset, now)
             after = replace(after, verified_at=anew)
             verified_at = {"verified_at": timestamp(anew)}
         entry = new_entry(

@@ -137,9 +137,9 @@ class Verify(Check[timedelta]):
     def done(
         self, observation: Observation, rotation: Rotation, result: timedelta, at: At
     ) -> Change:
-        """Vault was seen to hold the new value. The grace starts now."""
+        """Record that Vault holds the new value. The grace starts now."""
         grace = _grace(rotation, at.request)
-        verified_at = begun_at(grace, result, at.now)
+        verified_at = grace_start(grace, result, at.now)
         rotation = replace(
             rotation,
             step=self.name,
@@ -164,15 +164,15 @@ class Verify(Check[timedelta]):
 
 
 def _grace(rotation: Rotation, request: Request) -> timedelta:
-    """Return the grace to begin: whoever carries a rotation on may set another one for it."""
+    """Return the grace to start: the rotation's own, unless the request sets another."""
     return rotation.grace if request.grace is None else request.grace
 
 
-def begun_at(grace: timedelta, clock_offset: timedelta, now: datetime) -> datetime:
-    """Return when a grace begins that does now.
+def grace_start(grace: timedelta, clock_offset: timedelta, now: datetime) -> datetime:
+    """Return the time from which a grace that starts now is counted.
 
-    If this clock is behind Vonage's, the start is moved forward: a clock that is corrected would
-    otherwise end the grace early, this one or a shorter one that is asked for later.
+    If this clock is behind Vonage's, that is later than now: once corrected, it would otherwise end
+    the grace early, this one or a shorter one that is asked for later.
     """
     return now + min(max(-clock_offset, timedelta()), MOST_OFFSET) if grace else now
 
