@@ -64,7 +64,7 @@ class Adoption:
             CredentialRefused: Vonage does not accept the value.
             RotatorError: something failed; adopt it again.
         """
-        if refusal := identity.refusal(self.account, self._state, self._session):
+        if refusal := identity.register(self.account, self._state, self._session):
             raise refusal.error()
         if self._base.entry.is_foreign:
             raise refusals.wrong_entry(self.account).error()

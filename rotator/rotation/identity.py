@@ -8,11 +8,11 @@ from rotator.rotation.session import LedgerSession
 from rotator.rotation.steps import Refuse
 
 
-def refusal(account: Account, state: AccountState, session: LedgerSession) -> Refuse | None:
-    """Refuse an account whose api key or path is another's, or that its open rotation does not fit.
+def register(account: Account, state: AccountState, session: LedgerSession) -> Refuse | None:
+    """Record the account's identity as configured now, or return a refusal.
 
-    Also one of which the ledger's rows and entries do not say the same. Otherwise the ledger
-    records it as it is configured now.
+    Refused are an account whose api key or path is another's, one that has changed since its open
+    rotation began, and one whose rows in the ledger contradict its entries.
 
     Raises:
         LeaseLost: another process works on the account.
@@ -23,8 +23,8 @@ def refusal(account: Account, state: AccountState, session: LedgerSession) -> Re
     return _taken(account, session.register(account.identity))
 
 
-def foreseen(account: Account, state: AccountState, ledger: Ledger) -> Refuse | None:
-    """Return the refusal that `refusal` would return, without writing anything.
+def check(account: Account, state: AccountState, ledger: Ledger) -> Refuse | None:
+    """Return the refusal that `register` would return, without writing anything.
 
     Raises:
         LedgerError: the ledger cannot be read.

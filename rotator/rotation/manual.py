@@ -165,7 +165,7 @@ def manual_operation(dependencies: "Dependencies", account: Account) -> Iterator
     try:
         session = dependencies.session(lease)
         state = session.begin()
-        if refusal := identity.refusal(account, state, session):
+        if refusal := identity.register(account, state, session):
             raise refusal.error()
         yield ManualOperation(
             dependencies=dependencies, account=account, session=session, hold=state.hold

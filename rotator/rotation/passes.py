@@ -62,7 +62,7 @@ from rotator.rotation.steps import (
     Site,
     Wait,
 )
-from rotator.rotation.steps.prepare import taken_over
+from rotator.rotation.steps.prepare import asked_again
 
 log = structlog.get_logger(__name__)
 
@@ -140,11 +140,11 @@ class Pass:
     def _carry_out(self) -> Outcome:
         self.state = self.session.begin()
         self.remembered = self.state.rotation
-        if refusal := identity.refusal(self.account, self.state, self.session):
+        if refusal := identity.register(self.account, self.state, self.session):
             self._refuse(refusal)
         # The request applies to the open rotation, whichever process carries it on.
-        if self.remembered and (taken := taken_over(self.remembered, self.request)):
-            self.remembered, entry = taken
+        if self.remembered and (asked := asked_again(self.remembered, self.request)):
+            self.remembered, entry = asked
             self.state = replace(self.state, rotation=self.remembered)
             self.session.entries.append(entry)
         was_verified = bool(self.remembered and self.remembered.verified_at)

@@ -73,7 +73,7 @@ class Reconciler(Dependencies):
         """Return what `attempt` would do, with the observation. Reads only, takes no lease."""
         try:
             state = self.ledger.load(account.name)
-            refusal = identity.foreseen(account, state, self.ledger)
+            refusal = identity.check(account, state, self.ledger)
             observation = observe(self, account, state).observation
         except RotatorError as error:
             return failure(account, None, error), [], None
@@ -127,7 +127,7 @@ class Reconciler(Dependencies):
         with _named(account), self._claim(account) as lease:
             state = self.ledger.load(account.name)
             observation = observe(self, account, state).observation
-            refusal = identity.refusal(account, state, self.session(lease))
+            refusal = identity.register(account, state, self.session(lease))
             drift = drift_text(refusal) if refusal else self._drift(account, observation)
             entries = [] if drift == state.drift else [drifted(drift)]
             snapshot = snapshot_of(account, observation, drift=drift)

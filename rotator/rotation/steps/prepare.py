@@ -54,12 +54,11 @@ class Open(Action):
         return replace(observation.with_rotation(rotation), pending=pending), entry
 
 
-def taken_over(rotation: Rotation, request: Request) -> tuple[Rotation, NewEntry] | None:
-    """Let what is open go on as a person asks for it, whoever carries it on.
+def asked_again(rotation: Rotation, request: Request) -> tuple[Rotation, NewEntry] | None:
+    """Apply an operator's request to the open rotation, for whichever process continues it.
 
-    None where that changes nothing. A leaked secret stays marked as such. Of a request for a
-    verified rotation only that is kept: another end of its grace applies only to the pass that it
-    was made for.
+    None where that changes nothing. A leaked secret stays marked as such, and that is all that a
+    verified rotation takes over: a shorter grace applies only to the pass that it was asked of.
     """
     is_news = request.reason == "compromised" or not rotation.verified_at
     if request.reason not in BY_HAND or not is_news:
