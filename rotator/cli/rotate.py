@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from rotator import descriptors
 from rotator.cli import output, parallel, progress
 from rotator.cli.context import CommandContext, LogLevel
-from rotator.errors import ConfigError, Refused, RotatorError, TooManyFiles
+from rotator.errors import ConfigError, RotatorError, TooManyFiles
 from rotator.model import Account, Outcome, PassResult, Request, Step
 from rotator.model.times import rfc3339
 from rotator.reporting import text
 from rotator.rotation import window
 from rotator.rotation.ports import NewEntry, Observer
+from rotator.rotation.result import failure, result_of
 
 if TYPE_CHECKING:
     from rotator.application import Application
@@ -66,20 +67,10 @@ def exit_code(results: Sequence[PassResult]) -> int:
     return 1 if is_mixed else min(codes, default=0)
 
 
-def unready_result(account: Account, error: RotatorError) -> PassResult:
-    """Report an account that was not started, as Vault or the ledger is unusable."""
-    return _report(account, error, error.exit_code)
-
-
 def internal(account: Account, error: Exception) -> PassResult:
-    """Report an account whose pass ended in an unexpected error."""
-    return _report(account, error, 1)
-
-
-def _report(account: Account, error: Exception, code: int) -> PassResult:
-    outcome = Outcome.REFUSED if code == Refused.exit_code else Outcome.FAILED
-    result = PassResult.of(account, outcome, None)
-    return replace(result, error=output.problem_of(error), exit_code=code)
+    """Return the result for an account whose pass ended in an unexpected error."""
+    result = result_of(account, Outcome.FAILED, None)
+    return replace(result, error=output.problem_of(error), exit_code=1)
 
 
 def _row(result: PassResult) -> output.Row:
@@ -160,7 +151,7 @@ def preflight(application: "Application", *, changes_nothing: bool = False) -> R
     except RotatorError as error:
         return error
     except OSError as error:
-        # From a module that is only loaded now. Nothing started, which each account results.
+        # From a module that is only loaded now.
         if not descriptors.lacking(error):
             raise
         return TooManyFiles()
@@ -187,7 +178,7 @@ def refuse(
 ) -> int:
     """Report that nothing was started; return the exit code. `also` is added to each document."""
     if as_json:
-        results = [unready_result(account, error) for account in accounts]
+        results = [failure(account, None, error) for account in accounts]
         output.write_json([{**each, **also} for each in results_document(results)])
     output.complain(error.message, error.hint)
     return error.exit_code

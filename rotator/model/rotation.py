@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from rotator.model.account import Account, Identity
+from rotator.model.account import Identity
 
 
 class Step(StrEnum):
@@ -190,19 +190,6 @@ class PassResult:
     error: Problem | None = None
     #: Exit code of the process for this account alone.
     exit_code: int = 0
-
-    @classmethod
-    def of(cls, account: Account, outcome: Outcome, rotation: Rotation | None) -> "PassResult":
-        """Return the result for `rotation` as it now is."""
-        return cls(
-            account=account.name,
-            rotation_id=rotation.id if rotation else None,
-            outcome=outcome,
-            old_secret_id=rotation.predecessor_id if rotation else None,
-            new_secret_id=rotation.new_id if rotation else None,
-            vault_version=rotation.vault_version if rotation else None,
-            delete_due_at=rotation.delete_due_at if rotation else None,
-        )
 
 
 class SecretRole(StrEnum):

@@ -23,7 +23,7 @@ from rotator.rotation.result import (
     failure,
     in_grace,
     overdue_text,
-    reported,
+    result_of,
     snapshot_of,
 )
 from rotator.rotation.steps import Action, Probe, Refuse, SecretDeletion, Wait
@@ -60,7 +60,7 @@ class Reconciler(Dependencies):
                     request=request,
                     wait=wait,
                 )
-                result = reported(account, run.carry_out(), run.rotation)
+                result = result_of(account, run.carry_out(), run.rotation)
         except RotatorError as error:
             result = failure(account, run.rotation if run else None, error)
         finally:
@@ -89,7 +89,7 @@ class Reconciler(Dependencies):
         if is_asked_again and isinstance(last, Wait):
             refused = in_grace(account, rotation, last.gate)
             return failure(account, rotation, refused), actions, observation
-        return reported(account, Outcome.PLANNED, rotation), actions, observation
+        return result_of(account, Outcome.PLANNED, rotation), actions, observation
 
     def adopt(
         self, account: Account, value: SecretValue | None, *, secret_id: str | None = None

@@ -1,4 +1,4 @@
-"""Results of a pass: refusals, failures and snapshots, as people and programs see them."""
+"""Results of a pass, as people and programs see them."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -24,10 +24,17 @@ _ABORTED = {
 }
 
 
-def reported(account: Account, outcome: Outcome, rotation: Rotation | None) -> PassResult:
+def result_of(account: Account, outcome: Outcome, rotation: Rotation | None) -> PassResult:
     """Return the result for `rotation` as it now is, with its deletion time in a window."""
-    due = window.deletion_at(account.policy, rotation) if rotation else None
-    return replace(PassResult.of(account, outcome, rotation), delete_due_at=due)
+    return PassResult(
+        account=account.name,
+        rotation_id=rotation.id if rotation else None,
+        outcome=outcome,
+        old_secret_id=rotation.predecessor_id if rotation else None,
+        new_secret_id=rotation.new_id if rotation else None,
+        vault_version=rotation.vault_version if rotation else None,
+        delete_due_at=window.deletion_at(account.policy, rotation) if rotation else None,
+    )
 
 
 def in_grace(account: Account, rotation: Rotation | None, gate: ShutGate | None = None) -> Refused:
@@ -78,7 +85,7 @@ def failure(account: Account, rotation: Rotation | None, error: RotatorError) ->
     elif error.exit_code == Refused.exit_code:
         outcome = Outcome.REFUSED
     return replace(
-        reported(account, outcome, rotation),
+        result_of(account, outcome, rotation),
         error=Problem(code=error.code, message=error.message, hint=error.hint),
         exit_code=error.exit_code,
     )

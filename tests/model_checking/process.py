@@ -24,7 +24,7 @@ from rotator.model import (
 )
 from rotator.rotation.ports import BeforeSend
 from rotator.rotation.reconciler import Reconciler
-from rotator.rotation.result import failure
+from rotator.rotation.result import failure, result_of
 from rotator.rotation.steps import bookkeeping
 from tests.model_checking import external_actors, invariants, neighbours, operators
 from tests.model_checking.fingerprint import describe, stack
@@ -196,7 +196,7 @@ class Process:
             return None
         except RotatorError as error:
             return failure(account, None, error)
-        return PassResult.of(account, Outcome.IDLE, None)
+        return result_of(account, Outcome.IDLE, None)
 
     def _abandon(self, account: Account) -> PassResult | None:
         """Forget the account as an operator does, and end its rotation as it stands."""
@@ -221,7 +221,7 @@ class Process:
             return None
         except RotatorError as error:
             return failure(account, None, error)
-        return PassResult.of(account, Outcome.IDLE, None)
+        return result_of(account, Outcome.IDLE, None)
 
     # -- What the ports ask. ---------------------------------------------------------------
 

@@ -1,10 +1,11 @@
 from rotator.application import Observers
 from rotator.model import Outcome, PassResult
 from rotator.rotation.ports import NewEntry, Observer
+from rotator.rotation.result import result_of
 from tests.support.samples import account
 
 ENTRY = NewEntry(event="opened", step=None, detail={}, rotation_id="r")
-RESULT = PassResult.of(account("a"), Outcome.COMPLETED, None)
+RESULT = result_of(account("a"), Outcome.COMPLETED, None)
 
 
 class Kept(Observer):

@@ -4,8 +4,9 @@ from datetime import timedelta
 import pytest
 
 from rotator.cli.dry_run import Plan
-from rotator.model import CurrentEntry, Note, Outcome, PassResult, Request, Secret, Step
+from rotator.model import CurrentEntry, Note, Outcome, Request, Secret, Step
 from rotator.rotation.observation import Observation
+from rotator.rotation.result import result_of
 from rotator.rotation.steps import (
     Abort,
     Action,
@@ -62,7 +63,7 @@ def plan(
     return Plan(
         account=account("a"),
         request=request,
-        result=PassResult.of(account("a"), Outcome.PLANNED, rotation),
+        result=result_of(account("a"), Outcome.PLANNED, rotation),
         actions=actions,
         observation=observation,
         mount="kv",

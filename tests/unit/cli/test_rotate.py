@@ -13,12 +13,13 @@ from rotator.errors import (
     StoreUnavailable,
 )
 from rotator.model import Outcome, PassResult
+from rotator.rotation.result import failure, result_of
 from tests.support.samples import account
 
 
 def report(code: int, outcome: Outcome = Outcome.FAILED) -> PassResult:
     """Make a report that asks for an exit code."""
-    return replace(PassResult.of(account("a"), outcome, None), exit_code=code)
+    return replace(result_of(account("a"), outcome, None), exit_code=code)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_the_worst_account_decides(codes: list[int], code: int) -> None:
 )
 def test_what_keeps_all_from_beginning(error: RotatorError, code: int, outcome: Outcome) -> None:
     """A Vault that is away is no bad input, and nothing for an operator to decide."""
-    found = rotate.unready_result(account("a"), error)
+    found = failure(account("a"), None, error)
 
     assert (found.exit_code, found.outcome) == (code, outcome)
     assert rotate.exit_code([found]) == code

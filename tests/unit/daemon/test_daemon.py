@@ -16,6 +16,7 @@ from rotator.daemon.systemd import SystemdNotifier
 from rotator.daemon.workers import PassWorkers, WorkerPool
 from rotator.errors import LedgerUnusable, NotSent, StoreForbidden, StoreSealed, StoreUnavailable
 from rotator.model import Outcome, PassResult, Problem
+from rotator.rotation.result import result_of
 from tests.support.samples import account
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def test_an_account_s_own_error_is_no_component_s() -> None:
 
 def report(outcome: Outcome, code: str = "") -> PassResult:
     """Return the result of a pass over account "a"."""
-    bare = PassResult.of(account("a"), outcome, None)
+    bare = result_of(account("a"), outcome, None)
     return replace(bare, error=Problem(code=code, message="why", hint=None) if code else None)
 
 

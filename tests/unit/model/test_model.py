@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 from rotator import model
-from rotator.model import Account, Credential, Note, Outcome, PassResult, Secret, SecretValue, Step
+from rotator.model import Account, Credential, Note, Outcome, Secret, SecretValue, Step
 from rotator.model.account import without_parents
 from rotator.rotation.observation import Listing
+from rotator.rotation.result import result_of
 from tests.support.samples import NOW, account, rotation
 
 VALUE = "Abcdefgh12345678"
@@ -127,10 +128,10 @@ def test_the_listed_ids_are_a_set(listed: tuple[Secret, ...] | None, ids: set[st
     assert Listing(seen_at=NOW, secrets=listed).ids == ids
 
 
-def test_a_report_tells_the_rotation_as_it_is() -> None:
+def test_a_result_describes_the_rotation_as_it_is() -> None:
     """Without a rotation it names the account and the outcome."""
-    bare = PassResult.of(account(), Outcome.IDLE, None)
-    full = PassResult.of(account(), Outcome.AWAITING_DELETION, ROTATION)
+    bare = result_of(account(), Outcome.IDLE, None)
+    full = result_of(account(), Outcome.AWAITING_DELETION, ROTATION)
 
     assert (bare.account, bare.outcome, bare.rotation_id) == ("sms", Outcome.IDLE, None)
     assert (full.rotation_id, full.old_secret_id, full.new_secret_id) == ("r1", "old", None)

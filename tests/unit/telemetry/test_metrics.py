@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rotator.errors import LedgerError
 from rotator.model import Outcome, PassResult, Step
 from rotator.rotation.ports import AccountSummary, NewEntry
+from rotator.rotation.result import result_of
 from rotator.telemetry.metrics import Metrics, family, labels
 from tests.support.samples import account
 from tests.unit.reporting.test_status import HOLD, NOW
@@ -44,7 +45,7 @@ def samples(metrics: Metrics) -> dict[str, float]:
 
 def report(outcome: Outcome, name: str = "a") -> PassResult:
     """Report a pass."""
-    return PassResult.of(account(name), outcome, None)
+    return result_of(account(name), outcome, None)
 
 
 def test_every_name_is_there_from_the_start() -> None:
