@@ -1,6 +1,7 @@
 """Alerts that no rotation causes: overdue accounts and low balances."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -50,10 +51,11 @@ class OverdueCheck(AlertCheck):
         del name
         now, accounts = datetime.now(UTC), self._application.accounts
         alerted = self._application.ledger.writer.alerted(Event.OVERDUE)
-        records = self._application.ledger.reader.accounts(list(accounts))
-        for account, record in zip(accounts.values(), records, strict=True):
-            why = AccountStatus.of(account, record, now).overdue_reason
-            before = AccountStatus.of(account, record, now - PATIENCE).overdue_reason
+        summaries = self._application.ledger.reader.accounts(list(accounts))
+        for account, summary in zip(accounts.values(), summaries, strict=True):
+            status = AccountStatus(account=account, summary=summary, now=now)
+            why = status.overdue_reason
+            before = replace(status, now=now - PATIENCE).overdue_reason
             if why is None and account.name in alerted:
                 self._alert(account.name, Event.OVERDUE, None, "")
             elif why and before and account.name not in alerted:

@@ -173,7 +173,7 @@ def _some(query: Select[Any], names: Sequence[str]) -> Select[Any]:
 
 def _summary(name: str, row: RowMapping | None, last: RowMapping | None) -> AccountSummary:
     if row is None:
-        return AccountSummary.blank(name)
+        return AccountSummary(name=name)
     return AccountSummary(
         name=name,
         listed_ids=tuple(json.loads(row["listed_ids"] or "[]")),

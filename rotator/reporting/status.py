@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 from rotator.model import ABANDONED, SUPERSEDED, Account, Hold, Rotation
 from rotator.model.notification import PendingDelivery
@@ -76,17 +76,6 @@ class AccountStatus:
     now: datetime
     #: Pending deliveries to hooks.
     undelivered: tuple[PendingDelivery, ...] = ()
-
-    @classmethod
-    def of(
-        cls,
-        account: Account,
-        summary: AccountSummary,
-        now: datetime,
-        undelivered: tuple[PendingDelivery, ...] = (),
-    ) -> Self:
-        """Return the status of `account` by the ledger's summary of it."""
-        return cls(account=account, summary=summary, now=now, undelivered=undelivered)
 
     @property
     def rotation(self) -> Rotation | None:

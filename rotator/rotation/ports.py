@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from rotator.model import (
     NOTHING_WRITTEN,
@@ -224,7 +224,7 @@ class AccountSnapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class AccountSummary:
-    """What the ledger knows of one account."""
+    """Summary of one account for `status` and the page; of one never seen, only its name."""
 
     name: str
     #: Ids in Vonage's latest list; empty before the first.
@@ -241,11 +241,6 @@ class AccountSummary:
     #: Consecutive failed or refused passes, and the time of the next try.
     failures: int = 0
     retry_at: datetime | None = None
-
-    @classmethod
-    def blank(cls, name: str) -> Self:
-        """Return the state of an account that was never seen."""
-        return cls(name=name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,7 +259,7 @@ class NewEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class AccountState:
-    """What the ledger knows of an account."""
+    """The ledger's state of one account, for a pass to decide on."""
 
     rotation: Rotation | None
     #: Replaced predecessors and orphans: secrets that rotator may delete.

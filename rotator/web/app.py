@@ -302,7 +302,7 @@ class PageData:
         if account is None:
             return None
         (summary,) = self.application.ledger.page_reader.accounts([name])
-        (detail,) = self.details([AccountStatus.of(account, summary, now)])
+        (detail,) = self.details([AccountStatus(account=account, summary=summary, now=now)])
         return detail
 
     def documents(self, now: datetime) -> list[dict[str, object]]:

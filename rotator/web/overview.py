@@ -78,13 +78,14 @@ class _Row:
 
     @classmethod
     def of(cls, account: Account, summary: AccountSummary | None, now: datetime) -> Self:
-        status = AccountStatus.of(account, summary or AccountSummary.blank(account.name), now)
-        ids = {*status.summary.listed_ids, status.summary.current_id or ""}
+        known = summary or AccountSummary(name=account.name)
+        status = AccountStatus(account=account, summary=known, now=now)
+        ids = {*known.listed_ids, known.current_id or ""}
         return cls(
             summary=summary,
             status=status,
             text="\n".join((account.name, account.api_key, account.vault_path, *ids)).lower(),
-            order=(status.summary.next_due_at or _NEVER, account.name),
+            order=(known.next_due_at or _NEVER, account.name),
         )
 
     def at(self, now: datetime) -> Self:

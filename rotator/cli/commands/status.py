@@ -42,11 +42,16 @@ def status(
 def _statuses(
     application: "Application", accounts: Sequence[Account], now: datetime
 ) -> list[AccountStatus]:
-    records = application.ledger.reader.accounts([account.name for account in accounts])
+    summaries = application.ledger.reader.accounts([account.name for account in accounts])
     undelivered = application.ledger.pending_deliveries()
     return [
-        AccountStatus.of(account, record, now, undelivered.get(account.name, ()))
-        for account, record in zip(accounts, records, strict=True)
+        AccountStatus(
+            account=account,
+            summary=summary,
+            now=now,
+            undelivered=undelivered.get(account.name, ()),
+        )
+        for account, summary in zip(accounts, summaries, strict=True)
     ]
 
 

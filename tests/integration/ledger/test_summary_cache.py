@@ -169,7 +169,7 @@ def test_an_account_that_is_gone_is_gone(database: Engine, cache: SummaryCache) 
     with writing(database) as connection:
         connection.execute(delete(tables.account).where(tables.account.c.name == "a"))
 
-    assert cache.records() == {"b": AccountSummary.blank("b")}
+    assert cache.records() == {"b": AccountSummary(name="b")}
 
 
 # -- What else a page shows. ---------------------------------------------------------------

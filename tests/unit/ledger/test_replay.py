@@ -349,7 +349,7 @@ def test_what_is_put_off_for_too_long_is_named(
     managed = account("sms", policy=policy(every=timedelta(days=30), max_age=timedelta(days=45)))
     record = AccountSummary(
         **{
-            **vars(AccountSummary.blank("sms")),
+            **vars(AccountSummary(name="sms")),
             "current_since": NOW,
             "next_due_at": NOW + due_in if due_in else None,
             "retry_at": NOW + retry_in if retry_in else None,

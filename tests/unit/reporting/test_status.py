@@ -45,7 +45,7 @@ def status(
         "next_due_at": NOW + 20 * DAY,
         "last_rotation": COMPLETED,
     }
-    summary = replace(AccountSummary.blank("a"), **(usual | known))
+    summary = replace(AccountSummary(name="a"), **(usual | known))
     return AccountStatus(account=account("a"), summary=summary, now=now, undelivered=undelivered)
 
 

@@ -24,7 +24,7 @@ def summary(name: str, **known: Any) -> AccountSummary:  # noqa: ANN401  # of `A
         "next_due_at": NOW + 20 * DAY,
         "last_rotation": COMPLETED,
     }
-    return replace(AccountSummary.blank(name), **(usual | known))
+    return replace(AccountSummary(name=name), **(usual | known))
 
 
 #: One account for each state, by its name.
@@ -182,7 +182,7 @@ def test_a_query_may_be_anything(given: dict[str, str], wanted: Filter) -> None:
 @pytest.mark.parametrize("state", State)
 def test_one_account_has_the_state_it_has_among_the_others(state: State) -> None:
     """Its own page and the first one tell the same of it."""
-    shown = AccountStatus.of(account(state.value), SUMMARIES[state.value], NOW)
+    shown = AccountStatus(account=account(state.value), summary=SUMMARIES[state.value], now=NOW)
 
     assert shown.state is state
     assert shown in page_of().shown
