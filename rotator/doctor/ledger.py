@@ -16,12 +16,12 @@ def checks(application: Application) -> Iterator[CheckResult]:
             cure = "`rotator db upgrade` creates it; so does the first rotation"
             yield doubtful("ledger revision", "", "there is no ledger yet", cure)
             return
-        queries = application.ledger.existing_reader
+        reader = application.ledger.existing_reader
     except RotatorError as error:
         yield broken("ledger revision", "", error)
         return
     yield fine("ledger revision", "", revision)
-    missing = queries.missing_triggers()
+    missing = reader.missing_triggers()
     if missing:
         yield bad(
             "append-only triggers",
@@ -31,7 +31,7 @@ def checks(application: Application) -> Iterator[CheckResult]:
         )
     else:
         yield fine("append-only triggers", "", "in place")
-    for name in queries.recorded_accounts():
+    for name in reader.recorded_accounts():
         yield from _account(application, name)
 
 

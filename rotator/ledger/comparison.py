@@ -197,7 +197,9 @@ def _described(identity: Identity | None) -> str:
     )
 
 
-def put_off(summary: AccountSummary, account: Account | None, now: datetime) -> Iterator[str]:
+def implausible_delays(
+    summary: AccountSummary, account: Account | None, now: datetime
+) -> Iterator[str]:
     """Yield, in words, the times until which an account is put off implausibly long.
 
     No entry records them. An account is due within its policy's interval, counted from its secret's

@@ -69,15 +69,17 @@ class LedgerReader:
         with reading(self._engine) as connection:
             return list(map(summaries(connection, names).__getitem__, names))
 
-    def put_off(self, name: str, account: Account | None, now: datetime) -> tuple[str, ...]:
+    def implausible_delays(
+        self, name: str, account: Account | None, now: datetime
+    ) -> tuple[str, ...]:
         """Return, in words, the times until which an account is put off implausibly long.
 
         `account` is as configured; None where it is not configured.
         """
-        from rotator.ledger.comparison import put_off  # noqa: PLC0415  # `status` needs no rules
+        from rotator.ledger.comparison import implausible_delays  # noqa: PLC0415  # `status` needs no rules
 
         (summary,) = self.accounts([name])
-        return tuple(put_off(summary, account, now))
+        return tuple(implausible_delays(summary, account, now))
 
     def last_seen(self, names: Sequence[str] | None = None) -> dict[str, datetime | None]:
         """Return when each account in the ledger was last seen; None for never.

@@ -117,7 +117,10 @@ def verify_ledger(
         head=check.head,
         chain_fault=check.fault,
         vault_fault=vault_fault,
-        row_faults=(*check.differences, *reader.put_off(name, account, datetime.now(UTC))),
+        row_faults=(
+            *check.differences,
+            *reader.implausible_delays(name, account, datetime.now(UTC)),
+        ),
         vault=vault,
     )
 
@@ -126,7 +129,7 @@ def verify_ledger(
 class Verifier:
     """Verifies the records of accounts, and compares each with the note in Vault."""
 
-    queries: "LedgerReader"
+    reader: "LedgerReader"
     #: The configured accounts, by name.
     accounts: "Mapping[str, Account]"
     #: Source of the notes; None where these are not wanted, or not readable.
@@ -145,7 +148,7 @@ class Verifier:
         if self.store:
             # Read first: an entry is in the ledger before Vault's note names it.
             anchor, vault, unread = _anchor(account, self.store)
-        verification = verify_ledger(self.queries, name, account, anchor=anchor)
+        verification = verify_ledger(self.reader, name, account, anchor=anchor)
         if anchor is None:
             return replace(verification, vault=vault, unread=unread)
         return verification

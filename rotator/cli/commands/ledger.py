@@ -55,7 +55,7 @@ def verifier_of(application: "Application", *, offline: bool) -> Verifier:
     away = None if offline else application.clients.store_failure()
     store = None if offline or away else application.clients.store
     return Verifier(
-        queries=application.ledger.reader, accounts=application.accounts, store=store, away=away
+        reader=application.ledger.reader, accounts=application.accounts, store=store, away=away
     )
 
 

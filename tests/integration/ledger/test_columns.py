@@ -163,8 +163,8 @@ def write(scene: RotationFixture, change: Change) -> None:
 
 def is_named(scene: RotationFixture) -> bool:
     """Whether `rotator ledger verify` finds something."""
-    put_off = scene.queries.put_off(NAME, scene.accounts[NAME], scene.clock.now())
-    return bool(scene.queries.verify(NAME).faults or put_off)
+    delays = scene.queries.implausible_delays(NAME, scene.accounts[NAME], scene.clock.now())
+    return bool(scene.queries.verify(NAME).faults or delays)
 
 
 def go_on(scene: RotationFixture) -> None:

@@ -239,7 +239,7 @@ def test_an_account_that_the_ledger_does_not_know_differs_in_nothing(tmp_path: P
     """There is neither a row nor an entry."""
     with RotationFixture(tmp_path) as scene:
         assert scene.queries.verify("unheard-of").faults == ()
-        assert scene.queries.put_off(NAME, scene.accounts[NAME], scene.clock.now()) == ()
+        assert scene.queries.implausible_delays(NAME, scene.accounts[NAME], scene.clock.now()) == ()
 
 
 # -- Holds. --------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rotator.ledger import chain
-from rotator.ledger.comparison import put_off
+from rotator.ledger.comparison import implausible_delays
 from rotator.ledger.replay import Replay, detail_of, hold_in
 from rotator.model import Rotation, Step
 from rotator.rotation.ports import AccountSummary, NewEntry
@@ -355,8 +355,8 @@ def test_what_is_put_off_for_too_long_is_named(
             "retry_at": NOW + retry_in if retry_in else None,
         }
     )
-    found = list(put_off(record, managed, NOW + timedelta(minutes=1)))
-    unknown = list(put_off(record, None, NOW))
+    found = list(implausible_delays(record, managed, NOW + timedelta(minutes=1)))
+    unknown = list(implausible_delays(record, None, NOW))
 
     assert [each for each in found if named and named in each] == found
     assert bool(found) == (named is not None)

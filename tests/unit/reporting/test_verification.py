@@ -11,9 +11,9 @@ from tests.support.samples import account
 class Reader:
     """A ledger whose checks come out as given."""
 
-    def __init__(self, check: ChainCheck, put_off: tuple[str, ...] = ()) -> None:
+    def __init__(self, check: ChainCheck, implausible_delays: tuple[str, ...] = ()) -> None:
         """Answer with this check, and these implausible times."""
-        self._check, self._put_off = check, put_off
+        self._check, self._delays = check, implausible_delays
         self.limit: int | None = None
 
     def verify(self, _name: str, *, anchor: str | None) -> ChainCheck:
@@ -26,9 +26,11 @@ class Reader:
         self.limit = limit
         return self._check
 
-    def put_off(self, _name: str, _account: Account | None, _now: datetime) -> tuple[str, ...]:
+    def implausible_delays(
+        self, _name: str, _account: Account | None, _now: datetime
+    ) -> tuple[str, ...]:
         """Return the implausible times."""
-        return self._put_off
+        return self._delays
 
 
 @pytest.mark.parametrize(
