@@ -56,7 +56,7 @@ def push_is_unrecorded(facts: Facts) -> Learn | Refuse | None:
     return Learn(new_id=new_id, vault_version=observation.current.version)
 
 
-def clock_is_behind(facts: Facts) -> Refuse | None:
+def grace_cannot_start(facts: Facts) -> Refuse | None:
     rotation = facts.rotation
     is_begun = rotation.verified_at is not None and not is_misdated(rotation, facts.now)
     if is_begun or not effective_grace(rotation, facts.request) or not facts.is_clock_unusable:
@@ -117,7 +117,7 @@ def predecessor_was_adopted(facts: Facts) -> Refuse | None:
     return refusals.adopted(facts.account.name, predecessor_id) if is_adopted else None
 
 
-def new_secret_is_unlisted(facts: Facts) -> Refuse | None:
+def pushed_secret_is_unlisted(facts: Facts) -> Refuse | None:
     is_current = facts.observation.current_secret_id == facts.rotation.new_id
     return None if is_current else refusals.unlisted(facts.account.name, facts.rotation.new_id)
 
@@ -161,7 +161,7 @@ AFTER_PUSH: tuple[Rule, ...] = (
     # pending entry, which is another copy; and hooks are not called.
     version_will_end,
     push_is_unrecorded,
-    clock_is_behind,
+    grace_cannot_start,
     grace_is_misdated,
     push_is_unverified,
     pending_is_left,
@@ -171,7 +171,7 @@ AFTER_PUSH: tuple[Rule, ...] = (
     observation_is_old,
     predecessor_is_gone,
     predecessor_was_adopted,
-    new_secret_is_unlisted,
+    pushed_secret_is_unlisted,
     clock_is_ahead,
     gates_are_unasked,
     gate_is_shut,
