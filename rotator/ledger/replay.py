@@ -1,8 +1,8 @@
 """The rows that an account's chained entries imply.
 
-Rows are what a pass decides by, and anyone who can write to the tables can change them; entries
-are chained. Whatever in a row can lead to a deletion, or have a value removed from Vault, is said
-by an entry, too, so that `rotator.ledger.comparison` can check the rows.
+A pass decides by rows, which anyone who can write to the tables can change; entries are chained.
+Whatever in a row can lead to a deletion, or have a value removed from Vault, an entry records as
+well, so that `rotator.ledger.comparison` can check the rows.
 """
 
 import json
@@ -19,7 +19,7 @@ from rotator.model import Hold, Identity, Rotation, Step
 #: How much earlier than its entry a verification may have been, if the entry has no time of its
 #: own, as in older versions.
 _SLACK = timedelta(hours=1)
-#: What a rotation lets go of where an operator is about to adopt it.
+#: Ids that a rotation drops, so as not to delete a secret that an operator is about to adopt.
 _IDS = ("predecessor_id", "new_id")
 Detail = Mapping[str, Any]
 
@@ -58,9 +58,8 @@ class RecordedRotation:
     error_code: str | None = None
     #: The closing entry records what was pushed; older versions did not.
     is_push_known: bool = True
-    #: Secrets that an operator began to adopt meanwhile, which the row may or may not have
-    #: released.
-    let_go: frozenset[str | None] = frozenset()
+    #: Secrets that an operator began to adopt meanwhile; the row may no longer have their ids.
+    spared: frozenset[str | None] = frozenset()
 
     @property
     def is_unread(self) -> bool:
@@ -186,8 +185,8 @@ class RecordedRotation:
         """Yield, in words, each field of `row` that differs from the entries."""
         for name in ("predecessor_id", "new_id", "reason", "abort_code", "outcome", "error_code"):
             found, recorded = getattr(row, name), getattr(self, name)
-            is_let_go = name in _IDS and found is None and recorded in self.let_go
-            if found != recorded and not is_let_go:
+            is_spared = name in _IDS and found is None and recorded in self.spared
+            if found != recorded and not is_spared:
                 yield _different(name, found, recorded)
         if row.vault_version != self.vault_version and self.is_push_known:
             yield _different("vault_version", row.vault_version, self.vault_version)
@@ -293,7 +292,7 @@ class Replay:
             self.adopted_id = _text(detail, "secret_id")
             for rotation in self.rotations.values():
                 if rotation.outcome is None:
-                    rotation.let_go |= {self.adopted_id}
+                    rotation.spared |= {self.adopted_id}
 
     def _delete(self, event: str, secret_id: str | None) -> None:
         if secret_id is not None:

@@ -270,7 +270,7 @@ class Adoption:
 
     def _write(self, secret_id: str) -> Written:
         def intend() -> None:
-            self._commit([self._entry("intent", secret_id)], self._let_go(secret_id))
+            self._commit([self._entry("intent", secret_id)], self._spared(secret_id))
 
         def done(written: Written) -> None:
             entry = self._entry("done", secret_id, vault_version=written.version)
@@ -301,12 +301,12 @@ class Adoption:
             self.account, self._base, self._value, note, before_send=look
         )
 
-    def _let_go(self, secret_id: str) -> Rotation | None:
+    def _spared(self, secret_id: str) -> Rotation | None:
         rotation = self._state.rotation
         if rotation is None:
             return None
         is_pushed = self._pushed_version(rotation) is not None
-        return bookkeeping.let_go(rotation, secret_id, is_pushed=is_pushed)
+        return bookkeeping.spared(rotation, secret_id, is_pushed=is_pushed)
 
     def _recorded(self, secret_id: str, written: Written) -> Rotation | None:
         """Commit what is known now; return the rotation that is open as it makes it."""

@@ -204,10 +204,10 @@ def adopted(  # noqa: PLR0913  # all but one by name
     )
 
 
-def let_go(rotation: Rotation, secret_id: str, *, is_pushed: bool) -> Rotation:
-    """Keep a rotation from deleting what an operator is about to have in Vault.
+def spared(rotation: Rotation, secret_id: str, *, is_pushed: bool) -> Rotation:
+    """Return the rotation without the id of the secret that an operator is about to adopt.
 
-    Recorded before the write: it may arrive when the rotation has already gone on.
+    It no longer deletes that one. Recorded before the write to Vault, which may arrive late.
     """
     if rotation.abort_code and secret_id == rotation.new_id:
         return replace(rotation, new_id=None)
