@@ -5,25 +5,21 @@ effect happens without a committed intent, so that the record distinguishes a se
 from an unexplained one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from rotator.errors import CredentialRefused, RotatorError
+from rotator.errors import CredentialRefused, Refused, RotatorError, SecretNotFound
 from rotator.model import Account, Credential, Hold, Rotation, Secret, Written
 from rotator.model.rotation import SecretRole
 from rotator.rotation import identity
+from rotator.rotation.dependencies import Dependencies
 from rotator.rotation.observation import Observed, observe, require_unchanged
 from rotator.rotation.ports import BeforeSend, LastLook, NewEntry, StoredCurrent
 from rotator.rotation.session import LedgerSession
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rotator.rotation.dependencies import Dependencies
 
 Done = TypeVar("Done")
 
@@ -54,7 +50,7 @@ class AccountSecrets:
 
     @classmethod
     def of(cls, account: Account, observed: Observed) -> "AccountSecrets":
-        """Return the view of `account` that was observed.
+        """Return the secrets of `account` that were observed.
 
         Raises:
             CredentialRefused: Vonage accepted no credential, so that nothing could be observed.
@@ -94,25 +90,66 @@ class AccountSecrets:
             expendable_ids=self.expendable_ids,
         )
 
+    def require_quiet(self) -> None:
+        """Refuse to add a secret that an open rotation would take for its own or a foreign one."""
+        if self.rotation and self.rotation.verified_at is None:
+            raise Refused(
+                f"a rotation of {self.account.name} is open, at step {self.rotation.step}",
+                code="rotation-open",
+                hint="`rotator resume` continues it; try again after that",
+            )
+
+    def require_deletable(self, secret_id: str, *, force: bool) -> None:
+        """Refuse to delete a secret that may be in use, unless the operator is certain."""
+        name = self.account.name
+        if secret_id not in {secret.id for secret in self.secrets}:
+            raise SecretNotFound(
+                f"{name} has no secret {secret_id}", hint=f"see `rotator secrets list {name}`"
+            )
+        why = self._danger(secret_id)
+        if why and not force:
+            raise Refused(why, code="unsafe-delete", hint="--force deletes it all the same")
+
+    def _danger(self, secret_id: str) -> str | None:
+        """Return the reason not to delete a secret by hand; None where there is none."""
+        rotation = self.rotation
+        if len(self.secrets) == 1:
+            return f"secret {secret_id} is the account's only one"
+        if secret_id == self.current_secret_id:
+            return f"secret {secret_id} is the one that Vault holds: consumers use it"
+        if self.current_secret_id is None:
+            return f"which secret Vault holds is not certain, so {secret_id} may be in use"
+        if not self.is_live:
+            why = "Vonage refuses the value that Vault holds"
+            return f"{why}, so {secret_id} may be what still works"
+        if self.ends_at:
+            return f"Vault removes its value by itself at {self.ends_at:%Y-%m-%d %H:%M} UTC"
+        if secret_id == self.adopted_id:
+            return f"secret {secret_id} was adopted last: a standby of Vault that lags may hide it"
+        if rotation and secret_id in (rotation.predecessor_id, rotation.new_id):
+            why = "belongs to an open rotation, which deletes it when it is time"
+            return f"secret {secret_id} {why}"
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class ManualOperation:
-    """The right to change an account's secrets."""
+    """Manual changes of an account's secrets, under its lease."""
 
-    dependencies: "Dependencies"
+    dependencies: Dependencies
     account: Account
     session: LedgerSession
     #: The account's hold when the lease was taken.
     hold: Hold | None
 
-    def look(self) -> AccountSecrets:
+    def observe(self) -> AccountSecrets:
         """Observe the account as it is now."""
         return AccountSecrets.of(self.account, observe(self.dependencies, self.account))
 
     def perform(
         self,
         operation: str,
-        effect: "Callable[[BeforeSend], Done]",
+        effect: Callable[[BeforeSend], Done],
         secret_id: str | None = None,
         *,
         seen: AccountSecrets | None = None,
@@ -154,7 +191,7 @@ class ManualOperation:
 
 
 @contextmanager
-def manual_operation(dependencies: "Dependencies", account: Account) -> Iterator[ManualOperation]:
+def manual_operation(dependencies: Dependencies, account: Account) -> Iterator[ManualOperation]:
     """Take the account's lease for a `with` block.
 
     Raises:

@@ -9,7 +9,7 @@ import typer
 from rotator.cli import output, prompts
 from rotator.cli.context import CommandContext, JsonOption, Name, flag
 from rotator.cli.prompts import FromFile, YesOption, given
-from rotator.errors import ConfigError, Refused, SecretNotFound, SlotsFull
+from rotator.errors import ConfigError, SlotsFull
 from rotator.model import SecretValue
 from rotator.model.generation import is_compliant
 from rotator.model.redaction import is_plain
@@ -34,7 +34,7 @@ JsonDone = Annotated[bool, typer.Option("--json", help="print what was done as a
 def list_(context: typer.Context, name: Name, as_json: JsonOption = False) -> None:
     """List an account's secrets, and what rotator knows of each. Vonage returns no values."""
     with _account(context, name) as (application, account):
-        view = _look(application, account)
+        view = _observed(application, account)
     secrets = [_document(view, secret) for secret in view.secrets]
     document = {"account": name, "api_key": account.api_key, "secrets": secrets}
     rows = [_row(view, secret) for secret in view.secrets]
@@ -46,7 +46,7 @@ def show(
 ) -> None:
     """Show one secret of an account: when it was made and what rotator knows of it."""
     with _account(context, name) as (application, account):
-        view = _look(application, account)
+        view = _observed(application, account)
         secret = application.clients.secrets.get_secret(view.credential, account.api_key, secret_id)
     output.show_table(_document(view, secret), HEADERS, [_row(view, secret)], as_json=as_json)
 
@@ -64,8 +64,8 @@ def create(
         _account(context, name) as (application, account),
         manual_operation(application.reconciler(), account) as operation,
     ):
-        view = operation.look()
-        _require_quiet(view)
+        view = operation.observe()
+        view.require_quiet()
         if len(view.secrets) >= _SLOTS:
             raise SlotsFull(hint=f"see `rotator secrets list {name}`; one has to be deleted first")
         secret = operation.perform(
@@ -93,13 +93,13 @@ def delete(
     prompts.require_terminal("delete", yes=yes)
     with _account(context, name) as (application, account):
         if not yes:
-            view = _look(application, account)
-            _require_deletable(view, secret_id, force=force)
+            view = _observed(application, account)
+            view.require_deletable(secret_id, force=force)
             asked = f"delete secret {secret_id} of {name} ({view.role(secret_id)})?"
             prompts.confirm(asked)
         with manual_operation(application.reconciler(), account) as operation:
-            view = operation.look()
-            _require_deletable(view, secret_id, force=force)
+            view = operation.observe()
+            view.require_deletable(secret_id, force=force)
             operation.perform(
                 "delete",
                 lambda look: application.clients.secrets.delete_secret(
@@ -118,7 +118,7 @@ def _account(context: typer.Context, name: str) -> "Iterator[tuple[Application, 
         yield application, application.settings.account(name)
 
 
-def _look(application: "Application", account: "Account") -> "AccountSecrets":
+def _observed(application: "Application", account: "Account") -> "AccountSecrets":
     return AccountSecrets.of(account, observe(application.reconciler(), account))
 
 
@@ -131,48 +131,6 @@ def _value(from_file: str | None) -> SecretValue:
             "letter, an upper-case letter and a digit",
         )
     return SecretValue(text)
-
-
-def _require_quiet(view: "AccountSecrets") -> None:
-    """Refuse to add a secret that an open rotation would take for its own or a foreign one."""
-    if view.rotation and view.rotation.verified_at is None:
-        raise Refused(
-            f"a rotation of {view.account.name} is open, at step {view.rotation.step}",
-            code="rotation-open",
-            hint="`rotator resume` continues it; try again after that",
-        )
-
-
-def _require_deletable(view: "AccountSecrets", secret_id: str, *, force: bool) -> None:
-    """Refuse to delete a secret that may be in use, unless the operator is certain."""
-    name = view.account.name
-    if secret_id not in {secret.id for secret in view.secrets}:
-        raise SecretNotFound(
-            f"{name} has no secret {secret_id}", hint=f"see `rotator secrets list {name}`"
-        )
-    why = _danger(view, secret_id)
-    if why and not force:
-        raise Refused(why, code="unsafe-delete", hint="--force deletes it all the same")
-
-
-def _danger(view: "AccountSecrets", secret_id: str) -> str | None:
-    """Return the reason not to delete a secret by hand; None where there is none."""
-    rotation = view.rotation
-    if len(view.secrets) == 1:
-        return f"secret {secret_id} is the account's only one"
-    if secret_id == view.current_secret_id:
-        return f"secret {secret_id} is the one that Vault holds: consumers use it"
-    if view.current_secret_id is None:
-        return f"which secret Vault holds is not certain, so {secret_id} may be in use"
-    if not view.is_live:
-        return f"Vonage refuses the value that Vault holds, so {secret_id} may be what still works"
-    if view.ends_at:
-        return f"Vault removes its value by itself at {moment(view.ends_at)}"
-    if secret_id == view.adopted_id:
-        return f"secret {secret_id} was adopted last: a standby of Vault that lags may hide it"
-    if rotation and secret_id in (rotation.predecessor_id, rotation.new_id):
-        return f"secret {secret_id} belongs to an open rotation, which deletes it when it is time"
-    return None
 
 
 def _document(view: "AccountSecrets", secret: "Secret") -> dict[str, str | None]:

@@ -73,7 +73,7 @@ def test_what_others_do_meanwhile_is_seen_before_it_is_sent(
         hand = ManualOperation(
             dependencies=fixture.engine, account=account, session=session, hold=None
         )
-        view = hand.look()
+        view = hand.observe()
         fixture.calls.plan("before", "issuer.delete_secret", 1, lambda: deeds[meanwhile](fixture))
         with pytest.raises(kind):
             hand.perform(
