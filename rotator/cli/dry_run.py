@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 _FACTS = ("path", "check_and_set", "vault_version", "secret_id", "due_at")
 
 
-def foresee(action: Action, facts: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what an action would do, as `--json` prints it; None if only the ledger records it.
+def describe(action: Action, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Describe an action as `--json` prints it; return None for one that is not shown.
 
     `facts` are those of the account and its observation: `api_key`, `current` and `pending` with
     their versions `base` and `pending_base`, `gates`, `grace` in words.
@@ -44,7 +44,7 @@ def foresee(action: Action, facts: Mapping[str, Any]) -> dict[str, Any] | None:
     if isinstance(action, Wait):
         known |= {"moment": text.moment(action.until), "until": rfc3339(action.until)}
     step = {"step": sketch.step, "where": sketch.where, "what": sketch.what.format_map(known)}
-    return step | dict.fromkeys(_FACTS) | {key: known[fact] for key, fact in sketch.keeps.items()}
+    return step | dict.fromkeys(_FACTS) | {key: known[fact] for key, fact in sketch.facts.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +114,9 @@ class Plan:
             later = [*([AskGates()] if is_gated else []), Delete(secret_id=self.predecessor_id)]
             due_at = rfc3339(self.wait.until)
         facts = self._facts()
-        steps = [step for action in now if (step := foresee(action, facts))]
-        foreseen = [step for action in later if (step := foresee(action, facts))]
-        return steps + [step | {"due_at": due_at} for step in foreseen]
+        steps = [step for action in now if (step := describe(action, facts))]
+        after_wait = [step for action in later if (step := describe(action, facts))]
+        return steps + [step | {"due_at": due_at} for step in after_wait]
 
     def undecided(self) -> list[str]:
         """Return the secrets a compromise leaves over: any may have leaked, not only the last."""

@@ -1,4 +1,4 @@
 """How one account is rotated.
 
-Read in this order: `observation`, `protocol`, `steps`, `reconciler`, `session`.
+Read in this order: `observation`, `protocol`, `steps`, `passes`, `reconciler`, `session`.
 """

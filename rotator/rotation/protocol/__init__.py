@@ -1,4 +1,4 @@
-"""The rules of a rotation: the next action for what was observed. Pure.
+"""The rules of a rotation: the next action for what was observed.
 
 `decide` is pure. It reads no clock, does no input or output and never sees a secret value.
 The caller performs the one action it returns, records intent and outcome, observes the
@@ -6,7 +6,7 @@ account again, and asks again. Nothing here remembers anything, so a process tha
 and started again decides exactly what an uninterrupted one would have.
 
 The rules stand in tables, in order: the first one that answers decides, and its name is logged. A
-rule is a function that is named after the fact it applies to. `starting` has those for an account
+rule is a function named after the fact that it applies to. `starting` has those for an account
 without an open rotation, `before_push` and `after_push` those for an open one, `waiting` those that
 need the ledger alone, `facts` what several of them rely on.
 

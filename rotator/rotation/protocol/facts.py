@@ -1,4 +1,4 @@
-"""What the rules are given, and what several of them derive from it."""
+"""Facts: the input of the rules, and what several of them derive from it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -134,7 +134,10 @@ class Facts:
         return self.observation.listing.clock_offset < -MOST_OFFSET
 
     def clear(self) -> Clear:
-        """Clear the visible and the pushed versions: a lagging standby may not show the latter."""
+        """Return the step that clears the visible and the pushed versions of the pending entry.
+
+        A lagging standby may not show the latter.
+        """
         version = self.observation.pending.version
         return Clear(upto=max(version, self.rotation.pending_version))
 
@@ -143,7 +146,7 @@ Rule = Callable[[Facts], Action | None]
 
 
 def first(rules: Iterable[Rule], facts: Facts) -> Action | None:
-    """Return the first answer, with the name of the rule it is from; None where no rule applies."""
+    """Return the first answer, with its rule's name; None where no rule applies."""
     for rule in rules:
         if action := rule(facts):
             return action if action.rule else replace(action, rule=rule.__name__)

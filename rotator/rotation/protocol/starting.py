@@ -1,4 +1,4 @@
-"""The rules while no rotation is open, and those that any work before the push has to pass."""
+"""The rules while no rotation is open, and those that apply to any work before the push."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What can be decided from the ledger alone, so that it costs no call to Vonage or Vault."""
+"""Decisions from the ledger alone, which cost no call to Vonage or Vault."""
 
 from datetime import datetime, timedelta
 
@@ -12,9 +12,9 @@ FIRST_GATE_WAIT = timedelta(minutes=1)
 
 
 def altered(account: Account, state: AccountState) -> Refuse | None:
-    """Refuse to work by rows of the ledger that are not as its entries say.
+    """Refuse to work by rows of the ledger that contradict its entries.
 
-    What is recorded next is made of them, so that entries would come to say the same.
+    The next entries are made from these rows, and would come to say the same.
     """
     if state.hold_fault:
         return refusals.hold_altered(account.name, state.hold_fault)

@@ -1,4 +1,4 @@
-"""What a step is: the kinds that there are, and what each kind owes whoever takes it."""
+"""The kinds of steps, and the contract of each."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -64,27 +64,27 @@ class Site:
 
 @dataclass(frozen=True, kw_only=True)
 class Sketch:
-    """How a dry run says what a step would do, with the names of facts in the places of these."""
+    """Description of a step for a dry run: texts with the names of facts to fill in."""
 
     step: str
     #: Who would be asked for it: "vonage", "vault", "hooks" or "ledger"; None for a wait.
     where: str | None
     what: str
-    #: What else is said of it, with the facts that fill it.
-    keeps: Mapping[str, str] = field(default_factory=dict)
+    #: Further keys of the description, each with the name of its fact.
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 class ObserveAgain(Exception):  # no error: what to do
-    """What was asked is not to be relied on before another observation."""
+    """The answer is not to be relied on: observe again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """What the rules may decide: the one thing to do next; its fields are what it acts on."""
+    """One thing to do next, as the rules decide; its fields are what it acts on."""
 
-    #: Its step in the ledger; None for what happens at whatever step the rotation is at.
+    #: Its step in the ledger; None where the rotation stays at the step that it is at.
     name: ClassVar[Step | None] = None
-    #: None for what a dry run does not tell.
+    #: None where a dry run does not show it.
     sketch: ClassVar[Sketch | None] = None
 
     #: Name of the rule that decided on it, for the log.
@@ -96,7 +96,7 @@ class Action:
 
 
 class Recording(Action, ABC):
-    """Changes nothing at Vonage or Vault: its outcome alone is recorded."""
+    """A step that changes nothing at Vonage or Vault: its outcome alone is recorded."""
 
     @abstractmethod
     def done(self, observation: Observation, rotation: Rotation, at: At) -> Change:
@@ -104,7 +104,7 @@ class Recording(Action, ABC):
 
 
 class Performed(Action, ABC, Generic[Result]):
-    """What Vonage or Vault is asked for."""
+    """A step that sends a request to Vonage or Vault."""
 
     name: ClassVar[Step]
 
@@ -122,14 +122,14 @@ class Performed(Action, ABC, Generic[Result]):
 
 
 class Check(Performed[Result]):
-    """Asks, and changes nothing: it may be repeated, and its outcome alone is recorded."""
+    """A request that only reads: it may be repeated, and its outcome alone is recorded."""
 
-    #: Whether what is known is committed before it is asked.
+    #: Whether what is known is committed before the request.
     commits_first: ClassVar[bool] = True
 
     @abstractmethod
     def perform(self, site: Site, rotation: Rotation) -> Result:
-        """Ask.
+        """Send the request.
 
         Raises:
             CredentialRefused: Vonage does not accept the pending value, or not yet.
@@ -148,7 +148,7 @@ class Check(Performed[Result]):
 
 
 class Effect(Performed[Result]):
-    """Changes something at Vonage or Vault; see `LedgerSession.perform`."""
+    """A request that changes something at Vonage or Vault; see `LedgerSession.perform`."""
 
     @property
     def target(self) -> dict[str, Detail]:
@@ -161,10 +161,10 @@ class Effect(Performed[Result]):
 
     @abstractmethod
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> Result:
-        """Do it: once, to be judged by who asked for it.
+        """Send the request, once. The caller decides what its outcome means.
 
-        `look` is the last look, to be made right before the first byte: it raises where this is
-        not right any more, and nothing is sent.
+        `look` is the last look, to be made right before the first byte: it raises if the effect is
+        no longer right, and then nothing is sent.
 
         Raises:
             IssuerError: Vonage refused, or its answer was lost; see `RotatorError.definite`.

@@ -1,4 +1,4 @@
-"""What only the ledger hears of, and what an operator changes in an open rotation."""
+"""Steps that only the ledger records, and an operator's changes to an open rotation."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -24,8 +24,8 @@ class Learn(Recording):
     def done(self, observation: Observation, rotation: Rotation, at: At) -> Change:
         """Record what only an observation showed.
 
-        The new secret is no predecessor: an operator adopted it, when a standby that lags did not
-        show whose it is. What else was to be replaced is not known any more.
+        If the new secret was recorded as the predecessor, an operator adopted it while a lagging
+        standby hid whose it is. What was to be replaced before that is not known any more.
         """
         new_id = self.new_id or rotation.new_id
         rotation = replace(
@@ -58,10 +58,7 @@ class Redate(Recording):
     """Restart a grace whose recorded start lies in the future, by a clock that was ahead."""
 
     def done(self, observation: Observation, rotation: Rotation, at: At) -> Change:
-        """Restart the grace now, as its recorded start came from a clock that was ahead.
-
-        It becomes longer than intended, never shorter.
-        """
+        """Restart it now: it becomes longer than intended, never shorter."""
         verified_at = grace_start(rotation.grace, observation.listing.clock_offset, at.now)
         rotation = replace(rotation, verified_at=verified_at)
         entry = new_entry("learned", Step.VERIFY, rotation, verified_at=timestamp(verified_at))
@@ -78,7 +75,7 @@ class Abort(Recording):
     code: str
 
     def done(self, observation: Observation, rotation: Rotation, at: At) -> Change:
-        """Record that the rotation is to be undone."""
+        """Record it; nothing is undone yet."""
         rotation = replace(rotation, step=self.name, abort_code=self.code)
         entry = new_entry("aborting", self.name, rotation, code=self.code)
         return observation.with_rotation(rotation), entry
@@ -151,15 +148,15 @@ def adopted(  # noqa: PLR0913  # all but one by name
     clock_offset: timedelta,
     now: datetime,
 ) -> tuple[Rotation, NewEntry | None]:
-    """Take over that an operator had a secret written to the current entry meanwhile.
+    """Return the rotation after an operator's adoption of a secret, and what to record.
 
-    The rotation's own secret is the one it pushed, or would have: the rotation continues from
-    there, and its grace starts anew if another secret was current in between. It is never its own
-    predecessor, for which it was mistaken if it was adopted earlier, while a standby hid the
+    If the secret is the one that the rotation pushed, or would have, the rotation continues from
+    there, and its grace starts anew if another secret was current in between. That secret is never
+    its own predecessor, as which it was recorded if it was adopted earlier, while a standby hid the
     pending entry. Any other secret ends a rotation that had pushed, as it cannot continue; before a
-    push, it becomes the secret to be replaced. A rotation that is being undone continues so, unless
-    Vault now has the secret that was to be deleted: with a version in Vault, it is not treated as
-    an orphan. Nor is the secret pushed as `pushed_version`, if the answer to the push was lost.
+    push, it becomes the secret to be replaced. An undoing continues, unless Vault now has the
+    secret that was to be deleted: with a version in Vault, it is not treated as an orphan. Nor is
+    the secret pushed as `pushed_version`, if the answer to the push was lost.
     """
     if is_own and not rotation.abort_code:
         after = replace(

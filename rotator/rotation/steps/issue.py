@@ -1,4 +1,4 @@
-"""The new secret at Vonage: create it, and see it authenticate before anyone depends on it."""
+"""The new secret at Vonage: create it, and check that it authenticates before anyone needs it."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,7 +8,7 @@ from rotator.rotation.observation import Observation
 from rotator.rotation.ports import LastLook
 from rotator.rotation.steps.base import At, Change, Check, Effect, Site, Sketch
 
-#: Stands in a dry run for the id that Vonage would give the new secret.
+#: Placeholder in a dry run for the id that Vonage would give the new secret.
 NEW_ID = "NEW"
 
 
@@ -20,7 +20,7 @@ class Create(Effect[Secret]):
     sketch = Sketch(step="create", where="vonage", what="make it a secret of {api_key} at Vonage")
 
     def intent(self, observation: Observation, rotation: Rotation, now: datetime) -> Rotation:
-        """From now on Vonage may know the value."""
+        """Record the time of sending: from now on Vonage may know the value."""
         return replace(super().intent(observation, rotation, now), sent_at=now)
 
     def perform(self, site: Site, rotation: Rotation, look: LastLook) -> Secret:
@@ -50,7 +50,7 @@ class Probe(Check[tuple[Secret, ...]]):
     sketch = Sketch(step="probe", where="vonage", what="see it authenticate at Vonage")
 
     def perform(self, site: Site, rotation: Rotation) -> tuple[Secret, ...]:
-        """List with it. Where it is accepted, it is the credential from now on."""
+        """List with it. If it is accepted, it is the credential from now on."""
         credential = Credential(api_key=site.account.api_key, secret=site.pending_value)
         listed = site.issuer.list_secrets(credential, site.account.api_key)
         site.observed.credential = credential

@@ -23,7 +23,7 @@ class Open(Action):
     def done(self, observation: Observation, new_id: str, at: At) -> Change:
         """Open it as `new_id`. A recovered one may have sent its value already.
 
-        What is listed tells the record how old the secret is that is to be replaced.
+        The entry also records when Vonage created the secret to be replaced, for its age.
         """
         recovered = self.recovered_id is not None
         account, request = at.account, at.request
@@ -84,7 +84,7 @@ class Evict(SecretDeletion):
         step="evict",
         where="vonage",
         what="delete secret {secret_id} at Vonage, to free its slot",
-        keeps={"secret_id": "secret_id"},
+        facts={"secret_id": "secret_id"},
     )
 
     #: A foreign secret, which the policy allows to delete.
@@ -104,13 +104,13 @@ class Stage(Effect[StoredPending]):
         step="stage",
         where="vault",
         what="write a new value to {pending} in Vault, check-and-set version {pending_base}",
-        keeps={"path": "pending", "check_and_set": "pending_base"},
+        facts={"path": "pending", "check_and_set": "pending_base"},
     )
 
     listed_ids: frozenset[str]
 
     def intent(self, observation: Observation, rotation: Rotation, now: datetime) -> Rotation:
-        """Count the value that is generated, whatever becomes of it."""
+        """Count the value to be generated, whatever becomes of it."""
         return replace(
             super().intent(observation, rotation, now),
             values_generated=rotation.values_generated + 1,
@@ -145,7 +145,7 @@ class Stage(Effect[StoredPending]):
     def _pending(
         self, observation: Observation, rotation: Rotation, account: Account
     ) -> PendingEntry:
-        """Return what tells of the value: whose it is, and what was there before it."""
+        """Return the entry: whose value it is, and what Vonage listed before it."""
         return PendingEntry(
             rotation_id=rotation.id,
             listed_ids=self.listed_ids,

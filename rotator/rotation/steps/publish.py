@@ -1,4 +1,4 @@
-"""The new value at Vault: push it, read it back, and remove what was pending."""
+"""The new value at Vault: push it, read it back, clear the pending entry."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -37,11 +37,11 @@ class Push(Effect[tuple[Note, Written]]):
         step="push",
         where="vault",
         what="write it to {current} in Vault, check-and-set version {base}",
-        keeps={"path": "current", "check_and_set": "base"},
+        facts={"path": "current", "check_and_set": "base"},
     )
 
     def intent(self, observation: Observation, rotation: Rotation, now: datetime) -> Rotation:
-        """Record which version is pending: it is cleared later, whatever a standby then shows."""
+        """Record the pending version: it is cleared later, whatever a standby then shows."""
         intended = super().intent(observation, rotation, now)
         return replace(intended, pending_version=observation.pending.version)
 
@@ -105,10 +105,9 @@ class Verify(Check[timedelta]):
         step="verify",
         where="vault",
         what="read version {version} back and compare",
-        keeps={"path": "current", "vault_version": "version"},
+        facts={"path": "current", "vault_version": "version"},
     )
-    #: What was pushed stands in Vault for anyone to see, so it is recorded together with this look
-    #: at it.
+    #: A push shows in Vault even if it is not recorded, so that both are committed together.
     commits_first: ClassVar[bool] = False
 
     version: int
@@ -186,7 +185,7 @@ class Clear(Effect[None]):
         step="clear",
         where="vault",
         what="destroy what {pending} holds in Vault",
-        keeps={"path": "pending"},
+        facts={"path": "pending"},
     )
 
     #: Newest version that may hold a value; 0 where the path never had one.

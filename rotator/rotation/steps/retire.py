@@ -1,4 +1,4 @@
-"""After the push: tell of the new secret, wait, ask the gates, delete the predecessor."""
+"""After the push: notify the hooks, wait, ask the gates, delete the predecessor."""
 
 import contextlib
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ class Wait(Action):
         step="wait",
         where=None,
         what="until {moment} (grace {grace})",
-        keeps={"due_at": "until"},
+        facts={"due_at": "until"},
     )
 
     until: datetime
@@ -67,7 +67,7 @@ class Wait(Action):
     def _for_gate(
         self, gate: ShutGate, observation: Observation, rotation: Rotation, now: datetime
     ) -> tuple[Observation, NewEntry | None]:
-        """Wait for a gate. That is an event once, and not each time it is asked."""
+        """Wait for a gate, which is recorded once, not each time it is asked."""
         before = rotation.waiting
         is_new = before is None or before.gate != gate.name
         waiting = GateWait(
@@ -95,13 +95,13 @@ class AskGates(Recording):
         return replace(observation.with_rotation(rotation), gates=gates), entry
 
     def shut(self, observation: Observation, gate: ShutGate, now: datetime) -> Observation:
-        """Note that one of the gates does not allow the predecessor's deletion."""
+        """Return the observation where a gate does not allow the predecessor's deletion."""
         return replace(observation, gates=replace(observation.gates, asked_at=now, shut=gate))
 
 
 @dataclass(frozen=True, kw_only=True)
 class SecretDeletion(Effect[None]):
-    """Deletes a secret at Vonage."""
+    """Delete a secret at Vonage."""
 
     secret_id: str
 
@@ -136,7 +136,7 @@ class SecretDeletion(Effect[None]):
             )
 
     def done(self, observation: Observation, rotation: Rotation, result: None, at: At) -> Change:
-        """It is gone; a list that lags may show it once more."""
+        """Record that it is gone; a lagging list may show it once more."""
         listing, ledger = observation.listing, observation.ledger
         left = tuple(secret for secret in listing.secrets or () if secret.id != self.secret_id)
         deleted_ids = ledger.deleted_ids | {self.secret_id}
@@ -160,11 +160,11 @@ class Delete(SecretDeletion):
         step="delete",
         where="vonage",
         what="delete secret {secret_id} at Vonage",
-        keeps={"secret_id": "secret_id"},
+        facts={"secret_id": "secret_id"},
     )
 
     def intent(self, observation: Observation, rotation: Rotation, now: datetime) -> Rotation:
-        """It waits for no gate any more: not for one that was skipped, nor for a clock."""
+        """Record that nothing is waited for any more: no skipped gate, and no clock."""
         return replace(super().intent(observation, rotation, now), waiting=None)
 
     def gates_skipped(self, observation: Observation, rotation: Rotation) -> NewEntry:
