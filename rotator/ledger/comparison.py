@@ -1,14 +1,14 @@
 """Comparison of an account's rows with its chained entries, before anything relies on the rows.
 
 Of an open rotation, the entries from its opening to the newest one must be whole and agree with its
-row. That is checked at each look: whatever is recorded of the rotation later is made from the row,
-so that an entry would come to repeat what somebody wrote there. Some twenty entries are read.
+row. That is checked at each load: later entries about the rotation are made from the row, and would
+repeat what somebody wrote there. Some twenty entries are read.
 
 Of a secret that is to be deleted, they must show that the rotation replaced or made it. That is
 checked in the transaction that records the intent of the deletion. For an eviction, as many entries
 are read as there were since the rotation that left the secret behind.
 
-The newest entry about a hold must agree with the account's row, at each look and before each
+The newest entry about a hold must agree with the account's row, at each load and before each
 effect. `rotator ledger verify` compares everything with all entries; the status page, with the
 newest ones.
 """

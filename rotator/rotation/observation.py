@@ -1,4 +1,4 @@
-"""Observation of one account: what Vonage, Vault and the ledger say of it now.
+"""Observation of one account: its state now at Vonage, in Vault and in the ledger.
 
 Vonage is asked first with the account's own value, which also shows whether consumers read a
 working secret; then with the parent's; then with the pending value, which may be the only one
@@ -195,10 +195,10 @@ class Observation:
         return replace(self, ledger=replace(self.ledger, rotation=rotation))
 
     def after(self, before: "Observation | None") -> "Observation":
-        """Add what the observation `before` this one in the same pass had to be waited for.
+        """Return it with what lasts from `before`, the previous observation in the same pass.
 
-        That is for how long the pending value was refused or not found, and what gates said: their
-        answers count for a while, as asking them may take longer than a list is good for. A gate
+        That is since when the pending value was refused or not found, and when the gates were
+        asked: answers count for a while, as asking may take longer than a list stays recent. A gate
         that was shut is asked anew.
         """
         pending = before.pending if before else Pending()

@@ -1,9 +1,9 @@
 """A pass: observe, decide, commit the intent, act, commit the outcome, observe again.
 
-It holds no rule, and knows the kinds of steps alone. It asks `protocol.decide` which step is next,
-has it done, and writes down what the step makes of it. Two things it owes the rules: whatever it
-has learned is committed before it changes anything at Vonage or Vault again, and whatever did not
-come back as done is observed anew.
+It contains no rule, and knows only the kinds of steps. It asks `protocol.decide` which step is
+next, performs it, and records the result. The rules rely on two things: whatever it has learned is
+committed before it changes anything at Vonage or Vault again, and whatever was not seen to be done
+is observed anew.
 """
 
 from dataclasses import dataclass, replace
@@ -192,7 +192,7 @@ class Pass:
                 self._take(action, observed)
 
     def _waiting(self) -> Outcome:
-        """Return what is waited for: a deletion, or a window in which to begin."""
+        """Return the outcome while waiting: for a deletion, or for a window in which to begin."""
         is_verified = self.rotation is not None and self.rotation.verified_at is not None
         return Outcome.AWAITING_DELETION if is_verified else Outcome.IDLE
 
@@ -236,7 +236,7 @@ class Pass:
                     self._notify()
                 self._learn_from(step, observed)
             case _:
-                message = f"{type(step).__name__} is the loop's own"
+                message = f"{type(step).__name__} is handled in the loop"
                 raise AssertionError(message)
 
     def _close(self, step: Close, observed: Observed) -> Outcome:
@@ -365,7 +365,7 @@ class Pass:
             self._refuse(Refuse(code=error.code, why=error.message, hint=error.hint or ""))
 
     def _tolerate(self, error: RotatorError) -> None:
-        """Go on after an effect was refused or lost, with a pause, unless there is no use."""
+        """Pause after an effect was refused or its answer lost; raise if trying again is no use."""
         self.failures += 1
         wait = error.retry_after if isinstance(error, RateLimited) else 0.0
         if isinstance(error, HOPELESS) or wait > LONGEST_WAIT or self._is_tried_out(error):
@@ -425,14 +425,14 @@ class Pass:
     # -- Waiting. --------------------------------------------------------------------------
 
     def _must_wait(self, until: datetime, *, wait: bool) -> bool:
-        """Wait out a grace if asked to. Returns whether there is still something to wait for."""
+        """Wait out a grace if asked to; return whether there is still something to wait for."""
         if until <= self.dependencies.now():
             return False
         if not wait:
             return True
         self._commit()
         left = longest = (until - self.dependencies.now()).total_seconds()
-        # Longer than at first: the clock was ahead and has been corrected, and the end with it.
+        # More is left than before where the clock was ahead and has been corrected: decide again.
         while 0 < left <= longest:
             self._rest(min(left, self.session.lease.seconds / 4))
             longest, left = left, (until - self.dependencies.now()).total_seconds()

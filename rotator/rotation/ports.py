@@ -32,7 +32,7 @@ class LastLook(Protocol):
     """The last look at an account before an effect on it; see `LedgerSession.last_look`."""
 
     def __call__(self, also: Callable[[], object] = ...) -> None:
-        """Raise where the effect is not right any more; `also` checks what else it depends on."""
+        """Raise if the effect is no longer right; `also` checks what else it depends on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,7 +299,7 @@ class AccountState:
 
 @dataclass(frozen=True, kw_only=True)
 class Claimant:
-    """A conflict: another account already has this api key or path."""
+    """Another account, which already has this api key or path."""
 
     #: Its name.
     name: str

@@ -1,4 +1,4 @@
-"""The reconciler: what may be asked for an account, each under its lease."""
+"""The reconciler: passes, adoptions and observations of accounts, each under its lease."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -52,7 +52,7 @@ class Reconciler(Dependencies):
         result: PassResult | None = None
         self.observer.pass_started(account.name)
         try:
-            with _named(account), self._claim(account, claimed) as lease:
+            with _logged(account), self._claim(account, claimed) as lease:
                 run = Pass(
                     dependencies=self,
                     account=account,
@@ -124,7 +124,7 @@ class Reconciler(Dependencies):
             Busy: another process is working on it, and records its own snapshot.
             RotatorError: part of the account cannot be observed.
         """
-        with _named(account), self._claim(account) as lease:
+        with _logged(account), self._claim(account) as lease:
             state = self.ledger.load(account.name)
             observation = observe(self, account, state).observation
             refusal = identity.register(account, state, self.session(lease))
@@ -174,7 +174,7 @@ class Reconciler(Dependencies):
 
 
 @contextmanager
-def _named(account: Account) -> Iterator[None]:
+def _logged(account: Account) -> Iterator[None]:
     """Bind the account to all lines logged meanwhile; unbind rotation and step at the end."""
     with structlog.contextvars.bound_contextvars(account=account.name):
         try:

@@ -97,7 +97,7 @@ def drift_text(action: Refuse) -> str:
 
 
 def overdue_text(account: Account, observation: Observation, now: datetime) -> str | None:
-    """Return a text where the secret in use is older than max_age; the same at each look."""
+    """Return a text if the secret in use is older than max_age; the same at each observation."""
     current_id = observation.current_secret_id
     for secret in observation.listing.secrets or ():
         if secret.id == current_id and now - secret.created_at > account.policy.max_age:

@@ -1,4 +1,4 @@
-"""What is written into the ledger under a lease, and what each effect owes it."""
+"""A lease on one account, the entries of its next commit, and the record around each effect."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -112,20 +112,19 @@ class LedgerSession:
         done: Callable[[Result], object],
         missed: Callable[[str, RotatorError], object],
     ) -> Result:
-        """Change something at Vonage or Vault: all that does goes through here.
+        """Change something at Vonage or Vault, with its intent committed before.
 
-        That is a step of a rotation, an adoption, or what an operator does by hand. `intend`
-        commits that it is about to be tried: who finds the account later knows what may have
-        happened, and looks. Then `send` does it, once, with the last look to be made right before
-        the first byte: the lease must be ours, and `hold` the one that it was decided on with. What
-        became of it is recorded by one of
+        Every effect goes through here: a rotation's, an adoption's, a manual operation's. `intend`
+        commits that it is about to be tried, so that whoever finds the account later observes what
+        happened. `send` tries it, once; it makes the last look right before the first byte: the
+        lease must be ours, and `hold` the one known at the decision. Then one of these records the
+        outcome:
 
-        done     it was answered that it took place
-        missed   as "rejected": the server said no, so that it certainly had no effect; as
-                 "unknown": the answer was lost, and it may have taken place; as "withdrawn": it
-                 was not sent after all
+        done     the answer was that it took place
+        missed   as "rejected": the server refused, and it certainly had no effect; as "unknown":
+                 the answer was lost, and it may have taken place; as "withdrawn": it was not sent
 
-        Where the lease or the ledger is lost, the intent stands alone, which is unknown as well.
+        If the lease or the ledger is lost, the intent stands alone, which is unknown as well.
 
         Raises:
             RotatorError: it did not take place, or may not have.
@@ -166,7 +165,7 @@ class LedgerSession:
         raise Withdrawn
 
     def check_lease(self) -> None:
-        """Raise if this process was paused so long that another may have taken over.
+        """Refuse to go on if this process was paused for long: another may have taken over.
 
         Raises:
             LeaseLost: less than half of the lease is left.

@@ -107,7 +107,7 @@ class Verify(Check[timedelta]):
         what="read version {version} back and compare",
         facts={"path": "current", "vault_version": "version"},
     )
-    #: A push shows in Vault even if it is not recorded, so that both are committed together.
+    #: A push shows in Vault even if it is not recorded, so both are committed together.
     commits_first: ClassVar[bool] = False
 
     version: int
