@@ -92,9 +92,9 @@ class Clients:
             token_source=self._token_source(settings.auth),
             namespace=settings.namespace,
             trust=Trust(
-                ca_file=_name(settings.ca_file),
-                client_cert_file=_name(settings.client_cert_file),
-                client_key_file=_name(settings.client_key_file),
+                ca_file=_text(settings.ca_file),
+                client_cert_file=_text(settings.client_cert_file),
+                client_key_file=_text(settings.client_key_file),
             ),
             timeout=settings.timeout.total_seconds(),
             patience=self._store_patience.total_seconds(),
@@ -108,7 +108,7 @@ class Clients:
         if auth.method != "token":
             return LoginToken(_auth_method(auth))
         if auth.token_file:
-            return FileToken(_name(auth.token_file))
+            return FileToken(_text(auth.token_file))
         return EnvToken(self._environ.get("VAULT_TOKEN", ""))
 
     @cached_property
@@ -130,25 +130,25 @@ def _auth_method(auth: VaultAuthSettings) -> AuthMethod:
     match auth.method:
         case "approle":
             return AppRole(
-                role_id_file=_name(auth.role_id_file),
-                secret_id_file=_name(auth.secret_id_file),
+                role_id_file=_text(auth.role_id_file),
+                secret_id_file=_text(auth.secret_id_file),
                 wrapped=bool(auth.wrapped),
                 mount=mount,
             )
         case "kubernetes":
-            return Kubernetes(role=role, jwt_file=_name(auth.jwt_file), mount=mount)
+            return Kubernetes(role=role, jwt_file=_text(auth.jwt_file), mount=mount)
         case "jwt":
-            return Jwt(jwt_file=_name(auth.jwt_file), role=role, mount=mount)
+            return Jwt(jwt_file=_text(auth.jwt_file), role=role, mount=mount)
         case "cert":
             return Certificate(role=role, mount=mount)
         case _:
             return Userpass(
                 username=auth.username or "",
-                password_file=_name(auth.password_file),
+                password_file=_text(auth.password_file),
                 mount=mount,
             )
 
 
-def _name(path: Path | None) -> str:
+def _text(path: Path | None) -> str:
     """Return a file's path as text; "" for none."""
     return str(path) if path else ""

@@ -161,13 +161,13 @@ class _Facts(dict[str, object]):
 
 
 @contextmanager
-def shown(names: list[str], *, quietly: bool, live: bool) -> Iterator[Progress]:
+def shown(names: list[str], *, is_quiet: bool, live: bool) -> Iterator[Progress]:
     """Yield the progress display for the passes over these accounts, for a `with` block.
 
     `live` allows changing lines, which would garble other output.
     """
     width = max(map(len, names), default=0)
-    if quietly:
+    if is_quiet:
         yield Progress()
     elif live and sys.stderr.isatty():
         with Live(width) as drawn:

@@ -100,13 +100,13 @@ def carry_out(
         return refuse(accounts, unready, as_json=as_json)
     is_talkative = command.log_level in (LogLevel.DEBUG, LogLevel.INFO)
     names = [account.name for account in accounts]
-    with progress.shown(names, quietly=as_json, live=not is_talkative) as shown:
+    with progress.shown(names, is_quiet=as_json, live=not is_talkative) as shown:
         results = _attempted(application, accounts, request, wait=wait, shown=shown)
     deliver(application, accounts)
     results = [result for result in results if result.outcome is not Outcome.IDLE]
     show(results, as_json=as_json)
     if request.reason == "compromised":
-        _name_the_rest(application, names)
+        _warn_of_other_secrets(application, names)
     return exit_code(results)
 
 
@@ -158,8 +158,8 @@ def preflight(application: "Application", *, changes_nothing: bool = False) -> R
     return None
 
 
-def _name_the_rest(application: "Application", names: list[str]) -> None:
-    """List the other secrets of an account whose secret leaked: they may have leaked, too."""
+def _warn_of_other_secrets(application: "Application", names: list[str]) -> None:
+    """Warn of the other secrets of accounts whose secret leaked: they may have leaked, too."""
     for record in application.ledger.reader.accounts(names):
         for secret_id in sorted(set(record.listed_ids) - {record.current_id}):
             output.say(

@@ -27,7 +27,7 @@ _PROC = Path("/proc")
 def this_process() -> str:
     """Return this process's identity: host, boot, pid namespace, pid, start time."""
     pid = os.getpid()
-    return f"{_place()}/{pid}/{_start_time(pid) or '?'}"
+    return f"{_pid_scope()}/{pid}/{_start_time(pid) or '?'}"
 
 
 def is_dead(owner: str) -> bool:
@@ -35,7 +35,7 @@ def is_dead(owner: str) -> bool:
 
     False wherever this cannot be determined from here.
     """
-    pid, started = _here(owner)
+    pid, started = _pid_and_start(owner)
     if pid is None:
         return False
     try:
@@ -50,19 +50,19 @@ def is_dead(owner: str) -> bool:
 
 def is_alive(owner: str) -> bool:
     """Return whether `owner`, a name from `this_process`, is certainly running on this machine."""
-    pid, started = _here(owner)
+    pid, started = _pid_and_start(owner)
     return pid is not None and _start_time(pid) == started
 
 
-def _here(owner: str) -> tuple[int | None, str]:
-    """Return an owner's pid and start time; no pid if that means nothing here or is not known."""
-    here = f"{_place()}/"
+def _pid_and_start(owner: str) -> tuple[int | None, str]:
+    """Return an owner's pid and start time; no pid if it is unknown or means nothing here."""
+    here = f"{_pid_scope()}/"
     pid, _, started = owner.removeprefix(here).partition("/")
     is_known = owner.startswith(here) and "?" not in owner and pid.isdecimal()
     return (int(pid) if is_known else None), started
 
 
-def _place() -> str:
+def _pid_scope() -> str:
     """Return the scope of a pid: host, boot and pid namespace."""
     return f"{socket.gethostname()}/{_boot_id()}/{_pid_namespace()}"
 

@@ -176,7 +176,6 @@ class LedgerWriter(Leases):
                 _upsert_rotation(connection, rotation, is_opened=is_opened)
             appended = self._append(connection, row, entries, rotation, now)
             comparison.require(connection, row | appended, entries, rotation)
-            written = [entry.written for entry in entries if entry.written]
             change(
                 connection,
                 lease.account,
@@ -184,10 +183,10 @@ class LedgerWriter(Leases):
                 lease_expires_at=None if last else self._expiry(clock_of(connection, now)),
                 **appended,
                 **(snapshot_columns(snapshot, row, now) if snapshot else {}),
-                **_tried(row, entries, now),
-                **_adopted(row, entries, rotation),
+                **_failure_columns(row, entries, now),
+                **_adoption_columns(row, entries, rotation),
                 **deletions.columns(row, entries, rotation),
-                **(_written(written[-1]) if written else {}),
+                **_written_columns(entries),
             )
         if last:
             self._released.add((lease.account, lease.token))
@@ -199,10 +198,10 @@ class LedgerWriter(Leases):
     ) -> bool:
         """Record a condition of account `name`, and notify its hooks: once.
 
-        `what` identifies it: as long as it is unchanged, nothing is recorded. None means "it is
-        over", of which no hook is notified. `why` is the text for people. For `overdue` and
-        `balance`, which no rotation causes; takes no lease and waits for none. Returns whether
-        anything was recorded.
+        `what` identifies it: as long as it is unchanged, nothing is recorded. None ends it, of
+        which no hook is notified. `why` is the text for people. For `overdue` and `balance`, which
+        no rotation causes; takes no lease and waits for none. Returns whether anything was
+        recorded.
 
         Raises:
             LedgerError: the ledger cannot be written.
@@ -327,8 +326,8 @@ _FIXED = ("account", "id", "opened_at", *IDENTITY)
 _SET_ONCE = ("closed_at", "delete_due_at")
 
 
-def _tried(row: tables.Row, entries: Sequence[NewEntry], now: datetime) -> tables.Row:
-    """Count consecutive failures, and set the time of the next try."""
+def _failure_columns(row: tables.Row, entries: Sequence[NewEntry], now: datetime) -> tables.Row:
+    """Return the columns that count consecutive failures and set the time of the next try."""
     if any(entry.event in _FAILED for entry in entries):
         failures = row["failures"] + 1
         return {"failures": failures, "retry_at": schedule.retry_at(row["name"], failures, now)}
@@ -337,7 +336,9 @@ def _tried(row: tables.Row, entries: Sequence[NewEntry], now: datetime) -> table
     return {}
 
 
-def _adopted(row: tables.Row, entries: Sequence[NewEntry], rotation: Rotation | None) -> tables.Row:
+def _adoption_columns(
+    row: tables.Row, entries: Sequence[NewEntry], rotation: Rotation | None
+) -> tables.Row:
     """Return the columns of the adopted secret: set before the write to Vault, until replaced."""
     for entry in entries:
         if entry.detail.get("operation") == "adopt" and entry.event in _ADOPTING:
@@ -351,9 +352,12 @@ def _adopted(row: tables.Row, entries: Sequence[NewEntry], rotation: Rotation | 
     return {"adopted_id": None} if is_replaced else {}
 
 
-def _written(written: Written) -> tables.Row:
-    """Return the columns of a write to Vault, for later reads."""
-    return {"written_version": written.version, "written_index": written.index}
+def _written_columns(entries: Sequence[NewEntry]) -> tables.Row:
+    """Return the columns of the last write to Vault, for later reads."""
+    for entry in reversed(entries):
+        if entry.written:
+            return {"written_version": entry.written.version, "written_index": entry.written.index}
+    return {}
 
 
 #: Events that settle an adoption: about to be written, or certainly not written.
